@@ -1,0 +1,1 @@
+"""Marketing preference center and suppression service."""

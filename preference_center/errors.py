@@ -1,0 +1,60 @@
+"""The exception tree. Every error we raise on purpose is a `PreferenceCenterError`.
+
+Messages say what to mend and never hold an address or a token (I12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class PreferenceCenterError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigError(PreferenceCenterError):
+    """A setting is missing or wrong; the process must not start."""
+
+
+class KeyMismatch(ConfigError):
+    """A key differs from the one the stored data was made with."""
+
+
+class InvalidInput(PreferenceCenterError):
+    """Something a caller sent can't be used; the message says what to mend."""
+
+
+class InvalidAddress(InvalidInput):
+    """The address can't be parsed. Unknown means no (I11)."""
+
+
+class InvalidLink(InvalidInput):
+    """A link's token is not one of ours, or was altered."""
+
+
+class UnknownTopic(InvalidInput):
+    """The catalogue has no such topic."""
+
+
+class UnknownMessageType(InvalidInput):
+    """The catalogue has no such message type."""
+
+
+class UnknownEvent(InvalidInput):
+    """The ledger has no such event."""
+
+
+class CatalogueError(InvalidInput):
+    """The catalogue can't be used. `problems` lists every fault at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class DestinationError(InvalidInput):
+    """A destination can't be set up or changed like this; says the remedy."""
+
+
+class Unavailable(PreferenceCenterError):
+    """The database can't be reached just now; nothing was written."""

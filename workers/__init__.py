@@ -1,0 +1,1 @@
+"""Workers: what moves opt-outs into the connected tools."""

@@ -1,0 +1,1 @@
+"""One file per tool; no database, no Flask, no RQ."""
