@@ -1,0 +1,57 @@
+"""Settings from the environment: frozen, and loud when one is missing or wrong."""
+
+from __future__ import annotations
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from preference_center.errors import ConfigError
+
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Every setting, named in the environment as here in capitals.
+
+    The keys are rings, written `id:base64url,id:base64url`; `flask keys generate`
+    makes one. `docs/deploy.md` says what losing or leaking each one means.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: str = Field(description="postgresql://user:password@host/database")
+    redis_url: str = Field(description="redis://host:port/0")
+    public_url: str = Field(description="Where people reach the pages, https://host")
+    secret_key: str = Field(min_length=32, description="Signs forms; any long random text")
+    digest_keys: str = Field(description="Chain of keys for address digests, oldest first")
+    encryption_keys: str = Field(description="Ring that encrypts addresses, newest first")
+    link_keys: str = Field(description="Ring that signs and encrypts links, newest first")
+    unsubscribe_mail_domain: str | None = Field(
+        default=None, description="Domain whose mail we receive for mailto opt-outs, if any"
+    )
+    phone_region: str = Field(default="IT", description="Region of phone numbers without a prefix")
+    database_pool: int = Field(default=8, ge=1, description="Connections per process")
+    max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """`database_url` with the driver named."""
+        scheme, _, rest = self.database_url.partition("://")
+        if scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+            raise ConfigError("DATABASE_URL must begin with postgresql://")
+        return f"postgresql+psycopg://{rest}"
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises ConfigError that names every missing or wrong variable, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg'].lower()}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise ConfigError("Settings are missing or wrong:\n" + "\n".join(lines)) from None

@@ -1,0 +1,190 @@
+"""Events, what each one does to a scope, and the fold from events to state.
+
+The state of an address is, per scope, three maxima: the newest opt-out, the newest
+own opt-in and the newest pause (I5). Maxima commute, so the state is the same in
+whatever order events arrive. A fourth, the newest consent, says who asked for what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.domain.addresses import Address
+
+ALL_MARKETING = "all_marketing"
+"""Every marketing topic of every brand of the controller."""
+EVERYTHING = "everything"
+"""Service mail too; only deactivation and erasure reach this far."""
+UNDELIVERABLE = "undeliverable"
+"""Hard bounces stand apart: they stop marketing and only advise on service mail (I4)."""
+
+RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE})
+
+CLOCK_TRUST = timedelta(minutes=15)
+"""How far an opt-out may count after the moment its source says it happened (I5)."""
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    OPTED_OUT = "opted_out"
+    OPTED_IN = "opted_in"
+    """The person's own act, proven; lifts older opt-outs of its scope."""
+    CONSENTED = "consented"
+    """Somebody else's record that the person asked for it; never lifts."""
+    PAUSED = "paused"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    DEACTIVATED = "deactivated"
+    ERASED = "erased"
+    REOPENED = "reopened"
+    RETRACTED = "retracted"
+
+    @property
+    def suppresses(self) -> bool:
+        return self in _SUPPRESSING
+
+    @property
+    def lifts(self) -> bool:
+        return self in _LIFTING
+
+
+_SUPPRESSING = frozenset(
+    {Kind.OPTED_OUT, Kind.BOUNCED, Kind.COMPLAINED, Kind.DEACTIVATED, Kind.ERASED}
+)
+_LIFTING = frozenset({Kind.OPTED_IN, Kind.REOPENED})
+
+
+def is_reach_of(kind: Kind, scope: str) -> bool:
+    """Whether an event of this kind may name this scope."""
+    if kind in {Kind.DEACTIVATED, Kind.ERASED, Kind.REOPENED}:
+        return scope == EVERYTHING
+    if kind is Kind.BOUNCED:
+        return scope == UNDELIVERABLE
+    if kind is Kind.CONSENTED:
+        return scope not in RESERVED_SCOPES
+    return scope not in {EVERYTHING, UNDELIVERABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A wish to append one event about one address.
+
+    `occurred_at` is when the person acted, `received_at` when it reached the company
+    (both UTC). `until` is a pause's end. With `once`, nothing is appended while the
+    person's own opt-out of the same scope stands: POST is idempotent by state (I7).
+    `evidence` must hold nothing personal (I8).
+    """
+
+    id: UUID
+    kind: Kind
+    address: Address
+    scope: str
+    occurred_at: datetime
+    received_at: datetime
+    source: str
+    actor: str
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    until: datetime | None = None
+    once: bool = False
+
+    def __post_init__(self) -> None:
+        if not is_reach_of(self.kind, self.scope):
+            raise ValueError(f"{self.kind} can't cover the scope {self.scope}")
+        if (self.until is not None) != (self.kind is Kind.PAUSED):
+            raise ValueError("a pause, and only a pause, has an end")
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """A wish to take back the named events, and only those; all others stand (I5)."""
+
+    id: UUID
+    event_ids: tuple[UUID, ...]
+    occurred_at: datetime
+    source: str
+    actor: str
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact in the ledger."""
+
+    id: UUID
+    seq: int
+    """Grows with every event; the version of an address is its newest `seq`."""
+    kind: Kind
+    address_id: int
+    scope: str
+    occurred_at: datetime
+    received_at: datetime
+    recorded_at: datetime
+    counts_at: datetime
+    source: str
+    actor: str
+    evidence: Mapping[str, str]
+    until: datetime | None = None
+    retracts: tuple[UUID, ...] = ()
+
+
+def counts_at(kind: Kind, occurred_at: datetime, received_at: datetime) -> datetime:
+    """The moment an event counts from, since foreign clocks are not trusted (I5).
+
+    A "no" counts at `received_at`, or 15 minutes after `occurred_at` if that is earlier;
+    anything else counts when it happened, but never in the future.
+    """
+    trust = CLOCK_TRUST if kind.suppresses else timedelta(0)
+    return min(received_at, occurred_at + trust)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A moment and the event that set it; the id breaks ties the same way everywhere."""
+
+    at: datetime
+    event: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What counts for one address and scope."""
+
+    out: Mark | None = None
+    reason: Kind | None = None
+    lift: Mark | None = None
+    pause: Mark | None = None
+    pause_until: datetime | None = None
+    consent: Mark | None = None
+
+    def merge(self, event: Event) -> State:
+        """This state with `event` counted in; merging is order-free and idempotent."""
+        mark = Mark(event.counts_at, event.id)
+        state = self
+        if event.kind.suppresses and _newer(mark, state.out):
+            state = replace(state, out=mark, reason=event.kind)
+        if event.kind.lifts and _newer(mark, state.lift):
+            state = replace(state, lift=mark)
+        if event.kind is Kind.PAUSED and _newer(mark, state.pause):
+            state = replace(state, pause=mark, pause_until=event.until)
+        if event.kind in {Kind.OPTED_IN, Kind.CONSENTED} and _newer(mark, state.consent):
+            state = replace(state, consent=mark)
+        return state
+
+
+def _newer(mark: Mark, other: Mark | None) -> bool:
+    return other is None or mark > other
+
+
+def fold(events: Iterable[Event], retracted: frozenset[UUID]) -> dict[tuple[int, str], State]:
+    """The state per (address id, scope) that these events add up to, less the retracted."""
+    states: dict[tuple[int, str], State] = {}
+    for event in events:
+        if event.kind is not Kind.RETRACTED and event.id not in retracted:
+            key = (event.address_id, event.scope)
+            states[key] = states.get(key, State()).merge(event)
+    return states

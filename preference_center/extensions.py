@@ -1,0 +1,48 @@
+"""The Flask extensions, and the services that the composition root hands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+from flask import current_app
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+
+if TYPE_CHECKING:
+    from preference_center.config import Settings
+    from preference_center.keys import Keys
+    from preference_center.links import Links
+    from preference_center.queue import Queue
+
+db = SQLAlchemy()
+migrate = Migrate()
+csrf = CSRFProtect()
+
+NAME = "preference_center"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What doors and workers need, wired once by `create_app`."""
+
+    settings: Settings
+    keys: Keys
+    links: Links
+    queue: Queue
+    now: Callable[[], datetime]
+    """The only clock: aware UTC."""
+    random: Random
+    """Jitter."""
+    new_id: Callable[[], UUID]
+    """Ids for events: version 7, so that they sort by time (RFC 9562)."""
+
+
+def services() -> Services:
+    """The services of the current app."""
+    return cast("Services", current_app.extensions[NAME])
