@@ -1,0 +1,297 @@
+"""Addresses: one canonical form per address, and the wider forms that suppression matches.
+
+The rules are those of the pairs in `tests/corpus/address_pairs.json`: NFC and locale-free
+lower case, UTS-46 A-label domains, invisible characters and redundant quotes removed;
+never confusable folding, accent folding or typo correction, which would let one person's
+"no" silence another's mailbox.
+
+Matching is wide to suppress and narrow to reveal (I9): `matches` for the first,
+`same_person` for the second.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntFlag, StrEnum
+
+import email_validator
+import idna
+import phonenumbers
+
+from preference_center.domain.providers import PROVIDERS
+from preference_center.errors import InvalidAddress
+
+NORM_VERSION = 1
+"""Version of the canonical form and of the provider rules.
+
+Stored beside every digest: raise it whenever `parse` or `PROVIDERS` changes an answer,
+so that rows made under the older rules can be found and made again.
+"""
+
+MAX_OCTETS = 254
+"""Longest email address in UTF-8 octets: RFC 5321 4.5.3.1.3 less its angle brackets."""
+
+_MAX_RAW = 1000  # characters looked at, wrappers and display name included
+_ONE_LABEL = 64  # "@" and so short a domain that no label can be too long (RFC 1035 2.3.4)
+
+
+class Channel(StrEnum):
+    """What an address receives."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    PHONE = "phone"
+
+
+class KeyKind(IntFlag):
+    """Which forms of an address one canonical string (or its digest) stands for."""
+
+    EXACT = 1
+    MAILBOX = 2
+    BASE = 4
+
+
+_EXACT_AND_MAILBOX = KeyKind.EXACT | KeyKind.MAILBOX  # enum arithmetic is slow: once
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Address:
+    """One address and its forms, all canonical. Made by `parse`.
+
+    `exact` is the address itself; `mailbox` what the provider's own rules make of it (the
+    same string where no rule applies); `base` the address without its tag where it has
+    one and the domain is no known provider, else None.
+    """
+
+    channel: Channel
+    exact: str
+    mailbox: str
+    base: str | None
+
+    def forms(self) -> Mapping[str, KeyKind]:
+        """Each canonical string of this address with all the kinds it stands for."""
+        if self.mailbox == self.exact:
+            forms = {self.exact: _EXACT_AND_MAILBOX}
+        else:
+            forms = {self.exact: KeyKind.EXACT, self.mailbox: KeyKind.MAILBOX}
+        if self.base is not None:
+            forms[self.base] = KeyKind.BASE
+        return forms
+
+    def __repr__(self) -> str:
+        """Masked, so that no log or traceback shows the address (I12)."""
+        return f"<Address {self.channel.value} {mask(self)}>"
+
+
+def parse(raw: str, channel: Channel, *, region: str = "IT") -> Address:
+    """Canonicalise `raw`, as found in a form, a CSV cell, a report or a vendor's payload.
+
+    `region` (ISO 3166-1 alpha-2) reads phone numbers written without a country code.
+    Raises InvalidAddress, whose message says what to mend and never holds the address.
+    """
+    if channel is not Channel.EMAIL:
+        return _parse_phone(raw, channel, region)
+    if raw.isascii():
+        plain = raw.lower()
+        match = _PLAIN.fullmatch(plain)
+        if match and len(plain) <= MAX_OCTETS and len(plain) - match.end(1) <= _ONE_LABEL:
+            return _email(plain, match[1], plain[match.end(1) + 1 :])
+    return _parse_email(raw)
+
+
+def may_match(probe: KeyKind, stored: KeyKind) -> bool:
+    """Whether a candidate's form suppresses, given one string or digest shared with a row.
+
+    Like meets like, and one tag meets its base in both directions; never base with base:
+    at an unknown domain two tags may be two people.
+    """
+    return _MAY_MATCH[probe][stored]
+
+
+def matches(candidate: Address, suppressed: Address) -> bool:
+    """Whether a suppression of one address covers the other, by any form (I9)."""
+    stored = suppressed.forms()
+    return any(
+        form in stored and may_match(kind, stored[form]) for form, kind in candidate.forms().items()
+    )
+
+
+def same_person(a: Address, b: Address) -> bool:
+    """Whether control of one address may open the data of the other: exact only (I9)."""
+    return a.exact == b.exact
+
+
+def mask(address: Address) -> str:
+    """The address as it may be shown on a page: `j***@d***.it`, `+39 *** **67`."""
+    if address.channel is not Channel.EMAIL:
+        country = phonenumbers.parse(address.exact).country_code
+        return f"+{country} *** **{address.exact[-2:]}"
+    local, _, domain = address.exact.rpartition("@")
+    first = local.lstrip('"\\')[:1]
+    if domain.startswith("["):
+        return f"{first}***@[***]"
+    name, _, top = idna.decode(domain).rpartition(".")
+    return f"{first}***@{name[:1]}***.{top}"
+
+
+def _kinds_meet(probe: int, stored: int) -> bool:
+    exact, mailbox, base = KeyKind.EXACT.value, KeyKind.MAILBOX.value, KeyKind.BASE.value
+    return bool(
+        probe & stored & (exact | mailbox)
+        or (probe & exact and stored & base)
+        or (probe & base and stored & exact)
+    )
+
+
+# All 64 answers, worked out once: bulk checks ask this for every row found.
+_MAY_MATCH = tuple(tuple(_kinds_meet(p, s) for s in range(8)) for p in range(8))
+
+# The fast path: what the slow one leaves alone but for case. ASCII dot-atom (RFC 5322
+# 3.2.3), labels without "--" (A-labels and reserved ones go the slow way), a top level of
+# letters that is not one of email-validator's special-use names.
+_PLAIN = re.compile(
+    r"([a-z0-9_!#$%&'*/=?^`{|}~+-]+(?:\.[a-z0-9_!#$%&'*/=?^`{|}~+-]+)*)"
+    r"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
+    r"(?!(?:arpa|invalid|local|localhost|onion)\Z)[a-z]{2,}"
+)
+
+
+def _email(exact: str, local: str, domain: str) -> Address:
+    """An email address from its canonical parts, with the forms its provider implies."""
+    provider = PROVIDERS.get(domain)
+    if provider is not None:
+        return Address(Channel.EMAIL, exact, provider.mailbox(local), None)
+    base = None
+    if "+" in local and local[0] != '"':
+        head, tagged, _ = local.partition("+")
+        if head and tagged:
+            base = f"{head}@{domain}"
+    return Address(Channel.EMAIL, exact, exact, base)
+
+
+# Unicode's Default_Ignorable_Code_Point: what no reader sees (BOM, soft hyphen, bidi
+# marks). The two joiners, U+200C and U+200D, can tell two domains apart (UTS-46
+# non-transitional), so they are only dropped at the ends and before the @.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+_JOINERS = re.compile("[\u200c\u200d]")
+_WIDE = re.compile("[\u3000\uff01-\uffee]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_WRAPPED = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^<>@"(),:;]*)\s*<(.*)>')
+# Dots anywhere: "jane.@" and "ja..ne@" are real at some carriers, though no dot-atom.
+_ATOMS = re.compile(r'[^\s"(),:;<>@\[\\\]\x00-\x20\x7f]+')
+_ROOT_DOTS = ".\u3002\uff0e\uff61"
+# Letters only as the mark of an extension, so that free text is not mined for digits.
+_DIALLED = re.compile(
+    r"(?:tel:)?\+?[\d\s()./\-\u2010-\u2015]+"
+    r"(?:(?:;ext=|,|#|\s*(?:ext|extn|extension|x|int|interno)\b\.?)\s*\d{1,7}#?)?",
+    re.IGNORECASE,
+)
+
+
+def _clean(raw: str) -> str:
+    """`raw` in NFC and narrow letters, without what cannot be seen; one line or refused."""
+    if len(raw) > _MAX_RAW:
+        raise InvalidAddress("The address is far too long: send one address per field.")
+    text = _INVISIBLE.sub("", raw)
+    text = text.strip().strip("\u200c\u200d").strip()
+    if not text:
+        raise InvalidAddress("The address is empty: send one.")
+    if _UNSAFE.search(text):
+        raise InvalidAddress(
+            "The address holds a line break or another control character: send one address,"
+            " without it."
+        )
+    return unicodedata.normalize("NFC", _WIDE.sub(_narrow, text))
+
+
+def _narrow(match: re.Match[str]) -> str:
+    """The usual letter of a full-width or half-width one (PRECIS width mapping, RFC 8265)."""
+    kind, _, code = unicodedata.decomposition(match[0]).partition(" ")
+    return chr(int(code, 16)) if kind in ("<wide>", "<narrow>") else match[0]
+
+
+def _unwrap(text: str) -> str:
+    """The bare address out of `mailto:` and of a display name with angle brackets."""
+    if text[:7].lower() == "mailto:":
+        text = text[7:].partition("?")[0]  # RFC 6068: header fields follow
+    wrapped = _WRAPPED.fullmatch(text)
+    return (wrapped[1] if wrapped else text).strip()
+
+
+def _parse_email(raw: str) -> Address:
+    """The whole of the rules; `parse` has a short cut for plain ASCII addresses."""
+    local, at, domain = _unwrap(_clean(raw)).rpartition("@")
+    if not at or not local or not domain:
+        raise InvalidAddress("An email address is a name, one @ and a domain: mend that.")
+    if domain[-1] in _ROOT_DOTS:
+        domain = domain[:-1]
+    local = _JOINERS.sub("", local)
+    quoted = f'"{local}"' if _ATOMS.fullmatch(local) and _oddly_dotted(local) else local
+    checked = _check(f"{quoted}@{domain}")
+    if checked is None:
+        raise InvalidAddress(
+            "The email address can't be parsed: send one address, like name@example.com,"
+            " with no comment, list or space in it and with a public domain name."
+        )
+    local, domain = checked.local_part, checked.ascii_domain
+    if local[0] == '"' and _ATOMS.fullmatch(local[1:-1]):
+        local = local[1:-1]
+    # lower() without a locale; once more NFC, since lower case may compose anew.
+    local = unicodedata.normalize("NFC", local.lower())
+    exact = f"{local}@{domain}"
+    if len(exact.encode()) > MAX_OCTETS:
+        raise InvalidAddress(f"The email address is longer than {MAX_OCTETS} octets: shorten it.")
+    return _email(exact, local, domain)
+
+
+def _oddly_dotted(local: str) -> bool:
+    return local[0] == "." or local[-1] == "." or ".." in local
+
+
+def _check(text: str) -> email_validator.ValidatedEmail | None:
+    """email-validator's verdict; None instead of its error, whose text quotes the input."""
+    try:
+        return email_validator.validate_email(
+            text,
+            allow_smtputf8=True,
+            allow_quoted_local=True,
+            allow_domain_literal=True,
+            allow_display_name=False,
+            strict=False,  # local parts over 64 octets exist: VERP
+            check_deliverability=False,
+            test_environment=True,  # lets .test pass
+            globally_deliverable=True,
+        )
+    except email_validator.EmailNotValidError:
+        return None
+
+
+def _parse_phone(raw: str, channel: Channel, region: str) -> Address:
+    """E.164 without the extension; numbers of a possible length, assigned or not."""
+    text = _JOINERS.sub("", _clean(raw))
+    number = _dial(text, region) if _DIALLED.fullmatch(text) else None
+    if number is None:
+        raise InvalidAddress(
+            "The phone number can't be parsed: send one number in international form,"
+            " like +39 and the digits."
+        )
+    return Address(channel, number, number, None)
+
+
+def _dial(text: str, region: str) -> str | None:
+    """The number in E.164, or None where it can't be one."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    # Possible, not valid: a range newer than the library's data must still be able to stop.
+    verdict = phonenumbers.is_possible_number_with_reason(number)
+    if verdict != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
