@@ -20,6 +20,10 @@ class KeyMismatch(ConfigError):
     """A key differs from the one the stored data was made with."""
 
 
+class CannotOpen(PreferenceCenterError):
+    """Encrypted data was altered or belongs elsewhere; nothing of it is readable."""
+
+
 class InvalidInput(PreferenceCenterError):
     """Something a caller sent can't be used; the message says what to mend."""
 

@@ -1,0 +1,248 @@
+"""Keyed digests of addresses, and their encryption at rest. Pure: no I/O, no database.
+
+Three secrets never meet: the digest chain and the encryption ring live here, links have
+their own ring in `links`. A digest lets a row be found without its address; sealed text is
+the only place where an address can be read back.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from preference_center.domain.addresses import Address, KeyKind
+from preference_center.errors import CannotOpen, ConfigError, KeyMismatch
+
+KEY_OCTETS = 32
+DIGEST_OCTETS = 32  # SHA-256
+
+_NONCE_OCTETS = 12  # NIST SP 800-38D 8.2.2: random 96 bits, fine for 2**32 texts per key
+_SEAL_VERSION = 1
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+# No address, so its digest is nobody's; a fingerprint is the head of that digest.
+_FINGERPRINT_FORM = b"preference-center: fingerprint of a key, not an address"
+_FINGERPRINT_OCTETS = 8
+
+Ring = Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Keys:
+    """The digest chain (oldest first) and the encryption ring (newest first).
+
+    Each entry is an id and 32 octets. Rotating digests appends to the chain: the new key
+    is applied over the old digest, so `rewrap` needs no readable address. Rotating
+    encryption prepends to the ring: the first key seals, every key opens.
+    Raises ConfigError when a ring is empty, repeats an id or a key, or holds a bad one.
+    """
+
+    digest_chain: Ring
+    encryption: Ring
+    nonce: Callable[[int], bytes] = os.urandom
+    _digest_keys: tuple[bytes, ...] = field(init=False)
+    _ciphers: Mapping[bytes, AESGCM] = field(init=False)
+
+    def __post_init__(self) -> None:
+        _check_ring("digest chain", self.digest_chain)
+        _check_ring("encryption ring", self.encryption)
+        every_key = [key for _, key in (*self.digest_chain, *self.encryption)]
+        if len(set(every_key)) != len(every_key):
+            raise ConfigError("Two keys are the same: make a separate key for each purpose and id.")
+        derived = {
+            "digest_chain": tuple(self.digest_chain),
+            "encryption": tuple(self.encryption),
+            "_digest_keys": tuple(key for _, key in self.digest_chain),
+            "_ciphers": {name.encode(): AESGCM(key) for name, key in self.encryption},
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """The ids only: a key in a log is a leaked key."""
+        digests = ",".join(name for name, _ in self.digest_chain)
+        ciphers = ",".join(name for name, _ in self.encryption)
+        return f"<Keys digest={digests} encryption={ciphers}>"
+
+    @property
+    def digest_id(self) -> str:
+        """Id of the newest digest key: the one that new digests end with."""
+        return self.digest_chain[-1][0]
+
+    @property
+    def encryption_id(self) -> str:
+        """Id of the key that seals."""
+        return self.encryption[0][0]
+
+    def digest(self, form: str) -> bytes:
+        """The 32-octet digest of a canonical form: HMAC-SHA-256 (RFC 2104) of its SHA-256."""
+        return self.digest_sha256(hashlib.sha256(form.encode()).digest())
+
+    def digest_sha256(self, sha: bytes) -> bytes:
+        """The same digest from an imported SHA-256 of a canonical form.
+
+        Raises ValueError unless `sha` is 32 octets.
+        """
+        if len(sha) != DIGEST_OCTETS:
+            raise ValueError("A SHA-256 has 32 octets")
+        for key in self._digest_keys:
+            sha = hmac.digest(key, sha, "sha256")
+        return sha
+
+    def rewrap(self, old_digest: bytes, from_length: int) -> bytes:
+        """A digest made when the chain had `from_length` keys, brought to today's chain.
+
+        Raises ValueError when the chain was never that long or the digest is not 32 octets.
+        """
+        if not 1 <= from_length <= len(self._digest_keys) or len(old_digest) != DIGEST_OCTETS:
+            raise ValueError("Not a digest of an earlier length of this chain")
+        for key in self._digest_keys[from_length:]:
+            old_digest = hmac.digest(key, old_digest, "sha256")
+        return old_digest
+
+    def exact(self, address: Address) -> bytes:
+        """The digest of the address itself, for data rights (I9)."""
+        return self.digest(address.exact)
+
+    def match_keys(self, address: Address) -> dict[bytes, KeyKind]:
+        """Every digest under which the address may be found, with the kinds it stands for.
+
+        Compare the kinds of both sides with `addresses.may_match`.
+        """
+        return {self.digest(form): kind for form, kind in address.forms().items()}
+
+    def seal(self, text: str, *, context: bytes) -> bytes:
+        """Encrypt `text` (AES-256-GCM) for one place, named by `context`.
+
+        The context (say, table and row id) is authenticated, not stored: text moved to
+        another row does not open. Layout: version, length of key id, key id, nonce,
+        ciphertext with tag.
+        """
+        name = self.encryption_id.encode()
+        header = bytes((_SEAL_VERSION, len(name))) + name
+        nonce = self.nonce(_NONCE_OCTETS)
+        sealed = self._ciphers[name].encrypt(nonce, text.encode(), header + context)
+        return header + nonce + sealed
+
+    def open(self, ciphertext: bytes, *, context: bytes) -> str:
+        """The text that `seal` encrypted for the same context.
+
+        Raises CannotOpen when it was altered, cut short or sealed for another context,
+        and KeyMismatch when its key is not in the ring.
+        """
+        name, body = _split_seal(ciphertext)
+        header = ciphertext[: len(ciphertext) - len(body)]
+        cipher = self._ciphers.get(name)
+        if cipher is None:
+            raise KeyMismatch(
+                "Stored data was encrypted with a key that is not in ENCRYPTION_KEYS:"
+                " put the older key back, after the first one."
+            )
+        try:
+            nonce, sealed = body[:_NONCE_OCTETS], body[_NONCE_OCTETS:]
+            return cipher.decrypt(nonce, sealed, header + context).decode()
+        except (InvalidTag, ValueError):
+            raise CannotOpen(
+                "Encrypted data was altered, or belongs to another row: restore it from a backup."
+            ) from None
+
+    def fingerprints(self) -> dict[str, str]:
+        """`purpose:id` to a fingerprint of each key, fit to be stored beside the data.
+
+        A digest key's fingerprint covers the keys before it: order is part of the chain.
+        """
+        prints = {}
+        state = hashlib.sha256(_FINGERPRINT_FORM).digest()
+        for name, key in self.digest_chain:
+            state = hmac.digest(key, state, "sha256")
+            prints[f"digest:{name}"] = state[:_FINGERPRINT_OCTETS].hex()
+        for name, key in self.encryption:
+            mark = hmac.digest(key, _FINGERPRINT_FORM, "sha256")
+            prints[f"encryption:{name}"] = mark[:_FINGERPRINT_OCTETS].hex()
+        return prints
+
+    def verify_fingerprints(self, stored: Mapping[str, str]) -> None:
+        """Refuse to work with keys other than those the stored data was made with.
+
+        `stored` is an earlier answer of `fingerprints`. Raises KeyMismatch, with the
+        remedy, when a key of a stored id differs or a stored digest key is missing. A
+        retired encryption key may be missing: what it sealed has been sealed anew.
+        """
+        ours = self.fingerprints()
+        for name, fingerprint in stored.items():
+            purpose, _, key_id = name.partition(":")
+            setting = f"{purpose.upper()}_KEYS"
+            if name in ours and ours[name] != fingerprint:
+                raise KeyMismatch(
+                    f"{setting}: the key {key_id!r}, or for digests one before it, is not the one"
+                    " this database was made with. Put the original keys back in their order;"
+                    " add a new key under a new id."
+                )
+            if name not in ours and purpose == "digest":
+                raise KeyMismatch(
+                    f"{setting}: the key {key_id!r}, with which this database was made, is missing."
+                    " Put it back in its place: the chain only grows at its end."
+                )
+
+
+def parse_ring(text: str) -> list[tuple[str, bytes]]:
+    """Read a setting `id:base64url,id2:base64url`, in its order.
+
+    Raises ConfigError, which names the entry by position and id and never shows a key.
+    """
+    ring = []
+    for position, entry in enumerate(text.split(","), start=1):
+        key_id, colon, encoded = entry.strip().partition(":")
+        if not colon or not _ID.fullmatch(key_id):
+            raise ConfigError(
+                f"Key {position}: write id:key, the id of 1 to 32 letters, digits and _.-"
+            )
+        try:
+            padded = encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4)
+            key = base64.b64decode(padded, altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise ConfigError(f"Key {position} ({key_id}): the key is not base64url.") from None
+        ring.append((key_id, key))
+    _check_ring("ring", ring)
+    return ring
+
+
+def new_ring_entry(key_id: str) -> str:
+    """A fresh random key in the form that `parse_ring` reads. Raises ConfigError on a bad id."""
+    key = secrets.token_bytes(KEY_OCTETS)
+    entry = f"{key_id}:{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
+    parse_ring(entry)
+    return entry
+
+
+def _check_ring(what: str, ring: Ring) -> None:
+    if not ring:
+        raise ConfigError(f"The {what} is empty: give it a key.")
+    ids = [key_id for key_id, _ in ring]
+    if len(set(ids)) != len(ids):
+        raise ConfigError(f"The {what} uses an id twice: a new key needs a new id.")
+    for key_id, key in ring:
+        if not _ID.fullmatch(key_id):
+            raise ConfigError(f"The {what}: an id is 1 to 32 letters, digits and _.-")
+        if len(key) != KEY_OCTETS:
+            raise ConfigError(
+                f"The {what}: the key {key_id} has {len(key)} octets, it must have {KEY_OCTETS}."
+            )
+
+
+def _split_seal(ciphertext: bytes) -> tuple[bytes, bytes]:
+    """The key id in a seal's header, and all that follows the header."""
+    fixed = 2  # version and length of the id
+    if len(ciphertext) <= fixed or ciphertext[0] != _SEAL_VERSION:
+        raise CannotOpen("Encrypted data is damaged: restore it from a backup.")
+    end = fixed + ciphertext[1]
+    return ciphertext[fixed:end], ciphertext[end:]
