@@ -1,0 +1,7 @@
+"""Errors of the development environment; each message says what to do."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """PostgreSQL or Valkey/Redis can't be found, started or stopped."""
