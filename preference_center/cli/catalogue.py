@@ -1,0 +1,120 @@
+"""`flask catalogue`: check a catalogue file, and apply it like a migration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import click
+from flask.cli import AppGroup
+
+from preference_center.domain.catalogue import (
+    Catalogue,
+    Difference,
+    difference,
+    digest,
+    parse,
+    refusals,
+)
+from preference_center.errors import CatalogueError, PreferenceCenterError
+from preference_center.extensions import services
+from preference_center.storage import catalogues
+from preference_center.storage.database import Connection, transaction
+
+catalogue = AppGroup("catalogue", help="Declare brands, topics and message types.")
+
+_FILE = click.argument("file", type=click.File("rb"))
+
+
+@catalogue.command()
+@_FILE
+def check(file: BinaryIO) -> None:
+    """Check FILE ("-": standard input) without touching the database.
+
+    Exits with 1 and tells every fault with its line and remedy if there is any.
+    """
+    with _faults_told(file.name):
+        checked = parse(_text(file))
+    click.echo(f"{file.name} is good: {_summary(checked)}.")
+    click.echo(f"To put it in force: flask catalogue apply {file.name}")
+
+
+@catalogue.command()
+@_FILE
+@click.option("--dry-run", is_flag=True, help="Print the difference and change nothing.")
+def apply(file: BinaryIO, *, dry_run: bool) -> None:
+    """Put FILE ("-": standard input) in force and keep it as a new version.
+
+    Prints what changes against the version in force. Applying the same file again does
+    nothing. Exits with 1, and changes nothing, if the file has faults or a change would
+    lift somebody's opt-out.
+    """
+    with _faults_told(file.name):
+        text = _text(file)
+        new = parse(text)
+    try:
+        with transaction() as connection:
+            version = _apply(connection, text, new, dry_run=dry_run)
+    except PreferenceCenterError as error:
+        raise click.ClickException(f"{error}. Nothing was applied.") from error
+    if version is not None:
+        catalogues.forget_catalogue()
+        click.echo(f"Applied as version {version}: {_summary(new)}.")
+
+
+def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) -> int | None:
+    """The number of the new version, or None if none was made."""
+    current = catalogues.current_text(connection)
+    if current == text:
+        click.echo("Nothing to do: this version is in force already.")
+        return None
+    with _faults_told("the version in force"):
+        changes = difference(parse(current) if current is not None else None, new)
+    for line in changes.lines() or ["Only comments or layout differ."]:
+        click.echo(line)
+    _stop_if_refused(changes, catalogues.topics_with_suppressions(connection))
+    if dry_run:
+        click.echo("Dry run: nothing was applied.")
+        return None
+    return catalogues.save(connection, text, digest(text), services().now())
+
+
+def _stop_if_refused(changes: Difference, suppressed: frozenset[str]) -> None:
+    refused = refusals(changes, suppressed)
+    if refused:
+        for line in refused:
+            click.echo(f"refused: {line}", err=True)
+        click.echo("Nothing was applied.", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _text(file: BinaryIO) -> str:
+    raw = file.read()
+    try:
+        return raw.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise CatalogueError([f"line {line}: not UTF-8; save the file as UTF-8"]) from error
+
+
+@contextmanager
+def _faults_told(name: str) -> Iterator[None]:
+    """End with 1 on a CatalogueError, after telling all its problems."""
+    try:
+        yield
+    except CatalogueError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        count = len(error.problems)
+        faults = "1 fault" if count == 1 else f"{count} faults"
+        click.echo(f"{name} has {faults}. Nothing was applied.", err=True)
+        raise click.exceptions.Exit(1) from error
+
+
+def _summary(catalogue: Catalogue) -> str:
+    retired = sum(topic.retired for topic in catalogue.topics.values())
+    return (
+        f"{len(catalogue.brands)} brands, {len(catalogue.topics)} topics ({retired} retired), "
+        f"{len(catalogue.message_types)} message types, languages {', '.join(catalogue.languages)}"
+    )

@@ -1,0 +1,41 @@
+"""The catalogue: the file that declares brands, topics and message types.
+
+`parse` reads it or names every fault at once; `difference` and `refusals` say what
+applying a new version would change and whether it may. docs/catalogue.md is the
+reference of the file.
+"""
+
+from __future__ import annotations
+
+from preference_center.domain.catalogue.changes import Difference, difference, refusals
+from preference_center.domain.catalogue.model import (
+    AfterClosing,
+    Brand,
+    Catalogue,
+    Default,
+    Ground,
+    Group,
+    MessageClass,
+    MessageType,
+    Texts,
+    Topic,
+)
+from preference_center.domain.catalogue.parsing import digest, parse
+
+__all__ = [
+    "AfterClosing",
+    "Brand",
+    "Catalogue",
+    "Default",
+    "Difference",
+    "Ground",
+    "Group",
+    "MessageClass",
+    "MessageType",
+    "Texts",
+    "Topic",
+    "difference",
+    "digest",
+    "parse",
+    "refusals",
+]

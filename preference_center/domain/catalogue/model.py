@@ -1,0 +1,150 @@
+"""What a catalogue holds. `parse` is what makes these; it vouches for their sense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue.tables import did_you_mean
+from preference_center.errors import UnknownMessageType, UnknownTopic
+
+Texts: TypeAlias = Mapping[str, str]
+"""One text per language, by language tag (BCP 47, e.g. `it`)."""
+
+
+class Default(StrEnum):
+    """What holds for a person who never said anything about a topic."""
+
+    OPT_IN = "opt_in"
+    """Nothing is sent without a consent (I11)."""
+    OPT_OUT = "opt_out"
+    """Sent until the person says no."""
+
+
+class MessageClass(StrEnum):
+    """Whether a "no" to marketing stops it (I4)."""
+
+    MARKETING = "marketing"
+    SERVICE = "service"
+
+
+class Ground(StrEnum):
+    """Why a service message is no marketing; the preference page shows it."""
+
+    SECURITY = "security"
+    BILLING = "billing"
+    LEGAL_NOTICE = "legal_notice"
+    ACCOUNT = "account"
+    TRANSACTION = "transaction"
+
+
+class AfterClosing(StrEnum):
+    """Why a service message may go out even after the account is closed (I4)."""
+
+    JUST_ASKED_FOR = "just_asked_for"
+    FINAL_INVOICE = "final_invoice"
+    LEGAL_NOTICE = "legal_notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """A name under which the company writes.
+
+    `host` serves its pages, `sender` is the From address it uses, `footer` the legal
+    line. A text that is there is there in every language.
+    """
+
+    key: str
+    name: Texts
+    host: str | None = None
+    sender: str | None = None
+    footer: Texts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A heading of the preference page, under which topics stand together."""
+
+    key: str
+    title: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A thing one can subscribe to on one channel.
+
+    A retired topic is neither offered nor sent, but its suppressions stand.
+    """
+
+    key: str
+    brand: str
+    channel: Channel
+    default: Default
+    group: str
+    title: Texts
+    description: Texts
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageType:
+    """What a sender is about to send.
+
+    Marketing has a topic and no ground; service a ground and no topic. With
+    `after_closing` it may go out even when the account is closed, on
+    `after_closing_ground` (I4); only service can.
+    """
+
+    key: str
+    message_class: MessageClass
+    topic: str | None = None
+    ground: Ground | None = None
+    after_closing: bool = False
+    after_closing_ground: AfterClosing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """One version of the catalogue. Mappings go by key, in the order of the file."""
+
+    languages: tuple[str, ...]
+    default_language: str
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    brands: Mapping[str, Brand] = field(default_factory=dict)
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    message_types: Mapping[str, MessageType] = field(default_factory=dict)
+
+    def topic(self, key: str) -> Topic:
+        """The topic of this key, retired or not. Raises UnknownTopic."""
+        try:
+            return self.topics[key]
+        except KeyError:
+            raise UnknownTopic(_unknown("topic", key, self.topics)) from None
+
+    def message_type(self, key: str) -> MessageType:
+        """The message type of this key. Raises UnknownMessageType."""
+        try:
+            return self.message_types[key]
+        except KeyError:
+            raise UnknownMessageType(_unknown("message type", key, self.message_types)) from None
+
+    def topics_on(self, channel: Channel) -> tuple[Topic, ...]:
+        """The topics a person can choose on this channel: all but the retired ones."""
+        return tuple(t for t in self.topics.values() if t.channel is channel and not t.retired)
+
+    def in_language(self, texts: Texts, language: str) -> str:
+        """The text in `language`, or in the default language if that is not declared.
+
+        Empty if there is no text at all, as for a brand without footer.
+        """
+        return texts.get(language) or texts.get(self.default_language, "")
+
+
+def _unknown(kind: str, key: str, known: Mapping[str, object]) -> str:
+    # Not the key itself: a caller may have put an address there (I12).
+    return (
+        f"the catalogue has no such {kind}; {did_you_mean(key, known) or 'declare it there first'}"
+    )
