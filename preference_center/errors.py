@@ -40,6 +40,10 @@ class UnknownTopic(InvalidInput):
     """The catalogue has no such topic."""
 
 
+class WrongChannel(InvalidInput):
+    """The topic is sent by another channel than the address is for."""
+
+
 class UnknownMessageType(InvalidInput):
     """The catalogue has no such message type."""
 

@@ -1,0 +1,130 @@
+"""`flask keys`: senders' API keys, and the service's own keys."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+from flask.cli import AppGroup
+
+from preference_center.cli.mending import mending
+from preference_center.errors import InvalidInput
+from preference_center.extensions import services
+from preference_center.keys import new_ring_entry
+from preference_center.storage import api_keys, audit
+from preference_center.storage.api_keys import EVERY_TYPE, ApiKey, KeyScope
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection, run
+
+ACTOR = "cli"
+
+keys = AppGroup("keys", help="API keys of senders, and the keys of the service itself.")
+
+
+@keys.command("add")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice([scope.value for scope in KeyScope]),
+    help="What the key may do; repeat it. check: ask for decisions. write: record opt-outs"
+    " and consents. lift: record a person's own opt-in, which lifts opt-outs."
+    " links: make signed links.",
+)
+@click.option(
+    "--message-type",
+    "message_types",
+    multiple=True,
+    metavar="TYPE",
+    help="A message type that the key may ask about; repeat it. '*' stands for every one,"
+    " service mail too: for trusted senders only.",
+)
+def add(name: str, scopes: tuple[str, ...], message_types: tuple[str, ...]) -> None:
+    """Make a key for the sender NAME and print it, this once.
+
+    Example: flask keys add shop --scope check --scope write --message-type receipt
+    """
+    wanted = [KeyScope(scope) for scope in scopes]
+    with mending():
+        if KeyScope.CHECK in wanted and not message_types:
+            raise InvalidInput("the scope check needs a --message-type (or '*') to ask about")
+        _check_types(message_types)
+        text = run(lambda connection: _make(connection, name, wanted, message_types))
+    click.echo(text)
+    click.echo("Keep it now: it can't be shown again.", err=True)
+
+
+@keys.command("list")
+def list_() -> None:
+    """Show all keys, without their secrets."""
+    with mending():
+        found = run(api_keys.every)
+    for key in found:
+        click.echo(_line(key))
+    if not found:
+        click.echo("No keys yet: make one with `flask keys add`.", err=True)
+
+
+@keys.command("revoke")
+@click.argument("name")
+def revoke(name: str) -> None:
+    """End the key NAME for good, within two seconds everywhere."""
+    with mending():
+        ended = run(lambda connection: _revoke(connection, name))
+    click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
+
+
+@keys.command("generate", with_appcontext=False)
+@click.option(
+    "--id",
+    "key_id",
+    default="k1",
+    show_default=True,
+    help="Id of the new keys. It goes into every link, so keep it short.",
+)
+def generate(key_id: str) -> None:
+    """Print fresh keys for the environment of the service.
+
+    Nothing is stored. For a first set-up take all four lines. To rotate, give a new --id
+    and put the new entry into the existing setting with a comma between: last in
+    DIGEST_KEYS, first in ENCRYPTION_KEYS and LINK_KEYS. Never drop a digest key.
+
+    Works before anything is set up: python -m preference_center.cli keys generate
+    """
+    with mending():
+        for setting in ("DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS"):
+            click.echo(f"{setting}={new_ring_entry(key_id)}")
+    click.echo(f"SECRET_KEY={secrets.token_urlsafe(48)}")
+
+
+def _check_types(message_types: tuple[str, ...]) -> None:
+    for message_type in message_types:
+        if message_type != EVERY_TYPE:
+            current_catalogue().message_type(message_type)
+
+
+def _make(
+    connection: Connection, name: str, scopes: list[KeyScope], message_types: tuple[str, ...]
+) -> str:
+    now = services().now()
+    text = api_keys.make(connection, name, scopes, message_types, now)
+    detail = {"name": name, "scopes": sorted(scopes), "message_types": sorted(message_types)}
+    audit.append(connection, now, ACTOR, "api_key.made", detail)
+    return text
+
+
+def _revoke(connection: Connection, name: str) -> bool:
+    now = services().now()
+    ended = api_keys.revoke(connection, name, now)
+    if ended:
+        audit.append(connection, now, ACTOR, "api_key.revoked", {"name": name})
+    return ended
+
+
+def _line(key: ApiKey) -> str:
+    state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
+    types = ",".join(sorted(key.message_types)) or "-"
+    made = f"{key.created_at:%Y-%m-%d}"
+    return "\t".join((key.name, state, ",".join(sorted(key.scopes)), types, f"made {made}"))

@@ -1,0 +1,54 @@
+"""How commands tell what to mend, and the exit codes they end with.
+
+0: done. 1: it could not be done, for a reason that the message names. 2: the command
+line itself is wrong (click's own code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+
+from preference_center.errors import InvalidInput, PreferenceCenterError
+
+
+@contextmanager
+def mending() -> Iterator[None]:
+    """Turn our errors into a message and exit code instead of a traceback."""
+    try:
+        yield
+    except PreferenceCenterError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def mending_argument(name: str) -> Iterator[None]:
+    """The same for what was typed for one argument or option: exit code 2, with usage."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise click.BadParameter(str(error), param_hint=name) from None
+
+
+class Moment(click.ParamType[datetime]):
+    """A point in time with its time zone (ISO 8601), as an aware datetime."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The time that was typed; fails with what to mend."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("this is no time: write it like 2026-11-24T09:30+01:00", param, ctx)
+        if moment.tzinfo is None:
+            self.fail("add the time zone, as in 2026-11-24T09:30+01:00", param, ctx)
+        return moment

@@ -1,0 +1,77 @@
+"""`flask opt-out`: a "no" that reached the company some other way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+from flask.cli import with_appcontext
+
+from preference_center.cli.mending import Moment, mending, mending_argument
+from preference_center.domain import requests
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.requests import Origin, Via
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage.catalogues import current_catalogue
+
+
+@click.command("opt-out")
+@click.argument("address")
+@click.option(
+    "--channel",
+    type=click.Choice([channel.value for channel in Channel]),
+    default=Channel.EMAIL.value,
+    show_default=True,
+    help="What the address receives.",
+)
+@click.option(
+    "--scope",
+    default=ALL_MARKETING,
+    show_default=True,
+    help="A topic of the catalogue, or all_marketing.",
+)
+@click.option(
+    "--via",
+    type=click.Choice([via.value for via in Via]),
+    required=True,
+    help="How the person told us.",
+)
+@click.option(
+    "--received-at",
+    type=Moment(),
+    help="When it reached the company, e.g. 2026-11-24T09:30+01:00; now if left out."
+    " The 72 hours run from here, so an earlier time makes it more urgent.",
+)
+@with_appcontext
+def opt_out(address: str, channel: str, scope: str, via: str, received_at: datetime | None) -> None:
+    """Record that the person at ADDRESS said no, and tell every connected tool.
+
+    Example: flask opt-out ada@example.com --via phone --received-at 2026-11-24T09:30+01:00
+    """
+    wired = services()
+    now = wired.now()
+    with mending_argument("ADDRESS"):
+        parsed = parse(address, Channel(channel), region=wired.settings.phone_region)
+    with mending_argument("--received-at"):
+        received = requests.past(received_at or now, now)
+    with mending():
+        catalogue = current_catalogue()
+    with mending_argument("--scope"):
+        covered = requests.marketing_scope(parsed, scope, catalogue)
+    change = requests.opt_out(
+        wired.new_id(),
+        parsed,
+        covered,
+        Via(via),
+        Origin("cli", "cli", now),
+        received_at=received,
+        occurred_at=received,
+    )
+    with mending():
+        recorded = record([change])
+    if recorded.events:
+        click.echo(f"Recorded: no more {covered} to this address. Event {change.id}")
+    else:
+        click.echo(f"It stood already: no more {covered} to this address.")

@@ -1,0 +1,130 @@
+"""From rows of a body to changes of the ledger: every row is sound, or nothing is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from preference_center.domain.addresses import parse
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import Change
+from preference_center.domain.requests import (
+    Origin,
+    Proof,
+    consent,
+    marketing_scope,
+    opt_out,
+    past,
+    topic_for,
+)
+from preference_center.extensions import Services
+from preference_center.ledger import record
+from preference_center.links import Link, list_unsubscribe_headers
+from preference_center.senders.bodies import Consent, LinkRequest, OptOut, Rows
+from preference_center.senders.problems import Faults
+
+
+def record_opt_outs(
+    rows: Rows[OptOut], origin: Origin, catalogue: Catalogue, services: Services
+) -> list[dict[str, Any]]:
+    """Record them all; per row whether it is news. Raises InvalidBody with every fault."""
+    faults = Faults()
+    changes: list[Change] = []
+    region = services.settings.phone_region
+    for at, row in rows.pointed():
+        address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
+        received_at = faults.attempt(f"{at}/received_at", past, row.received_at, origin.now)
+        occurred_at = faults.attempt(
+            f"{at}/occurred_at", past, row.occurred_at or row.received_at, origin.now
+        )
+        if address is None:
+            continue
+        scope = faults.attempt(f"{at}/scope", marketing_scope, address, row.scope, catalogue)
+        if scope and received_at and occurred_at:
+            changes.append(
+                opt_out(
+                    services.new_id(),
+                    address,
+                    scope,
+                    row.via,
+                    origin,
+                    received_at=received_at,
+                    occurred_at=occurred_at,
+                )
+            )
+    faults.refuse_any()
+    return _record(changes)
+
+
+def record_consents(
+    rows: Rows[Consent], origin: Origin, catalogue: Catalogue, services: Services
+) -> list[dict[str, Any]]:
+    """Record them all. Raises InvalidBody with every fault."""
+    faults = Faults()
+    changes: list[Change] = []
+    region = services.settings.phone_region
+    for at, row in rows.pointed():
+        given = row.evidence
+        address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
+        occurred_at = faults.attempt(
+            f"{at}/evidence/occurred_at", past, given.occurred_at, origin.now
+        )
+        if address is None:
+            continue
+        topic = faults.attempt(f"{at}/topic", topic_for, address, row.topic, catalogue)
+        if topic is None or occurred_at is None:
+            continue
+        proof = Proof(given.source, given.wording, given.language, occurred_at)
+        change = faults.attempt(
+            f"{at}/topic",
+            consent,
+            services.new_id(),
+            address,
+            topic,
+            proof,
+            origin,
+            own_act=row.own_act,
+        )
+        if change:
+            changes.append(change)
+    faults.refuse_any()
+    return _record(changes)
+
+
+def make_links(
+    rows: Rows[LinkRequest], origin: Origin, catalogue: Catalogue, services: Services
+) -> list[dict[str, Any]]:
+    """Links and headers for each message. Raises InvalidBody with every fault."""
+    faults = Faults()
+    answers: list[dict[str, Any]] = []
+    links, region = services.links, services.settings.phone_region
+    for at, row in rows.pointed():
+        address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
+        if address is None:
+            continue
+        scope = faults.attempt(f"{at}/scope", marketing_scope, address, row.scope, catalogue)
+        if scope is None:
+            continue
+        link = Link(address, scope, row.message_id, origin.now)
+        token = faults.attempt(f"{at}/message_id", links.make, link)
+        if token is not None:
+            digest = services.keys.exact(address)
+            answers.append(
+                {
+                    "token": token,
+                    "unsubscribe_url": links.unsubscribe_url(token),
+                    "preferences_url": links.preferences_url(token),
+                    "headers": list_unsubscribe_headers(links, link, digest),
+                }
+            )
+    faults.refuse_any()
+    return answers
+
+
+def _record(changes: list[Change]) -> list[dict[str, Any]]:
+    if not changes:
+        return []
+    news = set(record(changes).events)
+    return [
+        {"recorded": True, "event": str(change.id)} if change.id in news else {"recorded": False}
+        for change in changes
+    ]
