@@ -89,14 +89,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `check` found. `problems` are faults that forbid sending, each with its
-    remedy; `unmapped` names things in the tool that no topic maps to."""
+    """What `check` found.
+
+    `problems` are faults that forbid sending, each with its remedy; `unmapped` names
+    things in the tool that no topic maps to.
+    """
 
     problems: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
+        """Whether the destination may be sent to."""
         return not self.problems
 
 
@@ -114,8 +118,11 @@ class Setup:
 
 
 class DeliveryError(Exception):
-    """The whole push failed. `permanent` means the destination is broken until a
-    person mends it (bad credentials, gone); `retry_after` is the tool's own wish."""
+    """The whole push failed.
+
+    `permanent` means the destination is broken until a person mends it (bad credentials,
+    gone); `retry_after` is the tool's own wish.
+    """
 
     def __init__(
         self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None
@@ -153,7 +160,10 @@ class Connector(Protocol):
         """Make the tool reflect `batch` (at most `capabilities.batch_size`).
 
         Idempotent. Answers for every `ref`; a ref left out counts as LATER.
-        Raises DeliveryError when nothing of the batch can be said to have happened.
+        Raises DeliveryError when nothing of the batch can be said to have happened, and
+        always when it is permanent or the lease ended: part may then have happened.
+        Raises UnsupportedByDestination, before anything is sent, for a batch that the
+        tool can't hold exactly (a topic that isn't mapped, a lift where none can be).
         """
         ...
 

@@ -1,0 +1,97 @@
+"""Keeps a URL that a person typed from reaching our own network.
+
+A webhook's URL comes from whoever sets up the destination. Without a guard it could
+point at the metadata service of a cloud, at the database, or at a neighbour (server-side
+request forgery). The host is resolved once, every address is judged, and the connection
+goes to a judged address: a name that answers differently the second time (DNS rebinding)
+gains nothing. Sources: OWASP SSRF Prevention Cheat Sheet; Standard Webhooks 1.0.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Sequence
+from urllib.parse import SplitResult, urlsplit
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""Host and port to the IP addresses, as text, that a connection might use."""
+
+PORTS = frozenset({443, 8443})
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_NUMERIC_LABEL = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
+
+
+class ForbiddenTarget(ValueError):
+    """The URL or its address may not be called; the message says why."""
+
+
+def system_resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the system's resolver. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_public(address: str) -> bool:
+    """Whether `address` (text) is an ordinary host of the public internet.
+
+    Shared (100.64/10), private, loopback, link-local, reserved and multicast addresses
+    are not, nor are IPv6 forms that hide such an IPv4 address.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return is_public(str(ip.ipv4_mapped))
+        if ip in _NAT64:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if ip.sixtofour is not None or ip.teredo is not None or ip.is_site_local:
+            return False
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def vet_url(url: str, *, allow_private: bool = False) -> SplitResult:
+    """Judge what can be judged without resolving; returns the URL's parts.
+
+    Raises ForbiddenTarget. `allow_private` (development only) permits http, any port and
+    any address, but still no credentials in the URL, which would end in logs (I12).
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ForbiddenTarget("the URL can't be read; write https://host/path") from error
+    if parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
+        raise ForbiddenTarget("the URL must begin with https://")
+    if "@" in parts.netloc:
+        raise ForbiddenTarget("the URL must not hold a user name or password")
+    if not parts.hostname or "\\" in url or not url.isprintable() or " " in url:
+        raise ForbiddenTarget("the URL has no usable host; write https://host/path")
+    if allow_private:
+        return parts
+    if port is not None and port not in PORTS:
+        raise ForbiddenTarget("the port must be 443 or 8443")
+    last = parts.hostname.rstrip(".").rpartition(".")[2]
+    if _NUMERIC_LABEL.fullmatch(last) and not _IPV4.fullmatch(parts.hostname):
+        raise ForbiddenTarget("write the host as a name or as four decimal numbers")
+    return parts
+
+
+def vetted_addresses(
+    host: str, port: int, resolve: Resolve, *, allow_private: bool = False
+) -> tuple[str, ...]:
+    """The addresses of `host` a connection may use, in the resolver's order.
+
+    One bad address spoils the name: a host that is half ours is not the receiver's.
+    Raises ForbiddenTarget, and OSError when the name has no address.
+    """
+    found = tuple(resolve(host, port))
+    if not found:
+        raise OSError("the host has no address")
+    if not allow_private and not all(map(is_public, found)):
+        raise ForbiddenTarget("the host resolves to an address that is not public")
+    return found

@@ -1,0 +1,88 @@
+"""A push that takes several requests: what each address is owed when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from workers.connectors.base import DeliveryError, Item, Outcome, Result
+from workers.connectors.http import LeaseOver, Rejected
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# The worst of an item's results counts. LATER outranks REFUSED: the rest must be tried.
+_RANK = {Result.REFLECTED: 0, Result.ABSENT: 1, Result.REFUSED: 2, Result.LATER: 3}
+_CONTENT_FAULTS = frozenset({400, 413, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request of a push, and the refs of the items that it serves."""
+
+    refs: tuple[int, ...]
+    call: Callable[[], Mapping[int, Outcome]]
+
+
+def carry_out(batch: Sequence[Item], steps: Iterable[Step]) -> dict[int, Outcome]:
+    """Run `steps` in order and sum up per item; an item without a step is reflected.
+
+    A failure that may pass ends the run: what was done counts, the rest is LATER. It is
+    raised when nothing was done before, and always when it is permanent or the lease is
+    over: pushes are idempotent, so telling too little is safe.
+    """
+    outcomes = {item.ref: Outcome(Result.REFLECTED, "nothing to change") for item in batch}
+    touched: set[int] = set()
+    failure: DeliveryError | None = None
+    for step in steps:
+        found: Mapping[int, Outcome] = {}
+        if failure is None:
+            try:
+                found = step.call()
+            except DeliveryError as error:
+                if error.permanent or isinstance(error, LeaseOver) or not touched:
+                    raise
+                failure = error
+        missing = _later(failure)
+        for ref in step.refs:
+            outcome = found.get(ref, missing)
+            outcomes[ref] = worse(outcomes[ref], outcome) if ref in touched else outcome
+            touched.add(ref)
+    return outcomes
+
+
+def _later(failure: DeliveryError | None) -> Outcome:
+    if failure is None:
+        return Outcome(Result.LATER, "not acknowledged")
+    return Outcome(Result.LATER, str(failure), failure.retry_after)
+
+
+def worse(one: Outcome, other: Outcome) -> Outcome:
+    """The outcome that counts for an item that got both."""
+    return other if _RANK[other.result] > _RANK[one.result] else one
+
+
+def send_halving(items: Sequence[T], send: Callable[[Sequence[T]], R]) -> list[tuple[list[T], R]]:
+    """Send `items` whole; where the tool rejects the content, in halves.
+
+    One bad address must not hold up the others. Returns the parts that were taken; an
+    item in none of them was rejected by itself. Raises Rejected when not one of several
+    was taken: then the request is at fault, not the addresses.
+    """
+    taken = _halve(items, send)
+    if not taken and len(items) > 1:
+        raise Rejected("every address was rejected: the request itself must be at fault", 400)
+    return taken
+
+
+def _halve(items: Sequence[T], send: Callable[[Sequence[T]], R]) -> list[tuple[list[T], R]]:
+    try:
+        return [(list(items), send(items))]
+    except Rejected as error:
+        if error.status not in _CONTENT_FAULTS:
+            raise
+        if len(items) == 1:
+            return []
+        middle = len(items) // 2
+        return _halve(items[:middle], send) + _halve(items[middle:], send)
