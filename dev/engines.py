@@ -4,7 +4,8 @@
 our own: the system's programs, else those inside Python wheels, listening on the loopback
 only, with their data in `.data/` of the checkout.
 
-`python -m dev.engines` starts those of `make run` alone and prints their addresses.
+`python -m dev.engines` starts those of `make run` alone and prints their addresses;
+`python -m dev.engines forget` deletes what they hold.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import fcntl
 import itertools
 import os
 import signal
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -117,22 +119,23 @@ class Engines:
         self.release()
 
 
-def for_run(checkout: Path = CHECKOUT) -> Engines:
+def for_run(checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ) -> Engines:
     """Engines of `make run`, not started yet: what they hold is still there next time.
 
     Raises EngineError while another process has them.
     """
     base = data_folder(checkout, server_account())
-    return _claim(base, ["run"], durable=True)
+    return _claim(base, ["run"], environ, durable=True)
 
 
-def for_test(checkout: Path = CHECKOUT) -> Engines:
+def for_test(checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ) -> Engines:
     """Engines for one run of tests, not started yet: empty, and quick rather than durable.
 
     Any number of runs can have theirs at once.
     """
     base = data_folder(checkout, server_account())
-    engines = _claim(base, (f"test-{number}" for number in itertools.count()), durable=False)
+    names = (f"test-{number}" for number in itertools.count())
+    engines = _claim(base, names, environ, durable=False)
     for server in (Postgres.name, Valkey.name):
         remove(engines.folder / server)
         (engines.folder / f"{server}.log").unlink(missing_ok=True)
@@ -151,7 +154,9 @@ def at(folder: Path, *, durable: bool, environ: Mapping[str, str] = os.environ) 
     )
 
 
-def _claim(base: Path, names: Iterable[str], *, durable: bool) -> Engines:
+def _claim(
+    base: Path, names: Iterable[str], environ: Mapping[str, str], *, durable: bool
+) -> Engines:
     """Take the first folder nobody has; stop what a killed supervisor left running there."""
     (base / "bin").mkdir(mode=0o755, exist_ok=True)
     for name in names:
@@ -163,15 +168,20 @@ def _claim(base: Path, names: Iterable[str], *, durable: bool) -> Engines:
         except BlockingIOError:
             lock.close()
             continue
-        engines = at(folder, durable=durable)
+        engines = at(folder, durable=durable, environ=environ)
         engines.lock = lock
         engines.stop()
         return engines
     raise EngineError(f"Another process runs the engines in {base}: stop it first")
 
 
-def main() -> None:
-    """Run the engines until Ctrl-C or SIGTERM."""
+def main(arguments: list[str]) -> None:
+    """Run the engines until Ctrl-C or SIGTERM; with `forget`, delete their data instead."""
+    if arguments == ["forget"]:
+        engines = for_run()
+        remove(engines.folder)
+        print(f"Deleted {engines.folder}")
+        return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), for_run() as engines:
         print(f"DATABASE_URL={engines.database.url}")
@@ -180,4 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

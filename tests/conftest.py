@@ -1,0 +1,108 @@
+"""Fixtures for everybody. Nothing is started before a test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dev.engines import Engines, for_test
+from tests.clock import START, Clock
+from tests.environment import Environment, empty, settings_for
+
+if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from preference_center.config import Settings
+
+ENVIRONMENT = pytest.StashKey[Environment]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ENVIRONMENT] = Environment.of(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Called by pytest-xdist in the controller, before it starts a worker."""
+    node.config.stash[ENVIRONMENT].tell(node.workerinput)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.stash[ENVIRONMENT].end()
+
+
+@pytest.fixture(scope="session")
+def environment(pytestconfig: pytest.Config) -> Environment:
+    return pytestconfig.stash[ENVIRONMENT]
+
+
+@pytest.fixture(scope="session")
+def engines(environment: Environment) -> Engines:
+    """The engines that all tests share: never to be stopped, nor FLUSHALL sent."""
+    return environment.start()
+
+
+@pytest.fixture
+def own_engines() -> Iterator[Engines]:
+    """Engines of this test alone, to stop, kill and restart. The database has no tables yet."""
+    with for_test(environ={}) as engines:
+        yield engines
+
+
+@pytest.fixture(scope="session")
+def database_url(engines: Engines, environment: Environment) -> str:
+    """This worker's PostgreSQL database, migrated. What it holds: see `clean`."""
+    return environment.database_url()
+
+
+@pytest.fixture(scope="session")
+def redis_url(engines: Engines, environment: Environment) -> str:
+    """This worker's Redis database."""
+    return environment.redis_url()
+
+
+@pytest.fixture
+def clean(database_url: str, redis_url: str) -> None:
+    """Begin with empty tables and an empty Redis."""
+    empty(database_url, redis_url)
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, redis_url: str) -> Settings:
+    return settings_for(database_url, redis_url)
+
+
+@pytest.fixture(scope="session")
+def _session_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def clock(_session_clock: Clock) -> Clock:
+    """The clock that `app` goes by, at `START` again."""
+    _session_clock.now = START
+    return _session_clock
+
+
+@pytest.fixture(scope="session")
+def _session_app(settings: Settings, _session_clock: Clock) -> Flask:
+    from preference_center.app import create_app
+
+    app = create_app(settings, now=_session_clock)
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
+    """The service on empty tables, going by `clock`."""
+    return _session_app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

@@ -1,0 +1,182 @@
+"""Engines and databases for a run of tests, shared by all workers of pytest-xdist.
+
+The controller takes a folder; the first worker that needs an engine starts both there, and
+the first that needs a database makes a migrated template. Every worker has a copy of it
+and a Redis database of its own. The controller stops all of it at the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from redis import Redis
+
+from dev.engines import Engines, Foreign, at, for_test
+from dev.postgres import make_database
+
+if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
+    from preference_center.config import Settings
+
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What one worker needs to know of the run it belongs to."""
+
+    engines: Engines
+    run: str
+    """Begins the name of every database of this run."""
+    worker: int
+    """0 without pytest-xdist, else counted from 1."""
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Environment:
+        """Begin a run, or join the one that the controller of pytest-xdist began."""
+        given: dict[str, str] | None = getattr(config, "workerinput", None)
+        if given is None:
+            return cls(for_test(), f"pc_test_{secrets.token_hex(4)}", 0)
+        engines = at(Path(given["engines_folder"]), durable=False)
+        return cls(engines, given["engines_run"], int(given["workerid"].removeprefix("gw")) + 1)
+
+    def tell(self, worker_input: dict[str, str]) -> None:
+        """Give a worker what `of` reads."""
+        worker_input["engines_folder"] = str(self.engines.folder)
+        worker_input["engines_run"] = self.run
+
+    def start(self) -> Engines:
+        """Start the engines unless another worker has."""
+        with self._alone("starting"):
+            for engine in (self.engines.database, self.engines.redis):
+                if not engine.running:
+                    engine.start()
+        return self.engines
+
+    def end(self) -> None:
+        """Stop the engines, or clean up on those that aren't ours."""
+        database = self.engines.database
+        if isinstance(database, Foreign):
+            drop_databases(database.url, self.run)
+        self.engines.release()
+
+    def database_url(self) -> str:
+        """Make this worker's database, with all tables and no rows."""
+        server = self.engines.database.url
+        template, name = f"{self.run}_template", f"{self.run}_{self.worker}"
+        with self._alone("migrating"):
+            if not has_database(server, template):
+                draft = f"{self.run}_draft"
+                make_database(server, draft)
+                migrate(settings_for(with_database(server, draft), self.redis_url()))
+                rename_database(server, draft, template)
+        make_database(server, name, template)
+        return with_database(server, name)
+
+    def redis_url(self) -> str:
+        """This worker's Redis database. Fails if it is in use on a server that isn't ours."""
+        redis = self.engines.redis
+        url = with_database(redis.url, str(self.worker))
+        if isinstance(redis, Foreign):
+            with Redis.from_url(url) as client:
+                if client.dbsize():
+                    pytest.fail(f"Redis database {self.worker} of REDIS_URL is not empty")
+        return url
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        with (self.engines.folder / f"{what}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def settings_for(database_url: str, redis_url: str) -> Settings:
+    """Settings with keys made for tests, the same in every process."""
+    from preference_center.config import Settings
+
+    return Settings(
+        database_url=database_url,
+        redis_url=redis_url,
+        public_url="https://preferences.example.com",
+        secret_key="a secret for tests, known to everybody",
+        digest_keys=f"d1:{_key(1)}",
+        encryption_keys=f"e1:{_key(2)}",
+        link_keys=f"l1:{_key(3)}",
+    )
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database of `settings` to the newest tables."""
+    from flask_migrate import upgrade
+
+    from preference_center.app import create_app
+    from preference_center.extensions import db
+
+    app = create_app(settings)
+    with app.app_context():
+        upgrade(directory=str(MIGRATIONS))
+        db.engine.dispose()
+
+
+def empty(database_url: str, redis_url: str) -> None:
+    """Delete every row and key.
+
+    DELETE is far quicker than TRUNCATE on tables of few rows; as a replica, since triggers
+    rightly forbid it on the ledger.
+    """
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("SET lock_timeout = '10s'")  # a test left a transaction open
+        tables = connection.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            " AND tablename <> 'alembic_version'"
+        ).fetchall()
+        deletes = "; ".join(f"DELETE FROM {table}" for (table,) in tables)
+        connection.execute(deletes.encode())
+    with Redis.from_url(redis_url) as client:
+        client.flushdb()
+
+
+def with_database(url: str, name: str) -> str:
+    """Return a database's or Redis's address with another database in it."""
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def has_database(url: str, name: str) -> bool:
+    """Whether the server of `url` has the database `name`."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        return found.fetchone() is not None
+
+
+def rename_database(url: str, old: str, new: str) -> None:
+    """Rename a database that nobody is connected to."""
+    statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.format(sql.Identifier(old), sql.Identifier(new)))
+
+
+def drop_databases(url: str, prefix: str) -> None:
+    """Drop every database whose name begins with `prefix`."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]
+        )
+        for (name,) in found.fetchall():
+            statement = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+            connection.execute(statement.format(sql.Identifier(name)))
+
+
+def _key(number: int) -> str:
+    return base64.urlsafe_b64encode(bytes([number]) * 32).decode().rstrip("=")
