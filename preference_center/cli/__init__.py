@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flask import Flask
 
+from preference_center.cli.catalogue import catalogue
 from preference_center.cli.keys import keys
 from preference_center.cli.opt_out import opt_out
 
 
 def register(app: Flask) -> None:
     """Give the app its commands."""
-    for command in (keys, opt_out):
+    for command in (catalogue, keys, opt_out):
         app.cli.add_command(command)

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import click
 from flask.cli import AppGroup
 
+from preference_center.cli.mending import mending
 from preference_center.domain.catalogue import (
     Catalogue,
     Difference,
@@ -17,7 +18,7 @@ from preference_center.domain.catalogue import (
     parse,
     refusals,
 )
-from preference_center.errors import CatalogueError, PreferenceCenterError
+from preference_center.errors import CatalogueError
 from preference_center.extensions import services
 from preference_center.storage import catalogues
 from preference_center.storage.database import Connection, transaction
@@ -53,11 +54,8 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
     with _faults_told(file.name):
         text = _text(file)
         new = parse(text)
-    try:
-        with transaction() as connection:
-            version = _apply(connection, text, new, dry_run=dry_run)
-    except PreferenceCenterError as error:
-        raise click.ClickException(f"{error}. Nothing was applied.") from error
+    with mending(), transaction() as connection:
+        version = _apply(connection, text, new, dry_run=dry_run)
     if version is not None:
         catalogues.forget_catalogue()
         click.echo(f"Applied as version {version}: {_summary(new)}.")
@@ -106,8 +104,7 @@ def _faults_told(name: str) -> Iterator[None]:
     except CatalogueError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
-        count = len(error.problems)
-        faults = "1 fault" if count == 1 else f"{count} faults"
+        faults = _count(len(error.problems), "fault")
         click.echo(f"{name} has {faults}. Nothing was applied.", err=True)
         raise click.exceptions.Exit(1) from error
 
@@ -115,6 +112,12 @@ def _faults_told(name: str) -> Iterator[None]:
 def _summary(catalogue: Catalogue) -> str:
     retired = sum(topic.retired for topic in catalogue.topics.values())
     return (
-        f"{len(catalogue.brands)} brands, {len(catalogue.topics)} topics ({retired} retired), "
-        f"{len(catalogue.message_types)} message types, languages {', '.join(catalogue.languages)}"
+        f"{_count(len(catalogue.brands), 'brand')}, "
+        f"{_count(len(catalogue.topics), 'topic')} ({retired} retired), "
+        f"{_count(len(catalogue.message_types), 'message type')}, "
+        f"languages {', '.join(catalogue.languages)}"
     )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.addresses import parse as address
+from preference_center.domain.catalogue import digest
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import catalogues
+from preference_center.storage.database import run
+from tests.clock import START
+from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "catalogue.toml"
+    file.write_text(SMALL, encoding="utf-8")
+    return file
+
+
+def flask(app: Flask, *words: object) -> Result:
+    return app.test_cli_runner().invoke(args=["catalogue", *map(str, words)])
+
+
+def versions(app: Flask) -> list[tuple[object, ...]]:
+    query = "SELECT text, digest, applied_at FROM catalogue_version ORDER BY id"
+    with app.app_context():
+        return run(lambda connection: connection.execute(query).fetchall())
+
+
+def opt_out_of(app: Flask, topic: str) -> None:
+    with app.app_context():
+        record(
+            [
+                Change(
+                    id=services().new_id(),
+                    address=address("anna@example.org", Channel.EMAIL),
+                    kind=Kind.OPTED_OUT,
+                    scope=topic,
+                    occurred_at=START,
+                    received_at=START,
+                    source="test",
+                    actor="person",
+                )
+            ]
+        )
+
+
+def test_check_tells_what_a_good_file_holds(app: Flask, file: Path) -> None:
+    result = flask(app, "check", file)
+
+    assert result.exit_code == 0
+    assert "1 brands" not in result.output
+    assert "1 brand, 1 topic (0 retired), 2 message types, languages it, en" in result.output
+    assert f"flask catalogue apply {file}" in result.output
+    assert versions(app) == []
+
+
+def test_check_tells_every_fault_and_ends_with_1(app: Flask, file: Path) -> None:
+    file.write_text(edited(('"opt_in"', '"optin"'), ('"security"', '"safe"')), encoding="utf-8")
+
+    result = flask(app, "check", file)
+
+    assert result.exit_code == 1
+    assert 'line 13: default can\'t be "optin"; did you mean "opt_in"?' in result.stderr
+    assert 'line 24: ground can\'t be "safe"' in result.stderr
+    assert "has 2 faults" in result.stderr
+
+
+def test_a_file_that_is_not_utf_8_is_told_its_line(app: Flask, file: Path) -> None:
+    file.write_bytes(SMALL.encode("latin-1"))
+
+    result = flask(app, "check", file)
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("line 5: not UTF-8; save the file as UTF-8")
+
+
+def test_apply_keeps_the_source_with_its_digest_and_time(app: Flask, file: Path) -> None:
+    result = flask(app, "apply", file)
+
+    assert result.exit_code == 0
+    assert "added topic acme.news" in result.output
+    assert "Applied as version" in result.output
+    assert versions(app) == [(SMALL, digest(SMALL), START)]
+
+
+def test_apply_is_in_force_at_once_in_this_process(app: Flask, file: Path) -> None:
+    flask(app, "apply", file)
+    with app.app_context():
+        catalogues.current_catalogue()
+    file.write_text(SMALL + SECOND_TOPIC, encoding="utf-8")
+
+    flask(app, "apply", file)
+
+    with app.app_context():
+        assert "acme.offers" in catalogues.current_catalogue().topics
+
+
+def test_applying_the_same_file_again_does_nothing(app: Flask, file: Path) -> None:
+    flask(app, "apply", file)
+
+    result = flask(app, "apply", file)
+
+    assert result.exit_code == 0
+    assert result.output.startswith("Nothing to do")
+    assert len(versions(app)) == 1
+
+
+def test_a_byte_order_mark_makes_no_other_version(app: Flask, file: Path) -> None:
+    flask(app, "apply", file)
+    file.write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
+
+    assert flask(app, "apply", file).output.startswith("Nothing to do")
+
+
+def test_a_comment_is_kept_as_a_version_that_changes_nothing(app: Flask, file: Path) -> None:
+    flask(app, "apply", file)
+    file.write_text(SMALL + "# why\n", encoding="utf-8")
+
+    result = flask(app, "apply", file)
+
+    assert "Only comments or layout differ." in result.output
+    assert len(versions(app)) == 2
+
+
+def test_a_dry_run_prints_the_difference_and_changes_nothing(app: Flask, file: Path) -> None:
+    flask(app, "apply", file)
+    file.write_text(edited(('"opt_in"', '"opt_out"')), encoding="utf-8")
+
+    result = flask(app, "apply", "--dry-run", file)
+
+    assert result.exit_code == 0
+    assert "default: opt_in -> opt_out" in result.output
+    assert "Dry run: nothing was applied." in result.output
+    assert len(versions(app)) == 1
+
+
+def test_a_faulty_file_is_not_applied(app: Flask, file: Path) -> None:
+    file.write_text(edited(('"opt_in"', '"optin"')), encoding="utf-8")
+
+    result = flask(app, "apply", file)
+
+    assert result.exit_code == 1
+    assert "has 1 fault. Nothing was applied." in result.stderr
+    assert versions(app) == []
+
+
+def test_deleting_a_topic_that_somebody_opted_out_of_is_refused_and_retiring_it_is_not(
+    app: Flask, file: Path
+) -> None:
+    # I5
+    file.write_text(SMALL + SECOND_TOPIC, encoding="utf-8")
+    flask(app, "apply", file)
+    opt_out_of(app, "acme.offers")
+
+    file.write_text(SMALL, encoding="utf-8")
+    refused = flask(app, "apply", file)
+    file.write_text(SMALL + SECOND_TOPIC + "retired = true\n", encoding="utf-8")
+    retired = flask(app, "apply", file)
+
+    assert refused.exit_code == 1
+    assert "refused: topic acme.offers still has opt-outs" in refused.stderr
+    assert "Nothing was applied." in refused.stderr
+    assert retired.exit_code == 0
+    assert len(versions(app)) == 2

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import (
+    AfterClosing,
+    Default,
+    Ground,
+    MessageClass,
+    digest,
+    parse,
+)
+from preference_center.errors import CatalogueError, UnknownMessageType, UnknownTopic
+from tests.domain.catalogues import SMALL, edited
+
+ROOT = Path(__file__).parents[2]
+DEMO = (ROOT / "dev/demo/catalogue.toml").read_text(encoding="utf-8")
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(CatalogueError) as caught:
+        parse(text)
+    return caught.value.problems
+
+
+def faults(text: str) -> tuple[str, ...]:
+    try:
+        parse(text)
+    except CatalogueError as error:
+        return error.problems
+    return ()
+
+
+# What a good file means
+
+
+def test_a_file_is_read_whole() -> None:
+    catalogue = parse(SMALL)
+
+    assert catalogue.languages == ("it", "en")
+    topic = catalogue.topic("acme.news")
+    assert (topic.brand, topic.channel, topic.default) == ("acme", Channel.EMAIL, Default.OPT_IN)
+    assert topic.title == {"it": "Notizie", "en": "News"}
+    assert not topic.retired
+    marketing = catalogue.message_type("newsletter.monthly")
+    assert marketing.message_class is MessageClass.MARKETING
+    assert (marketing.topic, marketing.ground, marketing.after_closing) == (
+        "acme.news",
+        None,
+        False,
+    )
+    service = catalogue.message_type("password_reset")
+    assert (service.topic, service.ground) == (None, Ground.SECURITY)
+    assert service.after_closing
+    assert service.after_closing_ground is AfterClosing.JUST_ASKED_FOR
+
+
+def test_the_demo_shows_every_channel_default_class_and_reason() -> None:
+    catalogue = parse(DEMO)
+
+    topics = catalogue.topics.values()
+    types = catalogue.message_types.values()
+    assert len(catalogue.brands) == 2
+    assert {topic.channel for topic in topics} == set(Channel)
+    assert {topic.default for topic in topics} == set(Default)
+    assert {message.message_class for message in types} == set(MessageClass)
+    assert {message.ground for message in types} == {None, *Ground}
+    assert {message.after_closing_ground for message in types} == {None, *AfterClosing}
+
+
+def test_the_reference_shows_the_demo_as_it_is() -> None:
+    reference = (ROOT / "docs/catalogue.md").read_text(encoding="utf-8")
+
+    assert f"```toml\n{DEMO}```" in reference
+
+
+def test_a_bare_brand_name_is_the_same_in_every_language() -> None:
+    assert parse(SMALL).brands["acme"].name == {"it": "Acme", "en": "Acme"}
+
+
+def test_topics_on_a_channel_leave_out_retired_ones() -> None:
+    catalogue = parse(DEMO)
+
+    keys = {topic.key for topic in catalogue.topics_on(Channel.EMAIL)}
+    assert "cascina.newsletter" in keys
+    assert "bottega.catalogue_by_email" not in keys
+    assert "bottega.sms_offers" not in keys
+    assert catalogue.topic("bottega.catalogue_by_email").retired
+
+
+def test_an_undeclared_language_falls_back_to_the_default() -> None:
+    catalogue = parse(SMALL)
+    title = catalogue.topic("acme.news").title
+
+    assert catalogue.in_language(title, "en") == "News"
+    assert catalogue.in_language(title, "de") == "Notizie"
+    assert catalogue.in_language({}, "en") == ""
+
+
+def test_unknown_keys_are_refused_with_the_nearest_one() -> None:
+    # I11
+    with pytest.raises(UnknownTopic, match=r'did you mean "acme\.news"\?'):
+        parse(SMALL).topic("acme.new")
+    with pytest.raises(UnknownMessageType, match="no such message type"):
+        parse(SMALL).message_type("zzz")
+
+
+def test_an_unknown_key_is_not_repeated_for_it_may_be_an_address() -> None:
+    # I12
+    with pytest.raises(UnknownTopic) as caught:
+        parse(SMALL).topic("anna@example.org")
+
+    assert "anna" not in str(caught.value)
+
+
+def test_a_digest_names_the_source_text() -> None:
+    assert digest("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert digest(SMALL) != digest(SMALL + "# note\n")
+
+
+# Faults, each with line and remedy
+
+
+@pytest.mark.parametrize(
+    "old, new, problem",
+    [
+        ('channel = "email"', 'channel = "fax"', 'line 12: channel can\'t be "fax"; choose one of'),
+        ('"opt_in"', '"optin"', 'line 13: default can\'t be "optin"; did you mean "opt_in"?'),
+        ('brand = "acme"', "", 'line 10: [topics."acme.news"] has no brand; add brand = "acme"'),
+        ('brand = "acme"', 'brand = "acmi"', 'brand "acmi" is not declared; did you mean "acme"?'),
+        ('brand = "acme"', 'brand = "zzz"', "is not declared; declare [brands.zzz]"),
+        (
+            'brand = "acme"',
+            "brand = 3",
+            'line 11: brand is a number, not text; write brand = "acme"',
+        ),
+        ('group = "news"', 'grup = "news"', 'unknown key "grup"; did you mean "group"?'),
+        ('group = "news"', 'group = "new"', 'group "new" is not declared; did you mean "news"?'),
+        ('it = "Notizie", ', "", 'line 15: [topics."acme.news".title] has no it; add it = "..."'),
+        ('it = "Notizie"', 'it = " "', 'line 15: it is empty; write it = "..."'),
+        ('it = "Notizie"', 'it = "a\\u0000b"', "line 15: it holds a line break or control"),
+        ('it = "Notizie"', 'fr = "x", it = "N"', 'has an unknown key "fr"; known here: it, en'),
+        ('title = { it = "Notizie", en = "News" }', 'title = "x"', "line 15: title is text, not a"),
+        ('[topics."acme.news"]', "[topics.everything]", 'line 10: "everything" means more than'),
+        ('[topics."acme.news"]', '[topics."Acme"]', 'line 10: "Acme" is no good key; use 1 to 64'),
+        ('[topics."acme.news"]', "[topics.acme.news]", '[topics."acme.news"]'),
+        (
+            '[topics."acme.news"]',
+            "[[topics]]",
+            "line 10: topics is a list, not a table; begin each",
+        ),
+        ('topic = "acme.news"', 'topic = "acme.nws"', 'line 20: topic "acme.nws" is not declared;'),
+        ('topic = "acme.news"', "", 'line 18: [message_types."newsletter.monthly"] has no topic'),
+        ('topic = "acme.news"', 'topic = "acme.news"\nground = "billing"', "line 21: only service"),
+        (
+            'topic = "acme.news"',
+            'topic = "acme.news"\nafter_closing = true',
+            "only service mail has",
+        ),
+        ('ground = "security"', "", "line 22: [message_types.password_reset] has no ground; add"),
+        (
+            'ground = "security"',
+            'ground = "security"\ntopic = "acme.news"',
+            "line 25: service mail",
+        ),
+        ('after_closing_ground = "just_asked_for"', "", "has no after_closing_ground; add after"),
+        ("after_closing = true", "", "line 26: after_closing_ground without after_closing; add"),
+        ("after_closing = true", "after_closing = 1", "line 25: after_closing is a number, not tr"),
+        (
+            'class = "service"',
+            'class = "transactional"',
+            'line 23: class can\'t be "transactional"',
+        ),
+        ('["it", "en"]', '["it", "English"]', 'line 1: languages has "English", which is no lang'),
+        ('["it", "en"]', '["it", "en", "it"]', "line 1: languages has a tag twice; delete one"),
+        ('["it", "en"]', "[]", "line 1: languages is empty; write languages ="),
+        (
+            'default_language = "it"',
+            'default_language = "de"',
+            'line 2: default_language "de" is no',
+        ),
+        (
+            'name = "Acme"',
+            'name = "Acme"\nhost = "https://x.it"',
+            'line 9: host "https://x.it" is no',
+        ),
+        ('name = "Acme"', 'name = "Acme"\nsender = "Acme"', "line 9: sender is no address to send"),
+        ("[brands.acme]\nname", "[brands]\nx = 3\nacme.name", "line 8: [brands.x] is a number, no"),
+    ],
+)
+def test_a_fault_is_told_with_its_line_and_remedy(old: str, new: str, problem: str) -> None:
+    told = problems(edited((old, new)))
+
+    assert any(problem in line for line in told), told
+
+
+def test_every_fault_is_told_at_once_in_the_order_of_the_file() -> None:
+    text = edited(
+        ('default_language = "it"', 'default_language = "fr"'),
+        ('name = "Acme"', 'nome = "Acme"'),
+        ('channel = "email"', 'channel = "mail"'),
+        ('en = "Every month"', 'de = "Jeden Monat"'),
+        ('topic = "acme.news"', 'topic = "acme.news"\nground = "billing"'),
+        ('ground = "security"', 'ground = "safety"'),
+    )
+
+    lines = [int(p.split(":")[0].removeprefix("line ")) for p in problems(text)]
+
+    assert lines == [2, 7, 8, 12, 16, 16, 21, 25]
+
+
+def test_a_faulty_list_of_languages_does_not_blame_every_text() -> None:
+    assert len(problems(edited(('["it", "en"]', '["it", "EN"]')))) == 1
+
+
+def test_two_brands_cannot_share_a_host() -> None:
+    told = problems(
+        edited(
+            ('name = "Acme"', 'name = "A"\nhost = "a.it"\n[brands.b]\nname = "B"\nhost = "a.it"')
+        )
+    )
+
+    assert told == (
+        'line 12: host is that of brand "acme" already; give each brand a host of its own',
+    )
+
+
+def test_lines_are_right_after_comments_long_strings_and_windows_line_ends() -> None:
+    text = edited(
+        ('brand = "acme"', '# [topics.x]\r\nbrand = """\nacme"""\r\n'),
+        ('group = "news"', "gruppo = [\n  1,\n]\ngroup = 'news'"),
+    )
+
+    assert problems(text) == (
+        'line 17: [topics."acme.news"] has an unknown key "gruppo"; did you mean "group"?',
+    )
+
+
+def test_an_empty_file_is_told_what_it_needs() -> None:
+    assert [line.split(";")[1] for line in problems("")] == [
+        ' add languages = ["it", "en"]',
+        ' add default_language = "it"',
+    ]
+
+
+# Files that are not TOML
+
+
+def test_several_syntax_faults_are_told_with_their_lines() -> None:
+    text = edited(("[brands.acme]", "[brands.acme"), ('group = "news"', "group = news"))
+
+    told = problems(text)
+
+    assert [line.split(":")[0] for line in told] == ["line 7", "line 14"]
+
+
+def test_a_table_declared_twice_is_told_where() -> None:
+    told = problems(SMALL + '\n[topics."acme.news"]\n')
+
+    assert len(told) == 1
+    assert told[0].startswith("line 28: ")
+    assert told[0].endswith("stands once: delete or rename one")
+
+
+def test_a_string_that_never_ends_is_told_where_it_begins() -> None:
+    told = problems(edited(('brand = "acme"', 'brand = """acme')))
+
+    assert told == ("line 11: Unterminated string; close what this line or one above it opens",)
+
+
+def test_endless_nesting_is_a_fault_and_no_crash() -> None:
+    assert problems("a = " + "[" * 5000)[0].startswith("line 1: ")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    start=st.integers(0, len(SMALL)),
+    length=st.integers(0, 40),
+    put=st.one_of(
+        st.text(max_size=12),
+        st.sampled_from(["{}", "[]", "1", "true", "1979-05-27", '"', "=", "[a]\n", "x.y = 1\n"]),
+    ),
+)
+def test_any_damage_gives_a_catalogue_or_faults_with_lines(
+    start: int, length: int, put: str
+) -> None:
+    damaged = SMALL[:start] + put + SMALL[start + length :]
+
+    last = damaged.count("\n") + 1
+    for problem in faults(damaged):
+        told = re.match(r"line (\d+): .+; .+", problem, re.DOTALL)
+        assert told, problem
+        assert 1 <= int(told[1]) <= last
