@@ -49,7 +49,7 @@ class Keys:
     digest_chain: Ring
     encryption: Ring
     nonce: Callable[[int], bytes] = os.urandom
-    _digest_keys: tuple[bytes, ...] = field(init=False)
+    _macs: tuple[hmac.HMAC, ...] = field(init=False)
     _ciphers: Mapping[bytes, AESGCM] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Keys:
         derived = {
             "digest_chain": tuple(self.digest_chain),
             "encryption": tuple(self.encryption),
-            "_digest_keys": tuple(key for _, key in self.digest_chain),
+            "_macs": tuple(hmac.new(key, digestmod="sha256") for _, key in self.digest_chain),
             "_ciphers": {name.encode(): AESGCM(key) for name, key in self.encryption},
         }
         for name, value in derived.items():
@@ -94,20 +94,16 @@ class Keys:
         """
         if len(sha) != DIGEST_OCTETS:
             raise ValueError("A SHA-256 has 32 octets")
-        for key in self._digest_keys:
-            sha = hmac.digest(key, sha, "sha256")
-        return sha
+        return _wrap(self._macs, sha)
 
     def rewrap(self, old_digest: bytes, from_length: int) -> bytes:
         """A digest made when the chain had `from_length` keys, brought to today's chain.
 
         Raises ValueError when the chain was never that long or the digest is not 32 octets.
         """
-        if not 1 <= from_length <= len(self._digest_keys) or len(old_digest) != DIGEST_OCTETS:
+        if not 1 <= from_length <= len(self._macs) or len(old_digest) != DIGEST_OCTETS:
             raise ValueError("Not a digest of an earlier length of this chain")
-        for key in self._digest_keys[from_length:]:
-            old_digest = hmac.digest(key, old_digest, "sha256")
-        return old_digest
+        return _wrap(self._macs[from_length:], old_digest)
 
     def exact(self, address: Address) -> bytes:
         """The digest of the address itself, for data rights (I9)."""
@@ -222,6 +218,14 @@ def new_ring_entry(key_id: str) -> str:
     entry = f"{key_id}:{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
     parse_ring(entry)
     return entry
+
+
+def _wrap(macs: Sequence[hmac.HMAC], digest: bytes) -> bytes:
+    for mac in macs:
+        keyed = mac.copy()  # a third faster than hmac.digest, which sets up the key each time
+        keyed.update(digest)
+        digest = keyed.digest()
+    return digest
 
 
 def _check_ring(what: str, ring: Ring) -> None:

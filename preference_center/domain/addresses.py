@@ -5,8 +5,7 @@ lower case, UTS-46 A-label domains, invisible characters and redundant quotes re
 never confusable folding, accent folding or typo correction, which would let one person's
 "no" silence another's mailbox.
 
-Matching is wide to suppress and narrow to reveal (I9): `matches` for the first,
-`same_person` for the second.
+`matches` is wide, to suppress; `same_person` is narrow, to reveal (I9).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MAX_OCTETS = 254
 """Longest email address in UTF-8 octets: RFC 5321 4.5.3.1.3 less its angle brackets."""
 
 _MAX_RAW = 1000  # characters looked at, wrappers and display name included
-_ONE_LABEL = 64  # "@" and so short a domain that no label can be too long (RFC 1035 2.3.4)
+_ONE_LABEL = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
 
 
 class Channel(StrEnum):
@@ -55,6 +54,7 @@ class KeyKind(IntFlag):
 
 
 _EXACT_AND_MAILBOX = KeyKind.EXACT | KeyKind.MAILBOX  # enum arithmetic is slow: once
+_EMAIL = Channel.EMAIL
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -92,13 +92,14 @@ def parse(raw: str, channel: Channel, *, region: str = "IT") -> Address:
     `region` (ISO 3166-1 alpha-2) reads phone numbers written without a country code.
     Raises InvalidAddress, whose message says what to mend and never holds the address.
     """
-    if channel is not Channel.EMAIL:
+    if channel is not _EMAIL:
         return _parse_phone(raw, channel, region)
     if raw.isascii():
         plain = raw.lower()
-        match = _PLAIN.fullmatch(plain)
-        if match and len(plain) <= MAX_OCTETS and len(plain) - match.end(1) <= _ONE_LABEL:
-            return _email(plain, match[1], plain[match.end(1) + 1 :])
+        if len(plain) <= MAX_OCTETS and _PLAIN.fullmatch(plain):
+            local, _, domain = plain.partition("@")
+            if len(domain) <= _ONE_LABEL:
+                return _email(plain, local, domain)
     return _parse_email(raw)
 
 
@@ -153,7 +154,7 @@ _MAY_MATCH = tuple(tuple(_kinds_meet(p, s) for s in range(8)) for p in range(8))
 # 3.2.3), labels without "--" (A-labels and reserved ones go the slow way), a top level of
 # letters that is not one of email-validator's special-use names.
 _PLAIN = re.compile(
-    r"([a-z0-9_!#$%&'*/=?^`{|}~+-]+(?:\.[a-z0-9_!#$%&'*/=?^`{|}~+-]+)*)"
+    r"[a-z0-9_!#$%&'*/=?^`{|}~+-]+(?:\.[a-z0-9_!#$%&'*/=?^`{|}~+-]+)*"
     r"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
     r"(?!(?:arpa|invalid|local|localhost|onion)\Z)[a-z]{2,}"
 )
@@ -163,13 +164,11 @@ def _email(exact: str, local: str, domain: str) -> Address:
     """An email address from its canonical parts, with the forms its provider implies."""
     provider = PROVIDERS.get(domain)
     if provider is not None:
-        return Address(Channel.EMAIL, exact, provider.mailbox(local), None)
+        return Address(_EMAIL, exact, provider.mailbox(local), None)
     base = None
-    if "+" in local and local[0] != '"':
-        head, tagged, _ = local.partition("+")
-        if head and tagged:
-            base = f"{head}@{domain}"
-    return Address(Channel.EMAIL, exact, exact, base)
+    if local.find("+") > 0 and local[0] != '"':  # a leading plus is no tag
+        base = f"{local.partition('+')[0]}@{domain}"
+    return Address(_EMAIL, exact, exact, base)
 
 
 # Unicode's Default_Ignorable_Code_Point: what no reader sees (BOM, soft hyphen, bidi
@@ -185,6 +184,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _WRAPPED = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^<>@"(),:;]*)\s*<(.*)>')
 # Dots anywhere: "jane.@" and "ja..ne@" are real at some carriers, though no dot-atom.
 _ATOMS = re.compile(r'[^\s"(),:;<>@\[\\\]\x00-\x20\x7f]+')
+_TRUNK_PREFIXES = 4  # readings after which a number that still changes is none
 _ROOT_DOTS = ".\u3002\uff0e\uff61"
 # Letters only as the mark of an extension, so that free text is not mined for digits.
 _DIALLED = re.compile(
@@ -204,8 +204,7 @@ def _clean(raw: str) -> str:
         raise InvalidAddress("The address is empty: send one.")
     if _UNSAFE.search(text):
         raise InvalidAddress(
-            "The address holds a line break or another control character: send one address,"
-            " without it."
+            "The address holds a line break or control character: send it without."
         )
     return unicodedata.normalize("NFC", _WIDE.sub(_narrow, text))
 
@@ -286,12 +285,17 @@ def _parse_phone(raw: str, channel: Channel, region: str) -> Address:
 
 def _dial(text: str, region: str) -> str | None:
     """The number in E.164, or None where it can't be one."""
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    # Possible, not valid: a range newer than the library's data must still be able to stop.
-    verdict = phonenumbers.is_possible_number_with_reason(number)
-    if verdict != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    for _ in range(_TRUNK_PREFIXES):
+        try:
+            number = phonenumbers.parse(text, region)
+        except phonenumbers.NumberParseException:
+            return None
+        # Possible, not valid: a range newer than the library's data must be able to stop.
+        verdict = phonenumbers.is_possible_number_with_reason(number)
+        if verdict != phonenumbers.ValidationResult.IS_POSSIBLE:
+            return None
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        if e164 == text:
+            return e164
+        text = e164  # once more: a trunk prefix may stand behind another
+    return None
