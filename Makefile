@@ -1,0 +1,78 @@
+# One command each to try it, to test it and to check it. Needs make and Python 3.11 or newer.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+READY := .venv/ready
+CODE := $(wildcard preference_center workers dev tests bench)
+# Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
+N ?= auto
+ARGS ?=
+
+.PHONY: help
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort \
+	  | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+.PHONY: run
+run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
+	@exec $(BIN)/python -m dev.run
+
+.PHONY: test
+test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
+	@$(BIN)/python -m pytest -n $(N) $(ARGS)
+
+.PHONY: check
+check: $(READY) check-lock ## Check format, lint, types and lock files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy $(CODE)
+
+.PHONY: format
+format: $(READY) ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(READY) ## Measure the hot paths against their limits
+	@$(BIN)/python -m bench
+
+# The lock files that pip reads are exports of uv.lock, so that nobody needs uv to install.
+EXPORT = $(BIN)/uv export --quiet --locked --no-header --no-annotate --no-emit-project
+
+.PHONY: lock
+lock: $(READY) ## Lock the dependencies of pyproject.toml anew, as little changed as possible
+	@$(BIN)/uv lock
+	@$(EXPORT) --no-dev --output-file requirements.lock
+	@$(EXPORT) --all-groups --output-file requirements-dev.lock
+
+.PHONY: check-lock
+check-lock: $(READY)
+	@$(EXPORT) --no-dev | diff -q - requirements.lock >/dev/null \
+	  && $(EXPORT) --all-groups | diff -q - requirements-dev.lock >/dev/null \
+	  || { echo 'The lock files do not agree with pyproject.toml: make lock' >&2; exit 1; }
+
+.PHONY: clean
+clean: ## Delete .venv and caches; data of `make run` stays
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: clean-data
+clean-data: $(READY) ## Delete the data of `make run`
+	@$(BIN)/python -m dev.engines forget
+
+# Done once, and again when the lock changes. Takes the interpreter of PYTHON if that is set.
+$(READY): requirements-dev.lock
+	@if ! $(BIN)/python -c '' 2>/dev/null; then \
+	  python=$$(sh dev/find-python.sh); \
+	  echo "Making .venv with $$python"; \
+	  "$$python" -m venv --clear .venv \
+	    || { echo 'On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }; \
+	fi
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@echo 'Installing what requirements-dev.lock names'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
