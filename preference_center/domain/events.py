@@ -75,9 +75,9 @@ class Change:
     """A wish to append one event about one address.
 
     `occurred_at` is when the person acted, `received_at` when it reached the company
-    (both UTC). `until` is a pause's end. With `once`, nothing is appended while the
-    person's own opt-out of the same scope stands: POST is idempotent by state (I7).
-    `evidence` must hold nothing personal (I8).
+    (both UTC). `until` is a pause's end. `once` marks the person's own act at one of our
+    doors: nothing is appended while such an opt-out of the same scope stands, since POST
+    is idempotent by state (I7). `evidence` must hold nothing personal (I8).
     """
 
     id: UUID
@@ -128,6 +128,7 @@ class Event:
     source: str
     actor: str
     evidence: Mapping[str, str]
+    own: bool = False
     until: datetime | None = None
     retracts: tuple[UUID, ...] = ()
 
@@ -156,6 +157,8 @@ class State:
 
     out: Mark | None = None
     reason: Kind | None = None
+    own: bool = False
+    """Whether the newest opt-out was the person's own act at one of our doors."""
     lift: Mark | None = None
     pause: Mark | None = None
     pause_until: datetime | None = None
@@ -166,12 +169,13 @@ class State:
         mark = Mark(event.counts_at, event.id)
         state = self
         if event.kind.suppresses and _newer(mark, state.out):
-            state = replace(state, out=mark, reason=event.kind)
+            state = replace(state, out=mark, reason=event.kind, own=event.own)
         if event.kind.lifts and _newer(mark, state.lift):
             state = replace(state, lift=mark)
         if event.kind is Kind.PAUSED and _newer(mark, state.pause):
             state = replace(state, pause=mark, pause_until=event.until)
-        if event.kind in {Kind.OPTED_IN, Kind.CONSENTED} and _newer(mark, state.consent):
+        asks = event.kind in {Kind.OPTED_IN, Kind.CONSENTED} and event.scope != ALL_MARKETING
+        if asks and _newer(mark, state.consent):
             state = replace(state, consent=mark)
         return state
 

@@ -1,0 +1,77 @@
+"""`create_app`: the composition root. Wiring only."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from flask import Flask
+
+from preference_center import cli, console, recipients, senders
+from preference_center.config import Settings, load_settings
+from preference_center.faults import register_fault_pages
+from preference_center.extensions import NAME, Services, csrf, db, migrate
+from preference_center.ids import uuid7
+from preference_center.keys import Keys, parse_ring
+from preference_center.links import Links
+from preference_center.logs import configure_logs
+from preference_center.queue import Queue
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    random: Random | None = None,
+) -> Flask:
+    """The web application; also the context of workers and the CLI.
+
+    Raises ConfigError when a setting is missing or wrong.
+    """
+    settings = settings or load_settings()
+    configure_logs()
+    app = Flask("preference_center", root_path=str(ROOT / "preference_center"),
+                template_folder=str(ROOT / "templates"))
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_size": settings.database_pool,
+            "max_overflow": settings.database_pool,
+            "pool_timeout": 5,
+            "pool_reset_on_return": None,
+            "connect_args": {"connect_timeout": 3},
+        },
+        SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
+        SESSION_COOKIE_SAMESITE="Lax",
+    )
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    csrf.init_app(app)
+    app.extensions[NAME] = _services(settings, now, random or Random(secrets.randbits(64)))
+    for room in (recipients, senders, console):
+        app.register_blueprint(room.blueprint)
+    cli.register(app)
+    register_fault_pages(app)
+    return app
+
+
+def _services(settings: Settings, now: Callable[[], datetime], random: Random) -> Services:
+    links = Links(
+        parse_ring(settings.link_keys), settings.public_url, settings.unsubscribe_mail_domain
+    )
+    return Services(
+        settings=settings,
+        keys=Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys)),
+        links=links,
+        queue=Queue(settings.redis_url),
+        now=now,
+        random=random,
+        new_id=lambda: uuid7(now(), random.getrandbits(80)),
+    )

@@ -1,0 +1,72 @@
+"""The window: when an opt-out is due in every tool, and how retries keep inside it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+WINDOW = timedelta(hours=72)
+"""The promise, counted from `received_at`."""
+TARGET = timedelta(hours=48)
+"""What Gmail and Yahoo accept (RULES.md B1, B2)."""
+AT_RISK = timedelta(hours=36)
+
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(hours=1)
+OVERDUE_RETRY = timedelta(minutes=15)
+PROBE_EVERY = timedelta(minutes=5)
+
+
+class Stage(StrEnum):
+    """How late a pending opt-out is."""
+
+    ON_TIME = "on_time"
+    AT_RISK = "at_risk"
+    PAST_TARGET = "past_target"
+    OVERDUE = "overdue"
+
+
+def stage(due_at: datetime, now: datetime) -> Stage:
+    """The stage of a row due at `due_at`, i.e. received `WINDOW` before."""
+    waited = now - (due_at - WINDOW)
+    if waited >= WINDOW:
+        return Stage.OVERDUE
+    if waited >= TARGET:
+        return Stage.PAST_TARGET
+    return Stage.AT_RISK if waited >= AT_RISK else Stage.ON_TIME
+
+
+def row_retry(
+    attempts: int,
+    due_at: datetime | None,
+    now: datetime,
+    *,
+    wish: timedelta | None = None,
+    jitter: float = 0.0,
+) -> datetime:
+    """When to try one address again after its `attempts`-th failure in a row.
+
+    Doubles from 10 seconds to an hour, never below the tool's own `wish`
+    (Retry-After), and never so far that fewer than two more tries fit before
+    `due_at`; past due, every 15 minutes for ever (I3). `jitter` in 0..1 spreads
+    retries over the last quarter of the delay.
+    """
+    delay = min(FIRST_RETRY * 2 ** min(attempts - 1, 20), LONGEST_RETRY)
+    delay = max(delay * (1 - jitter / 4), wish or timedelta(0))
+    if due_at is not None:
+        delay = min(delay, max((due_at - now) / 3, OVERDUE_RETRY))
+    return now + delay
+
+
+def destination_retry(
+    failures: int, now: datetime, *, wish: timedelta | None = None, jitter: float = 0.0
+) -> datetime:
+    """When to knock again at a tool that failed as a whole `failures` times in a row.
+
+    Doubles from 5 seconds to the probe interval of an open circuit, 5 minutes (I3). A
+    tool's `wish` (Retry-After) is kept up to an hour: beyond that we look ourselves,
+    since the promise is ours and not the tool's.
+    """
+    delay = min(timedelta(seconds=5) * 2 ** min(failures - 1, 20), PROBE_EVERY)
+    delay *= 1 - jitter / 4
+    return now + max(delay, min(wish or timedelta(0), LONGEST_RETRY))

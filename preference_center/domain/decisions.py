@@ -1,0 +1,260 @@
+"""May this message go to that address? Pure rules over the facts that were looked up.
+
+`Fact`s come from every stored form of the candidate's mailbox (I9): a "no" counts from
+any of them, the person's own newer "yes" and every consent only from the exact form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.domain.catalogue import Default, MessageClass, MessageType, Topic
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    Kind,
+    Mark,
+    State,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """The state of one scope of one stored form; `exact` if it is the candidate itself."""
+
+    scope: str
+    exact: bool
+    state: State
+
+
+class Rule(StrEnum):
+    """Why a decision fell as it did."""
+
+    CLOSED = "closed"
+    """The account is deactivated or erased (I4)."""
+    AFTER_CLOSING = "after_closing"
+    """Service mail that may go out even after the account was closed (I4)."""
+    SERVICE = "service"
+    """Service mail; no marketing opt-out concerns it (I4)."""
+    OPTED_OUT_OF_TOPIC = "opted_out_of_topic"
+    OPTED_OUT_OF_ALL_MARKETING = "opted_out_of_all_marketing"
+    COMPLAINED = "complained"
+    BOUNCED = "bounced"
+    PAUSED = "paused"
+    NO_CONSENT = "no_consent"
+    """The topic is opt-in, and nobody has shown that the person asked for it (I11)."""
+    RETIRED_TOPIC = "retired_topic"
+    CONSENTED = "consented"
+    NOT_OPTED_OUT = "not_opted_out"
+    UNPARSEABLE_ADDRESS = "unparseable_address"
+    UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
+    WRONG_CHANNEL = "wrong_channel"
+    """The topic belongs to another channel than the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Allow or deny, with the rule and the event that decided."""
+
+    allow: bool
+    rule: Rule
+    scope: str | None = None
+    event: UUID | None = None
+    since: datetime | None = None
+    advisory: str | None = None
+    """Something the sender should know though it does not decide, e.g. `bounced`."""
+
+
+ALLOW_BY_DEFAULT = Decision(allow=True, rule=Rule.NOT_OPTED_OUT)
+NO_CONSENT = Decision(allow=False, rule=Rule.NO_CONSENT)
+ALLOW_SERVICE = Decision(allow=True, rule=Rule.SERVICE)
+
+
+def decide(
+    message: MessageType, topic: Topic | None, facts: Sequence[Fact], now: datetime
+) -> Decision:
+    """The decision for one address; `topic` is the marketing message's own topic."""
+    if message.message_class is MessageClass.SERVICE:
+        return _decide_service(message, facts)
+    if topic is None:
+        return Decision(allow=False, rule=Rule.UNKNOWN_MESSAGE_TYPE)
+    if topic.retired:
+        return Decision(allow=False, rule=Rule.RETIRED_TOPIC, scope=topic.key)
+    opt_in = topic.default is Default.OPT_IN
+    if not facts:
+        return NO_CONSENT if opt_in else ALLOW_BY_DEFAULT
+    no = standing_no(topic.key, facts, now)
+    if no:
+        return no
+    consent = _standing_consent(topic.key, facts)
+    if consent:
+        return Decision(
+            allow=True,
+            rule=Rule.CONSENTED,
+            scope=topic.key,
+            event=consent.event,
+            since=consent.at,
+        )
+    return NO_CONSENT if opt_in else ALLOW_BY_DEFAULT
+
+
+def _decide_service(message: MessageType, facts: Sequence[Fact]) -> Decision:
+    closed = _newest_out(facts, EVERYTHING)
+    if closed and _stands(closed.state.out, _own_lift(facts, EVERYTHING)):
+        if not message.after_closing:
+            return _deny(Rule.CLOSED, closed)
+        return Decision(allow=True, rule=Rule.AFTER_CLOSING)
+    bounced = _standing_bounce(facts, _newest(_own_lifts(facts)))
+    if bounced:
+        return Decision(allow=True, rule=Rule.SERVICE, advisory=Rule.BOUNCED)
+    return ALLOW_SERVICE
+
+
+def standing_no(topic: str, facts: Sequence[Fact], now: datetime) -> Decision | None:
+    """The "no" that stands against marketing of this topic, widest first, if any.
+
+    A lift of the topic overrides older wider opt-outs for that topic; a wider lift
+    never lifts the topic's own opt-out (I5).
+    """
+    closed = _newest_out(facts, EVERYTHING)
+    if closed and _stands(closed.state.out, _own_lift(facts, EVERYTHING)):
+        return _deny(Rule.CLOSED, closed)
+    topic_lift = _own_lift(facts, topic)
+    wide_lift = _newest([topic_lift, _own_lift(facts, ALL_MARKETING)])
+    for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift)):
+        out = _newest_out(facts, scope)
+        if out and _stands(out.state.out, lift):
+            return _deny(_rule_of(out), out)
+    bounced = _standing_bounce(facts, wide_lift)
+    if bounced:
+        return _deny(Rule.BOUNCED, bounced)
+    for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift)):
+        pause = _running_pause(facts, scope, lift, now)
+        if pause and pause.state.pause:
+            mark = pause.state.pause
+            return Decision(False, Rule.PAUSED, scope, mark.event, mark.at)
+    return None
+
+
+def running_pause_end(topic: str, facts: Sequence[Fact], now: datetime) -> datetime | None:
+    """When the last pause that covers this topic ends, or None if none runs."""
+    topic_lift = _own_lift(facts, topic)
+    wide_lift = _newest([topic_lift, _own_lift(facts, ALL_MARKETING)])
+    ends = [
+        pause.state.pause_until
+        for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift))
+        if (pause := _running_pause(facts, scope, lift, now)) and pause.state.pause_until
+    ]
+    return max(ends, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStanding:
+    """How one topic stands for one address, as the pages show it."""
+
+    subscribed: bool
+    suppressed: bool
+    paused_until: datetime | None
+    no: Decision | None
+
+
+def topic_standing(topic: Topic, facts: Sequence[Fact], now: datetime) -> TopicStanding:
+    """How `topic` stands: subscribed unless a "no" stands or consent is wanting."""
+    no = standing_no(topic.key, facts, now)
+    paused = no is not None and no.rule is Rule.PAUSED
+    asked = topic.default is Default.OPT_OUT or _standing_consent(topic.key, facts) is not None
+    return TopicStanding(
+        subscribed=no is None and asked,
+        suppressed=no is not None and not paused,
+        paused_until=running_pause_end(topic.key, facts, now) if paused else None,
+        no=no,
+    )
+
+
+def marketing_suppressed(facts: Sequence[Fact]) -> bool:
+    """Whether an opt-out of all marketing (or a closed account) stands."""
+    for scope in (ALL_MARKETING, EVERYTHING):
+        out = _newest_out(facts, scope)
+        if out and _stands(out.state.out, _own_lift(facts, scope)):
+            return True
+    return False
+
+
+def _deny(rule: Rule, fact: Fact) -> Decision:
+    out = fact.state.out
+    assert out is not None  # noqa: S101 - callers pass facts that have one
+    return Decision(allow=False, rule=rule, scope=fact.scope, event=out.event, since=out.at)
+
+
+def _rule_of(fact: Fact) -> Rule:
+    if fact.state.reason is Kind.COMPLAINED:
+        return Rule.COMPLAINED
+    if fact.scope == ALL_MARKETING:
+        return Rule.OPTED_OUT_OF_ALL_MARKETING
+    return Rule.OPTED_OUT_OF_TOPIC
+
+
+def _newest_out(facts: Sequence[Fact], scope: str) -> Fact | None:
+    found: Fact | None = None
+    for fact in facts:
+        out = fact.state.out
+        if fact.scope == scope and out and (found is None or out > found.state.out):  # type: ignore[operator]
+            found = fact
+    return found
+
+
+def _own_lift(facts: Sequence[Fact], scope: str) -> Mark | None:
+    return _newest([fact.state.lift for fact in facts if fact.exact and fact.scope == scope])
+
+
+def _own_lifts(facts: Sequence[Fact]) -> list[Mark | None]:
+    return [fact.state.lift for fact in facts if fact.exact]
+
+
+def _newest(marks: Sequence[Mark | None]) -> Mark | None:
+    return max((mark for mark in marks if mark), default=None)
+
+
+def _stands(out: Mark | None, lift: Mark | None) -> bool:
+    """Opt-out wins a tie (I5)."""
+    return out is not None and (lift is None or out.at >= lift.at)
+
+
+def _standing_bounce(facts: Sequence[Fact], lift: Mark | None) -> Fact | None:
+    bounced = _newest_out(facts, UNDELIVERABLE)
+    return bounced if bounced and _stands(bounced.state.out, lift) else None
+
+
+def _running_pause(
+    facts: Sequence[Fact], scope: str, lift: Mark | None, now: datetime
+) -> Fact | None:
+    """The newest pause of this scope on any form, while it runs and no lift is newer."""
+    found: Fact | None = None
+    for fact in facts:
+        pause = fact.state.pause
+        if fact.scope == scope and pause and (found is None or pause > found.state.pause):  # type: ignore[operator]
+            found = fact
+    if found is None or not _stands(found.state.pause, lift):
+        return None
+    until = found.state.pause_until
+    return found if until is not None and until > now else None
+
+
+def _standing_consent(topic: str, facts: Sequence[Fact]) -> Mark | None:
+    """The consent for this topic, unless an opt-out of any scope came after it.
+
+    A wide "yes" after a wide "no" does not bring it back: consent is given per topic.
+    """
+    consent = _newest([f.state.consent for f in facts if f.exact and f.scope == topic])
+    if consent is None:
+        return None
+    for scope in (topic, ALL_MARKETING, EVERYTHING):
+        out = _newest_out(facts, scope)
+        if out and _stands(out.state.out, consent):
+            return None
+    return consent

@@ -1,0 +1,162 @@
+"""The SQL of the write path. It takes maxima and nothing else: the rules are in `domain`.
+
+Two statements make one transaction, the same for one change or ten thousand. The first
+inserts or locks the addresses, in digest order so that writers never wait in a ring.
+The second therefore sees whatever an earlier writer of the same addresses committed.
+"""
+
+from __future__ import annotations
+
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.storage.facts import MAY_MATCH
+
+
+
+
+def _newest(name: str, kinds: str) -> str:
+    """A CTE: the newest live event of these kinds per address and scope."""
+    return f"""{name} AS (
+    SELECT DISTINCT ON (address_id, scope) * FROM live WHERE kind IN ({kinds})
+    ORDER BY address_id, scope, counts_at DESC, id DESC
+)"""  # noqa: S608 - constants of this module
+
+
+def _maximum(slot: str, *columns: str) -> str:
+    """Assignments that keep the newer of the stored and the given mark of a slot."""
+    newer = f"s.{slot}_at IS NULL OR (EXCLUDED.{slot}_at, EXCLUDED.{slot}_event) > (s.{slot}_at, s.{slot}_event)"
+    return ", ".join(
+        f"{column} = CASE WHEN {newer} THEN EXCLUDED.{column} ELSE s.{column} END"
+        for column in columns
+    )
+
+
+def _in(*kinds: Kind) -> str:
+    return ", ".join(f"'{kind.value}'" for kind in kinds)
+
+
+_SUPPRESSING = _in(*(kind for kind in Kind if kind.suppresses))
+_LIFTING = _in(*(kind for kind in Kind if kind.lifts))
+_PAUSING = _in(Kind.PAUSED)
+_CONSENTING = _in(Kind.OPTED_IN, Kind.CONSENTED)
+
+LOCK_ADDRESSES = """
+WITH locked AS (
+    INSERT INTO address (channel, digest, norm_version, ciphertext, created_at)
+    SELECT channel, digest, %(norm_version)s, ciphertext, %(now)s
+    FROM unnest(%(channels)b::text[], %(digests)b::bytea[], %(ciphertexts)b::bytea[])
+        AS given (channel, digest, ciphertext)
+    ORDER BY digest, channel
+    ON CONFLICT (digest, channel) DO UPDATE SET ciphertext =
+        CASE WHEN address.erased_at IS NULL
+            THEN COALESCE(address.ciphertext, EXCLUDED.ciphertext) END
+    RETURNING id, digest, channel
+)
+INSERT INTO address_key (digest, channel, address_id, kind)
+SELECT k.digest, locked.channel, locked.id, k.kind
+FROM unnest(%(key_digests)b::bytea[], %(key_owners)b::bytea[], %(key_channels)b::text[],
+    %(key_kinds)b::smallint[]) AS k (digest, owner, channel, kind)
+JOIN locked ON locked.digest = k.owner AND locked.channel = k.channel
+ON CONFLICT DO NOTHING
+"""
+"""An erased address keeps its row and its "no", and takes no readable form again (I6)."""
+
+_WANTED = f"""form AS (
+    SELECT live.seq, live.kind, live.scope, live.received_at, live.address_id,
+        b.address_id AS other
+    FROM live
+    JOIN address_key a ON a.address_id = live.address_id
+    JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
+    WHERE {MAY_MATCH} <> 0
+), news AS (
+    SELECT seq, kind, scope, received_at, other AS target
+    FROM form WHERE kind <> '{Kind.CONSENTED}'
+    UNION ALL
+    SELECT seq, kind, '{ALL_MARKETING}', received_at, address_id FROM form
+    WHERE kind = '{Kind.CONSENTED}' AND EXISTS (
+        SELECT FROM suppression s WHERE s.address_id = form.other AND s.standing)
+), wanted AS (
+    SELECT d.id AS destination_id, news.target, max(news.seq) AS version,
+        min(news.received_at) FILTER (WHERE news.kind NOT IN ({_LIFTING})) AS waiting_since
+    FROM news
+    JOIN address ON address.id = news.target AND address.ciphertext IS NOT NULL
+    JOIN destination d ON address.channel = ANY(d.channels)
+        AND (news.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
+            OR news.scope = ANY(d.sends))
+    GROUP BY d.id, news.target
+), raised AS (
+    INSERT INTO sync_state AS s (destination_id, address_id, wanted, due_at, next_at)
+    SELECT destination_id, target, version, waiting_since + %(window)s, %(now)s
+    FROM wanted ORDER BY destination_id, target
+    ON CONFLICT (destination_id, address_id) DO UPDATE SET
+        wanted = GREATEST(s.wanted, EXCLUDED.wanted),
+        due_at = LEAST(s.due_at, EXCLUDED.due_at),
+        next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END
+    RETURNING destination_id
+)
+SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
+    ARRAY(SELECT DISTINCT destination_id FROM raised)
+"""
+"""Raise the sync states that `live` events concern: every known form of the mailbox (I9).
+
+A consent is news for the tools only where a "no" meets it: a form of a suppressed mailbox
+that was learned just now. While a worker holds a row, its lease end stays as it is.
+"""
+
+APPEND = f"""
+WITH input AS (
+    SELECT address.id AS address_id, given.*
+    FROM unnest(%(ids)b::uuid[], %(owners)b::bytea[], %(owner_channels)b::text[],
+        %(kinds)b::text[], %(scopes)b::text[], %(occurred)b::timestamptz[],
+        %(received)b::timestamptz[], %(counts)b::timestamptz[], %(untils)b::timestamptz[],
+        %(sources)b::text[], %(actors)b::text[], %(evidences)b::text[], %(once)b::boolean[])
+        AS given (id, owner, channel, kind, scope, occurred_at, received_at, counts_at, until,
+            source, actor, evidence, own)
+    JOIN address ON address.digest = given.owner AND address.channel = given.channel
+    WHERE NOT given.own OR NOT EXISTS (
+        SELECT FROM suppression s WHERE s.address_id = address.id AND s.scope = given.scope
+            AND s.standing AND s.own AND NOT EXISTS (
+                SELECT FROM suppression narrower
+                WHERE narrower.address_id = address.id AND narrower.lift_at > s.out_at))
+), appended AS (
+    INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
+        counts_at, until, source, actor, own, evidence)
+    SELECT id, address_id, kind, scope, occurred_at, received_at, %(now)s, counts_at, until,
+        source, actor, own, evidence::jsonb
+    FROM input
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, own
+), live AS (
+    SELECT * FROM appended
+    WHERE NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = appended.id)
+), {_newest("outs", _SUPPRESSING)}, {_newest("lifts", _LIFTING)}, {_newest("pauses", _PAUSING)},
+merged AS (
+    INSERT INTO suppression AS s (address_id, scope, out_at, out_event, reason, own,
+        lift_at, lift_event, pause_at, pause_event, pause_until)
+    SELECT address_id, scope, outs.counts_at, outs.id, outs.kind, COALESCE(outs.own, false),
+        lifts.counts_at, lifts.id, pauses.counts_at, pauses.id, pauses.until
+    FROM outs FULL JOIN lifts USING (address_id, scope) FULL JOIN pauses USING (address_id, scope)
+    ON CONFLICT (address_id, scope) DO UPDATE SET
+        {_maximum("out", "out_at", "out_event", "reason", "own")},
+        {_maximum("lift", "lift_at", "lift_event")},
+        {_maximum("pause", "pause_at", "pause_event", "pause_until")}
+), {_newest("consents", _CONSENTING)}, asked AS (
+    INSERT INTO consent AS c (address_id, topic, at, event)
+    SELECT address_id, scope, counts_at, id FROM consents WHERE scope <> '{ALL_MARKETING}'
+    ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
+    WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
+), {_WANTED}
+"""
+
+APPEND_RETRACTIONS = f"""
+WITH appended AS (
+    INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
+        counts_at, source, actor, own, evidence, retracts)
+    SELECT id, address_id, '{Kind.RETRACTED}', scope, %(occurred)s, %(occurred)s, %(now)s,
+        %(occurred)s, %(source)s, %(actor)s, false, %(evidence)s::jsonb,
+        ARRAY(SELECT jsonb_array_elements_text(retracts::jsonb)::uuid)
+    FROM unnest(%(ids)b::uuid[], %(addresses)b::bigint[], %(scopes)b::text[],
+        %(retracts)b::text[]) AS given (id, address_id, scope, retracts)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, seq, address_id, kind, scope, received_at
+), live AS (SELECT * FROM appended), {_WANTED}
+"""

@@ -1,0 +1,1 @@
+"""Tables and queries; returns domain values. The database is the only truth."""

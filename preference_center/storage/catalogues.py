@@ -1,0 +1,61 @@
+"""The catalogue's versions, and the current one as a value."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from flask import current_app
+
+from preference_center.domain.catalogue import Catalogue, parse
+from preference_center.errors import CatalogueError
+from preference_center.storage.database import Connection, run
+
+_CACHE = "preference_center.catalogue"
+_FRESH = 2.0
+"""Seconds until a process notices that another one applied a new version."""
+
+
+def current_text(connection: Connection) -> str | None:
+    """The source text applied last, or None before the first."""
+    row = connection.execute(
+        "SELECT text FROM catalogue_version ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def save(connection: Connection, text: str, digest: str, now: datetime) -> int:
+    """Append a version; returns its number."""
+    row = connection.execute(
+        "INSERT INTO catalogue_version (text, digest, applied_at) VALUES (%s, %s, %s) RETURNING id",
+        (text, digest, now),
+    ).fetchone()
+    assert row  # noqa: S101 - RETURNING always answers
+    return int(row[0])
+
+
+def topics_with_suppressions(connection: Connection) -> frozenset[str]:
+    """Topics that must not be deleted, since somebody's "no" names them."""
+    rows = connection.execute("SELECT DISTINCT scope FROM suppression WHERE out_at IS NOT NULL")
+    return frozenset(row[0] for row in rows)
+
+
+def current_catalogue() -> Catalogue:
+    """The catalogue in force; this process looks for a newer version every two seconds.
+
+    Raises CatalogueError before any was applied.
+    """
+    cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
+    if cached and time.monotonic() < cached[0]:
+        return cached[2]
+    text = run(current_text)
+    if text is None:
+        raise CatalogueError(["No catalogue yet: run `flask catalogue apply FILE`."])
+    catalogue = cached[2] if cached and cached[1] == text else parse(text)
+    current_app.extensions[_CACHE] = (time.monotonic() + _FRESH, text, catalogue)
+    return catalogue
+
+
+def forget_catalogue() -> None:
+    """Make this process read the catalogue anew at the next look."""
+    current_app.extensions.pop(_CACHE, None)

@@ -1,0 +1,95 @@
+"""Connections and transactions. Reads and writes go to the primary, through one pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg import errors
+from sqlalchemy import exc
+from sqlalchemy.pool import PoolProxiedConnection
+
+from preference_center.errors import Unavailable
+from preference_center.extensions import db
+
+T = TypeVar("T")
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure)
+_ATTEMPTS = 4
+
+
+def run(work: Callable[[Connection], T]) -> T:
+    """`work(connection)` inside one transaction, committed when this returns.
+
+    A broken connection or a deadlock is tried again on a fresh transaction, so `work`
+    must be safe to repeat: writes carry ids that were made before. Raises Unavailable
+    when the database can't be reached.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        proxy = _check_out()
+        connection = cast("Connection", proxy.driver_connection)
+        try:
+            result = work(connection)
+            connection.commit()
+        except _TRANSIENT:
+            connection.rollback()
+            if attempt == _ATTEMPTS:
+                raise
+        except psycopg.OperationalError as error:
+            proxy.invalidate()
+            if attempt == _ATTEMPTS or not _is_disconnect(error):
+                raise Unavailable("the database can't be reached") from error
+            # Every idle connection is probably as dead as this one.
+            db.engine.dispose()
+        except BaseException:
+            _roll_back(proxy, connection)
+            raise
+        else:
+            return result
+        finally:
+            proxy.close()
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """A connection inside one transaction: commits at the end, rolls back on an error.
+
+    Raises Unavailable when the database can't be reached. Never retries: use `run`
+    where a restart of the database should not be felt.
+    """
+    proxy = _check_out()
+    connection = cast("Connection", proxy.driver_connection)
+    try:
+        yield connection
+        connection.commit()
+    except psycopg.OperationalError as error:
+        proxy.invalidate()
+        raise Unavailable("the database can't be reached") from error
+    except BaseException:
+        _roll_back(proxy, connection)
+        raise
+    finally:
+        proxy.close()
+
+
+def _check_out() -> PoolProxiedConnection:
+    try:
+        return db.engine.raw_connection()
+    except (exc.OperationalError, exc.TimeoutError) as error:
+        raise Unavailable("the database can't be reached") from error
+
+
+def _roll_back(proxy: PoolProxiedConnection, connection: Connection) -> None:
+    try:
+        connection.rollback()
+    except psycopg.Error:
+        proxy.invalidate()
+
+
+def _is_disconnect(error: psycopg.OperationalError) -> bool:
+    """Whether the server went away (class 57P, or no SQLSTATE at all: the socket died)."""
+    return error.sqlstate is None or error.sqlstate.startswith("57P")

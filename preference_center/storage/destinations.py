@@ -1,0 +1,169 @@
+"""Destinations: their settings (sealed), status and circuit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from preference_center.domain.addresses import Channel
+from preference_center.errors import DestinationError
+from preference_center.keys import Keys
+from preference_center.storage.database import Connection
+
+
+class Status(StrEnum):
+    """Whether a destination is written to."""
+
+    OBSERVE = "observe"
+    """New: it shows what would be pushed; nothing is written until `resume`."""
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """Stopped by a person, or by the receiver itself; its rows keep their clock (I3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One configured account of a connected tool.
+
+    `sends` are the topics it may mail; `mapping` names the tool's own thing for each.
+    While `failures` > 0 the circuit is open: nothing is sent before `retry_at`, and
+    `reason` says why.
+    """
+
+    id: int
+    name: str
+    kind: str
+    settings: Mapping[str, str]
+    channels: frozenset[Channel]
+    sends: frozenset[str]
+    mapping: Mapping[str, str]
+    sends_service: bool
+    status: Status
+    reason: str
+    failures: int
+    retry_at: datetime | None
+
+
+_COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, status, reason,
+    failures, retry_at"""
+
+
+def add(
+    connection: Connection,
+    keys: Keys,
+    *,
+    name: str,
+    kind: str,
+    settings: Mapping[str, str],
+    channels: frozenset[Channel],
+    mapping: Mapping[str, str],
+    sends: frozenset[str],
+    sends_service: bool,
+    now: datetime,
+) -> int:
+    """Store a destination in *observe*; returns its id.
+
+    Raises DestinationError when the name is taken.
+    """
+    row = connection.execute(
+        """INSERT INTO destination (name, kind, settings, channels, sends, mapping,
+            sends_service, status, created_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (name) DO NOTHING RETURNING id""",
+        (
+            name,
+            kind,
+            keys.seal(json.dumps(dict(settings)), context=name.encode()),
+            sorted(channels),
+            sorted(sends),
+            Jsonb(dict(mapping)),
+            sends_service,
+            Status.OBSERVE,
+            now,
+        ),
+    ).fetchone()
+    if row is None:
+        raise DestinationError(f"There is a destination named {name} already; choose another.")
+    return int(row[0])
+
+
+def every(connection: Connection, keys: Keys) -> list[Destination]:
+    """All destinations, by name."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM destination ORDER BY name")  # noqa: S608
+    return [_destination(row, keys) for row in rows]
+
+
+def by_id(connection: Connection, keys: Keys, destination_id: int) -> Destination | None:
+    """One destination, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM destination WHERE id = %s",  # noqa: S608
+        (destination_id,),
+    ).fetchone()
+    return _destination(row, keys) if row else None
+
+
+def by_name(connection: Connection, keys: Keys, name: str) -> Destination:
+    """One destination. Raises DestinationError that names those there are."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM destination WHERE name = %s",  # noqa: S608
+        (name,),
+    ).fetchone()
+    if row is None:
+        names = [other.name for other in every(connection, keys)]
+        there = ", ".join(names) or "none yet: `flask destinations add`"
+        raise DestinationError(f"No destination is named {name}. There are: {there}.")
+    return _destination(row, keys)
+
+
+def set_status(
+    connection: Connection, destination_id: int, status: Status, reason: str = ""
+) -> None:
+    """Pause or resume; a resumed destination starts with a closed circuit."""
+    connection.execute(
+        """UPDATE destination SET status = %s, reason = %s, failures = 0, retry_at = NULL
+        WHERE id = %s""",
+        (status, reason, destination_id),
+    )
+
+
+def opened(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
+    """The tool failed as a whole: nothing more before `retry_at`."""
+    connection.execute(
+        """UPDATE destination SET failures = failures + 1, reason = %s, retry_at = %s
+        WHERE id = %s AND status = 'active'""",
+        (reason[:500], retry_at, destination_id),
+    )
+
+
+def closed(connection: Connection, destination_id: int) -> None:
+    """The tool answers again."""
+    connection.execute(
+        """UPDATE destination SET failures = 0, reason = '', retry_at = NULL
+        WHERE id = %s AND failures > 0 AND status = 'active'""",
+        (destination_id,),
+    )
+
+
+def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
+    destination_id, name, kind, settings, channels, sends, mapping, *rest = row
+    sends_service, status, reason, failures, retry_at = rest
+    return Destination(
+        id=destination_id,
+        name=name,
+        kind=kind,
+        settings=json.loads(keys.open(settings, context=name.encode())),
+        channels=frozenset(Channel(channel) for channel in channels),
+        sends=frozenset(sends),
+        mapping=mapping,
+        sends_service=sends_service,
+        status=Status(status),
+        reason=reason,
+        failures=failures,
+        retry_at=retry_at,
+    )

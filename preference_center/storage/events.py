@@ -1,0 +1,32 @@
+"""Reading the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from preference_center.domain.events import Event, Kind
+from preference_center.storage.database import Connection
+
+_COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
+    e.recorded_at, e.counts_at, e.source, e.actor, e.evidence, e.own, e.until, e.retracts"""
+
+
+def events_of(
+    connection: Connection, address_ids: Collection[int]
+) -> tuple[list[Event], frozenset[UUID]]:
+    """The whole history of these addresses, oldest first, and the ids taken back in it."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS}, r.event_id IS NOT NULL
+        FROM event e LEFT JOIN retracted r ON r.event_id = e.id
+        WHERE e.address_id = ANY(%s) ORDER BY e.seq""",  # noqa: S608 - a constant
+        (list(address_ids),),
+    ).fetchall()
+    events = [_event(row) for row in rows]
+    retracted = frozenset(row[0] for row in rows if row[-1])
+    return events, retracted
+
+
+def _event(row: tuple[object, ...]) -> Event:
+    event_id, seq, kind, *rest, retracts, _ = row
+    return Event(event_id, seq, Kind(kind), *rest, retracts=tuple(retracts or ()))  # type: ignore[arg-type,misc]

@@ -1,0 +1,101 @@
+"""The one indexed look-up behind every decision and page (I9)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from preference_center.domain.addresses import Address, KeyKind, may_match
+from preference_center.domain.decisions import Fact
+from preference_center.domain.events import Kind, Mark, State
+from preference_center.extensions import services
+from preference_center.storage.database import Connection, run
+
+Facts = tuple[Fact, ...]
+
+NO_FACTS: Facts = ()
+
+_STATE = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
+    s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
+_CONSENT = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.event"""
+
+_BY_DIGEST = f"""
+SELECT k.digest, k.kind, k.channel, {_STATE}
+FROM address_key k JOIN suppression s ON s.address_id = k.address_id
+WHERE k.digest = ANY(%(digests)b)
+UNION ALL
+SELECT k.digest, k.kind, k.channel, {_CONSENT}
+FROM address_key k JOIN consent c ON c.address_id = k.address_id
+WHERE k.digest = ANY(%(digests)b) AND k.kind & {KeyKind.EXACT:d} <> 0
+"""  # noqa: S608 - constants of this module
+
+MAY_MATCH = "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
+"""`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means no."""
+
+_BY_ID = f"""
+WITH form AS (
+    SELECT DISTINCT a.address_id, b.address_id AS other
+    FROM address_key a JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
+    WHERE a.address_id = ANY(%(ids)b) AND {MAY_MATCH} <> 0
+)
+SELECT form.address_id, form.other, {_STATE}
+FROM form JOIN suppression s ON s.address_id = form.other
+UNION ALL
+SELECT c.address_id, c.address_id, {_CONSENT} FROM consent c WHERE c.address_id = ANY(%(ids)b)
+"""  # noqa: S608 - constants of this module
+
+
+def facts_for(addresses: Sequence[Address]) -> list[Facts]:
+    """Per address, the facts of every stored form of its mailbox (for decisions)."""
+    return _look_up(addresses, exact_only=False)
+
+
+def exact_facts_for(addresses: Sequence[Address]) -> list[Facts]:
+    """Per address, the facts of exactly this form (for pages, exports and rights)."""
+    return _look_up(addresses, exact_only=True)
+
+
+def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts]:
+    """Per address id that has any, the facts of every form of its mailbox."""
+    found: dict[int, list[Fact]] = {}
+    for row in connection.execute(_BY_ID, {"ids": list(ids)}, binary=True):
+        found.setdefault(row[0], []).append(_fact(row[2:], exact=row[0] == row[1]))
+    return {address_id: tuple(facts) for address_id, facts in found.items()}
+
+
+def _look_up(addresses: Sequence[Address], *, exact_only: bool) -> list[Facts]:
+    keys = services().keys
+    result: list[Facts] = [NO_FACTS] * len(addresses)
+    probes: dict[bytes, list[tuple[int, KeyKind]]] = {}
+    for index, address in enumerate(addresses):
+        for digest, kind in keys.match_keys(address).items():
+            if not exact_only or kind & KeyKind.EXACT:
+                probes.setdefault(digest, []).append((index, kind))
+    rows = run(lambda connection: _rows(connection, probes))
+    for digest, stored_kind, channel, *columns in rows:
+        stored = KeyKind(stored_kind)
+        for index, probe in probes[digest]:
+            exact = bool(probe & stored & KeyKind.EXACT)
+            if channel == addresses[index].channel and (
+                exact or (not exact_only and may_match(probe, stored))
+            ):
+                result[index] += (_fact(columns, exact=exact),)
+    return result
+
+
+def _rows(connection: Connection, digests: Iterable[bytes]) -> list[tuple[Any, ...]]:
+    return connection.execute(_BY_DIGEST, {"digests": list(digests)}, binary=True).fetchall()
+
+
+def _fact(row: Sequence[Any], *, exact: bool) -> Fact:
+    scope, out_at, out_event, reason, lift_at, lift_event, *rest = row
+    pause_at, pause_event, pause_until, consent_at, consent_event = rest
+    state = State(
+        out=Mark(out_at, out_event) if out_at else None,
+        reason=Kind(reason) if reason else None,
+        lift=Mark(lift_at, lift_event) if lift_at else None,
+        pause=Mark(pause_at, pause_event) if pause_at else None,
+        pause_until=pause_until,
+        consent=Mark(consent_at, consent_event) if consent_at else None,
+    )
+    return Fact(scope, exact, state)

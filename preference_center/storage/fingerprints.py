@@ -1,0 +1,26 @@
+"""Fingerprints of the keys that the stored data was made with."""
+
+from __future__ import annotations
+
+from preference_center.extensions import services
+from preference_center.storage.database import Connection, run
+
+
+def require_known_keys() -> None:
+    """Refuse to go on with keys that can't read what is stored; note new keys.
+
+    Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody.
+    """
+    keys = services().keys
+
+    def work(connection: Connection) -> None:
+        stored = dict(connection.execute("SELECT key, fingerprint FROM key_fingerprint").fetchall())
+        keys.verify_fingerprints(stored)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s)"
+                " ON CONFLICT DO NOTHING",
+                list(keys.fingerprints().items()),
+            )
+
+    run(work)

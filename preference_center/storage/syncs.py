@@ -1,0 +1,275 @@
+"""Sync states: the queue that is the database. `next_at` is the whole of it.
+
+A claim moves `next_at` to the end of the lease, so a dead worker's rows come back by
+themselves; settling compares the lease token, so a late worker changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from preference_center.domain.deadlines import AT_RISK, WINDOW, Stage, stage
+from preference_center.storage.database import Connection
+
+_CLAIM = """
+WITH due AS (
+    SELECT address_id FROM sync_state
+    WHERE destination_id = %(destination)s AND next_at <= %(now)s
+    ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+UPDATE sync_state s SET lease = %(lease)s, next_at = %(until)s
+FROM due WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
+RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.lift_until
+"""
+
+_BACKFILL = """
+INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at)
+SELECT d.id, a.id, max(e.seq), %(now)s + %(window)s, %(now)s
+FROM destination d
+JOIN suppression s ON s.standing AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
+JOIN event e ON e.id = s.out_event
+JOIN address_key mine ON mine.address_id = s.address_id
+JOIN address_key form ON form.digest = mine.digest AND form.channel = mine.channel
+JOIN address a ON a.id = form.address_id AND a.ciphertext IS NOT NULL
+    AND a.channel = ANY(d.channels)
+WHERE d.id = %(destination)s GROUP BY d.id, a.id
+ON CONFLICT DO NOTHING
+"""
+
+_SETTLE = """
+UPDATE sync_state s SET
+    reflected = CASE WHEN given.sure AND given.done THEN GREATEST(s.reflected, given.version)
+        ELSE s.reflected END,
+    told = given.told,
+    due_at = CASE WHEN given.sure AND given.done AND s.wanted <= given.version THEN NULL
+        ELSE s.due_at END,
+    next_at = CASE
+        WHEN NOT given.done THEN given.next_at
+        WHEN s.wanted > given.version THEN %(now)s
+        WHEN NOT given.sure THEN s.lift_until
+        ELSE given.next_at END,
+    attempts = CASE WHEN given.done THEN 0 ELSE s.attempts + 1 END,
+    lift_until = CASE WHEN given.sure AND given.done THEN NULL ELSE s.lift_until END,
+    lease = NULL,
+    outcome = given.outcome
+FROM (
+    SELECT n.*, ARRAY(SELECT jsonb_array_elements_text(n.told_json::jsonb)) AS told
+    FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(outcomes)b::text[],
+        %(done)b::boolean[], %(sure)b::boolean[], %(next)b::timestamptz[], %(told)b::text[])
+        AS n (address_id, version, outcome, done, sure, next_at, told_json)
+    ORDER BY n.address_id
+) AS given
+WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
+    AND s.lease = %(lease)s
+RETURNING s.address_id
+"""
+
+_DELIVER = """
+INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
+FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(outcomes)b::text[],
+    %(acks)b::text[]) AS given (address_id, version, outcome, ack)
+"""
+
+_SUPERSEDED = """
+INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+SELECT d.id, e.address_id, e.seq, 'superseded', 'by ' || given.version, %(now)s
+FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(reflected)b::bigint[],
+    %(done)b::boolean[]) AS given (address_id, version, reflected, done)
+JOIN destination d ON d.id = %(destination)s
+JOIN event e ON e.address_id = given.address_id AND e.recorded_at >= d.created_at
+    AND e.seq > given.reflected AND e.seq < given.version
+WHERE given.done
+"""
+
+_PUSH_AGAIN = """
+UPDATE sync_state s SET
+    reflected = 0,
+    told = ARRAY(SELECT unnest(s.told) UNION SELECT jsonb_array_elements_text(given.told::jsonb)),
+    due_at = COALESCE(s.due_at, %(now)s + %(window)s),
+    next_at = CASE WHEN s.lease IS NULL THEN %(now)s ELSE s.next_at END,
+    wanted = GREATEST(s.wanted, given.version)
+FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(told)b::text[])
+    AS given (address_id, version, told)
+WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
+"""
+
+WIDE_SCOPES = ["all_marketing", "everything", "undeliverable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One row that this worker holds until its lease ends."""
+
+    address_id: int
+    wanted: int
+    reflected: int
+    due_at: datetime | None
+    attempts: int
+    told: frozenset[str]
+    lift_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a worker found out about one claimed row.
+
+    `done`: the tool reflects `version`, or does not know the address. `sure`: no older
+    request that turns a topic on can still be under way. `next_at`: when to look again
+    (the end of a pause, a retry), None for never.
+    """
+
+    address_id: int
+    version: int
+    reflected: int
+    outcome: str
+    ack: str
+    done: bool
+    sure: bool
+    next_at: datetime | None
+    told: frozenset[str]
+
+
+def due_destinations(connection: Connection, now: datetime) -> dict[int, int]:
+    """Active destinations that may be knocked at now -> how many rows are due (to 10,000)."""
+    rows = connection.execute(
+        """SELECT d.id, (SELECT count(*) FROM (SELECT FROM sync_state s
+                WHERE s.destination_id = d.id AND s.next_at <= %(now)s LIMIT 10000) AS due)
+        FROM destination d
+        WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)""",
+        {"now": now},
+    )
+    return {row[0]: row[1] for row in rows if row[1]}
+
+
+def claim(
+    connection: Connection,
+    destination: int,
+    lease: UUID,
+    *,
+    now: datetime,
+    until: datetime,
+    limit: int,
+) -> list[Claim]:
+    """Take up to `limit` due rows for the lease `lease`, which ends at `until`."""
+    rows = connection.execute(
+        _CLAIM,
+        {"destination": destination, "lease": lease, "now": now, "until": until, "limit": limit},
+        binary=True,
+    )
+    return [Claim(*row[:5], told=frozenset(row[5]), lift_until=row[6]) for row in rows]
+
+
+def announce_lifts(
+    connection: Connection, destination: int, lease: UUID, ids: Collection[int], until: datetime
+) -> None:
+    """Note, before it is sent, that a request which turns topics on may live to `until`."""
+    connection.execute(
+        """UPDATE sync_state SET lift_until = GREATEST(lift_until, %s)
+        WHERE destination_id = %s AND lease = %s AND address_id = ANY(%s)""",
+        (until, destination, lease, list(ids)),
+    )
+
+
+def settle(
+    connection: Connection,
+    destination: int,
+    lease: UUID,
+    settlements: Sequence[Settlement],
+    *,
+    now: datetime,
+) -> set[int]:
+    """Write down outcomes; returns the addresses whose rows were still ours.
+
+    Every outcome becomes a delivery, and every event that was overtaken one too.
+    """
+    columns = {
+        "destination": destination,
+        "lease": lease,
+        "now": now,
+        "addresses": [row.address_id for row in settlements],
+        "versions": [row.version for row in settlements],
+        "reflected": [row.reflected for row in settlements],
+        "outcomes": [row.outcome for row in settlements],
+        "acks": [row.ack[:200] for row in settlements],
+        "done": [row.done for row in settlements],
+        "sure": [row.sure for row in settlements],
+        "next": [row.next_at for row in settlements],
+        "told": [_json_list(row.told) for row in settlements],
+    }
+    kept = {row[0] for row in connection.execute(_SETTLE, columns)}
+    connection.execute(_DELIVER, columns)
+    connection.execute(_SUPERSEDED, columns)
+    return kept
+
+
+def _json_list(topics: frozenset[str]) -> str:
+    return '["' + '","'.join(sorted(topics)) + '"]' if topics else "[]"
+
+
+def release(connection: Connection, destination: int, lease: UUID, now: datetime) -> None:
+    """Give claimed rows back untouched: the destination failed, not they (I3)."""
+    connection.execute(
+        """UPDATE sync_state SET lease = NULL, next_at = %s
+        WHERE destination_id = %s AND lease = %s""",
+        (now, destination, lease),
+    )
+
+
+def push_again(
+    connection: Connection, destination: int, stale: Sequence[Settlement], now: datetime
+) -> None:
+    """A worker that lost its lease has spoken late: bring these to the current state anew.
+
+    What it told the tool is added to `told`, so that it can be taken back too. A row that
+    another worker holds comes back at the end of that lease.
+    """
+    connection.execute(
+        _PUSH_AGAIN,
+        {
+            "destination": destination,
+            "now": now,
+            "window": WINDOW,
+            "addresses": [row.address_id for row in stale],
+            "versions": [row.version for row in stale],
+            "told": [_json_list(row.told) for row in stale],
+        },
+    )
+
+
+def backfill(connection: Connection, destination: int, now: datetime) -> int:
+    """Raise a row for every form of every address that is suppressed now; how many."""
+    return connection.execute(
+        _BACKFILL,
+        {"destination": destination, "now": now, "window": WINDOW, "wide": WIDE_SCOPES},
+    ).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Rows of one destination in one stage beyond `on_time`, and the earliest of them."""
+
+    destination: str
+    stage: Stage
+    count: int
+    due_at: datetime
+
+
+def late(connection: Connection, now: datetime) -> list[Late]:
+    """Every pending opt-out that is at risk or worse, counted per destination and stage."""
+    rows: Any = connection.execute(
+        """SELECT d.name, s.due_at, count(*) FROM sync_state s
+        JOIN destination d ON d.id = s.destination_id
+        WHERE s.due_at <= %s GROUP BY d.name, s.due_at""",
+        (now + WINDOW - AT_RISK,),
+    )
+    found: dict[tuple[str, Stage], Late] = {}
+    for name, due_at, count in rows:
+        key = (name, stage(due_at, now))
+        seen = found.get(key, Late(*key, 0, due_at))
+        found[key] = Late(*key, seen.count + count, min(seen.due_at, due_at))
+    return sorted(found.values(), key=lambda late: late.due_at)
