@@ -89,12 +89,15 @@ def clock(_session_clock: Clock) -> Clock:
 
 
 @pytest.fixture(scope="session")
-def _session_app(settings: Settings, _session_clock: Clock) -> Flask:
+def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
+    from preference_center.extensions import db
 
     app = create_app(settings, now=_session_clock)
     app.testing = True
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture

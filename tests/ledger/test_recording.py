@@ -1,0 +1,166 @@
+"""`record` on a real PostgreSQL: what it writes, and that order does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from threading import Barrier, Thread
+from uuid import UUID
+
+import psycopg
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    Change,
+    Kind,
+    Retraction,
+)
+from preference_center.ledger import record
+from preference_center.storage.database import run
+from preference_center.storage.facts import exact_facts_for, facts_for
+from tests.clock import START
+
+JANE = parse("jane@example.com", Channel.EMAIL)
+
+
+def change(number: int, kind: Kind = Kind.OPTED_OUT, **given: object) -> Change:
+    fields: dict[str, object] = {
+        "address": JANE,
+        "scope": "news",
+        "occurred_at": START,
+        "received_at": START,
+        "source": "test",
+        "actor": "test",
+    }
+    return Change(id=UUID(int=number), kind=kind, **(fields | given))  # type: ignore[arg-type]
+
+
+def count(table: str) -> int:
+    row = run(lambda c: c.execute(f"SELECT count(*) FROM {table}").fetchone())
+    assert row
+    return int(row[0])
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> object:
+    with app.app_context():
+        yield
+
+
+def test_an_opt_out_is_one_event_and_one_suppression() -> None:  # I2
+    recorded = record([change(1)])
+    assert recorded.events == (UUID(int=1),)
+    assert (count("event"), count("suppression"), count("address")) == (1, 1, 1)
+
+
+def test_an_event_id_is_appended_once() -> None:
+    record([change(1)])
+    assert record([change(1)]).events == ()
+    assert count("event") == 1
+
+
+def test_an_own_opt_out_repeated_adds_nothing_while_it_stands() -> None:  # I7
+    record([change(1, once=True)])
+    assert record([change(2, once=True)]).events == ()
+
+
+def test_an_own_opt_out_counts_again_after_an_imported_one() -> None:  # I5: undo of the import
+    record([change(1)])
+    assert record([change(2, once=True)]).events == (UUID(int=2),)
+
+
+def test_an_own_opt_out_of_everything_counts_again_after_a_topic_was_opted_in() -> None:  # I5
+    later = {"occurred_at": START + timedelta(hours=1), "received_at": START + timedelta(hours=1)}
+    record([change(1, scope=ALL_MARKETING, once=True)])
+    record([change(2, Kind.OPTED_IN, **later)])
+    assert record([change(3, scope=ALL_MARKETING, once=True)]).events == (UUID(int=3),)
+
+
+def test_no_dump_of_the_database_shows_an_address() -> None:
+    record([change(1, address=parse("very.readable@example.com", Channel.EMAIL))])
+    row = run(lambda c: c.execute("SELECT address::text, k::text FROM address, address_key k").fetchone())
+    assert row
+    assert b"readable".hex() not in "".join(row)
+    assert "readable" not in "".join(row)
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE event SET actor = 'x'", "DELETE FROM event", "TRUNCATE event", "DELETE FROM delivery"]
+)
+def test_the_ledger_only_grows(statement: str) -> None:  # I8
+    record([change(1)])
+    with pytest.raises(psycopg.errors.RaiseException, match="only grows"):
+        run(lambda c: c.execute(statement.encode()))
+
+
+def test_a_batch_is_written_whole_or_not_at_all() -> None:
+    good, bad = change(1), change(2, evidence={"note": "\x00"})
+    with pytest.raises(psycopg.DataError):
+        record([good, bad])
+    assert (count("event"), count("address")) == (0, 0)
+
+
+def test_every_form_of_a_mailbox_finds_the_opt_out() -> None:  # I9
+    record([change(1, address=parse("j.a.ne+x@googlemail.com", Channel.EMAIL))])
+    wide, other = parse("jane@gmail.com", Channel.EMAIL), parse("janet@gmail.com", Channel.EMAIL)
+    assert [len(facts) for facts in facts_for([wide, other])] == [1, 0]
+    assert exact_facts_for([wide]) == [()]
+
+
+def test_phone_and_sms_of_one_number_are_apart() -> None:
+    record([change(1, address=parse("+39 333 1234567", Channel.SMS))])
+    found = facts_for([parse("+39 333 1234567", channel) for channel in (Channel.SMS, Channel.PHONE)])
+    assert [len(facts) for facts in found] == [1, 0]
+
+
+def test_a_retraction_takes_back_what_it_names_and_nothing_else() -> None:  # I5
+    record([change(1), change(2, scope=ALL_MARKETING)])
+    record([retraction(9, 1)])
+    assert [fact.scope for fact in exact_facts_for([JANE])[0]] == [ALL_MARKETING]
+
+
+def retraction(number: int, *events: int) -> Retraction:
+    return Retraction(
+        UUID(int=number), tuple(UUID(int=event) for event in events), START, "test", "test"
+    )
+
+
+def test_four_at_once_make_one_event() -> None:
+    _together([[change(n, once=True)] for n in range(1, 5)])
+    assert count("event") == 1
+
+
+def test_batches_in_opposite_order_do_not_block_each_other() -> None:
+    people = [parse(f"p{n}@example.com", Channel.EMAIL) for n in range(40)]
+    forwards = [change(n, address=person) for n, person in enumerate(people)]
+    backwards = [change(100 + n, address=person) for n, person in enumerate(reversed(people))]
+    _together([forwards, backwards, forwards, backwards])
+    assert count("event") == 80
+
+
+def _together(batches: Sequence[Sequence[Change]]) -> None:
+    from flask import current_app
+
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    barrier = Barrier(len(batches))
+    failures: list[BaseException] = []
+
+    def work(batch: Sequence[Change]) -> None:
+        try:
+            with app.app_context():
+                barrier.wait()
+                record(batch)
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            failures.append(error)
+
+    threads = [Thread(target=work, args=(batch,)) for batch in batches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
