@@ -1,0 +1,68 @@
+"""The room for people: one-click unsubscribe, its page, and the preference page.
+
+A token in the address is all the proof there is, so nothing here asks for a log-in, and
+no response may leak that address: no referrer, no cache, no index, no foreign content.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import BaseConverter
+
+from preference_center.errors import InvalidLink
+from preference_center.extensions import csrf
+from preference_center.recipients.pages import unreadable_link
+from preference_center.recipients.preferences import preferences
+from preference_center.recipients.unsubscribe import unsubscribe
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self';"
+    " frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Robots-Tag": "noindex",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every response of this room (RULES C7)."""
+
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+"""Mail add-ons POST from a page of their own and must be able to read the answer. The
+star bars cookies, and who holds the token needs none."""
+
+
+class _Token(BaseConverter):
+    """Whatever follows, slashes and nothing included: a broken link deserves a page too."""
+
+    regex = ".*"
+    part_isolating = False
+
+
+def _install(state: BlueprintSetupState) -> None:
+    """Before any rule: the converter, and the place where translations will come in."""
+    state.app.url_map.converters["token"] = _Token
+    state.app.jinja_env.add_extension("jinja2.ext.i18n")
+    state.app.jinja_env.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+
+
+def _harden(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    if request.endpoint == "recipients.unsubscribe" and request.method in {"POST", "OPTIONS"}:
+        response.headers.update(CORS)
+    return response
+
+
+blueprint = Blueprint("recipients", __name__)
+# Mail clients have no CSRF token (RULES A4); the preference form checks its own.
+csrf.exempt(blueprint)
+blueprint.record_once(_install)
+blueprint.after_request(_harden)
+blueprint.register_error_handler(InvalidLink, unreadable_link)
+for _path, _view in (("u", unsubscribe), ("p", preferences)):
+    for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
+        # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).
+        blueprint.add_url_rule(_rule, view_func=_view, methods=["GET", "POST"], merge_slashes=False)

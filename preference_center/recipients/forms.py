@@ -1,0 +1,22 @@
+"""The form of the preference page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, HiddenField, SelectMultipleField
+
+
+class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    """What the browser sends back. `state` is what was rendered, sealed by us."""
+
+    class Meta:
+        """A page may stay open for days: `state` carries the time that matters."""
+
+        csrf_time_limit = int(timedelta(days=60).total_seconds())
+
+    state = HiddenField()
+    all_marketing = BooleanField()
+    topics = SelectMultipleField(validate_choice=False)
+    """Keys of the ticked topics; only those that `state` lists are looked at."""

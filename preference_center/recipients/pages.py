@@ -1,0 +1,105 @@
+"""What every page of this room shares: language, wording, brand, and the broken link."""
+
+from __future__ import annotations
+
+from email.utils import parseaddr
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flask import current_app, render_template
+from flask.typing import ResponseReturnValue
+
+from preference_center.domain.addresses import mask
+from preference_center.domain.catalogue import Brand, Catalogue, Texts, Topic
+from preference_center.errors import CatalogueError
+from preference_center.links import Link
+from preference_center.storage.catalogues import current_catalogue
+
+LANGUAGE = "en"
+"""Of the templates; `{% trans %}` marks every sentence for translation."""
+
+_TEXT_VERSION = "preference_center.recipients.text_version"
+
+
+def page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
+    """A rendered page of this room."""
+    html = render_template(f"recipients/{template}.html", language=LANGUAGE, **values)
+    return html, status, {"Content-Language": LANGUAGE}
+
+
+def link_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
+    """A page about one link: whom it is for, masked (RULES C6), and what it is about."""
+    catalogue = catalogue_or_empty()
+    topic = catalogue.topics.get(link.scope)
+    return page(
+        template,
+        token=token,
+        address=mask(link.address),
+        scope=link.scope,
+        topic=topic,
+        brands=_brands(catalogue, topic),
+        text=Wording(catalogue),
+        **values,
+    )
+
+
+def unreadable_link(_error: Exception) -> ResponseReturnValue:
+    """The page for a token that is broken, forged, empty or an unreplaced merge tag.
+
+    404 for every method: a refused POST must not look like success, and some clients try
+    a GET next and take its 200 for one. It says nothing of any address (RULES A7).
+    """
+    catalogue = catalogue_or_empty()
+    brands = tuple(catalogue.brands.values())
+    return page("unreadable", status=404, brands=brands, text=Wording(catalogue))
+
+
+def catalogue_or_empty() -> Catalogue:
+    """The catalogue; an empty one if there is none yet, since a "no" needs no catalogue."""
+    try:
+        return current_catalogue()
+    except CatalogueError:
+        return Catalogue(languages=(LANGUAGE,), default_language=LANGUAGE)
+
+
+class Wording:
+    """The catalogue's texts in the page's language, or in the one they are written in."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def __call__(self, texts: Texts) -> str:
+        """The text itself."""
+        return self._catalogue.in_language(texts, LANGUAGE)
+
+    def language(self, texts: Texts) -> str:
+        """The language that `__call__` finds, for the `lang` attribute."""
+        return LANGUAGE if texts.get(LANGUAGE) else self._catalogue.default_language
+
+    @staticmethod
+    def mailbox(brand: Brand) -> str:
+        """The bare address that the brand writes from, or nothing."""
+        return parseaddr(brand.sender or "")[1]
+
+
+def link_mark(token: str) -> str:
+    """Ties a form to its link without repeating the token in the page."""
+    return sha256(token.encode()).hexdigest()[:16]
+
+
+def text_version() -> str:
+    """Names the wording of these pages: the hash of their templates, kept as evidence."""
+    known: str | None = current_app.extensions.get(_TEXT_VERSION)
+    if known is None:
+        folder = Path(current_app.root_path, current_app.template_folder or "", "recipients")
+        files = sorted(folder.glob("*.html"))
+        known = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        current_app.extensions[_TEXT_VERSION] = known
+    return known
+
+
+def _brands(catalogue: Catalogue, topic: Topic | None) -> tuple[Brand, ...]:
+    """The brand of the topic, or all of them."""
+    brand = catalogue.brands.get(topic.brand) if topic else None
+    return (brand,) if brand else tuple(catalogue.brands.values())

@@ -1,0 +1,91 @@
+"""`/u/<token>`: the page with one button, the one-click POST, and undo (RULES A3-A9)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+
+from preference_center.domain.events import ALL_MARKETING, Retraction
+from preference_center.errors import InvalidLink
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.links import ONE_CLICK as ONE_CLICK_BODY
+from preference_center.links import Link
+from preference_center.recipients.changes import (
+    ACTOR,
+    ONE_CLICK,
+    UNSUBSCRIBE_PAGE,
+    evidence,
+    record_opt_out,
+)
+from preference_center.recipients.pages import link_mark, link_page
+
+UNDO_FOR = timedelta(minutes=30)
+
+_PAIR = ONE_CLICK_BODY.encode()
+_NAME, _, _VALUE = ONE_CLICK_BODY.partition("=")
+_SHORT = 64  # octets; the pair has 26
+
+
+def unsubscribe(token: str = "") -> ResponseReturnValue:
+    """Show the page (GET, HEAD) or do what its buttons and mail clients ask (POST).
+
+    Only the pair of RFC 8058 or the page's own field opts out; any other body gets the
+    page (RULES A9). A valid link always answers 2xx, however often and however old (I7).
+    """
+    link = services().links.read(token)
+    if request.method != "POST":
+        return link_page("unsubscribe", token, link)
+    if _is_one_click():
+        record_opt_out(link, link.scope, ONE_CLICK)
+        return Response("You are unsubscribed.\n", mimetype="text/plain")
+    if "undo" in request.form:
+        return _undo(token, link, request.form["undo"])
+    scopes = {"this": link.scope, "all": ALL_MARKETING}
+    scope = scopes.get(request.form.get("confirm", ""))
+    if scope is None:
+        return link_page("unsubscribe", token, link)
+    events = record_opt_out(link, scope, UNSUBSCRIBE_PAGE)
+    return link_page("done", token, link, done=scope, undo=_undo_offer(token, events))
+
+
+def _is_one_click() -> bool:
+    """Whether the body holds the pair: bare in whatever content type, or as a form field."""
+    size = request.content_length
+    if size is not None and size <= _SHORT and request.get_data().strip() == _PAIR:
+        return True
+    return request.form.get(_NAME, "").strip() == _VALUE
+
+
+def _undo_offer(token: str, events: tuple[UUID, ...]) -> str | None:
+    """What the undo button must bring back: exactly these events, for this link.
+
+    The retraction's id is made now, so that pressing twice makes one retraction.
+    """
+    if not events:
+        return None
+    data = {"link": link_mark(token), "id": str(services().new_id()), "events": [*map(str, events)]}
+    return services().links.sign_form(data, services().now())
+
+
+def _undo(token: str, link: Link, offer: str) -> ResponseReturnValue:
+    now = services().now()
+    try:
+        _, data = services().links.read_form(offer, UNDO_FOR, now)
+    except InvalidLink:
+        data = {}
+    if data.get("link") != link_mark(token):
+        return link_page("too_late", token, link)
+    retraction = Retraction(
+        id=UUID(data["id"]),
+        event_ids=tuple(map(UUID, data["events"])),
+        occurred_at=now,
+        source=UNSUBSCRIBE_PAGE,
+        actor=ACTOR,
+        evidence=evidence(link, UNSUBSCRIBE_PAGE),
+    )
+    record([retraction])
+    return link_page("undone", token, link)

@@ -1,0 +1,35 @@
+"""Looks at the tables themselves, so that "nothing changed" means nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+TABLES = ("event", "address", "address_key", "suppression", "consent", "retracted", "sync_state")
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Reads on a connection of its own."""
+
+    url: str
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events, oldest first."""
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            return connection.execute("SELECT * FROM event ORDER BY seq").fetchall()
+
+    def kinds(self) -> list[tuple[str, str]]:
+        """Kind and scope of all events, oldest first."""
+        return [(event["kind"], event["scope"]) for event in self.events()]
+
+    def rows(self) -> dict[str, list[Any]]:
+        """Every row of every table that an opt-out may touch."""
+        with psycopg.connect(self.url) as connection:
+            return {
+                table: sorted(map(repr, connection.execute(f"SELECT * FROM {table}".encode())))
+                for table in TABLES
+            }
