@@ -105,9 +105,11 @@ class Http:
         """
         try:
             vet_url(base_url, allow_private=self.allow_private or not guarded)
+            return Session(self, name, base_url, headers or {}, guarded=guarded)
         except ForbiddenTarget as error:
             raise DeliveryError(f"{name}: {error}", permanent=True) from error
-        return Session(self, name, base_url, headers or {}, guarded=guarded)
+        except httpx.InvalidURL as error:
+            raise DeliveryError(f"{name}: the URL can't be read", permanent=True) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 """Host and port to the IP addresses, as text, that a connection might use."""
 
 PORTS = frozenset({443, 8443})
+_IETF = ipaddress.ip_network("192.0.0.0/24")  # older Pythons call parts of it global
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _NUMERIC_LABEL = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
@@ -51,6 +52,8 @@ def is_public(address: str) -> bool:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
         if ip.sixtofour is not None or ip.teredo is not None or ip.is_site_local:
             return False
+    elif ip in _IETF:
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 

@@ -1,0 +1,319 @@
+"""What every connector must do, whatever the tool behind it.
+
+A connector's test file makes a `Rig` and inherits the classes that fit it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, cast
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from tests.connectors.tools.stand_in import Fault, StandIn
+from workers.connectors.base import (
+    Connector,
+    DeliveryError,
+    Item,
+    Readable,
+    Result,
+    Setup,
+    UnsupportedByDestination,
+)
+from workers.connectors.http import Http, LeaseOver, Timeouts, Unanswered
+from workers.connectors.registry import ENTRIES, make
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
+# A local part of RFC 6531, a slash that must not split a path, and a quote.
+ODD = ("büro@exämple.com", "ελένη@example.gr", "a/b'c+d@example.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A connector's settings and a way to look into its tool."""
+
+    kind: str
+    setup: Setup
+    tool: Tool
+    http: Http = field(
+        default_factory=lambda: Http(
+            allow_private=True, timeouts=Timeouts(connect=2, read=5, total=5), now=lambda: NOW
+        )
+    )
+    requests_before_writing: int = 0
+    """How many requests of a push come before the first that changes something."""
+
+    def make(self, **http: Any) -> Connector:
+        return make(self.kind, self.setup, replace(self.http, **http))
+
+
+class Tool(Protocol):
+    """A tool that can be looked into."""
+
+    def off(self, address: str) -> set[str]:
+        """Our topics that are off there."""
+        ...
+
+    def turn_off(self, address: str, topic: str) -> None:
+        """Turn `topic` off by another hand than ours."""
+        ...
+
+    def requests(self) -> int:
+        """How many requests, or files, it has got."""
+        ...
+
+
+def off(ref: int, address: str, *topics: str, version: int = 1) -> Item:
+    """An item that turns `topics` off."""
+    return Item(ref, address, Channel.EMAIL, off=frozenset(topics), version=version, since=NOW)
+
+
+def lift(ref: int, address: str, *topics: str, version: int = 2) -> Item:
+    """An item that turns `topics` back on."""
+    return Item(ref, address, Channel.EMAIL, lift=frozenset(topics), version=version, since=NOW)
+
+
+def results(outcomes: Any) -> dict[int, Result]:
+    """Only the results."""
+    return {ref: outcome.result for ref, outcome in outcomes.items()}
+
+
+class ConnectorContract:
+    """For every connector."""
+
+    def test_check_finds_no_fault_in_a_good_setup(self, rig: Rig) -> None:
+        assert rig.make().check().ok
+
+    def test_the_same_push_twice_leaves_the_tool_as_one_does(self, rig: Rig) -> None:
+        batch = [off(1, ANNA, "news"), off(2, BO, "news", "offers")]
+        connector = rig.make()
+        for _ in range(2):
+            assert results(connector.push(batch)) == {1: Result.REFLECTED, 2: Result.REFLECTED}
+            assert rig.tool.off(ANNA) == {"news"}
+            assert rig.tool.off(BO) == {"news", "offers"}
+
+    def test_a_lift_turns_one_topic_back_on(self, rig: Rig) -> None:
+        assert ENTRIES[rig.kind].capabilities.can_lift  # else: inherit NoLiftContract
+        connector = rig.make()
+        connector.push([off(1, ANNA, "news", "offers")])
+        assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert rig.tool.off(ANNA) == {"offers"}
+
+    def test_topics_in_neither_list_stay_as_they_are(self, rig: Rig) -> None:  # I13
+        rig.tool.turn_off(ANNA, "news")
+        connector = rig.make()
+        connector.push([off(1, ANNA, "offers")])
+        assert rig.tool.off(ANNA) == {"news", "offers"}
+        connector.push([lift(1, ANNA, "offers")])
+        assert rig.tool.off(ANNA) == {"news"}
+
+    def test_an_item_with_nothing_to_change_is_reflected(self, rig: Rig) -> None:
+        assert results(rig.make().push([off(7, ANNA)])) == {7: Result.REFLECTED}
+        assert rig.tool.off(ANNA) == set()
+
+    @pytest.mark.parametrize("address", ODD)
+    def test_unusual_addresses_arrive_whole(self, rig: Rig, address: str) -> None:
+        connector = rig.make()
+        assert results(connector.push([off(1, address, "news", "offers")])) == {1: Result.REFLECTED}
+        assert rig.tool.off(address) == {"news", "offers"}
+        connector.push([lift(1, address, "offers")])
+        assert rig.tool.off(address) == {"news"}
+
+    def test_an_empty_batch_asks_nothing_of_the_tool(self, rig: Rig) -> None:
+        assert rig.make().push([]) == {}
+        assert rig.tool.requests() == 0
+
+    def test_a_full_batch_is_taken_and_a_longer_one_is_not_sent(self, rig: Rig) -> None:
+        size = ENTRIES[rig.kind].capabilities.batch_size
+        batch = [off(n, f"p{n}@example.com", "news", "offers") for n in range(size)]
+        connector = rig.make()
+        assert set(results(connector.push(batch)).values()) == {Result.REFLECTED}
+        assert rig.tool.off(f"p{size - 1}@example.com") == {"news", "offers"}
+        before = rig.tool.requests()
+        with pytest.raises(ValueError, match="fit a batch"):
+            connector.push([*batch, off(size, ANNA, "news")])
+        assert rig.tool.requests() == before
+
+    def test_a_worker_whose_lease_is_over_changes_nothing(self, rig: Rig) -> None:
+        with pytest.raises(LeaseOver) as caught:
+            rig.make(alive=lambda: False).push([off(1, ANNA, "news")])
+        assert not caught.value.permanent
+        assert rig.tool.off(ANNA) == set()
+
+
+class HttpContract(ConnectorContract):
+    """For connectors that speak HTTP; `rig.tool` holds a StandIn as `server`."""
+
+    def _server(self, rig: Rig) -> StandIn:
+        return cast("StandIn", rig.tool.server)  # type: ignore[attr-defined]
+
+    def _fail_write(self, rig: Rig, fault: Fault) -> DeliveryError:
+        self._server(rig).fail(replace(fault, after=rig.requests_before_writing))
+        with pytest.raises(DeliveryError) as caught:
+            rig.make().push([off(1, ANNA, "news")])
+        assert rig.tool.off(ANNA) == set()
+        assert ANNA not in str(caught.value)  # I12
+        return caught.value
+
+    @pytest.mark.parametrize("retry_after", ["120", "Wed, 25 Nov 2026 12:02:00 GMT"])
+    def test_429_hands_on_the_tools_own_wish(self, rig: Rig, retry_after: str) -> None:
+        error = self._fail_write(rig, Fault(429, {"Retry-After": retry_after}))
+        assert error.retry_after == timedelta(minutes=2)
+        assert not error.permanent
+        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    def test_5xx_is_tried_again(self, rig: Rig, status: int) -> None:
+        error = self._fail_write(rig, Fault(status))
+        assert not error.permanent
+
+    @pytest.mark.parametrize("status", [301, 302, 307, 308])
+    def test_a_redirect_is_a_failure_and_is_not_followed(self, rig: Rig, status: int) -> None:
+        elsewhere = f"{self._server(rig).url}/elsewhere"
+        error = self._fail_write(rig, Fault(status, {"Location": elsewhere}))
+        assert not error.permanent
+        assert "/elsewhere" not in {path for _, path in self._server(rig).seen}
+
+    @pytest.mark.parametrize("fault", [Fault(hang=True), Fault(200, drip=True)])
+    def test_a_silent_or_dripping_tool_is_given_up(self, rig: Rig, fault: Fault) -> None:
+        self._server(rig).fail(replace(fault, after=rig.requests_before_writing))
+        limits = Timeouts(connect=2, read=0.3, total=0.6)
+        with pytest.raises(Unanswered) as caught:
+            rig.make(timeouts=limits).push([off(1, ANNA, "news")])
+        assert not caught.value.permanent
+
+    def test_a_tool_that_is_down_is_tried_again(self, rig: Rig) -> None:
+        server = self._server(rig)
+        server.__exit__()
+        with pytest.raises(DeliveryError) as caught:
+            rig.make().push([off(1, ANNA, "news")])
+        assert not caught.value.permanent
+        assert not isinstance(caught.value, Unanswered)
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_credentials_revoked_in_mid_batch_stop_the_destination(
+        self, rig: Rig, status: int
+    ) -> None:
+        self._server(rig).fail(Fault(status, after=rig.requests_before_writing))
+        with pytest.raises(DeliveryError) as caught:
+            rig.make().push([off(1, ANNA, "news"), off(2, BO, "offers")])
+        assert caught.value.permanent
+
+    def test_neither_address_nor_secret_is_logged(
+        self, rig: Rig, caplog: pytest.LogCaptureFixture
+    ) -> None:  # I12
+        caplog.set_level(logging.DEBUG)
+        connector = rig.make()
+        connector.push([off(1, ANNA, "news")])
+        connector.push([lift(1, ANNA, "news")])
+        logged = "\n".join(f"{r.getMessage()} {r.__dict__}" for r in caplog.records)
+        assert rig.setup.name in logged
+        secrets = [rig.setup.settings[name] for name in ENTRIES[rig.kind].secrets]
+        for hidden in ["anna", *secrets]:
+            assert hidden not in logged
+
+
+class JsonApiContract(HttpContract):
+    """For connectors of an API that takes several requests and answers in JSON."""
+
+    @pytest.mark.parametrize("body", ["<html>busy</html>", "", "[1, {}]", "null", '"yes"'])
+    def test_garbage_is_no_acknowledgement(self, rig: Rig, body: str) -> None:
+        self._server(rig).fail(Fault(200, body=body, after=rig.requests_before_writing))
+        with pytest.raises(DeliveryError) as caught:
+            rig.make().push([off(1, ANNA, "news")])
+        assert not caught.value.permanent
+        assert body == "" or body not in str(caught.value)
+
+    def test_what_was_done_before_a_failure_counts_and_the_rest_is_later(self, rig: Rig) -> None:
+        batch = self._two_requests_worth()
+        wait = {"Retry-After": "30"}
+        self._server(rig).fail(Fault(503, wait, after=rig.requests_before_writing + 1))
+        outcomes = rig.make().push(batch)
+        found = results(outcomes)
+        assert set(found) == {item.ref for item in batch}
+        assert set(found.values()) == {Result.REFLECTED, Result.LATER}
+        for item in batch:
+            if found[item.ref] is Result.REFLECTED:
+                assert rig.tool.off(item.address) == item.off
+            else:
+                assert outcomes[item.ref].retry_after == timedelta(seconds=30)
+        assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+
+    def _two_requests_worth(self) -> list[Item]:
+        return [off(1, ANNA, "news"), off(2, BO, "offers"), off(3, CY, "news", "offers")]
+
+    def test_one_address_that_the_tool_rejects_does_not_hold_up_the_others(self, rig: Rig) -> None:
+        rig.tool.reject(BO)  # type: ignore[attr-defined]
+        batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
+        assert results(rig.make().push(batch)) == {
+            1: Result.REFLECTED,
+            2: Result.REFUSED,
+            3: Result.REFLECTED,
+        }
+        assert rig.tool.off(ANNA) == rig.tool.off(CY) == {"news"}
+
+    def test_a_request_that_is_rejected_for_every_address_is_no_fault_of_theirs(
+        self, rig: Rig
+    ) -> None:
+        rig.tool.reject(ANNA)  # type: ignore[attr-defined]
+        rig.tool.reject(BO)  # type: ignore[attr-defined]
+        with pytest.raises(DeliveryError, match="the request itself"):
+            rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
+
+
+class MappedContract:
+    """For connectors that hold each topic in a thing of its own."""
+
+    def test_a_topic_that_is_not_mapped_is_refused_before_anything_is_sent(
+        self, rig: Rig
+    ) -> None:  # I10
+        with pytest.raises(UnsupportedByDestination, match="events"):
+            rig.make().push([off(1, ANNA, "news"), off(2, BO, "events")])
+        assert rig.tool.requests() == 0
+
+    def test_an_address_of_another_channel_is_refused(self, rig: Rig) -> None:
+        item = Item(1, "+393331234567", Channel.SMS, off=frozenset({"news"}))
+        with pytest.raises(UnsupportedByDestination, match="sms"):
+            rig.make().push([item])
+
+    def test_two_topics_on_one_thing_are_refused_with_the_remedy(self, rig: Rig) -> None:  # I10
+        shared = replace(rig.setup, topics={"news": "11", "offers": "11"})
+        problems = replace(rig, setup=shared).make().check().problems
+        assert any("news, offers share" in p and "make a" in p for p in problems)
+
+    @pytest.mark.parametrize("target", ["global", "0", "-1", "", "11abc", "١١"])
+    def test_a_switch_for_everything_is_no_topics_place(self, rig: Rig, target: str) -> None:  # F2
+        mapped = replace(rig.setup, topics={"news": target})
+        assert not replace(rig, setup=mapped).make().check().ok
+
+    def test_no_topics_at_all_are_refused(self, rig: Rig) -> None:
+        assert not replace(rig, setup=replace(rig.setup, topics={})).make().check().ok
+
+    def test_check_names_what_no_topic_maps_to(self, rig: Rig) -> None:
+        assert rig.make().check().unmapped == ("Events (99)",)
+
+    def test_check_reports_bad_credentials(self, rig: Rig) -> None:
+        secret = next(iter(ENTRIES[rig.kind].secrets))
+        wrong = replace(rig.setup, settings={**rig.setup.settings, secret: "wrong"})
+        (problem,) = replace(rig, setup=wrong).make().check().problems
+        assert "401" in problem
+
+    def test_a_mapped_thing_that_is_missing_is_reported(self, rig: Rig) -> None:
+        mapped = replace(rig.setup, topics={"news": "11", "offers": "13"})
+        assert any("13" in p for p in replace(rig, setup=mapped).make().check().problems)
+
+    def test_reading_back_tells_what_is_off_and_changes_nothing(self, rig: Rig) -> None:  # I7
+        connector = rig.make()
+        connector.push([off(1, ANNA, "news"), off(2, BO, "news", "offers")])
+        found = cast("Readable", connector).read([off(1, ANNA), off(2, BO), off(3, CY)])
+        assert found == {
+            1: frozenset({"news"}),
+            2: frozenset({"news", "offers"}),
+            3: frozenset(),
+        }
+        assert rig.tool.off(CY) == set()
+        assert cast("Readable", connector).read([]) == {}

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from tests.connectors.contract import (
+    ANNA,
+    BO,
+    JsonApiContract,
+    MappedContract,
+    Rig,
+    lift,
+    off,
+    results,
+)
+from tests.connectors.tools.described import Description
+from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
+from tests.connectors.tools.stand_in import Fault
+from tests.shared import SHARED, shared_path
+from workers.connectors.base import DeliveryError, Result, Setup
+from workers.connectors.sendgrid import LIFTS_PER_PUSH
+
+TOPICS = {"news": "11", "offers": "12"}
+DESCRIPTION = "contracts/sendgrid-suppressions.json"
+
+
+@dataclass(slots=True)
+class Account:
+    server: SendGridStandIn
+
+    def off(self, address: str) -> set[str]:
+        return {t for t, g in TOPICS.items() if address.lower() in self.server.held[int(g)]}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        self.server.held[int(TOPICS[topic])].add(address.lower())
+
+    def requests(self) -> int:
+        return len(self.server.seen)
+
+    def reject(self, address: str) -> None:
+        self.server.invalid.add(address)
+
+
+@pytest.fixture(scope="module")
+def description() -> Description | None:
+    if not (SHARED / DESCRIPTION).exists():
+        return None  # the stand-in alone then; one test below says so
+    # The rights of a key are described in another file of SendGrid's.
+    return Description(SHARED / DESCRIPTION, ignored=frozenset({"/v3/scopes"}))
+
+
+@pytest.fixture
+def server(description: Description | None) -> Iterator[SendGridStandIn]:
+    if description:
+        description.faults.clear()
+    with SendGridStandIn(description.watch if description else None) as server:
+        yield server
+    if description:
+        assert description.faults == []
+
+
+@pytest.fixture
+def rig(server: SendGridStandIn) -> Rig:
+    setup = Setup("sg-main", {"api_key": KEY, "base_url": server.url}, TOPICS)
+    # A push looks first whether its groups are still there.
+    return Rig("sendgrid", setup, Account(server), requests_before_writing=1)
+
+
+class TestSendGrid(JsonApiContract, MappedContract):
+    pass
+
+
+def test_requests_and_answers_obey_sendgrids_own_description(
+    rig: Rig, description: Description | None
+) -> None:
+    shared_path(DESCRIPTION)
+    assert description is not None
+    before = description.checked
+    connector = rig.make()
+    connector.push([off(1, ANNA, "news")])
+    connector.push([lift(1, ANNA, "news")])
+    connector.check()
+    assert description.checked - before == 5  # groups, add; groups, delete; groups
+    assert description.faults == []
+
+
+def test_a_group_that_was_deleted_stops_the_destination_before_the_global_list_is_hit(
+    rig: Rig, server: SendGridStandIn
+) -> None:  # I10: what is added to a missing group goes on the global list
+    del server.groups[12]
+    with pytest.raises(DeliveryError, match="offers") as caught:
+        rig.make().push([off(1, ANNA, "news"), off(2, BO, "offers")])
+    assert caught.value.permanent
+    assert server.everywhere == set()
+
+
+def test_nothing_ever_touches_the_global_list(rig: Rig, server: SendGridStandIn) -> None:  # F2
+    batch = [replace(off(1, ANNA, "news", "offers"), all_off=True)]
+    assert results(rig.make().push(batch)) == {1: Result.REFLECTED}
+    assert not [path for _, path in server.seen if "global" in path]
+
+
+def test_addresses_left_out_of_the_answer_are_looked_up(rig: Rig, server: SendGridStandIn) -> None:
+    server.echoes_old = False
+    rig.tool.turn_off(ANNA, "news")
+    batch = [off(1, ANNA, "news"), off(2, BO, "news")]
+    assert results(rig.make().push(batch)) == {1: Result.REFLECTED, 2: Result.REFLECTED}
+    assert server.seen[-1] == ("POST", "/v3/asm/groups/11/suppressions/search")
+
+
+def test_lifting_what_is_not_there_is_fine(rig: Rig, server: SendGridStandIn) -> None:
+    server.fail(Fault(404, after=1))
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+
+
+def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
+    many = [f"p{n}@example.com" for n in range(LIFTS_PER_PUSH + 2)]
+    connector = rig.make()
+    connector.push([off(n, address, "news") for n, address in enumerate(many)])
+    found = results(connector.push([lift(n, a, "news") for n, a in enumerate(many)]))
+    assert [ref for ref, r in found.items() if r is Result.LATER] == [
+        LIFTS_PER_PUSH,
+        LIFTS_PER_PUSH + 1,
+    ]
+    assert rig.tool.off(many[0]) == set()
+    assert rig.tool.off(many[-1]) == {"news"}
+
+
+def test_opt_outs_go_before_lifts(rig: Rig, server: SendGridStandIn) -> None:
+    rig.tool.turn_off(BO, "news")
+    rig.make().push([lift(2, BO, "news"), off(1, ANNA, "news")])
+    assert [method for method, _ in server.seen] == ["GET", "POST", "DELETE"]
+
+
+def test_a_key_without_the_rights_is_reported(rig: Rig, server: SendGridStandIn) -> None:
+    server.rights.remove("asm.groups.suppressions.delete")
+    (problem,) = rig.make().check().problems
+    assert "asm.groups.suppressions.delete" in problem

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from preference_center.domain.addresses import Channel
+from tests.connectors.contract import ANNA, BO, NOW, HttpContract, Rig, off
+from tests.connectors.tools.receiver import SECRET, Receiver
+from tests.connectors.tools.stand_in import Fault
+from workers.connectors.base import DeliveryError, Gone, Item, Setup
+from workers.connectors.http import Http, Rejected, utc_now
+from workers.connectors.registry import make
+from workers.connectors.webhook import batch_id
+
+OTHER_SECRET = "whsec_" + "QUJD" * 8
+
+
+@dataclass(slots=True)
+class Books:
+    server: Receiver
+
+    def off(self, address: str) -> set[str]:
+        return self.server.off.get(address, set())
+
+    def turn_off(self, address: str, topic: str) -> None:
+        self.server.off.setdefault(address, set()).add(topic)
+
+    def requests(self) -> int:
+        return len(self.server.seen)
+
+
+@pytest.fixture
+def server() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def rig(server: Receiver) -> Rig:
+    setup = Setup("shop", {"url": f"{server.url}/hooks?from=pc", "secret": SECRET})
+    return Rig("webhook", setup, Books(server))
+
+
+class TestWebhook(HttpContract):
+    pass
+
+
+def with_settings(rig: Rig, **settings: str) -> Rig:
+    return replace(rig, setup=replace(rig.setup, settings={**rig.setup.settings, **settings}))
+
+
+def test_the_signature_is_that_of_the_standards_example() -> None:  # RULES G2
+    when = datetime.fromtimestamp(1614265330, UTC)
+    signed = Webhook(SECRET).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", when, '{"test": 2432232314}')
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_the_standards_own_verifier_accepts_what_is_sent(rig: Rig, server: Receiver) -> None:
+    rig.make(now=utc_now).push([off(1, "büro@exämple.com", "news")])
+    payload = Webhook(SECRET).verify(server.bodies[0], server.headers[0])
+    assert payload["data"]["items"][0]["address"] == "büro@exämple.com"
+
+
+def test_the_body_tells_each_item_whole(rig: Rig, server: Receiver) -> None:
+    item = Item(
+        ref=5,
+        address="+393331234567",
+        channel=Channel.SMS,
+        off=frozenset({"offers", "news"}),
+        lift=frozenset({"events"}),
+        all_off=True,
+        version=42,
+        since=NOW,
+    )
+    rig.make().push([item])
+    assert server.payloads == [
+        {
+            "type": "preferences.changed",
+            "timestamp": "2026-11-25T12:00:00+00:00",
+            "data": {
+                "items": [
+                    {
+                        "address": "+393331234567",
+                        "channel": "sms",
+                        "off": ["news", "offers"],
+                        "lift": ["events"],
+                        "all_off": True,
+                        "version": 42,
+                        "since": "2026-11-25T12:00:00+00:00",
+                    }
+                ]
+            },
+        }
+    ]
+    assert server.targets == ["/hooks?from=pc"]
+
+
+def test_a_batch_is_one_post(rig: Rig, server: Receiver) -> None:
+    rig.make().push([off(n, f"p{n}@example.com", "news") for n in range(100)])
+    assert len(server.seen) == 1
+
+
+def test_a_retry_keeps_id_and_body_and_a_newer_state_gets_its_own(
+    rig: Rig, server: Receiver
+) -> None:  # G2
+    batch = [off(1, ANNA, "news"), off(2, BO, "news")]
+    rig.make().push(batch)
+    rig.make(now=lambda: NOW + timedelta(hours=5)).push(batch)
+    rig.make().push([off(1, ANNA, "news", version=2), batch[1]])
+    first, retry, newer = server.headers
+    assert first["webhook-id"] == retry["webhook-id"] != newer["webhook-id"]
+    assert server.bodies[0] == server.bodies[1]
+    assert int(retry["webhook-timestamp"]) - int(first["webhook-timestamp"]) == 5 * 3600
+
+
+def test_the_id_depends_on_destination_refs_and_versions_only() -> None:
+    batch = [off(1, ANNA, "news"), off(2, BO, "news")]
+    assert batch_id("shop", batch) == batch_id("shop", batch[::-1])
+    assert batch_id("shop", batch) != batch_id("crm", batch)
+    assert batch_id("shop", batch) != batch_id("shop", [off(1, ANNA, "news")])
+
+
+def test_every_secret_signs_while_one_replaces_another(rig: Rig, server: Receiver) -> None:
+    rotating = with_settings(rig, secret=f"{OTHER_SECRET} {SECRET}")
+    rotating.make().push([off(1, ANNA, "news")])
+    server.secret = OTHER_SECRET
+    rotating.make().push([off(1, ANNA, "news")])
+    assert len(server.headers) == 2
+    assert len(server.headers[0]["webhook-signature"].split(" ")) == 2
+
+
+def test_410_says_the_receiver_is_gone(rig: Rig, server: Receiver) -> None:  # G2
+    server.fail(Fault(410))
+    with pytest.raises(Gone) as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_any_other_refusal_is_tried_again(rig: Rig, server: Receiver, status: int) -> None:
+    server.fail(Fault(status))
+    with pytest.raises(Rejected) as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_2xx_takes_the_batch_whatever_its_body(rig: Rig, server: Receiver, status: int) -> None:
+    server.fail(Fault(status, body="" if status == 204 else "<thanks>"))
+    assert set(rig.make().push([off(1, ANNA, "news")])) == {1}
+
+
+def test_topics_go_by_the_receivers_names_where_mapped(rig: Rig, server: Receiver) -> None:
+    mapped = replace(rig, setup=replace(rig.setup, topics={"news": "newsletter-7"}))
+    mapped.make().push([off(1, ANNA, "news", "offers")])
+    assert server.payloads[0]["data"]["items"][0]["off"] == ["newsletter-7", "offers"]
+
+
+@pytest.mark.parametrize("secret", ["", "hunter2", "whsec_", "whsec_c2hvcnQ=", "whsec_!!", "QUJD"])
+def test_a_secret_that_is_none_is_reported_and_signs_nothing(
+    rig: Rig, server: Receiver, secret: str
+) -> None:
+    setup = with_settings(rig, secret=secret or " ").setup
+    connector = make("webhook", setup, rig.http)
+    assert any("secret" in problem for problem in connector.check().problems)
+    with pytest.raises(DeliveryError) as caught:
+        connector.push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/",
+        "https://127.0.0.1/",
+        "https://user:pass@hooks.example.com/",
+        "https://internal.example.com/",
+    ],
+)
+def test_a_forbidden_url_is_reported_and_never_called(url: str) -> None:
+    http = Http(resolve=lambda host, _: ("10.0.0.7" if "internal" in host else host,))
+    connector = make("webhook", Setup("shop", {"url": url, "secret": SECRET}), http)
+    assert not connector.check().ok
+    with pytest.raises(DeliveryError) as caught:
+        connector.push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+    assert "user:pass" not in str(caught.value)
+
+
+def test_the_documented_verification_accepts_our_request_and_no_other(
+    rig: Rig, server: Receiver
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text()
+    example = page.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/webhook.md", "exec"), names)  # noqa: S102
+    rig.make(now=utc_now).push([off(1, ANNA, "news")])
+    headers, body = server.headers[0], server.bodies[0].encode()
+    assert names["read_request"](headers, body)[0]["off"] == ["news"]
+    with pytest.raises(WebhookVerificationError):
+        names["read_request"](headers, body.replace(b"news", b"shoe"))

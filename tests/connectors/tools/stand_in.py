@@ -1,0 +1,95 @@
+"""A vendor's API on a real socket of this machine, and the ways it may fail."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+Watch = Callable[[Request, Response], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A bad answer to one request; `after` lets that many good ones pass first."""
+
+    status: int = 500
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = '{"errors": []}'
+    after: int = 0
+    hang: bool = False
+    drip: bool = False
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        """The test's output is not the server's."""
+
+
+class StandIn:
+    """Serves `handle`, which a vendor's stand-in overrides; keeps what it was sent."""
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self.seen: list[tuple[str, str]] = []
+        self._faults: deque[Fault] = deque()
+        self._passes = 0
+        self._released = threading.Event()
+        self._watch = watch
+        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=_Quiet)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def handle(self, request: Request) -> Response:
+        raise NotImplementedError
+
+    def fail(self, *faults: Fault) -> None:
+        """Answer the next requests with `faults`, in order."""
+        self._faults.extend(faults)
+        self._passes = faults[0].after
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        request = Request(environ)
+        self.seen.append((request.method, request.path))
+        fault = self._next_fault()
+        response = self._faulty(fault) if fault else self.handle(request)
+        if not fault and self._watch:
+            self._watch(request, response)
+        return response(environ, start_response)
+
+    def _next_fault(self) -> Fault | None:
+        if not self._faults:
+            return None
+        if self._passes:
+            self._passes -= 1
+            return None
+        fault = self._faults.popleft()
+        self._passes = self._faults[0].after if self._faults else 0
+        return fault
+
+    def _faulty(self, fault: Fault) -> Response:
+        if fault.hang:
+            self._released.wait(30)
+        if fault.drip:
+            return Response(self._dripping(), status=fault.status)
+        return Response(fault.body, fault.status, dict(fault.headers))
+
+    def _dripping(self) -> Iterator[bytes]:
+        while not self._released.wait(0.02):
+            yield b" "
