@@ -12,12 +12,12 @@ from tests.connectors.contract import (
     BO,
     CY,
     JsonApiContract,
-    MappedContract,
     Rig,
     lift,
     off,
     results,
 )
+from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.hubspot import ROOT, TOKEN, HubSpotStandIn
 from tests.connectors.tools.stand_in import Fault

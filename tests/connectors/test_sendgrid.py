@@ -9,12 +9,12 @@ from tests.connectors.contract import (
     ANNA,
     BO,
     JsonApiContract,
-    MappedContract,
     Rig,
     lift,
     off,
     results,
 )
+from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.connectors.tools.stand_in import Fault

@@ -200,7 +200,7 @@ def test_the_documented_verification_accepts_our_request_and_no_other(
     page = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text()
     example = page.partition("```python\n")[2].partition("```")[0]
     names: dict[str, Any] = {}
-    exec(compile(example, "docs/webhook.md", "exec"), names)  # noqa: S102
+    exec(compile(example, "docs/webhook.md", "exec"), names)
     rig.make(now=utc_now).push([off(1, ANNA, "news")])
     headers, body = server.headers[0], server.bodies[0].encode()
     assert names["read_request"](headers, body)[0]["off"] == ["news"]
