@@ -6,6 +6,7 @@ import structlog
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from preference_center import senders
 from preference_center.errors import Unavailable
 
 log = structlog.get_logger()
@@ -31,6 +32,8 @@ def _unavailable(error: Unavailable) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
+    if request.path.startswith(f"{senders.PREFIX}/"):  # a wrong path belongs to no blueprint
+        return senders.respond_to_http(error)
     response = _page(error.code or 500, error.description or error.name)
     response.headers.extend(
         (name, value) for name, value in error.get_headers() if name == "Allow"

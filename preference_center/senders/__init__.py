@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from preference_center.senders.routes import blueprint
+from preference_center.senders.problems import respond_to_http
+from preference_center.senders.routes import PREFIX, blueprint
 
-__all__ = ["blueprint"]
+__all__ = ["PREFIX", "blueprint", "respond_to_http"]

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import ParamSpec, TypeVar
 
-from flask import Response
+import structlog
+from flask import Response, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -21,6 +22,8 @@ from preference_center.errors import (
     WrongChannel,
 )
 from preference_center.extensions import services
+
+log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -228,7 +231,14 @@ def respond_to_invalid(error: InvalidInput) -> Response:
 
 def respond_to_unavailable(error: Exception) -> Response:
     """Answer while the database is away, or before there is a catalogue."""
+    log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__)
     return respond(UNAVAILABLE, str(error), headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def respond_to_unexpected(error: Exception) -> Response:
+    """Answer, and log, what should not have happened."""
+    log.error("unexpected", endpoint=request.endpoint, exc_info=error)
+    return respond(FAULT, FAULT.remedy)
 
 
 def respond_to_http(error: HTTPException) -> Response:

@@ -35,6 +35,7 @@ blueprint.register_error_handler(InvalidInput, problems.respond_to_invalid)
 blueprint.register_error_handler(CatalogueError, problems.respond_to_unavailable)
 blueprint.register_error_handler(Unavailable, problems.respond_to_unavailable)
 blueprint.register_error_handler(HTTPException, problems.respond_to_http)
+blueprint.register_error_handler(Exception, problems.respond_to_unexpected)
 
 
 @blueprint.post(f"{PREFIX}/decisions")

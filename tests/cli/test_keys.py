@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from preference_center.storage import api_keys
+from preference_center.storage.database import run
+from tests.clock import START
+from tests.in_force import put_in_force
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def in_force(app: Flask) -> Flask:
+    put_in_force(app)
+    return app
+
+
+def flask(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=["keys", *words])
+
+
+def rows(app: Flask, query: str) -> list[tuple[Any, ...]]:
+    with app.app_context():
+        return run(lambda connection: connection.execute(query.encode()).fetchall())
+
+
+def test_add_prints_a_key_once_that_works(in_force: Flask) -> None:
+    result = flask(in_force, "add", "shop", "--scope", "check", "--message-type", "invoice")
+
+    assert result.exit_code == 0
+    text = result.stdout.strip()
+    assert "can't be shown again" in result.stderr
+    with in_force.app_context():
+        key = api_keys.find(text)
+    assert key is not None
+    assert key.name == "shop"
+    assert sorted(key.scopes) == ["check"]
+    assert sorted(key.message_types) == ["invoice"]
+    assert text not in flask(in_force, "list").output
+
+
+def test_every_key_made_and_revoked_is_in_the_audit(in_force: Flask) -> None:
+    flask(in_force, "add", "shop", "--scope", "write")
+    flask(in_force, "revoke", "shop")
+
+    assert rows(in_force, "SELECT at, actor, action, detail->>'name' FROM audit ORDER BY id") == [
+        (START, "cli", "api_key.made", "shop"),
+        (START, "cli", "api_key.revoked", "shop"),
+    ]
+
+
+def test_list_shows_what_each_key_may_do(in_force: Flask) -> None:
+    flask(in_force, "add", "shop", "--scope", "write", "--scope", "links")
+    flask(in_force, "add", "old", "--scope", "check", "--message-type", "*")
+    flask(in_force, "revoke", "old")
+
+    assert flask(in_force, "list").stdout.splitlines() == [
+        "old\trevoked 2026-11-24\tcheck\t*\tmade 2026-11-24",
+        "shop\tactive\tlinks,write\t-\tmade 2026-11-24",
+    ]
+
+
+def test_list_says_how_to_make_the_first(in_force: Flask) -> None:
+    result = flask(in_force, "list")
+
+    assert result.exit_code == 0
+    assert "flask keys add" in result.stderr
+
+
+def test_revoke_ends_a_key_and_may_be_repeated(in_force: Flask) -> None:
+    text = flask(in_force, "add", "shop", "--scope", "write").stdout.strip()
+
+    assert "is revoked" in flask(in_force, "revoke", "shop").output
+    again = flask(in_force, "revoke", "shop")
+
+    assert again.exit_code == 0
+    assert "was revoked before" in again.output
+    with in_force.app_context():
+        assert api_keys.find(text) is None
+
+
+@pytest.mark.parametrize(
+    "words, exit_code, says",
+    [
+        (["add"], 2, "Missing argument 'NAME'"),
+        (["add", "shop"], 2, "Missing option '--scope'"),
+        (["add", "shop", "--scope", "chek"], 2, "'check', 'write', 'lift', 'links'"),
+        (["add", "shop", "--scope", "check"], 1, "--message-type"),
+        (["add", "Web Shop", "--scope", "write"], 1, "a-z, 0-9 and -"),
+        (
+            ["add", "shop", "--scope", "check", "--message-type", "invioce"],
+            1,
+            'did you mean "invoice"',
+        ),
+        (["revoke", "shop"], 1, "flask keys list"),
+    ],
+)
+def test_a_wrong_command_says_what_to_mend_and_makes_nothing(
+    in_force: Flask, words: list[str], exit_code: int, says: str
+) -> None:
+    result = flask(in_force, *words)
+
+    assert result.exit_code == exit_code
+    assert says in result.stderr
+    assert rows(in_force, "SELECT 1 FROM api_key UNION ALL SELECT 1 FROM audit") == []
+
+
+def test_a_name_stands_for_one_key_for_ever(in_force: Flask) -> None:
+    flask(in_force, "add", "shop", "--scope", "write")
+    flask(in_force, "revoke", "shop")
+
+    result = flask(in_force, "add", "shop", "--scope", "write")
+
+    assert result.exit_code == 1
+    assert "another name" in result.stderr
+
+
+def test_generate_works_before_anything_is_set_up() -> None:
+    bare = {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "-W", "error", "-m", "preference_center.cli", "keys", "generate"]
+
+    done = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
+
+    settings = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert list(settings) == ["DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS", "SECRET_KEY"]
+    assert len(set(settings.values())) == len(settings)
+
+
+def test_what_generate_prints_can_be_read_as_rings(app: Flask) -> None:
+    from preference_center.keys import Keys, parse_ring
+
+    result = flask(app, "generate", "--id", "2027")
+    printed = dict(line.split("=", 1) for line in result.stdout.splitlines())
+
+    keys = Keys(parse_ring(printed["DIGEST_KEYS"]), parse_ring(printed["ENCRYPTION_KEYS"]))
+    assert len(parse_ring(printed["LINK_KEYS"])) == 1
+    assert (keys.digest_id, keys.encryption_id) == ("2027", "2027")
+
+
+@pytest.mark.parametrize("command", ["add", "list", "revoke", "generate"])
+def test_help_teaches(app: Flask, command: str) -> None:
+    result = flask(app, command, "--help")
+
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
