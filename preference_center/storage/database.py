@@ -79,7 +79,7 @@ def transaction() -> Iterator[Connection]:
 def _check_out() -> PoolProxiedConnection:
     try:
         return db.engine.raw_connection()
-    except (exc.OperationalError, exc.TimeoutError) as error:
+    except (psycopg.OperationalError, exc.OperationalError, exc.TimeoutError) as error:
         raise Unavailable("the database can't be reached") from error
 
 
