@@ -84,10 +84,12 @@ def _save(token: str, link: Link, form: PreferenceForm) -> Answer:
     accepted = outs if refusal else [*outs, *ins]
     if accepted:
         record(accepted)
-    if refusal:
-        notices = ("saved", refusal) if outs else (refusal,)
-        return Answer(notices, refused=ins if refusal == "no_cookie" else ())
-    return Answer(("saved",), turned_on=ins)
+    saved = ("saved", "stopped") if outs else ("saved",)
+    if refusal is None:
+        return Answer(saved, turned_on=ins)
+    return Answer(
+        (*(saved if outs else ()), refusal), refused=ins if refusal == "no_cookie" else ()
+    )
 
 
 def _refusal(link: Link, form: PreferenceForm, now: datetime) -> str | None:

@@ -1,0 +1,113 @@
+"""The pages for people in a real browser, without JavaScript."""
+
+# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.clock import Clock
+from tests.recipients.conftest import MakeToken, app, ledger, make_token, token
+from tests.recipients.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from playwright.sync_api import Browser, FloatRect, Page
+
+SIZES = [(320, "dark"), (1024, "light")]
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]} px, {size[1]}")
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A page of a narrow or a wide screen, without JavaScript."""
+    width, scheme = request.param
+    context = browser.new_context(
+        java_script_enabled=False,
+        color_scheme=scheme,
+        viewport={"width": width, "height": 640},
+    )
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def over_http(app: Flask) -> Iterator[None]:
+    """The test's site has no TLS, and a secure cookie would not come back."""
+    secure = app.config["SESSION_COOKIE_SECURE"]
+    app.config["SESSION_COOKIE_SECURE"] = False
+    yield
+    app.config["SESSION_COOKIE_SECURE"] = secure
+
+
+def test_a_person_unsubscribes_and_undoes(
+    page: Page, site: str, token: str, ledger: Ledger
+) -> None:
+    page.goto(f"{site}/u/{token}")
+    page.get_by_role("button").click()
+    assert page.get_by_role("status").inner_text().startswith("You are unsubscribed")
+    page.get_by_role("button", name="Undo").click()
+    assert page.get_by_role("status").inner_text().startswith("Undone")
+    assert ledger.kinds() == [("opted_out", "digest"), ("retracted", "digest")]
+
+
+def test_a_person_chooses_by_keyboard(
+    page: Page, site: str, token: str, ledger: Ledger, clock: Clock, over_http: None
+) -> None:  # C8: 2.1.1
+    page.goto(f"{site}/p/{token}")
+    clock.advance(timedelta(minutes=1))
+    page.get_by_label("Weekly digest").focus()
+    page.keyboard.press("Space")
+    page.get_by_label("Offers").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert "Saved." in page.get_by_role("status").inner_text()
+    assert not page.get_by_label("Weekly digest").is_checked()
+    assert page.get_by_label("Offers").is_checked()
+    assert ledger.kinds() == [("opted_out", "digest"), ("opted_in", "offers")]
+
+
+def test_a_person_stops_everything_at_once(
+    page: Page, site: str, token: str, ledger: Ledger
+) -> None:  # C2
+    page.goto(f"{site}/p/{token}")
+    stop = page.get_by_role("button", name="Stop all marketing")
+    box = stop.bounding_box()
+    assert box
+    assert box["y"] + box["height"] < 640  # seen without scrolling
+    stop.click()
+    assert "all marketing" in page.get_by_role("status").inner_text()
+    assert ledger.kinds() == [("opted_out", "all_marketing")]
+
+
+@pytest.mark.parametrize("path", ["/u/{}", "/p/{}", "/u/broken"])
+def test_every_page_fits_its_screen_and_its_controls_a_finger(
+    page: Page, site: str, token: str, path: str
+) -> None:  # C8: 1.4.10 reflow, 2.5.8 target size
+    page.goto(site + path.format(token))
+    viewport = page.viewport_size
+    assert viewport
+    edge = max(element["x"] + element["width"] for element in boxes_of(page, "body *"))
+    assert edge <= viewport["width"]
+    for control in boxes_of(page, "button, input[type=checkbox]"):
+        assert min(control["width"], control["height"]) >= 24
+
+
+def test_the_style_sheet_is_ours_and_passes_the_policy(
+    page: Page, site: str, token: str
+) -> None:  # C7
+    answers: list[tuple[str, int]] = []
+    page.on("response", lambda response: answers.append((response.url, response.status)))
+    page.goto(f"{site}/u/{token}")
+    assert answers == [(f"{site}/u/{token}", 200), (f"{site}/static/recipients.css", 200)]
+
+
+def boxes_of(page: Page, selector: str) -> list[FloatRect]:
+    """Where each visible element lies."""
+    found = [element.bounding_box() for element in page.locator(selector).all()]
+    return [box for box in found if box]
