@@ -135,13 +135,13 @@ class Links:
     ) -> tuple[datetime, dict[str, Any]]:
         """When the form was signed, and its data.
 
-        Raises InvalidLink when altered, older than `max_age` (None: any age) or from the
-        future, which a form of ours can't be.
+        Raises InvalidLink when altered or older than `max_age` (None: any age). A time
+        ahead of `now` is another host's clock, and counts as now.
         """
         _, payload = self._forms.open(text)
         seconds, data = json.loads(payload)
-        signed_at = datetime.fromtimestamp(seconds, UTC)
-        if signed_at > now or (max_age is not None and now - signed_at > max_age):
+        signed_at = min(datetime.fromtimestamp(seconds, UTC), now)
+        if max_age is not None and now - signed_at > max_age:
             raise InvalidLink(_FAULT)
         return signed_at, data
 
