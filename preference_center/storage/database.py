@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 from sqlalchemy import exc
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -52,6 +53,26 @@ def run(work: Callable[[Connection], T]) -> T:
         finally:
             proxy.close()
     raise AssertionError("unreachable")
+
+
+def read(work: Callable[[Connection], T]) -> T:
+    """`work(connection)` for a single SELECT, retried like `run`.
+
+    The statement is a transaction by itself, which saves the round trips of BEGIN and
+    COMMIT: more than half of the time a check takes.
+    """
+
+    def alone(connection: Connection) -> T:
+        connection.autocommit = True
+        try:
+            return work(connection)
+        finally:
+            if connection.info.transaction_status is TransactionStatus.IDLE:
+                connection.autocommit = False
+            else:  # cut off half-way: fit for nobody any more
+                connection.close()
+
+    return run(alone)
 
 
 @contextmanager

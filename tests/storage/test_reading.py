@@ -1,0 +1,50 @@
+"""`read`: one SELECT without BEGIN and COMMIT, on connections that writers share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from preference_center.storage.database import Connection, read, run
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def test_a_read_needs_no_transaction(app: Flask) -> None:
+    def status(connection: Connection) -> psycopg.pq.TransactionStatus:
+        connection.execute("SELECT 1")
+        return connection.info.transaction_status
+
+    with app.app_context():
+        assert read(status) is psycopg.pq.TransactionStatus.IDLE
+        assert run(status) is psycopg.pq.TransactionStatus.INTRANS
+
+
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT 1 / 0", "SELECT pg_sleep(0) FROM nowhere"])
+def test_after_a_read_good_or_bad_writes_still_roll_back(app: Flask, query: str) -> None:
+    def write_and_fail(connection: Connection) -> None:
+        connection.execute(
+            "INSERT INTO audit (at, actor, action, detail) VALUES (now(), 'a', 'b', '{}')"
+        )
+        raise ZeroDivisionError
+
+    with app.app_context():
+        try:
+            read(lambda connection: connection.execute(query.encode()).fetchall())
+        except psycopg.Error:
+            assert query != "SELECT 1"
+        with pytest.raises(ZeroDivisionError):
+            run(write_and_fail)
+        assert run(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (0,)
+
+
+def test_a_read_survives_the_loss_of_its_connection(app: Flask, database_url: str) -> None:
+    with app.app_context():
+        pid = read(lambda connection: connection.info.backend_pid)
+        with psycopg.connect(database_url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+        assert read(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
