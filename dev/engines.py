@@ -182,7 +182,8 @@ def main(arguments: list[str]) -> None:
         remove(engines.folder)
         print(f"Deleted {engines.folder}")
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's `&` leaves SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), for_run() as engines:
         print(f"DATABASE_URL={engines.database.url}")
         print(f"REDIS_URL={engines.redis.url}", flush=True)

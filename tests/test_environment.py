@@ -1,0 +1,63 @@
+"""The fixtures that other tests stand on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from redis import Redis
+
+from tests.clock import START, Clock
+from tests.environment import Environment, empty
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def test_clean_empties_even_tables_that_forbid_it(
+    database_url: str, redis_url: str, clean: None
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE ledger_like (id int)")
+        connection.execute(
+            "CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'only grows'; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER forbid BEFORE DELETE ON ledger_like"
+            " FOR EACH STATEMENT EXECUTE FUNCTION forbid()"
+        )
+        connection.execute("INSERT INTO ledger_like VALUES (1)")
+    with Redis.from_url(redis_url) as client:
+        client.set("key", "value")
+        with psycopg.connect(database_url) as connection:
+            with pytest.raises(psycopg.errors.RaiseException), connection.transaction():
+                connection.execute("DELETE FROM ledger_like")
+            connection.commit()
+            empty(database_url, redis_url)
+            count = connection.execute("SELECT count(*) FROM ledger_like").fetchone()
+            connection.execute("DROP TABLE ledger_like; DROP FUNCTION forbid")
+        assert count == (0,)
+        assert client.dbsize() == 0
+
+
+def test_each_worker_has_a_database_of_its_own(
+    database_url: str, redis_url: str, environment: Environment
+) -> None:
+    assert database_url.endswith(f"{environment.run}_{environment.worker}")
+    assert redis_url.endswith(f"/{environment.worker}")
+
+
+def test_the_clock_moves_when_told_and_the_app_goes_by_it(app: Flask, clock: Clock) -> None:
+    from preference_center.extensions import services
+
+    assert clock() == START
+    clock.advance(timedelta(hours=70))
+    with app.app_context():
+        assert services().now() == START + timedelta(hours=70)
+
+
+def test_the_clock_begins_anew(clock: Clock) -> None:
+    assert clock() == START
