@@ -110,6 +110,14 @@ def test_addresses_left_out_of_the_answer_are_looked_up(rig: Rig, server: SendGr
     assert server.seen[-1] == ("POST", "/v3/asm/groups/11/suppressions/search")
 
 
+def test_an_address_that_sendgrid_does_not_hold_is_not_reflected(
+    rig: Rig, server: SendGridStandIn
+) -> None:
+    server.drops.add(BO)
+    found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
+    assert results(found) == {1: Result.REFLECTED, 2: Result.LATER}
+
+
 def test_lifting_what_is_not_there_is_fine(rig: Rig, server: SendGridStandIn) -> None:
     server.fail(Fault(404, after=1))
     assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}

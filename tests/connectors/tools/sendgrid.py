@@ -23,6 +23,7 @@ class SendGridStandIn(StandIn):
         self.rights = list(RIGHTS)
         self.invalid: set[str] = set()
         self.echoes_old = True
+        self.drops: set[str] = set()
 
     def handle(self, request: Request) -> Response:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
@@ -59,6 +60,7 @@ class SendGridStandIn(StandIn):
         if group not in self.groups:
             self.everywhere |= {email.lower() for email in emails}  # as documented
             return _json({"recipient_emails": emails}, 201)
+        emails = [email for email in emails if email not in self.drops]
         shown = [e for e in emails if self.echoes_old or e.lower() not in self.held[group]]
         self.held[group] |= {email.lower() for email in emails}
         return _json({"recipient_emails": shown}, 201)
