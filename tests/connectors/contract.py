@@ -241,6 +241,12 @@ class JsonApiContract(HttpContract):
                 assert outcomes[item.ref].retry_after == timedelta(seconds=30)
         assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
 
+    def test_credentials_revoked_when_part_was_done_stop_the_destination(self, rig: Rig) -> None:
+        self._server(rig).fail(Fault(401, after=rig.requests_before_writing + 1))
+        with pytest.raises(DeliveryError) as caught:
+            rig.make().push(self._two_requests_worth())
+        assert caught.value.permanent
+
     def _two_requests_worth(self) -> list[Item]:
         return [off(1, ANNA, "news"), off(2, BO, "offers"), off(3, CY, "news", "offers")]
 

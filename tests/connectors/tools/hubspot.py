@@ -25,6 +25,7 @@ class HubSpotStandIn(StandIn):
         self.invalid: set[str] = set()
         self.poison: set[str] = set()
         self.bases: list[str | None] = []
+        self.written: list[tuple[int, str]] = []
 
     def handle(self, request: Request) -> Response:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -53,6 +54,7 @@ class HubSpotStandIn(StandIn):
                 errors.append(fault)
                 continue
             self.bases.append(i.get("legalBasis"))
+            self.written.append((type_, state))
             before = self.statuses.setdefault(address.lower(), {}).get(type_)
             self.statuses[address.lower()][type_] = state
             reason = "NO_STATUS_CHANGE" if before == state else "REQUESTED_CHANGE_OCCURRED"
