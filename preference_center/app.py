@@ -12,8 +12,8 @@ from flask import Flask
 
 from preference_center import cli, console, recipients, senders
 from preference_center.config import Settings, load_settings
-from preference_center.faults import register_fault_pages
 from preference_center.extensions import NAME, Services, csrf, db, migrate
+from preference_center.faults import register_fault_pages
 from preference_center.ids import uuid7
 from preference_center.keys import Keys, parse_ring
 from preference_center.links import Links
@@ -35,8 +35,11 @@ def create_app(
     """
     settings = settings or load_settings()
     configure_logs()
-    app = Flask("preference_center", root_path=str(ROOT / "preference_center"),
-                template_folder=str(ROOT / "templates"))
+    app = Flask(
+        "preference_center",
+        root_path=str(ROOT / "preference_center"),
+        template_folder=str(ROOT / "templates"),
+    )
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
@@ -54,7 +57,8 @@ def create_app(
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)
-    app.extensions[NAME] = _services(settings, now, random or Random(secrets.randbits(64)))
+    random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
+    app.extensions[NAME] = _services(settings, now, random)
     for room in (recipients, senders, console):
         app.register_blueprint(room.blueprint)
     cli.register(app)

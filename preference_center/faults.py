@@ -35,9 +35,7 @@ def _http(error: HTTPException) -> Response:
     if request.path.startswith(f"{senders.PREFIX}/"):  # a wrong path belongs to no blueprint
         return senders.respond_to_http(error)
     response = _page(error.code or 500, error.description or error.name)
-    response.headers.extend(
-        (name, value) for name, value in error.get_headers() if name == "Allow"
-    )
+    response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response
 
 

@@ -19,8 +19,11 @@ log = structlog.get_logger()
 
 NAME = "sync"
 JOB = "workers.jobs.sync"
-JOB_SECONDS = 120
+JOB_SECONDS = 180
 """A job that outlives this is ended; its rows come back when the lease is over."""
+TICK = 5
+"""Seconds. A job works for one tick and the next tick has a job of its own, so that each
+slot of a destination has about one job at work, and a lost one is missed for a moment."""
 
 NUDGE_TIMEOUT = 0.05
 NUDGE_EVERY = 1.0
@@ -30,9 +33,7 @@ BREAKER = 5.0
 
 def connect(redis_url: str, *, timeout: float | None = None) -> redis.Redis:
     """A Redis client. `timeout` in seconds, for connecting and for each answer."""
-    return redis.Redis.from_url(
-        redis_url, socket_timeout=timeout, socket_connect_timeout=timeout
-    )
+    return redis.Redis.from_url(redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
 
 
 def rq_queue(connection: redis.Redis) -> rq.Queue:
@@ -45,9 +46,15 @@ def rq_queue(connection: redis.Redis) -> rq.Queue:
 class Queue:
     """Enqueues syncs from one process. Safe for use by several threads."""
 
-    def __init__(self, redis_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._rq = rq_queue(connect(redis_url, timeout=NUDGE_TIMEOUT))
         self._monotonic = monotonic
+        self._wall = wall
         self._quiet_until: dict[int, float] = {}
         self._broken_until = 0.0
 
@@ -68,12 +75,12 @@ class Queue:
                     return
 
     def enqueue(self, destination: int, *, slot: int) -> bool:
-        """Enqueue one sync; False if Redis can't be reached.
+        """Enqueue one sync for this tick; False if Redis can't be reached.
 
-        The id names the second, so replicas that tick together enqueue once, and a later
-        change is never taken for a repeat.
+        The id names the tick, so replicas that tick together enqueue once. A finished job
+        leaves nothing behind, so a later change in the same tick is no repeat.
         """
-        job_id = f"sync-{destination}-{slot}-{int(time.time())}"
+        job_id = f"sync-{destination}-{slot}-{int(self._wall()) // TICK}"
         try:
             self._rq.enqueue_call(
                 JOB, args=(destination,), job_id=job_id, result_ttl=0, failure_ttl=60, unique=True

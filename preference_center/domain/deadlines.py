@@ -14,7 +14,9 @@ AT_RISK = timedelta(hours=36)
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(hours=1)
 OVERDUE_RETRY = timedelta(minutes=15)
+FIRST_PROBE = timedelta(seconds=5)
 PROBE_EVERY = timedelta(minutes=5)
+"""How often an open circuit is probed."""
 
 
 class Stage(StrEnum):
@@ -51,7 +53,7 @@ def row_retry(
     `due_at`; past due, every 15 minutes for ever (I3). `jitter` in 0..1 spreads
     retries over the last quarter of the delay.
     """
-    delay = min(FIRST_RETRY * 2 ** min(attempts - 1, 20), LONGEST_RETRY)
+    delay = min(FIRST_RETRY * (1 << min(attempts - 1, 20)), LONGEST_RETRY)
     delay = max(delay * (1 - jitter / 4), wish or timedelta(0))
     if due_at is not None:
         delay = min(delay, max((due_at - now) / 3, OVERDUE_RETRY))
@@ -67,6 +69,6 @@ def destination_retry(
     tool's `wish` (Retry-After) is kept up to an hour: beyond that we look ourselves,
     since the promise is ours and not the tool's.
     """
-    delay = min(timedelta(seconds=5) * 2 ** min(failures - 1, 20), PROBE_EVERY)
+    delay = min(FIRST_PROBE * (1 << min(failures - 1, 20)), PROBE_EVERY)
     delay *= 1 - jitter / 4
     return now + max(delay, min(wish or timedelta(0), LONGEST_RETRY))

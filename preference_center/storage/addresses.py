@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel
 from preference_center.keys import Keys
 from preference_center.storage.database import Connection
 
@@ -14,13 +14,14 @@ def sealed(keys: Keys, address: Address) -> bytes:
     return keys.seal(address.exact, context=keys.exact(address))
 
 
-def readable(connection: Connection, keys: Keys, ids: Collection[int]) -> dict[int, Address]:
-    """Per address id that we can still read, the address."""
+def readable(
+    connection: Connection, keys: Keys, ids: Collection[int]
+) -> dict[int, tuple[Channel, str]]:
+    """Per address id that we can still read, its channel and canonical form."""
     rows = connection.execute(
         """SELECT id, channel, digest, ciphertext FROM address
-        WHERE id = ANY(%s) AND ciphertext IS NOT NULL""",
-        (list(ids),),
+        WHERE id = ANY(%(ids)b) AND ciphertext IS NOT NULL""",
+        {"ids": list(ids)},
+        binary=True,
     )
-    return {
-        row[0]: parse(keys.open(row[3], context=row[2]), Channel(row[1])) for row in rows
-    }
+    return {row[0]: (Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows}

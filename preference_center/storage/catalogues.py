@@ -30,7 +30,7 @@ def save(connection: Connection, text: str, digest: str, now: datetime) -> int:
         "INSERT INTO catalogue_version (text, digest, applied_at) VALUES (%s, %s, %s) RETURNING id",
         (text, digest, now),
     ).fetchone()
-    assert row  # noqa: S101 - RETURNING always answers
+    assert row
     return int(row[0])
 
 

@@ -32,8 +32,9 @@ class Destination:
     """One configured account of a connected tool.
 
     `sends` are the topics it may mail; `mapping` names the tool's own thing for each.
-    While `failures` > 0 the circuit is open: nothing is sent before `retry_at`, and
-    `reason` says why.
+    While `retry_at` is ahead the circuit is open: nothing is sent, and `reason` says why.
+    `failures` (at most 12) halves the batches that often: of a batch that fails as a whole,
+    only a small one shows which row does it.
     """
 
     id: int
@@ -135,16 +136,16 @@ def set_status(
 def opened(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
     """The tool failed as a whole: nothing more before `retry_at`."""
     connection.execute(
-        """UPDATE destination SET failures = failures + 1, reason = %s, retry_at = %s
+        """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s, retry_at = %s
         WHERE id = %s AND status = 'active'""",
         (reason[:500], retry_at, destination_id),
     )
 
 
 def closed(connection: Connection, destination_id: int) -> None:
-    """The tool answers again."""
+    """The tool answers again; one failure is forgiven, so that batches grow step by step."""
     connection.execute(
-        """UPDATE destination SET failures = 0, reason = '', retry_at = NULL
+        """UPDATE destination SET failures = failures - 1, reason = '', retry_at = NULL
         WHERE id = %s AND failures > 0 AND status = 'active'""",
         (destination_id,),
     )

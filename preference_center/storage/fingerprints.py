@@ -14,7 +14,8 @@ def require_known_keys() -> None:
     keys = services().keys
 
     def work(connection: Connection) -> None:
-        stored = dict(connection.execute("SELECT key, fingerprint FROM key_fingerprint").fetchall())
+        rows = connection.execute("SELECT key, fingerprint FROM key_fingerprint")
+        stored: dict[str, str] = dict(rows.fetchall())
         keys.verify_fingerprints(stored)
         with connection.cursor() as cursor:
             cursor.executemany(

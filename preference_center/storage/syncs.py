@@ -73,6 +73,7 @@ INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
 SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
 FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(outcomes)b::text[],
     %(acks)b::text[]) AS given (address_id, version, outcome, ack)
+WHERE outcome <> 'untold'
 """
 
 _SUPERSEDED = """
@@ -98,6 +99,9 @@ FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(told)b::text[])
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 
+UNTOLD = "untold"
+"""Outcome of a row that asked for no request: there was nothing to turn off or on."""
+
 WIDE_SCOPES = ["all_marketing", "everything", "undeliverable"]
 
 
@@ -110,7 +114,7 @@ class Claim:
     reflected: int
     due_at: datetime | None
     attempts: int
-    told: frozenset[str]
+    told: Sequence[str]
     lift_until: datetime | None
 
 
@@ -161,7 +165,7 @@ def claim(
         {"destination": destination, "lease": lease, "now": now, "until": until, "limit": limit},
         binary=True,
     )
-    return [Claim(*row[:5], told=frozenset(row[5]), lift_until=row[6]) for row in rows]
+    return [Claim(*row) for row in rows]
 
 
 def announce_lifts(
@@ -185,7 +189,7 @@ def settle(
 ) -> set[int]:
     """Write down outcomes; returns the addresses whose rows were still ours.
 
-    Every outcome becomes a delivery, and every event that was overtaken one too.
+    Every outcome but UNTOLD becomes a delivery, and every event that was overtaken too.
     """
     columns = {
         "destination": destination,

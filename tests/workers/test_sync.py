@@ -1,0 +1,253 @@
+"""The sync loop against a tool that misbehaves, on real PostgreSQL and an injected clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.deadlines import Stage
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import destinations, syncs
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Destination, Status
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.workers.tool import Tool
+from workers.connectors.base import DeliveryError, Gone, Item, Outcome, Result
+from workers.sync import sync
+
+JANE = parse("jane@example.com", Channel.EMAIL)
+TOPIC = "acme.offers"
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def tool() -> Tool:
+    return Tool()
+
+
+@pytest.fixture
+def destination() -> int:
+    context = services()
+
+    def work(connection: object) -> int:
+        number = destinations.add(
+            connection,  # type: ignore[arg-type]
+            context.keys,
+            name="mailer",
+            kind="tool",
+            settings={},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=frozenset({TOPIC}),
+            sends_service=False,
+            now=context.now(),
+        )
+        destinations.set_status(connection, number, Status.ACTIVE)  # type: ignore[arg-type]
+        return number
+
+    return run(work)
+
+
+def say(kind: Kind, address: Address = JANE, scope: str = TOPIC, **given: object) -> None:
+    now = services().now()
+    record([Change(uuid4(), kind, address, scope, now, now, "test", "test", **given)])  # type: ignore[arg-type]
+
+
+def work(destination: int, tool: Tool) -> int:
+    until = services().now() + timedelta(seconds=5)
+    return sync(destination, tool.connect, until=until, stop=lambda: False)
+
+
+def look(destination: int) -> Destination:
+    found = run(lambda c: destinations.by_id(c, services().keys, destination))
+    assert found
+    return found
+
+
+def deliveries() -> list[str]:
+    return [row[0] for row in run(lambda c: c.execute("SELECT outcome FROM delivery").fetchall())]
+
+
+def test_an_opt_out_reaches_the_tool_and_is_settled(destination: int, tool: Tool) -> None:  # I3
+    say(Kind.OPTED_OUT)
+    assert work(destination, tool) == 1
+    assert tool.off == {"jane@example.com": {TOPIC}}
+    assert work(destination, tool) == 0
+    assert deliveries() == ["reflected"]
+
+
+def test_all_marketing_turns_off_what_the_tool_sends(destination: int, tool: Tool) -> None:  # I10
+    say(Kind.OPTED_OUT, scope=ALL_MARKETING)
+    work(destination, tool)
+    assert tool.pushes[0][0].off == {TOPIC}
+    assert tool.pushes[0][0].all_off
+
+
+def test_a_lift_turns_on_only_what_we_turned_off(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I13
+    tool.off["paul@example.com"] = {TOPIC}
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(timedelta(minutes=1))
+    say(Kind.OPTED_IN)
+    say(Kind.OPTED_IN, parse("paul@example.com", Channel.EMAIL))
+    work(destination, tool)
+    assert tool.off == {"jane@example.com": set(), "paul@example.com": {TOPIC}}
+
+
+def test_a_pause_ends_in_the_tool_by_itself(destination: int, tool: Tool, clock: Clock) -> None:
+    say(Kind.PAUSED, until=clock() + timedelta(days=7))
+    work(destination, tool)
+    assert tool.off["jane@example.com"] == {TOPIC}
+    clock.advance(timedelta(days=7))
+    work(destination, tool)
+    assert tool.off["jane@example.com"] == set()
+
+
+def test_a_failing_tool_opens_the_circuit_and_burns_no_row(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3
+    tool.before = fail
+    say(Kind.OPTED_OUT)
+    say(Kind.OPTED_OUT, parse("paul@example.com", Channel.EMAIL))
+    work(destination, tool)
+    assert work(destination, tool) == 0
+    assert len(tool.pushes) == 1
+    assert look(destination).failures == 1
+    assert look(destination).reason == "500 from POST /groups"
+    tool.before = None
+    clock.advance(timedelta(seconds=10))
+    work(destination, tool)
+    assert set(tool.off) == {"jane@example.com", "paul@example.com"}
+    assert look(destination).failures == 0
+
+
+def fail(_: Sequence[Item]) -> Mapping[int, Outcome]:
+    raise DeliveryError("500 from POST /groups")
+
+
+def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3
+    def gone(_: Sequence[Item]) -> Mapping[int, Outcome]:
+        raise Gone("410 from the receiver")
+
+    tool.before = gone
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    assert look(destination).status is Status.PAUSED
+    clock.advance(timedelta(hours=37))
+    assert [late.stage for late in run(lambda c: syncs.late(c, clock()))] == [Stage.AT_RISK]
+
+
+def test_one_poisoned_row_does_not_hold_the_others(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3
+    def choke(batch: Sequence[Item]) -> None:
+        if any(item.address.startswith("poison") for item in batch):
+            raise DeliveryError("500")
+
+    tool.before = choke
+    people = [parse(f"p{n}@example.com", Channel.EMAIL) for n in range(20)]
+    for person in [parse("poison@example.com", Channel.EMAIL), *people]:
+        say(Kind.OPTED_OUT, person)
+    for _ in range(60):
+        work(destination, tool)
+        clock.advance(timedelta(minutes=1))
+    assert len(tool.off) == 20
+
+
+def test_one_refused_address_is_retried_and_shouted_about(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3
+    tool.before = lambda batch: {item.ref: Outcome(Result.REFUSED, "invalid") for item in batch}
+    say(Kind.OPTED_OUT)
+    for _ in range(80):
+        work(destination, tool)
+        clock.advance(timedelta(hours=1))
+    assert len(tool.pushes) > 70
+    assert run(lambda c: syncs.late(c, clock()))[0].stage is Stage.OVERDUE
+
+
+def test_a_dead_workers_rows_come_back_when_its_lease_ends(
+    destination: int, tool: Tool, clock: Clock
+) -> None:
+    def die(_: Sequence[Item]) -> None:
+        raise KeyboardInterrupt
+
+    tool.before = die
+    say(Kind.OPTED_OUT)
+    with pytest.raises(KeyboardInterrupt):
+        work(destination, tool)
+    tool.before = None
+    assert work(destination, tool) == 0
+    clock.advance(timedelta(seconds=91))
+    assert work(destination, tool) == 1
+    assert tool.off["jane@example.com"] == {TOPIC}
+
+
+def test_a_frozen_worker_that_lifts_late_is_overruled(
+    destination: int, tool: Tool, clock: Clock
+) -> None:
+    """It thaws after a newer opt-out was delivered; the tool must end on "off"."""
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(timedelta(minutes=1))
+    say(Kind.OPTED_IN)
+    other = Tool(off=tool.off)
+
+    def freeze(batch: Sequence[Item]) -> None:
+        clock.advance(timedelta(minutes=10))
+        say(Kind.OPTED_OUT)
+        work(destination, other)
+        tool.before = None
+
+    tool.before = freeze
+    until = clock() + timedelta(seconds=5)
+    sync(destination, tool.connect, until=until, stop=lambda: False)
+    assert tool.off["jane@example.com"] == set()  # the stale lift did its harm
+    work(destination, other)
+    assert tool.off["jane@example.com"] == {TOPIC}
+
+
+def test_an_opt_out_counts_only_once_an_unanswered_lift_can_not_act_any_more(
+    destination: int, tool: Tool, clock: Clock
+) -> None:
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(timedelta(minutes=1))
+    say(Kind.OPTED_IN)
+    tool.before = fail
+    work(destination, tool)
+    clock.advance(timedelta(seconds=20))
+    tool.before = None
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    assert run(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) != (None,)
+    tool.off["jane@example.com"] = set()  # the old request acts now
+    clock.advance(timedelta(minutes=3))
+    work(destination, tool)
+    assert tool.off["jane@example.com"] == {TOPIC}
+    assert run(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) == (None,)
+
+
+def test_overtaken_events_are_superseded(destination: int, tool: Tool) -> None:
+    say(Kind.OPTED_OUT)
+    say(Kind.COMPLAINED, scope=ALL_MARKETING)
+    work(destination, tool)
+    assert sorted(deliveries()) == ["reflected", "superseded"]

@@ -1,0 +1,54 @@
+"""A stand-in tool for the sync loop: it remembers what is off, and misbehaves as told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from preference_center.domain.addresses import Channel
+from preference_center.storage.destinations import Destination
+from workers.connectors.base import Capabilities, Item, Outcome, Report, Result, Scopes
+
+Hook = Callable[[Sequence[Item]], Mapping[int, Outcome] | None]
+
+
+@dataclass
+class Tool:
+    """`off` is what the tool's own database says: address -> topics that are off."""
+
+    kind: ClassVar[str] = "tool"
+    settings: ClassVar[Mapping[str, str]] = {}
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset({Channel.EMAIL}),
+        scopes=frozenset({Scopes.TOPIC}),
+        can_lift=True,
+        batch_size=100,
+    )
+    off: dict[str, set[str]] = field(default_factory=dict)
+    pushes: list[list[Item]] = field(default_factory=list)
+    before: Hook | None = None
+    """Called with each batch first: may raise, or answer in the tool's place."""
+
+    def connect(self, _: Destination, alive: Callable[[], bool]) -> Tool:
+        """As the sync loop's `Connect`."""
+        assert alive()
+        return self
+
+    def check(self) -> Report:
+        return Report()
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        self.pushes.append(list(batch))
+        answer = self.before(batch) if self.before else None
+        if answer is not None:
+            return answer
+        self.apply(batch)
+        return {item.ref: Outcome(Result.REFLECTED, "200") for item in batch}
+
+    def apply(self, batch: Sequence[Item]) -> None:
+        """Act on `batch`, as if asked."""
+        for item in batch:
+            off = self.off.setdefault(item.address, set())
+            off |= item.off
+            off -= item.lift

@@ -1,0 +1,17 @@
+"""The RQ functions: ids in, nothing out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from preference_center.extensions import services
+from preference_center.queue import TICK
+from workers.connect import connect
+from workers.stopping import stopping
+from workers.sync import sync as sync_destination
+
+
+def sync(destination_id: int) -> None:
+    """Sync one destination for a tick, or until the worker is asked to stop."""
+    until = services().now() + timedelta(seconds=TICK)
+    sync_destination(destination_id, connect, until=until, stop=stopping.is_set)

@@ -1,0 +1,82 @@
+"""What a destination should be told about an address: pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.decisions import (
+    Fact,
+    Rule,
+    marketing_suppressed,
+    running_pause_end,
+    standing_no,
+)
+from preference_center.storage.destinations import Destination
+from preference_center.storage.syncs import Claim
+from workers.connectors.base import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The item to push, and when the state changes by itself (a pause ends), if ever."""
+
+    item: Item
+    wake_at: datetime | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not self.item.off and not self.item.lift
+
+
+def plan(
+    claim: Claim,
+    address: tuple[Channel, str],
+    facts: Sequence[Fact],
+    topics: frozenset[str],
+    now: datetime,
+    *,
+    can_lift: bool,
+) -> Plan:
+    """The state that one claimed address should have at a destination sending `topics`.
+
+    Only what we turned off is ever turned on (I13). Where a tool can't lift, a pause is
+    not pushed, since nothing could end it there (I10).
+    """
+    channel, text = address
+    off, ends = set(), []
+    for topic in topics:
+        no = standing_no(topic, facts, now)
+        if no is None or (no.rule is Rule.PAUSED and not can_lift):
+            continue
+        off.add(topic)
+        end = running_pause_end(topic, facts, now)
+        if no.rule is Rule.PAUSED and end:
+            ends.append(end)
+    item = Item(
+        ref=claim.address_id,
+        address=text,
+        channel=channel,
+        off=frozenset(off),
+        lift=frozenset(claim.told) & topics - off if can_lift else frozenset(),
+        all_off=marketing_suppressed(facts),
+        version=claim.wanted,
+        since=max((fact.state.out.at for fact in facts if fact.state.out), default=None),
+    )
+    return Plan(item, min(ends, default=None))
+
+
+def topics_by_channel(
+    destination: Destination, catalogue: Catalogue
+) -> dict[Channel, frozenset[str]]:
+    """The topics that the destination sends, per channel, of those the catalogue has."""
+    return {
+        channel: frozenset(
+            topic.key for topic in catalogue.topics_on(channel) if topic.key in destination.sends
+        )
+        for channel in destination.channels
+    }

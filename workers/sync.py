@@ -1,0 +1,241 @@
+"""Bring one destination to the latest state: claim, push, settle.
+
+Level-triggered: what is pushed is the state of now, so retries and duplicates do no harm.
+A worker that dies loses its lease and no more. One that freezes and speaks late finds its
+lease gone when it settles, and has its addresses pushed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from preference_center.domain.deadlines import PROBE_EVERY, destination_retry, row_retry
+from preference_center.extensions import Services, services
+from preference_center.storage import destinations, syncs
+from preference_center.storage.addresses import readable
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.facts import NO_FACTS, facts_by_id
+from preference_center.storage.syncs import UNTOLD, Claim, Settlement
+from workers.connectors.base import (
+    Connector,
+    DeliveryError,
+    Gone,
+    Outcome,
+    Result,
+    UnsupportedByDestination,
+)
+from workers.connectors.http import LeaseOver
+from workers.plan import Plan, plan, topics_by_channel
+
+log = structlog.get_logger()
+
+LEASE = timedelta(seconds=90)
+"""How long a batch is a worker's own; one exchange with a tool (30 s) ends well inside."""
+ECHO = timedelta(seconds=60)
+"""How long after its lease a request may still take effect in a slow tool."""
+
+Connect = Callable[[Destination, Callable[[], bool]], Connector]
+"""Makes a destination's connector; the hook says whether the lease allows a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Claimed rows and what each of them asks for."""
+
+    lease: UUID
+    ends_at: datetime
+    claims: Mapping[int, Claim]
+    plans: Mapping[int, Plan]
+    """Rows whose address can't be read any more have none."""
+
+
+def sync(
+    destination_id: int, connect: Connect, *, until: datetime, stop: Callable[[], bool]
+) -> int:
+    """Sync one destination batch by batch until nothing is due; how many rows were settled.
+
+    Starts no batch at or after `until`, nor once `stop()` says so.
+    """
+    context, total = services(), 0
+    while not stop() and context.now() < until:
+        destination = run(lambda c: destinations.by_id(c, context.keys, destination_id))
+        if destination is None or not _may_knock(destination, context.now()):
+            break
+        count = _sync_batch(context, destination, connect)
+        total += count
+        if count == 0:
+            break
+    return total
+
+
+def _may_knock(destination: Destination, now: datetime) -> bool:
+    closed = destination.retry_at is None or destination.retry_at <= now
+    return destination.status is Status.ACTIVE and closed
+
+
+def _sync_batch(context: Services, destination: Destination, connect: Connect) -> int:
+    lease, ends_at = context.new_id(), context.now() + LEASE
+    alive = _alive(context, ends_at)
+    connector = connect(destination, alive)
+    batch = run(lambda c: _claim(c, context, destination, connector, lease, ends_at))
+    items = [p.item for p in batch.plans.values() if not p.is_empty]
+    lifts = [item.ref for item in items if item.lift]
+    if lifts:
+        until = ends_at + ECHO
+        run(lambda c: syncs.announce_lifts(c, destination.id, lease, lifts, until))
+    try:
+        outcomes = connector.push(items) if items else {}
+    except LeaseOver:
+        return 0
+    except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
+        _fail(context, destination, batch, error)
+        return 0
+    if batch.claims:
+        _settle(context, destination, batch, outcomes)
+    return len(batch.claims)
+
+
+def _alive(context: Services, ends_at: datetime) -> Callable[[], bool]:
+    exchange = timedelta(seconds=30)
+    return lambda: context.now() + exchange < ends_at
+
+
+def _claim(
+    connection: Connection,
+    context: Services,
+    destination: Destination,
+    connector: Connector,
+    lease: UUID,
+    ends_at: datetime,
+) -> Batch:
+    """Claim due rows and read what their addresses should be like now."""
+    capabilities = connector.capabilities
+    now = context.now()
+    # One poisoned row must not hold the rest: see `Destination.failures`.
+    limit = max(1, capabilities.batch_size >> destination.failures)
+    claims = syncs.claim(connection, destination.id, lease, now=now, until=ends_at, limit=limit)
+    ids = [claim.address_id for claim in claims]
+    addresses = readable(connection, context.keys, ids)
+    facts = facts_by_id(connection, ids)
+    topics = topics_by_channel(destination, current_catalogue()) if claims else {}
+    plans = {
+        claim.address_id: plan(
+            claim,
+            addresses[claim.address_id],
+            facts.get(claim.address_id, NO_FACTS),
+            topics.get(addresses[claim.address_id][0], frozenset()),
+            now,
+            can_lift=capabilities.can_lift,
+        )
+        for claim in claims
+        if claim.address_id in addresses
+    }
+    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans)
+
+
+def _settle(
+    context: Services, destination: Destination, batch: Batch, outcomes: Mapping[int, Outcome]
+) -> None:
+    now = context.now()
+    settlements = [
+        _settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, context.random.random())
+        for ref, claim in batch.claims.items()
+    ]
+
+    def work(connection: Connection) -> int:
+        kept = syncs.settle(connection, destination.id, batch.lease, settlements, now=now)
+        spoke = {ref for ref, p in batch.plans.items() if not p.is_empty}
+        late = [row for row in settlements if row.address_id in spoke - kept]
+        if late:
+            syncs.push_again(connection, destination.id, late, now)
+        if destination.failures:
+            destinations.closed(connection, destination.id)
+        return len(late)
+
+    late = run(work)
+    log.info("synced", destination=destination.id, rows=len(settlements), late=late)
+
+
+def _settlement(
+    claim: Claim, planned: Plan | None, outcome: Outcome | None, now: datetime, jitter: float
+) -> Settlement:
+    """What one row's outcome means for the row."""
+    settled = Settlement(
+        address_id=claim.address_id,
+        version=claim.wanted,
+        reflected=claim.reflected,
+        outcome=UNTOLD,
+        ack="",
+        done=True,
+        sure=claim.lift_until is None or claim.lift_until <= now,
+        next_at=planned.wake_at if planned else None,
+        told=frozenset(claim.told),
+    )
+    if planned is None or planned.is_empty:
+        return settled
+    item = planned.item
+    outcome = outcome or Outcome(Result.LATER, "no answer for this address")
+    settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
+    if outcome.result in {Result.REFLECTED, Result.ABSENT}:
+        return replace(settled, told=(settled.told - item.lift) | item.off)
+    again = row_retry(
+        claim.attempts + 1, claim.due_at, now, wish=outcome.retry_after, jitter=jitter
+    )
+    # Part of it may have been told: remember, so that it can be taken back.
+    return replace(settled, done=False, next_at=again, told=settled.told | item.off)
+
+
+def _fail(context: Services, destination: Destination, batch: Batch, error: Exception) -> None:
+    """The push failed as a whole: open the circuit, and leave the rows as they were (I3).
+
+    Only a row that failed alone is put off, so that the next probe is of another.
+    """
+    now = context.now()
+    log.warning("push_failed", destination=destination.id, error=type(error).__name__)
+
+    def work(connection: Connection) -> None:
+        if isinstance(error, Gone):
+            destinations.set_status(connection, destination.id, Status.PAUSED, str(error))
+        else:
+            retry_at = _retry_at(context, destination, error, now)
+            destinations.opened(connection, destination.id, _reason(error), retry_at)
+        if len(batch.claims) == 1:
+            _put_off(connection, context, destination, batch)
+        syncs.release(connection, destination.id, batch.lease, now)
+
+    run(work)
+
+
+def _retry_at(
+    context: Services, destination: Destination, error: Exception, now: datetime
+) -> datetime:
+    if isinstance(error, UnsupportedByDestination) or getattr(error, "permanent", False):
+        return now + PROBE_EVERY
+    wish = error.retry_after if isinstance(error, DeliveryError) else None
+    jitter = context.random.random()
+    return destination_retry(destination.failures + 1, now, wish=wish, jitter=jitter)
+
+
+def _put_off(
+    connection: Connection, context: Services, destination: Destination, batch: Batch
+) -> None:
+    now, jitter = context.now(), context.random.random()
+    rows = [
+        _settlement(claim, batch.plans.get(ref), None, now, jitter)
+        for ref, claim in batch.claims.items()
+    ]
+    syncs.settle(connection, destination.id, batch.lease, rows, now=now)
+
+
+def _reason(error: Exception) -> str:
+    """Ours are written to be shown; a foreign error's text might hold an address (I12)."""
+    if isinstance(error, DeliveryError | UnsupportedByDestination):
+        return str(error)
+    return f"the connector failed on the tool's answer ({type(error).__name__})"

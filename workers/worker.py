@@ -1,0 +1,62 @@
+"""A worker process: `python -m workers.worker`. Any number of them may run."""
+
+from __future__ import annotations
+
+import time
+from types import FrameType
+
+import redis
+import structlog
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
+
+from preference_center.app import create_app
+from preference_center.extensions import services
+from preference_center.queue import connect, rq_queue
+from preference_center.storage.fingerprints import require_known_keys
+from workers.stopping import stopping
+
+log = structlog.get_logger()
+
+RECONNECT = 1.0
+"""Seconds between tries while Redis is away."""
+
+
+class Worker(SimpleWorker):
+    """An RQ worker without a fork per job: a crash costs a lease, which others take over.
+
+    A fork would cost more than all the work of a small batch.
+    """
+
+    max_connection_wait_time = RECONNECT
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Let the job finish the batch in hand, then stop (SIGTERM, SIGINT)."""
+        stopping.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Work until asked to stop, across any absence of Redis."""
+    with create_app().app_context():
+        require_known_keys()
+        while not stopping.is_set():
+            connection = connect(services().settings.redis_url)
+            try:
+                worker = Worker(
+                    [rq_queue(connection)],
+                    connection=connection,
+                    serializer=JSONSerializer,
+                    worker_ttl=60,
+                    maintenance_interval=30,
+                )
+                worker.work(logging_level="WARNING")
+            except redis.RedisError as error:
+                log.warning("redis_away", error=type(error).__name__)
+                time.sleep(RECONNECT)
+            else:
+                return
+
+
+if __name__ == "__main__":
+    main()
