@@ -187,7 +187,7 @@ def marketing_suppressed(facts: Sequence[Fact]) -> bool:
 
 def _deny(rule: Rule, fact: Fact) -> Decision:
     out = fact.state.out
-    assert out is not None  # noqa: S101 - callers pass facts that have one
+    assert out is not None
     return Decision(allow=False, rule=rule, scope=fact.scope, event=out.event, since=out.at)
 
 
@@ -233,16 +233,16 @@ def _standing_bounce(facts: Sequence[Fact], lift: Mark | None) -> Fact | None:
 def _running_pause(
     facts: Sequence[Fact], scope: str, lift: Mark | None, now: datetime
 ) -> Fact | None:
-    """The newest pause of this scope on any form, while it runs and no lift is newer."""
-    found: Fact | None = None
+    """The pause of this scope that runs longest, on any form, unless a lift is newer.
+
+    Each form has its newest pause; a shorter one of another form must not end it (I9).
+    """
+    found, end = None, now
     for fact in facts:
-        pause = fact.state.pause
-        if fact.scope == scope and pause and (found is None or pause > found.state.pause):  # type: ignore[operator]
-            found = fact
-    if found is None or not _stands(found.state.pause, lift):
-        return None
-    until = found.state.pause_until
-    return found if until is not None and until > now else None
+        until = fact.state.pause_until
+        if fact.scope == scope and until and until > end and _stands(fact.state.pause, lift):
+            found, end = fact, until
+    return found
 
 
 def _standing_consent(topic: str, facts: Sequence[Fact]) -> Mark | None:

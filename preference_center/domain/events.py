@@ -67,6 +67,8 @@ def is_reach_of(kind: Kind, scope: str) -> bool:
         return scope == UNDELIVERABLE
     if kind is Kind.CONSENTED:
         return scope not in RESERVED_SCOPES
+    if kind is Kind.RETRACTED:
+        return False  # it names events: see Retraction
     return scope not in {EVERYTHING, UNDELIVERABLE}
 
 

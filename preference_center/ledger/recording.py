@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import Change, Kind, Retraction, counts_at
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
-from preference_center.ledger.retracting import retract
+from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
 from preference_center.storage.addresses import sealed
 from preference_center.storage.database import Connection, run
@@ -42,6 +43,8 @@ def record(changes: Sequence[Change | Retraction]) -> Recorded:
 
     def work(connection: Connection) -> Recorded:
         recorded = Recorded()
+        if retractions:
+            await_appends(connection, retractions)
         if acts:
             recorded += _append(connection, context, acts)
         for retraction in retractions:
@@ -54,17 +57,16 @@ def record(changes: Sequence[Change | Retraction]) -> Recorded:
 
 
 def _distinct(changes: Iterable[Change]) -> list[Change]:
-    """The changes, less repeats of one own act inside the batch (I7) and of one id."""
-    seen: set[object] = set()
-    kept = []
+    """The changes, less repeats of one id and, but for the newest, of one own act (I7)."""
+    kept: dict[object, Change] = {}
     for change in changes:
         address = change.address
         act = (address.channel, address.exact, change.kind, change.scope)
         key = act if change.once else change.id
-        if key not in seen:
-            seen.add(key)
-            kept.append(change)
-    return kept
+        seen = kept.get(key)
+        if seen is None or (change.once and _counts_at(change) > _counts_at(seen)):
+            kept[key] = change
+    return list(kept.values())
 
 
 def _append(connection: Connection, context: Services, changes: Sequence[Change]) -> Recorded:
@@ -72,10 +74,12 @@ def _append(connection: Connection, context: Services, changes: Sequence[Change]
     with connection.pipeline():
         connection.execute(LOCK_ADDRESSES, _addresses(context.keys, changes) | {"now": now})
         cursor = connection.execute(
-            APPEND, _events(context.keys, changes) | {"now": now, "window": WINDOW}, binary=True
+            APPEND,
+            _events(context.keys, changes, now) | {"now": now, "window": WINDOW},
+            binary=True,
         )
         row = cursor.fetchone()
-    assert row  # noqa: S101 - the statement ends in a SELECT without FROM
+    assert row  # the statement ends in a SELECT without FROM
     return Recorded(tuple(row[0]), frozenset(row[1]))
 
 
@@ -102,8 +106,8 @@ def _addresses(keys: Keys, changes: Sequence[Change]) -> dict[str, Any]:
     }
 
 
-def _events(keys: Keys, changes: Sequence[Change]) -> dict[str, Any]:
-    """The changes as one array per column."""
+def _events(keys: Keys, changes: Sequence[Change], now: datetime) -> dict[str, Any]:
+    """The changes as one array per column. Nothing can have been received after `now`."""
     return {
         "ids": [change.id for change in changes],
         "owners": [keys.exact(change.address) for change in changes],
@@ -111,8 +115,8 @@ def _events(keys: Keys, changes: Sequence[Change]) -> dict[str, Any]:
         "kinds": [change.kind.value for change in changes],
         "scopes": [change.scope for change in changes],
         "occurred": [change.occurred_at for change in changes],
-        "received": [change.received_at for change in changes],
-        "counts": [_counts_at(change) for change in changes],
+        "received": [min(change.received_at, now) for change in changes],
+        "counts": [min(_counts_at(change), now) for change in changes],
         "untils": [change.until for change in changes],
         "sources": [change.source for change in changes],
         "actors": [change.actor for change in changes],
@@ -121,5 +125,5 @@ def _events(keys: Keys, changes: Sequence[Change]) -> dict[str, Any]:
     }
 
 
-def _counts_at(change: Change) -> Any:
+def _counts_at(change: Change) -> datetime:
     return counts_at(change.kind, change.occurred_at, change.received_at)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import Retraction, State, fold
-from preference_center.ledger.statements import APPEND_RETRACTIONS
+from preference_center.ledger.statements import APPEND_RETRACTIONS, CLOSE_GATE
 from preference_center.storage.database import Connection
 from preference_center.storage.events import events_of
 
@@ -24,6 +24,12 @@ SELECT event_id, %(by)s FROM unnest(%(ids)s::uuid[]) AS given (event_id)
 ON CONFLICT DO NOTHING RETURNING event_id
 """
 _CONCERNED = "SELECT address_id, scope, id FROM event WHERE id = ANY(%s) ORDER BY seq"
+
+
+def await_appends(connection: Connection, retractions: Sequence[Retraction]) -> None:
+    """To be called before `retract`, and before this transaction locks anything."""
+    ids = [event for retraction in retractions for event in retraction.event_ids]
+    connection.execute(CLOSE_GATE, {"ids": ids})
 
 
 def retract(
@@ -51,7 +57,9 @@ def retract(
             "ids": [uuid5(retraction.id, f"{address}/{scope}") for address, scope in groups],
             "addresses": [address for address, _ in groups],
             "scopes": [scope for _, scope in groups],
-            "retracts": [json.dumps([str(event) for event in events]) for events in groups.values()],
+            "retracts": [
+                json.dumps([str(event) for event in events]) for events in groups.values()
+            ],
             "occurred": min(retraction.occurred_at, now),
             "source": retraction.source,
             "actor": retraction.actor,
@@ -60,7 +68,7 @@ def retract(
             "window": WINDOW,
         },
     ).fetchone()
-    assert row  # noqa: S101 - the statement ends in a SELECT without FROM
+    assert row  # the statement ends in a SELECT without FROM
     return tuple(row[0]), frozenset(row[1])
 
 

@@ -11,8 +11,6 @@ from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVER
 from preference_center.storage.facts import MAY_MATCH
 
 
-
-
 def _newest(name: str, kinds: str) -> str:
     """A CTE: the newest live event of these kinds per address and scope."""
     return f"""{name} AS (
@@ -23,7 +21,8 @@ def _newest(name: str, kinds: str) -> str:
 
 def _maximum(slot: str, *columns: str) -> str:
     """Assignments that keep the newer of the stored and the given mark of a slot."""
-    newer = f"s.{slot}_at IS NULL OR (EXCLUDED.{slot}_at, EXCLUDED.{slot}_event) > (s.{slot}_at, s.{slot}_event)"
+    at, event = f"{slot}_at", f"{slot}_event"
+    newer = f"s.{at} IS NULL OR (EXCLUDED.{at}, EXCLUDED.{event}) > (s.{at}, s.{event})"
     return ", ".join(
         f"{column} = CASE WHEN {newer} THEN EXCLUDED.{column} ELSE s.{column} END"
         for column in columns
@@ -39,11 +38,26 @@ _LIFTING = _in(*(kind for kind in Kind if kind.lifts))
 _PAUSING = _in(Kind.PAUSED)
 _CONSENTING = _in(Kind.OPTED_IN, Kind.CONSENTED)
 
-LOCK_ADDRESSES = """
+GATE = 0x7265747261637421
+"""Advisory lock: shared by all that append, alone for a retraction of what isn't here yet."""
+
+CLOSE_GATE = f"""
+SELECT pg_advisory_xact_lock({GATE}) WHERE EXISTS (
+    SELECT FROM unnest(%(ids)s::uuid[]) AS given (id)
+    WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id))
+"""  # noqa: S608 - a constant
+"""Wait for appends under way, and let no new one begin before this transaction ends.
+
+Else a retraction and the event it names could pass unseen by each other. To be sent
+before any other lock is taken; nothing happens if all the events are here.
+"""
+
+LOCK_ADDRESSES = f"""
 WITH locked AS (
     INSERT INTO address (channel, digest, norm_version, ciphertext, created_at)
     SELECT channel, digest, %(norm_version)s, ciphertext, %(now)s
-    FROM unnest(%(channels)b::text[], %(digests)b::bytea[], %(ciphertexts)b::bytea[])
+    FROM pg_advisory_xact_lock_shared({GATE}),
+        unnest(%(channels)b::text[], %(digests)b::bytea[], %(ciphertexts)b::bytea[])
         AS given (channel, digest, ciphertext)
     ORDER BY digest, channel
     ON CONFLICT (digest, channel) DO UPDATE SET ciphertext =
@@ -57,26 +71,31 @@ FROM unnest(%(key_digests)b::bytea[], %(key_owners)b::bytea[], %(key_channels)b:
     %(key_kinds)b::smallint[]) AS k (digest, owner, channel, kind)
 JOIN locked ON locked.digest = k.owner AND locked.channel = k.channel
 ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608 - a constant
 """An erased address keeps its row and its "no", and takes no readable form again (I6)."""
 
 _WANTED = f"""form AS (
-    SELECT live.seq, live.kind, live.scope, live.received_at, live.address_id,
-        b.address_id AS other
-    FROM live
-    JOIN address_key a ON a.address_id = live.address_id
+    SELECT appended.seq, appended.kind, appended.scope, appended.received_at,
+        appended.counts_at, appended.address_id, b.address_id AS other
+    FROM appended
+    JOIN address_key a ON a.address_id = appended.address_id
     JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
     WHERE {MAY_MATCH} <> 0
 ), news AS (
-    SELECT seq, kind, scope, received_at, other AS target
+    SELECT seq, scope, other AS target,
+        CASE WHEN kind NOT IN ({_LIFTING}) THEN received_at END AS waiting_since
     FROM form WHERE kind <> '{Kind.CONSENTED}'
     UNION ALL
-    SELECT seq, kind, '{ALL_MARKETING}', received_at, address_id FROM form
-    WHERE kind = '{Kind.CONSENTED}' AND EXISTS (
-        SELECT FROM suppression s WHERE s.address_id = form.other AND s.standing)
+    SELECT form.seq, s.scope, form.address_id, form.received_at
+    FROM form JOIN suppression s ON s.address_id = form.other
+    WHERE CASE WHEN form.other = form.address_id
+        THEN form.kind = '{Kind.CONSENTED}' AND (s.standing OR s.pause_until > %(now)s)
+        ELSE (s.out_at IS NOT NULL OR s.pause_until > %(now)s)
+            AND NOT (form.kind IN ({_LIFTING}) AND form.scope = s.scope
+                AND form.counts_at > GREATEST(s.out_at, s.pause_at)) END
 ), wanted AS (
     SELECT d.id AS destination_id, news.target, max(news.seq) AS version,
-        min(news.received_at) FILTER (WHERE news.kind NOT IN ({_LIFTING})) AS waiting_since
+        min(news.waiting_since) AS waiting_since
     FROM news
     JOIN address ON address.id = news.target AND address.ciphertext IS NOT NULL
     JOIN destination d ON address.channel = ANY(d.channels)
@@ -88,18 +107,22 @@ _WANTED = f"""form AS (
     SELECT destination_id, target, version, waiting_since + %(window)s, %(now)s
     FROM wanted ORDER BY destination_id, target
     ON CONFLICT (destination_id, address_id) DO UPDATE SET
-        wanted = GREATEST(s.wanted, EXCLUDED.wanted),
+        wanted = GREATEST(s.wanted + 1, EXCLUDED.wanted),
         due_at = LEAST(s.due_at, EXCLUDED.due_at),
         next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END
     RETURNING destination_id
 )
 SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
     ARRAY(SELECT DISTINCT destination_id FROM raised)
-"""
-"""Raise the sync states that `live` events concern: every known form of the mailbox (I9).
+"""  # noqa: S608 - constants of this module
+"""Raise the sync states that new events concern: every known form of the mailbox (I9).
 
-A consent is news for the tools only where a "no" meets it: a form of a suppressed mailbox
-that was learned just now. While a worker holds a row, its lease end stays as it is.
+Any event may be the first of a new form: what was said against the other forms of its
+mailbox is then news for the tools too, even if lifted there, as a lift is for its exact
+form only. A consent is news only where a "no" meets it.
+
+While a worker holds a row, its lease end stays as it is. Forms of one mailbox commit in any
+order, so `wanted` always grows: the worker must find that it looked before this was here.
 """
 
 APPEND = f"""
@@ -145,7 +168,7 @@ merged AS (
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
 ), {_WANTED}
-"""
+"""  # noqa: S608 - constants of this module
 
 APPEND_RETRACTIONS = f"""
 WITH appended AS (
@@ -157,6 +180,6 @@ WITH appended AS (
     FROM unnest(%(ids)b::uuid[], %(addresses)b::bigint[], %(scopes)b::text[],
         %(retracts)b::text[]) AS given (id, address_id, scope, retracts)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, seq, address_id, kind, scope, received_at
-), live AS (SELECT * FROM appended), {_WANTED}
-"""
+    RETURNING id, seq, address_id, kind, scope, received_at, counts_at
+), {_WANTED}
+"""  # noqa: S608 - constants of this module
