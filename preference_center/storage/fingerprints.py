@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from preference_center.errors import KeyMismatch
 from preference_center.extensions import services
 from preference_center.storage.database import Connection, run
 
@@ -10,6 +11,7 @@ def require_known_keys() -> None:
     """Refuse to go on with keys that can't read what is stored; note new keys.
 
     Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody.
+    So would an additional one, until something wraps the stored digests with it.
     """
     keys = services().keys
 
@@ -17,6 +19,11 @@ def require_known_keys() -> None:
         rows = connection.execute("SELECT key, fingerprint FROM key_fingerprint")
         stored: dict[str, str] = dict(rows.fetchall())
         keys.verify_fingerprints(stored)
+        if stored and f"digest:{keys.digest_id}" not in stored:
+            raise KeyMismatch(
+                f"DIGEST_KEYS: the key {keys.digest_id!r} is new, and stored digests can't be"
+                " carried over to it yet: take it away again."
+            )
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s)"
