@@ -7,7 +7,7 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/ready
-CODE := $(wildcard preference_center workers dev tests bench)
+CODE := $(wildcard app.py preference_center workers dev tests bench)
 # Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
 N ?= auto
 ARGS ?=

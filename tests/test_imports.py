@@ -17,7 +17,7 @@ DOORS = frozenset({"recipients", "senders", "inbound", "console", "cli"})
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
-    frozenset({"config", "ids", "keys", "links", "logs", "queue"}),
+    frozenset({"config", "ids", "keys", "links", "logs", "mending", "queue"}),
     frozenset({"extensions"}),
     frozenset({"storage"}),
     frozenset({"ledger"}),

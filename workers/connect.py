@@ -23,5 +23,10 @@ def connect(destination: Destination, alive: Callable[[], bool] = lambda: True) 
         topics=destination.mapping,
         sends_service=destination.sends_service,
     )
+    return connector(destination.kind, setup, alive)
+
+
+def connector(kind: str, setup: Setup, alive: Callable[[], bool] = lambda: True) -> Connector:
+    """The connector of `kind` for `setup`. Raises SetupError when its settings are no good."""
     http = Http(alive=alive, now=services().now, allow_private=os.environ.get(ALLOW_PRIVATE) == "1")
-    return make(destination.kind, setup, http)
+    return make(kind, setup, http)

@@ -9,7 +9,6 @@ from typing import BinaryIO
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.mending import mending
 from preference_center.domain.catalogue import (
     Catalogue,
     Difference,
@@ -20,6 +19,7 @@ from preference_center.domain.catalogue import (
 )
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
+from preference_center.mending import mending
 from preference_center.storage import catalogues
 from preference_center.storage.database import Connection, transaction
 

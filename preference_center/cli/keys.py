@@ -7,10 +7,10 @@ import secrets
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.mending import mending
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
 from preference_center.keys import new_ring_entry
+from preference_center.mending import mending
 from preference_center.storage import api_keys, audit
 from preference_center.storage.api_keys import EVERY_TYPE, ApiKey, KeyScope
 from preference_center.storage.catalogues import current_catalogue
@@ -88,8 +88,8 @@ def generate(key_id: str) -> None:
     """Print fresh keys for the environment of the service.
 
     Nothing is stored. For a first set-up take all four lines. To rotate, give a new --id
-    and put the new entry into the existing setting with a comma between: last in
-    DIGEST_KEYS, first in ENCRYPTION_KEYS and LINK_KEYS. Never drop a digest key.
+    and put the new entry before the old ones in ENCRYPTION_KEYS or LINK_KEYS, with a comma
+    between. DIGEST_KEYS must stay as they are: stored digests can't be carried over yet.
 
     Works before anything is set up: python -m preference_center.cli keys generate
     """

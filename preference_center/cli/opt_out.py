@@ -7,14 +7,15 @@ from datetime import datetime
 import click
 from flask.cli import with_appcontext
 
-from preference_center.cli.mending import Moment, mending, mending_argument
 from preference_center.domain import requests
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.requests import Origin, Via
 from preference_center.extensions import services
 from preference_center.ledger import record
+from preference_center.mending import Moment, mending, mending_argument
 from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.fingerprints import require_known_keys
 
 
 @click.command("opt-out")
@@ -57,6 +58,7 @@ def opt_out(address: str, channel: str, scope: str, via: str, received_at: datet
     with mending_argument("--received-at"):
         received = requests.past(received_at or now, now)
     with mending():
+        require_known_keys()  # with other keys the "no" would be stored where nobody finds it
         catalogue = current_catalogue()
     with mending_argument("--scope"):
         covered = requests.marketing_scope(parsed, scope, catalogue)

@@ -42,14 +42,15 @@ GATE = 0x7265747261637421
 """Advisory lock: shared by all that append, alone for a retraction of what isn't here yet."""
 
 CLOSE_GATE = f"""
-SELECT pg_advisory_xact_lock({GATE}) WHERE EXISTS (
+SELECT CASE WHEN EXISTS (
     SELECT FROM unnest(%(ids)s::uuid[]) AS given (id)
     WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id))
+    THEN pg_advisory_xact_lock({GATE}) ELSE pg_advisory_xact_lock_shared({GATE}) END
 """  # noqa: S608 - a constant
 """Wait for appends under way, and let no new one begin before this transaction ends.
 
-Else a retraction and the event it names could pass unseen by each other. To be sent
-before any other lock is taken; nothing happens if all the events are here.
+Else a retraction and the event it names could pass unseen by each other. If all
+the events are here it passes the gate with the others. To be sent before any other lock.
 """
 
 LOCK_ADDRESSES = f"""

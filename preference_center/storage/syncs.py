@@ -30,8 +30,9 @@ _BACKFILL = """
 INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at)
 SELECT d.id, a.id, max(e.seq), %(now)s + %(window)s, %(now)s
 FROM destination d
-JOIN suppression s ON s.standing AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
-JOIN event e ON e.id = s.out_event
+JOIN suppression s ON (s.standing OR s.pause_until > %(now)s)
+    AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
+JOIN event e ON e.id IN (s.out_event, s.pause_event)
 JOIN address_key mine ON mine.address_id = s.address_id
 JOIN address_key form ON form.digest = mine.digest AND form.channel = mine.channel
 JOIN address a ON a.id = form.address_id AND a.ciphertext IS NOT NULL

@@ -1,0 +1,79 @@
+"""`flask syncs`: does the window hold, and what still waits (I3)?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+from flask.cli import AppGroup
+
+from preference_center.domain.deadlines import Stage
+from preference_center.extensions import services
+from preference_center.mending import mending
+from preference_center.storage import pending as waiting
+from preference_center.storage import syncs as states
+from preference_center.storage.database import Connection, run
+from preference_center.storage.pending import Pending
+from preference_center.storage.syncs import Late
+
+syncs = AppGroup("syncs", help="Opt-outs on their way into the connected tools.")
+
+_STAGES = {
+    Stage.AT_RISK: "at risk (36 h gone)",
+    Stage.PAST_TARGET: "past target (48 h gone)",
+    Stage.OVERDUE: "OVERDUE (72 h gone)",
+}
+
+
+@syncs.command()
+def overdue() -> None:
+    """Show opt-outs that wait too long, the most urgent first; also as an alert.
+
+    72 hours after it reached the company, every tool must reflect an opt-out. It is at
+    risk from 36 hours on, past target from 48, overdue from 72. Rows of paused, observed
+    and broken destinations count too: their clock keeps running.
+
+    Exits with 1 as soon as one is at risk, so that a monitor shouts while there is still
+    time to mend the tool; with 0 if all is on time.
+    """
+    with mending():
+        late, known, now = run(_look)
+    for row in late:
+        click.echo(_late_line(row, known[row.destination], now))
+    if late:
+        click.echo("What to mend: flask destinations list", err=True)
+        raise click.exceptions.Exit(1)
+    click.echo("Nothing is late.", err=True)
+
+
+@syncs.command()
+def pending() -> None:
+    """Show how many addresses each destination still has to be told about.
+
+    For one in *observe* it is what it would push: `flask destinations resume` lets it.
+    """
+    with mending():
+        known = run(waiting.pending)
+    for row in known.values():
+        due = f"earliest due {_time(row.due_at)}" if row.due_at else "up to date"
+        click.echo("\t".join((row.destination, row.state, f"{row.waiting} pending", due)))
+    if not known:
+        click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
+
+
+def _look(connection: Connection) -> tuple[list[Late], dict[str, Pending], datetime]:
+    now = services().now()
+    return states.late(connection, now), waiting.pending(connection), now
+
+
+def _late_line(row: Late, destination: Pending, now: datetime) -> str:
+    hours = abs(row.due_at - now).total_seconds() / 3600
+    due = f"{hours:.1f} h {'late' if row.due_at <= now else 'left'}, due {_time(row.due_at)}"
+    state = destination.state
+    if destination.reason:
+        state += f": {destination.reason}"
+    return "\t".join((row.destination, _STAGES[row.stage], f"{row.count} pending", due, state))
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,309 @@
+"""`flask destinations` and `flask syncs`, against a real receiver and a real folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.storage.database import run
+from tests.clock import START, Clock
+from tests.connectors.tools.receiver import SECRET, Receiver
+from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
+from tests.in_force import put_in_force
+from workers.cli import register
+from workers.connect import connect
+from workers.sync import sync
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    register(app)
+    put_in_force(app)
+    monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    return app
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def sendgrid(monkeypatch: pytest.MonkeyPatch) -> Iterator[SendGridStandIn]:
+    monkeypatch.setenv("SENDGRID_KEY", KEY)
+    with SendGridStandIn() as server:
+        yield server
+
+
+def flask(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=words)
+
+
+def add_hook(app: Flask, receiver: Receiver) -> Result:
+    words = [
+        "--kind",
+        "webhook",
+        "--set",
+        f"url={receiver.url}/",
+        "--set",
+        "secret=env:HOOK_SECRET",
+    ]
+    return flask(app, "destinations", "add", "shop", *words, "--topic", "acme.offers=offers")
+
+
+def add_sendgrid(app: Flask, server: SendGridStandIn, *words: str) -> Result:
+    base = ["--kind", "sendgrid", "--set", f"base_url={server.url}"]
+    return flask(
+        app, "destinations", "add", "mailer", *base, "--set", "api_key=env:SENDGRID_KEY", *words
+    )
+
+
+def say(app: Flask, kind: Kind, address: str, *, days: int | None = None) -> None:
+    from preference_center.ledger import record
+
+    with app.app_context():
+        now = services().now()
+        until = now + timedelta(days=days) if days else None
+        person = parse(address, Channel.EMAIL)
+        record([Change(uuid4(), kind, person, "acme.offers", now, now, "t", "t", until=until)])
+
+
+def work(app: Flask) -> None:
+    with app.app_context():
+        until = services().now() + timedelta(seconds=5)
+        for (number,) in run(lambda c: c.execute("SELECT id FROM destination").fetchall()):
+            sync(number, connect, until=until, stop=lambda: False)
+
+
+def stored(app: Flask) -> int:
+    with app.app_context():
+        return len(run(lambda c: c.execute("SELECT FROM destination").fetchall()))
+
+
+def test_a_new_destination_observes_until_it_is_resumed(
+    app: Flask, receiver: Receiver, clock: Clock
+) -> None:
+    say(app, Kind.OPTED_OUT, "jane@example.com")
+    say(app, Kind.PAUSED, "paul@example.com", days=7)
+    say(app, Kind.OPTED_OUT, "mary@example.com")
+    clock.advance(timedelta(minutes=1))
+    say(app, Kind.OPTED_IN, "mary@example.com")
+
+    added = add_hook(app, receiver)
+    work(app)
+
+    assert added.exit_code == 0, added.output
+    assert "2 suppressed addresses would be pushed" in added.output
+    assert receiver.off == {}
+    assert "shop\twebhook\tobserve\t2 pending" in flask(app, "destinations", "list").output
+    assert "shop\tobserve\t2 pending" in flask(app, "syncs", "pending").output
+
+    resumed = flask(app, "destinations", "resume", "shop")
+    work(app)
+
+    assert resumed.exit_code == 0, resumed.output
+    assert receiver.off["jane@example.com"] == {"offers"}
+    assert receiver.off["paul@example.com"] == {"offers"}
+    assert "mary@example.com" not in receiver.off
+    assert "shop\twebhook\tactive\t0 pending\t" in flask(app, "destinations", "list").output
+
+
+def test_the_secret_is_read_from_the_environment_and_never_shown(
+    app: Flask, receiver: Receiver
+) -> None:  # I12
+    output = add_hook(app, receiver).output + flask(app, "destinations", "list").output
+    assert SECRET not in output
+    with app.app_context():
+        rows = run(lambda c: c.execute("SELECT destination::text FROM destination").fetchall())
+    assert SECRET not in str(rows)
+
+
+def test_a_secret_typed_is_taken_with_a_warning(app: Flask, receiver: Receiver) -> None:
+    words = ["--kind", "webhook", "--set", f"url={receiver.url}/", "--set", f"secret={SECRET}"]
+    result = flask(app, "destinations", "add", "shop", *words, "--sends", "acme.offers")
+    assert result.exit_code == 0
+    assert "secret=env:VARIABLE" in result.stderr
+    assert SECRET not in result.output
+
+
+def test_check_asks_the_tool_and_names_what_no_topic_maps_to(
+    app: Flask, sendgrid: SendGridStandIn
+) -> None:
+    added = add_sendgrid(app, sendgrid, "--topic", "acme.offers=12")
+    assert added.exit_code == 0, added.output
+    assert "no topic maps to: Events (99)" in added.output
+    assert "in order" in flask(app, "destinations", "check", "mailer").output
+
+    del sendgrid.groups[12]
+    result = flask(app, "destinations", "check", "mailer")
+
+    assert result.exit_code == 1
+    assert "map it to a group that exists" in result.stderr
+
+
+def test_resume_is_refused_while_check_finds_a_problem(
+    app: Flask, sendgrid: SendGridStandIn
+) -> None:
+    add_sendgrid(app, sendgrid, "--topic", "acme.offers=12")
+    sendgrid.rights = []
+    result = flask(app, "destinations", "resume", "mailer")
+    assert result.exit_code == 1
+    assert "lacks" in result.stderr
+    assert "\tobserve\t" in flask(app, "destinations", "list").output
+
+
+def test_a_topic_that_left_the_catalogue_is_a_problem(app: Flask, receiver: Receiver) -> None:
+    from tests.domain.catalogues import SMALL
+
+    add_hook(app, receiver)
+    put_in_force(app, SMALL)
+    result = flask(app, "destinations", "check", "shop")
+    assert result.exit_code == 1
+    assert "acme.offers is not in the catalogue any more" in result.stderr
+
+
+def test_pause_stops_the_writing_and_not_the_clock(
+    app: Flask, receiver: Receiver, clock: Clock
+) -> None:  # I3
+    add_hook(app, receiver)
+    flask(app, "destinations", "resume", "shop")
+    say(app, Kind.OPTED_OUT, "jane@example.com")
+
+    paused = flask(app, "destinations", "pause", "shop")
+    work(app)
+
+    assert "1 addresses wait, the first is due 2026-11-27 09:00 UTC" in paused.output
+    assert receiver.off == {}
+    clock.advance(timedelta(hours=73))
+    late = flask(app, "syncs", "overdue")
+    assert late.exit_code == 1
+    assert "shop\tOVERDUE (72 h gone)\t1 pending\t1.0 h late" in late.output
+    assert "paused: paused by hand" in late.output
+
+
+def test_overdue_tells_the_three_stages_and_fails_from_the_first(
+    app: Flask, receiver: Receiver, clock: Clock
+) -> None:  # I3
+    add_hook(app, receiver)
+    say(app, Kind.OPTED_OUT, "jane@example.com")
+    clock.advance(timedelta(hours=35, minutes=59))
+    fine = flask(app, "syncs", "overdue")
+    assert (fine.exit_code, fine.stdout) == (0, "")
+    for hours, says in ((36, "at risk"), (48, "past target"), (72, "OVERDUE")):
+        clock.now = START + timedelta(hours=hours)
+        result = flask(app, "syncs", "overdue")
+        assert result.exit_code == 1
+        assert says in result.stdout
+
+
+def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
+    add_hook(app, receiver)
+    for verb in ("resume", "pause"):
+        flask(app, "destinations", verb, "shop")
+    with app.app_context():
+        found = run(lambda c: c.execute("SELECT action, actor FROM audit ORDER BY id").fetchall())
+    assert found == [
+        ("destination.added", "cli"),
+        ("destination.resumed", "cli"),
+        ("destination.paused", "cli"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "words, exit_code, says",
+    [
+        (["--kind", "fax"], 2, "'webhook', 'file_drop'"),
+        (["--kind", "file_drop", "--set", "folder"], 2, "key=value"),
+        (["--kind", "file_drop", "--set", "folder=env:NOWHERE"], 2, "export it first"),
+        (["--kind", "file_drop", "--set", "folder=/a", "--set", "folder=/b"], 2, "keep one"),
+        (["--kind", "file_drop", "--set", "folder=/tmp"], 1, "say what it sends"),
+        (["--kind", "file_drop", "--sends", "acme.offers"], 1, "setting folder is missing"),
+        (
+            ["--kind", "file_drop", "--set", "fold=/tmp", "--sends", "acme.offers"],
+            1,
+            "unknown setting fold",
+        ),
+        (
+            ["--kind", "file_drop", "--set", "folder=/not-there", "--sends", "acme.offers"],
+            1,
+            "no such folder: make it",
+        ),
+        (
+            ["--kind", "file_drop", "--set", "folder=/tmp", "--sends", "acme.offer"],
+            1,
+            'did you mean "acme.offers"',
+        ),
+        (["--kind", "file_drop", "--set", "folder=/tmp", "--sends", "acme.old"], 1, "retired"),
+        (["--kind", "sendgrid", "--set", "api_key=x", "--sends", "acme.offers"], 1, "=their-id"),
+        (["--kind", "sendgrid", "--set", "api_key=x", "--topic", "acme.sms=1"], 1, "goes by sms"),
+        (  # I10
+            [
+                *("--kind", "sendgrid", "--set", "api_key=x"),
+                *("--topic", "acme.offers=12", "--topic", "acme.news=12"),
+            ],
+            1,
+            "make one there for each",
+        ),
+    ],
+)
+def test_a_wrong_set_up_says_what_to_mend_and_stores_nothing(
+    app: Flask, words: list[str], exit_code: int, says: str
+) -> None:
+    result = flask(app, "destinations", "add", "tool", *words)
+    assert result.exit_code == exit_code
+    assert says in result.stderr
+    assert stored(app) == 0
+
+
+def test_a_name_is_taken_once(app: Flask, receiver: Receiver) -> None:
+    add_hook(app, receiver)
+    again = add_hook(app, receiver)
+    assert again.exit_code == 1
+    assert "choose another" in again.stderr
+    assert stored(app) == 1
+
+
+@pytest.mark.parametrize("verb", ["check", "pause", "resume"])
+def test_an_unknown_name_names_those_there_are(app: Flask, receiver: Receiver, verb: str) -> None:
+    add_hook(app, receiver)
+    result = flask(app, "destinations", verb, "shoop")
+    assert result.exit_code == 1
+    assert "There are: shop" in result.stderr
+
+
+def test_lists_say_how_to_make_the_first(app: Flask) -> None:
+    for words in (["destinations", "list"], ["syncs", "pending"]):
+        assert "flask destinations add" in flask(app, *words).stderr
+
+
+def test_the_flask_command_finds_everything_by_itself(app: Flask) -> None:
+    from preference_center.config import Settings
+
+    settings: Settings = app.extensions["preference_center"].settings
+    given = {name.upper(): str(value) for name, value in settings.model_dump().items() if value}
+    environ = {name: text for name, text in os.environ.items() if name != "FLASK_APP"} | given
+    command = [str(Path(sys.executable).with_name("flask")), "--help"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    for name in ("catalogue", "db", "destinations", "keys", "opt-out", "syncs"):
+        assert f"\n  {name} " in done.stdout

@@ -1,0 +1,238 @@
+"""`flask destinations`: the connected tools."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from textwrap import fill
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from preference_center.extensions import services
+from preference_center.mending import mending
+from preference_center.storage import destinations as stored
+from preference_center.storage import pending as waiting
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Destination
+from preference_center.storage.pending import Pending
+from workers import destinations as setting_up
+from workers.connectors.registry import ENTRIES, Entry
+
+ACTOR = "cli"
+FROM_ENVIRONMENT = "env:"
+
+destinations = AppGroup("destinations", help="Connected tools, which are told of every opt-out.")
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """`key=value`, split at the first `=`."""
+
+    name = "pair"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The two halves; fails with what to mend."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, text = str(value).partition("=")
+        if not (key and sign and text):
+            # Not the value itself: it may be a secret.
+            self.fail("write it as key=value, with something on either side", param, ctx)
+        return key, text
+
+
+def _kinds() -> str:
+    """What each kind is and needs, for --help."""
+    return "\n\n".join(map(_kind, ENTRIES.values()))
+
+
+def _kind(entry: Entry) -> str:
+    lines = ["\b", f"{entry.kind}: {entry.title} (tested against: {entry.proof})"]
+    for name, meaning in entry.settings.items():
+        optional = " (optional)" if name.endswith("?") else ""
+        text = f"--set {name.removesuffix('?')}=...{optional}: {meaning}"
+        lines.append(fill(text, 76, initial_indent="  ", subsequent_indent="      "))
+    return "\n".join(lines)
+
+
+@destinations.command("add", epilog=_kinds())
+@click.argument("name")
+@click.option("--kind", type=click.Choice(list(ENTRIES)), required=True, help="The kind of tool.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    type=Pair(),
+    metavar="KEY=VALUE",
+    help="A setting of the account; repeat it. KEY=env:VARIABLE reads the value from the"
+    " environment, so that a secret never stands in the shell's history.",
+)
+@click.option(
+    "--topic",
+    "mapping",
+    multiple=True,
+    type=Pair(),
+    metavar="OURS=THEIRS",
+    help="A topic that the tool sends, and its group, list or subscription type there; repeat it.",
+)
+@click.option(
+    "--sends",
+    multiple=True,
+    metavar="TOPIC",
+    help="A topic that the tool sends under our own name for it; repeat it.",
+)
+@click.option("--sends-service", is_flag=True, help="Service mail goes through this account too.")
+def add(
+    name: str,
+    kind: str,
+    settings: tuple[tuple[str, str], ...],
+    mapping: tuple[tuple[str, str], ...],
+    sends: tuple[str, ...],
+    sends_service: bool,  # noqa: FBT001 - click passes it by name
+) -> None:
+    """Set up the tool NAME, after asking it whether all is right.
+
+    It begins in *observe*: it shows what it would push and writes nothing until
+    `flask destinations resume NAME`. If anything is wrong, nothing is stored, and every
+    fault is told with its remedy.
+
+    Example: flask destinations add newsletter --kind sendgrid
+    --set api_key=env:SENDGRID_KEY --topic acme.offers=12345
+    """
+    wish = setting_up.Wish(
+        name=name,
+        kind=kind,
+        settings=_settings(settings, ENTRIES[kind]),
+        mapping=_unique(mapping, "--topic"),
+        sends=frozenset(sends),
+        sends_service=sends_service,
+    )
+    with mending():
+        added = setting_up.add(wish, ACTOR)
+    click.echo(f"{name} is set up in observe: {added.rows} suppressed addresses would be pushed.")
+    _echo_unmapped(added.unmapped)
+    click.echo(f"Nothing is written there yet. To let it: flask destinations resume {name}")
+
+
+@destinations.command("list")
+def list_() -> None:
+    """Show all destinations: state, kind, what waits, and what they send."""
+    with mending():
+        found = run(lambda connection: stored.every(connection, services().keys))
+        known = run(waiting.pending)
+    for destination in found:
+        click.echo(_line(destination, known[destination.name]))
+    if not found:
+        click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
+
+
+@destinations.command()
+@click.argument("name")
+def check(name: str) -> None:
+    """Ask the tool NAME whether it may be sent to; changes nothing.
+
+    Verifies the credentials and that everything mapped exists, and names what the tool
+    has that no topic maps to. Exits with 1 if there is a problem.
+    """
+    with mending():
+        report = setting_up.check(name)
+    _echo_unmapped(report.unmapped)
+    for problem in report.problems:
+        click.echo(f"problem: {problem}", err=True)
+    if not report.ok:
+        raise click.exceptions.Exit(1)
+    click.echo(f"{name} is in order.")
+
+
+@destinations.command()
+@click.argument("name")
+def pause(name: str) -> None:
+    """Write nothing more to NAME until `resume`. The 72 hours of its opt-outs run on."""
+    with mending():
+        setting_up.pause(name, ACTOR)
+        row = run(waiting.pending)[name]
+    click.echo(f"{name} is paused; {_waiting(row)}.")
+    click.echo(
+        "Their clock keeps running: `flask syncs overdue` and /healthz shout from 36 hours on."
+    )
+
+
+@destinations.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Let NAME be written to, from observe or after a pause, if `check` finds no problem.
+
+    Also makes one that the tool turned away be tried again at once.
+    """
+    with mending():
+        setting_up.resume(name, ACTOR)
+        row = run(waiting.pending)[name]
+    click.echo(f"{name} is active; {_waiting(row)}.")
+
+
+def _settings(pairs: tuple[tuple[str, str], ...], entry: Entry) -> Mapping[str, str]:
+    settings = {}
+    for key, value in _unique(pairs, "--set").items():
+        if value.startswith(FROM_ENVIRONMENT):
+            settings[key] = _from_environment(value.removeprefix(FROM_ENVIRONMENT))
+            continue
+        if key in entry.secrets:
+            click.echo(
+                f"{key} is a secret, and now stands in the shell's history: "
+                f"next time write {key}=env:VARIABLE",
+                err=True,
+            )
+        settings[key] = value
+    return settings
+
+
+def _from_environment(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise click.BadParameter(
+            f"the environment has no {variable}: export it first", param_hint="--set"
+        )
+    return value
+
+
+def _unique(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        if key in found:
+            raise click.BadParameter(f"{key} is given twice: keep one", param_hint=option)
+        found[key] = value
+    return found
+
+
+def _echo_unmapped(unmapped: tuple[str, ...]) -> None:
+    for thing in unmapped:
+        click.echo(f"no topic maps to: {thing}")
+
+
+def _waiting(row: Pending) -> str:
+    if row.due_at is None:
+        return "nothing waits to be pushed"
+    return f"{row.waiting} addresses wait, the first is due {row.due_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _line(destination: Destination, row: Pending) -> str:
+    return "\t".join(_cells(destination, row))
+
+
+def _cells(destination: Destination, row: Pending) -> Iterator[str]:
+    yield destination.name
+    yield destination.kind
+    yield row.state
+    yield f"{row.waiting} pending"
+    sends = (
+        f"{topic}={destination.mapping[topic]}" if topic in destination.mapping else topic
+        for topic in sorted(destination.sends)
+    )
+    yield ",".join(sends)
+    if destination.sends_service:
+        yield "service mail too"
+    if destination.reason:
+        yield destination.reason

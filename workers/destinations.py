@@ -1,0 +1,206 @@
+"""Setting destinations up, and letting them be written to or not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import Catalogue
+from preference_center.errors import DestinationError, UnknownTopic
+from preference_center.extensions import services
+from preference_center.ledger.backfilling import backfill
+from preference_center.storage import audit, destinations
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.fingerprints import require_known_keys
+from workers.connect import connect, connector
+from workers.connectors.base import Capabilities, Report, Setup
+from workers.connectors.registry import ENTRIES, SetupError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A destination as somebody asks for it.
+
+    `mapping` names the tool's own thing for a topic; `sends` are topics sent without one.
+    """
+
+    name: str
+    kind: str
+    settings: Mapping[str, str]
+    mapping: Mapping[str, str]
+    sends: frozenset[str]
+    sends_service: bool = False
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """All topics that the destination sends."""
+        return self.sends | self.mapping.keys()
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A new destination in *observe*: how many suppressed addresses it would be told of."""
+
+    id: int
+    rows: int
+    unmapped: tuple[str, ...]
+
+
+def add(wish: Wish, actor: str) -> Added:
+    """Check `wish` against the registry, the catalogue and the tool itself, and store it.
+
+    Nothing is written to the tool before `resume`. Raises DestinationError that names
+    every fault with its remedy, or KeyMismatch; nothing is stored then.
+    """
+    require_known_keys()
+    channels = _channels(wish, current_catalogue())
+    report = _report(wish)
+    _refuse(wish.name, report)
+
+    def work(connection: Connection) -> int:
+        context = services()
+        number = destinations.add(
+            connection,
+            context.keys,
+            name=wish.name,
+            kind=wish.kind,
+            settings=wish.settings,
+            channels=channels,
+            mapping=wish.mapping,
+            sends=wish.topics,
+            sends_service=wish.sends_service,
+            now=context.now(),
+        )
+        _note(connection, actor, "added", wish.name)
+        return number
+
+    number = run(work)
+    return Added(number, backfill(number), report.unmapped)
+
+
+def check(name: str) -> Report:
+    """Ask the tool whether the destination may be sent to. Raises DestinationError."""
+    destination = _by_name(name)
+    try:
+        report = connect(destination).check()
+    except SetupError as error:
+        return Report((str(error),))
+    gone = _gone_topics(destination, current_catalogue())
+    return Report((*report.problems, *gone), report.unmapped)
+
+
+def pause(name: str, actor: str) -> None:
+    """Write nothing more to the destination; its rows keep their clock (I3)."""
+    _set_status(_by_name(name), Status.PAUSED, "paused by hand", actor)
+
+
+def resume(name: str, actor: str) -> Destination:
+    """Let the destination be written to, if the tool is found in order.
+
+    Also closes a circuit that is open. Raises DestinationError with what to mend.
+    """
+    destination = _by_name(name)
+    _refuse(name, check(name))
+    if destination.status is Status.OBSERVE:
+        backfill(destination.id)  # again, in case `add` was cut short
+    _set_status(destination, Status.ACTIVE, "", actor)
+    services().queue.nudge([destination.id])
+    return destination
+
+
+def _by_name(name: str) -> Destination:
+    return run(lambda connection: destinations.by_name(connection, services().keys, name))
+
+
+def _set_status(destination: Destination, status: Status, reason: str, actor: str) -> None:
+    def work(connection: Connection) -> None:
+        destinations.set_status(connection, destination.id, status, reason)
+        _note(connection, actor, "resumed" if status is Status.ACTIVE else status, destination.name)
+
+    run(work)
+
+
+def _note(connection: Connection, actor: str, what: str, name: str) -> None:
+    audit.append(connection, services().now(), actor, f"destination.{what}", {"name": name})
+
+
+def _refuse(name: str, report: Report) -> None:
+    if not report.ok:
+        faults = "".join(f"\n- {problem}" for problem in report.problems)
+        raise DestinationError(f"{name} can't be sent to yet:{faults}")
+
+
+def _report(wish: Wish) -> Report:
+    setup = Setup(wish.name, wish.settings, wish.mapping, wish.sends_service)
+    try:
+        return connector(wish.kind, setup).check()
+    except SetupError as error:
+        raise DestinationError(str(error)) from None
+
+
+def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:
+    """The channels of what is sent. Raises DestinationError with all that is wrong."""
+    if wish.kind not in ENTRIES:
+        raise DestinationError(f"there is no connector of that kind: use {', '.join(ENTRIES)}")
+    faults = [*_name_faults(wish.name), *_mapping_faults(wish, ENTRIES[wish.kind].capabilities)]
+    channels = set()
+    for key in sorted(wish.topics):
+        try:
+            topic = catalogue.topic(key)
+        except UnknownTopic as error:
+            faults.append(f"{key}: {error}")
+            continue
+        channels.add(topic.channel)
+        if topic.retired:
+            faults.append(f"topic {key} is retired, nothing is sent about it: leave it out")
+        if topic.channel not in ENTRIES[wish.kind].capabilities.channels:
+            faults.append(
+                f"topic {key} goes by {topic.channel}, which {wish.kind} has no addresses for: "
+                "give it to another destination"
+            )
+    if faults:
+        raise DestinationError("\n".join(faults))
+    return frozenset(channels)
+
+
+def _name_faults(name: str) -> list[str]:
+    if _NAME.fullmatch(name):
+        return []
+    return ["write the name with a-z, 0-9 and - only, at most 63 of them"]
+
+
+def _mapping_faults(wish: Wish, capabilities: Capabilities) -> list[str]:
+    """Whether each topic has a thing of its own in the tool (I10)."""
+    faults = []
+    if not wish.topics:
+        faults.append("say what it sends: --topic our.topic=their-id, or --sends our.topic")
+    bare = sorted(wish.sends - wish.mapping.keys())
+    if capabilities.needs_mapping and bare:
+        faults.append(
+            f"{wish.kind} needs to know what {', '.join(bare)} is called there: "
+            f"--topic {bare[0]}=their-id"
+        )
+    targets: dict[str, list[str]] = {}
+    for topic, target in sorted(wish.mapping.items()):
+        targets.setdefault(target, []).append(topic)
+    faults += [
+        f"topics {', '.join(topics)} share {target} in the tool, where one can't be turned "
+        "off without the other: make one there for each"
+        for target, topics in targets.items()
+        if len(topics) > 1
+    ]
+    return faults
+
+
+def _gone_topics(destination: Destination, catalogue: Catalogue) -> list[str]:
+    return [
+        f"topic {key} is not in the catalogue any more: put it back, or set the destination "
+        "up anew without it"
+        for key in sorted(destination.sends - catalogue.topics.keys())
+    ]
