@@ -27,7 +27,7 @@ def run(work: Callable[[Connection], T]) -> T:
 
     A broken connection or a deadlock is tried again on a fresh transaction, so `work`
     must be safe to repeat: writes carry ids that were made before. Raises Unavailable
-    when the database can't be reached.
+    when the database can't be reached, or is too busy with others' locks.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         proxy = _check_out()
@@ -35,10 +35,10 @@ def run(work: Callable[[Connection], T]) -> T:
         try:
             result = work(connection)
             connection.commit()
-        except _TRANSIENT:
-            connection.rollback()
+        except _TRANSIENT as error:
+            _roll_back(proxy, connection)
             if attempt == _ATTEMPTS:
-                raise
+                raise Unavailable("the database is too busy") from error
         except psycopg.OperationalError as error:
             proxy.invalidate()
             if attempt == _ATTEMPTS or not _is_disconnect(error):
