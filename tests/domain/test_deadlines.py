@@ -1,0 +1,109 @@
+"""The window: 36, 48 and 72 hours, and retries that keep inside them (I3)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from preference_center.domain.deadlines import (
+    WINDOW,
+    Stage,
+    destination_retry,
+    row_retry,
+    stage,
+)
+from tests.clock import START as NOW
+
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "waited,expected",
+    [
+        (timedelta(0), Stage.ON_TIME),
+        (36 * HOUR - SECOND, Stage.ON_TIME),
+        (36 * HOUR, Stage.AT_RISK),
+        (48 * HOUR - SECOND, Stage.AT_RISK),
+        (48 * HOUR, Stage.PAST_TARGET),
+        (72 * HOUR - SECOND, Stage.PAST_TARGET),
+        (72 * HOUR, Stage.OVERDUE),
+        (999 * HOUR, Stage.OVERDUE),
+    ],
+)  # fmt: skip
+def test_stages_begin_at_36_48_and_72_hours(waited: timedelta, expected: Stage) -> None:  # I3
+    assert stage(NOW - waited + WINDOW, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    "attempts,delay",
+    [(1, 10 * SECOND), (2, 20 * SECOND), (5, 160 * SECOND), (9, 2560 * SECOND), (10, HOUR)],
+)  # fmt: skip
+def test_an_address_is_tried_at_doubling_intervals(attempts: int, delay: timedelta) -> None:
+    assert row_retry(attempts, NOW + WINDOW, NOW) == NOW + delay
+
+
+def test_attempts_without_end_overflow_nothing() -> None:
+    assert row_retry(10**9, None, NOW) == NOW + HOUR
+    assert destination_retry(10**9, NOW) == NOW + 5 * MINUTE
+
+
+def test_the_wish_of_a_tool_is_kept_while_the_deadline_is_far() -> None:
+    assert row_retry(1, NOW + WINDOW, NOW, wish=6 * HOUR) == NOW + 6 * HOUR
+
+
+@pytest.mark.parametrize("late", [timedelta(0), SECOND, 100 * HOUR])
+@pytest.mark.parametrize("wish", [None, 48 * HOUR])
+def test_past_due_every_15_minutes_for_ever(late: timedelta, wish: timedelta | None) -> None:  # I3
+    assert row_retry(50, NOW - late, NOW, wish=wish) == NOW + 15 * MINUTE
+
+
+delays = st.timedeltas(timedelta(0), timedelta(days=30))
+
+
+@given(
+    st.integers(1, 1000), st.timedeltas(45 * MINUTE, WINDOW), st.none() | delays, st.floats(0, 1)
+)
+def test_a_retry_leaves_time_for_two_more(
+    attempts: int, left: timedelta, wish: timedelta | None, jitter: float
+) -> None:  # I3: spaced by the deadline, not by a count
+    due = NOW + left
+    at = row_retry(attempts, due, NOW, wish=wish, jitter=jitter)
+    assert NOW < at <= NOW + left / 3 + SECOND
+
+
+@given(st.integers(1, 1000), st.none() | delays, st.floats(0, 1))
+def test_a_tool_that_fails_all_the_time_is_tried_right_up_to_the_deadline(
+    attempts: int, wish: timedelta | None, jitter: float
+) -> None:  # I3
+    now: datetime = NOW
+    due, tries = NOW + WINDOW, 0
+    while now < due - HOUR:
+        now = row_retry(attempts + tries, due, now, wish=wish, jitter=jitter)
+        tries += 1
+    assert tries >= 3
+    assert now <= due
+
+
+@pytest.mark.parametrize(
+    "failures,delay", [(1, 5 * SECOND), (2, 10 * SECOND), (6, 160 * SECOND), (7, 5 * MINUTE)]
+)
+def test_an_open_circuit_is_probed_every_5_minutes(failures: int, delay: timedelta) -> None:  # I3
+    assert destination_retry(failures, NOW) == NOW + delay
+
+
+@given(st.integers(1, 1000), st.none() | delays, st.floats(0, 1))
+def test_no_tool_can_hold_us_off_for_more_than_an_hour(
+    failures: int, wish: timedelta | None, jitter: float
+) -> None:  # I3
+    at = destination_retry(failures, NOW, wish=wish, jitter=jitter)
+    assert NOW < at <= NOW + max(5 * MINUTE, min(wish or timedelta(0), HOUR))
+
+
+@given(st.integers(1, 30), st.floats(0, 1))
+def test_jitter_takes_at_most_a_quarter(attempts: int, jitter: float) -> None:
+    full = row_retry(attempts, None, NOW) - NOW
+    spread = row_retry(attempts, None, NOW, jitter=jitter) - NOW
+    assert full * 0.75 - SECOND <= spread <= full

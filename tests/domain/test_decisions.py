@@ -1,0 +1,297 @@
+"""Who may be sent what: the table of rules, and that nothing ends a "no" by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import (
+    AfterClosing,
+    Default,
+    Ground,
+    MessageClass,
+    MessageType,
+    Topic,
+)
+from preference_center.domain.decisions import (
+    Decision,
+    Fact,
+    Rule,
+    decide,
+    marketing_suppressed,
+    running_pause_end,
+    topic_standing,
+)
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    Event,
+    Kind,
+    Mark,
+    State,
+    fold,
+)
+from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
+
+MINUTE = timedelta(minutes=1)
+NEWSLETTER = MessageType("newsletter", MessageClass.MARKETING, NEWS)
+INVOICE = MessageType("invoice", MessageClass.SERVICE, ground=Ground.BILLING)
+LAST_INVOICE = replace(INVOICE, after_closing=True, after_closing_ground=AfterClosing.FINAL_INVOICE)
+ON = Topic(NEWS, "acme", Channel.EMAIL, Default.OPT_OUT, "news", {}, {})
+OFF = replace(ON, default=Default.OPT_IN)
+
+
+def mark(minute: int) -> Mark:
+    return Mark(NOW + minute * MINUTE, UUID(int=10_000 + minute))
+
+
+def no(
+    scope: str = NEWS, at: int = -10, kind: Kind = Kind.OPTED_OUT, *, exact: bool = True
+) -> Fact:
+    return Fact(scope, exact, State(out=mark(at), reason=kind))
+
+
+def yes(scope: str = NEWS, at: int = -5, *, exact: bool = True) -> Fact:
+    """An own opt-in; of a topic it is a consent too."""
+    consent = mark(at) if scope in {NEWS, OFFERS} else None
+    return Fact(scope, exact, State(lift=mark(at), consent=consent))
+
+
+def consent(at: int = -5, *, exact: bool = True) -> Fact:
+    return Fact(NEWS, exact, State(consent=mark(at)))
+
+
+def pause(scope: str = NEWS, at: int = -10, until: int = 60, *, exact: bool = True) -> Fact:
+    return Fact(scope, exact, State(pause=mark(at), pause_until=NOW + until * MINUTE))
+
+
+CLOSED = no(EVERYTHING, kind=Kind.DEACTIVATED)
+ERASED = no(EVERYTHING, kind=Kind.ERASED)
+BOUNCED = no(UNDELIVERABLE, kind=Kind.BOUNCED)
+REOPENED = yes(EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    "facts,rule",
+    [
+        pytest.param([], Rule.NOT_OPTED_OUT, id="nobody-said-anything"),
+        pytest.param([no()], Rule.OPTED_OUT_OF_TOPIC, id="the-topic"),
+        pytest.param([no(OFFERS)], Rule.NOT_OPTED_OUT, id="another-topic"),
+        pytest.param([no(ALL_MARKETING)], Rule.OPTED_OUT_OF_ALL_MARKETING, id="all-marketing"),
+        pytest.param([no(kind=Kind.COMPLAINED)], Rule.COMPLAINED, id="a-complaint"),
+        pytest.param([CLOSED], Rule.CLOSED, id="deactivated"),
+        pytest.param([ERASED], Rule.CLOSED, id="erased"),
+        pytest.param([BOUNCED], Rule.BOUNCED, id="bounced"),
+        pytest.param([CLOSED, no(), BOUNCED], Rule.CLOSED, id="the-widest-no-is-named"),
+        # I5: what lifts, and what does not
+        pytest.param([no(), yes()], Rule.CONSENTED, id="own-newer-yes"),
+        pytest.param([no(), yes(at=-10)], Rule.OPTED_OUT_OF_TOPIC, id="a-no-wins-a-tie"),
+        pytest.param([no(), yes(at=-11)], Rule.OPTED_OUT_OF_TOPIC, id="an-older-yes"),
+        pytest.param([no(), consent()], Rule.OPTED_OUT_OF_TOPIC, id="an-import-never-lifts"),
+        pytest.param([no(ALL_MARKETING), yes()], Rule.CONSENTED, id="a-topic-overrides-wider"),
+        pytest.param(
+            [no(ALL_MARKETING), yes(OFFERS)],
+            Rule.OPTED_OUT_OF_ALL_MARKETING,
+            id="a-yes-to-one-topic-is-none-to-another",
+        ),
+        pytest.param(
+            [no(), yes(ALL_MARKETING)], Rule.OPTED_OUT_OF_TOPIC, id="a-wide-yes-leaves-the-topic"
+        ),
+        pytest.param(
+            [no(ALL_MARKETING), yes(ALL_MARKETING)], Rule.NOT_OPTED_OUT, id="a-wide-yes-lifts-wide"
+        ),
+        pytest.param([CLOSED, yes(), yes(ALL_MARKETING)], Rule.CLOSED, id="closed-stays-closed"),
+        pytest.param([CLOSED, REOPENED], Rule.NOT_OPTED_OUT, id="reopened"),
+        pytest.param(  # I6
+            [CLOSED, no(ALL_MARKETING), REOPENED],
+            Rule.OPTED_OUT_OF_ALL_MARKETING,
+            id="reopening-leaves-marketing-off",
+        ),
+        pytest.param([BOUNCED, yes()], Rule.CONSENTED, id="they-read-mail-again"),
+        pytest.param([BOUNCED, consent()], Rule.BOUNCED, id="an-import-is-no-proof-of-reading"),
+        # pauses
+        pytest.param([pause()], Rule.PAUSED, id="paused"),
+        pytest.param([pause(ALL_MARKETING)], Rule.PAUSED, id="paused-all"),
+        pytest.param([pause(until=0)], Rule.NOT_OPTED_OUT, id="a-pause-ends-by-itself"),
+        pytest.param([pause(), yes()], Rule.CONSENTED, id="a-pause-ended-by-hand"),
+        pytest.param([pause(), yes(at=-10)], Rule.PAUSED, id="a-pause-wins-a-tie"),
+        pytest.param([pause(), no()], Rule.OPTED_OUT_OF_TOPIC, id="a-no-outlasts-a-pause"),
+        # I9: wide to suppress, narrow to lift
+        pytest.param([no(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-said-no"),
+        pytest.param([no(exact=False), yes()], Rule.CONSENTED, id="own-yes-outranks-older-wide"),
+        pytest.param(
+            [no(exact=False, at=-1), yes()], Rule.OPTED_OUT_OF_TOPIC, id="newer-wide-no"
+        ),
+        pytest.param(
+            [no(), yes(exact=False)], Rule.OPTED_OUT_OF_TOPIC, id="another-form-can-not-lift"
+        ),
+        pytest.param([pause(exact=False)], Rule.PAUSED, id="another-form-paused"),
+        pytest.param(
+            [pause(at=-10), pause(at=-5, until=-1, exact=False)],
+            Rule.PAUSED,
+            id="a-pause-of-another-form-ends-nothing",
+        ),
+    ],
+)  # fmt: skip
+def test_marketing_of_a_topic_that_is_on_by_default(facts: list[Fact], rule: Rule) -> None:
+    decision = decide(NEWSLETTER, ON, facts, NOW)
+    assert (decision.rule, decide(NEWSLETTER, ON, facts[::-1], NOW)) == (rule, decision)
+    assert decision.allow is (rule in {Rule.CONSENTED, Rule.NOT_OPTED_OUT})
+
+
+@pytest.mark.parametrize(
+    "facts,allow",
+    [
+        pytest.param([], False, id="nobody-said-anything"),  # I11
+        pytest.param([consent()], True, id="asked-for"),
+        pytest.param([yes()], True, id="their-own-yes"),
+        pytest.param([consent(exact=False)], False, id="consent-is-of-the-exact-form"),  # I9
+        pytest.param([no(OFFERS)], False, id="nothing-on-this-topic"),
+        pytest.param([yes(ALL_MARKETING)], False, id="consent-is-per-topic"),
+        pytest.param(
+            [consent(-20), no(ALL_MARKETING), yes(ALL_MARKETING)], False,
+            id="a-wide-yes-does-not-bring-back-what-a-no-took",
+        ),
+        pytest.param([consent(-20), CLOSED, REOPENED], False, id="nor-does-a-reopening"),  # I6
+        pytest.param([consent(-20), no(exact=False), yes(at=-15)], False, id="a-wide-no-takes-it"),
+        pytest.param([consent(-20), BOUNCED, yes(ALL_MARKETING)], True, id="a-bounce-takes-none"),
+    ],
+)  # fmt: skip
+def test_marketing_of_a_topic_that_must_be_asked_for(facts: list[Fact], *, allow: bool) -> None:
+    assert decide(NEWSLETTER, OFF, facts, NOW).allow is allow
+
+
+EVERY_MARKETING_NO = [
+    no(), no(ALL_MARKETING), no(kind=Kind.COMPLAINED), BOUNCED, pause(), pause(ALL_MARKETING),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fact", EVERY_MARKETING_NO)
+def test_no_marketing_no_stops_service_mail(fact: Fact) -> None:  # I4, F1
+    assert decide(INVOICE, None, [fact], NOW).allow
+
+
+def test_a_bounce_comes_back_as_an_advisory() -> None:  # I4
+    assert decide(INVOICE, None, [BOUNCED], NOW).advisory == Rule.BOUNCED
+    assert decide(INVOICE, None, [BOUNCED, yes()], NOW).advisory is None
+    assert decide(INVOICE, None, [no()], NOW).advisory is None
+
+
+@pytest.mark.parametrize("closing", [CLOSED, ERASED])
+def test_a_closed_account_gets_service_mail_only_where_a_ground_allows(closing: Fact) -> None:
+    assert decide(INVOICE, None, [closing], NOW).rule is Rule.CLOSED  # I4
+    assert decide(LAST_INVOICE, None, [closing], NOW) == Decision(
+        allow=True, rule=Rule.AFTER_CLOSING
+    )
+    assert decide(INVOICE, None, [closing, REOPENED], NOW).allow  # I6
+    assert not decide(INVOICE, None, [closing, yes(ALL_MARKETING)], NOW).allow
+
+
+def test_unknown_means_no() -> None:  # I11, F3
+    assert not decide(NEWSLETTER, None, [], NOW).allow
+    assert not decide(NEWSLETTER, replace(ON, retired=True), [yes()], NOW).allow
+
+
+def test_the_deciding_event_is_named() -> None:
+    assert decide(NEWSLETTER, ON, [no(at=-20), no(at=-10)], NOW) == Decision(
+        allow=False,
+        rule=Rule.OPTED_OUT_OF_TOPIC,
+        scope=NEWS,
+        event=mark(-10).event,
+        since=mark(-10).at,
+    )
+    assert decide(NEWSLETTER, OFF, [consent()], NOW).event == mark(-5).event
+
+
+def test_pages_show_what_decisions_say() -> None:
+    both = [pause(until=30), pause(ALL_MARKETING, until=90)]
+    assert running_pause_end(NEWS, both, NOW) == NOW + 90 * MINUTE
+    assert topic_standing(ON, both, NOW).paused_until == NOW + 90 * MINUTE
+    forms = [pause(until=60), pause(at=-5, until=30, exact=False)]
+    assert running_pause_end(NEWS, forms, NOW) == NOW + 60 * MINUTE
+    assert topic_standing(ON, [*both, no()], NOW).suppressed
+    assert topic_standing(ON, [*both, no()], NOW).paused_until is None
+    assert not topic_standing(OFF, [], NOW).subscribed
+    assert topic_standing(OFF, [consent()], NOW).subscribed
+
+
+@pytest.mark.parametrize(
+    "facts,suppressed",
+    [
+        ([no(ALL_MARKETING)], True),
+        ([CLOSED], True),
+        ([no()], False),
+        ([no(ALL_MARKETING), yes(ALL_MARKETING)], False),
+        ([no(ALL_MARKETING), yes()], True),
+    ],
+)  # fmt: skip
+def test_the_switch_of_all_marketing(facts: list[Fact], *, suppressed: bool) -> None:
+    assert marketing_suppressed(facts) is suppressed
+
+
+# --- histories: candidate 0 of PERSON; the other addresses are forms of its mailbox
+
+
+def facts_of(events: Sequence[Event]) -> list[Fact]:
+    states = fold(events, frozenset())
+    return [Fact(scope, address == 0, state) for (address, scope), state in states.items()]
+
+
+@given(EVENTS, EVENTS, st.sampled_from([ON, OFF]))
+def test_nothing_but_an_own_yes_or_a_pause_of_their_own_ends_a_no(
+    before: list[Event], more: list[Event], topic: Topic
+) -> None:  # I5, F4, F5
+    more = [replace(e, id=UUID(int=e.id.int + 1000)) for e in more]
+    added = [e for e in more if not (e.address_id == 0 and e.kind.lifts)]
+    # A newer pause replaces an older one of the same address: that is the person's own act.
+    added = [e for e in added if e.kind is not Kind.PAUSED or not _paused(before, e)]
+    standing = decide(NEWSLETTER, topic, facts_of(before), NOW)
+    assume(not standing.allow and standing.rule is not Rule.NO_CONSENT)
+    after = decide(NEWSLETTER, topic, facts_of([*before, *added]), NOW)
+    assert not after.allow
+    assert after.rule is not Rule.NO_CONSENT
+
+
+def _paused(events: Sequence[Event], pause: Event) -> bool:
+    return any(
+        e.kind is Kind.PAUSED and (e.address_id, e.scope) == (pause.address_id, pause.scope)
+        for e in events
+    )
+
+
+@given(EVENTS, EVENTS)
+def test_an_older_yes_ends_nothing(before: list[Event], more: list[Event]) -> None:  # I5
+    standing = decide(NEWSLETTER, ON, facts_of(before), NOW)
+    assume(not standing.allow and standing.since)
+    late = [
+        replace(e, id=UUID(int=e.id.int + 1000), counts_at=min(e.counts_at, standing.since or NOW))
+        for e in more
+        if e.kind.lifts
+    ]
+    assert not decide(NEWSLETTER, ON, facts_of([*before, *late]), NOW).allow
+
+
+@given(EVENTS)
+def test_no_history_of_marketing_stops_service_mail(events: list[Event]) -> None:  # I4
+    marketing = [e for e in events if e.scope != EVERYTHING]
+    assert decide(INVOICE, None, facts_of(marketing), NOW).allow
+
+
+@given(EVENTS, st.sampled_from([ON, OFF]))
+def test_pages_and_senders_never_disagree(events: list[Event], topic: Topic) -> None:
+    facts = facts_of(events)
+    standing = topic_standing(topic, facts, NOW)
+    assert standing.subscribed is decide(NEWSLETTER, topic, facts, NOW).allow
+    assert not (standing.suppressed and standing.paused_until)
+    if standing.paused_until:
+        after = decide(NEWSLETTER, ON, facts, standing.paused_until)
+        assert after.allow
+        assert not decide(NEWSLETTER, ON, facts, standing.paused_until - MINUTE / 60).allow

@@ -1,0 +1,105 @@
+"""Changes and rows, as the ledger's tests write and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from threading import Barrier, Thread
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flask import current_app
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import Change, Kind, Retraction
+from preference_center.extensions import services
+from preference_center.storage import destinations
+from preference_center.storage.database import run
+from tests.clock import START
+from tests.domain.histories import NEWS
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+JANE = parse("jane@example.org", Channel.EMAIL)
+
+
+def change(number: int, kind: Kind = Kind.OPTED_OUT, scope: str = NEWS, **given: Any) -> Change:
+    at = given.pop("at", START)
+    fields = {"address": JANE, "occurred_at": at, "received_at": at}
+    return Change(
+        UUID(int=number), kind, scope=scope, source="test", actor="test", **fields | given
+    )
+
+
+def retraction(number: int, *events: int) -> Retraction:
+    named = tuple(UUID(int=event) for event in events)
+    return Retraction(UUID(int=number), named, START, "test", "test")
+
+
+def add_destination(name: str, *sends: str) -> int:
+    """A destination that mails these topics."""
+    return run(
+        lambda connection: destinations.add(
+            connection,
+            services().keys,
+            name=name,
+            kind="webhook",
+            settings={},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=frozenset(sends),
+            sends_service=False,
+            now=START,
+        )
+    )
+
+
+def id_of(who: Address) -> int | None:
+    """The row of exactly this address, if the ledger knows it."""
+    digest = services().keys.exact(who)
+    row = run(
+        lambda connection: connection.execute(
+            "SELECT id FROM address WHERE digest = %s AND channel = %s", (digest, who.channel)
+        ).fetchone()
+    )
+    return int(row[0]) if row else None
+
+
+def waiting(who: Address) -> dict[str, datetime | None]:
+    """Destination -> when it must reflect this address, for rows that wait to be claimed."""
+    rows = run(
+        lambda connection: connection.execute(
+            """SELECT d.name, s.due_at FROM sync_state s JOIN destination d
+            ON d.id = s.destination_id WHERE s.address_id = %s AND s.next_at IS NOT NULL""",
+            (id_of(who),),
+        ).fetchall()
+    )
+    return dict(rows)
+
+
+def together(*works: Callable[[], object]) -> None:
+    """Do all of it at once, each in a thread; fails with the first error of any."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    barrier = Barrier(len(works))
+    failures: list[BaseException] = []
+
+    def begin(work: Callable[[], object]) -> None:
+        try:
+            with app.app_context():
+                barrier.wait(timeout=30)
+                work()
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            failures.append(error)
+
+    threads = [Thread(target=begin, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert failures == []
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def in_parts(items: Sequence[Change | Retraction], parts: int) -> list[list[Change | Retraction]]:
+    return [list(items[part::parts]) for part in range(parts)]

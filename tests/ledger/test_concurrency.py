@@ -1,0 +1,141 @@
+"""Many writers of one address on a real PostgreSQL: nothing is lost, nothing is blocked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Thread
+
+import psycopg
+import pytest
+from flask import Flask
+
+from dev.processes import wait_until
+from preference_center.config import Settings
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
+from preference_center.ledger import record
+from preference_center.storage.database import run
+from preference_center.storage.facts import exact_facts_for
+from tests.clock import START
+from tests.domain.histories import NEWS, OFFERS
+from tests.ledger.changes import (
+    JANE,
+    add_destination,
+    change,
+    id_of,
+    in_parts,
+    retraction,
+    together,
+    waiting,
+)
+from tests.ledger.oracle import Oracle
+from tests.ledger.states import rows_of
+
+MINUTE = timedelta(minutes=1)
+FORMS = [JANE, *(parse(f"jane+{tag}@example.org", Channel.EMAIL) for tag in "ab")]
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        add_destination("news", NEWS)
+        add_destination("both", NEWS, OFFERS)
+        yield
+
+
+def _mixed(seed: int, count: int) -> list[Change | Retraction]:
+    """Opt-outs, opt-ins, pauses and consents of three forms, and retractions of some."""
+    dice = random.Random(seed)
+    kinds = [Kind.OPTED_OUT, Kind.OPTED_IN, Kind.PAUSED, Kind.CONSENTED]
+    items: list[Change | Retraction] = []
+    for number in range(1, count + 1):
+        kind = dice.choice(kinds)
+        topics = [NEWS, OFFERS] if kind is Kind.CONSENTED else [NEWS, OFFERS, ALL_MARKETING]
+        until = START + 60 * MINUTE if kind is Kind.PAUSED else None
+        at = START - dice.randrange(30) * MINUTE
+        who = dice.choice(FORMS)
+        items.append(change(number, kind, dice.choice(topics), address=who, at=at, until=until))
+    items += [
+        retraction(1000 + n, *(dice.randrange(1, count + 1) for _ in range(3))) for n in range(6)
+    ]
+    dice.shuffle(items)
+    return items
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mixed_writers_end_where_the_oracle_does(seed: int) -> None:  # I5
+    history = _mixed(seed, 48)
+    works = [lambda part=part: [record([item]) for item in part] for part in in_parts(history, 8)]
+    together(*works)
+    oracle = Oracle(history, START)
+    assert {who.exact: rows_of(who) for who in FORMS} == {
+        who.exact: oracle.rows(who) for who in FORMS
+    }
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_batches_of_everything_end_where_the_oracle_does(seed: int) -> None:  # I5
+    history = _mixed(seed, 60)
+    together(*(lambda part=part: record(part) for part in in_parts(history, 6)))
+    oracle = Oracle(history, START)
+    assert {who.exact: rows_of(who) for who in FORMS} == {
+        who.exact: oracle.rows(who) for who in FORMS
+    }
+
+
+def test_the_same_batch_from_everybody_is_recorded_once() -> None:
+    history = [item for item in _mixed(9, 30) if isinstance(item, Change)]
+    together(*[lambda: record(history)] * 6)
+    count = run(lambda c: c.execute("SELECT count(*), count(DISTINCT id) FROM event").fetchone())
+    assert count == (30, 30)
+    assert rows_of(JANE) == Oracle(history, START).rows(JANE)
+
+
+def test_forms_of_one_mailbox_at_once_all_reach_the_tools() -> None:  # I9
+    together(
+        *(lambda n=n, who=who: record([change(n, address=who)]) for n, who in enumerate(FORMS))
+    )
+    assert all({"news", "both"} <= waiting(who).keys() for who in FORMS)
+
+
+def test_a_retraction_waits_for_the_event_it_names(app: Flask, settings: Settings) -> None:
+    """I5: both are under way at once, and neither may pass the other unseen."""
+    record([change(1, at=START - 60 * MINUTE)])
+    with psycopg.connect(settings.database_url) as other:
+        # Holds the writer of the event back when it has looked at what was taken back.
+        other.execute("SELECT FROM suppression WHERE address_id = %s FOR UPDATE", (id_of(JANE),))
+        writers = [_writer(app, change(2)), _writer(app, retraction(9, 2))]
+        other.rollback()
+    for writer in writers:
+        writer.join(timeout=30)
+        assert not writer.is_alive()
+    (fact,) = exact_facts_for([JANE])[0]
+    assert fact.state.out
+    assert fact.state.out.event == change(1).id
+
+
+def _writer(app: Flask, item: Change | Retraction) -> Thread:
+    """A thread that records `item`, returned once it waits for a lock (or is through)."""
+    before = _blocked()
+
+    def work() -> None:
+        with app.app_context():
+            record([item])
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    assert wait_until(lambda: _blocked() > before or not thread.is_alive(), 30)
+    return thread
+
+
+def _blocked() -> int:
+    row = run(
+        lambda c: c.execute(
+            """SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+        ).fetchone()
+    )
+    assert row
+    return int(row[0])

@@ -1,0 +1,56 @@
+"""What a batch may hold twice, and what a door that forgot to look at the clock may not do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.events import Kind
+from preference_center.ledger import record
+from preference_center.storage.database import run
+from tests.clock import START, Clock
+from tests.domain.histories import OFFERS
+from tests.ledger.changes import JANE, add_destination, change, waiting
+from tests.ledger.states import rows_of
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def test_of_one_own_act_repeated_in_a_batch_the_newest_is_kept() -> None:  # I5, I7
+    first = change(1, at=START - 3 * HOUR, once=True)
+    between = change(2, Kind.OPTED_IN, at=START - 2 * HOUR)
+    last = change(3, at=START - HOUR, once=True)
+    assert record([first, between, last]).events == (last.id, between.id)
+    assert rows_of(JANE)[last.scope].no == (last.received_at, last.id)
+
+
+def test_a_lift_may_not_lie_in_the_future(clock: Clock) -> None:  # I5
+    record([change(1, Kind.OPTED_IN, at=START + 100 * HOUR)])
+    clock.advance(HOUR)
+    record([change(2, at=clock.now)])
+    row = rows_of(JANE)[change(1).scope]
+    assert (row.yes, row.no) == ((START, change(1).id), (clock.now, change(2).id))
+
+
+def test_a_deadline_is_not_put_off_by_a_clock_ahead() -> None:  # I3
+    add_destination("news", change(1).scope)
+    record([change(1, at=START + 100 * HOUR)])
+    assert waiting(JANE) == {"news": START + timedelta(hours=72)}
+
+
+def test_an_act_on_one_topic_is_no_news_about_another() -> None:
+    add_destination("news", change(1).scope)
+    add_destination("offers", OFFERS)
+    record([change(1)])
+    run(lambda connection: connection.execute("DELETE FROM sync_state"))
+    record([change(2, Kind.OPTED_IN, OFFERS)])
+    assert waiting(JANE) == {"offers": None}
