@@ -11,11 +11,9 @@ import psycopg
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import (
     ALL_MARKETING,
-    EVERYTHING,
-    UNDELIVERABLE,
     Change,
     Kind,
     Retraction,
@@ -74,7 +72,9 @@ def test_an_own_opt_out_counts_again_after_an_imported_one() -> None:  # I5: und
     assert record([change(2, once=True)]).events == (UUID(int=2),)
 
 
-def test_an_own_opt_out_of_everything_counts_again_after_a_topic_was_opted_in(clock: Clock) -> None:  # I5
+def test_an_own_opt_out_of_everything_counts_again_after_a_topic_was_opted_in(
+    clock: Clock,
+) -> None:  # I5
     clock.advance(timedelta(hours=1))
     later = {"occurred_at": clock.now, "received_at": clock.now}
     record([change(1, scope=ALL_MARKETING, once=True)])
@@ -84,14 +84,17 @@ def test_an_own_opt_out_of_everything_counts_again_after_a_topic_was_opted_in(cl
 
 def test_no_dump_of_the_database_shows_an_address() -> None:
     record([change(1, address=parse("very.readable@example.com", Channel.EMAIL))])
-    row = run(lambda c: c.execute("SELECT address::text, k::text FROM address, address_key k").fetchone())
+    row = run(
+        lambda c: c.execute("SELECT address::text, k::text FROM address, address_key k").fetchone()
+    )
     assert row
     assert b"readable".hex() not in "".join(row)
     assert "readable" not in "".join(row)
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE event SET actor = 'x'", "DELETE FROM event", "TRUNCATE event", "DELETE FROM delivery"]
+    "statement",
+    ["UPDATE event SET actor = 'x'", "DELETE FROM event", "TRUNCATE event", "DELETE FROM delivery"],
 )
 def test_the_ledger_only_grows(statement: str) -> None:  # I8
     record([change(1)])
@@ -115,7 +118,9 @@ def test_every_form_of_a_mailbox_finds_the_opt_out() -> None:  # I9
 
 def test_phone_and_sms_of_one_number_are_apart() -> None:
     record([change(1, address=parse("+39 333 1234567", Channel.SMS))])
-    found = facts_for([parse("+39 333 1234567", channel) for channel in (Channel.SMS, Channel.PHONE)])
+    found = facts_for(
+        [parse("+39 333 1234567", channel) for channel in (Channel.SMS, Channel.PHONE)]
+    )
     assert [len(facts) for facts in found] == [1, 0]
 
 
