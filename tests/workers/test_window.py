@@ -1,0 +1,202 @@
+"""The window holds while a tool misbehaves for days, and shouts when it can't (I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import cycle
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import destinations, syncs
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, Status
+from tests.clock import START, Clock
+from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
+from tests.connectors.tools.stand_in import Fault
+from tests.in_force import put_in_force
+from workers.connectors.base import Connector, Setup
+from workers.connectors.http import Http, Timeouts
+from workers.connectors.registry import make
+from workers.sync import sync
+
+JANE = "jane@example.com"
+ABSURD = {"Retry-After": "360000"}  # 100 hours
+TOPICS = {"acme.offers": "12", "acme.news": "11"}
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A SendGrid account, and days that pass as quickly as they can be computed."""
+
+    tool: SendGridStandIn
+    clock: Clock
+
+    def connect(self, destination: Destination, alive: Callable[[], bool]) -> Connector:
+        settings = {**destination.settings, "base_url": self.tool.url}
+        setup = Setup(destination.name, settings, destination.mapping)
+        limits = Timeouts(connect=1, read=0.03, total=0.3)
+        http = Http(alive=alive, now=self.clock, timeouts=limits, allow_private=True)
+        return make("sendgrid", setup, http)
+
+    def pass_until(
+        self, moment: datetime, *, every: timedelta, told: Callable[[], None] = lambda: None
+    ) -> None:
+        """Let the scheduler look once `every`; `told` is called before each look."""
+        while self.clock() < moment:
+            told()
+            for number in run(lambda c: syncs.due_destinations(c, self.clock())):
+                until = self.clock() + timedelta(seconds=5)
+                sync(number, self.connect, until=until, stop=lambda: False)
+            self.clock.advance(every)
+
+    def delivered(self, address: str = JANE) -> bool:
+        return all(address in self.tool.held[int(group)] for group in TOPICS.values())
+
+
+@pytest.fixture
+def world(clock: Clock) -> Iterator[World]:
+    context = services()
+
+    def add(connection: Connection) -> None:
+        number = destinations.add(
+            connection,
+            context.keys,
+            name="mailer",
+            kind="sendgrid",
+            settings={"api_key": KEY},
+            channels=frozenset({Channel.EMAIL}),
+            mapping=TOPICS,
+            sends=frozenset(TOPICS),
+            sends_service=True,
+            now=context.now(),
+        )
+        destinations.set_status(connection, number, Status.ACTIVE)
+
+    run(add)
+    with SendGridStandIn() as tool:
+        yield World(tool, clock)
+
+
+def opt_out(address: str = JANE) -> None:
+    now = services().now()
+    person = parse(address, Channel.EMAIL)
+    record([Change(uuid4(), Kind.OPTED_OUT, person, "all_marketing", now, now, "test", "test")])
+
+
+def pending() -> int:
+    (row,) = run(lambda c: c.execute("SELECT count(due_at) FROM sync_state").fetchall())
+    return int(row[0])
+
+
+WAYS = {
+    "internal errors": (Fault(500), 5),
+    "an absurd Retry-After": (Fault(429, ABSURD), 5),
+    "a Retry-After of nonsense": (Fault(429, {"Retry-After": "soon"}), 5),
+    "garbage": (Fault(200, body="<html>It works!"), 5),
+    "garbage in place of the last answer": (Fault(200, body='{"n": 1}', after=1), 5),
+    "silence": (Fault(hang=True), 15),
+    # One topic is taken and the other is not, so the row waits rather than the tool.
+    "half a push, with an absurd Retry-After": (Fault(503, ABSURD, after=2), 5),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_seventy_bad_hours_end_in_time(world: World, way: str) -> None:  # I3
+    fault, minutes = WAYS[way]
+    opt_out()
+    bad_until, due_at = START + timedelta(hours=70), START + WINDOW
+
+    def misbehave() -> None:
+        world.tool._faults.clear()
+        world.tool.fail(fault)
+
+    world.pass_until(bad_until, every=timedelta(minutes=minutes), told=misbehave)
+    assert not world.delivered()
+    assert pending() == 1
+
+    world.tool._faults.clear()
+    world.pass_until(due_at, every=timedelta(minutes=minutes))
+    assert world.delivered()
+    assert pending() == 0
+
+
+def test_seventy_hours_of_everything_at_once_hold_up_none_of_many(world: World) -> None:  # I3
+    people = [f"person-{number}@example.com" for number in range(60)]
+    faults = cycle([Fault(500), Fault(429, ABSURD), Fault(200, body="?"), Fault(503, after=2)])
+    for person in people:
+        opt_out(person)
+
+    def misbehave() -> None:
+        world.tool._faults.clear()
+        world.tool.fail(next(faults))
+
+    world.pass_until(START + timedelta(hours=70), every=timedelta(minutes=5), told=misbehave)
+    assert pending() == len(people)
+    assert len(world.tool.seen) > 50
+    world.tool._faults.clear()
+    world.pass_until(START + WINDOW, every=timedelta(minutes=5))
+
+    assert [person for person in people if not world.delivered(person)] == []
+    assert pending() == 0
+
+
+def test_eighty_bad_hours_are_shouted_about_in_three_stages(
+    world: World, app: Flask, client: FlaskClient
+) -> None:  # I3
+    def window() -> str:
+        answer = client.get("/healthz")
+        assert answer.status_code == 200
+        assert answer.json
+        return str(answer.json["window"])
+
+    def overdue() -> tuple[int, str]:
+        result = app.test_cli_runner().invoke(args=["syncs", "overdue"])
+        return result.exit_code, result.stdout
+
+    def misbehave() -> None:
+        world.tool._faults.clear()
+        world.tool.fail(Fault(500))
+
+    def until(**after: float) -> None:
+        world.pass_until(START + timedelta(**after), every=timedelta(minutes=5), told=misbehave)
+
+    opt_out()
+    until(hours=35, minutes=55)
+    assert window() == "on_time"
+    assert overdue() == (0, "")
+    for hours, stage, says in (
+        (36, "at_risk", "at risk (36 h gone)"),
+        (48, "past_target", "past target (48 h gone)"),
+        (72, "overdue", "OVERDUE (72 h gone)"),
+    ):
+        until(hours=hours)
+        code, text = overdue()
+        assert window() == stage
+        assert code == 1
+        assert f"mailer\t{says}\t1 pending" in text
+        assert "broken: mailer: GET /v3/asm/groups: HTTP 500" in text
+    until(hours=80)
+    assert not world.delivered()
+
+    world.tool._faults.clear()
+    world.pass_until(START + timedelta(hours=80, minutes=15), every=timedelta(minutes=1))
+    assert world.delivered()
+    assert window() == "on_time"
+    assert overdue() == (0, "")
