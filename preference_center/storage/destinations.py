@@ -133,6 +133,16 @@ def set_status(
     )
 
 
+def set_settings(
+    connection: Connection, keys: Keys, name: str, settings: Mapping[str, str]
+) -> None:
+    """Replace a destination's settings, e.g. a secret; nothing if none has this name."""
+    connection.execute(
+        "UPDATE destination SET settings = %s WHERE name = %s",
+        (keys.seal(json.dumps(dict(settings)), context=name.encode()), name),
+    )
+
+
 def opened(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
     """The tool failed as a whole: nothing more before `retry_at`."""
     connection.execute(

@@ -1,0 +1,56 @@
+"""The ledger as `/dev` shows it: ids and kinds, whom it concerns only masked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.domain.addresses import mask, parse
+from preference_center.domain.events import Kind
+from preference_center.extensions import services
+from preference_center.storage.addresses import readable
+from preference_center.storage.database import Connection, run
+
+_NEWEST = """
+SELECT e.seq, e.id, e.kind, e.scope, e.source, e.recorded_at, e.address_id,
+    ARRAY(SELECT d.name FROM sync_state s JOIN destination d ON d.id = s.destination_id
+        WHERE s.address_id = e.address_id AND s.reflected >= e.seq ORDER BY d.name),
+    ARRAY(SELECT d.name FROM sync_state s JOIN destination d ON d.id = s.destination_id
+        WHERE s.address_id = e.address_id AND s.reflected < e.seq AND s.wanted >= e.seq
+        ORDER BY d.name)
+FROM event e ORDER BY e.seq DESC LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event, and which destinations reflect it or are still to be told."""
+
+    seq: int
+    id: UUID
+    kind: Kind
+    scope: str
+    source: str
+    recorded_at: datetime
+    who: str
+    told: Sequence[str]
+    waiting: Sequence[str]
+
+
+def rows(count: int = 12) -> list[Row]:
+    """The newest events, newest first."""
+    return run(lambda connection: _rows(connection, count))
+
+
+def _rows(connection: Connection, count: int) -> list[Row]:
+    found = connection.execute(_NEWEST, (count,)).fetchall()
+    addresses = readable(connection, services().keys, {row[6] for row in found})
+    masked = {ref: mask(parse(text, channel)) for ref, (channel, text) in addresses.items()}
+    return [
+        Row(seq, event_id, Kind(kind), scope, source, at, masked.get(ref, "erased"), *tools)
+        if kind != Kind.CONSENTED  # it asks nothing of a tool
+        else Row(seq, event_id, Kind(kind), scope, source, at, masked.get(ref, "erased"), (), ())
+        for seq, event_id, kind, scope, source, at, ref, *tools in found
+    ]

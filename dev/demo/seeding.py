@@ -1,0 +1,142 @@
+"""Fills the database of `make run`; everything is done once and left alone afterwards."""
+
+from __future__ import annotations
+
+import secrets
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask_migrate import upgrade
+
+from dev.demo.files import TOOLS, Files, Tool
+from preference_center.domain import requests
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.catalogue import Catalogue, digest
+from preference_center.domain.catalogue import parse as parse_catalogue
+from preference_center.domain.events import Change
+from preference_center.domain.requests import Origin, Proof, Via
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import api_keys, audit, catalogues, destinations, syncs
+from preference_center.storage.api_keys import EVERY_TYPE, KeyScope
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Status
+from preference_center.storage.fingerprints import require_known_keys
+
+HERE = Path(__file__).parent
+ACTOR = "demo"
+
+
+def seed(files: Files, tools_url: str) -> str:
+    """Migrate and fill what is empty; returns the text of the demo's API key.
+
+    Raises KeyMismatch when the database was made with other keys.
+    """
+    upgrade()
+    require_known_keys()
+    run(_apply_catalogue)
+    catalogue = catalogues.current_catalogue()
+    run(lambda connection: _connect_tools(connection, files, tools_url, catalogue))
+    if run(_is_empty):
+        record(_contacts(catalogue))
+    return _api_key(files)
+
+
+def _apply_catalogue(connection: Connection) -> None:
+    if catalogues.current_text(connection) is None:
+        text = (HERE / "catalogue.toml").read_text()
+        parse_catalogue(text)
+        catalogues.save(connection, text, digest(text), services().now())
+
+
+def _connect_tools(
+    connection: Connection, files: Files, tools_url: str, catalogue: Catalogue
+) -> None:
+    """Two destinations of our own webhook; their port may be another than last time."""
+    keys = services().keys
+    there = {destination.name for destination in destinations.every(connection, keys)}
+    for tool in TOOLS:
+        secret = files.tool_secrets()[tool.name]
+        settings = {"url": f"{tools_url}/{tool.name}/hooks", "secret": secret}
+        if tool.name in there:
+            destinations.set_settings(connection, keys, tool.name, settings)
+        else:
+            _add(connection, tool, settings, catalogue)
+
+
+def _add(
+    connection: Connection, tool: Tool, settings: dict[str, str], catalogue: Catalogue
+) -> None:
+    context = services()
+    topics = [topic for topic in catalogue.topics.values() if topic.channel in tool.channels]
+    added = destinations.add(
+        connection,
+        context.keys,
+        name=tool.name,
+        kind="webhook",
+        settings=settings,
+        channels=frozenset(Channel(channel) for channel in tool.channels),
+        mapping={},
+        sends=frozenset(topic.key for topic in topics),
+        sends_service=False,
+        now=context.now(),
+    )
+    destinations.set_status(connection, added, Status.ACTIVE)
+    syncs.backfill(connection, added, context.now())
+
+
+def _is_empty(connection: Connection) -> bool:
+    row = connection.execute("SELECT NOT EXISTS (SELECT FROM event)").fetchone()
+    assert row
+    return bool(row[0])
+
+
+def _contacts(catalogue: Catalogue) -> list[Change]:
+    contacts = tomllib.loads((HERE / "contacts.toml").read_text())["contacts"]
+    return [change for contact in contacts for change in _changes(contact, catalogue)]
+
+
+def _changes(contact: dict[str, Any], catalogue: Catalogue) -> list[Change]:
+    """One contact's consents of a month ago, and what they said no to just now."""
+    context = services()
+    now = context.now()
+    origin = Origin(ACTOR, ACTOR, now)
+    address = parse(contact["address"], Channel(contact.get("channel", "email")))
+    proof = Proof("demo", "Yes, write to me.", "en", now - timedelta(days=30))
+    consents = [
+        requests.consent(
+            context.new_id(), address, catalogue.topic(topic), proof, origin, own_act=False
+        )
+        for topic in contact["consents"]
+    ]
+    opt_outs = [
+        requests.opt_out(
+            context.new_id(), address, scope, Via.FORM, origin, received_at=now, occurred_at=now
+        )
+        for scope in contact.get("opt_outs", [])
+    ]
+    return consents + opt_outs
+
+
+def _api_key(files: Files) -> str:
+    kept = files.api_key()
+    if kept is not None and api_keys.find(kept) is not None:
+        return kept
+    # the database may have a key of this name whose text is lost
+    name = "demo" if kept is None and run(_has_no_keys) else f"demo-{secrets.token_hex(3)}"
+    text = run(lambda connection: _make_key(connection, name))
+    files.keep_api_key(text)
+    return text
+
+
+def _has_no_keys(connection: Connection) -> bool:
+    return not api_keys.every(connection)
+
+
+def _make_key(connection: Connection, name: str) -> str:
+    now = services().now()
+    text = api_keys.make(connection, name, list(KeyScope), [EVERY_TYPE], now)
+    audit.append(connection, now, ACTOR, "api_key.made", {"name": name})
+    return text

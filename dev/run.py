@@ -1,0 +1,201 @@
+"""`make run`: the whole service with a demo to click through. Ctrl-C stops all of it.
+
+Engines, keys, tables, demo data, then web, worker and scheduler as the Procfile names
+them, and two stand-in tools. What it needs it keeps in `.data/run` of the checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+import webbrowser
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+import httpx
+import redis
+import rq
+
+from dev.demo.files import FOLDER, Files
+from dev.demo.mails import MESSAGE_TYPE, Mail, capture
+from dev.demo.seeding import seed
+from dev.engines import CHECKOUT, Engines, Foreign, for_run
+from dev.errors import EngineError
+from dev.server import free_port, is_free
+from dev.supervisor import Supervisor, read_procfile
+from preference_center.app import create_app
+from preference_center.errors import PreferenceCenterError
+from preference_center.extensions import db
+
+HOST = "127.0.0.1"
+PORT = 8000
+TOOLS_PORT = 8100
+PATIENCE = 60.0
+"""Seconds until everything must answer."""
+
+TOOLS = (
+    "granian --interface wsgi --host {host} --port {port} --workers 1 --blocking-threads 4"
+    " --no-access-log dev.tools:app"
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run until Ctrl-C, SIGTERM or the end of the terminal; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m dev.run", description=__doc__)
+    parser.add_argument("--data-in", type=Path, default=CHECKOUT, help="folder that holds .data")
+    options = parser.parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with for_run(options.data_in) as engines:
+            _run(engines)
+    except KeyboardInterrupt:
+        print("Stopped. Your data is kept; `make run` finds it again.", flush=True)
+        return 0
+    except (EngineError, PreferenceCenterError) as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Begin to stop, once: whoever is impatient must not leave programs behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt
+
+
+def _run(engines: Engines) -> None:
+    begin = time.monotonic()
+    files = Files(engines.folder)
+    environ = _environ(engines, files)
+    with Supervisor(files.processes, CHECKOUT) as supervisor:
+        port = _port(int(os.environ.get("PORT", PORT)), "the site")
+        tools_port = _port(TOOLS_PORT, "the stand-in tools")
+        environ |= {
+            "HOST": HOST,
+            "PORT": str(port),
+            "PUBLIC_URL": f"http://{HOST}:{port}",
+            "DEV_TOOLS_URL": f"http://{HOST}:{tools_port}",
+            "DEV_OWN_REDIS": "0" if isinstance(engines.redis, Foreign) else "1",
+        }
+        os.environ.update(environ)
+        key, mail = _prepare(files, environ["DEV_TOOLS_URL"])
+        _start(supervisor, environ, TOOLS.format(host=HOST, port=tools_port))
+        _await(supervisor, environ)
+        supervisor.note()
+        print(_banner(environ["PUBLIC_URL"], key, mail, time.monotonic() - begin), flush=True)
+        _open_browser(f"{environ['PUBLIC_URL']}/dev")
+        while (name := supervisor.ended()) is None:
+            time.sleep(0.2)
+        raise EngineError(f"{name} ended by itself; what it said stands above")
+
+
+def _environ(engines: Engines, files: Files) -> dict[str, str]:
+    """The environment of all processes but for the addresses."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {
+        **os.environ,
+        **files.keys(),
+        "PATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "DATABASE_URL": engines.database.url,
+        "REDIS_URL": engines.redis.url,
+        FOLDER: str(files.folder),
+    }
+
+
+def _port(wanted: int, what: str) -> int:
+    if is_free(wanted):
+        return wanted
+    port = free_port()
+    print(f"Port {wanted} is taken: {what} is at port {port}", flush=True)
+    return port
+
+
+def _prepare(files: Files, tools_url: str) -> tuple[str, Mail]:
+    """Fill the database and capture a mail; the API key and the mail."""
+    app = create_app()
+    with app.app_context():
+        key = seed(files, tools_url)
+        mail = capture(files)
+        db.engine.dispose()
+    return key, mail
+
+
+def _start(supervisor: Supervisor, environ: Mapping[str, str], tools: str) -> None:
+    """Start the tools first, so that they are stopped last."""
+    supervisor.start("tools", tools, environ)
+    commands = read_procfile(CHECKOUT / "Procfile")
+    own = {
+        "web": {"WEB_APP": "dev.site:app"},
+        "worker": {"CONNECTORS_ALLOW_PRIVATE": "1"},
+    }
+    for name, command in commands.items():
+        supervisor.start(name, command, {**environ, **own.get(name, {})})
+
+
+def _await(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
+    """Wait until all answer. Raises EngineError when one ends, or stays silent for long."""
+    deadline = time.monotonic() + PATIENCE
+    while not _all_answer(environ):
+        name = supervisor.ended()
+        if name is not None:
+            raise EngineError(f"{name} did not start; what it said stands above")
+        if time.monotonic() > deadline:
+            raise EngineError("Not everything answers; what the programs said stands above")
+        time.sleep(0.1)
+
+
+def _all_answer(environ: Mapping[str, str]) -> bool:
+    try:
+        for url in (f"{environ['PUBLIC_URL']}/healthz", f"{environ['DEV_TOOLS_URL']}/state"):
+            if httpx.get(url, timeout=5).is_error:
+                return False
+        with redis.Redis.from_url(environ["REDIS_URL"]) as client:
+            return bool(rq.Worker.count(connection=client))
+    except (httpx.HTTPError, redis.RedisError):
+        return False
+
+
+def _banner(site: str, key: str, mail: Mail, seconds: float) -> str:
+    ask = (
+        f'curl -s {site}/v1/decisions -H "Authorization: Bearer $KEY"'
+        " -H 'Content-Type: application/json'"
+        f' -d \'{{"message_type": "{MESSAGE_TYPE}", "recipient": "{mail.recipient}"}}\''
+    )
+    click = (
+        f"curl -s -o /dev/null -w '%{{http_code}}\\n' -d List-Unsubscribe=One-Click"
+        f" {mail.unsubscribe_url}"
+    )
+    return f"""
+Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
+
+  Site          {site}
+  Demo          {site}/dev
+  Unsubscribe   {mail.unsubscribe_url}
+  Preferences   {mail.preferences_url}
+  API key       {key}
+
+To try: may we write to {mail.recipient}? They click unsubscribe. May we still?
+
+  KEY={key}
+  {ask}
+  {click}
+  {ask}
+"""
+
+
+def _open_browser(url: str) -> None:
+    """Show the page where there is a display; a browser of the terminal would take that away."""
+    names = ("DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform == "darwin" or any(os.environ.get(name) for name in names):
+        webbrowser.open(url)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

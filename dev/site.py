@@ -1,0 +1,178 @@
+"""The web process of `make run`: the service itself, and `/dev` beside it.
+
+Never in production: nothing there imports it, no package carries it, and it refuses to
+start without the folder that `make run` names and on any address but the loopback's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+
+from dev.demo import mails
+from dev.demo.files import FOLDER, TOOLS, Files
+from dev.demo.ledger import rows
+from dev.engines import Engine, Foreign, at
+from dev.errors import EngineError
+from preference_center.app import create_app as create_service
+from preference_center.config import load_settings
+from preference_center.extensions import csrf
+from preference_center.storage.fingerprints import require_known_keys
+
+TOOLS_URL = "DEV_TOOLS_URL"
+OWN_REDIS = "DEV_OWN_REDIS"
+"""Environment variables: where the stand-in tools listen; `1` if Redis is ours to stop."""
+
+RECIPIENTS = 5
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
+    " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+blueprint = Blueprint("dev", __name__, template_folder="templates", static_folder="static")
+csrf.exempt(blueprint)  # `_from_here` does its work, and the page can be renewed in place
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the page works with."""
+
+    files: Files
+    redis: Engine
+    tools_url: str
+
+
+def create_app() -> Flask:
+    """The service with `/dev`. Raises RuntimeError outside of `make run`."""
+    settings = load_settings()
+    if FOLDER not in os.environ or urlsplit(settings.public_url).hostname != "127.0.0.1":
+        raise RuntimeError("dev.site is for `make run` only: serve preference_center.wsgi:app")
+    files = Files(Path(os.environ[FOLDER]))
+    own = os.environ.get(OWN_REDIS) == "1"
+    redis = at(files.folder, durable=True, environ={}).redis if own else Foreign(settings.redis_url)
+    app = create_service(settings)
+    app.extensions["dev"] = Stage(files, redis, os.environ[TOOLS_URL])
+    app.register_blueprint(blueprint, url_prefix="/dev")
+    app.add_url_rule("/", "root", lambda: redirect(url_for("dev.show")))
+    with app.app_context():
+        require_known_keys()
+    return app
+
+
+@blueprint.before_request
+def _from_here() -> None:
+    """A page of another site must not press our buttons."""
+    if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}:
+        abort(403)
+
+
+@blueprint.after_request
+def _harden(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response
+
+
+@blueprint.get("")
+def show() -> str:
+    """The whole demo on one page; its script fetches it again every second."""
+    stage = _stage()
+    captured = mails.newest(stage.files, RECIPIENTS)
+    states = _tool_states(stage)
+    return render_template(
+        "dev.html",
+        mail=captured[0] if captured else None,
+        topic=mails.TOPIC,
+        tools=TOOLS,
+        states=states,
+        recipients=_recipients(captured, states),
+        ledger=rows(),
+        redis_running=stage.redis.running,
+        redis_ours=not isinstance(stage.redis, Foreign),
+        answer=_answer(),
+    )
+
+
+@blueprint.post("/one-click")
+def one_click() -> ResponseReturnValue:
+    """Do what a mail client does when its "Unsubscribe" is pressed (RFC 8058)."""
+    mail = mails.newest(_stage().files, 1)[0]
+    begin = time.monotonic()
+    answer = httpx.post(mail.unsubscribe_url, data={"List-Unsubscribe": "One-Click"}, timeout=10)
+    milliseconds = round((time.monotonic() - begin) * 1000)
+    return _back(status=answer.status_code, ms=milliseconds)
+
+
+@blueprint.post("/recipients")
+def add_recipient() -> ResponseReturnValue:
+    """Capture another mail, to somebody new."""
+    mails.capture(_stage().files)
+    return _back()
+
+
+@blueprint.post("/redis")
+def switch_redis() -> ResponseReturnValue:
+    """Stop or start Redis, as `wanted` says."""
+    redis = _stage().redis
+    try:
+        if request.form.get("wanted") == "stopped":
+            redis.stop()
+        elif not redis.running:
+            redis.start()
+    except EngineError as error:
+        abort(409, str(error))
+    return _back()
+
+
+def _stage() -> Stage:
+    stage: Stage = current_app.extensions["dev"]
+    return stage
+
+
+def _back(**said: int) -> ResponseReturnValue:
+    return redirect(url_for("dev.show", **said), 303)  # type: ignore[arg-type]
+
+
+def _answer() -> dict[str, int] | None:
+    """How the POST just made was answered."""
+    status, took = request.args.get("status", type=int), request.args.get("ms", type=int)
+    return None if status is None or took is None else {"status": status, "ms": took}
+
+
+def _tool_states(stage: Stage) -> dict[str, Any] | None:
+    """Tool -> address -> what is off there; None while the tools do not answer."""
+    try:
+        answer = httpx.get(f"{stage.tools_url}/state", timeout=2)
+        states: dict[str, Any] = answer.raise_for_status().json()
+    except httpx.HTTPError:
+        return None
+    return states
+
+
+def _recipients(captured: list[mails.Mail], states: dict[str, Any] | None) -> list[str]:
+    """Those of the captured mails, then others that the tools were told about."""
+    told = sorted({address for contacts in (states or {}).values() for address in contacts})
+    return list(dict.fromkeys([*(mail.recipient for mail in captured), *told]))[: RECIPIENTS + 3]
+
+
+app = create_app()
