@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from types import FrameType
 
 import redis
 import structlog
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from preference_center.app import create_app
 from preference_center.extensions import services
@@ -30,32 +32,41 @@ class Worker(SimpleWorker):
 
     max_connection_wait_time = RECONNECT
 
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Let the job finish the batch in hand, then stop (SIGTERM, SIGINT)."""
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Let the job finish the batch in hand, then stop (SIGTERM, SIGINT).
+
+        RQ's own would ask Redis in between, and fail the batch if that is away; and it
+        would end the batch at a second signal, which a terminal's Ctrl-C always brings.
+        """
         stopping.set()
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        self._stop_requested = True
+        if self.get_state() != WorkerStatus.BUSY:
+            raise StopRequested
 
 
 def main() -> None:
     """Work until asked to stop, across any absence of Redis."""
-    with create_app().app_context():
+    with create_app().app_context(), suppress(StopRequested):
         require_known_keys()
         while not stopping.is_set():
-            connection = connect(services().settings.redis_url)
             try:
-                worker = Worker(
-                    [rq_queue(connection)],
-                    connection=connection,
-                    serializer=JSONSerializer,
-                    worker_ttl=60,
-                    maintenance_interval=30,
-                )
-                worker.work(logging_level="WARNING")
+                _work()
             except redis.RedisError as error:
                 log.warning("redis_away", error=type(error).__name__)
-                time.sleep(RECONNECT)
-            else:
-                return
+            # RQ ends by itself too, when Redis was late or had forgotten the job in hand.
+            stopping.wait(RECONNECT)
+
+
+def _work() -> None:
+    connection = connect(services().settings.redis_url)
+    worker = Worker(
+        [rq_queue(connection)],
+        connection=connection,
+        serializer=JSONSerializer,
+        worker_ttl=60,
+        maintenance_interval=30,
+    )
+    worker.work(logging_level="WARNING")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,205 @@
+"""The service as it runs for real: every process of the Procfile, to kill and to freeze."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import psycopg
+from flask import Flask
+
+from dev.engines import Engines
+from dev.processes import wait_until
+from dev.server import free_port
+from dev.supervisor import read_procfile
+from preference_center.app import create_app
+from preference_center.config import Settings
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import db, services
+from preference_center.ids import uuid7
+from preference_center.ledger import record
+from preference_center.links import Link
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Status, add, set_status
+from tests.connectors.tools.receiver import SECRET
+from tests.environment import migrate, settings_for
+from tests.in_force import put_in_force
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+TOPIC = "acme.offers"
+
+
+@dataclass(slots=True)
+class Process:
+    """One line of the Procfile at work, in a process group of its own."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the process and all of its children."""
+        os.killpg(self.popen.pid, number)
+
+    def end(self) -> None:
+        """Kill whatever is left of it."""
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+        self.popen.wait()
+
+    @property
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+
+@dataclass(slots=True)
+class Service:
+    """Real processes on engines of their own. Ends them all, however the test ends."""
+
+    engines: Engines
+    folder: Path
+    port: int = field(default_factory=free_port)
+    processes: list[Process] = field(default_factory=list)
+    settings: Settings = field(init=False)
+    app: Flask = field(init=False)
+    """An app of the test's own, for what it does past the processes."""
+
+    def __post_init__(self) -> None:
+        self.settings = settings_for(self.engines.database.url, self.engines.redis.url)
+        self.shift(timedelta())
+        migrate(self.settings)
+        self.app = create_app(self.settings)
+        put_in_force(self.app)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.end()
+        with self.app.app_context():
+            db.engine.dispose()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, name: str, *, ready: bool = True) -> Process:
+        """Start the process that the Procfile calls `name`.
+
+        All but web go by the shifted clock: see `shift`.
+        """
+        command = read_procfile(ROOT / "Procfile")[name]
+        command = command.replace("python -m ", "python -m tests.faults.shifted ")
+        log = self.folder / f"{len(self.processes)}-{name}.log"
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {command}"],
+                cwd=ROOT,
+                env=self._environ(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        process = Process(popen, log)
+        self.processes.append(process)
+        if ready and name == "web":
+            assert wait_until(self._answers, PATIENCE), log.read_text()
+        return process
+
+    def shift(self, by: timedelta) -> None:
+        """Put the clock of workers and scheduler ahead; also of those that run already."""
+        scratch = self._shift.with_suffix(".new")
+        scratch.write_text(str(by.total_seconds()))
+        scratch.rename(self._shift)
+
+    def add_destination(self, url: str) -> None:
+        """Connect the webhook receiver at `url`."""
+
+        def work(connection: Connection) -> None:
+            number = add(
+                connection,
+                services().keys,
+                name="shop",
+                kind="webhook",
+                settings={"url": f"{url}/hook", "secret": SECRET},
+                channels=frozenset({Channel.EMAIL}),
+                mapping={},
+                sends=frozenset({TOPIC}),
+                sends_service=False,
+                now=datetime.now(UTC),
+            )
+            set_status(connection, number, Status.ACTIVE)
+
+        with self.app.app_context():
+            run(work)
+
+    def token(self, address: str) -> str:
+        """A signed link's token."""
+        link = Link(
+            parse(address, Channel.EMAIL), TOPIC, "0198f1de-7c1a-7000-8000-0000000000ab", _now()
+        )
+        with self.app.app_context():
+            return services().links.make(link)
+
+    def post(self, token: str, client: httpx.Client | None = None) -> httpx.Response:
+        """Unsubscribe with one click (RFC 8058)."""
+        data = {"List-Unsubscribe": "One-Click"}
+        return (client or httpx).post(f"{self.url}/u/{token}", data=data, timeout=PATIENCE)
+
+    def opt_in(self, address: str) -> None:
+        """Record the person's own opt-in, as a page would."""
+        with self.app.app_context():
+            record([_change(parse(address, Channel.EMAIL), Kind.OPTED_IN)])
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask the database, past the service."""
+        with psycopg.connect(self.settings.database_url) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    def pending(self) -> int:
+        """How many opt-outs no worker has settled yet."""
+        return int(self.rows("SELECT count(due_at) FROM sync_state")[0][0])
+
+    def logs(self) -> str:
+        """What all processes wrote."""
+        return "".join(process.log.read_text() for process in self.processes)
+
+    @property
+    def _shift(self) -> Path:
+        return self.folder / "shift"
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _environ(self) -> dict[str, str]:
+        given = self.settings.model_dump(exclude_none=True)
+        return os.environ | {
+            **{name.upper(): str(value) for name, value in given.items()},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PORT": str(self.port),
+            "CLOCK_SHIFT": str(self._shift),
+            "CONNECTORS_ALLOW_PRIVATE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def _change(address: Address, kind: Kind) -> Change:
+    now = _now()
+    return Change(uuid7(now, 1), kind, address, TOPIC, now, now, "test", "test")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,39 @@
+"""A tool that can be told to sit on what it receives."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from tests.connectors.tools.receiver import Receiver
+
+Items = list[dict[str, Any]]
+
+
+class SlowReceiver(Receiver):
+    """Holds each request that `holds` says, and acts on it only after `let_go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds: Callable[[Items], bool] = lambda _: False
+        self.holding = threading.Event()
+        self._free = threading.Event()
+
+    def let_go(self) -> None:
+        """Act on what is held, and hold no more."""
+        self.holds = lambda _: False
+        self._free.set()
+
+    def handle(self, request: Request) -> Response:
+        if self.holds(json.loads(request.get_data())["data"]["items"]):
+            self.holding.set()
+            self._free.wait(60)
+        return super().handle(request)
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
+        super().__exit__()
