@@ -128,14 +128,16 @@ def for_run(checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ) 
     return _claim(base, ["run"], environ, durable=True)
 
 
-def for_test(checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ) -> Engines:
+def for_test(
+    checkout: Path = CHECKOUT, environ: Mapping[str, str] = os.environ, *, durable: bool = False
+) -> Engines:
     """Engines for one run of tests, not started yet: empty, and quick rather than durable.
 
     Any number of runs can have theirs at once.
     """
     base = data_folder(checkout, server_account())
     names = (f"test-{number}" for number in itertools.count())
-    engines = _claim(base, names, environ, durable=False)
+    engines = _claim(base, names, environ, durable=durable)
     for server in (Postgres.name, Valkey.name):
         remove(engines.folder / server)
         (engines.folder / f"{server}.log").unlink(missing_ok=True)

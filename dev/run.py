@@ -33,7 +33,8 @@ from preference_center.extensions import db
 
 HOST = "127.0.0.1"
 PORT = 8000
-TOOLS_PORT = 8100
+TOOLS_ABOVE = 100
+"""The stand-in tools listen this much above the site."""
 PATIENCE = 60.0
 """Seconds until everything must answer."""
 
@@ -75,7 +76,7 @@ def _run(engines: Engines) -> None:
     environ = _environ(engines, files)
     with Supervisor(files.processes, CHECKOUT) as supervisor:
         port = _port(int(os.environ.get("PORT", PORT)), "the site")
-        tools_port = _port(TOOLS_PORT, "the stand-in tools")
+        tools_port = _port(min(port + TOOLS_ABOVE, 65535), "the stand-in tools")
         environ |= {
             "HOST": HOST,
             "PORT": str(port),

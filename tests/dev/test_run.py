@@ -1,0 +1,171 @@
+"""`make run` from outside: what it prints is followed, its page is used, Ctrl-C is pressed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dev.accounts import data_folder, server_account
+from dev.engines import CHECKOUT, at
+from dev.server import free_port
+from tests.dev.running import Run, running
+
+ON_LINUX = pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="looks for processes in /proc"
+)
+
+
+def end(checkout: Path) -> None:
+    """Leave nothing behind, whatever the test did."""
+    folder = data_folder(checkout, server_account())
+    if (folder / "run").exists():
+        at(folder / "run", durable=True, environ={}).stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A run that tests share: each takes a recipient of its own."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    with running(checkout) as run:
+        yield run
+    end(checkout)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    end(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install curl")
+def test_an_opt_out_travels_from_the_printed_link_to_both_tools(run: Run) -> None:
+    before, click, after = run.lines_to_try
+    recipient = run.first_recipient
+    assert recipient in before == after
+    assert run.printed("Unsubscribe") in click
+    assert run.states(recipient) == ["on", "on"]
+    assert json.loads(run.shell(before))["allow"] is True
+    assert run.shell(click) == "200\n"
+    assert json.loads(run.shell(after))["rule"] == "opted_out_of_topic"  # I2
+    assert run.reaches_both(recipient)  # I3
+
+
+def test_an_opt_out_while_redis_is_away_is_taken_and_reaches_the_tools_later(run: Run) -> None:
+    run.press("recipients")
+    recipient = run.recipient()
+    assert 'Redis is <span class="off">stopped' in run.press("redis", wanted="stopped").text
+    page = run.press("one-click").text  # I1
+    assert "The POST was answered 200" in page
+    assert "Email tool: waiting" in page
+    assert run.states(recipient) == ["on", "on"]
+    assert 'Redis is <span class="on">running' in run.press("redis", wanted="running").text
+    assert run.reaches_both(recipient)
+
+
+def test_every_new_recipient_can_be_written_to(run: Run) -> None:
+    first = run.recipient()
+    run.press("recipients")
+    assert run.recipient() != first
+    assert run.states(run.recipient()) == ["on", "on"]
+
+
+def test_the_printed_pages_are_there(run: Run) -> None:
+    for label in ("Unsubscribe", "Preferences", "Demo"):
+        assert httpx.get(run.printed(label)).status_code == 200
+    assert httpx.get(run.site).headers["location"] == "/dev"
+
+
+def test_the_ledger_on_the_page_shows_no_address(run: Run) -> None:  # I12
+    ledger = run.page().split('id="ledger"')[1]
+    assert "consented" in ledger
+    assert "@example" not in ledger
+
+
+def test_a_page_of_another_site_can_press_nothing(run: Run) -> None:
+    before = run.recipient()
+    answer = httpx.post(f"{run.site}/dev/recipients", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert run.recipient() == before
+
+
+@ON_LINUX
+def test_ctrl_c_leaves_no_process_and_the_next_run_finds_its_data(checkout: Path) -> None:
+    with running(checkout) as run:
+        recipient, key = run.recipient(), run.printed("API key")
+        run.press("redis", wanted="stopped")
+        run.press("redis", wanted="running")  # a child of the web process now
+        run.press("one-click")
+        assert run.reaches_both(recipient)
+        keys = (run.folder / "keys.env").read_text()
+        assert len(run.processes()) > 5
+        assert run.stop(signal.SIGINT) == 0
+        assert run.said[-1].startswith("Stopped.")
+    assert not run.processes()
+    with running(checkout) as again:
+        assert again.printed("API key") == key
+        assert (again.folder / "keys.env").read_text() == keys
+        assert again.recipient() != recipient
+        assert again.states(recipient) == ["off", "off"]
+        assert "opted out" in again.page()
+        assert again.stop(signal.SIGTERM) == 0
+    assert not again.processes()
+
+
+@ON_LINUX
+@pytest.mark.faults
+def test_after_a_kill_and_with_its_port_taken_it_starts_and_leaves_nothing(checkout: Path) -> None:
+    port = free_port()
+    with running(checkout) as run:
+        left = run.processes()
+        run.stop(signal.SIGKILL)
+    with socket.create_server(("127.0.0.1", port)), running(checkout, port) as again:
+        assert not set(left) & set(again.processes())
+        assert f"Port {port} is taken: the site is at port" in again.text
+        assert httpx.get(f"{again.site}/healthz").status_code == 200
+        assert again.stop(signal.SIGHUP) == 0  # the terminal was closed
+    assert not again.processes()
+
+
+def test_what_is_kept_is_for_the_owner_only(run: Run) -> None:
+    secrets = ("keys.env", "api-key", "crm.secret", "email-tool.secret", "tools.json")
+    assert {(run.folder / name).stat().st_mode & 0o777 for name in secrets} == {0o600}
+    assert (run.folder / "mails").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "public_url, folder", [("https://preferences.example.com", "/tmp"), ("http://127.0.0.1:1", "")]
+)
+def test_the_page_refuses_to_be_served_in_production(public_url: str, folder: str) -> None:
+    key = "k1:" + "A" * 42
+    environ = os.environ | {
+        "DATABASE_URL": "postgresql://nowhere.invalid/x",
+        "REDIS_URL": "redis://nowhere.invalid/0",
+        "PUBLIC_URL": public_url,
+        "SECRET_KEY": "x" * 40,
+        "DIGEST_KEYS": f"{key}A",
+        "ENCRYPTION_KEYS": f"{key}B",
+        "LINK_KEYS": f"{key}C",
+        "DEV_TOOLS_URL": "http://127.0.0.1:1",
+    }
+    environ |= {"DEV_FOLDER": folder} if folder else {}
+    done = subprocess.run(
+        [sys.executable, "-c", "import dev.site"],
+        cwd=CHECKOUT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "for `make run` only" in done.stderr
