@@ -1,0 +1,26 @@
+# One image for every process: `docker run IMAGE web`, `worker` or `scheduler` runs what the
+# Procfile says; anything else is run as it stands, e.g. `docker run IMAGE flask db upgrade`.
+# 3.11 is the version that the tests run on; newer ones do as well.
+ARG PYTHON=3.11
+FROM python:${PYTHON}-slim
+
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    HOST=0.0.0.0
+
+WORKDIR /srv/preference-center
+COPY requirements.lock .
+RUN pip install --require-hashes --only-binary :all: -r requirements.lock
+COPY app.py Procfile docker-entrypoint.sh ./
+COPY migrations migrations
+COPY templates templates
+COPY preference_center preference_center
+COPY workers workers
+
+# Owns nothing here: the service writes to no file of its own.
+USER 10001:10001
+EXPOSE 8000
+ENTRYPOINT ["/bin/sh", "docker-entrypoint.sh"]
+CMD ["web"]

@@ -1,0 +1,214 @@
+"""What the documentation says, as far as a program can check it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+from pydantic_core import PydanticUndefined
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from preference_center.app import create_app
+from preference_center.config import Settings
+from tests.docs.reading import ROOT, anchors, code, pages, prose, rows
+from tests.environment import settings_for
+from workers.cli import register
+from workers.connectors.registry import ENTRIES
+
+DEPLOY = ROOT / "docs/deploy.md"
+DEPENDENCIES = ROOT / "docs/decisions/0001-dependencies.md"
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FLASK = re.compile(r"(?:^|[\s(&;])flask ([a-z][^|#;&]*)")
+_MAKE = re.compile(r"(?:^|[\s(&;])make ([a-z][a-z-]*)")
+_MODULE = re.compile(r"\bpython -m ([a-z][\w.]*)")
+_ROUTE = re.compile(r"(?:^|[\s\w$])(/(?:v1/[a-z-]+|healthz))\b")
+
+PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@pytest.fixture(scope="module")
+def service() -> Flask:
+    """The service with every command; nothing is connected to."""
+    app = create_app(settings_for("postgresql://nobody@localhost/none", "redis://localhost"))
+    register(app)
+    return app
+
+
+@PAGES
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(prose(page)):
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", path):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert target.is_relative_to(ROOT), f"{link} leaves the repository"
+        assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
+
+
+@PAGES
+def test_commands_and_their_options_exist(page: Path, service: Flask) -> None:
+    for line in code(page):
+        for words in _FLASK.findall(line):
+            check_command(service.cli, words)
+
+
+@PAGES
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {found for line in code(page) for found in _MAKE.findall(line)} <= targets
+
+
+@PAGES
+def test_modules_to_run_exist(page: Path) -> None:
+    for line in code(page):
+        for module in _MODULE.findall(line):
+            assert importlib.util.find_spec(module), f"there is no module {module}"
+
+
+@PAGES
+def test_routes_exist(page: Path, service: Flask) -> None:
+    urls = service.url_map.bind("localhost")
+    for line in code(page):
+        for path in _ROUTE.findall(line):
+            try:
+                urls.match(path, method="GET")
+            except MethodNotAllowed:
+                pass
+            except NotFound:
+                pytest.fail(f"{page.name}: nothing answers at {path}")
+
+
+def test_all_commands_are_in_the_list_for_operators(service: Flask) -> None:
+    listed = " ".join(rows(ROOT / "docs/operations.md", "| command | what it does |"))
+    for name in ("catalogue", "keys", "destinations", "syncs"):
+        group = service.cli.commands[name]
+        assert isinstance(group, click.Group)
+        for command in group.commands:
+            assert f"flask {name} {command}" in listed
+    assert "flask opt-out" in listed
+
+
+def test_every_setting_is_in_the_table_and_nothing_else() -> None:
+    expected = {
+        name.upper(): [
+            "required" if field.default is PydanticUndefined else str(field.default or "none"),
+            field.description,
+        ]
+        for name, field in Settings.model_fields.items()
+    }
+    assert rows(DEPLOY, "| setting | default | what it is |") == expected
+
+
+def test_every_other_variable_is_in_the_second_table() -> None:
+    text = (ROOT / "Procfile").read_text()
+    expected: dict[str, str] = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
+    sources = [*(ROOT / "preference_center").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
+    named = {
+        name
+        for source in sources
+        for name in re.findall(r'^\w+ = "([A-Z]+(?:_[A-Z]+)+)"$', source.read_text(), re.MULTILINE)
+    }
+    assert "CONNECTORS_ALLOW_PRIVATE" in named
+    expected |= dict.fromkeys(named, "unset")
+
+    found: dict[str, str] = {}
+    for names, (defaults, _) in rows(DEPLOY, "| variable | default | what it is |").items():
+        found |= dict(zip(names.split(", "), defaults.split(", "), strict=True))
+    assert found == expected
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    runtime = rows(DEPENDENCIES, "| needed to run | for |")
+    development = rows(DEPENDENCIES, "| needed to develop | for |")
+    assert names(project["project"]["dependencies"]) == split(runtime)
+    assert names(project["dependency-groups"]["dev"]) == split(development)
+
+
+def test_the_readme_labels_each_connector_as_the_registry_does() -> None:
+    found = rows(ROOT / "README.md", "| connector | `--kind` | tested against |")
+    assert found == {
+        entry.title: [f"`{entry.kind}`", entry.proof.value] for entry in ENTRIES.values()
+    }
+
+
+@PAGES
+def test_no_page_names_a_folder_of_somebodys_machine(page: Path) -> None:
+    assert not re.search(r"/(?:work|home|root|Users)/", page.read_text())
+
+
+def test_the_image_runs_what_the_procfile_says(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("# a comment\nweb: echo ${PORT:-8000}\nworker: echo work\n")
+
+    def run(*words: str) -> str:
+        command = ["sh", str(ROOT / "docker-entrypoint.sh"), *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+            check=True,
+        ).stdout  # fmt: skip
+
+    assert run("web") == "8000\n"
+    assert run("worker") == "work\n"
+    assert run("echo", "anything else", "web") == "anything else web\n"
+
+
+def test_the_image_and_compose_know_every_process() -> None:
+    processes = set(re.findall(r"^(\w+):", (ROOT / "Procfile").read_text(), re.MULTILINE))
+    entry = re.search(
+        r"^ +(\w+(?: \| \w+)+)\) eval", (ROOT / "docker-entrypoint.sh").read_text(), re.MULTILINE
+    )
+    assert entry is not None
+    assert set(entry[1].split(" | ")) == processes
+    compose = (ROOT / "compose.yaml").read_text()
+    assert processes <= set(re.findall(r"^  (\w+):$", compose, re.MULTILINE))
+    required = {name for name, field in Settings.model_fields.items() if field.is_required()}
+    assert {name.upper() for name in required} <= set(
+        re.findall(r"^    (\w+):", compose, re.MULTILINE)
+    )
+
+
+def test_the_image_holds_all_that_the_service_imports_and_reads() -> None:
+    copied = set(re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    copied = {word for line in copied for word in line.split()}
+    assert copied >= {"app.py", "preference_center", "workers", "templates", "migrations"}
+    allowed = (ROOT / ".dockerignore").read_text().split()
+    assert {f"!{name}" for name in copied} <= set(allowed)
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def check_command(root: click.Command, words: str) -> None:
+    """Fail unless `words` name a command below `root`, with options that it has."""
+    lexer = shlex.shlex(words, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    command = root
+    for word in lexer:
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            assert word in command.commands, f"flask {words}: there is no {word}"
+            command = command.commands[word]
+        elif word.startswith("--"):
+            option = word.partition("=")[0]
+            assert option in set(options(command)), f"flask {words}: no option {option}"
+
+
+def options(command: click.Command) -> Iterator[str]:
+    yield "--help"
+    for parameter in command.params:
+        yield from parameter.opts
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=]", requirement)[0] for requirement in requirements}
+
+
+def split(table: dict[str, list[str]]) -> set[str]:
+    return {name for cell in table for name in cell.split(", ")}
