@@ -19,6 +19,7 @@ from preference_center.keys import Keys, parse_ring
 from preference_center.links import Links
 from preference_center.logs import configure_logs
 from preference_center.queue import Queue
+from preference_center.storage.database import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,7 +50,7 @@ def create_app(
             "max_overflow": settings.database_pool,
             "pool_timeout": 5,
             "pool_reset_on_return": None,
-            "connect_args": {"connect_timeout": 3},
+            "connect_args": {"connect_timeout": 3, "options": OPTIONS},
         },
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
         SESSION_COOKIE_SAMESITE="Lax",

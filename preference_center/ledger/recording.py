@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from preference_center.domain.addresses import NORM_VERSION, Address
@@ -17,7 +16,7 @@ from preference_center.keys import Keys
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
 from preference_center.storage.addresses import sealed
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run, run_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,8 @@ def record(changes: Sequence[Change | Retraction]) -> Recorded:
             recorded += Recorded(*retract(connection, retraction, context.now()))
         return recorded
 
-    recorded = run(work)
+    # Appending alone is one pipeline; retractions look before they write.
+    recorded = run(work) if retractions else run_at_once(work)
     context.queue.nudge(recorded.destinations)
     return recorded
 
@@ -71,58 +71,62 @@ def _distinct(changes: Iterable[Change]) -> list[Change]:
 
 def _append(connection: Connection, context: Services, changes: Sequence[Change]) -> Recorded:
     now = context.now()
+    addresses = {"addresses": _addresses(context.keys, changes), "norm_version": NORM_VERSION}
+    events = {"events": _events(context.keys, changes, now), "count": len(changes)}
     with connection.pipeline():
-        connection.execute(LOCK_ADDRESSES, _addresses(context.keys, changes) | {"now": now})
-        cursor = connection.execute(
-            APPEND,
-            _events(context.keys, changes, now) | {"now": now, "window": WINDOW},
-            binary=True,
-        )
-        row = cursor.fetchone()
+        connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
+        cursor = connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)
+    row = cursor.fetchone()
     assert row  # the statement ends in a SELECT without FROM
     return Recorded(tuple(row[0]), frozenset(row[1]))
 
 
-def _addresses(keys: Keys, changes: Sequence[Change]) -> dict[str, Any]:
-    """The distinct addresses of `changes` and all their match keys, as arrays."""
+def _addresses(keys: Keys, changes: Sequence[Change]) -> str:
+    """The distinct addresses of `changes` and all their match keys, as JSON."""
     distinct: dict[tuple[str, str], Address] = {
         (change.address.channel, change.address.exact): change.address for change in changes
     }
-    rows = [(address, keys.exact(address)) for address in distinct.values()]
-    match_keys = [
-        (digest, owner, address.channel.value, int(kind))
-        for address, owner in rows
-        for digest, kind in keys.match_keys(address).items()
+    rows = [
+        {
+            "channel": address.channel,
+            "digest": _octets(keys.exact(address)),
+            "ciphertext": _octets(sealed(keys, address)),
+            "keys": [
+                {"digest": _octets(digest), "kind": kind.value}
+                for digest, kind in keys.match_keys(address).items()
+            ],
+        }
+        for address in distinct.values()
     ]
-    return {
-        "norm_version": NORM_VERSION,
-        "channels": [address.channel.value for address, _ in rows],
-        "digests": [digest for _, digest in rows],
-        "ciphertexts": [sealed(keys, address) for address, _ in rows],
-        "key_digests": [key[0] for key in match_keys],
-        "key_owners": [key[1] for key in match_keys],
-        "key_channels": [key[2] for key in match_keys],
-        "key_kinds": [key[3] for key in match_keys],
-    }
+    return json.dumps(rows)
 
 
-def _events(keys: Keys, changes: Sequence[Change], now: datetime) -> dict[str, Any]:
-    """The changes as one array per column. Nothing can have been received after `now`."""
-    return {
-        "ids": [change.id for change in changes],
-        "owners": [keys.exact(change.address) for change in changes],
-        "owner_channels": [change.address.channel.value for change in changes],
-        "kinds": [change.kind.value for change in changes],
-        "scopes": [change.scope for change in changes],
-        "occurred": [change.occurred_at for change in changes],
-        "received": [min(change.received_at, now) for change in changes],
-        "counts": [min(_counts_at(change), now) for change in changes],
-        "untils": [change.until for change in changes],
-        "sources": [change.source for change in changes],
-        "actors": [change.actor for change in changes],
-        "evidences": [json.dumps(dict(change.evidence)) for change in changes],
-        "once": [change.once and change.kind is Kind.OPTED_OUT for change in changes],
-    }
+def _events(keys: Keys, changes: Sequence[Change], now: datetime) -> str:
+    """The changes as JSON. Nothing can have been received after `now`."""
+    rows = [
+        {
+            "id": str(change.id),
+            "owner": _octets(keys.exact(change.address)),
+            "channel": change.address.channel,
+            "kind": change.kind,
+            "scope": change.scope,
+            "occurred_at": change.occurred_at.isoformat(),
+            "received_at": min(change.received_at, now).isoformat(),
+            "counts_at": min(_counts_at(change), now).isoformat(),
+            "until": change.until and change.until.isoformat(),
+            "source": change.source,
+            "actor": change.actor,
+            "evidence": dict(change.evidence),
+            "own": change.once and change.kind is Kind.OPTED_OUT,
+        }
+        for change in changes
+    ]
+    return json.dumps(rows)
+
+
+def _octets(data: bytes) -> str:
+    """As PostgreSQL reads `bytea` (its manual, 8.4.1)."""
+    return "\\x" + data.hex()
 
 
 def _counts_at(change: Change) -> datetime:

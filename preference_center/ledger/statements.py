@@ -54,12 +54,12 @@ the events are here it passes the gate with the others. To be sent before any ot
 """
 
 LOCK_ADDRESSES = f"""
-WITH locked AS (
+WITH given AS (
+    SELECT * FROM pg_advisory_xact_lock_shared({GATE}), json_to_recordset(%(addresses)s)
+        AS given (channel text, digest bytea, ciphertext bytea, keys json)
+), locked AS (
     INSERT INTO address (channel, digest, norm_version, ciphertext, created_at)
-    SELECT channel, digest, %(norm_version)s, ciphertext, %(now)s
-    FROM pg_advisory_xact_lock_shared({GATE}),
-        unnest(%(channels)b::text[], %(digests)b::bytea[], %(ciphertexts)b::bytea[])
-        AS given (channel, digest, ciphertext)
+    SELECT channel, digest, %(norm_version)s, ciphertext, %(now)s FROM given
     ORDER BY digest, channel
     ON CONFLICT (digest, channel) DO UPDATE SET ciphertext =
         CASE WHEN address.erased_at IS NULL
@@ -67,10 +67,9 @@ WITH locked AS (
     RETURNING id, digest, channel
 )
 INSERT INTO address_key (digest, channel, address_id, kind)
-SELECT k.digest, locked.channel, locked.id, k.kind
-FROM unnest(%(key_digests)b::bytea[], %(key_owners)b::bytea[], %(key_channels)b::text[],
-    %(key_kinds)b::smallint[]) AS k (digest, owner, channel, kind)
-JOIN locked ON locked.digest = k.owner AND locked.channel = k.channel
+SELECT key.digest, channel, locked.id, key.kind
+FROM given JOIN locked USING (digest, channel),
+    json_to_recordset(given.keys) AS key (digest bytea, kind smallint)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - a constant
 """An erased address keeps its row and its "no", and takes no readable form again (I6)."""
@@ -98,7 +97,8 @@ _WANTED = f"""form AS (
     SELECT d.id AS destination_id, news.target, max(news.seq) AS version,
         min(news.waiting_since) AS waiting_since
     FROM news
-    JOIN address ON address.id = news.target AND address.ciphertext IS NOT NULL
+    CROSS JOIN LATERAL (SELECT channel FROM address
+        WHERE id = news.target AND ciphertext IS NOT NULL LIMIT 1) AS address
     JOIN destination d ON address.channel = ANY(d.channels)
         AND (news.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
             OR news.scope = ANY(d.sends))
@@ -129,13 +129,12 @@ order, so `wanted` always grows: the worker must find that it looked before this
 APPEND = f"""
 WITH input AS (
     SELECT address.id AS address_id, given.*
-    FROM unnest(%(ids)b::uuid[], %(owners)b::bytea[], %(owner_channels)b::text[],
-        %(kinds)b::text[], %(scopes)b::text[], %(occurred)b::timestamptz[],
-        %(received)b::timestamptz[], %(counts)b::timestamptz[], %(untils)b::timestamptz[],
-        %(sources)b::text[], %(actors)b::text[], %(evidences)b::text[], %(once)b::boolean[])
-        AS given (id, owner, channel, kind, scope, occurred_at, received_at, counts_at, until,
-            source, actor, evidence, own)
-    JOIN address ON address.digest = given.owner AND address.channel = given.channel
+    FROM (SELECT * FROM json_to_recordset(%(events)s) AS e (id uuid, owner bytea, channel text,
+        kind text, scope text, occurred_at timestamptz, received_at timestamptz,
+        counts_at timestamptz, until timestamptz, source text, actor text, evidence jsonb,
+        own boolean) LIMIT %(count)s) AS given
+    CROSS JOIN LATERAL (SELECT id FROM address
+        WHERE digest = given.owner AND channel = given.channel LIMIT 1) AS address
     WHERE NOT given.own OR NOT EXISTS (
         SELECT FROM suppression s WHERE s.address_id = address.id AND s.scope = given.scope
             AND s.standing AND s.own AND NOT EXISTS (
@@ -145,7 +144,7 @@ WITH input AS (
     INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
         counts_at, until, source, actor, own, evidence)
     SELECT id, address_id, kind, scope, occurred_at, received_at, %(now)s, counts_at, until,
-        source, actor, own, evidence::jsonb
+        source, actor, own, evidence
     FROM input
     ON CONFLICT (id) DO NOTHING
     RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, own

@@ -9,7 +9,7 @@ from preference_center.domain.addresses import Address, KeyKind, may_match
 from preference_center.domain.decisions import Fact
 from preference_center.domain.events import Kind, Mark, State
 from preference_center.extensions import services
-from preference_center.storage.database import Connection, read
+from preference_center.storage.database import Connection, run_at_once
 
 Facts = tuple[Fact, ...]
 
@@ -23,7 +23,7 @@ _STATE = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
     s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
 _CONSENT = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.event"""
 
-_BY_DIGEST = f"""
+BY_DIGEST = f"""
 SELECT k.digest, k.kind, k.channel, {_STATE}
 FROM address_key k JOIN suppression s ON s.address_id = k.address_id
 WHERE k.digest = ANY(%(digests)b)
@@ -75,7 +75,7 @@ def _look_up(addresses: Sequence[Address], *, exact_only: bool) -> list[Facts]:
         for digest, kind in keys.match_keys(address).items():
             if not exact_only or kind & KeyKind.EXACT:
                 probes.setdefault(digest, []).append((index, kind))
-    rows = read(lambda connection: _rows(connection, probes))
+    rows = run_at_once(lambda connection: _rows(connection, probes))
     for digest, stored_kind, channel, *columns in rows:
         for index, probe in probes[digest]:
             exact = bool(int(probe) & stored_kind & _EXACT)
@@ -87,7 +87,7 @@ def _look_up(addresses: Sequence[Address], *, exact_only: bool) -> list[Facts]:
 
 
 def _rows(connection: Connection, digests: Iterable[bytes]) -> list[tuple[Any, ...]]:
-    return connection.execute(_BY_DIGEST, {"digests": list(digests)}, binary=True).fetchall()
+    return connection.execute(BY_DIGEST, {"digests": list(digests)}, binary=True).fetchall()
 
 
 def _fact(row: Sequence[Any], *, exact: bool) -> Fact:

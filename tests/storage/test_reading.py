@@ -1,4 +1,4 @@
-"""`read`: one SELECT without BEGIN and COMMIT, on connections that writers share."""
+"""`run_at_once`: one SELECT without BEGIN and COMMIT, on connections that writers share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from preference_center.storage.database import Connection, read, run
+from preference_center.storage.database import Connection, run, run_at_once
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -19,7 +19,7 @@ def test_a_read_needs_no_transaction(app: Flask) -> None:
         return connection.info.transaction_status
 
     with app.app_context():
-        assert read(status) is psycopg.pq.TransactionStatus.IDLE
+        assert run_at_once(status) is psycopg.pq.TransactionStatus.IDLE
         assert run(status) is psycopg.pq.TransactionStatus.INTRANS
 
 
@@ -33,7 +33,7 @@ def test_after_a_read_good_or_bad_writes_still_roll_back(app: Flask, query: str)
 
     with app.app_context():
         try:
-            read(lambda connection: connection.execute(query.encode()).fetchall())
+            run_at_once(lambda connection: connection.execute(query.encode()).fetchall())
         except psycopg.Error:
             assert query != "SELECT 1"
         with pytest.raises(ZeroDivisionError):
@@ -43,8 +43,8 @@ def test_after_a_read_good_or_bad_writes_still_roll_back(app: Flask, query: str)
 
 def test_a_read_survives_the_loss_of_its_connection(app: Flask, database_url: str) -> None:
     with app.app_context():
-        pid = read(lambda connection: connection.info.backend_pid)
+        pid = run_at_once(lambda connection: connection.info.backend_pid)
         with psycopg.connect(database_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
-        assert read(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
+        assert run_at_once(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
