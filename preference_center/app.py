@@ -10,7 +10,7 @@ from random import Random
 
 from flask import Flask
 
-from preference_center import cli, console, recipients, senders
+from preference_center import cli, console, languages, recipients, senders
 from preference_center.config import Settings, load_settings
 from preference_center.extensions import NAME, Services, csrf, db, migrate
 from preference_center.faults import register_fault_pages
@@ -19,6 +19,7 @@ from preference_center.keys import Keys, parse_ring
 from preference_center.links import Links
 from preference_center.logs import configure_logs
 from preference_center.queue import Queue
+from preference_center.storage.catalogues import default_language
 from preference_center.storage.database import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +59,7 @@ def create_app(
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)
+    languages.init_app(app, default_language, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[NAME] = _services(settings, now, random)
     for room in (recipients, senders, console):

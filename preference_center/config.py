@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field, ValidationError
+from babel.dates import get_timezone
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preference_center.errors import ConfigError
@@ -30,8 +31,18 @@ class Settings(BaseSettings):
         default=None, description="Domain whose mail we receive for mailto opt-outs, if any"
     )
     phone_region: str = Field(default="IT", description="Region of phone numbers without a prefix")
+    time_zone: str = Field(default="Europe/Rome", description="In which people are told times")
     database_pool: int = Field(default=8, ge=1, description="Connections per process")
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_time_zone(cls, name: str) -> str:
+        try:
+            get_timezone(name)
+        except LookupError:
+            raise ValueError("write it as in Europe/Rome") from None
+        return name
 
     @property
     def sqlalchemy_url(self) -> str:

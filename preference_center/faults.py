@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import structlog
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import HTTPException, InternalServerError
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+from werkzeug.exceptions import HTTPException
 
 from preference_center import senders
 from preference_center.errors import Unavailable
+from preference_center.languages import SOURCE, in_language, requested_language
 
 log = structlog.get_logger()
 
 RETRY_AFTER = 10  # seconds
+
+MESSAGES = {
+    400: lazy_gettext("The request could not be read. Nothing was changed."),
+    404: lazy_gettext("There is no page at this address."),
+    405: lazy_gettext("This address can’t be used in that way. Nothing was changed."),
+    413: lazy_gettext("What was sent is too large. Nothing was changed."),
+    429: lazy_gettext("Too many requests came at once. Please try again in a few minutes."),
+    503: lazy_gettext("Nothing was lost, and nothing was saved yet. Please try again shortly."),
+}
+"""By HTTP status; what isn't here is told as 400 or 500."""
 
 
 def register_fault_pages(app: Flask) -> None:
@@ -26,7 +39,7 @@ def register_fault_pages(app: Flask) -> None:
 
 def _unavailable(error: Unavailable) -> Response:
     log.warning("unavailable", endpoint=request.endpoint, error=type(error.__cause__).__name__)
-    response = _page(503, "Nothing was lost, and nothing was saved yet. Please try again shortly.")
+    response = _page(503)
     response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 
@@ -34,20 +47,27 @@ def _unavailable(error: Unavailable) -> Response:
 def _http(error: HTTPException) -> Response:
     if request.path.startswith(f"{senders.PREFIX}/"):  # a wrong path belongs to no blueprint
         return senders.respond_to_http(error)
-    response = _page(error.code or 500, error.description or error.name)
+    response = _page(error.code or 500)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response
 
 
 def _unexpected(error: Exception) -> Response:
     log.error("unexpected", endpoint=request.endpoint, exc_info=error)
-    return _page(500, InternalServerError.description)
+    return _page(500)
 
 
-def _page(status: int, message: str) -> Response:
-    response = Response(
-        render_template("fault.html", status=status, message=message), status, mimetype="text/html"
-    )
+def _page(status: int) -> Response:
+    # Not the catalogue's default: the database may be what is away.
+    with in_language(requested_language() or SOURCE) as language:
+        message = MESSAGES.get(status) or (
+            MESSAGES[400]
+            if status < 500  # noqa: PLR2004 - RFC 9110 15.6: the server's own fault
+            else _("Something went wrong on our side. Please try again shortly.")
+        )
+        html = render_template("fault.html", language=language, status=status, message=message)
+    response = Response(html, status, mimetype="text/html")
+    response.headers["Content-Language"] = language
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response

@@ -12,13 +12,15 @@ from werkzeug.routing import BaseConverter
 
 from preference_center.errors import InvalidLink
 from preference_center.extensions import csrf
+from preference_center.languages import keep_switch
+from preference_center.recipients.brands import logo, style
 from preference_center.recipients.pages import unreadable_link
 from preference_center.recipients.preferences import preferences
 from preference_center.recipients.unsubscribe import unsubscribe
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self';"
-    " frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex",
@@ -43,14 +45,13 @@ class _Token(BaseConverter):
 
 
 def _install(state: BlueprintSetupState) -> None:
-    """Before any rule: the converter, and the place where translations will come in."""
+    """Before any rule: the converter that they use."""
     state.app.url_map.converters["token"] = _Token
-    state.app.jinja_env.add_extension("jinja2.ext.i18n")
-    state.app.jinja_env.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
 
 
 def _harden(response: Response) -> Response:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)  # a brand's logo has a stricter policy
     if request.endpoint == "recipients.unsubscribe" and request.method in {"POST", "OPTIONS"}:
         response.headers.update(CORS)
     return response
@@ -61,7 +62,10 @@ blueprint = Blueprint("recipients", __name__)
 csrf.exempt(blueprint)
 blueprint.record_once(_install)
 blueprint.after_request(_harden)
+blueprint.url_defaults(keep_switch)
 blueprint.register_error_handler(InvalidLink, unreadable_link)
+blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", style)
+blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", logo)
 for _path, _view in (("u", unsubscribe), ("p", preferences)):
     for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
         # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).

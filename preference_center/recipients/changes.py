@@ -7,9 +7,10 @@ from uuid import UUID
 
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
+from preference_center.languages import page_language
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.recipients.pages import LANGUAGE, text_version
+from preference_center.recipients.pages import text_version
 
 ACTOR = "recipient"
 
@@ -71,5 +72,5 @@ def evidence(link: Link, method: str) -> dict[str, str]:
         "issued_at": link.issued_at.isoformat(),
     }
     if method != ONE_CLICK:  # a mail client shows its own words
-        found |= {"text_version": text_version(), "language": LANGUAGE}
+        found |= {"text_version": text_version(), "language": page_language()}
     return found

@@ -7,31 +7,42 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from flask import current_app, render_template
+from babel.lists import format_list
+from flask import current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.domain.addresses import mask
 from preference_center.domain.catalogue import Brand, Catalogue, Texts, Topic
 from preference_center.errors import CatalogueError
+from preference_center.languages import FOLDER, LANGUAGES, SOURCE, page_language
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
 
-LANGUAGE = "en"
-"""Of the templates; `{% trans %}` marks every sentence for translation."""
-
 _TEXT_VERSION = "preference_center.recipients.text_version"
+_READING = frozenset({"GET", "HEAD"})
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
-    """A rendered page of this room."""
-    html = render_template(f"recipients/{template}.html", language=LANGUAGE, **values)
-    return html, status, {"Content-Language": LANGUAGE}
+    """A rendered page of this room, with the switch of languages.
+
+    `brands` are those that the page is about. `here` is the path that shows the same in
+    another language by GET; by default it is the page's own.
+    """
+    language = page_language()
+    values.setdefault("text", Wording(catalogue_or_empty()))
+    values.setdefault("lead", lead(values.get("brands", ())))
+    html = render_template(
+        f"recipients/{template}.html", language=language, languages=LANGUAGES, **values
+    )
+    return html, status, {"Content-Language": language}
 
 
 def link_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
     """A page about one link: whom it is for, masked (RULES C6), and what it is about."""
     catalogue = catalogue_or_empty()
     topic = catalogue.topics.get(link.scope)
+    if request.method not in _READING:  # what a POST answered can't be asked for again
+        values.setdefault("here", url_for("recipients.preferences", token=token, lang=None))
     return page(
         template,
         token=token,
@@ -39,6 +50,7 @@ def link_page(template: str, token: str, link: Link, **values: Any) -> ResponseR
         scope=link.scope,
         topic=topic,
         brands=_brands(catalogue, topic),
+        all_brands=tuple(catalogue.brands.values()),
         text=Wording(catalogue),
         **values,
     )
@@ -50,9 +62,7 @@ def unreadable_link(_error: Exception) -> ResponseReturnValue:
     404 for every method: a refused POST must not look like success, and some clients try
     a GET next and take its 200 for one. It says nothing of any address (RULES A7).
     """
-    catalogue = catalogue_or_empty()
-    brands = tuple(catalogue.brands.values())
-    return page("unreadable", status=404, brands=brands, text=Wording(catalogue))
+    return page("unreadable", status=404, brands=tuple(catalogue_or_empty().brands.values()))
 
 
 def catalogue_or_empty() -> Catalogue:
@@ -60,7 +70,15 @@ def catalogue_or_empty() -> Catalogue:
     try:
         return current_catalogue()
     except CatalogueError:
-        return Catalogue(languages=(LANGUAGE,), default_language=LANGUAGE)
+        return Catalogue(languages=(SOURCE,), default_language=SOURCE)
+
+
+def lead(brands: tuple[Brand, ...]) -> Brand | None:
+    """The brand whose colours a page wears: the only one, or the one whose host was asked."""
+    if len(brands) == 1:
+        return brands[0]
+    host = request.host.partition(":")[0]
+    return next((brand for brand in brands if brand.host == host), None)
 
 
 class Wording:
@@ -71,11 +89,16 @@ class Wording:
 
     def __call__(self, texts: Texts) -> str:
         """The text itself."""
-        return self._catalogue.in_language(texts, LANGUAGE)
+        return self._catalogue.in_language(texts, page_language())
 
     def language(self, texts: Texts) -> str:
         """The language that `__call__` finds, for the `lang` attribute."""
-        return LANGUAGE if texts.get(LANGUAGE) else self._catalogue.default_language
+        language = page_language()
+        return language if texts.get(language) else self._catalogue.default_language
+
+    def names(self, brands: tuple[Brand, ...]) -> str:
+        """The names of these brands, listed as the page's language does."""
+        return format_list([self(brand.name) for brand in brands], locale=page_language())
 
     @staticmethod
     def mailbox(brand: Brand) -> str:
@@ -89,11 +112,11 @@ def link_mark(token: str) -> str:
 
 
 def text_version() -> str:
-    """Names the wording of these pages: the hash of their templates, kept as evidence."""
+    """Names the wording of these pages, kept as evidence: a hash of templates and translations."""
     known: str | None = current_app.extensions.get(_TEXT_VERSION)
     if known is None:
         folder = Path(current_app.root_path, current_app.template_folder or "", "recipients")
-        files = sorted(folder.glob("*.html"))
+        files = [*sorted(folder.glob("*.html")), *sorted(FOLDER.rglob("*.po"))]
         known = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
         current_app.extensions[_TEXT_VERSION] = known
     return known

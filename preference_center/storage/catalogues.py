@@ -8,7 +8,7 @@ from datetime import datetime
 from flask import current_app
 
 from preference_center.domain.catalogue import Catalogue, parse
-from preference_center.errors import CatalogueError
+from preference_center.errors import CatalogueError, Unavailable
 from preference_center.storage.database import Connection, run
 
 _CACHE = "preference_center.catalogue"
@@ -54,6 +54,14 @@ def current_catalogue() -> Catalogue:
     catalogue = cached[2] if cached and cached[1] == text else parse(text)
     current_app.extensions[_CACHE] = (time.monotonic() + _FRESH, text, catalogue)
     return catalogue
+
+
+def default_language() -> str:
+    """The catalogue's own language; "" before any was applied or while the database is away."""
+    try:
+        return current_catalogue().default_language
+    except (CatalogueError, Unavailable):
+        return ""
 
 
 def forget_catalogue() -> None:

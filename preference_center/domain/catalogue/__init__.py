@@ -8,6 +8,7 @@ reference of the file.
 from __future__ import annotations
 
 from preference_center.domain.catalogue.changes import Difference, difference, refusals
+from preference_center.domain.catalogue.looks import PAPER, Colours, Logo
 from preference_center.domain.catalogue.model import (
     AfterClosing,
     Brand,
@@ -23,13 +24,16 @@ from preference_center.domain.catalogue.model import (
 from preference_center.domain.catalogue.parsing import digest, parse
 
 __all__ = [
+    "PAPER",
     "AfterClosing",
     "Brand",
     "Catalogue",
+    "Colours",
     "Default",
     "Difference",
     "Ground",
     "Group",
+    "Logo",
     "MessageClass",
     "MessageType",
     "Texts",

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue.looks import Colours, Logo
 from preference_center.domain.catalogue.tables import did_you_mean
 from preference_center.errors import UnknownMessageType, UnknownTopic
 
@@ -54,7 +55,8 @@ class Brand:
     """A name under which the company writes.
 
     `host` serves its pages, `sender` is the From address it uses, `footer` the legal
-    line. A text that is there is there in every language.
+    line. A text that is there is there in every language. `colours` are for `light` and
+    `dark` pages: both or none.
     """
 
     key: str
@@ -62,6 +64,8 @@ class Brand:
     host: str | None = None
     sender: str | None = None
     footer: Texts = field(default_factory=dict)
+    logo: Logo | None = None
+    colours: Mapping[str, Colours] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class MessageType:
 
     Marketing has a topic and no ground; service a ground and no topic. With
     `after_closing` it may go out even when the account is closed, on
-    `after_closing_ground` (I4); only service can.
+    `after_closing_ground` (I4); only service can. `title` is what people read of it.
     """
 
     key: str
@@ -104,6 +108,7 @@ class MessageType:
     ground: Ground | None = None
     after_closing: bool = False
     after_closing_ground: AfterClosing | None = None
+    title: Texts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from email.utils import parseaddr
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.locating import locate, syntax_faults
+from preference_center.domain.catalogue.looks import read_colours, read_logo
 from preference_center.domain.catalogue.model import (
     AfterClosing,
     Brand,
@@ -26,9 +27,9 @@ from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.errors import CatalogueError
 
 _FILE = ("languages", "default_language", "groups", "brands", "topics", "message_types")
-_BRAND = ("name", "host", "sender", "footer")
+_BRAND = ("name", "host", "sender", "footer", "logo", "colours")
 _TOPIC = ("brand", "channel", "default", "group", "title", "description", "retired")
-_MESSAGE_TYPE = ("class", "topic", "ground", "after_closing", "after_closing_ground")
+_MESSAGE_TYPE = ("class", "title", "topic", "ground", "after_closing", "after_closing_ground")
 
 _KEY = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # BCP 47, the common part
@@ -133,6 +134,8 @@ class _Reader:
                 host=host,
                 sender=_sender(table),
                 footer=table.texts("footer", self._languages),
+                logo=read_logo(table),
+                colours=read_colours(table),
             )
         return brands
 
@@ -181,6 +184,7 @@ class _Reader:
             after_closing_ground=table.choice(
                 "after_closing_ground", AfterClosing, required=after_closing and not is_marketing
             ),
+            title=table.texts("title", self._languages),
         )
 
     def _entries(self, kind: str, fields: Collection[str]) -> Iterator[tuple[str, Table]]:

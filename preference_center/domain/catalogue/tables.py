@@ -93,6 +93,13 @@ class Table:
             else:
                 yield entry, Table(path, raw, fields, self._faults)
 
+    def below(self, key: str, fields: Collection[str], *, required: bool = False) -> Table | None:
+        """The table that stands under one key of this one, of which `fields` are known."""
+        example = "{ " + ", ".join(f"{name} = ..." for name in fields) + " }"
+        if self.value(key, dict, example, required=required) is None:
+            return None
+        return Table((*self.path, key), self._content[key], fields, self._faults)
+
     def value(self, key: str, kind: type[V], example: str, *, required: bool = False) -> V | None:
         """The value of `key` if it is of this type."""
         if key not in self._content:

@@ -1,0 +1,140 @@
+"""Which language a person reads, and our own texts in it.
+
+The texts in code and templates are English; `translations/<language>/LC_MESSAGES/messages.po`
+holds them in the others. Only the .po files are kept: they are compiled in memory, so no
+compiled file can be older than its source. `make translations` brings them up to date.
+
+What the catalogue says (names, titles) is the company's own and comes in the languages that
+the catalogue declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from flask import Flask, g, has_request_context, request
+from flask_babel import Babel, Domain, force_locale, get_locale, refresh
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.utils import cached_property
+
+SOURCE = "en"
+"""Of the texts in code and templates."""
+
+LANGUAGES: Mapping[str, str] = {
+    "it": "Italiano",
+    "en": "English",
+    "de": "Deutsch",
+    "fr": "Français",
+    "es": "Español",
+}
+"""Tag and own name of every language we speak, in the order of the switch."""
+
+SWITCH = "lang"
+"""The query parameter by which a person chooses; it needs no cookie."""
+
+FOLDER = Path(__file__).parent / "translations"
+
+
+def init_app(app: Flask, default: Callable[[], str], time_zone: str) -> None:
+    """Have `app` speak all LANGUAGES, and tell dates in `time_zone`.
+
+    `default` is asked for a language tag when nothing tells what the person reads.
+    """
+
+    def select() -> str:
+        return requested_language() or supported(default()) or SOURCE
+
+    _Babel().init_app(
+        app, default_locale=SOURCE, default_timezone=time_zone, locale_selector=select
+    )
+
+
+def supported(tag: str | None) -> str | None:
+    """The language of ours that a tag (BCP 47) names: `de` for `de-AT`; None if we lack it."""
+    primary = (tag or "").replace("_", "-").partition("-")[0].lower()
+    return primary if primary in LANGUAGES else None
+
+
+def page_language() -> str:
+    """The language of the page or mail at hand: the first of these that we speak.
+
+    The person's switch, what is known of the contact, Accept-Language (RFC 9110 12.5.4),
+    the catalogue's default; English if there is none.
+    """
+    locale = get_locale()
+    return locale.language if locale else SOURCE
+
+
+def requested_language() -> str | None:
+    """The language that this request or its contact asks for, if we speak it.
+
+    It reads no database, so a page that says that the database is away may use it.
+    """
+    if not has_request_context():
+        return None
+    return switched_language() or supported(g.get("contact_language")) or _accepted()
+
+
+def switched_language() -> str | None:
+    """What the person chose by the switch of the page."""
+    return supported(request.args.get(SWITCH))
+
+
+def contact_speaks(tag: str | None) -> None:
+    """Prefer the language known for the contact in the rest of this request."""
+    g.contact_language = tag
+    refresh()
+
+
+@contextmanager
+def in_language(tag: str | None) -> Iterator[str]:
+    """Speak this language inside, as for a mail; English if it is none of ours.
+
+    Needs an application context. Yields the language.
+    """
+    language = supported(tag) or SOURCE
+    with force_locale(language):
+        yield language
+
+
+def keep_switch(_endpoint: str, values: dict[str, Any]) -> None:
+    """For `Blueprint.url_defaults`: links and forms keep the language that was switched to."""
+    if has_request_context() and (language := switched_language()):
+        values.setdefault(SWITCH, language)
+
+
+@cache
+def translations(language: str) -> NullTranslations:
+    """The texts in one of LANGUAGES."""
+    if language == SOURCE:
+        return NullTranslations()
+    compiled = BytesIO()
+    with (FOLDER / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        write_mo(compiled, read_po(file, language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def _accepted() -> str | None:
+    """The best of Accept-Language; `*` says nothing, so it isn't the first of ours."""
+    named = [(tag, quality) for tag, quality in request.accept_languages if tag != "*"]
+    return LanguageAccept(named).best_match(LANGUAGES)
+
+
+class _Domain(Domain):  # type: ignore[misc]  # Flask-Babel has no types
+    def get_translations(self) -> NullTranslations:
+        return translations(page_language())
+
+
+class _Babel(Babel):  # type: ignore[misc]
+    @cached_property
+    def domain_instance(self) -> _Domain:
+        return _Domain()
