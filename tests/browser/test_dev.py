@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def run(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield run
     folder = data_folder(checkout, server_account())
     at(folder / "run", durable=True, environ={}).stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=[(320, "dark"), (1280, "light")], ids=["narrow", "wide"])
