@@ -22,6 +22,13 @@ EVERYTHING = "everything"
 UNDELIVERABLE = "undeliverable"
 """Hard bounces stand apart: they stop marketing and only advise on service mail (I4)."""
 
+REPEAT = timedelta(minutes=15)
+"""Own opt-outs this near to each other are one act: a double click, a mail client's retry.
+
+A later one is a new act. It must be in the ledger, else a stale form or a consent dated
+between the two would lift what the person has said again since (I5).
+"""
+
 RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE})
 
 CLOCK_TRUST = timedelta(minutes=15)
@@ -46,10 +53,12 @@ class Kind(StrEnum):
 
     @property
     def suppresses(self) -> bool:
+        """Whether it is a "no"."""
         return self in _SUPPRESSING
 
     @property
     def lifts(self) -> bool:
+        """Whether it ends older ones."""
         return self in _LIFTING
 
 
@@ -78,8 +87,9 @@ class Change:
 
     `occurred_at` is when the person acted, `received_at` when it reached the company
     (both UTC). `until` is a pause's end. `once` marks the person's own act at one of our
-    doors: nothing is appended while such an opt-out of the same scope stands, since POST
-    is idempotent by state (I7). `evidence` must hold nothing personal (I8).
+    doors: nothing is appended while such an opt-out of the same scope stands that is at
+    most `REPEAT` away, since POST is idempotent by state (I7). `evidence` must hold nothing
+    personal (I8).
     """
 
     id: UUID

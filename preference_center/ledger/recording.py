@@ -10,7 +10,7 @@ from uuid import UUID
 
 from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import Change, Kind, Retraction, counts_at
+from preference_center.domain.events import REPEAT, Change, Kind, Retraction, counts_at
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
 from preference_center.ledger.retracting import await_appends, retract
@@ -72,7 +72,11 @@ def _distinct(changes: Iterable[Change]) -> list[Change]:
 def _append(connection: Connection, context: Services, changes: Sequence[Change]) -> Recorded:
     now = context.now()
     addresses = {"addresses": _addresses(context.keys, changes), "norm_version": NORM_VERSION}
-    events = {"events": _events(context.keys, changes, now), "count": len(changes)}
+    events = {
+        "events": _events(context.keys, changes, now),
+        "count": len(changes),
+        "repeat": REPEAT,
+    }
     with connection.pipeline():
         connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
         cursor = connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)

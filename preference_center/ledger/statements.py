@@ -137,8 +137,9 @@ WITH input AS (
         WHERE digest = given.owner AND channel = given.channel LIMIT 1) AS address
     WHERE NOT given.own OR NOT EXISTS (
         SELECT FROM suppression s WHERE s.address_id = address.id AND s.scope = given.scope
-            AND s.standing AND s.own AND NOT EXISTS (
-                SELECT FROM suppression narrower
+            AND s.standing AND s.own
+            AND s.out_at BETWEEN given.counts_at - %(repeat)s AND given.counts_at + %(repeat)s
+            AND NOT EXISTS (SELECT FROM suppression narrower
                 WHERE narrower.address_id = address.id AND narrower.lift_at > s.out_at))
 ), appended AS (
     INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,

@@ -54,3 +54,24 @@ def test_an_act_on_one_topic_is_no_news_about_another() -> None:
     run(lambda connection: connection.execute("DELETE FROM sync_state"))
     record([change(2, Kind.OPTED_IN, OFFERS)])
     assert waiting(JANE) == {"offers": None}
+
+
+def test_an_own_act_repeated_later_is_a_new_act_that_no_older_form_can_lift(
+    clock: Clock,
+) -> None:  # I5
+    record([change(1, once=True)])
+    form_opened = clock.advance(HOUR)
+    again = change(2, at=clock.advance(HOUR), once=True)
+    assert record([again]).events == (again.id,)
+    record([change(3, Kind.OPTED_IN, at=form_opened)])
+    row = rows_of(JANE)[again.scope]
+    assert (row.no, row.yes) == ((again.received_at, again.id), (form_opened, change(3).id))
+
+
+def test_an_own_act_passed_on_again_with_an_earlier_receipt_is_not_dropped(
+    clock: Clock,
+) -> None:  # I3: its deadline is the earlier one
+    add_destination("news", change(1).scope)
+    record([change(1, at=clock.advance(5 * HOUR), once=True)])
+    record([change(2, at=START, once=True)])
+    assert waiting(JANE) == {"news": START + timedelta(hours=72)}
