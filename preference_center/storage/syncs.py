@@ -14,6 +14,7 @@ from uuid import UUID
 
 from preference_center.domain.deadlines import AT_RISK, WINDOW, Stage, stage
 from preference_center.storage.database import Connection
+from preference_center.storage.facts import MAY_MATCH
 
 _CLAIM = """
 WITH due AS (
@@ -26,20 +27,22 @@ FROM due WHERE s.destination_id = %(destination)s AND s.address_id = due.address
 RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.lift_until
 """
 
-_BACKFILL = """
+_BACKFILL = f"""
 INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at)
-SELECT d.id, a.id, max(e.seq), %(now)s + %(window)s, %(now)s
+SELECT d.id, form.id, max(e.seq), %(now)s + %(window)s, %(now)s
 FROM destination d
-JOIN suppression s ON (s.standing OR s.pause_until > %(now)s)
-    AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
+JOIN suppression s ON s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s)
 JOIN event e ON e.id IN (s.out_event, s.pause_event)
-JOIN address_key mine ON mine.address_id = s.address_id
-JOIN address_key form ON form.digest = mine.digest AND form.channel = mine.channel
-JOIN address a ON a.id = form.address_id AND a.ciphertext IS NOT NULL
-    AND a.channel = ANY(d.channels)
-WHERE d.id = %(destination)s GROUP BY d.id, a.id
+JOIN address_key a ON a.address_id = s.address_id
+JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel AND {MAY_MATCH} <> 0
+JOIN address form ON form.id = b.address_id AND form.ciphertext IS NOT NULL
+    AND form.channel = ANY(d.channels)
+WHERE d.id = %(destination)s AND (s.standing OR s.pause_until > %(now)s
+    OR (s.out_at IS NOT NULL AND form.id <> s.address_id))
+GROUP BY d.id, form.id
 ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608 - a constant
+"""A lift holds for its exact form only, so what was lifted still stands for the others (I9)."""
 
 _SETTLE = """
 UPDATE sync_state s SET
