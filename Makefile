@@ -55,6 +55,21 @@ check-lock: $(READY)
 	  && $(EXPORT) --all-groups | diff -q - requirements-dev.lock >/dev/null \
 	  || { echo 'The lock files do not agree with pyproject.toml: make lock' >&2; exit 1; }
 
+# English stands in code and templates. Where a text is new or changed, its translations are
+# empty after this, and a test fails until somebody has written them.
+TRANSLATIONS = preference_center/translations
+
+.PHONY: translations
+translations: $(READY) ## Bring the .po files up to date with code and templates
+	@mkdir -p .data
+	@$(BIN)/pybabel -q extract --mapping-file $(TRANSLATIONS)/mapping.toml -k lazy_gettext --no-wrap \
+	  --add-location=file --sort-by-file --output-file .data/messages.pot preference_center templates
+	@for language in it de fr es; do \
+	  $(BIN)/pybabel -q update --init-missing --no-fuzzy-matching --ignore-obsolete --no-wrap \
+	    --ignore-pot-creation-date --input-file .data/messages.pot \
+	    --output-dir $(TRANSLATIONS) --locale $$language; \
+	done
+
 .PHONY: clean
 clean: ## Delete .venv and caches; data of `make run` stays
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
