@@ -41,6 +41,9 @@ ONE_CLICK = "List-Unsubscribe=One-Click"
 
 MAX_MESSAGE_ID = 64  # characters
 
+PREFIX_OCTETS = 16
+"""How much of an exact digest a mail token holds: too much for two addresses to share."""
+
 _KEY_SIZE = 32
 _CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PHONE)  # by number in tokens: only append
 _UUID_ID = 0x10
@@ -68,8 +71,7 @@ class Link:
 class MailReference:
     """What the local part of a mailto opt-out says.
 
-    64 octets can't hold an address, so the first 16 octets of its exact digest name it:
-    match the From address first, else look the prefix up.
+    64 octets can't hold an address, so the first PREFIX_OCTETS of its exact digest name it.
     """
 
     digest_prefix: bytes
@@ -152,11 +154,11 @@ class Links:
         """
         key = next(iter(self._mail_keys.values()))
         day = (link.issued_at.astimezone(UTC).date() - _MAIL_EPOCH).days
-        body = _MAIL.pack(_scope_mark(link.scope), day, digest[:16])
+        body = _MAIL.pack(_scope_mark(link.scope), day, digest[:PREFIX_OCTETS])
         return b32encode(body + _mail_mac(key, body)).decode().lower()
 
     def read_mail_token(self, text: str) -> MailReference:
-        """What a mail token says, in whatever case it came. Raises InvalidLink."""
+        """What a mail token says, in whatever case it came (RULES A11). Raises InvalidLink."""
         try:
             raw = b32decode(text.encode("ascii").upper())
         except ValueError:
@@ -275,7 +277,7 @@ def _unpack(payload: bytes, key_id: str) -> Link:
     message_at = topic_at + topic_size
     message = payload[message_at:]
     return Link(
-        address=_address(payload[_HEAD.size : topic_at].decode(), _CHANNELS[flags & 0x0F]),
+        address=recovered(payload[_HEAD.size : topic_at].decode(), _CHANNELS[flags & 0x0F]),
         scope=payload[topic_at:message_at].decode() or ALL_MARKETING,
         message_id=str(UUID(bytes=message)) if flags & _UUID_ID else message.decode(),
         issued_at=datetime.fromtimestamp(seconds, UTC),
@@ -283,8 +285,8 @@ def _unpack(payload: bytes, key_id: str) -> Link:
     )
 
 
-def _address(exact: str, channel: Channel) -> Address:
-    """The address with its forms; a link outlives the rules it was made under (RULES A8)."""
+def recovered(exact: str, channel: Channel) -> Address:
+    """The address of a stored canonical form: it outlives the rules it was made under."""
     if channel is Channel.EMAIL:
         try:
             return parse(exact, channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.keys import Keys
+from preference_center.keys import DIGEST_OCTETS, Keys
 from preference_center.storage.database import Connection
 
 
@@ -25,3 +25,26 @@ def readable(
         binary=True,
     )
     return {row[0]: (Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows}
+
+
+def known_by_prefix(
+    connection: Connection, keys: Keys, prefixes: Collection[bytes]
+) -> dict[bytes, str | None]:
+    """Per prefix of an exact digest that an email address of ours has, its canonical form.
+
+    None where only the digest is known: erased, or never more than a digest. A prefix must
+    be long enough to be nobody else's; mail tokens have 16 of 32 octets.
+    """
+    rows = connection.execute(
+        """SELECT given.prefix, a.digest, a.ciphertext
+        FROM unnest(%(prefixes)s::bytea[], %(ends)s::bytea[]) AS given (prefix, beyond)
+        JOIN address a ON a.digest BETWEEN given.prefix AND given.beyond AND a.channel = 'email'""",
+        {
+            "prefixes": list(prefixes),
+            "ends": [prefix.ljust(DIGEST_OCTETS, b"\xff") for prefix in prefixes],
+        },
+    )
+    return {
+        prefix: None if ciphertext is None else keys.open(ciphertext, context=digest)
+        for prefix, digest, ciphertext in rows
+    }

@@ -24,6 +24,12 @@ def current_text(connection: Connection) -> str | None:
     return row[0] if row else None
 
 
+def every_text(connection: Connection) -> list[str]:
+    """The source of every version that was ever applied, the newest first."""
+    rows = connection.execute("SELECT text FROM catalogue_version ORDER BY id DESC")
+    return [row[0] for row in rows]
+
+
 def save(connection: Connection, text: str, digest: str, now: datetime) -> int:
     """Append a version; returns its number."""
     row = connection.execute(

@@ -7,8 +7,9 @@ from typing import Any
 
 from preference_center.domain.addresses import Address, KeyKind, may_match
 from preference_center.domain.decisions import Fact
-from preference_center.domain.events import Kind, Mark, State
+from preference_center.domain.events import ALL_MARKETING, Kind, Mark, State
 from preference_center.extensions import services
+from preference_center.links import PREFIX_OCTETS
 from preference_center.storage.database import Connection, run_at_once
 
 Facts = tuple[Fact, ...]
@@ -22,6 +23,10 @@ _KINDS = {kind.value: kind for kind in Kind}
 _STATE = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
     s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
 _CONSENT = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.event"""
+# An opt-out by mail before its address is known. Unknown means no (I11): a topic that no
+# catalogue has may have been any.
+_UNRESOLVED = f"""COALESCE(u.scope, '{ALL_MARKETING}'), u.last_received_at, u.id,
+    '{Kind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
 
 BY_DIGEST = f"""
 SELECT k.digest, k.kind, k.channel, {_STATE}
@@ -31,6 +36,10 @@ UNION ALL
 SELECT k.digest, k.kind, k.channel, {_CONSENT}
 FROM address_key k JOIN consent c ON c.address_id = k.address_id
 WHERE k.digest = ANY(%(digests)b) AND k.kind & {KeyKind.EXACT:d} <> 0
+UNION ALL
+SELECT given.digest, {_EXACT | KeyKind.MAILBOX:d}::smallint, 'email', {_UNRESOLVED}
+FROM unnest(%(digests)b::bytea[]) AS given (digest)
+JOIN inbound_unresolved u ON u.digest_prefix = substr(given.digest, 1, {PREFIX_OCTETS})
 """  # noqa: S608 - constants of this module
 
 MAY_MATCH = "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"

@@ -7,7 +7,7 @@ each check costs a look-up and a lock.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Computed,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -181,6 +182,23 @@ class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
     outcome: Mapped[str] = mapped_column(Text)
     ack: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(Moment)
+
+
+class InboundUnresolvedRow(db.Model):  # type: ignore[misc,name-defined]
+    """An opt-out by mail whose address is not known yet; checks honour it meanwhile."""
+
+    __tablename__ = "inbound_unresolved"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    digest_prefix: Mapped[bytes] = mapped_column(LargeBinary)
+    scope_mark: Mapped[bytes] = mapped_column(LargeBinary)
+    scope: Mapped[str | None] = mapped_column(Text)
+    key_id: Mapped[str] = mapped_column(Text)
+    issued_on: Mapped[date] = mapped_column(Date)
+    received_at: Mapped[datetime] = mapped_column(Moment)
+    last_received_at: Mapped[datetime] = mapped_column(Moment)
+    __table_args__ = (
+        Index("inbound_unresolved_reference", "digest_prefix", "scope_mark", unique=True),
+    )
 
 
 class CatalogueVersionRow(db.Model):  # type: ignore[misc,name-defined]
