@@ -10,7 +10,7 @@ from random import Random
 
 from flask import Flask
 
-from preference_center import cli, console, languages, recipients, senders
+from preference_center import cli, console, inbound, languages, recipients, senders
 from preference_center.config import Settings, load_settings
 from preference_center.extensions import NAME, Services, csrf, db, migrate
 from preference_center.faults import register_fault_pages
@@ -65,6 +65,7 @@ def create_app(
     for room in (recipients, senders, console):
         app.register_blueprint(room.blueprint)
     cli.register(app)
+    app.cli.add_command(inbound.group)
     register_fault_pages(app)
     return app
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from babel.dates import get_timezone
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +31,15 @@ class Settings(BaseSettings):
     link_keys: str = Field(description="Ring that signs and encrypts links, newest first")
     unsubscribe_mail_domain: str | None = Field(
         default=None, description="Domain whose mail we receive for mailto opt-outs, if any"
+    )
+    mail_receiver_host: str = Field(
+        default="127.0.0.1", description="Where the process `mail` listens"
+    )
+    mail_receiver_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Its port; without one it receives nothing"
+    )
+    mail_receiver_protocol: Literal["lmtp", "smtp"] = Field(
+        default="lmtp", description="What it speaks: lmtp with your mail server, or smtp"
     )
     phone_region: str = Field(default="IT", description="Region of phone numbers without a prefix")
     time_zone: str = Field(default="Europe/Rome", description="In which people are told times")

@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     DOORS,
     frozenset({"faults"}),  # each door's own way of saying that something failed
     frozenset({"app"}),
-    frozenset({"wsgi"}),
+    frozenset({"mail", "wsgi"}),  # what the Procfile starts
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
 

@@ -1,0 +1,64 @@
+"""Opt-outs by mail out of a maildir (https://cr.yp.to/proto/maildir.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from preference_center.errors import InvalidInput
+from preference_center.extensions import services
+from preference_center.inbound.mailto import HEAD_OCTETS, read_mail
+from preference_center.inbound.opting_out import take
+
+SEEN = ":2,S"
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """A message that was looked at."""
+
+    name: str
+    recorded: int
+    kept: int
+
+    @property
+    def ours(self) -> bool:
+        """Whether it was for a token of ours, and has therefore been put away."""
+        return bool(self.recorded or self.kept)
+
+
+def check(folder: Path) -> None:
+    """Raise InvalidInput unless `folder` is a maildir that we may work in."""
+    if not all((folder / part).is_dir() for part in ("new", "cur")):
+        raise InvalidInput("this is no maildir: it needs the folders new and cur")
+
+
+def handle(folder: Path, passed_over: Collection[str] = ()) -> Iterator[Handled]:
+    """Handle what lies in `new`, the oldest first, less what is named in `passed_over`.
+
+    A message for a token of ours is moved to `cur` as seen, after its opt-outs are
+    committed (I1); any other stays where it is, for whoever looks after the mailbox. Raises
+    Unavailable when the database can't be reached: then nothing more is moved.
+    """
+    found = [path for path in (folder / "new").iterdir() if path.name not in passed_over]
+    for path in sorted(found, key=lambda path: path.name):
+        if path.name.startswith("."):
+            continue
+        with suppress(FileNotFoundError):  # another process was quicker, which does no harm
+            handled = _handle(path)
+            if handled.ours:
+                path.rename(folder / "cur" / f"{path.name}{SEEN}")
+            yield handled
+
+
+def _handle(path: Path) -> Handled:
+    context = services()
+    with path.open("rb") as file:
+        mail = read_mail(context.links, file.read(HEAD_OCTETS), recipients=None)
+    # When the MTA wrote it is when it reached the company: the 72 hours run from there (I3).
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    taken = take(mail, min(written, context.now()))
+    return Handled(path.name, taken.recorded, taken.kept)

@@ -1,0 +1,93 @@
+"""One mail to a mailto opt-out: which tokens it was sent to, and who may have sent it. Pure.
+
+The token in the recipient's local part decides, and nothing else does (RULES A11): not the
+subject, not the body, and not `Auto-Submitted`, which Apple Mail sets to `auto-replied` on
+the very opt-outs that its users press (CLIENTS). A mail to any other address opts nobody
+out, so that a vacation reply to a bounce address doesn't (RULES A12).
+
+`From` is never trusted to say who. But a token names its address by half of a keyed digest,
+and an address in `From` with that very digest *is* the address of the token, whoever wrote
+it there: nobody can make another one fit. So it may tell us the readable form of an address
+that we have never stored, and no more than that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesHeaderParser
+from email.utils import getaddresses
+from itertools import islice
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.errors import InvalidAddress, InvalidLink
+from preference_center.links import Links, MailReference
+
+HEAD_OCTETS = 256 * 1024
+"""How much of a mail is looked at: all of its header, however long the body is."""
+
+# What names the recipient when no envelope does. The first three are written by MTAs:
+# Postfix and qmail, Postfix, Exim.
+_RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
+_WRITER_FIELDS = ("From", "Sender", "Reply-To")
+# What may be a token with its @, in a field however broken.
+_TO = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}@")
+_MAX_WRITER_FIELD = 2000  # characters
+_MAX_WRITERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What a mail to us says. `writers` claim to have written it: see above."""
+
+    references: tuple[MailReference, ...]
+    writers: tuple[Address, ...]
+
+
+def reference_of(links: Links, recipient: str) -> MailReference | None:
+    """What the local part of a recipient's address says; None unless it is a token of ours.
+
+    The domain is not looked at: it is the MTA's business, which may have rewritten it.
+    """
+    local = recipient.strip().strip("<>").rpartition("@")[0].strip('"')
+    try:
+        return links.read_mail_token(local)
+    except InvalidLink:
+        return None
+
+
+def read_mail(
+    links: Links, head: bytes, recipients: Sequence[str] | None, sender: str = ""
+) -> Mail:
+    """Read a mail, of which `head` must hold the header, with CRLF or LF.
+
+    `recipients` and `sender` are the envelope's. Where no envelope is known (a maildir, a
+    pipe), `recipients` is None and the header fields that name the recipient are read.
+    """
+    header = BytesHeaderParser().parsebytes(head[:HEAD_OCTETS])
+    if recipients is None:
+        recipients = [
+            found[0]
+            for value in _values(header, _RECIPIENT_FIELDS)
+            for found in _TO.finditer(value)
+        ]
+    found = (reference_of(links, recipient) for recipient in recipients)
+    references = dict.fromkeys(reference for reference in found if reference is not None)
+    return Mail(tuple(references), tuple(_writers(header, sender)))
+
+
+def _writers(header: Message, sender: str) -> Iterator[Address]:
+    values = [value[:_MAX_WRITER_FIELD] for value in _values(header, _WRITER_FIELDS)]
+    claimed = dict.fromkeys([sender, *(address for _, address in getaddresses(values))])
+    for address in islice(claimed, _MAX_WRITERS):
+        with suppress(InvalidAddress):
+            yield parse(address, Channel.EMAIL)
+
+
+def _values(header: Message, fields: Iterable[str]) -> Iterator[str]:
+    for field in fields:
+        for value in header.get_all(field, []):
+            yield str(value)  # a `Header` if it holds octets that are no ASCII
