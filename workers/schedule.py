@@ -15,7 +15,7 @@ from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.storage import syncs
 from preference_center.storage.database import run
-from preference_center.storage.fingerprints import require_known_keys
+from workers.starting import await_database
 from workers.stopping import stopping
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with create_app().app_context():
-        require_known_keys()
+        await_database()
         while not stopping.wait(EVERY):
             try:
                 tick()

@@ -15,7 +15,7 @@ from rq.worker import WorkerStatus
 from preference_center.app import create_app
 from preference_center.extensions import services
 from preference_center.queue import connect, rq_queue
-from preference_center.storage.fingerprints import require_known_keys
+from workers.starting import await_database
 from workers.stopping import stopping
 
 log = structlog.get_logger()
@@ -45,9 +45,9 @@ class Worker(SimpleWorker):
 
 
 def main() -> None:
-    """Work until asked to stop, across any absence of Redis."""
+    """Work until asked to stop, across any absence of Redis and the database."""
     with create_app().app_context(), suppress(StopRequested):
-        require_known_keys()
+        await_database()
         while not stopping.is_set():
             try:
                 _work()

@@ -151,6 +151,11 @@ class Service:
         with self.app.app_context():
             return services().links.make(link)
 
+    def digest(self, address: str) -> bytes:
+        """Under which the database knows the address."""
+        with self.app.app_context():
+            return services().keys.exact(parse(address, Channel.EMAIL))
+
     def post(self, token: str, client: httpx.Client | None = None) -> httpx.Response:
         """Unsubscribe with one click (RFC 8058)."""
         data = {"List-Unsubscribe": "One-Click"}

@@ -1,0 +1,139 @@
+"""The web process and the database go away under load; what got a 2xx stays (I1)."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Self
+
+import httpx
+import pytest
+
+from dev.engines import Engines
+from dev.processes import wait_until
+from tests.faults.service import PATIENCE, Service
+from tests.faults.tool import SlowReceiver
+from workers.sync import LEASE
+
+LOST = 0
+"""In place of a status: no answer came."""
+
+
+@dataclass(slots=True)
+class Load:
+    """Threads that unsubscribe one person after the other until told to end."""
+
+    service: Service
+    threads: int = 4
+    answers: dict[str, int] = field(default_factory=dict)
+    bodies: list[str] = field(default_factory=list)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _running: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        for number in range(self.threads):
+            thread = threading.Thread(target=self._go_on, args=(number,))
+            thread.start()
+            self._running.append(thread)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        for thread in self._running:
+            thread.join()
+
+    @property
+    def counts(self) -> Counter[int]:
+        return Counter(list(self.answers.values()))
+
+    @property
+    def promised(self) -> set[str]:
+        """Everybody whose request got a 2xx."""
+        return {person for person, status in self.answers.items() if 200 <= status < 300}
+
+    def _go_on(self, thread: int) -> None:
+        count = 0
+        with httpx.Client() as client:
+            while not self._ending.is_set():
+                count += 1
+                person = f"person-{thread}-{count}@example.com"
+                self.answers[person] = self._post(client, self.service.token(person))
+
+    def _post(self, client: httpx.Client, token: str) -> int:
+        try:
+            answer = self.service.post(token, client)
+        except httpx.TransportError:
+            return LOST
+        if answer.status_code >= 400:
+            self.bodies.append(answer.text)
+        return answer.status_code
+
+
+@pytest.fixture
+def load(durable: None, service: Service) -> Load:
+    service.start("web")
+    return Load(service)
+
+
+def lost(service: Service, load: Load) -> list[str]:
+    """Whose opt-out is not in the database, though it got a 2xx."""
+    found = service.rows(
+        "SELECT digest FROM address JOIN suppression ON address_id = id WHERE standing"
+    )
+    digests = {bytes(digest) for (digest,) in found}
+    return [person for person in load.promised if service.digest(person) not in digests]
+
+
+def test_a_web_process_killed_right_after_its_2xx_has_written_it(
+    service: Service, load: Load
+) -> None:  # I1
+    web = service.processes[0]
+    with load:
+        assert wait_until(lambda: load.counts[200] >= 50, PATIENCE)
+        web.signal(signal.SIGKILL)
+        assert wait_until(lambda: load.counts[LOST] >= 4, PATIENCE)
+    assert set(load.counts) == {200, LOST}
+    assert lost(service, load) == []
+
+
+@pytest.mark.parametrize("how", ["restarted", "killed"])
+def test_a_database_that_restarts_under_load_loses_no_promise(
+    service: Service, own_engines: Engines, tool: SlowReceiver, load: Load, how: str
+) -> None:  # I1
+    database = own_engines.database
+    for name in ("worker", "scheduler"):
+        service.start(name)
+    with load:
+        assert wait_until(lambda: load.counts[200] >= 50 and len(tool.off) > 10, PATIENCE)
+        if how == "killed":
+            database.kill()
+        else:
+            database.stop()
+        assert wait_until(lambda: load.counts[503] >= 4, PATIENCE)
+        database.start()
+        before = load.counts[200]
+        assert wait_until(lambda: load.counts[200] >= before + 50, PATIENCE)
+
+    assert set(load.counts) == {200, 503}
+    assert all("try again" in body for body in load.bodies)
+    assert lost(service, load) == []
+    service.shift(LEASE)  # what a worker had claimed and could not settle
+    assert wait_until(lambda: load.promised <= set(tool.off), PATIENCE)
+    assert wait_until(lambda: service.pending() == 0, PATIENCE)
+    assert all(process.alive for process in service.processes)
+    assert "unexpected" not in service.logs()
+
+
+def test_processes_started_before_the_database_wait_for_it(
+    service: Service, own_engines: Engines, tool: SlowReceiver
+) -> None:
+    own_engines.database.stop()
+    processes = [service.start(name) for name in ("worker", "scheduler")]
+    assert wait_until(lambda: service.logs().count("database_away") > 2, PATIENCE)
+    own_engines.database.start()
+    service.start("web")
+    service.post(service.token("jane@example.com"))
+    assert wait_until(lambda: "jane@example.com" in tool.off, PATIENCE)
+    assert all(process.alive for process in processes)

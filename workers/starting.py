@@ -1,0 +1,29 @@
+"""What a process of ours waits for before it begins."""
+
+from __future__ import annotations
+
+import structlog
+
+from preference_center.errors import Unavailable
+from preference_center.storage.fingerprints import require_known_keys
+from workers.stopping import stopping
+
+log = structlog.get_logger()
+
+AGAIN = 1.0
+"""Seconds between tries."""
+
+
+def await_database() -> None:
+    """Return once the database has answered that our keys are its own, or when asked to stop.
+
+    A machine that boots starts us in any order. Raises KeyMismatch.
+    """
+    while not stopping.is_set():
+        try:
+            require_known_keys()
+        except Unavailable:
+            log.warning("database_away")
+            stopping.wait(AGAIN)
+        else:
+            return
