@@ -36,7 +36,7 @@ def main() -> None:
         with suppress(Unavailable):  # then senders are told to come again, until it is back
             require_known_keys()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
-    asyncio.run(serve(app, settings.mail_receiver_host, settings.mail_receiver_port))
+    asyncio.run(serve(app, settings.mail_receiver_port))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import signal
 from asyncio import BaseTransport, LimitOverrunError, WriteTransport
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import cast
+from typing import Literal, cast
 
 import structlog
 from aiosmtpd.lmtp import LMTP
@@ -58,12 +58,12 @@ class Receiver:
     threads as the process may have connections.
     """
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, protocol: Literal["lmtp", "smtp"]) -> None:
         self._app = app
         with app.app_context():
             self._services = services()
         settings = self._services.settings
-        self._session = LmtpSession if settings.mail_receiver_protocol == "lmtp" else SmtpSession
+        self._session = LmtpSession if protocol == "lmtp" else SmtpSession
         self._name = settings.unsubscribe_mail_domain or "localhost"
         self._pool = ThreadPoolExecutor(settings.database_pool, "mail")
         self.sessions: set[SmtpSession] = set()
@@ -257,14 +257,16 @@ class LmtpSession(SmtpSession, LMTP):
     """The same, as a delivery agent speaks it (RFC 2033)."""
 
 
-async def serve(app: Flask, host: str, port: int) -> None:
+async def serve(app: Flask, port: int) -> None:
     """Receive mail until SIGTERM or SIGINT."""
+    with app.app_context():
+        settings = services().settings
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    receiver = Receiver(app)
-    server = await receiver.listen(host, port)
-    log.info("receiving_mail", host=host, port=port)
+    receiver = Receiver(app, settings.mail_receiver_protocol)
+    server = await receiver.listen(settings.mail_receiver_host, port)
+    log.info("receiving_mail", port=port, protocol=settings.mail_receiver_protocol)
     resolving = asyncio.create_task(receiver.keep_resolving())
     await stop.wait()
     resolving.cancel()

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.inbound.mails import DOMAIN, receiving
+from tests.recipients.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+MakeTo = Callable[..., str]
+
+
+@pytest.fixture
+def app(app: Flask) -> Flask:
+    put_in_force(app)
+    return app
+
+
+@pytest.fixture
+def make_to(app: Flask, clock: Clock) -> MakeTo:
+    """`make_to(address, scope)`: the address that the List-Unsubscribe header names."""
+    from preference_center.extensions import services
+    from preference_center.links import Link
+
+    def make(address: str = "jane.doe@example.com", scope: str = "acme.offers") -> str:
+        link = Link(parse(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))
+        with app.app_context():
+            token = services().links.mail_token(link, services().keys.exact(link.address))
+        return f"{token}@{DOMAIN}"
+
+    return make
+
+
+@pytest.fixture
+def to(make_to: MakeTo) -> str:
+    return make_to()
+
+
+@pytest.fixture
+def smtp(app: Flask) -> Iterator[int]:
+    """A receiver's port."""
+    with receiving(app, "smtp") as port:
+        yield port
+
+
+@pytest.fixture
+def ledger(app: Flask, database_url: str) -> Ledger:
+    return Ledger(database_url)
+
+
+@pytest.fixture
+def allowed(app: Flask) -> Callable[..., bool]:
+    """`allowed(address, message_type)`: what a check of this moment says."""
+    from preference_center.domain.decisions import decide
+    from preference_center.extensions import services
+    from preference_center.storage.catalogues import current_catalogue
+    from preference_center.storage.facts import facts_for
+
+    def ask(address: str, message_type: str = "offers.weekly") -> bool:
+        with app.app_context():
+            catalogue = current_catalogue()
+            kind = catalogue.message_types[message_type]
+            topic = catalogue.topics.get(kind.topic) if kind.topic else None
+            facts = facts_for([parse(address, Channel.EMAIL)])[0]
+            return decide(kind, topic, facts, services().now()).allow
+
+    return ask
+
+
+@pytest.fixture
+def store(app: Flask) -> Callable[[str], None]:
+    """`store(address)`: have the address stored, without any opt-out."""
+    from preference_center.domain.events import Change, Kind
+    from preference_center.extensions import services
+    from preference_center.ledger import record
+
+    def do(address: str) -> None:
+        with app.app_context():
+            now, new_id = services().now(), services().new_id()
+            parsed = parse(address, Channel.EMAIL)
+            record(
+                [Change(new_id, Kind.CONSENTED, parsed, "acme.offers", now, now, "test", "test")]
+            )
+
+    return do

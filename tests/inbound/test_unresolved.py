@@ -1,0 +1,247 @@
+"""An opt-out by mail whose address we have never stored: honoured, kept, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from tests.clock import START, Clock
+from tests.inbound.conftest import MakeTo
+from tests.inbound.mails import outlook
+from tests.recipients.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from preference_center.inbound.opting_out import Taken
+
+ALIAS = "jane+shop@example.com"
+ELSEWHERE = "jane@mailbox.example"
+OUT = ("opted_out", "acme.offers")
+
+Receive = Callable[..., "Taken"]
+
+
+@pytest.fixture
+def receive(app: Flask) -> Receive:
+    """`receive(to, sender)`: what a mail does, by whatever way it came."""
+    from preference_center.extensions import services
+    from preference_center.inbound.mailto import read_mail
+    from preference_center.inbound.opting_out import take
+
+    def do(to: str, sender: str = ELSEWHERE) -> Taken:
+        with app.app_context():
+            return take(read_mail(services().links, outlook(to, sender), [to]), services().now())
+
+    return do
+
+
+@pytest.fixture
+def resolve(app: Flask) -> Callable[..., Taken]:
+    from preference_center.inbound.opting_out import resolve
+
+    def do(*addresses: str, scope: str | None = None) -> Taken:
+        with app.app_context():
+            return resolve([parse(address, Channel.EMAIL) for address in addresses], scope)
+
+    return do
+
+
+def waiting(database_url: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_the_writer_may_tell_the_address_that_the_token_names(
+    receive: Receive, make_to: MakeTo, ledger: Ledger
+) -> None:
+    taken = receive(make_to(ALIAS), sender=ALIAS.title())
+    assert (taken.recorded, taken.kept) == (1, 0)
+    assert ledger.kinds() == [OUT]
+
+
+def test_another_writer_leaves_it_open_who_but_a_check_finds_it_at_once(
+    receive: Receive, make_to: MakeTo, ledger: Ledger, allowed: Callable[..., bool]
+) -> None:  # I2
+    assert allowed(ALIAS)
+    taken = receive(make_to(ALIAS))
+    assert (taken.recorded, taken.kept) == (0, 1)
+    assert ledger.rows()["address"] == []
+    assert not allowed(ALIAS)
+    assert allowed(ALIAS, "password_reset")  # I4
+    assert allowed(ELSEWHERE)
+    assert allowed("jane+club@example.com")
+
+
+def test_it_suppresses_wide(
+    receive: Receive, make_to: MakeTo, allowed: Callable[..., bool]
+) -> None:  # I9
+    receive(make_to("jane@example.com"))
+    assert not allowed(ALIAS)
+
+
+def test_it_is_recorded_when_the_address_turns_up(
+    receive: Receive,
+    make_to: MakeTo,
+    store: Callable[[str], None],
+    resolve: Callable[..., Taken],
+    ledger: Ledger,
+    allowed: Callable[..., bool],
+    clock: Clock,
+    database_url: str,
+) -> None:
+    receive(make_to(ALIAS))
+    assert resolve().kept == 1
+    clock.advance(timedelta(hours=5))
+    store(ALIAS)
+    assert resolve().recorded == 1
+    assert waiting(database_url) == 0
+    *_, event = ledger.events()
+    assert (event["kind"], event["scope"]) == OUT
+    assert event["received_at"] == START  # I3
+    assert not allowed(ALIAS)
+    assert resolve().recorded == 0
+
+
+def test_the_reason_that_checks_gave_meanwhile_is_the_event_recorded(
+    app: Flask,
+    receive: Receive,
+    make_to: MakeTo,
+    resolve: Callable[..., Taken],
+    ledger: Ledger,
+) -> None:
+    from preference_center.storage.facts import exact_facts_for
+
+    receive(make_to(ALIAS))
+    with app.app_context():
+        (fact,) = exact_facts_for([parse(ALIAS, Channel.EMAIL)])[0]
+    assert fact.state.out
+    resolve(ALIAS)
+    assert ledger.events()[0]["id"] == fact.state.out.event
+
+
+def test_a_person_may_tell_the_address_and_a_wrong_one_changes_nothing(
+    receive: Receive, make_to: MakeTo, resolve: Callable[..., Taken], ledger: Ledger
+) -> None:
+    receive(make_to(ALIAS))
+    assert resolve(ELSEWHERE, "jane@example.com").recorded == 0
+    assert ledger.rows()["address"] == []
+    assert resolve(ELSEWHERE, ALIAS).recorded == 1
+    assert ledger.kinds() == [OUT]
+
+
+def test_repeats_are_kept_once_with_both_their_times(
+    receive: Receive,
+    make_to: MakeTo,
+    resolve: Callable[..., Taken],
+    ledger: Ledger,
+    clock: Clock,
+    database_url: str,
+) -> None:  # I5: docs/decisions/0008
+    for _ in range(3):
+        receive(make_to(ALIAS))
+        clock.advance(timedelta(days=1))
+    assert waiting(database_url) == 1
+    resolve(ALIAS)
+    first_and_last = [event["received_at"] for event in ledger.events()]
+    assert first_and_last == [START, START + timedelta(days=2)]
+
+
+def test_a_repeat_after_an_opt_in_counts_after_it(
+    app: Flask,
+    receive: Receive,
+    make_to: MakeTo,
+    resolve: Callable[..., Taken],
+    allowed: Callable[..., bool],
+    clock: Clock,
+) -> None:  # I5
+    from preference_center.domain.events import Change, Kind
+    from preference_center.extensions import services
+    from preference_center.ledger import record
+
+    receive(make_to(ALIAS))
+    now = clock.advance(timedelta(hours=1))
+    with app.app_context():
+        change = Change(
+            services().new_id(),
+            Kind.OPTED_IN,
+            parse(ALIAS, Channel.EMAIL),
+            "acme.offers",
+            now,
+            now,
+            "test",
+            "test",
+        )
+        record([change])
+    assert allowed(ALIAS)
+    with psycopg.connect(app.extensions["preference_center"].settings.database_url) as other:
+        other.execute(  # as if a second mail had come before anything was resolved
+            "UPDATE inbound_unresolved SET last_received_at = %s", [now + timedelta(minutes=1)]
+        )
+    clock.advance(timedelta(hours=1))
+    assert not allowed(ALIAS)
+    resolve()
+    assert not allowed(ALIAS)
+
+
+def test_an_erased_address_is_not_made_readable_by_guessing(
+    receive: Receive,
+    make_to: MakeTo,
+    store: Callable[[str], None],
+    resolve: Callable[..., Taken],
+    allowed: Callable[..., bool],
+    database_url: str,
+) -> None:  # I6
+    store(ALIAS)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE address SET ciphertext = NULL, erased_at = %s", [START])
+    assert receive(make_to(ALIAS)).kept == 1
+    assert resolve().kept == 1
+    assert not allowed(ALIAS)
+    assert receive(make_to(ALIAS), sender=ALIAS).recorded == 1
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT ciphertext FROM address").fetchall() == [(None,)]
+
+
+def test_a_topic_that_the_catalogue_has_no_more_is_found_in_its_history(
+    app: Flask, receive: Receive, make_to: MakeTo, ledger: Ledger
+) -> None:
+    from tests.domain.catalogues import SMALL
+    from tests.in_force import put_in_force
+
+    to = make_to()
+    put_in_force(app, SMALL)
+    receive(to, sender="jane.doe@example.com")
+    assert ledger.kinds() == [OUT]
+
+
+def test_a_topic_that_no_catalogue_ever_had_counts_as_all_marketing_until_a_person_says(
+    receive: Receive,
+    make_to: MakeTo,
+    resolve: Callable[..., Taken],
+    allowed: Callable[..., bool],
+    ledger: Ledger,
+) -> None:  # I11
+    assert receive(make_to(ALIAS, "acme.typo"), sender=ALIAS).kept == 1
+    assert not allowed(ALIAS)
+    assert allowed(ALIAS, "password_reset")
+    assert resolve(ALIAS).recorded == 0
+    assert resolve(ALIAS, scope="acme.offers").recorded == 1
+    assert ledger.kinds() == [OUT]
+
+
+def test_nothing_of_the_mail_is_kept(
+    receive: Receive, make_to: MakeTo, database_url: str
+) -> None:  # I8
+    receive(make_to(ALIAS))
+    with psycopg.connect(database_url) as connection:
+        row = repr(connection.execute("SELECT * FROM inbound_unresolved").fetchall())
+    assert "jane" not in row
+    assert "unsubscribe" not in row
