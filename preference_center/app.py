@@ -12,7 +12,7 @@ from flask import Flask
 
 from preference_center import cli, console, inbound, languages, recipients, senders
 from preference_center.config import Settings, load_settings
-from preference_center.extensions import NAME, Services, csrf, db, migrate
+from preference_center.extensions import NAME, CookieSessions, Services, csrf, db, migrate
 from preference_center.faults import register_fault_pages
 from preference_center.ids import uuid7
 from preference_center.keys import Keys, parse_ring
@@ -56,6 +56,7 @@ def create_app(
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
         SESSION_COOKIE_SAMESITE="Lax",
     )
+    app.session_interface = CookieSessions()
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)

@@ -1,4 +1,4 @@
-"""`run_at_once`: one SELECT without BEGIN and COMMIT, on connections that writers share."""
+"""`run_at_once`: a transaction without BEGIN and COMMIT, on connections that writers share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from preference_center.errors import Unavailable
 from preference_center.storage.database import Connection, run, run_at_once
 
 if TYPE_CHECKING:
@@ -48,3 +49,37 @@ def test_a_read_survives_the_loss_of_its_connection(app: Flask, database_url: st
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
         assert run_at_once(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
+
+
+def _note(connection: Connection, text: str) -> None:
+    connection.execute(
+        "INSERT INTO audit (at, actor, action, detail) VALUES (now(), 'test', %s, '{}')", (text,)
+    )
+
+
+def test_a_pipeline_is_all_or_nothing(app: Flask) -> None:  # I1
+    def fail_half_way(connection: Connection) -> None:
+        with connection.pipeline():
+            _note(connection, "before")
+            connection.execute("SELECT 1 / 0")
+            _note(connection, "after")
+
+    with app.app_context():
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            run_at_once(fail_half_way)
+        assert run(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (0,)
+
+
+def test_a_pipeline_that_fails_at_its_commit_says_so(app: Flask) -> None:  # I1
+    def fail_at_commit(connection: Connection) -> None:
+        with connection.pipeline():
+            connection.execute(
+                "CREATE TEMPORARY TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)"
+            )
+            connection.execute("INSERT INTO late VALUES (1), (1)")
+            _note(connection, "lost")
+
+    with app.app_context():
+        with pytest.raises(Unavailable):  # psycopg can't use such a connection any more
+            run_at_once(fail_at_commit)
+        assert run(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (0,)

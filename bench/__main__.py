@@ -1,0 +1,169 @@
+"""`python -m bench`: measures the hot paths, each against a limit of the same run.
+
+A round measures the peer, the database and the service one after the other, so that
+whatever else the machine does meets all three; the median of the rounds counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+
+from bench import decisions, draining, ground, opt_out, sql, web
+from bench.load import CONNECTIONS, NO_WRK, Rate, Request, load
+from dev.engines import Engines
+
+HELLO = [Request("/", method="GET")]
+BULK = 10_000
+DRAINED = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How long and how often to measure."""
+
+    seconds: float
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: requests a second of the peer, the database and the service."""
+
+    bare: float
+    sql: float
+    ours: Rate
+
+    @property
+    def limit(self) -> float:
+        """What a request can cost at least: a bare request and its SQL."""
+        return 1 / (1 / self.bare + 1 / self.sql)
+
+
+def measure_opt_outs(engines: Engines, options: Options) -> None:
+    """`POST /u/<token>`: at least 35% of its limit, and 2,500 a second."""
+    with ground.ground(engines) as here, ExitStack() as stack:
+        with here.app.app_context():
+            ground.add_destinations(3)
+        url = here.settings.database_url
+        sql.opt_outs(url, options.seconds)  # nobody's tables are empty
+        here.vacuum()
+        bare = stack.enter_context(web.serving({}, web.BARE))
+        ours = stack.enter_context(web.serving(here.environ))
+        load(ours, opt_out.requests(here, 5_000), 1, CONNECTIONS)
+        rounds = [
+            _round(
+                bare,
+                lambda: sql.opt_outs(url, options.seconds),
+                lambda: load(
+                    ours,
+                    opt_out.requests(here, int(6_000 * options.seconds)),
+                    options.seconds,
+                    CONNECTIONS,
+                ),
+                options,
+            )
+            for _ in range(options.rounds)
+        ]
+    _tell("POST /u/<token>", rounds, 0.35)
+
+
+def measure_decisions(engines: Engines, options: Options) -> None:
+    """`POST /v1/decisions`: at least 25% of its limit; 120,000 addresses a second in bulk."""
+    with ground.ground(engines) as here, ExitStack() as stack:
+        say(f"storing {decisions.STORED:,} suppressions")
+        decisions.fill(here)
+        key = decisions.make_key(here)
+        url, single = here.settings.database_url, decisions.single(key)
+        bare = stack.enter_context(web.serving({}, web.BARE))
+        ours = stack.enter_context(web.serving(here.environ))
+        one = stack.enter_context(web.serving(here.environ, workers=1))
+        load(ours, single, 2, CONNECTIONS)
+        rounds = [
+            _round(
+                bare,
+                lambda: sql.look_ups(url, 10 * decisions.STORED, options.seconds),
+                lambda: load(ours, single, options.seconds, CONNECTIONS),
+                options,
+            )
+            for _ in range(options.rounds)
+        ]
+        bulk = decisions.bulk(key, BULK)
+        rates = [load(one, bulk, options.seconds, 2) for _ in range(options.rounds)]
+    _tell("POST /v1/decisions, one", rounds, 0.25)
+    found = median(rate.per_second for rate in rates) * BULK
+    say(
+        f"POST /v1/decisions, {BULK:,}: {found:,.0f} addresses/s through one process"
+        f" (wanted: 120,000), a request p50 {median(rate.p50 for rate in rates):.0f} ms,"
+        f" p99 {median(rate.p99 for rate in rates):.0f} ms"
+    )
+
+
+def measure_draining(engines: Engines, options: Options) -> None:
+    """Draining: at least 5,000 addresses a second."""
+    found = []
+    for _ in range(options.rounds):
+        with ground.ground(engines) as here:
+            found.append(draining.drain(here, DRAINED))
+    say(f"record, 10,000 at a time: {median(pair[0] for pair in found):,.0f} changes/s")
+    say(f"draining: {median(pair[1] for pair in found):,.0f} addresses/s (wanted: 5,000)")
+
+
+MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
+    "opt-out": measure_opt_outs,
+    "decisions": measure_decisions,
+    "draining": measure_draining,
+}
+
+
+def _round(
+    bare: str, database: Callable[[], float], ours: Callable[[], Rate], options: Options
+) -> Round:
+    found = Round(load(bare, HELLO, options.seconds, CONNECTIONS).per_second, database(), ours())
+    say(
+        f"  bare {found.bare:,.0f}/s, sql {found.sql:,.0f}/s, limit {found.limit:,.0f}/s;"
+        f" ours {found.ours.per_second:,.0f}/s, {found.ours.per_second / found.limit:.0%}"
+    )
+    return found
+
+
+def _tell(what: str, rounds: Sequence[Round], wanted: float) -> None:
+    share = median(one.ours.per_second / one.limit for one in rounds)
+    say(
+        f"{what}: {median(one.ours.per_second for one in rounds):,.0f}/s,"
+        f" {share:.0%} of its limit of {median(one.limit for one in rounds):,.0f}/s"
+        f" (wanted: {wanted:.0%}), p50 {median(one.ours.p50 for one in rounds):.1f} ms,"
+        f" p99 {median(one.ours.p99 for one in rounds):.1f} ms"
+    )
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="may be repeated")
+    parser.add_argument("--seconds", type=float, default=5, help="per measurement (default: 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="the median counts (default: 3)")
+    given = parser.parse_args()
+    if not shutil.which("wrk"):
+        print(NO_WRK, file=sys.stderr)
+    busy = f", load {os.getloadavg()[0]:.1f} before we began" if hasattr(os, "getloadavg") else ""
+    say(f"{os.cpu_count()} cores, Python {platform.python_version()}{busy}")
+    with ground.engines() as engines:
+        for name in given.only or MEASUREMENTS:
+            say(f"-- {name}")
+            MEASUREMENTS[name](engines, Options(given.seconds, given.rounds))
+
+
+if __name__ == "__main__":
+    main()

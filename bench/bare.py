@@ -1,0 +1,12 @@
+"""The peer: a Flask route that does nothing."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+app = Flask("bare")
+
+
+@app.route("/", methods=["GET", "POST"])
+def hello() -> str:
+    return "hello"

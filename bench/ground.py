@@ -1,0 +1,103 @@
+"""What every measurement stands on: durable engines, a migrated database, the service."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from flask import Flask
+
+from dev.accounts import remove
+from dev.engines import Engines, Foreign, for_test
+from dev.postgres import Postgres, make_database
+from preference_center.app import create_app
+from preference_center.config import Settings
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import digest
+from preference_center.extensions import db, services
+from preference_center.storage import catalogues, destinations
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Status
+from tests.environment import drop_databases, migrate, settings_for, with_database
+
+TOPIC = "bottega.similar_products"
+MESSAGE_TYPE = "suggestion.similar_products"
+
+CATALOGUE = Path(__file__).resolve().parents[1] / "dev" / "demo" / "catalogue.toml"
+_PREFIX = "pc_bench"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A database with tables and a catalogue, and the service on it."""
+
+    settings: Settings
+    app: Flask
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The settings as the environment of a process of the service."""
+        values = self.settings.model_dump(exclude_none=True)
+        return {name.upper(): str(value) for name, value in values.items()}
+
+    def vacuum(self) -> None:
+        """Leave no work for autovacuum to do while something is measured."""
+        with psycopg.connect(self.settings.database_url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+            connection.execute("CHECKPOINT")
+
+
+@contextmanager
+def engines() -> Iterator[Engines]:
+    """Engines of our own, durable as in production (fsync on), or those of the environment."""
+    with for_test(durable=True) as ours:
+        try:
+            yield ours
+        finally:
+            if isinstance(ours.database, Foreign):
+                drop_databases(ours.database.url, _PREFIX)
+            else:
+                ours.stop()
+                remove(ours.folder / Postgres.name)
+
+
+@contextmanager
+def ground(engines: Engines) -> Iterator[Ground]:
+    """A fresh database, with the demo's catalogue, on these engines."""
+    name = f"{_PREFIX}_{secrets.token_hex(4)}"
+    make_database(engines.database.url, name)
+    settings = settings_for(with_database(engines.database.url, name), engines.redis.url)
+    migrate(settings)
+    app = create_app(settings)
+    text = CATALOGUE.read_text()
+    with app.app_context():
+        run(lambda c: catalogues.save(c, text, digest(text), datetime.now(UTC)))
+        yield Ground(settings, app)
+        db.engine.dispose()
+
+
+def add_destinations(count: int) -> list[int]:
+    """Add active destinations that send the topic which is measured."""
+    return [run(lambda c, name=f"tool-{n}": _add(c, name)) for n in range(count)]  # type: ignore[misc]
+
+
+def _add(connection: psycopg.Connection[tuple[object, ...]], name: str) -> int:
+    destination = destinations.add(
+        connection,
+        services().keys,
+        name=name,
+        kind="webhook",
+        settings={},
+        channels=frozenset({Channel.EMAIL}),
+        mapping={},
+        sends=frozenset({TOPIC}),
+        sends_service=False,
+        now=datetime.now(UTC),
+    )
+    destinations.set_status(connection, destination, Status.ACTIVE)
+    return destination

@@ -1,0 +1,103 @@
+"""Loads a web server with wrk, or with a client of our own where there is no wrk."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from statistics import quantiles
+from urllib.parse import urlsplit
+
+SCRIPT = Path(__file__).with_name("wrk.lua")
+CONNECTIONS = 16
+NO_WRK = (
+    "wrk is not here (`apt-get install wrk`, `brew install wrk`): a client in Python takes its"
+    " place, which itself holds the figures down"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; `key` is a bearer key."""
+
+    path: str
+    body: str = ""
+    method: str = "POST"
+    content_type: str = "application/x-www-form-urlencoded"
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What a server did: requests a second, and how long they took in milliseconds."""
+
+    per_second: float
+    p50: float
+    p99: float
+
+
+def load(base: str, requests: Sequence[Request], seconds: float, connections: int) -> Rate:
+    """Send `requests` over and over for some seconds. Raises RuntimeError unless all got a 2xx."""
+    send = _wrk if shutil.which("wrk") else _python
+    return send(base, requests, seconds, connections)
+
+
+def _wrk(base: str, requests: Sequence[Request], seconds: float, connections: int) -> Rate:
+    rows = ((r.method, r.path, r.content_type, r.key, r.body) for r in requests)
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.writelines("\t".join(row) + "\n" for row in rows)
+        file.flush()
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout=30s"]
+        command += ["-s", str(SCRIPT), base, "--", file.name]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = json.loads(said[said.rindex("{") :])
+    if found["faults"]:
+        raise RuntimeError(f"{found['faults']} of {found['requests']} requests failed")
+    return Rate(found["requests"] / found["seconds"], found["p50"], found["p99"])
+
+
+def _python(base: str, requests: Sequence[Request], seconds: float, connections: int) -> Rate:
+    processes = 2
+    shares = [requests[n::processes] for n in range(processes)]
+    send = partial(_process, base, seconds=seconds, connections=max(1, connections // processes))
+    with ProcessPoolExecutor(processes) as pool:
+        times = list(chain.from_iterable(pool.map(send, shares)))
+    cuts = quantiles(times, n=100)
+    return Rate(len(times) / seconds, cuts[49] * 1000, cuts[98] * 1000)
+
+
+def _process(
+    base: str, requests: Sequence[Request], *, seconds: float, connections: int
+) -> list[float]:
+    end = time.monotonic() + seconds
+    shares = [requests[n::connections] for n in range(connections)]
+    with ThreadPoolExecutor(connections) as pool:
+        return list(chain.from_iterable(pool.map(partial(_connection, base, end), shares)))
+
+
+def _connection(base: str, end: float, requests: Sequence[Request]) -> list[float]:
+    client = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
+    times: list[float] = []
+    while time.monotonic() < end:
+        request = requests[len(times) % len(requests)]
+        headers = {"Content-Type": request.content_type}
+        if request.key:
+            headers["Authorization"] = f"Bearer {request.key}"
+        begin = time.monotonic()
+        client.request(request.method, request.path, request.body, headers)
+        answer = client.getresponse()
+        answer.read()
+        if answer.status // 100 != 2:
+            raise RuntimeError("a request failed")
+        times.append(time.monotonic() - begin)
+    client.close()
+    return times

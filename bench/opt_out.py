@@ -1,0 +1,26 @@
+"""`POST /u/<token>`, durable, with three destinations."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from bench.ground import TOPIC, Ground
+from bench.load import Request
+from preference_center.domain.addresses import Channel, parse
+from preference_center.extensions import services
+from preference_center.links import ONE_CLICK, Link
+
+
+def requests(ground: Ground, count: int) -> list[Request]:
+    """One-click opt-outs, each of an address of its own."""
+    with ground.app.app_context():
+        return [Request(f"/u/{token}", ONE_CLICK) for token in _tokens(count)]
+
+
+def _tokens(count: int) -> Iterator[str]:
+    links, run = services().links, secrets.token_hex(4)
+    for number in range(count):
+        address = parse(f"person-{run}-{number}@example.com", Channel.EMAIL)
+        yield links.make(Link(address, TOPIC, "", datetime.now(UTC)))

@@ -1,0 +1,91 @@
+"""The limit of the database: pgbench with the very statements of the service.
+
+Only their parameters are made in SQL, of one random number per transaction, since pgbench
+knows no arrays.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+
+from bench.ground import TOPIC
+from dev.accounts import server_account
+from dev.binaries import find_postgres
+from dev.engines import CHECKOUT
+from preference_center.domain.addresses import NORM_VERSION
+from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
+from preference_center.storage.database import OPTIONS
+from preference_center.storage.facts import BY_DIGEST
+
+CLIENTS = 8
+
+# A colon before a letter or digit is a variable of pgbench.
+_N = ":n::text"
+_DIGEST = f"sha256({_N}::bytea)"
+_NOW = "'today'::timestamptz"
+_ADDRESSES = f"""json_build_array(json_build_object('channel', 'email', 'digest', {_DIGEST},
+    'ciphertext', repeat('00', 60), 'keys',
+    json_build_array(json_build_object('digest', {_DIGEST}, 'kind', 3))))"""
+_EVENTS = f"""json_build_array(json_build_object('id', gen_random_uuid(), 'owner', {_DIGEST},
+    'channel', 'email', 'kind', 'opted_out', 'scope', '{TOPIC}', 'occurred_at', {_NOW},
+    'received_at', {_NOW}, 'counts_at', {_NOW}, 'until', NULL, 'source', 'one_click',
+    'actor', 'recipient', 'own', true, 'evidence', json_build_object('method', 'one_click',
+    'key_id', 'l1', 'message_id', {_N}, 'issued_at', {_NOW})))"""
+_OPT_OUT = {
+    "norm_version": str(NORM_VERSION),
+    "now": _NOW,
+    "window": "interval '72 hours'",
+    "repeat": "interval '1 hour'",
+    "addresses": _ADDRESSES,
+    "events": _EVENTS,
+    "count": ":count",
+}
+
+
+def opt_outs(url: str, seconds: float) -> float:
+    """Transactions a second of an opt-out by an address that is new."""
+    statements = [_inline(statement, _OPT_OUT) for statement in (LOCK_ADDRESSES, APPEND)]
+    return _pgbench(url, 2**62, statements, seconds)
+
+
+def look_ups(url: str, addresses: int, seconds: float) -> float:
+    """Look-ups a second of one out of so many addresses."""
+    return _pgbench(url, addresses, [_inline(BY_DIGEST, {"digests": f"ARRAY[{_DIGEST}]"})], seconds)
+
+
+def _inline(statement: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"%\((\w+)\)[sbt]", lambda found: values[found[1]], statement)
+
+
+def _pgbench(url: str, top: int, statements: Sequence[str], seconds: float) -> float:
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(f"\\set n random(1, {top})\n\\set count 1\n")
+        file.write("\\startpipeline\n")  # a transaction by itself, as ours
+        file.writelines(f"{statement.strip()};\n" for statement in statements)
+        file.write("\\endpipeline\n")
+        file.flush()
+        command = [_program(), "-n", "-M", "prepared", f"-c{CLIENTS}", "-j1", f"-T{seconds:.0f}"]
+        done = subprocess.run(
+            [*command, "-f", file.name, url],
+            env=os.environ | {"PGOPTIONS": OPTIONS},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    found = re.search(r"tps = ([\d.]+) \(without", done.stdout)
+    if done.returncode or not found:
+        raise RuntimeError(f"pgbench failed:\n{done.stderr}")
+    return float(found[1])
+
+
+def _program() -> str:
+    found = shutil.which("pgbench")
+    if found:
+        return found
+    account = server_account()
+    return str(find_postgres(account, CHECKOUT / ".data" / "bin").beside("pgbench"))

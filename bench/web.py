@@ -1,0 +1,65 @@
+"""A web server as the Procfile names it, on a port of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dev.processes import wait_until
+from dev.server import free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVICE = "preference_center.wsgi:app"
+BARE = "bench.bare:app"
+
+
+@contextmanager
+def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) -> Iterator[str]:
+    """The address of `app` under the Procfile's server, until the end of the block."""
+    port = free_port()
+    given = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PORT": str(port),
+        "WEB_WORKERS": str(workers),
+    }
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec {_command(app)}"],
+        cwd=ROOT,
+        env=os.environ | environ | given,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        if not wait_until(lambda: process.poll() is not None or _listens(port), 30):
+            raise RuntimeError("the web server does not listen")
+        if process.returncode is not None:
+            raise RuntimeError("the web server did not start")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _command(app: str) -> str:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    web = next(line.removeprefix("web: ") for line in lines if line.startswith("web: "))
+    return web.replace(SERVICE, app)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

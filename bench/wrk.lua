@@ -1,0 +1,27 @@
+-- Sends the requests of a file, each once before any is sent again, and prints what came of it.
+-- A line of the file: method, path, content type, key and body, with tabs between.
+
+local requests, at = {}, 0
+
+function init(arguments)
+  for line in io.lines(arguments[1]) do
+    local method, path, kind, key, body = line:match("(.-)\t(.-)\t(.-)\t(.-)\t(.*)")
+    local headers = {["Content-Type"] = kind}
+    if key ~= "" then headers["Authorization"] = "Bearer " .. key end
+    requests[#requests + 1] = wrk.format(method, path, headers, body)
+  end
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+
+function done(summary, latency, _)
+  local errors = summary.errors
+  print(string.format(
+    '{"requests": %d, "seconds": %f, "p50": %f, "p99": %f, "faults": %d}',
+    summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
