@@ -60,7 +60,8 @@ def add(wish: Wish, actor: str) -> Added:
     """
     require_known_keys()
     channels = _channels(wish, current_catalogue())
-    report = _report(wish)
+    setup = Setup(wish.name, wish.settings, wish.mapping, wish.sends_service)
+    report = _report(wish.kind, setup)
     _refuse(wish.name, report)
 
     def work(connection: Connection) -> int:
@@ -93,6 +94,23 @@ def check(name: str) -> Report:
         return Report((str(error),))
     gone = _gone_topics(destination, current_catalogue())
     return Report((*report.problems, *gone), report.unmapped)
+
+
+def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
+    """Replace some settings, e.g. a revoked key, if the tool is in order with them.
+
+    Raises DestinationError with what to mend; the old settings stay then.
+    """
+    destination = _by_name(name)
+    together = {**destination.settings, **settings}
+    setup = Setup(name, together, destination.mapping, destination.sends_service)
+    _refuse(name, _report(destination.kind, setup))
+
+    def work(connection: Connection) -> None:
+        destinations.set_settings(connection, services().keys, name, together)
+        _note(connection, actor, "changed", name)
+
+    run(work)
 
 
 def pause(name: str, actor: str) -> None:
@@ -136,10 +154,9 @@ def _refuse(name: str, report: Report) -> None:
         raise DestinationError(f"{name} can't be sent to yet:{faults}")
 
 
-def _report(wish: Wish) -> Report:
-    setup = Setup(wish.name, wish.settings, wish.mapping, wish.sends_service)
+def _report(kind: str, setup: Setup) -> Report:
     try:
-        return connector(wish.kind, setup).check()
+        return connector(kind, setup).check()
     except SetupError as error:
         raise DestinationError(str(error)) from None
 

@@ -171,6 +171,23 @@ def test_resume_is_refused_while_check_finds_a_problem(
     assert "\tobserve\t" in flask(app, "destinations", "list").output
 
 
+def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
+    app: Flask, sendgrid: SendGridStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_sendgrid(app, sendgrid, "--topic", "acme.offers=12")
+    monkeypatch.setenv("OTHER_KEY", "SG.revoked")
+    refused = flask(app, "destinations", "set", "mailer", "api_key=env:OTHER_KEY")
+    assert refused.exit_code == 1
+    assert "can't be sent to yet" in refused.stderr
+    assert "in order" in flask(app, "destinations", "check", "mailer").output
+
+    sendgrid.key = "SG.revoked"
+    assert flask(app, "destinations", "check", "mailer").exit_code == 1
+    taken = flask(app, "destinations", "set", "mailer", "api_key=env:OTHER_KEY")
+    assert taken.exit_code == 0, taken.output
+    assert "in order" in flask(app, "destinations", "check", "mailer").output
+
+
 def test_a_topic_that_left_the_catalogue_is_a_problem(app: Flask, receiver: Receiver) -> None:
     from tests.domain.catalogues import SMALL
 

@@ -117,6 +117,23 @@ def add(
     click.echo(f"Nothing is written there yet. To let it: flask destinations resume {name}")
 
 
+@destinations.command("set")
+@click.argument("name")
+@click.argument("settings", nargs=-1, required=True, type=Pair(), metavar="KEY=VALUE...")
+def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
+    """Change settings of NAME, e.g. a key that was revoked, if the tool accepts them.
+
+    KEY=env:VARIABLE reads the value from the environment. What is not named stays as it
+    is, and so does everything if `check` would find a problem.
+
+    Example: flask destinations set newsletter api_key=env:SENDGRID_KEY
+    """
+    with mending():
+        kind = run(lambda c: stored.by_name(c, services().keys, name)).kind
+        setting_up.change_settings(name, _settings(settings, ENTRIES[kind]), ACTOR)
+    click.echo(f"{name} is changed. If it was turned away: flask destinations resume {name}")
+
+
 @destinations.command("list")
 def list_() -> None:
     """Show all destinations: state, kind, what waits, and what they send."""

@@ -17,6 +17,7 @@ KEY = "SG.stand-in"
 class SendGridStandIn(StandIn):
     def __init__(self, watch: Watch | None = None) -> None:
         super().__init__(watch)
+        self.key = KEY
         self.groups = {11: "News", 12: "Offers", 99: "Events"}
         self.held: dict[int, set[str]] = {group: set() for group in self.groups}
         self.everywhere: set[str] = set()
@@ -26,7 +27,7 @@ class SendGridStandIn(StandIn):
         self.drops: set[str] = set()
 
     def handle(self, request: Request) -> Response:
-        if request.headers.get("Authorization") != f"Bearer {KEY}":
+        if request.headers.get("Authorization") != f"Bearer {self.key}":
             return _json({"errors": [{"message": "authorization required"}]}, 401)
         # The path before unquoting: an address may hold a slash.
         path = request.environ["RAW_URI"].partition("?")[0]
