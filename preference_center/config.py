@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from babel.dates import get_timezone
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from preference_center.errors import ConfigError
+from preference_center.domain.addresses import Channel, parse
+from preference_center.errors import ConfigError, InvalidAddress
+from preference_center.smtp import MailServer
 
 MEBIBYTE = 1024 * 1024
 
@@ -41,6 +43,16 @@ class Settings(BaseSettings):
     mail_receiver_protocol: Literal["lmtp", "smtp"] = Field(
         default="lmtp", description="What it speaks: lmtp with your mail server, or smtp"
     )
+    smtp_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="Takes the mail we send: smtp://user:password@host:587 or smtps://, if any",
+    )
+    mail_from: str | None = Field(
+        default=None,
+        validate_default=True,
+        description="Its sender where a brand has none, e.g. Example <choices@example.com>",
+    )
     phone_region: str = Field(default="IT", description="Region of phone numbers without a prefix")
     time_zone: str = Field(default="Europe/Rome", description="In which people are told times")
     database_pool: int = Field(default=8, ge=1, description="Connections per process")
@@ -54,6 +66,31 @@ class Settings(BaseSettings):
         except LookupError:
             raise ValueError("write it as in Europe/Rome") from None
         return name
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _readable_smtp_url(cls, url: str | None) -> str | None:
+        try:
+            MailServer.read(url or "smtp://none")
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _known_sender(cls, sender: str | None, info: ValidationInfo) -> str | None:
+        if sender is None and info.data.get("smtp_url"):
+            raise ValueError("must be set where SMTP_URL is")
+        try:
+            parse(sender or "nobody@example.com", Channel.EMAIL)
+        except InvalidAddress:
+            raise ValueError("write it as in Example <choices@example.com>") from None
+        return sender
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """What `smtp_url` says; None without it: then no mail can be sent."""
+        return MailServer.read(self.smtp_url) if self.smtp_url else None
 
     @property
     def sqlalchemy_url(self) -> str:

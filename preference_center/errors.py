@@ -66,3 +66,7 @@ class DestinationError(InvalidInput):
 
 class Unavailable(PreferenceCenterError):
     """The database can't be reached just now; nothing was written."""
+
+
+class NoMailServer(Unavailable):
+    """SMTP_URL is not set, so we can send no mail; nothing was written."""

@@ -18,12 +18,14 @@ from rq.serializers import JSONSerializer
 log = structlog.get_logger()
 
 NAME = "sync"
-JOB = "workers.jobs.sync"
+SYNC = "workers.jobs.sync"
+MAIL = "workers.jobs.send_mail"
 JOB_SECONDS = 180
 """A job that outlives this is ended; its rows come back when the lease is over."""
 TICK = 5
 """Seconds. A job works for one tick and the next tick has a job of its own, so that each
-slot of a destination has about one job at work, and a lost one is missed for a moment."""
+slot of a destination, or of our mail, has about one job at work, and a lost one is missed
+for a moment."""
 
 NUDGE_TIMEOUT = 0.05
 NUDGE_EVERY = 1.0
@@ -44,7 +46,7 @@ def rq_queue(connection: redis.Redis) -> rq.Queue:
 
 
 class Queue:
-    """Enqueues syncs from one process. Safe for use by several threads."""
+    """Enqueues jobs from one process. Safe for use by several threads."""
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class Queue:
         self._rq = rq_queue(connect(redis_url, timeout=NUDGE_TIMEOUT))
         self._monotonic = monotonic
         self._wall = wall
-        self._quiet_until: dict[int, float] = {}
+        self._quiet_until: dict[str, float] = {}
         self._broken_until = 0.0
 
     def nudge(self, destinations: Iterable[int]) -> None:
@@ -64,26 +66,39 @@ class Queue:
         Never raises, and costs at most 50 ms per step: if Redis is away, the scheduler
         finds the work later (I1).
         """
-        now = self._monotonic()
-        if now < self._broken_until:
-            return
         for destination in destinations:
-            if now >= self._quiet_until.get(destination, 0.0):
-                self._quiet_until[destination] = now + NUDGE_EVERY
-                if not self.enqueue(destination, slot=0):
-                    self._broken_until = self._monotonic() + BREAKER
-                    return
+            self._nudge(f"sync-{destination}", SYNC, destination)
+
+    def nudge_mail(self) -> None:
+        """Have the letters that are due sent soon, in the same way."""
+        self._nudge("mail", MAIL)
 
     def enqueue(self, destination: int, *, slot: int) -> bool:
-        """Enqueue one sync for this tick; False if Redis can't be reached.
+        """Enqueue one sync for this tick; False if Redis can't be reached."""
+        return self._enqueue(f"sync-{destination}-{slot}", SYNC, destination)
 
-        The id names the tick, so replicas that tick together enqueue once. A finished job
-        leaves nothing behind, so a later change in the same tick is no repeat.
+    def enqueue_mail(self, *, slot: int) -> bool:
+        """Enqueue one job that sends letters for this tick; False if Redis can't be reached."""
+        return self._enqueue(f"mail-{slot}", MAIL)
+
+    def _nudge(self, work: str, job: str, *args: int) -> None:
+        now = self._monotonic()
+        if now < max(self._broken_until, self._quiet_until.get(work, 0.0)):
+            return
+        self._quiet_until[work] = now + NUDGE_EVERY
+        if not self._enqueue(f"{work}-0", job, *args):
+            self._broken_until = self._monotonic() + BREAKER
+
+    def _enqueue(self, name: str, job: str, *args: int) -> bool:
+        """Enqueue a job under an id that names the tick.
+
+        So replicas that tick together enqueue once. A finished job leaves nothing behind,
+        so a later change in the same tick is no repeat.
         """
-        job_id = f"sync-{destination}-{slot}-{int(self._wall()) // TICK}"
+        job_id = f"{name}-{int(self._wall()) // TICK}"
         try:
             self._rq.enqueue_call(
-                JOB, args=(destination,), job_id=job_id, result_ttl=0, failure_ttl=60, unique=True
+                job, args=args, job_id=job_id, result_ttl=0, failure_ttl=60, unique=True
             )
         except DuplicateJobError:
             return True

@@ -17,10 +17,10 @@ DOORS = frozenset({"recipients", "senders", "inbound", "console", "cli"})
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
-    frozenset({"config", "ids", "keys", "links", "logs", "mending", "queue"}),
+    frozenset({"config", "ids", "keys", "links", "logs", "mending", "queue", "smtp"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
-    frozenset({"ledger"}),
+    frozenset({"ledger", "letters"}),
     DOORS,
     frozenset({"faults"}),  # each door's own way of saying that something failed
     frozenset({"app"}),

@@ -7,6 +7,7 @@ from datetime import timedelta
 from preference_center.extensions import services
 from preference_center.queue import TICK
 from workers.connect import connect
+from workers.mail import send_due
 from workers.stopping import stopping
 from workers.sync import sync as sync_destination
 
@@ -15,3 +16,11 @@ def sync(destination_id: int) -> None:
     """Sync one destination for a tick, or until the worker is asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     sync_destination(destination_id, connect, until=until, stop=stopping.is_set)
+
+
+def send_mail() -> None:
+    """Send the letters that are due for a tick, or until the worker is asked to stop."""
+    context = services()
+    server = context.settings.mail_server
+    if server is not None:
+        send_due(server, until=context.now() + timedelta(seconds=TICK), stop=stopping.is_set)

@@ -7,13 +7,14 @@ Redis therefore loses nothing.
 from __future__ import annotations
 
 import signal
+from datetime import datetime
 
 import structlog
 
 from preference_center.app import create_app
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.storage import syncs
+from preference_center.storage import outbox, syncs
 from preference_center.storage.database import run
 from workers.starting import await_database
 from workers.stopping import stopping
@@ -23,20 +24,35 @@ log = structlog.get_logger()
 EVERY = 2.0
 """Seconds between looks."""
 SLOTS = 4
-"""The most jobs that work on one destination at once."""
+"""The most jobs that work on one destination, or on mail, at once."""
 ROWS_PER_SLOT = 500
+LETTERS_PER_SLOT = 20
 
 
 def tick() -> int:
-    """Enqueue each destination that has due work; how many jobs were wanted."""
+    """Enqueue each destination that has due work, and due mail; how many jobs were wanted."""
     context = services()
-    due = run(lambda connection: syncs.due_destinations(connection, context.now()))
+    now = context.now()
+    run(lambda connection: outbox.expire(connection, now))
+    due = run(lambda connection: syncs.due_destinations(connection, now))
     wanted = 0
     for destination, rows in due.items():
         for slot in range(min(SLOTS, 1 + rows // ROWS_PER_SLOT)):
             wanted += 1
             if not context.queue.enqueue(destination, slot=slot):
                 return wanted
+    return wanted + _tick_mail(now)
+
+
+def _tick_mail(now: datetime) -> int:
+    context = services()
+    letters = run(lambda connection: outbox.due(connection, now))
+    if not letters or context.settings.mail_server is None:
+        return 0
+    wanted = min(SLOTS, 1 + letters // LETTERS_PER_SLOT)
+    for slot in range(wanted):
+        if not context.queue.enqueue_mail(slot=slot):
+            break
     return wanted
 
 

@@ -15,6 +15,8 @@ FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(hours=1)
 OVERDUE_RETRY = timedelta(minutes=15)
 FIRST_PROBE = timedelta(seconds=5)
+LONGEST_MAIL_RETRY = timedelta(minutes=5)
+"""Long enough for greylisting, short enough for somebody who waits for a link."""
 PROBE_EVERY = timedelta(minutes=5)
 """How often an open circuit is probed."""
 
@@ -72,3 +74,14 @@ def destination_retry(
     delay = min(FIRST_PROBE * (1 << min(failures - 1, 20)), PROBE_EVERY)
     delay *= 1 - jitter / 4
     return now + max(delay, min(wish or timedelta(0), LONGEST_RETRY))
+
+
+def letter_retry(
+    attempts: int, expires_at: datetime, now: datetime, *, jitter: float = 0.0
+) -> datetime:
+    """When to try a letter again after its `attempts`-th failure in a row.
+
+    Doubles from 10 seconds to 5 minutes, but not beyond `expires_at`.
+    """
+    delay = min(FIRST_RETRY * (1 << min(attempts - 1, 20)), LONGEST_MAIL_RETRY)
+    return min(now + delay * (1 - jitter / 4), expires_at)

@@ -184,6 +184,30 @@ class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
     at: Mapped[datetime] = mapped_column(Moment)
 
 
+class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
+    """A mail of ours that is to be sent, or was.
+
+    `next_at` alone is the queue: null means done, and while a worker holds the row it is
+    the end of its lease. `ciphertext` is all that is personal; it is null once done.
+    """
+
+    __tablename__ = "outgoing_mail"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
+    language: Mapped[str] = mapped_column(Text)
+    brand: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    next_at: Mapped[datetime | None] = mapped_column(Moment)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease: Mapped[UUID | None] = mapped_column(Uuid)
+    outcome: Mapped[str | None] = mapped_column(Text)
+    __table_args__ = (
+        Index("outgoing_mail_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+    )
+
+
 class InboundUnresolvedRow(db.Model):  # type: ignore[misc,name-defined]
     """An opt-out by mail whose address is not known yet; checks honour it meanwhile."""
 

@@ -6,8 +6,8 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from email.utils import parseaddr
 
+from preference_center.domain import addresses
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.locating import locate, syntax_faults
 from preference_center.domain.catalogue.looks import read_colours, read_logo
@@ -24,7 +24,7 @@ from preference_center.domain.catalogue.model import (
 )
 from preference_center.domain.catalogue.tables import Faults, Table, quoted
 from preference_center.domain.events import RESERVED_SCOPES
-from preference_center.errors import CatalogueError
+from preference_center.errors import CatalogueError, InvalidAddress
 
 _FILE = ("languages", "default_language", "groups", "brands", "topics", "message_types")
 _BRAND = ("name", "host", "sender", "footer", "logo", "colours")
@@ -35,7 +35,6 @@ _KEY = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")  # BCP 47, the common part
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
-_MAILBOX = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def digest(text: str) -> str:
@@ -222,7 +221,11 @@ def _host(table: Table) -> str | None:
 
 def _sender(table: Table) -> str | None:
     sender = table.text("sender", "Example <news@example.com>")
-    if sender is None or _MAILBOX.fullmatch(parseaddr(sender)[1]):
+    try:
+        addresses.parse(sender or "nobody@example.com", Channel.EMAIL)
+    except InvalidAddress:
+        pass
+    else:
         return sender
     remedy = 'write sender = "Example <news@example.com>"'
     table.fault("sender is no address to send from", remedy, "sender")
