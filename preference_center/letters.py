@@ -17,7 +17,8 @@ from email.utils import format_datetime, parseaddr
 
 from babel.lists import format_list
 from flask import render_template
-from flask_babel import format_datetime as format_time
+from flask_babel import format_date, format_time
+from flask_babel import format_datetime as format_by_pattern
 from flask_babel import gettext as _
 
 from preference_center.domain.addresses import Channel, parse
@@ -78,7 +79,7 @@ def render(letter: Letter, now: datetime) -> EmailMessage:
 
 
 def _texts(letter: Letter, writer: str) -> Texts:
-    time = format_time(letter.expires_at, "long")
+    time = _moment(letter.expires_at)
     if letter.kind is LetterKind.ONE_TIME_LINK:
         return Texts(
             subject=_("Your link to choose what you receive from %(name)s", name=writer),
@@ -101,6 +102,12 @@ def _texts(letter: Letter, writer: str) -> Texts:
         until=_("We begin only once you have confirmed. You can until %(time)s.", time=time),
         otherwise=_("If it was not you, you need not do anything: nothing will be sent."),
     )
+
+
+def _moment(time: datetime) -> str:
+    """A time as people write it, with its distance from GMT, since mail travels far."""
+    day, minute = format_date(time, "long"), format_time(time, "short")
+    return f"{day}, {minute} ({format_by_pattern(time, 'ZZZZ')})"
 
 
 def _writer(letter: Letter, language: str) -> Writer:
