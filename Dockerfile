@@ -1,4 +1,4 @@
-# One image for every process: `docker run IMAGE web`, `worker` or `scheduler` runs what the
+# One image for every process: `docker run IMAGE web`, `worker`, `scheduler` or `mail` runs what the
 # Procfile says; anything else is run as it stands, e.g. `docker run IMAGE flask db upgrade`.
 # 3.11 is the version that the tests run on; newer ones do as well.
 ARG PYTHON=3.11
