@@ -70,11 +70,11 @@ def render(letter: Letter, now: datetime) -> EmailMessage:
     message["Subject"] = _one_line(texts.subject)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{letter.id}@{sender.domain}>"
-    message["Content-Language"] = language
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: nobody's absence answers it
     # Encoded for every server on the way, whatever it makes of 8 bits and long lines.
     message.set_content(text, cte="quoted-printable")
     message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = language
     return message
 
 
