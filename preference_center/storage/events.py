@@ -27,6 +27,24 @@ def events_of(
     return events, retracted
 
 
+def events_between(connection: Connection, first: UUID, last: UUID) -> list[Event]:
+    """The events whose id lies between these two, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS}, NULL FROM event e WHERE e.id BETWEEN %s AND %s ORDER BY e.seq",  # noqa: S608 - a constant
+        (first, last),
+    )
+    return [_event(row) for row in rows]
+
+
+def events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Event]:
+    """Those of these events that the ledger has."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS}, NULL FROM event e WHERE e.id = ANY(%s)",  # noqa: S608 - a constant
+        (list(ids),),
+    )
+    return {row[0]: _event(row) for row in rows}
+
+
 def _event(row: tuple[object, ...]) -> Event:
     event_id, seq, kind, *rest, retracts, _ = row
     return Event(event_id, seq, Kind(kind), *rest, retracts=tuple(retracts or ()))  # type: ignore[arg-type,misc]

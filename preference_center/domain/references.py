@@ -1,0 +1,59 @@
+"""Short references to events, for a person to read out and for support to find.
+
+Fifteen characters are the first 75 bits of the event's id in Crockford's base32, the
+sixteenth is a check character. For ids of version 7 that is the millisecond and 21 random
+bits: nothing personal, and no more than a time to whoever finds one.
+
+Source: https://www.crockford.com/base32.html (alphabet, and what is read as what); its check
+symbols can't be said on the phone, so the check is Luhn's, modulo 32.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from preference_center.errors import InvalidInput
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_READ_AS = str.maketrans("ILO", "110", " -")
+_BASE = len(_ALPHABET)
+_BITS = 5
+_CHARACTERS = 15
+_GROUP = 4
+_REST = 128 - _BITS * _CHARACTERS
+
+
+def reference(event: UUID) -> str:
+    """The reference of an event, as `1C4K-8X2M-Q7RV-3F5D`."""
+    number = event.int >> _REST
+    digits = [number >> _BITS * place & _BASE - 1 for place in reversed(range(_CHARACTERS))]
+    text = "".join(_ALPHABET[digit] for digit in [*digits, _check(digits)])
+    return "-".join(text[at : at + _GROUP] for at in range(0, len(text), _GROUP))
+
+
+def ids_of(text: str) -> tuple[UUID, UUID]:
+    """The first and the last event id that may have this reference.
+
+    Case, spaces and dashes do not matter, and I, L and O are read as 1, 1 and 0. Raises
+    InvalidInput, which says what to look at, when a character is wrong or missing.
+    """
+    plain = text.strip().upper().translate(_READ_AS)
+    if len(plain) != _CHARACTERS + 1:
+        raise InvalidInput(f"a reference has {_CHARACTERS + 1} letters and digits")
+    digits = [_ALPHABET.find(character) for character in plain]
+    if -1 in digits or _check(digits[:-1]) != digits[-1]:
+        raise InvalidInput("a character of this reference is wrong: compare it with the receipt")
+    number = 0
+    for digit in digits[:-1]:
+        number = number << _BITS | digit
+    low = number << _REST
+    return UUID(int=low), UUID(int=low | (1 << _REST) - 1)
+
+
+def _check(digits: list[int]) -> int:
+    """Luhn modulo 32: finds every wrong character, and neighbours that were swapped."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        doubled = digit * (2 if place % 2 == 0 else 1)
+        total += doubled // _BASE + doubled % _BASE
+    return -total % _BASE
