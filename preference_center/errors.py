@@ -36,6 +36,10 @@ class InvalidLink(InvalidInput):
     """A link's token is not one of ours, or was altered."""
 
 
+class ExpiredLink(InvalidLink):
+    """A pass of ours whose time is over; a fresh one can be had."""
+
+
 class UnknownTopic(InvalidInput):
     """The catalogue has no such topic."""
 

@@ -153,7 +153,7 @@ def test_workers_use_no_door_and_nothing_of_development() -> None:
 @pytest.mark.parametrize(
     "library, only",
     [
-        ("itsdangerous", {"preference_center/links.py"}),
+        ("itsdangerous", {"preference_center/links"}),
         ("rq", {"preference_center/queue.py", "workers"}),
     ],
 )

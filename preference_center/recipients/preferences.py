@@ -26,7 +26,7 @@ from preference_center.storage.facts import exact_facts_for
 
 def preferences(token: str = "") -> ResponseReturnValue:
     """Show what one address receives (GET, HEAD), or save what was changed (POST)."""
-    link = services().links.read(token)
+    link = services().links.read(token, services().now())
     form = PreferenceForm()
     answer = _save(token, link, form) if request.method == "POST" else Answer()
     now = services().now()

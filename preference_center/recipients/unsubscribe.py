@@ -36,7 +36,7 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     Only the pair of RFC 8058 or the page's own field opts out; any other body gets the
     page (RULES A9). A valid link always answers 2xx, however often and however old (I7).
     """
-    link = services().links.read(token)
+    link = services().links.read(token, services().now())
     if request.method != "POST":
         return link_page("unsubscribe", token, link)
     if _is_one_click():

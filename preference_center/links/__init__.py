@@ -1,0 +1,177 @@
+"""Signed links, the passes that prove control of an address, and List-Unsubscribe headers.
+
+A link in a message never expires: an opt-out must work for as long as the mail can be found
+(RULES: 16 CFR 316.5, CASL). `sealing` says how tokens are made, `tokens` what they say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from preference_center.domain.addresses import Address
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.errors import ConfigError, ExpiredLink, InvalidLink
+from preference_center.links.mailto import PREFIX_OCTETS, MailReference, MailTokens
+from preference_center.links.sealing import FAULT, Sealer, checked
+from preference_center.links.tokens import (
+    LIFETIMES,
+    MAX_MESSAGE_ID,
+    Link,
+    Use,
+    pack,
+    recovered,
+    unpack,
+)
+
+__all__ = [
+    "LIFETIMES",
+    "MAX_MESSAGE_ID",
+    "ONE_CLICK",
+    "PREFIX_OCTETS",
+    "Link",
+    "Links",
+    "MailReference",
+    "Use",
+    "list_unsubscribe_headers",
+    "recovered",
+]
+
+ONE_CLICK = "List-Unsubscribe=One-Click"
+"""The only value of List-Unsubscribe-Post, and the body that clients send (RFC 8058 3.1)."""
+
+_PATHS: Mapping[Use, str] = {Use.PAGE: "p", Use.MAILED: "m", Use.PORTAL: "portal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Makes and reads everything that is signed for people.
+
+    `ring` holds (id, 32-octet key) pairs: the first signs, all are read, so that old links
+    outlive a rotation. Raises ConfigError for a ring or a public URL that can't be used:
+    plain HTTP is for a developer's own machine only, since clients refuse it (RULES A1).
+    """
+
+    ring: Sequence[tuple[str, bytes]] = field(repr=False)
+    public_url: str
+    mail_domain: str | None = None
+    _tokens: Sealer = field(init=False, repr=False, compare=False)
+    _forms: Sealer = field(init=False, repr=False, compare=False)
+    _mail: MailTokens = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.public_url)
+        if url.scheme != "https" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
+            raise ConfigError("PUBLIC_URL must begin with https://")
+        checked(self.ring)
+        object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
+        object.__setattr__(self, "_tokens", Sealer(self.ring, "link"))
+        object.__setattr__(self, "_forms", Sealer(self.ring, "form"))
+        object.__setattr__(self, "_mail", MailTokens(self.ring))
+
+    def make(self, link: Link) -> str:
+        """The token of a link. Raises InvalidInput for a message id that can't be carried."""
+        return self._tokens.seal(pack(link))
+
+    def read(self, token: str, now: datetime) -> Link:
+        """What the token of a message, or of a visit, says: the reader of `/u/` and `/p/`.
+
+        An expired visit reads too, as `expired`: who says no on a page left open must be
+        heard. Raises InvalidLink, with one message for every fault.
+        """
+        link, use = self._open(token)
+        if use is Use.MESSAGE:
+            return link
+        if use is not Use.PAGE:  # it must go through its own door, which spends it
+            raise InvalidLink(FAULT)
+        expired = now - link.issued_at > LIFETIMES[use]
+        return replace(link, proven=not expired, expired=expired)
+
+    def make_pass(self, use: Use, address: Address, pass_id: UUID, now: datetime) -> str:
+        """The token of a pass that begins now; see LIFETIMES."""
+        return self._tokens.seal(pack(Link(address, ALL_MARKETING, str(pass_id), now), use))
+
+    def read_pass(self, token: str, use: Use, now: datetime) -> Link:
+        """What a pass of this use says. Raises InvalidLink, or ExpiredLink if it was one."""
+        link, found = self._open(token)
+        if found is not use:
+            raise InvalidLink(FAULT)
+        if now - link.issued_at > LIFETIMES[use]:
+            raise ExpiredLink("the time of this link is over")
+        return replace(link, proven=True)
+
+    def address_of(self, token: str) -> Address:
+        """Whose token it is, whatever its use and age. Raises InvalidLink."""
+        return self._open(token)[0].address
+
+    def pass_url(self, use: Use, address: Address, pass_id: UUID, now: datetime) -> str:
+        """Where a new pass is used."""
+        token = self.make_pass(use, address, pass_id, now)
+        return f"{self.public_url}/{_PATHS[use]}/{token}"
+
+    def unsubscribe_url(self, token: str) -> str:
+        """Where a person, or their mail client, says no."""
+        return f"{self.public_url}/u/{token}"
+
+    def preferences_url(self, token: str) -> str:
+        """Where a person chooses."""
+        return f"{self.public_url}/p/{token}"
+
+    def sign_form(self, data: Mapping[str, Any], now: datetime) -> str:
+        """Seal what a form must bring back unaltered; `data` is JSON, the time is kept."""
+        text = json.dumps([now.timestamp(), data], separators=(",", ":"))
+        return self._forms.seal(text.encode())
+
+    def read_form(
+        self, text: str, max_age: timedelta | None, now: datetime
+    ) -> tuple[datetime, dict[str, Any]]:
+        """When the form was signed, and its data.
+
+        Raises InvalidLink when altered or older than `max_age` (None: any age). A time
+        ahead of `now` is another host's clock, and counts as now.
+        """
+        _, payload = self._forms.open(text)
+        seconds, data = json.loads(payload)
+        signed_at = min(datetime.fromtimestamp(seconds, UTC), now)
+        if max_age is not None and now - signed_at > max_age:
+            raise InvalidLink(FAULT)
+        return signed_at, data
+
+    def mail_token(self, link: Link, digest: bytes) -> str:
+        """The local part of the mailto opt-out: 64 characters, case-insensitive.
+
+        `digest` is the exact digest of the link's address. The message id has no room.
+        """
+        return self._mail.make(link, digest)
+
+    def read_mail_token(self, text: str) -> MailReference:
+        """What a mail token says, in whatever case it came (RULES A11). Raises InvalidLink."""
+        return self._mail.read(text)
+
+    def _open(self, token: str) -> tuple[Link, Use]:
+        key_id, payload = self._tokens.open(token)
+        try:
+            return unpack(payload, key_id)
+        except ValueError:  # of a version of ours that is newer
+            raise InvalidLink(FAULT) from None
+
+
+def list_unsubscribe_headers(
+    links: Links, link: Link, digest: bytes | None = None
+) -> dict[str, str]:
+    """The header pair of RFC 8058 for one message; both must be DKIM-signed (RULES A2).
+
+    The HTTPS URI comes first, since some clients stop at the first entry (RULES A10). The
+    mailto entry needs a domain whose mail we receive and the address's exact `digest`.
+    Set the values unfolded: they have no white space to fold at but after the comma.
+    """
+    entries = [f"<{links.unsubscribe_url(links.make(link))}>"]
+    if links.mail_domain is not None and digest is not None:
+        mailbox = f"{links.mail_token(link, digest)}@{links.mail_domain}"
+        entries.append(f"<mailto:{mailbox}?subject=unsubscribe>")
+    return {"List-Unsubscribe": ", ".join(entries), "List-Unsubscribe-Post": ONE_CLICK}

@@ -1,0 +1,122 @@
+"""What a token says, and its octets.
+
+Length: key id, 24 characters for dots and signature, and 4/3 of 23 + address + topic +
+message id in octets, where a UUID takes 16 and "all marketing" none. So a key id of 4, an
+address of 40, a topic key of 50 and a UUID stay within 200 characters.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from uuid import UUID
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.errors import InvalidAddress, InvalidInput
+
+MAX_MESSAGE_ID = 64  # characters
+
+_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PHONE)  # by number in tokens: only append
+_CHANNEL_BITS = 0x0F
+_UUID_ID = 0x10
+_USE_SHIFT = 5
+_HEAD = struct.Struct(">BIBB")  # flags, seconds, octets of address and of topic
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Use(IntEnum):
+    """What a token is for, by its number in tokens: only append, up to 7.
+
+    All but the first are passes: they prove for a while that whoever holds them controls
+    the address, since we just mailed them there or the company's own log-in vouches.
+    """
+
+    MESSAGE = 0
+    """Stands in a message. Opts out for ever, and proves nothing: messages get forwarded."""
+    PAGE = 1
+    """Keeps one visit of the preference page open."""
+    MAILED = 2
+    """Asked for on the form; opens the page once."""
+    PORTAL = 3
+    """Minted for a customer who is signed in with the company."""
+
+
+LIFETIMES: Mapping[Use, timedelta] = {
+    Use.PAGE: timedelta(minutes=30),
+    Use.MAILED: timedelta(hours=24),
+    Use.PORTAL: timedelta(minutes=5),
+}
+"""How long each pass proves something. A message link has no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a token says. `issued_at` is kept to the second; `key_id` is set by `read`."""
+
+    address: Address
+    scope: str
+    """A topic key or ALL_MARKETING."""
+    message_id: str
+    """The sender's own: a UUID or up to 64 printable characters; may be empty.
+
+    A pass has an id of its own here."""
+    issued_at: datetime
+    key_id: str = ""
+    proven: bool = False
+    """Whether it is a pass that has not expired. Set by reading only."""
+    expired: bool = False
+    """Whether it is a pass whose time is over: good for saying no, for nothing else."""
+
+
+def pack(link: Link, use: Use = Use.MESSAGE) -> bytes:
+    """The octets of a link. Raises InvalidInput for a message id that can't be carried."""
+    flags = _CHANNELS.index(link.address.channel) | use << _USE_SHIFT
+    message = _uuid_octets(link.message_id)
+    if message is not None:
+        flags |= _UUID_ID
+    elif len(link.message_id) <= MAX_MESSAGE_ID and link.message_id.isprintable():
+        message = link.message_id.encode()
+    else:
+        raise InvalidInput(f"a message id has up to {MAX_MESSAGE_ID} printable characters")
+    address = link.address.exact.encode()
+    topic = b"" if link.scope == ALL_MARKETING else link.scope.encode()
+    head = _HEAD.pack(flags, int(link.issued_at.timestamp()), len(address), len(topic))
+    return head + address + topic + message
+
+
+def unpack(payload: bytes, key_id: str) -> tuple[Link, Use]:
+    """The link of octets that `pack` made, and its use. Raises ValueError for a newer one."""
+    flags, seconds, address_size, topic_size = _HEAD.unpack_from(payload)
+    topic_at = _HEAD.size + address_size
+    message_at = topic_at + topic_size
+    message = payload[message_at:]
+    link = Link(
+        address=recovered(
+            payload[_HEAD.size : topic_at].decode(), _CHANNELS[flags & _CHANNEL_BITS]
+        ),
+        scope=payload[topic_at:message_at].decode() or ALL_MARKETING,
+        message_id=str(UUID(bytes=message)) if flags & _UUID_ID else message.decode(),
+        issued_at=datetime.fromtimestamp(seconds, UTC),
+        key_id=key_id,
+    )
+    return link, Use(flags >> _USE_SHIFT)
+
+
+def recovered(exact: str, channel: Channel) -> Address:
+    """The address of a stored canonical form: it outlives the rules it was made under."""
+    if channel is Channel.EMAIL:
+        try:
+            return parse(exact, channel)
+        except InvalidAddress:
+            pass
+    return Address(channel, exact, exact, None)
+
+
+def _uuid_octets(text: str) -> bytes | None:
+    """The octets of a UUID written as `str` does, so that it reads back the same."""
+    return UUID(text).bytes if _UUID.fullmatch(text) else None
