@@ -22,7 +22,6 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, g, has_request_context, request
 from flask_babel import Babel, Domain, force_locale, get_locale, refresh
-from werkzeug.datastructures import LanguageAccept
 from werkzeug.utils import cached_property
 
 SOURCE = "en"
@@ -124,9 +123,9 @@ def translations(language: str) -> NullTranslations:
 
 
 def _accepted() -> str | None:
-    """The best of Accept-Language; `*` says nothing, so it isn't the first of ours."""
-    named = [(tag, quality) for tag, quality in request.accept_languages if tag != "*"]
-    return LanguageAccept(named).best_match(LANGUAGES)
+    """The best of Accept-Language that we speak: `de-CH, fr;q=0.8` is German."""
+    ours = (supported(tag) for tag, quality in request.accept_languages if quality > 0)
+    return next(filter(None, ours), None)
 
 
 class _Domain(Domain):  # type: ignore[misc]  # Flask-Babel has no types

@@ -1,0 +1,84 @@
+"""axe-core finds nothing wrong with any page, in any language, in light or dark (C8)."""
+
+# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.languages import LANGUAGES
+from tests.browser.axe import violations
+from tests.clock import Clock
+from tests.recipients.conftest import MakeToken, app, make_token
+from tests.recipients.demo import put_in_force
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A page on a phone's screen."""
+    context = browser.new_context(
+        color_scheme=request.param, viewport={"width": 360, "height": 740}
+    )
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_has_a_violation(
+    page: Page, site: str, app: Flask, clock: Clock, make_token: MakeToken, language: str
+) -> None:
+    put_in_force(app, clock)
+    token, switch = make_token(scope="cascina.newsletter"), f"?lang={language}"
+    found: dict[str, list[str]] = {}
+
+    def look(name: str) -> None:
+        assert page.locator("html").get_attribute("lang") == language
+        found[name] = violations(page)
+
+    def press(button: Locator) -> None:
+        with page.expect_navigation(wait_until="load"):  # with its style sheets
+            button.click()
+
+    page.goto(f"{site}/u/{token}{switch}")
+    look("unsubscribe")
+    press(page.locator("main button"))
+    look("done")
+    press(page.locator("main button").first)
+    look("undone")
+    press(page.locator("main button"))
+    clock.advance(timedelta(hours=1))
+    press(page.locator("main button").first)
+    look("too late")
+    page.goto(f"{site}/p/{token}{switch}")
+    look("preferences")
+    press(page.locator("main form button").last)
+    look("preferences, saved")
+    page.goto(f"{site}/p/{make_token(age=timedelta(days=90))}{switch}")
+    look("preferences by an old link")
+    page.goto(f"{site}/u/{make_token(scope='all_marketing')}{switch}")
+    look("unsubscribe from all")
+    page.goto(f"{site}/u/broken{switch}")
+    look("unreadable")
+    page.goto(f"{site}/nowhere{switch}")
+    look("fault")
+    assert {name: rules for name, rules in found.items() if rules} == {}
+
+
+def test_axe_core_would_find_what_is_wrong(page: Page, site: str) -> None:
+    page.goto(f"{site}/u/broken")
+    page.locator("html").evaluate("html => { html.removeAttribute('lang') }")
+    page.locator("h1").evaluate("h1 => { h1.style.color = '#999'; h1.style.background = '#aaa' }")
+    found = "\n".join(violations(page))
+    assert "html-has-lang" in found
+    assert "color-contrast" in found

@@ -1,0 +1,123 @@
+"""Which language is chosen, and what is said in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from flask_babel import format_date, format_datetime, gettext
+
+from preference_center.languages import (
+    contact_speaks,
+    in_language,
+    page_language,
+    supported,
+)
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tests.clock import Clock
+
+CATALOGUE = 'languages = ["es", "en"]\ndefault_language = "es"\n'
+MIDNIGHT = datetime(2026, 7, 26, 22, 30, tzinfo=UTC)  # 00:30 of the next day in Italy
+
+
+@pytest.fixture
+def spanish(app: Flask, clock: Clock) -> Flask:
+    """The service of a company that writes Spanish."""
+    from preference_center.storage.catalogues import forget_catalogue, save
+    from preference_center.storage.database import transaction
+
+    with app.app_context(), transaction() as connection:
+        save(connection, CATALOGUE, "0" * 64, clock())
+        forget_catalogue()
+    return app
+
+
+@pytest.mark.parametrize(
+    "tag, language",
+    [
+        ("de", "de"), ("de-AT", "de"), ("DE_at", "de"), ("fr-CA", "fr"), ("es-419", "es"),
+        ("pt-BR", None), ("", None), (None, None), ("ita", None), ("*", None), ("../en", None),
+    ],
+)  # fmt: skip
+def test_a_tag_names_one_of_ours_or_none(tag: str | None, language: str | None) -> None:
+    assert supported(tag) == language
+
+
+@pytest.mark.parametrize(
+    "accepted, language",
+    [
+        ("de", "de"),
+        ("de-CH, fr;q=0.8", "de"),
+        ("pt, fr;q=0.8, en;q=0.7", "fr"),
+        ("en;q=0.1, it;q=0.2", "it"),
+        ("*", "es"),
+        ("pt, *;q=0.5", "es"),
+        ("fr;q=0", "es"),
+        ("", "es"),
+        ("!!;q=x,,,", "es"),
+    ],
+)
+def test_the_browser_is_asked_then_the_catalogue(
+    spanish: Flask, accepted: str, language: str
+) -> None:
+    with spanish.test_request_context("/", headers={"Accept-Language": accepted}):
+        assert page_language() == language
+
+
+def test_the_switch_wins_over_the_contact_and_the_contact_over_the_browser(
+    spanish: Flask,
+) -> None:
+    german = {"Accept-Language": "de"}
+    with spanish.test_request_context("/", headers=german):
+        assert page_language() == "de"
+        contact_speaks("fr-FR")
+        assert page_language() == "fr"
+        contact_speaks("pt")  # not ours: as if nothing were known
+        assert page_language() == "de"
+    with spanish.test_request_context("/?lang=it", headers=german):
+        contact_speaks("fr")
+        assert page_language() == "it"
+    with spanish.test_request_context("/?lang=xx", headers=german):
+        assert page_language() == "de"
+
+
+def test_without_a_catalogue_it_is_english(app: Flask) -> None:
+    with app.test_request_context("/"):
+        assert page_language() == "en"
+
+
+def test_outside_of_everything_it_is_english() -> None:
+    assert page_language() == "en"
+
+
+@pytest.mark.parametrize(
+    "language, word, day",
+    [
+        ("it", "Salva", "27 luglio 2026"),
+        ("en", "Save", "July 27, 2026"),
+        ("de", "Speichern", "27. Juli 2026"),
+        ("fr", "Enregistrer", "27 juillet 2026"),
+        ("es", "Guardar", "27 de julio de 2026"),
+    ],
+)
+def test_a_mail_is_written_in_its_readers_language(
+    spanish: Flask, language: str, word: str, day: str
+) -> None:
+    with spanish.app_context():
+        with in_language(f"{language}-XX") as spoken:
+            assert spoken == page_language() == language
+            assert gettext("Save") == word
+            assert format_date(MIDNIGHT, "long") == day  # in the time zone of the settings
+            assert "30" in format_datetime(MIDNIGHT)
+        assert page_language() == "es"
+
+
+def test_an_unknown_language_of_a_mail_is_english(spanish: Flask) -> None:
+    for tag in ("pt", "", None):
+        with spanish.app_context(), in_language(tag) as spoken:
+            assert spoken == "en"
+            assert gettext("Save") == "Save"
