@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     )
     phone_region: str = Field(default="IT", description="Region of phone numbers without a prefix")
     time_zone: str = Field(default="Europe/Rome", description="In which people are told times")
+    trusted_proxies: int = Field(
+        default=0, ge=0, description="Proxies in front that set X-Forwarded-For, one after another"
+    )
     database_pool: int = Field(default=8, ge=1, description="Connections per process")
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
 
@@ -79,7 +82,7 @@ class Settings(BaseSettings):
     @field_validator("mail_from")
     @classmethod
     def _known_sender(cls, sender: str | None, info: ValidationInfo) -> str | None:
-        if sender is None and info.data.get("smtp_url"):
+        if not sender and info.data.get("smtp_url"):
             raise ValueError("must be set where SMTP_URL is")
         try:
             parse(sender or "nobody@example.com", Channel.EMAIL)

@@ -76,6 +76,7 @@ def test_without_it_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"smtp_url": "smtp://user:secret@:x"}, "SMTP_URL"),
         ({"smtp_url": "smtp://mail.example.com"}, "MAIL_FROM"),
+        ({"smtp_url": "smtp://mail.example.com", "mail_from": ""}, "MAIL_FROM"),
         ({"mail_from": "nobody"}, "MAIL_FROM"),
         ({"mail_from": "A <a@example.com>\r\nBcc: b@example.com"}, "MAIL_FROM"),
     ],

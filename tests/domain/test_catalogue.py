@@ -191,6 +191,11 @@ def test_a_digest_names_the_source_text() -> None:
             'line 9: host "https://x.it" is no',
         ),
         ('name = "Acme"', 'name = "Acme"\nsender = "Acme"', "line 9: sender is no address to send"),
+        (
+            'name = "Acme"',
+            'name = "Acme"\nsender = "Acme, Inc <a@b.it>"',  # a list, as unquoted commas go
+            "line 9: sender is no address to send",
+        ),
         ("[brands.acme]\nname", "[brands]\nx = 3\nacme.name", "line 8: [brands.x] is a number, no"),
     ],
 )

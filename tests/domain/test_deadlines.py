@@ -12,6 +12,7 @@ from preference_center.domain.deadlines import (
     WINDOW,
     Stage,
     destination_retry,
+    letter_retry,
     row_retry,
     stage,
 )
@@ -107,3 +108,17 @@ def test_jitter_takes_at_most_a_quarter(attempts: int, jitter: float) -> None:
     full = row_retry(attempts, None, NOW) - NOW
     spread = row_retry(attempts, None, NOW, jitter=jitter) - NOW
     assert full * 0.75 - SECOND <= spread <= full
+
+
+@pytest.mark.parametrize(
+    "attempts, after",
+    [(1, 10 * SECOND), (2, 20 * SECOND), (5, 160 * SECOND), (6, 5 * MINUTE), (99, 5 * MINUTE)],
+)
+def test_a_letter_is_tried_ever_later_up_to_five_minutes(attempts: int, after: timedelta) -> None:
+    expires_at = NOW + HOUR
+    assert letter_retry(attempts, expires_at, NOW) == NOW + after
+    assert letter_retry(attempts, expires_at, NOW, jitter=1.0) == NOW + after * 0.75
+
+
+def test_a_letter_is_looked_at_no_later_than_it_expires() -> None:
+    assert letter_retry(9, NOW + MINUTE, NOW) == NOW + MINUTE
