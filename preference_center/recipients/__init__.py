@@ -17,6 +17,7 @@ from preference_center.recipients.brands import logo, style
 from preference_center.recipients.pages import unreadable_link
 from preference_center.recipients.preferences import preferences
 from preference_center.recipients.unsubscribe import unsubscribe
+from preference_center.recipients.where import receipt_file, where
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
@@ -70,3 +71,9 @@ for _path, _view in (("u", unsubscribe), ("p", preferences)):
     for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
         # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).
         blueprint.add_url_rule(_rule, view_func=_view, methods=["GET", "POST"], merge_slashes=False)
+for _rule, _view in (
+    ("/w", where),
+    ("/w/<token:token>", where),
+    ("/w/<token:token>/receipt.json", receipt_file),
+):
+    blueprint.add_url_rule(_rule, view_func=_view, methods=["GET"], merge_slashes=False)
