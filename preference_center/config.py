@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         try:
             get_timezone(name)
         except LookupError:
-            raise ValueError("write it as in Europe/Rome") from None
+            raise ValueError("no time zone of the IANA database has this name") from None
         return name
 
     @field_validator("smtp_url")
