@@ -58,6 +58,13 @@ def address_id(connection: Connection, digest: bytes, channel: Channel) -> int |
     return row[0] if row else None
 
 
+def channel_of(connection: Connection, address: int) -> Channel:
+    """The channel of an address that the ledger knows."""
+    row = connection.execute("SELECT channel FROM address WHERE id = %s", (address,)).fetchone()
+    assert row
+    return Channel(row[0])
+
+
 def standings(connection: Connection, address: int, topics: Collection[str]) -> list[Standing]:
     """Every destination of the address's channel by name; `topics` are those of the channel."""
     told: dict[int, list[Told]] = {}

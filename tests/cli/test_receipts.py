@@ -1,0 +1,95 @@
+"""`flask receipts find`: support finds an opt-out by the reference that a person reads out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
+from preference_center.domain.references import reference
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import unresolved
+from preference_center.storage.database import run
+from preference_center.storage.unresolved import Unresolved
+from tests.clock import START, Clock
+from tests.in_force import put_in_force
+from tests.recipients.tools import connect, push
+from tests.workers.tool import Tool
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from click.testing import Result
+    from flask import Flask
+
+ADA = parse("ada@example.com", Channel.EMAIL)
+
+
+@pytest.fixture
+def in_force(app: Flask) -> Flask:
+    put_in_force(app)
+    return app
+
+
+def say(app: Flask, kind: Kind = Kind.OPTED_OUT, scope: str = ALL_MARKETING) -> UUID:
+    with app.app_context():
+        now, new_id = services().now(), services().new_id()
+        evidence = {"via": "phone"}
+        record([Change(new_id, kind, ADA, scope, now, now, "cli", "support", evidence)])
+        return new_id
+
+
+def find(app: Flask, text: str) -> Result:
+    return app.test_cli_runner().invoke(args=["receipts", "find", text])
+
+
+def test_it_shows_the_event_and_what_each_tool_was_told(in_force: Flask, clock: Clock) -> None:
+    told = connect(in_force, "crm", {"acme.offers"})
+    connect(in_force, "mailer", {"acme.offers"}, status="paused")
+    event = say(in_force)
+    push(in_force, told, Tool())
+    clock.advance(timedelta(hours=80))
+    result = find(in_force, reference(event).lower().replace("-", " "))
+    assert result.exit_code == 0, result.output
+    assert str(event) in result.output
+    assert "opted_out all_marketing (stands)" in result.output
+    assert "received\t2026-11-24 09:00:00 UTC" in result.output
+    assert "via\tphone" in result.output
+    assert "crm\ttold at 2026-11-24 09:00:00 UTC acknowledged: 200" in result.output
+    assert "mailer\tcannot (paused) LATE, was due 2026-11-27 09:00:00 UTC" in result.output  # I3
+    assert "a***@e***.com" in result.output
+    assert "ada" not in result.output  # I12
+
+
+def test_it_says_what_became_of_the_event(in_force: Flask, clock: Clock) -> None:
+    first, second = say(in_force), say(in_force, scope="acme.offers")
+    with in_force.app_context():
+        record([Retraction(services().new_id(), (first,), services().now(), "t", "t")])
+    clock.advance(timedelta(hours=1))
+    say(in_force, Kind.OPTED_IN, "acme.offers")
+    assert "(taken back)" in find(in_force, reference(first)).output
+    assert "(no longer decides)" in find(in_force, reference(second)).output
+
+
+def test_an_opt_out_by_mail_whose_address_is_not_known_yet_is_found(in_force: Flask) -> None:
+    with in_force.app_context():
+        new_id = services().new_id()
+        row = Unresolved(new_id, b"x" * 16, b"123456", None, "l1", START.date(), START, START)
+        run(lambda connection: unresolved.keep(connection, [row]))
+    result = find(in_force, reference(new_id))
+    assert result.exit_code == 0
+    assert "not in the ledger yet" in result.output
+
+
+def test_a_mistyped_reference_is_told_from_an_unknown_one(in_force: Flask) -> None:
+    with in_force.app_context():
+        unknown = reference(services().new_id())
+    assert find(in_force, unknown).exit_code == 1
+    wrong = "Z" if unknown[0] != "Z" else "Y"
+    mistyped = find(in_force, wrong + unknown[1:])
+    assert mistyped.exit_code == 2
+    assert "character" in mistyped.stderr
