@@ -113,7 +113,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg'].lower()}"
+            f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise ConfigError("Settings are missing or wrong:\n" + "\n".join(lines)) from None
