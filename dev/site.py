@@ -32,6 +32,7 @@ from dev.demo.files import FOLDER, TOOLS, Files
 from dev.demo.ledger import rows
 from dev.engines import Engine, Foreign, at
 from dev.errors import EngineError
+from dev.mailbox import received
 from preference_center.app import create_app as create_service
 from preference_center.config import load_settings
 from preference_center.extensions import csrf
@@ -42,6 +43,7 @@ OWN_REDIS = "DEV_OWN_REDIS"
 """Environment variables: where the stand-in tools listen; `1` if Redis is ours to stop."""
 
 RECIPIENTS = 5
+LETTERS = 3
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
     " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
@@ -74,7 +76,7 @@ def create_app() -> Flask:
     app = create_service(settings)
     app.extensions["dev"] = Stage(files, redis, os.environ[TOOLS_URL])
     app.register_blueprint(blueprint, url_prefix="/dev")
-    app.add_url_rule("/", "root", lambda: redirect(url_for("dev.show")))
+    app.view_functions["recipients.root"] = lambda: redirect(url_for("dev.show"))
     with app.app_context():
         require_known_keys()
     return app
@@ -107,6 +109,7 @@ def show() -> str:
         states=states,
         recipients=_recipients(captured, states),
         ledger=rows(),
+        sent=received(stage.files.folder)[:LETTERS],
         redis_running=stage.redis.running,
         redis_ours=not isinstance(stage.redis, Foreign),
         answer=_answer(),

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import cli, console, inbound, languages, recipients, senders
 from preference_center.config import Settings, load_settings
@@ -16,6 +17,7 @@ from preference_center.extensions import NAME, CookieSessions, Services, csrf, d
 from preference_center.faults import register_fault_pages
 from preference_center.ids import uuid7
 from preference_center.keys import Keys, parse_ring
+from preference_center.limiting import Limiter
 from preference_center.links import Links
 from preference_center.logs import configure_logs
 from preference_center.queue import Queue
@@ -57,6 +59,9 @@ def create_app(
         SESSION_COOKIE_SAMESITE="Lax",
     )
     app.session_interface = CookieSessions()
+    # Nothing but the address: our own comes from PUBLIC_URL.
+    proxies = settings.trusted_proxies
+    app.wsgi_app = ProxyFix(app.wsgi_app, proxies, 0)  # type: ignore[method-assign]
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)
@@ -80,6 +85,7 @@ def _services(settings: Settings, now: Callable[[], datetime], random: Random) -
         keys=Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys)),
         links=links,
         queue=Queue(settings.redis_url),
+        limiter=Limiter(settings.redis_url),
         now=now,
         random=random,
         new_id=lambda: uuid7(now(), random.getrandbits(80)),

@@ -18,6 +18,7 @@ from flask_wtf import CSRFProtect
 if TYPE_CHECKING:
     from preference_center.config import Settings
     from preference_center.keys import Keys
+    from preference_center.limiting import Limiter
     from preference_center.links import Links
     from preference_center.queue import Queue
 
@@ -49,6 +50,7 @@ class Services:
     keys: Keys
     links: Links
     queue: Queue
+    limiter: Limiter
     now: Callable[[], datetime]
     """The only clock: aware UTC."""
     random: Random

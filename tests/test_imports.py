@@ -17,7 +17,7 @@ DOORS = frozenset({"recipients", "senders", "inbound", "console", "cli"})
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
-    frozenset({"config", "ids", "keys", "links", "logs", "mending", "queue", "smtp"}),
+    frozenset({"config", "ids", "keys", "limiting", "links", "logs", "mending", "queue", "smtp"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"ledger", "letters"}),

@@ -10,12 +10,14 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from preference_center.errors import InvalidLink
+from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.extensions import csrf
 from preference_center.languages import keep_switch
 from preference_center.recipients.brands import logo, style
+from preference_center.recipients.opening import expired_link, open_mailed, open_portal
 from preference_center.recipients.pages import unreadable_link
 from preference_center.recipients.preferences import preferences
+from preference_center.recipients.requesting import request_link, root
 from preference_center.recipients.unsubscribe import unsubscribe
 from preference_center.recipients.where import receipt_file, where
 
@@ -65,13 +67,18 @@ blueprint.record_once(_install)
 blueprint.after_request(_harden)
 blueprint.url_defaults(keep_switch)
 blueprint.register_error_handler(InvalidLink, unreadable_link)
+blueprint.register_error_handler(ExpiredLink, expired_link)
+blueprint.add_url_rule("/", "root", root)
+blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", style)
 blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", logo)
-for _path, _view in (("u", unsubscribe), ("p", preferences)):
+for _path, _view in (("u", unsubscribe), ("p", preferences), ("m", open_mailed)):
     for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
         # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).
         blueprint.add_url_rule(_rule, view_func=_view, methods=["GET", "POST"], merge_slashes=False)
 for _rule, _view in (
+    ("/portal", open_portal),
+    ("/portal/<token:token>", open_portal),
     ("/w", where),
     ("/w/<token:token>", where),
     ("/w/<token:token>/receipt.json", receipt_file),

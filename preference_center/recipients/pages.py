@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.domain.addresses import mask
 from preference_center.domain.catalogue import Brand, Catalogue, Texts, Topic
 from preference_center.errors import CatalogueError
+from preference_center.extensions import services
 from preference_center.languages import FOLDER, LANGUAGES, SOURCE, page_language
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
@@ -32,7 +33,11 @@ def page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnVa
     values.setdefault("text", Wording(catalogue_or_empty()))
     values.setdefault("lead", lead(values.get("brands", ())))
     html = render_template(
-        f"recipients/{template}.html", language=language, languages=LANGUAGES, **values
+        f"recipients/{template}.html",
+        language=language,
+        languages=LANGUAGES,
+        can_mail=can_mail(),
+        **values,
     )
     return html, status, {"Content-Language": language}
 
@@ -63,6 +68,23 @@ def unreadable_link(_error: Exception) -> ResponseReturnValue:
     a GET next and take its 200 for one. It says nothing of any address (RULES A7).
     """
     return page("unreadable", status=404, brands=tuple(catalogue_or_empty().brands.values()))
+
+
+def expired_page(token: str, *, saved: bool = False) -> ResponseReturnValue:
+    """The page for a pass whose time is over: it offers a fresh one, and shows nothing else.
+
+    `saved` says that what it turned off before is saved. 410 (RFC 9110 15.5.11) if not: it
+    was a link of ours, and won't work again.
+    """
+    brands = tuple(catalogue_or_empty().brands.values())
+    here = url_for(str(request.endpoint), token=token, lang=None)
+    status = 200 if saved else 410
+    return page("expired", status=status, token=token, brands=brands, saved=saved, here=here)
+
+
+def can_mail() -> bool:
+    """Whether there is a server that takes the mail we send."""
+    return services().settings.mail_server is not None
 
 
 def catalogue_or_empty() -> Catalogue:

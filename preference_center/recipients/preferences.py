@@ -20,7 +20,12 @@ from preference_center.links import Link
 from preference_center.recipients.changes import may_opt_in
 from preference_center.recipients.choices import changes_of, choices_for, stand
 from preference_center.recipients.forms import PreferenceForm
-from preference_center.recipients.pages import catalogue_or_empty, link_mark, link_page
+from preference_center.recipients.pages import (
+    catalogue_or_empty,
+    expired_page,
+    link_mark,
+    link_page,
+)
 from preference_center.storage.facts import exact_facts_for
 
 
@@ -29,6 +34,8 @@ def preferences(token: str = "") -> ResponseReturnValue:
     link = services().links.read(token, services().now())
     form = PreferenceForm()
     answer = _save(token, link, form) if request.method == "POST" else Answer()
+    if link.expired:  # a page left open: its "no" is heard, and nothing more is shown
+        return expired_page(token, saved="stopped" in answer.notices)
     now = services().now()
     catalogue = catalogue_or_empty()
     choices = choices_for(catalogue, link.address.channel, exact_facts_for([link.address])[0], now)

@@ -208,6 +208,15 @@ class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
     )
 
 
+class SpentPassRow(db.Model):  # type: ignore[misc,name-defined]
+    """A pass that may be used once, and was; forgotten when it opens nothing any more."""
+
+    __tablename__ = "spent_pass"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    spent_at: Mapped[datetime] = mapped_column(Moment)
+    forget_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
 class InboundUnresolvedRow(db.Model):  # type: ignore[misc,name-defined]
     """An opt-out by mail whose address is not known yet; checks honour it meanwhile."""
 
