@@ -66,29 +66,36 @@ def _wrk(base: str, requests: Sequence[Request], seconds: float, connections: in
 
 
 def _python(base: str, requests: Sequence[Request], seconds: float, connections: int) -> Rate:
-    processes = 2
-    shares = [requests[n::processes] for n in range(processes)]
-    send = partial(_process, base, seconds=seconds, connections=max(1, connections // processes))
+    processes = min(2, connections)
+    send = partial(_process, base, requests, seconds, connections // processes, processes)
     with ProcessPoolExecutor(processes) as pool:
-        times = list(chain.from_iterable(pool.map(send, shares)))
+        times = list(chain.from_iterable(pool.map(send, range(processes))))
     cuts = quantiles(times, n=100)
     return Rate(len(times) / seconds, cuts[49] * 1000, cuts[98] * 1000)
 
 
 def _process(
-    base: str, requests: Sequence[Request], *, seconds: float, connections: int
+    base: str,
+    requests: Sequence[Request],
+    seconds: float,
+    connections: int,
+    processes: int,
+    number: int,
 ) -> list[float]:
     end = time.monotonic() + seconds
-    shares = [requests[n::connections] for n in range(connections)]
+    step = connections * processes
+    send = partial(_connection, base, requests, end, step)
     with ThreadPoolExecutor(connections) as pool:
-        return list(chain.from_iterable(pool.map(partial(_connection, base, end), shares)))
+        return list(chain.from_iterable(pool.map(send, range(number, step, processes))))
 
 
-def _connection(base: str, end: float, requests: Sequence[Request]) -> list[float]:
+def _connection(
+    base: str, requests: Sequence[Request], end: float, step: int, first: int
+) -> list[float]:
     client = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
     times: list[float] = []
     while time.monotonic() < end:
-        request = requests[len(times) % len(requests)]
+        request = requests[(first + step * len(times)) % len(requests)]
         headers = {"Content-Type": request.content_type}
         if request.key:
             headers["Authorization"] = f"Bearer {request.key}"

@@ -31,7 +31,10 @@ _NOW = "'today'::timestamptz"
 _ADDRESSES = f"""json_build_array(json_build_object('channel', 'email', 'digest', {_DIGEST},
     'ciphertext', repeat('00', 60), 'keys',
     json_build_array(json_build_object('digest', {_DIGEST}, 'kind', 3))))"""
-_EVENTS = f"""json_build_array(json_build_object('id', gen_random_uuid(), 'owner', {_DIGEST},
+# A UUID of version 7, as ours: the newest at the end of the index.
+_ID = f"""lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+    || substr(md5({_N}), 1, 20)"""
+_EVENTS = f"""json_build_array(json_build_object('id', {_ID}, 'owner', {_DIGEST},
     'channel', 'email', 'kind', 'opted_out', 'scope', '{TOPIC}', 'occurred_at', {_NOW},
     'received_at', {_NOW}, 'counts_at', {_NOW}, 'until', NULL, 'source', 'one_click',
     'actor', 'recipient', 'own', true, 'evidence', json_build_object('method', 'one_click',
