@@ -38,6 +38,10 @@ TOOLS_ABOVE = 100
 PATIENCE = 60.0
 """Seconds until everything must answer."""
 
+MAILBOX_ABOVE = 200
+"""So does the mailbox that our own mail goes to."""
+
+MAILBOX = "python -m dev.mailbox --port {port}"
 TOOLS = (
     "granian --interface wsgi --host {host} --port {port} --workers 1 --blocking-threads 4"
     " --no-access-log dev.tools:app"
@@ -77,16 +81,21 @@ def _run(engines: Engines) -> None:
     with Supervisor(files.processes, CHECKOUT) as supervisor:
         port = _port(int(os.environ.get("PORT", PORT)), "the site")
         tools_port = _port(min(port + TOOLS_ABOVE, 65535), "the stand-in tools")
+        mailbox_port = _port(min(port + MAILBOX_ABOVE, 65535), "the mailbox")
         environ |= {
             "HOST": HOST,
             "PORT": str(port),
             "PUBLIC_URL": f"http://{HOST}:{port}",
             "DEV_TOOLS_URL": f"http://{HOST}:{tools_port}",
             "DEV_OWN_REDIS": "0" if isinstance(engines.redis, Foreign) else "1",
+            "SMTP_URL": f"smtp://{HOST}:{mailbox_port}?starttls=0",
+            "MAIL_FROM": "Demo <choices@example.com>",
         }
         os.environ.update(environ)
         key, mail = _prepare(files, environ["DEV_TOOLS_URL"])
-        _start(supervisor, environ, TOOLS.format(host=HOST, port=tools_port))
+        supervisor.start("tools", TOOLS.format(host=HOST, port=tools_port), environ)
+        supervisor.start("mailbox", MAILBOX.format(port=mailbox_port), environ)
+        _start(supervisor, environ)
         _await(supervisor, environ)
         supervisor.note()
         print(_banner(environ["PUBLIC_URL"], key, mail, time.monotonic() - begin), flush=True)
@@ -128,9 +137,8 @@ def _prepare(files: Files, tools_url: str) -> tuple[str, Mail]:
     return key, mail
 
 
-def _start(supervisor: Supervisor, environ: Mapping[str, str], tools: str) -> None:
-    """Start the tools first, so that they are stopped last."""
-    supervisor.start("tools", tools, environ)
+def _start(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
+    """Start what the Procfile names; after what it talks to, which is thus stopped last."""
     commands = read_procfile(CHECKOUT / "Procfile")
     own = {
         "web": {"WEB_APP": "dev.site:app"},
