@@ -20,6 +20,7 @@ from preference_center.storage.events import events_by_id
 from preference_center.storage.facts import exact_facts_for
 from preference_center.storage.progress import address_id, standings
 
+_ACRONYMS = {"cdp", "crm", "erp", "esp", "sms"}
 _SHOWN = {Step.TOLD: "reflected", Step.ABSENT: "absent"}
 
 
@@ -68,8 +69,9 @@ class Place:
     @property
     def title(self) -> str:
         """The destination's name as people write: `email-tool` is `Email tool`."""
-        words = self.name.replace("-", " ").replace("_", " ").strip()
-        return words[:1].upper() + words[1:]
+        words = self.name.replace("-", " ").replace("_", " ").split()
+        text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
+        return text[:1].upper() + text[1:]
 
     @property
     def earlier(self) -> list[Told]:

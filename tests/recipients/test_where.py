@@ -91,7 +91,7 @@ def test_tools_are_told_pending_late_and_absent(
     push(app, ids[0], told)
     push(app, ids[1], absent)
     text = text_of(client, token)
-    assert "Crm Told. It confirmed on" in text
+    assert "CRM Told. It confirmed on" in text
     assert "Email tool Not there. This tool does not know your address" in text
     assert "Shop mails On its way. It is due by" in text
     assert "Elsewhere This tool sends nothing of what you turned off." in text
@@ -108,8 +108,8 @@ def test_what_a_tool_can_not_do_is_said_with_the_deadline(
     opt_out(client, token)
     push(app, refusing, tool)
     text = text_of(client, token)
-    assert "Crm Not yet: this tool refuses your address. We keep trying. It is due by" in text
-    assert "Old crm Not yet: our connection to this tool is paused. It is due by" in text
+    assert "CRM Not yet: this tool refuses your address. We keep trying. It is due by" in text
+    assert "Old CRM Not yet: our connection to this tool is paused. It is due by" in text
 
 
 def test_what_was_overtaken_is_folded_away(app: Flask, client: FlaskClient, token: str) -> None:
