@@ -31,7 +31,8 @@ keys = AppGroup("keys", help="API keys of senders, and the keys of the service i
     type=click.Choice([scope.value for scope in KeyScope]),
     help="What the key may do; repeat it. check: ask for decisions. write: record opt-outs"
     " and consents. lift: record a person's own opt-in, which lifts opt-outs."
-    " links: make signed links.",
+    " links: make signed links. portal: open and read the preferences of anybody, for your"
+    " account page only; with write also change them.",
 )
 @click.option(
     "--message-type",

@@ -59,6 +59,15 @@ class Proof:
     language: str
     occurred_at: datetime
 
+    def evidence(self, address: Address) -> dict[str, str]:
+        """What the ledger keeps of it, readable for ever.
+
+        Raises InvalidInput if it names the person (I8).
+        """
+        if _names(f"{self.source}\n{self.wording}", address):
+            raise InvalidInput("the evidence holds the person's address: send it without")
+        return {"source": self.source, "wording": self.wording, "language": self.language}
+
 
 def past(moment: datetime, now: datetime) -> datetime:
     """`moment` in UTC, never later than `now`.
@@ -135,8 +144,6 @@ def consent(
     """
     if topic.retired:
         raise InvalidInput(f"the topic {topic.key} is retired: nobody can ask for it any more")
-    if _names(f"{proof.source}\n{proof.wording}", address):
-        raise InvalidInput("the evidence holds the person's address: send it without")
     return Change(
         id=id,
         kind=Kind.OPTED_IN if own_act else Kind.CONSENTED,
@@ -146,11 +153,7 @@ def consent(
         received_at=origin.now,
         source=origin.source,
         actor=origin.actor,
-        evidence={
-            "source": proof.source,
-            "wording": proof.wording,
-            "language": proof.language,
-        },
+        evidence=proof.evidence(address),
     )
 
 

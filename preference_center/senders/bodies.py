@@ -25,6 +25,8 @@ from pydantic import (
 )
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.preferences import Setting
 from preference_center.domain.requests import Via
 from preference_center.links import MAX_MESSAGE_ID
 from preference_center.senders.problems import (
@@ -37,6 +39,7 @@ from preference_center.senders.problems import (
 )
 
 MAX_ROWS = 10_000
+MAX_CHOICES = 1_000
 
 B = TypeVar("B", bound="Body")
 T = TypeVar("T")
@@ -117,6 +120,57 @@ class LinkRequest(Body):
     message_id: Annotated[str, Field(max_length=MAX_MESSAGE_ID), AfterValidator(_readable)] = ""
 
 
+class PortalRequest(Body):
+    """A way to the page of a person who is signed in with the company."""
+
+    address: str
+    channel: Channel = Channel.EMAIL
+    language: Language | None = None
+
+
+class PreferencesQuery(Body):
+    """What does this address receive?"""
+
+    address: str
+    channel: Channel = Channel.EMAIL
+
+
+class ChoiceMade(Body):
+    """What the person chose for one scope."""
+
+    state: Setting
+    until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _only_a_pause_ends(self) -> ChoiceMade:
+        if (self.state is Setting.PAUSED) != (self.until is not None):
+            raise ValueError("give until with the state paused, and with no other")
+        return self
+
+
+class PreferencesChange(Body):
+    """What a person who is signed in with the company changed."""
+
+    address: str
+    channel: Channel = Channel.EMAIL
+    rendered_at: AwareDatetime
+    evidence: Evidence
+    all_marketing: ChoiceMade | None = None
+    topics: Annotated[dict[Name, ChoiceMade], Field(max_length=MAX_CHOICES)] = {}
+
+    @model_validator(mode="after")
+    def _in_its_place(self) -> PreferencesChange:
+        if ALL_MARKETING in self.topics:
+            raise ValueError("all_marketing stands beside topics, not in it")
+        return self
+
+    @property
+    def turns_on(self) -> bool:
+        """Whether anything of it may lift a no."""
+        made = [*self.topics.values(), *filter(None, [self.all_marketing])]
+        return any(choice.state is Setting.ON for choice in made)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows(Generic[B]):
     """One row, or a batch of them, that is taken as a whole or not at all."""
@@ -141,9 +195,9 @@ _BATCHES: dict[type[Body], TypeAdapter[Any]] = {
 }
 
 
-def read_question() -> Question:
-    """The question in the body. Raises Refused or InvalidBody."""
-    return _read(_raw(), Question.model_validate_json, Question)
+def read_body(model: type[B]) -> B:
+    """The one object in the body. Raises Refused or InvalidBody."""
+    return _read(_raw(), model.model_validate_json, model)
 
 
 def read_rows(model: type[B]) -> Rows[B]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, get_args
 
 import structlog
 from flask import Response, request
@@ -274,13 +274,19 @@ def _told(
 def _unknown_field(path: Sequence[int | str], model: type[BaseModel]) -> str:
     for step in path[:-1]:
         known = model.model_fields.get(step) if isinstance(step, str) else None
-        inner = known.annotation if known else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        model = next(_models_in(known.annotation if known else None), model)
     near = difflib.get_close_matches(str(path[-1])[:100], model.model_fields, n=1, cutoff=0.6)
     if near:
         return f"there is no such field here: did you mean {near[0]}?"
     return f"there is no such field here: the fields are {', '.join(model.model_fields)}"
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The bodies that a field may hold: itself, or within `X | None` and `dict[str, X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def _pointer(path: Iterable[int | str]) -> str:

@@ -13,7 +13,11 @@ from preference_center.senders.bodies import (
     Consent,
     LinkRequest,
     OptOut,
-    read_question,
+    PortalRequest,
+    PreferencesChange,
+    PreferencesQuery,
+    Question,
+    read_body,
     read_rows,
 )
 from preference_center.senders.permissions import (
@@ -21,6 +25,7 @@ from preference_center.senders.permissions import (
     require_scope,
     sender_with,
 )
+from preference_center.senders.portal import portal_link, read_preferences, write_preferences
 from preference_center.senders.writes import make_links, record_consents, record_opt_outs
 from preference_center.storage.api_keys import ApiKey, KeyScope
 from preference_center.storage.catalogues import current_catalogue
@@ -42,7 +47,7 @@ blueprint.register_error_handler(Exception, problems.respond_to_unexpected)
 def post_decisions() -> Response:
     """May this message go to these recipients?"""
     key = sender_with(KeyScope.CHECK)
-    question = read_question()
+    question = read_body(Question)
     catalogue = current_catalogue()
     require_message_type(key, question.message_type, catalogue)
     region = services().settings.phone_region
@@ -73,6 +78,31 @@ def post_links() -> Response:
     key = sender_with(KeyScope.LINKS)
     rows = read_rows(LinkRequest)
     return _json(rows.answer(make_links(rows, _origin(key), current_catalogue(), services())))
+
+
+@blueprint.post(f"{PREFIX}/portal-links")
+def post_portal_links() -> Response:
+    """A way to the page for a person who is signed in with the company; writes nothing."""
+    sender_with(KeyScope.PORTAL)
+    return _json(portal_link(read_body(PortalRequest), services()))
+
+
+@blueprint.post(f"{PREFIX}/preferences/query")
+def post_preferences_query() -> Response:
+    """What does this address receive? Not GET: an address must not stand in a URL (I12)."""
+    sender_with(KeyScope.PORTAL)
+    return _json(read_preferences(read_body(PreferencesQuery), current_catalogue(), services()))
+
+
+@blueprint.put(f"{PREFIX}/preferences")
+def put_preferences() -> Response:
+    """A person who is signed in with the company changed this."""
+    key = sender_with(KeyScope.PORTAL)
+    require_scope(key, KeyScope.WRITE)
+    change = read_body(PreferencesChange)
+    if change.turns_on:
+        require_scope(key, KeyScope.LIFT)
+    return _json(write_preferences(change, _origin(key), current_catalogue(), services()))
 
 
 @blueprint.get("/problems/<slug>")

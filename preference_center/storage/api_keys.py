@@ -46,6 +46,8 @@ class KeyScope(StrEnum):
     """Record a person's own newer opt-in, which lifts older opt-outs (I5)."""
     LINKS = "links"
     """Make signed links."""
+    PORTAL = "portal"
+    """Open, read and change the preferences of a person who is signed in with the company."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,9 @@ def test_what_is_typed_can_not_become_markup(client: FlaskClient) -> None:
     assert "<script" not in answer.text
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     data=st.dictionaries(
         st.sampled_from(["address", "link", "x"]), st.text(max_size=100) | st.emails()

@@ -32,6 +32,9 @@ class Sender:
         given = {"Content-Type": "application/json"} | self.headers | headers
         return self.client.post(path, data=raw, headers=given)
 
+    def put(self, path: str, body: Any) -> TestResponse:
+        return self.client.put(path, json=body, headers=self.headers)
+
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
@@ -84,7 +87,7 @@ def consent(**fields: Any) -> dict[str, Any]:
 def make_sender(
     app: Flask,
     name: str = "shop",
-    scopes: Sequence[str] = ("check", "write", "lift", "links"),
+    scopes: Sequence[str] = ("check", "write", "lift", "links", "portal"),
     message_types: Sequence[str] = ("*",),
 ) -> Sender:
     wanted = [KeyScope(scope) for scope in scopes]

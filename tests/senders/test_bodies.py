@@ -15,7 +15,14 @@ from tests.senders.sender import Sender, consent, evidence, make_sender, opt_out
 if TYPE_CHECKING:
     from flask import Flask
 
-PATHS = ["/v1/decisions", "/v1/opt-outs", "/v1/consents", "/v1/links"]
+PATHS = [
+    "/v1/decisions",
+    "/v1/opt-outs",
+    "/v1/consents",
+    "/v1/links",
+    "/v1/portal-links",
+    "/v1/preferences/query",
+]
 ASK = {"message_type": "offers.weekly", "recipient": "ada@example.com"}
 
 VALID: dict[str, Any] = {
@@ -23,6 +30,8 @@ VALID: dict[str, Any] = {
     "/v1/opt-outs": opt_out(),
     "/v1/consents": consent(),
     "/v1/links": {"address": "ada@example.com", "scope": "all_marketing", "message_id": "m"},
+    "/v1/portal-links": {"address": "ada@example.com", "language": "it"},
+    "/v1/preferences/query": {"address": "ada@example.com"},
 }
 
 

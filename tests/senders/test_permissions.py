@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ASK = {"message_type": "offers.weekly", "recipient": "ada@example.com"}
 LINK = {"address": "ada@example.com", "scope": "all_marketing"}
+PERSON = {"address": "ada@example.com"}
 AUDIT = "SELECT at, actor, action, detail FROM audit"
 
 
@@ -55,7 +56,9 @@ def test_a_key_opens_only_under_its_own_name(sender: Sender) -> None:
         ("decisions", ASK, "check", ["write", "lift", "links"]),
         ("opt-outs", opt_out(), "write", ["check", "lift", "links"]),
         ("consents", consent(), "write", ["check", "lift", "links"]),
-        ("links", LINK, "links", ["check", "write", "lift"]),
+        ("links", LINK, "links", ["check", "write", "lift", "portal"]),
+        ("portal-links", PERSON, "portal", ["check", "write", "lift", "links"]),
+        ("preferences/query", PERSON, "portal", ["check", "write", "lift", "links"]),
     ],
 )
 def test_a_missing_scope_is_refused_and_recorded(

@@ -1,0 +1,126 @@
+"""For the company's own account page: a way to ours, or the preferences themselves."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from preference_center.domain.addresses import Address, parse
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.preferences import (
+    Answer,
+    Choice,
+    Preferences,
+    Standing,
+    change_of,
+    preferences_of,
+)
+from preference_center.domain.requests import Origin, Proof, past
+from preference_center.extensions import Services
+from preference_center.languages import SWITCH, supported
+from preference_center.ledger import record
+from preference_center.links import LIFETIMES, Use
+from preference_center.senders.bodies import PortalRequest, PreferencesChange, PreferencesQuery
+from preference_center.senders.problems import Faults
+from preference_center.storage.facts import exact_facts_for, facts_for
+
+
+def portal_link(request: PortalRequest, services: Services) -> str:
+    """A URL that opens the page of this address for five minutes."""
+    address = _address(request.address, request, services)
+    now = services.now()
+    url = services.links.pass_url(Use.PORTAL, address, services.new_id(), now)
+    language = supported(request.language)
+    if language:
+        url = f"{url}?{urlencode({SWITCH: language})}"
+    return json.dumps({"url": url, "expires_at": (now + LIFETIMES[Use.PORTAL]).isoformat()})
+
+
+def read_preferences(query: PreferencesQuery, catalogue: Catalogue, services: Services) -> str:
+    """What exactly this form of the address receives (I9)."""
+    address = _address(query.address, query, services)
+    now = services.now()
+    return json.dumps(_shown(_stored(address, catalogue, now), now))
+
+
+def write_preferences(
+    change: PreferencesChange, origin: Origin, catalogue: Catalogue, services: Services
+) -> str:
+    """Record what the person changed, all or nothing; tells how everything stands then.
+
+    Repeating it adds nothing. Raises InvalidBody with every fault.
+    """
+    answer = _answer(change, origin, services)
+    # Wide, not exact: an own "yes" outranks older matches of other forms, so it is news
+    # wherever one of them stands (I9).
+    facts = facts_for([answer.address])[0]
+    standing = preferences_of(catalogue, answer.address, facts, origin.now)
+    faults = Faults()
+    changes = []
+    for scope in answer.choices:
+        pointer = "/all_marketing" if scope == ALL_MARKETING else f"/topics/{_escaped(scope)}"
+        made = faults.attempt(
+            pointer, change_of, services.new_id(), answer, scope, origin, catalogue, standing
+        )
+        if made:
+            changes.append(made)
+    faults.refuse_any()
+    events = record(changes).events if changes else ()
+    now = services.now()
+    shown = _shown(_stored(answer.address, catalogue, now), now)
+    return json.dumps(shown | {"events": [str(event) for event in events]})
+
+
+def _answer(change: PreferencesChange, origin: Origin, services: Services) -> Answer:
+    faults = Faults()
+    region, given = services.settings.phone_region, change.evidence
+    address = faults.attempt("/address", parse, change.address, change.channel, region=region)
+    rendered_at = faults.attempt("/rendered_at", past, change.rendered_at, origin.now)
+    acted_at = faults.attempt("/evidence/occurred_at", past, given.occurred_at, origin.now)
+    faults.refuse_any()
+    assert address
+    assert rendered_at
+    assert acted_at
+    choices = {key: Choice(made.state, made.until) for key, made in change.topics.items()}
+    wide = change.all_marketing
+    if wide:
+        choices[ALL_MARKETING] = Choice(wide.state, wide.until)
+    proof = Proof(given.source, given.wording, given.language, acted_at)
+    answer = faults.attempt("/evidence", Answer, address, choices, rendered_at, proof)
+    faults.refuse_any()
+    assert answer
+    return answer
+
+
+def _address(raw: str, request: PortalRequest | PreferencesQuery, services: Services) -> Address:
+    return parse(raw, request.channel, region=services.settings.phone_region)
+
+
+def _stored(address: Address, catalogue: Catalogue, now: datetime) -> Preferences:
+    return preferences_of(catalogue, address, exact_facts_for([address])[0], now)
+
+
+def _shown(found: Preferences, now: datetime) -> dict[str, Any]:
+    return {
+        "read_at": now.isoformat(),
+        "closed": found.closed,
+        "all_marketing": _standing(found.all_marketing),
+        "topics": {key: _standing(standing) for key, standing in found.topics.items()},
+    }
+
+
+def _standing(standing: Standing) -> dict[str, str]:
+    shown = {"state": standing.setting.value}
+    if standing.until:
+        shown["until"] = standing.until.isoformat()
+    if standing.rule:
+        shown["rule"] = standing.rule.value
+    return shown
+
+
+def _escaped(step: str) -> str:
+    """A step of a JSON pointer (RFC 6901 3)."""
+    return step.replace("~", "~0").replace("/", "~1")
