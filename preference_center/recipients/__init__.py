@@ -14,6 +14,7 @@ from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.extensions import csrf
 from preference_center.languages import keep_switch
 from preference_center.recipients.brands import logo, style
+from preference_center.recipients.confirming import confirm
 from preference_center.recipients.opening import expired_link, open_mailed, open_portal
 from preference_center.recipients.pages import unreadable_link
 from preference_center.recipients.preferences import preferences
@@ -72,7 +73,12 @@ blueprint.add_url_rule("/", "root", root)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", style)
 blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", logo)
-for _path, _view in (("u", unsubscribe), ("p", preferences), ("m", open_mailed)):
+for _path, _view in (
+    ("u", unsubscribe),
+    ("p", preferences),
+    ("m", open_mailed),
+    ("c", confirm),
+):
     for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
         # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).
         blueprint.add_url_rule(_rule, view_func=_view, methods=["GET", "POST"], merge_slashes=False)

@@ -18,8 +18,10 @@ ONE_CLICK = "one_click"
 UNSUBSCRIBE_PAGE = "unsubscribe_page"
 PREFERENCE_PAGE = "preference_page"
 
-OPT_IN_AGE = timedelta(days=60)
-"""How old a link may be and still turn something on; docs/decisions says why."""
+CONFIRMED = "confirmed_by_mail"
+
+SHOWS_FOR = timedelta(days=60)
+"""How long the link of a message shows the whole page (docs/decisions/0005)."""
 
 
 def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:
@@ -53,9 +55,44 @@ def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Chan
     )
 
 
-def may_opt_in(link: Link, now: datetime) -> bool:
-    """Whether this link is fresh enough to prove that the address is still its reader's."""
-    return now - link.issued_at <= OPT_IN_AGE
+def pause(link: Link, scope: str, days: int, now: datetime) -> Change:
+    """The person's own "not for now": it counts from the POST and ends by itself."""
+    return _paused(link, scope, now, now + timedelta(days=days), now)
+
+
+def resume(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Change:
+    """The end of a pause ahead of its time: a newer pause of the scope, of no length.
+
+    It ends the pauses that the person saw and nothing else: no opt-out is lifted and no
+    consent given, and a pause from after the form was rendered goes on (I5).
+    """
+    return _paused(link, scope, rendered_at, rendered_at, now)
+
+
+def _paused(
+    link: Link, scope: str, occurred_at: datetime, until: datetime, now: datetime
+) -> Change:
+    return Change(
+        id=services().new_id(),
+        kind=Kind.PAUSED,
+        address=link.address,
+        scope=scope,
+        occurred_at=occurred_at,
+        received_at=now,
+        source=PREFERENCE_PAGE,
+        actor=ACTOR,
+        evidence=evidence(link, PREFERENCE_PAGE),
+        until=until,
+    )
+
+
+def is_old(link: Link, now: datetime) -> bool:
+    """Whether it stood in a message so long ago that it may be in other hands by now.
+
+    It says no for ever. A sender's standing link names no message and does not age; it
+    shows the address masked, and proves nothing either.
+    """
+    return not link.proven and bool(link.message_id) and now - link.issued_at > SHOWS_FOR
 
 
 def record_opt_out(link: Link, scope: str, source: str) -> tuple[UUID, ...]:

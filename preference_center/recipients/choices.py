@@ -1,8 +1,8 @@
-"""What the preference page offers one person, and what their answer changes."""
+"""What the preference page offers one person: each topic as it stands, and its pauses."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +13,11 @@ from preference_center.domain.catalogue import Catalogue, MessageClass, MessageT
 from preference_center.domain.decisions import (
     Fact,
     Rule,
-    TopicStanding,
     marketing_suppressed,
+    running_pause_end,
     topic_standing,
 )
-from preference_center.domain.events import ALL_MARKETING, Change, Mark, State
-from preference_center.links import Link
-from preference_center.recipients.changes import PREFERENCE_PAGE, opt_in, opt_out
+from preference_center.domain.events import ALL_MARKETING, Change, Kind, Mark, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,9 @@ class Choice:
     topic: Topic
     on: bool
     paused_until: datetime | None
+    """When the last pause that covers it ends."""
+    own_pause: datetime | None
+    """When the pause of this topic alone ends."""
     returns: bool
     """Whether it would come back with "all marketing" alone."""
 
@@ -41,6 +42,8 @@ class Choices:
     groups: Mapping[str, Sequence[Choice]]
     service: Sequence[MessageType]
     all_on: bool
+    paused_until: datetime | None
+    """When the pause of all marketing ends."""
     closed: bool
     """The account is deactivated or erased: nothing can be turned on here (I4)."""
 
@@ -48,6 +51,11 @@ class Choices:
     def topics(self) -> tuple[Choice, ...]:
         """All topics, in the order of the page."""
         return tuple(choice for choices in self.groups.values() for choice in choices)
+
+    @property
+    def on(self) -> tuple[Choice, ...]:
+        """The topics that are on, paused or not."""
+        return tuple(choice for choice in self.topics if choice.on)
 
     def rendered(self, link_mark: str) -> dict[str, Any]:
         """What the form must bring back: the state that the person saw, for this link."""
@@ -62,55 +70,57 @@ def choices_for(
     catalogue: Catalogue, channel: Channel, facts: Sequence[Fact], now: datetime
 ) -> Choices:
     """The page's choices: topics of the address's channel, by the catalogue's groups."""
-    lifted = _as_if_lifted(facts)
     groups: dict[str, list[Choice]] = {}
     closed = False
     for topic in catalogue.topics_on(channel):
-        standing = topic_standing(topic, facts, now)
-        closed = closed or (standing.no is not None and standing.no.rule is Rule.CLOSED)
-        on = _is_on(standing)
-        returns = not on and _is_on(topic_standing(topic, lifted, now))
-        choice = Choice(topic, on, standing.paused_until, returns)
-        groups.setdefault(topic.group, []).append(choice)
+        no = topic_standing(topic, facts, now).no
+        closed = closed or (no is not None and no.rule is Rule.CLOSED)
+        groups.setdefault(topic.group, []).append(_choice(topic, facts, now))
     service = [
         kind
         for kind in catalogue.message_types.values()
         if kind.message_class is MessageClass.SERVICE
     ]
-    return Choices(channel, groups, service, not marketing_suppressed(facts), closed)
+    return Choices(
+        channel,
+        groups,
+        service,
+        all_on=not marketing_suppressed(facts),
+        paused_until=own_pause_end(ALL_MARKETING, facts, now),
+        closed=closed,
+    )
 
 
-def changes_of(
-    link: Link,
-    rendered: Mapping[str, Any],
-    rendered_at: datetime,
-    *,
-    all_marketing: bool,
-    topics: Collection[str],
-    now: datetime,
-) -> tuple[list[Change], list[Change]]:
-    """The opt-outs and the opt-ins of an answer: only what differs from what was rendered.
-
-    What a stale form or a second tab did not touch is left alone (I5, RULES C4).
-    """
-    was: dict[str, bool] = {ALL_MARKETING: rendered["all"], **rendered["topics"]}
-    wanted = {key: key in topics for key in rendered["topics"]} | {ALL_MARKETING: all_marketing}
-    differing = [key for key in was if was[key] != wanted[key]]
-    outs = [opt_out(link, key, PREFERENCE_PAGE, now) for key in differing if was[key]]
-    ins = [opt_in(link, key, rendered_at, now) for key in differing if not was[key]]
-    return outs, ins
+def own_pause_end(scope: str, facts: Sequence[Fact], now: datetime) -> datetime | None:
+    """When the pause of exactly this scope ends, whatever wider one covers it too."""
+    return running_pause_end(scope, [fact for fact in facts if fact.scope == scope], now)
 
 
-def stand(choices: Choices, opt_ins: Sequence[Change]) -> bool:
+def stand(choices: Choices, changes: Sequence[Change]) -> bool:
     """Whether everything that was turned on is on now: a newer "no" may have come between."""
-    on = {choice.topic.key for choice in choices.topics if choice.on}
+    on = {choice.topic.key for choice in choices.on}
     if choices.all_on:
         on.add(ALL_MARKETING)
-    return all(change.scope in on for change in opt_ins)
+    return all(change.scope in on for change in changes if change.kind is Kind.OPTED_IN)
 
 
-def _is_on(standing: TopicStanding) -> bool:
-    return standing.subscribed or standing.paused_until is not None
+def _choice(topic: Topic, facts: Sequence[Fact], now: datetime) -> Choice:
+    on = _is_on(topic, facts, now)
+    return Choice(
+        topic,
+        on,
+        paused_until=running_pause_end(topic.key, facts, now) if on else None,
+        own_pause=own_pause_end(topic.key, facts, now) if on else None,
+        returns=not on and _is_on(topic, _as_if_lifted(facts), now),
+    )
+
+
+def _is_on(topic: Topic, facts: Sequence[Fact], now: datetime) -> bool:
+    """Whether it is subscribed, or would be but for a pause."""
+    unpaused = [
+        replace(fact, state=replace(fact.state, pause=None, pause_until=None)) for fact in facts
+    ]
+    return topic_standing(topic, unpaused, now).subscribed
 
 
 def _as_if_lifted(facts: Sequence[Fact]) -> list[Fact]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, SelectMultipleField
+
+PAUSE = "pause:"
+"""Begins the name of a pause's field; a scope follows."""
 
 
 class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -20,3 +24,10 @@ class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     all_marketing = BooleanField()
     topics = SelectMultipleField(validate_choice=False)
     """Keys of the ticked topics; only those that `state` lists are looked at."""
+
+
+def pauses_in(form: Mapping[str, str]) -> dict[str, str]:
+    """What was chosen of each pause, by scope; only scopes that `state` lists are looked at."""
+    return {
+        name.removeprefix(PAUSE): choice for name, choice in form.items() if name.startswith(PAUSE)
+    }

@@ -1,6 +1,7 @@
 """`/p/<token>`: the preference page.
 
-It saves by POST, answers with itself, and needs a cookie only to turn something on.
+It saves by POST and answers with itself. Anybody with the link may say no. To turn
+something on takes a link that proves control of the address, or a mail to it.
 """
 
 from __future__ import annotations
@@ -8,19 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Change
 from preference_center.errors import InvalidLink
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.recipients.changes import may_opt_in
-from preference_center.recipients.choices import changes_of, choices_for, stand
-from preference_center.recipients.forms import PreferenceForm
+from preference_center.recipients.answers import PAUSES, Ticks, Wishes, wishes
+from preference_center.recipients.changes import is_old
+from preference_center.recipients.choices import choices_for, stand
+from preference_center.recipients.confirming import ask, titles
+from preference_center.recipients.forms import PreferenceForm, pauses_in
 from preference_center.recipients.pages import (
+    can_mail,
     catalogue_or_empty,
     expired_page,
     link_mark,
@@ -29,15 +36,32 @@ from preference_center.recipients.pages import (
 from preference_center.storage.facts import exact_facts_for
 
 
+class Way(StrEnum):
+    """How something can be turned on by a link (docs/decisions/0005)."""
+
+    AT_ONCE = "at_once"
+    BY_MAIL = "by_mail"
+    NO_MAIL = "no_mail"
+    """Not at all: it would have to be confirmed by a mail, and there is no way to send one."""
+
+
 def preferences(token: str = "") -> ResponseReturnValue:
     """Show what one address receives (GET, HEAD), or save what was changed (POST)."""
-    link = services().links.read(token, services().now())
-    form = PreferenceForm()
+    now = services().now()
+    link = services().links.read(token, now)
+    # Only what is recorded at once could be somebody else's doing, and only it needs a cookie.
+    form = PreferenceForm(meta={"csrf": link.proven})
     answer = _save(token, link, form) if request.method == "POST" else Answer()
     if link.expired:  # a page left open: its "no" is heard, and nothing more is shown
         return expired_page(token, saved="stopped" in answer.notices)
-    now = services().now()
     catalogue = catalogue_or_empty()
+    shown: dict[str, Any] = {"asked": titles(catalogue, answer.asked)}
+    if is_old(link, now):
+        mailable = way_on(link) is Way.BY_MAIL
+        return link_page(
+            "old_link", token, link, notices=answer.notices, mailable=mailable, **shown
+        )
+    now = services().now()
     choices = choices_for(catalogue, link.address.channel, exact_facts_for([link.address])[0], now)
     notices = [*answer.notices]
     if not stand(choices, answer.turned_on):
@@ -50,10 +74,20 @@ def preferences(token: str = "") -> ResponseReturnValue:
         choices=choices,
         form=form,
         state=services().links.sign_form(choices.rendered(link_mark(token)), now),
-        may_opt_in=may_opt_in(link, now),
+        way=way_on(link),
+        pauses=PAUSES,
         notices=notices,
         still_ticked={change.scope for change in answer.refused},
+        **shown,
     )
+
+
+def way_on(link: Link) -> Way:
+    """How this link can turn something on."""
+    if link.proven:
+        return Way.AT_ONCE
+    reachable = link.address.channel is Channel.EMAIL and can_mail()
+    return Way.BY_MAIL if reachable else Way.NO_MAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,45 +96,49 @@ class Answer:
 
     notices: tuple[str, ...] = ()
     turned_on: Sequence[Change] = ()
+    asked: Sequence[str] = ()
+    """The scopes that a mail asks to confirm."""
     refused: Sequence[Change] = ()
     """What the person wanted on and may yet save: their ticks must not be lost."""
 
 
 def _save(token: str, link: Link, form: PreferenceForm) -> Answer:
-    """Record what differs from what was rendered.
-
-    Opt-outs are saved whatever is wrong with the cookie or the age of the link. Opt-ins
-    need both, since they could be somebody else's doing (docs/decisions).
-    """
+    """Record what differs from what was rendered; a "no" is saved whatever else is wrong."""
     now = services().now()
+    state = form.state.data or ""
     try:
-        rendered_at, rendered = services().links.read_form(form.state.data or "", None, now)
+        rendered_at, rendered = services().links.read_form(state, None, now)
     except InvalidLink:
         return Answer(("unreadable",))
     if rendered.get("link") != link_mark(token):
         return Answer(("unreadable",))
-    outs, ins = changes_of(
-        link,
-        rendered,
-        rendered_at,
-        all_marketing=form.all_marketing.data,
-        topics=form.topics.data or (),
-        now=now,
-    )
-    refusal = _refusal(link, form, now) if ins else None
-    accepted = outs if refusal else [*outs, *ins]
-    if accepted:
-        record(accepted)
-    saved = ("saved", "stopped") if outs else ("saved",)
-    if refusal is None:
-        return Answer(saved, turned_on=ins)
-    return Answer(
-        (*(saved if outs else ()), refusal), refused=ins if refusal == "no_cookie" else ()
-    )
+    ticks = Ticks(form.all_marketing.data, form.topics.data or (), pauses_in(request.form))
+    facts = exact_facts_for([link.address])[0]
+    wished = wishes(link, rendered, rendered_at, ticks, facts, now)
+    if wished.nos:
+        record(wished.nos)
+    if not wished.yeses:
+        return Answer(_saved(wished))
+    answer = _turn_on(token, link, form, rendered_at, wished)
+    saved = _saved(wished) if wished.nos or answer.turned_on else ()
+    return Answer((*saved, *answer.notices), answer.turned_on, answer.asked, answer.refused)
 
 
-def _refusal(link: Link, form: PreferenceForm, now: datetime) -> str | None:
-    """Why nothing can be turned on by this request, if so."""
-    if not may_opt_in(link, now):
-        return "old_link"
-    return None if form.validate() else "no_cookie"
+def _turn_on(
+    token: str, link: Link, form: PreferenceForm, rendered_at: datetime, wished: Wishes
+) -> Answer:
+    way = way_on(link)
+    if link.expired or way is Way.NO_MAIL:
+        return Answer(("no_mail",))
+    if way is Way.BY_MAIL:
+        if not ask(token, link, form.state.data, rendered_at, wished.yeses):
+            return Answer(("enough_mails",))
+        return Answer(("asked",), asked=[change.scope for change in wished.yeses])
+    if not form.validate():
+        return Answer(("no_cookie",), refused=wished.opt_ins)
+    record(wished.yeses)
+    return Answer(turned_on=wished.yeses)
+
+
+def _saved(wished: Wishes) -> tuple[str, ...]:
+    return ("saved", "stopped") if wished.nos else ("saved",)

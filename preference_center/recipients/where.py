@@ -15,7 +15,7 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.extensions import services
 from preference_center.links import Link
-from preference_center.recipients.changes import may_opt_in
+from preference_center.recipients.changes import is_old
 from preference_center.recipients.pages import catalogue_or_empty, link_page
 from preference_center.recipients.receipt import receipt
 from preference_center.recipients.whereabouts import Whereabouts, whereabouts
@@ -49,4 +49,4 @@ def _found(link: Link, catalogue: Catalogue, now: datetime) -> Whereabouts:
 
 
 def _shows_all(link: Link, now: datetime) -> bool:
-    return not link.expired and may_opt_in(link, now)
+    return not link.expired and not is_old(link, now)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clock import Clock
-from tests.recipients.conftest import MakeToken, app, ledger, make_token, token
+from tests.recipients.conftest import MakeToken, app, ledger, make_token, proven, token
 from tests.recipients.ledger import Ledger
+from tests.recipients.mailing import give_mail_server, letters, link_in
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -56,20 +57,59 @@ def test_a_person_unsubscribes_and_undoes(
 
 
 def test_a_person_chooses_by_keyboard(
-    page: Page, site: str, token: str, ledger: Ledger, clock: Clock, over_http: None
+    page: Page, site: str, proven: str, ledger: Ledger, clock: Clock, over_http: None
 ) -> None:  # C8: 2.1.1
-    page.goto(f"{site}/p/{token}")
+    page.goto(f"{site}/p/{proven}")
     clock.advance(timedelta(minutes=1))
-    page.get_by_label("Weekly digest").focus()
+    page.get_by_label("Weekly digest").first.focus()
     page.keyboard.press("Space")
     page.get_by_label("Offers").focus()
     page.keyboard.press("Space")
-    page.keyboard.press("Tab")
+    for _ in ("the pause of everything", "single topics", "save"):
+        page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert "Saved." in page.get_by_role("status").inner_text()
-    assert not page.get_by_label("Weekly digest").is_checked()
-    assert page.get_by_label("Offers").is_checked()
+    assert not page.get_by_label("Weekly digest").first.is_checked()
+    assert page.get_by_label("Offers").first.is_checked()
     assert ledger.kinds() == [("opted_out", "digest"), ("opted_in", "offers")]
+
+
+def test_a_person_pauses_and_goes_on(
+    page: Page, site: str, proven: str, ledger: Ledger, clock: Clock, over_http: None
+) -> None:
+    page.goto(f"{site}/p/{proven}")
+    clock.advance(timedelta(minutes=1))
+    page.get_by_text("Single topics").click()
+    page.get_by_role("combobox", name="Weekly digest").select_option("Pause for 30 days")
+    page.get_by_role("button", name="Save").click()
+    assert "Saved." in page.get_by_role("status").inner_text()
+    assert page.get_by_text("Paused until December 24, 2026.").is_visible()
+    assert page.get_by_label("Weekly digest").first.is_checked()
+    clock.advance(timedelta(minutes=1))
+    page.get_by_role("combobox", name="Weekly digest").select_option("End the pause now")
+    page.get_by_role("button", name="Save").click()
+    assert page.get_by_text("Paused until").count() == 0
+    assert [kind for kind, _ in ledger.kinds()] == ["paused", "paused"]
+
+
+def test_a_person_opts_in_by_a_mail(
+    page: Page, site: str, app: Flask, token: str, ledger: Ledger, clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    give_mail_server(app, monkeypatch)
+    page.goto(f"{site}/p/{token}")
+    page.get_by_label("Offers").check()
+    page.get_by_role("button", name="Save").click()
+    assert "Please confirm." in page.get_by_role("status").inner_text()
+    (letter,) = letters(app)
+    clock.advance(timedelta(days=1))
+    page.goto(site + link_in(letter))
+    assert ledger.events() == []  # I7
+    page.get_by_role("button", name="Confirm").click()
+    assert page.get_by_role("status").inner_text().startswith("Confirmed")
+    assert ledger.kinds() == [("opted_in", "offers")]
+    page.get_by_role("link", name="See or change").click()
+    assert page.get_by_label("Offers").first.is_checked()
 
 
 def test_a_person_stops_everything_at_once(

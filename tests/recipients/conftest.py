@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
@@ -107,6 +108,18 @@ def make_token(app: Flask, clock: Clock) -> MakeToken:
 def token(make_token: MakeToken) -> str:
     """Jane's link to her weekly digest."""
     return make_token()
+
+
+@pytest.fixture
+def proven(app: Flask, clock: Clock) -> str:
+    """Jane's visit of the page, which proves for 30 minutes that the address is hers."""
+    from preference_center.extensions import NAME
+    from preference_center.links import Use
+
+    links = app.extensions[NAME].links
+    address = parse("jane.doe@example.com", Channel.EMAIL)
+    token: str = links.make_pass(Use.PAGE, address, UUID(MESSAGE_ID), clock())
+    return token
 
 
 @pytest.fixture

@@ -65,9 +65,9 @@ class TestEveryLanguage:
         assert event["evidence"]["language"] == language  # I8: in which words they said no
 
     def test_is_that_of_the_form_too(
-        self, client: FlaskClient, token: str, language: str, ledger: Ledger, clock: Clock
+        self, client: FlaskClient, proven: str, language: str, ledger: Ledger, clock: Clock
     ) -> None:
-        path = f"/p/{token}?lang={language}"
+        path = f"/p/{proven}?lang={language}"
         form = Form.in_page(path, client.get(path).text)
         clock.advance(timedelta(minutes=1))
         form.ticks |= {"offers"}

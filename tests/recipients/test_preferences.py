@@ -5,15 +5,18 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.extensions import NAME
 from tests.clock import START, Clock
 from tests.recipients.conftest import MakeToken
 from tests.recipients.ledger import Ledger
+from tests.recipients.mailing import give_mail_server, letters
 
 Subscribed = Callable[..., bool]
 
@@ -26,6 +29,8 @@ class Form:
     hidden: dict[str, str]
     ticks: set[str]
     text: str
+    pauses: dict[str, str] = field(default_factory=dict)
+    """What was chosen of which pause."""
 
     @classmethod
     def of(cls, client: FlaskClient, token: str) -> Form:
@@ -40,6 +45,7 @@ class Form:
 
     def send(self, client: FlaskClient) -> Form:
         data: dict[str, object] = {**self.hidden, "topics": sorted(self.ticks - {"y"})}
+        data |= {f"pause:{scope}": choice for scope, choice in self.pauses.items()}
         if "y" in self.ticks:
             data["all_marketing"] = "y"
         response = client.post(self.path, data=data)
@@ -86,9 +92,9 @@ class TestShows:
         assert "<script" not in text
 
     def test_a_label_for_every_box(
-        self, client: FlaskClient, token: str
+        self, client: FlaskClient, proven: str
     ) -> None:  # C8: 1.3.1, 3.3.2
-        text = client.get(f"/p/{token}").text
+        text = client.get(f"/p/{proven}").text
         boxes = re.findall(r'<input type="checkbox" id="([^"]+)"', text)
         assert len(boxes) == 3
         assert all(f'<label for="{box}">' in text for box in boxes)
@@ -128,16 +134,16 @@ class TestSaves:
         assert event["occurred_at"] == START + timedelta(hours=1)  # from the POST
 
     def test_a_topic_turned_on_from_when_the_form_was_seen(
-        self, client: FlaskClient, token: str, ledger: Ledger, clock: Clock
+        self, client: FlaskClient, proven: str, ledger: Ledger, clock: Clock
     ) -> None:  # I5
-        form = Form.of(client, token)
-        clock.advance(timedelta(hours=1))
+        form = Form.of(client, proven)
+        clock.advance(timedelta(minutes=20))
         form.ticks.add("offers")
         assert form.send(client).ticks == {"y", "digest", "offers"}
         [event] = ledger.events()
         assert (event["kind"], event["scope"]) == ("opted_in", "offers")
         assert event["occurred_at"] == START
-        assert event["received_at"] == START + timedelta(hours=1)
+        assert event["received_at"] == START + timedelta(minutes=20)
         assert event["evidence"]["method"] == "preference_page"
         assert set(event["evidence"]) == {
             "method", "key_id", "message_id", "issued_at", "text_version", "language",
@@ -150,27 +156,27 @@ class TestSaves:
         assert ledger.events() == []
 
     def test_all_marketing_off_and_on_again(
-        self, client: FlaskClient, token: str, ledger: Ledger, clock: Clock,
+        self, client: FlaskClient, proven: str, ledger: Ledger, clock: Clock,
         subscribed: Subscribed,
     ) -> None:  # fmt: skip
-        form = Form.of(client, token)
+        form = Form.of(client, proven)
         form.ticks.discard("y")
         off = form.send(client)
         assert off.ticks == set()
         assert not subscribed()
         assert 'you receive again: <span lang="en">Weekly digest</span>.' in off.text
         clock.advance(timedelta(minutes=1))
-        again = Form.of(client, token)
+        again = Form.of(client, proven)
         again.ticks.add("y")
         assert again.send(client).ticks == {"y", "digest"}
         assert ledger.kinds() == [("opted_out", "all_marketing"), ("opted_in", "all_marketing")]
 
     def test_one_topic_on_while_all_marketing_stays_off(
-        self, client: FlaskClient, token: str, clock: Clock, subscribed: Subscribed
+        self, client: FlaskClient, proven: str, clock: Clock, subscribed: Subscribed
     ) -> None:  # I5: a topic's opt-in overrides older wider opt-outs for that topic
-        client.post(f"/u/{token}", data={"confirm": "all"})
+        client.post(f"/u/{proven}", data={"confirm": "all"})
         clock.advance(timedelta(minutes=1))
-        form = Form.of(client, token)
+        form = Form.of(client, proven)
         form.ticks.add("offers")
         assert form.send(client).ticks == {"offers"}
         assert subscribed(topic="offers")
@@ -199,18 +205,18 @@ class TestAStaleForm:
         assert len(ledger.events()) == 1
 
     def test_loses_against_a_newer_no_and_says_so(
-        self, client: FlaskClient, token: str, clock: Clock, subscribed: Subscribed
+        self, client: FlaskClient, token: str, proven: str, clock: Clock, subscribed: Subscribed
     ) -> None:  # I5
         client.post(f"/u/{token}", data={"confirm": "this"})
         clock.advance(timedelta(minutes=1))
-        stale, other = Form.of(client, token), Form.of(client, token)
+        stale, other = Form.of(client, proven), Form.of(client, proven)
         clock.advance(timedelta(minutes=1))
         other.ticks.add("digest")
         other.send(client)
         assert subscribed()
         clock.advance(timedelta(minutes=1))
         client.post(f"/u/{token}", data={"confirm": "this"})
-        clock.advance(timedelta(days=1))
+        clock.advance(timedelta(minutes=5))
         stale.ticks.add("digest")
         after = stale.send(client)
         assert "Something is still off." in after.text
@@ -258,9 +264,9 @@ class TestWithoutACookie:
         assert not subscribed()
 
     def test_turning_on_waits_and_nothing_ticked_is_lost(
-        self, client: FlaskClient, token: str, clock: Clock, ledger: Ledger
+        self, client: FlaskClient, proven: str, clock: Clock, ledger: Ledger
     ) -> None:
-        form = Form.of(client, token)
+        form = Form.of(client, proven)
         form.ticks = {"y", "offers"}
         stranger = client.application.test_client()
         again = form.send(stranger)
@@ -280,28 +286,66 @@ class TestWithoutACookie:
 
 
 class TestAnOldLink:
-    def test_can_only_turn_things_off(
-        self, client: FlaskClient, make_token: MakeToken, ledger: Ledger
-    ) -> None:
-        form = Form.of(client, make_token(age=timedelta(days=60, seconds=1)))
-        assert "more than 60 days old" in form.text
-        assert 'value="offers"' not in form.text
-        form.ticks = {"y", "offers"}
-        after = form.send(client)
-        assert "Nothing was turned on." in after.text
-        assert ledger.kinds() == [("opted_out", "digest")]
+    OLD = timedelta(days=60, seconds=1)
 
-    def test_of_60_days_can_still_turn_on(
-        self, client: FlaskClient, make_token: MakeToken, ledger: Ledger
+    def test_shows_nothing_but_the_ways_out(
+        self, client: FlaskClient, make_token: MakeToken
+    ) -> None:
+        old = make_token(age=self.OLD)
+        text = client.get(f"/p/{old}").text
+        assert "more than 60 days old" in text
+        assert "j***@e***.com" in text
+        assert "Offers" not in text
+        assert f'action="/u/{old}"' in text
+        assert 'value="this"' in text
+        assert 'value="all"' in text
+        assert "fresh link" not in text  # there is no way to send mail
+
+    def test_says_no_on_a_page_that_was_left_open(
+        self, client: FlaskClient, make_token: MakeToken, clock: Clock, ledger: Ledger
     ) -> None:
         form = Form.of(client, make_token(age=timedelta(days=60)))
+        clock.advance(timedelta(seconds=1))
+        form.ticks = {"y", "offers"}
+        after = form.send(client)
+        assert "Saved." in after.text
+        assert "Nothing was turned on." in after.text
+        assert "more than 60 days old" in after.text
+        assert ledger.kinds() == [("opted_out", "digest")]
+
+    def test_has_a_fresh_one_mailed_to_its_own_address(
+        self, app: Flask, client: FlaskClient, make_token: MakeToken,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        give_mail_server(app, monkeypatch)
+        old = make_token(age=self.OLD)
+        form = Form.of(client, old)
+        assert 'action="/form"' in form.text
+        client.post("/form", data={"link": form.hidden["link"]})
+        (letter,) = letters(app)
+        assert letter.to.exact == "jane.doe@example.com"
+
+    def test_that_names_no_message_stands_for_ever_and_proves_nothing(
+        self, app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
+    ) -> None:
+        from preference_center.domain.addresses import Channel, parse
+        from preference_center.links import Link
+
+        address = parse("jane.doe@example.com", Channel.EMAIL)
+        standing = Link(address, "all_marketing", "", clock() - timedelta(days=2000))
+        token = app.extensions[NAME].links.make(standing)
+        form = Form.of(client, token)
+        assert "Weekly digest" in form.text
         form.ticks.add("offers")
         form.send(client)
-        assert ledger.kinds() == [("opted_in", "offers")]
+        assert ledger.events() == []
 
 
-def test_a_cookie_is_set_only_where_a_form_needs_it(client: FlaskClient, token: str) -> None:
-    cookie = client.get(f"/p/{token}").headers["Set-Cookie"]
+def test_a_cookie_is_set_only_where_a_form_needs_it(
+    client: FlaskClient, token: str, proven: str
+) -> None:
+    assert "Set-Cookie" not in client.get(f"/p/{token}").headers  # it turns nothing on by itself
+    cookie = client.get(f"/p/{proven}").headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "Secure" in cookie
     assert "Set-Cookie" not in client.head("/p/broken").headers

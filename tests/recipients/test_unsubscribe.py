@@ -81,9 +81,10 @@ class TestOneClick:
         self,
         client: FlaskClient,
         token: str,
+        proven: str,
         subscribed: Callable[..., bool],
     ) -> None:  # A16
-        turn_on(client, token, "offers")
+        turn_on(client, proven, "offers")
         client.post(f"/u/{token}", data=PAIR)
         assert not subscribed(topic="digest")
         assert subscribed(topic="offers")
