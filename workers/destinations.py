@@ -76,6 +76,7 @@ def add(wish: Wish, actor: str) -> Added:
             mapping=wish.mapping,
             sends=wish.topics,
             sends_service=wish.sends_service,
+            can_lift=ENTRIES[wish.kind].capabilities.can_lift,
             now=context.now(),
         )
         _note(connection, actor, "added", wish.name)

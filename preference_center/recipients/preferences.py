@@ -23,7 +23,7 @@ from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.recipients.answers import PAUSES, Ticks, Wishes, wishes
 from preference_center.recipients.changes import is_old
-from preference_center.recipients.choices import choices_for, stand
+from preference_center.recipients.choices import Choices, choices_for, stand
 from preference_center.recipients.confirming import ask, titles
 from preference_center.recipients.forms import PreferenceForm, pauses_in
 from preference_center.recipients.pages import (
@@ -33,6 +33,9 @@ from preference_center.recipients.pages import (
     link_mark,
     link_page,
 )
+from preference_center.recipients.whereabouts import title_of_tool
+from preference_center.storage import destinations
+from preference_center.storage.database import run
 from preference_center.storage.facts import exact_facts_for
 
 
@@ -76,10 +79,18 @@ def preferences(token: str = "") -> ResponseReturnValue:
         state=services().links.sign_form(choices.rendered(link_mark(token)), now),
         way=way_on(link),
         pauses=PAUSES,
+        stubborn=_stubborn(choices),
         notices=notices,
         still_ticked={change.scope for change in answer.refused},
         **shown,
     )
+
+
+def _stubborn(choices: Choices) -> list[str]:
+    """What the tools are called that can neither hold a pause nor turn on again (I10)."""
+    topics = [choice.topic.key for choice in choices.topics]
+    names = run(lambda connection: destinations.without_lifts(connection, topics))
+    return [title_of_tool(name) for name in names]
 
 
 def way_on(link: Link) -> Way:

@@ -58,6 +58,13 @@ class OptOut:
         return evidence.get("via") or evidence.get("method") or self.event.source
 
 
+def title_of_tool(name: str) -> str:
+    """The destination's name as people write: `email-tool` is `Email tool`."""
+    words = name.replace("-", " ").replace("_", " ").split()
+    text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
+    return text[:1].upper() + text[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One connected tool, and how far it is. `told` are its answers, the newest first."""
@@ -68,10 +75,8 @@ class Place:
 
     @property
     def title(self) -> str:
-        """The destination's name as people write: `email-tool` is `Email tool`."""
-        words = self.name.replace("-", " ").replace("_", " ").split()
-        text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
-        return text[:1].upper() + text[1:]
+        """What the page calls it."""
+        return title_of_tool(self.name)
 
     @property
     def earlier(self) -> list[Told]:

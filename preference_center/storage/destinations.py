@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -45,17 +45,19 @@ class Destination:
     sends: frozenset[str]
     mapping: Mapping[str, str]
     sends_service: bool
+    can_lift: bool
+    """Whether the tool can turn on again what we turned off there, and so hold a pause (I10)."""
     status: Status
     reason: str
     failures: int
     retry_at: datetime | None
 
 
-_COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, status, reason,
-    failures, retry_at"""
+_COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
+    reason, failures, retry_at"""
 
 
-def add(
+def add(  # noqa: PLR0913 - a row has that many columns
     connection: Connection,
     keys: Keys,
     *,
@@ -66,6 +68,7 @@ def add(
     mapping: Mapping[str, str],
     sends: frozenset[str],
     sends_service: bool,
+    can_lift: bool = True,
     now: datetime,
 ) -> int:
     """Store a destination in *observe*; returns its id.
@@ -74,8 +77,8 @@ def add(
     """
     row = connection.execute(
         """INSERT INTO destination (name, kind, settings, channels, sends, mapping,
-            sends_service, status, created_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            sends_service, can_lift, status, created_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (name) DO NOTHING RETURNING id""",
         (
             name,
@@ -85,6 +88,7 @@ def add(
             sorted(sends),
             Jsonb(dict(mapping)),
             sends_service,
+            can_lift,
             Status.OBSERVE,
             now,
         ),
@@ -98,6 +102,15 @@ def every(connection: Connection, keys: Keys) -> list[Destination]:
     """All destinations, by name."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM destination ORDER BY name")  # noqa: S608
     return [_destination(row, keys) for row in rows]
+
+
+def without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
+    """The names of those that send any of `topics` and can't turn them on again (I10)."""
+    rows = connection.execute(
+        "SELECT name FROM destination WHERE NOT can_lift AND sends && %s ORDER BY name",
+        (list(topics),),
+    )
+    return [row[0] for row in rows]
 
 
 def by_id(connection: Connection, keys: Keys, destination_id: int) -> Destination | None:
@@ -163,7 +176,7 @@ def closed(connection: Connection, destination_id: int) -> None:
 
 def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
     destination_id, name, kind, settings, channels, sends, mapping, *rest = row
-    sends_service, status, reason, failures, retry_at = rest
+    sends_service, can_lift, status, reason, failures, retry_at = rest
     return Destination(
         id=destination_id,
         name=name,
@@ -173,6 +186,7 @@ def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
         sends=frozenset(sends),
         mapping=mapping,
         sends_service=sends_service,
+        can_lift=can_lift,
         status=Status(status),
         reason=reason,
         failures=failures,

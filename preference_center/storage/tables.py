@@ -131,6 +131,7 @@ class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
     sends: Mapped[list[str]] = mapped_column(ARRAY(Text))
     mapping: Mapped[dict[str, str]] = mapped_column(JSONB)
     sends_service: Mapped[bool] = mapped_column(Boolean)
+    can_lift: Mapped[bool] = mapped_column(Boolean, server_default="true")
     status: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text, server_default="")
     failures: Mapped[int] = mapped_column(Integer, server_default="0")

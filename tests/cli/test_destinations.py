@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import pytest
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
+from preference_center.storage import destinations
 from preference_center.storage.database import run
 from tests.clock import START, Clock
 from tests.connectors.tools.receiver import SECRET, Receiver
@@ -23,6 +25,7 @@ from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.in_force import put_in_force
 from workers.cli import register
 from workers.connect import connect
+from workers.connectors.registry import ENTRIES
 from workers.sync import sync
 
 if TYPE_CHECKING:
@@ -97,6 +100,21 @@ def work(app: Flask) -> None:
 def stored(app: Flask) -> int:
     with app.app_context():
         return len(run(lambda c: c.execute("SELECT FROM destination").fetchall()))
+
+
+@pytest.mark.parametrize("can_lift", [True, False])
+def test_whether_a_tool_can_turn_on_again_is_kept_for_the_pages(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, *, can_lift: bool
+) -> None:  # I10
+    hook = ENTRIES["webhook"]
+    abilities = replace(hook.capabilities, can_lift=can_lift)
+    monkeypatch.setitem(ENTRIES, "webhook", replace(hook, capabilities=abilities))
+    assert add_hook(app, receiver).exit_code == 0
+    with app.app_context():
+        stubborn = run(lambda c: destinations.without_lifts(c, ["acme.offers", "other"]))
+        nothing = run(lambda c: destinations.without_lifts(c, ["other"]))
+    assert stubborn == ([] if can_lift else ["shop"])
+    assert nothing == []
 
 
 def test_a_new_destination_observes_until_it_is_resumed(

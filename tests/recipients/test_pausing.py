@@ -6,11 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.clock import START, Clock
 from tests.recipients.ledger import Ledger
 from tests.recipients.test_preferences import Form
+from tests.recipients.tools import connect
 
 Subscribed = Callable[..., bool]
 
@@ -165,3 +167,16 @@ def test_a_newer_opt_in_ends_a_pause_of_everything_for_its_topic(
     form.send(client)
     assert subscribed(topic="offers")
     assert not subscribed()
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+def test_a_tool_that_can_hold_no_pause_is_named_before_the_choice(
+    app: Flask, client: FlaskClient, token: str, language: str
+) -> None:  # I10
+    connect(app, "email-tool", ["digest"], can_lift=False)
+    connect(app, "good-tool", ["digest"])
+    connect(app, "text-tool", ["alerts"], can_lift=False)  # nothing that this page is about
+    text = client.get(f"/p/{token}?lang={language}").text
+    assert text.index("Email tool") < text.index('name="topics"')
+    assert "Good tool" not in text
+    assert "Text tool" not in text

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-def connect(app: Flask, name: str, sends: Collection[str], status: str = "active") -> int:
+def connect(
+    app: Flask, name: str, sends: Collection[str], status: str = "active", *, can_lift: bool = True
+) -> int:
     """Store a destination; returns its id."""
     from preference_center.extensions import services
     from preference_center.storage import destinations
@@ -32,6 +34,7 @@ def connect(app: Flask, name: str, sends: Collection[str], status: str = "active
             mapping={},
             sends=frozenset(sends),
             sends_service=False,
+            can_lift=can_lift,
             now=services().now(),
         )
         destinations.set_status(connection, number, Status(status))
