@@ -7,11 +7,12 @@ from flask import Flask
 from preference_center.cli.catalogue import catalogue
 from preference_center.cli.keys import keys
 from preference_center.cli.opt_out import opt_out
+from preference_center.cli.reasons import reasons
 from preference_center.cli.receipts import receipts
 from preference_center.cli.syncs import syncs
 
 
 def register(app: Flask) -> None:
     """Give the app its commands."""
-    for command in (catalogue, keys, opt_out, receipts, syncs):
+    for command in (catalogue, keys, opt_out, reasons, receipts, syncs):
         app.cli.add_command(command)

@@ -18,6 +18,7 @@ from preference_center.recipients.confirming import confirm
 from preference_center.recipients.opening import expired_link, open_mailed, open_portal
 from preference_center.recipients.pages import unreadable_link
 from preference_center.recipients.preferences import preferences
+from preference_center.recipients.reasons import give_reason
 from preference_center.recipients.requesting import request_link, root
 from preference_center.recipients.unsubscribe import unsubscribe
 from preference_center.recipients.where import receipt_file, where
@@ -90,3 +91,5 @@ for _rule, _view in (
     ("/w/<token:token>/receipt.json", receipt_file),
 ):
     blueprint.add_url_rule(_rule, view_func=_view, methods=["GET"], merge_slashes=False)
+for _rule in ("/reason", "/reason/<token:token>"):
+    blueprint.add_url_rule(_rule, view_func=give_reason, methods=["POST"], merge_slashes=False)

@@ -218,6 +218,16 @@ class SpentPassRow(db.Model):  # type: ignore[misc,name-defined]
     forget_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
+class ReasonCountRow(db.Model):  # type: ignore[misc,name-defined]
+    """Why people left: counts per month, without anything about who."""
+
+    __tablename__ = "reason_count"
+    month: Mapped[date] = mapped_column(Date, primary_key=True)
+    scope: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+
+
 class InboundUnresolvedRow(db.Model):  # type: ignore[misc,name-defined]
     """An opt-out by mail whose address is not known yet; checks honour it meanwhile."""
 

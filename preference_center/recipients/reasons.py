@@ -1,0 +1,28 @@
+"""`/reason/<token>`: why somebody left, asked only afterwards and only counted."""
+
+from __future__ import annotations
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.extensions import services
+from preference_center.recipients.pages import link_mark, link_page
+from preference_center.storage import reasons
+from preference_center.storage.database import run
+from preference_center.storage.reasons import Reason
+
+PER_LINK = "1 per day"
+"""A reason given twice by one link counts once."""
+
+
+def give_reason(token: str = "") -> ResponseReturnValue:
+    """Count one of the fixed reasons (POST). Raises InvalidLink."""
+    context = services()
+    link = context.links.read(token, context.now())
+    given = request.form.get("reason", "")
+    known = given in set(Reason)
+    if known and context.limiter.allows(PER_LINK, "reason", link_mark(token)):
+        scope = ALL_MARKETING if request.form.get("of") == "all" else link.scope
+        run(lambda connection: reasons.count(connection, scope, Reason(given), context.now()))
+    return link_page("thanks", token, link, known=known)
