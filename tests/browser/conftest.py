@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dev.browser import chromium
+from dev.errors import BrowserError
+
 if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",  # Chromium refuses to run as root with it
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of this worker."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    found = found or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium: `apt-get install chromium` (or chromium-browser)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser
-        browser.close()
+    try:
+        with chromium() as browser:
+            yield browser
+    except BrowserError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture
