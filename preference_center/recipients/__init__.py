@@ -20,6 +20,7 @@ from preference_center.recipients.pages import unreadable_link
 from preference_center.recipients.preferences import preferences
 from preference_center.recipients.reasons import give_reason
 from preference_center.recipients.requesting import request_link, root
+from preference_center.recipients.signals import support
 from preference_center.recipients.unsubscribe import unsubscribe
 from preference_center.recipients.where import receipt_file, where
 
@@ -71,6 +72,7 @@ blueprint.url_defaults(keep_switch)
 blueprint.register_error_handler(InvalidLink, unreadable_link)
 blueprint.register_error_handler(ExpiredLink, expired_link)
 blueprint.add_url_rule("/", "root", root)
+blueprint.add_url_rule("/.well-known/gpc.json", "gpc", support)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
 blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", style)
 blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", logo)

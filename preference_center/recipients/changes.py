@@ -19,6 +19,7 @@ UNSUBSCRIBE_PAGE = "unsubscribe_page"
 PREFERENCE_PAGE = "preference_page"
 
 CONFIRMED = "confirmed_by_mail"
+GPC = "global_privacy_control"
 
 SHOWS_FOR = timedelta(days=60)
 """How long the link of a message shows the whole page (docs/decisions/0005)."""

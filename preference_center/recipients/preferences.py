@@ -22,7 +22,7 @@ from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.recipients.answers import PAUSES, Ticks, Wishes, wishes
-from preference_center.recipients.changes import is_old
+from preference_center.recipients.changes import PREFERENCE_PAGE, is_old
 from preference_center.recipients.choices import Choices, choices_for, stand
 from preference_center.recipients.confirming import ask, titles
 from preference_center.recipients.forms import PreferenceForm, pauses_in
@@ -31,8 +31,8 @@ from preference_center.recipients.pages import (
     catalogue_or_empty,
     expired_page,
     link_mark,
-    link_page,
 )
+from preference_center.recipients.signals import honouring, signalled_page
 from preference_center.recipients.whereabouts import title_of_tool
 from preference_center.storage import destinations
 from preference_center.storage.database import run
@@ -61,7 +61,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
     shown: dict[str, Any] = {"asked": titles(catalogue, answer.asked)}
     if is_old(link, now):
         mailable = way_on(link) is Way.BY_MAIL
-        return link_page(
+        return signalled_page(
             "old_link", token, link, notices=answer.notices, mailable=mailable, **shown
         )
     now = services().now()
@@ -69,7 +69,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
     notices = [*answer.notices]
     if not stand(choices, answer.turned_on):
         notices.append("overtaken")
-    return link_page(
+    return signalled_page(
         "preferences",
         token,
         link,
@@ -126,8 +126,11 @@ def _save(token: str, link: Link, form: PreferenceForm) -> Answer:
     ticks = Ticks(form.all_marketing.data, form.topics.data or (), pauses_in(request.form))
     facts = exact_facts_for([link.address])[0]
     wished = wishes(link, rendered, rendered_at, ticks, facts, now)
-    if wished.nos:
-        record(wished.nos)
+    honoured = honouring(link, PREFERENCE_PAGE, now)
+    if wished.nos or honoured:
+        record([*wished.nos, *honoured])
+    if honoured:  # what it stops can be turned on again, but by an answer that knows of it
+        return Answer(("saved", "stopped", *(["signal_first"] if wished.yeses else [])))
     if not wished.yeses:
         return Answer(_saved(wished))
     answer = _turn_on(token, link, form, rendered_at, wished)

@@ -19,9 +19,11 @@ from preference_center.recipients.changes import (
     ONE_CLICK,
     UNSUBSCRIBE_PAGE,
     evidence,
+    opt_out,
     record_opt_out,
 )
 from preference_center.recipients.pages import link_mark, link_page
+from preference_center.recipients.signals import honouring, signalled_page
 
 UNDO_FOR = timedelta(minutes=30)
 
@@ -38,7 +40,7 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     """
     link = services().links.read(token, services().now())
     if request.method != "POST":
-        return link_page("unsubscribe", token, link)
+        return signalled_page("unsubscribe", token, link)
     if _is_one_click():
         record_opt_out(link, link.scope, ONE_CLICK)
         return Response("You are unsubscribed.\n", mimetype="text/plain")
@@ -47,9 +49,21 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     scopes = {"this": link.scope, "all": ALL_MARKETING}
     scope = scopes.get(request.form.get("confirm", ""))
     if scope is None:
-        return link_page("unsubscribe", token, link)
-    events = record_opt_out(link, scope, UNSUBSCRIBE_PAGE)
-    return link_page("done", token, link, done=scope, undo=_undo_offer(token, events))
+        return signalled_page("unsubscribe", token, link)
+    return _stop(token, link, scope)
+
+
+def _stop(token: str, link: Link, scope: str) -> ResponseReturnValue:
+    now = services().now()
+    honoured = honouring(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
+    events = record([opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]).events
+    return signalled_page(
+        "done",
+        token,
+        link,
+        done=ALL_MARKETING if honoured else scope,
+        undo=_undo_offer(token, events),
+    )
 
 
 def _is_one_click() -> bool:

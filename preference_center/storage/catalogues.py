@@ -24,6 +24,14 @@ def current_text(connection: Connection) -> str | None:
     return row[0] if row else None
 
 
+def last_applied(connection: Connection) -> datetime | None:
+    """When the version in force was applied, or None before the first."""
+    row = connection.execute(
+        "SELECT applied_at FROM catalogue_version ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    return row[0] if row else None
+
+
 def every_text(connection: Connection) -> list[str]:
     """The source of every version that was ever applied, the newest first."""
     rows = connection.execute("SELECT text FROM catalogue_version ORDER BY id DESC")

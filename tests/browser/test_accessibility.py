@@ -15,6 +15,7 @@ from tests.browser.axe import violations
 from tests.clock import Clock
 from tests.recipients.conftest import MakeToken, app, make_token
 from tests.recipients.demo import put_in_force
+from tests.recipients.mailing import give_mail_server, letters, link_in
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -68,10 +69,43 @@ def test_no_page_has_a_violation(
     look("preferences by an old link")
     page.goto(f"{site}/u/{make_token(scope='all_marketing')}{switch}")
     look("unsubscribe from all")
+    press(page.locator("main button"))
+    press(page.locator("main section").last.locator("button"))
+    look("thanks, or no reason")
     page.goto(f"{site}/u/broken{switch}")
     look("unreadable")
     page.goto(f"{site}/nowhere{switch}")
     look("fault")
+    assert {name: rules for name, rules in found.items() if rules} == {}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_of_a_confirmation_has_a_violation(
+    page: Page, site: str, app: Flask, clock: Clock, make_token: MakeToken, language: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    put_in_force(app, clock)
+    give_mail_server(app, monkeypatch)
+    found: dict[str, list[str]] = {}
+    page.set_extra_http_headers({"Sec-GPC": "1"})
+    page.goto(f"{site}/p/{make_token(scope='cascina.newsletter')}?lang={language}")
+    page.locator("input[value='cascina.offers']").check()
+    page.locator("select[name='pause:all_marketing']").select_option("30")
+    page.locator("summary").click()
+    found["preferences"] = violations(page)
+    with page.expect_navigation(wait_until="load"):
+        page.locator("main form button").last.click()
+    found["preferences, paused"] = violations(page)
+    (letter,) = letters(app)
+    clock.advance(timedelta(minutes=1))
+    page.goto(f"{site}{link_in(letter)}?lang={language}")
+    found["confirm"] = violations(page)
+    with page.expect_navigation(wait_until="load"):
+        page.locator("main button").click()
+    found["confirmed"] = violations(page)
+    clock.advance(timedelta(days=8))
+    page.goto(f"{site}{link_in(letter)}?lang={language}")
+    found["too late to confirm"] = violations(page)
     assert {name: rules for name, rules in found.items() if rules} == {}
 
 

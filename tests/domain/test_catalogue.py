@@ -11,8 +11,10 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import (
     AfterClosing,
     Default,
+    Gpc,
     Ground,
     MessageClass,
+    Policy,
     digest,
     parse,
 )
@@ -82,6 +84,11 @@ def test_the_reference_shows_the_demo_as_it_is() -> None:
 
 def test_a_bare_brand_name_is_the_same_in_every_language() -> None:
     assert parse(SMALL).brands["acme"].name == {"it": "Acme", "en": "Acme"}
+
+
+def test_the_policy_is_to_offer_unless_it_says_otherwise() -> None:
+    assert parse(SMALL).policy == Policy(Gpc.OFFER)
+    assert parse(SMALL + '\n[policy]\ngpc = "honour"\n').policy == Policy(Gpc.HONOUR)
 
 
 def test_topics_on_a_channel_leave_out_retired_ones() -> None:
@@ -196,6 +203,13 @@ def test_a_digest_names_the_source_text() -> None:
             'name = "Acme"\nsender = "Acme, Inc <a@b.it>"',  # a list, as unquoted commas go
             "line 9: sender is no address to send",
         ),
+        (
+            '["it", "en"]',
+            '["it", "en"]\npolicy.gpc = "honor"',
+            'line 2: gpc can\'t be "honor"; did you',
+        ),
+        ('["it", "en"]', '["it", "en"]\npolicy = "offer"', "line 2: policy is text, not a table"),
+        ('["it", "en"]', '["it", "en"]\npolicy.gcp = "offer"', 'did you mean "gpc"?'),
         ("[brands.acme]\nname", "[brands]\nx = 3\nacme.name", "line 8: [brands.x] is a number, no"),
     ],
 )

@@ -40,6 +40,12 @@ def test_a_change_is_told_field_by_field_with_what_it_means() -> None:
     ]
 
 
+def test_a_change_of_policy_is_told() -> None:
+    new = SMALL + '\n[policy]\ngpc = "honour"\n'
+
+    assert lines(SMALL, new) == ["changed policy.gpc: offer -> honour"]
+
+
 def test_removing_and_retiring_are_told_apart() -> None:
     old = SMALL + SECOND_TOPIC
     new = edited(('group = "news"', 'group = "news"\nretired = true'))

@@ -55,7 +55,7 @@ class Difference:
     """The changes per kind, in the order of the files; false if there are none."""
 
     settings: tuple[str, ...]
-    """Changes of the languages, as lines."""
+    """Changes of the languages and the policy, as lines."""
     groups: tuple[Change[Group], ...]
     brands: tuple[Change[Brand], ...]
     topics: tuple[Change[Topic], ...]
@@ -83,6 +83,7 @@ def difference(old: Catalogue | None, new: Catalogue) -> Difference:
             for name, before, after in (
                 ("languages", ", ".join(old.languages), ", ".join(new.languages)),
                 ("default_language", old.default_language, new.default_language),
+                ("policy.gpc", old.policy.gpc, new.policy.gpc),
             )
             if before != after
         ),

@@ -50,6 +50,22 @@ class AfterClosing(StrEnum):
     LEGAL_NOTICE = "legal_notice"
 
 
+class Gpc(StrEnum):
+    """What a browser's Global Privacy Control does on the pages (docs/decisions/0015)."""
+
+    OFFER = "offer"
+    """A button that stops all marketing stands first."""
+    HONOUR = "honour"
+    """Whatever button is pressed stops all marketing too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the company has decided where the law or the house leaves a choice."""
+
+    gpc: Gpc = Gpc.OFFER
+
+
 @dataclass(frozen=True, slots=True)
 class Brand:
     """A name under which the company writes.
@@ -121,6 +137,7 @@ class Catalogue:
     brands: Mapping[str, Brand] = field(default_factory=dict)
     topics: Mapping[str, Topic] = field(default_factory=dict)
     message_types: Mapping[str, MessageType] = field(default_factory=dict)
+    policy: Policy = Policy()
 
     def topic(self, key: str) -> Topic:
         """The topic of this key, retired or not. Raises UnknownTopic."""

@@ -16,17 +16,19 @@ from preference_center.domain.catalogue.model import (
     Brand,
     Catalogue,
     Default,
+    Gpc,
     Ground,
     Group,
     MessageClass,
     MessageType,
+    Policy,
     Topic,
 )
 from preference_center.domain.catalogue.tables import Faults, Table, quoted
 from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.errors import CatalogueError, InvalidAddress
 
-_FILE = ("languages", "default_language", "groups", "brands", "topics", "message_types")
+_FILE = ("languages", "default_language", "groups", "brands", "topics", "message_types", "policy")
 _BRAND = ("name", "host", "sender", "footer", "logo", "colours")
 _TOPIC = ("brand", "channel", "default", "group", "title", "description", "retired")
 _MESSAGE_TYPE = ("class", "title", "topic", "ground", "after_closing", "after_closing_ground")
@@ -84,6 +86,7 @@ class _Reader:
             brands=self._brands(),
             topics=self._topics(),
             message_types=self._message_types(),
+            policy=self._policy(),
         )
         self._faults.check()
         return catalogue
@@ -112,6 +115,11 @@ class _Reader:
             remedy = f"choose one of {', '.join(self._languages)}, or add it to languages"
             self._file.fault(what, remedy, "default_language")
         return found or ""
+
+    def _policy(self) -> Policy:
+        table = self._file.below("policy", ("gpc",))
+        gpc = table.choice("gpc", Gpc) if table else None
+        return Policy(gpc=gpc or Gpc.OFFER)
 
     def _groups(self) -> Mapping[str, Group]:
         return {
