@@ -1,0 +1,124 @@
+"""From the form to the page in a real browser: type an address, open the mail, press, choose."""
+
+# ruff: noqa: F401, F811 - fixtures of the room are imported by name
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.languages import LANGUAGES
+from tests.browser.axe import violations
+from tests.clock import Clock
+from tests.recipients.conftest import app, ledger
+from tests.recipients.ledger import Ledger
+from tests.recipients.mailing import give_mail_server, letters, link_in
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(autouse=True)
+def _mail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    give_mail_server(app, monkeypatch)
+    monkeypatch.setitem(app.config, "SESSION_COOKIE_SECURE", False)  # the test's site has no TLS
+
+
+@pytest.fixture(params=[(320, "dark", False), (1024, "light", True)], ids=["phone", "desktop"])
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """A phone without JavaScript, and a desktop with it."""
+    width, scheme, script = request.param
+    context = browser.new_context(
+        java_script_enabled=script, color_scheme=scheme, viewport={"width": width, "height": 640}
+    )
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
+
+
+def test_a_person_without_a_link_gets_to_their_choices(
+    page: Page, site: str, app: Flask, ledger: Ledger, clock: Clock
+) -> None:
+    page.goto(site)
+    page.get_by_label("Your email address").fill("jane.doe@example.com")
+    page.keyboard.press("Enter")
+    assert "a link is on its way" in page.get_by_role("status").inner_text()
+    (letter,) = letters(app)
+    page.goto(f"{site}{link_in(letter)}")
+    assert ledger.events() == []
+    page.get_by_role("button", name="Open my choices").click()
+    assert page.url.startswith(f"{site}/p/")
+    clock.advance(timedelta(minutes=1))
+    page.get_by_role("checkbox", name="Offers").check()
+    page.get_by_role("checkbox", name="Weekly digest").uncheck()
+    page.get_by_role("button", name="Save").click()
+    assert "Saved." in page.get_by_role("status").inner_text()
+    assert ledger.kinds() == [("opted_out", "digest"), ("opted_in", "offers")]
+    page.go_back()
+    page.goto(f"{site}{link_in(letter)}")
+    clock.advance(timedelta(minutes=5))
+    page.get_by_role("button", name="Open my choices").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "This link has expired"
+    page.get_by_role("button", name="Mail me a fresh link").click()
+    assert "a link is on its way" in page.get_by_role("status").inner_text()
+    assert [letter.to.exact for letter in letters(app)] == ["jane.doe@example.com"] * 2
+
+
+def test_another_site_can_not_press_the_button(page: Page, site: str, app: Flask) -> None:
+    fields = '<input name="address" value="jane.doe@example.com"><button>Win a prize</button>'
+    form = f'<form method="post" action="{site}/form">{fields}</form>'
+    page.route("https://evil.example/", lambda route: route.fulfill(
+        body=form, content_type="text/html"
+    ))  # fmt: skip
+    page.goto("https://evil.example/")
+    page.get_by_role("button").click()
+    assert "Another website sent this form" in page.get_by_role("alert").inner_text()
+    assert letters(app) == []
+    page.get_by_role("button", name="Mail me a link").click()  # now it is our own
+    assert len(letters(app)) == 1
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    """A page on a phone's screen, with JavaScript, since axe-core is JavaScript."""
+    context = browser.new_context(viewport={"width": 320, "height": 640})
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_on_the_way_has_a_violation_or_is_too_wide(
+    phone: Page, site: str, app: Flask, clock: Clock, language: str
+) -> None:  # C8
+    switch = f"?lang={language}"
+    found: dict[str, list[str]] = {}
+
+    def look(name: str) -> None:
+        assert phone.locator("html").get_attribute("lang") == language
+        found[name] = violations(phone)
+        assert phone.evaluate("document.documentElement.scrollWidth") == 320
+
+    phone.goto(f"{site}/form{switch}")
+    look("form")
+    phone.locator("#address").fill("nobody")
+    phone.locator("main button").click()
+    look("not an address")
+    phone.locator("#address").fill("jane.doe@example.com")
+    phone.locator("main button").click()
+    look("on its way")
+    path = link_in(letters(app)[0])
+    phone.goto(f"{site}{path}{switch}")
+    look("button")
+    clock.advance(timedelta(days=2))
+    phone.locator("main button").click()
+    look("expired")
+    phone.goto(f"{site}/m/broken{switch}")
+    look("unreadable")
+    assert {name: rules for name, rules in found.items() if rules} == {}
