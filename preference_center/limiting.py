@@ -31,8 +31,12 @@ class Limiter:
     def __init__(self, redis_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         redis = RedisStorage(redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
         self._shared = MovingWindowRateLimiter(redis)
-        self._own = MovingWindowRateLimiter(MemoryStorage())
         self._monotonic = monotonic
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what this process counted for itself, and trust Redis again."""
+        self._own = MovingWindowRateLimiter(MemoryStorage())
         self._broken_until = 0.0
 
     def allows(self, limits: str, *key: str) -> bool:

@@ -103,6 +103,9 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 @pytest.fixture
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
+    from preference_center.extensions import NAME
+
+    _session_app.extensions[NAME].limiter.forget()
     return _session_app
 
 

@@ -51,7 +51,9 @@ class World:
     def connect(self, destination: Destination, alive: Callable[[], bool]) -> Connector:
         settings = {**destination.settings, "base_url": self.tool.url}
         setup = Setup(destination.name, settings, destination.mapping)
-        limits = Timeouts(connect=1, read=0.03, total=0.3)
+        silent = any(fault.hang for fault in self.tool._faults)
+        # A busy machine must not look like a silent tool, which is not waited for in full.
+        limits = Timeouts(connect=5, read=0.05 if silent else 5, total=10)
         http = Http(alive=alive, now=self.clock, timeouts=limits, allow_private=True)
         return make("sendgrid", setup, http)
 
@@ -125,7 +127,7 @@ def test_seventy_bad_hours_end_in_time(world: World, way: str) -> None:  # I3
 
     def misbehave() -> None:
         world.tool._faults.clear()
-        world.tool.fail(fault)
+        world.tool.fail(*[fault] * 20)  # however often one look asks
 
     world.pass_until(bad_until, every=timedelta(minutes=minutes), told=misbehave)
     assert not world.delivered()
@@ -145,7 +147,7 @@ def test_seventy_hours_of_everything_at_once_hold_up_none_of_many(world: World) 
 
     def misbehave() -> None:
         world.tool._faults.clear()
-        world.tool.fail(next(faults))
+        world.tool.fail(*[next(faults)] * 20)
 
     world.pass_until(START + timedelta(hours=70), every=timedelta(minutes=5), told=misbehave)
     assert pending() == len(people)
