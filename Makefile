@@ -15,7 +15,7 @@ ARGS ?=
 .PHONY: help
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort \
-	  | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	  | while IFS=$$'\t' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 .PHONY: run
 run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
@@ -39,6 +39,10 @@ format: $(READY) ## Format the code and mend what the linter can
 .PHONY: bench
 bench: $(READY) ## Measure the hot paths against their limits
 	@$(BIN)/python -m bench
+
+.PHONY: screenshots
+screenshots: $(READY) ## Take the pictures of docs/pages.md anew (needs Chromium)
+	@$(BIN)/python -m dev.screenshots
 
 # The lock files that pip reads are exports of uv.lock, so that nobody needs uv to install.
 EXPORT = $(BIN)/uv export --quiet --locked --no-header --no-annotate --no-emit-project

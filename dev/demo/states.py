@@ -1,0 +1,178 @@
+"""People of the demo in the states that its pages show, for pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from dev.demo.seeding import HERE
+from preference_center.domain import requests
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.catalogue import digest
+from preference_center.domain.catalogue import parse as parse_catalogue
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.requests import Origin, Proof, Via
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.links import Link
+from preference_center.storage import catalogues, destinations, syncs
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Status
+from preference_center.storage.outbox import Claim
+from preference_center.storage.syncs import Settlement
+
+TOPIC = "cascina.newsletter"
+MESSAGE = "0198f1de-7c1a-7000-8000-0000000000ab"
+ORIGIN = "demo"
+
+OUTCOMES = {"crm": "reflected", "email-tool": "absent", "shop": None, "old-crm": None}
+"""Per destination, what comes of an opt-out there."""
+
+_NEWEST_LETTER = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
+    FROM outgoing_mail ORDER BY id DESC LIMIT 1"""
+
+
+@dataclass
+class Demo:
+    """The service at `site`, going by `clock`. Needs an application context."""
+
+    site: str
+    clock: list[datetime]
+    people: int = 0
+    tools: dict[str, int] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Put the catalogue in force and connect the tools."""
+        text = (HERE / "catalogue.toml").read_text(encoding="utf-8")
+        parse_catalogue(text)
+        run(lambda c: catalogues.save(c, text, digest(text), services().now()))
+        self.tools = run(_connect)
+
+    def rewind(self, now: datetime) -> None:
+        """Go back to this moment."""
+        self.clock[0] = now
+
+    def url(
+        self,
+        page: str,
+        *,
+        channel: Channel = Channel.EMAIL,
+        language: str = "en",
+        consents: bool = False,
+        age: timedelta = timedelta(days=1),
+    ) -> str:
+        """The link of somebody new to this page, out of a message of that age."""
+        address = self._somebody(channel)
+        if consents:
+            self._consent(address)
+        return self._link(address, page, language, age)
+
+    def newest_mailed_link(self) -> str:
+        """The link in the letter that was posted last."""
+        row = run(lambda connection: connection.execute(_NEWEST_LETTER).fetchone())
+        assert row
+        return Claim(*row).open(services().keys).values["link"]
+
+    def whereabouts_url(self) -> str:
+        """The receipt of somebody whose opt-outs are on their way, at all paces."""
+        address = self._somebody(Channel.EMAIL)
+        now = self.clock[0]
+        self.clock[0] = now - timedelta(hours=3)
+        self._opt_out(address, TOPIC, Via.PHONE)
+        self.clock[0] = now - timedelta(minutes=20)
+        self._opt_out(address, ALL_MARKETING, Via.FORM)
+        self.clock[0] = now - timedelta(minutes=19)
+        for name, outcome in OUTCOMES.items():
+            if outcome:
+                run(_settling(self.tools[name], outcome, self.clock[0]))
+        self.clock[0] = now
+        return self._link(address, "w", "en")
+
+    def _somebody(self, channel: Channel) -> Address:
+        self.people += 1
+        if channel is Channel.EMAIL:
+            return parse(f"ada{self.people}@example.com", channel)
+        return parse(f"+39347123{self.people:04}", channel)
+
+    def _link(
+        self, address: Address, page: str, language: str, age: timedelta = timedelta(days=1)
+    ) -> str:
+        issued_at = self.clock[0] - age
+        topic = TOPIC if address.channel is Channel.EMAIL else "bottega.sms_offers"
+        token = services().links.make(Link(address, topic, MESSAGE, issued_at))
+        return f"{self.site}/{page}/{token}?lang={language}"
+
+    def _consent(self, address: Address) -> None:
+        proof = Proof("demo", "Write to me.", "en", self.clock[0] - timedelta(days=30))
+        origin = Origin(ORIGIN, ORIGIN, self.clock[0])
+        topics = current_catalogue().topics_on(address.channel)
+        record(
+            [
+                requests.consent(uuid4(), address, topic, proof, origin, own_act=False)
+                for topic in topics[:3]
+            ]
+        )
+
+    def _opt_out(self, address: Address, scope: str, via: Via) -> None:
+        now = self.clock[0]
+        origin = Origin(ORIGIN, ORIGIN, now)
+        new_id = services().new_id()
+        record(
+            [
+                requests.opt_out(
+                    new_id, address, scope, via, origin, received_at=now, occurred_at=now
+                )
+            ]
+        )
+
+
+def _connect(connection: Connection) -> dict[str, int]:
+    keys, now = services().keys, services().now()
+    topics = current_catalogue().topics_on(Channel.EMAIL)
+    tools = {}
+    for name in OUTCOMES:
+        sends = [topic.key for topic in topics if name != "shop" or topic.brand == "bottega"]
+        tools[name] = destinations.add(
+            connection,
+            keys,
+            name=name,
+            kind="webhook",
+            settings={},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=frozenset(sends),
+            sends_service=False,
+            now=now,
+        )
+        status = Status.PAUSED if name == "old-crm" else Status.ACTIVE
+        destinations.set_status(connection, tools[name], status)
+    return tools
+
+
+def _settling(tool: int, outcome: str, now: datetime) -> Callable[[Connection], object]:
+    """What a worker does that finds the tool obedient: claim what is due, and settle it."""
+
+    def work(connection: Connection) -> None:
+        lease = services().new_id()
+        until = now + timedelta(seconds=90)
+        claims = syncs.claim(connection, tool, lease, now=now, until=until, limit=100)
+        rows = [
+            Settlement(
+                address_id=claim.address_id,
+                version=claim.wanted,
+                reflected=claim.reflected,
+                outcome=outcome,
+                ack="204",
+                done=True,
+                sure=True,
+                next_at=None,
+                told=frozenset(),
+            )
+            for claim in claims
+        ]
+        syncs.settle(connection, tool, lease, rows, now=now)
+
+    return work

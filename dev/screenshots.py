@@ -1,0 +1,275 @@
+"""Pictures of every page that people meet, for `docs/pages.md`: `make screenshots`.
+
+The real app on engines of its own, with the demo's catalogue, at one moment and with one
+seed: what the pictures show changes only when a page does, so that a change of looks is
+seen in review. (Another machine has other fonts: there all of them change.)
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Literal
+
+from flask import Flask
+from flask_migrate import upgrade
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from dev.browser import chromium
+from dev.demo.states import Demo
+from dev.engines import CHECKOUT, Engines, for_test
+from dev.postgres import make_database
+from dev.server import free_port
+from preference_center.app import create_app
+from preference_center.config import Settings
+from preference_center.domain.addresses import Channel
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page, ViewportSize
+
+FOLDER = CHECKOUT / "docs" / "images" / "pages"
+NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
+DATABASE = "screenshots"
+QUALITY = 40
+"""Of WebP: small enough to be kept in the repository, with the text still sharp."""
+
+ABOUT = (
+    "What people see, with the demo's catalogue: on a phone and a desktop, light and dark."
+    " `make screenshots` takes these pictures anew, so that a change of looks is seen in review."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """How a page is looked at."""
+
+    name: str
+    size: ViewportSize
+    scheme: Literal["light", "dark"]
+
+
+PHONE: ViewportSize = {"width": 360, "height": 640}
+DESKTOP: ViewportSize = {"width": 800, "height": 600}
+
+SCREENS = (
+    Screen("phone-light", PHONE, "light"),
+    Screen("phone-dark", PHONE, "dark"),
+    Screen("desktop-light", DESKTOP, "light"),
+    Screen("desktop-dark", DESKTOP, "dark"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A page: its file, its title and what it is for, and how to get there from its link."""
+
+    key: str
+    title: str
+    about: str
+    open: Callable[[Page, Demo], None]
+
+
+def _press(page: Page, button: Locator) -> None:
+    with page.expect_navigation():
+        button.click()
+
+
+def _unsubscribe(page: Page, demo: Demo) -> None:
+    page.goto(demo.url("u"))
+
+
+def _done(page: Page, demo: Demo) -> None:
+    page.goto(demo.url("u"))
+    _press(page, page.locator("main button"))
+
+
+def _undone(page: Page, demo: Demo) -> None:
+    _done(page, demo)
+    _press(page, page.locator("main button").first)
+
+
+def _preferences(page: Page, demo: Demo) -> None:
+    page.goto(demo.url("p", consents=True))
+
+
+def _saved(page: Page, demo: Demo) -> None:
+    _preferences(page, demo)
+    page.locator("input[type=checkbox]:checked").last.uncheck()
+    _press(page, page.locator("main form button").last)
+
+
+def _asked(page: Page, demo: Demo) -> None:
+    page.goto(demo.url("p"))
+    page.locator("input[type=checkbox]:not(:checked)").first.check()
+    _press(page, page.locator("main form button").last)
+
+
+def _confirm(page: Page, demo: Demo) -> None:
+    _asked(page, demo)
+    page.goto(f"{demo.newest_mailed_link()}?lang=en")
+
+
+def _old_link(page: Page, demo: Demo) -> None:
+    page.goto(demo.url("p", age=timedelta(days=90)))
+
+
+def _where(page: Page, demo: Demo) -> None:
+    page.goto(demo.whereabouts_url())
+
+
+def _text_message(page: Page, demo: Demo) -> None:
+    page.goto(demo.url("p", channel=Channel.SMS, language="it"))
+
+
+def _form(page: Page, demo: Demo) -> None:
+    page.goto(f"{demo.site}/form?lang=en")
+
+
+def _requested(page: Page, demo: Demo) -> None:
+    _form(page, demo)
+    page.locator("main input:not([type=hidden])").first.fill("ada@example.com")
+    _press(page, page.locator("main form button").first)
+
+
+def _unreadable(page: Page, demo: Demo) -> None:
+    page.goto(f"{demo.site}/u/broken?lang=de")
+
+
+PICTURES = (
+    Picture("unsubscribe", "Unsubscribe", "Behind the link of a message.", _unsubscribe),
+    Picture("done", "Unsubscribed", "After its button, with undo.", _done),
+    Picture("undone", "Undone", "After undo.", _undone),
+    Picture("preferences", "What you receive", "The preference page.", _preferences),
+    Picture("saved", "Saved", "The same after a topic was turned off.", _saved),
+    Picture("asked", "Please confirm", "After a topic was turned on by a mere link.", _asked),
+    Picture("confirm", "Do you want to receive this?", "Behind the mail's link.", _confirm),
+    Picture("where", "Where is my opt-out?", "The receipt; see [receipts](receipts.md).", _where),
+    Picture("sms", "Text messages", "The page of a phone number, in Italian.", _text_message),
+    Picture("old", "An old link", "It says no for ever, and shows nothing more.", _old_link),
+    Picture("form", "Without a link", "The form that mails one.", _form),
+    Picture("requested", "Look into your mailbox", "After that form.", _requested),
+    Picture("unreadable", "A broken link", "In German.", _unreadable),
+)
+
+
+def main() -> None:
+    """Take all pictures and write the page that shows them."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    taken: set[Path] = set()
+    with for_test(environ={}) as engines, serving(engines) as demo, chromium() as browser:
+        for screen in SCREENS:
+            for picture in PICTURES:
+                taken.add(_take(browser, screen, picture, demo))
+    for stale in set(FOLDER.glob("*.webp")) - taken:
+        stale.unlink()
+    (CHECKOUT / "docs" / "pages.md").write_text(markdown(), encoding="utf-8")
+    size = sum(path.stat().st_size for path in taken)
+    print(f"{len(taken)} pictures, {size // 1024} KiB, in {FOLDER.relative_to(CHECKOUT)}")
+
+
+@contextmanager
+def serving(engines: Engines) -> Iterator[Demo]:
+    """The service on a port, with an empty ledger and the demo's catalogue."""
+    make_database(engines.database.url, DATABASE)
+    port = free_port()
+    site = f"http://127.0.0.1:{port}"
+    clock = [NOW]
+    app = create_app(_settings(engines, site), now=lambda: clock[0], random=Random(7))  # noqa: S311
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Quiet)
+    thread = threading.Thread(target=server.serve_forever)
+    with app.app_context():
+        upgrade(directory=str(CHECKOUT / "migrations"))
+        demo = Demo(site, clock)
+        demo.begin()
+        thread.start()
+        try:
+            yield demo
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+            _disconnect(app)
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002
+        """Say nothing: requests hold tokens."""
+
+
+def _settings(engines: Engines, site: str) -> Settings:
+    return Settings(
+        database_url=engines.database.url.rpartition("/")[0] + f"/{DATABASE}",
+        redis_url=engines.redis.url,
+        public_url=site,
+        secret_key="for pictures only, and known to everybody",  # noqa: S106
+        digest_keys=f"d1:{_key(1)}",
+        encryption_keys=f"e1:{_key(2)}",
+        link_keys=f"l1:{_key(3)}",
+        smtp_url="smtp://127.0.0.1:9",  # nothing is sent: no worker runs
+        mail_from="Demo <demo@example.com>",
+    )
+
+
+def _key(number: int) -> str:
+    return base64.urlsafe_b64encode(bytes([number]) * 32).decode().rstrip("=")
+
+
+def _disconnect(app: Flask) -> None:
+    from preference_center.extensions import db  # noqa: PLC0415
+
+    with app.app_context():
+        db.engine.dispose()
+
+
+def _take(browser: Browser, screen: Screen, picture: Picture, demo: Demo) -> Path:
+    context = browser.new_context(
+        viewport=screen.size,
+        color_scheme=screen.scheme,
+        locale="en-GB",
+        java_script_enabled=False,
+    )
+    page = context.new_page()
+    demo.rewind(NOW)
+    picture.open(page, demo)
+    path = FOLDER / f"{picture.key}-{screen.name}.webp"
+    path.write_bytes(_webp(page))
+    context.close()
+    return path
+
+
+def _webp(page: Page) -> bytes:
+    """The whole page, not just what the screen shows; a sixth of what a PNG would take."""
+    session = page.context.new_cdp_session(page)
+    wanted = {"format": "webp", "quality": QUALITY, "captureBeyondViewport": True}
+    answer = session.send("Page.captureScreenshot", wanted | {"clip": _whole(page)})
+    return base64.b64decode(answer["data"])
+
+
+def _whole(page: Page) -> dict[str, float]:
+    height = page.locator("html").evaluate("html => html.scrollHeight")
+    assert page.viewport_size
+    return {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height, "scale": 1}
+
+
+def markdown() -> str:
+    """The page that shows all pictures."""
+    lines = ["# Pages", "", ABOUT]
+    for picture in PICTURES:
+        lines += ["", f"## {picture.title}", "", picture.about, ""]
+        for screen in SCREENS:
+            device, _, scheme = screen.name.partition("-")
+            source = f"images/pages/{picture.key}-{screen.name}.webp"
+            width = 180 if device == "phone" else 400
+            alt = f"{picture.title}, {device}, {scheme}"
+            lines.append(f'<img src="{source}" alt="{alt}" width="{width}">')
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
