@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clock import START, Clock
+from tests.docs.reading import ROOT
 from tests.recipients.conftest import MakeToken
 from tests.recipients.ledger import Ledger
 from tests.recipients.tools import connect, push
@@ -242,3 +243,14 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
     text = text_of(client, old)
     assert "Weekly digest" in text
     assert "Offers" not in text
+
+
+def test_every_way_to_say_no_has_its_words() -> None:
+    from preference_center.domain.requests import Via
+    from preference_center.inbound.opting_out import MAILTO
+    from preference_center.recipients import changes
+
+    template = (ROOT / "templates/recipients/where.html").read_text(encoding="utf-8")
+    ours = {changes.ONE_CLICK, changes.UNSUBSCRIBE_PAGE, changes.PREFERENCE_PAGE, changes.GPC}
+    for way in {*Via, *ours, MAILTO}:
+        assert f'"{way}": _(' in template
