@@ -26,6 +26,7 @@ SUPERVISOR = """
 import signal, sys
 from pathlib import Path
 from dev.engines import for_run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` leaves it ignored
 engines = for_run(Path(sys.argv[1]), environ={}).start()
 print("up", flush=True)
 signal.pause()
