@@ -51,8 +51,9 @@ def row_retry(
     """When to try one address again after its `attempts`-th failure in a row.
 
     Doubles from 10 seconds to an hour, never below the tool's own `wish`
-    (Retry-After), and never so far that fewer than two more tries fit before
-    `due_at`; past due, every 15 minutes for ever (I3). `jitter` in 0..1 spreads
+    (Retry-After) unless that takes more than a third of the time left before
+    `due_at`, which is the most it waits, but for the 15 minutes it waits in any case
+    near the end; past due, every 15 minutes for ever (I3). `jitter` in 0..1 spreads
     retries over the last quarter of the delay.
     """
     delay = min(FIRST_RETRY * (1 << min(attempts - 1, 20)), LONGEST_RETRY)
