@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -30,11 +30,16 @@ class Recorded:
         return Recorded(self.events + other.events, self.destinations | other.destinations)
 
 
-def record(changes: Sequence[Change | Retraction]) -> Recorded:
+def record(
+    changes: Sequence[Change | Retraction],
+    beside: Callable[[Connection, Recorded], None] | None = None,
+) -> Recorded:
     """Append `changes` to the ledger, all or none, and nudge the destinations concerned.
 
-    Returns once they are committed. Safe to repeat: an event id is appended once. Raises
-    Unavailable, with nothing written, when the database can't be reached.
+    Returns once they are committed. Safe to repeat: an event id is appended once.
+    `beside(connection, recorded)` writes what belongs to the same transaction; it may be
+    called again after a broken connection, and what it raises takes everything back.
+    Raises Unavailable, with nothing written, when the database can't be reached.
     """
     context = services()
     acts = _distinct(change for change in changes if isinstance(change, Change))
@@ -48,10 +53,12 @@ def record(changes: Sequence[Change | Retraction]) -> Recorded:
             recorded += _append(connection, context, acts)
         for retraction in retractions:
             recorded += Recorded(*retract(connection, retraction, context.now()))
+        if beside:
+            beside(connection, recorded)
         return recorded
 
     # Appending alone is one pipeline; retractions look before they write.
-    recorded = run(work) if retractions else run_at_once(work)
+    recorded = run(work) if retractions or beside else run_at_once(work)
     context.queue.nudge(recorded.destinations)
     return recorded
 

@@ -40,6 +40,8 @@ class KeyScope(StrEnum):
 
     CHECK = "check"
     """Ask for decisions."""
+    READ = "read"
+    """List suppressions and contacts with their addresses, and follow changes."""
     WRITE = "write"
     """Record opt-outs and consents."""
     LIFT = "lift"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -13,7 +14,7 @@ from sqlalchemy import exc
 from sqlalchemy.pool import PoolProxiedConnection
 
 from preference_center.errors import Unavailable
-from preference_center.extensions import db
+from preference_center.extensions import db, services
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -27,6 +28,7 @@ lives, so it must not be one for the tables as they were before the first opt-ou
 
 _TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure)
 _ATTEMPTS = 4
+_PAUSE = 0.02  # seconds
 
 
 def run(work: Callable[[Connection], T]) -> T:
@@ -46,6 +48,8 @@ def run(work: Callable[[Connection], T]) -> T:
             _roll_back(proxy, connection)
             if attempt == _ATTEMPTS:
                 raise Unavailable("the database is too busy") from error
+            # Back at once, it would take its first lock again before the other has woken.
+            time.sleep(services().random.uniform(0.5, 1.5) * _PAUSE * attempt)
         except psycopg.OperationalError as error:
             proxy.invalidate()
             if attempt == _ATTEMPTS or not _is_disconnect(error):

@@ -159,7 +159,7 @@ class Service:
     def post(self, token: str, client: httpx.Client | None = None) -> httpx.Response:
         """Unsubscribe with one click (RFC 8058)."""
         data = {"List-Unsubscribe": "One-Click"}
-        return (client or httpx).post(f"{self.url}/u/{token}", data=data, timeout=PATIENCE)
+        return (client or httpx).post(f"{self.url}/u/{token}", data=data, timeout=10)  # a client's
 
     def opt_in(self, address: str) -> None:
         """Record the person's own opt-in, as a page would."""

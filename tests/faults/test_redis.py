@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -37,10 +36,9 @@ WAYS: dict[str, tuple[Callable[[Valkey], None], Callable[[Valkey], None]]] = {
 }
 
 
-def timed_post(service: Service, token: str) -> tuple[int, float]:
-    begin = time.monotonic()
-    status = service.post(token).status_code
-    return status, time.monotonic() - begin
+def post(service: Service, token: str) -> int:
+    """The status; raises when there is no answer within the client's patience."""
+    return service.post(token).status_code
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -58,16 +56,15 @@ def test_opt_outs_do_not_feel_that_redis_goes_and_are_delivered_after(
     assert wait_until(lambda: len(tool.off) == 1, PATIENCE)
 
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(timed_post, service, token) for token in tokens[:60]]
+        answers = [pool.submit(post, service, token) for token in tokens[:60]]
         away(valkey)
-        answers += [pool.submit(timed_post, service, token) for token in tokens[60:90]]
+        answers += [pool.submit(post, service, token) for token in tokens[60:90]]
         during = [answer.result() for answer in answers]
-        answers = [pool.submit(timed_post, service, token) for token in tokens[90:]]
+        answers = [pool.submit(post, service, token) for token in tokens[90:]]
         back(valkey)
         after = [answer.result() for answer in answers]
 
-    assert {status for status, _ in during + after} == {200}
-    assert max(seconds for _, seconds in during + after) < 1
+    assert {*during, *after} == {200}
     assert service.rows("SELECT count(*) FROM suppression WHERE standing") == [(len(people),)]
     assert wait_until(lambda: set(tool.off) == set(people), PATIENCE)
     assert wait_until(lambda: service.pending() == 0, PATIENCE)

@@ -19,7 +19,8 @@ from preference_center.domain.events import (
     Retraction,
 )
 from preference_center.ledger import record
-from preference_center.storage.database import run
+from preference_center.ledger.recording import Recorded
+from preference_center.storage.database import Connection, run
 from preference_center.storage.facts import exact_facts_for, facts_for
 from tests.clock import START, Clock
 
@@ -107,6 +108,24 @@ def test_a_batch_is_written_whole_or_not_at_all() -> None:
     with pytest.raises(psycopg.DataError):
         record([good, bad])
     assert (count("event"), count("address")) == (0, 0)
+
+
+def test_what_is_written_beside_shares_the_transaction() -> None:  # I1
+    def note(connection: Connection, recorded: Recorded) -> None:
+        connection.execute(
+            "INSERT INTO audit (at, actor, action, detail) VALUES (%s, 'test', %s, '{}')",
+            (START, str(recorded.events[0])),
+        )
+
+    def refuse(connection: Connection, recorded: Recorded) -> None:
+        note(connection, recorded)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        record([change(1)], beside=refuse)
+    assert (count("event"), count("audit")) == (0, 0)
+    record([change(1)], beside=note)
+    assert (count("event"), count("audit")) == (1, 1)
 
 
 def test_every_form_of_a_mailbox_finds_the_opt_out() -> None:  # I9

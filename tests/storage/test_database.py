@@ -144,7 +144,9 @@ def test_a_deadlock_is_not_felt(killer: Connection) -> None:
         lambda: run(lambda c: work(c, "ba")),
     )
     assert sorted(_notes()) == ["a", "ab", "b", "ba"]
-    assert sum(tries.values()) == 3  # one of them had to begin again
+    # One of them had to begin again, more than once if it was back before the other woke.
+    assert min(tries.values()) == 1
+    assert max(tries.values()) > 1
 
 
 def test_one_that_can_never_win_gives_up_and_says_so(killer: Connection) -> None:

@@ -1,0 +1,12 @@
+"""The tables, as SQLAlchemy models: the schema's one description (migrations follow it).
+
+Hot paths write SQL of their own against these names and make no ORM objects. Foreign
+keys are left out where a row is written per opt-out: rows are never deleted there, and
+each check costs a look-up and a lock.
+"""
+
+from __future__ import annotations
+
+from preference_center.storage.tables import ledger, operating, recipients, syncing
+
+__all__ = ["ledger", "operating", "recipients", "syncing"]

@@ -1,0 +1,79 @@
+"""Destinations, and what each of them knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, Identity, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.extensions import db
+from preference_center.storage.tables.moments import Moment
+
+
+class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
+    """One configured account of a connected tool, and the state of its circuit."""
+
+    __tablename__ = "destination"
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    kind: Mapped[str] = mapped_column(Text)
+    settings: Mapped[bytes] = mapped_column(LargeBinary)
+    channels: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    sends: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    mapping: Mapped[dict[str, str]] = mapped_column(JSONB)
+    sends_service: Mapped[bool] = mapped_column(Boolean)
+    can_lift: Mapped[bool] = mapped_column(Boolean, server_default="true")
+    status: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default="")
+    failures: Mapped[int] = mapped_column(Integer, server_default="0")
+    retry_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
+    """Per destination and address: what it should reflect, what it does, what is next.
+
+    `next_at` alone is the queue: null means settled, and while a worker holds the row
+    it is the end of its lease. `due_at` belongs to the earliest opt-out not yet
+    reflected. `told` are the topics we turned off there. Until `lift_until` a request
+    that turns one on may still be under way (a frozen worker, a slow tool).
+    """
+
+    __tablename__ = "sync_state"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    address_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    wanted: Mapped[int] = mapped_column(BigInteger)
+    reflected: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    due_at: Mapped[datetime | None] = mapped_column(Moment)
+    next_at: Mapped[datetime | None] = mapped_column(Moment)
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease: Mapped[UUID | None] = mapped_column(Uuid)
+    lift_until: Mapped[datetime | None] = mapped_column(Moment)
+    told: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    outcome: Mapped[str | None] = mapped_column(Text)
+    __table_args__ = (
+        Index(
+            "sync_state_queue",
+            "destination_id",
+            "next_at",
+            postgresql_where=text("next_at IS NOT NULL"),
+        ),
+        Index("sync_state_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+
+class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
+    """What a destination was told about an address; append-only like the ledger."""
+
+    __tablename__ = "delivery"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    destination_id: Mapped[int] = mapped_column(Integer)
+    address_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    outcome: Mapped[str] = mapped_column(Text)
+    ack: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Moment)
