@@ -56,6 +56,14 @@ class UnknownEvent(InvalidInput):
     """The ledger has no such event."""
 
 
+class InvalidWatermark(InvalidInput):
+    """The text is no watermark of ours."""
+
+
+class StaleWatermark(InvalidInput):
+    """A watermark of another line of history than the database's: start from a snapshot."""
+
+
 class CatalogueError(InvalidInput):
     """The catalogue can't be used. `problems` lists every fault at once."""
 

@@ -16,8 +16,25 @@ depends_on = None
 
 
 def upgrade():
-    pass
+    # Two steps: given at once, the default would be written into every row there is, and
+    # the ledger's rows stay as they were recorded (I8).
+    op.execute('ALTER TABLE event ADD COLUMN xid xid8')
+    op.execute('ALTER TABLE event ALTER COLUMN xid SET DEFAULT pg_current_xact_id()')
+    op.create_index('event_order', 'event', ['xid', 'seq'], unique=False,
+        postgresql_where=sa.text('xid IS NOT NULL'))
+    op.create_table('epoch',
+    sa.Column('id', sa.Integer(), sa.Identity(always=True), nullable=False),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('system', sa.BigInteger(), nullable=False),
+    sa.Column('timeline', sa.Text(), nullable=False),
+    sa.Column('floor', sa.BigInteger(), nullable=False),
+    sa.Column('started_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('name')
+    )
 
 
 def downgrade():
-    pass
+    op.drop_table('epoch')
+    op.drop_index('event_order', 'event')
+    op.drop_column('event', 'xid')

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
+from preference_center.storage.tables.epochs import TransactionId
 from preference_center.storage.tables.moments import Moment
 
 
@@ -68,6 +69,11 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     own: Mapped[bool] = mapped_column(Boolean)
     evidence: Mapped[dict[str, str]] = mapped_column(JSONB)
     retracts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    xid: Mapped[int | None] = mapped_column(
+        TransactionId, server_default=text("pg_current_xact_id()")
+    )
+    """The transaction that wrote it; null if older than the column. See `watermarks`."""
+    __table_args__ = (Index("event_order", "xid", "seq", postgresql_where=text("xid IS NOT NULL")),)
 
 
 class RetractedRow(db.Model):  # type: ignore[misc,name-defined]
