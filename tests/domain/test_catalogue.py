@@ -15,6 +15,7 @@ from preference_center.domain.catalogue import (
     Ground,
     MessageClass,
     Policy,
+    Unproven,
     digest,
     parse,
 )
@@ -89,6 +90,12 @@ def test_a_bare_brand_name_is_the_same_in_every_language() -> None:
 def test_the_policy_is_to_offer_unless_it_says_otherwise() -> None:
     assert parse(SMALL).policy == Policy(Gpc.OFFER)
     assert parse(SMALL + '\n[policy]\ngpc = "honour"\n').policy == Policy(Gpc.HONOUR)
+
+
+def test_unproven_imports_are_refused_unless_the_policy_marks_them() -> None:
+    assert parse(SMALL).policy.unproven_imports is Unproven.REFUSE
+    marked = parse(SMALL + '\n[policy]\nunproven_imports = "mark"\n')
+    assert marked.policy.unproven_imports is Unproven.MARK
 
 
 def test_topics_on_a_channel_leave_out_retired_ones() -> None:

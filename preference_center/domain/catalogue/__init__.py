@@ -22,6 +22,7 @@ from preference_center.domain.catalogue.model import (
     Policy,
     Texts,
     Topic,
+    Unproven,
 )
 from preference_center.domain.catalogue.parsing import digest, parse
 
@@ -42,6 +43,7 @@ __all__ = [
     "Policy",
     "Texts",
     "Topic",
+    "Unproven",
     "difference",
     "digest",
     "parse",

@@ -84,6 +84,11 @@ def difference(old: Catalogue | None, new: Catalogue) -> Difference:
                 ("languages", ", ".join(old.languages), ", ".join(new.languages)),
                 ("default_language", old.default_language, new.default_language),
                 ("policy.gpc", old.policy.gpc, new.policy.gpc),
+                (
+                    "policy.unproven_imports",
+                    old.policy.unproven_imports,
+                    new.policy.unproven_imports,
+                ),
             )
             if before != after
         ),

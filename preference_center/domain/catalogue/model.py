@@ -59,11 +59,21 @@ class Gpc(StrEnum):
     """Whatever button is pressed stops all marketing too."""
 
 
+class Unproven(StrEnum):
+    """What becomes of an imported subscription without evidence (docs/imports.md)."""
+
+    REFUSE = "refuse"
+    """The row is refused, with the reason."""
+    MARK = "mark"
+    """It counts, and its evidence says `unproven` for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the company has decided where the law or the house leaves a choice."""
 
     gpc: Gpc = Gpc.OFFER
+    unproven_imports: Unproven = Unproven.REFUSE
 
 
 @dataclass(frozen=True, slots=True)

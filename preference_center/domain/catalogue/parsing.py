@@ -23,6 +23,7 @@ from preference_center.domain.catalogue.model import (
     MessageType,
     Policy,
     Topic,
+    Unproven,
 )
 from preference_center.domain.catalogue.tables import Faults, Table, quoted
 from preference_center.domain.events import RESERVED_SCOPES
@@ -117,9 +118,13 @@ class _Reader:
         return found or ""
 
     def _policy(self) -> Policy:
-        table = self._file.below("policy", ("gpc",))
-        gpc = table.choice("gpc", Gpc) if table else None
-        return Policy(gpc=gpc or Gpc.OFFER)
+        table = self._file.below("policy", ("gpc", "unproven_imports"))
+        if table is None:
+            return Policy()
+        return Policy(
+            gpc=table.choice("gpc", Gpc) or Gpc.OFFER,
+            unproven_imports=table.choice("unproven_imports", Unproven) or Unproven.REFUSE,
+        )
 
     def _groups(self) -> Mapping[str, Group]:
         return {
