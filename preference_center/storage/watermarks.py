@@ -67,7 +67,10 @@ SELECT %(name)s, system, timeline, (SELECT COALESCE(max(seq), 0) FROM event), %(
 RETURNING name, floor
 """  # noqa: S608 - a constant
 
-_PATIENCE = "5s"
+_PATIENCE = "1s"
+"""Whoever waits for a lock holds up all who come after, and those are opt-outs."""
+_ALONE = 0x7265747261637422
+"""Advisory lock: for whoever begins an epoch by itself."""
 
 
 def horizon(connection: Connection) -> Horizon:
@@ -103,32 +106,30 @@ def ensure_followable(watermark: Watermark, at: Horizon) -> None:
         raise StaleWatermark("the database has not got that far: it was put back to an older state")
 
 
-def begin_epoch(now: datetime) -> Line:
+def begin_epoch(connection: Connection, now: datetime) -> Line:
     """Put a new epoch in force: every reader must start from a snapshot.
 
     Waits for the appends under way, so that what is recorded by then, and nothing else,
-    lies before it.
+    lies before it. To be called before anything else in its transaction.
     """
-    name = secrets.token_hex(4)
-
-    def work(connection: Connection) -> Line:
-        _await_appends(connection)
-        return _begin(connection, name, now)
-
-    return run(work)
+    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+    connection.execute("LOCK TABLE event IN SHARE MODE")
+    row = connection.execute(_BEGIN, {"name": secrets.token_hex(4), "now": now}).fetchone()
+    assert row  # `actual` is always one row
+    return Line(*row)
 
 
 def ensure_epoch() -> None:
     """Begin an epoch if the database is on a line of history that has none."""
-    now, name = services().now(), secrets.token_hex(4)
+    now = services().now()
+    if run(_look) is None:
+        run(lambda connection: _begin_unless_begun(connection, now))
 
-    def work(connection: Connection) -> None:
-        if _look(connection) is None:
-            _await_appends(connection)
-            if _look(connection) is None:  # no other process was quicker
-                _begin(connection, name, now)
 
-    run(work)
+def _begin_unless_begun(connection: Connection, now: datetime) -> None:
+    connection.execute(f"SELECT pg_advisory_xact_lock({_ALONE})")
+    if _look(connection) is None:  # no other process was quicker
+        begin_epoch(connection, now)
 
 
 def _look(connection: Connection) -> Horizon | None:
@@ -136,14 +137,3 @@ def _look(connection: Connection) -> Horizon | None:
     assert row  # `actual` is always one row
     xmin, xmax, name, floor = row
     return Horizon(Line(name, floor), int(xmin), int(xmax)) if name else None
-
-
-def _begin(connection: Connection, name: str, now: datetime) -> Line:
-    row = connection.execute(_BEGIN, {"name": name, "now": now}).fetchone()
-    assert row  # `actual` is always one row
-    return Line(*row)
-
-
-def _await_appends(connection: Connection) -> None:
-    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    connection.execute("LOCK TABLE event IN SHARE MODE")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
+import psycopg
 import pytest
 
+from dev.postgres import make_database
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark
+from preference_center.extensions import db
 from preference_center.storage import watermarks
 from preference_center.storage.database import Connection, run
 from tests.clock import START
+from tests.environment import MIGRATIONS, Environment, settings_for, with_database
 
 if TYPE_CHECKING:
     from flask import Flask
+
+    from dev.engines import Engines
 
 
 def test_the_first_look_begins_the_epoch_and_the_next_finds_it(app: Flask) -> None:
@@ -41,7 +48,7 @@ def test_another_server_or_timeline_begins_a_new_epoch(app: Flask, change: str) 
 def test_an_operator_can_begin_one(app: Flask) -> None:
     with app.app_context():
         old = run(watermarks.current)
-        line = watermarks.begin_epoch(START)
+        line = run(lambda connection: watermarks.begin_epoch(connection, START))
         assert run(watermarks.horizon).line == line
     assert line.epoch != old.epoch
 
@@ -63,3 +70,36 @@ def test_a_fixed_snapshot_serves_once_the_epoch_is_there(app: Flask) -> None:
         watermarks.ensure_epoch()
         first, second = run(twice)
     assert first == second
+
+
+def test_the_migration_leaves_the_ledgers_rows_alone_and_puts_them_before_the_epoch(
+    engines: Engines, environment: Environment, redis_url: str
+) -> None:  # I8
+    from flask_migrate import upgrade
+
+    from preference_center.app import create_app
+
+    name = f"{environment.run}_old_{environment.worker}"
+    make_database(engines.database.url, name)
+    url = with_database(engines.database.url, name)
+    with create_app(settings_for(url, redis_url)).app_context():
+        upgrade(directory=str(MIGRATIONS), revision="0006")
+        row = {column: "-" for column in ("kind", "scope", "source", "actor")}
+        with psycopg.connect(url) as connection:
+            connection.execute(_OLD_EVENT, row | {"id": UUID(int=1), "at": START})
+            before = connection.execute("SELECT ctid, xmin, id FROM event").fetchall()
+        upgrade(directory=str(MIGRATIONS), revision="0007")
+        with psycopg.connect(url) as connection:
+            after = connection.execute("SELECT ctid, xmin, id FROM event").fetchall()
+            place = connection.execute("SELECT floor, e.seq, xid FROM epoch, event e").fetchone()
+        db.engine.dispose()
+    assert before == after
+    assert place == (1, 1, None)
+
+
+_OLD_EVENT = """
+INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at, counts_at,
+    source, actor, own, evidence)
+VALUES (%(id)s, 1, %(kind)s, %(scope)s, %(at)s, %(at)s, %(at)s, %(at)s, %(source)s, %(actor)s,
+    false, '{}')
+"""

@@ -1,0 +1,117 @@
+"""A reader of the feed, and writers that commit when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event as Signal
+from threading import Thread
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import psycopg
+
+from dev.processes import wait_until
+from preference_center.domain.events import Change, State
+from preference_center.domain.watermarks import Watermark
+from preference_center.extensions import services
+from preference_center.ledger import Recorded, record
+from preference_center.storage import feed
+from preference_center.storage.database import Connection, run
+from preference_center.storage.feed import Page, Standing
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+Copy = dict[tuple[int, str], State]
+
+
+def page(after: Watermark | None = None, limit: int = 100) -> Page:
+    return run(lambda connection: feed.changes(connection, services().keys, after, limit))
+
+
+@dataclass(slots=True)
+class Reader:
+    """Somebody who follows the feed, and keeps what it is told."""
+
+    after: Watermark | None = None
+    seen: list[UUID] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    copy: Copy = field(default_factory=dict)
+    last: Page | None = None
+
+    def start(self) -> None:
+        """Take a snapshot."""
+        first, *rows = feed.snapshot(services().keys)
+        assert isinstance(first, Watermark)
+        self.after = first
+        for row in rows:
+            assert isinstance(row, Standing)
+            self._keep(row)
+
+    def poll(self, limit: int = 100) -> Page:
+        self.last = page(self.after, limit)
+        for entry in self.last.entries:
+            self.seen.append(entry.event.id)
+            self.places.append(entry.event.seq)
+            self._keep(entry.standing)
+        self.after = self.last.next
+        return self.last
+
+    def poll_until(self, events: int, limit: int = 100) -> None:
+        """Others' transactions on this server may hold us back for a moment."""
+
+        def enough() -> bool:
+            self.poll(limit)
+            return len(self.seen) >= events
+
+        assert wait_until(enough, seconds=30)
+
+    def catch_up(self) -> None:
+        """Until nothing is left to tell."""
+
+        def done() -> bool:
+            page = self.poll()
+            return not page.more and page.held_back is None
+
+        assert wait_until(done, seconds=30)
+
+    def _keep(self, row: Standing) -> None:
+        key = (row.address_id, row.scope)
+        self.copy.pop(key, None)
+        if row.state != State():
+            self.copy[key] = row.state
+
+
+@contextmanager
+def held_open(app: Flask, change: Change) -> Iterator[None]:
+    """`change` is appended, and not committed before the end of the block."""
+    appended, release = Signal(), Signal()
+
+    def wait(connection: Connection, recorded: Recorded) -> None:
+        appended.set()
+        release.wait(30)
+
+    def work() -> None:
+        with app.app_context():
+            record([change], beside=wait)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        assert appended.wait(30)
+        yield
+    finally:
+        release.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+@contextmanager
+def writing_elsewhere(url: str) -> Iterator[int]:
+    """A transaction that has written in the database of `url` and stays open; its pid."""
+    with psycopg.connect(url) as connection:
+        connection.execute("SELECT pg_current_xact_id()")
+        yield connection.info.backend_pid
+        connection.rollback()
