@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from flask import Flask
+from apiflask import APIFlask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import cli, console, inbound, languages, recipients, senders
@@ -23,6 +23,7 @@ from preference_center.logs import configure_logs
 from preference_center.queue import Queue
 from preference_center.storage.catalogues import default_language
 from preference_center.storage.database import OPTIONS
+from preference_center.storage.links import StoredRegistry
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,15 +33,19 @@ def create_app(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     random: Random | None = None,
-) -> Flask:
+) -> APIFlask:
     """The web application; also the context of workers and the CLI.
 
     Raises ConfigError when a setting is missing or wrong.
     """
     settings = settings or load_settings()
     configure_logs()
-    app = Flask(
+    app = APIFlask(
         "preference_center",
+        title="Preference center",
+        version="1",
+        enable_openapi=False,  # its pages load scripts from elsewhere: `senders` has its own
+        json_errors=False,
         root_path=str(ROOT / "preference_center"),
         template_folder=str(ROOT / "templates"),
     )
@@ -70,6 +75,7 @@ def create_app(
     app.extensions[NAME] = _services(settings, now, random)
     for room in (recipients, senders, console):
         app.register_blueprint(room.blueprint)
+    senders.install(app, settings.public_url)
     cli.register(app)
     app.cli.add_command(inbound.group)
     register_fault_pages(app)
@@ -78,7 +84,10 @@ def create_app(
 
 def _services(settings: Settings, now: Callable[[], datetime], random: Random) -> Services:
     links = Links(
-        parse_ring(settings.link_keys), settings.public_url, settings.unsubscribe_mail_domain
+        parse_ring(settings.link_keys),
+        settings.public_url,
+        settings.unsubscribe_mail_domain,
+        StoredRegistry(),
     )
     return Services(
         settings=settings,

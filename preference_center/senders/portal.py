@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from flask import Response
+
 from preference_center.domain.addresses import Address, parse
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
@@ -21,10 +23,12 @@ from preference_center.domain.preferences import (
 from preference_center.domain.requests import Origin, Proof, past
 from preference_center.extensions import Services
 from preference_center.languages import SWITCH, supported
-from preference_center.ledger import record
+from preference_center.ledger.recording import Recorded
 from preference_center.links import LIFETIMES, Use
 from preference_center.senders.bodies import PortalRequest, PreferencesChange, PreferencesQuery
+from preference_center.senders.operations import Call
 from preference_center.senders.problems import Faults
+from preference_center.storage.database import Connection
 from preference_center.storage.facts import exact_facts_for, facts_for
 
 
@@ -47,12 +51,13 @@ def read_preferences(query: PreferencesQuery, catalogue: Catalogue, services: Se
 
 
 def write_preferences(
-    change: PreferencesChange, origin: Origin, catalogue: Catalogue, services: Services
-) -> str:
+    call: Call, change: PreferencesChange, catalogue: Catalogue, services: Services
+) -> Response:
     """Record what the person changed, all or nothing; tells how everything stands then.
 
     Repeating it adds nothing. Raises InvalidBody with every fault.
     """
+    origin = call.origin
     answer = _answer(change, origin, services)
     # Wide, not exact: an own "yes" outranks older matches of other forms, so it is news
     # wherever one of them stands (I9).
@@ -68,10 +73,13 @@ def write_preferences(
         if made:
             changes.append(made)
     faults.refuse_any()
-    events = record(changes).events if changes else ()
-    now = services.now()
-    shown = _shown(_stored(answer.address, catalogue, now), now)
-    return json.dumps(shown | {"events": [str(event) for event in events]})
+
+    def told(recorded: Recorded, connection: Connection | None) -> str:
+        now = services.now()
+        shown = _shown(_stored(answer.address, catalogue, now, connection), now)
+        return json.dumps(shown | {"events": [str(event) for event in recorded.events]})
+
+    return call.record(changes, told)
 
 
 def _answer(change: PreferencesChange, origin: Origin, services: Services) -> Answer:
@@ -99,8 +107,10 @@ def _address(raw: str, request: PortalRequest | PreferencesQuery, services: Serv
     return parse(raw, request.channel, region=services.settings.phone_region)
 
 
-def _stored(address: Address, catalogue: Catalogue, now: datetime) -> Preferences:
-    return preferences_of(catalogue, address, exact_facts_for([address])[0], now)
+def _stored(
+    address: Address, catalogue: Catalogue, now: datetime, connection: Connection | None = None
+) -> Preferences:
+    return preferences_of(catalogue, address, exact_facts_for([address], connection)[0], now)
 
 
 def _shown(found: Preferences, now: datetime) -> dict[str, Any]:

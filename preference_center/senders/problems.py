@@ -1,18 +1,10 @@
-"""Errors of the API as problem documents (RFC 9457)."""
+"""The kinds of problems that the API answers with (RFC 9457), and how a view raises them."""
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from http import HTTPStatus
-from typing import ParamSpec, TypeVar, get_args
-
-import structlog
-from flask import Response, request
-from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import HTTPException
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, ParamSpec, TypeVar
 
 from preference_center.errors import (
     InvalidAddress,
@@ -23,16 +15,8 @@ from preference_center.errors import (
 )
 from preference_center.extensions import services
 
-log = structlog.get_logger()
-
 P = ParamSpec("P")
 T = TypeVar("T")
-
-MAX_FAULTS = 10_000
-"""A whole batch may be wrong; a body made to be answered at length may not."""
-
-RETRY_AFTER = 5
-"""Seconds; a database that restarts is back by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +88,37 @@ WRONG_CHANNEL = Problem(
     "The topic is sent by another channel; nothing was written",
     "Use a topic of the address's channel, or the address that the topic is sent to.",
 )
+INVALID_QUERY = Problem(
+    "invalid-query",
+    422,
+    "The parameters of the URL have faults",
+    "Mend what `errors` lists: `parameter` names each.",
+)
+INVALID_CURSOR = Problem(
+    "invalid-cursor",
+    422,
+    "This cursor is none of ours, or belongs to another list",
+    "Pass on `next` of the page before as it came, with the same other parameters; or begin"
+    " anew without a cursor.",
+)
+INVALID_IDEMPOTENCY_KEY = Problem(
+    "invalid-idempotency-key",
+    400,
+    "The Idempotency-Key can't be used",
+    "Send 1 to 255 visible ASCII characters, once; a UUID is best.",
+)
+IDEMPOTENCY_KEY_REUSED = Problem(
+    "idempotency-key-reused",
+    422,
+    "This Idempotency-Key was used for another request; nothing was written",
+    "Make a new key for each request, and repeat one only with the very same body.",
+)
+RATE_LIMITED = Problem(
+    "rate-limited",
+    429,
+    "The API key has asked too often",
+    "Try again after `Retry-After` seconds. Until then don't send: unknown means no.",
+)
 FAULT = Problem(
     "fault", 500, "Something broke on our side", "Try again; if it stays, tell the operator."
 )
@@ -118,15 +133,12 @@ PROBLEMS: Mapping[str, Problem] = {
     problem.slug: problem for problem in list(globals().values()) if isinstance(problem, Problem)
 }
 
-_OF_STATUS = {
-    problem.status: problem
-    for problem in (NOT_FOUND, WRONG_METHOD, TOO_LARGE, WRONG_CONTENT_TYPE, FAULT)
-}
-_OF_ERROR: Mapping[type[InvalidInput], Problem] = {
+OF_ERROR: Mapping[type[InvalidInput], Problem] = {
     InvalidAddress: UNUSABLE_ADDRESS,
     UnknownTopic: UNKNOWN_TOPIC,
     WrongChannel: WRONG_CHANNEL,
 }
+"""Errors of the rules that have a problem of their own."""
 
 
 class Refused(PreferenceCenterError):
@@ -149,12 +161,35 @@ class Fault:
     detail: str
 
 
-class InvalidBody(InvalidInput):
-    """The body was read but can't be used; lists every fault."""
+@dataclass(frozen=True, slots=True)
+class QueryFault:
+    """One fault of a URL's query."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(f"{len(faults)} faults in the body")
+    parameter: str
+    code: str
+    detail: str
+
+
+class InvalidRequest(InvalidInput):
+    """What was sent was read but can't be used; lists every fault."""
+
+    problem: ClassVar[Problem]
+
+    def __init__(self, faults: Sequence[Fault | QueryFault]) -> None:
+        super().__init__(f"{len(faults)} faults in what was sent")
         self.faults = tuple(faults)
+
+
+class InvalidBody(InvalidRequest):
+    """It is the body."""
+
+    problem = INVALID_BODY
+
+
+class InvalidQuery(InvalidRequest):
+    """It is the URL's query."""
+
+    problem = INVALID_QUERY
 
 
 @dataclass(slots=True)
@@ -170,7 +205,7 @@ class Faults:
         try:
             return work(*args, **kwargs)
         except InvalidInput as error:
-            problem = _OF_ERROR.get(type(error))
+            problem = OF_ERROR.get(type(error))
             code = problem.slug if problem else "invalid-value"
             self.found.append(Fault(pointer, code, str(error)))
             return None
@@ -179,115 +214,3 @@ class Faults:
         """Raises InvalidBody if anything was wrong."""
         if self.found:
             raise InvalidBody(self.found)
-
-
-def respond(
-    problem: Problem,
-    detail: str,
-    faults: Sequence[Fault] = (),
-    headers: Mapping[str, str] | None = None,
-    status: int | None = None,
-) -> Response:
-    """The problem document."""
-    status = status or problem.status
-    document: dict[str, object] = {
-        "type": problem.type,
-        "title": problem.title,
-        "status": status,
-        "detail": detail,
-    }
-    if faults:
-        document["errors"] = [asdict(fault) for fault in faults[:MAX_FAULTS]]
-    if len(faults) > MAX_FAULTS:
-        document["errors_left_out"] = len(faults) - MAX_FAULTS
-    return Response(
-        json.dumps(document),
-        status,
-        {**(headers or {}), "Cache-Control": "no-store"},
-        mimetype="application/problem+json",
-    )
-
-
-def respond_to_refused(error: Refused) -> Response:
-    """Answer what a view refused."""
-    return respond(error.problem, str(error), headers=error.headers)
-
-
-def respond_to_invalid(error: InvalidInput) -> Response:
-    """Answer a body that can't be used; one kind of fault alone names the type."""
-    if not isinstance(error, InvalidBody):
-        problem = _OF_ERROR.get(type(error), INVALID_BODY)
-        return respond(problem, str(error))
-    codes = {fault.code for fault in error.faults}
-    problem = PROBLEMS.get(codes.pop(), INVALID_BODY) if len(codes) == 1 else INVALID_BODY
-    first = error.faults[0]
-    count = len(error.faults)
-    return respond(
-        problem,
-        first.detail if count == 1 else f"There are {count} faults; the first: {first.detail}",
-        error.faults,
-    )
-
-
-def respond_to_unavailable(error: Exception) -> Response:
-    """Answer while the database is away, or before there is a catalogue."""
-    log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__)
-    return respond(UNAVAILABLE, str(error), headers={"Retry-After": str(RETRY_AFTER)})
-
-
-def respond_to_unexpected(error: Exception) -> Response:
-    """Answer, and log, what should not have happened."""
-    log.error("unexpected", endpoint=request.endpoint, exc_info=error)
-    return respond(FAULT, FAULT.remedy)
-
-
-def respond_to_http(error: HTTPException) -> Response:
-    """Answer what Flask or Werkzeug refused, with the headers that it wanted sent."""
-    status = error.code or 500
-    problem = _OF_STATUS.get(status)
-    if problem is None:
-        name = HTTPStatus(status).phrase
-        problem = Problem(name.lower().replace(" ", "-"), status, name, "")
-    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-    return respond(problem, problem.remedy or problem.title, headers=headers)
-
-
-def faults_of(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
-    """The faults that pydantic found, each with what to mend, none with what was sent."""
-    return [
-        Fault(_pointer(fault["loc"]), *_told(fault["type"], fault["msg"], fault["loc"], model))
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-
-
-def _told(
-    kind: str, message: str, path: Sequence[int | str], model: type[BaseModel]
-) -> tuple[str, str]:
-    if kind == "missing":
-        return "missing-field", f"the field {path[-1]} is missing"
-    if kind == "extra_forbidden":
-        return "unknown-field", _unknown_field(path, model)
-    code = "wrong-type" if kind.endswith("_type") else "invalid-value"
-    return code, message.removeprefix("Value error, ")
-
-
-def _unknown_field(path: Sequence[int | str], model: type[BaseModel]) -> str:
-    for step in path[:-1]:
-        known = model.model_fields.get(step) if isinstance(step, str) else None
-        model = next(_models_in(known.annotation if known else None), model)
-    near = difflib.get_close_matches(str(path[-1])[:100], model.model_fields, n=1, cutoff=0.6)
-    if near:
-        return f"there is no such field here: did you mean {near[0]}?"
-    return f"there is no such field here: the fields are {', '.join(model.model_fields)}"
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    """The bodies that a field may hold: itself, or within `X | None` and `dict[str, X]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _pointer(path: Iterable[int | str]) -> str:
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response
+
 from preference_center.domain.addresses import parse
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import Change
@@ -17,17 +19,21 @@ from preference_center.domain.requests import (
     topic_for,
 )
 from preference_center.extensions import Services
-from preference_center.ledger import record
+from preference_center.ledger.recording import Recorded
 from preference_center.links import Link, list_unsubscribe_headers
-from preference_center.senders.bodies import Consent, LinkRequest, OptOut, Rows
+from preference_center.senders.bodies import Consent, LinkRequest, OptOut
+from preference_center.senders.operations import Call
 from preference_center.senders.problems import Faults
+from preference_center.senders.reading import Rows
+from preference_center.storage.database import Connection
 
 
 def record_opt_outs(
-    rows: Rows[OptOut], origin: Origin, catalogue: Catalogue, services: Services
-) -> list[dict[str, Any]]:
+    call: Call, rows: Rows[OptOut], catalogue: Catalogue, services: Services
+) -> Response:
     """Record them all; per row whether it is news. Raises InvalidBody with every fault."""
     faults = Faults()
+    origin = call.origin
     changes: list[Change] = []
     region = services.settings.phone_region
     for at, row in rows.pointed():
@@ -52,14 +58,15 @@ def record_opt_outs(
                 )
             )
     faults.refuse_any()
-    return _record(changes)
+    return _record(call, rows, changes)
 
 
 def record_consents(
-    rows: Rows[Consent], origin: Origin, catalogue: Catalogue, services: Services
-) -> list[dict[str, Any]]:
-    """Record them all. Raises InvalidBody with every fault."""
+    call: Call, rows: Rows[Consent], catalogue: Catalogue, services: Services
+) -> Response:
+    """Record them all; per row whether it is news. Raises InvalidBody with every fault."""
     faults = Faults()
+    origin = call.origin
     changes: list[Change] = []
     region = services.settings.phone_region
     for at, row in rows.pointed():
@@ -87,7 +94,7 @@ def record_consents(
         if change:
             changes.append(change)
     faults.refuse_any()
-    return _record(changes)
+    return _record(call, rows, changes)
 
 
 def make_links(
@@ -120,11 +127,16 @@ def make_links(
     return answers
 
 
-def _record(changes: list[Change]) -> list[dict[str, Any]]:
-    if not changes:
-        return []
-    news = set(record(changes).events)
-    return [
-        {"recorded": True, "event": str(change.id)} if change.id in news else {"recorded": False}
-        for change in changes
-    ]
+def _record(call: Call, rows: Rows[Any], changes: list[Change]) -> Response:
+    def answer(recorded: Recorded, _: Connection | None) -> bytes:
+        news = set(recorded.events)
+        return rows.answer(
+            [
+                {"recorded": True, "event": str(change.id)}
+                if change.id in news
+                else {"recorded": False}
+                for change in changes
+            ]
+        )
+
+    return call.record(changes, answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from preference_center.domain.addresses import Address, KeyKind, may_match
@@ -40,7 +40,14 @@ UNION ALL
 SELECT given.digest, {_EXACT | KeyKind.MAILBOX:d}::smallint, 'email', {_UNRESOLVED}
 FROM unnest(%(digests)b::bytea[]) AS given (digest)
 JOIN inbound_unresolved u ON u.digest_prefix = substr(given.digest, 1, {PREFIX_OCTETS})
+UNION ALL
+SELECT NULL, NULL, NULL, {", ".join(["NULL"] * 11)}
+WHERE EXISTS (SELECT FROM md5_matching WHERE id = 1)
 """  # noqa: S608 - constants of this module
+"""A row without a digest says: look under the `md5_keys` of these addresses, too.
+
+Who sees no such row was too early for any MD5 import (I2): it is committed before the first.
+"""
 
 MAY_MATCH = "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
 """`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means no."""
@@ -63,9 +70,14 @@ def facts_for(addresses: Sequence[Address]) -> list[Facts]:
     return _look_up(addresses, exact_only=False)
 
 
-def exact_facts_for(addresses: Sequence[Address]) -> list[Facts]:
-    """Per address, the facts of exactly this form (for pages, exports and rights)."""
-    return _look_up(addresses, exact_only=True)
+def exact_facts_for(
+    addresses: Sequence[Address], connection: Connection | None = None
+) -> list[Facts]:
+    """Per address, the facts of exactly this form (for pages, exports and rights).
+
+    With a `connection`, as its transaction sees them.
+    """
+    return _look_up(addresses, exact_only=True, connection=connection)
 
 
 def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts]:
@@ -76,23 +88,42 @@ def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts
     return {address_id: tuple(facts) for address_id, facts in found.items()}
 
 
-def _look_up(addresses: Sequence[Address], *, exact_only: bool) -> list[Facts]:
+def _look_up(
+    addresses: Sequence[Address], *, exact_only: bool, connection: Connection | None = None
+) -> list[Facts]:
     keys = services().keys
     result: list[Facts] = [NO_FACTS] * len(addresses)
-    probes: dict[bytes, list[tuple[int, KeyKind]]] = {}
-    for index, address in enumerate(addresses):
-        for digest, kind in keys.match_keys(address).items():
-            if not exact_only or kind & KeyKind.EXACT:
-                probes.setdefault(digest, []).append((index, kind))
-    rows = run_at_once(lambda connection: _rows(connection, probes))
+    probes = _probes(addresses, keys.match_keys, exact_only=exact_only)
+    rows = (
+        _rows(connection, probes) if connection else run_at_once(lambda alone: _rows(alone, probes))
+    )
+    if any(row[0] is None for row in rows):
+        by_md5 = _probes(addresses, keys.md5_keys, exact_only=exact_only)
+        rows += run_at_once(lambda connection: _rows(connection, by_md5))
+        probes |= by_md5
     for digest, stored_kind, channel, *columns in rows:
-        for index, probe in probes[digest]:
+        for index, probe in probes.get(digest, ()):
             exact = bool(int(probe) & stored_kind & _EXACT)
             if channel == addresses[index].channel and (
                 exact or (not exact_only and may_match(probe, KeyKind(stored_kind)))
             ):
                 result[index] += (_fact(columns, exact=exact),)
     return result
+
+
+def _probes(
+    addresses: Sequence[Address],
+    keys_of: Callable[[Address], dict[bytes, KeyKind]],
+    *,
+    exact_only: bool,
+) -> dict[bytes, list[tuple[int, KeyKind]]]:
+    """Digest -> the addresses, by index, that it may find, and as what."""
+    probes: dict[bytes, list[tuple[int, KeyKind]]] = {}
+    for index, address in enumerate(addresses):
+        for digest, kind in keys_of(address).items():
+            if not exact_only or kind & KeyKind.EXACT:
+                probes.setdefault(digest, []).append((index, kind))
+    return probes
 
 
 def _rows(connection: Connection, digests: Iterable[bytes]) -> list[tuple[Any, ...]]:

@@ -1,0 +1,114 @@
+"""The answers to senders. A field that does not apply is left out, never null."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from preference_center.domain.decisions import Rule
+from preference_center.domain.preferences import Setting
+
+
+class Answer(BaseModel):
+    """A JSON object with these fields and no others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DecisionMade(Answer):
+    """Allow or deny, and why."""
+
+    allow: bool
+    rule: Rule
+    scope: str | None = None
+    event: UUID | None = None
+    since: datetime | None = None
+    advisory: str | None = None
+
+
+class DecisionsMade(Answer):
+    """One decision for each of `recipients`, in their order."""
+
+    decisions: list[DecisionMade]
+
+
+class DecisionAnswer(RootModel[DecisionMade | DecisionsMade]):
+    """A decision for `recipient`, or decisions for `recipients`."""
+
+
+class RowRecorded(Answer):
+    """Whether it was news, and the event if so."""
+
+    recorded: bool
+    event: UUID | None = None
+
+
+class ListUnsubscribe(Answer):
+    """The headers of RFC 8058, to be set as they are."""
+
+    list_unsubscribe: str = Field(alias="List-Unsubscribe")
+    list_unsubscribe_post: Literal["List-Unsubscribe=One-Click"] = Field(
+        alias="List-Unsubscribe-Post"
+    )
+
+
+class MessageLinks(Answer):
+    """What a message needs for people to leave."""
+
+    token: str
+    unsubscribe_url: str
+    preferences_url: str
+    headers: ListUnsubscribe
+
+
+class PortalLink(Answer):
+    """A way to the page of one person."""
+
+    url: str
+    expires_at: datetime
+
+
+class HowItStands(Answer):
+    """On, off or paused; a pause has its end, what is off the rule that holds it off."""
+
+    state: Setting
+    until: datetime | None = None
+    rule: Rule | None = None
+
+
+class PreferencesShown(Answer):
+    """What one address receives."""
+
+    read_at: datetime
+    closed: bool
+    all_marketing: HowItStands
+    topics: dict[str, HowItStands]
+
+
+class PreferencesChanged(PreferencesShown):
+    """What it receives now, and the events that the change made."""
+
+    events: list[UUID]
+
+
+class FaultTold(Answer):
+    """One fault of what was sent."""
+
+    code: str
+    detail: str
+    pointer: str | None = Field(default=None, description="JSON pointer (RFC 6901) into the body")
+    parameter: str | None = Field(default=None, description="The parameter of the URL")
+
+
+class ProblemDocument(Answer):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(json_schema_extra={"format": "uri"})
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultTold] | None = None
+    errors_left_out: int | None = None

@@ -1,0 +1,92 @@
+"""The OpenAPI document: what APIFlask can't tell from the routes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, cast
+
+from apiflask import APIFlask
+from apiflask.types import ResponsesType, SpecCallbackType
+
+from preference_center.senders.answers import ProblemDocument
+from preference_center.senders.problems import (
+    RATE_LIMITED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    Problem,
+)
+from preference_center.senders.schemas import StrictAdapter
+
+SECURITY = "key"
+"""Name of the security scheme."""
+
+_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key made by `flask keys add`. Each operation names the scopes it needs.",
+}
+_PROBLEM = ProblemDocument.__name__
+_NESTED = re.compile(r"#/components/schemas/[^\"]+\.")
+_TEXT = {"schema": {"type": "string"}, "required": True}
+_SECONDS = {"schema": {"type": "integer", "minimum": 0}, "required": True}
+_HEADERS = {
+    UNAUTHENTICATED.slug: {"WWW-Authenticate": _TEXT},
+    RATE_LIMITED.slug: {"Retry-After": _SECONDS},
+    UNAVAILABLE.slug: {"Retry-After": _SECONDS},
+}
+
+
+def problem_answers(refused: Iterable[Problem]) -> ResponsesType:
+    """The OpenAPI response objects of these problems, by status."""
+    by_status: dict[int, list[Problem]] = defaultdict(list)
+    for problem in refused:
+        by_status[problem.status].append(problem)
+    answers = {status: _answer(group) for status, group in sorted(by_status.items())}
+    return cast("ResponsesType", answers)
+
+
+def _answer(group: list[Problem]) -> dict[str, Any]:
+    slugs = "|".join(sorted({problem.slug for problem in group}))
+    schema = {
+        "allOf": [{"$ref": f"#/components/schemas/{_PROBLEM}"}],
+        "properties": {"type": {"pattern": f"/problems/({slugs})$"}},
+    }
+    headers = [_HEADERS.get(problem.slug, {}) for problem in group]
+    return {
+        "description": " ".join(f"`{p.slug}`: {p.title}. {p.remedy}" for p in group),
+        "content": {"application/problem+json": {"schema": schema}},
+        "headers": {name: header for given in headers for name, header in given.items()},
+    }
+
+
+def install(app: APIFlask, public_url: str) -> None:
+    """Have `app` describe its API."""
+    app.config.update(
+        SERVERS=[{"url": public_url.rstrip("/")}],
+        SECURITY_SCHEMES={SECURITY: _SCHEME},
+        AUTO_TAGS=False,
+        AUTO_404_RESPONSE=False,
+        AUTO_AUTH_ERROR_RESPONSE=False,
+        AUTO_VALIDATION_ERROR_RESPONSE=False,
+    )
+    app.spec_callback = cast("SpecCallbackType", _finished)
+
+
+def _finished(document: dict[str, Any]) -> dict[str, Any]:
+    """APIFlask's document, every schema under its own name, and with what it leaves out."""
+    problem = StrictAdapter(ProblemDocument).get_openapi_schema()
+    schemas = document["components"]["schemas"]
+    schemas |= {f"{_PROBLEM}.{name}": nested for name, nested in problem.pop("$defs").items()}
+    schemas[_PROBLEM] = problem
+    document["components"]["schemas"] = {
+        name.rpartition(".")[2]: schema for name, schema in sorted(schemas.items())
+    }
+    for operations in document["paths"].values():
+        for described in operations.values():
+            if "requestBody" in described:
+                described["requestBody"]["required"] = True
+    flat = _NESTED.sub("#/components/schemas/", json.dumps(document))
+    return cast("dict[str, Any]", json.loads(flat))

@@ -1,0 +1,160 @@
+"""`operation`: one decorator makes a view an operation of the API, and documents it.
+
+What happens, in this order: the key and its scopes, the rate, an earlier answer under the
+same Idempotency-Key, the body or query, the view. docs/api.md says what senders see of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+from pydantic import BaseModel
+from werkzeug.exceptions import HTTPException
+
+from preference_center.domain.events import Change, Retraction
+from preference_center.domain.requests import Origin
+from preference_center.errors import CatalogueError, InvalidInput, Unavailable
+from preference_center.extensions import csrf, services
+from preference_center.ledger import record
+from preference_center.ledger.recording import Recorded
+from preference_center.senders import documents, problems, responding
+from preference_center.senders.permissions import require_scope, sender_with
+from preference_center.senders.problems import Problem
+from preference_center.senders.reading import Body, Query, one_or_many
+from preference_center.storage.api_keys import ApiKey, KeyScope
+from preference_center.storage.database import Connection, run
+
+PREFIX = "/v1"
+
+blueprint = APIBlueprint("senders", __name__)
+csrf.exempt(blueprint)  # a bearer key is never sent by a browser on its own
+
+blueprint.register_error_handler(problems.Refused, responding.respond_to_refused)
+blueprint.register_error_handler(InvalidInput, responding.respond_to_invalid)
+blueprint.register_error_handler(CatalogueError, responding.respond_to_unavailable)
+blueprint.register_error_handler(Unavailable, responding.respond_to_unavailable)
+blueprint.register_error_handler(HTTPException, responding.respond_to_http)
+blueprint.register_error_handler(Exception, responding.respond_to_unexpected)
+
+Json = bytes | str | BaseModel
+View = Callable[..., Response]
+
+_ALWAYS = (
+    problems.UNAUTHENTICATED,
+    problems.NOT_PERMITTED,
+    problems.RATE_LIMITED,
+    problems.FAULT,
+    problems.UNAVAILABLE,
+)
+_OF_BODIES = (
+    problems.TOO_LARGE,
+    problems.WRONG_CONTENT_TYPE,
+    problems.MALFORMED_JSON,
+    problems.INVALID_BODY,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an operation: who asks, and the ways to write that an operation has."""
+
+    key: ApiKey
+    origin: Origin
+
+    def record(
+        self,
+        changes: Sequence[Change | Retraction],
+        answer: Callable[[Recorded, Connection | None], Json],
+    ) -> Response:
+        """Record `changes`, and answer what `answer(recorded, connection)` returns.
+
+        It may be called inside the transaction, so that its answer is kept for a repeated
+        request; then there is a connection, and only that sees what was just written.
+        Raises Unavailable.
+        """
+        return reply(answer(record(changes) if changes else Recorded(), None))
+
+    def write(self, work: Callable[[Connection], Json], status: int = 200) -> Response:
+        """Do a write that is no event, in one transaction, and answer what it returns.
+
+        Like all work for `run` it must be safe to repeat. Raises Unavailable.
+        """
+        return reply(run(work), status)
+
+
+def reply(body: Json, status: int = 200) -> Response:
+    """An answer as JSON. A model's fields that are None are left out."""
+    if isinstance(body, BaseModel):
+        body = body.model_dump_json(by_alias=True, exclude_none=True)
+    response = Response(body, status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def operation(
+    method: str,
+    path: str,
+    *scopes: KeyScope,
+    answer: type[BaseModel],
+    body: type[Body] | None = None,
+    rows: type[Body] | None = None,
+    query: type[Query] | None = None,
+    status: int = 200,
+    refuses: Sequence[Problem] = (),
+    extensions: Mapping[str, Any] | None = None,
+) -> Callable[[View], View]:
+    """Make a view the operation `method` at `/v1` + `path`, for keys with all `scopes`.
+
+    The view is called with a `Call`, then by name with what was sent, `body`, `rows` (one
+    object or an array, as `Rows`) or `query`, and with the arguments of its path. It answers
+    with `reply`, `Call.record` or `Call.write`. Its docstring is the document's summary and
+    description.
+
+    `answer` is the model of its answer, for `rows` that of one row's. `refuses` names the
+    problems it may answer besides those that every operation has. `extensions` are taken
+    into the document as they are, e.g. `requestBody` of a view that reads its own.
+    """
+    sent = body or query or (one_or_many(rows) if rows else None)
+    name = "body" if body else "query" if query else "rows"
+    always = (*_ALWAYS, *((problems.INVALID_QUERY,) if query else _OF_BODIES if sent else ()))
+
+    def decorate(view: View) -> View:
+        made: View = blueprint.output(one_or_many(answer) if rows else answer, status)(view)
+        if sent:
+            made = blueprint.input(sent, "query" if query else "json", arg_name=name)(made)
+        made = blueprint.doc(
+            description=_description(view, scopes),
+            operation_id=view.__name__,
+            security=[{documents.SECURITY: [scope.value for scope in scopes]}],
+            responses=documents.problem_answers([*always, *refuses]),
+            extensions=dict(extensions or {}),
+        )(made)
+        blueprint.route(PREFIX + path, methods=[method])(_authenticated(made, scopes))
+        return view
+
+    return decorate
+
+
+def _authenticated(view: View, scopes: Sequence[KeyScope]) -> View:
+    first, *others = scopes
+
+    @wraps(view)
+    def called(**arguments: Any) -> Response:
+        key = sender_with(first)
+        for scope in others:
+            require_scope(key, scope)
+        return view(Call(key, Origin("senders", key.actor, services().now())), **arguments)
+
+    return called
+
+
+def _description(view: View, scopes: Sequence[KeyScope]) -> str:
+    _, _, more = (inspect.getdoc(view) or "").partition("\n\n")
+    needed = " and ".join(f"`{scope}`" for scope in scopes)
+    return f"{more}\n\nThe key needs the scope {needed}.".strip()

@@ -1,0 +1,57 @@
+"""APIFlask's way to our models: their JSON Schema for its document, our reading of bodies."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from apiflask.schema_adapters import registry
+from apiflask.schema_adapters.pydantic import PydanticAdapter
+from flask import Request
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from preference_center.senders.reading import (
+    Body,
+    OneOrMany,
+    Query,
+    read_body,
+    read_query,
+    read_rows,
+)
+
+
+class _NeverNull(GenerateJsonSchema):
+    """Of answers and parameters: what may be None in Python is absent in JSON."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+class StrictAdapter(PydanticAdapter):
+    """What APIFlask does with a pydantic model."""
+
+    def validate_input(self, request: Request, location: str, **_: Any) -> Any:
+        """What the request has for the model. Raises Refused or InvalidRequest."""
+        del request, location  # the model says it
+        if issubclass(self.model_class, Query):
+            return read_query(self.model_class)
+        if issubclass(self.model_class, OneOrMany):
+            return read_rows(cast("type[Body]", self.model_class.row))
+        return read_body(cast("type[Body]", self.model_class))
+
+    def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
+        """Its JSON Schema, with `$defs` whose names APIFlask puts after the model's."""
+        model = self.model_class
+        row = model.row if issubclass(model, OneOrMany) else model
+        return model.model_json_schema(
+            ref_template=f"#/components/schemas/{self.get_schema_name()}.{{model}}",
+            schema_generator=GenerateJsonSchema if issubclass(row, Body) else _NeverNull,
+        )
+
+
+registry.register("pydantic", StrictAdapter)
