@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from preference_center.domain.addresses import Address, KeyKind
+from preference_center.domain.hashes import HASHED_KINDS, Algorithm, Hashed
 from preference_center.errors import CannotOpen, ConfigError, KeyMismatch
 
 KEY_OCTETS = 32
@@ -32,6 +33,8 @@ _ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 # No address, so its digest is nobody's; a fingerprint is the head of that digest.
 _FINGERPRINT_FORM = b"preference-center: fingerprint of a key, not an address"
 _FINGERPRINT_OCTETS = 8
+# Before an MD5, whose digests so are apart from those of all canonical forms.
+_MD5_FORM = b"preference-center: MD5 of an address\0"
 
 Ring = Sequence[tuple[str, bytes]]
 
@@ -105,16 +108,37 @@ class Keys:
             raise ValueError("Not a digest of an earlier length of this chain")
         return _wrap(self._macs[from_length:], old_digest)
 
-    def exact(self, address: Address) -> bytes:
-        """The digest of the address itself, for data rights (I9)."""
-        return self.digest(address.exact)
+    def digest_md5(self, md5: bytes) -> bytes:
+        """A digest of its own kind from an MD5 of a canonical form, equal to no `digest`."""
+        return self.digest_sha256(hashlib.sha256(_MD5_FORM + md5).digest())
 
-    def match_keys(self, address: Address) -> dict[bytes, KeyKind]:
+    def exact(self, address: Address | Hashed) -> bytes:
+        """The digest of the address itself, for data rights (I9).
+
+        That of an address and of its SHA-256 are the same; that of its MD5 is another.
+        """
+        if isinstance(address, Address):
+            return self.digest(address.exact)
+        if address.algorithm is Algorithm.SHA256:
+            return self.digest_sha256(address.octets)
+        return self.digest_md5(address.octets)
+
+    def match_keys(self, address: Address | Hashed) -> dict[bytes, KeyKind]:
         """Every digest under which the address may be found, with the kinds it stands for.
 
-        Compare the kinds of both sides with `addresses.may_match`.
+        Compare the kinds of both sides with `addresses.may_match`. An address is found by
+        hashes of it that are MD5s under its `md5_keys` only.
         """
+        if isinstance(address, Hashed):
+            return {self.exact(address): HASHED_KINDS}
         return {self.digest(form): kind for form, kind in address.forms().items()}
+
+    def md5_keys(self, address: Address) -> dict[bytes, KeyKind]:
+        """The same as `match_keys`, for meeting addresses that are known by an MD5 only."""
+        return {
+            self.digest_md5(hashlib.md5(form.encode(), usedforsecurity=False).digest()): kind
+            for form, kind in address.forms().items()
+        }
 
     def seal(self, text: str, *, context: bytes) -> bytes:
         """Encrypt `text` (AES-256-GCM) for one place, named by `context`.

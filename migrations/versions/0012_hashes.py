@@ -16,8 +16,23 @@ depends_on = None
 
 
 def upgrade():
-    pass
+    op.create_table('md5_matching',
+    sa.Column('id', sa.SmallInteger(), server_default=sa.text('1'), nullable=False),
+    sa.Column('begun_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('reached', sa.BigInteger(), server_default=sa.text('0'), nullable=False),
+    sa.Column('finished_at', sa.DateTime(timezone=True), nullable=True),
+    sa.CheckConstraint('id = 1', name='md5_matching_one_row'),
+    sa.PrimaryKeyConstraint('id')
+    )
+    # Volatile, so that a statement that waited for a lock sees what was committed meanwhile.
+    op.execute("""
+        CREATE FUNCTION md5_is_matched() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+        BEGIN
+            RETURN EXISTS (SELECT FROM md5_matching WHERE id = 1);
+        END $$
+    """)
 
 
 def downgrade():
-    pass
+    op.execute('DROP FUNCTION md5_is_matched')
+    op.drop_table('md5_matching')

@@ -14,6 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
+from preference_center.domain.hashes import Hashed
 
 ALL_MARKETING = "all_marketing"
 """Every marketing topic of every brand of the controller."""
@@ -89,12 +90,12 @@ class Change:
     (both UTC). `until` is a pause's end. `once` marks the person's own act at one of our
     doors: nothing is appended while such an opt-out of the same scope stands that is at
     most `REPEAT` away, since POST is idempotent by state (I7). `evidence` must hold nothing
-    personal (I8).
+    personal (I8). A hash in place of an address can only say "no": nobody can be sent to.
     """
 
     id: UUID
     kind: Kind
-    address: Address
+    address: Address | Hashed
     scope: str
     occurred_at: datetime
     received_at: datetime
@@ -109,6 +110,8 @@ class Change:
             raise ValueError(f"{self.kind} can't cover the scope {self.scope}")
         if (self.until is not None) != (self.kind is Kind.PAUSED):
             raise ValueError("a pause, and only a pause, has an end")
+        if isinstance(self.address, Hashed) and not self.kind.suppresses:
+            raise ValueError(f"{self.kind} needs a readable address, not a hash")
 
 
 @dataclass(frozen=True, slots=True)

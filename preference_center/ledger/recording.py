@@ -11,8 +11,10 @@ from uuid import UUID
 from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import REPEAT, Change, Kind, Retraction, counts_at
+from preference_center.domain.hashes import Hashed
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
+from preference_center.ledger.hashing import is_md5, match_md5
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
 from preference_center.storage.addresses import sealed
@@ -37,6 +39,7 @@ def record(
     """Append `changes` to the ledger, all or none, and nudge the destinations concerned.
 
     Returns once they are committed. Safe to repeat: an event id is appended once.
+    The first MD5 ever makes the known addresses findable by theirs: see `match_md5`.
     `beside(connection, recorded)` writes what belongs to the same transaction; it may be
     called again after a broken connection, and what it raises takes everything back.
     Raises Unavailable, with nothing written, when the database can't be reached.
@@ -44,6 +47,9 @@ def record(
     context = services()
     acts = _distinct(change for change in changes if isinstance(change, Change))
     retractions = [change for change in changes if isinstance(change, Retraction)]
+
+    if any(is_md5(change.address) for change in acts):
+        match_md5()
 
     def work(connection: Connection) -> Recorded:
         recorded = Recorded()
@@ -67,9 +73,7 @@ def _distinct(changes: Iterable[Change]) -> list[Change]:
     """The changes, less repeats of one id and, but for the newest, of one own act (I7)."""
     kept: dict[object, Change] = {}
     for change in changes:
-        address = change.address
-        act = (address.channel, address.exact, change.kind, change.scope)
-        key = act if change.once else change.id
+        key = (change.address, change.kind, change.scope) if change.once else change.id
         seen = kept.get(key)
         if seen is None or (change.once and _counts_at(change) > _counts_at(seen)):
             kept[key] = change
@@ -78,9 +82,13 @@ def _distinct(changes: Iterable[Change]) -> list[Change]:
 
 def _append(connection: Connection, context: Services, changes: Sequence[Change]) -> Recorded:
     now = context.now()
-    addresses = {"addresses": _addresses(context.keys, changes), "norm_version": NORM_VERSION}
+    owners = [context.keys.exact(change.address) for change in changes]
+    addresses = {
+        "addresses": _addresses(context.keys, changes, owners),
+        "norm_version": NORM_VERSION,
+    }
     events = {
-        "events": _events(context.keys, changes, now),
+        "events": _events(changes, owners, now),
         "count": len(changes),
         "repeat": REPEAT,
     }
@@ -92,32 +100,44 @@ def _append(connection: Connection, context: Services, changes: Sequence[Change]
     return Recorded(tuple(row[0]), frozenset(row[1]))
 
 
-def _addresses(keys: Keys, changes: Sequence[Change]) -> str:
-    """The distinct addresses of `changes` and all their match keys, as JSON."""
-    distinct: dict[tuple[str, str], Address] = {
-        (change.address.channel, change.address.exact): change.address for change in changes
-    }
+def _addresses(keys: Keys, changes: Sequence[Change], owners: Sequence[bytes]) -> str:
+    """The distinct addresses of `changes` and all their match keys, as JSON.
+
+    An address and its SHA-256 have one digest, so one row: the readable one.
+    """
+    distinct: dict[tuple[bytes, str], Address | Hashed] = {}
+    for change, owner in zip(changes, owners, strict=True):
+        key = (owner, change.address.channel)
+        if key not in distinct or isinstance(change.address, Address):
+            distinct[key] = change.address
     rows = [
         {
-            "channel": address.channel,
-            "digest": _octets(keys.exact(address)),
-            "ciphertext": _octets(sealed(keys, address)),
-            "keys": [
-                {"digest": _octets(digest), "kind": kind.value}
-                for digest, kind in keys.match_keys(address).items()
-            ],
+            "channel": channel,
+            "digest": _octets(digest),
+            "ciphertext": _octets(sealed(keys, address)) if isinstance(address, Address) else None,
+            "keys": _keys(keys, address),
         }
-        for address in distinct.values()
+        for (digest, channel), address in distinct.items()
     ]
     return json.dumps(rows)
 
 
-def _events(keys: Keys, changes: Sequence[Change], now: datetime) -> str:
+def _keys(keys: Keys, address: Address | Hashed) -> list[dict[str, object]]:
+    """The match keys, and those by MD5, which are stored once there are MD5s to match."""
+    by_md5 = keys.md5_keys(address) if isinstance(address, Address) else {}
+    return [
+        {"digest": _octets(digest), "kind": kind.value, "md5": md5}
+        for found, md5 in ((keys.match_keys(address), False), (by_md5, True))
+        for digest, kind in found.items()
+    ]
+
+
+def _events(changes: Sequence[Change], owners: Sequence[bytes], now: datetime) -> str:
     """The changes as JSON. Nothing can have been received after `now`."""
     rows = [
         {
             "id": str(change.id),
-            "owner": _octets(keys.exact(change.address)),
+            "owner": _octets(owner),
             "channel": change.address.channel,
             "kind": change.kind,
             "scope": change.scope,
@@ -130,7 +150,7 @@ def _events(keys: Keys, changes: Sequence[Change], now: datetime) -> str:
             "evidence": dict(change.evidence),
             "own": change.once and change.kind is Kind.OPTED_OUT,
         }
-        for change in changes
+        for change, owner in zip(changes, owners, strict=True)
     ]
     return json.dumps(rows)
 

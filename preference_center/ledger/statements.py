@@ -69,31 +69,18 @@ WITH given AS (
 INSERT INTO address_key (digest, channel, address_id, kind)
 SELECT key.digest, channel, locked.id, key.kind
 FROM given JOIN locked USING (digest, channel),
-    json_to_recordset(given.keys) AS key (digest bytea, kind smallint)
+    json_to_recordset(given.keys) AS key (digest bytea, kind smallint, md5 boolean)
+WHERE NOT key.md5 OR (SELECT md5_is_matched() FROM given LIMIT 1)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - a constant
-"""An erased address keeps its row and its "no", and takes no readable form again (I6)."""
+"""An erased address keeps its row and its "no", and takes no readable form again (I6).
 
-_WANTED = f"""form AS (
-    SELECT appended.seq, appended.kind, appended.scope, appended.received_at,
-        appended.counts_at, appended.address_id, b.address_id AS other
-    FROM appended
-    JOIN address_key a ON a.address_id = appended.address_id
-    JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
-    WHERE {MAY_MATCH} <> 0
-), news AS (
-    SELECT seq, scope, other AS target,
-        CASE WHEN kind NOT IN ({_LIFTING}) THEN received_at END AS waiting_since
-    FROM form WHERE kind <> '{Kind.CONSENTED}'
-    UNION ALL
-    SELECT form.seq, s.scope, form.address_id, form.received_at
-    FROM form JOIN suppression s ON s.address_id = form.other
-    WHERE CASE WHEN form.other = form.address_id
-        THEN form.kind = '{Kind.CONSENTED}' AND (s.standing OR s.pause_until > %(now)s)
-        ELSE (s.out_at IS NOT NULL OR s.pause_until > %(now)s)
-            AND NOT (form.kind IN ({_LIFTING}) AND form.scope = s.scope
-                AND form.counts_at > GREATEST(s.out_at, s.pause_at)) END
-), wanted AS (
+An address known by its SHA-256 only has the same row once it is told: it gets its readable
+form and the keys of its other forms. Whether MD5s are matched is asked inside of the gate by
+a volatile function, since this statement's own view is from before it.
+"""
+
+_RAISE = f"""wanted AS (
     SELECT d.id AS destination_id, news.target, max(news.seq) AS version,
         min(news.waiting_since) AS waiting_since
     FROM news
@@ -102,6 +89,8 @@ _WANTED = f"""form AS (
     JOIN destination d ON address.channel = ANY(d.channels)
         AND (news.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
             OR news.scope = ANY(d.sends))
+    WHERE NOT news.unless_told OR NOT EXISTS (SELECT FROM sync_state told
+        WHERE told.destination_id = d.id AND told.address_id = news.target)
     GROUP BY d.id, news.target
 ), raised AS (
     INSERT INTO sync_state AS s (destination_id, address_id, wanted, due_at, next_at)
@@ -113,6 +102,42 @@ _WANTED = f"""form AS (
         next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END
     RETURNING destination_id
 )
+"""  # noqa: S608 - constants of this module
+"""Raise the sync states that `news` concerns, of every form that can still be read.
+
+`unless_told`: only at destinations that have no row of this address yet. Each of them has
+one for every readable form against which a "no" stands, so a row that is missing is an
+address that could not be told before.
+
+While a worker holds a row, its lease end stays as it is. Forms of one mailbox commit in any
+order, so `wanted` always grows: the worker must find that it looked before this was here.
+"""
+
+_RECEIVED = """(SELECT received_at FROM event
+        WHERE id = CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END)"""
+
+_WANTED = f"""form AS (
+    SELECT appended.seq, appended.kind, appended.scope, appended.received_at,
+        appended.counts_at, appended.address_id, b.address_id AS other
+    FROM appended
+    JOIN address_key a ON a.address_id = appended.address_id
+    JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
+    WHERE {MAY_MATCH} <> 0
+), news AS (
+    SELECT seq, scope, other AS target, false AS unless_told,
+        CASE WHEN kind NOT IN ({_LIFTING}) THEN received_at END AS waiting_since
+    FROM form WHERE kind <> '{Kind.CONSENTED}'
+    UNION ALL
+    SELECT form.seq, s.scope, form.address_id,
+        form.other = form.address_id AND form.kind <> '{Kind.CONSENTED}',
+        CASE WHEN form.other = form.address_id AND form.kind <> '{Kind.CONSENTED}'
+            THEN {_RECEIVED} ELSE form.received_at END
+    FROM form JOIN suppression s ON s.address_id = form.other
+    WHERE CASE WHEN form.other = form.address_id THEN s.standing OR s.pause_until > %(now)s
+        ELSE (s.out_at IS NOT NULL OR s.pause_until > %(now)s)
+            AND NOT (form.kind IN ({_LIFTING}) AND form.scope = s.scope
+                AND form.counts_at > GREATEST(s.out_at, s.pause_at)) END
+), {_RAISE}
 SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
     ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
@@ -120,10 +145,8 @@ SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
 
 Any event may be the first of a new form: what was said against the other forms of its
 mailbox is then news for the tools too, even if lifted there, as a lift is for its exact
-form only. A consent is news only where a "no" meets it.
-
-While a worker holds a row, its lease end stays as it is. Forms of one mailbox commit in any
-order, so `wanted` always grows: the worker must find that it looked before this was here.
+form only. It may also be what makes an address readable against which a "no" stood
+before. A consent is news only where a "no" meets it.
 """
 
 APPEND = f"""

@@ -6,6 +6,7 @@ product it knows the types that history is written in, and nothing else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.events import Change, Retraction
+from preference_center.domain.hashes import Hashed, parse_hash
 
 NOES = {"opted_out", "complained", "bounced", "deactivated", "erased"}
 YESES = {"opted_in", "reopened"}
@@ -68,10 +70,18 @@ class Oracle:
         return [
             no
             for no in self.said(NOES | {"paused"}, WIDE | {topic})
-            if same_mailbox(no.address, who)
+            if self.covers(no, who)
             and not self.lifted(no, who, topic)
             and (no.kind != "paused" or self.runs(no))
         ]
+
+    def covers(self, no: Change, who: Address) -> bool:
+        """By what is known of the mailbox; a SHA-256 whose address was ever told is that one."""
+        for item in self.history:
+            told = item.address if isinstance(item, Change) else None
+            if isinstance(told, Address) and no.address == hashed(told.exact, "sha256", told):
+                return same_mailbox(told, who)
+        return same_mailbox(no.address, who)
 
     def lifted(self, no: Change, who: Address, topic: str) -> bool:
         by = {topic} if no.scope == topic else {topic, "all_marketing"}
@@ -92,7 +102,7 @@ class Oracle:
         noes = [
             no
             for no in self.said(NOES, {topic, "all_marketing", "everything"})
-            if same_mailbox(no.address, who)
+            if self.covers(no, who)
         ]
         return any(
             all(self.at(no) < self.at(asking) for no in noes)
@@ -110,8 +120,12 @@ class Oracle:
     # --- state
 
     def rows(self, who: Address) -> dict[str, Row]:
-        """The state of exactly this address, per scope."""
-        mine = [change for change in self.standing if change.address == who]
+        """The state of exactly this address, per scope; its SHA-256 has the same row."""
+        mine = [
+            change
+            for change in self.standing
+            if change.address == who or change.address == hashed(who.exact, "sha256", who)
+        ]
         return {scope: self.row(mine, scope) for scope in {change.scope for change in mine}}
 
     def row(self, mine: Sequence[Change], scope: str) -> Row:
@@ -133,8 +147,19 @@ class Oracle:
         )
 
 
-def same_mailbox(one: Address, other: Address) -> bool:
-    """Whether a "no" of one covers the other: same mailbox, or one is the other's base."""
+def same_mailbox(one: Address | Hashed, other: Address) -> bool:
+    """Whether a "no" of one covers the other: same mailbox, or one is the other's base.
+
+    A hash covers the address it was made of, and those whose mailbox or base that is.
+    """
     if one.channel != other.channel:
         return False
+    if isinstance(one, Hashed):
+        texts = [text for text in (other.exact, other.mailbox, other.base) if text]
+        return any(hashed(text, one.algorithm, other) == one for text in texts)
     return one.mailbox == other.mailbox or one.base == other.exact or other.base == one.exact
+
+
+def hashed(text: str, algorithm: str, like: Address) -> Hashed:
+    """The hash of `text`, an address on the channel of `like`."""
+    return parse_hash(hashlib.new(algorithm, text.encode()).hexdigest(), like.channel)

@@ -1,0 +1,249 @@
+"""Addresses that are known by a hash: whom they suppress, and what happens once they are told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import psycopg
+import pytest
+from flask import Flask
+
+from dev.processes import wait_until
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, Kind
+from preference_center.domain.hashes import Algorithm, Hashed
+from preference_center.extensions import services
+from preference_center.ledger import hashing, record
+from preference_center.ledger.statements import GATE
+from preference_center.storage import syncs
+from preference_center.storage.addresses import readable
+from preference_center.storage.database import run
+from preference_center.storage.facts import exact_facts_for, facts_for
+from tests.clock import START
+from tests.domain.histories import NEWS, OFFERS
+from tests.ledger.changes import JANE, add_destination, change, id_of, retraction, waiting
+from tests.ledger.oracle import hashed, same_mailbox
+
+CORPUS = json.loads((Path(__file__).parents[1] / "corpus" / "address_pairs.json").read_text())
+CHANNELS = {"email": Channel.EMAIL, "phone": Channel.SMS}
+TAGGED = parse("jane+shop@example.org", Channel.EMAIL)
+
+each_algorithm = pytest.mark.parametrize("algorithm", list(Algorithm))
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def of(who: Address, algorithm: Algorithm) -> Hashed:
+    return hashed(who.exact, algorithm, who)
+
+
+@each_algorithm
+def test_a_hash_of_any_address_of_the_corpus_suppresses_whom_it_should(
+    algorithm: Algorithm,
+) -> None:  # I9
+    pairs = {
+        pair["id"]: [
+            parse(pair[side], CHANNELS[pair["kind"]]) for side in ("suppressed", "candidate")
+        ]
+        for pair in CORPUS["pairs"]
+        if "reference_parse_error" not in pair
+    }
+    must_match = {pair["id"]: pair["must_match"] for pair in CORPUS["pairs"]}
+    # Each pair in a scope of its own, so that none answers for another.
+    record(
+        [
+            change(number, scope=name, address=of(suppressed, algorithm))
+            for number, (name, (suppressed, _)) in enumerate(pairs.items(), start=1)
+        ]
+    )
+    candidates = [candidate for _, candidate in pairs.values()]
+    wide, narrow = facts_for(candidates), exact_facts_for(candidates)
+    for (name, (suppressed, candidate)), facts, exact in zip(
+        pairs.items(), wide, narrow, strict=True
+    ):
+        found = name in {fact.scope for fact in facts}
+        assert found is same_mailbox(of(suppressed, algorithm), candidate), name
+        assert (name in {fact.scope for fact in exact}) is (suppressed == candidate), name
+        if found:  # never more than the readable address
+            assert must_match[name], name
+        elif must_match[name]:  # never less, but for forms that a hash can't tell
+            assert suppressed.mailbox != suppressed.exact or suppressed.base, name
+
+
+@each_algorithm
+def test_nothing_readable_and_no_bare_hash_is_stored(algorithm: Algorithm) -> None:  # I6
+    given = of(JANE, algorithm)
+    record([change(1, address=given)])
+    rows = run(
+        lambda c: c.execute(
+            "SELECT a.digest, a.ciphertext, k.digest FROM address a JOIN address_key k"
+            " ON k.address_id = a.id"
+        ).fetchall()
+    )
+    assert rows == [(services().keys.exact(given), None, services().keys.exact(given))]
+    assert given.octets not in rows[0]
+
+
+@each_algorithm
+def test_known_forms_of_the_mailbox_are_told_to_the_tools(algorithm: Algorithm) -> None:  # I9
+    add_destination("news", NEWS)
+    record([change(1, Kind.CONSENTED), change(2, Kind.CONSENTED, address=TAGGED)])
+    record([change(3, address=of(JANE, algorithm))])
+    assert waiting(JANE) == waiting(TAGGED) == {"news": START + WINDOW}
+
+
+@each_algorithm
+@pytest.mark.parametrize("kind", [Kind.CONSENTED, Kind.OPTED_IN, Kind.OPTED_OUT])
+def test_an_address_told_later_gets_its_readable_form_and_goes_to_all_tools(
+    algorithm: Algorithm, kind: Kind
+) -> None:  # I9: also to those that the telling event does not concern
+    add_destination("news", NEWS)
+    add_destination("offers", OFFERS)
+    record([change(1, scope=ALL_MARKETING, address=of(JANE, algorithm))])
+    assert waiting(JANE) == {}
+    record([change(2, kind, OFFERS)])
+    assert waiting(JANE) == {"news": START + WINDOW, "offers": START + WINDOW}
+    found = run(lambda c: readable(c, services().keys, [id_of(JANE)]))  # type: ignore[list-item]
+    assert list(found.values()) == [(Channel.EMAIL, JANE.exact)]
+
+
+def test_a_sha256_whose_address_is_told_covers_its_other_forms_too() -> None:  # I9
+    dotted, plain = (parse(f"{name}@gmail.com", Channel.EMAIL) for name in ("j.ane", "jane"))
+    record([change(1, address=of(dotted, Algorithm.SHA256))])
+    assert facts_for([plain]) == [()]
+    record([change(2, Kind.CONSENTED, OFFERS, address=dotted)])
+    assert [fact.scope for fact in facts_for([plain])[0]] == [NEWS]
+
+
+@each_algorithm
+def test_an_address_told_beside_its_hash_is_readable_whichever_comes_first(
+    algorithm: Algorithm,
+) -> None:
+    other = parse("jo@example.org", Channel.EMAIL)
+    record([change(1, address=of(JANE, algorithm)), change(2)])
+    record([change(3, address=other), change(4, address=of(other, algorithm))])
+    ids = [id_of(JANE), id_of(other)]
+    assert len(run(lambda c: readable(c, services().keys, ids))) == 2  # type: ignore[arg-type]
+
+
+@each_algorithm
+def test_a_new_destination_hears_of_hashes_whose_address_is_known(algorithm: Algorithm) -> None:
+    record([change(1, Kind.CONSENTED), change(2, address=of(JANE, algorithm))])
+    destination = add_destination("news", NEWS)
+    run(lambda c: syncs.backfill(c, destination, START))
+    assert waiting(JANE) == {"news": START + WINDOW}
+
+
+@each_algorithm
+def test_the_persons_own_newer_opt_in_lifts_what_a_hash_said(algorithm: Algorithm) -> None:  # I5
+    record([change(1, address=of(JANE, algorithm))])
+    record([change(2, Kind.OPTED_IN)])
+    facts = facts_for([JANE])[0]
+    assert any(fact.exact and fact.state.lift for fact in facts)
+    assert any(fact.exact and fact.state.out for fact in facts)
+
+
+@each_algorithm
+def test_an_import_of_hashes_can_be_taken_back(algorithm: Algorithm) -> None:  # I5
+    record([change(1, address=of(JANE, algorithm))])
+    record([retraction(9, 1)])
+    assert facts_for([JANE]) == [()]
+
+
+@each_algorithm
+@pytest.mark.parametrize(
+    "kind,scope",
+    [(Kind.OPTED_IN, NEWS), (Kind.CONSENTED, NEWS), (Kind.REOPENED, EVERYTHING)],
+)
+def test_a_hash_can_only_say_no(algorithm: Algorithm, kind: Kind, scope: str) -> None:
+    with pytest.raises(ValueError, match="readable address"):
+        change(1, kind, scope, address=of(JANE, algorithm))
+
+
+def test_a_check_looks_once_while_there_is_no_md5(monkeypatch: pytest.MonkeyPatch) -> None:
+    record([change(1, address=of(JANE, Algorithm.SHA256))])
+    monkeypatch.delattr(type(services().keys), "md5_keys")
+    assert [fact.scope for fact in facts_for([JANE])[0]] == [NEWS]
+
+
+def test_many_known_addresses_get_their_keys_in_chunks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hashing, "CHUNK", 3)
+    people = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
+    record([change(n, Kind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
+    record([change(20, address=of(JANE, Algorithm.SHA256))])  # nothing readable: passed over
+    seen: list[int] = []
+    hashing.match_md5(seen.append)
+    assert seen == [3, 6, 8]
+    hashing.match_md5(seen.append)
+    assert seen == [3, 6, 8]
+    add_destination("news", NEWS)
+    record([change(30, address=of(people[0], Algorithm.MD5))])
+    assert waiting(people[0]) == {"news": START + WINDOW}
+
+
+def test_making_the_keys_resumes_where_it_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(Exception):
+        pass
+
+    def die(done: int) -> None:
+        raise Killed
+
+    monkeypatch.setattr(hashing, "CHUNK", 3)
+    people = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
+    record([change(n, Kind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
+    with pytest.raises(Killed):
+        hashing.match_md5(die)
+    seen: list[int] = []
+    hashing.match_md5(seen.append)
+    assert seen == [3, 4]
+
+
+def test_a_writer_that_waited_while_md5s_began_stores_their_keys(
+    app: Flask, database_url: str
+) -> None:  # I9
+    def write() -> None:
+        with app.app_context():
+            record([change(1, Kind.CONSENTED)])
+
+    writer = Thread(target=write, daemon=True)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (GATE,))
+        writer.start()
+        assert wait_until(lambda: _waits_at_the_gate() or not writer.is_alive(), 30)
+        # Its statement began before this is there, and will not look at it anew.
+        other.execute("INSERT INTO md5_matching (id, begun_at) VALUES (1, now())")
+    writer.join(timeout=30)
+    stored = run(lambda c: c.execute("SELECT digest FROM address_key").fetchall())
+    assert {row[0] for row in stored} == {
+        *services().keys.match_keys(JANE),
+        *services().keys.md5_keys(JANE),
+    }
+
+
+def _waits_at_the_gate() -> bool:
+    row = run(
+        lambda c: c.execute(
+            """SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+            WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"""
+        ).fetchone()
+    )
+    return bool(row and row[0])
+
+
+def test_changes_of_one_batch_may_name_the_same_hash() -> None:
+    changes: list[Change] = [
+        change(number, scope=scope, address=of(JANE, Algorithm.MD5))
+        for number, scope in enumerate((NEWS, OFFERS, NEWS), start=1)
+    ]
+    record(changes)
+    assert {fact.scope for fact in facts_for([JANE])[0]} == {NEWS, OFFERS}
