@@ -40,6 +40,10 @@ class ExpiredLink(InvalidLink):
     """A pass of ours whose time is over; a fresh one can be had."""
 
 
+class ProbeLink(InvalidLink):
+    """A link of `flask check-domain`: it names nobody, and only `/u/` knows what it is."""
+
+
 class UnknownTopic(InvalidInput):
     """The catalogue has no such topic."""
 

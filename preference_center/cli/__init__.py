@@ -6,6 +6,7 @@ from flask import Flask
 
 from preference_center.cli.catalogue import catalogue
 from preference_center.cli.keys import keys
+from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
 from preference_center.cli.opt_out import opt_out
 from preference_center.cli.reasons import reasons
 from preference_center.cli.receipts import receipts
@@ -14,5 +15,7 @@ from preference_center.cli.syncs import syncs
 
 def register(app: Flask) -> None:
     """Give the app its commands."""
+    for command in (link_key, link_keys, revoke_link_key):
+        keys.add_command(command)
     for command in (catalogue, keys, opt_out, reasons, receipts, syncs):
         app.cli.add_command(command)

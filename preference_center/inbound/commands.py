@@ -113,7 +113,8 @@ def unresolved() -> None:
     for row in rows:
         scope = row.scope or "a topic that no catalogue has: held as all_marketing"
         received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
-        click.echo("\t".join((str(row.id), received, f"link of {row.issued_on}", scope)))
+        link = f"link of {row.issued_on or f'key {row.key_id}'}"
+        click.echo("\t".join((str(row.id), received, link, scope)))
     if not rows:
         click.echo("Nothing is unresolved.", err=True)
 

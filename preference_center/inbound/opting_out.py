@@ -132,6 +132,9 @@ def _opt_out(
     new_id: UUID, address: Address, scope: str, reference: MailReference, at: datetime
 ) -> Change:
     """The person's own "no". The evidence is all that a mail token holds (I8)."""
+    evidence = {"method": MAILTO, "key_id": reference.key_id}
+    if reference.issued_on is not None:
+        evidence["issued_on"] = reference.issued_on.isoformat()
     return Change(
         id=new_id,
         kind=Kind.OPTED_OUT,
@@ -141,11 +144,7 @@ def _opt_out(
         received_at=at,
         source=MAILTO,
         actor=ACTOR,
-        evidence={
-            "method": MAILTO,
-            "key_id": reference.key_id,
-            "issued_on": reference.issued_on.isoformat(),
-        },
+        evidence=evidence,
         once=True,
     )
 

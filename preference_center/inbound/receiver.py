@@ -105,7 +105,13 @@ class Receiver:
         _options: list[str],
     ) -> str:
         """Whether we take mail for this recipient: the same answer whoever exists."""
-        if reference_of(self._services.links, address) is None:
+        loop = asyncio.get_running_loop()
+        try:  # the key of a sender may have to be looked up
+            known = await loop.run_in_executor(self._pool, self._is_ours, address)
+        except PreferenceCenterError as error:
+            log.warning("mail_deferred", error=type(error).__name__)
+            return LATER
+        if not known:
             return NO_SUCH_ADDRESS
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return TOO_MANY_RECIPIENTS
@@ -142,6 +148,10 @@ class Receiver:
             except PreferenceCenterError as error:
                 log.warning("resolving_failed", error=type(error).__name__)
             await asyncio.sleep(RESOLVE_EVERY)
+
+    def _is_ours(self, address: str) -> bool:
+        with self._app.app_context():
+            return reference_of(self._services.links, address) is not None
 
     def _take(self, head: bytes, recipients: list[str], sender: str) -> None:
         with self._app.app_context():

@@ -2,6 +2,7 @@
 
 A link in a message never expires: an opt-out must work for as long as the mail can be found
 (RULES: 16 CFR 316.5, CASL). `sealing` says how tokens are made, `tokens` what they say.
+`offline` is the file that senders copy, `senders` reads what they made with it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from preference_center.domain.addresses import Address
+from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import ConfigError, ExpiredLink, InvalidLink
+from preference_center.errors import ConfigError, ExpiredLink, InvalidLink, ProbeLink
 from preference_center.links.mailto import PREFIX_OCTETS, MailReference, MailTokens
+from preference_center.links.offline import MARK
 from preference_center.links.sealing import FAULT, Sealer, checked
+from preference_center.links.senders import (
+    LinkTopic,
+    NoRegistry,
+    Registry,
+    SenderKey,
+    SenderTokens,
+)
 from preference_center.links.tokens import (
     LIFETIMES,
     MAX_MESSAGE_ID,
@@ -35,10 +44,14 @@ __all__ = [
     "ONE_CLICK",
     "PREFIX_OCTETS",
     "Link",
+    "LinkTopic",
     "Links",
     "MailReference",
+    "Registry",
+    "SenderKey",
     "Use",
     "list_unsubscribe_headers",
+    "probed",
     "recovered",
 ]
 
@@ -53,16 +66,20 @@ class Links:
     """Makes and reads everything that is signed for people.
 
     `ring` holds (id, 32-octet key) pairs: the first signs, all are read, so that old links
-    outlive a rotation. Raises ConfigError for a ring or a public URL that can't be used:
-    plain HTTP is for a developer's own machine only, since clients refuse it (RULES A1).
+    outlive a rotation. `registry` knows senders' keys and what was revoked; reading what a
+    sender made, or a standing link, may raise Unavailable through it. Raises ConfigError for
+    a ring or a public URL that can't be used: plain HTTP is for a developer's own machine
+    only, since clients refuse it (RULES A1).
     """
 
     ring: Sequence[tuple[str, bytes]] = field(repr=False)
     public_url: str
     mail_domain: str | None = None
+    registry: Registry = field(default_factory=NoRegistry, repr=False)
     _tokens: Sealer = field(init=False, repr=False, compare=False)
     _forms: Sealer = field(init=False, repr=False, compare=False)
     _mail: MailTokens = field(init=False, repr=False, compare=False)
+    _senders: SenderTokens = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         url = urlsplit(self.public_url)
@@ -73,6 +90,7 @@ class Links:
         object.__setattr__(self, "_tokens", Sealer(self.ring, "link"))
         object.__setattr__(self, "_forms", Sealer(self.ring, "form"))
         object.__setattr__(self, "_mail", MailTokens(self.ring))
+        object.__setattr__(self, "_senders", SenderTokens(self.ring, self.registry))
 
     def make(self, link: Link) -> str:
         """The token of a link. Raises InvalidInput for a message id that can't be carried."""
@@ -81,11 +99,12 @@ class Links:
     def read(self, token: str, now: datetime) -> Link:
         """What the token of a message, or of a visit, says: the reader of `/u/` and `/p/`.
 
-        An expired visit reads too, as `expired`: who says no on a page left open must be
-        heard. Raises InvalidLink, with one message for every fault.
+        An expired visit reads too, as `expired`, and whatever was revoked, as `revoked`: who
+        says no must be heard. Raises InvalidLink, with one message for every fault, and
+        ProbeLink for what `make_probe` made.
         """
         link, use = self._open(token)
-        if use is Use.MESSAGE:
+        if use in {Use.MESSAGE, Use.STANDING}:
             return link
         if use is not Use.PAGE:  # it must go through its own door, which spends it
             raise InvalidLink(FAULT)
@@ -109,18 +128,45 @@ class Links:
         """Whose token it is, whatever its use and age. Raises InvalidLink."""
         return self._open(token)[0].address
 
-    def pass_url(self, use: Use, address: Address, pass_id: UUID, now: datetime) -> str:
+    def make_standing(self, link: Link) -> str:
+        """The token for a column of `link.destination`: the same whenever it is made."""
+        return self._tokens.seal(pack(link, Use.STANDING))
+
+    def make_probe(self, now: datetime) -> str:
+        """A token that opts nobody out, to see whether `/u/` can be reached."""
+        return self._tokens.seal(pack(probed(now), Use.PROBE))
+
+    def base(self, host: str | None = None) -> str:
+        """Where the pages are: on a brand's own `host`, or at `public_url`.
+
+        On a developer's own machine, which has no other names, always the latter.
+        """
+        own = host is not None and self.public_url.startswith("https:")
+        return f"https://{host}" if own else self.public_url
+
+    def pass_url(
+        self, use: Use, address: Address, pass_id: UUID, now: datetime, host: str | None = None
+    ) -> str:
         """Where a new pass is used."""
         token = self.make_pass(use, address, pass_id, now)
-        return f"{self.public_url}/{_PATHS[use]}/{token}"
+        return f"{self.base(host)}/{_PATHS[use]}/{token}"
 
-    def unsubscribe_url(self, token: str) -> str:
+    def unsubscribe_url(self, token: str, host: str | None = None) -> str:
         """Where a person, or their mail client, says no."""
-        return f"{self.public_url}/u/{token}"
+        return f"{self.base(host)}/u/{token}"
 
-    def preferences_url(self, token: str) -> str:
+    def preferences_url(self, token: str, host: str | None = None) -> str:
         """Where a person chooses."""
-        return f"{self.public_url}/p/{token}"
+        return f"{self.base(host)}/p/{token}"
+
+    def sender_key(self, key: SenderKey, topics: Sequence[LinkTopic]) -> str:
+        """The text of a sender's link key, for the sender alone: `offline.Minter` reads it."""
+        return self._senders.text(key, topics, self.mail_domain)
+
+    @property
+    def newest_key(self) -> str:
+        """Id of the key that seals."""
+        return self.ring[0][0]
 
     def sign_form(self, data: Mapping[str, Any], now: datetime) -> str:
         """Seal what a form must bring back unaltered; `data` is JSON, the time is kept."""
@@ -151,26 +197,44 @@ class Links:
 
     def read_mail_token(self, text: str) -> MailReference:
         """What a mail token says, in whatever case it came (RULES A11). Raises InvalidLink."""
-        return self._mail.read(text)
+        try:
+            return self._mail.read(text)
+        except InvalidLink:
+            return self._senders.read_mail(text)
 
     def _open(self, token: str) -> tuple[Link, Use]:
+        if token.startswith(MARK):
+            return self._senders.read(token), Use.MESSAGE
         key_id, payload = self._tokens.open(token)
         try:
-            return unpack(payload, key_id)
+            link, use = unpack(payload, key_id)
         except ValueError:  # of a version of ours that is newer
             raise InvalidLink(FAULT) from None
+        if use is Use.PROBE:
+            raise ProbeLink("this link is for checks only")
+        if link.destination is not None:
+            since = self.registry.standing_since(link.destination)
+            link = replace(link, revoked=since is not None and link.issued_at < since)
+        return link, use
+
+
+def probed(now: datetime) -> Link:
+    """The link of a probe. Its address is nobody's, for ever (RFC 2606 2)."""
+    nobody = "nobody@probe.invalid"
+    return Link(Address(Channel.EMAIL, nobody, nobody, None), ALL_MARKETING, "", now)
 
 
 def list_unsubscribe_headers(
-    links: Links, link: Link, digest: bytes | None = None
+    links: Links, link: Link, digest: bytes | None = None, host: str | None = None
 ) -> dict[str, str]:
     """The header pair of RFC 8058 for one message; both must be DKIM-signed (RULES A2).
 
     The HTTPS URI comes first, since some clients stop at the first entry (RULES A10). The
     mailto entry needs a domain whose mail we receive and the address's exact `digest`.
-    Set the values unfolded: they have no white space to fold at but after the comma.
+    Set the values unfolded: they have no white space to fold at but after the comma. `host`
+    is the brand's own, if it has one.
     """
-    entries = [f"<{links.unsubscribe_url(links.make(link))}>"]
+    entries = [f"<{links.unsubscribe_url(links.make(link), host)}>"]
     if links.mail_domain is not None and digest is not None:
         mailbox = f"{links.mail_token(link, digest)}@{links.mail_domain}"
         entries.append(f"<mailto:{mailbox}?subject=unsubscribe>")

@@ -30,12 +30,13 @@ class MailReference:
 
     digest_prefix: bytes
     scope_mark: bytes
-    issued_on: date
+    issued_on: date | None
+    """None where a sender made it offline: no room."""
     key_id: str
 
     def scope_among(self, known: Iterable[str]) -> str | None:
         """The scope meant, out of the catalogue's topic keys and ALL_MARKETING."""
-        return next((scope for scope in known if _scope_mark(scope) == self.scope_mark), None)
+        return next((scope for scope in known if scope_mark(scope) == self.scope_mark), None)
 
 
 class MailTokens:
@@ -50,7 +51,7 @@ class MailTokens:
         """64 characters, case-insensitive; see `Links.mail_token`."""
         key = next(iter(self._keys.values()))
         day = (link.issued_at.astimezone(UTC).date() - _MAIL_EPOCH).days
-        body = _MAIL.pack(_scope_mark(link.scope), day, digest[:PREFIX_OCTETS])
+        body = _MAIL.pack(scope_mark(link.scope), day, digest[:PREFIX_OCTETS])
         return b32encode(body + _mac(key, body)).decode().lower()
 
     def read(self, text: str) -> MailReference:
@@ -67,7 +68,8 @@ class MailTokens:
         raise InvalidLink(FAULT)
 
 
-def _scope_mark(scope: str) -> bytes:
+def scope_mark(scope: str) -> bytes:
+    """What stands for a scope in a mail token."""
     return sha256(scope.encode()).digest()[:6]
 
 

@@ -32,7 +32,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Use(IntEnum):
     """What a token is for, by its number in tokens: only append, up to 7.
 
-    All but the first are passes: they prove for a while that whoever holds them controls
+    Those of LIFETIMES are passes: they prove for a while that whoever holds them controls
     the address, since we just mailed them there or the company's own log-in vouches.
     """
 
@@ -44,6 +44,10 @@ class Use(IntEnum):
     """Asked for on the form; opens the page once."""
     PORTAL = 3
     """Minted for a customer who is signed in with the company."""
+    STANDING = 4
+    """Stands in a column of a connected tool. Like MESSAGE, but of no message; revocable."""
+    PROBE = 5
+    """Names nobody: what `flask check-domain` posts."""
 
 
 LIFETIMES: Mapping[Use, timedelta] = {
@@ -71,13 +75,19 @@ class Link:
     """Whether it is a pass that has not expired. Set by reading only."""
     expired: bool = False
     """Whether it is a pass whose time is over: good for saying no, for nothing else."""
+    revoked: bool = False
+    """Whether it may be in wrong hands: good for saying no, for nothing else."""
+    destination: int | None = None
+    """The destination whose column it stands in. `issued_at` is then when its links began."""
 
 
 def pack(link: Link, use: Use = Use.MESSAGE) -> bytes:
     """The octets of a link. Raises InvalidInput for a message id that can't be carried."""
     flags = _CHANNELS.index(link.address.channel) | use << _USE_SHIFT
     message = _uuid_octets(link.message_id)
-    if message is not None:
+    if link.destination is not None:
+        message = link.destination.to_bytes(4, "big")
+    elif message is not None:
         flags |= _UUID_ID
     elif len(link.message_id) <= MAX_MESSAGE_ID and link.message_id.isprintable():
         message = link.message_id.encode()
@@ -94,7 +104,10 @@ def unpack(payload: bytes, key_id: str) -> tuple[Link, Use]:
     flags, seconds, address_size, topic_size = _HEAD.unpack_from(payload)
     topic_at = _HEAD.size + address_size
     message_at = topic_at + topic_size
-    message = payload[message_at:]
+    message, use = payload[message_at:], Use(flags >> _USE_SHIFT)
+    destination = None
+    if use is Use.STANDING:
+        destination, message = int.from_bytes(message, "big"), b""
     link = Link(
         address=recovered(
             payload[_HEAD.size : topic_at].decode(), _CHANNELS[flags & _CHANNEL_BITS]
@@ -103,8 +116,9 @@ def unpack(payload: bytes, key_id: str) -> tuple[Link, Use]:
         message_id=str(UUID(bytes=message)) if flags & _UUID_ID else message.decode(),
         issued_at=datetime.fromtimestamp(seconds, UTC),
         key_id=key_id,
+        destination=destination,
     )
-    return link, Use(flags >> _USE_SHIFT)
+    return link, use
 
 
 def recovered(exact: str, channel: Channel) -> Address:

@@ -87,13 +87,14 @@ def _paused(
     )
 
 
-def is_old(link: Link, now: datetime) -> bool:
-    """Whether it stood in a message so long ago that it may be in other hands by now.
+def only_says_no(link: Link, now: datetime) -> bool:
+    """Whether it was revoked, or stood in a message so long ago that it may be in other hands.
 
-    It says no for ever. A sender's standing link names no message and does not age; it
-    shows the address masked, and proves nothing either.
+    It says no for ever. A standing link names no message and does not age; it shows the
+    address masked, and proves nothing either.
     """
-    return not link.proven and bool(link.message_id) and now - link.issued_at > SHOWS_FOR
+    aged = bool(link.message_id) and now - link.issued_at > SHOWS_FOR
+    return link.revoked or (not link.proven and aged)
 
 
 def record_opt_out(link: Link, scope: str, source: str) -> tuple[UUID, ...]:
@@ -109,6 +110,8 @@ def evidence(link: Link, method: str) -> dict[str, str]:
         "message_id": link.message_id,
         "issued_at": link.issued_at.isoformat(),
     }
+    if link.destination is not None:
+        found["destination"] = str(link.destination)
     if method != ONE_CLICK:  # a mail client shows its own words
         found |= {"text_version": text_version(), "language": page_language()}
     return found

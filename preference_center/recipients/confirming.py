@@ -88,6 +88,9 @@ def ask(token: str, link: Link, form: str, rendered_at: datetime, yeses: Iterabl
         "rendered_at": rendered_at.isoformat(),
     }
     sealed = context.links.sign_form(data, now)
+    key = _brand(catalogue, scopes)
+    brand = catalogue.brands.get(key or "")
+    base = context.links.base(brand.host if brand else None)
     post(
         [
             Letter(
@@ -95,9 +98,9 @@ def ask(token: str, link: Link, form: str, rendered_at: datetime, yeses: Iterabl
                 kind=LetterKind.CONFIRM_OPT_IN,
                 to=link.address,
                 language=page_language(),
-                brand=_brand(catalogue, scopes),
+                brand=key,
                 values={
-                    "link": f"{context.links.public_url}/c/{sealed}",
+                    "link": f"{base}/c/{sealed}",
                     "what": format_list(titles(catalogue, scopes), locale=page_language()),
                 },
                 expires_at=now + LIFETIME,

@@ -52,6 +52,7 @@ def link_page(template: str, token: str, link: Link, **values: Any) -> ResponseR
         template,
         token=token,
         address=mask(link.address),
+        revoked=link.revoked,
         scope=link.scope,
         topic=topic,
         brands=_brands(catalogue, topic),

@@ -22,7 +22,7 @@ from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.recipients.answers import PAUSES, Ticks, Wishes, wishes
-from preference_center.recipients.changes import PREFERENCE_PAGE, is_old
+from preference_center.recipients.changes import PREFERENCE_PAGE, only_says_no
 from preference_center.recipients.choices import Choices, choices_for, stand
 from preference_center.recipients.confirming import ask, titles
 from preference_center.recipients.forms import PreferenceForm, pauses_in
@@ -59,11 +59,8 @@ def preferences(token: str = "") -> ResponseReturnValue:
         return expired_page(token, saved="stopped" in answer.notices)
     catalogue = catalogue_or_empty()
     shown: dict[str, Any] = {"asked": titles(catalogue, answer.asked)}
-    if is_old(link, now):
-        mailable = way_on(link) is Way.BY_MAIL
-        return signalled_page(
-            "old_link", token, link, notices=answer.notices, mailable=mailable, **shown
-        )
+    if only_says_no(link, now):
+        return old_link_page(token, link, notices=answer.notices, **shown)
     now = services().now()
     choices = choices_for(catalogue, link.address.channel, exact_facts_for([link.address])[0], now)
     notices = [*answer.notices]
@@ -84,6 +81,12 @@ def preferences(token: str = "") -> ResponseReturnValue:
         still_ticked={change.scope for change in answer.refused},
         **shown,
     )
+
+
+def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
+    """The page of a link that only says no: its buttons, and a way to a fresh link."""
+    mailable = way_on(link) is Way.BY_MAIL
+    return signalled_page("old_link", token, link, mailable=mailable, **values)
 
 
 def _stubborn(choices: Choices) -> list[str]:

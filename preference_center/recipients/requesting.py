@@ -106,7 +106,11 @@ def _mail(address: Address) -> None:
                 to=address,
                 language=page_language(),
                 brand=brand.key if brand else None,
-                values={"link": context.links.pass_url(Use.MAILED, address, letter, now)},
+                values={
+                    "link": context.links.pass_url(
+                        Use.MAILED, address, letter, now, brand.host if brand else None
+                    )
+                },
                 expires_at=now + LIFETIMES[Use.MAILED],
             )
         ]
@@ -146,6 +150,7 @@ def _is_foreign() -> bool:
         return site not in {"same-origin", "none"}
     origin = request.headers.get("Origin", "null")  # "null": our own, by no-referrer
     ours = {request.host, urlsplit(services().settings.public_url).netloc}
+    ours.update(brand.host for brand in catalogue_or_empty().brands.values() if brand.host)
     return origin != "null" and urlsplit(origin).netloc not in ours
 
 

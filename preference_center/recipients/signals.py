@@ -35,8 +35,12 @@ class Signal(StrEnum):
 
 
 def signalled_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
-    """`link_page` that tells what becomes of the browser's signal, if it sends one."""
-    return link_page(template, token, link, gpc=_signal(link), **values)
+    """`link_page` that tells what becomes of the browser's signal, if it sends one.
+
+    A revoked link tells nothing that its address has said before.
+    """
+    gpc = None if link.revoked else _signal(link)
+    return link_page(template, token, link, gpc=gpc, **values)
 
 
 def honouring(link: Link, source: str, now: datetime) -> list[Change]:

@@ -9,11 +9,11 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 
 from preference_center.domain.events import ALL_MARKETING, Retraction
-from preference_center.errors import InvalidLink
+from preference_center.errors import InvalidLink, ProbeLink
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import ONE_CLICK as ONE_CLICK_BODY
-from preference_center.links import Link
+from preference_center.links import Link, probed
 from preference_center.recipients.changes import (
     ACTOR,
     ONE_CLICK,
@@ -38,12 +38,15 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     Only the pair of RFC 8058 or the page's own field opts out; any other body gets the
     page (RULES A9). A valid link always answers 2xx, however often and however old (I7).
     """
-    link = services().links.read(token, services().now())
+    try:
+        link = services().links.read(token, services().now())
+    except ProbeLink:
+        return _probed(token)
     if request.method != "POST":
         return signalled_page("unsubscribe", token, link)
     if _is_one_click():
         record_opt_out(link, link.scope, ONE_CLICK)
-        return Response("You are unsubscribed.\n", mimetype="text/plain")
+        return _unsubscribed()
     if "undo" in request.form:
         return _undo(token, link, request.form["undo"])
     scopes = {"this": link.scope, "all": ALL_MARKETING}
@@ -51,6 +54,17 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     if scope is None:
         return signalled_page("unsubscribe", token, link)
     return _stop(token, link, scope)
+
+
+def _unsubscribed() -> Response:
+    return Response("You are unsubscribed.\n", mimetype="text/plain")
+
+
+def _probed(token: str) -> ResponseReturnValue:
+    """Answer `flask check-domain` as anybody else, and record nothing: there is nobody."""
+    if request.method == "POST" and _is_one_click():
+        return _unsubscribed()
+    return link_page("unsubscribe", token, probed(services().now()))
 
 
 def _stop(token: str, link: Link, scope: str) -> ResponseReturnValue:

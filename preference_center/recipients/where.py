@@ -13,18 +13,22 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.errors import ExpiredLink
 from preference_center.extensions import services
 from preference_center.links import Link
-from preference_center.recipients.changes import is_old
+from preference_center.recipients.changes import only_says_no
 from preference_center.recipients.pages import catalogue_or_empty, link_page
+from preference_center.recipients.preferences import old_link_page
 from preference_center.recipients.receipt import receipt
 from preference_center.recipients.whereabouts import Whereabouts, whereabouts
 
 
 def where(token: str = "") -> ResponseReturnValue:
-    """The page."""
+    """The page; to who holds a revoked link, only that it was."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read(token, now)
+    if link.revoked:
+        return old_link_page(token, link)
     return link_page(
         "where",
         token,
@@ -37,9 +41,11 @@ def where(token: str = "") -> ResponseReturnValue:
 
 
 def receipt_file(token: str = "") -> Response:
-    """The same for machines, to keep (docs/receipts.md)."""
+    """The same for machines, to keep (docs/receipts.md). Raises ExpiredLink if revoked."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read(token, now)
+    if link.revoked:
+        raise ExpiredLink("this link was revoked")
     return receipt(link.address, _found(link, catalogue, now), catalogue, now)
 
 
@@ -49,4 +55,4 @@ def _found(link: Link, catalogue: Catalogue, now: datetime) -> Whereabouts:
 
 
 def _shows_all(link: Link, now: datetime) -> bool:
-    return not link.expired and not is_old(link, now)
+    return not link.expired and not only_says_no(link, now)

@@ -23,7 +23,7 @@ class Unresolved:
     scope_mark: bytes
     scope: str | None
     key_id: str
-    issued_on: date
+    issued_on: date | None
     received_at: datetime
     """The first time: the 72 hours run from here."""
     last_received_at: datetime

@@ -163,6 +163,12 @@ class Catalogue:
         except KeyError:
             raise UnknownMessageType(_unknown("message type", key, self.message_types)) from None
 
+    def host_of(self, scope: str) -> str | None:
+        """The host of the pages about `scope`: that of its topic's brand, if it has one."""
+        topic = self.topics.get(scope)
+        brand = self.brands.get(topic.brand) if topic else None
+        return brand.host if brand else None
+
     def topics_on(self, channel: Channel) -> tuple[Topic, ...]:
         """The topics a person can choose on this channel: all but the retired ones."""
         return tuple(t for t in self.topics.values() if t.channel is channel and not t.retired)

@@ -7,6 +7,14 @@ each check costs a look-up and a lock.
 
 from __future__ import annotations
 
-from preference_center.storage.tables import epochs, hashes, ledger, operating, recipients, syncing
+from preference_center.storage.tables import (
+    epochs,
+    hashes,
+    ledger,
+    links,
+    operating,
+    recipients,
+    syncing,
+)
 
-__all__ = ["epochs", "hashes", "ledger", "operating", "recipients", "syncing"]
+__all__ = ["epochs", "hashes", "ledger", "links", "operating", "recipients", "syncing"]

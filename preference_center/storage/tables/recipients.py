@@ -64,7 +64,7 @@ class InboundUnresolvedRow(db.Model):  # type: ignore[misc,name-defined]
     scope_mark: Mapped[bytes] = mapped_column(LargeBinary)
     scope: Mapped[str | None] = mapped_column(Text)
     key_id: Mapped[str] = mapped_column(Text)
-    issued_on: Mapped[date] = mapped_column(Date)
+    issued_on: Mapped[date | None] = mapped_column(Date)
     received_at: Mapped[datetime] = mapped_column(Moment)
     last_received_at: Mapped[datetime] = mapped_column(Moment)
     __table_args__ = (

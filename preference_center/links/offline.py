@@ -1,0 +1,262 @@
+"""Signed links, made by the sender itself: no request, no network, no database.
+
+This one file is all that a sender needs: copy it next to your code, as
+`preference_center_links.py` say. It runs on Python 3.9 or newer with `cryptography` 40 or
+newer and imports nothing else. `flask keys link-key NAME` prints the key.
+
+    minter = Minter(os.environ["LINK_KEY"])
+    links = minter.mint("ada@example.com", "acme.offers", message_id)
+    mail.headers |= links.headers       # both, unfolded, and signed by DKIM (RFC 8058 4)
+    body = render(unsubscribe=links.unsubscribe_url, preferences=links.preferences_url)
+
+The key makes links for its own topics only. Whoever has it can say no for any address, and
+see and change nothing else once it is revoked: keep it like a password.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import struct
+import time
+import uuid
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+MARK = "~"
+"""Begins the token of a sender's key; no key of the service itself can have it in its id."""
+
+PREFIX = "pcl1"
+"""Begins the text of a key."""
+
+SECRET_OCTETS = 32
+
+ALL_MARKETING = "all_marketing"
+EMAIL, SMS, PHONE = "email", "sms", "phone"
+CHANNELS = (EMAIL, SMS, PHONE)  # by number in tokens: only append
+
+HEAD = struct.Struct(">BBIB")
+"""Flags (channel, UUID_ID), place of the topic in the key, seconds, octets of the address."""
+CHANNEL_BITS = 0x0F
+UUID_ID = 0x10
+
+MAIL_HEAD = struct.Struct(">HB")
+"""Id of the key and place of the topic, in front of a mail token."""
+TAG_OCTETS = 5
+MAX_ID = 2**16 - 1
+MAX_TOPICS = 2**8
+
+MAX_MESSAGE_ID = 64  # characters
+_MAX_ADDRESS = 254  # octets, RFC 5321 4.5.3.1.3 less its angle brackets
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_ODD = re.compile(r"[\x00-\x20\x7f<>\"(),:;\\]")
+
+# Addresses of which the canonical form is known here too: lower case and nothing else. For
+# others only the service knows it, so those get no mailto entry.
+_PLAIN = re.compile(
+    r"[a-z0-9_!#$%&'*/=?^`{|}~+-]+(?:\.[a-z0-9_!#$%&'*/=?^`{|}~+-]+)*"
+    r"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
+    r"(?!(?:arpa|invalid|local|localhost|onion)\Z)[a-z]{2,}"
+)
+_ONE_LABEL = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
+
+
+class Secrets(NamedTuple):
+    """What is derived from the secret of a sender's key (RFC 5869)."""
+
+    siv: AESSIV
+    mail_tag: bytes
+    mail_mask: bytes
+
+    def __repr__(self) -> str:
+        """Nothing: a key in a log is a leaked key."""
+        return "<Secrets>"
+
+
+class Minted(NamedTuple):
+    """The links of one message to one address."""
+
+    unsubscribe_url: str
+    """A page with one button; mail clients POST to it (RFC 8058)."""
+    preferences_url: str
+    headers: dict[str, str]
+    """Both headers. Set them as they are: unfolded, not encoded."""
+
+
+class _Topic(NamedTuple):
+    place: int
+    channel: str
+    base: str
+
+
+class Minter:
+    """Makes links with the key of one sender. Safe to share among threads.
+
+    Raises ValueError for a text that is no such key; the message never shows it. `clock`
+    tells the time in seconds since 1970; a link says when it was made.
+    """
+
+    def __init__(self, key: str, clock: Callable[[], float] = time.time) -> None:
+        self._id, secret, about = _read(key)
+        self._secrets = derive(secret)
+        self._mail_domain: str | None = about.get("mail")
+        self._topics: dict[str, _Topic] = {
+            name: _Topic(place, channel, base)
+            for place, (name, channel, base) in enumerate(about["topics"])
+        }
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        """The id only: a key in a log is a leaked key."""
+        return f"<Minter of key {MARK}{self._id}>"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that this key makes links for."""
+        return tuple(self._topics)
+
+    def mint(self, address: str, topic: str, message_id: str = "") -> Minted:
+        """The links of one message.
+
+        `address` is a bare email address, or a phone number in international form for a
+        topic by text message or phone. `message_id` is your own: up to 64 printable
+        characters, nothing personal; a UUID keeps links short. Without it the link stands
+        for the address, and shows the person's choices without age limit. Raises ValueError
+        for what the key or a link can't carry; the message never holds the address.
+        """
+        place, channel, base = self._of(topic)
+        text, plain = _canonical(address, channel)
+        octets = text.encode()
+        token = self._seal(place, channel, octets, message_id)
+        url = f"{base}/u/{token}"
+        value = f"<{url}>"
+        if plain and self._mail_domain:
+            mailbox = mail_token(self._secrets, self._id, place, octets)
+            # HTTPS first: some clients stop at the first entry.
+            value = f"{value}, <mailto:{mailbox}@{self._mail_domain}?subject=unsubscribe>"
+        return Minted(
+            url,
+            f"{base}/p/{token}",
+            {
+                "List-Unsubscribe": value,
+                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            },
+        )
+
+    def headers(self, address: str, topic: str, message_id: str = "") -> dict[str, str]:
+        """`mint(...).headers`."""
+        return self.mint(address, topic, message_id).headers
+
+    def unsubscribe_url(self, address: str, topic: str, message_id: str = "") -> str:
+        """`mint(...).unsubscribe_url`."""
+        return self.mint(address, topic, message_id).unsubscribe_url
+
+    def preferences_url(self, address: str, topic: str, message_id: str = "") -> str:
+        """`mint(...).preferences_url`."""
+        return self.mint(address, topic, message_id).preferences_url
+
+    def _of(self, topic: str) -> _Topic:
+        try:
+            return self._topics[topic]
+        except KeyError:
+            known = ", ".join(self._topics)
+            raise ValueError(f"this key makes no links for that topic, but for: {known}") from None
+
+    def _seal(self, place: int, channel: str, address: bytes, message_id: str) -> str:
+        flags = CHANNELS.index(channel)
+        if _UUID.fullmatch(message_id):
+            message = uuid.UUID(message_id).bytes
+            flags |= UUID_ID
+        elif len(message_id) <= MAX_MESSAGE_ID and message_id.isprintable():
+            message = message_id.encode()
+        else:
+            raise ValueError(f"a message id has up to {MAX_MESSAGE_ID} printable characters")
+        head = HEAD.pack(flags, place, int(self._clock()), len(address))
+        sealed = self._secrets.siv.encrypt(head + address + message, None)
+        return f"{MARK}{self._id}.{encoded(sealed)}"
+
+
+def derive(secret: bytes) -> Secrets:
+    """What tokens are sealed with. `secret` has 32 octets."""
+    siv = _derived(secret, "link", 64)
+    mail = _derived(secret, "mail", 64)
+    return Secrets(AESSIV(siv), mail[:32], mail[32:])
+
+
+def mail_token(secrets: Secrets, key_id: int, place: int, address: bytes) -> str:
+    """64 characters for a local part, in which case does not matter.
+
+    The SHA-256 of the address, hidden as in SIV (RFC 5297): its tag is the nonce. The tag
+    has 40 bits, for a local part has room for no more (RFC 5321 4.5.3.1.1).
+    """
+    head = MAIL_HEAD.pack(key_id, place)
+    digest = hashlib.sha256(address).digest()
+    tag = mail_tag(secrets, head, digest)
+    masked = masked_digest(secrets, head + tag, digest)
+    return base64.b32encode(head + tag + masked).decode().lower()
+
+
+def mail_tag(secrets: Secrets, head: bytes, digest: bytes) -> bytes:
+    """What vouches for a mail token, and hides its digest."""
+    return hmac.digest(secrets.mail_tag, head + digest, "sha256")[:TAG_OCTETS]
+
+
+def masked_digest(secrets: Secrets, head: bytes, digest: bytes) -> bytes:
+    """The digest hidden, or found again. `head` ends with the tag."""
+    mask = hmac.digest(secrets.mail_mask, head, "sha256")
+    hidden = int.from_bytes(digest, "big") ^ int.from_bytes(mask, "big")
+    return hidden.to_bytes(len(mask), "big")
+
+
+def encoded(octets: bytes) -> str:
+    """Base64url without padding (RFC 4648 5)."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def decoded(text: str) -> bytes:
+    """What `encoded` encoded. Raises ValueError for any other spelling of it."""
+    octets = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    if encoded(octets) != text:
+        raise ValueError("not how we write it")
+    return octets
+
+
+def _read(key: str) -> tuple[int, bytes, dict]:  # type: ignore[type-arg]  # Python 3.9
+    try:
+        prefix, number, secret, about = key.strip().split(".")
+        found = int(number), decoded(secret), json.loads(decoded(about))
+    except (ValueError, binascii.Error):
+        prefix, found = "", (0, b"", {})
+    if prefix != PREFIX or len(found[1]) != SECRET_OCTETS:
+        raise ValueError(f"this is no link key: `flask keys link-key` prints one, {PREFIX}...")
+    return found
+
+
+def _derived(secret: bytes, purpose: str, length: int) -> bytes:
+    info = f"preference_center.links of a sender: {purpose}".encode()
+    return HKDF(SHA256(), length=length, salt=None, info=info).derive(secret)
+
+
+def _canonical(address: str, channel: str) -> tuple[str, bool]:
+    """The address as the token carries it, and whether that is its canonical form."""
+    text = address.strip()
+    if channel != EMAIL:
+        if not _E164.fullmatch(text):
+            raise ValueError("write the phone number in international form, like +39 and digits")
+        return text, False
+    lower = text.lower()
+    if lower.isascii() and len(lower) <= _MAX_ADDRESS and _PLAIN.fullmatch(lower):
+        return lower, len(lower) - lower.index("@") - 1 <= _ONE_LABEL
+    local, _, domain = text.rpartition("@")
+    if not local or not domain or _ODD.search(text) or len(text.encode()) > _MAX_ADDRESS:
+        raise ValueError("give one bare email address, like name@example.com")
+    return text, False

@@ -1,0 +1,23 @@
+"""What `Links` looks up, kept in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from preference_center.links import SenderKey
+
+
+@dataclass
+class Register:
+    keys: dict[int, SenderKey] = field(default_factory=dict)
+    standing: dict[int, datetime] = field(default_factory=dict)
+
+    def sender(self, number: int) -> SenderKey | None:
+        return self.keys.get(number)
+
+    def standing_since(self, destination: int) -> datetime | None:
+        return self.standing.get(destination)
+
+    def digest(self, sha256: bytes) -> bytes:
+        return sha256[::-1]  # as unlike it as the real one

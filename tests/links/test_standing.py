@@ -1,0 +1,69 @@
+"""Standing links and probes: what their tokens say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.errors import InvalidLink, ProbeLink
+from preference_center.links import Link, Links, Use
+from tests.links.register import Register
+
+BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
+NOW = datetime(2036, 11, 1, tzinfo=UTC)
+REGISTER = Register()
+LINKS = Links([("k1", b"1" * 32)], "https://prefs.example.com", registry=REGISTER)
+LINK = Link(parse("ada@example.com", Channel.EMAIL), "news", "", BEGAN, destination=3)
+TOKEN = LINKS.make_standing(LINK)
+
+
+@pytest.fixture(autouse=True)
+def _begun() -> None:
+    REGISTER.standing = {3: BEGAN}
+
+
+def test_a_standing_link_is_the_same_whenever_it_is_made() -> None:
+    assert LINKS.make_standing(LINK) == TOKEN
+
+
+def test_it_reads_as_long_as_it_stands_and_proves_nothing() -> None:  # I7
+    link = LINKS.read(TOKEN, NOW)
+    assert (link.scope, link.message_id, link.destination) == ("news", "", 3)
+    assert (link.issued_at, link.key_id) == (BEGAN, "k1")
+    assert (link.revoked, link.proven, link.expired) == (False, False, False)
+
+
+def test_it_is_revoked_by_a_newer_beginning_and_says_no_all_the_same() -> None:
+    REGISTER.standing = {3: BEGAN + timedelta(seconds=1), 4: BEGAN}
+    assert LINKS.read(TOKEN, NOW).revoked
+    assert LINKS.address_of(TOKEN) == LINK.address
+
+
+def test_of_a_destination_that_nobody_knows_it_says_no_too() -> None:
+    REGISTER.standing = {}
+    assert LINKS.read(TOKEN, NOW).scope == "news"
+
+
+@pytest.mark.parametrize("use", [Use.MAILED, Use.PORTAL, Use.PAGE])
+def test_it_is_no_pass(use: Use) -> None:
+    with pytest.raises(InvalidLink):
+        LINKS.read_pass(TOKEN, use, BEGAN)
+
+
+def test_a_probe_names_nobody() -> None:
+    probe = LINKS.make_probe(NOW)
+    with pytest.raises(ProbeLink):
+        LINKS.read(probe, NOW)
+    with pytest.raises(ProbeLink):
+        LINKS.address_of(probe)
+    with pytest.raises(InvalidLink):
+        LINKS.read_pass(probe, Use.MAILED, NOW)
+
+
+def test_a_brand_with_a_host_has_its_links_there() -> None:
+    assert LINKS.unsubscribe_url("t", "acme.example.com") == "https://acme.example.com/u/t"
+    assert LINKS.preferences_url("t", None) == "https://prefs.example.com/p/t"
+    local = Links([("k1", b"1" * 32)], "http://localhost:8000")
+    assert local.preferences_url("t", "acme.example.com") == "http://localhost:8000/p/t"
