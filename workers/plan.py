@@ -17,7 +17,7 @@ from preference_center.domain.decisions import (
 )
 from preference_center.storage.destinations import Destination
 from preference_center.storage.syncs import Claim
-from workers.connectors.base import Item
+from workers.connectors.base import Item, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +48,37 @@ def plan(
     not pushed, since nothing could end it there (I10).
     """
     channel, text = address
-    off, ends = set(), []
-    for topic in topics:
-        no = standing_no(topic, facts, now)
-        if no is None or (no.rule is Rule.PAUSED and not can_lift):
-            continue
-        off.add(topic)
-        end = running_pause_end(topic, facts, now)
-        if no.rule is Rule.PAUSED and end:
-            ends.append(end)
+    reasons = {
+        topic: reason
+        for topic in topics
+        if (reason := _reason(topic, facts, now)) and (can_lift or reason.rule != Rule.PAUSED)
+    }
+    off = frozenset(reasons)
     item = Item(
         ref=claim.address_id,
         address=text,
         channel=channel,
-        off=frozenset(off),
+        off=off,
         lift=frozenset(claim.told) & topics - off if can_lift else frozenset(),
         all_off=marketing_suppressed(facts),
         version=claim.wanted,
         since=max((fact.state.out.at for fact in facts if fact.state.out), default=None),
+        reasons=reasons,
     )
+    ends = [reason.until for reason in reasons.values() if reason.until]
     return Plan(item, min(ends, default=None))
+
+
+def _reason(topic: str, facts: Sequence[Fact], now: datetime) -> Reason | None:
+    """The "no" that stands against the topic, if any."""
+    no = standing_no(topic, facts, now)
+    if no is None:
+        return None
+    assert no.scope is not None  # all three are known of whatever stands
+    assert no.event is not None
+    assert no.since is not None
+    end = running_pause_end(topic, facts, now) if no.rule is Rule.PAUSED else None
+    return Reason(no.rule, no.scope, no.event, no.since, end)
 
 
 def topics_by_channel(

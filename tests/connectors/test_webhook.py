@@ -5,19 +5,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from preference_center.domain.addresses import Channel
-from tests.connectors.contract import ANNA, BO, NOW, HttpContract, Rig, off
+from tests.connectors.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off
 from tests.connectors.tools.receiver import SECRET, Receiver
 from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import DeliveryError, Gone, Item, Setup
+from workers.connectors.base import DeliveryError, Gone, Item, Reason, Setup
 from workers.connectors.http import Http, Rejected, utc_now
 from workers.connectors.registry import make
-from workers.connectors.webhook import batch_id
+from workers.connectors.webhook import message_id
 
+DAY = timedelta(days=1)
 OTHER_SECRET = "whsec_" + "QUJD" * 8
 
 
@@ -77,6 +79,10 @@ def test_the_body_tells_each_item_whole(rig: Rig, server: Receiver) -> None:
         all_off=True,
         version=42,
         since=NOW,
+        reasons={
+            "news": Reason("opted_out_of_topic", "news", UUID(int=7), NOW),
+            "offers": Reason("paused", "all_marketing", UUID(int=8), NOW, NOW + DAY),
+        },
     )
     rig.make().push([item])
     assert server.payloads == [
@@ -93,6 +99,22 @@ def test_the_body_tells_each_item_whole(rig: Rig, server: Receiver) -> None:
                         "all_off": True,
                         "version": 42,
                         "since": "2026-11-25T12:00:00+00:00",
+                        "reasons": {
+                            "news": {
+                                "rule": "opted_out_of_topic",
+                                "scope": "news",
+                                "event": "00000000-0000-0000-0000-000000000007",
+                                "since": "2026-11-25T12:00:00+00:00",
+                                "until": None,
+                            },
+                            "offers": {
+                                "rule": "paused",
+                                "scope": "all_marketing",
+                                "event": "00000000-0000-0000-0000-000000000008",
+                                "since": "2026-11-25T12:00:00+00:00",
+                                "until": "2026-11-26T12:00:00+00:00",
+                            },
+                        },
                     }
                 ]
             },
@@ -111,7 +133,7 @@ def test_a_retry_keeps_id_and_body_and_a_newer_state_gets_its_own(
 ) -> None:  # G2
     batch = [off(1, ANNA, "news"), off(2, BO, "news")]
     rig.make().push(batch)
-    rig.make(now=lambda: NOW + timedelta(hours=5)).push(batch)
+    rig.make(now=lambda: NOW + timedelta(hours=5)).push(batch[::-1])
     rig.make().push([off(1, ANNA, "news", version=2), batch[1]])
     first, retry, newer = server.headers
     assert first["webhook-id"] == retry["webhook-id"] != newer["webhook-id"]
@@ -119,11 +141,18 @@ def test_a_retry_keeps_id_and_body_and_a_newer_state_gets_its_own(
     assert int(retry["webhook-timestamp"]) - int(first["webhook-timestamp"]) == 5 * 3600
 
 
-def test_the_id_depends_on_destination_refs_and_versions_only() -> None:
-    batch = [off(1, ANNA, "news"), off(2, BO, "news")]
-    assert batch_id("shop", batch) == batch_id("shop", batch[::-1])
-    assert batch_id("shop", batch) != batch_id("crm", batch)
-    assert batch_id("shop", batch) != batch_id("shop", [off(1, ANNA, "news")])
+def test_a_pause_that_ends_is_no_retry_though_its_version_is_the_same(
+    rig: Rig, server: Receiver
+) -> None:
+    # A receiver that drops what it has seen would stay on "off" for ever.
+    rig.make().push([off(1, ANNA, "news")])
+    rig.make().push([lift(1, ANNA, "news", version=1)])
+    first, second = server.headers
+    assert first["webhook-id"] != second["webhook-id"]
+
+
+def test_two_destinations_have_their_own_ids() -> None:
+    assert message_id("shop", "{}") == message_id("shop", "{}") != message_id("crm", "{}")
 
 
 def test_every_secret_signs_while_one_replaces_another(rig: Rig, server: Receiver) -> None:

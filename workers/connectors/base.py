@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Protocol
+from uuid import UUID
 
 from preference_center.domain.addresses import Channel
 
@@ -56,6 +57,17 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a topic is off: what a decision about it would say, and when a pause ends (UTC)."""
+
+    rule: str
+    scope: str
+    event: UUID
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """The state one address should have in the tool.
 
@@ -76,6 +88,8 @@ class Item:
     """Ledger version of this state; larger is newer."""
     since: datetime | None = None
     """When the newest of it was received (UTC)."""
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
+    """Topic -> why it is off, for a tool that can use it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from workers.connectors.base import (
     Gone,
     Item,
     Outcome,
+    Reason,
     Report,
     Result,
     Scopes,
@@ -83,8 +84,8 @@ class Webhook:
         if not batch:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
-        message_id = batch_id(self._setup.name, batch)
         body = self._body(batch)
+        name = message_id(self._setup.name, body)
         origin, path = _split(self._setup.settings["url"])
         with self._http.session(self._setup.name, origin) as session:
             answer = session.send(
@@ -94,26 +95,24 @@ class Webhook:
                 body=body.encode(),
                 headers={
                     "Content-Type": "application/json",
-                    **self._signature_headers(message_id, body),
+                    **self._signature_headers(name, body),
                 },
                 allow={_GONE},
             )
         if answer.status == _GONE:
             raise Gone(f"{self._setup.name}: the receiver answered 410, it wants no more")
-        return {
-            item.ref: Outcome(Result.REFLECTED, f"{message_id} {answer.status}") for item in batch
-        }
+        return {item.ref: Outcome(Result.REFLECTED, f"{name} {answer.status}") for item in batch}
 
     def _secrets(self) -> list[str]:
         return self._setup.settings["secret"].split()
 
-    def _signature_headers(self, message_id: str, body: str) -> dict[str, str]:
+    def _signature_headers(self, name: str, body: str) -> dict[str, str]:
         now, secrets = self._http.now(), self._secrets()
         if not secrets or not all(map(_is_secret, secrets)):
             raise DeliveryError(f"{self._setup.name}: a secret can't be used", permanent=True)
-        signatures = [Signer(secret).sign(message_id, now, body) for secret in secrets]
+        signatures = [Signer(secret).sign(name, now, body) for secret in secrets]
         return {
-            "webhook-id": message_id,
+            "webhook-id": name,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(signatures),
         }
@@ -121,18 +120,19 @@ class Webhook:
     def _body(self, batch: Sequence[Item]) -> str:
         names = self._setup.topics
         newest = max((item.since for item in batch if item.since), default=None)
+        # Claimed rows come in any order, and a retry is to have the same body.
+        ordered = sorted(batch, key=lambda item: item.ref)
         payload = {
             "type": "preferences.changed",
             "timestamp": newest.isoformat() if newest else None,
-            "data": {"items": [_item(item, names) for item in batch]},
+            "data": {"items": [_item(item, names) for item in ordered]},
         }
         return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
 
 
-def batch_id(destination: str, batch: Sequence[Item]) -> str:
+def message_id(destination: str, body: str) -> str:
     """The webhook-id: the same for every retry of the same states, and for no others."""
-    states = sorted((item.ref, item.version) for item in batch)
-    digest = hashlib.sha256(json.dumps([destination, states]).encode()).digest()
+    digest = hashlib.sha256(json.dumps([destination, body]).encode()).digest()
     return "msg_" + base64.urlsafe_b64encode(digest[:18]).decode()
 
 
@@ -145,6 +145,20 @@ def _item(item: Item, names: Mapping[str, str]) -> dict[str, Any]:
         "all_off": item.all_off,
         "version": item.version,
         "since": item.since.isoformat() if item.since else None,
+        "reasons": {
+            names.get(topic, topic): _reason(reason)
+            for topic, reason in sorted(item.reasons.items())
+        },
+    }
+
+
+def _reason(reason: Reason) -> dict[str, str | None]:
+    return {
+        "rule": reason.rule,
+        "scope": reason.scope,
+        "event": str(reason.event),
+        "since": reason.since.isoformat(),
+        "until": reason.until.isoformat() if reason.until else None,
     }
 
 
