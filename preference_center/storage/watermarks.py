@@ -10,8 +10,10 @@ without either is not noticed: see docs/operations.md.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from weakref import WeakSet
 
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark, Unavailable
@@ -25,6 +27,7 @@ class Line:
 
     epoch: str
     floor: int
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,19 @@ _ACTUAL = """actual AS (
             THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline
 )"""
 
+XMIN = "pg_snapshot_xmin(pg_current_snapshot())::text"
+NEWEST_EPOCH = "(SELECT name FROM epoch ORDER BY id DESC LIMIT 1)"
+"""Both in SQL: the parts of `as_of` for a statement that reads something else as well.
+
+They cost it next to nothing, but see `know_epoch`.
+"""
+
+_KNOWING: WeakSet[Connection] = WeakSet()
+
 _LOOK = f"""
 WITH newest AS (SELECT * FROM epoch ORDER BY id DESC LIMIT 1), {_ACTUAL}
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text,
-    pg_snapshot_xmax(pg_current_snapshot())::text, newest.name, newest.floor
+SELECT {XMIN},
+    pg_snapshot_xmax(pg_current_snapshot())::text, newest.name, newest.floor, newest.started_at
 FROM actual LEFT JOIN newest ON actual.timeline IS NULL
     OR (newest.system = actual.system AND newest.timeline = actual.timeline)
 """  # noqa: S608 - a constant
@@ -64,7 +76,7 @@ _BEGIN = f"""
 WITH {_ACTUAL}
 INSERT INTO epoch (name, system, timeline, floor, started_at)
 SELECT %(name)s, system, timeline, (SELECT COALESCE(max(seq), 0) FROM event), %(now)s FROM actual
-RETURNING name, floor
+RETURNING name, floor, started_at
 """  # noqa: S608 - a constant
 
 _PATIENCE = "1s"
@@ -93,6 +105,18 @@ def horizon(connection: Connection) -> Horizon:
 def current(connection: Connection) -> Watermark:
     """The watermark of what this transaction reads after it: `as_of`. See `horizon`."""
     return horizon(connection).watermark
+
+
+def know_epoch(connection: Connection) -> None:
+    """Make sure that `NEWEST_EPOCH` is that of this connection's line of history.
+
+    Asked once per connection: none outlives its server's line. If an epoch can't be begun
+    just now, an older one is told, which ends like every stale watermark: with a snapshot.
+    """
+    if connection not in _KNOWING:
+        with suppress(Unavailable):
+            horizon(connection)
+            _KNOWING.add(connection)
 
 
 def ensure_followable(watermark: Watermark, at: Horizon) -> None:
@@ -135,5 +159,5 @@ def _begin_unless_begun(connection: Connection, now: datetime) -> None:
 def _look(connection: Connection) -> Horizon | None:
     row = connection.execute(_LOOK).fetchone()
     assert row  # `actual` is always one row
-    xmin, xmax, name, floor = row
-    return Horizon(Line(name, floor), int(xmin), int(xmax)) if name else None
+    xmin, xmax, *line = row
+    return Horizon(Line(*line), int(xmin), int(xmax)) if line[0] else None

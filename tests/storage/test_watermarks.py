@@ -84,7 +84,7 @@ def test_the_migration_leaves_the_ledgers_rows_alone_and_puts_them_before_the_ep
     url = with_database(engines.database.url, name)
     with create_app(settings_for(url, redis_url)).app_context():
         upgrade(directory=str(MIGRATIONS), revision="0006")
-        row = {column: "-" for column in ("kind", "scope", "source", "actor")}
+        row = dict.fromkeys(("kind", "scope", "source", "actor"), "-")
         with psycopg.connect(url) as connection:
             connection.execute(_OLD_EVENT, row | {"id": UUID(int=1), "at": START})
             before = connection.execute("SELECT ctid, xmin, id FROM event").fetchall()

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from preference_center.ledger import record
+from preference_center.storage import watermarks
+from preference_center.storage.database import run
+from tests.environment import with_database
+from tests.ledger.changes import change
+from tests.storage.following import writing_elsewhere
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+
+def flask(app: Flask, *words: str, answer: str | None = None) -> Result:
+    return app.test_cli_runner().invoke(args=["feed", *words], input=answer)
+
+
+def test_status_names_what_holds_the_feed_back(app: Flask, database_url: str) -> None:
+    with app.app_context():
+        watermarks.ensure_epoch()
+    with writing_elsewhere(with_database(database_url, "postgres")) as pid:
+        with app.app_context():
+            record([change(1)])
+        result = flask(app, "status")
+    assert f"pid {pid}\tpostgres\t" in result.output
+    assert "\n1 events wait behind it\n" in result.output
+    assert result.exit_code == 0  # not for a minute yet
+
+
+def test_an_event_is_no_alarm_while_nothing_is_old(app: Flask) -> None:
+    result = flask(app, "status")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("epoch ")
+
+
+def test_a_new_epoch_is_begun_when_asked_twice_and_audited(app: Flask) -> None:
+    with app.app_context():
+        old = run(watermarks.current).epoch
+    assert flask(app, "new-epoch", answer="n\n").exit_code == 1
+    with app.app_context():
+        assert run(watermarks.current).epoch == old
+    result = flask(app, "new-epoch", "--yes")
+    with app.app_context():
+        new = run(watermarks.current).epoch
+        audited = run(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
+    assert result.output == f"epoch {new} is in force\n"
+    assert new != old
+    assert audited == [("feed.new_epoch", {"epoch": new})]
