@@ -6,6 +6,7 @@ Messages say what to mend and never hold an address or a token (I12).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class PreferenceCenterError(Exception):
@@ -74,6 +75,45 @@ class CatalogueError(InvalidInput):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class UnknownContact(InvalidInput):
+    """There is no such contact."""
+
+
+class TakenAddress(InvalidInput):
+    """An address belongs to another contact; `index` says which of those that were given."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("this address belongs to another contact: merge the two if they are one")
+        self.index = index
+
+
+class TakenExternalId(InvalidInput):
+    """The addresses belong to a contact that has another external id."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "these addresses belong to a contact with another external id:"
+            " merge the two if they are one"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """What is wrong with one of many rows, and with which field of it (`addresses/0`)."""
+
+    row: int
+    field: str
+    error: InvalidInput
+
+
+class InvalidRows(InvalidInput):
+    """Some of many rows can't be used, so none was. `faults` lists every fault at once."""
+
+    def __init__(self, faults: Sequence[RowFault]) -> None:
+        super().__init__("\n".join(str(fault.error) for fault in faults))
+        self.faults = tuple(faults)
 
 
 class DestinationError(InvalidInput):

@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"config", "ids", "keys", "limiting", "links", "logs", "mending", "queue", "smtp"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
-    frozenset({"ledger", "letters"}),
+    frozenset({"contacts", "ledger", "letters"}),
     DOORS,
     frozenset({"faults"}),  # each door's own way of saying that something failed
     frozenset({"app"}),

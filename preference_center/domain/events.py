@@ -71,8 +71,10 @@ _LIFTING = frozenset({Kind.OPTED_IN, Kind.REOPENED})
 
 def is_reach_of(kind: Kind, scope: str) -> bool:
     """Whether an event of this kind may name this scope."""
-    if kind in {Kind.DEACTIVATED, Kind.ERASED, Kind.REOPENED}:
+    if kind is Kind.REOPENED:
         return scope == EVERYTHING
+    if kind in {Kind.DEACTIVATED, Kind.ERASED}:
+        return scope in {EVERYTHING, ALL_MARKETING}  # see `closing.closing`
     if kind is Kind.BOUNCED:
         return scope == UNDELIVERABLE
     if kind is Kind.CONSENTED:

@@ -16,7 +16,7 @@ from preference_center.extensions import Services, services
 from preference_center.keys import Keys
 from preference_center.ledger.hashing import is_md5, match_md5
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
+from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES, RAISE_LEARNED
 from preference_center.storage.addresses import sealed
 from preference_center.storage.database import Connection, run, run_at_once
 
@@ -35,6 +35,7 @@ class Recorded:
 def record(
     changes: Sequence[Change | Retraction],
     beside: Callable[[Connection, Recorded], None] | None = None,
+    known: Sequence[Address] = (),
 ) -> Recorded:
     """Append `changes` to the ledger, all or none, and nudge the destinations concerned.
 
@@ -42,6 +43,8 @@ def record(
     The first MD5 ever makes the known addresses findable by theirs: see `match_md5`.
     `beside(connection, recorded)` writes what belongs to the same transaction; it may be
     called again after a broken connection, and what it raises takes everything back.
+    `known` are addresses to be stored readable though nobody said anything: what stands
+    against them already becomes work for every destination that could not be told (I9).
     Raises Unavailable, with nothing written, when the database can't be reached.
     """
     context = services()
@@ -55,8 +58,8 @@ def record(
         recorded = Recorded()
         if retractions:
             await_appends(connection, retractions)
-        if acts:
-            recorded += _append(connection, context, acts)
+        if acts or known:
+            recorded += _append(connection, context, acts, known)
         for retraction in retractions:
             recorded += Recorded(*retract(connection, retraction, context.now()))
         if beside:
@@ -80,11 +83,19 @@ def _distinct(changes: Iterable[Change]) -> list[Change]:
     return list(kept.values())
 
 
-def _append(connection: Connection, context: Services, changes: Sequence[Change]) -> Recorded:
+def _append(
+    connection: Connection,
+    context: Services,
+    changes: Sequence[Change],
+    known: Sequence[Address] = (),
+) -> Recorded:
     now = context.now()
     owners = [context.keys.exact(change.address) for change in changes]
+    told = [change.address for change in changes]
     addresses = {
-        "addresses": _addresses(context.keys, changes, owners),
+        "addresses": _addresses(
+            context.keys, [*told, *known], [*owners, *map(context.keys.exact, known)]
+        ),
         "norm_version": NORM_VERSION,
     }
     events = {
@@ -94,22 +105,28 @@ def _append(connection: Connection, context: Services, changes: Sequence[Change]
     }
     with connection.pipeline():
         connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
-        cursor = connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)
-    row = cursor.fetchone()
-    assert row  # the statement ends in a SELECT without FROM
-    return Recorded(tuple(row[0]), frozenset(row[1]))
+        cursors = [connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)]
+        if known:
+            learned = addresses | {"now": now, "window": WINDOW}
+            cursors.append(connection.execute(RAISE_LEARNED, learned, binary=True))
+    recorded = Recorded()
+    for cursor in cursors:
+        row = cursor.fetchone()
+        assert row  # the statements end in a SELECT without FROM
+        recorded += Recorded(tuple(row[0]), frozenset(row[1]))
+    return recorded
 
 
-def _addresses(keys: Keys, changes: Sequence[Change], owners: Sequence[bytes]) -> str:
-    """The distinct addresses of `changes` and all their match keys, as JSON.
+def _addresses(keys: Keys, addresses: Sequence[Address | Hashed], digests: Sequence[bytes]) -> str:
+    """The distinct addresses, given with their exact digests, and all their match keys, as JSON.
 
     An address and its SHA-256 have one digest, so one row: the readable one.
     """
     distinct: dict[tuple[bytes, str], Address | Hashed] = {}
-    for change, owner in zip(changes, owners, strict=True):
-        key = (owner, change.address.channel)
-        if key not in distinct or isinstance(change.address, Address):
-            distinct[key] = change.address
+    for address, digest in zip(addresses, digests, strict=True):
+        key = (digest, address.channel)
+        if key not in distinct or isinstance(address, Address):
+            distinct[key] = address
     rows = [
         {
             "channel": channel,

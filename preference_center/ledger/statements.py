@@ -207,3 +207,31 @@ WITH appended AS (
     RETURNING id, seq, address_id, kind, scope, received_at, counts_at
 ), {_WANTED}
 """  # noqa: S608 - constants of this module
+
+RAISE_LEARNED = f"""
+WITH learned AS (
+    SELECT address.id
+    FROM json_to_recordset(%(addresses)s) AS given (channel text, digest bytea)
+    CROSS JOIN LATERAL (SELECT id FROM address
+        WHERE digest = given.digest AND channel = given.channel LIMIT 1) AS address
+), form AS (
+    SELECT learned.id AS address_id, b.address_id AS other
+    FROM learned
+    JOIN address_key a ON a.address_id = learned.id
+    JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
+    WHERE {MAY_MATCH} <> 0
+), news AS (
+    SELECT (SELECT max(seq) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
+        s.scope, form.address_id AS target, true AS unless_told,
+        CASE WHEN form.other = form.address_id THEN {_RECEIVED} ELSE %(now)s END AS waiting_since
+    FROM form JOIN suppression s ON s.address_id = form.other
+    WHERE s.standing OR s.pause_until > %(now)s
+        OR (s.out_at IS NOT NULL AND form.other <> form.address_id)
+), {_RAISE}
+SELECT ARRAY[]::uuid[], ARRAY(SELECT DISTINCT destination_id FROM raised)
+"""  # noqa: S608 - constants of this module
+"""Raise the sync states of addresses that came without an event, as from a contact (I9).
+
+Against one of which only a digest was known the "no" has been waiting since it was received;
+against a form that is new to us, what other forms said waits from now on, as in `_WANTED`.
+"""

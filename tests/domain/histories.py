@@ -29,8 +29,10 @@ NOW = START
 
 def scopes_of(kind: Kind) -> Sequence[str]:
     """The scopes that an event of this kind may name."""
-    if kind in {Kind.DEACTIVATED, Kind.ERASED, Kind.REOPENED}:
+    if kind is Kind.REOPENED:
         return (EVERYTHING,)
+    if kind in {Kind.DEACTIVATED, Kind.ERASED}:
+        return (EVERYTHING, ALL_MARKETING)
     if kind is Kind.BOUNCED:
         return (UNDELIVERABLE,)
     return (NEWS, OFFERS) if kind is Kind.CONSENTED else (NEWS, OFFERS, ALL_MARKETING)

@@ -8,6 +8,7 @@ each check costs a look-up and a lock.
 from __future__ import annotations
 
 from preference_center.storage.tables import (
+    contacts,
     epochs,
     hashes,
     ledger,
@@ -17,4 +18,4 @@ from preference_center.storage.tables import (
     syncing,
 )
 
-__all__ = ["epochs", "hashes", "ledger", "links", "operating", "recipients", "syncing"]
+__all__ = ["contacts", "epochs", "hashes", "ledger", "links", "operating", "recipients", "syncing"]

@@ -24,6 +24,12 @@ from preference_center.extensions import db
 from preference_center.storage.tables.epochs import TransactionId
 from preference_center.storage.tables.moments import Moment
 
+MAY_STAND = "standing OR pause_until IS NOT NULL"
+"""The suppressions that lists look at; whether a pause still runs is for the reader to see."""
+
+REASON = "CASE WHEN standing THEN reason ELSE 'paused' END"
+"""Why one of those stands, if it does: the `Kind` of the event."""
+
 
 class AddressRow(db.Model):  # type: ignore[misc,name-defined]
     """One form of an address. `ciphertext` is null when only a digest is known."""
@@ -102,6 +108,16 @@ class SuppressionRow(db.Model):  # type: ignore[misc,name-defined]
     standing: Mapped[bool | None] = mapped_column(
         Boolean,
         Computed("out_at IS NOT NULL AND (lift_at IS NULL OR out_at >= lift_at)", persisted=True),
+    )
+    __table_args__ = (
+        Index("suppression_scope", "scope", "address_id", postgresql_where=text(MAY_STAND)),
+        Index(
+            "suppression_reason",
+            text(f"({REASON})"),
+            "address_id",
+            "scope",
+            postgresql_where=text(MAY_STAND),
+        ),
     )
 
 

@@ -1,0 +1,240 @@
+"""Contacts: which addresses and external ids are one person, and what may be done to them.
+
+A `Book` is a working set: the contacts that a request names, as they are stored. Operations
+change it row by row, so that a later row of one request sees what an earlier one did; what
+differs in the end is then written, and what it means for the ledger is told by `closed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.domain.addresses import Address
+from preference_center.errors import InvalidInput, TakenAddress, TakenExternalId, UnknownContact
+
+MAX_ADDRESSES = 100
+"""Of one contact. Whoever has more is no person but a fault in somebody's data."""
+
+
+class ContactState(StrEnum):
+    """How a contact stands; the later, the more restrictive."""
+
+    ACTIVE = "active"
+    RESTRICTED = "restricted"
+    """Kept, and used for nothing else (GDPR art. 18)."""
+    DEACTIVATED = "deactivated"
+    """The account is closed: nothing is sent but what is marked `after_closing` (I4)."""
+    ERASED = "erased"
+    """Nothing readable is left (I6)."""
+
+    @property
+    def rank(self) -> int:
+        """Grows with what it forbids."""
+        return _RANKS[self]
+
+    @property
+    def closed(self) -> bool:
+        """Whether it stops service mail too."""
+        return self in {ContactState.DEACTIVATED, ContactState.ERASED}
+
+
+_RANKS = {state: rank for rank, state in enumerate(ContactState)}
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The person behind one or more addresses.
+
+    `addresses` are those that can be read, or that the request names. `version` grows with
+    every write; 0 is a contact that is not stored yet.
+    """
+
+    id: UUID
+    state: ContactState = ContactState.ACTIVE
+    locale: str | None = None
+    """BCP 47."""
+    external_ids: frozenset[str] = field(default=frozenset(), repr=False)
+    addresses: frozenset[Address] = frozenset()
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A contact as a request names it: by exactly one of these."""
+
+    id: UUID | None = None
+    external_id: str | None = field(default=None, repr=False)
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a sender knows of one person; what is not given stays as it is."""
+
+    external_id: str | None = field(default=None, repr=False)
+    locale: str | None = None
+    addresses: tuple[Address, ...] = ()
+
+
+@dataclass(slots=True)
+class Book:
+    """The contacts of one request. `merged` leads from a contact that is gone to its survivor."""
+
+    contacts: dict[UUID, Contact]
+    merged: dict[UUID, UUID] = field(default_factory=dict)
+    before: dict[UUID, Contact] = field(init=False)
+    _by_external_id: dict[str, UUID] = field(init=False, default_factory=dict, repr=False)
+    _by_address: dict[Address, UUID] = field(init=False, default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.before = dict(self.contacts)
+        for contact in self.contacts.values():
+            self._index(contact)
+
+    @classmethod
+    def of(cls, contacts: Iterable[Contact], merged: dict[UUID, UUID] | None = None) -> Book:
+        """A book of these contacts."""
+        return cls({contact.id: contact for contact in contacts}, merged or {})
+
+    def find(self, named: Named) -> Contact:
+        """The contact; the survivor, if it was merged. Raises UnknownContact."""
+        found = named.id and self.merged.get(named.id, named.id)
+        if named.external_id is not None:
+            found = self._by_external_id.get(named.external_id)
+        elif named.address is not None:
+            found = self._by_address.get(named.address)
+        contact = self.contacts.get(found) if found else None
+        if contact is None:
+            raise UnknownContact("there is no such contact")
+        return contact
+
+    def owner(self, address: Address) -> Contact | None:
+        """Whose address it is."""
+        found = self._by_address.get(address)
+        return self.contacts[found] if found else None
+
+    def upsert(self, profile: Profile, new_id: UUID) -> Contact:
+        """Write down what is known of a person: of the one it belongs to, else of a new one.
+
+        An erased contact stays as it is: nothing about it may be kept (I6). Raises
+        TakenAddress when an address is another contact's and TakenExternalId when the
+        addresses belong to one with an external id of its own, both to be merged by
+        somebody who knows; InvalidInput beyond MAX_ADDRESSES.
+        """
+        contact = self._meant(profile) or Contact(new_id)
+        if contact.state is ContactState.ERASED:
+            return contact
+        ids = {profile.external_id} if profile.external_id is not None else set()
+        written = replace(
+            contact,
+            locale=profile.locale or contact.locale,
+            external_ids=contact.external_ids | ids,
+            addresses=contact.addresses.union(profile.addresses),
+        )
+        if len(written.addresses) > MAX_ADDRESSES:
+            raise InvalidInput(f"a contact has up to {MAX_ADDRESSES} addresses")
+        return self._put(written)
+
+    def _meant(self, profile: Profile) -> Contact | None:
+        known = self._by_external_id.get(profile.external_id or "")
+        contact = self.contacts[known] if known else None
+        for index, address in enumerate(profile.addresses):
+            owner = self.owner(address)
+            if owner is None or owner is contact:
+                continue
+            if contact is not None:
+                raise TakenAddress(index)
+            contact = owner
+        if contact and profile.external_id is not None and known is None and contact.external_ids:
+            raise TakenExternalId
+        return contact
+
+    def deactivate(self, contact: Contact) -> Contact:
+        """Close the account, unless it is closed already."""
+        if contact.state.closed:
+            return contact
+        return self._put(replace(contact, state=ContactState.DEACTIVATED))
+
+    def reopen(self, contact: Contact) -> Contact:
+        """Open a closed account; nothing if it is open. Raises InvalidInput for other states."""
+        if contact.state is ContactState.ACTIVE:
+            return contact
+        if contact.state is not ContactState.DEACTIVATED:
+            raise InvalidInput(f"the contact is {contact.state}: only a closed account is reopened")
+        return self._put(replace(contact, state=ContactState.ACTIVE))
+
+    def merge(self, gone: Contact, into: Contact) -> Contact:
+        """Make one contact of two; the survivor has the more restrictive of both states.
+
+        The survivor's locale wins. Raises InvalidInput if one of them was erased, and
+        beyond MAX_ADDRESSES.
+        """
+        if gone.id == into.id:
+            return into
+        if ContactState.ERASED in {gone.state, into.state}:
+            raise InvalidInput("one of the two was erased: nothing of it is left to merge")
+        survivor = replace(
+            into,
+            state=max(gone.state, into.state, key=lambda state: state.rank),
+            locale=into.locale or gone.locale,
+            external_ids=into.external_ids | gone.external_ids,
+            addresses=into.addresses | gone.addresses,
+        )
+        if len(survivor.addresses) > MAX_ADDRESSES:
+            raise InvalidInput(f"a contact has up to {MAX_ADDRESSES} addresses")
+        del self.contacts[gone.id]
+        self.merged = {
+            old: into.id if new == gone.id else new for old, new in self.merged.items()
+        } | {gone.id: into.id}
+        return self._put(survivor)
+
+    def changed(self) -> list[Contact]:
+        """What differs from what is stored, in the order of ids: the order of locking."""
+        survivors = set(self.gone().values())
+        differing = [
+            contact
+            for contact in self.contacts.values()
+            if contact != self.before.get(contact.id) or contact.id in survivors
+        ]
+        return sorted(differing, key=lambda contact: contact.id)
+
+    def gone(self) -> dict[UUID, UUID]:
+        """Each contact that this book has merged, and its survivor."""
+        return {old: new for old, new in self.merged.items() if old in self.before}
+
+    def learned(self) -> list[Address]:
+        """The addresses that were no contact's before."""
+        known = {a for contact in self.before.values() for a in contact.addresses}
+        found = (a for contact in self.changed() for a in contact.addresses - known)
+        return sorted(found, key=_order)
+
+    def closed(self) -> Iterator[tuple[Contact, Address]]:
+        """The addresses of closed accounts that were not of one before: to be told the "no"."""
+        yield from self._turned(closed=True)
+
+    def reopened(self) -> Iterator[tuple[Contact, Address]]:
+        """The addresses of accounts that are open again."""
+        yield from self._turned(closed=False)
+
+    def _turned(self, *, closed: bool) -> Iterator[tuple[Contact, Address]]:
+        was = {a: c.state.closed for c in self.before.values() for a in c.addresses}
+        for contact in self.changed():
+            if contact.state.closed is closed:
+                turned = (a for a in contact.addresses if was.get(a, False) is not closed)
+                yield from ((contact, a) for a in sorted(turned, key=_order))
+
+    def _put(self, contact: Contact) -> Contact:
+        self.contacts[contact.id] = contact
+        self._index(contact)
+        return contact
+
+    def _index(self, contact: Contact) -> None:
+        self._by_external_id.update(dict.fromkeys(contact.external_ids, contact.id))
+        self._by_address.update(dict.fromkeys(contact.addresses, contact.id))
+
+
+def _order(address: Address) -> tuple[str, str]:
+    return address.channel, address.exact

@@ -1,0 +1,236 @@
+"""Contacts as they are stored: found by keyed digests, read back only by opening a seal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.contacts import Book, Contact, ContactState, Named
+from preference_center.errors import PreferenceCenterError
+from preference_center.keys import Keys
+from preference_center.links import recovered
+from preference_center.storage.database import Connection
+
+
+class Overtaken(PreferenceCenterError):
+    """Somebody else wrote one of these contacts since they were read: read them again."""
+
+
+_FIND = """
+SELECT contact_id FROM contact_external_id WHERE digest = ANY(%(external_ids)b)
+UNION
+SELECT linked.contact_id
+FROM unnest(%(digests)b::bytea[], %(channels)b::text[]) AS given (digest, channel)
+JOIN address ON address.digest = given.digest AND address.channel = given.channel
+JOIN contact_address linked ON linked.address_id = address.id
+UNION
+SELECT COALESCE(merged_into, id) FROM contact WHERE id = ANY(%(ids)b)
+"""
+_CONTACTS = """
+SELECT id, state, locale, version FROM contact WHERE id = ANY(%(ids)b) AND merged_into IS NULL
+"""
+_MERGED = "SELECT id, merged_into FROM contact WHERE id = ANY(%(ids)b) AND merged_into IS NOT NULL"
+_ADDRESSES = """
+SELECT linked.contact_id, address.channel, address.digest, address.ciphertext
+FROM contact_address linked JOIN address ON address.id = linked.address_id
+WHERE linked.contact_id = ANY(%(ids)b)
+"""
+_EXTERNAL_IDS = """
+SELECT contact_id, digest, ciphertext FROM contact_external_id WHERE contact_id = ANY(%(ids)b)
+"""
+
+_INSERT = """
+INSERT INTO contact (id, state, locale, version, created_at, changed_at)
+SELECT id, state, locale, 1, %(now)s, %(now)s
+FROM unnest(%(ids)b::uuid[], %(states)b::text[], %(locales)b::text[]) AS given (id, state, locale)
+ON CONFLICT DO NOTHING
+"""
+_UPDATE = """
+UPDATE contact SET state = given.state, locale = given.locale, version = contact.version + 1,
+    changed_at = %(now)s
+FROM (SELECT * FROM unnest(%(ids)b::uuid[], %(states)b::text[], %(locales)b::text[],
+    %(versions)b::int[]) AS n (id, state, locale, version) ORDER BY id) AS given
+WHERE contact.id = given.id AND contact.version = given.version
+    AND contact.merged_into IS NULL
+"""
+_END = """
+UPDATE contact SET merged_into = given.survivor, version = contact.version + 1,
+    changed_at = %(now)s
+FROM unnest(%(ids)b::uuid[], %(survivors)b::uuid[], %(versions)b::int[])
+    AS given (id, survivor, version)
+WHERE contact.id = given.id AND contact.version = given.version
+    AND contact.merged_into IS NULL
+"""
+_MOVE = (
+    "UPDATE contact SET merged_into = %(survivor)s WHERE merged_into = %(id)s",
+    "UPDATE contact_address SET contact_id = %(survivor)s WHERE contact_id = %(id)s",
+    "UPDATE contact_external_id SET contact_id = %(survivor)s WHERE contact_id = %(id)s",
+)
+_LINK_ADDRESSES = """
+INSERT INTO contact_address (address_id, contact_id, linked_at)
+SELECT address.id, given.contact_id, %(now)s
+FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(contacts)b::uuid[])
+    AS given (digest, channel, contact_id)
+JOIN address ON address.digest = given.digest AND address.channel = given.channel
+ORDER BY address.id
+ON CONFLICT DO NOTHING
+"""
+_LINK_EXTERNAL_IDS = """
+INSERT INTO contact_external_id (digest, contact_id, ciphertext, linked_at)
+SELECT digest, contact_id, ciphertext, %(now)s
+FROM unnest(%(digests)b::bytea[], %(contacts)b::uuid[], %(ciphertexts)b::bytea[])
+    AS given (digest, contact_id, ciphertext)
+ORDER BY digest
+ON CONFLICT DO NOTHING
+"""
+_LOCALE = """
+SELECT contact.locale
+FROM address JOIN contact_address linked ON linked.address_id = address.id
+JOIN contact ON contact.id = linked.contact_id
+WHERE address.digest = %(digest)b AND address.channel = %(channel)b
+"""
+
+
+def load(connection: Connection, keys: Keys, named: Collection[Named]) -> Book:
+    """The contacts that these name, found by exactly these addresses (I9)."""
+    given = {(keys.exact(n.address), str(n.address.channel)): n.address for n in named if n.address}
+    external_ids = {_digest(keys, n.external_id): n.external_id for n in named if n.external_id}
+    ids = [n.id for n in named if n.id]
+    found = connection.execute(
+        _FIND,
+        {
+            "external_ids": list(external_ids),
+            "digests": [digest for digest, _ in given],
+            "channels": [channel for _, channel in given],
+            "ids": ids,
+        },
+        binary=True,
+    )
+    wanted = {"ids": [row[0] for row in found]}
+    addresses = _grouped(connection.execute(_ADDRESSES, wanted, binary=True))
+    names = _grouped(connection.execute(_EXTERNAL_IDS, wanted, binary=True))
+    contacts = [
+        Contact(
+            id=contact_id,
+            state=ContactState(state),
+            locale=locale,
+            external_ids=_external_ids(keys, names.get(contact_id, ()), external_ids),
+            addresses=_addresses(keys, addresses.get(contact_id, ()), given),
+            version=version,
+        )
+        for contact_id, state, locale, version in connection.execute(_CONTACTS, wanted)
+    ]
+    merged: dict[UUID, UUID] = {}
+    if ids:
+        merged.update(connection.execute(_MERGED, {"ids": ids}).fetchall())
+    return Book.of(contacts, merged)
+
+
+def save(connection: Connection, keys: Keys, book: Book, now: datetime) -> None:
+    """Write what differs. The addresses must be stored already.
+
+    Raises Overtaken, and nothing of this may then be committed, if anybody else has written
+    these contacts, or claimed what they claim, since they were loaded.
+    """
+    changed = book.changed()
+    new = [contact for contact in changed if not contact.version]
+    known = [contact for contact in changed if contact.version]
+    _all(connection, _UPDATE, len(known), _columns(known, now))
+    _all(connection, _INSERT, len(new), _columns(new, now))
+    _end(connection, book, now)
+    owned = {a for contact in book.before.values() for a in contact.addresses}
+    links = [(a, contact.id) for contact in changed for a in contact.addresses - owned]
+    columns: dict[str, Any] = {
+        "digests": [keys.exact(address) for address, _ in links],
+        "channels": [address.channel.value for address, _ in links],
+        "contacts": [contact_id for _, contact_id in links],
+        "now": now,
+    }
+    _all(connection, _LINK_ADDRESSES, len(links), columns)
+    called = {e for contact in book.before.values() for e in contact.external_ids}
+    names = [(e, contact.id) for contact in changed for e in contact.external_ids - called]
+    digests = [_digest(keys, external_id) for external_id, _ in names]
+    columns = {
+        "digests": digests,
+        "contacts": [contact_id for _, contact_id in names],
+        "ciphertexts": [
+            keys.seal(external_id, context=digest)
+            for (external_id, _), digest in zip(names, digests, strict=True)
+        ],
+        "now": now,
+    }
+    _all(connection, _LINK_EXTERNAL_IDS, len(names), columns)
+
+
+def locale_of(connection: Connection, keys: Keys, address: Address) -> str | None:
+    """The locale (BCP 47) of whom exactly this address belongs to, if it is known (I9)."""
+    where = {"digest": keys.exact(address), "channel": address.channel.value}
+    row = connection.execute(_LOCALE, where, binary=True).fetchone()
+    return row[0] if row else None
+
+
+def _end(connection: Connection, book: Book, now: datetime) -> None:
+    gone = sorted(book.gone().items())
+    columns = {
+        "ids": [contact_id for contact_id, _ in gone],
+        "survivors": [survivor for _, survivor in gone],
+        "versions": [book.before[contact_id].version for contact_id, _ in gone],
+        "now": now,
+    }
+    _all(connection, _END, len(gone), columns)
+    for statement in _MOVE:
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, [{"id": id_, "survivor": to} for id_, to in gone])
+
+
+def _all(connection: Connection, statement: str, count: int, columns: Mapping[str, Any]) -> None:
+    """Execute the statement for `count` rows. Raises Overtaken unless it writes them all."""
+    if count and connection.execute(statement, columns, binary=True).rowcount != count:
+        raise Overtaken("these contacts were written by somebody else meanwhile")
+
+
+def _columns(contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
+    return {
+        "ids": [contact.id for contact in contacts],
+        "states": [contact.state.value for contact in contacts],
+        "locales": [contact.locale for contact in contacts],
+        "versions": [contact.version for contact in contacts],
+        "now": now,
+    }
+
+
+def _digest(keys: Keys, external_id: str) -> bytes:
+    """Apart from addresses': no canonical address begins like this."""
+    return keys.digest(f"external_id:{external_id}")
+
+
+def _grouped(rows: Iterable[Sequence[Any]]) -> dict[UUID, list[Sequence[Any]]]:
+    groups: dict[UUID, list[Sequence[Any]]] = {}
+    for row in rows:
+        groups.setdefault(row[0], []).append(row[1:])
+    return groups
+
+
+def _external_ids(
+    keys: Keys, rows: Iterable[Sequence[Any]], given: Mapping[bytes, str]
+) -> frozenset[str]:
+    return frozenset(
+        given[digest] if digest in given else keys.open(ciphertext, context=digest)
+        for digest, ciphertext in rows
+        if digest in given or ciphertext is not None
+    )
+
+
+def _addresses(
+    keys: Keys, rows: Iterable[Sequence[Any]], given: Mapping[tuple[bytes, str], Address]
+) -> frozenset[Address]:
+    return frozenset(
+        given[digest, channel]
+        if (digest, channel) in given
+        else recovered(keys.open(ciphertext, context=digest), Channel(channel))
+        for channel, digest, ciphertext in rows
+        if (digest, channel) in given or ciphertext is not None
+    )

@@ -1,0 +1,52 @@
+"""The people behind addresses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from preference_center.extensions import db
+from preference_center.storage.tables.moments import Moment
+
+
+class ContactRow(db.Model):  # type: ignore[misc,name-defined]
+    """A person. One that was merged into another stays, so that its id is still found."""
+
+    __tablename__ = "contact"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    locale: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    changed_at: Mapped[datetime] = mapped_column(Moment)
+    merged_into: Mapped[UUID | None] = mapped_column(Uuid)
+    __table_args__ = (
+        Index(
+            "contact_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")
+        ),
+    )
+
+
+class ContactAddressRow(db.Model):  # type: ignore[misc,name-defined]
+    """Whose an address is: one person's at most."""
+
+    __tablename__ = "contact_address"
+    address_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    contact_id: Mapped[UUID] = mapped_column(Uuid, index=True)
+    linked_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class ContactExternalIdRow(db.Model):  # type: ignore[misc,name-defined]
+    """What a sender calls a person: as personal as an address, and kept like one.
+
+    `ciphertext` is null once it was erased.
+    """
+
+    __tablename__ = "contact_external_id"
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    contact_id: Mapped[UUID] = mapped_column(Uuid, index=True)
+    ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
+    linked_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,108 @@
+"""Addresses that become known in full without an event: whom they are then told to (I9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import ALL_MARKETING, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage.addresses import readable
+from preference_center.storage.database import run
+from tests.clock import START, Clock
+from tests.domain.histories import NEWS, OFFERS
+from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
+from tests.ledger.oracle import hashed
+
+DAY = timedelta(days=1)
+TAGGED = parse("jane+shop@example.org", Channel.EMAIL)
+
+
+@pytest.fixture(autouse=True)
+def _destinations(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        add_destination("news", NEWS)
+        add_destination("offers", OFFERS)
+        yield
+
+
+def _is_readable(who: Address) -> bool:
+    found = id_of(who)
+    return bool(found and run(lambda c: readable(c, services().keys, [found])))
+
+
+def test_nobody_said_anything_so_there_is_nothing_to_tell() -> None:
+    assert record([], known=[JANE]).destinations == frozenset()
+    assert _is_readable(JANE)
+    assert waiting(JANE) == {}
+
+
+def test_a_no_against_a_digest_has_waited_since_it_was_received(clock: Clock) -> None:  # I3, I9
+    sha256 = hashed(JANE.exact, "sha256", JANE)
+    record([change(1, address=sha256)])
+    assert (_is_readable(JANE), waiting(JANE)) == (False, {})
+    clock.advance(DAY)
+    assert record([], known=[JANE]).destinations
+    assert _is_readable(JANE)
+    assert waiting(JANE) == {"news": START + WINDOW}
+
+
+def test_an_event_that_reveals_the_address_tells_what_stood_before(clock: Clock) -> None:  # I9
+    record([change(1, address=hashed(JANE.exact, "sha256", JANE))])
+    clock.advance(DAY)
+    record([change(2, scope=OFFERS, at=clock.now)])
+    assert waiting(JANE) == {"news": START + WINDOW, "offers": clock.now + WINDOW}
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_a_form_that_is_new_to_us_waits_from_now_on(clock: Clock, algorithm: str) -> None:  # I9
+    record(
+        [
+            change(1, scope=ALL_MARKETING),
+            change(2, address=hashed("jo@example.org", algorithm, JANE)),
+        ]
+    )
+    clock.advance(DAY)
+    other = parse("jo+shop@example.org", Channel.EMAIL)
+    record([], known=[TAGGED, other])
+    due = clock.now + WINDOW
+    assert waiting(TAGGED) == {"news": due, "offers": due}
+    assert waiting(other) == {"news": due}
+
+
+def test_a_lift_of_another_form_holds_for_that_one_only() -> None:  # I9
+    record([change(1), change(2, Kind.OPTED_IN, at=START + timedelta(seconds=1))])
+    record([], known=[TAGGED, JANE])
+    assert waiting(TAGGED) == {"news": START + WINDOW}
+
+
+def test_what_the_tools_know_is_not_told_again() -> None:
+    record([change(1)])
+    run(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
+    assert record([], known=[JANE]).destinations == frozenset()
+    assert waiting(JANE) == {}
+
+
+def test_an_erased_address_stays_unreadable_and_is_not_told() -> None:  # I6
+    record([change(1, Kind.ERASED, "everything")])
+    run(
+        lambda c: c.execute(
+            "UPDATE address SET ciphertext = NULL, erased_at = %s WHERE id = %s",
+            (START, id_of(JANE)),
+        )
+    )
+    run(lambda c: c.execute("DELETE FROM sync_state"))
+    record([], known=[JANE])
+    assert (_is_readable(JANE), waiting(JANE)) == (False, {})
+
+
+def test_what_comes_with_an_event_shares_its_transaction() -> None:  # I1
+    recorded = record([change(1)], known=[TAGGED])
+    assert recorded.events == (change(1).id,)
+    assert waiting(JANE) == waiting(TAGGED) == {"news": START + WINDOW}
