@@ -52,6 +52,8 @@ class Rule(StrEnum):
     CONSENTED = "consented"
     NOT_OPTED_OUT = "not_opted_out"
     UNPARSEABLE_ADDRESS = "unparseable_address"
+    UNREADABLE_LINE = "unreadable_line"
+    """In a streamed list, a line that holds no recipient to decide about (I11)."""
     UNKNOWN_MESSAGE_TYPE = "unknown_message_type"
     WRONG_CHANNEL = "wrong_channel"
     """The topic belongs to another channel than the address."""
@@ -73,6 +75,7 @@ class Decision:
 ALLOW_BY_DEFAULT = Decision(allow=True, rule=Rule.NOT_OPTED_OUT)
 NO_CONSENT = Decision(allow=False, rule=Rule.NO_CONSENT)
 ALLOW_SERVICE = Decision(allow=True, rule=Rule.SERVICE)
+UNPARSEABLE_ADDRESS = Decision(allow=False, rule=Rule.UNPARSEABLE_ADDRESS)
 
 
 def decide(

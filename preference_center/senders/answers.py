@@ -18,6 +18,26 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class FaultTold(Answer):
+    """One fault of what was sent."""
+
+    code: str
+    detail: str
+    pointer: str | None = Field(default=None, description="JSON pointer (RFC 6901) into the body")
+    parameter: str | None = Field(default=None, description="The parameter of the URL")
+
+
+class ProblemDocument(Answer):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(json_schema_extra={"format": "uri"})
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultTold] | None = None
+    errors_left_out: int | None = None
+
+
 class DecisionMade(Answer):
     """Allow or deny, and why."""
 
@@ -29,14 +49,46 @@ class DecisionMade(Answer):
     advisory: str | None = None
 
 
+class DecisionTold(DecisionMade):
+    """The decision for `recipient`, which counts all that was recorded before `as_of`."""
+
+    as_of: str
+
+
 class DecisionsMade(Answer):
     """One decision for each of `recipients`, in their order."""
 
+    as_of: str
     decisions: list[DecisionMade]
 
 
-class DecisionAnswer(RootModel[DecisionMade | DecisionsMade]):
+class DecisionAnswer(RootModel[DecisionTold | DecisionsMade]):
     """A decision for `recipient`, or decisions for `recipients`."""
+
+
+class DecisionStreamed(DecisionMade):
+    """The decision for one row; only a row that can't be read has no `recipient`."""
+
+    recipient: str | None = None
+
+
+class StreamEnded(Answer):
+    """The last line, once all rows are answered: they count what was recorded before `as_of`."""
+
+    end: Literal[True]
+    count: int
+    as_of: str
+
+
+class StreamBrokenOff(Answer):
+    """The last line, if the rows after it are not answered."""
+
+    end: Literal[False]
+    problem: ProblemDocument
+
+
+class StreamLine(RootModel[DecisionStreamed | StreamEnded | StreamBrokenOff]):
+    """One line of a streamed answer."""
 
 
 class RowRecorded(Answer):
@@ -92,23 +144,3 @@ class PreferencesChanged(PreferencesShown):
     """What it receives now, and the events that the change made."""
 
     events: list[UUID]
-
-
-class FaultTold(Answer):
-    """One fault of what was sent."""
-
-    code: str
-    detail: str
-    pointer: str | None = Field(default=None, description="JSON pointer (RFC 6901) into the body")
-    parameter: str | None = Field(default=None, description="The parameter of the URL")
-
-
-class ProblemDocument(Answer):
-    """What went wrong (RFC 9457)."""
-
-    type: str = Field(json_schema_extra={"format": "uri"})
-    title: str
-    status: int
-    detail: str
-    errors: list[FaultTold] | None = None
-    errors_left_out: int | None = None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from preference_center.domain.addresses import Address, KeyKind, may_match
 from preference_center.domain.decisions import Fact
 from preference_center.domain.events import ALL_MARKETING, Kind, Mark, State
+from preference_center.domain.watermarks import Watermark
 from preference_center.extensions import services
 from preference_center.links import PREFIX_OCTETS
+from preference_center.storage.arrays import OctetsArray
 from preference_center.storage.database import Connection, run_at_once
+from preference_center.storage.watermarks import NEWEST_EPOCH, XMIN, horizon, know_epoch
 
 Facts = tuple[Fact, ...]
 
@@ -19,6 +23,9 @@ NO_FACTS: Facts = ()
 # Enum look-ups and arithmetic are slow: half of the time of a check that finds something.
 _EXACT = KeyKind.EXACT.value
 _KINDS = {kind.value: kind for kind in Kind}
+
+_EPOCH = 2
+"""Its place in the row of `BY_DIGEST` that has no digest."""
 
 _STATE = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
     s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
@@ -41,12 +48,13 @@ SELECT given.digest, {_EXACT | KeyKind.MAILBOX:d}::smallint, 'email', {_UNRESOLV
 FROM unnest(%(digests)b::bytea[]) AS given (digest)
 JOIN inbound_unresolved u ON u.digest_prefix = substr(given.digest, 1, {PREFIX_OCTETS})
 UNION ALL
-SELECT NULL, NULL, NULL, {", ".join(["NULL"] * 11)}
-WHERE EXISTS (SELECT FROM md5_matching WHERE id = 1)
+SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH}, {XMIN},
+    {", ".join(["NULL"] * 10)}
 """  # noqa: S608 - constants of this module
-"""A row without a digest says: look under the `md5_keys` of these addresses, too.
+"""The row without a digest tells of this snapshot: its epoch and xmin, which are `as_of`.
 
-Who sees no such row was too early for any MD5 import (I2): it is committed before the first.
+If it has a kind, look under the `md5_keys` of these addresses, too. Who sees none was too
+early for any MD5 import (I2): it is committed before the first.
 """
 
 MAY_MATCH = "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
@@ -65,9 +73,24 @@ SELECT c.address_id, c.address_id, {_CONSENT} FROM consent c WHERE c.address_id 
 """  # noqa: S608 - constants of this module
 
 
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What `BY_DIGEST` tells besides facts."""
+
+    md5: bool
+    epoch: str
+    xmin: str
+
+
+def facts_as_of(addresses: Sequence[Address]) -> tuple[list[Facts], Watermark]:
+    """`facts_for`, and how far the ledger was then: they count all before the watermark."""
+    facts, snapshot = _look_up(addresses, exact_only=False)
+    return facts, Watermark(snapshot.epoch, int(snapshot.xmin))
+
+
 def facts_for(addresses: Sequence[Address]) -> list[Facts]:
     """Per address, the facts of every stored form of its mailbox (for decisions)."""
-    return _look_up(addresses, exact_only=False)
+    return _look_up(addresses, exact_only=False)[0]
 
 
 def exact_facts_for(
@@ -77,7 +100,7 @@ def exact_facts_for(
 
     With a `connection`, as its transaction sees them.
     """
-    return _look_up(addresses, exact_only=True, connection=connection)
+    return _look_up(addresses, exact_only=True, connection=connection)[0]
 
 
 def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts]:
@@ -90,25 +113,23 @@ def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts
 
 def _look_up(
     addresses: Sequence[Address], *, exact_only: bool, connection: Connection | None = None
-) -> list[Facts]:
+) -> tuple[list[Facts], _Snapshot]:
     keys = services().keys
     result: list[Facts] = [NO_FACTS] * len(addresses)
     probes = _probes(addresses, keys.match_keys, exact_only=exact_only)
-    rows = (
-        _rows(connection, probes) if connection else run_at_once(lambda alone: _rows(alone, probes))
-    )
-    if any(row[0] is None for row in rows):
+    rows, snapshot = _rows(probes, connection)
+    if snapshot.md5:
         by_md5 = _probes(addresses, keys.md5_keys, exact_only=exact_only)
-        rows += run_at_once(lambda connection: _rows(connection, by_md5))
+        rows += _rows(by_md5, connection)[0]
         probes |= by_md5
     for digest, stored_kind, channel, *columns in rows:
-        for index, probe in probes.get(digest, ()):
+        for index, probe in probes[digest]:
             exact = bool(int(probe) & stored_kind & _EXACT)
             if channel == addresses[index].channel and (
                 exact or (not exact_only and may_match(probe, KeyKind(stored_kind)))
             ):
                 result[index] += (_fact(columns, exact=exact),)
-    return result
+    return result, snapshot
 
 
 def _probes(
@@ -126,8 +147,27 @@ def _probes(
     return probes
 
 
-def _rows(connection: Connection, digests: Iterable[bytes]) -> list[tuple[Any, ...]]:
-    return connection.execute(BY_DIGEST, {"digests": list(digests)}, binary=True).fetchall()
+def _rows(
+    digests: Iterable[bytes], connection: Connection | None
+) -> tuple[list[tuple[Any, ...]], _Snapshot]:
+    """What was found, and by which snapshot."""
+
+    def alone(connection: Connection) -> list[tuple[Any, ...]]:
+        know_epoch(connection)
+        rows = _execute(connection, digests)
+        if rows[-1][_EPOCH] is None:  # there was none, or somebody deleted them
+            horizon(connection)
+            rows = _execute(connection, digests)
+        return rows
+
+    rows = _execute(connection, digests) if connection else run_at_once(alone)
+    _, md5, epoch, xmin, *_ = rows.pop()  # the last part of the statement
+    return rows, _Snapshot(md5 is not None, epoch, xmin)
+
+
+def _execute(connection: Connection, digests: Iterable[bytes]) -> list[tuple[Any, ...]]:
+    found = connection.execute(BY_DIGEST, {"digests": OctetsArray(digests)}, binary=True)
+    return found.fetchall()
 
 
 def _fact(row: Sequence[Any], *, exact: bool) -> Fact:

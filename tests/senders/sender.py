@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from preference_center.domain.watermarks import parse_watermark
 from preference_center.storage import api_keys
 from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.database import run
@@ -43,7 +44,9 @@ class Sender:
         body = {"message_type": message_type, "recipient": recipient, "channel": channel}
         answer = self.post("/v1/decisions", body)
         assert answer.status_code == 200, answer.text
-        return dict(answer.get_json())
+        decision = dict(answer.get_json())
+        parse_watermark(decision.pop("as_of"))
+        return decision
 
     def opt_out(self, address: str, scope: str, **more: Any) -> dict[str, Any]:
         body = opt_out(address=address, scope=scope, **more)

@@ -158,7 +158,8 @@ def test_a_huge_body_is_refused_unread(sender: Sender, path: str) -> None:
 def test_a_huge_address_denies_itself(sender: Sender) -> None:
     answer = sender.post("/v1/decisions", ASK | {"recipient": "a" * 5_000_000 + "@example.com"})
 
-    assert answer.get_json() == {"allow": False, "rule": "unparseable_address"}
+    told = answer.get_json()
+    assert (told["allow"], told["rule"]) == (False, "unparseable_address")
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_an_unknown_message_type_denies_everyone(sender: Sender) -> None:
 
     assert answer.status_code == 200
     deny = {"allow": False, "rule": "unknown_message_type"}
-    assert answer.get_json() == {"decisions": [deny, deny]}
+    assert answer.get_json()["decisions"] == [deny, deny]
 
 
 def test_a_topic_of_another_channel_denies(sender: Sender) -> None:
@@ -198,7 +198,7 @@ def test_ten_thousand_are_answered_in_their_order(sender: Sender) -> None:
 def test_nobody_asked_about_gives_no_decisions(sender: Sender) -> None:
     answer = sender.post("/v1/decisions", {"message_type": "offers.weekly", "recipients": []})
 
-    assert answer.get_json() == {"decisions": []}
+    assert answer.get_json()["decisions"] == []
 
 
 def test_checking_writes_nothing(sender: Sender) -> None:
