@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preference_center.domain.addresses import Channel, parse
-from preference_center.errors import ConfigError, InvalidAddress
+from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
+from preference_center.limiting import read_rate
 from preference_center.smtp import MailServer
 
 MEBIBYTE = 1024 * 1024
@@ -59,6 +60,15 @@ class Settings(BaseSettings):
         default=0, ge=0, description="Proxies in front that set X-Forwarded-For, one after another"
     )
     database_pool: int = Field(default=8, ge=1, description="Connections per process")
+    api_rate: str = Field(
+        default="600000 per minute",
+        description="Requests that each API key may make, if none is set for it; or none",
+    )
+    max_streams: int = Field(
+        default=2,
+        ge=1,
+        description="Lists answered at a time per process; keep it below WEB_THREADS",
+    )
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
 
     @field_validator("time_zone")
@@ -69,6 +79,14 @@ class Settings(BaseSettings):
         except LookupError:
             raise ValueError("no time zone of the IANA database has this name") from None
         return name
+
+    @field_validator("api_rate")
+    @classmethod
+    def _readable_rate(cls, rate: str) -> str:
+        try:
+            return read_rate(rate)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("smtp_url")
     @classmethod

@@ -5,53 +5,153 @@ While Redis is away each process counts for itself, so limits loosen and nothing
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 import structlog
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem, parse, parse_many
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from redis import RedisError
 
+from preference_center.errors import InvalidInput
+
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 TIMEOUT = 0.05
 BREAKER = 5.0
 """Seconds that Redis may take, and that it is left alone after it failed."""
 
+LOTS = 100
+"""In how many parts processes take a rate from Redis."""
+
+UNLIMITED = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many acts in a window of so many seconds."""
+
+    amount: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Whether one more act is within its rate."""
+
+    allowed: bool
+    rate: Rate
+    left: int
+    """In this window, as far as this process knows."""
+    seconds: int
+    """Until the window ends."""
+
+
+@dataclass(slots=True)
+class _Lot:
+    """What this process may still do until the window ends, by its monotonic clock."""
+
+    ends: float = 0.0
+    own: int = 0
+    shared: int = 0
+    """Left for everybody when it was taken."""
+
 
 class Limiter:
     """Counts acts under a key. Safe for use by several threads.
 
-    Windows move: "3 per hour" looks back an hour from each act, by the clock of Redis's
-    client. Keys must hold nothing personal (I12).
+    Keys must hold nothing personal (I12). No method raises for Redis.
     """
 
     def __init__(self, redis_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        redis = RedisStorage(redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
-        self._shared = MovingWindowRateLimiter(redis)
+        self._redis = RedisStorage(
+            redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
+        )
+        self._shared = MovingWindowRateLimiter(self._redis)
         self._monotonic = monotonic
+        self._taking = threading.Lock()
         self.forget()
 
     def forget(self) -> None:
         """Drop what this process counted for itself, and trust Redis again."""
-        self._own = MovingWindowRateLimiter(MemoryStorage())
+        self._memory = MemoryStorage()
+        self._own = MovingWindowRateLimiter(self._memory)
+        self._lots: dict[tuple[str, ...], _Lot] = {}
         self._broken_until = 0.0
 
     def allows(self, limits: str, *key: str) -> bool:
         """Whether one more act is within all of `limits` ("3 per hour; 10 per day").
 
-        If so it is counted; an act that is refused is not. Never raises for Redis.
+        If so it is counted; an act that is refused is not. Windows move: "3 per hour" looks
+        back an hour from each act, by the clock of Redis's client.
         """
         items = parse_many(limits)
+        return self._with_redis(
+            lambda: _hit(self._shared, items, key), lambda: _hit(self._own, items, key)
+        )
+
+    def take(self, rate: str, *key: str) -> Allowance:
+        """Whether one more act is within `rate` ("6000 per minute"), which then counts.
+
+        For acts that come by the thousand: a process takes a hundredth of the rate from Redis
+        at a time, and asks again when that is used up or the window is over. So all processes
+        together never allow more, and what some have not used when a window ends is lost.
+        The window begins with the first act.
+        """
+        item, known = _item(rate)
+        with self._taking:
+            now = self._monotonic()
+            lot = self._lots.get((rate, *key))
+            if lot is None or now >= lot.ends or (not lot.own and lot.shared):
+                lot = self._lots[rate, *key] = self._lot(item, key, now)
+            allowed = lot.own > 0
+            lot.own -= allowed
+            return Allowance(allowed, known, lot.own + lot.shared, math.ceil(lot.ends - now))
+
+    def _lot(self, item: RateLimitItem, key: tuple[str, ...], now: float) -> _Lot:
+        def taken(storage: RedisStorage | MemoryStorage) -> _Lot:
+            name, size = item.key_for(*key), max(1, item.amount // LOTS)
+            left = item.amount - storage.incr(name, item.get_expiry(), size)
+            # Redis tells whole seconds; at none of them we would ask for every act.
+            ends = now + max(1.0, storage.get_expiry(name) - time.time())
+            return _Lot(ends, own=max(0, size + min(0, left)), shared=max(0, left))
+
+        return self._with_redis(lambda: taken(self._redis), lambda: taken(self._memory))
+
+    def _with_redis(self, shared: Callable[[], T], alone: Callable[[], T]) -> T:
         if self._monotonic() >= self._broken_until:
             try:
-                return _hit(self._shared, items, key)
+                return shared()
             except RedisError as error:
                 self._broken_until = self._monotonic() + BREAKER
                 log.warning("redis_away", error=type(error).__name__)
-        return _hit(self._own, items, key)
+        return alone()
+
+
+def read_rate(text: str) -> str:
+    """A rate for `take` as a person wrote it, or UNLIMITED. Raises InvalidInput."""
+    text = " ".join(text.split())
+    try:
+        valid = text == UNLIMITED or (";" not in text and parse(text).amount > 0)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise InvalidInput("write a rate as in '6000 per minute', or none")
+    return text
+
+
+@cache
+def _item(rate: str) -> tuple[RateLimitItem, Rate]:
+    item = parse(rate)
+    return item, Rate(item.amount, item.get_expiry())
 
 
 def _hit(

@@ -16,8 +16,18 @@ depends_on = None
 
 
 def upgrade():
-    pass
+    op.create_table(
+        "kept_answer",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column("kept_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_index("ix_kept_answer_kept_at", "kept_answer", ["kept_at"], unique=False)
+    op.add_column("api_key", sa.Column("rate", sa.Text(), nullable=True))
 
 
 def downgrade():
-    pass
+    op.drop_column("api_key", "rate")
+    op.drop_index("ix_kept_answer_kept_at", "kept_answer")
+    op.drop_table("kept_answer")

@@ -10,6 +10,7 @@ from flask.cli import AppGroup
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
 from preference_center.keys import new_ring_entry
+from preference_center.limiting import read_rate
 from preference_center.mending import mending
 from preference_center.storage import api_keys, audit
 from preference_center.storage.api_keys import EVERY_TYPE, ApiKey, KeyScope
@@ -42,7 +43,15 @@ keys = AppGroup("keys", help="API keys of senders, and the keys of the service i
     help="A message type that the key may ask about; repeat it. '*' stands for every one,"
     " service mail too: for trusted senders only.",
 )
-def add(name: str, scopes: tuple[str, ...], message_types: tuple[str, ...]) -> None:
+@click.option(
+    "--rate",
+    metavar="RATE",
+    help="How often it may ask, e.g. '6000 per minute', or none for no limit. When left out,"
+    " the setting API_RATE counts.",
+)
+def add(
+    name: str, scopes: tuple[str, ...], message_types: tuple[str, ...], rate: str | None
+) -> None:
     """Make a key for the sender NAME and print it, this once.
 
     Example: flask keys add shop --scope check --scope write --message-type receipt
@@ -52,7 +61,8 @@ def add(name: str, scopes: tuple[str, ...], message_types: tuple[str, ...]) -> N
         if KeyScope.CHECK in wanted and not message_types:
             raise InvalidInput("the scope check needs a --message-type (or '*') to ask about")
         _check_types(message_types)
-        text = run(lambda connection: _make(connection, name, wanted, message_types))
+        given = read_rate(rate) if rate is not None else None
+        text = run(lambda connection: _make(connection, name, wanted, message_types, given))
     click.echo(text)
     click.echo("Keep it now: it can't be shown again.", err=True)
 
@@ -107,11 +117,21 @@ def _check_types(message_types: tuple[str, ...]) -> None:
 
 
 def _make(
-    connection: Connection, name: str, scopes: list[KeyScope], message_types: tuple[str, ...]
+    connection: Connection,
+    name: str,
+    scopes: list[KeyScope],
+    message_types: tuple[str, ...],
+    rate: str | None,
 ) -> str:
     now = services().now()
-    text = api_keys.make(connection, name, scopes, message_types, now)
-    detail = {"name": name, "scopes": sorted(scopes), "message_types": sorted(message_types)}
+    text = api_keys.make(connection, name, scopes, message_types, now, rate)
+    detail: dict[str, str | list[str]] = {
+        "name": name,
+        "scopes": sorted(scopes),
+        "message_types": sorted(message_types),
+    }
+    if rate:
+        detail["rate"] = rate
     audit.append(connection, now, ACTOR, "api_key.made", detail)
     return text
 
@@ -128,4 +148,5 @@ def _line(key: ApiKey) -> str:
     state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
     types = ",".join(sorted(key.message_types)) or "-"
     made = f"{key.created_at:%Y-%m-%d}"
-    return "\t".join((key.name, state, ",".join(sorted(key.scopes)), types, f"made {made}"))
+    told = (key.name, state, ",".join(sorted(key.scopes)), types, f"made {made}")
+    return "\t".join((*told, key.rate) if key.rate else told)

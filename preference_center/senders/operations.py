@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
+from types import MappingProxyType
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -23,10 +24,11 @@ from preference_center.errors import CatalogueError, InvalidInput, Unavailable
 from preference_center.extensions import csrf, services
 from preference_center.ledger import record
 from preference_center.ledger.recording import Recorded
-from preference_center.senders import documents, problems, responding
+from preference_center.senders import documents, problems, rates, responding
 from preference_center.senders.permissions import require_scope, sender_with
 from preference_center.senders.problems import Problem
 from preference_center.senders.reading import Body, Query, one_or_many
+from preference_center.senders.repeats import PARAMETER, Overtaken, Repeat
 from preference_center.storage.api_keys import ApiKey, KeyScope
 from preference_center.storage.database import Connection, run
 
@@ -35,6 +37,7 @@ PREFIX = "/v1"
 blueprint = APIBlueprint("senders", __name__)
 csrf.exempt(blueprint)  # a bearer key is never sent by a browser on its own
 
+blueprint.after_request(rates.tell)
 blueprint.register_error_handler(problems.Refused, responding.respond_to_refused)
 blueprint.register_error_handler(InvalidInput, responding.respond_to_invalid)
 blueprint.register_error_handler(CatalogueError, responding.respond_to_unavailable)
@@ -58,6 +61,7 @@ _OF_BODIES = (
     problems.MALFORMED_JSON,
     problems.INVALID_BODY,
 )
+_OF_WRITES = (problems.INVALID_IDEMPOTENCY_KEY, problems.IDEMPOTENCY_KEY_REUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Call:
 
     key: ApiKey
     origin: Origin
+    repeat: Repeat | None = None
 
     def record(
         self,
@@ -78,14 +83,33 @@ class Call:
         request; then there is a connection, and only that sees what was just written.
         Raises Unavailable.
         """
-        return reply(answer(record(changes) if changes else Recorded(), None))
+        repeat = self.repeat
+        if repeat is None:
+            return reply(answer(record(changes) if changes else Recorded(), None))
+        if not changes:
+            return self.write(lambda connection: answer(Recorded(), connection))
+        kept: list[Response] = []
+
+        def beside(connection: Connection, recorded: Recorded) -> None:
+            kept[:] = [reply(answer(recorded, connection))]
+            repeat.keep(connection, kept[0])
+
+        record(changes, beside)
+        return kept[0]
 
     def write(self, work: Callable[[Connection], Json], status: int = 200) -> Response:
         """Do a write that is no event, in one transaction, and answer what it returns.
 
         Like all work for `run` it must be safe to repeat. Raises Unavailable.
         """
-        return reply(run(work), status)
+
+        def answered(connection: Connection) -> Response:
+            response = reply(work(connection), status)
+            if self.repeat:
+                self.repeat.keep(connection, response)
+            return response
+
+        return run(answered)
 
 
 def reply(body: Json, status: int = 200) -> Response:
@@ -106,8 +130,9 @@ def operation(
     rows: type[Body] | None = None,
     query: type[Query] | None = None,
     status: int = 200,
+    writes: bool = False,
     refuses: Sequence[Problem] = (),
-    extensions: Mapping[str, Any] | None = None,
+    extensions: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[View], View]:
     """Make a view the operation `method` at `/v1` + `path`, for keys with all `scopes`.
 
@@ -116,13 +141,15 @@ def operation(
     with `reply`, `Call.record` or `Call.write`. Its docstring is the document's summary and
     description.
 
-    `answer` is the model of its answer, for `rows` that of one row's. `refuses` names the
+    `answer` is the model of its answer, for `rows` that of one row's. What `writes` takes an
+    Idempotency-Key, so it must write by `Call.record` or `Call.write` only. `refuses` names the
     problems it may answer besides those that every operation has. `extensions` are taken
     into the document as they are, e.g. `requestBody` of a view that reads its own.
     """
     sent = body or query or (one_or_many(rows) if rows else None)
     name = "body" if body else "query" if query else "rows"
     always = (*_ALWAYS, *((problems.INVALID_QUERY,) if query else _OF_BODIES if sent else ()))
+    always += _OF_WRITES if writes else ()
 
     def decorate(view: View) -> View:
         made: View = blueprint.output(one_or_many(answer) if rows else answer, status)(view)
@@ -133,15 +160,16 @@ def operation(
             operation_id=view.__name__,
             security=[{documents.SECURITY: [scope.value for scope in scopes]}],
             responses=documents.problem_answers([*always, *refuses]),
-            extensions=dict(extensions or {}),
+            extensions={**({"parameters": [PARAMETER]} if writes else {}), **extensions},
         )(made)
-        blueprint.route(PREFIX + path, methods=[method])(_authenticated(made, scopes))
+        made = _admitted(_once(made) if writes else made, scopes)
+        blueprint.route(PREFIX + path, methods=[method])(made)
         return view
 
     return decorate
 
 
-def _authenticated(view: View, scopes: Sequence[KeyScope]) -> View:
+def _admitted(view: View, scopes: Sequence[KeyScope]) -> View:
     first, *others = scopes
 
     @wraps(view)
@@ -149,7 +177,24 @@ def _authenticated(view: View, scopes: Sequence[KeyScope]) -> View:
         key = sender_with(first)
         for scope in others:
             require_scope(key, scope)
+        rates.count(key)
         return view(Call(key, Origin("senders", key.actor, services().now())), **arguments)
+
+    return called
+
+
+def _once(view: View) -> View:
+    @wraps(view)
+    def called(call: Call, **arguments: Any) -> Response:
+        repeat = Repeat.asked(call.key)
+        if repeat is None:
+            return view(call, **arguments)
+        try:
+            return repeat.earlier() or view(replace(call, repeat=repeat), **arguments)
+        except Overtaken:
+            answer = repeat.earlier()
+            assert answer  # what overtook us is committed
+            return answer
 
     return called
 

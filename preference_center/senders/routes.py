@@ -48,7 +48,15 @@ def post_decisions(call: Call, body: Question) -> Response:
     )
 
 
-@operation("POST", "/opt-outs", KeyScope.WRITE, rows=OptOut, answer=RowRecorded, refuses=_OF_SCOPES)
+@operation(
+    "POST",
+    "/opt-outs",
+    KeyScope.WRITE,
+    rows=OptOut,
+    answer=RowRecorded,
+    writes=True,
+    refuses=_OF_SCOPES,
+)
 def post_opt_outs(call: Call, rows: Rows[OptOut]) -> Response:
     """These people said no.
 
@@ -58,7 +66,13 @@ def post_opt_outs(call: Call, rows: Rows[OptOut]) -> Response:
 
 
 @operation(
-    "POST", "/consents", KeyScope.WRITE, rows=Consent, answer=RowRecorded, refuses=_OF_SCOPES
+    "POST",
+    "/consents",
+    KeyScope.WRITE,
+    rows=Consent,
+    answer=RowRecorded,
+    writes=True,
+    refuses=_OF_SCOPES,
 )
 def post_consents(call: Call, rows: Rows[Consent]) -> Response:
     """These people said yes.
@@ -118,6 +132,7 @@ def post_preferences_query(_: Call, body: PreferencesQuery) -> Response:
     KeyScope.WRITE,
     body=PreferencesChange,
     answer=PreferencesChanged,
+    writes=True,
     refuses=_OF_SCOPES,
 )
 def put_preferences(call: Call, body: PreferencesChange) -> Response:

@@ -28,7 +28,7 @@ EVERY_TYPE = "*"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _TEXT = re.compile(r"pc_[a-z0-9-]{1,40}_[A-Za-z0-9_-]{43}")
-_COLUMNS = "name, scopes, message_types, created_at, revoked_at"
+_COLUMNS = "name, scopes, message_types, created_at, revoked_at, rate"
 
 _CACHE = "preference_center.api_keys"
 _FRESH = 2.0
@@ -61,6 +61,8 @@ class ApiKey:
     message_types: frozenset[str]
     created_at: datetime
     revoked_at: datetime | None = None
+    rate: str | None = None
+    """How often it may ask, where that differs from API_RATE."""
 
     @property
     def actor(self) -> str:
@@ -78,20 +80,22 @@ def make(
     scopes: Collection[KeyScope],
     message_types: Collection[str],
     now: datetime,
+    rate: str | None = None,
 ) -> str:
     """Store a new key and return its text, which nobody can show again.
 
-    Raises InvalidInput if the name can't be used or is taken, also by a revoked key:
-    the ledger names keys, so a name stands for one key for ever.
+    `rate` as `limiting.read_rate` returns it. Raises InvalidInput if the name can't be used
+    or is taken, also by a revoked key: the ledger names keys, so a name stands for one key
+    for ever.
     """
     if not _NAME.fullmatch(name):
         raise InvalidInput("a key's name has 1 to 40 of a-z, 0-9 and -, and begins with no dash")
     text = f"pc_{name}_{secrets.token_urlsafe(32)}"
     try:
         connection.execute(
-            "INSERT INTO api_key (name, digest, scopes, message_types, created_at)"
-            " VALUES (%s, %s, %s, %s, %s)",
-            (name, _digest(text), sorted(set(scopes)), sorted(set(message_types)), now),
+            "INSERT INTO api_key (name, digest, scopes, message_types, created_at, rate)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (name, _digest(text), sorted(set(scopes)), sorted(set(message_types)), now, rate),
         )
     except errors.UniqueViolation:
         raise InvalidInput(f"there is a key named {name} already: choose another name") from None
@@ -153,8 +157,8 @@ def _select(connection: Connection, digest: bytes) -> ApiKey | None:
 
 
 def _key(row: tuple[Any, ...]) -> ApiKey:
-    name, scopes, message_types, created_at, revoked_at = row
-    return ApiKey(name, frozenset(scopes), frozenset(message_types), created_at, revoked_at)
+    name, scopes, message_types, created_at, revoked_at, rate = row
+    return ApiKey(name, frozenset(scopes), frozenset(message_types), created_at, revoked_at, rate)
 
 
 def _digest(text: str) -> bytes:

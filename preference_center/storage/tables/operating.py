@@ -32,8 +32,18 @@ class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]
     digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     message_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    rate: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class KeptAnswerRow(db.Model):  # type: ignore[misc,name-defined]
+    """The answer to a write with an Idempotency-Key, sealed, kept for its repeats."""
+
+    __tablename__ = "kept_answer"
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
+    kept_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
 class AuditRow(db.Model):  # type: ignore[misc,name-defined]
