@@ -36,6 +36,8 @@ def record(
     changes: Sequence[Change | Retraction],
     beside: Callable[[Connection, Recorded], None] | None = None,
     known: Sequence[Address] = (),
+    *,
+    bulk: bool = False,
 ) -> Recorded:
     """Append `changes` to the ledger, all or none, and nudge the destinations concerned.
 
@@ -45,6 +47,7 @@ def record(
     called again after a broken connection, and what it raises takes everything back.
     `known` are addresses to be stored readable though nobody said anything: what stands
     against them already becomes work for every destination that could not be told (I9).
+    `bulk` is for lists: tools are told of it after what people do meanwhile.
     Raises Unavailable, with nothing written, when the database can't be reached.
     """
     context = services()
@@ -59,9 +62,9 @@ def record(
         if retractions:
             await_appends(connection, retractions)
         if acts or known:
-            recorded += _append(connection, context, acts, known)
+            recorded += _append(connection, context, acts, known, bulk=bulk)
         for retraction in retractions:
-            recorded += Recorded(*retract(connection, retraction, context.now()))
+            recorded += Recorded(*retract(connection, retraction, context.now(), bulk=bulk))
         if beside:
             beside(connection, recorded)
         return recorded
@@ -88,6 +91,8 @@ def _append(
     context: Services,
     changes: Sequence[Change],
     known: Sequence[Address] = (),
+    *,
+    bulk: bool = False,
 ) -> Recorded:
     now = context.now()
     owners = [context.keys.exact(change.address) for change in changes]
@@ -102,12 +107,13 @@ def _append(
         "events": _events(changes, owners, now),
         "count": len(changes),
         "repeat": REPEAT,
+        "bulk": bulk,
     }
     with connection.pipeline():
         connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
         cursors = [connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)]
         if known:
-            learned = addresses | {"now": now, "window": WINDOW}
+            learned = addresses | {"now": now, "window": WINDOW, "bulk": bulk}
             cursors.append(connection.execute(RAISE_LEARNED, learned, binary=True))
     recorded = Recorded()
     for cursor in cursors:

@@ -33,7 +33,7 @@ def await_appends(connection: Connection, retractions: Sequence[Retraction]) -> 
 
 
 def retract(
-    connection: Connection, retraction: Retraction, now: datetime
+    connection: Connection, retraction: Retraction, now: datetime, *, bulk: bool = False
 ) -> tuple[tuple[UUID, ...], frozenset[int]]:
     """Take back the events that `retraction` names, except those taken back already.
 
@@ -66,6 +66,7 @@ def retract(
             "evidence": json.dumps(dict(retraction.evidence)),
             "now": now,
             "window": WINDOW,
+            "bulk": bulk,
         },
     ).fetchone()
     assert row  # the statement ends in a SELECT without FROM

@@ -93,13 +93,14 @@ _RAISE = f"""wanted AS (
         WHERE told.destination_id = d.id AND told.address_id = news.target)
     GROUP BY d.id, news.target
 ), raised AS (
-    INSERT INTO sync_state AS s (destination_id, address_id, wanted, due_at, next_at)
-    SELECT destination_id, target, version, waiting_since + %(window)s, %(now)s
+    INSERT INTO sync_state AS s (destination_id, address_id, wanted, due_at, next_at, bulk)
+    SELECT destination_id, target, version, waiting_since + %(window)s, %(now)s, %(bulk)s::boolean
     FROM wanted ORDER BY destination_id, target
     ON CONFLICT (destination_id, address_id) DO UPDATE SET
         wanted = GREATEST(s.wanted + 1, EXCLUDED.wanted),
         due_at = LEAST(s.due_at, EXCLUDED.due_at),
-        next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END
+        next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END,
+        bulk = EXCLUDED.bulk AND (s.bulk OR s.next_at IS NULL)
     RETURNING destination_id
 )
 """  # noqa: S608 - constants of this module
@@ -111,6 +112,7 @@ address that could not be told before.
 
 While a worker holds a row, its lease end stays as it is. Forms of one mailbox commit in any
 order, so `wanted` always grows: the worker must find that it looked before this was here.
+What comes in `bulk` waits behind the rest, unless a row waits for something else already.
 """
 
 _RECEIVED = """(SELECT received_at FROM event

@@ -1,4 +1,4 @@
-"""Sync states: the queue that is the database. `next_at` is the whole of it.
+"""Sync states: the queue that is the database. `next_at` is the whole of it, in two lanes.
 
 A claim moves `next_at` to the end of the lease, so a dead worker's rows come back by
 themselves; settling compares the lease token, so a late worker changes nothing.
@@ -17,10 +17,20 @@ from preference_center.storage.database import Connection
 from preference_center.storage.facts import MAY_MATCH
 
 _CLAIM = """
-WITH due AS (
+WITH live AS (
     SELECT address_id FROM sync_state
-    WHERE destination_id = %(destination)s AND next_at <= %(now)s
-    ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    WHERE destination_id = %(destination)s AND NOT bulk AND next_at <= %(now)s
+    ORDER BY next_at
+    LIMIT %(limit)s::int - CASE WHEN EXISTS (SELECT FROM sync_state
+        WHERE destination_id = %(destination)s AND bulk AND next_at <= %(now)s)
+        THEN %(limit)s::int / 10 ELSE 0 END
+    FOR UPDATE SKIP LOCKED
+), lists AS (
+    SELECT address_id FROM sync_state
+    WHERE destination_id = %(destination)s AND bulk AND next_at <= %(now)s
+    ORDER BY next_at LIMIT %(limit)s::int - (SELECT count(*) FROM live) FOR UPDATE SKIP LOCKED
+), due AS (
+    SELECT address_id FROM live UNION ALL SELECT address_id FROM lists
 )
 UPDATE sync_state s SET lease = %(lease)s, next_at = %(until)s
 FROM due WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
@@ -28,8 +38,8 @@ RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.l
 """
 
 _BACKFILL = f"""
-INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at)
-SELECT d.id, form.id, max(e.seq), %(now)s + %(window)s, %(now)s
+INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at, bulk)
+SELECT d.id, form.id, max(e.seq), %(now)s + %(window)s, %(now)s, true
 FROM destination d
 JOIN suppression s ON s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s)
 JOIN event e ON e.id IN (s.out_event, s.pause_event)
@@ -146,7 +156,8 @@ def due_destinations(connection: Connection, now: datetime) -> dict[int, int]:
     """Active destinations that may be knocked at now -> how many rows are due (to 10,000)."""
     rows = connection.execute(
         """SELECT d.id, (SELECT count(*) FROM (SELECT FROM sync_state s
-                WHERE s.destination_id = d.id AND s.next_at <= %(now)s LIMIT 10000) AS due)
+                WHERE s.destination_id = d.id AND s.bulk IN (false, true)
+                    AND s.next_at <= %(now)s LIMIT 10000) AS due)
         FROM destination d
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)""",
         {"now": now},
@@ -163,7 +174,11 @@ def claim(
     until: datetime,
     limit: int,
 ) -> list[Claim]:
-    """Take up to `limit` due rows for the lease `lease`, which ends at `until`."""
+    """Take up to `limit` due rows for the lease `lease`, which ends at `until`.
+
+    Rows of lists and back-fills come after what people did, however long they have waited,
+    but a tenth of the batch is theirs: so neither holds the other up for good.
+    """
     rows = connection.execute(
         _CLAIM,
         {"destination": destination, "lease": lease, "now": now, "until": until, "limit": limit},

@@ -11,6 +11,7 @@ from preference_center.storage.tables import (
     contacts,
     epochs,
     hashes,
+    imports,
     ledger,
     links,
     operating,
@@ -18,4 +19,14 @@ from preference_center.storage.tables import (
     syncing,
 )
 
-__all__ = ["contacts", "epochs", "hashes", "ledger", "links", "operating", "recipients", "syncing"]
+__all__ = [
+    "contacts",
+    "epochs",
+    "hashes",
+    "imports",
+    "ledger",
+    "links",
+    "operating",
+    "recipients",
+    "syncing",
+]

@@ -37,7 +37,8 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
     """Per destination and address: what it should reflect, what it does, what is next.
 
     `next_at` alone is the queue: null means settled, and while a worker holds the row
-    it is the end of its lease. `due_at` belongs to the earliest opt-out not yet
+    it is the end of its lease. What an import or a back-fill raised is `bulk` and waits
+    behind what people do now. `due_at` belongs to the earliest opt-out not yet
     reflected. `told` are the topics we turned off there. Until `lift_until` a request
     that turns one on may still be under way (a frozen worker, a slow tool).
     """
@@ -54,10 +55,12 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
     lift_until: Mapped[datetime | None] = mapped_column(Moment)
     told: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     outcome: Mapped[str | None] = mapped_column(Text)
+    bulk: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     __table_args__ = (
         Index(
             "sync_state_queue",
             "destination_id",
+            "bulk",
             "next_at",
             postgresql_where=text("next_at IS NOT NULL"),
         ),

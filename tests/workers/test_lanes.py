@@ -1,0 +1,106 @@
+"""A list of millions must not keep a click waiting, nor the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.ledger import record
+from preference_center.ledger.backfilling import backfill
+from preference_center.storage import syncs
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Status, set_status
+from tests.clock import START, Clock
+from tests.domain.histories import NEWS
+from tests.ledger.changes import add_destination, change, id_of
+
+LEASE = UUID(int=99)
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def person(name: str) -> Address:
+    return parse(f"{name}@example.net", Channel.EMAIL)
+
+
+def listed(count: int, first: int = 1) -> list[Address]:
+    """Opt-outs from a list, recorded now."""
+    people = [person(f"listed-{n}") for n in range(first, first + count)]
+    record([change(first + n, address=who) for n, who in enumerate(people)], bulk=True)
+    return people
+
+
+def claimed(destination: int, limit: int, clock: Clock) -> set[int]:
+    """The addresses that a worker takes now."""
+    until = clock() + timedelta(seconds=90)
+    rows = run(lambda c: syncs.claim(c, destination, LEASE, now=clock(), until=until, limit=limit))
+    return {row.address_id for row in rows}
+
+
+def test_what_people_do_overtakes_a_list_that_has_waited_longer(clock: Clock) -> None:
+    # I3
+    destination = add_destination("mailer", NEWS)
+    listed(30)
+    clock.advance(timedelta(hours=1))
+    clicks = [person(f"click-{n}") for n in range(3)]
+    record([change(1000 + n, address=who, at=clock()) for n, who in enumerate(clicks)])
+
+    assert {id_of(who) for who in clicks} <= claimed(destination, 4, clock)
+
+
+def test_a_tenth_of_a_batch_is_the_lists(clock: Clock) -> None:
+    # I3
+    destination = add_destination("mailer", NEWS)
+    people = listed(5)
+    record([change(1000 + n, address=person(f"click-{n}")) for n in range(40)])
+
+    taken = claimed(destination, 20, clock)
+
+    assert len(taken) == 20
+    assert len(taken & {id_of(who) for who in people}) == 2
+
+
+def test_a_list_alone_fills_the_batch(clock: Clock) -> None:
+    destination = add_destination("mailer", NEWS)
+    run(lambda c: set_status(c, destination, Status.ACTIVE))
+    listed(12)
+
+    assert len(claimed(destination, 10, clock)) == 10
+    assert run(lambda c: syncs.due_destinations(c, clock())) == {destination: 2}
+
+
+def test_a_click_for_an_address_that_waits_in_a_list_takes_it_to_the_front(clock: Clock) -> None:
+    destination = add_destination("mailer", NEWS)
+    people = listed(9)
+    record([change(1000, address=people[5], at=START)])
+
+    assert claimed(destination, 1, clock) == {id_of(people[5])}
+
+
+def test_a_list_takes_no_click_to_the_back(clock: Clock) -> None:
+    destination = add_destination("mailer", NEWS)
+    who = person("listed-4")
+    record([change(1000, address=who)])
+    listed(9)
+
+    assert claimed(destination, 1, clock) == {id_of(who)}
+
+
+def test_a_new_destination_is_filled_behind_live_opt_outs(clock: Clock) -> None:
+    listed(9)
+    destination = add_destination("mailer", NEWS)
+    backfill(destination)
+    clock.advance(timedelta(minutes=1))
+    who = person("click")
+    record([change(1000, address=who, at=clock())])
+
+    assert claimed(destination, 1, clock) == {id_of(who)}
