@@ -25,9 +25,11 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.errors import CatalogueError, ConfigError
 from preference_center.extensions import services
-from preference_center.languages import SOURCE, in_language
+from preference_center.languages import SOURCE, in_language, supported
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.outbox import Letter, LetterKind
+from preference_center.storage.contacts import locale_of
+from preference_center.storage.database import run_at_once
+from preference_center.storage.outbox import SWITCHED, Letter, LetterKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def render(letter: Letter, now: datetime) -> EmailMessage:
 
     Raises ConfigError when neither the brand nor MAIL_FROM says who sends it.
     """
-    with in_language(letter.language) as language:
+    with in_language(_language(letter)) as language:
         writer = _writer(letter, language)
         texts = _texts(letter, writer.name)
         given = {"texts": texts, "writer": writer, "link": letter.values["link"]}
@@ -76,6 +78,15 @@ def render(letter: Letter, now: datetime) -> EmailMessage:
     message.add_alternative(html, subtype="html", cte="quoted-printable")
     message["Content-Language"] = language
     return message
+
+
+def _language(letter: Letter) -> str:
+    """The contact's own, where the page must not look up whose the address is that it was told."""
+    if letter.kind is not LetterKind.ONE_TIME_LINK or SWITCHED in letter.values:
+        return letter.language
+    keys = services().keys
+    locale = run_at_once(lambda connection: locale_of(connection, keys, letter.to))
+    return supported(locale) or letter.language
 
 
 def _texts(letter: Letter, writer: str) -> Texts:

@@ -26,7 +26,7 @@ from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.recipients.changes import CONFIRMED, evidence, opt_in, resume
 from preference_center.recipients.choices import choices_for, stand
-from preference_center.recipients.pages import Wording, catalogue_or_empty, link_page
+from preference_center.recipients.pages import Wording, catalogue_or_empty, link_page, speak_to
 from preference_center.storage.facts import exact_facts_for
 from preference_center.storage.outbox import Letter, LetterKind, post
 
@@ -117,6 +117,7 @@ def confirm(token: str = "") -> ResponseReturnValue:
     """
     now, catalogue = services().now(), catalogue_or_empty()
     asked = _read(token, now)
+    speak_to(asked.link.address)
     here = url_for("recipients.confirm", token=token, lang=None)
     shown: dict[str, Any] = {"here": here, "what": titles(catalogue, asked.scopes)}
     if now - asked.asked_at > LIFETIME:

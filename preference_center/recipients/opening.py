@@ -11,7 +11,7 @@ from preference_center.domain.addresses import Address
 from preference_center.errors import ExpiredLink
 from preference_center.extensions import services
 from preference_center.links import LIFETIMES, Use
-from preference_center.recipients.pages import expired_page, link_page
+from preference_center.recipients.pages import expired_page, link_page, speak_to
 from preference_center.storage import passes
 from preference_center.storage.database import run
 
@@ -25,6 +25,7 @@ def open_mailed(token: str = "") -> ResponseReturnValue:
     context = services()
     now = context.now()
     link = context.links.read_pass(token, Use.MAILED, now)
+    speak_to(link.address)
     if "open" not in request.form:
         here = url_for("recipients.open_mailed", token=token, lang=None)
         return link_page("open", token, link, here=here)

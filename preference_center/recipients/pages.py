@@ -11,13 +11,21 @@ from babel.lists import format_list
 from flask import current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.domain.addresses import mask
+from preference_center.domain.addresses import Address, mask
 from preference_center.domain.catalogue import Brand, Catalogue, Texts, Topic
-from preference_center.errors import CatalogueError
+from preference_center.errors import CatalogueError, Unavailable
 from preference_center.extensions import services
-from preference_center.languages import FOLDER, LANGUAGES, SOURCE, page_language
+from preference_center.languages import (
+    FOLDER,
+    LANGUAGES,
+    SOURCE,
+    contact_speaks,
+    page_language,
+)
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.contacts import locale_of
+from preference_center.storage.database import run_at_once
 
 _TEXT_VERSION = "preference_center.recipients.text_version"
 _READING = frozenset({"GET", "HEAD"})
@@ -60,6 +68,23 @@ def link_page(template: str, token: str, link: Link, **values: Any) -> ResponseR
         text=Wording(catalogue),
         **values,
     )
+
+
+def speak_to(address: Address) -> None:
+    """Have the rest of this request speak the contact's language, unless the person switched.
+
+    A page that says "no" must not fail for it: without the database it goes without.
+    """
+    try:
+        contact_speaks(language_of(address))
+    except Unavailable:
+        contact_speaks(None)
+
+
+def language_of(address: Address) -> str | None:
+    """The locale of the contact whose address exactly this is (I9), if it is known."""
+    keys = services().keys
+    return run_at_once(lambda connection: locale_of(connection, keys, address))
 
 
 def unreadable_link(_error: Exception) -> ResponseReturnValue:

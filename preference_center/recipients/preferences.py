@@ -31,6 +31,7 @@ from preference_center.recipients.pages import (
     catalogue_or_empty,
     expired_page,
     link_mark,
+    speak_to,
 )
 from preference_center.recipients.signals import honouring, signalled_page
 from preference_center.recipients.whereabouts import title_of_tool
@@ -52,6 +53,7 @@ def preferences(token: str = "") -> ResponseReturnValue:
     """Show what one address receives (GET, HEAD), or save what was changed (POST)."""
     now = services().now()
     link = services().links.read(token, now)
+    speak_to(link.address)
     # Only what is recorded at once could be somebody else's doing, and only it needs a cookie.
     form = PreferenceForm(meta={"csrf": link.proven})
     answer = _save(token, link, form) if request.method == "POST" else Answer()

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.extensions import services
-from preference_center.recipients.pages import link_mark, link_page
+from preference_center.recipients.pages import link_mark, link_page, speak_to
 from preference_center.storage import reasons
 from preference_center.storage.database import run
 from preference_center.storage.reasons import Reason
@@ -20,6 +20,7 @@ def give_reason(token: str = "") -> ResponseReturnValue:
     """Count one of the fixed reasons (POST). Raises InvalidLink."""
     context = services()
     link = context.links.read(token, context.now())
+    speak_to(link.address)
     given = request.form.get("reason", "")
     known = given in set(Reason)
     if known and context.limiter.allows(PER_LINK, "reason", link_mark(token)):

@@ -16,10 +16,10 @@ from flask.typing import ResponseReturnValue
 from preference_center.domain.addresses import Address, Channel, mask, parse
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
-from preference_center.languages import page_language
+from preference_center.languages import page_language, switched_language
 from preference_center.links import LIFETIMES, Use
 from preference_center.recipients.pages import can_mail, catalogue_or_empty, lead, page
-from preference_center.storage.outbox import Letter, LetterKind, post
+from preference_center.storage.outbox import SWITCHED, Letter, LetterKind, post
 
 PER_ADDRESS = "3 per hour; 10 per day"
 """Beyond it the answer is the same, but nothing more is mailed."""
@@ -98,6 +98,10 @@ def _mail(address: Address) -> None:
         return
     now, letter = context.now(), context.new_id()
     brand = lead(tuple(catalogue_or_empty().brands.values()))
+    host = brand.host if brand else None
+    values = {"link": context.links.pass_url(Use.MAILED, address, letter, now, host)}
+    if chosen := switched_language():
+        values[SWITCHED] = chosen
     post(
         [
             Letter(
@@ -106,11 +110,7 @@ def _mail(address: Address) -> None:
                 to=address,
                 language=page_language(),
                 brand=brand.key if brand else None,
-                values={
-                    "link": context.links.pass_url(
-                        Use.MAILED, address, letter, now, brand.host if brand else None
-                    )
-                },
+                values=values,
                 expires_at=now + LIFETIMES[Use.MAILED],
             )
         ]

@@ -22,7 +22,7 @@ from preference_center.recipients.changes import (
     opt_out,
     record_opt_out,
 )
-from preference_center.recipients.pages import link_mark, link_page
+from preference_center.recipients.pages import link_mark, link_page, speak_to
 from preference_center.recipients.signals import honouring, signalled_page
 
 UNDO_FOR = timedelta(minutes=30)
@@ -42,11 +42,12 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
         link = services().links.read(token, services().now())
     except ProbeLink:
         return _probed(token)
-    if request.method != "POST":
-        return signalled_page("unsubscribe", token, link)
-    if _is_one_click():
+    if request.method == "POST" and _is_one_click():
         record_opt_out(link, link.scope, ONE_CLICK)
         return _unsubscribed()
+    speak_to(link.address)
+    if request.method != "POST":
+        return signalled_page("unsubscribe", token, link)
     if "undo" in request.form:
         return _undo(token, link, request.form["undo"])
     scopes = {"this": link.scope, "all": ALL_MARKETING}

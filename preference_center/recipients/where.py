@@ -17,7 +17,7 @@ from preference_center.errors import ExpiredLink
 from preference_center.extensions import services
 from preference_center.links import Link
 from preference_center.recipients.changes import only_says_no
-from preference_center.recipients.pages import catalogue_or_empty, link_page
+from preference_center.recipients.pages import catalogue_or_empty, link_page, speak_to
 from preference_center.recipients.preferences import old_link_page
 from preference_center.recipients.receipt import receipt
 from preference_center.recipients.whereabouts import Whereabouts, whereabouts
@@ -27,6 +27,7 @@ def where(token: str = "") -> ResponseReturnValue:
     """The page; to who holds a revoked link, only that it was."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read(token, now)
+    speak_to(link.address)
     if link.revoked:
         return old_link_page(token, link)
     return link_page(
@@ -44,6 +45,7 @@ def receipt_file(token: str = "") -> Response:
     """The same for machines, to keep (docs/receipts.md). Raises ExpiredLink if revoked."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read(token, now)
+    speak_to(link.address)
     if link.revoked:
         raise ExpiredLink("this link was revoked")
     return receipt(link.address, _found(link, catalogue, now), catalogue, now)

@@ -35,6 +35,9 @@ VALUES: Mapping[LetterKind, frozenset[str]] = {
 }
 """What a letter of each kind says: `link` until `expires_at`, `what` was opted in to."""
 
+SWITCHED = "switched"
+"""Besides those: that the person chose the letter's language by the switch of the page."""
+
 
 class Fate(StrEnum):
     """What became of a letter, or of the last try to send it."""
@@ -68,7 +71,7 @@ class Letter:
     def __post_init__(self) -> None:
         if self.to.channel is not Channel.EMAIL:
             raise ValueError("A letter goes to an email address")
-        if self.values.keys() != VALUES[self.kind]:
+        if self.values.keys() - {SWITCHED} != VALUES[self.kind]:
             raise ValueError(f"{self.kind} says {', '.join(sorted(VALUES[self.kind]))}")
 
 
