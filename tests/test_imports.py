@@ -17,7 +17,8 @@ DOORS = frozenset({"recipients", "senders", "inbound", "console", "cli"})
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
-    frozenset({"config", "ids", "keys", "limiting", "links", "logs", "mending", "queue", "smtp"}),
+    frozenset({"config", "files", "ids", "keys", "limiting", "links", "logs", "mending"})
+    | frozenset({"queue", "smtp"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"contacts", "ledger", "letters"}),

@@ -8,6 +8,7 @@ from preference_center.cli.catalogue import catalogue
 from preference_center.cli.feed import feed
 from preference_center.cli.keys import keys
 from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
+from preference_center.cli.links import links
 from preference_center.cli.opt_out import opt_out
 from preference_center.cli.reasons import reasons
 from preference_center.cli.receipts import receipts
@@ -18,5 +19,5 @@ def register(app: Flask) -> None:
     """Give the app its commands."""
     for command in (link_key, link_keys, revoke_link_key):
         keys.add_command(command)
-    for command in (catalogue, feed, keys, opt_out, reasons, receipts, syncs):
+    for command in (catalogue, feed, keys, links, opt_out, reasons, receipts, syncs):
         app.cli.add_command(command)

@@ -27,6 +27,30 @@ def readable(
     return {row[0]: (Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows}
 
 
+def readable_after(
+    connection: Connection, keys: Keys, channels: Collection[Channel], after: int, limit: int
+) -> list[tuple[int, Channel, str]]:
+    """The next `limit` addresses that we can still read, by id: id, channel, canonical form.
+
+    Those of erased people are left out, also while their ciphertext is still needed (I6).
+    """
+    rows = connection.execute(
+        """SELECT id, channel, digest, ciphertext FROM address
+        WHERE id > %(after)s AND channel = ANY(%(channels)s)
+            AND ciphertext IS NOT NULL AND erased_at IS NULL
+        ORDER BY id LIMIT %(limit)s""",
+        {"after": after, "channels": [channel.value for channel in channels], "limit": limit},
+        binary=True,
+    )
+    return [(row[0], Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows]
+
+
+def newest_id(connection: Connection) -> int:
+    """The id of the address stored last; 0 before the first."""
+    row = connection.execute("SELECT max(id) FROM address").fetchone()
+    return int(row[0] or 0) if row else 0
+
+
 def known_by_prefix(
     connection: Connection, keys: Keys, prefixes: Collection[bytes]
 ) -> dict[bytes, str | None]:
