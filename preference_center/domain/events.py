@@ -181,6 +181,11 @@ class State:
     pause_until: datetime | None = None
     consent: Mark | None = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether a "no" of this very scope stands; it wins a tie. Wider scopes are aside."""
+        return self.out is not None and (self.lift is None or self.out.at >= self.lift.at)
+
     def merge(self, event: Event) -> State:
         """This state with `event` counted in; merging is order-free and idempotent."""
         mark = Mark(event.counts_at, event.id)

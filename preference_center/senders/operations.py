@@ -141,10 +141,11 @@ def operation(
     with `reply`, `Call.record` or `Call.write`. Its docstring is the document's summary and
     description.
 
-    `answer` is the model of its answer, for `rows` that of one row's. What `writes` takes an
-    Idempotency-Key, so it must write by `Call.record` or `Call.write` only. `refuses` names the
-    problems it may answer besides those that every operation has. `extensions` are taken
-    into the document as they are, e.g. `requestBody` of a view that reads its own.
+    `answer` is the model of its answer, for `rows` that of one row's, and that of a line where
+    it has a `media_type` of its own. What `writes` takes an Idempotency-Key, so it must write
+    by `Call.record` or `Call.write` only. `refuses` names the problems it may answer besides
+    those that every operation has. `extensions` are taken into the document as they are, e.g.
+    `requestBody` of a view that reads its own.
     """
     sent = body or query or (one_or_many(rows) if rows else None)
     name = "body" if body else "query" if query else "rows"
@@ -152,7 +153,11 @@ def operation(
     always += _OF_WRITES if writes else ()
 
     def decorate(view: View) -> View:
-        made: View = blueprint.output(one_or_many(answer) if rows else answer, status)(view)
+        made: View = blueprint.output(
+            one_or_many(answer) if rows else answer,
+            status,
+            content_type=getattr(answer, "media_type", "application/json"),
+        )(view)
         if sent:
             made = blueprint.input(sent, "query" if query else "json", arg_name=name)(made)
         made = blueprint.doc(

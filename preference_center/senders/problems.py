@@ -10,6 +10,7 @@ from preference_center.errors import (
     InvalidAddress,
     InvalidInput,
     PreferenceCenterError,
+    StaleWatermark,
     UnknownTopic,
     WrongChannel,
 )
@@ -101,6 +102,12 @@ INVALID_CURSOR = Problem(
     "Pass on `next` of the page before as it came, with the same other parameters; or begin"
     " anew without a cursor.",
 )
+STALE_WATERMARK = Problem(
+    "stale-watermark",
+    410,
+    "The database is on another line of history than this watermark",
+    "Start again from a snapshot: what you were told since the last backup may not be so any more.",
+)
 INVALID_IDEMPOTENCY_KEY = Problem(
     "invalid-idempotency-key",
     400,
@@ -135,6 +142,7 @@ PROBLEMS: Mapping[str, Problem] = {
 
 OF_ERROR: Mapping[type[InvalidInput], Problem] = {
     InvalidAddress: UNUSABLE_ADDRESS,
+    StaleWatermark: STALE_WATERMARK,
     UnknownTopic: UNKNOWN_TOPIC,
     WrongChannel: WRONG_CHANNEL,
 }

@@ -7,7 +7,7 @@ stopped sees every event once and skips none, however late it was committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -108,7 +108,7 @@ def changes(connection: Connection, keys: Keys, after: Watermark | None, limit: 
     )
 
 
-def snapshot(keys: Keys) -> Iterator[Watermark | Standing]:
+def snapshot(keys: Keys) -> Generator[Watermark | Standing]:
     """First the watermark to go on from, then how every scope of every address stands.
 
     All of it as of one moment, in no order, a few thousand rows at a time. Raises
