@@ -6,8 +6,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from preference_center.errors import InvalidInput
 
@@ -35,6 +36,15 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def appearing_text(path: Path) -> Iterator[TextIO]:
+    """The same for text: UTF-8, lines ended as they are written."""
+    with appearing(path) as file:
+        text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        yield text
+        text.detach()  # left for `appearing` to close
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from preference_center.errors import InvalidInput
-from preference_center.files import appearing
+from preference_center.files import appearing, appearing_text
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -39,3 +39,10 @@ def write_half(path: Path, error: type[BaseException]) -> None:
 def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="No such file"), appearing(tmp_path / "no" / "out"):
         pass
+
+
+def test_text_is_written_as_it_is(tmp_path: Path) -> None:
+    with appearing_text(tmp_path / "out.csv") as file:
+        file.write("è,1\r\n")
+        assert not (tmp_path / "out.csv").exists()
+    assert (tmp_path / "out.csv").read_bytes() == "è,1\r\n".encode()

@@ -1,0 +1,268 @@
+"""`flask export`: what leaves, for whom, and what can't."""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import audit, destinations
+from preference_center.storage.database import run
+from tests.clock import START
+from tests.in_force import put_in_force
+from tests.ledger.changes import change, id_of
+from tests.ledger.oracle import hashed
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+NEWS, OFFERS = "acme.news", "acme.offers"
+
+
+def person(name: str) -> Address:
+    return parse(f"{name}@example.org", Channel.EMAIL)
+
+
+ADA, BEA, CLEO, DORA, EVE = (person(name) for name in ("ada", "bea", "cleo", "dora", "eve"))
+
+
+@pytest.fixture
+def said(app: Flask) -> Flask:
+    """Ada: no news. Bea: no marketing. Cleo bounced. Dora pauses. Eve has asked for news."""
+    put_in_force(app)
+    evidence = {"source": "shop", "wording": "Yes, news", "language": "en"}
+    changes = [
+        change(1, scope=NEWS, address=ADA),
+        change(2, scope=ALL_MARKETING, address=BEA),
+        change(3, Kind.BOUNCED, UNDELIVERABLE, address=CLEO),
+        change(4, Kind.PAUSED, NEWS, address=DORA, until=START + timedelta(days=30)),
+        change(5, Kind.CONSENTED, NEWS, address=EVE, evidence=evidence),
+    ]
+    with app.app_context():
+        record(changes)
+    return app
+
+
+def flask(app: Flask, *words: object) -> Result:
+    return app.test_cli_runner().invoke(args=["export", *map(str, words)])
+
+
+def column(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return [*header, *sorted(row[0] for row in rows)]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def audited(app: Flask) -> list[Any]:
+    with app.app_context():
+        return run(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
+
+
+def test_sendgrid_gets_a_file_per_group_of_whom_a_check_denies(said: Flask, tmp_path: Path) -> None:
+    folder = tmp_path / "upload"
+    result = flask(said, "--for", "sendgrid", "-o", folder)
+    assert result.exit_code == 0, result.output
+    assert column(folder / f"group-{NEWS}.csv") == [
+        "email", ADA.exact, BEA.exact, CLEO.exact, DORA.exact,
+    ]  # fmt: skip
+    assert column(folder / f"group-{OFFERS}.csv") == ["email", BEA.exact, CLEO.exact]
+    assert {path.name for path in folder.iterdir()} == {
+        f"group-{NEWS}.csv", f"group-{OFFERS}.csv",
+    }  # fmt: skip
+    assert audited(said) == [
+        ("export.written", {"for": "sendgrid", "rows": "6", "scopes": [NEWS, OFFERS]})
+    ]
+
+
+def test_a_destination_names_the_groups(said: Flask, tmp_path: Path) -> None:
+    with said.app_context():
+        run(
+            lambda connection: destinations.add(
+                connection,
+                services().keys,
+                name="letters",
+                kind="sendgrid",
+                settings={},
+                channels=frozenset({Channel.EMAIL}),
+                mapping={OFFERS: "4711"},
+                sends=frozenset({OFFERS}),
+                sends_service=False,
+                now=START,
+            )
+        )
+    words = ["--for", "sendgrid", "--destination", "letters"]
+    assert flask(said, *words, "-o", tmp_path / "a").exit_code == 0
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["group-4711.csv"]
+    result = flask(said, *words, "--scope", NEWS, "-o", tmp_path / "b")
+    assert (result.exit_code, "does not send" in result.output) == (2, True)
+    result = flask(said, "--for", "hubspot", "--destination", "letters", "-o", tmp_path / "b")
+    assert "kind sendgrid" in result.output
+    assert not (tmp_path / "b").exists()
+
+
+def test_mailchimp_gets_cleaned_addresses_apart(said: Flask, tmp_path: Path) -> None:
+    folder = tmp_path / "upload"
+    flask(said, "--for", "mailchimp", "--topic", NEWS, "-o", folder)
+    assert column(folder / f"{NEWS}.unsubscribed.csv") == [
+        "Email Address", ADA.exact, BEA.exact, DORA.exact,
+    ]  # fmt: skip
+    assert column(folder / f"{NEWS}.cleaned.csv") == ["Email Address", CLEO.exact]
+
+
+def test_hubspot_gets_only_those_who_want_no_marketing_at_all(said: Flask, tmp_path: Path) -> None:
+    # I10: its list stops everything that the account sends
+    folder = tmp_path / "upload"
+    result = flask(said, "--for", "hubspot", "-o", folder)
+    assert column(folder / "all_marketing.opt-out-list.csv") == ["Email", BEA.exact, CLEO.exact]
+    assert "It stops all marketing there" in result.output
+
+
+def test_known_forms_of_a_mailbox_go_along_and_unknown_ones_do_not(
+    said: Flask, tmp_path: Path
+) -> None:  # I9
+    tagged = parse("ada+shop@example.org", Channel.EMAIL)
+    with said.app_context():
+        record([change(9, Kind.CONSENTED, OFFERS, address=tagged)])
+    flask(said, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
+    found = column(tmp_path / "upload" / f"group-{NEWS}.csv")
+    assert {ADA.exact, tagged.exact} <= set(found)
+    assert len(found) == len({*found})
+
+
+def test_our_own_format_tells_all_that_stands_with_its_evidence(
+    said: Flask, tmp_path: Path
+) -> None:
+    path = tmp_path / "all.csv"
+    result = flask(said, "--for", "csv", "--subscriptions", "-o", path)
+    assert result.exit_code == 0, result.output
+    found = {row["address"]: row for row in rows(path)}
+    assert {who: (row["says"], row["scope"]) for who, row in found.items()} == {
+        ADA.exact: ("opted_out", NEWS),
+        BEA.exact: ("opted_out", ALL_MARKETING),
+        CLEO.exact: ("bounced", UNDELIVERABLE),
+        DORA.exact: ("paused", NEWS),
+        EVE.exact: ("subscription", NEWS),
+    }
+    assert found[DORA.exact]["until"] == (START + timedelta(days=30)).isoformat()
+    assert found[EVE.exact]["wording"] == "Yes, news"
+    assert found[ADA.exact]["occurred_at"] == START.isoformat()
+    assert found[BEA.exact]["event"] == str(change(2).id)
+
+
+def test_a_subscription_is_not_told_once_a_no_of_the_mailbox_is_newer(
+    said: Flask, tmp_path: Path
+) -> None:  # I9
+    later = START + timedelta(minutes=1)
+    with said.app_context():
+        record([change(8, Kind.CONSENTED, NEWS, address=BEA)])
+        record([change(9, scope=NEWS, address=parse("eve+x@example.org", Channel.EMAIL), at=later)])
+    flask(said, "--for", "csv", "--subscriptions", "--scope", NEWS, "-o", tmp_path / "x.csv")
+    says = [row["says"] for row in rows(tmp_path / "x.csv")]
+    assert "subscription" not in says
+
+
+def test_what_was_lifted_or_is_over_is_not_told(said: Flask, tmp_path: Path, clock: Any) -> None:
+    clock.advance(timedelta(days=31))
+    lift = {"occurred_at": clock.now, "received_at": clock.now, "address": ADA}
+    with said.app_context():
+        record([change(9, Kind.OPTED_IN, NEWS, **lift)])
+    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+    assert {row["address"] for row in rows(tmp_path / "x.csv")} == {BEA.exact, CLEO.exact}
+
+
+def test_a_closed_account_is_told_as_a_no_to_everything(said: Flask, tmp_path: Path) -> None:
+    with said.app_context():
+        record([change(9, Kind.DEACTIVATED, EVERYTHING, address=EVE)])
+    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+    (row,) = [row for row in rows(tmp_path / "x.csv") if row["address"] == EVE.exact]
+    assert (row["says"], row["scope"], row["reason"]) == ("opted_out", EVERYTHING, "deactivated")
+
+
+@pytest.mark.parametrize("tool", ["csv", "sendgrid"])
+def test_what_is_known_by_its_digest_only_is_counted(
+    said: Flask, tmp_path: Path, tool: str
+) -> None:  # I6
+    with said.app_context():
+        record([change(9, scope=NEWS, address=hashed("zoe@example.org", "md5", ADA))])
+        erased = id_of(ADA)
+        run(lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE id = %s", (erased,)))
+    result = flask(said, "--for", tool, "--scope", NEWS, "-o", tmp_path / "out")
+    assert "2 rows whose address is known by a digest only" in result.output
+    paths = [*(tmp_path / "out").iterdir()] if tool == "sendgrid" else [tmp_path / "out"]
+    assert ADA.exact not in "".join(path.read_text() for path in paths)
+
+
+def test_an_address_like_a_formula_is_exact_and_told(said: Flask, tmp_path: Path) -> None:
+    odd = parse("=1+1@example.org", Channel.EMAIL)
+    with said.app_context():
+        record([change(9, scope=NEWS, address=odd)])
+    result = flask(said, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
+    assert odd.exact in column(tmp_path / "upload" / f"group-{NEWS}.csv")
+    assert "1 addresses begin like a formula" in result.output
+
+
+@pytest.mark.parametrize(
+    "words,hint",
+    [
+        (["--for", "sendgrid", "--scope", "acme.nothing"], "no such topic"),
+        (["--for", "sendgrid", "--scope", "acme.sms"], "only csv takes it"),
+        (["--for", "sendgrid", "--subscriptions"], "only csv has room"),
+        (["--for", "sendgrid", "--destination", "nowhere"], "No destination is named nowhere"),
+        (["--for", "mailjet"], "is not one of"),
+    ],
+)
+def test_wrong_words_write_nothing(
+    said: Flask, tmp_path: Path, words: list[str], hint: str
+) -> None:
+    result = flask(said, *words, "-o", tmp_path / "out")
+    assert (result.exit_code, hint in result.output) == (2, True), result.output
+    assert not [*tmp_path.iterdir()]
+    assert audited(said) == []
+
+
+def test_a_folder_that_is_in_use_is_left_alone(said: Flask, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    result = flask(said, "--for", "sendgrid", "-o", tmp_path)
+    assert (result.exit_code, "new or empty folder" in result.output) == (2, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert flask(said, "--for", "csv", "-o", tmp_path).exit_code == 2
+    assert flask(said, "--for", "csv", "-o", tmp_path / "no" / "x.csv").exit_code == 2
+
+
+@pytest.mark.parametrize("tool", ["csv", "sendgrid"])
+def test_an_export_that_fails_half_way_leaves_no_file(
+    said: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(audit, "append", fail)
+    result = flask(said, "--for", tool, "-o", tmp_path / "out")
+    assert isinstance(result.exception, RuntimeError)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_more_addresses_than_are_read_at_once(
+    said: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("preference_center.storage.exporting._FETCHED", 2)
+    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+    assert len(rows(tmp_path / "x.csv")) == 4
+
+
+def test_the_file_is_for_its_owner_only(said: Flask, tmp_path: Path) -> None:
+    flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").stat().st_mode & 0o077 == 0
