@@ -45,6 +45,10 @@ class ProbeLink(InvalidLink):
     """A link of `flask check-domain`: it names nobody, and only `/u/` knows what it is."""
 
 
+class UnreadableBody(InvalidInput):
+    """A body of any length broke off on its way, or can't be unpacked."""
+
+
 class UnknownTopic(InvalidInput):
     """The catalogue has no such topic."""
 
@@ -67,6 +71,14 @@ class InvalidWatermark(InvalidInput):
 
 class StaleWatermark(InvalidInput):
     """A watermark of another line of history than the database's: start from a snapshot."""
+
+
+class UnknownImport(InvalidInput):
+    """There is no import of this id."""
+
+
+class ImportMoved(PreferenceCenterError):
+    """An import can't go on here or like this; says who has it, or what became of it."""
 
 
 class CatalogueError(InvalidInput):
@@ -118,6 +130,14 @@ class InvalidRows(InvalidInput):
 
 class DestinationError(InvalidInput):
     """A destination can't be set up or changed like this; says the remedy."""
+
+
+class InvalidList(InvalidInput):
+    """A list to scrub can't be read as it is, or has nothing that tells where addresses are."""
+
+
+class InvalidSnapshot(InvalidInput):
+    """A file is no snapshot of ours, or not one to scrub by here and now."""
 
 
 class Unavailable(PreferenceCenterError):

@@ -7,6 +7,7 @@ from flask import Flask
 from preference_center.cli.catalogue import catalogue
 from preference_center.cli.export import export
 from preference_center.cli.feed import feed
+from preference_center.cli.imports import imports
 from preference_center.cli.keys import keys
 from preference_center.cli.link_keys import link_key, link_keys, revoke_link_key
 from preference_center.cli.links import links
@@ -20,5 +21,16 @@ def register(app: Flask) -> None:
     """Give the app its commands."""
     for command in (link_key, link_keys, revoke_link_key):
         keys.add_command(command)
-    for command in (catalogue, export, feed, keys, links, opt_out, reasons, receipts, syncs):
+    for command in (
+        catalogue,
+        export,
+        feed,
+        imports,
+        keys,
+        links,
+        opt_out,
+        reasons,
+        receipts,
+        syncs,
+    ):
         app.cli.add_command(command)

@@ -13,6 +13,7 @@ from uuid import UUID
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.events import ALL_MARKETING, CLOCK_TRUST, Change, Kind
+from preference_center.domain.hashes import Hashed
 from preference_center.errors import InvalidInput, WrongChannel
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -82,7 +83,7 @@ def past(moment: datetime, now: datetime) -> datetime:
     return min(moment.astimezone(UTC), now)
 
 
-def topic_for(address: Address, key: str, catalogue: Catalogue) -> Topic:
+def topic_for(address: Address | Hashed, key: str, catalogue: Catalogue) -> Topic:
     """The topic, if it can reach this address. Raises UnknownTopic or WrongChannel."""
     topic = catalogue.topic(key)
     if topic.channel is not address.channel:
@@ -92,7 +93,7 @@ def topic_for(address: Address, key: str, catalogue: Catalogue) -> Topic:
     return topic
 
 
-def marketing_scope(address: Address, scope: str, catalogue: Catalogue) -> str:
+def marketing_scope(address: Address | Hashed, scope: str, catalogue: Catalogue) -> str:
     """`scope`, if one may opt out of it.
 
     That is all marketing, or any topic of the address's channel, retired ones too.

@@ -1,0 +1,144 @@
+"""The options with which `flask imports plan` and `apply` are told how to read a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from preference_center.domain import requests
+from preference_center.domain.addresses import Channel
+from preference_center.domain.imports import (
+    Instructions,
+    LegalBasis,
+    Only,
+    parse_scope,
+    parse_scope_file,
+    preset,
+    scope_map,
+)
+from preference_center.extensions import services
+from preference_center.importing.reading import ENCODINGS
+from preference_center.mending import Moment, mending_argument
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+)
+
+_OPTIONS = (
+    click.option(
+        "--preset",
+        "preset_name",
+        required=True,
+        help="Whose export it is: `flask imports presets` lists them.",
+    ),
+    click.option(
+        "--scope",
+        "scopes",
+        multiple=True,
+        metavar="GROUP=SCOPE",
+        help="What a group or list of the file means here: a topic, all_marketing, or"
+        " leave_out. May be repeated. Leave it out once: the error lists the groups.",
+    ),
+    click.option(
+        "--scope-map",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help='The same in a TOML file: a table [scopes] with lines "GROUP" = "SCOPE".',
+    ),
+    click.option(
+        "--as",
+        "only",
+        type=click.Choice([only.value for only in Only]),
+        help="Import only these of what the file says; for a plain list: what its rows are.",
+    ),
+    click.option(
+        "--channel",
+        type=click.Choice([channel.value for channel in Channel]),
+        default=Channel.EMAIL.value,
+        show_default=True,
+        help="What the addresses receive, where the file does not say.",
+    ),
+    click.option("--source", default="", help="Evidence: where people subscribed."),
+    click.option("--wording", default="", help="Evidence: the words that they agreed to."),
+    click.option("--language", default="", help="Evidence: the language of the words, e.g. it."),
+    click.option(
+        "--legal-basis",
+        type=click.Choice([basis.value for basis in LegalBasis]),
+        help="Evidence: the ground on which subscribers are written to.",
+    ),
+    click.option(
+        "--time-zone",
+        default="UTC",
+        show_default=True,
+        help="Of times in the file that name none, e.g. Europe/Rome.",
+    ),
+    click.option(
+        "--encoding", type=click.Choice(ENCODINGS), default=ENCODINGS[0], show_default=True
+    ),
+    click.option(
+        "--received-at",
+        type=Moment(),
+        help="When the list reached the company, if not now: the 72 hours run from then.",
+    ),
+)
+
+
+def reading_options(command: F) -> F:
+    """Give a command all of them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def instructions_of(
+    *,
+    preset_name: str,
+    scopes: tuple[str, ...],
+    scope_map: Path | None,
+    only: str | None,
+    legal_basis: str | None,
+    channel: str,
+    time_zone: str,
+    received_at: datetime | None,
+    **texts: str,
+) -> Instructions:
+    """What was typed, as instructions. Exits with 2 and what to mend."""
+    with mending_argument("--preset"):
+        preset(preset_name)
+    with mending_argument("--received-at"):
+        received = received_at and requests.past(received_at, services().now())
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter("write it like Europe/Rome", param_hint="--time-zone") from None
+    found = Instructions(
+        preset_name=preset_name,
+        scopes=_scopes(scopes, scope_map),
+        only=Only(only) if only else None,
+        channel=Channel(channel),
+        legal_basis=LegalBasis(legal_basis) if legal_basis else None,
+        zone=time_zone,
+        received_at=received,
+        **texts,
+    )
+    with mending_argument("--as"):
+        found.check()
+    return found
+
+
+def _scopes(typed: tuple[str, ...], file: Path | None) -> Any:
+    with mending_argument("--scope"):
+        pairs = [parse_scope(text) for text in typed]
+    with mending_argument("--scope-map"):
+        if file:
+            try:
+                pairs += parse_scope_file(file.read_text("utf-8-sig"))
+            except UnicodeDecodeError:
+                raise click.BadParameter("save it as UTF-8", param_hint="--scope-map") from None
+        return scope_map(pairs)

@@ -1,0 +1,107 @@
+"""What the one who imports a file has to say about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.imports.model import Only, Preset
+from preference_center.domain.imports.presets import preset
+from preference_center.domain.imports.scopes import ScopeMap
+from preference_center.errors import InvalidInput
+
+_PLAN_DIGITS = 12
+
+
+class LegalBasis(StrEnum):
+    """On what ground somebody is written to."""
+
+    CONSENT = "consent"
+    EXISTING_CUSTOMER = "existing_customer"
+    """Similar products, until the person says no (Directive 2002/58/EC 13(2))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """How to read a file, and what it does not say itself.
+
+    `source`, `wording`, `language` and `legal_basis` hold for rows that have none.
+    `zone` (IANA) is that of times without one. `received_at` is when the list reached the
+    company, if that is not now.
+    """
+
+    preset_name: str
+    scopes: ScopeMap
+    only: Only | None = None
+    channel: Channel = Channel.EMAIL
+    source: str = ""
+    wording: str = ""
+    language: str = ""
+    legal_basis: LegalBasis | None = None
+    zone: str = "UTC"
+    encoding: str = "utf-8"
+    received_at: datetime | None = None
+
+    @property
+    def preset(self) -> Preset:
+        """What `preset_name` names. Raises InvalidInput."""
+        return preset(self.preset_name)
+
+    def check(self) -> None:
+        """Raises InvalidInput if something is left open that only a person can say."""
+        if self.preset.is_open and self.only is None:
+            raise InvalidInput(
+                f"a file of {self.preset_name} does not tell what its rows say:"
+                " say --as opt-outs or --as subscriptions"
+            )
+        if self.preset.is_hashed and self.only is Only.SUBSCRIPTIONS:
+            raise InvalidInput("nobody can be subscribed by a hash: --as opt-outs")
+
+    def constant(self, name: str) -> str:
+        """What holds for rows that have no evidence of this name."""
+        return str(getattr(self, name) or "")
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored. Holds nothing personal."""
+        return {
+            "preset": self.preset_name,
+            "scopes": dict(self.scopes.entries),
+            "as": self.only,
+            "channel": self.channel,
+            "source": self.source,
+            "wording": self.wording,
+            "language": self.language,
+            "legal_basis": self.legal_basis,
+            "time_zone": self.zone,
+            "encoding": self.encoding,
+            "received_at": self.received_at and self.received_at.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Instructions:
+        """What `to_json` wrote."""
+        received = stored["received_at"]
+        return cls(
+            preset_name=stored["preset"],
+            scopes=ScopeMap(stored["scopes"]),
+            only=Only(stored["as"]) if stored["as"] else None,
+            channel=Channel(stored["channel"]),
+            source=stored["source"],
+            wording=stored["wording"],
+            language=stored["language"],
+            legal_basis=LegalBasis(stored["legal_basis"]) if stored["legal_basis"] else None,
+            zone=stored["time_zone"],
+            encoding=stored["encoding"],
+            received_at=datetime.fromisoformat(received) if received else None,
+        )
+
+    def plan(self, file_digest: bytes) -> str:
+        """A short name for these instructions on that file; it changes if either does."""
+        said = json.dumps(self.to_json(), sort_keys=True).encode()
+        return hashlib.sha256(file_digest + said).hexdigest()[:_PLAN_DIGITS]

@@ -1,0 +1,119 @@
+"""The scope map: what each group or list of the other tool means here.
+
+It is demanded and never guessed: a group called "News" may be one topic, or all that the
+company sends.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.catalogue.tables import quoted
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.imports.model import Meaning
+from preference_center.errors import InvalidInput
+
+LEAVE_OUT = "leave_out"
+"""Stands for a scope in the map: rows of this group are not imported."""
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeMap:
+    """Group -> topic, `all_marketing` or `leave_out`. Case and outer blanks don't count."""
+
+    entries: Mapping[str, str]
+
+    def of(self, group: str) -> str | None:
+        """What the group means here; None if the map does not say."""
+        return self.entries.get(_key(group))
+
+    def unused(self, groups: Iterable[str]) -> list[str]:
+        """Groups that the map names and the file does not have."""
+        found = {_key(group) for group in groups}
+        return sorted(group for group in self.entries if group not in found)
+
+    def check(self, catalogue: Catalogue) -> None:
+        """Raises InvalidInput or UnknownTopic unless each scope is one of the catalogue."""
+        for group, scope in self.entries.items():
+            if scope not in {ALL_MARKETING, LEAVE_OUT}:
+                try:
+                    catalogue.topic(scope)
+                except InvalidInput as error:
+                    raise InvalidInput(f"{quoted(group)} = {quoted(scope)}: {error}") from None
+
+
+def scope_map(pairs: Iterable[tuple[str, str]]) -> ScopeMap:
+    """The map of these groups and scopes. Raises InvalidInput if a group has two."""
+    entries: dict[str, str] = {}
+    for group, scope in pairs:
+        if entries.setdefault(_key(group), scope.strip()) != scope.strip():
+            raise InvalidInput(f"the group {quoted(group)} has two scopes: delete one")
+    return ScopeMap(entries)
+
+
+def parse_scope(text: str) -> tuple[str, str]:
+    """`Group 123=newsletter.product` -> the group and the scope. Raises InvalidInput."""
+    group, sign, scope = text.rpartition("=")
+    if not sign or not group.strip() or not scope.strip():
+        raise InvalidInput(f"{quoted(text)}: write GROUP=SCOPE, e.g. {_example('Group 123')}")
+    return group, scope
+
+
+def parse_scope_file(text: str) -> list[tuple[str, str]]:
+    """The pairs of a scope map in TOML: `"Group 123" = "newsletter.product"` under `[scopes]`.
+
+    Raises InvalidInput with what to mend.
+    """
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"the scope map is not TOML: {error}") from None
+    table = found.get("scopes")
+    if set(found) != {"scopes"} or not isinstance(table, dict):
+        raise InvalidInput(
+            'the scope map has one table [scopes], with lines such as "Group 123" = "all_marketing"'
+        )
+    for group, scope in table.items():
+        if not isinstance(scope, str):
+            raise InvalidInput(
+                f"the scope of {quoted(group)} is no text; if the group has dots, put it in quotes"
+            )
+    return list(table.items())
+
+
+def missing_scopes(
+    groups: Mapping[tuple[Meaning, str], int], topics: Collection[str]
+) -> InvalidInput:
+    """The error that names the groups without a scope, with an example to copy."""
+    shown = sorted(groups.items(), key=lambda item: -item[1])[:_SHOWN]
+    lines = ["These groups of the file have no scope yet, and none is guessed:"]
+    lines += [f"  {count:>9,}  {meaning}  {quoted(group)}" for (meaning, group), count in shown]
+    if len(groups) > len(shown):
+        lines.append(f"  and {len(groups) - len(shown)} more")
+    lines.append("Say for each what it means here: a topic, all_marketing, or leave_out.")
+    lines.append(f"Topics: {', '.join(topics)}" if topics else "The catalogue has no topic yet.")
+    lines.append("To copy, and to correct, into a file for --scope-map:")
+    lines.append("[scopes]")
+    topic = next(iter(topics), "a.topic")
+    meant: dict[str, str] = {}
+    for (meaning, group), _ in shown:
+        scope = topic if meaning is Meaning.SUBSCRIPTION else ALL_MARKETING
+        meant[group] = topic if meant.get(group) == topic else scope
+    lines += [
+        f"{json.dumps(group, ensure_ascii=False)} = {quoted(s)}" for group, s in meant.items()
+    ]
+    return InvalidInput("\n".join(lines))
+
+
+def _example(group: str) -> str:
+    return f'"{group}=all_marketing"'
+
+
+def _key(group: str) -> str:
+    return group.strip().casefold()

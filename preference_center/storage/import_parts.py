@@ -1,0 +1,64 @@
+"""Uploaded files: in parts, compressed and sealed, so that any process can reach them."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.extensions import services
+from preference_center.storage.database import Connection
+
+PART = 512 * 1024
+"""Octets of the file in one part."""
+
+
+def write(connection: Connection, import_id: UUID, number: int, octets: bytes) -> None:
+    """Keep one part. Safe to repeat."""
+    packed = base64.b64encode(zlib.compress(octets, 1)).decode()
+    content = services().keys.seal(packed, context=_context(import_id, number))
+    connection.execute(
+        """INSERT INTO list_import_part (import_id, number, octets, content)
+        VALUES (%s, %s, %s, %s) ON CONFLICT (import_id, number)
+        DO UPDATE SET octets = EXCLUDED.octets, content = EXCLUDED.content""",
+        (import_id, number, len(octets), content),
+    )
+
+
+def read(connection: Connection, import_id: UUID, number: int) -> bytes:
+    """One part as it was uploaded."""
+    row = connection.execute(
+        "SELECT content FROM list_import_part WHERE import_id = %s AND number = %s",
+        (import_id, number),
+    ).fetchone()
+    assert row  # parts go only when nothing is left to do
+    packed = services().keys.open(row[0], context=_context(import_id, number))
+    return zlib.decompress(base64.b64decode(packed))
+
+
+def sizes(connection: Connection, import_id: UUID) -> list[int]:
+    """The octets of each part, in their order."""
+    rows = connection.execute(
+        "SELECT octets FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
+    )
+    return [row[0] for row in rows]
+
+
+def forget(connection: Connection, import_id: UUID) -> None:
+    """Delete the file."""
+    connection.execute("DELETE FROM list_import_part WHERE import_id = %s", (import_id,))
+
+
+def expire(connection: Connection, before: datetime) -> int:
+    """Delete the files of imports begun before that and not at work; how many parts."""
+    return connection.execute(
+        """DELETE FROM list_import_part p USING list_import i
+        WHERE i.id = p.import_id AND i.created_at < %s
+            AND i.state NOT IN ('uploaded', 'applying')""",
+        (before,),
+    ).rowcount
+
+
+def _context(import_id: UUID, number: int) -> bytes:
+    return b"list_import_part " + import_id.bytes + number.to_bytes(4)
