@@ -17,7 +17,7 @@ DOORS = frozenset({"recipients", "senders", "inbound", "console", "cli"})
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
-    frozenset({"config", "files", "ids", "keys", "limiting", "links", "logs", "mending"})
+    frozenset({"checking", "config", "files", "ids", "keys", "limiting", "links", "logs", "mending"})
     | frozenset({"queue", "smtp"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
