@@ -159,7 +159,7 @@ def _record(
             before=before,
             position=last.index + 1,
             octets_done=last.end,
-            line=last.line,
+            line=last.last_line,
             tally=total.to_json(),
             leans_on=judged.leans_on,
         )

@@ -119,7 +119,7 @@ def _csv(
             fault = f"it has {len(cells)} cells where the header has {len(keys)}"
         # From behind, so that the first of two columns with one name counts.
         found = dict(zip(reversed(keys[: len(cells)]), reversed(cells[: len(keys)]), strict=True))
-        yield Record(index, line, found, names, lines.octets, fault)
+        yield Record(index, line, found, names, lines.octets, lines.line, fault)
         index += 1
 
 
@@ -193,7 +193,7 @@ def _ndjson(
         if not fault and not checked:
             check_columns(names.values(), instructions.preset)
             checked = True
-        yield Record(index, lines.line, cells, names, lines.octets, fault)
+        yield Record(index, lines.line, cells, names, lines.octets, lines.line, fault)
         index += 1
 
 
@@ -211,7 +211,7 @@ def _document(
             cells, names = _flat(found if isinstance(found, dict) else {})
             if index == 0 and not fault:
                 check_columns(names.values(), instructions.preset)
-            yield Record(index, index + 1, cells, names, 0, fault)
+            yield Record(index, index + 1, cells, names, 0, index + 1, fault)
     except ijson.JSONError:
         raise InvalidInput(f"the JSON document is damaged after its row {index + 1}") from None
 

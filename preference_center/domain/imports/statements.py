@@ -16,7 +16,8 @@ class Record:
     """One row. `line` counts from 1, in the file; for a JSON document it is the row.
 
     `cells` go by the plain names of the columns, `names` tell how the file writes them.
-    `index` counts rows from 0; `end` is the octet after it, where the format has one.
+    `index` counts rows from 0; `end` is the octet after it, where the format has one, and
+    `last_line` the line that it ends on.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Record:
     cells: Mapping[str, Any]
     names: Mapping[str, str]
     end: int = 0
+    last_line: int = 0
     fault: str = ""
     """Why it can't be read at all."""
 
