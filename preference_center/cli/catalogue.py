@@ -63,6 +63,8 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
 
 def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) -> int | None:
     """The number of the new version, or None if none was made."""
+    now = services().now()
+    catalogues.begin_apply(connection)
     current = catalogues.current_text(connection)
     if current == text:
         click.echo("Nothing to do: this version is in force already.")
@@ -71,11 +73,11 @@ def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) 
         changes = difference(parse(current) if current is not None else None, new)
     for line in changes.lines() or ["Only comments or layout differ."]:
         click.echo(line)
-    _stop_if_refused(changes, catalogues.topics_with_suppressions(connection))
+    _stop_if_refused(changes, catalogues.topics_with_suppressions(connection, now))
     if dry_run:
         click.echo("Dry run: nothing was applied.")
         return None
-    return catalogues.save(connection, text, digest(text), services().now())
+    return catalogues.save(connection, text, digest(text), now)
 
 
 def _stop_if_refused(changes: Difference, suppressed: frozenset[str]) -> None:

@@ -12,6 +12,8 @@ from preference_center.errors import CatalogueError, Unavailable
 from preference_center.storage.database import Connection, run
 
 _CACHE = "preference_center.catalogue"
+_APPLYING = 0x636174616C6F6775
+"""Advisory lock of those who apply a catalogue."""
 _FRESH = 2.0
 """Seconds until a process notices that another one applied a new version."""
 
@@ -48,9 +50,21 @@ def save(connection: Connection, text: str, digest: str, now: datetime) -> int:
     return int(row[0])
 
 
-def topics_with_suppressions(connection: Connection) -> frozenset[str]:
-    """Topics that must not be deleted, since somebody's "no" names them."""
-    rows = connection.execute("SELECT DISTINCT scope FROM suppression WHERE out_at IS NOT NULL")
+def begin_apply(connection: Connection) -> None:
+    """Wait until no other transaction applies a catalogue, and let none until this one ends.
+
+    Else two at once could both be held against the version before, and a topic's
+    deletion pass unseen. To be called before reading the version in force.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_APPLYING,))
+
+
+def topics_with_suppressions(connection: Connection, now: datetime) -> frozenset[str]:
+    """Topics that must not be deleted: somebody's "no" names them, or a pause that runs."""
+    rows = connection.execute(
+        "SELECT DISTINCT scope FROM suppression WHERE out_at IS NOT NULL OR pause_until > %s",
+        (now,),
+    )
     return frozenset(row[0] for row in rows)
 
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
+from dev.processes import wait_until
 from preference_center.domain.addresses import Channel
 from preference_center.domain.addresses import parse as address
 from preference_center.domain.catalogue import digest
@@ -13,7 +17,7 @@ from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import catalogues
 from preference_center.storage.database import run
-from tests.clock import START
+from tests.clock import START, Clock
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 
 if TYPE_CHECKING:
@@ -38,19 +42,21 @@ def versions(app: Flask) -> list[tuple[object, ...]]:
         return run(lambda connection: connection.execute(query).fetchall())
 
 
-def opt_out_of(app: Flask, topic: str) -> None:
+def say_no_to(app: Flask, topic: str, until: datetime | None = None) -> None:
+    """Opt out of the topic, or pause it."""
     with app.app_context():
         record(
             [
                 Change(
                     id=services().new_id(),
                     address=address("anna@example.org", Channel.EMAIL),
-                    kind=Kind.OPTED_OUT,
+                    kind=Kind.PAUSED if until else Kind.OPTED_OUT,
                     scope=topic,
                     occurred_at=START,
                     received_at=START,
                     source="test",
                     actor="person",
+                    until=until,
                 )
             ]
         )
@@ -162,7 +168,7 @@ def test_deleting_a_topic_that_somebody_opted_out_of_is_refused_and_retiring_it_
     # I5
     file.write_text(SMALL + SECOND_TOPIC, encoding="utf-8")
     flask(app, "apply", file)
-    opt_out_of(app, "acme.offers")
+    say_no_to(app, "acme.offers")
 
     file.write_text(SMALL, encoding="utf-8")
     refused = flask(app, "apply", file)
@@ -174,3 +180,41 @@ def test_deleting_a_topic_that_somebody_opted_out_of_is_refused_and_retiring_it_
     assert "Nothing was applied." in refused.stderr
     assert retired.exit_code == 0
     assert len(versions(app)) == 2
+
+
+def test_deleting_a_topic_that_somebody_pauses_is_refused_until_the_pause_ends(
+    app: Flask, file: Path, clock: Clock
+) -> None:
+    # I5
+    file.write_text(SMALL + SECOND_TOPIC, encoding="utf-8")
+    flask(app, "apply", file)
+    say_no_to(app, "acme.offers", until=START + timedelta(days=30))
+    file.write_text(SMALL, encoding="utf-8")
+
+    assert "refused: topic acme.offers" in flask(app, "apply", file).stderr
+    clock.advance(timedelta(days=30))
+    assert flask(app, "apply", file).exit_code == 0
+
+
+def test_of_two_at_once_the_second_is_held_against_what_the_first_applied(
+    app: Flask, file: Path, database_url: str
+) -> None:
+    results: list[Result] = []
+    second = Thread(target=lambda: results.append(flask(app, "apply", file)), daemon=True)
+    with psycopg.connect(database_url) as first:
+        catalogues.begin_apply(first)
+        second.start()
+        assert wait_until(lambda: _waits(database_url) or not second.is_alive(), 30)
+        catalogues.save(first, SMALL, digest(SMALL), START)
+    second.join(timeout=30)
+    assert results[0].output.startswith("Nothing to do")
+    assert len(versions(app)) == 1
+
+
+def _waits(database_url: str) -> bool:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            """SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+        ).fetchone()
+    return bool(row and row[0])
