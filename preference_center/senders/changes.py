@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from flask import Response, request, stream_with_context
+from flask import Response, request
 from pydantic import Field, RootModel
 
 from preference_center.domain.addresses import Channel
@@ -21,6 +22,7 @@ from preference_center.senders.answers import Answer
 from preference_center.senders.operations import Call, operation, reply
 from preference_center.senders.problems import STALE_WATERMARK, InvalidQuery, QueryFault
 from preference_center.senders.reading import Query
+from preference_center.senders.slots import take_slot
 from preference_center.storage import audit, feed
 from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.database import run
@@ -143,21 +145,29 @@ def get_changes_snapshot(call: Call) -> Response:
     A JSON object per line, all as of one moment. The first line has the watermark to go on
     from. Only with the last line, and as many between them as it counts, is it whole.
     """
-    run(lambda c: audit.append(c, call.origin.now, call.key.actor, "feed.snapshot", {}))
-    rows = feed.snapshot(services().keys)
-    first = next(rows)
-    assert isinstance(first, Watermark)
-    begun = {"watermark": str(first), "at": call.origin.now.isoformat()}
-    blocks: Iterable[bytes] = _blocks(_snapshot(begun, rows))
+    with ExitStack() as held:
+        held.callback(take_slot().release)
+        run(lambda c: audit.append(c, call.origin.now, call.key.actor, "feed.snapshot", {}))
+        rows = feed.snapshot(services().keys)
+        held.callback(rows.close)
+        first = next(rows)
+        begun = {"watermark": str(first), "at": call.origin.now.isoformat()}
+        kept = held.pop_all()
+    response = _streamed(_blocks(_snapshot(begun, rows, kept)))
+    response.call_on_close(kept.close)  # also if nobody reads a line
+    return response
+
+
+def _streamed(blocks: Iterable[bytes]) -> Response:
+    """The answer, compressed if that is accepted."""
     response = Response(mimetype=SnapshotLine.media_type)
+    response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Accept-Encoding"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx: pass it on as it comes
     if request.accept_encodings.best_match(["gzip", "identity"], "identity") == "gzip":
         blocks = _compressed(blocks)
         response.headers["Content-Encoding"] = "gzip"
-    response.response = stream_with_context(iter(blocks))
-    response.call_on_close(rows.close)  # also if nobody asks for the first block
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Accel-Buffering"] = "no"  # nginx: pass it on as it comes
+    response.response = blocks  # begun already, so it needs no context of Flask's any more
     return response
 
 
@@ -222,15 +232,18 @@ def _held_back(held_back: HeldBack) -> dict[str, Any]:
     return {"events": held_back.events} | ({} if age is None else {"seconds": age.total_seconds()})
 
 
-def _snapshot(begun: dict[str, Any], rows: Iterator[Watermark | Standing]) -> Iterator[bytes]:
-    """The lines. Should one fail, the connection is cut before the last."""
-    count = 0
-    yield _line(begun)
-    for row in rows:
-        assert isinstance(row, Standing)
-        yield _line(_standing(row))
-        count += 1
-    yield _line({"end": True, "count": count})
+def _snapshot(
+    begun: dict[str, Any], rows: Iterator[Watermark | Standing], held: ExitStack
+) -> Iterator[bytes]:
+    """The lines; gives `held` back. Should one fail, the answer ends before the last."""
+    with held:
+        count = 0
+        yield _line(begun)
+        for row in rows:
+            assert isinstance(row, Standing)
+            yield _line(_standing(row))
+            count += 1
+        yield _line({"end": True, "count": count})
 
 
 def _line(told: dict[str, Any]) -> bytes:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.processes import wait_until
+from preference_center.errors import Unavailable
+from preference_center.extensions import NAME
 from preference_center.storage import watermarks
 from preference_center.storage.database import run
 from tests.clock import START
@@ -19,6 +21,7 @@ from tests.storage.following import writing_elsewhere
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.test import TestResponse
 
 
 @pytest.fixture
@@ -115,10 +118,36 @@ def test_a_snapshot_that_is_left_gives_its_connection_back(sender: Sender, reade
     sender.opt_out("ada@example.com", "acme.offers")
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     query += " AND state LIKE 'idle in transaction%'"
-    for _ in range(40):  # more than the pool has
+    for _ in range(40):  # more than the pool has, and than may stream at once
         answer = reader.client.get("/v1/changes/snapshot", headers=reader.headers, buffered=False)
         answer.close()
     assert reader.rows(query) == [(0,)]
+
+
+def fill(reader: Sender) -> None:
+    """More suppressions than the answer's first block and the database's first rows hold."""
+    reader.rows(
+        "WITH a AS (INSERT INTO address (channel, digest, norm_version, created_at)"
+        " SELECT 'email', sha256(n::text::bytea), 1, '2026-01-01' FROM generate_series(1, 9000) n"
+        " RETURNING id) INSERT INTO suppression (address_id, scope, out_at, out_event, reason)"
+        " SELECT id, 'acme.offers', '2026-01-01', gen_random_uuid(), 'opted_out' FROM a"
+        " RETURNING 1"
+    )
+
+
+def test_no_more_snapshots_than_threads_can_be_spared_for(reader: Sender) -> None:
+    def begin() -> TestResponse:
+        return reader.client.get("/v1/changes/snapshot", headers=reader.headers, buffered=False)
+
+    fill(reader)
+    most = reader.app.extensions[NAME].settings.max_streams
+    held = [begin() for _ in range(most)]
+    refused = begin()
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"]
+    for answer in held:
+        answer.close()
+    assert snapshot(reader)[-1] == {"end": True, "count": 9000}
 
 
 def test_every_snapshot_is_in_the_audit(reader: Sender) -> None:
@@ -169,3 +198,19 @@ def test_a_wrong_parameter_is_named(reader: Sender, query: str, parameter: str) 
 def test_only_a_key_that_may_read_reads(sender: Sender, path: str) -> None:
     assert sender.client.get(path, headers=sender.headers).status_code == 403
     assert sender.client.get(path).status_code == 401
+
+
+def test_a_snapshot_that_breaks_off_lacks_its_last_line(reader: Sender) -> None:
+    fill(reader)
+    answer = reader.client.get("/v1/changes/snapshot", headers=reader.headers, buffered=False)
+    blocks = answer.iter_encoded()
+    got = [next(blocks)]
+    reader.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state = 'idle in transaction'"
+    )
+    with pytest.raises(Unavailable):
+        got.extend(blocks)
+    lines = b"".join(got).splitlines()
+    assert 1 < len(lines) < 9000
+    assert all("end" not in json.loads(line) for line in lines)
