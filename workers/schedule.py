@@ -34,6 +34,7 @@ def tick() -> int:
     context = services()
     now = context.now()
     run(lambda connection: outbox.expire(connection, now))
+    run(lambda connection: outbox.forget(connection, now))
     due = run(lambda connection: syncs.due_destinations(connection, now))
     wanted = 0
     for destination, rows in due.items():

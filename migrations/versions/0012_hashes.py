@@ -1,4 +1,4 @@
-"""addresses known by a hash
+"""addresses known by a hash; old mail of ours to be forgotten
 
 Revision ID: 0012
 Revises: 0011
@@ -31,8 +31,13 @@ def upgrade():
             RETURN EXISTS (SELECT FROM md5_matching WHERE id = 1);
         END $$
     """)
+    op.create_index(
+        'outgoing_mail_done', 'outgoing_mail', ['created_at'],
+        postgresql_where=sa.text('next_at IS NULL'),
+    )
 
 
 def downgrade():
+    op.drop_index('outgoing_mail_done', 'outgoing_mail')
     op.execute('DROP FUNCTION md5_is_matched')
     op.drop_table('md5_matching')

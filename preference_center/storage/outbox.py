@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -34,6 +34,10 @@ VALUES: Mapping[LetterKind, frozenset[str]] = {
     LetterKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
 }
 """What a letter of each kind says: `link` until `expires_at`, `what` was opted in to."""
+
+KEPT = timedelta(days=30)
+"""How long what became of a letter can be seen; nothing personal is left in it by then."""
+_FORGOTTEN = 500
 
 SWITCHED = "switched"
 """Besides those: that the person chose the letter's language by the switch of the page."""
@@ -153,6 +157,14 @@ WHERE id = %(id)s AND (lease = %(lease)s OR %(fate)s = 'sent')
 """
 
 
+_FORGET = """
+DELETE FROM outgoing_mail WHERE id IN (
+    SELECT id FROM outgoing_mail
+    WHERE next_at IS NULL AND created_at < %(before)s
+    ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
+
+
 def due(connection: Connection, now: datetime) -> int:
     """How many letters may be sent now (to 1,000)."""
     row = connection.execute(
@@ -193,6 +205,12 @@ def expire(connection: Connection, now: datetime) -> int:
         WHERE next_at <= %(now)s AND expires_at <= %(now)s""",
         {"fate": Fate.EXPIRED, "now": now},
     ).rowcount
+
+
+def forget(connection: Connection, now: datetime) -> int:
+    """Delete letters that have long been done, a few at a time, the oldest first; how many."""
+    bounds = {"before": now - KEPT, "limit": _FORGOTTEN}
+    return connection.execute(_FORGET, bounds).rowcount
 
 
 def _sealed(keys: Keys, letter: Letter) -> bytes:

@@ -218,3 +218,26 @@ def test_a_letter_says_what_its_kind_says_and_goes_to_a_mailbox() -> None:
         letter(kind=LetterKind.CONFIRM_OPT_IN)
     with pytest.raises(ValueError, match="email"):
         letter("+39 347 1234567", Channel.SMS)
+
+
+def test_what_was_done_long_ago_is_forgotten_and_nothing_else(clock: Clock) -> None:
+    done, waiting = letter(), letter(expires_at=START + 100 * timedelta(days=1))
+    post([done])
+    lease = uuid4()
+    held(clock, lease)
+    run(lambda c: outbox.settle(c, done.id, lease, Fate.SENT))
+    post([waiting])
+    clock.advance(outbox.KEPT)
+    assert run(lambda c: outbox.forget(c, clock())) == 0
+    clock.advance(timedelta(seconds=1))
+    assert run(lambda c: outbox.forget(c, clock())) == 1
+    assert [row["id"] for row in rows()] == [str(waiting.id)]
+
+
+def test_a_few_are_forgotten_at_a_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "_FORGOTTEN", 2)
+    post([letter() for _ in range(3)])
+    clock.advance(LIVES)
+    run(lambda c: outbox.expire(c, clock()))
+    clock.advance(outbox.KEPT)
+    assert [run(lambda c: outbox.forget(c, clock())) for _ in range(3)] == [2, 1, 0]

@@ -524,6 +524,14 @@ def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
         assert len(rq_queue(connection).jobs) in {3, 6}  # 6 if a tick began between the two
 
 
+def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
+    post([letter()])
+    clock.advance(outbox.KEPT + timedelta(days=1))
+    schedule.tick()  # expired
+    schedule.tick()
+    assert run(lambda c: c.execute("SELECT count(*) FROM outgoing_mail").fetchone()) == (0,)
+
+
 def test_the_job_sends(
     server: MailServer, answers: Answers, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

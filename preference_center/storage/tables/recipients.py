@@ -33,6 +33,7 @@ class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
     outcome: Mapped[str | None] = mapped_column(Text)
     __table_args__ = (
         Index("outgoing_mail_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("outgoing_mail_done", "created_at", postgresql_where=text("next_at IS NULL")),
     )
 
 
