@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from preference_center.domain.imports import PRESETS, Preset, plain
 from preference_center.errors import InvalidInput
 
-_SHOWN = 20
+_SHOWN, _HINTS = 20, 3
 
 
 def check_columns(header: Iterable[str], preset: Preset) -> None:
@@ -29,9 +29,9 @@ def check_columns(header: Iterable[str], preset: Preset) -> None:
 
 
 def fitting(found: Collection[str]) -> list[str]:
-    """The presets whose files may have these columns (plain names)."""
-    return [
-        preset.name
+    """The presets whose files may have these columns (plain names), the likeliest first."""
+    fits = [
+        preset
         for preset in PRESETS.values()
         if not preset.bare
         and not any(plain(column) in found for column in preset.lacks)
@@ -40,10 +40,12 @@ def fitting(found: Collection[str]) -> list[str]:
             for columns in (preset.address, *preset.needs)
         )
     ]
+    fits.sort(key=lambda preset: -len(preset.known & set(found)))
+    return [preset.name for preset in fits]
 
 
 def _hint(found: Collection[str], preset: Preset) -> str:
     others = [name for name in fitting(found) if name != preset.name]
     if others:
-        return f" These presets could fit: {', '.join(others)}."
+        return f" It could fit: {', '.join(others[:_HINTS])}."
     return " `flask imports presets` tells what each preset reads."

@@ -54,7 +54,11 @@ PRESETS = (
         page=_SUPPRESSIONS,
         address=_EMAIL,
         says=(Says(Meaning.COMPLAINT, group="spam reports", at=_CREATED),),
-        lacks={"status": "sendgrid-bounces", "contact_id": "sendgrid-contacts"},
+        lacks={
+            "group_name": "sendgrid-groups",
+            "status": "sendgrid-bounces",
+            "contact_id": "sendgrid-contacts",
+        },
     ),
     Preset(
         name="sendgrid-contacts",
