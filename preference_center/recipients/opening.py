@@ -7,10 +7,9 @@ from uuid import UUID
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.domain.addresses import Address
 from preference_center.errors import ExpiredLink
 from preference_center.extensions import services
-from preference_center.links import LIFETIMES, Use
+from preference_center.links import LIFETIMES, Link, Use
 from preference_center.recipients.pages import expired_page, link_page, speak_to
 from preference_center.storage import passes
 from preference_center.storage.database import run
@@ -33,13 +32,13 @@ def open_mailed(token: str = "") -> ResponseReturnValue:
     pass_id = UUID(link.message_id)
     if not run(lambda connection: passes.spend(connection, pass_id, now=now, ends=ends)):
         raise ExpiredLink("this link was used already")
-    return _visit(link.address)
+    return _visit(link)
 
 
 def open_portal(token: str = "") -> ResponseReturnValue:
     """Open the page for somebody whom the company's log-in vouches for; changes nothing."""
     context = services()
-    return _visit(context.links.read_pass(token, Use.PORTAL, context.now()).address)
+    return _visit(context.links.read_pass(token, Use.PORTAL, context.now()))
 
 
 def expired_link(_error: Exception) -> ResponseReturnValue:
@@ -47,7 +46,9 @@ def expired_link(_error: Exception) -> ResponseReturnValue:
     return expired_page((request.view_args or {}).get("token", ""))
 
 
-def _visit(address: Address) -> ResponseReturnValue:
+def _visit(link: Link) -> ResponseReturnValue:
+    """The page keeps the id of what opened it: what is said there can be traced to that."""
     context = services()
-    page_token = context.links.make_pass(Use.PAGE, address, context.new_id(), context.now())
+    pass_id = UUID(link.message_id)
+    page_token = context.links.make_pass(Use.PAGE, link.address, pass_id, context.now())
     return redirect(url_for("recipients.preferences", token=page_token), 303)

@@ -28,15 +28,23 @@ from preference_center.links import LIFETIMES, Use
 from preference_center.senders.bodies import PortalRequest, PreferencesChange, PreferencesQuery
 from preference_center.senders.operations import Call
 from preference_center.senders.problems import Faults
-from preference_center.storage.database import Connection
+from preference_center.storage import audit
+from preference_center.storage.database import Connection, run
 from preference_center.storage.facts import exact_facts_for, facts_for
 
 
-def portal_link(request: PortalRequest, services: Services) -> str:
-    """A URL that opens the page of this address for five minutes."""
+def portal_link(call: Call, request: PortalRequest, services: Services) -> str:
+    """A URL that opens the page of this address for five minutes.
+
+    Who got it is recorded with the id of its pass, which the evidence of everything that is
+    said on the page names as the message.
+    """
     address = _address(request.address, request, services)
-    now = services.now()
-    url = services.links.pass_url(Use.PORTAL, address, services.new_id(), now)
+    now, pass_id = services.now(), services.new_id()
+    url = services.links.pass_url(Use.PORTAL, address, pass_id, now)
+    detail = {"pass": str(pass_id)}
+    actor = call.key.actor
+    run(lambda connection: audit.append(connection, now, actor, "portal_link.made", detail))
     language = supported(request.language)
     if language:
         url = f"{url}?{urlencode({SWITCH: language})}"

@@ -103,12 +103,12 @@ def post_links(call: Call, rows: Rows[LinkRequest]) -> Response:
     answer=PortalLink,
     refuses=(UNUSABLE_ADDRESS,),
 )
-def post_portal_links(_: Call, body: PortalRequest) -> Response:
+def post_portal_links(call: Call, body: PortalRequest) -> Response:
     """A way to the page for a person who is signed in with the company.
 
-    Writes nothing.
+    Changes nothing; that the link was made is recorded in the audit.
     """
-    return reply(portal_link(body, services()))
+    return reply(portal_link(call, body, services()))
 
 
 # Not GET: an address must not stand in a URL (I12).

@@ -72,6 +72,17 @@ def test_a_portal_link_for_a_phone(sender: Sender) -> None:
     assert "SMS" in sender.client.get(url.path, follow_redirects=True).text
 
 
+def test_what_is_said_on_a_portal_page_can_be_traced_to_who_opened_it(sender: Sender) -> None:
+    url = urlsplit(sender.post("/v1/portal-links", {"address": ADA}).get_json()["url"])
+    page = sender.client.get(url.path, follow_redirects=True)
+    token = page.request.path.removeprefix("/p/").split("/")[0]
+    sender.client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+    ((actor, action, detail),) = sender.rows("SELECT actor, action, detail FROM audit")
+    ((evidence,),) = sender.rows("SELECT evidence FROM event")
+    assert (actor, action) == ("key:shop", "portal_link.made")
+    assert detail == {"pass": evidence["message_id"]}
+
+
 def test_minting_and_reading_write_nothing(sender: Sender) -> None:
     sender.post("/v1/portal-links", {"address": ADA})
     read(sender)
@@ -207,7 +218,7 @@ PAST, FAR = START.isoformat(), (START + timedelta(days=400)).isoformat()
         ({"topics": topics(nwes="off")}, "/topics/acme.nwes", "unknown-topic"),
         ({"topics": {"a/b~c": {"state": "off"}}}, "/topics/a~1b~0c", "unknown-topic"),
         ({"topics": topics(sms="on")}, "/topics/acme.sms", "wrong-channel"),
-        ({"topics": topics(old="on")}, "/topics/acme.old", "invalid-value"),
+        ({"topics": topics(old="on")}, "/topics/acme.old", "against-the-rules"),
         ({"topics": topics(news="paused")}, "/topics/acme.news", "invalid-value"),
         ({"topics": topics(news="maybe")}, "/topics/acme.news/state", "invalid-value"),
         ({"topics": {"acme.news": {"stat": "on"}}}, "/topics/acme.news/stat", "unknown-field"),
@@ -220,14 +231,18 @@ PAST, FAR = START.isoformat(), (START + timedelta(days=400)).isoformat()
         (
             {"topics": topics(news={"state": "paused", "until": PAST})},
             "/topics/acme.news",
-            "invalid-value",
+            "against-the-rules",
         ),
-        ({"all_marketing": {"state": "paused", "until": FAR}}, "/all_marketing", "invalid-value"),
+        (
+            {"all_marketing": {"state": "paused", "until": FAR}},
+            "/all_marketing",
+            "against-the-rules",
+        ),
         ({"address": "nobody"}, "/address", "unusable-address"),
-        ({"rendered_at": FAR}, "/rendered_at", "invalid-value"),
+        ({"rendered_at": FAR}, "/rendered_at", "against-the-rules"),
         ({"rendered_at": "2026-11-24T09:00:00"}, "/rendered_at", "invalid-value"),
-        ({"evidence": evidence(occurred_at=FAR)}, "/evidence/occurred_at", "invalid-value"),
-        ({"evidence": evidence(source=f"page of {ADA}")}, "/evidence", "invalid-value"),
+        ({"evidence": evidence(occurred_at=FAR)}, "/evidence/occurred_at", "against-the-rules"),
+        ({"evidence": evidence(source=f"page of {ADA}")}, "/evidence", "against-the-rules"),
     ],
 )
 def test_a_fault_is_told_and_nothing_is_written(
