@@ -1,9 +1,10 @@
 """Judging what is really out there: a mail that was sent, and the hosts that links lead to.
 
-Nothing here writes. Findings never hold an address or a token (I12).
+Nothing here changes anything. Findings never hold an address or a token (I12).
 """
 
 from preference_center.checking.findings import Finding, Severity
+from preference_center.checking.hosts import judge_host
 from preference_center.checking.mail import Ours, judge_mail
 
-__all__ = ["Finding", "Ours", "Severity", "judge_mail"]
+__all__ = ["Finding", "Ours", "Severity", "judge_host", "judge_mail"]

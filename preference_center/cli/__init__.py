@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask
 
 from preference_center.cli.catalogue import catalogue
+from preference_center.cli.check import check_domain, check_mail
 from preference_center.cli.export import export
-from preference_center.cli.check import check_mail
 from preference_center.cli.feed import feed
 from preference_center.cli.imports import imports
 from preference_center.cli.keys import keys
@@ -24,6 +24,7 @@ def register(app: Flask) -> None:
         keys.add_command(command)
     for command in (
         catalogue,
+        check_domain,
         check_mail,
         export,
         feed,
