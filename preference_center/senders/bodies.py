@@ -25,18 +25,33 @@ ScopeName = Annotated[Name, Field(json_schema_extra={"format": "scope"})]
 Line = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(readable), READABLE]
 Wording = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(readable), READABLE]
 Language = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-MessageId = Annotated[str, Field(max_length=MAX_MESSAGE_ID), AfterValidator(readable), READABLE]
+MessageId = Annotated[
+    str,
+    Field(max_length=MAX_MESSAGE_ID, json_schema_extra={"format": "message-id"}),
+    AfterValidator(readable),
+    READABLE,
+]
 
 _ONE_OR_MANY: JsonDict = {
     "oneOf": [
-        {"required": ["recipient"], "properties": {"recipients": {"type": "null"}}},
-        {"required": ["recipients"], "properties": {"recipient": {"type": "null"}}},
+        {
+            "required": ["recipient"],
+            "properties": {"recipient": {"type": "string"}, "recipients": {"type": "null"}},
+        },
+        {
+            "required": ["recipients"],
+            "properties": {"recipients": {"type": "array"}, "recipient": {"type": "null"}},
+        },
     ]
 }
 _ONLY_A_PAUSE_ENDS: JsonDict = {
     "if": {"properties": {"state": {"const": Setting.PAUSED.value}}},
     "then": {"required": ["until"], "properties": {"until": {"type": "string"}}},
     "else": {"properties": {"until": {"type": "null"}}},
+}
+_ONLY_TOPICS: JsonDict = {
+    "additionalProperties": False,
+    "propertyNames": {"minLength": 1, "maxLength": 100, "not": {"const": ALL_MARKETING}},
 }
 
 
@@ -134,7 +149,10 @@ class PreferencesChange(Body):
     rendered_at: AwareDatetime
     evidence: Evidence
     all_marketing: ChoiceMade | None = None
-    topics: Annotated[dict[TopicKey, ChoiceMade], Field(max_length=MAX_CHOICES)] = {}  # noqa: RUF012 - frozen
+    topics: Annotated[
+        dict[TopicKey, ChoiceMade],
+        Field(max_length=MAX_CHOICES, json_schema_extra=_ONLY_TOPICS),
+    ] = {}  # noqa: RUF012 - frozen
 
     @model_validator(mode="after")
     def _in_its_place(self) -> PreferencesChange:

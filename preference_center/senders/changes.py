@@ -36,11 +36,16 @@ _GZIP = 16 + zlib.MAX_WBITS
 _FAST = 1
 """Level of compression: ours is not the time of the network, but of the database."""
 
+_WATERMARK = Field(
+    pattern=r"^[0-9a-f]{8}\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})$",
+    json_schema_extra={"format": "watermark"},
+)
+
 
 class ChangesQuery(Query):
     """Which changes."""
 
-    after: Annotated[str, Field(pattern=r"^[0-9a-f]{8}\.[0-9]{1,20}\.[0-9]{1,19}$")] | None = None
+    after: Annotated[str, _WATERMARK] | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_CHANGES)] = 1_000
 
 

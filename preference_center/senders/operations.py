@@ -60,6 +60,7 @@ _OF_BODIES = (
     problems.WRONG_CONTENT_TYPE,
     problems.MALFORMED_JSON,
     problems.INVALID_BODY,
+    problems.AGAINST_THE_RULES,
 )
 _OF_WRITES = (problems.INVALID_IDEMPOTENCY_KEY, problems.IDEMPOTENCY_KEY_REUSED)
 

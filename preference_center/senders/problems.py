@@ -71,6 +71,12 @@ INVALID_BODY = Problem(
     "The body has faults; nothing was written",
     "Mend what `errors` lists: `pointer` (RFC 6901) leads to each fault.",
 )
+AGAINST_THE_RULES = Problem(
+    "against-the-rules",
+    422,
+    "A rule forbids this; nothing was written",
+    "`detail` names the rule, e.g. that a time lies in the future or a topic is retired.",
+)
 UNKNOWN_TOPIC = Problem(
     "unknown-topic",
     422,
@@ -213,9 +219,8 @@ class Faults:
         try:
             return work(*args, **kwargs)
         except InvalidInput as error:
-            problem = OF_ERROR.get(type(error))
-            code = problem.slug if problem else "invalid-value"
-            self.found.append(Fault(pointer, code, str(error)))
+            problem = OF_ERROR.get(type(error), AGAINST_THE_RULES)
+            self.found.append(Fault(pointer, problem.slug, str(error)))
             return None
 
     def refuse_any(self) -> None:

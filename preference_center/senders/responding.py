@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from preference_center.errors import InvalidInput
 from preference_center.senders.problems import (
     FAULT,
-    INVALID_BODY,
+    AGAINST_THE_RULES,
     NOT_FOUND,
     OF_ERROR,
     PROBLEMS,
@@ -81,7 +81,7 @@ def respond_to_refused(error: Refused) -> Response:
 def respond_to_invalid(error: InvalidInput) -> Response:
     """Answer a body that can't be used; one kind of fault alone names the type."""
     if not isinstance(error, InvalidRequest):
-        problem = OF_ERROR.get(type(error), INVALID_BODY)
+        problem = OF_ERROR.get(type(error), AGAINST_THE_RULES)
         return respond(problem, str(error))
     codes = {fault.code for fault in error.faults}
     problem = PROBLEMS.get(codes.pop(), error.problem) if len(codes) == 1 else error.problem

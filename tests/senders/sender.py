@@ -90,7 +90,7 @@ def consent(**fields: Any) -> dict[str, Any]:
 def make_sender(
     app: Flask,
     name: str = "shop",
-    scopes: Sequence[str] = ("check", "write", "lift", "links", "portal"),
+    scopes: Sequence[str] = tuple(KeyScope),
     message_types: Sequence[str] = ("*",),
 ) -> Sender:
     wanted = [KeyScope(scope) for scope in scopes]

@@ -88,11 +88,11 @@ def test_one_bad_row_refuses_the_batch_and_every_fault_is_listed(sender: Sender)
     assert problem["type"].endswith("/problems/invalid-body")
     assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [
         ("/1/address", "unusable-address"),
-        ("/1/received_at", "invalid-value"),
-        ("/1/occurred_at", "invalid-value"),
+        ("/1/received_at", "against-the-rules"),
+        ("/1/occurred_at", "against-the-rules"),
         ("/2/scope", "unknown-topic"),
         ("/3/scope", "wrong-channel"),
-        ("/4/occurred_at", "invalid-value"),
+        ("/4/occurred_at", "against-the-rules"),
     ]
     assert sender.rows("SELECT 1 FROM event UNION ALL SELECT 1 FROM address") == []
 
