@@ -39,7 +39,7 @@ def status() -> None:
         at, waiting, holders = run(_look)
     click.echo(f"epoch {at.line.epoch} since {at.line.started_at:%Y-%m-%d %H:%M} UTC")
     click.echo(f"told up to {at.watermark}")
-    click.echo(f"{waiting}{'+' if waiting == COUNTED else ''} events wait behind it")
+    click.echo(f"events waiting behind it: {waiting}{'+' if waiting == COUNTED else ''}")
     for holder in holders[:SHOWN]:
         click.echo(_line(holder))
     if waiting and any(holder.age is None or holder.age > PATIENCE for holder in holders[:1]):

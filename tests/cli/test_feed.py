@@ -26,7 +26,7 @@ def test_status_names_what_holds_the_feed_back(app: Flask, database_url: str) ->
             record([change(1)])
         result = flask(app, "status")
     assert f"pid {pid}\tpostgres\t" in result.output
-    assert "\n1 events wait behind it\n" in result.output
+    assert "\nevents waiting behind it: 1\n" in result.output
     assert result.exit_code == 0  # not for a minute yet
 
 
