@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from uuid import UUID
 
 import redis
 import rq
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 NAME = "sync"
 SYNC = "workers.jobs.sync"
 MAIL = "workers.jobs.send_mail"
+IMPORT = "workers.jobs.go_on_importing"
 JOB_SECONDS = 180
 """A job that outlives this is ended; its rows come back when the lease is over."""
 TICK = 5
@@ -81,7 +83,15 @@ class Queue:
         """Enqueue one job that sends letters for this tick; False if Redis can't be reached."""
         return self._enqueue(f"mail-{slot}", MAIL)
 
-    def _nudge(self, work: str, job: str, *args: int) -> None:
+    def nudge_import(self, import_id: UUID) -> None:
+        """Have an uploaded import go on soon, in the same way."""
+        self._nudge(f"import-{import_id}", IMPORT, str(import_id))
+
+    def enqueue_import(self, import_id: UUID) -> bool:
+        """Enqueue one job that goes on with it for this tick; False if Redis can't be reached."""
+        return self._enqueue(f"import-{import_id}-0", IMPORT, str(import_id))
+
+    def _nudge(self, work: str, job: str, *args: int | str) -> None:
         now = self._monotonic()
         if now < max(self._broken_until, self._quiet_until.get(work, 0.0)):
             return
@@ -89,7 +99,7 @@ class Queue:
         if not self._enqueue(f"{work}-0", job, *args):
             self._broken_until = self._monotonic() + BREAKER
 
-    def _enqueue(self, name: str, job: str, *args: int) -> bool:
+    def _enqueue(self, name: str, job: str, *args: int | str) -> bool:
         """Enqueue a job under an id that names the tick.
 
         So replicas that tick together enqueue once. A finished job leaves nothing behind,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 from preference_center.extensions import services
+from preference_center.importing.uploads import go_on
+from preference_center.importing.work import Work
 from preference_center.queue import TICK
 from workers.connect import connect
 from workers.mail import send_due
@@ -16,6 +19,12 @@ def sync(destination_id: int) -> None:
     """Sync one destination for a tick, or until the worker is asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     sync_destination(destination_id, connect, until=until, stop=stopping.is_set)
+
+
+def go_on_importing(import_id: str) -> None:
+    """Plan, apply or undo an uploaded import for a tick, or until asked to stop."""
+    until = services().now() + timedelta(seconds=TICK)
+    go_on(UUID(import_id), Work(until=until, stop=stopping.is_set))
 
 
 def send_mail() -> None:

@@ -14,7 +14,8 @@ import structlog
 from preference_center.app import create_app
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.storage import outbox, syncs
+from preference_center.importing.uploads import KEPT
+from preference_center.storage import import_parts, imports, outbox, syncs
 from preference_center.storage.database import run
 from workers.starting import await_database
 from workers.stopping import stopping
@@ -30,7 +31,7 @@ LETTERS_PER_SLOT = 20
 
 
 def tick() -> int:
-    """Enqueue each destination that has due work, and due mail; how many jobs were wanted."""
+    """Enqueue what has due work: destinations, mail, imports; how many jobs were wanted."""
     context = services()
     now = context.now()
     run(lambda connection: outbox.expire(connection, now))
@@ -42,7 +43,16 @@ def tick() -> int:
             wanted += 1
             if not context.queue.enqueue(destination, slot=slot):
                 return wanted
-    return wanted + _tick_mail(now)
+    return wanted + _tick_mail(now) + _tick_imports(now)
+
+
+def _tick_imports(now: datetime) -> int:
+    run(lambda connection: import_parts.expire(connection, now - KEPT))
+    waiting = run(lambda connection: imports.due(connection, now))
+    for import_id in waiting:
+        if not services().queue.enqueue_import(import_id):
+            break
+    return len(waiting)
 
 
 def _tick_mail(now: datetime) -> int:

@@ -33,6 +33,7 @@ def upgrade():
     sa.Column('position', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('octets_done', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('line', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('planned', postgresql.JSONB(astext_type=sa.Text()), server_default='{}', nullable=False),
     sa.Column('tally', postgresql.JSONB(astext_type=sa.Text()), server_default='{}', nullable=False),
     sa.Column('refusals', postgresql.JSONB(astext_type=sa.Text()), server_default='[]', nullable=False),
     sa.Column('problem', sa.Text(), server_default='', nullable=False),

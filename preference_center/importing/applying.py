@@ -20,7 +20,7 @@ from preference_center.importing.reading import Start, records
 from preference_center.importing.sources import Source, unpacked
 from preference_center.importing.work import LEASE, Work
 from preference_center.ledger import Recorded, record
-from preference_center.storage import audit, imports
+from preference_center.storage import audit, import_parts, imports
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
 from preference_center.storage.imports import Import, State, Step
@@ -186,6 +186,7 @@ def _finish(found: Import, lease: UUID) -> None:
 
     def work(connection: Connection) -> None:
         if imports.move(connection, found.id, {State.APPLYING}, State.APPLIED, now, lease=lease):
+            import_parts.forget(connection, found.id)
             audit.append(connection, now, found.actor, "import.applied", {"import": str(found.id)})
 
     run(work)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports import (
@@ -19,7 +19,7 @@ from preference_center.domain.imports import (
 )
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.importing.judging import Judge
+from preference_center.importing.judging import Judge, Judged
 from preference_center.importing.reading import Start, records
 from preference_center.importing.sources import Source, unpacked
 
@@ -41,6 +41,57 @@ class Plan:
     """Groups of the scope map that the file does not have."""
 
 
+@dataclass(slots=True)
+class Findings:
+    """What planning has found so far."""
+
+    tally: Tally = field(default_factory=Tally)
+    groups: Counter[tuple[Meaning, str]] = field(default_factory=Counter)
+    unmapped: Counter[tuple[Meaning, str]] = field(default_factory=Counter)
+
+    def add(self, judged: Judged) -> None:
+        """Count a chunk in. Raises InvalidInput if its groups can't be groups."""
+        self.tally.add(judged.tally)
+        self.groups.update(judged.groups)
+        self.unmapped.update(judged.unmapped)
+        if len(self.groups) > _MAX_GROUPS:
+            raise InvalidInput(
+                f"the file names more than {_MAX_GROUPS:,} groups: is that column one?"
+            )
+
+    def check(self, catalogue: Catalogue) -> None:
+        """Raises InvalidInput unless all of it can be applied."""
+        if self.unmapped:
+            topics = [key for key, topic in catalogue.topics.items() if not topic.retired]
+            raise missing_scopes(self.unmapped, topics)
+        if not self.tally.rows:
+            raise InvalidInput("the file holds no row that this preset could read")
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored between two steps."""
+        groups = [
+            {
+                "says": meaning.value,
+                "group": group,
+                "count": count,
+                "unmapped": (meaning, group) in self.unmapped,
+            }
+            for (meaning, group), count in sorted(self.groups.items())
+        ]
+        return {**self.tally.to_json(), "groups": groups}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Findings:
+        """What `to_json` wrote; nothing from nothing."""
+        found = cls(Tally.from_json(stored))
+        for each in stored.get("groups", ()):
+            key = (Meaning(each["says"]), each["group"])
+            found.groups[key] = each["count"]
+            if each["unmapped"]:
+                found.unmapped[key] = each["count"]
+        return found
+
+
 def plan(
     source: Source,
     instructions: Instructions,
@@ -57,33 +108,26 @@ def plan(
     instructions.check()
     instructions.scopes.check(catalogue)
     digest = source.digest()
-    now = services().now()
+    context = services()
     judge = Judge(
-        instructions, catalogue, import_id=services().new_id(), begun_at=now, actor="plan"
+        instructions,
+        catalogue,
+        import_id=context.new_id(),
+        begun_at=context.now(),
+        actor="plan",
     )
-    tally = Tally()
-    unmapped: Counter[tuple[Meaning, str]] = Counter()
-    groups: Counter[tuple[Meaning, str]] = Counter()
+    findings = Findings()
     with unpacked(source) as stream:
         for chunk in chunks(records(stream, instructions, Start()), CHUNK):
             judged = judge.judge(chunk)
-            tally.add(judged.tally)
-            unmapped.update(judged.unmapped)
-            groups.update(judged.groups)
+            findings.add(judged)
             for refusal in judged.refusals:
                 refused(refusal)
-            if len(groups) > _MAX_GROUPS:
-                raise InvalidInput(
-                    f"the file names more than {_MAX_GROUPS:,} groups: is that column one?"
-                )
             progress(chunk[-1])
-    if unmapped:
-        topics = [key for key, topic in catalogue.topics.items() if not topic.retired]
-        raise missing_scopes(unmapped, topics)
-    if not tally.rows:
-        raise InvalidInput("the file holds no row that this preset could read")
-    unused = instructions.scopes.unused(group for _, group in groups)
-    return Plan(instructions.plan(digest), digest, source.octets, tally, tuple(unused))
+    findings.check(catalogue)
+    unused = instructions.scopes.unused(group for _, group in findings.groups)
+    name = instructions.plan(digest)
+    return Plan(name, digest, source.octets, findings.tally, tuple(unused))
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -51,11 +51,15 @@ def forget(connection: Connection, import_id: UUID) -> None:
 
 
 def expire(connection: Connection, before: datetime) -> int:
-    """Delete the files of imports begun before that and not at work; how many parts."""
+    """Delete the files of imports begun before that which nobody applied; how many parts."""
     return connection.execute(
-        """DELETE FROM list_import_part p USING list_import i
-        WHERE i.id = p.import_id AND i.created_at < %s
-            AND i.state NOT IN ('uploaded', 'applying')""",
+        """WITH old AS (
+            UPDATE list_import i SET state = 'awaiting_file', spooled = false, plan = ''
+            WHERE i.created_at < %s AND i.state IN ('awaiting_file', 'planned', 'unusable')
+                AND EXISTS (SELECT FROM list_import_part p WHERE p.import_id = i.id)
+            RETURNING i.id
+        )
+        DELETE FROM list_import_part p USING old WHERE p.import_id = old.id""",
         (before,),
     ).rowcount
 

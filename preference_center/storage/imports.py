@@ -52,6 +52,7 @@ class Import:
     position: int
     octets_done: int
     line: int
+    planned: Mapping[str, Any]
     tally: Mapping[str, Any]
     refusals: Sequence[Mapping[str, Any]]
     problem: str
@@ -74,8 +75,8 @@ class Step:
 
 
 _COLUMNS = """id, state, plan, actor, name, instructions, created_at, begun_at, finished_at,
-    spooled, digest, octets, position, octets_done, line, tally, refusals, problem, undone_to,
-    undone, lease_until"""
+    spooled, digest, octets, position, octets_done, line, planned, tally, refusals, problem,
+    undone_to, undone, lease_until"""
 
 
 def by_id(connection: Connection, import_id: UUID) -> Import:
@@ -268,30 +269,84 @@ def lock(connection: Connection, import_id: UUID) -> Import:
     return by_id(connection, import_id)
 
 
-def planned(
+def plan_step(
     connection: Connection,
     import_id: UUID,
-    *,
-    plan: str,
-    tally: Mapping[str, Any],
+    lease: UUID,
+    step: Step,
     refusals: Sequence[Mapping[str, Any]],
-    problem: str,
+    until: datetime,
 ) -> bool:
-    """Write down what planning found; False if the file was replaced meanwhile."""
+    """Note how far planning has come; False if the import is no longer ours."""
     moved = connection.execute(
-        """UPDATE list_import SET state = %(state)s, plan = %(plan)s, tally = %(tally)s,
-            refusals = %(refusals)s, problem = %(problem)s, lease = NULL, lease_until = NULL
-        WHERE id = %(id)s AND state = 'uploaded'""",
+        """UPDATE list_import SET position = %(position)s, octets_done = %(octets)s,
+            line = %(line)s, planned = %(planned)s, refusals = %(refusals)s,
+            lease_until = %(until)s
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'uploaded'""",
         {
             "id": import_id,
-            "state": State.UNUSABLE if problem else State.PLANNED,
-            "plan": plan,
-            "tally": json.dumps(tally),
+            "lease": lease,
+            "position": step.position,
+            "octets": step.octets_done,
+            "line": step.line,
+            "planned": json.dumps(step.tally),
             "refusals": json.dumps(refusals),
-            "problem": problem,
+            "until": until,
         },
     )
     return moved.rowcount == 1
+
+
+def finish_plan(
+    connection: Connection, import_id: UUID, lease: UUID, *, plan: str, problem: str
+) -> None:
+    """Planning is over: it can be applied from its first row on, or has a problem."""
+    connection.execute(
+        """UPDATE list_import SET state = %(state)s, plan = %(plan)s, problem = %(problem)s,
+            position = 0, octets_done = 0, line = 0
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'uploaded'""",
+        {
+            "id": import_id,
+            "lease": lease,
+            "state": State.UNUSABLE if problem else State.PLANNED,
+            "plan": plan,
+            "problem": problem,
+        },
+    )
+
+
+def uploaded(
+    connection: Connection, import_id: UUID, lease: UUID, *, digest: bytes, octets: int
+) -> bool:
+    """The whole file is here, and may be planned; False if the import is no longer ours."""
+    moved = connection.execute(
+        """UPDATE list_import SET state = 'uploaded', spooled = true, digest = %(digest)s,
+            octets = %(octets)s, lease = NULL, lease_until = NULL
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'awaiting_file'""",
+        {"id": import_id, "lease": lease, "digest": digest, "octets": octets},
+    )
+    return moved.rowcount == 1
+
+
+def plan_anew(
+    connection: Connection,
+    import_id: UUID,
+    state: State,
+    instructions: Mapping[str, Any] | None = None,
+) -> None:
+    """Forget what an earlier plan found, of other instructions or another file."""
+    connection.execute(
+        """UPDATE list_import SET state = %(state)s, plan = '', problem = '', planned = '{}',
+            refusals = '[]', position = 0, octets_done = 0, line = 0,
+            spooled = spooled AND %(state)s <> 'awaiting_file',
+            instructions = COALESCE(%(instructions)s::jsonb, instructions)
+        WHERE id = %(id)s""",
+        {
+            "id": import_id,
+            "state": state,
+            "instructions": instructions and json.dumps(instructions),
+        },
+    )
 
 
 def due(connection: Connection, now: datetime) -> list[UUID]:

@@ -19,6 +19,7 @@ class ImportRow(db.Model):  # type: ignore[misc,name-defined]
 
     `position` counts the rows done, `octets_done` where the next one begins. `lease` is
     the process at work; whoever takes it over makes the other one's next step fail.
+    `planned` is what the dry run of an uploaded file found, `tally` what applying counts.
     `leans_on` are the imports whose events made rows of this one "already there".
     """
 
@@ -38,6 +39,7 @@ class ImportRow(db.Model):  # type: ignore[misc,name-defined]
     position: Mapped[int] = mapped_column(BigInteger, server_default="0")
     octets_done: Mapped[int] = mapped_column(BigInteger, server_default="0")
     line: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    planned: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     tally: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     refusals: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     problem: Mapped[str] = mapped_column(Text, server_default="")

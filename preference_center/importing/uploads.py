@@ -1,0 +1,179 @@
+"""Imports by API: a file comes in, and workers plan, apply and undo it step by step.
+
+The database is the queue: every step is checkpointed, and whoever holds the lease goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from preference_center.domain.imports import Instructions
+from preference_center.errors import ImportMoved, InvalidInput, PreferenceCenterError
+from preference_center.extensions import services
+from preference_center.importing.applying import apply
+from preference_center.importing.judging import Judge
+from preference_center.importing.planning import CHUNK, Findings
+from preference_center.importing.reading import Start, records
+from preference_center.importing.sources import Spooled, unpacked
+from preference_center.importing.undoing import undo
+from preference_center.importing.work import LEASE, Work
+from preference_center.storage import import_parts, imports
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection, run
+from preference_center.storage.imports import Import, State, Step
+
+KEPT = timedelta(days=7)
+"""How long an uploaded file is kept that nobody has applied."""
+
+CAN_CHANGE = frozenset({State.AWAITING_FILE, State.UPLOADED, State.PLANNED, State.UNUSABLE})
+"""States in which nothing is applied yet, so that file and instructions may be replaced."""
+
+MAX_REFUSALS = 1_000
+"""That are kept with a plan; it counts them all."""
+
+
+def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
+    """Keep a file as it comes in, in place of one before it; workers then plan.
+
+    Raises ImportMoved if it is being applied, or another upload is under way.
+    """
+    context = services()
+    lease = context.new_id()
+
+    def begin(connection: Connection) -> None:
+        found = imports.lock(connection, import_id)
+        now = context.now()
+        if found.state not in CAN_CHANGE:
+            raise ImportMoved(f"this import is {found.state}: its file can't be replaced")
+        if not imports.take(connection, import_id, lease, now=now, until=now + LEASE):
+            raise ImportMoved("another upload is under way, or it is being planned")
+        imports.plan_anew(connection, import_id, State.AWAITING_FILE)
+        import_parts.forget(connection, import_id)
+
+    run(begin)
+    try:
+        digest, octets = _keep(import_id, lease, blocks)
+    except BaseException:
+        with suppress(PreferenceCenterError):
+            run(lambda c: imports.release(c, import_id, lease))
+        raise
+    if not run(lambda c: imports.uploaded(c, import_id, lease, digest=digest, octets=octets)):
+        raise ImportMoved("another upload took the place of this one")
+    context.queue.nudge_import(import_id)
+    return run(lambda c: imports.by_id(c, import_id))
+
+
+def _keep(import_id: UUID, lease: UUID, blocks: Iterable[bytes]) -> tuple[bytes, int]:
+    digest, octets = hashlib.sha256(), 0
+    for number, part in enumerate(_parts(blocks)):
+
+        def work(connection: Connection, number: int = number, part: bytes = part) -> bool:
+            now = services().now()
+            import_parts.write(connection, import_id, number, part)
+            return imports.take(connection, import_id, lease, now=now, until=now + LEASE)
+
+        if not run(work):
+            raise ImportMoved("another upload took the place of this one")
+        digest.update(part)
+        octets += len(part)
+    return digest.digest(), octets
+
+
+def _parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    kept = bytearray()
+    for block in blocks:
+        kept += block
+        while len(kept) >= import_parts.PART:
+            yield bytes(kept[: import_parts.PART])
+            del kept[: import_parts.PART]
+    if kept:
+        yield bytes(kept)
+
+
+def go_on(import_id: UUID, work: Work) -> None:
+    """Do the next part of what is to be done with an uploaded import, if it is free."""
+    found = run(lambda c: imports.by_id(c, import_id))
+    with suppress(ImportMoved):  # somebody else is at it, or it was decided otherwise
+        if found.state is State.UPLOADED:
+            _plan(found, work)
+        elif found.state is State.APPLYING:
+            apply(import_id, _source(found), work)
+        elif found.state is State.UNDOING:
+            undo(import_id, work, found.actor)
+
+
+def _source(found: Import) -> Spooled:
+    return Spooled(found.id, found.octets, found.digest or b"")
+
+
+def _plan(found: Import, work: Work) -> None:
+    context = services()
+    lease, now = context.new_id(), context.now()
+    if not run(lambda c: imports.take(c, found.id, lease, now=now, until=now + LEASE)):
+        raise ImportMoved("another process is at work on this import")
+    try:
+        _plan_on(run(lambda c: imports.by_id(c, found.id)), lease, work)
+    finally:
+        with suppress(PreferenceCenterError):
+            run(lambda c: imports.release(c, found.id, lease))
+
+
+def _plan_on(found: Import, lease: UUID, work: Work) -> None:
+    instructions = Instructions.from_json(found.instructions)
+    plan = instructions.plan(found.digest or b"")
+    problem = ""
+    try:
+        if not _plan_rows(found, instructions, lease, work):
+            return
+    except InvalidInput as error:
+        problem = str(error)
+    run(lambda c: imports.finish_plan(c, found.id, lease, plan=plan, problem=problem))
+
+
+def _plan_rows(found: Import, instructions: Instructions, lease: UUID, work: Work) -> bool:
+    """Whether the end was reached. Raises InvalidInput if it can't be imported like this."""
+    catalogue = current_catalogue()
+    instructions.check()
+    instructions.scopes.check(catalogue)
+    findings, refusals = Findings.from_json(found.planned), list(found.refusals)
+    judge = Judge(
+        instructions,
+        catalogue,
+        import_id=found.id,
+        begun_at=services().now(),
+        actor=found.actor,
+    )
+    start = Start(found.position, found.line, found.octets_done)
+    with unpacked(_source(found)) as stream:
+        rows = records(stream, instructions, start)
+        while work.goes_on():
+            chunk = list(itertools.islice(rows, CHUNK))
+            if not chunk:
+                findings.check(catalogue)
+                return True
+            judged = judge.judge(chunk)
+            findings.add(judged)
+            room = MAX_REFUSALS - len(refusals)
+            refusals += [{"line": r.line, "reason": r.reason} for r in judged.refusals[:room]]
+            last = chunk[-1]
+            step = Step(
+                before=start.index,
+                position=last.index + 1,
+                octets_done=last.end,
+                line=last.last_line,
+                tally=findings.to_json(),
+            )
+            _note(found.id, lease, step, refusals)
+    return False
+
+
+def _note(import_id: UUID, lease: UUID, step: Step, refusals: Sequence[Mapping[str, Any]]) -> None:
+    until = services().now() + LEASE
+    if not run(lambda c: imports.plan_step(c, import_id, lease, step, refusals, until)):
+        raise ImportMoved("the file or the instructions were replaced meanwhile")

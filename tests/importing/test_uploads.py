@@ -1,0 +1,187 @@
+"""Imports by API: the file in the database, the work step by step by whoever is free."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.imports import Instructions
+from preference_center.errors import ImportMoved
+from preference_center.extensions import services
+from preference_center.importing import uploads
+from preference_center.importing.pace import Pace
+from preference_center.importing.undoing import begin_undo
+from preference_center.importing.uploads import KEPT, go_on, receive
+from preference_center.importing.work import Work
+from preference_center.storage import import_parts, imports
+from preference_center.storage.database import run
+from preference_center.storage.imports import Import, State
+from tests.clock import Clock
+from tests.importing.importing import AT_ONCE, books, events, planned, saying
+
+OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
+
+pytestmark = pytest.mark.usefixtures("in_force")
+
+
+def entered(instructions: Instructions = OPT_OUTS) -> UUID:
+    import_id, now = services().new_id(), services().now()
+    run(
+        lambda c: imports.add(
+            c,
+            import_id,
+            state=State.AWAITING_FILE,
+            actor="key:crm",
+            name="",
+            instructions=instructions.to_json(),
+            now=now,
+        )
+    )
+    return import_id
+
+
+def now_as(import_id: UUID) -> Import:
+    return run(lambda c: imports.by_id(c, import_id))
+
+
+def confirm(import_id: UUID) -> None:
+    assert run(
+        lambda c: imports.move(c, import_id, {State.PLANNED}, State.APPLYING, services().now())
+    )
+
+
+def one_chunk() -> Work:
+    steps = count()
+    return Work(pause=lambda _: None, pace=Pace(size=3), stop=lambda: next(steps) > 0)
+
+
+def lines(number: int) -> bytes:
+    return b"".join(b"person-%d@example.com\n" % n for n in range(number))
+
+
+def test_a_file_is_planned_applied_and_undone_step_by_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uploads, "CHUNK", 3)
+    import_id = entered()
+    receive(import_id, [lines(7)[:50], lines(7)[50:], b"nobody\n"])
+    seen = []
+    for _ in range(20):
+        found = now_as(import_id)
+        seen.append((found.state.value, found.position, found.undone))
+        if found.state is State.PLANNED:
+            assert found.planned["refused"] == 1
+            assert [refusal["line"] for refusal in found.refusals] == [8]
+            confirm(import_id)
+        elif found.state is State.APPLIED:
+            begin_undo(import_id, "key:crm")
+        elif found.state is State.UNDONE:
+            break
+        go_on(import_id, one_chunk())
+
+    assert ("uploaded", 3, 0) in seen
+    assert ("applying", 3, 0) in seen
+    assert ("undoing", 8, 3) in seen
+    assert len(events("kind = 'opted_out'")) == len(events("kind = 'retracted'")) == 7
+
+
+def test_the_plan_of_an_upload_is_that_of_the_same_file(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(lines(5))
+    import_id = entered()
+    receive(import_id, [lines(5)])
+    go_on(import_id, AT_ONCE)
+
+    made, _ = planned(path, OPT_OUTS)
+    found = now_as(import_id)
+    assert found.plan == made.name
+    assert made.tally.to_json().items() <= dict(found.planned).items()
+
+
+def test_nothing_of_the_file_can_be_read_in_the_database() -> None:
+    # I6, and a file that is applied is gone
+    import_id = entered()
+    receive(import_id, [lines(4_000) * 10])
+    contents = run(lambda c: c.execute("SELECT content FROM list_import_part").fetchall())
+    assert len(contents) == 2
+    assert not any(b"example" in content for (content,) in contents)
+
+    go_on(import_id, AT_ONCE)
+    confirm(import_id)
+    run(lambda c: imports.move(c, import_id, {State.APPLYING}, State.APPLIED, services().now()))
+    run(lambda c: import_parts.forget(c, import_id))
+    assert run(lambda c: import_parts.sizes(c, import_id)) == []
+
+
+def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
+    import_id = entered(saying("addresses", only="opt-outs"))
+    receive(import_id, [lines(2)])
+    go_on(import_id, AT_ONCE)
+    found = now_as(import_id)
+    assert found.state is State.UNUSABLE
+    assert '"list"' in found.problem
+    assert found.planned["groups"] == [
+        {"says": "opt_out", "group": "list", "count": 2, "unmapped": True}
+    ]
+
+    run(lambda c: imports.plan_anew(c, import_id, State.UPLOADED, OPT_OUTS.to_json()))
+    go_on(import_id, AT_ONCE)
+    assert now_as(import_id).state is State.PLANNED
+
+
+def test_an_upload_that_breaks_off_can_be_sent_again() -> None:
+    import_id = entered()
+
+    def broken() -> object:
+        yield lines(3)
+        raise OSError("the client went away")
+
+    with pytest.raises(OSError, match="went away"):
+        receive(import_id, broken())  # type: ignore[arg-type]
+    assert now_as(import_id).state is State.AWAITING_FILE
+
+    receive(import_id, [lines(2)])
+    go_on(import_id, AT_ONCE)
+    assert now_as(import_id).planned["rows"] == 2
+
+
+def test_the_file_of_an_import_that_is_applied_stays_as_it_is() -> None:
+    import_id = entered()
+    receive(import_id, [lines(3)])
+    go_on(import_id, AT_ONCE)
+    confirm(import_id)
+
+    with pytest.raises(ImportMoved, match="can't be replaced"):
+        receive(import_id, [lines(9)])
+
+
+def test_two_workers_do_not_do_one_import(clock: Clock) -> None:
+    import_id = entered()
+    receive(import_id, [lines(3)])
+    go_on(import_id, AT_ONCE)
+    confirm(import_id)
+    until = clock() + timedelta(seconds=60)
+    run(lambda c: imports.take(c, import_id, UUID(int=5), now=clock(), until=until))
+    assert run(lambda c: imports.due(c, clock())) == []
+    go_on(import_id, AT_ONCE)
+    assert books() == []
+
+    clock.advance(timedelta(seconds=61))  # the other one died
+    assert run(lambda c: imports.due(c, clock())) == [import_id]
+    go_on(import_id, AT_ONCE)
+    assert len(events()) == 3
+
+
+def test_files_that_nobody_applies_are_forgotten(clock: Clock) -> None:
+    import_id = entered()
+    receive(import_id, [lines(3)])
+    go_on(import_id, AT_ONCE)
+    clock.advance(KEPT + timedelta(minutes=1))
+
+    assert run(lambda c: import_parts.expire(c, clock() - KEPT)) == 1
+    assert now_as(import_id).state is State.AWAITING_FILE
