@@ -114,13 +114,14 @@ def make_links(
         link = Link(address, scope, row.message_id, origin.now)
         token = faults.attempt(f"{at}/message_id", links.make, link)
         if token is not None:
-            digest = services.keys.exact(address)
+            digest = services.keys.exact(address) if links.mail_domain else None
+            host = catalogue.host_of(scope)
             answers.append(
                 {
                     "token": token,
-                    "unsubscribe_url": links.unsubscribe_url(token),
-                    "preferences_url": links.preferences_url(token),
-                    "headers": list_unsubscribe_headers(links, link, digest),
+                    "unsubscribe_url": links.unsubscribe_url(token, host),
+                    "preferences_url": links.preferences_url(token, host),
+                    "headers": list_unsubscribe_headers(links, link, digest, host),
                 }
             )
     faults.refuse_any()
