@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from preference_center.errors import KeyMismatch
+from collections.abc import Callable
+
+import structlog
+from flask import Flask
+
+from preference_center.errors import KeyMismatch, Unavailable
 from preference_center.extensions import services
 from preference_center.storage.database import Connection, run
+
+log = structlog.get_logger()
+
+
+def require_known_keys_of(app: Flask) -> None:
+    """Do it for a web process: now, or if the database is away before any request is answered.
+
+    A machine that boots starts us in any order. Until the database is back, every request
+    is told to try again; with wrong keys, then, every one fails. Raises KeyMismatch.
+    """
+    try:
+        with app.app_context():
+            require_known_keys()
+    except Unavailable:
+        log.warning("database_away")
+        app.before_request(_once(require_known_keys))
 
 
 def require_known_keys() -> None:
@@ -32,3 +53,16 @@ def require_known_keys() -> None:
             )
 
     run(work)
+
+
+def _once(work: Callable[[], None]) -> Callable[[], None]:
+    """`work`, until it has succeeded once."""
+    done = False
+
+    def go() -> None:
+        nonlocal done
+        if not done:
+            work()
+            done = True
+
+    return go

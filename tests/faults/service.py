@@ -183,11 +183,15 @@ class Service:
     def _shift(self) -> Path:
         return self.folder / "shift"
 
-    def _answers(self) -> bool:
+    def status(self, path: str) -> int:
+        """What GET `path` is answered with; 0 if nobody answers."""
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}{path}", timeout=5).status_code
         except httpx.TransportError:
-            return False
+            return 0
+
+    def _answers(self) -> bool:
+        return self.status("/healthz") == 200
 
     def _environ(self) -> dict[str, str]:
         given = self.settings.model_dump(exclude_none=True)

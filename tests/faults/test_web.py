@@ -137,3 +137,18 @@ def test_processes_started_before_the_database_wait_for_it(
     service.post(service.token("jane@example.com"))
     assert wait_until(lambda: "jane@example.com" in tool.off, PATIENCE)
     assert all(process.alive for process in processes)
+
+
+def test_a_web_process_started_before_the_database_answers_once_it_is_there(
+    service: Service, own_engines: Engines
+) -> None:  # I1
+    own_engines.database.stop()
+    web = service.start("web", ready=False)
+    token = service.token("jane@example.com")
+    assert wait_until(lambda: service.status("/healthz") == 503, PATIENCE), service.logs()
+    assert service.post(token).status_code == 503
+    own_engines.database.start()
+    assert wait_until(lambda: service.status("/healthz") == 200, PATIENCE)
+    assert service.post(token).status_code == 200
+    assert service.rows("SELECT count(*) FROM suppression WHERE standing") == [(1,)]
+    assert web.alive

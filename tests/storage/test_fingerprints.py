@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.errors import KeyMismatch
+from preference_center.errors import KeyMismatch, Unavailable
 from preference_center.extensions import services
+from preference_center.storage import fingerprints
 from preference_center.storage.database import run
-from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage.fingerprints import require_known_keys, require_known_keys_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -87,3 +88,45 @@ def test_an_opt_out_by_command_is_refused_with_another_digest_key(in_use: Settin
         assert result.exit_code == 1
         assert "DIGEST_KEYS" in result.output
         assert run(lambda c: c.execute("SELECT count(*) FROM event").fetchone()) == (0,)
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A database that can't be reached, until this is undone."""
+    with monkeypatch.context() as context:
+        context.setattr(fingerprints, "run", fail_to_reach)
+        yield context
+
+
+def test_a_web_process_that_found_no_database_refuses_everything_with_wrong_keys(
+    in_use: Settings, away: pytest.MonkeyPatch
+) -> None:
+    with app_with(in_use, digest_keys=new_key("d1")) as other:
+        require_known_keys_of(other)
+        client = other.test_client()
+        assert client.get("/healthz").status_code == 503
+        away.undo()
+        for path in ("/healthz", "/v1/openapi.json", "/u/token"):
+            assert client.get(path).status_code == 500
+
+
+def test_a_web_process_that_found_no_database_looks_until_it_has_seen_it_once(
+    in_use: Settings, away: pytest.MonkeyPatch
+) -> None:
+    with app_with(in_use) as same:
+        require_known_keys_of(same)
+        client = same.test_client()
+        assert client.get("/healthz").status_code == 503
+        away.undo()
+        assert client.get("/healthz").status_code == 200
+        away.setattr(fingerprints, "run", fail_to_reach)
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_web_process_with_wrong_keys_does_not_start(in_use: Settings) -> None:
+    with app_with(in_use, digest_keys=new_key("d1")) as other, pytest.raises(KeyMismatch):
+        require_known_keys_of(other)
+
+
+def fail_to_reach(work: object) -> None:
+    raise Unavailable("the database can't be reached")
