@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import audit, destinations
 from preference_center.storage.database import run
+from preference_center.storage.facts import facts_for
 from tests.clock import START
+from tests.environment import empty
 from tests.in_force import put_in_force
 from tests.ledger.changes import change, id_of
 from tests.ledger.oracle import hashed
@@ -266,3 +269,37 @@ def test_more_addresses_than_are_read_at_once(
 def test_the_file_is_for_its_owner_only(said: Flask, tmp_path: Path) -> None:
     flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
     assert (tmp_path / "x.csv").stat().st_mode & 0o077 == 0
+
+
+def test_our_own_format_comes_back_by_an_import(
+    said: Flask, tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    path = tmp_path / "all.csv"
+    everybody = [ADA, BEA, CLEO, EVE]
+    with said.app_context():
+        record([change(9, Kind.DEACTIVATED, EVERYTHING, address=EVE)])
+        before = denied(everybody)
+    flask(said, "--for", "csv", "--subscriptions", "-o", path)
+    empty(database_url, redis_url)
+    put_in_force(said)
+
+    same = [word for scope in (NEWS, ALL_MARKETING) for word in ("--scope", f"{scope}={scope}")]
+    words = [
+        str(path), "--preset", "generic", *same, "--scope", f"{EVERYTHING}={ALL_MARKETING}",
+    ]  # fmt: skip
+    runner = said.test_cli_runner()
+    planned = runner.invoke(args=["imports", "plan", *words])
+    assert planned.exit_code == 0, planned.output
+    name = planned.output.rsplit("--plan", 1)[1].split()[0]
+    applied = runner.invoke(args=["imports", "apply", *words, "--plan", name])
+    assert applied.exit_code == 0, applied.output
+    with said.app_context():
+        assert denied(everybody) == before
+
+
+def denied(people: list[Address]) -> list[list[bool]]:
+    """Per person, whether a "no" stands against each topic."""
+    return [
+        [standing_no(topic, facts, START) is not None for topic in (NEWS, OFFERS)]
+        for facts in facts_for(people)
+    ]
