@@ -56,7 +56,7 @@ def _answer(group: list[Problem]) -> dict[str, Any]:
     }
     headers = [_HEADERS.get(problem.slug, {}) for problem in group]
     return {
-        "description": " ".join(f"`{p.slug}`: {p.title}. {p.remedy}" for p in group),
+        "description": "\n\n".join(f"`{p.slug}`: {p.title}. {p.remedy}" for p in group),
         "content": {"application/problem+json": {"schema": schema}},
         "headers": {name: header for given in headers for name, header in given.items()},
     }
@@ -81,12 +81,19 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
     schemas = document["components"]["schemas"]
     schemas |= {f"{_PROBLEM}.{name}": nested for name, nested in problem.pop("$defs").items()}
     schemas[_PROBLEM] = problem
-    document["components"]["schemas"] = {
-        name.rpartition(".")[2]: schema for name, schema in sorted(schemas.items())
-    }
+    named: dict[str, Any] = {}
+    for name, schema in sorted(schemas.items()):
+        flat = _flat(schema)
+        if named.setdefault(name.rpartition(".")[2], flat) != flat:
+            raise ValueError(f"two models have the name of {name}: rename one")
+    document["components"]["schemas"] = named
     for operations in document["paths"].values():
         for described in operations.values():
             if "requestBody" in described:
                 described["requestBody"]["required"] = True
-    flat = _NESTED.sub("#/components/schemas/", json.dumps(document))
-    return cast("dict[str, Any]", json.loads(flat))
+    return cast("dict[str, Any]", _flat(document))
+
+
+def _flat(part: object) -> object:
+    """With every reference to a schema by its own name alone."""
+    return json.loads(_NESTED.sub("#/components/schemas/", json.dumps(part)))

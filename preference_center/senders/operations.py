@@ -208,4 +208,5 @@ def _once(view: View) -> View:
 def _description(view: View, scopes: Sequence[KeyScope]) -> str:
     _, _, more = (inspect.getdoc(view) or "").partition("\n\n")
     needed = " and ".join(f"`{scope}`" for scope in scopes)
-    return f"{more}\n\nThe key needs the scope {needed}.".strip()
+    word = "scope" if len(scopes) == 1 else "scopes"
+    return f"{more}\n\nThe key needs the {word} {needed}.".strip()

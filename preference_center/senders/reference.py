@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import cast
+import re
+from typing import Any, cast
 
 from apiflask import APIFlask
-from flask import Response, abort, current_app, jsonify
+from flask import Response, abort, current_app, jsonify, render_template
+from markupsafe import Markup
 
 from preference_center.senders.operations import PREFIX, blueprint
 from preference_center.senders.problems import PROBLEMS
 
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none';"
+    " base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
 _DOCUMENT = "preference_center.openapi"
+_CODE = re.compile(r"`([^`]+)`")
 
 
 @blueprint.get(f"{PREFIX}/openapi.json")
@@ -18,6 +28,14 @@ _DOCUMENT = "preference_center.openapi"
 def get_openapi() -> Response:
     """The OpenAPI 3.1 document."""
     return jsonify(document())
+
+
+@blueprint.get(f"{PREFIX}/docs")
+@blueprint.doc(hide=True)
+def get_docs() -> Response:
+    """The document for people to read. Nothing on the page comes from anywhere else."""
+    html = render_template("senders/reference.html", document=document())
+    return Response(html, headers=HEADERS, mimetype="text/html")
 
 
 @blueprint.get("/problems/<slug>")
@@ -28,10 +46,25 @@ def get_problem(slug: str) -> Response:
     return Response(f"{problem.title}.\n{problem.remedy}\n", mimetype="text/plain")
 
 
-def document() -> dict[str, object]:
+@blueprint.app_template_filter()
+def prose(text: str) -> Markup:
+    """Paragraphs, with what stands in backquotes as code."""
+    paragraphs = [
+        Markup("<p>{}</p>").format(
+            Markup("").join(
+                Markup("<code>{}</code>").format(part) if at % 2 else part
+                for at, part in enumerate(_CODE.split(paragraph))
+            )
+        )
+        for paragraph in text.split("\n\n")
+    ]
+    return Markup("\n").join(paragraphs)
+
+
+def document() -> dict[str, Any]:
     """The OpenAPI document of this app, made once."""
-    made: dict[str, object] | None = current_app.extensions.get(_DOCUMENT)
+    made: dict[str, Any] | None = current_app.extensions.get(_DOCUMENT)
     if made is None:
-        made = cast("dict[str, object]", cast("APIFlask", current_app).spec)
+        made = cast("dict[str, Any]", cast("APIFlask", current_app).spec)
         current_app.extensions[_DOCUMENT] = made
     return made
