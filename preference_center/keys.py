@@ -34,7 +34,12 @@ _ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _FINGERPRINT_FORM = b"preference-center: fingerprint of a key, not an address"
 _FINGERPRINT_OCTETS = 8
 # Before an MD5, whose digests so are apart from those of all canonical forms.
-_MD5_FORM = b"preference-center: MD5 of an address\0"
+MD5_FORM = b"preference-center: MD5 of an address\0"
+
+# RFC 2104 2: what the key is XORed with, for SHA-256's blocks.
+_BLOCK_OCTETS = 64
+_INNER = bytes(octet ^ 0x36 for octet in range(256))
+_OUTER = bytes(octet ^ 0x5C for octet in range(256))
 
 Ring = Sequence[tuple[str, bytes]]
 
@@ -110,7 +115,15 @@ class Keys:
 
     def digest_md5(self, md5: bytes) -> bytes:
         """A digest of its own kind from an MD5 of a canonical form, equal to no `digest`."""
-        return self.digest_sha256(hashlib.sha256(_MD5_FORM + md5).digest())
+        return self.digest_sha256(hashlib.sha256(MD5_FORM + md5).digest())
+
+    def digest_pads(self) -> list[tuple[bytes, bytes]]:
+        """The inner and outer pad of each digest key, for an engine with SHA-256 but no HMAC.
+
+        As secret as the keys: HMAC(m) is SHA-256(outer, SHA-256(inner, m)) (RFC 2104 2).
+        """
+        blocks = [key.ljust(_BLOCK_OCTETS, b"\0") for _, key in self.digest_chain]
+        return [(block.translate(_INNER), block.translate(_OUTER)) for block in blocks]
 
     def exact(self, address: Address | Hashed) -> bytes:
         """The digest of the address itself, for data rights (I9).

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"contacts", "ledger", "letters"}),
-    frozenset({"importing"}),
+    frozenset({"importing", "scrub"}),
     DOORS,
     frozenset({"faults"}),  # each door's own way of saying that something failed
     frozenset({"app"}),

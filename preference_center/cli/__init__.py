@@ -15,6 +15,8 @@ from preference_center.cli.links import links
 from preference_center.cli.opt_out import opt_out
 from preference_center.cli.reasons import reasons
 from preference_center.cli.receipts import receipts
+from preference_center.cli.scrub import scrub_
+from preference_center.cli.snapshot import snapshot
 from preference_center.cli.syncs import syncs
 
 
@@ -34,6 +36,8 @@ def register(app: Flask) -> None:
         opt_out,
         reasons,
         receipts,
+        scrub_,
+        snapshot,
         syncs,
     ):
         app.cli.add_command(command)

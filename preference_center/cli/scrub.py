@@ -1,0 +1,163 @@
+"""`flask scrub`: take out of a list whoever may not be sent a message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from flask.cli import with_appcontext
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.decisions import Rule
+from preference_center.errors import InvalidSnapshot, UnknownMessageType, WrongChannel
+from preference_center.mending import mending
+from preference_center.scrub.jobs import Job, Receipt
+from preference_center.scrub.model import REASONS, Progress
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_TABS = {"tab": "\t", "\\t": "\t"}
+
+
+@click.command("scrub")
+@click.argument("list_", metavar="LIST", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--message-type", required=True, metavar="TYPE", help="What is to be sent, by the catalogue."
+)
+@click.option("-o", "--output", "clean", required=True, type=_FILE, help="The clean list.")
+@click.option(
+    "--removed", required=True, type=_FILE, help="The rows taken out, each with its reason."
+)
+@click.option("--receipt", type=_FILE, help="What was done, as JSON: keep it with the mailing.")
+@click.option(
+    "--column", help="The column of the address, by name or number from 1; found if left out."
+)
+@click.option("--no-header", is_flag=True, help="The first line is a row like the others.")
+@click.option("--delimiter", help="One character, or tab; found if left out.")
+@click.option(
+    "--channel",
+    type=click.Choice([channel.value for channel in Channel]),
+    help="For service mail, which no topic ties to a channel.  [default: email]",
+)
+@click.option(
+    "--snapshot",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Scrub by this one, made by `flask snapshot make`; without it by one taken now.",
+)
+@click.option(
+    "--max-age",
+    type=click.FloatRange(min=0),
+    default=24,
+    show_default=True,
+    metavar="HOURS",
+    help="Refuse a snapshot that is older.",
+)
+@with_appcontext
+def scrub_(  # noqa: PLR0913 - one for each option
+    list_: Path,
+    *,
+    message_type: str,
+    clean: Path,
+    removed: Path,
+    receipt: Path | None,
+    column: str | None,
+    no_header: bool,
+    delimiter: str | None,
+    channel: str | None,
+    snapshot: Path | None,
+    max_age: float,
+) -> None:
+    """Split LIST into rows that may be sent a message and rows that may not.
+
+    LIST is CSV (also .csv.gz and .csv.zst) or Parquet. Every row gets the answer that the
+    API would give; what can't be read as an address is removed. Rows stay as they are, in
+    their order. The files appear when all is done; nothing is written on an error.
+
+    Example: flask scrub list.csv --message-type newsletter.product -o clean.csv
+    --removed removed.csv --receipt receipt.json
+    """
+    job = Job(
+        list=list_,
+        clean=clean,
+        removed=removed,
+        receipt=receipt,
+        snapshot=snapshot or Path(),
+        message_type=message_type,
+        channel=Channel(channel) if channel else None,
+        column=column,
+        delimiter=_delimiter(delimiter),
+        header=not no_header,
+        max_age=timedelta(hours=max_age),
+    )
+    # Late, and so below: DuckDB costs a process 34 MB, and web workers come by here too.
+    from preference_center.scrub.scrubbing import scrub  # noqa: PLC0415
+
+    with mending(), _refusing(), _with_snapshot(job) as ready, _progress() as progress:
+        done = scrub(ready, progress)
+    _tell(done)
+
+
+def _delimiter(text: str | None) -> str | None:
+    given = _TABS.get(text, text) if text else None
+    if given is not None and (len(given) != 1 or given in "\"'\\\r\n \x01" or not given.isascii()):
+        raise click.BadParameter(
+            "give one character, like ; or the word tab", param_hint="--delimiter"
+        )
+    return given
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Name the option that is wrong."""
+    try:
+        yield
+    except (UnknownMessageType, WrongChannel, InvalidSnapshot) as error:
+        hint = {UnknownMessageType: "--message-type", WrongChannel: "--channel"}
+        raise click.BadParameter(
+            str(error), param_hint=hint.get(type(error), "--snapshot")
+        ) from None
+
+
+@contextmanager
+def _with_snapshot(job: Job) -> Iterator[Job]:
+    """The job with a snapshot: the one that was named, or one taken now."""
+    if job.snapshot != Path():
+        yield job
+        return
+    from preference_center.scrub.snapshots import make  # noqa: PLC0415
+
+    with TemporaryDirectory(".part", f".{job.clean.name}.", job.clean.parent) as folder:
+        taken = Path(folder) / "snapshot.parquet"
+        make(taken)
+        yield replace(job, snapshot=taken)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A line on a terminal that is written anew; nothing where there is none."""
+    stream = sys.stderr
+    if not stream.isatty():
+        yield lambda _label, _share: None
+        return
+
+    def show(label: str, share: float) -> None:
+        click.echo(f"\r\x1b[K{label}: {share:.0%}", stream, nl=False)
+
+    try:
+        yield show
+    finally:
+        click.echo("\r\x1b[K", stream, nl=False)
+
+
+def _tell(done: Receipt) -> None:
+    click.echo(
+        f"{done.list.rows:,} rows: {done.clean.rows:,} may be sent to, {done.removed.rows:,} not."
+    )
+    for rule, count in done.removed_by_rule.items():
+        click.echo(f"{count:>12,}  {rule}: {REASONS.get(Rule(rule), '')}")
+    click.echo(f"As of {done.watermark}, {done.snapshot_taken_at}.")

@@ -1,0 +1,62 @@
+"""What a scrub is asked to do, and its receipt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from preference_center.domain.addresses import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to scrub and where to write it."""
+
+    list: Path
+    clean: Path
+    removed: Path
+    receipt: Path | None
+    snapshot: Path
+    message_type: str
+    channel: Channel | None = None
+    """By default that of the message's topic, or email."""
+    column: str | None = None
+    delimiter: str | None = None
+    header: bool = True
+    max_age: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was read or written; `sha256` is of its octets."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was done, to be kept with the mailing. Holds no address and no key."""
+
+    message_type: str
+    topic: str | None
+    channel: str
+    engine: str
+    started_at: str
+    finished_at: str
+    snapshot_taken_at: str
+    watermark: str
+    catalogue_version: int
+    norm_version: int
+    list: File
+    clean: File
+    removed: File
+    removed_by_rule: Mapping[str, int]
+
+    def as_json(self) -> str:
+        """The receipt as it is written."""
+        return json.dumps(asdict(self), indent=2) + "\n"

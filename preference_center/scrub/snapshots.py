@@ -1,0 +1,132 @@
+"""Snapshots: a Parquet file with every fact that decides, and no address.
+
+Its rows have the columns of `storage.snapshots.COLUMNS`. What it is of stands in its metadata:
+watermark, catalogue, fingerprints of the digest keys. Digests are keyed, so nobody can try
+addresses on a stolen one without the key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from preference_center.domain.addresses import NORM_VERSION
+from preference_center.domain.catalogue import Catalogue, parse
+from preference_center.errors import InvalidSnapshot
+from preference_center.keys import Keys
+from preference_center.scrub.drafts import drafts
+from preference_center.scrub.duck import CannotScrub, connect, quoted_path, telling
+from preference_center.storage.snapshots import COLUMNS, take
+
+FORMAT = 1
+"""Version of a snapshot's columns and metadata."""
+
+_NAME = "preference_center"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a snapshot is of."""
+
+    format: int
+    taken_at: str
+    watermark: str
+    norm_version: int
+    catalogue_version: int
+    catalogue: str
+    fingerprints: Mapping[str, str]
+    md5: bool
+    facts: int
+
+    @property
+    def at(self) -> datetime:
+        """When it was taken."""
+        return datetime.fromisoformat(self.taken_at)
+
+    def read_catalogue(self) -> Catalogue:
+        """The catalogue that was in force. Raises CatalogueError."""
+        return parse(self.catalogue)
+
+
+def make(path: Path) -> Snapshot:
+    """Take a snapshot of the database; it appears as `path` once it is whole.
+
+    Raises Unavailable, KeyMismatch, CatalogueError before any catalogue was applied, and
+    InvalidInput if `path` can't be written.
+    """
+    with drafts([path]) as made:
+        rows = made.work / "facts.csv"
+        with rows.open("wb") as file:
+            taken = take(file.write)
+        snapshot = Snapshot(
+            format=FORMAT,
+            taken_at=taken.at.isoformat(),
+            watermark=str(taken.watermark),
+            norm_version=NORM_VERSION,
+            catalogue_version=taken.catalogue_version,
+            catalogue=taken.catalogue_text,
+            fingerprints=taken.fingerprints,
+            md5=taken.md5,
+            facts=taken.rows,
+        )
+        with telling(), closing(connect(made.work)) as connection:
+            written = connection.execute(
+                f"""COPY (SELECT * FROM read_csv({quoted_path(rows)}, header = false,
+                    auto_detect = false, columns = {dict(COLUMNS)}))
+                TO {quoted_path(made.of[path])} (FORMAT parquet, COMPRESSION zstd,
+                    KV_METADATA {{{_NAME}: $told}})""",
+                {"told": json.dumps(asdict(snapshot))},
+            ).fetchone()
+        if written is None or written[0] != taken.rows:
+            raise CannotScrub("the snapshot lost rows on its way: try again")
+    return snapshot
+
+
+def inspect(path: Path) -> Snapshot:
+    """What a snapshot is of. Raises InvalidSnapshot."""
+    try:
+        with closing(duckdb.connect()) as connection:
+            row = connection.execute(
+                "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
+                [str(path), _NAME],
+            ).fetchone()
+    except duckdb.Error:
+        row = None
+    try:
+        told = json.loads(row[0]) if row else {}
+        if told.get("format") == FORMAT:
+            return Snapshot(**told)
+    except (ValueError, TypeError):
+        pass
+    raise InvalidSnapshot("this is no snapshot: make one with `flask snapshot make FILE`")
+
+
+def ensure_usable(snapshot: Snapshot, keys: Keys, now: datetime, oldest: timedelta) -> None:
+    """Refuse a snapshot that would find too few (I11).
+
+    Raises InvalidSnapshot if it is older than `oldest`, or made under other rules for
+    addresses, and KeyMismatch if made with other digest keys.
+    """
+    keys.verify_fingerprints(snapshot.fingerprints)
+    if f"digest:{keys.digest_id}" not in snapshot.fingerprints:
+        raise InvalidSnapshot("the digest key is newer than the snapshot: make a new one")
+    if snapshot.norm_version != NORM_VERSION:
+        raise InvalidSnapshot(
+            "it was made by a release that reads addresses otherwise: make a new one"
+        )
+    age = now - snapshot.at
+    if age > oldest:
+        raise InvalidSnapshot(
+            f"it was taken {_hours(age)} ago, and whoever said no since is not in it: make a new"
+            f" one, or allow it with --max-age"
+        )
+
+
+def _hours(age: timedelta) -> str:
+    return f"{age / timedelta(hours=1):.1f} hours"

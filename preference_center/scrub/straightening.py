@@ -1,0 +1,116 @@
+"""One record per line, for CSV files that are not so by themselves.
+
+A quoted cell may hold line breaks (RFC 4180 2.6), and the two kinds of line ends may be
+mixed. Either would split or join rows for an engine that goes by lines, so these files are
+copied first, with marks in the place of inner line breaks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from preference_center.errors import InvalidList
+
+LF, CR = "\x1e", "\x1d"
+"""Stand for line breaks inside cells."""
+
+LONGEST = 1024 * 1024
+"""Octets of the longest record."""
+
+_MARKS = re.compile(rb"[\x01\x1d\x1e]")
+
+
+def cell_pattern(delimiter: str) -> str:
+    """One cell: quoted, with spaces around it, or not beginning with a quote.
+
+    A quote later on is itself, as in `5" pipe` or `Bob "The Man" Smith`.
+    """
+    d = delimiter
+    return f'(?: *"(?:[^"]|"")*" *|(?:[^"{d} ]| +[^"{d} ])[^{d}]*| *)'
+
+
+def straighten(source: BinaryIO, target: BinaryIO, delimiter: str, width: int) -> None:
+    """Copy a CSV file with every record on one line, ended by a line feed.
+
+    A line that opens a quote and never closes it, or closes it in a record of other than
+    `width` cells, stays as it is: what it holds will not be taken for an address. Raises
+    InvalidList where the text is not UTF-8 or has control characters that we need.
+    """
+    lines = _Lines(source)
+    grammar = _Grammar.of(delimiter, width)
+    while (line := lines.next()) is not None:
+        record = line.removesuffix(b"\r")
+        if line.count(b'"') % 2 and not grammar.row.fullmatch(record):
+            record = _joined(line, lines, grammar).removesuffix(b"\r")
+        _check(record, lines.number)
+        target.write(record.replace(b"\r", CR.encode()).replace(b"\n", LF.encode()) + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Grammar:
+    """What a line or record must look like: a row of any width, or of the list's own."""
+
+    row: re.Pattern[bytes]
+    whole: re.Pattern[bytes]
+
+    @classmethod
+    def of(cls, delimiter: str, width: int) -> _Grammar:
+        cell = cell_pattern(delimiter)
+        row, whole = (
+            f"{cell}(?:[{delimiter}]{cell}){times}" for times in ("*", f"{{{width - 1}}}")
+        )
+        return cls(re.compile(row.encode()), re.compile(whole.encode()))
+
+
+class _Lines:
+    """The lines of a file, less their line feeds; some can be given back."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._back: deque[bytes] = deque()
+        self.number = 0
+
+    def next(self) -> bytes | None:
+        """The next line; None at the end."""
+        if self._back:
+            line = self._back.popleft()
+        elif not (line := self._source.readline(LONGEST + 1)):
+            return None
+        self.number += 1
+        if len(line) > LONGEST:
+            raise InvalidList(f"line {self.number} is longer than a mebibyte: is this CSV?")
+        return line.removesuffix(b"\n")
+
+    def give_back(self, lines: Sequence[bytes]) -> None:
+        """Have these once more: the last ones read, in their order."""
+        self._back.extendleft(reversed(lines))
+        self.number -= len(lines)
+
+
+def _joined(line: bytes, lines: _Lines, grammar: _Grammar) -> bytes:
+    """The record that begins with `line`; the line alone if none does."""
+    parts = [line]
+    size = len(line)
+    while size < LONGEST and (more := lines.next()) is not None:
+        parts.append(more)
+        size += len(more) + 1
+        if more.count(b'"') % 2:
+            record = b"\n".join(parts)
+            if grammar.whole.fullmatch(record.removesuffix(b"\r")):
+                return record
+            break
+    lines.give_back(parts[1:])
+    return line
+
+
+def _check(record: bytes, number: int) -> None:
+    if _MARKS.search(record):
+        raise InvalidList(f"line {number} holds control characters: send the list without")
+    try:
+        record.decode()
+    except UnicodeDecodeError:
+        raise InvalidList(f"line {number} is not UTF-8: save the list as CSV in UTF-8") from None

@@ -1,0 +1,74 @@
+"""I9, I11: a list gets row for row the answers that the API gives."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.decisions import Rule
+from preference_center.scrub.jobs import Job
+from tests.in_force import put_in_force
+from tests.scrub import world
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_row_gets_the_answer_of_the_api(app: Flask, tmp_path: Path, seed: int) -> None:
+    # I9, I11
+    from preference_center.scrub.scrubbing import scrub
+    from preference_center.scrub.snapshots import make
+
+    put_in_force(app, world.CLOSING)
+    random = Random(seed)
+    addresses = world.people(range(30))
+    with app.app_context():
+        world.happen(random, addresses, 1_500)
+        make(tmp_path / "snapshot.parquet")
+        cells = world.cells(random, addresses)
+        for message_type in world.MESSAGES:
+            write(tmp_path / "list.csv", cells)
+            receipt = scrub(job(tmp_path, message_type), lambda *_: None)
+            expected = world.answers(message_type, cells)
+
+            wanted = [n for n, answer in enumerate(expected) if answer.allow]
+            assert [int(row[0]) for row in read(tmp_path / "clean.csv")] == wanted
+            removed = {int(row[0]): row[-4:] for row in read(tmp_path / "removed.csv")}
+            for n, answer in enumerate(expected):
+                if not answer.allow:
+                    since = f"{answer.since:%Y-%m-%dT%H:%M:%SZ}" if answer.since else ""
+                    rule, _, scope, told = removed.pop(n)
+                    assert (rule, scope) == (answer.rule, answer.scope or "")
+                    # Two forms' pauses with one end: either may be the one that is named.
+                    assert told == since or rule == Rule.PAUSED
+            assert removed == {}
+            assert sum(receipt.removed_by_rule.values()) == receipt.removed.rows
+
+
+def job(folder: Path, message_type: str) -> Job:
+    return Job(
+        list=folder / "list.csv",
+        clean=folder / "clean.csv",
+        removed=folder / "removed.csv",
+        receipt=folder / "receipt.json",
+        snapshot=folder / "snapshot.parquet",
+        message_type=message_type,
+        column="address",
+    )
+
+
+def write(path: Path, cells: list[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["n", "address", "name"])
+        writer.writerows((n, cell, 'Jane "J" Doe, of\nBath') for n, cell in enumerate(cells))
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[1:]

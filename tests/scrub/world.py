@@ -1,0 +1,166 @@
+"""A world with much said in it, and lists of its people as lists are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from random import Random
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.decisions import Decision, Rule, decide
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    Change,
+    Kind,
+    is_reach_of,
+)
+from preference_center.domain.hashes import Algorithm
+from preference_center.errors import InvalidAddress
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import unresolved
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import run
+from preference_center.storage.facts import facts_for
+from preference_center.storage.unresolved import Unresolved
+from tests.clock import START
+from tests.domain.histories import KINDS, MOMENTS, PAST
+from tests.in_force import CATALOGUE
+from tests.ledger.oracle import hashed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CLOSING = (
+    CATALOGUE
+    + """
+[message_types.last_invoice]
+class = "service"
+ground = "billing"
+after_closing = true
+after_closing_ground = "final_invoice"
+"""
+)
+MESSAGES = {
+    "newsletter.monthly": Channel.EMAIL,
+    "offers.weekly": Channel.EMAIL,
+    "offers.flash": Channel.SMS,
+    "old.monthly": Channel.EMAIL,
+    "invoice": Channel.EMAIL,
+    "last_invoice": Channel.EMAIL,
+}
+SCOPES = ("acme.news", "acme.offers", "acme.sms", ALL_MARKETING, EVERYTHING, UNDELIVERABLE)
+
+# {n} makes each of them another person's.
+_FORMS = (
+    "jane{n}@gmail.com", "j.ane{n}@gmail.com", "jane{n}+x@googlemail.com", "+jane{n}@gmail.com",
+    "jo{n}@example.org", "jo{n}+a@example.org", "jo{n}+b@example.org", "+jo{n}@example.org",
+    "a{n}@me.com", "a{n}+tag@icloud.com", "b.c{n}+t@outlook.it", "b.c{n}@outlook.it",
+    "o'neil{n}@example.com", "mario{n}@münchen.example", "émile{n}@example.fr",
+    '"odd {n}"@example.com', "dots..{n}@example.jp", "end.{n}.@example.jp",
+)  # fmt: skip
+_NUMBERS = ("+3933312{n:05}", "+4477009{n:05}")
+
+
+def people(numbers: range) -> list[Address]:
+    """Several forms of many mailboxes, and phone numbers."""
+    found = [parse(form.format(n=n), Channel.EMAIL) for n in numbers for form in _FORMS]
+    return found + [parse(form.format(n=n), Channel.SMS) for n in numbers for form in _NUMBERS]
+
+
+def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
+    """Much that was said at few moments, so that it meets and ties; some by hashes only."""
+    record([_change(random, random.choice(addresses), number) for number in range(1, count + 1)])
+    keys = services().keys
+    emails = [a for a in addresses if a.channel is Channel.EMAIL]
+    mails = [
+        Unresolved(
+            UUID(int=count + number),
+            keys.exact(address)[:16],
+            number.to_bytes(8, "big"),
+            random.choice(["acme.offers", None]),
+            "l1",
+            date(2026, 11, 1),
+            at := random.choice(PAST),
+            at,
+        )
+        for number, address in enumerate(random.sample(emails, 6), 1)
+    ]
+    run(lambda connection: unresolved.keep(connection, mails))
+
+
+def _change(random: Random, address: Address, number: int) -> Change:
+    kind = random.choice(KINDS)
+    scope = random.choice([scope for scope in SCOPES if is_reach_of(kind, scope)])
+    by_hash = kind.suppresses and random.random() < 0.1
+    who = hashed(address.exact, random.choice(list(Algorithm)), address) if by_hash else address
+    return Change(
+        id=UUID(int=number),
+        kind=kind,
+        address=who,
+        scope=scope,
+        occurred_at=random.choice(PAST),
+        received_at=random.choice(PAST),
+        source="test",
+        actor="test",
+        until=random.choice(MOMENTS) if kind is Kind.PAUSED else None,
+    )
+
+
+def cells(random: Random, addresses: Sequence[Address]) -> list[str]:
+    """Every address as somebody might have typed it, and what is none."""
+    found = [written for address in addresses for written in _written(random, address.exact)]
+    found += [
+        "",
+        " ",
+        "nobody",
+        "two@example.com, three@example.com",
+        "x@b.local",
+        "a@b",
+        "@",
+        "NULL",
+    ]
+    found += [f"new{n}@{domain}" for n in range(40) for domain in ("gmail.com", "example.net")]
+    random.shuffle(found)
+    return found
+
+
+def _written(random: Random, exact: str) -> Iterator[str]:
+    ways = [
+        exact,
+        exact.upper() if exact.isascii() else exact,
+        f" {exact} ",
+        f"Jane Doe <{exact}>",
+        f"mailto:{exact}",
+        f"{exact}.",
+        exact.replace("@", "+new@"),
+        exact.replace("gmail.com", "GoogleMail.com"),
+        exact.replace("@", "@\u200b"),
+    ]
+    yield from random.sample(ways, 3)
+
+
+def answers(message_type: str, found: Sequence[str]) -> list[Decision]:
+    """What the API says of each cell."""
+    catalogue = current_catalogue()
+    message = catalogue.message_type(message_type)
+    topic = catalogue.topic(message.topic) if message.topic else None
+    addresses = [_read(cell, MESSAGES[message_type]) for cell in found]
+    facts = iter(facts_for([address for address in addresses if address]))
+    return [
+        decide(message, topic, next(facts), START)
+        if address
+        else Decision(allow=False, rule=Rule.UNPARSEABLE_ADDRESS)
+        for address in addresses
+    ]
+
+
+def _read(cell: str, channel: Channel) -> Address | None:
+    try:
+        return parse(cell, channel)
+    except InvalidAddress:
+        return None
