@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
-from bench import decisions, draining, ground, opt_out, sql, web
+from bench import decisions, draining, ground, minting, opt_out, sql, web
 from bench.load import CONNECTIONS, NO_WRK, Rate, Request, load
 from dev.engines import Engines
 
@@ -116,10 +116,28 @@ def measure_draining(engines: Engines, options: Options) -> None:
     say(f"draining: {median(pair[1] for pair in found):,.0f} addresses/s (wanted: 5,000)")
 
 
+def measure_minting(engines: Engines, options: Options) -> None:
+    """Links made offline: at least 50,000 a second on one core. By the API: as it comes."""
+    rounds = [minting.measure(options.seconds) for _ in range(options.rounds)]
+    found = median(one.with_mailto for one in rounds)
+    say(
+        f"links offline, headers with mailto: {found:,.0f}/s on one core (wanted: 50,000),"
+        f" {median(one.with_mailto / one.limit for one in rounds):.0%} of the cryptography's"
+        f" {median(one.limit for one in rounds):,.0f}/s; without mailto"
+        f" {median(one.without_mailto for one in rounds):,.0f}/s"
+    )
+    with ground.ground(engines) as here, web.serving(here.environ, workers=1) as site:
+        asked = minting.asking(here, BULK)
+        rates = [load(site, asked, options.seconds, 2) for _ in range(options.rounds)]
+    rate = median(rate.per_second for rate in rates) * BULK
+    say(f"POST /v1/links, {BULK:,}: {rate:,.0f} links/s through one process")
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
     "draining": measure_draining,
+    "minting": measure_minting,
 }
 
 

@@ -225,16 +225,20 @@ def probed(now: datetime) -> Link:
 
 
 def list_unsubscribe_headers(
-    links: Links, link: Link, digest: bytes | None = None, host: str | None = None
+    links: Links,
+    link: Link,
+    digest: bytes | None = None,
+    host: str | None = None,
+    token: str | None = None,
 ) -> dict[str, str]:
     """The header pair of RFC 8058 for one message; both must be DKIM-signed (RULES A2).
 
     The HTTPS URI comes first, since some clients stop at the first entry (RULES A10). The
     mailto entry needs a domain whose mail we receive and the address's exact `digest`.
     Set the values unfolded: they have no white space to fold at but after the comma. `host`
-    is the brand's own, if it has one.
+    is the brand's own, if it has one; `token` what `make` made of the link, if it did.
     """
-    entries = [f"<{links.unsubscribe_url(links.make(link), host)}>"]
+    entries = [f"<{links.unsubscribe_url(token or links.make(link), host)}>"]
     if links.mail_domain is not None and digest is not None:
         mailbox = f"{links.mail_token(link, digest)}@{links.mail_domain}"
         entries.append(f"<mailto:{mailbox}?subject=unsubscribe>")

@@ -23,7 +23,6 @@ import json
 import re
 import struct
 import time
-import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -174,7 +173,7 @@ class Minter:
     def _seal(self, place: int, channel: str, address: bytes, message_id: str) -> str:
         flags = CHANNELS.index(channel)
         if _UUID.fullmatch(message_id):
-            message = uuid.UUID(message_id).bytes
+            message = bytes.fromhex(message_id.replace("-", ""))
             flags |= UUID_ID
         elif len(message_id) <= MAX_MESSAGE_ID and message_id.isprintable():
             message = message_id.encode()

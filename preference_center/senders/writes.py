@@ -121,7 +121,7 @@ def make_links(
                     "token": token,
                     "unsubscribe_url": links.unsubscribe_url(token, host),
                     "preferences_url": links.preferences_url(token, host),
-                    "headers": list_unsubscribe_headers(links, link, digest, host),
+                    "headers": list_unsubscribe_headers(links, link, digest, host, token),
                 }
             )
     faults.refuse_any()
