@@ -6,6 +6,7 @@ from flask import Flask
 
 from preference_center.cli.catalogue import catalogue
 from preference_center.cli.check import check_domain, check_mail
+from preference_center.cli.contacts import group as contacts
 from preference_center.cli.export import export
 from preference_center.cli.feed import feed
 from preference_center.cli.imports import imports
@@ -28,6 +29,7 @@ def register(app: Flask) -> None:
         catalogue,
         check_domain,
         check_mail,
+        contacts,
         export,
         feed,
         imports,

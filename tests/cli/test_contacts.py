@@ -1,0 +1,112 @@
+"""`flask contacts`, as support uses it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from preference_center import contacts
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.contacts import Profile
+from preference_center.domain.requests import Origin
+from preference_center.storage.database import run
+from tests.clock import START, Clock
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+REOPEN = ("--source", "counter", "--wording", "Open it", "--language", "en", "--occurred-at")
+
+
+def flask(app: Flask, *words: str, typed: str = "ada@example.com") -> Result:
+    return app.test_cli_runner().invoke(args=["contacts", *words], input=f"{typed}\n")
+
+
+def events(app: Flask) -> list[tuple[Any, ...]]:
+    with app.app_context():
+        return run(
+            lambda c: c.execute("SELECT kind, scope, received_at, actor FROM event").fetchall()
+        )
+
+
+@pytest.fixture
+def ada(app: Flask) -> Flask:
+    """The service, which knows Ada by two addresses."""
+    addresses = (
+        parse("ada@example.com", Channel.EMAIL),
+        parse("+39 333 1234567", Channel.SMS),
+    )
+    with app.app_context():
+        contacts.upsert([Profile("c-1", "it", addresses)], Origin("test", "test", START))
+    return app
+
+
+def test_show_tells_who_it_is_and_shows_no_address(ada: Flask) -> None:  # I12
+    result = flask(ada, "show", typed="Ada@Example.com")
+
+    assert result.exit_code == 0
+    assert "state      active" in result.stdout
+    assert "language   it" in result.stdout
+    assert "a***@e***.com" in result.stdout
+    assert "ada@" not in result.stdout
+    assert "3331234567" not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "reopen"])
+def test_who_is_nobodys_is_told_so(ada: Flask, command: str) -> None:
+    more = (*REOPEN, START.isoformat()) if command == "reopen" else ()
+    result = flask(ada, command, *more, typed="grace@example.com")
+
+    assert result.exit_code == 1
+    assert "no such contact" in result.stderr
+    assert events(ada) == []
+
+
+def test_an_account_is_closed_from_when_the_company_was_told(ada: Flask) -> None:  # I3
+    result = flask(ada, "deactivate", "--received-at", (START - timedelta(hours=5)).isoformat())
+
+    assert result.exit_code == 0
+    assert "Closed." in result.stdout
+    at = START - timedelta(hours=5)
+    assert (
+        events(ada)
+        == [
+            ("deactivated", "everything", at, "cli"),
+            ("deactivated", "all_marketing", at, "cli"),
+        ]
+        * 2
+    )
+    assert "closed already" in flask(ada, "deactivate").stdout
+
+
+def test_an_account_is_opened_again_with_evidence(ada: Flask, clock: Clock) -> None:  # I6
+    flask(ada, "deactivate")
+    clock.advance(timedelta(hours=1))
+    result = flask(ada, "reopen", *REOPEN, clock.now.isoformat())
+
+    assert result.exit_code == 0
+    assert "marketing stays off" in result.stdout
+    assert "open already" in flask(ada, "reopen", *REOPEN, clock.now.isoformat()).stdout
+
+
+@pytest.mark.parametrize(
+    "words, typed, told",
+    [
+        (("deactivate",), "not an address", "address"),
+        (("deactivate", "--received-at", "yesterday"), "ada@example.com", "--received-at"),
+        (("deactivate", "--received-at", "2031-01-01T00:00Z"), "ada@example.com", "future"),
+        (("reopen",), "ada@example.com", "--source"),
+        (("show", "--channel", "fax"), "ada@example.com", "--channel"),
+    ],
+)
+def test_a_wrong_word_is_named_and_nothing_written(
+    ada: Flask, words: tuple[str, ...], typed: str, told: str
+) -> None:
+    result = flask(ada, *words, typed=typed)
+
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert events(ada) == []
