@@ -29,7 +29,7 @@ from preference_center.errors import (
 from preference_center.extensions import services
 from preference_center.ledger import Recorded, record
 from preference_center.storage import audit, contacts
-from preference_center.storage.contacts import Overtaken
+from preference_center.storage.contacts import Outdated
 from preference_center.storage.database import Connection, run
 from preference_center.storage.facts import exact_facts_for
 
@@ -71,6 +71,8 @@ class _Rows:
 
 
 Work = Callable[[Book, _Rows], None]
+Beside = Callable[[Connection, Sequence[Written]], None]
+"""Writes what belongs to the same transaction; as for `record`, it may be called again."""
 
 
 def read(named: Collection[Named]) -> Book:
@@ -78,7 +80,9 @@ def read(named: Collection[Named]) -> Book:
     return run(lambda connection: contacts.load(connection, services().keys, named))
 
 
-def upsert(profiles: Sequence[Profile], origin: Origin) -> list[Written]:
+def upsert(
+    profiles: Sequence[Profile], origin: Origin, beside: Beside | None = None
+) -> list[Written]:
     """Write down what is known of each person; `news` if the contact is new.
 
     An address that becomes known in full is told to the tools if anything stands against
@@ -93,10 +97,12 @@ def upsert(profiles: Sequence[Profile], origin: Origin) -> list[Written]:
                 contact = book.upsert(profile, services().new_id())
                 rows.write(contact, news=contact.id not in book.before)
 
-    return _write(named, work, origin, "contacts.upserted")
+    return _write(named, work, origin, "contacts.upserted", beside)
 
 
-def deactivate(wishes: Sequence[tuple[Named, datetime]], origin: Origin) -> list[Written]:
+def deactivate(
+    wishes: Sequence[tuple[Named, datetime]], origin: Origin, beside: Beside | None = None
+) -> list[Written]:
     """Close each account as of the time at which the company was told (UTC, not later than now).
 
     `news` if it was open. An address that is no contact's becomes one, so that whoever has
@@ -110,10 +116,12 @@ def deactivate(wishes: Sequence[tuple[Named, datetime]], origin: Origin) -> list
                 rows.closed_at.setdefault(contact.id, received_at)
                 rows.write(book.deactivate(contact), news=not contact.state.closed)
 
-    return _write([named for named, _ in wishes], work, origin, "contacts.deactivated")
+    return _write([named for named, _ in wishes], work, origin, "contacts.deactivated", beside)
 
 
-def reopen(wishes: Sequence[tuple[Named, Proof]], origin: Origin) -> list[Written]:
+def reopen(
+    wishes: Sequence[tuple[Named, Proof]], origin: Origin, beside: Beside | None = None
+) -> list[Written]:
     """Open each closed account again, by the person's own act; marketing stays off (I6).
 
     `news` if it was closed. Raises InvalidRows, also where the account was closed after
@@ -127,10 +135,12 @@ def reopen(wishes: Sequence[tuple[Named, Proof]], origin: Origin) -> list[Writte
                 rows.proofs.setdefault(contact.id, (index, proof))
                 rows.write(book.reopen(contact), news=contact.state.closed)
 
-    return _write([named for named, _ in wishes], work, origin, "contacts.reopened")
+    return _write([named for named, _ in wishes], work, origin, "contacts.reopened", beside)
 
 
-def merge(pairs: Sequence[tuple[Named, Named]], origin: Origin) -> list[Written]:
+def merge(
+    pairs: Sequence[tuple[Named, Named]], origin: Origin, beside: Beside | None = None
+) -> list[Written]:
     """Make one contact of each two: the first is merged into the second.
 
     If one of them is closed, both are from now on. `news` if they were two. Not to be
@@ -147,27 +157,38 @@ def merge(pairs: Sequence[tuple[Named, Named]], origin: Origin) -> list[Written]
                 with rows.judged(index):
                     rows.write(book.merge(*found), news=found[0].id != found[1].id)
 
-    return _write([named for pair in pairs for named in pair], work, origin, "contacts.merged")
+    return _write(
+        [named for pair in pairs for named in pair], work, origin, "contacts.merged", beside
+    )
 
 
-def _write(named: Collection[Named], work: Work, origin: Origin, action: str) -> list[Written]:
+def _write(
+    named: Collection[Named], work: Work, origin: Origin, action: str, beside: Beside | None
+) -> list[Written]:
     for _ in range(_ATTEMPTS):
         book, rows = read(named), _Rows()
         work(book, rows)
         changes = [*_closings(book, rows, origin), *_reopenings(book, rows, origin)]
         if rows.faults:
             raise InvalidRows(rows.faults)
+        written = [Written(book.find(Named(row.contact.id)), row.news) for row in rows.written]
         try:
-            if book.changed():
-                record(changes, _beside(book, origin, action), known=book.learned())
-        except Overtaken:
+            _save(book, changes, written, origin, action, beside)
+        except Outdated:
             continue
-        return [Written(book.find(Named(row.contact.id)), row.news) for row in rows.written]
+        return written
     raise Unavailable("the database is too busy with these contacts")
 
 
-def _beside(book: Book, origin: Origin, action: str) -> Callable[[Connection, Recorded], None]:
-    """What is written with the events: the contacts, and who changed them."""
+def _save(
+    book: Book,
+    changes: Sequence[Change],
+    written: Sequence[Written],
+    origin: Origin,
+    action: str,
+    beside: Beside | None,
+) -> None:
+    """Write the contacts with their events, and who changed them."""
     gone = {str(old): str(survivor) for old, survivor in book.gone().items()}
     detail: dict[str, Sequence[str]] = {"contacts": [str(c.id) for c in book.changed()]}
     if gone:
@@ -176,8 +197,13 @@ def _beside(book: Book, origin: Origin, action: str) -> Callable[[Connection, Re
     def write(connection: Connection, _: Recorded) -> None:
         contacts.save(connection, services().keys, book, origin.now)
         audit.append(connection, origin.now, origin.actor, action, detail)
+        if beside:
+            beside(connection, written)
 
-    return write
+    if book.changed():
+        record(changes, write, known=book.learned())
+    elif beside:
+        run(lambda connection: beside(connection, written))
 
 
 def _closings(book: Book, rows: _Rows, origin: Origin) -> Iterator[Change]:

@@ -7,13 +7,13 @@ we know leaves a doubt, they say "not yet".
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import Fact
+from preference_center.domain.decisions import Fact, standing_no
 from preference_center.domain.events import (
     ALL_MARKETING,
     RESERVED_SCOPES,
@@ -150,6 +150,21 @@ def standing_nos(facts: Sequence[Fact], now: datetime) -> list[No]:
             again = _turned_on_again(scope, pause, states)
             found.append(No(scope, Kind.PAUSED, pause.event, pause.at, until, again))
     return sorted(found, key=lambda no: (no.since, no.event), reverse=True)
+
+
+def another_form_says_no(facts: Sequence[Fact], now: datetime) -> bool:
+    """Whether a "no" of another form of the mailbox stands against this one, too (I9).
+
+    `facts` are those of every form. It tells that there is one, and nothing about whose.
+    """
+    said = [
+        fact
+        if not fact.exact
+        else replace(fact, state=State(lift=fact.state.lift, consent=fact.state.consent))
+        for fact in facts
+    ]
+    scopes = {fact.scope for fact in facts} - RESERVED_SCOPES | {ALL_MARKETING}
+    return any(standing_no(scope, said, now) for scope in scopes)
 
 
 def progress(

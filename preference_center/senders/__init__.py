@@ -28,9 +28,19 @@ and does.
 
 from __future__ import annotations
 
-from preference_center.senders import changes, reference, routes
+from preference_center.senders import changes, contacts, reference, routes, suppressions
 from preference_center.senders.documents import install
 from preference_center.senders.operations import PREFIX, blueprint
 from preference_center.senders.responding import respond_to_http
 
-__all__ = ["PREFIX", "blueprint", "changes", "install", "reference", "respond_to_http", "routes"]
+__all__ = [
+    "PREFIX",
+    "blueprint",
+    "changes",
+    "contacts",
+    "install",
+    "reference",
+    "respond_to_http",
+    "routes",
+    "suppressions",
+]

@@ -65,15 +65,18 @@ def paged(
     found: Sequence[T],
     position_of: Callable[[T], Position],
     answer: Callable[[Sequence[T], str | None], BaseModel],
+    stopped_at: Position | None = None,
 ) -> Response:
     """Answer one page: `answer(rows, next)`, and a Link to the next page of a GET (RFC 8288).
 
     `found` are the rows after `position(asked)`, one more than `asked.limit` if there are.
+    `stopped_at` is where to go on if the search was given up before it found so many.
     """
     shown = found[: asked.limit]
     following = None
-    if len(found) > asked.limit:
-        text = json.dumps(position_of(shown[-1])).encode()
+    end = position_of(shown[-1]) if len(found) > asked.limit else stopped_at
+    if end:
+        text = json.dumps(end).encode()
         following = base64.urlsafe_b64encode(_mac(asked, text) + text).decode().rstrip("=")
     response = reply(answer(shown, following))
     if following and request.method == "GET":

@@ -11,6 +11,9 @@ from preference_center.errors import (
     InvalidInput,
     PreferenceCenterError,
     StaleWatermark,
+    TakenAddress,
+    TakenExternalId,
+    UnknownContact,
     UnknownTopic,
     WrongChannel,
 )
@@ -95,6 +98,25 @@ WRONG_CHANNEL = Problem(
     "The topic is sent by another channel; nothing was written",
     "Use a topic of the address's channel, or the address that the topic is sent to.",
 )
+UNKNOWN_CONTACT = Problem(
+    "unknown-contact",
+    422,
+    "There is no such contact; nothing was written",
+    "Name it by an external id or address that was sent to `/v1/contacts`, or by `contact` of"
+    " an answer.",
+)
+TAKEN_ADDRESS = Problem(
+    "taken-address",
+    422,
+    "An address belongs to another contact; nothing was written",
+    "If the two are one person, merge them: `/v1/contacts/merge`. Else leave the address out.",
+)
+TAKEN_EXTERNAL_ID = Problem(
+    "taken-external-id",
+    422,
+    "The addresses belong to a contact with another external id; nothing was written",
+    "If the two are one person, send the one external id and merge them: `/v1/contacts/merge`.",
+)
 INVALID_QUERY = Problem(
     "invalid-query",
     422,
@@ -149,6 +171,9 @@ PROBLEMS: Mapping[str, Problem] = {
 OF_ERROR: Mapping[type[InvalidInput], Problem] = {
     InvalidAddress: UNUSABLE_ADDRESS,
     StaleWatermark: STALE_WATERMARK,
+    TakenAddress: TAKEN_ADDRESS,
+    TakenExternalId: TAKEN_EXTERNAL_ID,
+    UnknownContact: UNKNOWN_CONTACT,
     UnknownTopic: UNKNOWN_TOPIC,
     WrongChannel: WRONG_CHANNEL,
 }

@@ -15,7 +15,7 @@ from preference_center.links import recovered
 from preference_center.storage.database import Connection
 
 
-class Overtaken(PreferenceCenterError):
+class Outdated(PreferenceCenterError):
     """Somebody else wrote one of these contacts since they were read: read them again."""
 
 
@@ -132,7 +132,7 @@ def load(connection: Connection, keys: Keys, named: Collection[Named]) -> Book:
 def save(connection: Connection, keys: Keys, book: Book, now: datetime) -> None:
     """Write what differs. The addresses must be stored already.
 
-    Raises Overtaken, and nothing of this may then be committed, if anybody else has written
+    Raises Outdated, and nothing of this may then be committed, if anybody else has written
     these contacts, or claimed what they claim, since they were loaded.
     """
     changed = book.changed()
@@ -187,9 +187,9 @@ def _end(connection: Connection, book: Book, now: datetime) -> None:
 
 
 def _all(connection: Connection, statement: str, count: int, columns: Mapping[str, Any]) -> None:
-    """Execute the statement for `count` rows. Raises Overtaken unless it writes them all."""
+    """Execute the statement for `count` rows. Raises Outdated unless it writes them all."""
     if count and connection.execute(statement, columns, binary=True).rowcount != count:
-        raise Overtaken("these contacts were written by somebody else meanwhile")
+        raise Outdated("these contacts were written by somebody else meanwhile")
 
 
 def _columns(contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:

@@ -88,18 +88,18 @@ def facts_as_of(addresses: Sequence[Address]) -> tuple[list[Facts], Watermark]:
     return facts, Watermark(snapshot.epoch, int(snapshot.xmin))
 
 
-def facts_for(addresses: Sequence[Address]) -> list[Facts]:
-    """Per address, the facts of every stored form of its mailbox (for decisions)."""
-    return _look_up(addresses, exact_only=False)[0]
+def facts_for(addresses: Sequence[Address], connection: Connection | None = None) -> list[Facts]:
+    """Per address, the facts of every stored form of its mailbox (for decisions).
+
+    With a `connection`, as its transaction sees them.
+    """
+    return _look_up(addresses, exact_only=False, connection=connection)[0]
 
 
 def exact_facts_for(
     addresses: Sequence[Address], connection: Connection | None = None
 ) -> list[Facts]:
-    """Per address, the facts of exactly this form (for pages, exports and rights).
-
-    With a `connection`, as its transaction sees them.
-    """
+    """The same of exactly this form (for pages, exports and rights)."""
     return _look_up(addresses, exact_only=True, connection=connection)[0]
 
 

@@ -1,0 +1,50 @@
+"""What the person's own newer act lifts, passed on with its evidence (I5)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from preference_center.domain.addresses import Address
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Change, Kind
+from preference_center.domain.requests import Origin, Proof, consent, topic_for
+from preference_center.errors import InvalidInput
+
+_OTHERWISE = {
+    EVERYTHING: "a closed account is reopened, not lifted: see contacts",
+    UNDELIVERABLE: "a bounce ends with the person's own wish to receive: lift a topic,"
+    " or all_marketing",
+}
+
+
+def lifting(
+    id: UUID,  # noqa: A002 - as in `Change`
+    address: Address,
+    scope: str,
+    proof: Proof,
+    origin: Origin,
+    catalogue: Catalogue,
+) -> Change:
+    """The person's "yes" to a topic, or to all marketing.
+
+    It ends older opt-outs, complaints and pauses of its scope and, for what it covers, older
+    bounces. A topic's overrides older wider ones for that topic; a wider one never lifts a
+    topic's own. Raises UnknownTopic, WrongChannel, or InvalidInput for what can't be lifted
+    like this and for a proof that names the person (I8).
+    """
+    if scope in _OTHERWISE:
+        raise InvalidInput(_OTHERWISE[scope])
+    if scope != ALL_MARKETING:
+        topic = topic_for(address, scope, catalogue)
+        return consent(id, address, topic, proof, origin, own_act=True)
+    return Change(
+        id=id,
+        kind=Kind.OPTED_IN,
+        address=address,
+        scope=scope,
+        occurred_at=proof.occurred_at,
+        received_at=origin.now,
+        source=origin.source,
+        actor=origin.actor,
+        evidence=proof.evidence(address),
+    )

@@ -1,0 +1,337 @@
+"""Contacts: who is behind which addresses, and whose account is closed.
+
+Everything that names a person stands in bodies, never in a URL (I12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from flask import Response
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+
+from preference_center import contacts
+from preference_center.contacts import Beside, Written
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.contacts import MAX_ADDRESSES, ContactState, Named, Profile
+from preference_center.domain.requests import Proof, past
+from preference_center.errors import InvalidInput, InvalidRows
+from preference_center.extensions import services
+from preference_center.senders.answers import Answer
+from preference_center.senders.bodies import Evidence, Language, RawAddress
+from preference_center.senders.operations import Call, operation, reply
+from preference_center.senders.problems import (
+    TAKEN_ADDRESS,
+    TAKEN_EXTERNAL_ID,
+    UNKNOWN_CONTACT,
+    UNUSABLE_ADDRESS,
+    Faults,
+)
+from preference_center.senders.reading import READABLE, Body, Rows, readable
+from preference_center.storage.api_keys import KeyScope
+from preference_center.storage.database import Connection
+
+ExternalId = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"format": "external-id"}),
+    AfterValidator(readable),
+    READABLE,
+]
+
+_NAMES = ("contact", "external_id", "address")
+_NAMED_ONCE: JsonDict = {
+    "oneOf": [
+        {
+            "required": [name],
+            "properties": {
+                name: {"type": "string"},
+                **{other: {"type": "null"} for other in _NAMES if other != name},
+            },
+        }
+        for name in _NAMES
+    ]
+}
+_OF_SOMEBODY: JsonDict = {
+    "anyOf": [
+        {"required": ["external_id"], "properties": {"external_id": {"type": "string"}}},
+        {"required": ["addresses"], "properties": {"addresses": {"minItems": 1}}},
+    ]
+}
+
+
+class ContactAddress(Body):
+    """An address, and what it receives."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+
+
+class ContactProfile(Body):
+    """What you know of one person; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra=_OF_SOMEBODY)
+
+    external_id: ExternalId | None = None
+    locale: Language | None = None
+    addresses: Annotated[list[ContactAddress], Field(max_length=MAX_ADDRESSES)] = []  # noqa: RUF012 - frozen
+
+    @model_validator(mode="after")
+    def _of_somebody(self) -> ContactProfile:
+        if self.external_id is None and not self.addresses:
+            raise ValueError("give external_id, or at least one address")
+        return self
+
+
+class ContactNamed(Body):
+    """A contact, by exactly one of its names."""
+
+    model_config = ConfigDict(json_schema_extra=_NAMED_ONCE)
+
+    contact: UUID | None = None
+    external_id: ExternalId | None = None
+    address: RawAddress | None = None
+    channel: Channel = Channel.EMAIL
+
+    @model_validator(mode="after")
+    def _once(self) -> ContactNamed:
+        if sum(name is not None for name in (self.contact, self.external_id, self.address)) != 1:
+            raise ValueError("name the contact by contact, external_id or address: by one of them")
+        return self
+
+
+class ContactToClose(ContactNamed):
+    """A contact whose account is closed, and when you were told."""
+
+    received_at: AwareDatetime | None = None
+
+
+class ContactToReopen(ContactNamed):
+    """A contact whose account is opened again, and what shows that the person asked for it."""
+
+    evidence: Evidence
+
+
+class ContactsToMerge(Body):
+    """Two contacts that are one person: `merge` becomes part of `into`."""
+
+    merge: ContactNamed
+    into: ContactNamed
+
+
+class ContactWritten(Answer):
+    """The contact, how it stands now, and whether this was news."""
+
+    contact: UUID
+    state: ContactState
+    recorded: bool
+
+
+class AddressShown(Answer):
+    """One address of a contact."""
+
+    channel: Channel
+    address: str
+
+
+class ContactShown(Answer):
+    """All that is known of a contact."""
+
+    contact: UUID
+    state: ContactState
+    locale: str | None = None
+    external_ids: list[str]
+    addresses: list[AddressShown]
+
+
+@operation(
+    "POST",
+    "/contacts",
+    KeyScope.WRITE,
+    rows=ContactProfile,
+    answer=ContactWritten,
+    writes=True,
+    refuses=(UNUSABLE_ADDRESS, TAKEN_ADDRESS, TAKEN_EXTERNAL_ID),
+)
+def post_contacts(call: Call, rows: Rows[ContactProfile]) -> Response:
+    """These people exist, or are known better.
+
+    A contact is found by its external id, else by its addresses; an address belongs to one
+    contact at most. Opt-outs of an address that becomes known like this go to every tool.
+    """
+    faults = Faults()
+    profiles = []
+    for at, row in rows.pointed():
+        addresses = [
+            faults.attempt(f"{at}/addresses/{index}/address", _address, given)
+            for index, given in enumerate(row.addresses)
+        ]
+        profiles.append(Profile(row.external_id, row.locale, tuple(filter(None, addresses))))
+    faults.refuse_any()
+    return _written(call, rows, lambda beside: contacts.upsert(profiles, call.origin, beside))
+
+
+# Not GET: what names a person must not stand in a URL (I12).
+@operation(
+    "POST",
+    "/contacts/query",
+    KeyScope.READ,
+    body=ContactNamed,
+    answer=ContactShown,
+    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+)
+def post_contacts_query(_: Call, body: ContactNamed) -> Response:
+    """Who is it?
+
+    An address finds whom exactly this form of it belongs to.
+    """
+    named = _named(body)
+    found = contacts.read([named]).find(named)
+    addresses = sorted((address.channel, address.exact) for address in found.addresses)
+    return reply(
+        ContactShown(
+            contact=found.id,
+            state=found.state,
+            locale=found.locale,
+            external_ids=sorted(found.external_ids),
+            addresses=[AddressShown(channel=channel, address=text) for channel, text in addresses],
+        )
+    )
+
+
+@operation(
+    "POST",
+    "/contacts/deactivate",
+    KeyScope.WRITE,
+    rows=ContactToClose,
+    answer=ContactWritten,
+    writes=True,
+    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+)
+def post_contacts_deactivate(call: Call, rows: Rows[ContactToClose]) -> Response:
+    """These people closed their accounts.
+
+    Nothing is sent to any of their addresses from now on, but what may be sent
+    `after_closing`; that holds for addresses that are linked later, too.
+    """
+    faults = Faults()
+    wishes = []
+    for at, row in rows.pointed():
+        named = faults.attempt(f"{at}/address", _named, row)
+        told_at = row.received_at or call.origin.now
+        received_at = faults.attempt(f"{at}/received_at", past, told_at, call.origin.now)
+        if named and received_at:
+            wishes.append((named, received_at))
+    faults.refuse_any()
+    return _written(call, rows, lambda beside: contacts.deactivate(wishes, call.origin, beside))
+
+
+@operation(
+    "POST",
+    "/contacts/reopen",
+    KeyScope.LIFT,
+    rows=ContactToReopen,
+    answer=ContactWritten,
+    writes=True,
+    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+)
+def post_contacts_reopen(call: Call, rows: Rows[ContactToReopen]) -> Response:
+    """These people opened their accounts again, by an act of their own.
+
+    Service mail flows again. Marketing stays off until the person asks for it.
+    """
+    faults = Faults()
+    wishes = []
+    for at, row in rows.pointed():
+        named = faults.attempt(f"{at}/address", _named, row)
+        given = row.evidence
+        acted_at = faults.attempt(
+            f"{at}/evidence/occurred_at", past, given.occurred_at, call.origin.now
+        )
+        if named and acted_at:
+            wishes.append((named, Proof(given.source, given.wording, given.language, acted_at)))
+    faults.refuse_any()
+    return _written(call, rows, lambda beside: contacts.reopen(wishes, call.origin, beside))
+
+
+@operation(
+    "POST",
+    "/contacts/merge",
+    KeyScope.WRITE,
+    rows=ContactsToMerge,
+    answer=ContactWritten,
+    writes=True,
+    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+)
+def post_contacts_merge(call: Call, rows: Rows[ContactsToMerge]) -> Response:
+    """Each two of these contacts are one person.
+
+    The survivor has all names and addresses of both; if one of the accounts was closed, all
+    of it is. A merge can't be undone.
+    """
+    faults = Faults()
+    pairs = []
+    for at, row in rows.pointed():
+        gone = faults.attempt(f"{at}/merge/address", _named, row.merge)
+        into = faults.attempt(f"{at}/into/address", _named, row.into)
+        if gone and into:
+            pairs.append((gone, into))
+    faults.refuse_any()
+    return _written(call, rows, lambda beside: contacts.merge(pairs, call.origin, beside))
+
+
+def _written(
+    call: Call, rows: Rows[Any], work: Callable[[Beside | None], list[Written]]
+) -> Response:
+    """Do the work and answer; in one transaction with what is kept for a repeat of it."""
+    repeat = call.repeat
+    kept: list[Response] = []
+
+    def answer(written: Sequence[Written]) -> Response:
+        told = [
+            {"contact": str(each.contact.id), "state": each.contact.state, "recorded": each.news}
+            for each in written
+        ]
+        return reply(rows.answer(told))
+
+    def beside(connection: Connection, written: Sequence[Written]) -> None:
+        if repeat:
+            kept[:] = [answer(written)]
+            repeat.keep(connection, kept[0])
+
+    written: Sequence[Written] = ()
+    try:
+        written = work(beside if repeat else None)
+    except InvalidRows as refused:
+        _refuse(rows, refused)
+    return kept[0] if kept else answer(written)
+
+
+def _refuse(rows: Rows[Any], refused: InvalidRows) -> None:
+    """Raises InvalidBody, with a pointer to every fault."""
+    pointers = [at for at, _ in rows.pointed()]
+    faults = Faults()
+    for fault in refused.faults:
+        pointer = pointers[fault.row] + (f"/{fault.field}" if fault.field else "")
+        faults.attempt(pointer, _raise, fault.error)
+    faults.refuse_any()
+
+
+def _raise(error: InvalidInput) -> None:
+    raise error
+
+
+def _named(given: ContactNamed) -> Named:
+    if given.address is None:
+        return Named(given.contact, given.external_id)
+    return Named(address=parse(given.address, given.channel, region=_region()))
+
+
+def _address(given: ContactAddress) -> Address:
+    return parse(given.address, given.channel, region=_region())
+
+
+def _region() -> str:
+    return services().settings.phone_region

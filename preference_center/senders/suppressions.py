@@ -1,0 +1,316 @@
+"""Suppressions: what stands, one address with its history, and lifting by the person's act.
+
+They are made by `/v1/opt-outs`, the one door for a "no".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal, cast
+from uuid import UUID
+
+from flask import Response
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.decisions import Rule, standing_no
+from preference_center.domain.events import Change, Event, Kind
+from preference_center.domain.lifting import lifting
+from preference_center.domain.progress import another_form_says_no, standing_nos
+from preference_center.domain.requests import Proof, past
+from preference_center.extensions import services
+from preference_center.ledger.recording import Recorded
+from preference_center.senders.answers import Answer
+from preference_center.senders.bodies import Evidence, RawAddress, ScopeName
+from preference_center.senders.operations import Call, operation, reply
+from preference_center.senders.paging import PageQuery, paged, position
+from preference_center.senders.problems import (
+    INVALID_CURSOR,
+    UNKNOWN_TOPIC,
+    UNUSABLE_ADDRESS,
+    WRONG_CHANNEL,
+    Faults,
+)
+from preference_center.senders.reading import Body, Rows
+from preference_center.storage import suppressions
+from preference_center.storage.api_keys import KeyScope
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection, run
+from preference_center.storage.events import events_of
+from preference_center.storage.facts import facts_for
+from preference_center.storage.progress import address_id
+from preference_center.storage.suppressions import FIRST, Key, Suppression, Wanted
+
+Reason = Literal["opted_out", "complained", "bounced", "deactivated", "erased", "paused"]
+
+
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt].+")
+
+
+def _written_out(text: object) -> object:
+    """No number: pydantic would read one as seconds since 1970."""
+    if isinstance(text, str) and not _TIME.fullmatch(text):
+        raise ValueError("write a time like 2026-11-24T09:30:00+01:00, with + as %2B")
+    return text
+
+
+class SuppressionsQuery(PageQuery):
+    """Which suppressions."""
+
+    scope: ScopeName | None = None
+    reason: Reason | None = None
+    channel: Channel | None = None
+    since: Annotated[
+        AwareDatetime | None,
+        BeforeValidator(_written_out),
+        Field(description="Only what began to stand then or later"),
+    ] = None
+
+
+class SuppressionQuery(Body):
+    """Which address."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+
+
+class Lift(Body):
+    """A person turned something on again, by an act of their own."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+    scope: ScopeName
+    evidence: Evidence
+
+
+class NoStanding(Answer):
+    """One "no" that stands. A pause has its end."""
+
+    scope: str
+    reason: Reason
+    since: datetime
+    until: datetime | None = None
+    event: UUID
+
+
+class SuppressionShown(NoStanding):
+    """The same, with the address; left out where only a digest of it is kept."""
+
+    channel: Channel
+    address: str | None = None
+    source: str
+
+
+class SuppressionsShown(Answer):
+    """A page, and the cursor of the next if there may be more."""
+
+    suppressions: list[SuppressionShown]
+    next: str | None = None
+
+
+class NoOfAddress(NoStanding):
+    """The same of one address, less the topics that the person has turned on again since."""
+
+    except_for: list[str] | None = None
+
+
+class EventShown(Answer):
+    """One event of the ledger. `retracted`: it was taken back, and counts for nothing."""
+
+    event: UUID
+    kind: Kind
+    scope: str
+    occurred_at: datetime
+    received_at: datetime
+    recorded_at: datetime
+    until: datetime | None = None
+    source: str
+    actor: str
+    evidence: dict[str, str]
+    retracted: bool
+    retracts: list[UUID] | None = None
+
+
+class AddressHistory(Answer):
+    """What stands against exactly this address, and everything that it ever said.
+
+    `another_form`: a "no" of another form of the same mailbox stands against it, too.
+    """
+
+    standing: list[NoOfAddress]
+    another_form: bool
+    history: list[EventShown]
+
+
+class Lifted(Answer):
+    """The event, and whether the scope is on now; if not, the rule that holds it off."""
+
+    recorded: bool
+    event: UUID
+    lifted: bool
+    rule: Rule | None = None
+
+
+@operation(
+    "GET",
+    "/suppressions",
+    KeyScope.READ,
+    query=SuppressionsQuery,
+    answer=SuppressionsShown,
+    refuses=(INVALID_CURSOR,),
+)
+def get_suppressions(call: Call, query: SuppressionsQuery) -> Response:
+    """What stands against writing to whom.
+
+    Each "no" that stands from the first page to the last is listed once, whatever is written
+    meanwhile. A page may hold fewer rows than `limit`, even none: go on while there is a next.
+    """
+    context = services()
+    wanted = Wanted(query.scope, Kind(query.reason) if query.reason else None)
+    wanted = Wanted(wanted.scope, wanted.reason, query.channel, query.since)
+    after = cast("Key", tuple(position(query) or FIRST))
+    page = run(
+        lambda connection: suppressions.page(
+            connection, context.keys, wanted, after, query.limit, call.origin.now
+        )
+    )
+    return paged(
+        query,
+        page.found,
+        lambda row: [*row.key],
+        lambda rows, following: SuppressionsShown(
+            suppressions=[_shown(row) for row in rows], next=following
+        ),
+        [*page.stopped_at] if page.stopped_at else None,
+    )
+
+
+# Not GET: an address must not stand in a URL (I12).
+@operation(
+    "POST",
+    "/suppressions/query",
+    KeyScope.READ,
+    body=SuppressionQuery,
+    answer=AddressHistory,
+    refuses=(UNUSABLE_ADDRESS,),
+)
+def post_suppressions_query(call: Call, body: SuppressionQuery) -> Response:
+    """What stands against this address, and why?
+
+    It is about exactly this form of the address. Decisions also count what other forms of
+    the same mailbox said; whether one of them says no is all that is told of those.
+    """
+    context, now = services(), call.origin.now
+    address = parse(body.address, body.channel, region=context.settings.phone_region)
+    facts = facts_for([address])[0]
+    events, retracted = run(lambda connection: _history(connection, address))
+    return reply(
+        AddressHistory(
+            standing=[
+                NoOfAddress(
+                    scope=no.scope,
+                    reason=_reason(no.kind),
+                    since=no.since,
+                    until=no.until,
+                    event=no.event,
+                    except_for=list(no.except_for) or None,
+                )
+                for no in standing_nos(facts, now)
+            ],
+            another_form=another_form_says_no(facts, now),
+            history=[_told(event, retracted=event.id in retracted) for event in events],
+        )
+    )
+
+
+@operation(
+    "POST",
+    "/suppressions/lift",
+    KeyScope.LIFT,
+    rows=Lift,
+    answer=Lifted,
+    writes=True,
+    refuses=(UNUSABLE_ADDRESS, UNKNOWN_TOPIC, WRONG_CHANNEL),
+)
+def post_suppressions_lift(call: Call, rows: Rows[Lift]) -> Response:
+    """These people turned something on again, by an act of their own.
+
+    What was said after that act stands, and so does a topic's own "no" when all marketing is
+    lifted: `lifted` tells.
+    """
+    context, origin, catalogue = services(), call.origin, current_catalogue()
+    region = context.settings.phone_region
+    faults = Faults()
+    changes: list[Change] = []
+    asked: list[tuple[Address, str]] = []
+    for at, row in rows.pointed():
+        given = row.evidence
+        address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
+        acted_at = faults.attempt(f"{at}/evidence/occurred_at", past, given.occurred_at, origin.now)
+        if address is None or acted_at is None:
+            continue
+        proof = Proof(given.source, given.wording, given.language, acted_at)
+        change = faults.attempt(
+            f"{at}/scope", lifting, context.new_id(), address, row.scope, proof, origin, catalogue
+        )
+        if change:
+            changes.append(change)
+            asked.append((address, row.scope))
+    faults.refuse_any()
+
+    def answer(_: Recorded, connection: Connection | None) -> bytes:
+        known = facts_for([address for address, _ in asked], connection)
+        nos = [
+            standing_no(scope, facts, origin.now)
+            for (_, scope), facts in zip(asked, known, strict=True)
+        ]
+        return rows.answer(
+            [
+                {"recorded": True, "event": str(change.id), "lifted": no is None}
+                | ({"rule": no.rule} if no else {})
+                for change, no in zip(changes, nos, strict=True)
+            ]
+        )
+
+    return call.record(changes, answer)
+
+
+def _history(connection: Connection, address: Address) -> tuple[Sequence[Event], frozenset[UUID]]:
+    owner = address_id(connection, services().keys.exact(address), address.channel)
+    return events_of(connection, [owner]) if owner else ((), frozenset())
+
+
+def _shown(row: Suppression) -> SuppressionShown:
+    return SuppressionShown(
+        scope=row.scope,
+        reason=_reason(row.reason),
+        since=row.since,
+        until=row.until,
+        event=row.event,
+        channel=row.channel,
+        address=row.address,
+        source=row.source,
+    )
+
+
+def _reason(kind: Kind) -> Reason:
+    return cast("Reason", kind.value)
+
+
+def _told(event: Event, *, retracted: bool) -> EventShown:
+    return EventShown(
+        event=event.id,
+        kind=event.kind,
+        scope=event.scope,
+        occurred_at=event.occurred_at,
+        received_at=event.received_at,
+        recorded_at=event.recorded_at,
+        until=event.until,
+        source=event.source,
+        actor=event.actor,
+        evidence=dict(event.evidence),
+        retracted=retracted,
+        retracts=list(event.retracts) or None,
+    )
