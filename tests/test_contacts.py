@@ -294,6 +294,16 @@ class TestMerging:
         self.merge(Named(two.id), Named(three.id))
         assert contacts.read([Named(one.id)]).find(Named(one.id)).id == three.id
 
+    def test_three_become_one_in_one_request(self) -> None:
+        one, two, three = put(
+            Profile("c-1", addresses=(ADA,)), Profile("c-2"), Profile("c-3", addresses=(MARY,))
+        )
+        pairs = [(Named(one.id), Named(two.id)), (Named(None, "c-1"), Named(three.id))]
+        contacts.merge(pairs, origin())
+        for named in (Named(one.id), Named(two.id), Named(None, "c-2"), Named(address=ADA)):
+            found = contacts.read([named]).find(named)
+            assert (found.id, found.addresses) == (three.id, frozenset({ADA, MARY}))
+
     def test_every_name_that_leads_nowhere_is_told(self) -> None:
         with pytest.raises(InvalidRows) as refused:
             self.merge(Named(None, "c-1"), Named(address=ADA))

@@ -101,7 +101,7 @@ class Book:
 
     def find(self, named: Named) -> Contact:
         """The contact; the survivor, if it was merged. Raises UnknownContact."""
-        found = named.id and self.merged.get(named.id, named.id)
+        found = named.id and self._survivor(named.id)
         if named.external_id is not None:
             found = self._by_external_id.get(named.external_id)
         elif named.address is not None:
@@ -186,9 +186,7 @@ class Book:
         if len(survivor.addresses) > MAX_ADDRESSES:
             raise InvalidInput(f"a contact has up to {MAX_ADDRESSES} addresses")
         del self.contacts[gone.id]
-        self.merged = {
-            old: into.id if new == gone.id else new for old, new in self.merged.items()
-        } | {gone.id: into.id}
+        self.merged[gone.id] = into.id
         return self._put(survivor)
 
     def changed(self) -> list[Contact]:
@@ -203,7 +201,7 @@ class Book:
 
     def gone(self) -> dict[UUID, UUID]:
         """Each contact that this book has merged, and its survivor."""
-        return {old: new for old, new in self.merged.items() if old in self.before}
+        return {old: self._survivor(old) for old in self.merged if old in self.before}
 
     def learned(self) -> list[Address]:
         """The addresses that were no contact's before."""
@@ -225,6 +223,11 @@ class Book:
             if contact.state.closed is closed:
                 turned = (a for a in contact.addresses if was.get(a, False) is not closed)
                 yield from ((contact, a) for a in sorted(turned, key=_order))
+
+    def _survivor(self, contact_id: UUID) -> UUID:
+        while contact_id in self.merged:
+            contact_id = self.merged[contact_id]
+        return contact_id
 
     def _put(self, contact: Contact) -> Contact:
         self.contacts[contact.id] = contact

@@ -64,10 +64,15 @@ FROM unnest(%(ids)b::uuid[], %(survivors)b::uuid[], %(versions)b::int[])
 WHERE contact.id = given.id AND contact.version = given.version
     AND contact.merged_into IS NULL
 """
-_MOVE = (
-    "UPDATE contact SET merged_into = %(survivor)s WHERE merged_into = %(id)s",
-    "UPDATE contact_address SET contact_id = %(survivor)s WHERE contact_id = %(id)s",
-    "UPDATE contact_external_id SET contact_id = %(survivor)s WHERE contact_id = %(id)s",
+_MOVE = tuple(
+    f"""UPDATE {table} SET {column} = given.survivor
+    FROM unnest(%(ids)b::uuid[], %(survivors)b::uuid[]) AS given (id, survivor)
+    WHERE {column} = given.id"""  # noqa: S608 - constants
+    for table, column in (
+        ("contact", "merged_into"),
+        ("contact_address", "contact_id"),
+        ("contact_external_id", "contact_id"),
+    )
 )
 _LINK_ADDRESSES = """
 INSERT INTO contact_address (address_id, contact_id, linked_at)
@@ -181,9 +186,8 @@ def _end(connection: Connection, book: Book, now: datetime) -> None:
         "now": now,
     }
     _all(connection, _END, len(gone), columns)
-    for statement in _MOVE:
-        with connection.cursor() as cursor:
-            cursor.executemany(statement, [{"id": id_, "survivor": to} for id_, to in gone])
+    for statement in _MOVE if gone else ():
+        connection.execute(statement, columns, binary=True)
 
 
 def _all(connection: Connection, statement: str, count: int, columns: Mapping[str, Any]) -> None:
