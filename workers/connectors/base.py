@@ -11,10 +11,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News
+from workers.connectors.capabilities import Capabilities, Listing, Rate, Scopes
+
+__all__ = [
+    "Capabilities",
+    "Connector",
+    "DeliveryError",
+    "Erasable",
+    "Fieldable",
+    "Findable",
+    "Gone",
+    "Item",
+    "LinkItem",
+    "Listing",
+    "Outcome",
+    "Page",
+    "Pullable",
+    "Rate",
+    "Readable",
+    "Reason",
+    "Report",
+    "Result",
+    "Scannable",
+    "Scopes",
+    "Seen",
+    "Setup",
+    "UnsupportedByDestination",
+]
+T = TypeVar("T")
+
+CREATE_CONTACTS = "create_contacts"
+LINK_FIELD = "link_field"
+"""Settings that every connector has whose capabilities go with them; see `registry`."""
 
 
 class Result(StrEnum):
@@ -23,37 +56,12 @@ class Result(StrEnum):
     REFLECTED = "reflected"
     """The tool has acknowledged the state."""
     ABSENT = "absent"
-    """The tool does not know the address, so it can't mail it; looked at again later."""
+    """The tool does not know the address, so it can't mail it; looked at again later, and
+    not created there unless `Setup.create_contacts`."""
     LATER = "later"
     """This address failed for now; try again."""
     REFUSED = "refused"
     """The tool will never take this address (e.g. it calls it invalid)."""
-
-
-class Scopes(StrEnum):
-    """Which "no" a tool can hold without approximation (I10)."""
-
-    TOPIC = "topic"
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """A connector's abilities as data; set-up checks and docs are made from them."""
-
-    channels: frozenset[Channel]
-    scopes: frozenset[Scopes]
-    can_lift: bool
-    """Whether the API can turn a topic back on. If not, pauses are not pushed."""
-    batch_size: int
-    """The most addresses one `push` may be given."""
-    rate: float | None = None
-    """The vendor's documented limit in requests per second, or None."""
-    can_read: bool = False
-    can_scan: bool = False
-    can_erase: bool = False
-    needs_mapping: bool = True
-    """Whether every topic must be mapped to a thing in the tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ class Item:
     """Ledger version of this state; larger is newer."""
     since: datetime | None = None
     """When the newest of it was received (UTC)."""
-    reasons: Mapping[str, Reason] = field(default_factory=dict)
+    reasons: Mapping[str, Reason] = field(default_factory=dict, hash=False)
     """Topic -> why it is off, for a tool that can use it."""
 
 
@@ -130,6 +138,20 @@ class Setup:
     sends_service: bool = False
     """Whether service mail goes out through this account too (I10)."""
 
+    @property
+    def create_contacts(self) -> bool:
+        """Whether an address that the tool doesn't know is to be added there, suppressed.
+
+        Off unless asked for: tools bill for contacts, and telling every "no" to every
+        processor is not data minimisation.
+        """
+        return self.settings.get(CREATE_CONTACTS) == "yes"
+
+    @property
+    def link_field(self) -> str | None:
+        """The tool's own name or id of the custom field for standing links, if any."""
+        return self.settings.get(LINK_FIELD)
+
 
 class DeliveryError(Exception):
     """The whole push failed.
@@ -164,7 +186,7 @@ class Connector(Protocol):
     capabilities: ClassVar[Capabilities]
     settings: ClassVar[Mapping[str, str]]
     """Setting name -> what it is, for `--help` and messages. A name that ends in
-    `?` is optional."""
+    `?` is optional. Those that go with capabilities or a webhook are added by `registry`."""
 
     def check(self) -> Report:
         """Verify credentials and that every mapped thing exists; changes nothing."""
@@ -186,23 +208,92 @@ class Readable(Protocol):
     """A connector with `can_read`."""
 
     def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
-        """Per ref: our topics that are off there now, or None if absent."""
+        """Per ref, all mapped topics that are off there now; None if it is absent.
+
+        Changes nothing. A ref that is left out could not be looked at: it is asked again
+        later. A switch that stops more than topics (a global unsubscribe) counts as all
+        mapped topics off. Raises DeliveryError like `push`.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a scan: addresses seen, and the cursor to go on from (None: done)."""
+class Page(Generic[T]):
+    """One page of a listing.
 
-    addresses: tuple[str, ...]
+    `cursor` is opaque, at most 2,000 characters, holds no address (it is stored and
+    logged), and stays good for days. `done` says that there is nothing more now. Then a
+    listing by change goes on from `cursor` minutes later, and a sweep, whose last cursor is
+    None, begins anew.
+    """
+
+    rows: tuple[T, ...]
     cursor: str | None
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A contact of the tool. `off` as `read` would answer, where the listing tells it."""
+
+    address: str
+    channel: Channel = Channel.EMAIL
+    off: frozenset[str] | None = None
 
 
 class Scannable(Protocol):
-    """A connector with `can_scan`."""
+    """A connector with `scans`: which contacts the tool has (I13)."""
 
-    def scan(self, cursor: str | None) -> Page:
-        """List contacts that were added or changed since `cursor`."""
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        """The next contacts; with Listing.CHANGES, those added or changed since `cursor`.
+
+        One request or a few, so that a page ends inside a lease. None begins with all
+        there are. A contact may come twice, but never not at all: let windows of time
+        overlap by more than the tool's index lags behind. Raises DeliveryError.
+        """
+        ...
+
+
+class Pullable(Protocol):
+    """A connector with `pulls`: what people said in the tool itself (I13)."""
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        """The next opt-outs (and complaints and hard bounces, if it lists those too).
+
+        Cursors as in `scan`. `News.thing` is the tool's id, as mapped, None for all that
+        the account sends. Things that no topic maps to may be left out. What we pushed
+        ourselves may be listed too: it is told apart by the caller.
+        """
+        ...
+
+
+class Findable(Protocol):
+    """A connector of a tool whose webhooks name contacts by id instead of address."""
+
+    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+        """Contact id -> email address, for at most 100; those that are gone are left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkItem:
+    """A contact's standing link, for its custom field."""
+
+    ref: int
+    address: str
+    channel: Channel
+    link: str
+
+
+class Fieldable(Protocol):
+    """A connector with `can_hold_link`."""
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        """Write each link into the contact's field that the setting `link_field` names.
+
+        At most `batch_size`. Idempotent. ABSENT for an address that the tool has no
+        contact of; none is ever created for this. Answers and raises like `push`.
+        """
         ...
 
 

@@ -27,6 +27,7 @@ from workers.connectors.base import (
     Scopes,
     Setup,
 )
+from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, LeaseOver
 from workers.connectors.mapping import ensure_fits
 
@@ -164,3 +165,16 @@ def _rows(item: Item, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     for topic, state in states:
         shown = topic if is_safe(topic) else f"'{topic}"
         yield (item.address, item.channel.value, shown, state, since, str(item.version))
+
+
+ENTRY = Entry(
+    kind=FileDrop.kind,
+    title="File drop (CSV)",
+    proof=Proof.REAL,
+    capabilities=FileDrop.capabilities,
+    own_settings=FileDrop.settings,
+    secrets=frozenset(),
+    sources=(),
+    build=FileDrop,
+    paced=False,
+)

@@ -19,11 +19,13 @@ from workers.connectors.base import (
     DeliveryError,
     Item,
     Outcome,
+    Rate,
     Report,
     Result,
     Scopes,
     Setup,
 )
+from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Session
 from workers.connectors.hubspot_answers import (
     DEFINITIONS,
@@ -50,6 +52,7 @@ LEGAL_BASES = frozenset(
         "PROCESS_AND_STORE",
     }
 )
+_DOCS = "https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences"
 _ROOT = "/communication-preferences/v4"
 _PROBE = "preference-center-check@example.com"
 
@@ -70,9 +73,10 @@ class HubSpot:
         scopes=frozenset(Scopes),
         # v3 refused to resubscribe who had opted out; v4 does it (v3 guide, note on v4).
         can_lift=True,
-        # No limit is documented for these calls; 100 is that of HubSpot's other batches.
+        # No size is documented for these calls; 100 is that of HubSpot's other batches.
         batch_size=100,
-        rate=10.0,
+        # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+        rate=Rate(190, 10),
         can_read=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
@@ -289,3 +293,15 @@ def _worst(verdicts: Mapping[_Input, Outcome]) -> Mapping[int, Outcome]:
         ref = i.item.ref
         outcomes[ref] = worse(outcomes[ref], outcome) if ref in outcomes else outcome
     return outcomes
+
+
+ENTRY = Entry(
+    kind=HubSpot.kind,
+    title="HubSpot",
+    proof=Proof.DOCUMENTATION,
+    capabilities=HubSpot.capabilities,
+    own_settings=HubSpot.settings,
+    secrets=frozenset({"token"}),
+    sources=(f"{_DOCS}/guide", f"{_DOCS}/status/batch/update-subscription-status-batch"),
+    build=HubSpot,
+)

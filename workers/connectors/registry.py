@@ -2,97 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 
-from workers.connectors.base import Capabilities, Connector, Setup
-from workers.connectors.file_drop import FileDrop
+from workers.connectors import file_drop, hubspot, sendgrid, webhook
+from workers.connectors.base import CREATE_CONTACTS, Connector, Setup
+from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
-from workers.connectors.hubspot import HubSpot
-from workers.connectors.sendgrid import SendGrid
-from workers.connectors.webhook import Webhook
+
+__all__ = ["ENTRIES", "Entry", "Proof", "SetupError", "kinds", "make"]
 
 
 class SetupError(ValueError):
     """The kind or a setting's name can't be used; names the right ones."""
 
 
-class Proof(StrEnum):
-    """What the connector's tests run against."""
-
-    REAL = "real server"
-    DESCRIPTION = "vendor's description"
-    DOCUMENTATION = "documentation only"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One kind of connector as data: set-up, help and docs are made from it."""
-
-    kind: str
-    title: str
-    proof: Proof
-    capabilities: Capabilities
-    settings: Mapping[str, str]
-    secrets: frozenset[str]
-    """Settings never to be shown again."""
-    sources: tuple[str, ...]
-    """The pages that the connector was written from."""
-    build: Callable[[Setup, Http], Connector]
-
-
-_STANDARD_WEBHOOKS = (
-    "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"
-)
-_SENDGRID = "https://www.twilio.com/docs/sendgrid/api-reference"
-_HUBSPOT = "https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences"
-
+# One a line, in the order of the documentation.
 _ENTRIES = (
-    Entry(
-        Webhook.kind,
-        "Webhook",
-        Proof.REAL,
-        Webhook.capabilities,
-        Webhook.settings,
-        frozenset({"secret"}),
-        (_STANDARD_WEBHOOKS,),
-        Webhook,
-    ),
-    Entry(
-        FileDrop.kind,
-        "File drop (CSV)",
-        Proof.REAL,
-        FileDrop.capabilities,
-        FileDrop.settings,
-        frozenset(),
-        (),
-        FileDrop,
-    ),
-    Entry(
-        SendGrid.kind,
-        "SendGrid",
-        Proof.DESCRIPTION,
-        SendGrid.capabilities,
-        SendGrid.settings,
-        frozenset({"api_key"}),
-        (
-            f"{_SENDGRID}/suppressions-suppressions",
-            f"{_SENDGRID}/suppressions-unsubscribe-groups",
-            f"{_SENDGRID}/api-key-permissions",
-        ),
-        SendGrid,
-    ),
-    Entry(
-        HubSpot.kind,
-        "HubSpot",
-        Proof.DOCUMENTATION,
-        HubSpot.capabilities,
-        HubSpot.settings,
-        frozenset({"token"}),
-        (f"{_HUBSPOT}/guide", f"{_HUBSPOT}/status/batch/update-subscription-status-batch"),
-        HubSpot,
-    ),
+    webhook.ENTRY,
+    file_drop.ENTRY,
+    sendgrid.ENTRY,
+    hubspot.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
@@ -119,6 +48,8 @@ def _check_names(entry: Entry, setup: Setup) -> None:
     needed = {name for name in entry.settings if not name.endswith("?")}
     faults = [f"unknown setting {name}" for name in sorted(setup.settings.keys() - known)]
     faults += [f"setting {n} is missing" for n in sorted(needed) if not setup.settings.get(n)]
+    if setup.settings.get(CREATE_CONTACTS, "no") not in {"yes", "no"}:
+        faults.append(f"{CREATE_CONTACTS}: write yes or no")
     if faults:
         names = ", ".join(entry.settings)
         raise SetupError(f"{entry.kind}: {'; '.join(faults)}. Settings (? = optional): {names}")

@@ -24,6 +24,7 @@ from workers.connectors.base import (
     Scopes,
     Setup,
 )
+from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Session
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
@@ -36,6 +37,7 @@ RIGHTS = (
     "asm.groups.suppressions.read",
     "asm.groups.suppressions.delete",
 )
+_DOCS = "https://www.twilio.com/docs/sendgrid/api-reference"
 _SUPPRESSIONS = "/v3/asm/groups/{group}/suppressions"
 
 
@@ -216,3 +218,19 @@ class SendGrid:
 
 def _not_yet(item: Item) -> Mapping[int, Outcome]:
     return {item.ref: Outcome(Result.LATER, "lifts go a few at a time", timedelta(seconds=1))}
+
+
+ENTRY = Entry(
+    kind=SendGrid.kind,
+    title="SendGrid",
+    proof=Proof.DESCRIPTION,
+    capabilities=SendGrid.capabilities,
+    own_settings=SendGrid.settings,
+    secrets=frozenset({"api_key"}),
+    sources=(
+        f"{_DOCS}/suppressions-suppressions",
+        f"{_DOCS}/suppressions-unsubscribe-groups",
+        f"{_DOCS}/api-key-permissions",
+    ),
+    build=SendGrid,
+)

@@ -28,6 +28,7 @@ from workers.connectors.base import (
     Scopes,
     Setup,
 )
+from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
 from workers.connectors.mapping import ensure_fits
 from workers.connectors.ssrf import ForbiddenTarget, vet_url, vetted_addresses
@@ -177,3 +178,17 @@ def _split(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{parts.netloc}", urlunsplit(
         ("", "", parts.path or "/", parts.query, "")
     )
+
+
+ENTRY = Entry(
+    kind=Webhook.kind,
+    title="Webhook",
+    proof=Proof.REAL,
+    capabilities=Webhook.capabilities,
+    own_settings=Webhook.settings,
+    secrets=frozenset({"secret"}),
+    sources=(
+        "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
+    ),
+    build=Webhook,
+)

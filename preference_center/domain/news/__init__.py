@@ -1,0 +1,93 @@
+"""News from tools: what a person did in a tool, in the tool's own words (I13).
+
+It comes in three ways, and means the same in each: a tool's webhook at `/in/<destination>`
+(one module per vendor here verifies and parses it), a connector that lists the tool's
+opt-outs, and a contact whose state was looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from preference_center.domain.addresses import Channel
+from preference_center.errors import InvalidInput
+
+
+class NewsKind(StrEnum):
+    """What happened there."""
+
+    OPTED_OUT = "opted_out"
+    COMPLAINED = "complained"
+    """Marked as spam: counts for all marketing, whatever was mailed."""
+    BOUNCED = "bounced"
+    """Hard, for good: the mailbox is not there. Never for a full mailbox or a delay."""
+    RESUBSCRIBED = "resubscribed"
+    """Never lifts (I5): where our "no" stands, the tool is told it again."""
+    SEEN = "seen"
+    """A contact was added or changed: who should be suppressed there is (I13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One thing that a tool says about one address.
+
+    `thing` is the tool's own id of what it is about, as in a destination's mapping: a
+    group, list or subscription type; None for all that the account sends. `at` is when the
+    person acted (UTC), None if the tool doesn't say. `by_person` is only true where the
+    vendor says that no API call did it: such an act is never our own echo. `id` is the
+    vendor's own id of the act, the same whenever it is told again; "" if it has none.
+    `contact` is the tool's id of the contact, for a tool that doesn't tell the `address`.
+    """
+
+    kind: NewsKind
+    address: str
+    thing: str | None = None
+    at: datetime | None = None
+    id: str = ""
+    by_person: bool = False
+    channel: Channel = Channel.EMAIL
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A request to `/in/<destination>`, as it came. Header names are in lower case."""
+
+    method: str
+    url: str
+    """What the tool called, by our public URL, with path and query."""
+    secret: str
+    """The rest of the path, `/in/<destination>/<secret>`; "" if there is none."""
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Unverified(InvalidInput):
+    """The request was not proved to come from the tool; it is not read any further."""
+
+
+class NewsSource(Protocol):
+    """One vendor's webhook: pure, no I/O. Registered in `sources.SOURCES`."""
+
+    settings: ClassVar[Mapping[str, str]]
+    """Names of settings that it needs -> what they are; all end in `?`, since a destination
+    works without a webhook."""
+
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+        """Return if `post` was made by the tool that `settings` belong to.
+
+        Looks at headers, secret and the raw body only; compares in constant time. Raises
+        Unverified for anything else, also while a needed setting is missing.
+        """
+        ...
+
+    def parse(self, body: bytes) -> Sequence[News]:
+        """What the body says. Kinds of news that we have no use for are left out.
+
+        Raises InvalidInput when it is not what the vendor promises, without quoting it.
+        """
+        ...

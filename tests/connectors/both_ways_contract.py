@@ -1,0 +1,222 @@
+"""What a connector must do that reads its tool: back, by scanning, by pulling (I13).
+
+Each class goes with a capability; a connector's test class inherits those that fit. Its
+tool has, besides `contract.Tool`, the hands of `Contacts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol, cast
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News, NewsKind
+from tests.connectors.contract import ANNA, BO, CY, ODD, Rig, lift, off, results
+from tests.connectors.tools.stand_in import Fault
+from workers.connectors.base import (
+    CREATE_CONTACTS,
+    DeliveryError,
+    Fieldable,
+    LinkItem,
+    Listing,
+    Page,
+    Pullable,
+    Readable,
+    Result,
+    Scannable,
+)
+from workers.connectors.registry import ENTRIES
+
+LINK = "https://choices.example.com/p/token"
+
+
+class Contacts(Protocol):
+    """A tool with contacts, as somebody else than us uses it."""
+
+    def add(self, address: str) -> None:
+        """Make a contact, or change one."""
+        ...
+
+    def has(self, address: str) -> bool:
+        """Whether there is a contact of this address."""
+        ...
+
+    def link(self, address: str) -> str | None:
+        """What stands in the contact's field for links."""
+        ...
+
+
+def with_settings(rig: Rig, **settings: str) -> Rig:
+    """The same tool, set up differently."""
+    return replace(rig, setup=replace(rig.setup, settings={**rig.setup.settings, **settings}))
+
+
+def hands(rig: Rig) -> Contacts:
+    return cast("Contacts", rig.tool)
+
+
+def whole(
+    listing: Callable[[str | None], Page[Any]], cursor: str | None = None
+) -> tuple[list[Any], str | None]:
+    """All rows from `cursor` on, and the cursor to go on from later."""
+    rows: list[Any] = []
+    for _ in range(1000):
+        page = listing(cursor)
+        rows += page.rows
+        cursor = page.cursor
+        assert cursor is None or ("@" not in cursor and len(cursor) <= 2000)  # I12
+        if page.done:
+            return rows, cursor
+        assert cursor is not None, "a page that is not the last has a cursor"
+    raise AssertionError("the listing has no end")
+
+
+class ReadContract:
+    """For connectors with `can_read`."""
+
+    def test_what_was_pushed_can_be_read_back(self, rig: Rig) -> None:
+        self.prepare(rig, ANNA, BO)
+        connector = rig.make()
+        connector.push([off(1, ANNA, "news"), off(2, BO, "news", "offers")])
+        found = cast("Readable", connector).read([off(1, ANNA), off(2, BO)])
+        assert found == {1: frozenset({"news"}), 2: frozenset({"news", "offers"})}
+        assert cast("Readable", connector).read([]) == {}
+
+    def test_another_hands_opt_out_is_read_too(self, rig: Rig) -> None:  # I13
+        self.prepare(rig, CY)
+        rig.tool.turn_off(CY, "offers")
+        assert cast("Readable", rig.make()).read([off(3, CY)]) == {3: frozenset({"offers"})}
+
+    @pytest.mark.parametrize("address", ODD)
+    def test_unusual_addresses_are_read_back(self, rig: Rig, address: str) -> None:
+        self.prepare(rig, address)
+        connector = rig.make()
+        connector.push([off(1, address, "news")])
+        assert cast("Readable", connector).read([off(1, address)]) == {1: frozenset({"news"})}
+
+    def prepare(self, rig: Rig, *addresses: str) -> None:
+        """Make contacts of these, in a tool that has such."""
+        add = getattr(rig.tool, "add", None)
+        for address in addresses if add else ():
+            add(address)
+
+
+class ScanContract:
+    """For connectors with `scans`."""
+
+    def test_every_contact_is_found_over_as_many_pages_as_it_takes(self, rig: Rig) -> None:
+        everybody = {f"p{n}@example.com" for n in range(230)} | set(ODD)
+        for address in everybody:
+            hands(rig).add(address)
+        seen, _ = whole(cast("Scannable", rig.make()).scan)
+        assert {contact.address for contact in seen} == everybody
+
+    def test_a_contact_that_comes_later_is_found_later(self, rig: Rig) -> None:  # I13
+        hands(rig).add(ANNA)
+        connector = cast("Scannable", rig.make())
+        _, cursor = whole(connector.scan)
+        if ENTRIES[rig.kind].capabilities.scans is Listing.SWEEP:
+            assert cursor is None, "the last cursor of a sweep"
+        hands(rig).add(BO)
+        seen, _ = whole(connector.scan, cursor)
+        assert BO in {contact.address for contact in seen}
+
+    def test_scanning_changes_nothing(self, rig: Rig) -> None:  # I7
+        hands(rig).add(ANNA)
+        whole(cast("Scannable", rig.make()).scan)
+        assert rig.tool.off(ANNA) == set()
+
+    def test_a_scan_that_failed_goes_on_where_it_was(self, rig: Rig) -> None:
+        hands(rig).add(ANNA)
+        rig.tool.server.fail(Fault(503))  # type: ignore[attr-defined]
+        with pytest.raises(DeliveryError) as caught:
+            cast("Scannable", rig.make()).scan(None)
+        assert not caught.value.permanent
+        seen, _ = whole(cast("Scannable", rig.make()).scan)
+        assert ANNA in {contact.address for contact in seen}
+
+
+class PullContract:
+    """For connectors with `pulls`."""
+
+    def test_an_opt_out_made_in_the_tool_is_news(self, rig: Rig) -> None:  # I13
+        rig.tool.turn_off(ANNA, "news")
+        rig.tool.turn_off(BO, "offers")
+        news = self.pulled(rig)
+        assert {(n.address, n.thing) for n in news} == {
+            (ANNA, rig.setup.topics["news"]),
+            (BO, rig.setup.topics["offers"]),
+        }
+        assert {n.kind for n in news} == {NewsKind.OPTED_OUT}
+
+    def test_one_that_is_made_later_is_found_later(self, rig: Rig) -> None:
+        rig.tool.turn_off(ANNA, "news")
+        connector = cast("Pullable", rig.make())
+        _, cursor = whole(connector.pull)
+        rig.tool.turn_off(CY, "news")
+        news, _ = whole(connector.pull, cursor)
+        assert CY in {n.address for n in news}
+
+    def test_all_are_found_over_as_many_pages_as_it_takes(self, rig: Rig) -> None:
+        everybody = {f"p{n}@example.com" for n in range(230)} | set(ODD)
+        for address in everybody:
+            rig.tool.turn_off(address, "news")
+        assert {n.address for n in self.pulled(rig)} == everybody
+
+    def test_what_a_person_chose_in_the_tool_is_never_undone(self, rig: Rig) -> None:  # I13
+        rig.tool.turn_off(ANNA, "news")
+        self.pulled(rig)
+        connector = rig.make()
+        connector.push([off(1, ANNA, "offers")])
+        if ENTRIES[rig.kind].capabilities.can_lift:
+            connector.push([lift(1, ANNA, "offers")])
+        assert "news" in rig.tool.off(ANNA)
+
+    def pulled(self, rig: Rig) -> list[News]:
+        return whole(cast("Pullable", rig.make()).pull)[0]
+
+
+class FieldContract:
+    """For connectors with `can_hold_link`; the rig's settings name a field."""
+
+    def test_a_contact_gets_its_link(self, rig: Rig) -> None:
+        hands(rig).add(ANNA)
+        connector = cast("Fieldable", rig.make())
+        for _ in range(2):
+            outcomes = connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, LINK)])
+            assert results(outcomes) == {1: Result.REFLECTED}
+            assert hands(rig).link(ANNA) == LINK
+
+    def test_no_contact_is_made_for_a_link(self, rig: Rig) -> None:
+        hands(rig).add(ANNA)
+        items = [LinkItem(1, ANNA, Channel.EMAIL, LINK), LinkItem(2, BO, Channel.EMAIL, LINK)]
+        outcomes = cast("Fieldable", rig.make()).write_links(items)
+        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.ABSENT}
+        assert not hands(rig).has(BO)
+
+
+class AbsentContract:
+    """For tools that mail only who is in their list of contacts."""
+
+    def test_who_is_not_there_is_absent_and_not_created(self, rig: Rig) -> None:
+        hands(rig).add(ANNA)
+        outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
+        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.ABSENT}
+        assert not hands(rig).has(BO)
+        assert rig.tool.off(ANNA) == {"news"}
+
+    def test_who_is_not_there_is_created_where_asked_for(self, rig: Rig) -> None:
+        if not ENTRIES[rig.kind].capabilities.can_create:
+            assert f"{CREATE_CONTACTS}?" not in ENTRIES[rig.kind].settings
+            return
+        rig = with_settings(rig, **{CREATE_CONTACTS: "yes"})
+        assert results(rig.make().push([off(1, BO, "news")])) == {1: Result.REFLECTED}
+        assert hands(rig).has(BO)
+        assert "news" in rig.tool.off(BO)
+
+    def test_who_is_not_there_reads_as_absent(self, rig: Rig) -> None:
+        if ENTRIES[rig.kind].capabilities.can_read:
+            assert cast("Readable", rig.make()).read([off(1, BO)]) == {1: None}

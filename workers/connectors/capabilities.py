@@ -1,0 +1,81 @@
+"""What a kind of tool can do, as data: set-up checks, refusals and docs are made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from preference_center.domain.addresses import Channel
+
+
+class Scopes(StrEnum):
+    """Which "no" a tool can hold without approximation (I10)."""
+
+    TOPIC = "topic"
+    ALL = "all"
+
+
+class Listing(StrEnum):
+    """How a tool's contacts, or its opt-outs, can be listed."""
+
+    CHANGES = "changes"
+    """What was added or changed since a cursor: asked every few minutes."""
+    SWEEP = "sweep"
+    """Only all there is, from the beginning: done at night, within the rate limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A vendor's documented limit: `requests` in every `seconds`, for the whole account.
+
+    `burst` may be sent at once after a rest; where the vendor names none, leave it at 1:
+    requests are then spread evenly, which no way of counting them can object to.
+    """
+
+    requests: int
+    seconds: float
+    burst: int = 1
+
+    def __str__(self) -> str:
+        per = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86_400.0: "day"}
+        named = per.get(float(self.seconds), f"{self.seconds:g} seconds")
+        return f"{self.requests:,} requests per {named}"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """A connector's abilities. Each `can_…` and listing goes with a protocol of `base`."""
+
+    channels: frozenset[Channel]
+    scopes: frozenset[Scopes]
+    can_lift: bool
+    """Whether the API can turn a topic back on. If not, pauses are not pushed."""
+    batch_size: int
+    """The most addresses that one `push`, `read`, `write_links` or `erase` may be given."""
+    rate: Rate | None = None
+    """The documented limit, kept by all workers together; None if there is none."""
+    can_read: bool = False
+    """`Readable`: what is off for given addresses can be asked."""
+    scans: Listing | None = None
+    """`Scannable`: how its contacts can be listed, if they can."""
+    pulls: Listing | None = None
+    """`Pullable`: how the opt-outs that people made in it can be listed, if they can."""
+    can_erase: bool = False
+    """`Erasable`."""
+    can_hold_link: bool = False
+    """`Fieldable`: whether a custom field of a contact can hold its standing link."""
+    can_create: bool = False
+    """Whether `push` can add an address that the tool doesn't know, suppressed from the
+    start. Done only if the destination's setting `create_contacts` says so, else ABSENT."""
+    needs_mapping: bool = True
+    """Whether every topic must be mapped to a thing in the tool."""
+
+    @property
+    def can_scan(self) -> bool:
+        """Whether its contacts can be listed at all."""
+        return self.scans is not None
+
+    @property
+    def can_pull(self) -> bool:
+        """Whether the opt-outs made in it can be listed at all."""
+        return self.pulls is not None

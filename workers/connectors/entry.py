@@ -1,0 +1,65 @@
+"""One kind of connector as data, for the registry: set-up, help and docs are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from preference_center.domain.news.sources import SOURCES
+from workers.connectors.base import CREATE_CONTACTS, LINK_FIELD, Capabilities, Connector, Setup
+from workers.connectors.http import Http
+
+LINK_TOPIC = "link_topic"
+RATE = "rate"
+
+
+class Proof(StrEnum):
+    """What the connector's tests run against."""
+
+    REAL = "real server"
+    DESCRIPTION = "vendor's description"
+    DOCUMENTATION = "documentation only"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One kind of connector: `ENTRY` of its module."""
+
+    kind: str
+    title: str
+    proof: Proof
+    capabilities: Capabilities
+    own_settings: Mapping[str, str]
+    secrets: frozenset[str]
+    """Settings never to be shown again."""
+    sources: tuple[str, ...]
+    """The pages that the connector was written from."""
+    build: Callable[[Setup, Http], Connector]
+    notes: tuple[str, ...] = ()
+    """What a person who sets it up has to know, a sentence each; for docs/destinations.md."""
+    extra: str = ""
+    """The extra to install, if it needs a library of its own: `pip install ...[extra]`."""
+    paced: bool = True
+    """Whether it makes requests, so that a rate means something."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """All settings: the connector's own, and those that go with what it can do."""
+        found = dict(self.own_settings)
+        if self.capabilities.can_create:
+            found[f"{CREATE_CONTACTS}?"] = (
+                "yes: add addresses that the tool doesn't know, suppressed; tools bill for "
+                "contacts, so by default they are only looked for again"
+            )
+        if self.capabilities.can_hold_link:
+            found[f"{LINK_FIELD}?"] = "its custom field that standing links are written into"
+            found[f"{LINK_TOPIC}?"] = "the topic that those links turn off; else all marketing"
+        if self.paced:
+            found[f"{RATE}?"] = (
+                "requests that the account may make, as in '10 per second' or '500 per minute', "
+                "where they are not the documented ones"
+            )
+        if self.kind in SOURCES:
+            found |= SOURCES[self.kind].settings
+        return found
