@@ -58,6 +58,8 @@ class Written:
 
     links: int = 0
     unreadable: int = 0
+    longest: int = 0
+    """Characters of the longest link."""
 
 
 def write_known(
@@ -69,12 +71,14 @@ def write_known(
     """
     writer = csv.writer(out)
     writer.writerow(["address", name])
-    count = 0
+    count = longest = 0
     for last, found in _known(channels):
-        writer.writerows((each.exact, column.url(each)) for each in found)
-        count += len(found)
+        rows = [(each.exact, column.url(each)) for each in found]
+        writer.writerows(rows)
+        count += len(rows)
+        longest = max(longest, *(len(url) for _, url in rows))
         at(last)
-    return Written(count)
+    return Written(count, longest=longest)
 
 
 def write_beside(
@@ -86,7 +90,7 @@ def write_beside(
 
     Raises InvalidInput for what is no CSV file, names no column or is in another encoding.
     """
-    links = unreadable = 0
+    links = unreadable = longest = 0
     try:
         rows, delimiter = _read(text)
         first = next(rows, None)
@@ -103,6 +107,7 @@ def write_beside(
             address = sheet.address_in(row, place)
             url = column.url(address) if address else ""
             writer.writerow([*row, *[""] * (width - len(row)), url])
+            longest = max(longest, len(url))
             links += address is not None
             unreadable += address is None
             if (links + unreadable) % CHUNK == 0:
@@ -111,7 +116,7 @@ def write_beside(
         raise InvalidInput("the list is not UTF-8: name its --encoding, cp1252 perhaps") from None
     except csv.Error as error:
         raise InvalidInput(f"the list is no CSV file that can be read: {error}") from None
-    return Written(links, unreadable)
+    return Written(links, unreadable, longest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ from preference_center.storage.destinations import Destination, by_name
 
 ACTOR = "cli"
 
+_SHORT_FIELD = 255
+"""Characters that a text field holds in some tools."""
+
 links = AppGroup("links", help="Standing links, to upload into a tool as a custom field.")
 
 
@@ -213,6 +216,12 @@ def _size(file: BinaryIO) -> int:
 
 def _tell(written: Written) -> None:
     click.echo(f"{written.links:,} links.", err=True)
+    if written.longest > _SHORT_FIELD:
+        click.echo(
+            f"The longest has {written.longest} characters; some tools cut a text field at"
+            f" {_SHORT_FIELD}. Check that yours takes it.",
+            err=True,
+        )
     if written.unreadable:
         click.echo(
             f"{written.unreadable:,} rows have none: their address can't be read, so no"

@@ -173,6 +173,13 @@ def test_a_list_that_cant_be_used_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_that_a_short_field_would_cut_is_told(tool: Flask) -> None:
+    given = f"email\n{'a' * 150}@example.com\n".encode()
+    words = ["export", "--destination", "tool", "--topic", "acme.news", "--input", "-"]
+    assert "some tools cut a text field at 255" in flask(tool, *words, given=given).stderr
+    assert "cut a text field" not in flask(tool, *words, given=SHEET.encode()).stderr
+
+
 @pytest.mark.parametrize(
     "words, says",
     [

@@ -1,0 +1,145 @@
+"""The mailers of docs/links.md, run as they stand there: what arrives is judged."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from flask import Flask
+
+from preference_center.checking import Ours, Severity, judge_mail
+from preference_center.domain.addresses import Channel
+from preference_center.links import Links, LinkTopic, SenderKey, offline
+from tests.checking.mails import HOSTED, digest
+from tests.docs.reading import ROOT
+from tests.links.register import Register
+
+PAGE = (ROOT / "docs/links.md").read_text()
+NOW = datetime.now(UTC)  # the examples go by the real clock
+KEY = SenderKey(7, "shop", "k1", ("acme.offers",), NOW)
+LINKS = Links([("k1", b"1" * 32)], "https://p.example.com", "stop.example.com", Register({7: KEY}))
+TOPICS = [LinkTopic("acme.offers", Channel.EMAIL, "https://p.example.com")]
+
+
+class Mailbox:
+    """Takes every mail."""
+
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        content = envelope.content
+        self.mails.append(content if isinstance(content, bytes) else b"")
+        return "250 Ok"
+
+
+@pytest.fixture
+def box() -> Iterator[tuple[Mailbox, int]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    box = Mailbox()
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, port
+    controller.stop()
+
+
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
+    """`example(heading)`: what the code under a heading defines."""
+    copied = ModuleType("preference_center_links")
+    copied.__dict__.update(offline.__dict__)
+    monkeypatch.setitem(sys.modules, "preference_center_links", copied)
+    monkeypatch.setenv("LINK_KEY", LINKS.sender_key(KEY, TOPICS))
+
+    def run(heading: str) -> dict[str, Any]:
+        found = re.search(rf"^#+ {heading}.*?^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+        assert found
+        names: dict[str, Any] = {"__name__": heading}
+        exec(found[1], names)
+        return names
+
+    return run
+
+
+def judged(mails: list[bytes]) -> set[str]:
+    """What is wrong with the one mail that arrived."""
+    (mail,) = mails
+    findings = judge_mail(mail, Ours(LINKS, HOSTED, digest), NOW)
+    return {one.code for one in findings if one.severity is not Severity.FINE}
+
+
+def test_the_first_example(example: Callable[[str], dict[str, Any]]) -> None:
+    links = example("Offline")["links"]
+    assert LINKS.read(links.unsubscribe_url.rpartition("/")[2], NOW).scope == "acme.offers"
+
+
+def test_jinja_and_smtplib(
+    example: Callable[[str], dict[str, Any]], box: tuple[Mailbox, int]
+) -> None:
+    mailbox, port = box
+    example("Jinja")["send"]("ada@example.com", "A & B", "127.0.0.1", port)
+    assert judged(mailbox.mails) == {"dkim_missing"}  # a mail server's business
+    assert b"A &amp; B" in mailbox.mails[0]
+
+
+def test_flask_mail(example: Callable[[str], dict[str, Any]], box: tuple[Mailbox, int]) -> None:
+    mailbox, port = box
+    app = Flask("example")
+    app.config.update(MAIL_SERVER="127.0.0.1", MAIL_PORT=port, MAIL_DEFAULT_SENDER="a@acme.example")
+    names = example("Flask, with Flask-Mail")
+    names["mail"].init_app(app)
+    with app.app_context():
+        names["send"]("ada@example.com", "Ada")
+    assert judged(mailbox.mails) == {"dkim_missing"}
+
+
+def test_django(
+    example: Callable[[str], dict[str, Any]],
+    box: tuple[Mailbox, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from django.conf import settings  # type: ignore[import-untyped]  # it has no types
+
+    mailbox, port = box
+    if not settings.configured:
+        settings.configure(DEFAULT_FROM_EMAIL="a@acme.example", EMAIL_HOST="127.0.0.1")
+    monkeypatch.setattr(settings, "EMAIL_PORT", port)
+    example("Django")["send"]("ada@example.com", "A & B")
+    assert judged(mailbox.mails) == {"dkim_missing"}
+    assert b"A &amp; B" in mailbox.mails[0]
+
+
+@pytest.mark.parametrize("way", ["EmailMessage", "Flask-Mail"])
+def test_the_table_of_what_breaks_the_header_is_true(way: str) -> None:
+    from email import policy
+    from email.message import EmailMessage
+
+    from flask_mail import Mail, Message
+
+    minter = offline.Minter(LINKS.sender_key(KEY, TOPICS))
+    headers = minter.headers("ada@example.com", "acme.offers", str(UUID(int=1)))
+    app = Flask("example")
+    Mail(app)
+    if way == "EmailMessage":
+        mail = EmailMessage(policy=policy.SMTP)
+        for name, value in headers.items():
+            mail[name] = value
+        sent = mail.as_bytes()
+    else:
+        with app.app_context():
+            message = Message("x", ["a@b.it"], "x", sender="c@d.it", extra_headers=headers)
+            sent = message.as_bytes()
+    assert "header_encoded" in judged([sent])
