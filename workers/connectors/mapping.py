@@ -8,18 +8,21 @@ from collections.abc import Sequence
 from workers.connectors.base import Capabilities, Item, Setup, UnsupportedByDestination
 
 
-def mapping_problems(setup: Setup, thing: str) -> tuple[str, ...]:
-    """Faults of a map from topics to numbered things of a tool, each with its remedy.
+def mapping_problems(setup: Setup, thing: str, *, numbered: bool = True) -> tuple[str, ...]:
+    """Faults of a map from topics to things of a tool, each with its remedy.
 
-    A thing that carries two topics can't turn one of them off alone, and a name such as
-    "global" is no thing but a switch that stops everything, service mail too (F2).
+    A thing that carries two topics can't turn one of them off alone. Where things are
+    `numbered`, a name such as "global" is no thing but a switch that stops everything,
+    service mail too (F2); elsewhere `check` finds it missing among the tool's things.
     """
     problems = []
     if not setup.topics:
         problems.append(f"no topic is mapped: map each topic this destination sends to a {thing}")
     carried: defaultdict[str, list[str]] = defaultdict(list)
     for topic, target in sorted(setup.topics.items()):
-        if not (target.isascii() and target.isdigit() and int(target) > 0):
+        if not numbered:
+            carried[target].append(topic)
+        elif not (target.isascii() and target.isdigit() and int(target) > 0):
             problems.append(
                 f"topic {topic} is mapped to {target!r}, which is no {thing} id (a positive "
                 f"number): map it to a {thing} of its own, never to a global unsubscribe"
