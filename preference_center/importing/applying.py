@@ -41,8 +41,7 @@ def begin(source: Source, instructions: Instructions, *, name: str, actor: str, 
     import_id, now = context.new_id(), context.now()
 
     def work(connection: Connection) -> None:
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (plan,))
-        _refuse_twice(connection, plan, import_id)
+        refuse_twice(connection, plan, import_id)
         imports.add(
             connection,
             import_id,
@@ -61,7 +60,9 @@ def begin(source: Source, instructions: Instructions, *, name: str, actor: str, 
     return import_id
 
 
-def _refuse_twice(connection: Connection, plan: str, import_id: UUID) -> None:
+def refuse_twice(connection: Connection, plan: str, import_id: UUID) -> None:
+    """Raises ImportMoved if another import of this plan stands; none begins meanwhile."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (plan,))
     for other in imports.of_plan(connection, plan):
         if other.id == import_id:  # our own, said again after a broken connection
             continue

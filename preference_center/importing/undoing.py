@@ -27,32 +27,34 @@ _BEFORE_ALL = UUID(int=0)
 def begin_undo(import_id: UUID, actor: str) -> Import:
     """Decide to undo, which stops an import that is still being applied.
 
+    Raises UnknownImport and ImportMoved, as `decide_undo`.
+    """
+    return run(lambda connection: decide_undo(connection, import_id, actor))
+
+
+def decide_undo(connection: Connection, import_id: UUID, actor: str) -> Import:
+    """The same in a transaction that there is already. Safe to repeat.
+
     Raises UnknownImport, and ImportMoved if nothing of it was applied, if it is undone, or
     if another import that stands found rows "already there" because of this one.
     """
-    now = services().now()
-
-    def work(connection: Connection) -> Import:
-        found = imports.lock(connection, import_id)
-        if found.state is State.UNDONE:
-            raise ImportMoved("this import is undone already: nothing is left to do")
-        if found.state not in {State.APPLYING, State.APPLIED, State.UNDOING}:
-            raise ImportMoved(f"this import is {found.state}: nothing of it was applied")
-        leaning = imports.leaning_on(connection, import_id)
-        if leaning:
-            raise ImportMoved(
-                "these imports left rows out that this one had recorded; to keep them, undo"
-                " those first, and import their files again afterwards: "
-                + ", ".join(map(str, leaning))
-            )
-        if found.state is not State.UNDOING:
-            states = {State.APPLYING, State.APPLIED}
-            imports.move(connection, import_id, states, State.UNDOING, now)
-            imports.drop_lease(connection, import_id)
-            audit.append(connection, now, actor, "import.undoing", {"import": str(import_id)})
-        return imports.by_id(connection, import_id)
-
-    return run(work)
+    found = imports.lock(connection, import_id)
+    if found.state is State.UNDONE:
+        raise ImportMoved("this import is undone already: nothing is left to do")
+    if found.state not in {State.APPLYING, State.APPLIED, State.UNDOING}:
+        raise ImportMoved(f"this import is {found.state}: nothing of it was applied")
+    leaning = imports.leaning_on(connection, import_id)
+    if leaning:
+        raise ImportMoved(
+            "these imports left rows out that this one had recorded; to keep them, undo"
+            " those first, and import their files again afterwards: " + ", ".join(map(str, leaning))
+        )
+    if found.state is not State.UNDOING:
+        now = services().now()
+        imports.move(connection, import_id, {found.state}, State.UNDOING, now)
+        imports.drop_lease(connection, import_id)
+        audit.append(connection, now, actor, "import.undoing", {"import": str(import_id)})
+    return imports.by_id(connection, import_id)
 
 
 def undo(import_id: UUID, work: Work, actor: str, *, even_if_held: bool = False) -> Import:

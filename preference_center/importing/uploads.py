@@ -16,14 +16,14 @@ from uuid import UUID
 from preference_center.domain.imports import Instructions
 from preference_center.errors import ImportMoved, InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.importing.applying import apply
+from preference_center.importing.applying import apply, refuse_twice
 from preference_center.importing.judging import Judge
 from preference_center.importing.planning import CHUNK, Findings
 from preference_center.importing.reading import Start, records
 from preference_center.importing.sources import Spooled, unpacked
 from preference_center.importing.undoing import undo
 from preference_center.importing.work import LEASE, Work
-from preference_center.storage import import_parts, imports
+from preference_center.storage import audit, import_parts, imports
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
 from preference_center.storage.imports import Import, State, Step
@@ -94,6 +94,37 @@ def _parts(blocks: Iterable[bytes]) -> Iterator[bytes]:
             del kept[: import_parts.PART]
     if kept:
         yield bytes(kept)
+
+
+def confirm(connection: Connection, import_id: UUID, plan: str, actor: str) -> None:
+    """Decide to apply a planned import, from its first row on. Safe to repeat.
+
+    Raises ImportMoved unless `plan` names what was planned, or if it was applied already.
+    """
+    found = imports.lock(connection, import_id)
+    if found.state is State.APPLYING and found.plan == plan:
+        return
+    if found.state is not State.PLANNED:
+        raise ImportMoved(f"this import is {found.state}: there is no plan to apply")
+    if found.plan != plan:
+        raise ImportMoved("the plan is another one by now: look at it first")
+    refuse_twice(connection, plan, import_id)
+    now = services().now()
+    imports.move(connection, import_id, {State.PLANNED}, State.APPLYING, now)
+    audit.append(connection, now, actor, "import.applying", {"import": str(import_id)})
+
+
+def instruct(connection: Connection, import_id: UUID, instructions: Instructions) -> None:
+    """Replace the instructions; a file that is there is planned anew.
+
+    Raises ImportMoved if it is being applied.
+    """
+    found = imports.lock(connection, import_id)
+    if found.state not in CAN_CHANGE:
+        raise ImportMoved(f"this import is {found.state}: its instructions can't be replaced")
+    state = State.UPLOADED if found.spooled else State.AWAITING_FILE
+    imports.plan_anew(connection, import_id, state, instructions.to_json())
+    imports.drop_lease(connection, import_id)
 
 
 def go_on(import_id: UUID, work: Work) -> None:

@@ -28,7 +28,14 @@ and does.
 
 from __future__ import annotations
 
-from preference_center.senders import changes, contacts, reference, routes, suppressions
+from preference_center.senders import (
+    changes,
+    contacts,
+    imports,
+    reference,
+    routes,
+    suppressions,
+)
 from preference_center.senders.documents import install
 from preference_center.senders.operations import PREFIX, blueprint
 from preference_center.senders.responding import respond_to_http
@@ -38,6 +45,7 @@ __all__ = [
     "blueprint",
     "changes",
     "contacts",
+    "imports",
     "install",
     "reference",
     "respond_to_http",

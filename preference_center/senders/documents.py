@@ -91,6 +91,9 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
         for described in operations.values():
             if "requestBody" in described:
                 described["requestBody"]["required"] = True
+            for parameter in described.get("parameters", ()):
+                if parameter["in"] == "path" and parameter["name"].endswith("_id"):
+                    parameter["schema"]["format"] = "uuid"
     return cast("dict[str, Any]", _flat(document))
 
 

@@ -136,6 +136,12 @@ STALE_WATERMARK = Problem(
     "The database is on another line of history than this watermark",
     "Start again from a snapshot: what you were told since the last backup may not be so any more.",
 )
+IMPORT_MOVED = Problem(
+    "import-moved",
+    409,
+    "The import has moved on, or is at work; nothing was changed",
+    "Look at the import again: `state` tells what it is, `detail` what is in the way.",
+)
 INVALID_IDEMPOTENCY_KEY = Problem(
     "invalid-idempotency-key",
     400,

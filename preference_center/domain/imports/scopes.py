@@ -15,7 +15,7 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.tables import quoted
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports.model import Meaning
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidInput, UnknownTopic
 
 LEAVE_OUT = "leave_out"
 """Stands for a scope in the map: rows of this group are not imported."""
@@ -39,13 +39,13 @@ class ScopeMap:
         return sorted(group for group in self.entries if group not in found)
 
     def check(self, catalogue: Catalogue) -> None:
-        """Raises InvalidInput or UnknownTopic unless each scope is one of the catalogue."""
+        """Raises UnknownTopic unless each scope is one of the catalogue."""
         for group, scope in self.entries.items():
             if scope not in {ALL_MARKETING, LEAVE_OUT}:
                 try:
                     catalogue.topic(scope)
-                except InvalidInput as error:
-                    raise InvalidInput(f"{quoted(group)} = {quoted(scope)}: {error}") from None
+                except UnknownTopic as error:
+                    raise UnknownTopic(f"{quoted(group)} = {quoted(scope)}: {error}") from None
 
 
 def scope_map(pairs: Iterable[tuple[str, str]]) -> ScopeMap:

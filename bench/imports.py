@@ -1,0 +1,192 @@
+"""`python -m bench.imports`: what people who click notice of an import, and what it takes.
+
+One-click opt-outs arrive at a steady rate while a list is imported as `flask imports
+apply` does it, and while nothing is. It is not part of `make bench`: it takes a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from urllib.parse import urlsplit
+
+import psycopg
+
+from bench import ground, opt_out, web
+from bench.load import Request
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.imports import Instructions, Only, scope_map
+from preference_center.importing.planning import plan
+from preference_center.importing.sources import LocalFile
+from preference_center.storage.catalogues import current_catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIENTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Clicks:
+    """How long clicks took, in milliseconds."""
+
+    count: int
+    p50: float
+    p99: float
+
+
+def clicks(base: str, requests: Sequence[Request], seconds: float, per_second: float) -> Clicks:
+    """Send one-clicks at a steady rate, whatever the answers take."""
+    times: list[float] = []
+    begin = time.monotonic()
+
+    def send(first: int) -> None:
+        client = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
+        for number in range(first, int(seconds * per_second), CLIENTS):
+            wait = begin + number / per_second - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            request = requests[number % len(requests)]
+            sent = time.monotonic()
+            headers = {"Content-Type": request.content_type}
+            client.request(request.method, request.path, request.body, headers)
+            answer = client.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"a click was answered {answer.status}")
+            times.append(time.monotonic() - sent)
+        client.close()
+
+    threads = [threading.Thread(target=send, args=(n,)) for n in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    cuts = quantiles(times, n=100)
+    return Clicks(len(times), cuts[49] * 1000, cuts[98] * 1000)
+
+
+def list_file(folder: Path, rows: int) -> Path:
+    """A list of so many addresses, each of its own."""
+    path = folder / "list.txt"
+    with path.open("w") as file:
+        file.writelines(f"listed-{n}@example.com\n" for n in range(rows))
+    return path
+
+
+def applying(here: ground.Ground, path: Path, *more: str) -> subprocess.Popen[bytes]:
+    """`flask imports apply` of the list, in a process of its own."""
+    instructions = Instructions(
+        "addresses", scope_map([("list", ALL_MARKETING)]), only=Only.OPT_OUTS
+    )
+    name = instructions.plan(LocalFile(path).digest())
+    words = ["--preset", "addresses", "--scope", "list=all_marketing", "--as", "opt-outs"]
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "flask",
+            "imports",
+            "apply",
+            str(path),
+            *words,
+            "--plan",
+            name,
+            *more,
+        ],
+        cwd=ROOT,
+        env=os.environ | here.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def position(here: ground.Ground) -> int:
+    """How many rows are imported."""
+    with psycopg.connect(here.settings.database_url) as connection:
+        row = connection.execute("SELECT COALESCE(max(position), 0) FROM list_import").fetchone()
+    return int(row[0]) if row else 0
+
+
+def beside(rate: float, seconds: float) -> None:
+    """Clicks with and without an import running, turn and turn about."""
+    with (
+        ground.engines() as engines,
+        ground.ground(engines) as here,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        ground.add_destinations(3)
+        path = list_file(Path(folder), 1_000_000)
+        with web.serving(here.environ) as base:
+            clicks(base, opt_out.requests(here, 500), 2, rate)  # nobody's caches are empty
+            for kind, more in (
+                ("alone", None),
+                ("import", ()),
+                ("import, --no-pause", ("--no-pause",)),
+            ):
+                requests = opt_out.requests(here, int(rate * seconds))
+                process = None if more is None else applying(here, path, *more)
+                before, begin = 0, time.monotonic()
+                if process:
+                    while (before := position(here)) == 0:
+                        time.sleep(0.05)
+                    begin = time.monotonic()
+                found = clicks(base, requests, seconds, rate)
+                took = time.monotonic() - begin
+                rows = position(here) - before if process else 0
+                print(
+                    f"{kind}: {found.count} clicks at {rate:.0f}/s, p50 {found.p50:.1f} ms,"
+                    f" p99 {found.p99:.1f} ms; {rows / took:,.0f} rows/s imported",
+                    flush=True,
+                )
+                if process:
+                    process.kill()
+                    process.wait()
+                    with psycopg.connect(here.settings.database_url) as connection:
+                        connection.execute("DELETE FROM list_import")
+
+
+def planning(rows: int) -> None:
+    """Rows a second of a plan, and the most memory that it took."""
+    with (
+        ground.engines() as engines,
+        ground.ground(engines),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        path = list_file(Path(folder), rows)
+        scopes = scope_map([("list", ALL_MARKETING)])
+        instructions = Instructions("addresses", scopes, only=Only.OPT_OUTS)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        begin = time.perf_counter()
+        plan(LocalFile(path), instructions, current_catalogue(), refused=lambda _: None)
+        took = time.perf_counter() - begin
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(
+            f"plan: {rows / took:,.0f} rows/s; memory {before / 1024:.0f} MiB before,"
+            f" {after / 1024:.0f} MiB at most",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.imports", description=__doc__)
+    parser.add_argument("--rate", type=float, default=50, help="clicks a second (default: 50)")
+    parser.add_argument("--seconds", type=float, default=8, help="per measurement (default: 8)")
+    parser.add_argument("--rows", type=int, default=200_000, help="to plan (default: 200,000)")
+    given = parser.parse_args()
+    planning(given.rows)
+    beside(given.rate, given.seconds)
+
+
+if __name__ == "__main__":
+    main()
