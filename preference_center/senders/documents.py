@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from apiflask import APIFlask
-from apiflask.types import ResponsesType, SpecCallbackType
+from apiflask.types import SpecCallbackType
 
 from preference_center.senders.answers import ProblemDocument
 from preference_center.senders.problems import (
@@ -18,7 +18,7 @@ from preference_center.senders.problems import (
     UNAVAILABLE,
     Problem,
 )
-from preference_center.senders.schemas import StrictAdapter
+from preference_center.senders.schemas import ModelAdapter
 
 SECURITY = "key"
 """Name of the security scheme."""
@@ -39,13 +39,12 @@ _HEADERS = {
 }
 
 
-def problem_answers(refused: Iterable[Problem]) -> ResponsesType:
+def problem_answers(refused: Iterable[Problem]) -> dict[int | str, Any]:
     """The OpenAPI response objects of these problems, by status."""
     by_status: dict[int, list[Problem]] = defaultdict(list)
     for problem in refused:
         by_status[problem.status].append(problem)
-    answers = {status: _answer(group) for status, group in sorted(by_status.items())}
-    return cast("ResponsesType", answers)
+    return {status: _answer(group) for status, group in sorted(by_status.items())}
 
 
 def _answer(group: list[Problem]) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def install(app: APIFlask, public_url: str) -> None:
 
 def _finished(document: dict[str, Any]) -> dict[str, Any]:
     """APIFlask's document, every schema under its own name, and with what it leaves out."""
-    problem = StrictAdapter(ProblemDocument).get_openapi_schema()
+    problem = ModelAdapter(ProblemDocument).get_openapi_schema()
     schemas = document["components"]["schemas"]
     schemas |= {f"{_PROBLEM}.{name}": nested for name, nested in problem.pop("$defs").items()}
     schemas[_PROBLEM] = problem

@@ -27,7 +27,14 @@ from preference_center.ledger.recording import Recorded
 from preference_center.senders import documents, problems, rates, responding
 from preference_center.senders.permissions import require_scope, sender_with
 from preference_center.senders.problems import Problem
-from preference_center.senders.reading import Body, Query, one_or_many
+from preference_center.senders.reading import (
+    Body,
+    Query,
+    one_or_many,
+    read_body,
+    read_query,
+    read_rows,
+)
 from preference_center.senders.repeats import PARAMETER, Overtaken, Repeat
 from preference_center.storage.api_keys import ApiKey, KeyScope
 from preference_center.storage.database import Connection, run
@@ -44,6 +51,8 @@ blueprint.register_error_handler(CatalogueError, responding.respond_to_unavailab
 blueprint.register_error_handler(Unavailable, responding.respond_to_unavailable)
 blueprint.register_error_handler(HTTPException, responding.respond_to_http)
 blueprint.register_error_handler(Exception, responding.respond_to_unexpected)
+
+_UNCACHED = {"Cache-Control": "no-store"}
 
 Json = bytes | str | BaseModel
 View = Callable[..., Response]
@@ -117,9 +126,7 @@ def reply(body: Json, status: int = 200) -> Response:
     """An answer as JSON. A model's fields that are None are left out."""
     if isinstance(body, BaseModel):
         body = body.model_dump_json(by_alias=True, exclude_none=True)
-    response = Response(body, status, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Response(body, status, _UNCACHED, mimetype="application/json")
 
 
 def operation(
@@ -146,30 +153,33 @@ def operation(
     it has a `media_type` of its own. What `writes` takes an Idempotency-Key, so it must write
     by `Call.record` or `Call.write` only. `refuses` names the problems it may answer besides
     those that every operation has. `extensions` are taken into the document as they are, e.g.
-    `requestBody` of a view that reads its own.
+    `requestBody` of a view that reads its own; its `responses` join those that are there.
     """
     sent = body or query or (one_or_many(rows) if rows else None)
-    name = "body" if body else "query" if query else "rows"
     always = (*_ALWAYS, *((problems.INVALID_QUERY,) if query else _OF_BODIES if sent else ()))
     always += _OF_WRITES if writes else ()
+    described = {**({"parameters": [PARAMETER]} if writes else {}), **extensions}
+    responses = described.pop("responses", {})
 
     def decorate(view: View) -> View:
-        made: View = blueprint.output(
+        # Only what APIFlask notes on the view is wanted: its wrappers never run.
+        noted: View = blueprint.output(
             one_or_many(answer) if rows else answer,
             status,
             content_type=getattr(answer, "media_type", "application/json"),
         )(view)
         if sent:
-            made = blueprint.input(sent, "query" if query else "json", arg_name=name)(made)
-        made = blueprint.doc(
+            noted = blueprint.input(sent, "query" if query else "json")(noted)
+        noted = blueprint.doc(
             description=_description(view, scopes),
             operation_id=view.__name__,
             security=[{documents.SECURITY: [scope.value for scope in scopes]}],
-            responses=documents.problem_answers([*always, *refuses]),
-            extensions={**({"parameters": [PARAMETER]} if writes else {}), **extensions},
-        )(made)
-        made = _admitted(_once(made) if writes else made, scopes)
-        blueprint.route(PREFIX + path, methods=[method])(made)
+            responses=documents.problem_answers([*always, *refuses]) | responses,
+            extensions=described,
+        )(noted)
+        reading = _reading(view, body, rows, query)
+        called = _admitted(_once(reading) if writes else reading, scopes)
+        blueprint.route(PREFIX + path, methods=[method])(wraps(noted)(called))
         return view
 
     return decorate
@@ -178,7 +188,6 @@ def operation(
 def _admitted(view: View, scopes: Sequence[KeyScope]) -> View:
     first, *others = scopes
 
-    @wraps(view)
     def called(**arguments: Any) -> Response:
         key = sender_with(first)
         for scope in others:
@@ -190,7 +199,6 @@ def _admitted(view: View, scopes: Sequence[KeyScope]) -> View:
 
 
 def _once(view: View) -> View:
-    @wraps(view)
     def called(call: Call, **arguments: Any) -> Response:
         repeat = Repeat.asked(call.key)
         if repeat is None:
@@ -201,6 +209,21 @@ def _once(view: View) -> View:
             answer = repeat.earlier()
             assert answer  # what overtook us is committed
             return answer
+
+    return called
+
+
+def _reading(
+    view: View, body: type[Body] | None, rows: type[Body] | None, query: type[Query] | None
+) -> View:
+    def called(call: Call, **arguments: Any) -> Response:
+        if body:
+            return view(call, body=read_body(body), **arguments)
+        if rows:
+            return view(call, rows=read_rows(rows), **arguments)
+        if query:
+            return view(call, query=read_query(query), **arguments)
+        return view(call, **arguments)
 
     return called
 

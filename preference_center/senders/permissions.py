@@ -16,10 +16,10 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="senders"'}  # RFC 6750 3
 
 def sender_with(scope: KeyScope) -> ApiKey:
     """The key of this request. Raises Refused when there is none that has `scope`."""
-    given = request.authorization
-    if given is None or given.type != "bearer" or not given.token:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
         raise Refused(UNAUTHENTICATED, UNAUTHENTICATED.remedy, _CHALLENGE)
-    key = api_keys.find(given.token)
+    key = api_keys.find(token.strip())
     if key is None:
         raise Refused(UNAUTHENTICATED, "This key is unknown or was revoked.", _CHALLENGE)
     require_scope(key, scope)

@@ -12,8 +12,6 @@ from preference_center.limiting import UNLIMITED, Allowance
 from preference_center.senders.problems import RATE_LIMITED, Refused
 from preference_center.storage.api_keys import ApiKey
 
-_ALLOWANCE = "allowance"
-
 
 def count(key: ApiKey) -> None:
     """Count this request. Raises Refused when the key has asked too often."""
@@ -21,17 +19,16 @@ def count(key: ApiKey) -> None:
     rate = key.rate or context.settings.api_rate
     if rate == UNLIMITED:
         return
-    allowance = context.limiter.take(rate, "api", key.name)
-    setattr(g, _ALLOWANCE, allowance)
+    allowance = g.allowance = context.limiter.take(rate, "api", key.name)
     if not allowance.allowed:
         raise Refused(RATE_LIMITED, RATE_LIMITED.remedy, {"Retry-After": str(allowance.seconds)})
 
 
 def tell(response: Response) -> Response:
     """Put into the answer what is left."""
-    allowance: Allowance | None = g.get(_ALLOWANCE)
+    allowance: Allowance | None = g.get("allowance")
     if allowance:
-        rate = allowance.rate
-        response.headers["RateLimit-Policy"] = f'"key";q={rate.amount};w={rate.seconds}'
-        response.headers["RateLimit"] = f'"key";r={allowance.left};t={allowance.seconds}'
+        rate, left = allowance.rate, f'"key";r={allowance.left};t={allowance.seconds}'
+        response.headers.add("RateLimit-Policy", f'"key";q={rate.amount};w={rate.seconds}')
+        response.headers.add("RateLimit", left)
     return response

@@ -1,23 +1,15 @@
-"""APIFlask's way to our models: their JSON Schema for its document, our reading of bodies."""
+"""How APIFlask describes our models. Reading what was sent is not its business."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from apiflask.schema_adapters import registry
 from apiflask.schema_adapters.pydantic import PydanticAdapter
-from flask import Request
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from preference_center.senders.reading import (
-    Body,
-    OneOrMany,
-    Query,
-    read_body,
-    read_query,
-    read_rows,
-)
+from preference_center.senders.reading import Body, OneOrMany
 
 
 class _NeverNull(GenerateJsonSchema):
@@ -32,17 +24,8 @@ class _NeverNull(GenerateJsonSchema):
         return super().default_schema(schema)
 
 
-class StrictAdapter(PydanticAdapter):
-    """What APIFlask does with a pydantic model."""
-
-    def validate_input(self, request: Request, location: str, **_: Any) -> Any:
-        """What the request has for the model. Raises Refused or InvalidRequest."""
-        del request, location  # the model says it
-        if issubclass(self.model_class, Query):
-            return read_query(self.model_class)
-        if issubclass(self.model_class, OneOrMany):
-            return read_rows(cast("type[Body]", self.model_class.row))
-        return read_body(cast("type[Body]", self.model_class))
+class ModelAdapter(PydanticAdapter):
+    """What APIFlask sees of a pydantic model."""
 
     def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
         """Its JSON Schema, with `$defs` whose names APIFlask puts after the model's."""
@@ -54,4 +37,4 @@ class StrictAdapter(PydanticAdapter):
         )
 
 
-registry.register("pydantic", StrictAdapter)
+registry.register("pydantic", ModelAdapter)

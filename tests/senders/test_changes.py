@@ -13,6 +13,7 @@ from dev.processes import wait_until
 from preference_center.errors import Unavailable
 from preference_center.extensions import NAME
 from preference_center.storage import watermarks
+from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.database import run
 from tests.clock import START
 from tests.environment import with_database
@@ -195,7 +196,9 @@ def test_a_wrong_parameter_is_named(reader: Sender, query: str, parameter: str) 
 
 
 @pytest.mark.parametrize("path", ["/v1/changes", "/v1/changes/snapshot"])
-def test_only_a_key_that_may_read_reads(sender: Sender, path: str) -> None:
+def test_only_a_key_that_may_read_reads(in_force: Flask, path: str) -> None:
+    others = [scope for scope in KeyScope if scope is not KeyScope.READ]
+    sender = make_sender(in_force, scopes=others)
     assert sender.client.get(path, headers=sender.headers).status_code == 403
     assert sender.client.get(path).status_code == 401
 
