@@ -15,7 +15,7 @@ from preference_center.app import create_app
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.importing.uploads import KEPT
-from preference_center.storage import import_parts, imports, outbox, syncs
+from preference_center.storage import import_parts, imports, kept_answers, outbox, syncs
 from preference_center.storage.database import run
 from workers.starting import await_database
 from workers.stopping import stopping
@@ -28,6 +28,8 @@ SLOTS = 4
 """The most jobs that work on one destination, or on mail, at once."""
 ROWS_PER_SLOT = 500
 LETTERS_PER_SLOT = 20
+KEPT_ANSWERS = 500
+"""How many old ones are forgotten at a look."""
 
 
 def tick() -> int:
@@ -36,6 +38,7 @@ def tick() -> int:
     now = context.now()
     run(lambda connection: outbox.expire(connection, now))
     run(lambda connection: outbox.forget(connection, now))
+    run(lambda connection: kept_answers.forget(connection, now, most=KEPT_ANSWERS))
     due = run(lambda connection: syncs.due_destinations(connection, now))
     wanted = 0
     for destination, rows in due.items():

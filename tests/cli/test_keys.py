@@ -71,6 +71,18 @@ def test_list_shows_what_each_key_may_do(in_force: Flask) -> None:
     ]
 
 
+def test_a_key_may_have_a_rate_of_its_own(in_force: Flask) -> None:
+    flask(in_force, "add", "slow", "--scope", "write", "--rate", " 60  per minute ")
+    flask(in_force, "add", "free", "--scope", "write", "--rate", "none")
+
+    assert [line.split("\t")[5] for line in flask(in_force, "list").stdout.splitlines()] == [
+        "none",
+        "60 per minute",
+    ]
+    audited = rows(in_force, "SELECT detail->>'rate' FROM audit ORDER BY id")
+    assert audited == [("60 per minute",), ("none",)]
+
+
 def test_list_says_how_to_make_the_first(in_force: Flask) -> None:
     result = flask(in_force, "list")
 
@@ -103,6 +115,7 @@ def test_revoke_ends_a_key_and_may_be_repeated(in_force: Flask) -> None:
             1,
             'did you mean "invoice"',
         ),
+        (["add", "shop", "--scope", "write", "--rate", "often"], 1, "6000 per minute"),
         (["revoke", "shop"], 1, "flask keys list"),
     ],
 )
