@@ -47,7 +47,7 @@ def records(stream: BinaryIO, instructions: Instructions, start: Start) -> Itera
     stream.seek(begin)
     if head[begin:].lstrip()[:1] not in {b"{", b"["}:
         yield from _csv(stream, instructions, start, begin)
-    elif _is_ndjson(stream):
+    elif _is_ndjson(stream, instructions.preset.json_list):
         stream.seek(begin)
         yield from _ndjson(stream, instructions, start, begin)
     else:
@@ -160,15 +160,14 @@ def _is_row(text: str, instructions: Instructions) -> bool:
     return True
 
 
-def _is_ndjson(stream: BinaryIO) -> bool:
-    """Whether the first line is an object by itself, and not a document's first."""
+def _is_ndjson(stream: BinaryIO, json_list: str) -> bool:
+    """Whether the first line is a row by itself, and not (the first line of) a document."""
     line = stream.readline(LONGEST_LINE)
     try:
         found = json.loads(line)
     except ValueError:
         return False
-    wraps = isinstance(found, dict) and any(isinstance(v, list) for v in found.values())
-    return isinstance(found, dict) and not (wraps and not stream.readline(1))
+    return isinstance(found, dict) and json_list.partition(".")[0] not in found
 
 
 def _ndjson(

@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from uuid import UUID
@@ -94,7 +95,7 @@ class _Parts(io.RawIOBase):
     def __init__(self, import_id: UUID) -> None:
         self._import_id = import_id
         self._sizes = run(lambda connection: import_parts.sizes(connection, import_id))
-        self._ends = [sum(self._sizes[: n + 1]) for n in range(len(self._sizes))]
+        self._ends = list(accumulate(self._sizes))
         self._at = 0
         self._loaded: tuple[int, bytes] = (-1, b"")
 

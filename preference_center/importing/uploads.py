@@ -23,7 +23,7 @@ from preference_center.importing.reading import Start, records
 from preference_center.importing.sources import Spooled, unpacked
 from preference_center.importing.undoing import undo
 from preference_center.importing.work import LEASE, Work
-from preference_center.storage import audit, import_parts, imports
+from preference_center.storage import audit, import_parts, import_plans, imports
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
 from preference_center.storage.imports import Import, State, Step
@@ -53,7 +53,7 @@ def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
             raise ImportMoved(f"this import is {found.state}: its file can't be replaced")
         if not imports.take(connection, import_id, lease, now=now, until=now + LEASE):
             raise ImportMoved("another upload is under way, or it is being planned")
-        imports.plan_anew(connection, import_id, State.AWAITING_FILE)
+        import_plans.plan_anew(connection, import_id, State.AWAITING_FILE)
         import_parts.forget(connection, import_id)
 
     run(begin)
@@ -63,7 +63,7 @@ def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
         with suppress(PreferenceCenterError):
             run(lambda c: imports.release(c, import_id, lease))
         raise
-    if not run(lambda c: imports.uploaded(c, import_id, lease, digest=digest, octets=octets)):
+    if not run(lambda c: import_plans.uploaded(c, import_id, lease, digest=digest, octets=octets)):
         raise ImportMoved("another upload took the place of this one")
     context.queue.nudge_import(import_id)
     return run(lambda c: imports.by_id(c, import_id))
@@ -123,7 +123,7 @@ def instruct(connection: Connection, import_id: UUID, instructions: Instructions
     if found.state not in CAN_CHANGE:
         raise ImportMoved(f"this import is {found.state}: its instructions can't be replaced")
     state = State.UPLOADED if found.spooled else State.AWAITING_FILE
-    imports.plan_anew(connection, import_id, state, instructions.to_json())
+    import_plans.plan_anew(connection, import_id, state, instructions.to_json())
     imports.drop_lease(connection, import_id)
 
 
@@ -164,7 +164,7 @@ def _plan_on(found: Import, lease: UUID, work: Work) -> None:
             return
     except InvalidInput as error:
         problem = str(error)
-    run(lambda c: imports.finish_plan(c, found.id, lease, plan=plan, problem=problem))
+    run(lambda c: import_plans.finish_plan(c, found.id, lease, plan=plan, problem=problem))
 
 
 def _plan_rows(found: Import, instructions: Instructions, lease: UUID, work: Work) -> bool:
@@ -206,5 +206,5 @@ def _plan_rows(found: Import, instructions: Instructions, lease: UUID, work: Wor
 
 def _note(import_id: UUID, lease: UUID, step: Step, refusals: Sequence[Mapping[str, Any]]) -> None:
     until = services().now() + LEASE
-    if not run(lambda c: imports.plan_step(c, import_id, lease, step, refusals, until)):
+    if not run(lambda c: import_plans.plan_step(c, import_id, lease, step, refusals, until)):
         raise ImportMoved("the file or the instructions were replaced meanwhile")

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Response, request
-from pydantic import AfterValidator, AwareDatetime, Field
-from pydantic.config import JsonDict
 from werkzeug.wsgi import get_input_stream
 
 from preference_center.domain import requests
-from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import (
-    NOTHING_LIFTED,
-    PRESETS,
     Instructions,
-    LegalBasis,
-    Meaning,
-    Only,
     scope_map,
 )
 from preference_center.errors import ImportMoved, InvalidInput, UnknownImport
@@ -30,8 +21,12 @@ from preference_center.extensions import services
 from preference_center.importing import uploads
 from preference_center.importing.reading import ENCODINGS
 from preference_center.importing.undoing import decide_undo
-from preference_center.senders.answers import Answer
-from preference_center.senders.bodies import Name, ScopeName
+from preference_center.senders.import_answers import (
+    ImportRequest,
+    ImportTold,
+    PlanToApply,
+    told,
+)
 from preference_center.senders.operations import Call, operation, reply
 from preference_center.senders.problems import (
     IMPORT_MOVED,
@@ -41,7 +36,6 @@ from preference_center.senders.problems import (
     Faults,
     Refused,
 )
-from preference_center.senders.reading import READABLE, Body, readable
 from preference_center.storage import audit, imports
 from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
@@ -51,100 +45,6 @@ from preference_center.storage.imports import Import, State
 MAX_FILE = 4 * 1024**3
 """Octets; ten million rows are a tenth of it."""
 _BLOCK = 1 << 16
-
-Group = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(readable), READABLE]
-Evidence = Annotated[str, Field(max_length=4000), AfterValidator(readable), READABLE]
-_ONLY_GROUPS: JsonDict = {
-    "additionalProperties": False,
-    "propertyNames": {"minLength": 1, "maxLength": 300},
-}
-
-
-class ImportRequest(Body):
-    """How to read the file, and what it does not say itself."""
-
-    preset: Name = Field(description="Whose export it is", json_schema_extra={"enum": [*PRESETS]})
-    scopes: Annotated[dict[Group, ScopeName], Field(max_length=1_000)] = Field(
-        default={},
-        description="Group or list of the file -> topic, all_marketing or leave_out",
-        json_schema_extra=_ONLY_GROUPS,
-    )
-    only: Only | None = None
-    channel: Channel = Channel.EMAIL
-    source: Annotated[Evidence, Field(max_length=300)] = ""
-    wording: Evidence = ""
-    language: Annotated[Evidence, Field(max_length=35)] = ""
-    legal_basis: LegalBasis | None = None
-    time_zone: Name = "UTC"
-    encoding: Name = Field(default=ENCODINGS[0], json_schema_extra={"enum": [*ENCODINGS]})
-    received_at: AwareDatetime | None = None
-
-
-class PlanToApply(Body):
-    """Which plan is confirmed."""
-
-    plan: Name
-
-
-class CountTold(Answer):
-    """How many rows say this of that scope."""
-
-    says: Meaning
-    scope: str
-    count: int
-
-
-class GroupTold(Answer):
-    """A group that the file names; `unmapped` if `scopes` does not."""
-
-    says: Meaning
-    group: str
-    count: int
-    unmapped: bool
-
-
-class FiguresTold(Answer):
-    """What was counted; see `flask imports plan`."""
-
-    rows: int
-    silent: int
-    left_out: int
-    refused: int
-    undated: int
-    unproven: int
-    stays_off: int
-    new: list[CountTold]
-    already_there: list[CountTold]
-    groups: list[GroupTold] | None = None
-
-
-class RefusalTold(Answer):
-    """Why a line was refused."""
-
-    line: int
-    reason: str
-
-
-class ImportTold(Answer):
-    """One import as it stands."""
-
-    id: UUID
-    state: State
-    preset: str
-    created_at: datetime
-    begun_at: datetime | None = None
-    finished_at: datetime | None = None
-    octets: int | None = None
-    sha256: str | None = None
-    rows_done: int
-    plan: str | None = Field(default=None, description="To be confirmed by `apply`")
-    planned: FiguresTold | None = None
-    applied: FiguresTold | None = None
-    taken_back: int | None = None
-    refusals: list[RefusalTold] | None = Field(default=None, description="The first 1,000")
-    problem: str | None = None
-    note: str
-
 
 _ANSWERS = (NOT_FOUND, IMPORT_MOVED)
 _FILE = {
@@ -187,7 +87,7 @@ def post_imports(call: Call, body: ImportRequest) -> Response:
             now=now,
         )
         audit.append(connection, now, call.key.actor, "import.begun", {"import": str(import_id)})
-        return _told(imports.by_id(connection, import_id))
+        return told(imports.by_id(connection, import_id))
 
     return call.write(work, 201)
 
@@ -195,7 +95,7 @@ def post_imports(call: Call, body: ImportRequest) -> Response:
 @operation("GET", "/imports/<import_id>", KeyScope.WRITE, answer=ImportTold, refuses=_ANSWERS)
 def get_import(call: Call, import_id: str) -> Response:
     """How far an import of this key has come: its plan, its progress, its figures."""
-    return reply(_told(_own(call, import_id)))
+    return reply(told(_own(call, import_id)))
 
 
 @operation(
@@ -217,7 +117,7 @@ def put_import(call: Call, import_id: str, body: ImportRequest) -> Response:
 
     def work(connection: Connection) -> ImportTold:
         uploads.instruct(connection, own, instructions)
-        return _told(imports.by_id(connection, own))
+        return told(imports.by_id(connection, own))
 
     with _moved():
         response = call.write(work)
@@ -240,7 +140,7 @@ def put_import_file(call: Call, import_id: str) -> Response:
     """
     own = _own(call, import_id).id
     with _moved():
-        return reply(_told(uploads.receive(own, _blocks())))
+        return reply(told(uploads.receive(own, _blocks())))
 
 
 @operation(
@@ -258,7 +158,7 @@ def post_import_apply(call: Call, import_id: str, body: PlanToApply) -> Response
 
     def work(connection: Connection) -> ImportTold:
         uploads.confirm(connection, own, body.plan, call.key.actor)
-        return _told(imports.by_id(connection, own))
+        return told(imports.by_id(connection, own))
 
     with _moved():
         response = call.write(work)
@@ -278,9 +178,7 @@ def post_import_undo(call: Call, import_id: str) -> Response:
     """Take back exactly what this import added; what people did since stands."""
     own = _own(call, import_id).id
     with _moved():
-        response = call.write(
-            lambda connection: _told(decide_undo(connection, own, call.key.actor))
-        )
+        response = call.write(lambda connection: told(decide_undo(connection, own, call.key.actor)))
     services().queue.nudge_import(own)
     return response
 
@@ -353,29 +251,3 @@ def _blocks() -> Iterator[bytes]:
         if left < 0:
             raise Refused(TOO_LARGE, "The file is larger than 4 GiB: send it in several imports.")
         yield block
-
-
-def _told(found: Import) -> ImportTold:
-    is_planned = found.state not in {State.AWAITING_FILE, State.UPLOADED}
-    return ImportTold(
-        id=found.id,
-        state=found.state,
-        preset=found.instructions["preset"],
-        created_at=found.created_at,
-        begun_at=found.begun_at,
-        finished_at=found.finished_at,
-        octets=found.octets if found.digest else None,
-        sha256=found.digest.hex() if found.digest else None,
-        rows_done=found.position,
-        plan=found.plan or None,
-        planned=_figures(found.planned) if is_planned else None,
-        applied=_figures(found.tally),
-        taken_back=found.undone or None,
-        refusals=[RefusalTold(**refusal) for refusal in found.refusals] if is_planned else None,
-        problem=found.problem or None,
-        note=NOTHING_LIFTED,
-    )
-
-
-def _figures(stored: Mapping[str, Any]) -> FiguresTold | None:
-    return FiguresTold.model_validate(stored) if stored else None

@@ -90,6 +90,13 @@ def test_rows_that_can_t_be_read_are_refused_one_by_one(file: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("between", [b"", b"\n"])
+def test_pages_of_an_api_are_read_one_after_another(file: Path, between: bytes) -> None:
+    page = b'{"Suppressions": [{"EmailAddress": "a@example.com", "SuppressionReason": "x"}]}'
+    found = rows(file, page + between + page, "postmark-suppressions")
+    assert [record.cells["emailaddress"] for record in found] == ["a@example.com"] * 2
+
+
 def test_lines_are_counted_as_an_editor_does(file: Path) -> None:
     found = rows(file, b'address,date\n\n"a@example.com","1\n2\n3"\nb@example.com,y\n')
     assert [record.line for record in found] == [3, 6]

@@ -18,7 +18,7 @@ from preference_center.importing.pace import Pace
 from preference_center.importing.undoing import begin_undo
 from preference_center.importing.uploads import KEPT, go_on, receive
 from preference_center.importing.work import Work
-from preference_center.storage import import_parts, imports
+from preference_center.storage import import_parts, import_plans, imports
 from preference_center.storage.database import run
 from preference_center.storage.imports import Import, State
 from tests.clock import Clock
@@ -103,18 +103,21 @@ def test_the_plan_of_an_upload_is_that_of_the_same_file(tmp_path: Path) -> None:
     assert made.tally.to_json().items() <= dict(found.planned).items()
 
 
-def test_nothing_of_the_file_can_be_read_in_the_database() -> None:
+def test_nothing_of_the_file_can_be_read_in_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # I6, and a file that is applied is gone
+    monkeypatch.setattr(import_parts, "PART", 8_000)
     import_id = entered()
-    receive(import_id, [lines(4_000) * 10])
+    receive(import_id, [lines(500)])
     contents = run(lambda c: c.execute("SELECT content FROM list_import_part").fetchall())
     assert len(contents) == 2
     assert not any(b"example" in content for (content,) in contents)
 
     go_on(import_id, AT_ONCE)
     confirm(import_id)
-    run(lambda c: imports.move(c, import_id, {State.APPLYING}, State.APPLIED, services().now()))
-    run(lambda c: import_parts.forget(c, import_id))
+    go_on(import_id, AT_ONCE)
+    assert len(events()) == 500
     assert run(lambda c: import_parts.sizes(c, import_id)) == []
 
 
@@ -129,7 +132,7 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
         {"says": "opt_out", "group": "list", "count": 2, "unmapped": True}
     ]
 
-    run(lambda c: imports.plan_anew(c, import_id, State.UPLOADED, OPT_OUTS.to_json()))
+    run(lambda c: import_plans.plan_anew(c, import_id, State.UPLOADED, OPT_OUTS.to_json()))
     go_on(import_id, AT_ONCE)
     assert now_as(import_id).state is State.PLANNED
 
