@@ -56,7 +56,7 @@ def serving(front: WSGIApplication, folder: Path) -> Iterator[Site]:
         ssl_context=(str(certificate), str(key)),
     )
     site.url = f"https://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield site

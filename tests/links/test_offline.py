@@ -13,7 +13,7 @@ from pathlib import Path
 from shutil import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel, parse
@@ -95,6 +95,7 @@ def test_any_address_is_recovered_as_the_service_would_read_it(address: str, abo
     assert (link.address, link.message_id) == (expected, about)
 
 
+@settings(max_examples=25)  # making such a text takes long
 @given(st.from_regex(offline._PLAIN, fullmatch=True).filter(lambda text: len(text) <= 254))
 def test_what_it_takes_for_canonical_is_canonical(address: str) -> None:  # else no mailto entry
     if len(address.partition("@")[2]) <= offline._ONE_LABEL:
