@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News, NewsKind
+from tests.connectors.contract import (
+    ANNA,
+    BO,
+    CY,
+    NOW,
+    JsonApiContract,
+    Rig,
+    lift,
+    off,
+    results,
+)
+from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.tools.described import Description
+from tests.connectors.tools.mailchimp import AUDIENCE, KEY, MailchimpStandIn, member_id
+from tests.connectors.tools.stand_in import Fault
+from workers.connectors.base import (
+    DeliveryError,
+    LinkItem,
+    Result,
+    Setup,
+    UnsupportedByDestination,
+)
+from workers.connectors.http import Http
+from workers.connectors.mailchimp import Mailchimp, MailchimpAdding
+
+TOPICS = {"news": "11", "offers": "12"}
+
+
+@dataclass(slots=True)
+class Groups:
+    """An audience whose groups are topics."""
+
+    server: MailchimpStandIn
+
+    def off(self, address: str) -> set[str]:
+        interests = self.server.of(address)["interests"]
+        return {topic for topic, group in TOPICS.items() if not interests[group]}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        self.server.of(address)["interests"][TOPICS[topic]] = False
+
+    def requests(self) -> int:
+        return len(self.server.seen)
+
+    def reject(self, address: str) -> None:
+        self.server.invalid.add(member_id(address))
+
+
+@pytest.fixture(scope="module")
+def description() -> Description:
+    """Ours, from Mailchimp's documentation: see its `info`."""
+    return Description(Path(__file__).parent / "contracts" / "mailchimp.json")
+
+
+@pytest.fixture
+def server(description: Description) -> Iterator[MailchimpStandIn]:
+    description.faults.clear()
+    with MailchimpStandIn(description.watch) as server:
+        yield server
+    assert description.faults == []
+
+
+@pytest.fixture
+def rig(server: MailchimpStandIn) -> Rig:
+    settings = {"api_key": KEY, "audience": AUDIENCE, "base_url": server.url}
+    # A push looks whether the audience is there, then at each member.
+    return Rig(
+        "mailchimp",
+        Setup("chimp", settings, TOPICS),
+        Groups(server),
+        requests_before_writing=2,
+    )
+
+
+class TestMailchimp(JsonApiContract, MappedContract):
+    pass
+
+
+def with_settings(rig: Rig, **settings: str) -> Rig:
+    return replace(rig, setup=replace(rig.setup, settings={**rig.setup.settings, **settings}))
+
+
+def connect(rig: Rig, **changes: Any) -> Mailchimp:
+    return cast("Mailchimp", replace(rig, setup=replace(rig.setup, **changes)).make())
+
+
+def whole(rig: Rig, **settings: str) -> Mailchimp:
+    """One topic for the whole audience."""
+    return connect(with_settings(rig, **settings), topics={"news": "audience"})
+
+
+def statuses(server: MailchimpStandIn, *addresses: str) -> list[str]:
+    return [server.of(address)["status"] for address in addresses]
+
+
+def test_a_member_that_is_as_it_should_be_is_not_written_to(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    for _ in range(2):
+        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert server.written == [{"interests": {"11": False}}]
+
+
+def test_who_is_not_in_the_audience_is_absent_and_stays_so(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    server.unknown.add(member_id(BO))
+    connector = cast("Mailchimp", rig.make())
+    found = connector.push([off(1, ANNA, "news"), off(2, BO, "news")])
+    assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
+    assert connector.read([off(2, BO)]) == {2: None}
+    assert {method for method, _ in server.seen} == {"GET", "PATCH"}
+
+
+def test_an_archived_member_is_absent_and_is_not_brought_back(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    server.add(ANNA, "archived")
+    assert results(whole(rig).push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert statuses(server, ANNA) == ["archived"]
+
+
+def test_an_audience_that_is_gone_is_not_an_audience_without_members(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    server.audiences.clear()
+    for act in (rig.make().push, cast("Mailchimp", rig.make()).read):
+        with pytest.raises(DeliveryError, match="the audience is gone") as caught:
+            act([off(1, ANNA, "news")])
+        assert caught.value.permanent
+    (problem,) = rig.make().check().problems
+    assert "404" in problem
+
+
+def test_a_group_that_is_gone_stops_the_destination(rig: Rig, server: MailchimpStandIn) -> None:
+    del server.groups["12"]
+    with pytest.raises(DeliveryError, match="offers") as caught:
+        rig.make().push([off(1, ANNA, "offers")])
+    assert caught.value.permanent
+
+
+def test_a_bare_403_is_throttling_and_no_refusal(rig: Rig, server: MailchimpStandIn) -> None:
+    server.fail(Fault(403, body="<html>Access denied</html>"))
+    with pytest.raises(DeliveryError) as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert not caught.value.permanent
+    assert caught.value.retry_after == timedelta(seconds=30)
+
+
+# The whole audience as a topic.
+
+
+def test_the_audience_may_stand_for_the_one_topic_that_it_is_sent(
+    rig: Rig, server: MailchimpStandIn
+) -> None:  # I10
+    connector = whole(rig)
+    assert connector.check().ok
+    server.add(BO, "pending")
+    server.add(CY, "cleaned")
+    batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
+    assert set(results(connector.push(batch)).values()) == {Result.REFLECTED}
+    assert statuses(server, ANNA, BO, CY) == ["unsubscribed", "unsubscribed", "cleaned"]
+    assert connector.read(batch) == dict.fromkeys([1, 2, 3], frozenset({"news"}))
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert statuses(server, ANNA) == ["subscribed"]
+
+
+@pytest.mark.parametrize(
+    "changes, remedy",
+    [
+        ({"topics": {"news": "audience", "offers": "12"}}, "would stop offers too"),
+        ({"topics": {"news": "audience"}, "sends_service": True}, "service mail"),
+        ({"topics": {"news": "audience", "offers": "audience"}}, "share group audience"),
+    ],
+)
+def test_the_audience_stands_for_nothing_that_it_would_exceed(
+    rig: Rig, changes: dict[str, Any], remedy: str
+) -> None:  # I10, I4
+    problems = connect(rig, **changes).check().problems
+    assert any(remedy in problem for problem in problems)
+
+
+def test_a_mapping_that_would_exceed_a_no_is_not_pushed_either(
+    rig: Rig, server: MailchimpStandIn
+) -> None:  # I10
+    connector = connect(rig, topics={"news": "audience"}, sends_service=True)
+    with pytest.raises(UnsupportedByDestination, match="service mail"):
+        connector.push([off(1, ANNA, "news")])
+    assert server.seen == []
+
+
+def test_who_unsubscribed_in_person_is_not_subscribed_again(
+    rig: Rig, server: MailchimpStandIn
+) -> None:  # I5, I13
+    server.in_person.add(member_id(ANNA))
+    server.add(ANNA, "unsubscribed")
+    connector = whole(rig)
+    found = connector.push([lift(1, ANNA, "news"), lift(2, BO, "news")])
+    assert results(found) == {1: Result.REFUSED, 2: Result.REFLECTED}
+    assert found[1].ack == "Member In Compliance State"
+    assert statuses(server, ANNA) == ["unsubscribed"]
+
+
+def test_a_lifted_group_leaves_an_unsubscribed_member_unsubscribed(
+    rig: Rig, server: MailchimpStandIn
+) -> None:  # I13
+    server.add(ANNA, "unsubscribed")
+    rig.tool.turn_off(ANNA, "news")
+    connector = cast("Mailchimp", rig.make())
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert server.written == [{"interests": {"11": True}}]
+    assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
+
+
+# Unknown addresses, where they are to be added.
+
+
+def test_unknown_addresses_are_added_unsubscribed_where_asked_for(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    server.unknown |= {member_id(ANNA), member_id(CY)}
+    server.invalid.add(member_id(CY))
+    connector = whole(rig, create_contacts="yes")
+    assert connector.check().ok
+    server.seen.clear()
+    batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
+    found = connector.push(batch)
+    assert results(found) == {1: Result.REFLECTED, 2: Result.REFLECTED, 3: Result.REFUSED}
+    assert server.seen == [("GET", f"/3.0/lists/{AUDIENCE}"), ("POST", f"/3.0/lists/{AUDIENCE}")]
+    assert statuses(server, ANNA, BO) == ["unsubscribed", "unsubscribed"]
+
+
+def test_a_full_batch_is_added_by_one_request(rig: Rig, server: MailchimpStandIn) -> None:
+    connector = whole(rig, create_contacts="yes")
+    batch = [off(n, f"p{n}@example.com", "news") for n in range(500)]
+    assert connector.capabilities.batch_size == len(batch)
+    assert set(results(connector.push(batch)).values()) == {Result.REFLECTED}
+    assert len(server.seen) == 2
+
+
+def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
+    connector = whole(rig, create_contacts="yes")
+    assert isinstance(connector, MailchimpAdding)
+    found = results(connector.push([lift(n, f"p{n}@example.com", "news") for n in range(52)]))
+    assert [ref for ref, result in found.items() if result is Result.LATER] == [50, 51]
+
+
+def test_an_added_address_that_is_not_named_in_the_answer_is_no_acknowledgement(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    empty = '{"new_members": [], "updated_members": [], "errors": []}'
+    server.fail(Fault(200, body=empty, after=1))
+    found = whole(rig, create_contacts="yes").push([off(1, ANNA, "news")])
+    assert results(found) == {1: Result.LATER}
+
+
+def test_members_are_not_added_to_no_group_at_all(rig: Rig) -> None:
+    (problem,) = with_settings(rig, create_contacts="yes").make().check().problems
+    assert "create_contacts" in problem
+
+
+# What people did there.
+
+
+def test_scanning_and_pulling_tell_who_is_there_and_who_unsubscribed(
+    rig: Rig, server: MailchimpStandIn
+) -> None:  # I13
+    server.add(ANNA, "subscribed")
+    server.add(BO, "unsubscribed", "2026-11-25T10:00:01+00:00")
+    server.add(CY, "archived")
+    rig.tool.turn_off(ANNA, "news")
+    connector = cast("Mailchimp", rig.make())
+    page = connector.scan(None)
+    assert {seen.address: seen.off for seen in page.rows} == {
+        ANNA: frozenset({"news"}),
+        BO: frozenset(TOPICS),
+    }
+    news = connector.pull(None)
+    when = datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)
+    assert news.rows == (News(NewsKind.OPTED_OUT, BO, at=when),)
+    assert page.done
+    assert news.done
+
+
+def test_the_next_run_lists_what_changed_since_with_an_overlap(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    connector = cast("Mailchimp", rig.make())
+    server.add(ANNA, "unsubscribed", (NOW - timedelta(hours=2)).isoformat())
+    first = connector.pull(None)
+    server.add(BO, "unsubscribed", (NOW - timedelta(minutes=1)).isoformat())
+    assert [news.address for news in connector.pull(first.cursor).rows] == [BO]
+
+
+def test_an_import_of_thousands_in_one_second_is_listed_whole(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    imported = [f"p{n}@example.com" for n in range(2_500)]
+    for address in imported:
+        server.add(address, "subscribed")
+    server.add(ANNA, "subscribed", "2026-11-25T09:00:00+00:00")
+    server.add(CY, "subscribed", "2026-11-25T11:00:00+00:00")
+    connector, cursor, seen, pages = cast("Mailchimp", rig.make()), None, set(), 0
+    while True:
+        page = connector.scan(cursor)
+        seen |= {row.address for row in page.rows}
+        cursor, pages = page.cursor, pages + 1
+        if page.done:
+            break
+    assert seen == {*imported, ANNA, CY}
+    assert pages <= 5
+    assert cursor is not None
+    assert "@" not in cursor  # I12
+
+
+# The standing link.
+
+
+def test_links_are_written_into_a_field_of_known_members(
+    rig: Rig, server: MailchimpStandIn
+) -> None:
+    server.unknown.add(member_id(BO))
+    connector = cast("Mailchimp", with_settings(rig, link_field="PREFS").make())
+    assert connector.check().ok
+    links = [
+        LinkItem(1, ANNA, Channel.EMAIL, "https://prefs.example/a"),
+        LinkItem(2, BO, Channel.EMAIL, "https://prefs.example/b"),
+    ]
+    assert results(connector.write_links(links)) == {1: Result.REFLECTED, 2: Result.ABSENT}
+    assert server.of(ANNA)["merge_fields"]["PREFS"] == "https://prefs.example/a"
+    assert rig.tool.off(ANNA) == set()
+
+
+@pytest.mark.parametrize("field", ["NONE", "AGE"])
+def test_a_field_that_can_hold_no_link_is_reported(rig: Rig, field: str) -> None:
+    (problem,) = with_settings(rig, link_field=field).make().check().problems
+    assert field in problem
+
+
+# Set-up.
+
+
+def test_a_key_of_an_author_is_reported(rig: Rig, server: MailchimpStandIn) -> None:
+    server.role = "author"
+    (problem,) = rig.make().check().problems
+    assert "only author" in problem
+
+
+def test_a_key_without_a_data_centre_is_told_where_it_is_missing() -> None:
+    setup = Setup("chimp", {"api_key": "0123", "audience": AUDIENCE}, TOPICS)
+    (problem,) = Mailchimp(setup, Http()).check().problems
+    assert "-us21" in problem

@@ -1,0 +1,300 @@
+"""Mailchimp: a topic is a group (an "interest") of one audience, or the whole audience.
+
+https://mailchimp.com/developer/marketing/api/list-members/update-list-member/
+https://mailchimp.com/developer/marketing/docs/fundamentals/#api-limits
+Campaigns only go to members with the status "subscribed", so unsubscribing somebody from an
+audience stops all that is sent to it: it may stand for a topic only where the destination
+sends nothing else (I10). Members are changed one at a time, which is acknowledged one at a
+time: batches of operations (POST /batches) may act after our lease, and out of turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, ClassVar
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News, NewsKind
+from workers.connectors.base import (
+    Capabilities,
+    Connector,
+    DeliveryError,
+    Item,
+    LinkItem,
+    Listing,
+    Outcome,
+    Page,
+    Report,
+    Result,
+    Scopes,
+    Seen,
+    Setup,
+    UnsupportedByDestination,
+)
+from workers.connectors.entry import Entry, Proof
+from workers.connectors.http import Http, Rejected
+from workers.connectors.mailchimp_answers import Member
+from workers.connectors.mailchimp_api import (
+    ARCHIVED,
+    INVALID,
+    SILENCED,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Audience,
+    open_audience,
+)
+from workers.connectors.mapping import ensure_fits, mapping_problems
+from workers.connectors.steps import Step, carry_out, send_halving
+
+AUDIENCE = "audience"
+"""What a topic is mapped to that is the whole audience and no group in it."""
+BULK = 500
+"""Members that one batch may add or change, says the reference."""
+_DOCS = "https://mailchimp.com/developer/marketing"
+
+
+class Mailchimp:
+    """One audience of a Mailchimp account."""
+
+    kind: ClassVar[str] = "mailchimp"
+    # An account may have 10 requests under way at once; no number a second is documented.
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset({Channel.EMAIL}),
+        scopes=frozenset({Scopes.TOPIC}),
+        can_lift=True,
+        # Two requests an address: more would not end inside a lease.
+        batch_size=50,
+        can_read=True,
+        scans=Listing.CHANGES,
+        pulls=Listing.CHANGES,
+        can_hold_link=True,
+        can_create=True,
+    )
+    settings: ClassVar[Mapping[str, str]] = {
+        "api_key": "an API key of a user who is a manager or more; it ends with the data "
+        "centre, as in -us21",
+        "audience": "id of the audience",
+        "base_url?": "another address of the API, for tests",
+    }
+
+    def __init__(self, setup: Setup, http: Http) -> None:
+        self._setup = setup
+        self._http = http
+        self._groups = {t: thing for t, thing in setup.topics.items() if thing != AUDIENCE}
+
+    @property
+    def _is_whole(self) -> bool:
+        return AUDIENCE in self._setup.topics.values()
+
+    def check(self) -> Report:
+        """See Connector. Also says which groups no topic maps to."""
+        problems = [
+            *mapping_problems(self._setup, "group", numbered=False),
+            *self._setting_problems(),
+        ]
+        try:
+            with open_audience(self._setup, self._http) as audience:
+                role, groups, fields = audience.role(), audience.groups(), audience.link_fields()
+        except DeliveryError as error:
+            return Report((*problems, f"{error}: check the API key and the id of the audience"))
+        if role in {"author", "viewer"}:
+            problems.append(
+                f"the API key's user is only {role}, who may not change members: "
+                "use a key of a manager, an admin or the owner"
+            )
+        problems += [
+            f"topic {topic} is mapped to group {group}, which the audience has not: "
+            f"map it to a group that exists, or write {AUDIENCE}"
+            for topic, group in sorted(self._groups.items())
+            if group not in groups
+        ]
+        if (field := self._setup.link_field) and field not in fields:
+            problems.append(f"link_field {field} is no text field of the audience: add it there")
+        unmapped = {name: id_ for id_, name in groups.items() if id_ not in self._groups.values()}
+        return Report(tuple(problems), tuple(f"{n} ({i})" for n, i in unmapped.items()))
+
+    def _setting_problems(self) -> Iterator[str]:
+        if self._is_whole and self._groups:
+            yield (
+                f"a topic is mapped to the whole {AUDIENCE}, which would stop "
+                f"{', '.join(sorted(self._groups))} too: map it to a group of its own"
+            )
+        if self._is_whole and self._setup.sends_service:
+            yield (
+                f"unsubscribing from the {AUDIENCE} would stop the service mail that is sent "
+                "to it: map the topic to a group, or send service mail by other means (I10)"
+            )
+        if self._setup.create_contacts and not self._is_whole:
+            yield (
+                "create_contacts: a new member without a group is told nothing, so there is "
+                f"nothing to add: take the setting away, or map the topic to {AUDIENCE}"
+            )
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        """See Connector. Each member is looked at, and only told what differs."""
+        if not batch:
+            return {}
+        ensure_fits(batch, self._setup, self.capabilities)
+        for problem in self._setting_problems():
+            raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
+        with open_audience(self._setup, self._http) as audience:
+            audience.ensure_there()
+            outcomes = carry_out(batch, self._steps(audience, batch))
+        if len(outcomes) > 1 and all(o.ack == INVALID for o in outcomes.values()):
+            raise Rejected("every address was rejected: the request itself must be at fault", 400)
+        return outcomes
+
+    def _steps(self, audience: Audience, batch: Sequence[Item]) -> list[Step]:
+        return [
+            Step((item.ref,), partial(self._bring, audience, item))
+            for item in batch
+            if item.off or item.lift
+        ]
+
+    def _bring(self, audience: Audience, item: Item) -> Mapping[int, Outcome]:
+        member = audience.member(item.address)
+        if member is None or member.status == ARCHIVED:
+            # The archived are not mailed; a change of theirs would bring them back.
+            return {item.ref: Outcome(Result.ABSENT, member.status if member else "404")}
+        changes = self._changes(item, member)
+        if not changes:
+            return {item.ref: Outcome(Result.REFLECTED, member.status)}
+        outcome = audience.change(item.address, changes, lambda m: not self._changes(item, m))
+        return {item.ref: outcome}
+
+    def _changes(self, item: Item, member: Member) -> dict[str, Any]:
+        """What is still to be told about a member. Groups that aren't named stay (I13).
+
+        Raises DeliveryError (permanent) when a mapped group is gone.
+        """
+        if self._is_whole:
+            if item.off and member.status not in SILENCED:
+                return {"status": UNSUBSCRIBED}
+            if item.lift and member.status == UNSUBSCRIBED:
+                return {"status": SUBSCRIBED}
+            return {}
+        wanted = dict.fromkeys(item.lift, True) | dict.fromkeys(item.off, False)
+        if gone := sorted(t for t in wanted if self._groups[t] not in member.interests):
+            raise DeliveryError(
+                f"{self._setup.name}: the groups of {', '.join(gone)} are gone: map them anew",
+                permanent=True,
+            )
+        interests = {self._groups[topic]: on for topic, on in wanted.items()}
+        differing = {id_: on for id_, on in interests.items() if member.interests[id_] != on}
+        return {"interests": differing} if differing else {}
+
+    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+        """See Readable. Who was unsubscribed from the audience gets no topic of it."""
+        if not batch:
+            return {}
+        ensure_fits(batch, self._setup, self.capabilities)
+        with open_audience(self._setup, self._http) as audience:
+            audience.ensure_there()
+            members = {item.ref: audience.member(item.address) for item in batch}
+        return {
+            ref: self._off(member.status, member.interests) if member else None
+            for ref, member in members.items()
+        }
+
+    def _off(self, status: str, interests: Mapping[str, bool]) -> frozenset[str] | None:
+        if status == ARCHIVED:
+            return None
+        if status in SILENCED:
+            return frozenset(self._setup.topics)
+        return frozenset(t for t, group in self._groups.items() if not interests.get(group, False))
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        """See Fieldable. Writes a text field of the audience, named by its tag."""
+        field = self._setup.link_field
+        if not batch or field is None:
+            return {}
+        with open_audience(self._setup, self._http) as audience:
+            audience.ensure_there()
+            steps = [Step((i.ref,), partial(_write_link, audience, i, field)) for i in batch]
+            return carry_out([Item(i.ref, i.address, i.channel) for i in batch], steps)
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        """See Scannable."""
+        with open_audience(self._setup, self._http) as audience:
+            members, following, done = audience.listing(cursor)
+        seen = [Seen(m.email_address, off=self._off(m.status, m.interests)) for m in members]
+        return Page(tuple(row for row in seen if row.off is not None), following, done)
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        """See Pullable. Who unsubscribed from the audience; a group not joined is no "no".
+
+        When is not told, only that it was no later than the member's last change.
+        """
+        with open_audience(self._setup, self._http) as audience:
+            members, following, done = audience.listing(cursor, unsubscribed=True)
+        news = [News(NewsKind.OPTED_OUT, m.email_address, at=m.last_changed) for m in members]
+        return Page(tuple(news), following, done)
+
+
+class MailchimpAdding(Mailchimp):
+    """The same where unknown addresses are to be added: nobody need be looked at first."""
+
+    capabilities: ClassVar[Capabilities] = replace(Mailchimp.capabilities, batch_size=BULK)
+
+    def _steps(self, audience: Audience, batch: Sequence[Item]) -> list[Step]:
+        offs = [item for item in batch if item.off]
+        lifts = [item for item in batch if item.lift]
+        single = Mailchimp.capabilities.batch_size
+        steps = super()._steps(audience, lifts[:single])
+        steps += [Step((item.ref,), partial(_not_yet, item)) for item in lifts[single:]]
+        if offs:
+            steps.insert(0, Step(tuple(i.ref for i in offs), partial(_add, audience, offs)))
+        return steps
+
+
+def _add(audience: Audience, items: Sequence[Item]) -> Mapping[int, Outcome]:
+    outcomes = {item.ref: Outcome(Result.REFUSED, INVALID) for item in items}
+    for part, found in send_halving(
+        items, lambda some: audience.unsubscribe([item.address for item in some])
+    ):
+        for item in part:
+            missing = Outcome(Result.LATER, "not acknowledged")
+            outcomes[item.ref] = found.get(item.address.casefold(), missing)
+    return outcomes
+
+
+def _write_link(audience: Audience, item: LinkItem, field: str) -> Mapping[int, Outcome]:
+    changes = {"merge_fields": {field: item.link}}
+    return {
+        item.ref: audience.change(
+            item.address, changes, lambda m: m.merge_fields.get(field) == item.link
+        )
+    }
+
+
+def _not_yet(item: Item) -> Mapping[int, Outcome]:
+    return {item.ref: Outcome(Result.LATER, "lifts go a few at a time", timedelta(seconds=1))}
+
+
+def _connect(setup: Setup, http: Http) -> Connector:
+    return (MailchimpAdding if setup.create_contacts else Mailchimp)(setup, http)
+
+
+ENTRY = Entry(
+    kind=Mailchimp.kind,
+    title="Mailchimp",
+    proof=Proof.DOCUMENTATION,
+    capabilities=Mailchimp.capabilities,
+    own_settings=Mailchimp.settings,
+    secrets=frozenset({"api_key"}),
+    sources=(
+        f"{_DOCS}/api/list-members/update-list-member/",
+        f"{_DOCS}/api/lists/batch-subscribe-or-unsubscribe/",
+        f"{_DOCS}/api/list-members/list-members-info/",
+    ),
+    build=_connect,
+    notes=(
+        f"Map each topic to a group of the audience, or the only one to `{AUDIENCE}`.",
+        "Who unsubscribed in Mailchimp can come back by Mailchimp's own forms only, not by us.",
+        "An account may have 10 requests under way: run no more than 10 workers on it.",
+        "Who left a group can't be told from who never joined: neither is read in as a no.",
+    ),
+)
