@@ -102,6 +102,18 @@ def test_the_plan_announces_what_apply_counts(tmp_path: Path) -> None:
     assert [refusal.line for refusal in refusals] == [8, 13]
 
 
+def test_only_one_side_of_a_file_is_imported_if_one_says_so(exports: Path, tmp_path: Path) -> None:
+    path, scopes = (
+        exports / "ses-contacts.json",
+        [("Cycling", NEWS), ("unsubscribed from all", NEWS)],
+    )
+    made, _ = planned(path, saying("ses-contacts", *scopes, only="opt-outs"))
+    assert (made.tally.total_new, made.tally.left_out) == (2, 1)
+
+    plain, _ = planned(listed(tmp_path / "list", 2), saying("addresses", ALL, only="opt-outs"))
+    assert (plain.tally.total_new, plain.tally.left_out) == (2, 0)
+
+
 def test_a_plan_writes_nothing(tmp_path: Path) -> None:
     planned(listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs"))
 

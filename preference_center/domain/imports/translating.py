@@ -91,7 +91,8 @@ class Translator:
         for statement in statements(record, preset):
             only = self.instructions.only
             if only and not only.covers(statement.says.meaning):
-                reading.left_out += 1
+                # Of an open file the other thing was never said: see `Preset.is_open`.
+                reading.left_out += not preset.is_open
             else:
                 wanted.append(statement)
         if not wanted:
