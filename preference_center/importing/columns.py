@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 from preference_center.domain.imports import PRESETS, Preset, plain
 from preference_center.errors import InvalidInput
 
 _SHOWN, _HINTS = 20, 3
+_ROW = re.compile(r"@|\d{6}")
 
 
 def check_columns(header: Iterable[str], preset: Preset) -> None:
@@ -24,7 +26,7 @@ def check_columns(header: Iterable[str], preset: Preset) -> None:
         if not any(plain(name) in found for name in columns):
             raise InvalidInput(
                 f"the file has no column {' or '.join(columns)}, which {preset.name} needs."
-                f" It has: {', '.join(names[:_SHOWN]) or 'none'}.{_hint(found, preset)}"
+                f" {_shown(names)}{_hint(found, preset)}"
             )
 
 
@@ -42,6 +44,13 @@ def fitting(found: Collection[str]) -> list[str]:
     ]
     fits.sort(key=lambda preset: -len(preset.known & set(found)))
     return [preset.name for preset in fits]
+
+
+def _shown(names: Collection[str]) -> str:
+    """The columns; nothing of a first line that is a row, which may hold an address (I12)."""
+    if any(_ROW.search(name) for name in names):
+        return "Its first line looks like a row: does it lack a header?"
+    return f"It has: {', '.join(list(names)[:_SHOWN]) or 'none'}."
 
 
 def _hint(found: Collection[str], preset: Preset) -> str:

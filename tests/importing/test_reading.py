@@ -78,6 +78,15 @@ def test_a_damaged_file_is_refused_as_a_whole(file: Path, content: bytes, says: 
         rows(file, content)
 
 
+@pytest.mark.parametrize("row", [b"ada@example.com,Ada\n", b"+393331234567,Ada\n"])
+def test_a_first_line_that_is_a_row_is_not_repeated(file: Path, row: bytes) -> None:
+    # I12
+    with pytest.raises(InvalidInput, match="lack a header") as told:
+        rows(file, row)
+    assert "ada@" not in str(told.value)
+    assert "1234" not in str(told.value)
+
+
 def test_rows_that_can_t_be_read_are_refused_one_by_one(file: Path) -> None:
     (first, second) = rows(file, b"address,date\na@example.com,x,y,z\nb@example.com,x\n")
     assert (first.fault, second.fault) == ("it has 4 cells where the header has 2", "")
