@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
 
 from preference_center.extensions import services
 from preference_center.storage.destinations import Destination
-from workers.connectors.base import Connector, Setup
+from workers.connectors.base import Connector, Rate, Setup
+from workers.connectors.entry import RATE
 from workers.connectors.http import Http
-from workers.connectors.registry import make
+from workers.connectors.registry import ENTRIES, SetupError, make
+from workers.pacing import Bucket, Buckets, read_rate
+
+if TYPE_CHECKING:
+    from workers.leases import Lease
 
 ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"
 """Environment variable of development: `1` lets webhooks reach this very machine."""
 
 
-def connect(destination: Destination, alive: Callable[[], bool] = lambda: True) -> Connector:
+_BUCKETS = "preference_center.buckets"
+
+
+def connect(destination: Destination, lease: Lease | None = None) -> Connector:
     """The connector of `destination`. Raises SetupError when its settings are no good."""
     setup = Setup(
         name=destination.name,
@@ -23,10 +34,40 @@ def connect(destination: Destination, alive: Callable[[], bool] = lambda: True) 
         topics=destination.mapping,
         sends_service=destination.sends_service,
     )
-    return connector(destination.kind, setup, alive)
+    return connector(destination.kind, setup, lease)
 
 
-def connector(kind: str, setup: Setup, alive: Callable[[], bool] = lambda: True) -> Connector:
-    """The connector of `kind` for `setup`. Raises SetupError when its settings are no good."""
-    http = Http(alive=alive, now=services().now, allow_private=os.environ.get(ALLOW_PRIVATE) == "1")
+def connector(kind: str, setup: Setup, lease: Lease | None = None) -> Connector:
+    """The connector of `kind` for `setup`. Raises SetupError when its settings are no good.
+
+    Without a lease its requests may wait for their turn as long as a person would.
+    """
+    http = Http(
+        now=services().now,
+        allow_private=os.environ.get(ALLOW_PRIVATE) == "1",
+        pace=Bucket(_buckets(), setup.name, _rate(kind, setup)),
+    )
+    if lease is not None:
+        http = replace(http, alive=lease, spare=lease.spare)
     return make(kind, setup, http)
+
+
+def _rate(kind: str, setup: Setup) -> Rate | None:
+    """What the setting says, else what the vendor documents. Raises SetupError."""
+    stated = setup.settings.get(RATE)
+    if stated:
+        try:
+            return read_rate(stated)
+        except ValueError:
+            fault = f"{kind}: {RATE}: write it as in '10 per second' or '500 per minute'"
+            raise SetupError(fault) from None
+    entry = ENTRIES.get(kind)
+    return entry.capabilities.rate if entry else None
+
+
+def _buckets() -> Buckets:
+    """One for each process, since there is one connection to Redis behind it."""
+    found = current_app.extensions.get(_BUCKETS)
+    if found is None:
+        found = current_app.extensions[_BUCKETS] = Buckets(services().settings.redis_url)
+    return cast("Buckets", found)

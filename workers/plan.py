@@ -48,11 +48,7 @@ def plan(
     not pushed, since nothing could end it there (I10).
     """
     channel, text = address
-    reasons = {
-        topic: reason
-        for topic in topics
-        if (reason := _reason(topic, facts, now)) and (can_lift or reason.rule != Rule.PAUSED)
-    }
+    reasons = standing(topics, facts, now, can_lift=can_lift)
     off = frozenset(reasons)
     item = Item(
         ref=claim.address_id,
@@ -67,6 +63,17 @@ def plan(
     )
     ends = [reason.until for reason in reasons.values() if reason.until]
     return Plan(item, min(ends, default=None))
+
+
+def standing(
+    topics: frozenset[str], facts: Sequence[Fact], now: datetime, *, can_lift: bool
+) -> dict[str, Reason]:
+    """What must be off for an address with these facts at a destination, and why."""
+    return {
+        topic: reason
+        for topic in topics
+        if (reason := _reason(topic, facts, now)) and (can_lift or reason.rule != Rule.PAUSED)
+    }
 
 
 def _reason(topic: str, facts: Sequence[Fact], now: datetime) -> Reason | None:

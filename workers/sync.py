@@ -16,7 +16,7 @@ import structlog
 
 from preference_center.domain.deadlines import PROBE_EVERY, destination_retry, row_retry
 from preference_center.extensions import Services, services
-from preference_center.storage import destinations, syncs
+from preference_center.storage import checks, destinations, syncs
 from preference_center.storage.addresses import readable
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
@@ -24,24 +24,28 @@ from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.facts import NO_FACTS, facts_by_id
 from preference_center.storage.syncs import UNTOLD, Claim, Settlement
 from workers.connectors.base import (
+    Capabilities,
     Connector,
     DeliveryError,
     Gone,
+    Listing,
     Outcome,
     Result,
     UnsupportedByDestination,
 )
 from workers.connectors.http import LeaseOver
+from workers.connectors.pace import Paced
+from workers.leases import LEASE, Lease
 from workers.plan import Plan, plan, topics_by_channel
 
 log = structlog.get_logger()
 
-LEASE = timedelta(seconds=90)
-"""How long a batch is a worker's own; one exchange with a tool (30 s) ends well inside."""
+LOOK_SELDOM = timedelta(days=30)
+"""How long an absent address is left alone where a scan tells that it has come."""
 ECHO = timedelta(seconds=60)
 """How long after its lease a request may still take effect in a slow tool."""
 
-Connect = Callable[[Destination, Callable[[], bool]], Connector]
+Connect = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the hook says whether the lease allows a request."""
 
 
@@ -82,8 +86,7 @@ def _may_knock(destination: Destination, now: datetime) -> bool:
 
 def _sync_batch(context: Services, destination: Destination, connect: Connect) -> int:
     lease, ends_at = context.new_id(), context.now() + LEASE
-    alive = _alive(context, ends_at)
-    connector = connect(destination, alive)
+    connector = connect(destination, Lease(ends_at, context.now))
     batch = run(lambda c: _claim(c, context, destination, connector, lease, ends_at))
     items = [p.item for p in batch.plans.values() if not p.is_empty]
     lifts = [item.ref for item in items if item.lift]
@@ -94,17 +97,15 @@ def _sync_batch(context: Services, destination: Destination, connect: Connect) -
         outcomes = connector.push(items) if items else {}
     except LeaseOver:
         return 0
+    except Paced as error:
+        _wait(context, destination, lease, error)
+        return 0
     except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
         _fail(context, destination, batch, error)
         return 0
     if batch.claims:
-        _settle(context, destination, batch, outcomes)
+        _settle(context, destination, connector.capabilities, batch, outcomes)
     return len(batch.claims)
-
-
-def _alive(context: Services, ends_at: datetime) -> Callable[[], bool]:
-    exchange = timedelta(seconds=30)
-    return lambda: context.now() + exchange < ends_at
 
 
 def _claim(
@@ -120,7 +121,15 @@ def _claim(
     now = context.now()
     # One poisoned row must not hold the rest: see `Destination.failures`.
     limit = max(1, capabilities.batch_size >> destination.failures)
-    claims = syncs.claim(connection, destination.id, lease, now=now, until=ends_at, limit=limit)
+    claims = syncs.claim(
+        connection,
+        destination.id,
+        lease,
+        now=now,
+        until=ends_at,
+        limit=limit,
+        lists=destination.pulled_at is not None,
+    )
     ids = [claim.address_id for claim in claims]
     addresses = readable(connection, context.keys, ids)
     facts = facts_by_id(connection, ids)
@@ -141,13 +150,17 @@ def _claim(
 
 
 def _settle(
-    context: Services, destination: Destination, batch: Batch, outcomes: Mapping[int, Outcome]
+    context: Services,
+    destination: Destination,
+    capabilities: Capabilities,
+    batch: Batch,
+    outcomes: Mapping[int, Outcome],
 ) -> None:
-    now = context.now()
-    settlements = [
-        _settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, context.random.random())
-        for ref, claim in batch.claims.items()
-    ]
+    now, random = context.now(), context.random.random
+    settlements = []
+    for ref, claim in batch.claims.items():
+        row = _settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, random())
+        settlements.append(replace(row, verify_after=_verify_after(row, capabilities)))
 
     def work(connection: Connection) -> int:
         kept = syncs.settle(connection, destination.id, batch.lease, settlements, now=now)
@@ -155,7 +168,7 @@ def _settle(
         late = [row for row in settlements if row.address_id in spoke - kept]
         if late:
             syncs.push_again(connection, destination.id, late, now)
-        if destination.failures:
+        if destination.failures or destination.retry_at:
             destinations.closed(connection, destination.id)
         return len(late)
 
@@ -190,6 +203,27 @@ def _settlement(
     )
     # Part of it may have been told: remember, so that it can be taken back.
     return replace(settled, done=False, next_at=again, told=settled.told | item.off)
+
+
+def _verify_after(row: Settlement, capabilities: Capabilities) -> timedelta | None:
+    """When to look whether the tool still says so, or has the address by now."""
+    if row.outcome == Result.ABSENT:
+        return LOOK_SELDOM if capabilities.scans is Listing.CHANGES else checks.LOOK_AGAIN
+    if row.outcome == Result.REFLECTED and capabilities.can_read:
+        return checks.RECHECK
+    return None
+
+
+def _wait(context: Services, destination: Destination, lease: UUID, error: Paced) -> None:
+    """The rate limit is used up: leave everything as it was until there is room."""
+    now = context.now()
+    room_at = now + min(error.retry_after or timedelta(0), PROBE_EVERY)
+
+    def work(connection: Connection) -> None:
+        syncs.release(connection, destination.id, lease, room_at)
+        destinations.held(connection, destination.id, str(error), room_at)
+
+    run(work)
 
 
 def _fail(context: Services, destination: Destination, batch: Batch, error: Exception) -> None:

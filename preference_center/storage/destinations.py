@@ -51,10 +51,12 @@ class Destination:
     reason: str
     failures: int
     retry_at: datetime | None
+    pulled_at: datetime | None
+    """When its own opt-outs had been read in; until then its back-fill waits."""
 
 
 _COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
-    reason, failures, retry_at"""
+    reason, failures, retry_at, pulled_at"""
 
 
 def add(  # noqa: PLR0913 - a row has that many columns
@@ -69,16 +71,17 @@ def add(  # noqa: PLR0913 - a row has that many columns
     sends: frozenset[str],
     sends_service: bool,
     can_lift: bool = True,
+    pulls: bool = False,
     now: datetime,
 ) -> int:
-    """Store a destination in *observe*; returns its id.
+    """Store a destination in *observe*; returns its id. `pulls`: its back-fill waits for that.
 
     Raises DestinationError when the name is taken.
     """
     row = connection.execute(
         """INSERT INTO destination (name, kind, settings, channels, sends, mapping,
-            sends_service, can_lift, status, created_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+            sends_service, can_lift, status, created_at, pulled_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (name) DO NOTHING RETURNING id""",
         (
             name,
@@ -91,6 +94,7 @@ def add(  # noqa: PLR0913 - a row has that many columns
             can_lift,
             Status.OBSERVE,
             now,
+            None if pulls else now,
         ),
     ).fetchone()
     if row is None:
@@ -165,18 +169,35 @@ def opened(connection: Connection, destination_id: int, reason: str, retry_at: d
     )
 
 
+def held(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
+    """The tool's rate limit allows nothing more before `retry_at`: no failure of its own."""
+    connection.execute(
+        """UPDATE destination SET reason = %s, retry_at = %s
+        WHERE id = %s AND status = 'active'""",
+        (reason[:500], retry_at, destination_id),
+    )
+
+
+def pulled(connection: Connection, destination_id: int, now: datetime) -> None:
+    """Let the back-fill wait no longer for the destination's own opt-outs."""
+    connection.execute(
+        "UPDATE destination SET pulled_at = COALESCE(pulled_at, %s) WHERE id = %s",
+        (now, destination_id),
+    )
+
+
 def closed(connection: Connection, destination_id: int) -> None:
     """The tool answers again; one failure is forgiven, so that batches grow step by step."""
     connection.execute(
-        """UPDATE destination SET failures = failures - 1, reason = '', retry_at = NULL
-        WHERE id = %s AND failures > 0 AND status = 'active'""",
+        """UPDATE destination SET failures = GREATEST(failures - 1, 0), reason = '',
+            retry_at = NULL WHERE id = %s AND status = 'active'""",
         (destination_id,),
     )
 
 
 def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
     destination_id, name, kind, settings, channels, sends, mapping, *rest = row
-    sends_service, can_lift, status, reason, failures, retry_at = rest
+    sends_service, can_lift, status, reason, failures, retry_at, pulled_at = rest
     return Destination(
         id=destination_id,
         name=name,
@@ -191,4 +212,5 @@ def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
         reason=reason,
         failures=failures,
         retry_at=retry_at,
+        pulled_at=pulled_at,
     )

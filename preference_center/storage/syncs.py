@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,14 +21,16 @@ WITH live AS (
     SELECT address_id FROM sync_state
     WHERE destination_id = %(destination)s AND NOT bulk AND next_at <= %(now)s
     ORDER BY next_at
-    LIMIT %(limit)s::int - CASE WHEN EXISTS (SELECT FROM sync_state
+    LIMIT %(limit)s::int - CASE WHEN %(lists)s AND EXISTS (SELECT FROM sync_state
         WHERE destination_id = %(destination)s AND bulk AND next_at <= %(now)s)
         THEN %(limit)s::int / 10 ELSE 0 END
     FOR UPDATE SKIP LOCKED
 ), lists AS (
     SELECT address_id FROM sync_state
     WHERE destination_id = %(destination)s AND bulk AND next_at <= %(now)s
-    ORDER BY next_at LIMIT %(limit)s::int - (SELECT count(*) FROM live) FOR UPDATE SKIP LOCKED
+    ORDER BY next_at
+    LIMIT CASE WHEN %(lists)s THEN %(limit)s::int - (SELECT count(*) FROM live) ELSE 0 END
+    FOR UPDATE SKIP LOCKED
 ), due AS (
     SELECT address_id FROM live UNION ALL SELECT address_id FROM lists
 )
@@ -69,12 +71,18 @@ UPDATE sync_state s SET
     attempts = CASE WHEN given.done THEN 0 ELSE s.attempts + 1 END,
     lift_until = CASE WHEN given.sure AND given.done THEN NULL ELSE s.lift_until END,
     lease = NULL,
-    outcome = given.outcome
+    outcome = given.outcome,
+    checks = CASE WHEN NOT given.done THEN s.checks
+        WHEN given.outcome = 'absent' THEN LEAST(s.checks + 1, 5)
+        WHEN s.outcome = 'absent' THEN 0 ELSE s.checks END,
+    verify_at = CASE WHEN given.done THEN %(now)s + given.verify_after
+        * (1 << CASE given.outcome WHEN 'absent' THEN s.checks ELSE 2 * s.checks END) END
 FROM (
     SELECT n.*, ARRAY(SELECT jsonb_array_elements_text(n.told_json::jsonb)) AS told
     FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(outcomes)b::text[],
-        %(done)b::boolean[], %(sure)b::boolean[], %(next)b::timestamptz[], %(told)b::text[])
-        AS n (address_id, version, outcome, done, sure, next_at, told_json)
+        %(done)b::boolean[], %(sure)b::boolean[], %(next)b::timestamptz[], %(told)b::text[],
+        %(verify)b::interval[])
+        AS n (address_id, version, outcome, done, sure, next_at, told_json, verify_after)
     ORDER BY n.address_id
 ) AS given
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
@@ -138,7 +146,8 @@ class Settlement:
 
     `done`: the tool reflects `version`, or does not know the address. `sure`: no older
     request that turns a topic on can still be under way. `next_at`: when to look again
-    (the end of a pause, a retry), None for never.
+    (the end of a pause, a retry), None for never. `verify_after`: when to read it back,
+    sooner or later by how often that found it missing; None for never.
     """
 
     address_id: int
@@ -150,13 +159,15 @@ class Settlement:
     sure: bool
     next_at: datetime | None
     told: frozenset[str]
+    verify_after: timedelta | None = None
 
 
 def due_destinations(connection: Connection, now: datetime) -> dict[int, int]:
     """Active destinations that may be knocked at now -> how many rows are due (to 10,000)."""
     rows = connection.execute(
         """SELECT d.id, (SELECT count(*) FROM (SELECT FROM sync_state s
-                WHERE s.destination_id = d.id AND s.bulk IN (false, true)
+                WHERE s.destination_id = d.id
+                    AND s.bulk IN (false, d.pulled_at IS NOT NULL)
                     AND s.next_at <= %(now)s LIMIT 10000) AS due)
         FROM destination d
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)""",
@@ -173,17 +184,16 @@ def claim(
     now: datetime,
     until: datetime,
     limit: int,
+    lists: bool = True,
 ) -> list[Claim]:
     """Take up to `limit` due rows for the lease `lease`, which ends at `until`.
 
     Rows of lists and back-fills come after what people did, however long they have waited,
-    but a tenth of the batch is theirs: so neither holds the other up for good.
+    but a tenth of the batch is theirs: so neither holds the other up for good. Without
+    `lists` they are left where they are.
     """
-    rows = connection.execute(
-        _CLAIM,
-        {"destination": destination, "lease": lease, "now": now, "until": until, "limit": limit},
-        binary=True,
-    )
+    given = {"destination": destination, "lease": lease, "now": now, "until": until}
+    rows = connection.execute(_CLAIM, given | {"limit": limit, "lists": lists}, binary=True)
     return [Claim(*row) for row in rows]
 
 
@@ -223,6 +233,7 @@ def settle(
         "sure": [row.sure for row in settlements],
         "next": [row.next_at for row in settlements],
         "told": [_json_list(row.told) for row in settlements],
+        "verify": [row.verify_after for row in settlements],
     }
     kept = {row[0] for row in connection.execute(_SETTLE, columns)}
     connection.execute(_DELIVER, columns)

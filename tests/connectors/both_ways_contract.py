@@ -99,9 +99,9 @@ class ReadContract:
 
     def prepare(self, rig: Rig, *addresses: str) -> None:
         """Make contacts of these, in a tool that has such."""
-        add = getattr(rig.tool, "add", None)
-        for address in addresses if add else ():
-            add(address)
+        if hasattr(rig.tool, "add"):
+            for address in addresses:
+                hands(rig).add(address)
 
 
 class ScanContract:

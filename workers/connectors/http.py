@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import ssl
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from workers.connectors.base import DeliveryError
 from workers.connectors.network import Countdown, TimedBackend, make_transport
+from workers.connectors.pace import Heard, NoPace, Pace
 from workers.connectors.ssrf import (
     ForbiddenTarget,
     Resolve,
@@ -41,6 +43,8 @@ for _name in ("connection", "http11", "http2", "proxy"):
 Shape = TypeVar("Shape")
 MAX_ANSWER = 10_000_000
 LONGEST_WAIT = timedelta(days=1)
+LONGEST_HOLD = timedelta(hours=1)
+"""Beyond that we look ourselves, since the promise is ours and not the tool's (I3)."""
 
 
 class LeaseOver(DeliveryError):
@@ -80,6 +84,10 @@ class Http:
     alive: Callable[[], bool] = lambda: True
     """Whether the lease will still stand when an exchange begun now has ended
     (`timeouts.total` from now). Asked right before each request."""
+    pace: Pace = field(default_factory=NoPace)
+    """The destination's rate limit. `spare` says how long a request may wait for its turn."""
+    spare: Callable[[], float] = lambda: 50.0
+    sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = utc_now
     nonce: Callable[[], str] = lambda: secrets.token_hex(8)
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -97,19 +105,33 @@ class Http:
         *,
         headers: Mapping[str, str] | None = None,
         guarded: bool = True,
+        heard: Heard | None = None,
     ) -> Session:
         """Requests to one tool, for a `with` block. `name` is the destination's, for logs.
 
-        `guarded` false permits private addresses: for tools a company runs itself.
+        `guarded` false permits private addresses: for tools a company runs itself. `heard`
+        reads the vendor's own headers about its rate limit; Retry-After needs none.
         Raises DeliveryError (permanent) for a URL that may never be called.
         """
         try:
             vet_url(base_url, allow_private=self.allow_private or not guarded)
-            return Session(self, name, base_url, headers or {}, guarded=guarded)
+            return Session(self, name, base_url, headers or {}, guarded=guarded, heard=heard)
         except ForbiddenTarget as error:
             raise DeliveryError(f"{name}: {error}", permanent=True) from error
         except httpx.InvalidURL as error:
             raise DeliveryError(f"{name}: the URL can't be read", permanent=True) from error
+
+    def admit(self, name: str) -> None:
+        """Wait for the turn of one request, as every request of a session does.
+
+        To be called by connectors whose vendor's library does the requests itself.
+        Raises Paced or LeaseOver: then nothing may be sent.
+        """
+        wait = self.pace.reserve(self.spare())
+        if wait > 0:
+            self.sleep(wait)
+        if not self.alive():
+            raise LeaseOver(f"{name}: the lease is over, nothing sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +154,17 @@ class Session:
     """One tool's API, made by `Http.session`."""
 
     def __init__(
-        self, http: Http, name: str, base_url: str, headers: Mapping[str, str], *, guarded: bool
+        self,
+        http: Http,
+        name: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        guarded: bool,
+        heard: Heard | None,
     ) -> None:
         self._http = http
+        self._heard = heard
         self._name = name
         self._countdown = Countdown(http.timeouts.total)
         allow_private = http.allow_private or not guarded
@@ -193,11 +223,10 @@ class Session:
             json=None if isinstance(body, bytes) else body,
             headers=headers,
         )
-        if not self._http.alive():
-            raise LeaseOver(f"{self._name}: the lease is over, nothing sent")
+        self._http.admit(self._name)
         try:
             self._countdown.restart()
-            answer, retry_after = self._exchange(request)
+            answer, headers_back = self._exchange(request)
         except ForbiddenTarget as error:
             raise DeliveryError(f"{self._name}: {error}", permanent=True) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, OSError) as error:
@@ -212,11 +241,23 @@ class Session:
                 "status": answer.status,
             },
         )
+        now = self._http.now()
+        self._heed(answer.status, headers_back, now)
         if answer.status not in allow:
-            judge(f"{self._name}: {method} {route}", answer.status, retry_after, self._http.now())
+            retry_after = headers_back.get("retry-after")
+            judge(f"{self._name}: {method} {route}", answer.status, retry_after, now)
         return answer
 
-    def _exchange(self, request: httpx.Request) -> tuple[Answer, str | None]:
+    def _heed(self, status: int, headers: Mapping[str, str], now: datetime) -> None:
+        """Keep every worker from sending while the tool wants nothing."""
+        wishes = [self._heard(status, headers, now)] if self._heard else []
+        if status in {429, 503}:
+            wishes.append(parse_retry_after(headers.get("retry-after"), now))
+        longest = max((wish for wish in wishes if wish), default=None)
+        if longest:
+            self._http.pace.hold(min(longest, LONGEST_HOLD).total_seconds())
+
+    def _exchange(self, request: httpx.Request) -> tuple[Answer, dict[str, str]]:
         response = self._client.send(request, stream=True)
         try:
             body = bytearray()
@@ -226,7 +267,8 @@ class Session:
                     raise Unanswered(f"{self._name}: the answer is too long")
         finally:
             response.close()
-        return Answer(response.status_code, bytes(body)), response.headers.get("Retry-After")
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, bytes(body)), headers
 
 
 def judge(what: str, status: int, retry_after: str | None, now: datetime) -> None:

@@ -17,6 +17,7 @@ from preference_center.storage.tables import (
     operating,
     recipients,
     syncing,
+    verification,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "operating",
     "recipients",
     "syncing",
+    "verification",
 ]

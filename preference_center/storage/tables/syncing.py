@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Identity, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,6 +42,8 @@ class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
     failures: Mapped[int] = mapped_column(Integer, server_default="0")
     retry_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
+    pulled_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When the tool's own opt-outs had been read in; the back-fill waits for it."""
 
 
 class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
@@ -40,7 +53,9 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
     it is the end of its lease. What an import or a back-fill raised is `bulk` and waits
     behind what people do now. `due_at` belongs to the earliest opt-out not yet
     reflected. `told` are the topics we turned off there. Until `lift_until` a request
-    that turns one on may still be under way (a frozen worker, a slow tool).
+    that turns one on may still be under way (a frozen worker, a slow tool). At
+    `verify_at` it is read back, or an absent address looked for again; `checks` counts how
+    often in a row that found it missing.
     """
 
     __tablename__ = "sync_state"
@@ -56,6 +71,8 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
     told: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     outcome: Mapped[str | None] = mapped_column(Text)
     bulk: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    verify_at: Mapped[datetime | None] = mapped_column(Moment)
+    checks: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     __table_args__ = (
         Index(
             "sync_state_queue",
@@ -63,6 +80,12 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
             "bulk",
             "next_at",
             postgresql_where=text("next_at IS NOT NULL"),
+        ),
+        Index(
+            "sync_state_verify",
+            "destination_id",
+            "verify_at",
+            postgresql_where=text("verify_at IS NOT NULL"),
         ),
         Index("sync_state_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "80"}},

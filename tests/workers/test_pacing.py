@@ -1,0 +1,139 @@
+"""A tool's rate limit, on real Redis and a clock of the test's own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.connectors.contract import ANNA, NOW, off
+from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
+from tests.connectors.tools.stand_in import Fault
+from workers.connectors.base import Connector, DeliveryError, Rate, Setup
+from workers.connectors.http import Http
+from workers.connectors.pace import Pace, Paced, reset_headers
+from workers.connectors.registry import make
+from workers.pacing import Bucket, Buckets, read_rate
+
+TEN_A_SECOND = Rate(10, 1)
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+class Seconds:
+    """A clock that only waits move."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def seconds(clean: None) -> Seconds:
+    return Seconds()
+
+
+def bucket(
+    url: str, seconds: Seconds, rate: Rate | None = TEN_A_SECOND, name: str = "mailer"
+) -> Bucket:
+    """The bucket as one process has it."""
+    return Bucket(Buckets(url, seconds), name, rate)
+
+
+def test_workers_of_a_destination_take_turns(redis_url: str, seconds: Seconds) -> None:
+    one, other = bucket(redis_url, seconds), bucket(redis_url, seconds)
+    waits = [pace.reserve(60) for pace in (one, other, one, other)]
+    assert waits == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-4)
+    seconds.now += 0.4
+    assert one.reserve(60) == pytest.approx(0, abs=1e-4)
+
+
+def test_destinations_do_not_wait_for_each_other(redis_url: str, seconds: Seconds) -> None:
+    bucket(redis_url, seconds).reserve(60)
+    assert bucket(redis_url, seconds, name="other").reserve(60) == 0
+
+
+def test_a_documented_burst_may_be_sent_at_once(redis_url: str, seconds: Seconds) -> None:
+    pace = bucket(redis_url, seconds, Rate(10, 1, burst=3))
+    waits = [pace.reserve(60) for _ in range(5)]
+    assert waits == pytest.approx([0, 0, 0, 0.1, 0.2], abs=1e-4)
+
+
+def test_a_turn_beyond_the_lease_is_not_taken(redis_url: str, seconds: Seconds) -> None:
+    pace = bucket(redis_url, seconds, Rate(1, 60))
+    pace.reserve(50)
+    for _ in range(2):
+        with pytest.raises(Paced) as caught:
+            pace.reserve(50)
+        assert caught.value.retry_after == timedelta(seconds=60)
+    seconds.now += 60
+    assert pace.reserve(50) == 0
+
+
+def test_what_the_tool_asks_for_holds_everybody(redis_url: str, seconds: Seconds) -> None:
+    one, other = bucket(redis_url, seconds, None), bucket(redis_url, seconds, None)
+    assert other.reserve(0) == 0
+    one.hold(30)
+    assert other.reserve(60) == pytest.approx(30, abs=1e-4)
+    seconds.now += 31
+    assert other.reserve(0) == 0
+
+
+def test_without_redis_each_process_keeps_to_the_limit(seconds: Seconds) -> None:
+    pace = bucket(NOBODY, seconds)
+    waits = [pace.reserve(60) for _ in range(3)]
+    assert waits == pytest.approx([0, 0.1, 0.2], abs=1e-4)
+    pace.hold(5)
+    assert pace.reserve(60) == pytest.approx(5, abs=1e-4)
+
+
+def test_a_thousand_requests_take_as_long_as_the_limit_dictates(
+    redis_url: str, seconds: Seconds
+) -> None:
+    began, workers = seconds.now, [bucket(redis_url, seconds) for _ in range(3)]
+    for number in range(1000):
+        seconds.sleep(workers[number % 3].reserve(60))
+    assert 99.8 < seconds.now - began < 101
+
+
+@pytest.mark.parametrize("text", ["10 per second", "10/second"])
+def test_a_rate_reads_as_it_is_written(text: str) -> None:
+    assert read_rate(text) == Rate(10, 1)
+    with pytest.raises(ValueError, match="parse"):
+        read_rate("quick")
+
+
+def sendgrid(server: SendGridStandIn, pace: Pace, seconds: Seconds) -> Connector:
+    http = Http(allow_private=True, now=lambda: NOW, pace=pace, sleep=seconds.sleep)
+    settings = {"api_key": KEY, "base_url": server.url}
+    return make("sendgrid", Setup("mailer", settings, {"news": "11"}), http)
+
+
+def test_requests_wait_for_their_turn(redis_url: str, seconds: Seconds) -> None:
+    began = seconds.now
+    with SendGridStandIn() as server:
+        pace = bucket(redis_url, seconds, Rate(1, 5))
+        sendgrid(server, pace, seconds).push([off(1, ANNA, "news")])
+        assert seconds.now - began == pytest.approx(5 * (len(server.seen) - 1), abs=0.01)
+
+
+def test_retry_after_holds_every_worker(redis_url: str, seconds: Seconds) -> None:
+    with SendGridStandIn() as server:
+        server.fail(Fault(429, {"Retry-After": "40"}))
+        with pytest.raises(DeliveryError):
+            sendgrid(server, bucket(redis_url, seconds, None), seconds).push([off(1, ANNA, "news")])
+    assert bucket(redis_url, seconds, None).reserve(60) == pytest.approx(40, abs=1e-3)
+
+
+@pytest.mark.parametrize("epoch", [True, False])
+def test_a_tools_own_headers_are_read(epoch: bool) -> None:  # noqa: FBT001
+    heard = reset_headers("x-left", "x-reset", epoch=epoch)
+    reset = str(int(NOW.timestamp()) + 90) if epoch else "90"
+    assert heard(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
+    assert heard(200, {"x-left": "7", "x-reset": reset}, NOW) is None
+    assert heard(200, {"x-left": "none", "x-reset": "soon"}, NOW) is None
+    assert heard(200, {}, NOW) is None

@@ -1,0 +1,66 @@
+"""Keeping to a tool's rate limit, as a connector's requests see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from workers.connectors.base import DeliveryError
+
+Heard = Callable[[int, Mapping[str, str], datetime], timedelta | None]
+"""Status, headers (names in lower case) and the time of an answer to how long the tool
+wants no more requests; None if it doesn't say."""
+
+
+class Paced(DeliveryError):
+    """The rate limit leaves no room for a request within this lease: nothing was sent.
+
+    No failure of the tool. `retry_after` says when there will be room.
+    """
+
+
+class Pace(Protocol):
+    """When the next request to one destination may be sent; shared by all its workers."""
+
+    def reserve(self, most: float) -> float:
+        """Seconds to wait before sending, at most `most`; the turn is then taken.
+
+        Raises Paced, with nothing taken, where the wait would be longer.
+        """
+        ...
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody send anything for so long."""
+        ...
+
+
+class NoPace:
+    """No limit, as in tests and for folders."""
+
+    def reserve(self, most: float) -> float:  # noqa: ARG002 - the protocol's
+        """0: at once."""
+        return 0.0
+
+    def hold(self, seconds: float) -> None:
+        """Nothing: the push itself fails with the tool's wish."""
+
+
+def reset_headers(remaining: str, reset: str, *, epoch: bool) -> Heard:
+    """A `Heard` for a pair of headers: none left, so wait until the reset.
+
+    `reset` tells seconds since 1970 if `epoch`, else seconds from now.
+    """
+
+    def heard(_: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+        left, until = _number(headers.get(remaining)), _number(headers.get(reset))
+        if left is None or left > 0 or until is None:
+            return None
+        return timedelta(seconds=max(0.0, until - now.timestamp() if epoch else until))
+
+    return heard
+
+
+def _number(text: str | None) -> float | None:
+    text = (text or "").strip()
+    return float(text[:12]) if text.isascii() and text.isdigit() else None

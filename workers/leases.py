@@ -1,0 +1,29 @@
+"""How long a worker may still act on what it has claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+LEASE = timedelta(seconds=90)
+"""How long a batch is a worker's own; one exchange with a tool (30 s) ends well inside."""
+EXCHANGE = timedelta(seconds=30)
+SETTLING = timedelta(seconds=10)
+"""What is left after the last exchange, to write down what came of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A claim that ends at `ends_at`, by the clock `now`."""
+
+    ends_at: datetime
+    now: Callable[[], datetime]
+
+    def __call__(self) -> bool:
+        """Whether it will still stand when an exchange begun now has ended."""
+        return self.now() + EXCHANGE < self.ends_at
+
+    def spare(self) -> float:
+        """Seconds that a request may wait for its turn and still be settled in time."""
+        return (self.ends_at - EXCHANGE - SETTLING - self.now()).total_seconds()
