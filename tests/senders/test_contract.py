@@ -95,7 +95,8 @@ def test_a_sender_with_a_key(case: schemathesis.Case[Any], sender: Sender) -> No
     assert case.meta
     if case.meta.generation.mode.is_positive and HEADER in case.headers:
         case.headers[HEADER] = str(uuid4())  # else most would be refused as reused
-    case.call_and_validate(headers=sender.headers)
+    # Where Schemathesis left the key out, to be refused for it, it stays out.
+    case.call_and_validate(headers=sender.headers if "Authorization" in case.headers else None)
 
 
 @for_strangers.parametrize()
