@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,21 @@ from werkzeug.wrappers import Request, Response
 
 
 class Description:
-    """Checks traffic; what breaks the description ends in `faults`."""
+    """Checks traffic; what breaks the description ends in `faults`.
 
-    def __init__(self, path: Path, *, ignored: frozenset[str] = frozenset()) -> None:
+    `mend` puts right what it is known to have wrong, before it is used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ignored: frozenset[str] = frozenset(),
+        mend: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
         # The description names the vendor's servers; ours is any.
         spec: dict[str, Any] = json.loads(path.read_text()) | {"servers": [{"url": "/"}]}
+        mend(spec)
         self._openapi = OpenAPI.from_dict(spec)
         self._ignored = ignored
         self.faults: list[str] = []

@@ -1,0 +1,96 @@
+"""Mailgun's suppressions of one domain as its description has them, with memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+from werkzeug.wrappers import Request, Response
+
+from tests.connectors.tools.stand_in import StandIn, Watch
+
+KEY = "key-stand-in"
+DOMAIN = "mg.example.com"
+WHEN = "Wed, 25 Nov 2026 10:00:00 UTC"
+
+
+class MailgunStandIn(StandIn):
+    def __init__(self, watch: Watch | None = None) -> None:
+        super().__init__(watch)
+        self.tags = ["11", "12", "99"]
+        self.handles = True
+        self.unsubscribed: dict[str, set[str]] = {}
+        self.complained: set[str] = set()
+        self.bounced: set[str] = set()
+        self.invalid: set[str] = set()
+        self.knows_tag_of_delete = True
+
+    def handle(self, request: Request) -> Response:
+        auth = request.authorization
+        if auth is None or auth.type != "basic" or (auth.username, auth.password) != ("api", KEY):
+            return _json({"message": "Invalid private key"}, 401)
+        # The path before unquoting: an address may hold a slash.
+        path = request.environ["RAW_URI"].partition("?")[0]
+        match path.strip("/").split("/")[1:]:
+            case ["domains", domain, "tracking"] if domain == DOMAIN:
+                return _json({"tracking": {"unsubscribe": {"active": self.handles}}})
+            case [domain, "unsubscribes", address] if domain == DOMAIN:
+                return self._entry(request, unquote(address))
+            case [domain, kind] if domain == DOMAIN:
+                return self._list(request, kind)
+        return _json({"message": "Domain not found"}, 404)
+
+    def _list(self, request: Request, kind: str) -> Response:
+        if kind == "tags":
+            return _json({"items": [{"tag": tag} for tag in self.tags], "paging": _PAGING})
+        if kind == "tag":
+            known = request.args["tag"] in self.tags
+            return _json(
+                {"tag": request.args["tag"]} if known else {"message": ""}, 200 if known else 404
+            )
+        if request.method == "POST":
+            return self._add(request.get_json())
+        return self._page(request, kind)
+
+    def _add(self, entries: list[dict[str, Any]]) -> Response:
+        if len(entries) > 1000 or self.invalid & {entry["address"] for entry in entries}:
+            return _json({"message": "Batch size should be less than 1000"}, 400)
+        for entry in entries:
+            held = self.unsubscribed.setdefault(entry["address"].lower(), set())
+            held |= set(entry.get("tags") or ["*"])
+        return _json({"message": f"{len(entries)} addresses have been added"})
+
+    def _entry(self, request: Request, address: str) -> Response:
+        held = self.unsubscribed.get(address.lower())
+        if held is None:
+            return _json({"message": "Address not found in unsubscribers table"}, 404)
+        if request.method == "GET":
+            return _json({"address": address, "tags": sorted(held), "created_at": WHEN})
+        tag = request.args.get("tag") if self.knows_tag_of_delete else None
+        held -= {tag} if tag else set(held)
+        if not held:
+            del self.unsubscribed[address.lower()]
+        return _json({"message": "Unsubscribe event has been removed", "address": address})
+
+    def _page(self, request: Request, kind: str) -> Response:
+        lists: dict[str, dict[str, dict[str, Any]]] = {
+            "unsubscribes": {a: {"tags": sorted(t)} for a, t in self.unsubscribed.items()},
+            "complaints": {address: {} for address in self.complained},
+            "bounces": {address: {"code": "550", "error": ""} for address in self.bounced},
+        }
+        rows = lists[kind]
+        after = request.args.get("address", "")
+        found = sorted(address for address in rows if address > after)
+        items = [
+            {"address": address, "created_at": WHEN} | rows[address]
+            for address in found[: int(request.args["limit"])]
+        ]
+        return _json({"items": items, "paging": _PAGING})
+
+
+_PAGING = dict.fromkeys(("previous", "first", "next", "last"), "https://api.mailgun.net/...")
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(json.dumps(body), status, mimetype="application/json")
