@@ -46,7 +46,7 @@ class ProbeLink(InvalidLink):
 
 
 class UnreadableBody(InvalidInput):
-    """A body of any length broke off on its way, or can't be unpacked."""
+    """A list of any length broke off on its way, can't be unpacked, or names no recipients."""
 
 
 class UnknownTopic(InvalidInput):

@@ -7,7 +7,7 @@ any of them, the person's own newer "yes" and every consent only from the exact 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -107,15 +107,14 @@ def decide(
 
 
 def _decide_service(message: MessageType, facts: Sequence[Fact]) -> Decision:
+    advisory = Rule.BOUNCED if _standing_bounce(facts, _newest(_own_lifts(facts))) else None
     closed = _newest_out(facts, EVERYTHING)
     if closed and _stands(closed.state.out, _own_lift(facts, EVERYTHING)):
+        closing = _deny(Rule.CLOSED, closed)
         if not message.after_closing:
-            return _deny(Rule.CLOSED, closed)
-        return Decision(allow=True, rule=Rule.AFTER_CLOSING)
-    bounced = _standing_bounce(facts, _newest(_own_lifts(facts)))
-    if bounced:
-        return Decision(allow=True, rule=Rule.SERVICE, advisory=Rule.BOUNCED)
-    return ALLOW_SERVICE
+            return closing
+        return replace(closing, allow=True, rule=Rule.AFTER_CLOSING, advisory=advisory)
+    return replace(ALLOW_SERVICE, advisory=advisory) if advisory else ALLOW_SERVICE
 
 
 def standing_no(topic: str, facts: Sequence[Fact], now: datetime) -> Decision | None:

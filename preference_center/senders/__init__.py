@@ -34,6 +34,7 @@ from preference_center.senders import (
     imports,
     reference,
     routes,
+    streaming,
     suppressions,
 )
 from preference_center.senders.documents import install
@@ -50,5 +51,6 @@ __all__ = [
     "reference",
     "respond_to_http",
     "routes",
+    "streaming",
     "suppressions",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
@@ -89,6 +89,8 @@ class StreamBrokenOff(Answer):
 
 class StreamLine(RootModel[DecisionStreamed | StreamEnded | StreamBrokenOff]):
     """One line of a streamed answer."""
+
+    media_type: ClassVar[str] = "application/x-ndjson"
 
 
 class RowRecorded(Answer):

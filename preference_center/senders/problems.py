@@ -15,6 +15,7 @@ from preference_center.errors import (
     TakenExternalId,
     UnknownContact,
     UnknownTopic,
+    UnreadableBody,
     WrongChannel,
 )
 from preference_center.extensions import services
@@ -64,6 +65,13 @@ WRONG_CONTENT_TYPE = Problem(
     415,
     "The body is not plain JSON",
     "Send `Content-Type: application/json`, in UTF-8, without Content-Encoding.",
+)
+NOT_A_LIST = Problem(
+    "not-a-list",
+    415,
+    "The body is no list of recipients",
+    "Send `Content-Type: application/x-ndjson` or `text/csv`, in UTF-8, as it is or with"
+    " `Content-Encoding: gzip`.",
 )
 MALFORMED_JSON = Problem(
     "malformed-json", 400, "The body can't be read as JSON", "Mend the place named in `detail`."
@@ -181,6 +189,7 @@ OF_ERROR: Mapping[type[InvalidInput], Problem] = {
     TakenExternalId: TAKEN_EXTERNAL_ID,
     UnknownContact: UNKNOWN_CONTACT,
     UnknownTopic: UNKNOWN_TOPIC,
+    UnreadableBody: INVALID_BODY,
     WrongChannel: WRONG_CHANNEL,
 }
 """Errors of the rules that have a problem of their own."""

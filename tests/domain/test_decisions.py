@@ -188,9 +188,10 @@ def test_a_bounce_comes_back_as_an_advisory() -> None:  # I4
 @pytest.mark.parametrize("closing", [CLOSED, ERASED])
 def test_a_closed_account_gets_service_mail_only_where_a_ground_allows(closing: Fact) -> None:
     assert decide(INVOICE, None, [closing], NOW).rule is Rule.CLOSED  # I4
-    assert decide(LAST_INVOICE, None, [closing], NOW) == Decision(
-        allow=True, rule=Rule.AFTER_CLOSING
-    )
+    closed = decide(INVOICE, None, [closing], NOW)
+    after_closing = replace(closed, allow=True, rule=Rule.AFTER_CLOSING)
+    assert decide(LAST_INVOICE, None, [closing], NOW) == after_closing
+    assert decide(LAST_INVOICE, None, [closing, BOUNCED], NOW).advisory == Rule.BOUNCED
     assert decide(INVOICE, None, [closing, REOPENED], NOW).allow  # I6
     assert not decide(INVOICE, None, [closing, yes(ALL_MARKETING)], NOW).allow
 

@@ -6,6 +6,7 @@ run, e.g. before a release: CONTRACT_EXAMPLES=500 make test ARGS=tests/senders/t
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,12 @@ schemathesis.openapi.format(
     "date-time",
     st.integers(0, 60).map(lambda days: (START - timedelta(days=days)).isoformat()),
 )
+
+
+@schemathesis.serializer("application/x-ndjson")
+def in_one_line(_: schemathesis.SerializationContext, value: Any) -> bytes:
+    """Lists are sent as they are, whatever they hold."""
+    return json.dumps(value).encode()
 
 
 class Served:

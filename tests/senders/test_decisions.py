@@ -103,6 +103,9 @@ def test_a_closed_account_gets_only_what_is_marked_for_it(in_force: Flask, sende
     assert sender.ask("password_reset", "ada@example.com") == {
         "allow": True,
         "rule": "after_closing",
+        "scope": "everything",
+        "event": event,
+        "since": START.isoformat(),
     }
 
 
