@@ -199,17 +199,11 @@ _EXACT = _pairs(lambda probe, stored: bool(probe & stored & KeyKind.EXACT))
 def _met() -> str:
     """Every fact that a probe meets; `exact` if it is about the very address."""
     kinds = f"p.kind * {_KINDS} + f.kind"
-    halves = (
-        ("f.digest = p.digest", f"length(digest) = {DIGITS}"),
-        (f"f.digest = left(p.digest, {DIGITS // 2})", f"length(digest) = {DIGITS // 2}"),
-    )
     columns = "scope, out_at, out_event, reason, lift_at, pause_at, pause_until, consent_at"
-    return " UNION ALL ".join(
-        f"SELECT p.cell, {kinds} IN ({_EXACT}) AS exact, {columns}"
-        f" FROM probe AS p JOIN (SELECT * FROM fact WHERE {whole}) AS f ON {same}"
-        f" WHERE {kinds} IN ({_MATCHING})"
-        for same, whole in halves
-    )
+    return f"""SELECT p.cell, {kinds} IN ({_EXACT}) AS exact, {columns} FROM fact AS f JOIN (
+            SELECT cell, kind, digest FROM probe
+            UNION ALL SELECT cell, kind, left(digest, {DIGITS // 2}) FROM probe
+        ) AS p ON p.digest = f.digest WHERE {kinds} IN ({_MATCHING})"""
 
 
 def _newest_out(scope: str) -> str:
@@ -258,8 +252,9 @@ def _paused(topic: str, now_us: int) -> str:
         )
     ]
     return f""",
-    paused AS (SELECT m.cell, {", ".join(columns)} FROM met AS m JOIN standing AS s
-        ON s.cell = m.cell WHERE m.pause_until > {now_us} GROUP BY m.cell)"""
+    paused AS (SELECT m.cell, {", ".join(columns)}
+        FROM standing AS s JOIN (SELECT * FROM met WHERE pause_until > {now_us}) AS m
+        ON s.cell = m.cell GROUP BY m.cell)"""
 
 
 def _marketing(topic: Topic) -> str:

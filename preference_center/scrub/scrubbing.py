@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from preference_center.domain.addresses import Channel
@@ -55,7 +56,8 @@ def scrub(job: Job, progress: Progress) -> Receipt:
         targets = Targets(made.of[job.clean], made.of[job.removed], made.work)
         counts = duck.scrub(layout, job.snapshot, question, targets, progress)
         progress("Checking", 0)
-        given = sha256(job.list)
+        with ThreadPoolExecutor() as threads:
+            digests = list(threads.map(sha256, (job.list, targets.clean, targets.removed)))
         if _state(job.list) != before:
             raise InvalidList("the list changed while it was read: start again")
         removed = sum(counts.removed.values())
@@ -70,9 +72,9 @@ def scrub(job: Job, progress: Progress) -> Receipt:
             watermark=snapshot.watermark,
             catalogue_version=snapshot.catalogue_version,
             norm_version=snapshot.norm_version,
-            list=File(job.list.name, counts.rows, given),
-            clean=File(job.clean.name, counts.clean, sha256(targets.clean)),
-            removed=File(job.removed.name, removed, sha256(targets.removed)),
+            list=File(job.list.name, counts.rows, digests[0]),
+            clean=File(job.clean.name, counts.clean, digests[1]),
+            removed=File(job.removed.name, removed, digests[2]),
             removed_by_rule=counts.removed,
         )
         if job.receipt:

@@ -21,7 +21,7 @@ from preference_center.domain.catalogue import Catalogue, parse
 from preference_center.errors import InvalidSnapshot
 from preference_center.keys import Keys
 from preference_center.scrub.drafts import drafts
-from preference_center.scrub.duck import CannotScrub, connect, quoted_path, telling
+from preference_center.scrub.duck.connecting import CannotScrub, connect, telling, to_read, to_write
 from preference_center.storage.snapshots import COLUMNS, take
 
 FORMAT = 1
@@ -77,9 +77,9 @@ def make(path: Path) -> Snapshot:
         )
         with telling(), closing(connect(made.work)) as connection:
             written = connection.execute(
-                f"""COPY (SELECT * FROM read_csv({quoted_path(rows)}, header = false,
+                f"""COPY (SELECT * FROM read_csv({to_read(rows)}, header = false,
                     auto_detect = false, columns = {dict(COLUMNS)}))
-                TO {quoted_path(made.of[path])} (FORMAT parquet, COMPRESSION zstd,
+                TO {to_write(made.of[path])} (FORMAT parquet, COMPRESSION zstd,
                     KV_METADATA {{{_NAME}: $told}})""",
                 {"told": json.dumps(asdict(snapshot))},
             ).fetchone()

@@ -1,0 +1,86 @@
+"""Writing both lists, in the order of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from preference_center.domain.decisions import Decision
+from preference_center.scrub.duck.connecting import (
+    Connection,
+    extra,
+    one,
+    showing,
+    to_write,
+)
+from preference_center.scrub.expression import quoted
+from preference_center.scrub.layouts import Layout, compression_of
+from preference_center.scrub.model import EXTRA, REASONS, Progress, Targets
+
+_TOLD = ", ".join(f"why.{name} AS {name}" for name in EXTRA)
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What is needed to write; the tables `denied` and `allowed` tell what was decided."""
+
+    connection: Connection
+    layout: Layout
+    line: str
+    """A CSV file's line as it was, in SQL."""
+    unseen: Decision
+    """What holds for the cells in neither."""
+    progress: Progress
+
+    def write(self, targets: Targets, removed_from: str) -> tuple[int, int]:
+        """Write both; how many rows each has.
+
+        `removed_from` is a table with every row that may be denied, or `list`.
+        """
+        clean, removed = self._split(removed_from)
+        if self.layout.parquet:
+            kept, taken = "* EXCLUDE (cell)", f"* EXCLUDE (cell, why), {_TOLD}"
+        else:
+            delimiter = quoted(self.layout.delimiter)
+            kept = self.line
+            taken = f" || {delimiter} || ".join([kept, *(f"why.{name}" for name in EXTRA)])
+        return (
+            self._copy("Writing", f"SELECT {kept} {clean}", targets.clean),
+            self._copy("Writing removed", f"SELECT {taken} {removed}", targets.removed, EXTRA),
+        )
+
+    def _split(self, removed_from: str) -> tuple[str, str]:
+        """Where the rows are that may be sent to, and those that may not, each with its why."""
+        if self.unseen.allow:
+            among = "EXISTS (SELECT 1 FROM denied AS d WHERE d.cell = l.cell)"
+            removed = f"SELECT l.*, d.why FROM {removed_from} AS l JOIN denied AS d USING (cell)"
+            return f"FROM list AS l WHERE NOT {among}", f"FROM ({removed})"
+        among = "EXISTS (SELECT 1 FROM allowed AS a WHERE a.cell = l.cell)"
+        # Looked up like this, since a LEFT JOIN changes the order of rows.
+        why = "(SELECT d.why FROM denied AS d WHERE d.cell = l.cell)"
+        told = f"coalesce({why}, {_why(self.unseen)}) AS why"
+        removed = f"SELECT l.*, {told} FROM list AS l WHERE NOT {among}"
+        return f"FROM list AS l WHERE {among}", f"FROM ({removed})"
+
+    def _copy(self, label: str, query: str, path: Path, names: Sequence[str] = ()) -> int:
+        """Write what `query` finds, below a header with `names` added; the number of rows."""
+        with showing(self.connection, self.progress, label):
+            if self.layout.parquet:
+                form = "FORMAT parquet, COMPRESSION zstd"
+                return int(one(self.connection, f"COPY ({query}) TO {to_write(path)} ({form})")[0])
+            given: list[str] = []
+            if self.layout.header is not None:
+                query = f"SELECT $1 UNION ALL {query}"
+                given = [self.layout.delimiter.join([self.layout.header, *names])]
+            form = (
+                "FORMAT csv, HEADER false, DELIMITER '\x01', QUOTE '', ESCAPE '',"
+                f" NEW_LINE '{self.layout.newline}', COMPRESSION {compression_of(path)}"
+            )
+            copied = one(self.connection, f"COPY ({query}) TO {to_write(path)} ({form})", given)
+            return int(copied[0]) - len(given)
+
+
+def _why(decision: Decision) -> str:
+    texts = (decision.rule, REASONS[decision.rule], decision.scope or "", "")
+    return extra([quoted(text) for text in texts])
