@@ -17,14 +17,15 @@ from werkzeug.wrappers import Request, Response
 class Description:
     """Checks traffic; what breaks the description ends in `faults`.
 
-    `mend` puts right what it is known to have wrong, before it is used.
+    `ignored` are paths that another description has; `mend` puts right what this one is
+    known to have wrong, before it is used.
     """
 
     def __init__(
         self,
         path: Path,
         *,
-        ignored: frozenset[str] = frozenset(),
+        ignored: Callable[[str], bool] = lambda _: False,
         mend: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
         # The description names the vendor's servers; ours is any.
@@ -37,7 +38,7 @@ class Description:
 
     def watch(self, request: Request, response: Response) -> None:
         """Check one exchange; error answers need no description."""
-        if request.path in self._ignored or response.status_code >= 400:
+        if self._ignored(request.path) or response.status_code >= 400:
             return
         # Matched before unquoting: a hole of the path may hold a slash.
         environ = request.environ | {

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from preference_center.domain.news import News, NewsKind
+from tests.connectors.both_ways_contract import (
+    AbsentContract,
+    FieldContract,
+    PullContract,
+    ReadContract,
+    ScanContract,
+    with_settings,
+)
+from tests.connectors.both_ways_contract import whole as listed
+from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
+from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.tools.described import Description
+from tests.connectors.tools.klaviyo import KEY, KlaviyoStandIn
+from tests.connectors.tools.stand_in import Fault
+from tests.shared import SHARED, shared_path
+from workers.connectors.base import DeliveryError, Item, Result, Setup
+from workers.connectors.klaviyo import Klaviyo
+
+TOPICS = {"news": "11", "offers": "12"}
+DESCRIPTION = "contracts/klaviyo-consent.json"
+WHEN = datetime(2026, 11, 25, 10, tzinfo=UTC)
+SUPPRESS, UNSUPPRESS = (f"profile-suppression-bulk-{what}-jobs" for what in ("create", "delete"))
+
+
+@dataclass(slots=True)
+class Lists:
+    server: KlaviyoStandIn
+
+    def off(self, address: str) -> set[str]:
+        known = address in self.server.profiles
+        return {t for t, i in TOPICS.items() if known and address not in self.server.on[i]}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        self.server.unsubscribe(address, TOPICS[topic])
+
+    def requests(self) -> int:
+        return len(self.server.seen)
+
+    def reject(self, address: str) -> None:
+        self.server.invalid.add(address)
+
+    def add(self, address: str) -> None:
+        self.server.add(address)
+
+    def has(self, address: str) -> bool:
+        return address in self.server.profiles
+
+    def link(self, address: str) -> str | None:
+        link = self.server.profiles[address]["properties"].get("Choices")
+        return cast("str | None", link)
+
+
+@pytest.fixture(scope="module")
+def description() -> Description | None:
+    if not (SHARED / DESCRIPTION).exists():
+        return None  # the stand-in alone then; one test below says so
+    elsewhere = ("/api/lists", "/api/profiles/")
+    return Description(SHARED / DESCRIPTION, ignored=lambda p: p.startswith(elsewhere))
+
+
+@pytest.fixture
+def server(description: Description | None) -> Iterator[KlaviyoStandIn]:
+    if description:
+        description.faults.clear()
+    with KlaviyoStandIn(description.watch if description else None) as server:
+        yield server
+    if description:
+        assert description.faults == []
+
+
+@pytest.fixture
+def rig(server: KlaviyoStandIn) -> Rig:
+    settings = {"api_key": KEY, "base_url": server.url, "link_field": "Choices"}
+    # A push looks for the profiles, then for those on the list.
+    return Rig(
+        "klaviyo",
+        Setup("klaviyo-main", settings, TOPICS),
+        Lists(server),
+        requests_before_writing=2,
+    )
+
+
+class TestKlaviyo(JsonApiContract, MappedContract, ReadContract, PullContract):
+    pass
+
+
+class TestKlaviyosContacts(AbsentContract, FieldContract, ScanContract):
+    @pytest.fixture(autouse=True)
+    def _only_who_was_added(self, server: KlaviyoStandIn) -> None:
+        server.strict = True
+
+
+def connect(rig: Rig) -> Klaviyo:
+    return cast("Klaviyo", rig.make())
+
+
+def whole(ref: int, address: str) -> Item:
+    """A no to all marketing."""
+    return replace(off(ref, address, "news", "offers"), all_off=True)
+
+
+def test_requests_and_answers_obey_klaviyos_own_description(
+    rig: Rig, description: Description | None
+) -> None:
+    shared_path(DESCRIPTION)
+    assert description is not None
+    before = description.checked
+    connector = connect(with_settings(rig, suppress_all="yes"))
+    connector.push([whole(1, ANNA), off(2, BO, "news")])
+    connector.push([lift(1, ANNA, "news")])
+    listed(connector.pull)
+    assert description.checked - before == 9  # find, job, find, twice; three listings
+    assert description.faults == []
+
+
+def test_nobody_is_ever_unsubscribed_or_made(rig: Rig, server: KlaviyoStandIn) -> None:
+    """Klaviyo unsubscribes from everything who is not on the list that was named."""  # I10
+    connector = rig.make()
+    server.on["11"].clear()
+    server.strict = True
+    server.add(ANNA)
+    server.on["11"].remove(ANNA)
+    found = connector.push([off(1, ANNA, "news"), off(2, BO, "news")])
+    assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
+    assert not [path for _, path in server.seen if "subscription-bulk" in path]
+    assert [method for method, _ in server.seen] == ["GET", "GET"]
+
+
+def test_a_hundred_are_taken_off_a_list_by_one_change(rig: Rig, server: KlaviyoStandIn) -> None:
+    batch = [off(n, f"p{n}@example.com", "news") for n in range(100)]
+    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert [method for method, _ in server.seen] == ["GET"] * 4 + ["DELETE"]
+
+
+def test_all_marketing_is_held_by_lists_unless_asked_otherwise(
+    rig: Rig, server: KlaviyoStandIn
+) -> None:  # I10
+    assert results(rig.make().push([whole(1, ANNA)])) == {1: Result.REFLECTED}
+    assert server.jobs == []
+    assert rig.tool.off(ANNA) == {"news", "offers"}
+
+
+def test_a_no_to_all_marketing_suppresses_where_asked_for(rig: Rig, server: KlaviyoStandIn) -> None:
+    asked = with_settings(rig, suppress_all="yes")
+    assert asked.make().check().ok
+    server.suppress(CY, "UNSUBSCRIBE")
+    found = asked.make().push([whole(1, ANNA), off(2, BO, "news"), whole(3, CY)])
+    assert set(results(found).values()) == {Result.REFLECTED}
+    assert server.jobs == [(SUPPRESS, [ANNA])]
+    assert rig.tool.off(BO) == {"news"}
+    assert connect(asked).read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
+
+
+def test_a_job_that_is_only_accepted_is_not_reflected(rig: Rig, server: KlaviyoStandIn) -> None:
+    server.slow_jobs = True
+    found = with_settings(rig, suppress_all="yes").make().push([whole(1, ANNA)])
+    assert results(found) == {1: Result.LATER}
+    assert found[1].retry_after == timedelta(seconds=30)
+
+
+def test_a_lift_frees_from_our_suppression_only(
+    rig: Rig, server: KlaviyoStandIn
+) -> None:  # I5, I13
+    asked = with_settings(rig, suppress_all="yes")
+    asked.make().push([whole(1, ANNA), whole(2, BO)])
+    server.suppress(BO, "UNSUBSCRIBE")
+    server.jobs.clear()
+    back = replace(off(1, ANNA, "offers"), lift=frozenset({"news"}))
+    found = asked.make().push([back, lift(2, BO, "news")])
+    assert set(results(found).values()) == {Result.REFLECTED}
+    assert server.jobs == [(UNSUPPRESS, [ANNA, BO])]
+    assert connect(asked).read([off(1, ANNA), off(2, BO)]) == {
+        1: frozenset({"offers"}),
+        2: frozenset(TOPICS),
+    }
+
+
+@pytest.mark.parametrize(
+    "item", [replace(off(1, ANNA, "news"), all_off=True), off(1, ANNA, "news", "offers")]
+)
+def test_a_suppression_never_says_more_than_the_person_did(
+    rig: Rig, server: KlaviyoStandIn, item: Item
+) -> None:  # I5, I10
+    with_settings(rig, suppress_all="yes").make().push([item])
+    assert server.jobs == []
+
+
+def test_suppressing_is_refused_where_service_mail_goes_out(
+    rig: Rig, server: KlaviyoStandIn
+) -> None:  # I4, I10
+    asked = with_settings(rig, suppress_all="yes")
+    shared = replace(asked, setup=replace(asked.setup, sends_service=True))
+    (problem,) = shared.make().check().problems
+    assert "service mail" in problem
+    shared.make().push([whole(1, ANNA)])
+    assert server.jobs == []
+
+
+def test_every_kind_of_suppression_comes_home(rig: Rig, server: KlaviyoStandIn) -> None:  # I13
+    server.suppress(ANNA, "UNSUBSCRIBE")
+    server.suppress(BO, "SPAM_COMPLAINT")
+    server.suppress(CY, "HARD_BOUNCE")
+    server.unsubscribe("di@example.com", "99")  # no topic maps to it
+    news, _ = listed(connect(rig).pull)
+    assert news == [
+        News(NewsKind.OPTED_OUT, ANNA, at=WHEN),
+        News(NewsKind.COMPLAINED, BO, at=WHEN),
+        News(NewsKind.BOUNCED, CY, at=WHEN),
+    ]
+
+
+def test_a_cursor_that_klaviyo_forgot_begins_its_listing_again(
+    rig: Rig, server: KlaviyoStandIn
+) -> None:
+    for n in range(150):
+        server.add(f"p{n}@example.com")
+    connector = connect(rig)
+    page = connector.scan(None)
+    server.old_cursors = True
+    again = connector.scan(page.cursor)
+    assert again.rows == page.rows
+
+
+def test_a_list_that_is_gone_stops_the_push(rig: Rig, server: KlaviyoStandIn) -> None:
+    del server.lists["12"]
+    with pytest.raises(DeliveryError, match="404"):
+        rig.make().push([off(1, ANNA, "offers")])
+
+
+def test_a_key_without_a_scope_is_reported(rig: Rig, server: KlaviyoStandIn) -> None:
+    server.fail(Fault(403, after=1))
+    (problem,) = rig.make().check().problems
+    assert "scopes" in problem
+
+
+def test_a_setting_that_makes_no_sense_is_reported(rig: Rig) -> None:
+    (problem,) = with_settings(rig, suppress_all="maybe").make().check().problems
+    assert "write yes or no" in problem

@@ -1,0 +1,297 @@
+"""Klaviyo: a topic is a list; a no to all marketing may also be a suppression.
+
+https://developers.klaviyo.com/en/reference/remove_profiles_from_list
+https://developers.klaviyo.com/en/reference/bulk_suppress_profiles
+People are taken off a list, which stops just that list, at once. They are not "unsubscribed"
+from it: that happens later, and then stops all marketing to whoever is not on the list any
+more, and makes profiles of addresses that Klaviyo doesn't know (I10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import ClassVar
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News
+from workers.connectors.base import (
+    Capabilities,
+    DeliveryError,
+    Item,
+    LinkItem,
+    Listing,
+    Outcome,
+    Page,
+    Rate,
+    Report,
+    Result,
+    Scopes,
+    Seen,
+    Setup,
+)
+from workers.connectors.entry import Entry, Proof
+from workers.connectors.http import Http
+from workers.connectors.klaviyo_api import Account, Profile, open_account
+from workers.connectors.klaviyo_listing import BY_HAND, news_of, walk
+from workers.connectors.mapping import ensure_fits, mapping_problems
+from workers.connectors.steps import Step, carry_out, send_halving
+
+SUPPRESS, UNSUPPRESS = "profile-suppression-bulk-create-job", "profile-suppression-bulk-delete-job"
+JOB_TAKES = timedelta(seconds=30)
+_DOCS = "https://developers.klaviyo.com/en/reference"
+
+
+class Klaviyo:
+    """One Klaviyo account."""
+
+    kind: ClassVar[str] = "klaviyo"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset({Channel.EMAIL}),
+        scopes=frozenset(Scopes),
+        can_lift=True,
+        batch_size=100,
+        # Changes of lists: 10 a second, 150 a minute; all else 75 and 750. A change is at
+        # most every third request.
+        rate=Rate(450, 60, burst=10),
+        can_read=True,
+        scans=Listing.CHANGES,
+        pulls=Listing.CHANGES,
+        can_hold_link=True,
+    )
+    settings: ClassVar[Mapping[str, str]] = {
+        "api_key": "a private API key with the scopes lists:read, lists:write, profiles:read, "
+        "profiles:write and subscriptions:write",
+        "suppress_all?": "yes: a no to all marketing is also a suppression, which stops flows "
+        "and segments; only where no service mail goes through this account",
+        "base_url?": "another address of the API, for tests",
+    }
+
+    def __init__(self, setup: Setup, http: Http) -> None:
+        self._setup = setup
+        self._http = http
+
+    @property
+    def _suppresses(self) -> bool:
+        return self._setup.settings.get("suppress_all") == "yes"
+
+    def check(self) -> Report:
+        """See Connector. Also says which lists no topic maps to."""
+        topics = self._setup.topics
+        problems = [*mapping_problems(self._setup, "list", numbered=False), *self._faults()]
+        try:
+            with open_account(self._setup, self._http) as account:
+                lists = account.lists()
+                account.profiles(["preference-center-check@example.com"])
+        except DeliveryError as error:
+            return Report((*problems, f"{error}: check the API key and its scopes"))
+        problems += [
+            f"topic {topic} is mapped to list {list_}, which the account has not: "
+            "map it to a list that exists"
+            for topic, list_ in sorted(topics.items())
+            if list_ not in lists
+        ]
+        unmapped = [f"{lists[i]} ({i})" for i in lists if i not in topics.values()]
+        return Report(tuple(problems), tuple(unmapped))
+
+    def _faults(self) -> Iterator[str]:
+        if self._setup.settings.get("suppress_all", "no") not in {"yes", "no"}:
+            yield "suppress_all: write yes or no"
+        if self._suppresses and self._setup.sends_service:
+            yield (
+                "suppress_all would stop the service mail that no flow marked transactional "
+                "sends: take the setting away, lists alone hold the no (I10)"
+            )
+
+    def _is_all(self, item: Item) -> bool:
+        """Whether a suppression says no more than the person did (I10)."""
+        return (
+            self._suppresses
+            and not self._setup.sends_service
+            and item.all_off
+            and item.off >= self._setup.topics.keys()
+        )
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        """See Connector. Off the lists first, then suppressions, then on lists again."""
+        if not batch:
+            return {}
+        ensure_fits(batch, self._setup, self.capabilities)
+        with open_account(self._setup, self._http) as account:
+            known, others = _find(account, batch)
+            steps = self._steps(account, [item for item in batch if item.ref in known], known)
+            return carry_out(batch, steps) | others
+
+    def _steps(
+        self, account: Account, items: Sequence[Item], known: Mapping[int, Profile]
+    ) -> list[Step]:
+        whole = [i for i in items if self._is_all(i)]
+        single = [i for i in items if not self._is_all(i)]
+        freed = [i for i in single if i.lift and self._suppresses and _by_hand(known[i.ref])]
+        pending = [i for i in whole if not known[i.ref].gets_nothing]
+        return [
+            *self._by_list(single, lambda i: i.off, partial(_turn_off, account)),
+            *_jobs(account, SUPPRESS, pending, done=lambda p: p.gets_nothing),
+            *_jobs(account, UNSUPPRESS, freed, done=lambda p: not _by_hand(p)),
+            *self._by_list(single, lambda i: i.lift, partial(_turn_on, account, known)),
+        ]
+
+    def _by_list(
+        self,
+        items: Sequence[Item],
+        wanted: Callable[[Item], Collection[str]],
+        call: Callable[[str, Sequence[Item]], Mapping[int, Outcome]],
+    ) -> Iterator[Step]:
+        for topic, list_ in sorted(self._setup.topics.items()):
+            if some := [item for item in items if topic in wanted(item)]:
+                yield Step(tuple(i.ref for i in some), partial(call, list_, some))
+
+    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+        """See Readable. Who isn't on a list doesn't get it."""
+        if not batch:
+            return {}
+        ensure_fits(batch, self._setup, self.capabilities)
+        with open_account(self._setup, self._http) as account:
+            known = account.profiles([item.address for item in batch])
+            members = {t: account.members(i, [*known]) for t, i in self._setup.topics.items()}
+        return {
+            item.ref: frozenset(
+                topic
+                for topic, list_ in self._setup.topics.items()
+                if known[item.address].gets_nothing
+                or item.address not in members[topic]
+                or list_ in {s.list_id for s in known[item.address].list_suppressions}
+            )
+            if item.address in known
+            else None
+            for item in batch
+        }
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        """See Fieldable. Writes a custom property, which need not exist before."""
+        field = self._setup.link_field
+        if not batch or field is None:
+            return {}
+        items = [Item(i.ref, i.address, i.channel) for i in batch]
+        with open_account(self._setup, self._http) as account:
+            known, others = _find(account, items)
+            steps = [
+                Step((i.ref,), partial(_write_link, account, known[i.ref], i, field))
+                for i in batch
+                if i.ref in known
+            ]
+            return carry_out(items, steps) | others
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        """See Scannable. Who joined one of the mapped lists."""
+        lists = sorted(set(self._setup.topics.values()))
+        with open_account(self._setup, self._http) as account:
+            profiles, following, done = walk(
+                cursor,
+                len(lists),
+                self._http.now(),
+                lambda source, since, page: account.joined(lists[source], since, page),
+            )
+        rows = (Seen(profile.email) for _, profile in profiles if profile.email)
+        return Page(tuple(rows), following, done)
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        """See Pullable. Suppressions of all marketing, then of each mapped list."""
+        lists = [None, *sorted(set(self._setup.topics.values()))]
+        with open_account(self._setup, self._http) as account:
+            profiles, following, done = walk(
+                cursor,
+                len(lists),
+                self._http.now(),
+                lambda source, since, page: account.suppressed(since, page, list_=lists[source]),
+            )
+        rows = (news for source, profile in profiles for news in news_of(profile, lists[source]))
+        return Page(tuple(rows), following, done)
+
+
+def _find(account: Account, items: Sequence[Item]) -> tuple[dict[int, Profile], dict[int, Outcome]]:
+    """Ref -> profile of who is known, and what came of the others."""
+    known: dict[int, Profile] = {}
+    others = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
+    for part, profiles in send_halving(
+        items, lambda some: account.profiles([item.address for item in some])
+    ):
+        for item in part:
+            if profile := profiles.get(item.address):
+                known[item.ref] = profile
+                del others[item.ref]
+            else:
+                others[item.ref] = Outcome(Result.ABSENT, "no profile")
+    return known, others
+
+
+def _turn_off(account: Account, list_: str, items: Sequence[Item]) -> Mapping[int, Outcome]:
+    members = account.members(list_, [item.address for item in items])
+    if members:
+        account.remove(list_, members.values())
+    return {
+        item.ref: Outcome(Result.REFLECTED, "204" if item.address in members else "not on it")
+        for item in items
+    }
+
+
+def _turn_on(
+    account: Account, known: Mapping[int, Profile], list_: str, items: Sequence[Item]
+) -> Mapping[int, Outcome]:
+    account.add(list_, [known[item.ref] for item in items])
+    return {item.ref: Outcome(Result.REFLECTED, "204") for item in items}
+
+
+def _jobs(
+    account: Account, kind: str, items: Sequence[Item], *, done: Callable[[Profile], bool]
+) -> Iterator[Step]:
+    """A job is only accepted (202); it counts as reflected when it is seen to be done."""
+
+    def call() -> Mapping[int, Outcome]:
+        addresses = [item.address for item in items]
+        job = account.job(kind, addresses)
+        after = account.profiles(addresses)
+        return {
+            item.ref: Outcome(Result.REFLECTED, job)
+            if item.address in after and done(after[item.address])
+            else Outcome(Result.LATER, f"{job}: not done yet", JOB_TAKES)
+            for item in items
+        }
+
+    if items:
+        yield Step(tuple(item.ref for item in items), call)
+
+
+def _by_hand(profile: Profile) -> bool:
+    return any(suppression.reason == BY_HAND for suppression in profile.suppressions)
+
+
+def _write_link(
+    account: Account, profile: Profile, item: LinkItem, field: str
+) -> Mapping[int, Outcome]:
+    if account.set_property(profile, field, item.link):
+        return {item.ref: Outcome(Result.REFLECTED, profile.id)}
+    return {item.ref: Outcome(Result.LATER, "not acknowledged")}
+
+
+ENTRY = Entry(
+    kind=Klaviyo.kind,
+    title="Klaviyo",
+    proof=Proof.DESCRIPTION,
+    capabilities=Klaviyo.capabilities,
+    own_settings=Klaviyo.settings,
+    secrets=frozenset({"api_key"}),
+    sources=(
+        f"{_DOCS}/remove_profiles_from_list",
+        f"{_DOCS}/get_profiles_for_list",
+        f"{_DOCS}/get_profiles",
+        f"{_DOCS}/bulk_suppress_profiles",
+    ),
+    build=Klaviyo,
+    notes=(
+        "Lists stop campaigns to that list. What goes to segments and by flows is only stopped "  # noqa: ISC004
+        "by a suppression: set suppress_all, or let them ask for the list.",
+        "A flow that starts when somebody is added to a list also starts after a lift.",
+    ),
+)
