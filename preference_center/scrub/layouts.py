@@ -14,6 +14,7 @@ import duckdb
 from preference_center.domain.addresses import Channel
 from preference_center.errors import InvalidList
 from preference_center.scrub.columns import find_by_content, find_column, is_address
+from preference_center.scrub.model import EXTRA
 
 DELIMITERS = ",;\t|"
 
@@ -164,4 +165,6 @@ def _parquet(path: Path, asked: Asked) -> Layout:
     except duckdb.Error:
         raise InvalidList("the list can't be read: is it a whole Parquet file?") from None
     names = tuple(row[0] for row in rows)
+    if set(names) & set(EXTRA):
+        raise InvalidList(f"the list has a column of ours already: {', '.join(EXTRA)}")
     return Layout(path, True, names, find_column(names, asked.column, asked.channel))

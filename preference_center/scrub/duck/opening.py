@@ -20,17 +20,19 @@ _LINES = (
 
 
 def open_list(connection: Connection, layout: Layout, work: Path, progress: Progress) -> str:
-    """Make the view `list`; what a CSV file's line was, in SQL.
+    """Make the view `list` of `cell` and `line`; what to write of the latter, in SQL.
 
-    Raises InvalidList where it can't be read.
+    `line` is a CSV file's line or a Parquet file's row. Raises InvalidList where it can't be
+    read.
     """
     if layout.parquet:
         name = layout.names[layout.column].replace('"', '""')
         connection.execute(
-            f"""CREATE VIEW list AS SELECT *, coalesce(CAST("{name}" AS VARCHAR), '') AS cell
-            FROM read_parquet({to_read(layout.path)})"""
+            f"""CREATE VIEW list AS
+            SELECT line, coalesce(CAST(line."{name}" AS VARCHAR), '') AS cell
+            FROM read_parquet({to_read(layout.path)}) AS line"""
         )
-        return ""
+        return "line.*"
     _view(connection, layout, layout.path, layout.compression)
     if _is_straight(connection, layout, progress):
         return "line"

@@ -47,7 +47,7 @@ def scrub(
             f"CREATE VIEW fact AS {expression.facts(source, question.channel, wanted)}"
         )
         # If all that may be removed is looked at, its lines are kept: one reading less.
-        keeps_lines = question.unseen.allow and not layout.parquet
+        keeps_lines = question.unseen.allow
         look = _Look(connection, question, progress)
         look.find(keep="line" if keeps_lines else "")
         look.read()

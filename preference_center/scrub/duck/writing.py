@@ -28,7 +28,7 @@ class Writer:
     connection: Connection
     layout: Layout
     line: str
-    """A CSV file's line as it was, in SQL."""
+    """What of a row's `line` is written, in SQL."""
     unseen: Decision
     """What holds for the cells in neither."""
     progress: Progress
@@ -40,13 +40,12 @@ class Writer:
         """
         clean, removed = self._split(removed_from)
         if self.layout.parquet:
-            kept, taken = "* EXCLUDE (cell)", f"* EXCLUDE (cell, why), {_TOLD}"
+            taken = f"{self.line}, {_TOLD}"
         else:
-            delimiter = quoted(self.layout.delimiter)
-            kept = self.line
-            taken = f" || {delimiter} || ".join([kept, *(f"why.{name}" for name in EXTRA)])
+            joint = f" || {quoted(self.layout.delimiter)} || "
+            taken = joint.join([self.line, *(f"why.{name}" for name in EXTRA)])
         return (
-            self._copy("Writing", f"SELECT {kept} {clean}", targets.clean),
+            self._copy("Writing", f"SELECT {self.line} {clean}", targets.clean),
             self._copy("Writing removed", f"SELECT {taken} {removed}", targets.removed, EXTRA),
         )
 
@@ -54,13 +53,13 @@ class Writer:
         """Where the rows are that may be sent to, and those that may not, each with its why."""
         if self.unseen.allow:
             among = "EXISTS (SELECT 1 FROM denied AS d WHERE d.cell = l.cell)"
-            removed = f"SELECT l.*, d.why FROM {removed_from} AS l JOIN denied AS d USING (cell)"
+            removed = f"SELECT l.line, d.why FROM {removed_from} AS l JOIN denied AS d USING (cell)"
             return f"FROM list AS l WHERE NOT {among}", f"FROM ({removed})"
         among = "EXISTS (SELECT 1 FROM allowed AS a WHERE a.cell = l.cell)"
         # Looked up like this, since a LEFT JOIN changes the order of rows.
         why = "(SELECT d.why FROM denied AS d WHERE d.cell = l.cell)"
         told = f"coalesce({why}, {_why(self.unseen)}) AS why"
-        removed = f"SELECT l.*, {told} FROM list AS l WHERE NOT {among}"
+        removed = f"SELECT l.line, {told} FROM list AS l WHERE NOT {among}"
         return f"FROM list AS l WHERE {among}", f"FROM ({removed})"
 
     def _copy(self, label: str, query: str, path: Path, names: Sequence[str] = ()) -> int:
