@@ -41,6 +41,9 @@ PATIENCE = 60.0
 MAILBOX_ABOVE = 200
 """So does the mailbox that our own mail goes to."""
 
+COMMANDS = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SMTP_URL", "MAIL_FROM")
+"""Settings that the service's commands need, beside its keys."""
+
 MAILBOX = "python -m dev.mailbox --port {port}"
 TOOLS = (
     "granian --interface wsgi --host {host} --port {port} --workers 1 --blocking-threads 4"
@@ -92,13 +95,16 @@ def _run(engines: Engines) -> None:
             "MAIL_FROM": "Demo <choices@example.com>",
         }
         os.environ.update(environ)
+        settings = files.keys() | {name: environ[name] for name in COMMANDS}
+        commands = files.keep_environment(settings | {"CONNECTORS_ALLOW_PRIVATE": "1"})
         key, mail = _prepare(files, environ["DEV_TOOLS_URL"])
         supervisor.start("tools", TOOLS.format(host=HOST, port=tools_port), environ)
         supervisor.start("mailbox", MAILBOX.format(port=mailbox_port), environ)
         _start(supervisor, environ)
         _await(supervisor, environ)
         supervisor.note()
-        print(_banner(environ["PUBLIC_URL"], key, mail, time.monotonic() - begin), flush=True)
+        took = time.monotonic() - begin
+        print(_banner(environ["PUBLIC_URL"], key, mail, commands, took), flush=True)
         _open_browser(f"{environ['PUBLIC_URL']}/dev")
         while (name := supervisor.ended()) is None:
             time.sleep(0.2)
@@ -171,7 +177,10 @@ def _all_answer(environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _banner(site: str, key: str, mail: Mail, seconds: float) -> str:
+def _banner(site: str, key: str, mail: Mail, commands: Path, seconds: float) -> str:
+    flask = Path(sys.executable).parent / "flask"
+    if flask.is_relative_to(CHECKOUT) and commands.is_relative_to(CHECKOUT):
+        flask, commands = flask.relative_to(CHECKOUT), commands.relative_to(CHECKOUT)
     ask = (
         f'curl -s {site}/v1/decisions -H "Authorization: Bearer $KEY"'
         " -H 'Content-Type: application/json'"
@@ -188,7 +197,9 @@ Up after {seconds:.0f} s. Ctrl-C stops everything; what you did is kept.
   Demo          {site}/dev
   Unsubscribe   {mail.unsubscribe_url}
   Preferences   {mail.preferences_url}
+  API           {site}/v1/docs
   API key       {key}
+  Commands      {flask} --env-file {commands} --help
 
 To try: may we write to {mail.recipient}? They click unsubscribe. May we still?
 

@@ -49,6 +49,12 @@ class Files:
         lines = path.read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
+    def keep_environment(self, environ: Mapping[str, str]) -> Path:
+        """Write these settings for `flask --env-file`; where that file is."""
+        path = self.folder / "service.env"
+        write_private(path, "".join(f"{name}='{value}'\n" for name, value in environ.items()))
+        return path
+
     def tool_secrets(self) -> Mapping[str, str]:
         """Per tool, what signs our webhooks to it; made at the first call."""
         return {tool.name: self._secret(self.folder / f"{tool.name}.secret") for tool in TOOLS}

@@ -81,9 +81,15 @@ def test_every_new_recipient_can_be_written_to(run: Run) -> None:
 
 
 def test_the_printed_pages_are_there(run: Run) -> None:
-    for label in ("Unsubscribe", "Preferences", "Demo"):
+    for label in ("Unsubscribe", "Preferences", "Demo", "API"):
         assert httpx.get(run.printed(label)).status_code == 200
     assert httpx.get(run.site).headers["location"] == "/dev"
+
+
+def test_the_printed_commands_work_on_the_data_of_the_run(run: Run) -> None:
+    printed = next(line for line in run.said if line.startswith("  Commands "))
+    line = printed.removeprefix("  Commands ").replace("--help", "keys list")
+    assert run.shell(line).startswith("demo\tactive")
 
 
 def test_the_ledger_on_the_page_shows_no_address(run: Run) -> None:  # I12
@@ -138,7 +144,14 @@ def test_after_a_kill_and_with_its_port_taken_it_starts_and_leaves_nothing(check
 
 
 def test_what_is_kept_is_for_the_owner_only(run: Run) -> None:
-    secrets = ("keys.env", "api-key", "crm.secret", "email-tool.secret", "tools.json")
+    secrets = (
+        "keys.env",
+        "service.env",
+        "api-key",
+        "crm.secret",
+        "email-tool.secret",
+        "tools.json",
+    )
     assert {(run.folder / name).stat().st_mode & 0o777 for name in secrets} == {0o600}
     assert (run.folder / "mails").stat().st_mode & 0o777 == 0o700
 
