@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import ClassVar, cast
 
 import pytest
 
@@ -15,6 +15,12 @@ from workers.connectors.registry import ENTRIES
 
 class MappedContract:
     """For connectors that hold each topic in a thing of its own."""
+
+    thing: ClassVar[str] = "11"
+    missing: ClassVar[str] = "13"
+    unmapped: ClassVar[tuple[str, ...]] = ("Events (99)",)
+    refusal: ClassVar[str] = "401"
+    """How the tool answers to bad credentials."""
 
     def test_a_topic_that_is_not_mapped_is_refused_before_anything_is_sent(
         self, rig: Rig
@@ -29,7 +35,7 @@ class MappedContract:
             rig.make().push([item])
 
     def test_two_topics_on_one_thing_are_refused_with_the_remedy(self, rig: Rig) -> None:  # I10
-        shared = replace(rig.setup, topics={"news": "11", "offers": "11"})
+        shared = replace(rig.setup, topics={"news": self.thing, "offers": self.thing})
         problems = replace(rig, setup=shared).make().check().problems
         assert any("news, offers share" in p and "make a" in p for p in problems)
 
@@ -42,17 +48,17 @@ class MappedContract:
         assert not replace(rig, setup=replace(rig.setup, topics={})).make().check().ok
 
     def test_check_names_what_no_topic_maps_to(self, rig: Rig) -> None:
-        assert rig.make().check().unmapped == ("Events (99)",)
+        assert rig.make().check().unmapped == self.unmapped
 
     def test_check_reports_bad_credentials(self, rig: Rig) -> None:
         secret = next(iter(ENTRIES[rig.kind].secrets))
         wrong = replace(rig.setup, settings={**rig.setup.settings, secret: "wrong"})
         (problem,) = replace(rig, setup=wrong).make().check().problems
-        assert "401" in problem
+        assert self.refusal in problem
 
     def test_a_mapped_thing_that_is_missing_is_reported(self, rig: Rig) -> None:
-        mapped = replace(rig.setup, topics={"news": "11", "offers": "13"})
-        assert any("13" in p for p in replace(rig, setup=mapped).make().check().problems)
+        mapped = replace(rig.setup, topics={"news": self.thing, "offers": self.missing})
+        assert any(self.missing in p for p in replace(rig, setup=mapped).make().check().problems)
 
     def test_reading_back_tells_what_is_off_and_changes_nothing(self, rig: Rig) -> None:  # I7
         connector = rig.make()

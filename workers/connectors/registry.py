@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workers.connectors import file_drop, hubspot, klaviyo, mailchimp, mailgun, sendgrid, webhook
+from workers.connectors import (
+    file_drop,
+    hubspot,
+    klaviyo,
+    mailchimp,
+    mailgun,
+    salesforce,
+    sendgrid,
+    webhook,
+)
 from workers.connectors.base import CREATE_CONTACTS, Connector, Setup
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
@@ -25,6 +34,7 @@ _ENTRIES = (
     mailchimp.ENTRY,
     mailgun.ENTRY,
     klaviyo.ENTRY,
+    salesforce.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
