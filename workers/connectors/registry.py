@@ -10,6 +10,7 @@ from workers.connectors import (
     klaviyo,
     mailchimp,
     mailgun,
+    mailman,
     salesforce,
     sendgrid,
     webhook,
@@ -35,6 +36,7 @@ _ENTRIES = (
     mailgun.ENTRY,
     klaviyo.ENTRY,
     salesforce.ENTRY,
+    mailman.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
