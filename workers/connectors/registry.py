@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workers.connectors import (
+    brevo,
     file_drop,
     hubspot,
     klaviyo,
@@ -34,8 +35,9 @@ _ENTRIES = (
     hubspot.ENTRY,
     mailchimp.ENTRY,
     mailgun.ENTRY,
-    klaviyo.ENTRY,
     salesforce.ENTRY,
+    klaviyo.ENTRY,
+    brevo.ENTRY,
     mailman.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from preference_center.domain.news import News, NewsKind
+from tests.connectors.both_ways_contract import (
+    AbsentContract,
+    FieldContract,
+    PullContract,
+    ReadContract,
+    ScanContract,
+    with_settings,
+)
+from tests.connectors.both_ways_contract import whole as listed
+from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.tools.brevo import KEY, BrevoStandIn
+from tests.connectors.tools.described import Description
+from tests.connectors.tools.stand_in import Fault
+from workers.connectors.base import Item, Result, Setup
+from workers.connectors.brevo import Brevo
+from workers.connectors.brevo_api import heard
+
+TOPICS = {"news": "11", "offers": "12"}
+REMOVE_NEWS = ("POST", "/v3/contacts/lists/11/contacts/remove")
+DI = "di@example.com"
+
+
+@dataclass(slots=True)
+class Lists:
+    server: BrevoStandIn
+
+    def off(self, address: str) -> set[str]:
+        contact = self.server.contacts.get(address)
+        return {t for t, i in TOPICS.items() if contact and int(i) not in contact["listIds"]}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        contact = self.server.add(address)
+        contact["listIds"].remove(int(TOPICS[topic]))
+        contact["listUnsubscribed"] = [*(contact["listUnsubscribed"] or ()), int(TOPICS[topic])]
+
+    def requests(self) -> int:
+        return len(self.server.seen)
+
+    def reject(self, address: str) -> None:
+        self.server.invalid.add(address)
+
+    def add(self, address: str) -> None:
+        self.server.add(address)
+
+    def has(self, address: str) -> bool:
+        return address in self.server.contacts
+
+    def link(self, address: str) -> str | None:
+        return cast("str | None", self.server.contacts[address]["attributes"].get("CHOICES"))
+
+
+@pytest.fixture(scope="module")
+def description() -> Description:
+    """Ours, from Brevo's documentation: see its `info`."""
+    return Description(Path(__file__).parent / "contracts" / "brevo.json")
+
+
+@pytest.fixture
+def server(description: Description) -> Iterator[BrevoStandIn]:
+    description.faults.clear()
+    with BrevoStandIn(description.watch) as server:
+        yield server
+    assert description.faults == []
+
+
+@pytest.fixture
+def rig(server: BrevoStandIn) -> Rig:
+    settings = {"api_key": KEY, "base_url": server.url, "link_field": "CHOICES"}
+    return Rig("brevo", Setup("brevo-main", settings, TOPICS), Lists(server))
+
+
+class TestBrevo(JsonApiContract, MappedContract, ReadContract, PullContract):
+    def _two_requests_worth(self) -> list[Item]:
+        return [off(1, ANNA, "news"), off(2, BO, "offers")]
+
+
+class TestBrevosContacts(AbsentContract, FieldContract, ScanContract):
+    @pytest.fixture(autouse=True)
+    def _only_who_was_added(self, server: BrevoStandIn) -> None:
+        server.strict = True
+
+
+def connect(rig: Rig) -> Brevo:
+    return cast("Brevo", rig.make())
+
+
+def test_a_full_batch_is_one_request_a_list(rig: Rig, server: BrevoStandIn) -> None:
+    batch = [off(n, f"p{n}@example.com", "news") for n in range(150)]
+    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert server.seen == [REMOVE_NEWS]
+
+
+def test_only_who_was_not_moved_is_looked_at_and_only_once(rig: Rig, server: BrevoStandIn) -> None:
+    server.strict = True
+    server.add(ANNA)
+    server.add(BO, listIds=[99])
+    batch = [off(n, a, "news", "offers") for n, a in enumerate((ANNA, BO, CY))]
+    assert results(rig.make().push(batch)) == {
+        0: Result.REFLECTED,
+        1: Result.REFLECTED,
+        2: Result.ABSENT,
+    }
+    looked_at = [path for method, path in server.seen if method == "GET"]
+    assert looked_at == [f"/v3/contacts/{BO}", f"/v3/contacts/{CY}"]
+
+
+def test_a_rejected_request_that_nobody_needed_is_no_failure(
+    rig: Rig, server: BrevoStandIn
+) -> None:
+    """Brevo answers 400 when there is nobody to move."""
+    server.add(ANNA, listIds=[])
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    server.strict = True
+    assert results(rig.make().push([off(2, BO, "news")])) == {2: Result.ABSENT}
+
+
+def test_what_brevo_calls_no_address_is_refused_alone(rig: Rig, server: BrevoStandIn) -> None:
+    server.no_address.add(BO)
+    batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
+    assert results(rig.make().push(batch)) == {
+        1: Result.REFLECTED,
+        2: Result.REFUSED,
+        3: Result.REFLECTED,
+    }
+
+
+def test_an_address_that_stays_on_the_list_is_not_reflected(rig: Rig, server: BrevoStandIn) -> None:
+    server.fail(Fault(201, body='{"contacts": {"success": []}}'))
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.LATER}
+
+
+def test_opt_outs_go_before_lifts(rig: Rig, server: BrevoStandIn) -> None:
+    rig.tool.turn_off(BO, "news")
+    found = rig.make().push([lift(2, BO, "news"), off(1, ANNA, "offers")])
+    assert set(results(found).values()) == {Result.REFLECTED}
+    assert [path.rsplit("/")[-1] for _, path in server.seen] == ["remove", "add"]
+
+
+def test_a_blocklisted_contact_gets_nothing_and_is_never_freed(
+    rig: Rig, server: BrevoStandIn
+) -> None:  # I5, I13
+    server.add(ANNA, emailBlacklisted=True, listIds=[99])
+    connector = connect(rig)
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert server.contacts[ANNA]["emailBlacklisted"]
+    assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
+
+
+def test_why_somebody_is_blocklisted_comes_home(rig: Rig, server: BrevoStandIn) -> None:  # I13
+    def at(day: int) -> list[dict[str, str]]:
+        return [{"eventTime": f"2026-11-{day:02d}T10:00:00.000+00:00"}]
+
+    def when(day: int) -> datetime:
+        return datetime(2026, 11, day, 10, tzinfo=UTC)
+
+    unsubscribed = {"userUnsubscription": at(3) + at(1), "adminUnsubscription": at(2)}
+    server.add(ANNA, emailBlacklisted=True, statistics={"unsubscriptions": unsubscribed})
+    server.add(BO, emailBlacklisted=True, statistics={"complaints": at(4)})
+    server.add(CY, emailBlacklisted=True, statistics={"hardBounces": at(5)})
+    server.add(DI, emailBlacklisted=True, modifiedAt="2026-11-25T10:00:00.000+00:00")
+    server.add("ed@example.com")
+    news, _ = listed(connect(rig).pull)
+    assert news == [
+        News(NewsKind.OPTED_OUT, ANNA, at=when(3)),
+        News(NewsKind.COMPLAINED, BO, at=when(4)),
+        News(NewsKind.BOUNCED, CY, at=when(5)),
+        News(NewsKind.OPTED_OUT, DI, at=when(25)),
+    ]
+
+
+def test_the_next_run_lists_what_was_modified_since(rig: Rig, server: BrevoStandIn) -> None:
+    server.add(ANNA, modifiedAt=(NOW - timedelta(hours=2)).isoformat())
+    connector = connect(rig)
+    _, cursor = listed(connector.scan)
+    server.add(BO, modifiedAt=(NOW - timedelta(minutes=1)).isoformat())
+    rows, _ = listed(connector.scan, cursor)
+    assert [row.address for row in rows] == [BO]
+
+
+@pytest.mark.parametrize(
+    "status, left, reset, wait", [(200, "0", "7", 7), (429, None, "30", 30), (200, "3", "7", 0)]
+)
+def test_a_window_that_is_used_up_is_waited_for(
+    status: int, left: str | None, reset: str, wait: int
+) -> None:
+    headers = {"x-sib-ratelimit-reset": reset}
+    headers |= {"x-sib-ratelimit-remaining": left} if left else {}
+    assert heard(status, headers, NOW) == (timedelta(seconds=wait) if wait else None)
+
+
+@pytest.mark.parametrize("name", ["NONE", "AGE"])
+def test_an_attribute_that_can_hold_no_link_is_reported(rig: Rig, name: str) -> None:
+    (problem,) = with_settings(rig, link_field=name).make().check().problems
+    assert name in problem
