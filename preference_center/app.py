@@ -65,8 +65,9 @@ def create_app(
     )
     app.session_interface = CookieSessions()
     # Nothing but the address: our own comes from PUBLIC_URL.
-    proxies = settings.trusted_proxies
-    app.wsgi_app = ProxyFix(app.wsgi_app, proxies, 0)  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        fix = ProxyFix(app.wsgi_app, settings.trusted_proxies, 0)
+        app.wsgi_app = fix  # type: ignore[method-assign]
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     csrf.init_app(app)

@@ -44,15 +44,12 @@ PREFIX = "/v1"
 blueprint = APIBlueprint("senders", __name__)
 csrf.exempt(blueprint)  # a bearer key is never sent by a browser on its own
 
-blueprint.after_request(rates.tell)
 blueprint.register_error_handler(problems.Refused, responding.respond_to_refused)
 blueprint.register_error_handler(InvalidInput, responding.respond_to_invalid)
 blueprint.register_error_handler(CatalogueError, responding.respond_to_unavailable)
 blueprint.register_error_handler(Unavailable, responding.respond_to_unavailable)
 blueprint.register_error_handler(HTTPException, responding.respond_to_http)
 blueprint.register_error_handler(Exception, responding.respond_to_unexpected)
-
-_UNCACHED = {"Cache-Control": "no-store"}
 
 Json = bytes | str | BaseModel
 View = Callable[..., Response]
@@ -126,7 +123,9 @@ def reply(body: Json, status: int = 200) -> Response:
     """An answer as JSON. A model's fields that are None are left out."""
     if isinstance(body, BaseModel):
         body = body.model_dump_json(by_alias=True, exclude_none=True)
-    return Response(body, status, _UNCACHED, mimetype="application/json")
+    response = Response(body, status, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def operation(
@@ -189,11 +188,16 @@ def _admitted(view: View, scopes: Sequence[KeyScope]) -> View:
     first, *others = scopes
 
     def called(**arguments: Any) -> Response:
-        key = sender_with(first)
+        key, context = sender_with(first), services()
         for scope in others:
             require_scope(key, scope)
-        rates.count(key)
-        return view(Call(key, Origin("senders", key.actor, services().now())), **arguments)
+        allowance = rates.count(key, context)
+        try:
+            call = Call(key, Origin("senders", key.actor, context.now()))
+            return rates.tell(view(call, **arguments), allowance)
+        except Exception:
+            rates.tell_problem(allowance)
+            raise
 
     return called
 

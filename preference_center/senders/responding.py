@@ -15,9 +15,10 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from preference_center.errors import InvalidInput
+from preference_center.senders import rates
 from preference_center.senders.problems import (
-    FAULT,
     AGAINST_THE_RULES,
+    FAULT,
     NOT_FOUND,
     OF_ERROR,
     PROBLEMS,
@@ -65,12 +66,13 @@ def respond(
         document["errors"] = [asdict(fault) for fault in faults[:MAX_FAULTS]]
     if len(faults) > MAX_FAULTS:
         document["errors_left_out"] = len(faults) - MAX_FAULTS
-    return Response(
+    response = Response(
         json.dumps(document),
         status,
         {**(headers or {}), "Cache-Control": "no-store"},
         mimetype="application/problem+json",
     )
+    return rates.tell(response, rates.told())
 
 
 def respond_to_refused(error: Refused) -> Response:
