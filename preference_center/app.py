@@ -74,7 +74,7 @@ def create_app(
     languages.init_app(app, default_language, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[NAME] = _services(settings, now, random)
-    for room in (recipients, senders, console):
+    for room in (recipients, senders, inbound, console):
         app.register_blueprint(room.blueprint)
     senders.install(app, settings.public_url)
     cli.register(app)

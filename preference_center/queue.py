@@ -22,6 +22,8 @@ NAME = "sync"
 SYNC = "workers.jobs.sync"
 MAIL = "workers.jobs.send_mail"
 IMPORT = "workers.jobs.go_on_importing"
+VERIFY = "workers.jobs.verify"
+NEWS = "workers.jobs.take_news"
 JOB_SECONDS = 180
 """A job that outlives this is ended; its rows come back when the lease is over."""
 TICK = 5
@@ -90,6 +92,18 @@ class Queue:
     def enqueue_import(self, import_id: UUID) -> bool:
         """Enqueue one job that goes on with it for this tick; False if Redis can't be reached."""
         return self._enqueue(f"import-{import_id}-0", IMPORT, str(import_id))
+
+    def enqueue_verify(self, destination: int, part: str) -> bool:
+        """Enqueue one job that reads one listing of a destination for this tick."""
+        return self._enqueue(f"verify-{part}-{destination}", VERIFY, destination, part)
+
+    def nudge_news(self, destination: int) -> None:
+        """Have what a tool has posted taken in soon, in the same way."""
+        self._nudge(f"news-{destination}", NEWS, destination)
+
+    def enqueue_news(self, destination: int) -> bool:
+        """Enqueue one job that takes it in for this tick; False if Redis can't be reached."""
+        return self._enqueue(f"news-{destination}-0", NEWS, destination)
 
     def _nudge(self, work: str, job: str, *args: int | str) -> None:
         now = self._monotonic()

@@ -9,10 +9,13 @@ from preference_center.extensions import services
 from preference_center.importing.uploads import go_on
 from preference_center.importing.work import Work
 from preference_center.queue import TICK
+from preference_center.storage.verifying import Part
 from workers.connect import connect
 from workers.mail import send_due
+from workers.news import take_posted
 from workers.stopping import stopping
 from workers.sync import sync as sync_destination
+from workers.verify import verify as read
 
 
 def sync(destination_id: int) -> None:
@@ -25,6 +28,18 @@ def go_on_importing(import_id: str) -> None:
     """Plan, apply or undo an uploaded import for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     go_on(UUID(import_id), Work(until=until, stop=stopping.is_set))
+
+
+def verify(destination_id: int, part: str) -> None:
+    """Read one listing of a destination for a tick, or until asked to stop."""
+    until = services().now() + timedelta(seconds=TICK)
+    read(destination_id, Part(part), connect, until=until, stop=stopping.is_set)
+
+
+def take_news(destination_id: int) -> None:
+    """Take in what a tool has posted, for a tick, or until asked to stop."""
+    until = services().now() + timedelta(seconds=TICK)
+    take_posted(destination_id, connect, until=until, stop=stopping.is_set)
 
 
 def send_mail() -> None:

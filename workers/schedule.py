@@ -15,10 +15,19 @@ from preference_center.app import create_app
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.importing.uploads import KEPT
-from preference_center.storage import import_parts, imports, kept_answers, outbox, syncs
+from preference_center.storage import (
+    import_parts,
+    imports,
+    kept_answers,
+    outbox,
+    posted,
+    syncs,
+    verifying,
+)
 from preference_center.storage.database import run
 from workers.starting import await_database
 from workers.stopping import stopping
+from workers.verify import begin_listings
 
 log = structlog.get_logger()
 
@@ -33,7 +42,7 @@ KEPT_ANSWERS = 500
 
 
 def tick() -> int:
-    """Enqueue what has due work: destinations, mail, imports; how many jobs were wanted."""
+    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted."""
     context = services()
     now = context.now()
     run(lambda connection: outbox.expire(connection, now))
@@ -46,7 +55,23 @@ def tick() -> int:
             wanted += 1
             if not context.queue.enqueue(destination, slot=slot):
                 return wanted
-    return wanted + _tick_mail(now) + _tick_imports(now)
+    return wanted + _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
+
+
+def _tick_reading(now: datetime) -> int:
+    """What is to be read in tools, and what they have posted."""
+    context = services()
+    begin_listings(now)
+    run(lambda connection: posted.forget(connection, now))
+    listings = run(lambda connection: verifying.due(connection, now))
+    for destination, part in listings:
+        if not context.queue.enqueue_verify(destination, part):
+            return len(listings)
+    news = run(lambda connection: posted.due(connection, now))
+    for destination in news:
+        if not context.queue.enqueue_news(destination):
+            break
+    return len(listings) + len(news)
 
 
 def _tick_imports(now: datetime) -> int:

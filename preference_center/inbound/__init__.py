@@ -1,7 +1,8 @@
-"""The room for news that comes in by mail: opt-outs sent to the mailto address of a header."""
+"""The room for news that comes in: opt-outs by mail, and the webhooks of connected tools."""
 
 from __future__ import annotations
 
 from preference_center.inbound.commands import group
+from preference_center.inbound.webhooks import blueprint
 
-__all__ = ["group"]
+__all__ = ["blueprint", "group"]

@@ -92,7 +92,7 @@ def sample(
 ) -> int:
     """Have `limit` settled rows checked now, from a place `at` (0..1) on; how many."""
     return connection.execute(
-        """WITH some AS (
+        """WITH chosen AS (
             SELECT address_id FROM sync_state
             WHERE destination_id = %(destination)s
                 AND address_id >= %(at)s * (SELECT max(address_id) FROM sync_state
@@ -100,8 +100,8 @@ def sample(
                 AND verify_at IS NULL AND due_at IS NULL AND lease IS NULL AND told <> '{}'
             ORDER BY address_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         )
-        UPDATE sync_state s SET verify_at = %(now)s FROM some
-        WHERE s.destination_id = %(destination)s AND s.address_id = some.address_id""",
+        UPDATE sync_state s SET verify_at = %(now)s FROM chosen
+        WHERE s.destination_id = %(destination)s AND s.address_id = chosen.address_id""",
         {"destination": destination, "at": at, "limit": limit, "now": now},
     ).rowcount
 

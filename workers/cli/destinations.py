@@ -196,7 +196,7 @@ def _settings(pairs: tuple[tuple[str, str], ...], entry: Entry) -> Mapping[str, 
         if value.startswith(FROM_ENVIRONMENT):
             settings[key] = _from_environment(value.removeprefix(FROM_ENVIRONMENT))
             continue
-        if key in entry.secrets:
+        if key in entry.hidden:
             click.echo(
                 f"{key} is a secret, and now stands in the shell's history: "
                 f"next time write {key}=env:VARIABLE",

@@ -234,11 +234,17 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A contact of the tool. `off` as `read` would answer, where the listing tells it."""
+    """A contact of the tool.
+
+    `off` as `read` would answer, and `link` as it stands in the field for links ("" if
+    empty), each None where the listing doesn't tell. A connector that is Fieldable tells
+    `link`, since only contacts without theirs are given one.
+    """
 
     address: str
     channel: Channel = Channel.EMAIL
     off: frozenset[str] | None = None
+    link: str | None = None
 
 
 class Scannable(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.news.sources import SOURCES
+from preference_center.domain.news.sources import SECRETS, SOURCES
 from workers.connectors.base import CREATE_CONTACTS, LINK_FIELD, Capabilities, Connector, Setup
 from workers.connectors.http import Http
 
@@ -32,7 +32,7 @@ class Entry:
     capabilities: Capabilities
     own_settings: Mapping[str, str]
     secrets: frozenset[str]
-    """Settings never to be shown again."""
+    """Those of its own settings that are never to be shown again."""
     sources: tuple[str, ...]
     """The pages that the connector was written from."""
     build: Callable[[Setup, Http], Connector]
@@ -42,6 +42,11 @@ class Entry:
     """The extra to install, if it needs a library of its own: `pip install ...[extra]`."""
     paced: bool = True
     """Whether it makes requests, so that a rate means something."""
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """All settings never to be shown again: also those of its webhook."""
+        return self.secrets | (SECRETS if self.kind in SOURCES else frozenset())
 
     @property
     def settings(self) -> Mapping[str, str]:

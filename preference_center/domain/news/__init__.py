@@ -16,6 +16,9 @@ from typing import ClassVar, Protocol
 from preference_center.domain.addresses import Channel
 from preference_center.errors import InvalidInput
 
+WHOLE = "audience"
+"""A `thing`: the whole of a tool's list, which a destination may map to its only topic."""
+
 
 class NewsKind(StrEnum):
     """What happened there."""
@@ -36,7 +39,8 @@ class News:
     """One thing that a tool says about one address.
 
     `thing` is the tool's own id of what it is about, as in a destination's mapping: a
-    group, list or subscription type; None for all that the account sends. `at` is when the
+    group, list or subscription type; None for all that the account sends; WHOLE for all
+    that its list is sent, which is the same unless a topic is mapped to it. `at` is when the
     person acted (UTC), None if the tool doesn't say. `by_person` is only true where the
     vendor says that no API call did it: such an act is never our own echo. `id` is the
     vendor's own id of the act, the same whenever it is told again; "" if it has none.

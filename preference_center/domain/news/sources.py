@@ -5,5 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from preference_center.domain.news import NewsSource
+from preference_center.domain.news.hubspot import HubSpotNews
+from preference_center.domain.news.mailchimp import MailchimpNews
+from preference_center.domain.news.sendgrid import SendGridNews
 
-SOURCES: Mapping[str, NewsSource] = {}
+SOURCES: Mapping[str, NewsSource] = {
+    "sendgrid": SendGridNews(),
+    "mailchimp": MailchimpNews(),
+    "hubspot": HubSpotNews(),
+}
+SECRETS = frozenset({"webhook_secret", "client_secret"})
+"""Settings of theirs that are never to be shown again."""

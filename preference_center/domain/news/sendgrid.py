@@ -1,0 +1,88 @@
+"""SendGrid's event webhook, signed with ECDSA.
+
+https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
+The events come from what recipients do: adding to a group by API makes none. Any age is
+taken, since SendGrid tries again for a day; what is posted anew is the same event.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from preference_center.domain.news import News, NewsKind, Post, Unverified
+from preference_center.domain.news.reading import header, json_objects, moment, secret_of, text
+
+SETTING = "webhook_key"
+_SIGNATURE = "x-twilio-email-event-webhook-signature"
+_TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+_KINDS = {
+    "group_unsubscribe": NewsKind.OPTED_OUT,
+    "unsubscribe": NewsKind.OPTED_OUT,
+    "spamreport": NewsKind.COMPLAINED,
+    "bounce": NewsKind.BOUNCED,
+    "group_resubscribe": NewsKind.RESUBSCRIBED,
+}
+_GONE = {"", "Invalid Address"}
+"""Classes of bounces that say that there is no such mailbox; others may pass."""
+
+
+class SendGridNews:
+    """See NewsSource."""
+
+    settings: ClassVar[Mapping[str, str]] = {
+        f"{SETTING}?": "the verification key of the signed event webhook (Mail Settings)",
+    }
+
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+        """See NewsSource."""
+        key = _public_key(secret_of(settings, SETTING))
+        signature, timestamp = header(post, _SIGNATURE), header(post, _TIMESTAMP)
+        try:
+            raw = base64.b64decode(signature, validate=True)
+            key.verify(raw, timestamp.encode() + post.body, ec.ECDSA(SHA256()))
+        except (binascii.Error, InvalidSignature):
+            raise Unverified("the signature does not match") from None
+
+    def parse(self, body: bytes) -> Sequence[News]:
+        """See NewsSource."""
+        return [news for row in json_objects(body) if (news := _read(row)) is not None]
+
+
+def _public_key(encoded: str) -> ec.EllipticCurvePublicKey:
+    try:
+        key = load_der_public_key(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        raise Unverified(f"the setting {SETTING} is no public key") from None
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise Unverified(f"the setting {SETTING} is no ECDSA key")
+    return key
+
+
+def _read(row: dict[str, Any]) -> News | None:
+    event = text(row, "event")
+    kind = _KINDS.get(event)
+    if kind is None or (kind is NewsKind.BOUNCED and not _is_gone(row)):
+        return None
+    return News(
+        kind=kind,
+        address=text(row, "email"),
+        # "unsubscribe" is the global list, whatever group the mail was of.
+        thing=text(row, "asm_group_id") or None if event.startswith("group_") else None,
+        at=moment(row.get("timestamp")),
+        id=text(row, "sg_event_id"),
+        by_person=kind is not NewsKind.BOUNCED,
+    )
+
+
+def _is_gone(row: dict[str, Any]) -> bool:
+    return text(row, "type") in {"", "bounce"} and text(row, "bounce_classification") in _GONE

@@ -1,0 +1,69 @@
+"""`/in/<destination>`: a tool tells us what people did in it (I13).
+
+Verified first, from headers and the raw body alone; then stored, sealed, and acknowledged.
+A job reads what it says. So nothing that was acknowledged is lost, and a vendor's change of
+format costs a replay and no news.
+"""
+
+from __future__ import annotations
+
+import structlog
+from flask import Blueprint, Response, request
+
+from preference_center.domain.news import Post, Unverified
+from preference_center.domain.news.sources import SOURCES
+from preference_center.errors import DestinationError
+from preference_center.extensions import csrf, services
+from preference_center.storage import posted
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, by_name
+
+log = structlog.get_logger()
+
+blueprint = Blueprint("inbound", __name__)
+csrf.exempt(blueprint)  # each vendor proves itself in its own way
+
+
+@blueprint.route("/in/<name>", methods=["GET", "POST"], defaults={"secret": ""})
+@blueprint.route("/in/<name>/<secret>", methods=["GET", "POST"])
+def receive(name: str, secret: str) -> Response:
+    """Keep what the tool posts: 204 once it is committed (I1).
+
+    404 for a destination that has no webhook, 401 for what is not proved to be the tool's.
+    A GET, with which Mailchimp tries a URL, changes nothing (I7).
+    """
+    context = services()
+    destination = _destination(name)
+    source = SOURCES.get(destination.kind) if destination else None
+    if destination is None or source is None:
+        return Response("No tool reports here.\n", 404, mimetype="text/plain")
+    if request.method != "POST":
+        return Response(status=204)
+    body = request.get_data()
+    post = Post(
+        method=request.method,
+        url=context.links.public_url + request.full_path.removesuffix("?"),
+        secret=secret,
+        headers={key.lower(): value for key, value in request.headers},
+        body=body,
+    )
+    try:
+        source.verify(post, destination.settings, context.now())
+    except Unverified as error:
+        log.warning("news_unverified", destination=destination.id, reason=str(error))
+        return Response("Not proved to come from the tool.\n", 401, mimetype="text/plain")
+    number, now = context.new_id(), context.now()
+
+    def work(connection: Connection) -> bool:
+        return posted.keep(connection, context.keys, number, destination.id, body, now)
+
+    if run(work):
+        context.queue.nudge_news(destination.id)
+    return Response(status=204)
+
+
+def _destination(name: str) -> Destination | None:
+    try:
+        return run(lambda connection: by_name(connection, services().keys, name))
+    except DestinationError:
+        return None

@@ -1,0 +1,98 @@
+"""`/in/<destination>`: verified, stored, acknowledged; in that order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.extensions import services
+from preference_center.storage import destinations, posted
+from preference_center.storage.database import Connection, run
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+SECRET = "long-and-random"
+FORM = {"type": "unsubscribe", "data[email]": "anna@example.com", "data[reason]": "manual"}
+
+
+@pytest.fixture
+def number(app: Flask) -> int:
+    with app.app_context():
+        return _add("letters", "mailchimp", {"webhook_secret": SECRET})
+
+
+def _add(name: str, kind: str, settings: dict[str, str]) -> int:
+    context = services()
+
+    def work(connection: Connection) -> int:
+        return destinations.add(
+            connection,
+            context.keys,
+            name=name,
+            kind=kind,
+            settings=settings,
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=frozenset(),
+            sends_service=False,
+            now=context.now(),
+        )
+
+    return run(work)
+
+
+def kept(app: Flask) -> int:
+    with app.app_context():
+        return len(run(lambda c: c.execute("SELECT FROM posted_news").fetchall()))
+
+
+def test_what_is_genuine_is_stored_before_it_is_acknowledged(
+    app: Flask, client: FlaskClient, number: int
+) -> None:  # I1
+    answer = client.post(f"/in/letters/{SECRET}", data=FORM)
+    assert (answer.status_code, answer.data) == (204, b"")
+    with app.app_context():
+        context = services()
+        now = context.now()
+        (body,) = run(lambda c: posted.claim(c, context.keys, number, now=now, until=now, limit=5))
+    assert b"anna@example.com" in body.body
+
+
+def test_the_same_body_again_is_acknowledged_and_kept_once(
+    app: Flask, client: FlaskClient, number: int
+) -> None:
+    for _ in range(3):
+        assert client.post(f"/in/letters/{SECRET}", data=FORM).status_code == 204
+    assert kept(app) == 1
+
+
+@pytest.mark.parametrize("path", ["/in/letters", "/in/letters/", "/in/letters/wrong"])
+def test_what_is_not_proved_is_not_read(
+    app: Flask, client: FlaskClient, number: int, path: str
+) -> None:
+    assert client.post(path, data=FORM).status_code in {401, 404}
+    assert kept(app) == 0
+
+
+def test_a_get_changes_nothing(app: Flask, client: FlaskClient, number: int) -> None:  # I7
+    assert client.get(f"/in/letters/{SECRET}").status_code == 204
+    assert kept(app) == 0
+
+
+@pytest.mark.parametrize("name", ["nobody", "hook"])
+def test_where_no_tool_reports_it_says_so(app: Flask, client: FlaskClient, name: str) -> None:
+    with app.app_context():
+        _add("hook", "webhook", {})
+    assert client.post(f"/in/{name}", data=FORM).status_code == 404
+
+
+def test_without_the_setting_nothing_is_believed(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        _add("bare", "mailchimp", {})
+    assert client.post("/in/bare/", data=FORM).status_code in {401, 404}
+    assert client.post("/in/bare/x", data=FORM).status_code == 401
+    assert kept(app) == 0

@@ -1,0 +1,292 @@
+"""What tools post: taken in once, and never thrown back and forth between two of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import posted, verifying
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Status
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.workers.two_ways import TwoWayTool, add_destination
+from workers.connectors.base import DeliveryError, Item, Outcome
+from workers.news import take_posted
+from workers.sync import sync
+
+TOPIC = "acme.offers"
+ANNA, BO = "anna@example.com", "bo@example.com"
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@dataclass
+class Talker(TwoWayTool):
+    """Reports whatever happens in it by webhook, our own pushes included, without an id.
+
+    It talks like SendGrid, whose parser its kind has, but as no SendGrid would.
+    """
+
+    number: int = 0
+    heard: int = 0
+    posts: list[dict[str, Any]] = field(default_factory=list)
+
+    def apply(self, batch: Sequence[Item]) -> None:
+        super().apply(batch)
+        for item in batch:
+            for topic in item.off:
+                self.report("group_unsubscribe", item.address, topic)
+            for topic in item.lift:
+                self.report("group_resubscribe", item.address, topic)
+
+    def report(self, event: str, address: str, topic: str) -> None:
+        self.heard += 1
+        row = {"event": event, "email": address, "asm_group_id": topic, "n": self.heard}
+        self.posts.append(row)
+
+
+def post(number: int, *rows: Mapping[str, Any]) -> bool:
+    """As the room stores it, once verified."""
+    context = services()
+    body, now = json.dumps(rows).encode(), context.now()
+    new_id = context.new_id()
+    return run(lambda c: posted.keep(c, context.keys, new_id, number, body, now))
+
+
+def take(number: int, tool: TwoWayTool) -> int:
+    until = services().now() + timedelta(seconds=5)
+    return take_posted(number, tool.connect, until=until, stop=lambda: False)
+
+
+def unsubscribe(address: str = ANNA, act: str = "e1", **more: Any) -> dict[str, Any]:
+    """A click in a mail that SendGrid sent."""
+    at = int(services().now().timestamp())
+    row = {"event": "group_unsubscribe", "email": address, "asm_group_id": TOPIC, "timestamp": at}
+    return row | {"sg_event_id": act} | more
+
+
+def events() -> list[tuple[str, str]]:
+    return run(lambda c: c.execute("SELECT kind, scope FROM event ORDER BY seq").fetchall())
+
+
+def outcomes() -> list[str]:
+    rows = run(lambda c: c.execute("SELECT outcome FROM posted_news ORDER BY id").fetchall())
+    return [row[0] for row in rows]
+
+
+def test_what_a_person_did_in_the_tool_is_an_event_of_when_it_came(clock: Clock) -> None:
+    number, came = add_destination("mailer", TOPIC), clock()
+    post(number, unsubscribe())
+    clock.advance(timedelta(hours=1))
+    take(number, TwoWayTool())
+    rows = run(
+        lambda c: c.execute("SELECT kind, source, actor, own, received_at FROM event").fetchall()
+    )
+    assert rows == [("opted_out", "destination", "mailer", False, came)]
+    assert outcomes() == ["taken in"]
+
+
+def test_the_same_act_told_twice_is_one_event() -> None:
+    number = add_destination("mailer", TOPIC)
+    post(number, unsubscribe())
+    post(number, unsubscribe(), unsubscribe(BO, "e2"))  # another body
+    take(number, TwoWayTool())
+    assert len(events()) == 2
+
+
+def test_the_same_body_is_kept_once() -> None:
+    number = add_destination("mailer", TOPIC)
+    assert [post(number, unsubscribe()), post(number, unsubscribe())] == [True, False]
+
+
+def test_complaints_and_hard_bounces_count_and_soft_ones_do_not() -> None:
+    number = add_destination("mailer", TOPIC)
+    post(
+        number,
+        unsubscribe(act="1", event="spamreport"),
+        unsubscribe(BO, "2", event="bounce", type="bounce"),
+        unsubscribe("cy@example.com", "3", event="bounce", type="blocked"),
+        unsubscribe("di@example.com", "4", event="delivered"),
+    )
+    take(number, TwoWayTool())
+    assert events() == [("complained", "all_marketing"), ("bounced", "undeliverable")]
+
+
+def test_news_about_a_thing_that_no_topic_maps_to_is_counted_and_can_be_replayed(
+    clock: Clock,
+) -> None:
+    number = add_destination("mailer", TOPIC)
+    post(number, unsubscribe(asm_group_id=4711))
+    take(number, TwoWayTool())
+    assert events() == []
+    assert run(lambda c: verifying.tally(c, number)).unmapped == 1
+    run(
+        lambda c: c.execute(
+            """UPDATE destination SET mapping = '{"acme.offers": "4711"}' WHERE id = %s""",
+            (number,),
+        )
+    )
+    assert run(lambda c: posted.replay(c, number, clock() - timedelta(days=1), clock())) == 1
+    take(number, TwoWayTool())
+    assert events() == [("opted_out", TOPIC)]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_it_counts_whatever_state_the_destination_is_in(status: Status) -> None:  # I13
+    number, tool = add_destination("mailer", TOPIC, status=status), TwoWayTool()
+    post(number, unsubscribe())
+    take(number, tool)
+    assert len(events()) == 1
+    assert tool.pushes == []
+
+
+def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
+    number = add_destination("mailer", TOPIC)
+    context = services()
+    run(lambda c: posted.keep(c, context.keys, UUID(int=1), number, b"<html>", context.now()))
+    post(number, unsubscribe())
+    take(number, TwoWayTool())
+    assert outcomes() == ["unreadable", "taken in"]
+    assert len(events()) == 1
+
+
+def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None:
+    number = add_destination("mailer", TOPIC)
+    post(number, unsubscribe())
+    take(number, TwoWayTool())
+    post(number, unsubscribe(BO, "e2"))
+    clock.advance(posted.KEPT + timedelta(seconds=1))
+    run(lambda c: posted.forget(c, clock()))
+    assert outcomes() == [""]
+    clock.advance(posted.GIVEN_UP)
+    run(lambda c: posted.forget(c, clock()))
+    assert outcomes() == []
+
+
+def test_the_body_is_sealed() -> None:  # I12
+    number = add_destination("mailer", TOPIC)
+    post(number, unsubscribe())
+    stored = run(lambda c: c.execute("SELECT body, mark FROM posted_news").fetchone())
+    assert stored
+    assert b"anna" not in stored[0] + stored[1]
+
+
+def test_an_erased_contact_that_cannot_be_suppressed_now_is_tried_again(clock: Clock) -> None:
+    number, tool = add_destination("mailer", TOPIC), TwoWayTool()
+    _say(Kind.OPTED_OUT)
+    run(lambda c: c.execute("UPDATE address SET ciphertext = NULL, erased_at = now()"))
+    run(lambda c: c.execute("DELETE FROM sync_state"))
+    tool.add(ANNA)
+
+    def fail(_: Sequence[Item]) -> Mapping[int, Outcome]:
+        raise DeliveryError("busy")
+
+    tool.before = fail
+    post(number, unsubscribe(event="group_resubscribe"))
+    take(number, tool)
+    assert outcomes() == ["busy"]
+    tool.before = None
+    clock.advance(timedelta(minutes=5))
+    take(number, tool)
+    assert tool.off == {ANNA: {TOPIC}}
+
+
+def _say(kind: Kind, address: str = ANNA) -> None:
+    now, who = services().now(), parse(address, Channel.EMAIL)
+    record([Change(uuid4(), kind, who, TOPIC, now, now, "test", "test")])
+
+
+class TestEcho:
+    @pytest.fixture
+    def tools(self) -> list[Talker]:
+        tools = [Talker(number=add_destination(name, TOPIC)) for name in ("one", "two")]
+        for tool in tools:
+            tool.add(ANNA, BO)
+        return tools
+
+    def settle(self, tools: Sequence[Talker], clock: Clock) -> int:
+        """Let them talk until nobody has anything to say; how many rounds it took."""
+        for rounds in range(10):
+            quiet = True
+            for tool in tools:
+                until = clock() + timedelta(seconds=5)
+                pushed = sync(tool.number, tool.connect, until=until, stop=lambda: False)
+                for row in tool.posts:
+                    post(tool.number, row)
+                tool.posts.clear()
+                quiet = quiet and not (pushed + take(tool.number, tool))
+            if quiet:
+                return rounds
+            clock.advance(timedelta(minutes=1))
+        raise AssertionError("they never stop")
+
+    def test_our_opt_out_comes_back_from_both_and_makes_no_work(
+        self, tools: list[Talker], clock: Clock
+    ) -> None:
+        _say(Kind.OPTED_OUT)
+        self.settle(tools, clock)
+        assert len(events()) == 1
+        assert [len(tool.pushes) for tool in tools] == [1, 1]
+
+    def test_an_opt_out_made_in_one_reaches_the_other_and_is_not_pushed_back(
+        self, tools: list[Talker], clock: Clock
+    ) -> None:  # I13
+        tools[0].opt_out(ANNA, TOPIC)
+        tools[0].report("group_unsubscribe", ANNA, TOPIC)
+        tools[0].posts[-1] |= {"sg_event_id": "e1", "timestamp": int(clock().timestamp())}
+        self.settle(tools, clock)
+        assert events() == [("opted_out", TOPIC)]
+        assert [len(tool.pushes) for tool in tools] == [0, 1]
+        assert tools[1].off[ANNA] == {TOPIC}
+
+    def test_a_lift_comes_back_from_both_and_changes_nothing(
+        self, tools: list[Talker], clock: Clock
+    ) -> None:  # I5
+        _say(Kind.OPTED_OUT)
+        self.settle(tools, clock)
+        clock.advance(timedelta(hours=1))
+        _say(Kind.OPTED_IN)
+        self.settle(tools, clock)
+        assert [kind for kind, _ in events()] == ["opted_out", "opted_in"]
+        assert [tool.off[ANNA] for tool in tools] == [set(), set()]
+        assert [len(tool.pushes) for tool in tools] == [2, 2]
+
+    def test_a_resubscribe_in_one_lifts_nothing_and_ends(
+        self, tools: list[Talker], clock: Clock
+    ) -> None:  # I5
+        _say(Kind.OPTED_OUT)
+        self.settle(tools, clock)
+        clock.advance(timedelta(hours=1))
+        tools[0].off[ANNA].clear()
+        tools[0].report("group_resubscribe", ANNA, TOPIC)
+        self.settle(tools, clock)
+        assert len(events()) == 1
+        assert tools[0].off[ANNA] == {TOPIC}
+        assert [len(tool.pushes) for tool in tools] == [2, 1]
+
+    def test_a_no_that_is_repeated_in_a_tool_is_in_the_ledger_too(
+        self, tools: list[Talker], clock: Clock
+    ) -> None:  # I5
+        _say(Kind.OPTED_OUT)
+        self.settle(tools, clock)
+        clock.advance(timedelta(hours=1))
+        post(tools[0].number, unsubscribe())
+        self.settle(tools, clock)
+        assert events() == [("opted_out", TOPIC)] * 2

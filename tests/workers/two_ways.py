@@ -1,0 +1,143 @@
+"""A stand-in tool that can be read, scanned and pulled, and that reports all it hears."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News, NewsKind
+from preference_center.extensions import services
+from preference_center.storage import destinations
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, Status
+from tests.workers.tool import Tool
+from workers.connectors.base import (
+    Capabilities,
+    Item,
+    LinkItem,
+    Listing,
+    Outcome,
+    Page,
+    Result,
+    Scopes,
+    Seen,
+)
+
+PAGE = 3
+
+
+@dataclass
+class TwoWayTool(Tool):
+    """Mails its `contacts`; `off` says what is off, as in `Tool`.
+
+    Listings are by change: `log` grows with each, and cursors are places in it. `said` are
+    opt-outs with their topics, whoever made them.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset({Channel.EMAIL}),
+        scopes=frozenset({Scopes.TOPIC}),
+        can_lift=True,
+        batch_size=100,
+        can_read=True,
+        scans=Listing.CHANGES,
+        pulls=Listing.CHANGES,
+        can_hold_link=True,
+    )
+    contacts: dict[str, str] = field(default_factory=dict)
+    """Address -> what stands in its field for links."""
+    log: list[str] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    reads: list[list[str]] = field(default_factory=list)
+    forgets: set[str] = field(default_factory=set)
+    """Addresses whose opt-outs it confirms and does not keep."""
+
+    def add(self, *addresses: str) -> None:
+        for address in addresses:
+            self.contacts.setdefault(address, "")
+            self.log.append(address)
+
+    def opt_out(self, address: str, topic: str) -> None:
+        """What a person does in the tool."""
+        self.add(address)
+        self.off.setdefault(address, set()).add(topic)
+        self.said.append((address, topic))
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        outcomes = dict(super().push(batch))
+        for item in batch:
+            if item.address not in self.contacts:
+                outcomes[item.ref] = Outcome(Result.ABSENT)
+        return outcomes
+
+    def apply(self, batch: Sequence[Item]) -> None:
+        here = [item for item in batch if item.address in self.contacts]
+        super().apply([item for item in here if item.address not in self.forgets])
+        for item in here:
+            self.log.append(item.address)
+            self.said += [(item.address, topic) for topic in sorted(item.off)]
+
+    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+        self.reads.append([item.address for item in batch])
+        return {
+            item.ref: frozenset(self.off.get(item.address, ()))
+            if item.address in self.contacts
+            else None
+            for item in batch
+        }
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        start = int(cursor or 0)
+        some = self.log[start : start + PAGE]
+        rows = tuple(Seen(address, link=self.contacts[address]) for address in dict.fromkeys(some))
+        return Page(rows, str(start + len(some)), done=start + PAGE >= len(self.log))
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        start = int(cursor or 0)
+        some = self.said[start : start + PAGE]
+        rows = tuple(News(NewsKind.OPTED_OUT, address, topic) for address, topic in some)
+        return Page(rows, str(start + len(some)), done=start + PAGE >= len(self.said))
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        for item in batch:
+            self.contacts[item.address] = item.link
+            self.log.append(item.address)
+        return {item.ref: Outcome(Result.REFLECTED) for item in batch}
+
+
+def add_destination(
+    name: str,
+    *sends: str,
+    status: Status = Status.ACTIVE,
+    pulls: bool = True,
+    **settings: str,
+) -> int:
+    """A destination of such a tool, which is called as our topics are."""
+    context = services()
+
+    def work(connection: Connection) -> int:
+        number = destinations.add(
+            connection,
+            context.keys,
+            name=name,
+            kind="sendgrid",
+            settings=settings,
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=frozenset(sends),
+            sends_service=False,
+            pulls=pulls,
+            now=context.now(),
+        )
+        destinations.set_status(connection, number, status)
+        return number
+
+    return run(work)
+
+
+def look(number: int) -> Destination:
+    found = run(lambda c: destinations.by_id(c, services().keys, number))
+    assert found
+    return found

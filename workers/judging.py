@@ -1,0 +1,197 @@
+"""What news from a tool, or a contact seen there, means for us: pure rules (I5, I13)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from preference_center.domain.decisions import Fact, Rule, marketing_suppressed, standing_no
+from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
+from preference_center.domain.news import WHOLE, News, NewsKind
+from preference_center.storage.checks import State
+from preference_center.storage.destinations import Destination
+from workers.connectors.base import Result, Seen
+
+LAG = timedelta(minutes=10)
+"""How long a tool may go on showing what it was before we told it."""
+AT_MOST_DAILY = timedelta(days=1)
+"""How often somebody is told again to a tool that can't be read."""
+
+_KINDS = {
+    NewsKind.OPTED_OUT: Kind.OPTED_OUT,
+    NewsKind.COMPLAINED: Kind.COMPLAINED,
+    NewsKind.BOUNCED: Kind.BOUNCED,
+}
+
+
+class Verdict(StrEnum):
+    """What becomes of one piece of news."""
+
+    RECORD = "record"
+    KNOWN = "known"
+    """It says what stands already."""
+    ECHO = "echo"
+    """It says what we told the tool ourselves."""
+    UNMAPPED = "unmapped"
+    """It is about a thing that no topic of the destination maps to."""
+    LOOK = "look"
+    """It says that a contact is there: see `look`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict; with RECORD, of which kind and scope."""
+
+    verdict: Verdict
+    kind: Kind = Kind.OPTED_OUT
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """All that we know of one address and one destination."""
+
+    facts: Sequence[Fact]
+    """Of every form of the mailbox."""
+    topics: frozenset[str]
+    """What the destination sends on this channel."""
+    wanted: frozenset[str]
+    """Of those, what must be off there."""
+    state: State | None
+    """None if the address is new to us."""
+
+
+def things_of(destination: Destination) -> Mapping[str, str]:
+    """The tool's own names of what the destination sends -> our topics."""
+    named = {topic: topic for topic in destination.sends - destination.mapping.keys()}
+    return named | {thing: topic for topic, thing in destination.mapping.items()}
+
+
+def judge(news: News, here: Here, things: Mapping[str, str], now: datetime) -> Judgement:
+    """What becomes of `news`.
+
+    An act that the vendor says a person did is recorded, whatever stands: a repeat must be
+    in the ledger too (I5), and can't be our own doing. Anything else may be the echo of what
+    we told, so it only counts where it says something that we neither know nor have told.
+    """
+    if news.kind not in _KINDS:
+        return Judgement(Verdict.LOOK)
+    scope = _scope(news, things)
+    if scope is None:
+        return Judgement(Verdict.UNMAPPED)
+    kind = _KINDS[news.kind]
+    if news.by_person and (news.id or news.at):
+        return Judgement(Verdict.RECORD, kind, scope)
+    if _stands(scope, here.facts, now):
+        return Judgement(Verdict.KNOWN)
+    if kind is Kind.OPTED_OUT and not news.by_person and _is_echo(news, scope, here, now):
+        return Judgement(Verdict.ECHO)
+    return Judgement(Verdict.RECORD, kind, scope)
+
+
+def off_there(news: Collection[News], here: Here, things: Mapping[str, str]) -> frozenset[str]:
+    """The topics that are off in the tool, as its opt-outs say."""
+    off: set[str] = set()
+    for each in news:
+        if each.kind is NewsKind.OPTED_OUT:
+            scope = _scope(each, things)
+            off |= here.topics if scope == ALL_MARKETING else {scope or ""}
+    return frozenset(off) & here.topics
+
+
+def _scope(news: News, things: Mapping[str, str]) -> str | None:
+    if news.kind is NewsKind.BOUNCED:
+        return UNDELIVERABLE
+    if news.kind is NewsKind.COMPLAINED or news.thing is None:
+        return ALL_MARKETING
+    return things.get(news.thing, ALL_MARKETING if news.thing == WHOLE else None)
+
+
+def _stands(scope: str, facts: Sequence[Fact], now: datetime) -> bool:
+    """Whether exactly this form has said so itself, and it stands."""
+    exact = [fact for fact in facts if fact.exact]
+    if scope == UNDELIVERABLE:
+        return any(fact.scope == scope and fact.state.stands for fact in exact)
+    if scope == ALL_MARKETING:
+        return marketing_suppressed(exact)
+    no = standing_no(scope, exact, now)
+    return no is not None and no.rule not in {Rule.PAUSED, Rule.BOUNCED}
+
+
+def _is_echo(news: News, scope: str, here: Here, now: datetime) -> bool:
+    state = here.state
+    if state is None or not state.row:
+        return False
+    if scope == ALL_MARKETING:
+        return bool(here.topics) and here.topics <= state.told
+    if scope in state.told or scope in here.wanted:
+        return True
+    # We may just have turned it on, and the tool shows the old state for a while yet.
+    return news.at is None and not news.id and _lifted(scope, here.facts) and _recent(state, now)
+
+
+def _lifted(topic: str, facts: Sequence[Fact]) -> bool:
+    return any(
+        fact.exact and fact.scope in {topic, ALL_MARKETING} and fact.state.lift for fact in facts
+    )
+
+
+def _recent(state: State, now: datetime) -> bool:
+    return state.told_at is not None and now - state.told_at < LAG
+
+
+class Need(StrEnum):
+    """What a contact that was seen in the tool needs."""
+
+    NOTHING = "nothing"
+    LEARN = "learn"
+    """To be told to it for the first time."""
+    PUSH_NOW = "push_now"
+    """The same, of somebody who was erased: nothing readable may be stored (I6)."""
+    PUSH_AGAIN = "push_again"
+    REPAIR = "repair"
+    """It had confirmed, and says something else now: drift."""
+    CHECK = "check"
+
+
+def look(seen: Seen, here: Here, now: datetime, *, can_read: bool) -> Need:
+    """What the contact needs to be suppressed there as it should be."""
+    state = here.state
+    if not here.wanted or (state is not None and state.waits):
+        return Need.NOTHING
+    if state is not None and state.erased and not state.readable:
+        return Need.PUSH_NOW
+    if state is None or not state.row:
+        return Need.LEARN
+    if state.outcome != Result.REFLECTED:
+        return Need.PUSH_AGAIN
+    if _recent(state, now):
+        return Need.NOTHING  # it was we who changed the contact
+    return _look_closer(seen, here, now, can_read=can_read)
+
+
+def _look_closer(seen: Seen, here: Here, now: datetime, *, can_read: bool) -> Need:
+    """The same of somebody of whom the tool had confirmed that it mails them no more."""
+    state = here.state
+    if seen.off is not None:
+        return Need.NOTHING if here.wanted <= seen.off else Need.REPAIR
+    if can_read:
+        return Need.CHECK
+    told_at = state.told_at if state else None
+    told_lately = told_at is not None and now - told_at < AT_MOST_DAILY
+    return Need.NOTHING if told_lately else Need.PUSH_AGAIN
+
+
+def resubscribed(news: News, here: Here, things: Mapping[str, str]) -> bool:
+    """Whether the tool says that it mails again what must be off there (I5)."""
+    scope = _scope(news, things)
+    told_since = (
+        here.state is not None
+        and here.state.told_at is not None
+        and news.at is not None
+        and here.state.told_at >= news.at
+    )
+    concerned = bool(here.wanted) if scope == ALL_MARKETING else scope in here.wanted
+    return news.kind is NewsKind.RESUBSCRIBED and concerned and not told_since

@@ -1,0 +1,128 @@
+"""Reading back what was pushed: a missing opt-out is drift, one too many is news (I13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
+
+from preference_center.extensions import services
+from preference_center.storage import checks, verifying
+from preference_center.storage.addresses import readable
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.checks import Found, State
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination
+from preference_center.storage.facts import NO_FACTS, facts_by_id
+from preference_center.storage.verifying import Tally
+from workers.connectors.base import Connector, Item, Readable, Result, Seen
+from workers.plan import standing, topics_by_channel
+from workers.taking import take_in
+
+SAMPLE = 50
+"""How many rows are looked at each time, though nobody asked for them."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is to be done, by address id -> version that was looked at."""
+
+    good: dict[int, int] = field(default_factory=dict)
+    absent: dict[int, int] = field(default_factory=dict)
+    drifted: dict[int, int] = field(default_factory=dict)
+    arrived: dict[int, int] = field(default_factory=dict)
+    """Absent before, there now, and not suppressed."""
+    held: dict[int, Found] = field(default_factory=dict)
+    """Absent before, there now, and suppressed."""
+
+
+def read_back(
+    destination: Destination, connector: Connector, *, until: datetime, sample: bool
+) -> int:
+    """Check the rows that are due, a batch of them; how many. Raises DeliveryError.
+
+    A worker that dies leaves them to be checked again at `until`.
+    """
+    context, now = services(), services().now()
+    limit = connector.capabilities.batch_size
+    if sample and connector.capabilities.can_read:
+        at = context.random.random()
+        run(lambda c: checks.sample(c, destination.id, at=at, limit=min(limit, SAMPLE), now=now))
+    states = run(lambda c: checks.take(c, destination.id, now=now, until=until, limit=limit))
+    # What waits is pushed anyway, and read back after that.
+    settled = {number: state for number, state in states.items() if not state.waits}
+    if not connector.capabilities.can_read:
+        versions = {number: state.wanted for number, state in settled.items()}
+        run(lambda c: checks.knock_again(c, destination.id, versions, now))
+        return len(states)
+    items = run(lambda c: _items(c, destination, connector, settled))
+    off = cast("Readable", connector).read(list(items.values())) if items else {}
+    found = _compare(items, settled, off)
+    seen = [
+        Seen(items[number].address, items[number].channel, there)
+        for number, there in off.items()
+        if there and there - items[number].off
+    ]
+    run(lambda c: _write(c, destination, found, now))
+    if seen:
+        take_in(destination, connector, seen)
+    return len(states)
+
+
+def _items(
+    connection: Connection,
+    destination: Destination,
+    connector: Connector,
+    states: Mapping[int, State],
+) -> dict[int, Item]:
+    """What should be off there for each address that we can still read."""
+    context = services()
+    topics = topics_by_channel(destination, current_catalogue())
+    addresses = readable(connection, context.keys, list(states))
+    facts = facts_by_id(connection, list(states))
+    can_lift = connector.capabilities.can_lift
+    items = {}
+    for number, (channel, text) in addresses.items():
+        sent = topics.get(channel, frozenset())
+        known = facts.get(number, NO_FACTS)
+        wanted = standing(sent, known, context.now(), can_lift=can_lift)
+        items[number] = Item(number, text, channel, off=frozenset(wanted))
+    return items
+
+
+def _compare(
+    items: Mapping[int, Item],
+    states: Mapping[int, State],
+    off: Mapping[int, frozenset[str] | None],
+) -> _Found:
+    found = _Found()
+    for number, state in states.items():
+        item = items.get(number)
+        if item is None:
+            found.good[number] = state.wanted  # nothing readable: nothing to ask for
+        elif number not in off:
+            continue  # could not be looked at: asked again when this hold is over
+        elif (there := off[number]) is None:
+            found.absent[number] = state.wanted
+        elif item.off <= there and state.outcome == Result.ABSENT:
+            found.held[number] = Found(state.wanted, state.told | item.off, None)
+        elif item.off <= there:
+            found.good[number] = state.wanted
+        elif state.outcome == Result.ABSENT:
+            found.arrived[number] = state.wanted
+        else:
+            found.drifted[number] = state.wanted
+    return found
+
+
+def _write(connection: Connection, destination: Destination, found: _Found, now: datetime) -> None:
+    number = destination.id
+    checks.confirm(connection, number, found.good, now)
+    checks.settle_found(connection, number, found.held, now)
+    checks.look_again(connection, number, found.absent, now)
+    raised = checks.push_again(connection, number, found.arrived, now, drifted=False)
+    drift = checks.push_again(connection, number, found.drifted, now, drifted=True)
+    checked = len(found.good) + len(found.held) + len(found.absent) + len(found.arrived)
+    checked += len(found.drifted)
+    verifying.add(connection, number, Tally(checked=checked, raised=raised, drift=drift))

@@ -1,0 +1,165 @@
+"""Taking in what a tool says: news becomes events, contacts get what they need (I13).
+
+Everything that a page or a webhook says is one transaction: the events, what the tool need
+not be told any more because it says so itself, what must be pushed, the tally, and the
+cursor or the mark that it was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import cast
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.events import Change
+from preference_center.domain.news import News
+from preference_center.extensions import services
+from preference_center.ledger import Recorded, record
+from preference_center.storage import checks, verifying
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.checks import Found
+from preference_center.storage.database import Connection
+from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.facts import NO_FACTS, facts_by_id
+from preference_center.storage.verifying import Tally
+from workers.connectors.base import (
+    Connector,
+    DeliveryError,
+    Fieldable,
+    Item,
+    LinkItem,
+    Result,
+    Seen,
+)
+from workers.judging import Here, Need
+from workers.plan import standing, topics_by_channel
+from workers.standing import link_maker
+from workers.weighing import Key, Person, Work, by_address, look_up, weigh
+
+
+def take_in(
+    destination: Destination,
+    connector: Connector,
+    said: Iterable[News | Seen],
+    *,
+    received_at: datetime | None = None,
+    bulk: bool = False,
+    beside: Callable[[Connection], None] = lambda _: None,
+) -> Tally:
+    """Record what is new in it, have who should be suppressed there suppressed.
+
+    `received_at` is when it came, if that was before now (UTC). `beside` writes what belongs
+    to the same transaction; it may raise to take all back.
+    Raises DeliveryError when the tool must be told something at once and can't be.
+    """
+    people, unreadable = by_address(said)
+    here = look_up(destination, connector.capabilities, people)
+    work = weigh(destination, connector.capabilities, people, here, received_at or services().now())
+    work.tally += Tally(unreadable=unreadable)
+    if destination.status is Status.ACTIVE:  # else nothing may be written there
+        _push_now(connector, work, people, here)
+    work.tally += Tally(links=_write_links(destination, connector, people))
+    known = [people[key].address for key in work.needs[Need.LEARN]]
+
+    def together(connection: Connection, recorded: Recorded) -> None:
+        tally = work.tally + Tally(recorded=len(recorded.events))
+        _settle(connection, destination, connector, work.off)
+        _raise(connection, destination, work, here)
+        verifying.add(connection, destination.id, tally)
+        beside(connection)
+
+    recorded = record(work.changes, together, known, bulk=bulk)
+    return work.tally + Tally(recorded=len(recorded.events))
+
+
+def would_take(
+    destination: Destination, connector: Connector, said: Iterable[News]
+) -> list[Change]:
+    """The events that `take_in` would append; nothing is written."""
+    people, _ = by_address(said)
+    here = look_up(destination, connector.capabilities, people)
+    return weigh(destination, connector.capabilities, people, here, services().now()).changes
+
+
+def _push_now(
+    connector: Connector, work: Work, people: Mapping[Key, Person], here: Mapping[Key, Here]
+) -> None:
+    """Suppress erased people whom the tool has got anew, storing nothing readable (I6)."""
+    keys, size = work.needs[Need.PUSH_NOW], connector.capabilities.batch_size
+    for start in range(0, len(keys), size):
+        items = [
+            Item(number, people[key].shown, Channel(key[1]), here[key].wanted)
+            for number, key in enumerate(keys[start : start + size])
+        ]
+        outcomes = connector.push(items)
+        for number, key in enumerate(keys[start : start + size]):
+            state, outcome = here[key].state, outcomes.get(number)
+            if outcome is None or outcome.result is Result.LATER:
+                raise DeliveryError("an erased contact could not be suppressed: tried again")
+            assert state is not None
+            work.told[state.address_id] = (outcome.result, outcome.ack)
+    work.tally += Tally(raised=len(keys))
+
+
+def _write_links(
+    destination: Destination, connector: Connector, people: Mapping[Key, Person]
+) -> int:
+    """Give the contacts that were seen without their standing link theirs; how many."""
+    if not connector.capabilities.can_hold_link:
+        return 0
+    make = link_maker(destination, current_catalogue())
+    if make is None:
+        return 0
+    items = []
+    for number, person in enumerate(people.values()):
+        if person.seen is not None and person.seen.link is not None:
+            link = make(person.address)
+            if link != person.seen.link:
+                items.append(LinkItem(number, person.shown, person.address.channel, link))
+    count, size = 0, connector.capabilities.batch_size
+    for start in range(0, len(items), size):
+        outcomes = cast("Fieldable", connector).write_links(items[start : start + size])
+        count += sum(outcome.result is Result.REFLECTED for outcome in outcomes.values())
+    return count
+
+
+def _settle(
+    connection: Connection,
+    destination: Destination,
+    connector: Connector,
+    off: Mapping[Key, frozenset[str]],
+) -> None:
+    """What the tool says is off need not be told to it, if that is all there is to tell."""
+    if not off:
+        return
+    now, can_lift = services().now(), connector.capabilities.can_lift
+    states = checks.by_digest(connection, destination.id, list(off), now)
+    waiting = {key: state for key, state in states.items() if state.waits}
+    facts = facts_by_id(connection, [state.address_id for state in waiting.values()])
+    topics = topics_by_channel(destination, current_catalogue())
+    found = {}
+    for key, state in waiting.items():
+        sent = topics.get(Channel(key[1]), frozenset())
+        reasons = standing(sent, facts.get(state.address_id, NO_FACTS), now, can_lift=can_lift)
+        told = state.told | off[key]
+        if reasons.keys() <= told and not (can_lift and told & sent - reasons.keys()):
+            ends = [reason.until for reason in reasons.values() if reason.until]
+            found[state.address_id] = Found(state.wanted, told, min(ends, default=None))
+    checks.settle_found(connection, destination.id, found, now)
+
+
+def _raise(
+    connection: Connection, destination: Destination, work: Work, here: Mapping[Key, Here]
+) -> None:
+    now = services().now()
+    states = {
+        need: [state for key in keys if (state := here[key].state) is not None]
+        for need, keys in work.needs.items()
+    }
+    for need, drifted in ((Need.PUSH_AGAIN, False), (Need.REPAIR, True)):
+        versions = {state.address_id: state.wanted for state in states.get(need, [])}
+        checks.push_again(connection, destination.id, versions, now, drifted=drifted)
+    soon = [state.address_id for state in states.get(Need.CHECK, [])]
+    checks.soon(connection, destination.id, soon, now)
+    checks.note(connection, destination.id, work.told, now)

@@ -1,0 +1,265 @@
+"""Read a destination: its own opt-outs, its contacts, and whether it still says what we told.
+
+Three listings, each with a lease and a place of its own (`storage.verifying`). A pass goes
+page by page, may be stopped or killed between any two, and goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from preference_center.domain.deadlines import PROBE_EVERY, destination_retry
+from preference_center.extensions import Services, services
+from preference_center.storage import destinations, verifying
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.verifying import Overtaken, Part, Place, Tally
+from workers.connectors.base import (
+    Capabilities,
+    Connector,
+    DeliveryError,
+    Listing,
+    Page,
+    Pullable,
+    Scannable,
+)
+from workers.connectors.http import LeaseOver, Rejected
+from workers.connectors.pace import Paced
+from workers.connectors.registry import ENTRIES
+from workers.leases import LEASE, Lease
+from workers.reading_back import read_back
+from workers.sync import Connect
+from workers.taking import take_in
+
+log = structlog.get_logger()
+
+CHANGES_EVERY = timedelta(minutes=5)
+SHORT_PASS = timedelta(minutes=1)
+SHORT_EVERY = timedelta(hours=1)
+"""A sweep that is over in a minute costs the tool little: it is made every hour."""
+NIGHT = 2
+"""The hour, where the company is, at which longer sweeps begin."""
+SAMPLE_EVERY = timedelta(minutes=10)
+PATIENCE = timedelta(hours=12)
+"""How long a back-fill waits for a tool that won't be read (I3)."""
+STALE_CURSOR = 3
+"""Rejections in a row after which a cursor is given up, and the pass begun anew."""
+
+
+def parts_of(capabilities: Capabilities) -> list[Part]:
+    """What can be read of such a tool."""
+    able = {
+        Part.PULL: capabilities.can_pull,
+        Part.SCAN: capabilities.can_scan,
+        Part.READ: capabilities.can_read,
+    }
+    return [part for part, can in able.items() if can]
+
+
+def begin_listings(now: datetime) -> None:
+    """Have every active destination read that never was."""
+
+    def work(connection: Connection) -> None:
+        for number, kind in verifying.not_begun(connection):
+            entry = ENTRIES.get(kind)
+            parts = parts_of(entry.capabilities) if entry else []
+            verifying.begin(connection, number, parts, now)
+
+    run(work)
+
+
+def verify(
+    destination_id: int,
+    part: Part,
+    connect: Connect,
+    *,
+    until: datetime,
+    stop: Callable[[], bool],
+) -> int:
+    """Read one listing page by page while it is due; how many pages were read.
+
+    Begins no page at or after `until`, nor once `stop()` says so.
+    """
+    context, pages = services(), 0
+    while not stop() and context.now() < until:
+        destination = run(lambda c: destinations.by_id(c, context.keys, destination_id))
+        if destination is None or not _may_read(destination, context.now()):
+            break
+        if part is Part.READ:
+            went_on = _read(context, destination, connect)
+        else:
+            went_on = _list(context, destination, part, connect)
+        if not went_on:
+            break
+        pages += 1
+    return pages
+
+
+def _may_read(destination: Destination, now: datetime) -> bool:
+    closed = destination.retry_at is None or destination.retry_at <= now
+    return destination.status is Status.ACTIVE and closed
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One worker's hold of one listing."""
+
+    destination: Destination
+    connector: Connector
+    part: Part
+    lease: UUID
+    ends_at: datetime
+    place: Place
+
+
+def _claim(
+    context: Services, destination: Destination, part: Part, connect: Connect
+) -> _Turn | None:
+    lease, now = context.new_id(), context.now()
+    ends_at = now + LEASE
+    place = run(lambda c: verifying.claim(c, destination.id, part, lease, now=now, until=ends_at))
+    if place is None:
+        return None
+    connector = connect(destination, Lease(ends_at, context.now))
+    return _Turn(destination, connector, part, lease, ends_at, place)
+
+
+def _list(context: Services, destination: Destination, part: Part, connect: Connect) -> bool:
+    """Read one page of the pull or the scan; whether there may be more."""
+    turn = _claim(context, destination, part, connect)
+    if turn is None:
+        return False
+    try:
+        page = _page(turn)
+        _take(turn, page)
+    except (Overtaken, LeaseOver):
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
+        _fail(context, turn, error)
+        return False
+    _go_on(context, turn, page)
+    return not page.done
+
+
+def _page(turn: _Turn) -> Page[Any]:
+    if turn.part is Part.PULL:
+        return cast("Pullable", turn.connector).pull(turn.place.cursor)
+    return cast("Scannable", turn.connector).scan(turn.place.cursor)
+
+
+def _take(turn: _Turn, page: Page[Any]) -> Tally:
+    def move(connection: Connection) -> None:
+        verifying.turn(
+            connection,
+            turn.destination.id,
+            turn.part,
+            turn.lease,
+            cursor=page.cursor,
+            rows=len(page.rows),
+            until=turn.ends_at,
+        )
+
+    # The first pull is a list like an import; later, people are at the other end.
+    return take_in(
+        turn.destination,
+        turn.connector,
+        page.rows,
+        bulk=turn.part is Part.PULL and turn.place.is_first,
+        beside=move,
+    )
+
+
+def _go_on(context: Services, turn: _Turn, page: Page[Any]) -> None:
+    number, now = turn.destination.id, context.now()
+    if not page.done:
+        run(lambda c: verifying.rest(c, number, turn.part, turn.lease, now))
+        return
+    next_at = _next_pass(context, turn, now)
+    run(lambda c: verifying.finish(c, number, turn.part, turn.lease, now=now, next_at=next_at))
+    log.info("listed", destination=number, part=turn.part)
+
+
+def _next_pass(context: Services, turn: _Turn, now: datetime) -> datetime:
+    if turn.part is Part.READ:
+        return now + SAMPLE_EVERY
+    capabilities = turn.connector.capabilities
+    listing = capabilities.pulls if turn.part is Part.PULL else capabilities.scans
+    if listing is Listing.CHANGES:
+        return now + CHANGES_EVERY
+    if now - (turn.place.begun_at or now) <= SHORT_PASS:
+        return now + SHORT_EVERY
+    return next_night(now, ZoneInfo(context.settings.time_zone))
+
+
+def next_night(now: datetime, zone: ZoneInfo) -> datetime:
+    """The next time that it is `NIGHT` o'clock in `zone`."""
+    there = now.astimezone(zone)
+    night = there.replace(hour=NIGHT, minute=0, second=0, microsecond=0)
+    return night if night > there else night + timedelta(days=1)
+
+
+def _read(context: Services, destination: Destination, connect: Connect) -> bool:
+    """Sample if it is time, then read back what is due; whether there may be more."""
+    turn = _claim(context, destination, Part.READ, connect)
+    ends_at = context.now() + LEASE
+    connector = turn.connector if turn else connect(destination, Lease(ends_at, context.now))
+    try:
+        count = read_back(destination, connector, until=ends_at, sample=turn is not None)
+    except LeaseOver:
+        return False
+    except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
+        if turn:
+            _fail(context, turn, error)
+        log.warning("read_back_failed", destination=destination.id, error=type(error).__name__)
+        return False
+    if turn:
+        _go_on(context, turn, Page((), None, done=True))
+    return count > 0
+
+
+def _fail(context: Services, turn: _Turn, error: Exception) -> None:
+    """Try the same page again later. The destination itself stays open: pushes may work."""
+    number, now = turn.destination.id, context.now()
+    failures = turn.place.failures + 1
+    wish = error.retry_after if isinstance(error, DeliveryError) else None
+    if isinstance(error, Paced):
+        room_at = now + min(wish or timedelta(0), PROBE_EVERY)
+        run(lambda c: verifying.rest(c, number, turn.part, turn.lease, room_at))
+        return
+    permanent = isinstance(error, DeliveryError) and error.permanent
+    next_at = (
+        now + PROBE_EVERY
+        if permanent
+        else destination_retry(failures, now, wish=wish, jitter=context.random.random())
+    )
+    log.warning("listing_failed", destination=number, part=turn.part, error=type(error).__name__)
+
+    def work(connection: Connection) -> None:
+        verifying.failed(
+            connection,
+            number,
+            turn.part,
+            turn.lease,
+            reason=_reason(error),
+            next_at=next_at,
+            anew=isinstance(error, Rejected) and failures >= STALE_CURSOR,
+        )
+        begun_at = turn.place.begun_at
+        if turn.part is Part.PULL and begun_at and now - begun_at > PATIENCE:
+            destinations.pulled(connection, number, now)
+
+    run(work)
+
+
+def _reason(error: Exception) -> str:
+    """Ours are written to be shown; a foreign error's text might hold an address (I12)."""
+    if isinstance(error, DeliveryError):
+        return str(error)
+    return f"the connector failed on the tool's answer ({type(error).__name__})"

@@ -1,0 +1,185 @@
+"""What a page of a listing, or a webhook, says of whom, and what follows from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from preference_center.domain.addresses import Address, parse
+from preference_center.domain.events import Change
+from preference_center.domain.news import News, NewsKind
+from preference_center.errors import InvalidAddress
+from preference_center.extensions import services
+from preference_center.storage import checks
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Destination
+from preference_center.storage.facts import facts_for
+from preference_center.storage.verifying import Tally
+from workers.connectors.base import Capabilities, Seen
+from workers.judging import (
+    Here,
+    Judgement,
+    Need,
+    Verdict,
+    judge,
+    look,
+    off_there,
+    resubscribed,
+    things_of,
+)
+from workers.plan import standing, topics_by_channel
+
+SOURCE = "destination"
+"""The source of every event that a tool told us of; its actor is the destination's name."""
+
+_EVENTS = UUID("b9c1f7c6-3f51-4d0b-9a8e-5b0d6f1c2a33")
+"""Namespace of the ids of events that are made from a vendor's own ids."""
+
+Key = tuple[bytes, str]
+"""Exact digest and channel of an address."""
+
+
+@dataclass(slots=True)
+class Person:
+    """What a page says about one address."""
+
+    address: Address
+    shown: str
+    """The address as the tool writes it."""
+    news: list[News] = field(default_factory=list)
+    seen: Seen | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """What is to be done about a page."""
+
+    changes: list[Change] = field(default_factory=list)
+    off: dict[Key, frozenset[str]] = field(default_factory=dict)
+    needs: defaultdict[Need, list[Key]] = field(default_factory=lambda: defaultdict(list))
+    tally: Tally = field(default_factory=Tally)
+    told: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+def by_address(said: Iterable[News | Seen]) -> tuple[dict[Key, Person], int]:
+    """By address, and how many addresses can't be parsed."""
+    context = services()
+    people: dict[Key, Person] = {}
+    unreadable = 0
+    for each in said:
+        try:
+            address = parse(each.address, each.channel, region=context.settings.phone_region)
+        except InvalidAddress:
+            unreadable += 1
+            continue
+        key = (context.keys.exact(address), address.channel.value)
+        person = people.setdefault(key, Person(address, each.address))
+        if isinstance(each, Seen):
+            person.seen = each
+        else:
+            person.news.append(each)
+    return people, unreadable
+
+
+def look_up(
+    destination: Destination, capabilities: Capabilities, people: Mapping[Key, Person]
+) -> dict[Key, Here]:
+    """All that is known of these people and the destination."""
+    now, can_lift = services().now(), capabilities.can_lift
+    topics = topics_by_channel(destination, current_catalogue())
+    facts = facts_for([person.address for person in people.values()]) if people else []
+    states = run(lambda c: checks.by_digest(c, destination.id, list(people), now))
+    found = {}
+    for (key, person), known in zip(people.items(), facts, strict=True):
+        sent = topics.get(person.address.channel, frozenset())
+        wanted = frozenset(standing(sent, known, now, can_lift=can_lift))
+        found[key] = Here(known, sent, wanted, states.get(key))
+    return found
+
+
+def weigh(
+    destination: Destination,
+    capabilities: Capabilities,
+    people: Mapping[Key, Person],
+    here: Mapping[Key, Here],
+    received_at: datetime,
+) -> Work:
+    """What is to be done, news that came at `received_at`."""
+    now, things, work = services().now(), things_of(destination), Work()
+    for key, person in people.items():
+        spot, seen = here[key], person.seen
+        news = [*person.news, *_between_the_lines(destination, seen, spot)]
+        changes: dict[object, Change] = {}
+        for each in news:
+            judgement = judge(each, spot, things, now)
+            if judgement.verdict is Verdict.RECORD:
+                change = _change(destination, person, each, judgement, received_at)
+                # Without a date or an id of its own, saying it twice is saying it once.
+                once = (change.kind, change.scope) if not (each.id or each.at) else change.id
+                changes.setdefault(once, change)
+            if judgement.verdict is Verdict.UNMAPPED:
+                work.tally += Tally(unmapped=1)
+            if judgement.verdict is Verdict.LOOK:
+                seen = seen or Seen(each.address, each.channel)
+        work.changes += changes.values()
+        off = off_there(news, spot, things) | ((seen.off or frozenset()) if seen else frozenset())
+        if off:
+            work.off[key] = off & spot.topics
+        if seen:
+            need = look(seen, spot, now, can_read=capabilities.can_read)
+            mails_again = any(resubscribed(each, spot, things) for each in news)
+            if mails_again and need not in {Need.PUSH_NOW, Need.LEARN}:
+                need = Need.REPAIR
+            work.needs[need].append(key)
+        work.tally += Tally(contacts=person.seen is not None, news=len(person.news))
+    needs = work.needs
+    work.tally += Tally(
+        raised=len(needs[Need.LEARN]) + len(needs[Need.PUSH_AGAIN]), drift=len(needs[Need.REPAIR])
+    )
+    return work
+
+
+def _between_the_lines(destination: Destination, seen: Seen | None, here: Here) -> list[News]:
+    """What a contact's state says beyond what must be off there."""
+    if seen is None or not seen.off:
+        return []
+    extra = sorted((seen.off & here.topics) - here.wanted)
+    things = [destination.mapping.get(topic, topic) for topic in extra]
+    return [News(NewsKind.OPTED_OUT, seen.address, thing, channel=seen.channel) for thing in things]
+
+
+def _change(
+    destination: Destination,
+    person: Person,
+    news: News,
+    judgement: Judgement,
+    received_at: datetime,
+) -> Change:
+    evidence = {"tool": destination.kind}
+    if news.thing is not None:
+        evidence["group"] = news.thing[:200]
+    if news.id:
+        evidence["id"] = news.id[:200]
+    return Change(
+        id=_event_id(destination, person.address, news),
+        kind=judgement.kind,
+        address=person.address,
+        scope=judgement.scope,
+        occurred_at=min(news.at or received_at, received_at),
+        received_at=received_at,
+        source=SOURCE,
+        actor=destination.name,
+        evidence=evidence,
+    )
+
+
+def _event_id(destination: Destination, address: Address, news: News) -> UUID:
+    """The same for the same act, however often it is told: by its id there, or its moment."""
+    if not news.id and news.at is None:
+        return services().new_id()
+    act = news.id or f"{services().keys.exact(address).hex()} {news.at} {news.kind} {news.thing}"
+    return uuid5(_EVENTS, f"{destination.id} {act}")
