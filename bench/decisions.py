@@ -41,13 +41,13 @@ def fill(ground: Ground) -> None:
     """Store the suppressions, every tenth of the asked among them."""
     with ground.app.app_context():
         keys = services().keys
-        asked = [keys.exact(parse(_asked(n), Channel.EMAIL)) for n in range(0, ASKED, 10)]
+        digests = [keys.exact(parse(asked(n), Channel.EMAIL)) for n in range(0, ASKED, 10)]
     values = {"norm": NORM_VERSION, "topic": TOPIC, "now": datetime.now(UTC)}
     with psycopg.connect(ground.settings.database_url) as connection:
         connection.execute(_DRAFT)
-        connection.execute(_MADE_UP, (STORED - len(asked),))
+        connection.execute(_MADE_UP, (STORED - len(digests),))
         with connection.cursor() as cursor, cursor.copy("COPY draft FROM STDIN") as copy:
-            for number, digest in enumerate(asked, STORED):
+            for number, digest in enumerate(digests, STORED):
                 copy.write_row((number, digest, f"00000000-0000-4000-8000-{number:012}"))
         for statement in _FILL:
             connection.execute(statement, values)
@@ -64,15 +64,16 @@ def make_key(ground: Ground) -> str:
 def single(key: str) -> list[Request]:
     """Questions about one recipient each."""
     order = Random(1).sample(range(ASKED), ASKED)
-    return [_question(key, recipient=_asked(n)) for n in order]
+    return [_question(key, recipient=asked(n)) for n in order]
 
 
 def bulk(key: str, count: int) -> list[Request]:
     """One question about that many recipients."""
-    return [_question(key, recipients=[_asked(n) for n in range(count)])]
+    return [_question(key, recipients=[asked(n) for n in range(count)])]
 
 
-def _asked(number: int) -> str:
+def asked(number: int) -> str:
+    """The address of one of those who are asked about."""
     return f"asked-{number}@example.com"
 
 

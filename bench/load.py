@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 CONNECTIONS = 16
+UNHURRIED = 64
+"""Connections that pause between requests."""
 NO_WRK = (
     "wrk is not here (`apt-get install wrk`, `brew install wrk`): a client in Python takes its"
     " place, which itself holds the figures down"
@@ -51,13 +53,27 @@ def load(base: str, requests: Sequence[Request], seconds: float, connections: in
     return send(base, requests, seconds, connections)
 
 
-def _wrk(base: str, requests: Sequence[Request], seconds: float, connections: int) -> Rate:
+def load_at(
+    base: str, requests: Sequence[Request], seconds: float, per_second: float
+) -> Rate | None:
+    """`load`, but about so many a second at random times, over many connections.
+
+    None where there is no wrk: a client in Python is late too often to tell a 99th percentile.
+    """
+    if not shutil.which("wrk"):
+        return None
+    return _wrk(base, requests, seconds, UNHURRIED, pause=1000 * UNHURRIED / per_second)
+
+
+def _wrk(
+    base: str, requests: Sequence[Request], seconds: float, connections: int, pause: float = 0
+) -> Rate:
     rows = ((r.method, r.path, r.content_type, r.key, r.body) for r in requests)
     with tempfile.NamedTemporaryFile("w") as file:
         file.writelines("\t".join(row) + "\n" for row in rows)
         file.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout=30s"]
-        command += ["-s", str(SCRIPT), base, "--", file.name]
+        command += ["-s", str(SCRIPT), base, "--", file.name, f"{pause:.3f}"]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = json.loads(said[said.rindex("{") :])
     if found["faults"]:

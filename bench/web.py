@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SERVICE = "preference_center.wsgi:app"
 BARE = "bench.bare:app"
 
+_GROUPS: dict[str, int] = {}
+"""The process group of each server that runs, by its address."""
+
 
 @contextmanager
 def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) -> Iterator[str]:
@@ -41,7 +44,9 @@ def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) ->
             raise RuntimeError("the web server does not listen")
         if process.returncode is not None:
             raise RuntimeError("the web server did not start")
-        yield f"http://127.0.0.1:{port}"
+        base = f"http://127.0.0.1:{port}"
+        _GROUPS[base] = process.pid  # its own session, so its own group
+        yield base
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -49,6 +54,14 @@ def serving(environ: Mapping[str, str], app: str = SERVICE, workers: int = 2) ->
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def resident(base: str) -> float:
+    """What the processes of the server at this address have in memory, in MiB."""
+    command = ["ps", "-A", "-o", "pgid=,rss="]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    rows = (line.split() for line in said.splitlines())
+    return sum(int(rss) for group, rss in rows if int(group) == _GROUPS[base]) / 1024
 
 
 def _command(app: str) -> str:
