@@ -34,7 +34,7 @@ from workers.connectors.base import (
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
 from workers.connectors.klaviyo_api import Account, Profile, open_account
-from workers.connectors.klaviyo_listing import BY_HAND, news_of, walk
+from workers.connectors.klaviyo_listing import Why, news_of, walk
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
 
@@ -264,7 +264,7 @@ def _jobs(
 
 
 def _by_hand(profile: Profile) -> bool:
-    return any(suppression.reason == BY_HAND for suppression in profile.suppressions)
+    return any(suppression.reason == Why.BY_HAND for suppression in profile.suppressions)
 
 
 def _write_link(

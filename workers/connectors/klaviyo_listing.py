@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from preference_center.domain.news import News, NewsKind
 from workers.connectors.http import Rejected
 from workers.connectors.klaviyo_api import Profile, Profiles
 
-BY_HAND = "USER_SUPPRESSED"
-"""The reason of suppressions that an API call or an import made."""
+
+class Why(StrEnum):
+    """Klaviyo's reasons for a suppression of all marketing."""
+
+    UNSUBSCRIBE = "UNSUBSCRIBE"
+    SPAM_COMPLAINT = "SPAM_COMPLAINT"
+    HARD_BOUNCE = "HARD_BOUNCE"
+    INVALID_EMAIL = "INVALID_EMAIL"
+    BY_HAND = "USER_SUPPRESSED"
+    """An API call or an import did it."""
+
+
 KINDS = {
-    "UNSUBSCRIBE": NewsKind.OPTED_OUT,
-    BY_HAND: NewsKind.OPTED_OUT,
-    "SPAM_COMPLAINT": NewsKind.COMPLAINED,
-    "HARD_BOUNCE": NewsKind.BOUNCED,
-    "INVALID_EMAIL": NewsKind.BOUNCED,
+    Why.UNSUBSCRIBE: NewsKind.OPTED_OUT,
+    Why.BY_HAND: NewsKind.OPTED_OUT,
+    Why.SPAM_COMPLAINT: NewsKind.COMPLAINED,
+    Why.HARD_BOUNCE: NewsKind.BOUNCED,
+    Why.INVALID_EMAIL: NewsKind.BOUNCED,
 }
 OVERLAP = timedelta(minutes=10)
 """Runs overlap: an index may lag behind, and clocks differ."""
@@ -78,8 +89,8 @@ def news_of(profile: Profile, list_: str | None) -> Iterator[News]:
         return
     if list_ is None:
         for one in profile.suppressions:
-            if one.reason in KINDS:
-                yield News(KINDS[one.reason], profile.email, at=one.timestamp)
+            if one.reason in set(Why):
+                yield News(KINDS[Why(one.reason)], profile.email, at=one.timestamp)
     for held in profile.list_suppressions:
         if held.list_id == list_:
             yield News(NewsKind.OPTED_OUT, profile.email, list_, held.timestamp)
