@@ -40,6 +40,15 @@ format: $(READY) ## Format the code and mend what the linter can
 bench: $(READY) ## Measure the hot paths against their limits
 	@$(BIN)/python -m bench
 
+.PHONY: bench-scrub
+bench-scrub: $(READY) ## Measure scrubbing ten million rows (10 minutes, 4 GB of disk)
+	@$(BIN)/python -m bench.scrub $(ARGS)
+
+.PHONY: test-spark
+test-spark: $(READY) ## Get PySpark (500 MB; needs Java) and test scrubbing on it
+	@$(BIN)/uv sync --quiet --locked --inexact --all-groups --extra spark
+	@$(BIN)/python -m pytest -n 0 tests/scrub/test_spark.py $(ARGS)
+
 .PHONY: screenshots
 screenshots: $(READY) ## Take the pictures of docs/pages.md anew (needs Chromium)
 	@$(BIN)/python -m dev.screenshots

@@ -15,9 +15,9 @@ from flask.cli import with_appcontext
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import Rule
-from preference_center.errors import InvalidSnapshot, UnknownMessageType, WrongChannel
+from preference_center.errors import InvalidInput, InvalidSnapshot, UnknownMessageType, WrongChannel
 from preference_center.mending import mending
-from preference_center.scrub.jobs import Job, Receipt
+from preference_center.scrub.jobs import Engine, Job, Receipt
 from preference_center.scrub.model import REASONS, Progress
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -57,6 +57,14 @@ _TABS = {"tab": "\t", "\\t": "\t"}
     metavar="HOURS",
     help="Refuse a snapshot that is older.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice([engine.value for engine in Engine]),
+    default=Engine.DUCKDB.value,
+    show_default=True,
+    help="spark: on a cluster, from a file or folder into folders of parts, in no order.",
+)
+@click.option("--master", help="Spark's master, e.g. local[4]; else as Spark is configured.")
 @with_appcontext
 def scrub_(  # noqa: PLR0913 - one for each option
     list_: Path,
@@ -71,6 +79,8 @@ def scrub_(  # noqa: PLR0913 - one for each option
     channel: str | None,
     snapshot: Path | None,
     max_age: float,
+    engine: str,
+    master: str | None,
 ) -> None:
     """Split LIST into rows that may be sent a message and rows that may not.
 
@@ -93,6 +103,8 @@ def scrub_(  # noqa: PLR0913 - one for each option
         delimiter=_delimiter(delimiter),
         header=not no_header,
         max_age=timedelta(hours=max_age),
+        engine=Engine(engine),
+        master=master,
     )
     # Late, and so below: DuckDB costs a process 34 MB, and web workers come by here too.
     from preference_center.scrub.scrubbing import scrub  # noqa: PLC0415
@@ -131,6 +143,8 @@ def _with_snapshot(job: Job) -> Iterator[Job]:
         return
     from preference_center.scrub.snapshots import make  # noqa: PLC0415
 
+    if not job.clean.parent.is_dir():
+        raise InvalidInput(f"the folder of {job.clean} does not exist")
     with TemporaryDirectory(".part", f".{job.clean.name}.", job.clean.parent) as folder:
         taken = Path(folder) / "snapshot.parquet"
         make(taken)

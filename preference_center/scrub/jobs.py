@@ -6,9 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 
 from preference_center.domain.addresses import Channel
+
+
+class Engine(StrEnum):
+    """What does the work."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +24,7 @@ class Job:
     """What to scrub and where to write it."""
 
     list: Path
+    """A file; for Spark, a folder of files too."""
     clean: Path
     removed: Path
     receipt: Path | None
@@ -27,6 +36,9 @@ class Job:
     delimiter: str | None = None
     header: bool = True
     max_age: timedelta = timedelta(hours=24)
+    engine: Engine = Engine.DUCKDB
+    master: str | None = None
+    """Spark's master; by default that of its own configuration."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from preference_center.errors import InvalidList, WrongChannel
 from preference_center.extensions import services
 from preference_center.scrub import duck
 from preference_center.scrub.drafts import drafts, sha256
-from preference_center.scrub.jobs import File, Job, Receipt
+from preference_center.scrub.jobs import Engine, File, Job, Receipt
 from preference_center.scrub.layouts import Asked, find_layout, is_parquet
-from preference_center.scrub.model import Progress, Question, Targets
+from preference_center.scrub.model import Counts, Progress, Question, Targets
 from preference_center.scrub.snapshots import Snapshot, ensure_usable, inspect
 
 
@@ -39,22 +40,21 @@ def _question(job: Job, snapshot: Snapshot) -> Question:
 def scrub(job: Job, progress: Progress) -> Receipt:
     """Write the clean list, the removed rows and the receipt; all of them, or none.
 
-    Raises InvalidInput with what to mend, KeyMismatch where the snapshot is of other keys,
-    and CannotScrub where the engine gave up.
+    Raises InvalidInput with what to mend, ConfigError without Spark, KeyMismatch where the
+    snapshot is of other keys, and CannotScrub where the engine gave up.
     """
     started = services().now()
     snapshot = inspect(job.snapshot)
     ensure_usable(snapshot, services().keys, started, job.max_age)
     question = _question(job, snapshot)
     _check_paths(job)
-    asked = Asked(question.channel, question.region, job.column, job.delimiter, job.header)
-    layout = find_layout(job.list, asked)
+    scrub_by = _engine(job, question)
     before = _state(job.list)
     # The clean list comes last: once it is there, so is what tells about it.
     paths = [job.removed, *([job.receipt] if job.receipt else []), job.clean]
     with drafts(paths) as made:
         targets = Targets(made.of[job.clean], made.of[job.removed], made.work)
-        counts = duck.scrub(layout, job.snapshot, question, targets, progress)
+        name, counts = scrub_by(targets, progress)
         progress("Checking", 0)
         with ThreadPoolExecutor() as threads:
             digests = list(threads.map(sha256, (job.list, targets.clean, targets.removed)))
@@ -65,7 +65,7 @@ def scrub(job: Job, progress: Progress) -> Receipt:
             message_type=job.message_type,
             topic=question.topic.key if question.topic else None,
             channel=question.channel,
-            engine=duck.ENGINE,
+            engine=name,
             started_at=started.isoformat(),
             finished_at=services().now().isoformat(),
             snapshot_taken_at=snapshot.taken_at,
@@ -81,6 +81,30 @@ def scrub(job: Job, progress: Progress) -> Receipt:
             made.of[job.receipt].write_text(receipt.as_json(), encoding="utf-8")
         progress("Checking", 1)
     return receipt
+
+
+def _engine(job: Job, question: Question) -> Callable[[Targets, Progress], tuple[str, Counts]]:
+    """What will do it, the list looked at before anything is made. Raises InvalidList."""
+    asked = Asked(question.channel, question.region, job.column, job.delimiter, job.header)
+    if job.engine is Engine.SPARK:
+        from preference_center.scrub import spark  # noqa: PLC0415 - an extra
+
+        def on_spark(targets: Targets, progress: Progress) -> tuple[str, Counts]:
+            with spark.session(job.master) as session:
+                counts = spark.scrub(
+                    session, job.list, asked, job.snapshot, question, targets, progress
+                )
+            return spark.ENGINE, counts
+
+        return on_spark
+    if job.list.is_dir():
+        raise InvalidList("the list is a folder: DuckDB takes one file (Spark takes both)")
+    layout = find_layout(job.list, asked)
+
+    def on_duckdb(targets: Targets, progress: Progress) -> tuple[str, Counts]:
+        return duck.ENGINE, duck.scrub(layout, job.snapshot, question, targets, progress)
+
+    return on_duckdb
 
 
 def _check_paths(job: Job) -> None:

@@ -43,10 +43,10 @@ def straighten(source: BinaryIO, target: BinaryIO, delimiter: str, width: int) -
     lines = _Lines(source)
     grammar = _Grammar.of(delimiter, width)
     while (line := lines.next()) is not None:
-        record = line.removesuffix(b"\r")
+        number, record = lines.number, line.removesuffix(b"\r")
         if line.count(b'"') % 2 and not grammar.row.fullmatch(record):
             record = _joined(line, lines, grammar).removesuffix(b"\r")
-        _check(record, lines.number)
+        _check(record, number)
         target.write(record.replace(b"\r", CR.encode()).replace(b"\n", LF.encode()) + b"\n")
 
 

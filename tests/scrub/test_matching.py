@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.domain.decisions import Rule
-from preference_center.scrub.jobs import Job
 from tests.in_force import put_in_force
 from tests.scrub import world
+from tests.scrub.lists import job, read, write
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -48,27 +47,3 @@ def test_every_row_gets_the_answer_of_the_api(app: Flask, tmp_path: Path, seed: 
                     assert told == since or rule == Rule.PAUSED
             assert removed == {}
             assert sum(receipt.removed_by_rule.values()) == receipt.removed.rows
-
-
-def job(folder: Path, message_type: str) -> Job:
-    return Job(
-        list=folder / "list.csv",
-        clean=folder / "clean.csv",
-        removed=folder / "removed.csv",
-        receipt=folder / "receipt.json",
-        snapshot=folder / "snapshot.parquet",
-        message_type=message_type,
-        column="address",
-    )
-
-
-def write(path: Path, cells: list[str]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["n", "address", "name"])
-        writer.writerows((n, cell, 'Jane "J" Doe, of\nBath') for n, cell in enumerate(cells))
-
-
-def read(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))[1:]

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from tests.clock import START
+from tests.in_force import put_in_force
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+    from preference_center.config import Settings
+
+OFFERS = "offers.weekly"
+LIST = b"name,email\nAda,ada@example.com\nBob,bob@example.com\nCy,nobody\n"
+
+
+@pytest.fixture
+def in_force(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """Ada said no to offers; the folder with her on a list is the current one."""
+    put_in_force(app)
+    monkeypatch.chdir(tmp_path)
+    with app.app_context():
+        ada = parse("ada@example.com", Channel.EMAIL)
+        new = services().new_id()
+        record([Change(new, Kind.OPTED_OUT, ada, "acme.offers", START, START, "test", "test")])
+    return app
+
+
+def flask(app: Flask, *words: object) -> Result:
+    return app.test_cli_runner().invoke(args=[*map(str, words)])
+
+
+def scrub(app: Flask, name: str, content: bytes, *words: object) -> Result:
+    Path(name).write_bytes(content)
+    outputs = ["-o", name.replace("list", "clean"), "--removed", name.replace("list", "removed")]
+    return flask(app, "scrub", name, "--message-type", OFFERS, *outputs, *words)
+
+
+def hidden(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_list_is_split_and_the_receipt_says_how(in_force: Flask, tmp_path: Path) -> None:
+    result = scrub(in_force, "list.csv", LIST, "--receipt", "receipt.json")
+
+    assert result.exit_code == 0, result.output
+    assert "3 rows: 1 may be sent to, 2 not." in result.output
+    clean = b"name,email\nBob,bob@example.com\n"
+    assert Path("clean.csv").read_bytes() == clean
+    assert Path("removed.csv").read_text().splitlines() == [
+        "name,email,removed_rule,removed_reason,removed_scope,removed_since",
+        "Ada,ada@example.com,opted_out_of_topic,said no to this topic,acme.offers,"
+        "2026-11-24T09:00:00Z",
+        "Cy,nobody,unparseable_address,this is no address,,",
+    ]
+    receipt = json.loads(Path("receipt.json").read_text())
+    assert receipt["removed_by_rule"] == {"opted_out_of_topic": 1, "unparseable_address": 1}
+    assert receipt["clean"] == {
+        "name": "clean.csv", "rows": 1, "sha256": hashlib.sha256(clean).hexdigest(),
+    }  # fmt: skip
+    assert receipt["list"]["sha256"] == hashlib.sha256(LIST).hexdigest()
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "content, clean",
+    [
+        pytest.param(
+            b"\xef\xbb\xbfe-mail;name\r\nada@example.com;A\r\nbob@example.com;B\r\n",
+            b"\xef\xbb\xbfe-mail;name\r\nbob@example.com;B\r\n",
+            id="byte-order-mark-semicolon-crlf",
+        ),
+        pytest.param(
+            b"Email\tName\nADA@example.com\tx\n bob@example.com \ty\n\n",
+            b"Email\tName\n bob@example.com \ty\n",
+            id="tabs-case-spaces-blank-lines",
+        ),
+        pytest.param(
+            b'"name","email"\n"Ada, \n ""the"" first","ada@example.com"\n'
+            b'"Bob,\nB","bob@example.com"\n',
+            b'"name","email"\n"Bob,\nB","bob@example.com"\n',
+            id="line-breaks-and-quotes-in-cells",
+        ),
+        pytest.param(
+            b'name,email\n5" pipe,ada@example.com\n6" pipe,bob@example.com\n"torn,x@example.com\n',
+            b'name,email\n6" pipe,bob@example.com\n',
+            id="a-quote-that-is-none-and-one-left-open",
+        ),
+        pytest.param(
+            b"email,name\nada@example.com,A\r\nbob@example.com,B\n",
+            b"email,name\nbob@example.com,B\n",
+            id="mixed-line-ends",
+        ),
+        pytest.param(
+            b"email\nada@example.com\nbob@example.com", b"email\nbob@example.com\n", id="one"
+        ),
+        pytest.param(
+            "email,città\nbob@example.com,Forlì\n".encode(),
+            "email,città\nbob@example.com,Forlì\n".encode(),
+            id="letters-beyond-ascii",
+        ),
+    ],
+)
+def test_rows_stay_octet_for_octet(in_force: Flask, content: bytes, clean: bytes) -> None:
+    result = scrub(in_force, "list.csv", content)
+
+    assert result.exit_code == 0, result.output
+    assert Path("clean.csv").read_bytes() == clean
+
+
+def test_a_packed_list_stays_packed(in_force: Flask) -> None:
+    assert scrub(in_force, "list.csv.gz", gzip.compress(LIST)).exit_code == 0
+    assert (
+        gzip.decompress(Path("clean.csv.gz").read_bytes()) == b"name,email\nBob,bob@example.com\n"
+    )
+
+
+def test_zstandard_and_parquet_too(in_force: Flask) -> None:
+    import duckdb
+
+    rows = "SELECT unnest(['ada@example.com', 'bob@example.com']) AS email, 7 AS cell"
+    for name in ("list.csv.zst", "list.parquet"):
+        with duckdb.connect() as connection:
+            connection.execute(f"COPY ({rows}) TO '{name}'")
+            result = scrub(in_force, name, Path(name).read_bytes())
+            assert result.exit_code == 0, result.output
+            clean = name.replace("list", "clean")
+            found = connection.execute(f"SELECT * FROM '{clean}'").fetchall()
+            assert found == [("bob@example.com", 7)]
+            told = connection.execute(
+                f"SELECT removed_rule FROM '{name.replace('list', 'removed')}'"
+            ).fetchall()
+            assert told == [("opted_out_of_topic",)]
+
+
+def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
+    result = scrub(in_force, "list.csv", b"1,ada@example.com\n2,bob@example.com\n", "--no-header")
+
+    assert result.exit_code == 0, result.output
+    assert Path("clean.csv").read_bytes() == b"2,bob@example.com\n"
+
+
+@pytest.mark.parametrize(
+    "content, words, told",
+    [
+        (b"ada@example.com\nbob@example.com\n", [], "--no-header"),
+        (b"email,e-mail\na@b.co,c@d.co\n", [], "'email', 'e-mail'"),
+        (b"a,b\n1,2\n", [], "'a', 'b'"),
+        (b"a,b\n1,2\n", ["--column", "c"], "no such column"),
+        (b"", [], "empty"),
+        (b"\n\n", [], "empty"),
+        (b"email\nb\xfcb@example.com\n", [], "UTF-8"),
+        (b'email,x\nb\xfcb@example.com,"a\nb"\n', [], "line 2 is not UTF-8"),
+        ("email\nx@y.zz\n".encode("utf-16"), [], "UTF-16"),
+        (LIST, ["--message-type", "newsletter.monthy"], "newsletter.monthly"),
+        (LIST, ["--channel", "sms"], "leave --channel away"),
+        (LIST, ["--delimiter", "ab"], "one character"),
+        (LIST, ["-o", "list.csv"], "different files"),
+        (LIST, ["-o", "clean.parquet"], "of one kind"),
+        (LIST, ["-o", "nowhere/clean.csv"], "does not exist"),
+        (LIST, ["--snapshot", "list.csv"], "flask snapshot make"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_written(
+    in_force: Flask, tmp_path: Path, content: bytes, words: list[str], told: str
+) -> None:
+    result = scrub(in_force, "list.csv", content, *words)
+
+    assert result.exit_code in {1, 2}
+    assert told in result.output
+    assert isinstance(result.exception, SystemExit)
+    assert [path.name for path in tmp_path.iterdir()] == ["list.csv"]
+    assert Path("list.csv").read_bytes() == content
+
+
+def test_a_snapshot_tells_what_it_is_and_shows_no_address(in_force: Flask, tmp_path: Path) -> None:
+    # I12
+    assert flask(in_force, "snapshot", "make", "snapshot.parquet").exit_code == 0
+    told = flask(in_force, "snapshot", "inspect", "snapshot.parquet").output
+
+    assert "taken at\t2026-11-24T09:00:00+00:00 (0.0 hours ago)" in told
+    assert "facts\t1" in told
+    assert OFFERS in told
+    content = Path("snapshot.parquet").read_bytes()
+    assert b"example.com" not in content
+    assert hashlib.sha256(b"ada@example.com").hexdigest().encode() not in content
+    assert hidden(tmp_path) == []
+
+
+def test_an_old_snapshot_is_refused_until_allowed(in_force: Flask, clock: object) -> None:
+    # I11
+    from datetime import timedelta
+
+    flask(in_force, "snapshot", "make", "snapshot.parquet")
+    clock.advance(timedelta(hours=25))  # type: ignore[attr-defined]
+    words = ["--snapshot", "snapshot.parquet"]
+
+    assert "25.0 hours ago" in scrub(in_force, "list.csv", LIST, *words).output
+    assert scrub(in_force, "list.csv", LIST, *words, "--max-age", 26).exit_code == 0
+
+
+def test_a_killed_scrub_leaves_nothing_under_a_final_name(
+    in_force: Flask, settings: Settings, tmp_path: Path
+) -> None:
+    flask(in_force, "snapshot", "make", "snapshot.parquet")
+    process = begin(settings, signal.SIGKILL)
+
+    assert process.returncode == -signal.SIGKILL
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left & {"clean.csv", "removed.csv", "receipt.json"} == set()
+    assert all(name.endswith(".part") for name in hidden(tmp_path))
+
+
+def test_an_interrupted_scrub_cleans_up(
+    in_force: Flask, settings: Settings, tmp_path: Path
+) -> None:
+    flask(in_force, "snapshot", "make", "snapshot.parquet")
+    process = begin(settings, signal.SIGINT)
+
+    assert process.returncode == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"list.csv", "snapshot.parquet"}
+
+
+def begin(settings: Settings, number: signal.Signals) -> subprocess.Popen[bytes]:
+    """A scrub that was sent this signal while it wrote."""
+    with Path("list.csv").open("wb") as file:
+        file.write(b"email\n")
+        file.writelines(b"somebody%d@example.com\n" % n for n in range(400_000))
+    values = settings.model_dump(exclude_none=True)
+    environ = {name.upper(): str(value) for name, value in values.items()}
+    root = Path(__file__).resolve().parents[2]
+    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler);{HOOK}"
+    process = subprocess.Popen(
+        [
+            sys.executable, "-c", program, "scrub", "list.csv", "--message-type", OFFERS,
+            "--snapshot", "snapshot.parquet", "--max-age", "1000000",
+            "-o", "clean.csv", "--removed", "removed.csv", "--receipt", "receipt.json",
+        ],
+        env=os.environ | environ | {"PYTHONPATH": str(root), "SIGNAL": str(int(number))},
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.communicate(timeout=60)
+    return process
+
+
+# Sends itself the signal once the clean list is being written: no waiting for the right moment.
+HOOK = """
+import os
+from preference_center.app import create_app
+from preference_center.scrub.duck.writing import Writer
+copy = Writer._copy
+def half(self, label, query, path, names=()):
+    done = copy(self, label, query, path, names)
+    assert path.exists()
+    os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+    return done
+Writer._copy = half
+create_app().cli.main()
+"""
