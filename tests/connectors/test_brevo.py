@@ -23,7 +23,7 @@ from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.tools.brevo import KEY, BrevoStandIn
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import Item, Result, Setup
+from workers.connectors.base import Item, Result, Seen, Setup
 from workers.connectors.brevo import Brevo
 from workers.connectors.brevo_api import heard
 
@@ -186,7 +186,7 @@ def test_the_next_run_lists_what_was_modified_since(rig: Rig, server: BrevoStand
     _, cursor = listed(connector.scan)
     server.add(BO, modifiedAt=(NOW - timedelta(minutes=1)).isoformat())
     rows, _ = listed(connector.scan, cursor)
-    assert [row.address for row in rows] == [BO]
+    assert rows == [Seen(BO, off=frozenset(), link="")]
 
 
 @pytest.mark.parametrize(

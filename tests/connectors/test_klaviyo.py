@@ -219,6 +219,16 @@ def test_every_kind_of_suppression_comes_home(rig: Rig, server: KlaviyoStandIn) 
     ]
 
 
+def test_a_scan_tells_the_link_of_who_joined(rig: Rig, server: KlaviyoStandIn) -> None:
+    server.add(ANNA)["properties"]["Choices"] = "https://choices.example.com/p/a"
+    server.add(BO)
+    seen, _ = listed(connect(rig).scan)
+    assert {(s.address, s.link) for s in seen} == {
+        (ANNA, "https://choices.example.com/p/a"),
+        (BO, ""),
+    }
+
+
 def test_a_cursor_that_klaviyo_forgot_begins_its_listing_again(
     rig: Rig, server: KlaviyoStandIn
 ) -> None:

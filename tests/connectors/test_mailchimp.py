@@ -8,8 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News, NewsKind
+from tests.connectors.both_ways_contract import (
+    AbsentContract,
+    FieldContract,
+    ReadContract,
+    ScanContract,
+    with_settings,
+)
 from tests.connectors.contract import (
     ANNA,
     BO,
@@ -27,7 +33,6 @@ from tests.connectors.tools.mailchimp import AUDIENCE, KEY, MailchimpStandIn, me
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import (
     DeliveryError,
-    LinkItem,
     Result,
     Setup,
     UnsupportedByDestination,
@@ -57,6 +62,15 @@ class Groups:
     def reject(self, address: str) -> None:
         self.server.invalid.add(member_id(address))
 
+    def add(self, address: str) -> None:
+        self.server.add(address, "subscribed", NOW.isoformat())
+
+    def has(self, address: str) -> bool:
+        return member_id(address) in self.server.members
+
+    def link(self, address: str) -> str | None:
+        return cast("str | None", self.server.of(address)["merge_fields"].get("PREFS"))
+
 
 @pytest.fixture(scope="module")
 def description() -> Description:
@@ -74,7 +88,12 @@ def server(description: Description) -> Iterator[MailchimpStandIn]:
 
 @pytest.fixture
 def rig(server: MailchimpStandIn) -> Rig:
-    settings = {"api_key": KEY, "audience": AUDIENCE, "base_url": server.url}
+    settings = {
+        "api_key": KEY,
+        "audience": AUDIENCE,
+        "base_url": server.url,
+        "link_field": "PREFS",
+    }
     # A push looks whether the audience is there, then at each member.
     return Rig(
         "mailchimp",
@@ -84,12 +103,19 @@ def rig(server: MailchimpStandIn) -> Rig:
     )
 
 
-class TestMailchimp(JsonApiContract, MappedContract):
+class TestMailchimp(JsonApiContract, MappedContract, ReadContract):
     pass
 
 
-def with_settings(rig: Rig, **settings: str) -> Rig:
-    return replace(rig, setup=replace(rig.setup, settings={**rig.setup.settings, **settings}))
+class TestMailchimpsMembers(AbsentContract, FieldContract, ScanContract):
+    @pytest.fixture(autouse=True)
+    def _only_who_was_added(self, server: MailchimpStandIn) -> None:
+        server.strict = True
+
+    def test_who_is_not_there_is_created_where_asked_for(self, rig: Rig) -> None:
+        """Only as unsubscribed from the audience; see below."""
+        with pytest.raises(UnsupportedByDestination, match="create_contacts"):
+            with_settings(rig, create_contacts="yes").make().push([off(1, BO, "news")])
 
 
 def connect(rig: Rig, **changes: Any) -> Mailchimp:
@@ -283,13 +309,13 @@ def test_scanning_and_pulling_tell_who_is_there_and_who_unsubscribed(
     rig.tool.turn_off(ANNA, "news")
     connector = cast("Mailchimp", rig.make())
     page = connector.scan(None)
-    assert {seen.address: seen.off for seen in page.rows} == {
-        ANNA: frozenset({"news"}),
-        BO: frozenset(TOPICS),
+    assert {seen.address: (seen.off, seen.link) for seen in page.rows} == {
+        ANNA: (frozenset({"news"}), ""),
+        BO: (frozenset(TOPICS), ""),
     }
     news = connector.pull(None)
     when = datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)
-    assert news.rows == (News(NewsKind.OPTED_OUT, BO, at=when),)
+    assert news.rows == (News(NewsKind.OPTED_OUT, BO, "audience", when),)
     assert page.done
     assert news.done
 
@@ -323,24 +349,6 @@ def test_an_import_of_thousands_in_one_second_is_listed_whole(
     assert pages <= 5
     assert cursor is not None
     assert "@" not in cursor  # I12
-
-
-# The standing link.
-
-
-def test_links_are_written_into_a_field_of_known_members(
-    rig: Rig, server: MailchimpStandIn
-) -> None:
-    server.unknown.add(member_id(BO))
-    connector = cast("Mailchimp", with_settings(rig, link_field="PREFS").make())
-    assert connector.check().ok
-    links = [
-        LinkItem(1, ANNA, Channel.EMAIL, "https://prefs.example/a"),
-        LinkItem(2, BO, Channel.EMAIL, "https://prefs.example/b"),
-    ]
-    assert results(connector.write_links(links)) == {1: Result.REFLECTED, 2: Result.ABSENT}
-    assert server.of(ANNA)["merge_fields"]["PREFS"] == "https://prefs.example/a"
-    assert rig.tool.off(ANNA) == set()
 
 
 @pytest.mark.parametrize("field", ["NONE", "AGE"])

@@ -152,6 +152,11 @@ class Setup:
         """The tool's own name or id of the custom field for standing links, if any."""
         return self.settings.get(LINK_FIELD)
 
+    def link_in(self, fields: Mapping[str, object]) -> str | None:
+        """What stands in a contact's field for links, "" if nothing; None without a field."""
+        field = self.link_field
+        return str(fields.get(field) or "") if field else None
+
 
 class DeliveryError(Exception):
     """The whole push failed.

@@ -140,7 +140,11 @@ class Brevo:
         with open_account(self._setup, self._http) as account:
             contacts = account.modified(place, PAGE)
         following, done = place.after(len(contacts), PAGE, self._http.now())
-        rows = (Seen(c.email, off=self._off(c)) for c in contacts if c.email)
+        rows = (
+            Seen(c.email, off=self._off(c), link=self._setup.link_in(c.attributes))
+            for c in contacts
+            if c.email
+        )
         return Page(tuple(rows), str(following), done)
 
     def pull(self, cursor: str | None) -> Page[News]:

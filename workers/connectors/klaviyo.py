@@ -193,7 +193,10 @@ class Klaviyo:
                 self._http.now(),
                 lambda source, since, page: account.joined(lists[source], since, page),
             )
-        rows = (Seen(profile.email) for _, profile in profiles if profile.email)
+        link_in = self._setup.link_in
+        rows = (
+            Seen(p.email, link=link_in(p.attributes.properties)) for _, p in profiles if p.email
+        )
         return Page(tuple(rows), following, done)
 
     def pull(self, cursor: str | None) -> Page[News]:

@@ -198,7 +198,8 @@ class Account:
 
     def joined(self, list_: str, since: str, cursor: str) -> Profiles:
         """Who joined a list after `since`, in that order."""
-        query = _EMAIL_ONLY | {
+        query = {
+            "fields[profile]": "email,properties",
             "sort": "joined_group_at",
             "filter": f"greater-than(joined_group_at,{since})",
         }

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import WHOLE, News, NewsKind
 from workers.connectors.base import (
     Capabilities,
     Connector,
@@ -49,8 +49,6 @@ from workers.connectors.mailchimp_api import (
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
 
-AUDIENCE = "audience"
-"""What a topic is mapped to that is the whole audience and no group in it."""
 BULK = 500
 """Members that one batch may add or change, says the reference."""
 _DOCS = "https://mailchimp.com/developer/marketing"
@@ -83,11 +81,11 @@ class Mailchimp:
     def __init__(self, setup: Setup, http: Http) -> None:
         self._setup = setup
         self._http = http
-        self._groups = {t: thing for t, thing in setup.topics.items() if thing != AUDIENCE}
+        self._groups = {t: thing for t, thing in setup.topics.items() if thing != WHOLE}
 
     @property
     def _is_whole(self) -> bool:
-        return AUDIENCE in self._setup.topics.values()
+        return WHOLE in self._setup.topics.values()
 
     def check(self) -> Report:
         """See Connector. Also says which groups no topic maps to."""
@@ -107,7 +105,7 @@ class Mailchimp:
             )
         problems += [
             f"topic {topic} is mapped to group {group}, which the audience has not: "
-            f"map it to a group that exists, or write {AUDIENCE}"
+            f"map it to a group that exists, or write {WHOLE}"
             for topic, group in sorted(self._groups.items())
             if group not in groups
         ]
@@ -119,18 +117,18 @@ class Mailchimp:
     def _setting_problems(self) -> Iterator[str]:
         if self._is_whole and self._groups:
             yield (
-                f"a topic is mapped to the whole {AUDIENCE}, which would stop "
+                f"a topic is mapped to the whole {WHOLE}, which would stop "
                 f"{', '.join(sorted(self._groups))} too: map it to a group of its own"
             )
         if self._is_whole and self._setup.sends_service:
             yield (
-                f"unsubscribing from the {AUDIENCE} would stop the service mail that is sent "
+                f"unsubscribing from the {WHOLE} would stop the service mail that is sent "
                 "to it: map the topic to a group, or send service mail by other means (I10)"
             )
         if self._setup.create_contacts and not self._is_whole:
             yield (
                 "create_contacts: a new member without a group is told nothing, so there is "
-                f"nothing to add: take the setting away, or map the topic to {AUDIENCE}"
+                f"nothing to add: take the setting away, or map the topic to {WHOLE}"
             )
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
@@ -194,10 +192,7 @@ class Mailchimp:
         with open_audience(self._setup, self._http) as audience:
             audience.ensure_there()
             members = {item.ref: audience.member(item.address) for item in batch}
-        return {
-            ref: self._off(member.status, member.interests) if member else None
-            for ref, member in members.items()
-        }
+        return {ref: self._off(m.status, m.interests) if m else None for ref, m in members.items()}
 
     def _off(self, status: str, interests: Mapping[str, bool]) -> frozenset[str] | None:
         if status == ARCHIVED:
@@ -220,18 +215,23 @@ class Mailchimp:
         """See Scannable."""
         with open_audience(self._setup, self._http) as audience:
             members, following, done = audience.listing(cursor)
-        seen = [Seen(m.email_address, off=self._off(m.status, m.interests)) for m in members]
-        return Page(tuple(row for row in seen if row.off is not None), following, done)
+        rows = (
+            Seen(
+                m.email_address,
+                off=self._off(m.status, m.interests),
+                link=self._setup.link_in(m.merge_fields),
+            )
+            for m in members
+            if m.status != ARCHIVED
+        )
+        return Page(tuple(rows), following, done)
 
     def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable. Who unsubscribed from the audience; a group not joined is no "no".
-
-        When is not told, only that it was no later than the member's last change.
-        """
+        """See Pullable. Who unsubscribed from the audience, no later than the last change."""
         with open_audience(self._setup, self._http) as audience:
             members, following, done = audience.listing(cursor, unsubscribed=True)
-        news = [News(NewsKind.OPTED_OUT, m.email_address, at=m.last_changed) for m in members]
-        return Page(tuple(news), following, done)
+        rows = (News(NewsKind.OPTED_OUT, m.email_address, WHOLE, m.last_changed) for m in members)
+        return Page(tuple(rows), following, done)
 
 
 class MailchimpAdding(Mailchimp):
@@ -263,11 +263,10 @@ def _add(audience: Audience, items: Sequence[Item]) -> Mapping[int, Outcome]:
 
 def _write_link(audience: Audience, item: LinkItem, field: str) -> Mapping[int, Outcome]:
     changes = {"merge_fields": {field: item.link}}
-    return {
-        item.ref: audience.change(
-            item.address, changes, lambda m: m.merge_fields.get(field) == item.link
-        )
-    }
+    written = audience.change(
+        item.address, changes, lambda m: m.merge_fields.get(field) == item.link
+    )
+    return {item.ref: written}
 
 
 def _not_yet(item: Item) -> Mapping[int, Outcome]:
@@ -292,9 +291,9 @@ ENTRY = Entry(
     ),
     build=_connect,
     notes=(
-        f"Map each topic to a group of the audience, or the only one to `{AUDIENCE}`.",
+        f"Map each topic to a group of the audience, or the only one to `{WHOLE}`.",
         "Who unsubscribed in Mailchimp can come back by Mailchimp's own forms only, not by us.",
-        "An account may have 10 requests under way: run no more than 10 workers on it.",
+        "An account may have 10 requests under way: run no more workers on it.",
         "Who left a group can't be told from who never joined: neither is read in as a no.",
     ),
 )

@@ -23,6 +23,7 @@ class Listed(BaseModel):
     email_address: str
     status: str
     interests: dict[str, bool] = {}
+    merge_fields: dict[str, Any] = {}
     last_changed: datetime
 
 

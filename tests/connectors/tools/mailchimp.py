@@ -1,7 +1,7 @@
 """One Mailchimp audience as the documentation has it, with memory.
 
 Members are known by the MD5 of their address only, so whoever is asked for is a subscribed
-member of every group, unless `unknown`.
+member of every group, unless `unknown` or `strict`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class MailchimpStandIn(StandIn):
         self.fields = {"PREFS": "url", "AGE": "number"}
         self.members: dict[str, dict[str, Any]] = {}
         self.unknown: set[str] = set()
+        self.strict = False
         self.invalid: set[str] = set()
         self.in_person: set[str] = set()
         self.written: list[dict[str, Any]] = []
@@ -48,6 +49,9 @@ class MailchimpStandIn(StandIn):
                 "last_changed": WHEN,
             }
         return self.members[id_]
+
+    def _knows(self, id_: str) -> bool:
+        return id_ not in self.unknown and (not self.strict or id_ in self.members)
 
     def of(self, address: str) -> dict[str, Any]:
         return self.member(member_id(address))
@@ -70,7 +74,7 @@ class MailchimpStandIn(StandIn):
         match request.method, path:
             case "POST", []:
                 return self._batch(request.get_json())
-            case "PATCH", ["members", id_] if id_ not in self.unknown:
+            case "PATCH", ["members", id_] if self._knows(id_):
                 return self._change(id_, request.get_json())
             case "GET", path:
                 found = self._found(path, request)
@@ -90,7 +94,7 @@ class MailchimpStandIn(StandIn):
                 return {"merge_fields": [{"tag": tag, "type": type_} for tag, type_ in fields]}
             case ["members"]:
                 return {"members": self._listed(request)}
-            case ["members", id_] if id_ not in self.unknown:
+            case ["members", id_] if self._knows(id_):
                 return self.member(id_)
         return None
 
@@ -116,7 +120,7 @@ class MailchimpStandIn(StandIn):
                 error = {"email_address": address, "error": "", "error_code": "ERROR_GENERIC"}
                 answer["errors"].append(error)
                 continue
-            known = id_ not in self.unknown
+            known = self._knows(id_)
             self.unknown.discard(id_)
             self.member(id_).update(wish)
             answer["updated_members" if known else "new_members"].append(self.member(id_))
