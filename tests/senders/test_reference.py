@@ -71,15 +71,20 @@ def test_no_two_schemas_share_a_name_and_every_reference_leads_somewhere(
     assert not any("." in name for name in document["components"]["schemas"])
 
 
-def test_what_takes_an_idempotency_key_says_so(document: dict[str, Any]) -> None:
-    takes = {
-        operation["operationId"]
-        for operation in operations(document)
-        if any(one["name"] == "Idempotency-Key" for one in operation["parameters"])
-    }
+def test_every_write_takes_an_idempotency_key_and_says_so(document: dict[str, Any]) -> None:
+    takes, writes = set(), set()
+    for path, found in document["paths"].items():
+        for method, operation in found.items():
+            ((scopes,),) = [security.values() for security in operation["security"]]
+            content = operation.get("requestBody", {}).get("content", {"application/json": {}})
+            if any(one["name"] == "Idempotency-Key" for one in operation["parameters"]):
+                takes.add((method, path))
+            # A file that is streamed is not kept to be compared.
+            if method != "get" and {"write", "lift"} & {*scopes} and "application/json" in content:
+                writes.add((method, path))
 
-    assert {"post_opt_outs", "post_consents", "put_preferences"} <= takes
-    assert not {"post_decisions", "post_links"} & takes
+    assert ("put", "/v1/preferences") in takes
+    assert takes == writes
 
 
 class Page(HTMLParser):
