@@ -2,12 +2,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import cast
 
 import pytest
+from werkzeug.wrappers import Request, Response
 
+from preference_center.domain.news import News, NewsKind
+from tests.connectors.both_ways_contract import (
+    FieldContract,
+    PullContract,
+    ReadContract,
+    ScanContract,
+    whole,
+)
 from tests.connectors.contract import (
     ANNA,
     BO,
+    CY,
+    NOW,
     JsonApiContract,
     Rig,
     lift,
@@ -20,10 +33,11 @@ from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.connectors.tools.stand_in import Fault
 from tests.shared import SHARED, shared_path
 from workers.connectors.base import DeliveryError, Result, Setup
-from workers.connectors.sendgrid import LIFTS_PER_PUSH
+from workers.connectors.sendgrid import LIFTS_PER_PUSH, SendGrid
 
 TOPICS = {"news": "11", "offers": "12"}
 DESCRIPTION = "contracts/sendgrid-suppressions.json"
+CONTACTS = "contracts/sendgrid-mc-contacts.json"
 
 
 @dataclass(slots=True)
@@ -39,44 +53,96 @@ class Account:
     def requests(self) -> int:
         return len(self.server.seen)
 
+    def add(self, address: str) -> None:
+        self.server.add(address, NOW)
+
+    def has(self, address: str) -> bool:
+        return address.lower() in self.server.contacts
+
+    def link(self, address: str) -> str | None:
+        return cast(
+            "str | None", self.server.contacts[address.lower()]["custom_fields"].get("choices")
+        )
+
     def reject(self, address: str) -> None:
         self.server.invalid.add(address)
 
 
 @pytest.fixture(scope="module")
-def description() -> Description | None:
+def descriptions() -> list[Description]:
     if not (SHARED / DESCRIPTION).exists():
-        return None  # the stand-in alone then; one test below says so
-    # The rights of a key are described in another file of SendGrid's.
-    return Description(SHARED / DESCRIPTION, ignored=lambda path: path == "/v3/scopes")
+        return []  # the stand-in alone then; one test below says so
+    # The rights of a key, and its custom fields, are described in other files of SendGrid's.
+    return [
+        Description(
+            SHARED / DESCRIPTION,
+            ignored=lambda path: path == "/v3/scopes" or path.startswith("/v3/marketing"),
+        ),
+        Description(
+            SHARED / CONTACTS,
+            ignored=lambda path: not path.startswith("/v3/marketing/contacts"),
+        ),
+    ]
 
 
 @pytest.fixture
-def server(description: Description | None) -> Iterator[SendGridStandIn]:
-    if description:
+def server(descriptions: list[Description]) -> Iterator[SendGridStandIn]:
+    for description in descriptions:
         description.faults.clear()
-    with SendGridStandIn(description.watch if description else None) as server:
+
+    def watch(request: Request, response: Response) -> None:
+        for description in descriptions:
+            description.watch(request, response)
+
+    with SendGridStandIn(watch) as server:
         yield server
-    if description:
+    for description in descriptions:
         assert description.faults == []
 
 
 @pytest.fixture
 def rig(server: SendGridStandIn) -> Rig:
-    setup = Setup("sg-main", {"api_key": KEY, "base_url": server.url}, TOPICS)
+    settings = {"api_key": KEY, "base_url": server.url, "link_field": "choices"}
+    setup = Setup("sg-main", settings, TOPICS)
     # A push looks first whether its groups are still there.
     return Rig("sendgrid", setup, Account(server), requests_before_writing=1)
 
 
-class TestSendGrid(JsonApiContract, MappedContract):
+class TestSendGrid(
+    JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract, FieldContract
+):
     pass
 
 
+def test_what_is_not_of_a_group_is_pulled_too(rig: Rig, server: SendGridStandIn) -> None:
+    at = 1_700_000_000
+    server.everywhere.add(ANNA)
+    server.reported["spam_reports"].append({"email": BO, "created": at, "ip": "192.0.2.1"})
+    server.reported["bounces"] += [
+        {"email": CY, "created": at, "reason": "no such user", "status": "5.1.1"},
+        {"email": "full@example.com", "created": at, "reason": "full", "status": "5.2.2"},
+    ]
+    when = datetime.fromtimestamp(at, UTC)
+    found, _ = whole(SendGrid(rig.setup, rig.http).pull)
+    assert found == [
+        News(NewsKind.OPTED_OUT, ANNA, at=when),
+        News(NewsKind.COMPLAINED, BO, at=when),
+        News(NewsKind.BOUNCED, CY, at=when),
+    ]
+
+
+def test_a_key_that_may_not_read_is_told_and_may_push(rig: Rig, server: SendGridStandIn) -> None:
+    server.rights.remove("marketing.read")
+    report = rig.make().check()
+    assert report.ok
+    assert any("marketing.read" in hint for hint in report.hints)
+
+
 def test_requests_and_answers_obey_sendgrids_own_description(
-    rig: Rig, description: Description | None
+    rig: Rig, descriptions: list[Description]
 ) -> None:
     shared_path(DESCRIPTION)
-    assert description is not None
+    description, _ = descriptions
     before = description.checked
     connector = rig.make()
     connector.push([off(1, ANNA, "news")])

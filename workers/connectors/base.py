@@ -114,11 +114,12 @@ class Report:
     """What `check` found.
 
     `problems` are faults that forbid sending, each with its remedy; `unmapped` names
-    things in the tool that no topic maps to.
+    things in the tool that no topic maps to; `hints` are what it can't do as it is set up.
     """
 
     problems: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -140,6 +140,8 @@ class Answer:
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
 
     def parse(self, shape: TypeAdapter[Shape]) -> Shape:
         """The JSON body as `shape`. Raises DeliveryError when it is something else."""
@@ -205,13 +207,15 @@ class Session:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         allow: Collection[int] = (),
+        most: int = MAX_ANSWER,
     ) -> Answer:
         """Send one request and read the answer; no retries, no redirects.
 
         `route` is a path with holes, `/groups/{id}`, that `holes` fill, quoted; `exact`
         is a whole path and query to use in its stead, then `route` is for the log only.
         `body` is sent as it is if bytes, else as JSON.
-        Statuses in `allow` are returned like a 2xx. Raises LeaseOver before anything is
+        Statuses in `allow` are returned like a 2xx, an answer of more than `most` octets
+        isn't read. Raises LeaseOver before anything is
         sent, Unanswered, Rejected, or DeliveryError, permanent for bad credentials.
         """
         path = exact or route.format_map({k: quote(v, safe="") for k, v in (holes or {}).items()})
@@ -226,7 +230,7 @@ class Session:
         self._http.admit(self._name)
         try:
             self._countdown.restart()
-            answer, headers_back = self._exchange(request)
+            answer = self._exchange(request, most)
         except ForbiddenTarget as error:
             raise DeliveryError(f"{self._name}: {error}", permanent=True) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, OSError) as error:
@@ -242,9 +246,9 @@ class Session:
             },
         )
         now = self._http.now()
-        self._heed(answer.status, headers_back, now)
+        self._heed(answer.status, answer.headers, now)
         if answer.status not in allow:
-            retry_after = headers_back.get("retry-after")
+            retry_after = answer.headers.get("retry-after")
             judge(f"{self._name}: {method} {route}", answer.status, retry_after, now)
         return answer
 
@@ -257,18 +261,18 @@ class Session:
         if longest:
             self._http.pace.hold(min(longest, LONGEST_HOLD).total_seconds())
 
-    def _exchange(self, request: httpx.Request) -> tuple[Answer, dict[str, str]]:
+    def _exchange(self, request: httpx.Request, most: int) -> Answer:
         response = self._client.send(request, stream=True)
         try:
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
-                if len(body) > MAX_ANSWER:
+                if len(body) > most:
                     raise Unanswered(f"{self._name}: the answer is too long")
         finally:
             response.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, bytes(body)), headers
+        return Answer(response.status_code, bytes(body), headers)
 
 
 def judge(what: str, status: int, retry_after: str | None, now: datetime) -> None:

@@ -14,19 +14,27 @@ from typing import ClassVar
 from pydantic import BaseModel, TypeAdapter
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News
 from workers.connectors.base import (
     Capabilities,
     DeliveryError,
     Item,
+    LinkItem,
+    Listing,
     Outcome,
+    Page,
     Report,
     Result,
     Scopes,
+    Seen,
     Setup,
 )
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Session
 from workers.connectors.mapping import ensure_fits, mapping_problems
+from workers.connectors.pace import reset_headers
+from workers.connectors.sendgrid_contacts import scan_page, write_links
+from workers.connectors.sendgrid_pulling import pull_page
 from workers.connectors.steps import Step, carry_out, send_halving
 
 LIFTS_PER_PUSH = 50
@@ -37,6 +45,14 @@ RIGHTS = (
     "asm.groups.suppressions.read",
     "asm.groups.suppressions.delete",
 )
+READING_RIGHTS = (
+    "suppression.unsubscribes.read",
+    "suppression.spam_reports.read",
+    "suppression.bounces.read",
+    "marketing.read",
+)
+# https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits
+_HEARD = reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
 _DOCS = "https://www.twilio.com/docs/sendgrid/api-reference"
 _SUPPRESSIONS = "/v3/asm/groups/{group}/suppressions"
 
@@ -71,9 +87,13 @@ class SendGrid:
         can_lift=True,
         batch_size=1_000,
         can_read=True,
+        scans=Listing.CHANGES,
+        pulls=Listing.SWEEP,
+        can_hold_link=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "api_key": f"an API key with the rights {', '.join(RIGHTS)}",
+        "api_key": f"an API key with the rights {', '.join(RIGHTS)}; to read what people did "
+        f"there also {', '.join(READING_RIGHTS)}, and marketing.update to write links",
         "base_url?": "https://api.eu.sendgrid.com for EU subusers",
         "on_behalf_of?": "user name of the subuser, if the key is its parent's",
     }
@@ -88,7 +108,7 @@ class SendGrid:
         if subuser := settings.get("on_behalf_of"):
             headers["on-behalf-of"] = subuser
         base_url = settings.get("base_url", "https://api.sendgrid.com")
-        return self._http.session(self._setup.name, base_url, headers=headers)
+        return self._http.session(self._setup.name, base_url, headers=headers, heard=_HEARD)
 
     def check(self) -> Report:
         """See Connector. Also says which groups no topic maps to."""
@@ -101,6 +121,11 @@ class SendGrid:
             return Report((*problems, f"{error}: check the API key and its rights"))
         if lacking := [right for right in RIGHTS if right not in rights]:
             problems.append(f"the API key lacks {', '.join(lacking)}: add them to the key")
+        hints = [
+            f"without the right {right} the key can't read what people did there"
+            for right in READING_RIGHTS
+            if right not in rights
+        ]
         problems += [
             f"topic {topic} is mapped to group {group}, which the account has not: "
             "map it to a group that exists"
@@ -109,7 +134,7 @@ class SendGrid:
         ]
         mapped = set(self._setup.topics.values())
         unmapped = [f"{name} ({id_})" for id_, name in groups.items() if str(id_) not in mapped]
-        return Report(tuple(problems), tuple(unmapped))
+        return Report(tuple(problems), tuple(unmapped), tuple(hints))
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. Opt-outs go first, a group at a time; then lifts, one by one."""
@@ -133,6 +158,24 @@ class SendGrid:
                     if item.address.casefold() in suppressed:
                         off[item.ref].add(topic)
         return {ref: frozenset(topics) for ref, topics in off.items()}
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        """See Scannable: marketing contacts."""
+        with self._session() as session:
+            return scan_page(session, cursor, self._http.now(), self._setup.link_field)
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        """See Pullable: groups, the global list, spam reports and hard bounces."""
+        with self._session() as session:
+            return pull_page(session, cursor, frozenset(self._setup.topics.values()))
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        """See Fieldable: `link_field` is a custom field's name."""
+        field = self._setup.link_field
+        if not batch or field is None:
+            return {}
+        with self._session() as session:
+            return write_links(session, batch, field)
 
     def _groups(self, session: Session) -> dict[int, str]:
         answer = session.send("GET", "/v3/asm/groups").parse(_GROUPS)

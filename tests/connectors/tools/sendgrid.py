@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
 from werkzeug.wrappers import Request, Response
 
 from tests.connectors.tools.stand_in import StandIn, Watch
-from workers.connectors.sendgrid import RIGHTS
+from workers.connectors.sendgrid import READING_RIGHTS, RIGHTS
 
 KEY = "SG.stand-in"
+_EMPTY: dict[str, Any] = {"list_ids": [], "segment_ids": [], "custom_fields": {}}
 
 
 class SendGridStandIn(StandIn):
@@ -21,12 +25,15 @@ class SendGridStandIn(StandIn):
         self.groups = {11: "News", 12: "Offers", 99: "Events"}
         self.held: dict[int, set[str]] = {group: set() for group in self.groups}
         self.everywhere: set[str] = set()
-        self.rights = list(RIGHTS)
+        self.rights = [*RIGHTS, *READING_RIGHTS]
+        self.contacts: dict[str, dict[str, Any]] = {}
+        self.created = 1_700_000_000
+        self.reported: dict[str, list[dict[str, Any]]] = {"spam_reports": [], "bounces": []}
         self.invalid: set[str] = set()
         self.echoes_old = True
         self.drops: set[str] = set()
 
-    def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Response:  # noqa: PLR0911 - a route each
         if request.headers.get("Authorization") != f"Bearer {self.key}":
             return _json({"errors": [{"message": "authorization required"}]}, 401)
         # The path before unquoting: an address may hold a slash.
@@ -36,6 +43,12 @@ class SendGridStandIn(StandIn):
                 return _json({"scopes": self.rights})
             case ["v3", "asm", "groups"]:
                 return _json([self._group(i) for i in self.groups])
+            case ["v3", "asm", "suppressions"]:
+                return _json(self._all())
+            case ["v3", "suppression", name]:
+                return self._listed(name, request)
+            case ["v3", "marketing", *rest]:
+                return self._market(rest, request)
             case ["v3", "asm", "groups", group, "suppressions"]:
                 return self._add(int(group), request.get_json()["recipient_emails"])
             case ["v3", "asm", "groups", group, "suppressions", "search"]:
@@ -65,6 +78,68 @@ class SendGridStandIn(StandIn):
         shown = [e for e in emails if self.echoes_old or e.lower() not in self.held[group]]
         self.held[group] |= {email.lower() for email in emails}
         return _json({"recipient_emails": shown}, 201)
+
+    def _market(self, rest: list[str], request: Request) -> Response:
+        match rest:
+            case ["field_definitions"]:
+                return _json({"custom_fields": [{"id": "e1_T", "name": "choices"}]})
+            case ["contacts", "search"]:
+                return self._search(request.get_json()["query"])
+            case ["contacts", "search", "emails"]:
+                return self._look_up(request.get_json()["emails"])
+        return self._upsert(request.get_json()["contacts"])
+
+    def add(self, email: str, at: datetime) -> None:
+        """Make a contact, or change it."""
+        digest = hashlib.sha256(email.encode()).hexdigest()
+        contact = self.contacts.setdefault(email.lower(), dict(_EMPTY))
+        moments = {"created_at": at.isoformat(), "updated_at": at.isoformat()}
+        contact |= moments | {"id": digest[:32], "email": email.lower()}
+
+    def _all(self) -> list[dict[str, Any]]:
+        return [
+            {"email": e, "group_id": g, "group_name": self.groups[g], "created_at": self.created}
+            for g, held in self.held.items()
+            for e in sorted(held)
+        ]
+
+    def _listed(self, name: str, request: Request) -> Response:
+        whole = {"email": "", "created": self.created}
+        rows = self.reported.get(name) or (
+            [whole | {"email": e} for e in sorted(self.everywhere)]
+            if name == "unsubscribes"
+            else []
+        )
+        start, limit = int(request.args["offset"]), int(request.args["limit"])
+        return _json(rows[start : start + limit])
+
+    def _search(self, query: str) -> Response:
+        since, until = (
+            datetime.fromisoformat(text) for text in re.findall(r"TIMESTAMP '([^']+)'", query)
+        )
+        ids = re.search(r"contact_id LIKE '([0-9a-f]+)%'", query)
+        found = [
+            contact
+            for contact in self.contacts.values()
+            if since < datetime.fromisoformat(contact["updated_at"]).astimezone(UTC) <= until
+            and contact["id"].startswith(ids[1] if ids else "")
+        ]
+        return _json({"result": found[:50], "contact_count": len(found)})
+
+    def _look_up(self, emails: list[str]) -> Response:
+        found = {
+            e: {"contact": self.contacts[e.lower()]} for e in emails if e.lower() in self.contacts
+        }
+        missing = {
+            e: {"error": "contact not found"} for e in emails if e.lower() not in self.contacts
+        }
+        return _json({"result": found | missing}, 200 if found else 404)
+
+    def _upsert(self, contacts: list[dict[str, Any]]) -> Response:
+        for contact in contacts:
+            there = self.contacts.setdefault(contact["email"].lower(), {"custom_fields": {}})
+            there["custom_fields"] = {"choices": contact["custom_fields"]["e1_T"]}
+        return _json({"job_id": "1"}, 202)
 
 
 def _json(body: Any, status: int = 200) -> Response:

@@ -1,0 +1,169 @@
+"""SendGrid's marketing contacts: who is there, and their standing links.
+
+https://www.twilio.com/docs/sendgrid/api-reference/contacts/search-contacts
+https://www.twilio.com/docs/sendgrid/api-reference/contacts/add-or-update-a-contact
+A search answers with 50 contacts at most and how many there are in all. So we ask for spans
+of time in which contacts were changed, and halve those that hold more; a single second that
+does (an import) is parted by the contacts' ids, which are UUIDs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, TypeAdapter
+
+from workers.connectors.base import DeliveryError, LinkItem, Outcome, Page, Result, Seen
+from workers.connectors.http import Session
+
+SHOWN = 50
+"""Contacts in one answer."""
+SEARCHES_PER_PAGE = 10
+OVERLAP = timedelta(minutes=30)
+"""How far a later scan looks back: the search's index is a few minutes behind."""
+EMAILS_PER_SEARCH = 100
+_HEX = "0123456789abcdef"
+_CONTACTS = "/v3/marketing/contacts"
+
+
+class _Contact(BaseModel):
+    email: str
+    custom_fields: dict[str, object] = {}
+
+
+class _Found(BaseModel):
+    result: list[_Contact] = []
+    contact_count: int
+
+
+class _Looked(BaseModel):
+    result: dict[str, dict[str, object]] = {}
+
+
+class _Field(BaseModel):
+    id: str
+    name: str
+
+
+class _Fields(BaseModel):
+    custom_fields: list[_Field] = []
+
+
+_FOUND = TypeAdapter(_Found)
+_LOOKED = TypeAdapter(_Looked)
+_FIELDS = TypeAdapter(_Fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Contacts changed after `since` and up to `until` (seconds since 1970), with such ids."""
+
+    since: int
+    until: int
+    ids: str = ""
+
+    def query(self) -> str:
+        """As SGQL."""
+        text = (
+            f"updated_at > TIMESTAMP '{_iso(self.since)}' "
+            f"AND updated_at <= TIMESTAMP '{_iso(self.until)}'"
+        )
+        return f"{text} AND contact_id LIKE '{self.ids}%'" if self.ids else text
+
+    def parts(self) -> list[_Span]:
+        """The same in smaller spans."""
+        if self.until - self.since > 1:
+            middle = (self.since + self.until) // 2
+            return [_Span(self.since, middle), _Span(middle, self.until)]
+        return [_Span(self.since, self.until, self.ids + digit) for digit in _HEX]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Spans still to be searched, the next one last; what comes after `until` is for later."""
+
+    until: int
+    spans: tuple[_Span, ...]
+
+    @classmethod
+    def read(cls, cursor: str | None, now: datetime) -> _Place:
+        until = int(now.timestamp())
+        if cursor is None:
+            return cls(until, (_Span(0, until),))
+        seen, spans = json.loads(cursor)
+        if spans:
+            return cls(seen, tuple(_Span(*span) for span in spans))
+        return cls(until, (_Span(seen - int(OVERLAP.total_seconds()), until),))
+
+    def cursor(self) -> str:
+        """As text."""
+        spans = [(s.since, s.until, *([s.ids] if s.ids else [])) for s in self.spans]
+        return json.dumps((self.until, spans), separators=(",", ":"))
+
+
+def scan_page(session: Session, cursor: str | None, now: datetime, field: str | None) -> Page[Seen]:
+    """The next contacts that were added or changed; see Scannable. `field` holds links."""
+    place = _Place.read(cursor, now)
+    spans, rows = list(place.spans), []
+    for _ in range(SEARCHES_PER_PAGE):
+        if not spans:
+            break
+        span = spans.pop()
+        found = session.send("POST", f"{_CONTACTS}/search", body={"query": span.query()}).parse(
+            _FOUND
+        )
+        if found.contact_count > len(found.result):
+            spans += reversed(span.parts())
+        else:
+            rows += [_seen(contact, field) for contact in found.result]
+    place = _Place(place.until, tuple(spans))
+    return Page(tuple(rows), place.cursor(), done=not spans)
+
+
+def write_links(session: Session, batch: Sequence[LinkItem], field: str) -> Mapping[int, Outcome]:
+    """Write links into the contacts that there are; see Fieldable.
+
+    Adding or updating is one call, so who is no contact is looked up and left out.
+    """
+    field_id = _field_id(session, field)
+    there: set[str] = set()
+    for start in range(0, len(batch), EMAILS_PER_SEARCH):
+        emails = [item.address for item in batch[start : start + EMAILS_PER_SEARCH]]
+        answer = session.send(
+            "POST", f"{_CONTACTS}/search/emails", body={"emails": emails}, allow={404}
+        )
+        if answer.status != 404:  # noqa: PLR2004 - none of them
+            looked = answer.parse(_LOOKED).result
+            there |= {email.casefold() for email, found in looked.items() if "contact" in found}
+    known = [item for item in batch if item.address.casefold() in there]
+    if known:
+        contacts = [{"email": i.address, "custom_fields": {field_id: i.link}} for i in known]
+        session.send("PUT", _CONTACTS, body={"contacts": contacts})
+    written = {item.ref for item in known}
+    return {
+        item.ref: Outcome(Result.REFLECTED, "202") if item.ref in written else _ABSENT
+        for item in batch
+    }
+
+
+_ABSENT = Outcome(Result.ABSENT, "no contact")
+
+
+def _field_id(session: Session, name: str) -> str:
+    answer = session.send("GET", "/v3/marketing/field_definitions").parse(_FIELDS)
+    for field in answer.custom_fields:
+        if field.name == name:
+            return field.id
+    raise DeliveryError(f"there is no custom field {name}: make one, of type Text", permanent=True)
+
+
+def _seen(contact: _Contact, field: str | None) -> Seen:
+    link = None if field is None else str(contact.custom_fields.get(field) or "")
+    return Seen(contact.email, link=link)
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
