@@ -114,13 +114,17 @@ class Queue:
             self._broken_until = self._monotonic() + BREAKER
 
     def _enqueue(self, name: str, job: str, *args: int | str) -> bool:
-        """Enqueue a job under an id that names the tick.
+        """Enqueue a job, unless one of its name waits already.
 
-        So replicas that tick together enqueue once. A finished job leaves nothing behind,
-        so a later change in the same tick is no repeat.
+        A backlog would else add jobs faster than workers end them, and a letter or a list
+        would wait behind them all. The id names the tick, so replicas that tick together
+        enqueue once, and one that was lost is missed for a moment only. A finished job
+        leaves nothing behind, so a later change in the same tick is no repeat.
         """
         job_id = f"{name}-{int(self._wall()) // TICK}"
         try:
+            if name in {waiting.rpartition("-")[0] for waiting in self._rq.get_job_ids()}:
+                return True
             self._rq.enqueue_call(
                 job, args=args, job_id=job_id, result_ttl=0, failure_ttl=60, unique=True
             )
