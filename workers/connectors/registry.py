@@ -14,6 +14,7 @@ from workers.connectors import (
     mailman,
     salesforce,
     sendgrid,
+    ses,
     webhook,
 )
 from workers.connectors.base import CREATE_CONTACTS, Connector, Setup
@@ -39,6 +40,7 @@ _ENTRIES = (
     klaviyo.ENTRY,
     brevo.ENTRY,
     mailman.ENTRY,
+    ses.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
@@ -51,13 +53,22 @@ def kinds() -> tuple[str, ...]:
 def make(kind: str, setup: Setup, http: Http) -> Connector:
     """The connector of `kind` for one destination; nothing is sent.
 
-    Raises SetupError for an unknown kind, and for settings that are unknown or missing.
+    Raises SetupError for an unknown kind, for settings that are unknown or missing, and when
+    the library that the kind needs is not installed.
     """
     entry = ENTRIES.get(kind)
     if entry is None:
         raise SetupError(f"there is no connector {kind!r}: use one of {', '.join(ENTRIES)}")
     _check_names(entry, setup)
-    return entry.build(setup, http)
+    try:
+        return entry.build(setup, http)
+    except ModuleNotFoundError as error:
+        if not entry.extra:
+            raise
+        raise SetupError(
+            f"{entry.title} needs a library that is not installed: "
+            f"pip install 'preference-center[{entry.extra}]'"
+        ) from error
 
 
 def _check_names(entry: Entry, setup: Setup) -> None:

@@ -63,6 +63,15 @@ def worse(one: Outcome, other: Outcome) -> Outcome:
     return other if _RANK[other.result] > _RANK[one.result] else one
 
 
+def ensure_some_taken(outcomes: Mapping[int, Outcome], ack: str) -> None:
+    """Raise Rejected when each of several items, sent one by one, was rejected with `ack`.
+
+    Then the request is at fault, not the addresses.
+    """
+    if len(outcomes) > 1 and all(outcome.ack == ack for outcome in outcomes.values()):
+        raise Rejected("every address was rejected: the request itself must be at fault", 400)
+
+
 def send_halving(items: Sequence[T], send: Callable[[Sequence[T]], R]) -> list[tuple[list[T], R]]:
     """Send `items` whole; where the tool rejects the content, in halves.
 
