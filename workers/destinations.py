@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.extensions import services
 from preference_center.ledger.backfilling import backfill
@@ -18,6 +19,7 @@ from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.fingerprints import require_known_keys
 from workers.connect import connect, connector
 from workers.connectors.base import Capabilities, Report, Setup
+from workers.connectors.entry import LINK_TOPIC
 from workers.connectors.registry import ENTRIES, SetupError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -49,7 +51,7 @@ class Added:
 
     id: int
     rows: int
-    unmapped: tuple[str, ...]
+    report: Report
 
 
 def add(wish: Wish, actor: str) -> Added:
@@ -61,7 +63,7 @@ def add(wish: Wish, actor: str) -> Added:
     require_known_keys()
     channels = _channels(wish, current_catalogue())
     setup = Setup(wish.name, wish.settings, wish.mapping, wish.sends_service)
-    report = _report(wish.kind, setup)
+    report = _report(wish.kind, setup, wish.topics)
     _refuse(wish.name, report)
 
     def work(connection: Connection) -> int:
@@ -77,13 +79,14 @@ def add(wish: Wish, actor: str) -> Added:
             sends=wish.topics,
             sends_service=wish.sends_service,
             can_lift=ENTRIES[wish.kind].capabilities.can_lift,
+            pulls=ENTRIES[wish.kind].capabilities.can_pull,
             now=context.now(),
         )
         _note(connection, actor, "added", wish.name)
         return number
 
     number = run(work)
-    return Added(number, backfill(number), report.unmapped)
+    return Added(number, backfill(number), report)
 
 
 def check(name: str) -> Report:
@@ -94,7 +97,7 @@ def check(name: str) -> Report:
     except SetupError as error:
         return Report((str(error),))
     gone = _gone_topics(destination, current_catalogue())
-    return Report((*report.problems, *gone), report.unmapped)
+    return Report((*report.problems, *gone), report.unmapped, report.hints)
 
 
 def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
@@ -105,7 +108,7 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
     destination = _by_name(name)
     together = {**destination.settings, **settings}
     setup = Setup(name, together, destination.mapping, destination.sends_service)
-    _refuse(name, _report(destination.kind, setup))
+    _refuse(name, _report(destination.kind, setup, destination.sends))
 
     def work(connection: Connection) -> None:
         destinations.set_settings(connection, services().keys, name, together)
@@ -155,11 +158,20 @@ def _refuse(name: str, report: Report) -> None:
         raise DestinationError(f"{name} can't be sent to yet:{faults}")
 
 
-def _report(kind: str, setup: Setup) -> Report:
+def _report(kind: str, setup: Setup, topics: frozenset[str]) -> Report:
     try:
-        return connector(kind, setup).check()
+        report = connector(kind, setup).check()
     except SetupError as error:
         raise DestinationError(str(error)) from None
+    return replace(report, problems=(*report.problems, *_link_faults(setup, topics)))
+
+
+def _link_faults(setup: Setup, topics: frozenset[str]) -> list[str]:
+    topic = setup.settings.get(LINK_TOPIC)
+    if topic is None or topic in topics | {ALL_MARKETING}:
+        return []
+    there = ", ".join([*sorted(topics), ALL_MARKETING])
+    return [f"{LINK_TOPIC}: {topic} is not sent through it: write one of {there}"]
 
 
 def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:

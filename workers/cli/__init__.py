@@ -8,6 +8,7 @@ from __future__ import annotations
 from flask import Flask
 
 from preference_center import app as service
+from workers.cli import reading  # noqa: F401 - its commands are part of `destinations`
 from workers.cli.destinations import destinations
 
 

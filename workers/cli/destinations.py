@@ -18,6 +18,7 @@ from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination
 from preference_center.storage.pending import Pending
 from workers import destinations as setting_up
+from workers.connectors.base import Report
 from workers.connectors.registry import ENTRIES, Entry
 
 ACTOR = "cli"
@@ -113,7 +114,8 @@ def add(
     with mending():
         added = setting_up.add(wish, ACTOR)
     click.echo(f"{name} is set up in observe: {added.rows} suppressed addresses would be pushed.")
-    _echo_unmapped(added.unmapped)
+    _echo_findings(added.report)
+    click.echo(f"What it would bring and be told: flask destinations observe {name}")
     click.echo(f"Nothing is written there yet. To let it: flask destinations resume {name}")
 
 
@@ -156,7 +158,7 @@ def check(name: str) -> None:
     """
     with mending():
         report = setting_up.check(name)
-    _echo_unmapped(report.unmapped)
+    _echo_findings(report)
     for problem in report.problems:
         click.echo(f"problem: {problem}", err=True)
     if not report.ok:
@@ -181,6 +183,9 @@ def pause(name: str) -> None:
 @click.argument("name")
 def resume(name: str) -> None:
     """Let NAME be written to, from observe or after a pause, if `check` finds no problem.
+
+    The first time, its own opt-outs are read in before the back-fill begins; what people
+    say meanwhile goes there at once. How far it is: flask destinations show NAME
 
     Also makes one that the tool turned away be tried again at once.
     """
@@ -224,9 +229,11 @@ def _unique(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
     return found
 
 
-def _echo_unmapped(unmapped: tuple[str, ...]) -> None:
-    for thing in unmapped:
+def _echo_findings(report: Report) -> None:
+    for thing in report.unmapped:
         click.echo(f"no topic maps to: {thing}")
+    for hint in report.hints:
+        click.echo(f"note: {hint}")
 
 
 def _waiting(row: Pending) -> str:

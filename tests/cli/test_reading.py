@@ -1,0 +1,184 @@
+"""`flask destinations observe`, `show`, `replay`: reading a tool, as an operator sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import destinations, posted
+from preference_center.storage.database import run
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
+from tests.connectors.tools.stand_in import Fault
+from tests.in_force import put_in_force
+from workers.cli import register
+from workers.connect import connect
+from workers.sync import sync
+from workers.verify import begin_listings, verify
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
+
+
+@pytest.fixture
+def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    register(app)
+    put_in_force(app)
+    monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
+    monkeypatch.setenv("SENDGRID_KEY", KEY)
+    return app
+
+
+@pytest.fixture
+def server() -> Iterator[SendGridStandIn]:
+    with SendGridStandIn() as server:
+        yield server
+
+
+def flask(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=("destinations", *words))
+
+
+def add(app: Flask, server: SendGridStandIn, *words: str) -> Result:
+    given = ["--kind", "sendgrid", "--set", f"base_url={server.url}"]
+    given += ["--set", "api_key=env:SENDGRID_KEY", "--topic", "acme.offers=11"]
+    return flask(app, "add", "mailer", *given, *words)
+
+
+def opt_out(app: Flask, address: str) -> None:
+    with app.app_context():
+        now = services().now()
+        who = parse(address, Channel.EMAIL)
+        record([Change(uuid4(), Kind.OPTED_OUT, who, "acme.offers", now, now, "t", "t")])
+
+
+def work(app: Flask) -> None:
+    """A tick's worth of reading and pushing."""
+    with app.app_context():
+        until = services().now() + timedelta(seconds=5)
+        begin_listings(services().now())
+        number = run(lambda c: destinations.by_name(c, services().keys, "mailer")).id
+        for part in Part:
+            verify(number, part, connect, until=until, stop=lambda: False)
+        sync(number, connect, until=until, stop=lambda: False)
+
+
+def events(app: Flask) -> int:
+    with app.app_context():
+        return len(run(lambda c: c.execute("SELECT FROM event").fetchall()))
+
+
+def test_observing_tells_what_would_come_and_go_and_writes_nothing(
+    app: Flask, server: SendGridStandIn
+) -> None:
+    opt_out(app, ANNA)
+    server.held[11] |= {ANNA, BO}
+    server.held[99].add(CY)
+    server.everywhere.add(CY)
+    assert add(app, server).exit_code == 0
+    before = {group: set(held) for group, held in server.held.items()}
+    found = flask(app, "observe", "mailer")
+    assert found.exit_code == 0, found.output
+    assert "would be pushed\t1 addresses" in found.output
+    assert "would be taken in\t1 opted_out acme.offers" in found.output
+    assert "would be taken in\t1 opted_out all_marketing" in found.output
+    assert "resume mailer" in found.output
+    assert (events(app), server.held) == (1, before)
+
+
+def test_the_first_sync_reads_in_before_it_fills_up(app: Flask, server: SendGridStandIn) -> None:
+    opt_out(app, ANNA)
+    server.held[11].add(BO)
+    add(app, server)
+    assert flask(app, "resume", "mailer").exit_code == 0
+    assert "back-fill\twaits" in flask(app, "show", "mailer").output
+    work(app)
+    assert events(app) == 2
+    assert server.held[11] == {ANNA, BO}
+    shown = flask(app, "show", "mailer").output
+    assert "news recorded\t1" in shown
+    assert "its own opt-outs\tread" in shown
+    assert "back-fill" not in shown
+
+
+def test_a_tool_that_will_not_be_read_is_told_in_words(app: Flask, server: SendGridStandIn) -> None:
+    add(app, server)
+    server.fail(Fault(403))
+    found = flask(app, "observe", "mailer")
+    assert found.exit_code == 1
+    assert "mailer can't be read" in found.output
+    assert "rights refused" in found.output
+
+
+@pytest.mark.parametrize("command", ["observe", "show", "replay"])
+def test_an_unknown_name_is_told_the_known_ones(
+    app: Flask, server: SendGridStandIn, command: str
+) -> None:
+    add(app, server)
+    found = flask(app, command, "mialer")
+    assert found.exit_code == 1
+    assert "There are: mailer" in found.output
+
+
+def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -> None:
+    add(app, server)
+    with app.app_context():
+        context = services()
+        number = run(lambda c: destinations.by_name(c, context.keys, "mailer")).id
+        new_id = context.new_id()
+        run(lambda c: posted.keep(c, context.keys, new_id, number, b"[]", context.now()))
+        run(lambda c: posted.done(c, new_id, "taken in"))
+    clock.advance(timedelta(days=2))
+    yesterday = (clock() - timedelta(days=1)).date().isoformat()
+    assert "0 posts" in flask(app, "replay", "mailer", "--since", yesterday).output
+    assert "1 posts" in flask(app, "replay", "mailer").output
+    with app.app_context():
+        assert run(lambda c: posted.due(c, clock())) == [number]
+
+
+def test_a_link_that_would_say_no_to_what_is_not_sent_is_refused(
+    app: Flask, server: SendGridStandIn
+) -> None:
+    found = add(app, server, "--set", "link_field=choices", "--set", "link_topic=acme.news")
+    assert found.exit_code == 1
+    assert "write one of acme.offers, all_marketing" in found.output
+
+
+@pytest.mark.parametrize(
+    "setting, remedy", [("rate=quickly", "10 per second"), ("create_contacts=yes", "unknown")]
+)
+def test_settings_that_make_no_sense_are_refused(
+    app: Flask, server: SendGridStandIn, setting: str, remedy: str
+) -> None:
+    found = add(app, server, "--set", setting)
+    assert found.exit_code == 1
+    assert remedy in found.output
+
+
+def test_what_the_key_may_not_read_is_noted(app: Flask, server: SendGridStandIn) -> None:
+    server.rights.remove("marketing.read")
+    assert "note: without the right marketing.read" in add(app, server).output
+
+
+def test_old_opt_outs_of_the_tool_count_from_when_they_were_made(
+    app: Flask, server: SendGridStandIn
+) -> None:  # I5
+    server.held[11].add(BO)
+    add(app, server)
+    flask(app, "resume", "mailer")
+    work(app)
+    with app.app_context():
+        row = run(lambda c: c.execute("SELECT occurred_at, received_at FROM event").fetchone())
+        assert row == (datetime.fromtimestamp(server.created, UTC), services().now())
