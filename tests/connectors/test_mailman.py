@@ -97,7 +97,7 @@ def test_what_a_person_chose_in_mailman_is_neither_overwritten_nor_lifted(
     connector = rig.make()
     connector.push([off(1, ANNA, "news")])
     assert own(server, ANNA) == {"delivery_status": "by_user"}
-    connector.push([lift(1, ANNA, "news")])
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFUSED}
     assert own(server, ANNA) == {"delivery_status": "by_user"}
 
 

@@ -148,6 +148,8 @@ class Mailman:
             return Outcome(Result.ABSENT, "not a member")
         for member in there:
             core.forget_status(member.member_id, BY_MODERATOR)
+        if any(core.status(member.member_id) == BY_USER for member in there):
+            return Outcome(Result.REFUSED, "stopped in Mailman by the person")
         return Outcome(Result.REFLECTED, "delivery as before")
 
     def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:

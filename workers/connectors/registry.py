@@ -9,6 +9,7 @@ from workers.connectors import (
     file_drop,
     hubspot,
     klaviyo,
+    listmonk,
     mailchimp,
     mailgun,
     mailman,
@@ -41,6 +42,7 @@ _ENTRIES = (
     brevo.ENTRY,
     mailman.ENTRY,
     ses.ENTRY,
+    listmonk.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 

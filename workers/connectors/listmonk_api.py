@@ -1,0 +1,172 @@
+"""listmonk's API, as far as subscribers of lists are looked for and changed.
+
+https://listmonk.app/docs/apis/subscribers/
+https://listmonk.app/docs/querying-and-segmentation/
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from pydantic import BaseModel, TypeAdapter
+
+from workers.connectors.base import DeliveryError, Setup
+from workers.connectors.http import Http, Session
+
+UNSUBSCRIBED, BLOCKLISTED, DOUBLE = "unsubscribed", "blocklisted", "double"
+LONGEST_QUERY = 3_000
+"""Characters of SQL in one URL: proxies stop at 8,000, and some characters become three."""
+
+
+class _Subscription(BaseModel):
+    id: int
+    subscription_status: str
+
+
+class Subscriber(BaseModel):
+    """One address, and the lists that it is or was in."""
+
+    id: int
+    email: str
+    status: str
+    lists: list[_Subscription] = []
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether nothing at all is sent to it."""
+        return self.status == BLOCKLISTED
+
+    def gets(self, list_id: str) -> bool:
+        """Whether it is in this list and has not left it; it may have to confirm yet."""
+        return any(
+            str(s.id) == list_id and s.subscription_status != UNSUBSCRIBED for s in self.lists
+        )
+
+    def left(self, list_id: str) -> bool:
+        """Whether it was in this list and is unsubscribed."""
+        return any(
+            str(s.id) == list_id and s.subscription_status == UNSUBSCRIBED for s in self.lists
+        )
+
+
+class List(BaseModel):
+    """A list; `optin` is "single" or "double"."""
+
+    id: int
+    name: str
+    optin: str
+
+
+class _Lists(BaseModel):
+    results: list[List]
+
+
+class _ListsAnswer(BaseModel):
+    data: _Lists
+
+
+class _Subscribers(BaseModel):
+    results: list[Subscriber]
+
+
+class _SubscribersAnswer(BaseModel):
+    data: _Subscribers
+
+
+class _Done(BaseModel):
+    data: bool
+
+
+_LISTS = TypeAdapter(_ListsAnswer)
+_SUBSCRIBERS = TypeAdapter(_SubscribersAnswer)
+_DONE = TypeAdapter(_Done)
+
+
+@contextmanager
+def open_account(setup: Setup, http: Http) -> Iterator[Account]:
+    """The API of a destination's listmonk, for a `with` block."""
+    settings = setup.settings
+    credentials = b64encode(f"{settings['user']}:{settings['token']}".encode()).decode()
+    headers = {"Authorization": f"Basic {credentials}"}
+    base_url = settings["base_url"]
+    with http.session(setup.name, base_url, headers=headers, guarded=False) as session:
+        yield Account(setup.name, session)
+
+
+class Account:
+    """One listmonk as one API user sees it, made by `open_account`."""
+
+    def __init__(self, name: str, session: Session) -> None:
+        self._name = name
+        self._session = session
+
+    def lists(self) -> list[List]:
+        """All lists."""
+        answer = self._session.send("GET", "/api/lists", query={"per_page": "all"})
+        return answer.parse(_LISTS).data.results
+
+    def double_opt_in(self, wanted: Collection[str]) -> set[str]:
+        """Which of these lists mail only who has confirmed.
+
+        Raises DeliveryError (permanent) when one of them is gone: changes of it would be
+        acknowledged all the same.
+        """
+        lists = {str(each.id): each.optin for each in self.lists()}
+        if gone := sorted(wanted - lists.keys()):
+            raise DeliveryError(
+                f"{self._name}: the lists {', '.join(gone)} are gone: map their topics anew",
+                permanent=True,
+            )
+        return {list_id for list_id in wanted if lists[list_id] == DOUBLE}
+
+    def find(self, addresses: Sequence[str]) -> dict[str, Subscriber]:
+        """Address in lower case, as listmonk keeps it -> subscriber."""
+        found: dict[str, Subscriber] = {}
+        for names in _portions([_literal(address.lower()) for address in addresses]):
+            rows = self._query(f"LOWER(subscribers.email) IN ({','.join(names)})")
+            found |= {row.email.lower(): row for row in rows}
+        return found
+
+    def page(self, after: int, size: int, condition: str = "") -> list[Subscriber]:
+        """The next subscribers by id after `after`; fewer than `size` are the last."""
+        where = f"subscribers.id > {after}" + (f" AND {condition}" if condition else "")
+        # The API can't sort by id, so the page is chosen inside. Numbers and our own text only.
+        inner = f"SELECT id FROM subscribers WHERE {where} ORDER BY id LIMIT {size}"  # noqa: S608
+        return self._query(f"subscribers.id IN ({inner})")
+
+    def _query(self, condition: str) -> list[Subscriber]:
+        query = {"query": condition, "per_page": "all"}
+        answer = self._session.send("GET", "/api/subscribers", query=query)
+        return answer.parse(_SUBSCRIBERS).data.results
+
+    def unsubscribe(self, list_id: str, subscribers: Sequence[int]) -> None:
+        """Mark their subscriptions to a list as unsubscribed; makes none."""
+        self._change({"action": "unsubscribe"}, list_id, subscribers)
+
+    def subscribe(self, list_id: str, subscribers: Sequence[int]) -> None:
+        """Turn a list without double opt-in on again; claims no confirmation."""
+        self._change({"action": "add", "status": "unconfirmed"}, list_id, subscribers)
+
+    def _change(self, action: dict[str, str], list_id: str, subscribers: Sequence[int]) -> None:
+        body = {**action, "ids": list(subscribers), "target_list_ids": [int(list_id)]}
+        answer = self._session.send("PUT", "/api/subscribers/lists", body=body)
+        if not answer.parse(_DONE).data:
+            raise DeliveryError("the answer is not what the tool's API promises")
+
+
+def _literal(text: str) -> str:
+    """A string in PostgreSQL's SQL, whose settings make a backslash a character."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _portions(names: Sequence[str]) -> Iterator[list[str]]:
+    portion: list[str] = []
+    for name in names:
+        if portion and sum(len(n) + 1 for n in portion) + len(name) > LONGEST_QUERY:
+            yield portion
+            portion = []
+        portion.append(name)
+    if portion:
+        yield portion
