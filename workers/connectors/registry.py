@@ -16,6 +16,7 @@ from workers.connectors import (
     salesforce,
     sendgrid,
     ses,
+    tryton,
     webhook,
 )
 from workers.connectors.base import CREATE_CONTACTS, Connector, Setup
@@ -43,6 +44,7 @@ _ENTRIES = (
     mailman.ENTRY,
     ses.ENTRY,
     listmonk.ENTRY,
+    tryton.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
