@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -47,7 +46,7 @@ from workers.connectors.mailchimp_api import (
     open_audience,
 )
 from workers.connectors.mapping import ensure_fits, mapping_problems
-from workers.connectors.steps import Step, carry_out, send_halving
+from workers.connectors.steps import Step, carry_out, not_yet, send_halving
 
 BULK = 500
 """Members that one batch may add or change, says the reference."""
@@ -244,7 +243,7 @@ class MailchimpAdding(Mailchimp):
         lifts = [item for item in batch if item.lift]
         single = Mailchimp.capabilities.batch_size
         steps = super()._steps(audience, lifts[:single])
-        steps += [Step((item.ref,), partial(_not_yet, item)) for item in lifts[single:]]
+        steps += [Step((item.ref,), partial(not_yet, item)) for item in lifts[single:]]
         if offs:
             steps.insert(0, Step(tuple(i.ref for i in offs), partial(_add, audience, offs)))
         return steps
@@ -267,10 +266,6 @@ def _write_link(audience: Audience, item: LinkItem, field: str) -> Mapping[int, 
         item.address, changes, lambda m: m.merge_fields.get(field) == item.link
     )
     return {item.ref: written}
-
-
-def _not_yet(item: Item) -> Mapping[int, Outcome]:
-    return {item.ref: Outcome(Result.LATER, "lifts go a few at a time", timedelta(seconds=1))}
 
 
 def _connect(setup: Setup, http: Http) -> Connector:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import ClassVar
 
@@ -34,7 +33,7 @@ from workers.connectors.http import Http
 from workers.connectors.mailgun_api import ALL, PAGE, Domain, divider, open_domain
 from workers.connectors.mailgun_api import Entry as Listed
 from workers.connectors.mapping import ensure_fits, mapping_problems
-from workers.connectors.steps import Step, carry_out, send_halving
+from workers.connectors.steps import Step, carry_out, not_yet, send_halving
 
 READS = 100
 """An address is a request of its own: more would not end inside a lease."""
@@ -122,7 +121,7 @@ class Mailgun:
             steps = [
                 Step((item.ref,), partial(self._lift, domain, item, topic))
                 if number < LIFTS_PER_PUSH
-                else Step((item.ref,), partial(_not_yet, item))
+                else Step((item.ref,), partial(not_yet, item))
                 for number, (item, topic) in enumerate(lifts)
             ]
             if offs:
@@ -195,10 +194,6 @@ class Mailgun:
             thing = self._things.get(tag.casefold())
             if tag == ALL or thing is not None:
                 yield News(kind, entry.address, thing, entry.created_at)
-
-
-def _not_yet(item: Item) -> Mapping[int, Outcome]:
-    return {item.ref: Outcome(Result.LATER, "lifts go a few at a time", timedelta(seconds=1))}
 
 
 ENTRY = Entry(

@@ -13,6 +13,7 @@ from workers.connectors import (
     mailchimp,
     mailgun,
     mailman,
+    postmark,
     salesforce,
     sendgrid,
     ses,
@@ -45,6 +46,7 @@ _ENTRIES = (
     ses.ENTRY,
     listmonk.ENTRY,
     tryton.ENTRY,
+    postmark.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 

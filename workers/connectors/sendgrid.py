@@ -7,7 +7,6 @@ The global unsubscribe list is never written: it would stop service mail too (I1
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import ClassVar
 
@@ -35,7 +34,7 @@ from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.pace import reset_headers
 from workers.connectors.sendgrid_contacts import scan_page, write_links
 from workers.connectors.sendgrid_pulling import pull_page
-from workers.connectors.steps import Step, carry_out, send_halving
+from workers.connectors.steps import Step, carry_out, not_yet, send_halving
 
 LIFTS_PER_PUSH = 50
 """A lift is a request of its own: more would not end inside a lease."""
@@ -243,7 +242,7 @@ class SendGrid:
         return [
             Step((item.ref,), partial(self._lift, session, item, topic))
             if number < LIFTS_PER_PUSH
-            else Step((item.ref,), partial(_not_yet, item))
+            else Step((item.ref,), partial(not_yet, item))
             for number, (item, topic) in enumerate(wanted)
         ]
 
@@ -257,10 +256,6 @@ class SendGrid:
             allow={404},
         )
         return {item.ref: Outcome(Result.REFLECTED, f"group {group}: {answer.status}")}
-
-
-def _not_yet(item: Item) -> Mapping[int, Outcome]:
-    return {item.ref: Outcome(Result.LATER, "lifts go a few at a time", timedelta(seconds=1))}
 
 
 ENTRY = Entry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from workers.connectors.base import DeliveryError, Item, Outcome, Result
@@ -56,6 +57,11 @@ def _later(failure: DeliveryError | None) -> Outcome:
     if failure is None:
         return Outcome(Result.LATER, "not acknowledged")
     return Outcome(Result.LATER, str(failure), failure.retry_after)
+
+
+def not_yet(item: Item) -> Mapping[int, Outcome]:
+    """What an item gets that would make a push too long to end inside a lease."""
+    return {item.ref: Outcome(Result.LATER, "a few go at a time", timedelta(seconds=1))}
 
 
 def worse(one: Outcome, other: Outcome) -> Outcome:
