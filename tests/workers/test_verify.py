@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,7 +20,7 @@ from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.links import Link
-from preference_center.storage import checks, verifying
+from preference_center.storage import checks, destinations, verifying
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Status
 from preference_center.storage.facts import facts_for
@@ -27,10 +28,11 @@ from preference_center.storage.verifying import Part
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.connectors.base import DeliveryError, Page, Result
+from workers.connectors.base import DeliveryError, Item, Outcome, Page, Result
 from workers.connectors.http import Rejected
+from workers.connectors.pace import Paced
 from workers.sync import sync
-from workers.verify import PATIENCE, next_night, verify
+from workers.verify import PATIENCE, begin_listings, next_night, verify
 
 TOPIC, OTHER = "acme.offers", "acme.news"
 ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
@@ -468,3 +470,70 @@ def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
     assert len(facts_for([person(ANNA)])[0]) == 1
+
+
+class DeafTool(TwoWayTool):
+    """Says nothing of itself: only pushing shows what it knows."""
+
+    capabilities = replace(
+        TwoWayTool.capabilities, can_read=False, scans=None, pulls=None, can_hold_link=False
+    )
+
+
+def test_where_nothing_can_be_read_an_absent_address_is_pushed_again_ever_less_often(
+    destination: int, clock: Clock
+) -> None:
+    tool = DeafTool()
+    say(Kind.OPTED_OUT, ANNA)
+    run(lambda c: destinations.pulled(c, destination, clock()))
+    for days in (0, 1, 2, 4):
+        clock.advance(timedelta(days=days))
+        read(destination, tool, Part.READ)
+        work(destination, tool)
+        assert outcomes(ANNA)[-1] == Result.ABSENT
+    assert len(tool.pushes) == 4
+    clock.advance(timedelta(days=7))
+    read(destination, tool, Part.READ)
+    assert work(destination, tool) == 0
+    tool.contacts[ANNA] = ""
+    clock.advance(timedelta(days=1))
+    read(destination, tool, Part.READ)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
+
+
+def test_a_rate_limit_that_is_used_up_is_no_failure_of_the_tool(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:
+    say(Kind.OPTED_OUT, ANNA)
+    tool.add(ANNA)
+
+    def wait(_: Sequence[Item]) -> Mapping[int, Outcome]:
+        raise Paced("kept to its rate limit", retry_after=timedelta(seconds=100))
+
+    tool.before = wait
+    due = _state(ANNA, "due_at")
+    assert work(destination, tool) == 0
+    assert look(destination).failures == 0
+    assert look(destination).retry_at == clock() + timedelta(seconds=100)
+    assert (_state(ANNA, "attempts"), _state(ANNA, "due_at")) == (0, due)
+    tool.before = None
+    clock.advance(timedelta(seconds=100))
+    assert work(destination, tool) == 1
+    assert look(destination).retry_at is None
+
+
+def test_a_listing_keeps_to_the_limit_too(
+    destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _refuse(tool, monkeypatch, "pull", Paced("later", retry_after=timedelta(seconds=50)))
+    read(destination, tool, Part.PULL)
+    (pull,) = [p for p in _progress(destination) if p.part is Part.PULL]
+    assert (pull.next_at, pull.reason) == (clock() + timedelta(seconds=50), "")
+
+
+def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) -> None:
+    number = add_destination("mailer", TOPIC)
+    begin_listings(clock())
+    assert {p.part for p in _progress(number)} == set(Part)
+    assert set(run(lambda c: verifying.due(c, clock()))) == {(number, part) for part in Part}

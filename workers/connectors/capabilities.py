@@ -39,7 +39,7 @@ class Rate:
     def __str__(self) -> str:
         per = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86_400.0: "day"}
         named = per.get(float(self.seconds), f"{self.seconds:g} seconds")
-        return f"{self.requests:,} requests per {named}"
+        return f"{self.requests:,} request{'s' * (self.requests != 1)} per {named}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""docs/destinations.md, made from what the connectors say of themselves.
+
+`python -m workers.connectors.page > docs/destinations.md`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from preference_center.domain.news.sources import SOURCES
+from workers.connectors.base import Capabilities, Listing, Scopes
+from workers.connectors.entry import Entry
+from workers.connectors.registry import ENTRIES
+
+_INTRODUCTION = """# Destinations
+
+The tools that can be connected, and what each can do. This page is made from the connectors' own data by `python -m workers.connectors.page`; how one is written is in [Adding a connector](adding-connectors.md).
+
+What the columns mean:
+
+- **channels**: what it sends by. **holds**: whether a "no" to one topic, or to all marketing, can be kept there without meaning more or less than the person said.
+- **lifts**: whether we can turn on again there what we turned off. Where not, pauses are not pushed and lifts stay off, which the page tells beforehand.
+- **reads back**: whether we look if it still says what it confirmed. **own opt-outs** and **contacts**: how what people said in it, and who is there, is read: what has changed every few minutes, or all of it at night (every hour if that takes a minute). **webhook**: whether it tells us at once, at `/in/NAME`.
+- **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers keep together (`--set rate=...` states another).
+- **absent**: what becomes of an address that the tool doesn't know. It is looked for again; where it says "or created", the setting `create_contacts=yes` adds it, suppressed.
+- **link field**: whether each contact's standing link can be written into a custom field.
+"""  # noqa: E501 - a paragraph is a line there
+
+_LISTED = {Listing.CHANGES: "changes", Listing.SWEEP: "all", None: "no"}
+_HOLDS = {Scopes.TOPIC: "topics", Scopes.ALL: "all marketing"}
+_HEADS = (
+    "connector",
+    "channels",
+    "holds",
+    "lifts",
+    "reads back",
+    "own opt-outs",
+    "contacts",
+    "webhook",
+    "batch",
+    "limit",
+    "absent",
+    "link field",
+    "tested against",
+)
+
+
+def page(entries: Iterable[Entry]) -> str:
+    """The whole page, as Markdown."""
+    entries = list(entries)
+    table = [_row(_HEADS), _row("---" for _ in _HEADS), *(_row(_cells(each)) for each in entries)]
+    sections = ["\n".join(_section(entry)) for entry in entries]
+    return "\n".join([_INTRODUCTION, *table, "", "\n\n".join(sections)]) + "\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(entry: Entry) -> Iterator[str]:
+    can = entry.capabilities
+    yield entry.title
+    yield ", ".join(sorted(can.channels))
+    yield ", ".join(name for scope, name in _HOLDS.items() if scope in can.scopes)
+    yield _yes(can.can_lift)
+    yield _yes(can.can_read)
+    yield _LISTED[can.pulls]
+    yield _LISTED[can.scans]
+    yield _yes(entry.kind in SOURCES)
+    yield f"{can.batch_size:,}"
+    yield str(can.rate) if can.rate else "none documented"
+    yield _absent(can)
+    yield _yes(can.can_hold_link)
+    yield entry.proof.value
+
+
+def _yes(can: bool) -> str:  # noqa: FBT001 - a table's cell
+    return "yes" if can else "no"
+
+
+def _absent(can: Capabilities) -> str:
+    return "or created" if can.can_create else "looked for again"
+
+
+def _section(entry: Entry) -> Iterator[str]:
+    yield f"## {entry.title}"
+    yield ""
+    yield f"`--kind {entry.kind}`, tested against: {entry.proof.value}."
+    if entry.extra:
+        yield f"Needs the extra `{entry.extra}`."
+    yield ""
+    if entry.notes:
+        yield from (f"- {note}" for note in entry.notes)
+        yield ""
+    yield _row(("setting", "what it is"))
+    yield _row(("---", "---"))
+    for name, meaning in entry.settings.items():
+        optional = " (optional)" if name.endswith("?") else ""
+        secret = " (secret)" if name.removesuffix("?") in entry.hidden else ""
+        yield _row((f"`{name.removesuffix('?')}`{optional}{secret}", meaning.replace("|", "\\|")))
+    if entry.sources:
+        yield ""
+        yield "Written from:"
+        yield from (f"- {source}" for source in entry.sources)
+
+
+if __name__ == "__main__":
+    print(page(ENTRIES.values()), end="")  # noqa: T201 - it is what it is for
