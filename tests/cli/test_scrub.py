@@ -64,8 +64,10 @@ def test_a_list_is_split_and_the_receipt_says_how(in_force: Flask, tmp_path: Pat
     assert Path("clean.csv").read_bytes() == clean
     assert Path("removed.csv").read_text().splitlines() == [
         "name,email,removed_rule,removed_reason,removed_scope,removed_since",
-        "Ada,ada@example.com,opted_out_of_topic,said no to this topic,acme.offers,"
-        "2026-11-24T09:00:00Z",
+        (
+            "Ada,ada@example.com,opted_out_of_topic,said no to this topic,acme.offers,"
+            "2026-11-24T09:00:00Z"
+        ),
         "Cy,nobody,unparseable_address,this is no address,,",
     ]
     receipt = json.loads(Path("receipt.json").read_text())

@@ -28,7 +28,7 @@ DEPENDENCIES = ROOT / "docs/decisions/0001-dependencies.md"
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FLASK = re.compile(r"(?:^|[\s(&;])flask ([a-z][^|#;&]*)")
-_MAKE = re.compile(r"(?:^|[\s(&;])make ([a-z][a-z-]*)")
+_MAKE = re.compile(r"(?:^|[\s(&;])(?<!flask snapshot )make ([a-z][a-z-]*)")
 _MODULE = re.compile(r"\bpython -m ([a-z][\w.]*)")
 _ROUTE = re.compile(r"(?:^|[\s\w$])(/(?:v1/[a-z-]+(?:\.json)?|healthz))\b")
 

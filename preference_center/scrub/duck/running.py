@@ -85,7 +85,9 @@ class _Look:
                     pads,
                 )
         except duckdb.InvalidInputException:
-            raise InvalidList("it is not UTF-8 throughout: save it as CSV in UTF-8") from None
+            raise InvalidList(
+                "it is not UTF-8 throughout, or a line is endless: save it as CSV in UTF-8"
+            ) from None
 
     def read(self) -> None:
         """Let Python read the cells that SQL can't be sure of, into `read` and `unreadable`."""
