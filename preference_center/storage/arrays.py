@@ -11,7 +11,10 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-_BYTEA, _BYTEA_ARRAY = 17, 1001  # object ids, the same in every PostgreSQL
+BYTEA_ARRAY = 1001
+"""Its object id, the same in every PostgreSQL."""
+
+_BYTEA = 17
 _EMPTY = struct.pack("!iii", 0, 0, _BYTEA)
 
 
@@ -20,25 +23,27 @@ class OctetsArray(tuple[bytes, ...]):
 
     __slots__ = ()
 
+    def dump(self) -> bytes:
+        """In PostgreSQL's own layout (`array_send`).
 
-class _OctetsArrayDumper(Dumper):
-    """PostgreSQL's own layout (`array_send`).
-
-    Dimensions, whether there are NULLs, the type of elements; length and lower bound of the
-    one dimension; then each element after its length.
-    """
-
-    format = Format.BINARY
-    oid = _BYTEA_ARRAY
-
-    def dump(self, obj: OctetsArray) -> bytes:
-        if not obj:
+        Dimensions, whether there are NULLs, the type of elements; length and lower bound of
+        the one dimension; then each element after its length.
+        """
+        if not self:
             return _EMPTY
-        parts = [struct.pack("!iiiii", 1, 0, _BYTEA, len(obj), 1)]
-        for octets in obj:
+        parts = [struct.pack("!iiiii", 1, 0, _BYTEA, len(self), 1)]
+        for octets in self:
             parts.append(len(octets).to_bytes(4, "big"))
             parts.append(octets)
         return b"".join(parts)
+
+
+class _OctetsArrayDumper(Dumper):
+    format = Format.BINARY
+    oid = BYTEA_ARRAY
+
+    def dump(self, obj: OctetsArray) -> bytes:
+        return obj.dump()
 
 
 psycopg.adapters.register_dumper(OctetsArray, _OctetsArrayDumper)

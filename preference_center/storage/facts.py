@@ -6,14 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.pq.abc import PGresult
+
 from preference_center.domain.addresses import Address, KeyKind, may_match
 from preference_center.domain.decisions import Fact
 from preference_center.domain.events import ALL_MARKETING, Kind, Mark, State
 from preference_center.domain.watermarks import Watermark
 from preference_center.extensions import services
 from preference_center.links import PREFIX_OCTETS
-from preference_center.storage.arrays import OctetsArray
+from preference_center.storage.arrays import BYTEA_ARRAY, OctetsArray
 from preference_center.storage.database import Connection, run_at_once
+from preference_center.storage.prepared import Prepared, rows_of
 from preference_center.storage.watermarks import NEWEST_EPOCH, XMIN, horizon, know_epoch
 
 Facts = tuple[Fact, ...]
@@ -23,9 +26,6 @@ NO_FACTS: Facts = ()
 # Enum look-ups and arithmetic are slow: half of the time of a check that finds something.
 _EXACT = KeyKind.EXACT.value
 _KINDS = {kind.value: kind for kind in Kind}
-
-_EPOCH = 2
-"""Its place in the row of `BY_DIGEST` that has no digest."""
 
 _STATE = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
     s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
@@ -57,6 +57,8 @@ If it has a kind, look under the `md5_keys` of these addresses, too. Who sees no
 early for any MD5 import (I2): it is committed before the first.
 """
 
+_LOOK_UP = Prepared("by_digest", BY_DIGEST.replace("%(digests)b", "$1"), [BYTEA_ARRAY])
+
 MAY_MATCH = "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
 """`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means no."""
 
@@ -78,14 +80,15 @@ class _Snapshot:
     """What `BY_DIGEST` tells besides facts."""
 
     md5: bool
-    epoch: str
-    xmin: str
+    epoch: str | None
+    xmin: int
 
 
 def facts_as_of(addresses: Sequence[Address]) -> tuple[list[Facts], Watermark]:
     """`facts_for`, and how far the ledger was then: they count all before the watermark."""
     facts, snapshot = _look_up(addresses, exact_only=False)
-    return facts, Watermark(snapshot.epoch, int(snapshot.xmin))
+    assert snapshot.epoch  # or one would have been begun
+    return facts, Watermark(snapshot.epoch, snapshot.xmin)
 
 
 def facts_for(addresses: Sequence[Address], connection: Connection | None = None) -> list[Facts]:
@@ -151,23 +154,28 @@ def _rows(
     digests: Iterable[bytes], connection: Connection | None
 ) -> tuple[list[tuple[Any, ...]], _Snapshot]:
     """What was found, and by which snapshot."""
+    given = OctetsArray(digests)
 
-    def alone(connection: Connection) -> list[tuple[Any, ...]]:
+    def alone(connection: Connection) -> tuple[list[tuple[Any, ...]], _Snapshot]:
         know_epoch(connection)
-        rows = _execute(connection, digests)
-        if rows[-1][_EPOCH] is None:  # there was none, or somebody deleted them
+        rows, snapshot = _read(connection, _LOOK_UP.run(connection, [given.dump()]))
+        if snapshot.epoch is None:  # there was none, or somebody deleted them
             horizon(connection)
-            rows = _execute(connection, digests)
-        return rows
+            rows, snapshot = _read(connection, _LOOK_UP.run(connection, [given.dump()]))
+        return rows, snapshot
 
-    rows = _execute(connection, digests) if connection else run_at_once(alone)
-    _, md5, epoch, xmin, *_ = rows.pop()  # the last part of the statement
-    return rows, _Snapshot(md5 is not None, epoch, xmin)
+    if connection is None:
+        return run_at_once(alone)
+    result = connection.execute(BY_DIGEST, {"digests": given}, binary=True).pgresult
+    assert result  # it has just been executed
+    return _read(connection, result)
 
 
-def _execute(connection: Connection, digests: Iterable[bytes]) -> list[tuple[Any, ...]]:
-    found = connection.execute(BY_DIGEST, {"digests": OctetsArray(digests)}, binary=True)
-    return found.fetchall()
+def _read(connection: Connection, result: PGresult) -> tuple[list[tuple[Any, ...]], _Snapshot]:
+    last = result.ntuples - 1  # the last part of the statement
+    md5, epoch, xmin = (result.get_value(last, column) for column in (1, 2, 3))
+    snapshot = _Snapshot(md5 is not None, epoch.decode() if epoch else None, int(xmin or 0))
+    return rows_of(connection, result, range(last)) if last else [], snapshot
 
 
 def _fact(row: Sequence[Any], *, exact: bool) -> Fact:
