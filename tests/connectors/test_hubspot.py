@@ -7,10 +7,19 @@ from typing import cast
 
 import pytest
 
+from preference_center.domain.news import News, NewsKind
+from tests.connectors.both_ways_contract import (
+    FieldContract,
+    PullContract,
+    ReadContract,
+    ScanContract,
+    whole,
+)
 from tests.connectors.contract import (
     ANNA,
     BO,
     CY,
+    NOW,
     JsonApiContract,
     Rig,
     lift,
@@ -22,6 +31,7 @@ from tests.connectors.tools.described import Description
 from tests.connectors.tools.hubspot import ROOT, TOKEN, HubSpotStandIn
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import Item, Readable, Result, Setup
+from workers.connectors.hubspot import HubSpot
 
 TOPICS = {"news": "11", "offers": "12"}
 
@@ -34,7 +44,17 @@ class Portal:
         held = self.server.statuses.get(address.lower(), {})
         return {t for t, i in TOPICS.items() if held.get(int(i)) == "UNSUBSCRIBED"}
 
+    def add(self, address: str) -> None:
+        self.server.add(address, NOW)
+
+    def has(self, address: str) -> bool:
+        return address.lower() in self.server.contacts
+
+    def link(self, address: str) -> str | None:
+        return self.server.contacts[address.lower()].get("choices")
+
     def turn_off(self, address: str, topic: str) -> None:
+        self.add(address)
         held = self.server.statuses.setdefault(address.lower(), {})
         held[int(TOPICS[topic])] = "UNSUBSCRIBED"
 
@@ -61,11 +81,14 @@ def server(description: Description) -> Iterator[HubSpotStandIn]:
 
 @pytest.fixture
 def rig(server: HubSpotStandIn) -> Rig:
-    setup = Setup("crm", {"token": TOKEN, "base_url": server.url}, TOPICS)
+    settings = {"token": TOKEN, "base_url": server.url, "link_field": "choices"}
+    setup = Setup("crm", settings, TOPICS)
     return Rig("hubspot", setup, Portal(server))
 
 
-class TestHubSpot(JsonApiContract, MappedContract):
+class TestHubSpot(
+    JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract, FieldContract
+):
     def _two_requests_worth(self) -> list[Item]:
         return [off(n, f"p{n}@example.com", "news", "offers") for n in range(60)]
 
@@ -74,7 +97,7 @@ def with_settings(rig: Rig, **settings: str) -> Rig:
     return replace(rig, setup=replace(rig.setup, settings={**rig.setup.settings, **settings}))
 
 
-def whole(ref: int, address: str) -> Item:
+def of_all(ref: int, address: str) -> Item:
     """A no to all marketing."""
     return replace(off(ref, address, "news", "offers"), all_off=True)
 
@@ -107,7 +130,7 @@ def test_an_answer_that_leaves_an_address_out_is_no_acknowledgement(
 def test_all_marketing_is_held_by_topics_unless_asked_otherwise(
     rig: Rig, server: HubSpotStandIn
 ) -> None:  # I10, I13: other subscription types are none of our business
-    assert results(rig.make().push([whole(1, ANNA)])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([of_all(1, ANNA)])) == {1: Result.REFLECTED}
     assert server.opted_out_of_all == set()
     assert 99 not in server.statuses[ANNA]
 
@@ -116,7 +139,7 @@ def test_unsubscribe_all_is_set_where_asked_for(rig: Rig, server: HubSpotStandIn
     asked = with_settings(rig, unsubscribe_all="yes")
     assert asked.make().check().ok
     server.unknown.add(CY)
-    found = asked.make().push([whole(1, ANNA), off(2, BO, "news"), whole(3, CY)])
+    found = asked.make().push([of_all(1, ANNA), off(2, BO, "news"), of_all(3, CY)])
     assert results(found) == {1: Result.REFLECTED, 2: Result.REFLECTED, 3: Result.ABSENT}
     assert server.opted_out_of_all == {ANNA}
     assert rig.tool.off(BO) == {"news"}
@@ -138,7 +161,7 @@ def test_unsubscribe_all_is_refused_where_service_mail_goes_out(
     shared = replace(asked, setup=replace(asked.setup, sends_service=True))
     (problem,) = shared.make().check().problems
     assert "service mail" in problem
-    shared.make().push([whole(1, ANNA)])
+    shared.make().push([of_all(1, ANNA)])
     assert server.opted_out_of_all == set()
     assert rig.tool.off(ANNA) == {"news", "offers"}
 
@@ -185,3 +208,31 @@ def test_an_inactive_subscription_type_is_reported(rig: Rig, server: HubSpotStan
     server.inactive.add(12)
     (problem,) = rig.make().check().problems
     assert "offers" in problem
+
+
+def test_who_opted_out_of_all_is_news_about_all(rig: Rig, server: HubSpotStandIn) -> None:
+    server.add(ANNA, NOW)
+    server.opted_out_of_all.add(ANNA)
+    found, _ = whole(HubSpot(rig.setup, rig.http).pull)
+    assert found == [News(NewsKind.OPTED_OUT, ANNA)]
+
+
+def test_many_types_take_several_searches(rig: Rig, server: HubSpotStandIn) -> None:
+    topics = {f"topic{n}": str(n) for n in range(11, 19)}
+    for n in range(11, 19):
+        server.types[n] = f"Type {n}"
+        server.add(f"p{n}@example.com", NOW)
+        server.statuses[f"p{n}@example.com"] = {n: "UNSUBSCRIBED"}
+    connector = HubSpot(replace(rig.setup, topics=topics), rig.http)
+    found, cursor = whole(connector.pull)
+    assert {(news.address, news.thing) for news in found} == {
+        (f"p{n}@example.com", str(n)) for n in range(11, 19)
+    }
+    assert len(whole(connector.pull, cursor)[0]) == 8  # the windows overlap
+
+
+def test_contacts_are_found_by_their_id(rig: Rig, server: HubSpotStandIn) -> None:
+    server.add(ANNA, NOW)
+    connector = HubSpot(rig.setup, rig.http)
+    assert connector.find(["0", "7"]) == {"0": ANNA}
+    assert connector.find([]) == {}

@@ -14,15 +14,20 @@ from functools import partial
 from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.news import News
 from workers.connectors.base import (
     Capabilities,
     DeliveryError,
     Item,
+    LinkItem,
+    Listing,
     Outcome,
+    Page,
     Rate,
     Report,
     Result,
     Scopes,
+    Seen,
     Setup,
 )
 from workers.connectors.entry import Entry, Proof
@@ -36,6 +41,7 @@ from workers.connectors.hubspot_answers import (
     Subscribers,
     Written,
 )
+from workers.connectors.hubspot_contacts import find, pull_page, scan_page, write_links
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving, worse
 
@@ -78,10 +84,14 @@ class HubSpot:
         # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
         rate=Rate(190, 10),
         can_read=True,
+        scans=Listing.CHANGES,
+        pulls=Listing.CHANGES,
+        can_hold_link=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "token": "access token of a private app with the scopes subscriptions-definition-read, "
-        "subscription-status-batch-read and subscription-status-batch-write",
+        "subscription-status-batch-read and subscription-status-batch-write; to read contacts also "
+        "crm.objects.contacts.read, and crm.objects.contacts.write to write links",
         "unsubscribe_all?": "yes: a no to all marketing also sets HubSpot's own unsubscribe-all; "
         "only where no service mail goes through this account",
         "legal_basis?": f"one of {', '.join(sorted(LEGAL_BASES))}; accounts with data privacy "
@@ -202,6 +212,29 @@ class HubSpot:
             for s in found
         }
         return {item.ref: off.get(item.address.casefold()) for item in batch}
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        """See Scannable."""
+        with self._session() as session:
+            return scan_page(session, cursor, self._http.now(), self._setup.link_field)
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        """See Pullable."""
+        with self._session() as session:
+            return pull_page(session, cursor, self._http.now(), list(self._ids.values()))
+
+    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+        """See Findable."""
+        with self._session() as session:
+            return find(session, contacts) if contacts else {}
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        """See Fieldable: `link_field` is a contact property's internal name."""
+        field = self._setup.link_field
+        if not batch or field is None:
+            return {}
+        with self._session() as session:
+            return write_links(session, batch, field)
 
     def _statuses(self, session: Session, addresses: Sequence[str]) -> list[Subscriber]:
         answer = session.send(

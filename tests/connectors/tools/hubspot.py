@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -11,6 +12,7 @@ from tests.connectors.tools.stand_in import StandIn, Watch
 
 TOKEN = "pat-stand-in"
 ROOT = "/communication-preferences/v4"
+CONTACTS = "/crm/v3/objects/contacts"
 WHEN = "2026-11-25T00:00:00Z"
 
 
@@ -26,12 +28,16 @@ class HubSpotStandIn(StandIn):
         self.poison: set[str] = set()
         self.bases: list[str | None] = []
         self.written: list[tuple[int, str]] = []
+        self.contacts: dict[str, dict[str, str]] = {}
+        self.ids: list[str] = []
 
     def handle(self, request: Request) -> Response:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return _json({"status": "error", "category": "INVALID_AUTHENTICATION"}, 401)
         if request.path == f"{ROOT}/definitions":
             return _batch([self._definition(i) for i in self.types])
+        if request.path.startswith(CONTACTS):
+            return self._contacts(request.path.removeprefix(CONTACTS), request.get_json())
         inputs = request.get_json()["inputs"]
         if len(inputs) > 100:
             return _json({"status": "error", "category": "VALIDATION_ERROR"}, 400)
@@ -43,6 +49,56 @@ class HubSpotStandIn(StandIn):
         if request.path == f"{ROOT}/statuses/batch/unsubscribe-all":
             return self._unsubscribe_all(inputs)
         return _json({"status": "error"}, 404)
+
+    def add(self, email: str, at: datetime) -> None:
+        """Make a contact, or change it."""
+        contact = self.contacts.setdefault(email.lower(), {"email": email.lower()})
+        contact["lastmodifieddate"] = at.isoformat()
+        if email.lower() not in self.ids:
+            self.ids.append(email.lower())
+
+    def _contacts(self, path: str, body: dict[str, Any]) -> Response:
+        if path == "/search":
+            return self._search(body)
+        if path == "/batch/read":
+            found = [self.ids[int(i["id"])] for i in body["inputs"] if int(i["id"]) < len(self.ids)]
+            return _batch([self._contact(email) for email in found])
+        known = [i for i in body["inputs"] if i["id"].lower() in self.contacts]
+        for i in known:
+            self.contacts[i["id"].lower()] |= i["properties"]
+        errors = [{"category": "OBJECT_NOT_FOUND"}] * (len(body["inputs"]) - len(known))
+        return _batch([self._contact(i["id"].lower()) for i in known], errors)
+
+    def _search(self, body: dict[str, Any]) -> Response:
+        groups = [group["filters"] for group in body["filterGroups"]]
+        found = [
+            email
+            for email in sorted(self.ids, key=lambda e: self.contacts[e]["lastmodifieddate"])
+            if any(all(self._fits(email, each) for each in filters) for filters in groups)
+        ]
+        start = int(body.get("after", 0))
+        end = start + body["limit"]
+        results = [self._contact(email) for email in found[start:end]]
+        answer: dict[str, Any] = {"total": len(found), "results": results}
+        if end < len(found):
+            answer["paging"] = {"next": {"after": str(end)}}
+        return _json(answer)
+
+    def _fits(self, email: str, wanted: dict[str, str]) -> bool:
+        value = self._contact(email)["properties"].get(wanted["propertyName"], "")
+        if wanted["operator"] == "EQ":
+            return bool(value == wanted["value"])
+        return datetime.fromisoformat(value).timestamp() * 1000 >= int(wanted["value"])
+
+    def _contact(self, email: str) -> dict[str, Any]:
+        opted = {
+            f"hs_email_optout_{type_}": "true"
+            for type_, state in self.statuses.get(email, {}).items()
+            if state == "UNSUBSCRIBED"
+        }
+        if email in self.opted_out_of_all:
+            opted["hs_email_optout"] = "true"
+        return {"id": str(self.ids.index(email)), "properties": self.contacts[email] | opted}
 
     def _write(self, inputs: list[dict[str, Any]]) -> Response:
         if self.poison & {i["subscriberIdString"] for i in inputs}:
