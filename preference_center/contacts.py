@@ -219,6 +219,8 @@ def _reopenings(book: Book, rows: _Rows, origin: Origin) -> list[Change]:
     facts = exact_facts_for([address for _, address in reopened]) if reopened else []
     for (contact, address), known in zip(reopened, facts, strict=True):
         row, proof = rows.proofs[contact.id]
+        if rows.faults and rows.faults[-1].row == row:
+            continue  # one fault is enough, however many addresses the contact has
         with rows.judged(row, "evidence"):
             changes.append(reopening(services().new_id(), address, proof, origin, known))
     return changes

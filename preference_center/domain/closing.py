@@ -61,7 +61,7 @@ def reopening(
     for fact in facts:
         out = fact.state.out
         if fact.exact and fact.scope == EVERYTHING and out and out.at >= proof.occurred_at:
-            raise InvalidInput("the account was closed at this time or later: nothing reopens it")
+            raise InvalidInput("the account was closed then or later: only a newer act reopens it")
     return Change(
         id=id,
         kind=Kind.REOPENED,

@@ -17,7 +17,7 @@ from preference_center import contacts
 from preference_center.contacts import Beside, Written
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.contacts import MAX_ADDRESSES, ContactState, Named, Profile
-from preference_center.domain.requests import Proof, past
+from preference_center.domain.requests import past
 from preference_center.errors import InvalidInput, InvalidRows
 from preference_center.extensions import services
 from preference_center.senders.answers import Answer
@@ -30,6 +30,7 @@ from preference_center.senders.problems import (
     UNUSABLE_ADDRESS,
     Faults,
 )
+from preference_center.senders.proofs import proof_in
 from preference_center.senders.reading import READABLE, Body, Rows, readable
 from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.database import Connection
@@ -246,12 +247,9 @@ def post_contacts_reopen(call: Call, rows: Rows[ContactToReopen]) -> Response:
     wishes = []
     for at, row in rows.pointed():
         named = faults.attempt(f"{at}/address", _named, row)
-        given = row.evidence
-        acted_at = faults.attempt(
-            f"{at}/evidence/occurred_at", past, given.occurred_at, call.origin.now
-        )
-        if named and acted_at:
-            wishes.append((named, Proof(given.source, given.wording, given.language, acted_at)))
+        proof = proof_in(faults, f"{at}/evidence", row.evidence, call.origin.now)
+        if named and proof:
+            wishes.append((named, proof))
     faults.refuse_any()
     return _written(call, rows, lambda beside: contacts.reopen(wishes, call.origin, beside))
 

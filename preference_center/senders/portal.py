@@ -20,7 +20,7 @@ from preference_center.domain.preferences import (
     change_of,
     preferences_of,
 )
-from preference_center.domain.requests import Origin, Proof, past
+from preference_center.domain.requests import Origin, past
 from preference_center.extensions import Services
 from preference_center.languages import SWITCH, supported
 from preference_center.ledger.recording import Recorded
@@ -28,6 +28,7 @@ from preference_center.links import LIFETIMES, Use
 from preference_center.senders.bodies import PortalRequest, PreferencesChange, PreferencesQuery
 from preference_center.senders.operations import Call
 from preference_center.senders.problems import Faults
+from preference_center.senders.proofs import proof_in
 from preference_center.storage import audit
 from preference_center.storage.database import Connection, run
 from preference_center.storage.facts import exact_facts_for, facts_for
@@ -92,19 +93,18 @@ def write_preferences(
 
 def _answer(change: PreferencesChange, origin: Origin, services: Services) -> Answer:
     faults = Faults()
-    region, given = services.settings.phone_region, change.evidence
+    region = services.settings.phone_region
     address = faults.attempt("/address", parse, change.address, change.channel, region=region)
     rendered_at = faults.attempt("/rendered_at", past, change.rendered_at, origin.now)
-    acted_at = faults.attempt("/evidence/occurred_at", past, given.occurred_at, origin.now)
+    proof = proof_in(faults, "/evidence", change.evidence, origin.now, address)
     faults.refuse_any()
     assert address
     assert rendered_at
-    assert acted_at
+    assert proof
     choices = {key: Choice(made.state, made.until) for key, made in change.topics.items()}
     wide = change.all_marketing
     if wide:
         choices[ALL_MARKETING] = Choice(wide.state, wide.until)
-    proof = Proof(given.source, given.wording, given.language, acted_at)
     answer = faults.attempt("/evidence", Answer, address, choices, rendered_at, proof)
     faults.refuse_any()
     assert answer

@@ -19,7 +19,6 @@ from preference_center.domain.decisions import Rule, standing_no
 from preference_center.domain.events import Change, Event, Kind
 from preference_center.domain.lifting import lifting
 from preference_center.domain.progress import another_form_says_no, standing_nos
-from preference_center.domain.requests import Proof, past
 from preference_center.extensions import services
 from preference_center.ledger.recording import Recorded
 from preference_center.senders.answers import Answer
@@ -33,6 +32,7 @@ from preference_center.senders.problems import (
     WRONG_CHANNEL,
     Faults,
 )
+from preference_center.senders.proofs import proof_in
 from preference_center.senders.reading import Body, Rows
 from preference_center.storage import suppressions
 from preference_center.storage.api_keys import KeyScope
@@ -168,8 +168,8 @@ def get_suppressions(call: Call, query: SuppressionsQuery) -> Response:
     meanwhile. A page may hold fewer rows than `limit`, even none: go on while there is a next.
     """
     context = services()
-    wanted = Wanted(query.scope, Kind(query.reason) if query.reason else None)
-    wanted = Wanted(wanted.scope, wanted.reason, query.channel, query.since)
+    reason = Kind(query.reason) if query.reason else None
+    wanted = Wanted(query.scope, reason, query.channel, query.since)
     after = cast("Key", tuple(position(query) or FIRST))
     page = run(
         lambda connection: suppressions.page(
@@ -246,12 +246,10 @@ def post_suppressions_lift(call: Call, rows: Rows[Lift]) -> Response:
     changes: list[Change] = []
     asked: list[tuple[Address, str]] = []
     for at, row in rows.pointed():
-        given = row.evidence
         address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
-        acted_at = faults.attempt(f"{at}/evidence/occurred_at", past, given.occurred_at, origin.now)
-        if address is None or acted_at is None:
+        proof = proof_in(faults, f"{at}/evidence", row.evidence, origin.now, address)
+        if address is None or proof is None:
             continue
-        proof = Proof(given.source, given.wording, given.language, acted_at)
         change = faults.attempt(
             f"{at}/scope", lifting, context.new_id(), address, row.scope, proof, origin, catalogue
         )

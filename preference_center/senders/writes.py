@@ -11,7 +11,6 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import Change
 from preference_center.domain.requests import (
     Origin,
-    Proof,
     consent,
     marketing_scope,
     opt_out,
@@ -24,6 +23,7 @@ from preference_center.links import Link, list_unsubscribe_headers
 from preference_center.senders.bodies import Consent, LinkRequest, OptOut
 from preference_center.senders.operations import Call
 from preference_center.senders.problems import Faults
+from preference_center.senders.proofs import proof_in
 from preference_center.senders.reading import Rows
 from preference_center.storage.database import Connection
 
@@ -70,17 +70,13 @@ def record_consents(
     changes: list[Change] = []
     region = services.settings.phone_region
     for at, row in rows.pointed():
-        given = row.evidence
         address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
-        occurred_at = faults.attempt(
-            f"{at}/evidence/occurred_at", past, given.occurred_at, origin.now
-        )
+        proof = proof_in(faults, f"{at}/evidence", row.evidence, origin.now, address)
         if address is None:
             continue
         topic = faults.attempt(f"{at}/topic", topic_for, address, row.topic, catalogue)
-        if topic is None or occurred_at is None:
+        if topic is None or proof is None:
             continue
-        proof = Proof(given.source, given.wording, given.language, occurred_at)
         change = faults.attempt(
             f"{at}/topic",
             consent,

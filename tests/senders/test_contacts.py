@@ -148,6 +148,7 @@ class TestReopening:
         self, sender: Sender, clock: Clock
     ) -> None:  # I5
         post(sender, "", ADA)
+        post(sender, "", {"external_id": "c-1", "addresses": [{"address": "ada@work.example"}]})
         stale = self.reopening(clock)
         clock.advance(timedelta(hours=1))
         post(sender, "/deactivate", {"external_id": "c-1"})

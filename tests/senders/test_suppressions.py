@@ -319,6 +319,7 @@ class TestLifting:
         given = evidence(source="mail of ada@example.com")  # I8
         answer = sender.post("/v1/suppressions/lift", self.body(clock, evidence=given))
         assert answer.status_code == 422
+        assert [fault["pointer"] for fault in answer.get_json()["errors"]] == ["/evidence"]
 
 
 @pytest.mark.parametrize(

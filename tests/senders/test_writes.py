@@ -192,7 +192,9 @@ def test_evidence_must_not_name_the_person(
     answer = sender.post("/v1/consents", body)
 
     assert answer.status_code == 422
-    assert "address" in answer.get_json()["errors"][0]["detail"]
+    [fault] = answer.get_json()["errors"]
+    assert fault["pointer"] == "/evidence"
+    assert "address" in fault["detail"]
     assert sender.rows(EVENTS) == []
 
 
