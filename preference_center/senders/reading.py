@@ -6,6 +6,7 @@ strings never becomes ten thousand objects of ours.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from pydantic import (
     ValidationError,
     create_model,
 )
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from preference_center.senders.problems import (
     MALFORMED_JSON,
@@ -135,13 +137,30 @@ def _batch(model: type[B]) -> TypeAdapter[list[B]]:
     return TypeAdapter(cast("Any", Annotated[list[model], Field(max_length=MAX_ROWS)]))  # type: ignore[valid-type]
 
 
+def whole_body(*, cache: bool = True) -> bytes:
+    """What was sent. Raises RequestEntityTooLarge.
+
+    Werkzeug cuts a body that comes without Content-Length at the limit, and says nothing.
+    """
+    raw = request.get_data(cache=cache)
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(raw) >= limit:
+        raise RequestEntityTooLarge
+    return raw
+
+
 def _raw() -> bytes:
     kind = request.content_type
     if kind != _JSON:  # what nearly everybody sends needs no parsing: a fortieth of a decision
         kind = request.mimetype
     if kind != _JSON or request.content_encoding:
         raise Refused(WRONG_CONTENT_TYPE, WRONG_CONTENT_TYPE.remedy)
-    return request.get_data(cache=False)
+    raw = whole_body(cache=False)
+    if raw.startswith(codecs.BOM_UTF8):
+        raise Refused(
+            MALFORMED_JSON, "Invalid JSON: a byte order mark at line 1 column 1, to be left out"
+        )
+    return raw
 
 
 def _read(raw: bytes, validate: Callable[[bytes], T], model: type[Body]) -> T:

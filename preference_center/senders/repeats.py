@@ -20,6 +20,7 @@ from preference_center.senders.problems import (
     INVALID_IDEMPOTENCY_KEY,
     Refused,
 )
+from preference_center.senders.reading import whole_body
 from preference_center.storage import kept_answers
 from preference_center.storage.api_keys import ApiKey
 from preference_center.storage.database import Connection, run_at_once
@@ -69,7 +70,7 @@ class Repeat:
         target = f"{request.method} {request.full_path}\n".encode()
         return cls(
             services().keys.digest(f"idempotency-key\n{key.name}\n{text}"),
-            hashlib.sha256(target + request.get_data()).hexdigest(),
+            hashlib.sha256(target + whole_body()).hexdigest(),
         )
 
     def earlier(self) -> Response | None:

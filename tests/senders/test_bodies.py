@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,23 @@ def test_a_huge_body_is_refused_unread(sender: Sender, path: str) -> None:
     assert answer.status_code == 413
     assert answer.mimetype == "application/problem+json"
     assert answer.get_json()["type"].endswith("/problems/too-large")
+
+
+def test_a_huge_body_that_comes_in_chunks_is_refused_too(sender: Sender) -> None:
+    body = b'{"message_type": "offers.weekly", "recipient": "ada@example.com"}'.ljust(9 << 20)
+    chunked = {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
+    headers = sender.headers | {"Content-Type": "application/json"}
+    answer = sender.client.post("/v1/decisions", headers=headers, environ_overrides=chunked)
+
+    assert answer.status_code == 413
+    assert answer.get_json()["type"].endswith("/problems/too-large")
+
+
+def test_a_byte_order_mark_is_named(sender: Sender) -> None:
+    answer = sender.post_raw("/v1/decisions", b"\xef\xbb\xbf" + json.dumps(ASK).encode())
+
+    assert answer.status_code == 400
+    assert "byte order mark" in answer.get_json()["detail"]
 
 
 def test_a_huge_address_denies_itself(sender: Sender) -> None:
