@@ -59,10 +59,11 @@ def judge_signatures(mail: Message) -> Iterator[Finding]:
 
 def _not_covered(signatures: Iterable[Signature]) -> Finding:
     best = max(signatures, key=lambda each: len(each.covered & _BOTH))
-    missing = " and ".join(sorted(name.title() for name in _BOTH - best.covered))
+    missing = sorted(name.title() for name in _BOTH - best.covered)
+    lacking = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in h="
     return error(
         "dkim_not_covering",
-        f"No DKIM signature covers both headers: {missing} is not in h=. Gmail, Yahoo and Apple"
+        f"No DKIM signature covers both headers: {lacking}. Gmail, Yahoo and Apple"
         " then show no unsubscribe button.",
         "Add both names to the headers that are signed, or set the headers before signing.",
         _SOURCE,

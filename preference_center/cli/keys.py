@@ -30,10 +30,11 @@ keys = AppGroup("keys", help="API keys of senders, and the keys of the service i
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in KeyScope]),
-    help="What the key may do; repeat it. check: ask for decisions. write: record opt-outs"
-    " and consents. lift: record a person's own opt-in, which lifts opt-outs."
-    " links: make signed links. portal: open and read the preferences of anybody, for your"
-    " account page only; with write also change them.",
+    help="What the key may do; repeat it. check: ask for decisions. read: see every address with"
+    " what it said, contacts, and the feed of changes. write: record opt-outs, consents, contacts"
+    " and closed accounts, and import lists. lift: record a person's own opt-in, which lifts"
+    " opt-outs, and open accounts again. links: make signed links. portal: open and read the"
+    " preferences of anybody, for your account page only; with write also change them.",
 )
 @click.option(
     "--message-type",

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.catalogue import Catalogue, Topic
-from preference_center.domain.events import ALL_MARKETING, CLOCK_TRUST, Change, Kind
+from preference_center.domain.events import ALL_MARKETING, CLOCK_TRUST, EVERYTHING, Change, Kind
 from preference_center.domain.hashes import Hashed
-from preference_center.errors import InvalidInput, WrongChannel
+from preference_center.errors import InvalidInput, UnknownTopic, WrongChannel
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing that is still owed happened before; an earlier time is a mistake."""
@@ -101,6 +101,8 @@ def marketing_scope(address: Address | Hashed, scope: str, catalogue: Catalogue)
     """
     if scope == ALL_MARKETING:
         return scope
+    if scope == EVERYTHING:
+        raise UnknownTopic("nobody opts out of everything: an account is closed, see contacts")
     return topic_for(address, scope, catalogue).key
 
 

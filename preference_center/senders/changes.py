@@ -37,8 +37,10 @@ _FAST = 1
 """Level of compression: ours is not the time of the network, but of the database."""
 
 _WATERMARK = Field(
-    pattern=r"^[0-9a-f]{8}\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})$",
-    json_schema_extra={"format": "watermark"},
+    json_schema_extra={
+        "format": "watermark",
+        "pattern": r"^[0-9a-f]{8}\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})$",
+    },
 )
 
 
@@ -135,7 +137,7 @@ def get_changes(_: Call, query: ChangesQuery) -> Response:
     an empty answer. Without `after` it begins with the first event of all.
     """
     try:
-        after = parse_watermark(query.after) if query.after else None
+        after = None if query.after is None else parse_watermark(query.after)
     except InvalidWatermark as error:
         raise InvalidQuery([QueryFault("after", "invalid-value", str(error))]) from None
     keys = services().keys

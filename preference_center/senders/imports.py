@@ -153,7 +153,7 @@ def put_import_file(call: Call, import_id: str) -> Response:
     refuses=_ANSWERS,
 )
 def post_import_apply(call: Call, import_id: str, body: PlanToApply) -> Response:
-    """Apply what was planned; `plan` shows that it was looked at."""
+    """Apply the plan that was looked at."""
     own = _own(call, import_id).id
 
     def work(connection: Connection) -> ImportTold:

@@ -52,7 +52,10 @@ NOT_PERMITTED = Problem(
     "Use a key that has the scope and message type named in `detail`. The attempt was recorded.",
 )
 NOT_FOUND = Problem(
-    "not-found", 404, "There is nothing at this address", "Compare the path with docs/api.md."
+    "not-found",
+    404,
+    "There is nothing at this address",
+    "`/v1/docs` lists the paths that there are.",
 )
 WRONG_METHOD = Problem(
     "wrong-method", 405, "This method is not offered here", "`Allow` names the methods that are."

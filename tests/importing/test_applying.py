@@ -209,6 +209,13 @@ def test_groups_without_a_scope_are_listed_with_an_example_to_copy(exports: Path
     assert "acme.old" not in str(told.value)  # retired
 
 
+def test_the_example_keeps_a_group_that_is_named_like_a_topic(tmp_path: Path) -> None:
+    path = tmp_path / "ours.csv"
+    path.write_text(f"address,says,group\nada@example.com,opted_out,{NEWS}\n")
+    with pytest.raises(InvalidInput, match=f'"{NEWS}" = "{NEWS}"'):
+        planned(path, saying("generic"))
+
+
 def test_a_scope_that_the_catalogue_lacks_is_refused_at_once(exports: Path) -> None:
     instructions = saying("sendgrid-groups", ("Weekly News", "acme.newz"), ("Daily News", NEWS))
     with pytest.raises(InvalidInput, match=r'did you mean "acme\.news"'):

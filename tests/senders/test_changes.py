@@ -181,6 +181,7 @@ def test_a_watermark_of_another_epoch_is_gone(reader: Sender) -> None:
     "query, parameter",
     [
         ("after=yesterday", "after"),
+        ("after=", "after"),
         ("after=9f86d081.99999999999999999999.0", "after"),
         ("after=9f86d081.01.0", "after"),
         ("limit=0", "limit"),

@@ -56,6 +56,7 @@ def test_every_operation_names_its_key_its_scope_and_what_it_refuses(
         ((scopes,),) = [security.values() for security in operation["security"]]
         assert scopes
         assert all(f"`{scope}`" in operation["description"] for scope in scopes)
+        assert "`" not in operation["summary"]  # the page shows it as it is
         assert {"401", "403", "429", "500", "503"} <= operation["responses"].keys()
         for status, answer in operation["responses"].items():
             problem = "application/problem+json" in answer.get("content", {})

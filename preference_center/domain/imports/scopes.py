@@ -104,7 +104,8 @@ def missing_scopes(
     meant: dict[str, str] = {}
     for (meaning, group), _ in shown:
         scope = topic if meaning is Meaning.SUBSCRIPTION else ALL_MARKETING
-        meant[group] = topic if meant.get(group) == topic else scope
+        named = group if group in topics else scope  # as in an export of our own
+        meant[group] = topic if meant.get(group) == topic else named
     lines += [
         f"{json.dumps(group, ensure_ascii=False)} = {quoted(s)}" for group, s in meant.items()
     ]
