@@ -88,6 +88,10 @@ def telling() -> Iterator[None]:
         if "No space left" in str(error):
             raise CannotScrub("the disk is full") from None
         raise CannotScrub(f"DuckDB gave up: {type(error).__name__}") from None
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # how DuckDB says that somebody pressed Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
 
 
 @contextmanager
