@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from workers.connectors.base import Capabilities, Item, Setup, UnsupportedByDestination
 
@@ -36,6 +36,25 @@ def mapping_problems(setup: Setup, thing: str, *, numbered: bool = True) -> tupl
         if len(topics) > 1
     ]
     return tuple(problems)
+
+
+def whole_problems(setup: Setup, switch: str, thing: str) -> Iterator[str]:
+    """Faults of mapping a topic to `switch`, which stops all that the account sends.
+
+    It may only stand for the one topic of an account without service mail (I10).
+    """
+    whole = sorted(topic for topic, target in setup.topics.items() if target == switch)
+    others = sorted(setup.topics.keys() - set(whole))
+    if whole and others:
+        yield (
+            f"topic {whole[0]} is mapped to {switch}, which would stop {', '.join(others)} too: "
+            f"make a {thing} for each"
+        )
+    if whole and setup.sends_service:
+        yield (
+            f"{switch} would stop the service mail that goes through this account: map the topic "
+            f"to a {thing} of its own, or send service mail by other means (I10)"
+        )
 
 
 def ensure_fits(batch: Sequence[Item], setup: Setup, capabilities: Capabilities) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workers.connectors import (
+    braze,
     brevo,
     file_drop,
     hubspot,
@@ -47,6 +48,7 @@ _ENTRIES = (
     listmonk.ENTRY,
     tryton.ENTRY,
     postmark.ENTRY,
+    braze.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 

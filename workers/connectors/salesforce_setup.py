@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from workers.connectors.base import LINK_FIELD, Setup
+from workers.connectors.mapping import whole_problems
 from workers.connectors.salesforce_answers import Column
 
 OPT_OUT = "HasOptedOutOfEmail"
@@ -30,18 +31,7 @@ def setting_problems(setup: Setup) -> Iterator[str]:
             yield f"topic {topic} is mapped to {name!r}, which is no field's API name"
     if setup.link_field and not _NAME.fullmatch(setup.link_field):
         yield f"{LINK_FIELD} is no field's API name"
-    whole = sorted(t for t, name in setup.topics.items() if name == OPT_OUT)
-    others = sorted(setup.topics.keys() - set(whole))
-    if whole and others:
-        yield (
-            f"topic {whole[0]} is mapped to {OPT_OUT}, which would stop {', '.join(others)} "
-            "too: make a checkbox of its own for each"
-        )
-    if whole and setup.sends_service:
-        yield (
-            f"{OPT_OUT} would stop the service mail that this org sends: map the topic to "
-            "a checkbox of its own, or send service mail by other means (I10)"
-        )
+    yield from whole_problems(setup, OPT_OUT, "checkbox")
 
 
 def column_problems(setup: Setup, object_: str, columns: Mapping[str, Column]) -> Iterator[str]:

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from preference_center.domain.news import News, NewsKind
+from tests.connectors.both_ways_contract import AbsentContract, ReadContract, whole, with_settings
+from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
+from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.tools.braze import KEY, BrazeStandIn
+from tests.connectors.tools.described import Description
+from tests.connectors.tools.stand_in import Fault
+from tests.shared import SHARED, shared_path
+from workers.connectors import braze_api
+from workers.connectors.base import DeliveryError, Result, Setup, UnsupportedByDestination
+from workers.connectors.braze import READS, Braze
+
+TOPICS = {"news": "11", "offers": "12"}
+DESCRIPTION = "contracts/braze-subscriptions.community.json"
+
+
+@dataclass(slots=True)
+class Workspace:
+    server: BrazeStandIn
+
+    def off(self, address: str) -> set[str]:
+        held = {t: self.server.groups[group].get(address.lower()) for t, group in TOPICS.items()}
+        return {topic for topic, state in held.items() if state == "unsubscribed"}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        self.server.groups[TOPICS[topic]][address.lower()] = "unsubscribed"
+
+    def requests(self) -> int:
+        return len(self.server.seen)
+
+    def reject(self, address: str) -> None:
+        self.server.poison.add(address)
+
+    def add(self, address: str) -> None:
+        self.server.add(address)
+
+    def has(self, address: str) -> bool:
+        return address.lower() in self.server.users
+
+    def link(self, _address: str) -> str | None:
+        return None
+
+
+def mend(spec: dict[str, Any]) -> None:
+    """Put right where the community's conversion leaves Braze's own words.
+
+    Both `email` properties may be "an array of up to 50", say their descriptions, and
+    `format: email` knows no RFC 6531.
+    """
+    status = spec["paths"]["/email/status"]["post"]["requestBody"]["content"]["application/json"]
+    status["schema"]["properties"]["email"] = {"type": "array", "maxItems": 50}
+    export = spec["paths"]["/users/export/ids"]["post"]["requestBody"]["content"]
+    export["application/json"]["schema"]["properties"]["email_address"] = {"type": "string"}
+
+
+@pytest.fixture(scope="module")
+def description() -> Description | None:
+    if not (SHARED / DESCRIPTION).exists():
+        return None  # the stand-in alone then; one test below says so
+    return Description(SHARED / DESCRIPTION, mend=mend)
+
+
+@pytest.fixture
+def server(description: Description | None) -> Iterator[BrazeStandIn]:
+    if description:
+        description.faults.clear()
+    with BrazeStandIn(description.watch if description else None) as server:
+        yield server
+    if description:
+        assert description.faults == []
+
+
+@pytest.fixture
+def rig(server: BrazeStandIn) -> Rig:
+    setup = Setup("engage", {"api_key": KEY, "url": server.url}, TOPICS)
+    # A push looks first whether the address is there.
+    return Rig("braze", setup, Workspace(server), requests_before_writing=1)
+
+
+class TestBraze(JsonApiContract, MappedContract, ReadContract):
+    unmapped: ClassVar[tuple[str, ...]] = ()
+
+    def test_what_was_done_before_a_failure_counts_and_the_rest_is_later(self, rig: Rig) -> None:
+        server = cast("BrazeStandIn", rig.tool.server)  # type: ignore[attr-defined]
+        server.fail(Fault(503, {"Retry-After": "30"}, after=4))  # three looks, one group
+        batch = [off(1, ANNA, "news"), off(2, BO, "offers"), off(3, CY, "news", "offers")]
+        outcomes = rig.make().push(batch)
+        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.LATER, 3: Result.LATER}
+        assert outcomes[2].retry_after == timedelta(seconds=30)
+
+
+class TestStrangers(AbsentContract):
+    @pytest.fixture(autouse=True)
+    def strangers(self, server: BrazeStandIn) -> None:
+        server.everybody = False
+
+    def test_who_is_not_there_is_created_where_asked_for(self, rig: Rig) -> None:
+        """Told for when somebody has the address: only all email has such a state."""
+        asked = with_settings(rig, create_contacts="yes")
+        assert any("create_contacts" in p for p in asked.make().check().problems)
+        with pytest.raises(UnsupportedByDestination, match="create_contacts"):
+            asked.make().push([off(1, BO, "news")])
+        connector = connect(asked, topics={"news": "email"})
+        assert connector.check().ok
+        assert results(connector.push([off(1, BO, "news")])) == {1: Result.REFLECTED}
+        assert BO in cast("BrazeStandIn", rig.tool.server).unsubscribed  # type: ignore[attr-defined]
+
+
+def connect(rig: Rig, **changes: Any) -> Braze:
+    return cast("Braze", replace(rig, setup=replace(rig.setup, **changes)).make())
+
+
+def test_requests_and_answers_obey_the_description(
+    rig: Rig, description: Description | None
+) -> None:
+    shared_path(DESCRIPTION)
+    assert description is not None
+    before = description.checked
+    rig.make().push([off(1, ANNA, "news")])
+    rig.make().check()
+    assert description.checked - before == 2 + 5
+
+
+def test_who_is_not_there_is_not_told_about(rig: Rig, server: BrazeStandIn) -> None:
+    server.add(ANNA)
+    rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
+    assert server.groups["11"] == {ANNA: "unsubscribed"}
+
+
+def test_a_look_that_fails_leaves_nobody_written(rig: Rig, server: BrazeStandIn) -> None:
+    server.fail(Fault(503, after=1))
+    with pytest.raises(DeliveryError):
+        rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
+    assert server.groups["11"] == {}
+
+
+def test_an_address_that_can_not_be_looked_for_is_refused_alone(
+    rig: Rig, server: BrazeStandIn
+) -> None:
+    server.fail(Fault(400))
+    outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
+    assert results(outcomes) == {1: Result.REFUSED, 2: Result.REFLECTED}
+
+
+def test_all_email_may_stand_for_the_only_topic(rig: Rig, server: BrazeStandIn) -> None:  # I10
+    connector = connect(rig, topics={"news": "email"})
+    assert connector.check().ok
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert set(server.unsubscribed) == {ANNA}
+    assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
+    assert [n.thing for n in whole(connector.pull)[0]] == ["email"]
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert server.unsubscribed == {}
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"topics": {"news": "email"}, "sends_service": True}, "service mail"),
+        ({"topics": {"news": "email", "offers": "12"}}, "offers"),
+    ],
+)
+def test_all_email_is_refused_where_more_is_sent(
+    rig: Rig, server: BrazeStandIn, changes: dict[str, Any], named: str
+) -> None:  # I10, I4
+    connector = connect(rig, **changes)
+    assert any(named in problem for problem in connector.check().problems)
+    with pytest.raises(UnsupportedByDestination, match=named):
+        connector.push([off(1, ANNA, "news")])
+    assert server.unsubscribed == {}
+
+
+def test_who_unsubscribed_from_all_email_is_off_everywhere(
+    rig: Rig, server: BrazeStandIn
+) -> None:  # I13
+    server.unsubscribed[ANNA] = "2026-11-25 10:00:00 +0000"
+    server.bounced[BO] = "2019-02-28 23:00:00 +0000"
+    connector = connect(rig)
+    assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
+    assert whole(connector.pull)[0] == [
+        News(NewsKind.OPTED_OUT, ANNA, at=datetime(2026, 11, 25, 10, tzinfo=UTC)),
+        News(NewsKind.BOUNCED, BO, at=datetime(2019, 2, 28, 23, tzinfo=UTC)),
+    ]
+
+
+def test_pulling_goes_on_where_it_was(
+    rig: Rig, server: BrazeStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(braze_api, "PAGE", 10)
+    monkeypatch.setattr(braze_api, "STRIDE", 8)
+    everybody = {f"p{n}@example.com" for n in range(25)}
+    for address in everybody:
+        server.unsubscribed[address] = "2025-01-01 10:00:00 +0000"
+    connector = connect(rig)
+    news, cursor = whole(connector.pull)
+    assert {n.address for n in news} == everybody
+    server.unsubscribed[CY] = NOW.strftime("%Y-%m-%d %H:%M:%S +0000")
+    assert [n.address for n in whole(connector.pull, cursor)[0]] == [CY]
+
+
+def test_success_is_the_only_good_word(rig: Rig, server: BrazeStandIn) -> None:
+    server.fail(Fault(201, body='{"message": "queued"}', after=1))
+    with pytest.raises(DeliveryError, match="without success"):
+        rig.make().push([off(1, ANNA, "news")])
+
+
+def test_more_than_can_be_read_are_left_for_the_next_time(rig: Rig) -> None:
+    many = [off(n, f"p{n}@example.com") for n in range(40)]
+    assert len(connect(rig).read(many)) == READS // 4

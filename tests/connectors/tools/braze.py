@@ -1,0 +1,101 @@
+"""Braze's users and their subscriptions as its documentation has them, with memory.
+
+Whoever is asked for is a user, until `add` makes the workspace a real one.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from tests.connectors.tools.stand_in import StandIn, Watch
+
+KEY = "b7e6-stand-in"
+
+
+class BrazeStandIn(StandIn):
+    def __init__(self, watch: Watch | None = None) -> None:
+        super().__init__(watch)
+        self.everybody = True
+        self.groups: dict[str, dict[str, str]] = {"11": {}, "12": {}, "99": {}}
+        self.users: set[str] = set()
+        self.unsubscribed: dict[str, str] = {}
+        self.bounced: dict[str, str] = {}
+        self.poison: set[str] = set()
+        self.clock = datetime(2026, 11, 25, 11, tzinfo=UTC)
+
+    def add(self, address: str) -> None:
+        self.everybody = False
+        self.users.add(address.lower())
+
+    def now(self) -> str:
+        self.clock += timedelta(seconds=1)
+        return self.clock.strftime("%Y-%m-%d %H:%M:%S +0000")
+
+    def handle(self, request: Request) -> Response:
+        if request.headers.get("Authorization") != f"Bearer {KEY}":
+            return _json({"message": "Invalid API key"}, 401)
+        match request.path:
+            case "/users/export/ids":
+                address = request.get_json()["email_address"]
+                there = self.everybody or address.lower() in self.users
+                users = [{"external_id": f"id-{n}"} for n in range(2)] if there else []
+                return _json({"message": "success", "users": users})
+            case "/v2/subscription/status/set":
+                return self._set(request.get_json()["subscription_groups"])
+            case "/email/status":
+                return self._set_global(request.get_json())
+            case "/subscription/status/get":
+                return self._status(request.args["subscription_group_id"], request.args["email"])
+            case "/email/unsubscribes":
+                return self._rows(self.unsubscribed, "unsubscribed_at", request.args)
+            case "/email/hard_bounces":
+                return self._rows(self.bounced, "hard_bounced_at", request.args)
+        return _json({"message": "not found"}, 404)
+
+    def _set(self, groups: list[dict[str, Any]]) -> Response:
+        for group in groups:
+            emails = group["emails"]
+            unknown = group["subscription_group_id"] not in self.groups
+            if unknown or len(emails) > 50 or self.poison & set(emails):
+                return _json({"message": "anna@example.com did it"}, 400)
+            for email in emails:
+                if self.everybody or email.lower() in self.users:
+                    held = self.groups[group["subscription_group_id"]]
+                    held[email.lower()] = group["subscription_state"]
+        return _json({"message": "success"}, 201)
+
+    def _set_global(self, body: dict[str, Any]) -> Response:
+        for email in body["email"]:
+            if body["subscription_state"] == "unsubscribed":
+                self.unsubscribed.setdefault(email.lower(), self.now())
+            else:
+                self.unsubscribed.pop(email.lower(), None)
+        return _json({"message": "success"}, 201)
+
+    def _status(self, group: str, email: str) -> Response:
+        if group not in self.groups:
+            return _json({"message": "no such group"}, 400)
+        state = self.groups[group].get(email.lower(), "unknown").capitalize()
+        # Two people may share an address: then both have its state.
+        return _json({"message": "success", "status": {f"id-{n}": state for n in range(2)}})
+
+    def _rows(self, held: dict[str, str], name: str, query: Any) -> Response:
+        if "end_date" not in query or not ("start_date" in query or "email" in query):
+            return _json({"message": "dates are missing"}, 400)
+        rows = [
+            {"email": email, name: at}
+            for email, at in held.items()
+            if query.get("email", email).lower() == email
+            and query.get("start_date", "") <= at[:10] < query["end_date"]
+        ]
+        rows.sort(key=lambda row: row[name], reverse=True)
+        start, limit = int(query.get("offset", 0)), int(query.get("limit", 100))
+        return _json({"message": "success", "emails": rows[start : start + limit]})
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(json.dumps(body), status, mimetype="application/json")
