@@ -25,6 +25,11 @@ run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
 test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
 	@$(BIN)/python -m pytest -n $(N) $(ARGS)
 
+.PHONY: test-real
+test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES, installed into .data/real
+	@$(BIN)/python -m dev.real_tools
+	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real $(ARGS)
+
 .PHONY: check
 check: $(READY) check-lock ## Check format, lint, types and lock files
 	@$(BIN)/ruff format --check .

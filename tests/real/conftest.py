@@ -1,0 +1,51 @@
+"""Real tools, each started once and only for `make test-real`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import pytest
+
+from dev.real_tools import runs_here
+from tests.real.tools.mailman import mailman
+from tests.real.tools.moto import moto
+from tests.real.tools.running import RealTool
+from tests.real.tools.tryton import tryton
+
+STARTS: dict[str, Callable[[Path], AbstractContextManager[RealTool]]] = {
+    "mailman": mailman,
+    "tryton": tryton,
+    "moto": moto,
+}
+Start = Callable[[str], RealTool]
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """`start(name)`: the tool, running until the end of the session."""
+    if not os.environ.get("TEST_REAL"):
+        pytest.skip("`make test-real` runs Mailman, Tryton and moto themselves")
+    found: dict[str, RealTool] = {}
+    with ExitStack() as stack:
+
+        def once(name: str) -> RealTool:
+            if not runs_here(name):
+                pytest.skip(f"{name} does not run on so new a Python")
+            if name not in found:
+                home = tmp_path_factory.mktemp(name)
+                found[name] = stack.enter_context(STARTS[name](home))
+            return found[name]
+
+        yield once
+
+
+@pytest.fixture(params=STARTS)
+def tool(request: pytest.FixtureRequest, start: Start) -> Iterator[RealTool]:
+    """Each tool in turn, with nobody in it."""
+    tool = start(request.param)
+    tool.forget()
+    yield tool
+    tool.forget()

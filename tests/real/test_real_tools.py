@@ -1,0 +1,182 @@
+"""What one person says reaches every tool, by the tools' own accounts of it.
+
+The page, the ledger, the sync and the reading are those of the service; so are the
+connectors. Each tool is asked, and acted in, by its own API and not by our connector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.links import Link
+from preference_center.storage import destinations, verifying
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.real.conftest import STARTS, Start
+from tests.real.tools.running import NEWS, OFFERS, RealTool
+from workers.connectors.base import Connector, Setup
+from workers.connectors.http import Http
+from workers.connectors.registry import make
+from workers.leases import Lease
+from workers.sync import sync
+from workers.verify import verify
+
+ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
+ODD = "b'c+d@example.com"
+SOON = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _context(start: Start, app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def opt_out(client: FlaskClient, clock: Clock) -> Callable[[str, str], None]:
+    """`opt_out(address, topic)`: what a mail client does with our link."""
+
+    def click(address: str, topic: str) -> None:
+        link = Link(parse(address, Channel.EMAIL), topic, str(uuid4()), clock())
+        token = services().links.make(link)
+        answer = client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+        assert answer.status_code == 200
+
+    return click
+
+
+def connect(destination: Destination, lease: Lease | None = None) -> Connector:
+    setup = Setup(destination.name, destination.settings, destination.mapping)
+    http = Http(alive=lease or (lambda: True), allow_private=True, now=services().now)
+    return make(destination.kind, setup, http)
+
+
+def add(tool: RealTool) -> int:
+    """Connect a tool. Its own opt-outs are not read yet."""
+
+    def work(connection: Connection) -> int:
+        number = destinations.add(
+            connection,
+            services().keys,
+            name=tool.kind,
+            kind=tool.kind,
+            settings=tool.settings,
+            channels=frozenset({Channel.EMAIL}),
+            mapping=tool.mapping,
+            sends=frozenset(tool.mapping),
+            sends_service=False,
+            pulls=False,
+            now=services().now(),
+        )
+        destinations.set_status(connection, number, Status.ACTIVE)
+        return number
+
+    return run(work)
+
+
+def push(destination: int) -> None:
+    sync(destination, connect, until=services().now() + SOON, stop=lambda: False)
+
+
+def read(destination: int, *parts: Part) -> None:
+    now = services().now()
+    run(lambda c: verifying.begin(c, destination, list(parts), now))
+    for part in parts:
+        verify(destination, part, connect, until=now + SOON, stop=lambda: False)
+
+
+def failures(destination: int) -> list[str]:
+    return [each.reason for each in run(lambda c: verifying.progress(c, destination))]
+
+
+@pytest.mark.parametrize("address", [ANNA, ODD])
+def test_an_opt_out_on_our_page_is_read_back_from_the_tool(
+    tool: RealTool, opt_out: Callable[[str, str], None], clock: Clock, address: str
+) -> None:
+    for each in (address, BO):
+        tool.add(each)
+    destination = add(tool)
+    opt_out(address, NEWS)
+    push(destination)
+    assert tool.off(address) == {NEWS}
+    assert tool.off(BO) == set()
+
+    opt_out(address, OFFERS)
+    push(destination)
+    push(destination)
+    assert tool.off(address) == {NEWS, OFFERS}
+
+
+def test_a_persons_own_newer_opt_in_turns_only_that_topic_on_again(
+    tool: RealTool, opt_out: Callable[[str, str], None], clock: Clock
+) -> None:  # I5
+    tool.add(ANNA)
+    destination = add(tool)
+    for topic in (NEWS, OFFERS):
+        opt_out(ANNA, topic)
+    push(destination)
+    now = clock.advance(timedelta(minutes=1))
+    person = parse(ANNA, Channel.EMAIL)
+    record([Change(uuid4(), Kind.OPTED_IN, person, NEWS, now, now, "test", "test")])
+    push(destination)
+    assert tool.off(ANNA) == {OFFERS}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_an_opt_out_made_in_one_tool_reaches_the_others(start: Start, name: str) -> None:  # I13
+    tools = {each: start(each) for each in STARTS}
+    for tool in tools.values():
+        tool.forget()
+        for address in (ANNA, BO):
+            tool.add(address)
+    numbers = {each: add(tool) for each, tool in tools.items()}
+
+    tools[name].turn_off(ANNA, OFFERS)
+    read(numbers[name], Part.PULL)
+    for number in numbers.values():
+        push(number)
+    assert {each: tool.off(ANNA) for each, tool in tools.items()} == {
+        each: {OFFERS} for each in STARTS
+    }
+    assert all(tool.off(BO) == set() for tool in tools.values())
+
+
+def test_a_contact_that_is_imported_after_its_opt_out_is_suppressed_there(
+    tool: RealTool, opt_out: Callable[[str, str], None], clock: Clock
+) -> None:  # I13
+    destination = add(tool)
+    opt_out(ANNA, NEWS)
+    push(destination)
+    assert tool.off(ANNA) is None, "nobody is created for an opt-out"
+
+    clock.advance(SOON)
+    for address in (ANNA, CY):
+        tool.add(address)
+    assert tool.off(ANNA) == set()
+    read(destination, Part.SCAN, Part.READ)
+    push(destination)
+    assert tool.off(ANNA) == {NEWS}
+    assert tool.off(CY) == set()
+    assert set(failures(destination)) == {""}
+
+
+@pytest.mark.parametrize("name", ["mailman", "tryton"])  # moto has no suppression list
+def test_a_connector_finds_no_fault_in_the_tool(start: Start, name: str) -> None:
+    tool = start(name)
+    report = make(tool.kind, Setup(name, tool.settings, tool.mapping), Http()).check()
+    assert report.problems == ()
+    assert report.unmapped == ()
