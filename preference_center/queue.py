@@ -18,12 +18,16 @@ from rq.serializers import JSONSerializer
 
 log = structlog.get_logger()
 
-NAME = "sync"
 SYNC = "workers.jobs.sync"
 MAIL = "workers.jobs.send_mail"
 IMPORT = "workers.jobs.go_on_importing"
 VERIFY = "workers.jobs.verify"
 NEWS = "workers.jobs.take_news"
+QUEUES = {SYNC: "sync", MAIL: "mail", IMPORT: "lists", VERIFY: "lists", NEWS: "lists"}
+"""Which queue a job waits in. Workers take from each in turn, so that a backlog of a tool
+keeps no letter waiting, and a list of millions no opt-out."""
+NAMES = tuple(dict.fromkeys(QUEUES.values()))
+
 JOB_SECONDS = 180
 """A job that outlives this is ended; its rows come back when the lease is over."""
 TICK = 5
@@ -42,10 +46,10 @@ def connect(redis_url: str, *, timeout: float | None = None) -> redis.Redis:
     return redis.Redis.from_url(redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
 
 
-def rq_queue(connection: redis.Redis) -> rq.Queue:
-    """The queue that workers listen on."""
+def rq_queue(connection: redis.Redis, name: str) -> rq.Queue:
+    """One of the queues that workers listen on; `name` is one of NAMES."""
     return rq.Queue(
-        NAME, connection=connection, serializer=JSONSerializer, default_timeout=JOB_SECONDS
+        name, connection=connection, serializer=JSONSerializer, default_timeout=JOB_SECONDS
     )
 
 
@@ -58,7 +62,8 @@ class Queue:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._rq = rq_queue(connect(redis_url, timeout=NUDGE_TIMEOUT))
+        connection = connect(redis_url, timeout=NUDGE_TIMEOUT)
+        self._queues = {job: rq_queue(connection, name) for job, name in QUEUES.items()}
         self._monotonic = monotonic
         self._wall = wall
         self._quiet_until: dict[str, float] = {}
@@ -121,11 +126,12 @@ class Queue:
         enqueue once, and one that was lost is missed for a moment only. A finished job
         leaves nothing behind, so a later change in the same tick is no repeat.
         """
+        queue = self._queues[job]
         job_id = f"{name}-{int(self._wall()) // TICK}"
         try:
-            if name in {waiting.rpartition("-")[0] for waiting in self._rq.get_job_ids()}:
+            if name in {waiting.rpartition("-")[0] for waiting in queue.get_job_ids()}:
                 return True
-            self._rq.enqueue_call(
+            queue.enqueue_call(
                 job, args=args, job_id=job_id, result_ttl=0, failure_ttl=60, unique=True
             )
         except DuplicateJobError:

@@ -7,14 +7,14 @@ from types import FrameType
 
 import redis
 import structlog
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
 from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from preference_center.app import create_app
 from preference_center.extensions import services
-from preference_center.queue import connect, rq_queue
+from preference_center.queue import NAMES, connect, rq_queue
 from workers.starting import await_database
 from workers.stopping import stopping
 
@@ -31,6 +31,11 @@ class Worker(SimpleWorker):
     """
 
     max_connection_wait_time = RECONNECT
+
+    def reorder_queues(self, reference_queue: Queue) -> None:
+        """After a job of this queue the others come first, like RQ's RoundRobinWorker."""
+        behind = self._ordered_queues.index(reference_queue) + 1
+        self._ordered_queues = self._ordered_queues[behind:] + self._ordered_queues[:behind]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Let the job finish the batch in hand, then stop (SIGTERM, SIGINT).
@@ -50,23 +55,23 @@ def main() -> None:
         await_database()
         while not stopping.is_set():
             try:
-                _work()
+                connection = connect(services().settings.redis_url)
+                make_worker(connection).work(logging_level="WARNING")
             except redis.RedisError as error:
                 log.warning("redis_away", error=type(error).__name__)
             # RQ ends by itself too, when Redis was late or had forgotten the job in hand.
             stopping.wait(RECONNECT)
 
 
-def _work() -> None:
-    connection = connect(services().settings.redis_url)
-    worker = Worker(
-        [rq_queue(connection)],
+def make_worker(connection: redis.Redis) -> Worker:
+    """A worker of all queues."""
+    return Worker(
+        [rq_queue(connection, name) for name in NAMES],
         connection=connection,
         serializer=JSONSerializer,
         worker_ttl=60,
         maintenance_interval=30,
     )
-    worker.work(logging_level="WARNING")
 
 
 if __name__ == "__main__":

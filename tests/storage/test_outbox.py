@@ -135,7 +135,7 @@ def test_posting_has_it_sent_at_once(
     monkeypatch.setitem(app.extensions, NAME, rested)
     post([letter()])
     with connect(redis_url) as connection:
-        (job,) = rq_queue(connection).jobs
+        (job,) = rq_queue(connection, "mail").jobs
         assert job.func_name == "workers.jobs.send_mail"
         assert not job.args  # I12
 

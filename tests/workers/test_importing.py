@@ -55,7 +55,7 @@ def test_an_upload_survives_a_flush_of_redis(redis_url: str) -> None:
     with Redis.from_url(redis_url) as redis:
         redis.flushdb()
         schedule.tick()
-        (job,) = rq_queue(redis).jobs
+        (job,) = rq_queue(redis, "lists").jobs
         assert (job.func_name, list(job.args)) == ("workers.jobs.go_on_importing", [str(import_id)])
 
 

@@ -518,10 +518,10 @@ def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
         connection.flushdb()
         monkeypatch.setitem(app.extensions, NAME, replace(services(), queue=Queue(redis_url)))
         assert schedule.tick() == 3
-        jobs = rq_queue(connection).jobs
+        jobs = rq_queue(connection, "mail").jobs
         assert {job.func_name for job in jobs} == {"workers.jobs.send_mail"}
         assert schedule.tick() == 3  # another replica
-        assert len(rq_queue(connection).jobs) == 3
+        assert len(rq_queue(connection, "mail").jobs) == 3
 
 
 def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
