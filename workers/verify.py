@@ -166,14 +166,9 @@ def _take(turn: _Turn, page: Page[Any]) -> Tally:
             until=turn.ends_at,
         )
 
-    # The first pull is a list like an import; later, people are at the other end.
-    return take_in(
-        turn.destination,
-        turn.connector,
-        page.rows,
-        bulk=turn.part is Part.PULL and turn.place.is_first,
-        beside=move,
-    )
+    # A first pull and a scan are lists like an import; later pulls are what people just did.
+    bulk = turn.part is Part.SCAN or turn.place.is_first
+    return take_in(turn.destination, turn.connector, page.rows, bulk=bulk, beside=move)
 
 
 def _go_on(context: Services, turn: _Turn, page: Page[Any]) -> None:

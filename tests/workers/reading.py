@@ -1,0 +1,97 @@
+"""What the tests of reading tools say, do and look at."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import verifying
+from preference_center.storage.database import run
+from preference_center.storage.verifying import Part
+from tests.workers.two_ways import TwoWayTool
+from workers.sync import sync
+from workers.verify import verify
+
+TOPIC, OTHER = "acme.offers", "acme.news"
+ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
+
+
+def person(address: str) -> Address:
+    return parse(address, Channel.EMAIL)
+
+
+def say(kind: Kind, address: str = ANNA, scope: str = TOPIC, **given: Any) -> None:
+    now = services().now()
+    record([Change(uuid4(), kind, person(address), scope, now, now, "test", "test", **given)])
+
+
+def read(destination: int, tool: TwoWayTool, *parts: Part) -> None:
+    """Read these listings until nothing of them is due, or all."""
+    begin(destination)
+    for part in parts or tuple(Part):
+        until = services().now() + timedelta(seconds=5)
+        verify(destination, part, tool.connect, until=until, stop=lambda: False)
+
+
+def begin(destination: int) -> None:
+    now = services().now()
+    run(lambda c: verifying.begin(c, destination, list(Part), now))
+
+
+def work(destination: int, tool: TwoWayTool) -> int:
+    until = services().now() + timedelta(seconds=5)
+    return sync(destination, tool.connect, until=until, stop=lambda: False)
+
+
+def events() -> list[tuple[Any, ...]]:
+    return run(
+        lambda c: c.execute(
+            "SELECT kind, scope, source, actor, own FROM event ORDER BY seq"
+        ).fetchall()
+    )
+
+
+def outcomes(address: str) -> list[str]:
+    digest = services().keys.exact(person(address))
+    rows = run(
+        lambda c: c.execute(
+            """SELECT d.outcome FROM delivery d JOIN address a ON a.id = d.address_id
+            WHERE a.digest = %s ORDER BY d.id""",
+            (digest,),
+        ).fetchall()
+    )
+    return [row[0] for row in rows]
+
+
+def tally(destination: int) -> verifying.Tally:
+    return run(lambda c: verifying.tally(c, destination))
+
+
+def refuse(tool: TwoWayTool, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(tool), name, refuse)
+
+
+def progress(destination: int) -> list[verifying.Progress]:
+    return run(lambda c: verifying.progress(c, destination))
+
+
+def state(address: str, column: str) -> Any:
+    digest = services().keys.exact(person(address))
+    rows = run(
+        lambda c: c.execute(
+            f"""SELECT s.{column} FROM sync_state s JOIN address a ON a.id = s.address_id
+            WHERE a.digest = %s""",
+            (digest,),
+        ).fetchall()
+    )
+    return rows[0][0]

@@ -1,0 +1,218 @@
+"""A tool's own opt-outs come home, before anything is filled up there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.events import Kind
+from preference_center.domain.news import News
+from preference_center.extensions import services
+from preference_center.ledger.backfilling import backfill
+from preference_center.storage.destinations import Status
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.workers.reading import (
+    ANNA,
+    BO,
+    OTHER,
+    TOPIC,
+    begin,
+    events,
+    outcomes,
+    progress,
+    read,
+    refuse,
+    say,
+    tally,
+    work,
+)
+from tests.workers.two_ways import TwoWayTool, add_destination
+from workers.connectors.base import DeliveryError, Page, Result
+from workers.connectors.http import Rejected
+from workers.verify import PATIENCE, verify
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def tool() -> TwoWayTool:
+    return TwoWayTool()
+
+
+@pytest.fixture
+def destination() -> int:
+    return add_destination("mailer", TOPIC, OTHER)
+
+
+def test_an_opt_out_made_in_the_tool_becomes_an_event(
+    destination: int, tool: TwoWayTool
+) -> None:  # I13
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool, Part.PULL)
+    assert events() == [("opted_out", TOPIC, "destination", "mailer", False)]
+
+
+def test_what_the_tool_says_itself_is_not_pushed_to_it(destination: int, tool: TwoWayTool) -> None:
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool, Part.PULL)
+    work(destination, tool)
+    assert tool.pushes == []
+    assert outcomes(ANNA) == [Result.REFLECTED]
+
+
+def test_it_reaches_the_other_tools(destination: int, tool: TwoWayTool) -> None:
+    other, crm = add_destination("crm", TOPIC), TwoWayTool()
+    crm.add(ANNA)
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool, Part.PULL)
+    read(other, crm, Part.PULL)
+    work(other, crm)
+    assert crm.off[ANNA] == {TOPIC}
+
+
+def test_the_back_fill_waits_for_it_and_live_opt_outs_do_not(tool: TwoWayTool) -> None:  # I3
+    say(Kind.OPTED_OUT, BO)
+    destination = add_destination("mailer", TOPIC)
+    backfill(destination)
+    tool.add(ANNA, BO)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    assert tool.off == {ANNA: {TOPIC}}
+    read(destination, tool, Part.PULL)
+    work(destination, tool)
+    assert tool.off == {ANNA: {TOPIC}, BO: {TOPIC}}
+
+
+def test_a_back_fill_does_not_wait_for_ever(
+    tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I3
+    say(Kind.OPTED_OUT, BO)
+    destination = add_destination("mailer", TOPIC)
+    backfill(destination)
+    tool.add(BO)
+    refuse(tool, monkeypatch, "pull", DeliveryError("no right to list"))
+    read(destination, tool, Part.PULL)
+    clock.advance(PATIENCE + timedelta(hours=1))
+    read(destination, tool, Part.PULL)
+    work(destination, tool)
+    assert tool.off == {BO: {TOPIC}}
+
+
+def test_it_goes_on_where_it_was_stopped(destination: int, tool: TwoWayTool) -> None:
+    for number in range(8):
+        tool.opt_out(f"p{number}@example.com", TOPIC)
+    begin(destination)
+    answers = iter([False, True])
+    until = services().now() + timedelta(seconds=5)
+    verify(destination, Part.PULL, tool.connect, until=until, stop=lambda: next(answers))
+    assert len(events()) == 3
+    read(destination, tool, Part.PULL)
+    assert len(events()) == 8
+
+
+def test_a_page_whose_worker_lost_its_lease_leaves_nothing(
+    destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.opt_out(ANNA, TOPIC)
+    pull = TwoWayTool.pull
+
+    def slow(self: TwoWayTool, cursor: str | None) -> Page[News]:
+        page = pull(self, cursor)
+        monkeypatch.setattr(TwoWayTool, "pull", pull)
+        clock.advance(timedelta(minutes=2))
+        read(destination, tool, Part.PULL)  # another worker
+        return page
+
+    monkeypatch.setattr(TwoWayTool, "pull", slow)
+    read(destination, tool, Part.PULL)
+    assert len(events()) == 1
+    assert tally(destination).news == 1
+
+
+def test_our_own_push_is_no_news(destination: int, tool: TwoWayTool) -> None:
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    read(destination, tool, Part.PULL)
+    assert len(events()) == 1
+    assert work(destination, tool) == 0
+
+
+def test_our_own_push_is_no_news_after_the_person_has_lifted_it(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I5
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    clock.advance(timedelta(minutes=1))
+    say(Kind.OPTED_IN, ANNA)
+    work(destination, tool)
+    clock.advance(timedelta(minutes=1))
+    read(destination, tool, Part.PULL)
+    assert [event[0] for event in events()] == ["opted_out", "opted_in"]
+
+
+def test_a_second_no_in_the_tool_counts_after_a_lift(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool, Part.PULL)
+    clock.advance(timedelta(hours=1))
+    say(Kind.OPTED_IN, ANNA)
+    work(destination, tool)
+    assert tool.off[ANNA] == set()
+    clock.advance(timedelta(hours=1))
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool, Part.PULL)
+    assert [event[0] for event in events()] == ["opted_out", "opted_in", "opted_out"]
+
+
+@pytest.mark.parametrize("status", [Status.OBSERVE, Status.PAUSED])
+def test_nothing_is_read_before_it_is_resumed(tool: TwoWayTool, status: Status) -> None:
+    destination = add_destination("mailer", TOPIC, status=status)
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool)
+    assert events() == []
+
+
+def test_a_listing_that_is_refused_stops_no_push(
+    destination: int, tool: TwoWayTool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.add(ANNA)
+    refusal = DeliveryError("no right to list", permanent=True)
+    refuse(tool, monkeypatch, "scan", refusal)
+    read(destination, tool, Part.SCAN)
+    say(Kind.OPTED_OUT, ANNA)
+    assert work(destination, tool) == 1
+    (scan,) = [p for p in progress(destination) if p.part is Part.SCAN]
+    assert scan.reason == "no right to list"
+
+
+def test_a_cursor_that_is_not_taken_any_more_is_given_up(
+    destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool, Part.PULL)
+    cursors = []
+
+    def pull(_: TwoWayTool, cursor: str | None) -> Page[News]:
+        cursors.append(cursor)
+        if cursor is not None:
+            raise Rejected("that cursor is too old", 400)
+        return Page((), "1", done=True)
+
+    monkeypatch.setattr(TwoWayTool, "pull", pull)
+    for _ in range(4):
+        clock.advance(timedelta(hours=1))
+        read(destination, tool, Part.PULL)
+    assert cursors == ["1", "1", "1", None]

@@ -1,0 +1,230 @@
+"""What a tool confirmed is looked at again: drift is mended, and absence bears watching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.events import Kind
+from preference_center.domain.news import News, NewsKind
+from preference_center.storage import checks, destinations, verifying
+from preference_center.storage.database import run
+from preference_center.storage.facts import facts_for
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.workers.reading import (
+    ANNA,
+    OTHER,
+    TOPIC,
+    events,
+    outcomes,
+    person,
+    progress,
+    read,
+    refuse,
+    say,
+    state,
+    tally,
+    work,
+)
+from tests.workers.two_ways import TwoWayTool, add_destination, look
+from workers.connectors.base import Item, Outcome, Result
+from workers.connectors.pace import Paced
+from workers.verify import begin_listings, next_night
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def tool() -> TwoWayTool:
+    return TwoWayTool()
+
+
+@pytest.fixture
+def destination() -> int:
+    return add_destination("mailer", TOPIC, OTHER, pulls=False)
+
+
+def test_a_missing_opt_out_is_flagged_repaired_and_counted(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    tool.add(ANNA)
+    tool.forgets.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    tool.forgets.clear()
+    clock.advance(checks.RECHECK)
+    read(destination, tool, Part.READ)
+    assert tally(destination).drift == 1
+    assert state(ANNA, "outcome") == "drift"
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
+    assert outcomes(ANNA) == [Result.REFLECTED, "drift", Result.REFLECTED]
+
+
+def test_a_tool_that_never_keeps_it_is_looked_at_less_and_less_often(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:
+    tool.add(ANNA)
+    tool.forgets.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    for _ in range(3):
+        work(destination, tool)
+        clock.advance(checks.RECHECK)
+        read(destination, tool, Part.READ)
+    assert tally(destination).drift == 1
+    clock.advance(checks.RECHECK * 4)
+    read(destination, tool, Part.READ)
+    assert tally(destination).drift == 2
+
+
+def test_what_is_in_order_is_left_alone(destination: int, tool: TwoWayTool, clock: Clock) -> None:
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    clock.advance(checks.RECHECK)
+    read(destination, tool, Part.READ)
+    assert (tally(destination).checked, tally(destination).drift) == (1, 0)
+    assert state(ANNA, "verify_at") is None
+    assert work(destination, tool) == 0
+
+
+def test_settled_rows_are_sampled(destination: int, tool: TwoWayTool, clock: Clock) -> None:
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    run(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
+    clock.advance(timedelta(hours=1))
+    run(lambda c: checks.sample(c, destination, at=0.0, limit=5, now=clock()))
+    read(destination, tool, Part.READ)
+    assert tool.reads == [[ANNA]]
+
+
+def test_an_opt_out_too_many_is_news_and_is_not_undone(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    tool.off[ANNA].add(OTHER)
+    clock.advance(timedelta(hours=1))
+    read(destination, tool, Part.READ)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC, OTHER}
+    assert events()[-1][:2] == ("opted_out", OTHER)
+
+
+def test_an_absent_address_is_looked_for_again(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    tool.contacts[ANNA] = ""  # no scan has seen it
+    clock.advance(timedelta(days=30))
+    read(destination, tool, Part.READ)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
+    assert tally(destination).drift == 0
+
+
+def test_sweeps_begin_at_night_where_the_company_is() -> None:
+    rome = ZoneInfo("Europe/Rome")
+    noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    assert next_night(noon, rome) == datetime(2026, 11, 26, 1, tzinfo=UTC)
+    summer = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)
+    assert next_night(summer, rome) == datetime(2026, 7, 2, 0, tzinfo=UTC)
+
+
+def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I5
+    from workers.taking import take_in
+
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    clock.advance(timedelta(hours=1))
+    tool.off[ANNA].clear()
+    news = News(NewsKind.RESUBSCRIBED, ANNA, TOPIC, at=clock(), by_person=True)
+    take_in(look(destination), tool, [news])
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
+    assert len(facts_for([person(ANNA)])[0]) == 1
+
+
+class DeafTool(TwoWayTool):
+    """Says nothing of itself: only pushing shows what it knows."""
+
+    capabilities = replace(
+        TwoWayTool.capabilities, can_read=False, scans=None, pulls=None, can_hold_link=False
+    )
+
+
+def test_where_nothing_can_be_read_an_absent_address_is_pushed_again_ever_less_often(
+    destination: int, clock: Clock
+) -> None:
+    tool = DeafTool()
+    say(Kind.OPTED_OUT, ANNA)
+    run(lambda c: destinations.pulled(c, destination, clock()))
+    for days in (0, 1, 2, 4):
+        clock.advance(timedelta(days=days))
+        read(destination, tool, Part.READ)
+        work(destination, tool)
+        assert outcomes(ANNA)[-1] == Result.ABSENT
+    assert len(tool.pushes) == 4
+    clock.advance(timedelta(days=7))
+    read(destination, tool, Part.READ)
+    assert work(destination, tool) == 0
+    tool.contacts[ANNA] = ""
+    clock.advance(timedelta(days=1))
+    read(destination, tool, Part.READ)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
+
+
+def test_a_rate_limit_that_is_used_up_is_no_failure_of_the_tool(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:
+    say(Kind.OPTED_OUT, ANNA)
+    tool.add(ANNA)
+
+    def wait(_: Sequence[Item]) -> Mapping[int, Outcome]:
+        raise Paced("kept to its rate limit", retry_after=timedelta(seconds=100))
+
+    tool.before = wait
+    due = state(ANNA, "due_at")
+    assert work(destination, tool) == 0
+    assert look(destination).failures == 0
+    assert look(destination).retry_at == clock() + timedelta(seconds=100)
+    assert (state(ANNA, "attempts"), state(ANNA, "due_at")) == (0, due)
+    tool.before = None
+    clock.advance(timedelta(seconds=100))
+    assert work(destination, tool) == 1
+    assert look(destination).retry_at is None
+
+
+def test_a_listing_keeps_to_the_limit_too(
+    destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(tool, monkeypatch, "pull", Paced("later", retry_after=timedelta(seconds=50)))
+    read(destination, tool, Part.PULL)
+    (pull,) = [p for p in progress(destination) if p.part is Part.PULL]
+    assert (pull.next_at, pull.reason) == (clock() + timedelta(seconds=50), "")
+
+
+def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) -> None:
+    number = add_destination("mailer", TOPIC)
+    begin_listings(clock())
+    assert {p.part for p in progress(number)} == set(Part)
+    assert set(run(lambda c: verifying.due(c, clock()))) == {(number, part) for part in Part}

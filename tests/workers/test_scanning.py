@@ -1,0 +1,136 @@
+"""Contacts that a tool has are suppressed there as they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.hashes import parse_hash
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.links import Link
+from preference_center.storage.database import run
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.workers.reading import (
+    ANNA,
+    BO,
+    OTHER,
+    TOPIC,
+    outcomes,
+    person,
+    read,
+    say,
+    tally,
+    work,
+)
+from tests.workers.two_ways import TwoWayTool, add_destination
+from workers.connectors.base import Result
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def tool() -> TwoWayTool:
+    return TwoWayTool()
+
+
+@pytest.fixture
+def destination() -> int:
+    return add_destination("mailer", TOPIC, OTHER, pulls=False)
+
+
+def test_a_contact_that_comes_after_its_no_is_suppressed(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    assert outcomes(ANNA) == [Result.ABSENT]
+    clock.advance(timedelta(minutes=20))
+    tool.add(ANNA)
+    read(destination, tool, Part.SCAN)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
+    assert outcomes(ANNA) == [Result.ABSENT, Result.REFLECTED]
+    assert tally(destination).raised == 1
+
+
+def test_another_form_of_the_mailbox_is_suppressed(
+    destination: int, tool: TwoWayTool
+) -> None:  # I9
+    say(Kind.OPTED_OUT, ANNA, ALL_MARKETING)
+    tool.add("anna+shop@example.com")
+    read(destination, tool, Part.SCAN)
+    work(destination, tool)
+    assert tool.off["anna+shop@example.com"] == {TOPIC, OTHER}
+
+
+def test_a_no_of_which_only_a_digest_is_known_is_pushed_once_the_scan_reveals_it(
+    destination: int, tool: TwoWayTool
+) -> None:  # I6, I9
+    import hashlib
+
+    now, hashed = services().now(), hashlib.sha256(ANNA.encode()).hexdigest()
+    who = parse_hash(hashed, Channel.EMAIL)
+    record([Change(uuid4(), Kind.OPTED_OUT, who, TOPIC, now, now, "test", "test")])
+    tool.add(ANNA, BO)
+    read(destination, tool, Part.SCAN)
+    work(destination, tool)
+    assert tool.off == {ANNA: {TOPIC}}
+
+
+def test_somebody_erased_is_suppressed_and_stays_unreadable(
+    destination: int, tool: TwoWayTool
+) -> None:  # I6
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    run(lambda c: c.execute("UPDATE address SET ciphertext = NULL, erased_at = now()"))
+    tool.add(ANNA)
+    read(destination, tool, Part.SCAN)
+    assert tool.off == {ANNA: {TOPIC}}
+    left = run(lambda c: c.execute("SELECT ciphertext FROM address").fetchall())
+    assert left == [(None,)]
+    assert outcomes(ANNA)[-1] == Result.REFLECTED
+
+
+def test_who_has_said_nothing_is_not_stored(destination: int, tool: TwoWayTool) -> None:
+    tool.add(ANNA, "no address")
+    read(destination, tool, Part.SCAN)
+    assert run(lambda c: c.execute("SELECT FROM address").fetchall()) == []
+    assert (tally(destination).contacts, tally(destination).unreadable) == (1, 1)
+
+
+def test_our_own_change_of_a_contact_makes_no_more_work(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    for _ in range(4):
+        read(destination, tool)
+        work(destination, tool)
+        clock.advance(timedelta(minutes=6))
+    assert len(tool.pushes) == 1
+
+
+def test_contacts_get_their_standing_link_once(tool: TwoWayTool, clock: Clock) -> None:
+    destination = add_destination("mailer", TOPIC, link_field="choices")
+    tool.add(ANNA, BO)
+    for _ in range(3):
+        read(destination, tool, Part.SCAN)
+        clock.advance(timedelta(minutes=6))
+    assert tally(destination).links == 2
+    token = tool.contacts[ANNA].rpartition("/")[2]
+    link = services().links.read(token, clock())
+    assert link == Link(person(ANNA), TOPIC, "", link.issued_at, "l1", destination=destination)
