@@ -9,6 +9,7 @@ from workers.connectors import (
     brevo,
     file_drop,
     hubspot,
+    intercom,
     klaviyo,
     listmonk,
     mailchimp,
@@ -49,6 +50,7 @@ _ENTRIES = (
     tryton.ENTRY,
     postmark.ENTRY,
     braze.ENTRY,
+    intercom.ENTRY,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 
