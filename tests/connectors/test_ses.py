@@ -193,6 +193,17 @@ def test_a_key_is_half_a_key_without_its_secret(rig: Rig) -> None:
         half.make().push([off(1, ANNA, "news")])
 
 
+@pytest.mark.parametrize("region", ["eu", "evil.example/", "eu-central-1.evil.example"])
+def test_a_region_is_no_other_host(rig: Rig, server: SesStandIn, region: str) -> None:
+    wrong = with_settings(rig, region=region)
+    (problem,) = wrong.make().check().problems
+    assert "eu-central-1" in problem
+    with pytest.raises(DeliveryError, match="region") as caught:
+        wrong.make().push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+    assert server.seen == []
+
+
 def test_without_a_key_the_role_of_the_worker_counts(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

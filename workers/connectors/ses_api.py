@@ -7,6 +7,7 @@ An update removes every preference that it leaves out, so a contact is read befo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +24,7 @@ from workers.connectors.ses_signing import Signer
 
 OPT_IN, OPT_OUT = "OPT_IN", "OPT_OUT"
 PAGE = 1_000
+_REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]+", re.ASCII)
 _LIST = "/v2/email/contact-lists/{list}"
 _CONTACT = f"{_LIST}/contacts/{{address}}"
 _THROTTLED = frozenset(
@@ -92,10 +94,16 @@ _SUPPRESSIONS = TypeAdapter(_Suppressions)
 
 @contextmanager
 def open_list(setup: Setup, http: Http) -> Iterator[ContactList]:
-    """The contact list of a destination, for a `with` block."""
-    url = (
-        setup.settings.get("base_url") or f"https://email.{setup.settings['region']}.amazonaws.com"
-    )
+    """The contact list of a destination, for a `with` block.
+
+    Raises DeliveryError (permanent) for a region that is none.
+    """
+    region = setup.settings["region"]
+    if not _REGION.fullmatch(region):
+        raise DeliveryError(
+            f"{setup.name}: the region must be written as in eu-central-1", permanent=True
+        )
+    url = setup.settings.get("base_url") or f"https://email.{region}.amazonaws.com"
     with http.session(setup.name, url) as session:
         yield ContactList(setup, url, session)
 
