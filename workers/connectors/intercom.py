@@ -208,14 +208,13 @@ class Intercom:
 
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable. A listing doesn't tell which types a contact is attached to."""
-        field = self._setup.link_field
         with open_workspace(self._setup, self._http) as workspace:
             contacts, following, done = workspace.listing([], cursor)
         seen = [
             Seen(
                 contact.email,
                 off=frozenset(self._setup.topics) if contact.unsubscribed_from_emails else None,
-                link=str(contact.custom_attributes.get(field) or "") if field else None,
+                link=self._setup.link_in(contact.custom_attributes),
             )
             for contact in contacts
             if contact.email

@@ -52,10 +52,6 @@ class Record(BaseModel):
         """Field name -> value, of the other fields."""
         return self.model_extra or {}
 
-    def text(self, name: str | None) -> str | None:
-        """What a field says, "" if it is empty; None if it wasn't asked for."""
-        return str(self.fields.get(name) or "") if name else None
-
 
 class _Rows(_Camel):
     done: bool
