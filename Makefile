@@ -45,6 +45,10 @@ format: $(READY) ## Format the code and mend what the linter can
 bench: $(READY) ## Measure the hot paths against their limits
 	@$(BIN)/python -m bench
 
+.PHONY: bench-growth
+bench-growth: $(READY) ## Measure a decision with 20 million suppressions (30 minutes, 30 GB of disk)
+	@$(BIN)/python -m bench.growth $(ARGS)
+
 .PHONY: bench-scrub
 bench-scrub: $(READY) ## Measure scrubbing ten million rows (10 minutes, 4 GB of disk)
 	@$(BIN)/python -m bench.scrub $(ARGS)

@@ -20,11 +20,12 @@ STORED = 2_000_000
 ASKED = 20_000
 """Addresses that are asked about; every tenth is suppressed."""
 
-_DRAFT = "CREATE TEMPORARY TABLE draft (id bigint, digest bytea, event uuid)"
+# Who is to be stored, and by which statements.
+DRAFT = "CREATE TEMPORARY TABLE draft (id bigint, digest bytea, event uuid)"
 # A person whom nobody asks about has a made-up digest: of a number, as pgbench asks.
 _MADE_UP = """INSERT INTO draft
 SELECT n, sha256(n::text::bytea), gen_random_uuid() FROM generate_series(1, %s) AS n"""
-_FILL = (
+FILL = (
     """INSERT INTO address (id, channel, digest, norm_version, created_at)
     OVERRIDING SYSTEM VALUE SELECT id, 'email', digest, %(norm)s, %(now)s FROM draft""",
     "INSERT INTO address_key SELECT digest, 'email', id, 3 FROM draft",
@@ -44,12 +45,12 @@ def fill(ground: Ground) -> None:
         digests = [keys.exact(parse(asked(n), Channel.EMAIL)) for n in range(0, ASKED, 10)]
     values = {"norm": NORM_VERSION, "topic": TOPIC, "now": datetime.now(UTC)}
     with psycopg.connect(ground.settings.database_url) as connection:
-        connection.execute(_DRAFT)
+        connection.execute(DRAFT)
         connection.execute(_MADE_UP, (STORED - len(digests),))
         with connection.cursor() as cursor, cursor.copy("COPY draft FROM STDIN") as copy:
             for number, digest in enumerate(digests, STORED):
                 copy.write_row((number, digest, f"00000000-0000-4000-8000-{number:012}"))
-        for statement in _FILL:
+        for statement in FILL:
             connection.execute(statement, values)
     ground.vacuum()
 
@@ -64,12 +65,12 @@ def make_key(ground: Ground) -> str:
 def single(key: str) -> list[Request]:
     """Questions about one recipient each."""
     order = Random(1).sample(range(ASKED), ASKED)
-    return [_question(key, recipient=asked(n)) for n in order]
+    return [question(key, recipient=asked(n)) for n in order]
 
 
 def bulk(key: str, count: int) -> list[Request]:
     """One question about that many recipients."""
-    return [_question(key, recipients=[asked(n) for n in range(count)])]
+    return [question(key, recipients=[asked(n) for n in range(count)])]
 
 
 def asked(number: int) -> str:
@@ -77,6 +78,7 @@ def asked(number: int) -> str:
     return f"asked-{number}@example.com"
 
 
-def _question(key: str, **recipients: str | list[str]) -> Request:
+def question(key: str, **recipients: str | list[str]) -> Request:
+    """A question about `recipient`, or about `recipients`."""
     body = json.dumps({"message_type": MESSAGE_TYPE, **recipients})
     return Request("/v1/decisions", body, content_type="application/json", key=key)

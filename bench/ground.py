@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+import structlog
 from flask import Flask
 
 from dev.accounts import remove
@@ -21,14 +23,15 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import digest
 from preference_center.extensions import db, services
 from preference_center.storage import catalogues, destinations
-from preference_center.storage.database import run
+from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Status
 from tests.environment import drop_databases, migrate, settings_for, with_database
 
 TOPIC = "bottega.similar_products"
 MESSAGE_TYPE = "suggestion.similar_products"
 
-CATALOGUE = Path(__file__).resolve().parents[1] / "dev" / "demo" / "catalogue.toml"
+ROOT = Path(__file__).resolve().parents[1]
+CATALOGUE = ROOT / "dev" / "demo" / "catalogue.toml"
 _PREFIX = "pc_bench"
 
 
@@ -59,11 +62,16 @@ def engines() -> Iterator[Engines]:
         try:
             yield ours
         finally:
-            if isinstance(ours.database, Foreign):
-                drop_databases(ours.database.url, _PREFIX)
-            else:
-                ours.stop()
-                remove(ours.folder / Postgres.name)
+            forget(ours)
+
+
+def forget(engines: Engines) -> None:
+    """Delete what was stored."""
+    if isinstance(engines.database, Foreign):
+        drop_databases(engines.database.url, _PREFIX)
+    else:
+        engines.stop()
+        remove(engines.folder / Postgres.name)
 
 
 @contextmanager
@@ -81,23 +89,39 @@ def ground(engines: Engines) -> Iterator[Ground]:
         db.engine.dispose()
 
 
+def hush() -> None:
+    """Log warnings only: what one process says of every batch is not to be measured."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        cache_logger_on_first_use=False,
+    )
+    logging.getLogger("workers").setLevel(logging.WARNING)
+
+
 def add_destinations(count: int) -> list[int]:
     """Add active destinations that send the topic which is measured."""
-    return [run(lambda c, name=f"tool-{n}": _add(c, name)) for n in range(count)]  # type: ignore[misc]
+    return [add_destination(f"tool-{n}", "webhook") for n in range(count)]
 
 
-def _add(connection: psycopg.Connection[tuple[object, ...]], name: str) -> int:
-    destination = destinations.add(
-        connection,
-        services().keys,
-        name=name,
-        kind="webhook",
-        settings={},
-        channels=frozenset({Channel.EMAIL}),
-        mapping={},
-        sends=frozenset({TOPIC}),
-        sends_service=False,
-        now=datetime.now(UTC),
-    )
-    destinations.set_status(connection, destination, Status.ACTIVE)
-    return destination
+def add_destination(
+    name: str, kind: str, settings: Mapping[str, str] | None = None, thing: str | None = None
+) -> int:
+    """Add one, active, with the topic mapped to a `thing` of the tool's."""
+
+    def work(connection: Connection) -> int:
+        destination = destinations.add(
+            connection,
+            services().keys,
+            name=name,
+            kind=kind,
+            settings=settings or {},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={TOPIC: thing} if thing else {},
+            sends=frozenset({TOPIC}),
+            sends_service=False,
+            now=datetime.now(UTC),
+        )
+        destinations.set_status(connection, destination, Status.ACTIVE)
+        return destination
+
+    return run(work)
