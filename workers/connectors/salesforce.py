@@ -184,10 +184,8 @@ class Salesforce:
         field = self._setup.link_field
         fields = self._watched | ({field} if field else set())
         rows, following, done = self._listing(fields, "Email != null", cursor)
-        seen = [
-            Seen(row.email, off=self._off(row), link=self._setup.link_in(row.fields))
-            for row in rows
-        ]
+        link = self._setup.link_in
+        seen = [Seen(row.email, off=self._off(row), link=link(row.fields)) for row in rows]
         return Page(tuple(seen), following, done)
 
     def pull(self, cursor: str | None) -> Page[News]:
