@@ -1,7 +1,8 @@
 """Install the tools that `make test-real` runs: `python -m dev.real_tools`.
 
 Each gets a virtual environment of its own in .data/real, from a file of hashed versions;
-again when that file changes. `uv pip compile` makes the files: see their first lines.
+again when that file changes. In tests/real/requirements, such a file is made anew by
+`uv pip compile --python-version 3.11 --generate-hashes --no-annotate --no-header X.in -o X.txt`.
 """
 
 from __future__ import annotations

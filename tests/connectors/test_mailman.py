@@ -1,4 +1,4 @@
-"""Against a stand-in; `make test-real` holds the same contract against Mailman itself."""
+"""Against a stand-in; tests/real holds much of the same contract against Mailman itself."""
 
 from __future__ import annotations
 

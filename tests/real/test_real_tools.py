@@ -107,8 +107,7 @@ def failures(destination: int) -> list[str]:
 def test_an_opt_out_on_our_page_is_read_back_from_the_tool(
     tool: RealTool, opt_out: Callable[[str, str], None], clock: Clock, address: str
 ) -> None:
-    for each in (address, BO):
-        tool.add(each)
+    tool.add(address, BO)
     destination = add(tool)
     opt_out(address, NEWS)
     push(destination)
@@ -141,8 +140,7 @@ def test_an_opt_out_made_in_one_tool_reaches_the_others(start: Start, name: str)
     tools = {each: start(each) for each in STARTS}
     for tool in tools.values():
         tool.forget()
-        for address in (ANNA, BO):
-            tool.add(address)
+        tool.add(ANNA, BO)
     numbers = {each: add(tool) for each, tool in tools.items()}
 
     tools[name].turn_off(ANNA, OFFERS)
@@ -164,8 +162,7 @@ def test_a_contact_that_is_imported_after_its_opt_out_is_suppressed_there(
     assert tool.off(ANNA) is None, "nobody is created for an opt-out"
 
     clock.advance(SOON)
-    for address in (ANNA, CY):
-        tool.add(address)
+    tool.add(ANNA, CY)
     assert tool.off(ANNA) == set()
     read(destination, Part.SCAN, Part.READ)
     push(destination)

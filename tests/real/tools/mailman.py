@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,12 +50,11 @@ class Mailman:
         for name in ("news", "offers"):
             self._client.post("/lists", json={"fqdn_listname": f"{name}@{DOMAIN}"})
 
-    def add(self, address: str) -> None:
-        for list_id in self.mapping.values():
-            checked = dict.fromkeys(("pre_verified", "pre_confirmed", "pre_approved"), True)
-            body = {"list_id": list_id, "subscriber": address, **checked}
-            answer = self._client.post("/members", json=body | {"send_welcome_message": False})
-            answer.raise_for_status()
+    def add(self, *addresses: str) -> None:
+        checked = dict.fromkeys(("pre_verified", "pre_confirmed", "pre_approved"), True)
+        for address, list_id in product(addresses, self.mapping.values()):
+            body = {"list_id": list_id, "subscriber": address, "send_welcome_message": False}
+            self._client.post("/members", json=body | checked).raise_for_status()
 
     def turn_off(self, address: str, topic: str) -> None:
         member = self._members(address)[self.mapping[topic]]
@@ -64,9 +64,10 @@ class Mailman:
 
     def off(self, address: str) -> set[str] | None:
         members = self._members(address)
+        banned = {t for t, list_id in self.mapping.items() if self._is_banned(list_id, address)}
         if not members:
-            return None
-        return {
+            return banned or None
+        return banned | {
             topic
             for topic, list_id in self.mapping.items()
             if list_id not in members or self._status(members[list_id]) != "enabled"
@@ -75,10 +76,16 @@ class Mailman:
     def forget(self) -> None:
         for entry in self._client.get("/members").json().get("entries", []):
             self._client.delete(f"/members/{entry['member_id']}").raise_for_status()
+        for list_id in self.mapping.values():
+            for entry in self._client.get(f"/lists/{list_id}/bans").json().get("entries", []):
+                self._client.delete(f"/lists/{list_id}/bans/{entry['email']}").raise_for_status()
 
     def _members(self, address: str) -> dict[str, str]:
         found = self._client.post("/members/find", json={"subscriber": address}).json()
         return {entry["list_id"]: entry["member_id"] for entry in found.get("entries", [])}
+
+    def _is_banned(self, list_id: str, address: str) -> bool:
+        return self._client.get(f"/lists/{list_id}/bans/{address}").is_success
 
     def _status(self, member: str) -> Any:
         return self._client.get(f"/members/{member}/all/preferences").json()["delivery_status"]

@@ -47,9 +47,10 @@ class Moto:
         body = {"ContactListName": LIST, "Topics": topics}
         self._client.post("/contact-lists", json=body).raise_for_status()
 
-    def add(self, address: str) -> None:
-        body = {"EmailAddress": address, "TopicPreferences": []}
-        self._client.post(f"/contact-lists/{LIST}/contacts", json=body).raise_for_status()
+    def add(self, *addresses: str) -> None:
+        for address in addresses:
+            body = {"EmailAddress": address, "TopicPreferences": []}
+            self._client.post(f"/contact-lists/{LIST}/contacts", json=body).raise_for_status()
 
     def turn_off(self, address: str, topic: str) -> None:
         said = [{"TopicName": self.mapping[topic], "SubscriptionStatus": "OPT_OUT"}]

@@ -31,8 +31,8 @@ class RealTool(Protocol):
     @property
     def mapping(self) -> Mapping[str, str]: ...
 
-    def add(self, address: str) -> None:
-        """Have somebody in it who gets all topics, as an import would."""
+    def add(self, *addresses: str) -> None:
+        """Have people in it who get all topics, as an import would."""
         ...
 
     def turn_off(self, address: str, topic: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ class Tryton:
         news, offers = self._call("model.marketing.email.list.create", values, {})
         self.mapping = {NEWS: str(news), OFFERS: str(offers)}
 
-    def add(self, address: str) -> None:
-        values = [{"email": address, "list_": int(id_)} for id_ in self.mapping.values()]
+    def add(self, *addresses: str) -> None:
+        lists = map(int, self.mapping.values())
+        values = [{"email": a, "list_": list_id} for a, list_id in product(addresses, lists)]
         self._call("model.marketing.email.create", values, {})
 
     def turn_off(self, address: str, topic: str) -> None:

@@ -1,0 +1,131 @@
+"""The connectors' contract, held against the tools that the stand-ins imitate.
+
+Faults, and lists of hundreds, are left to the stand-ins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from tests.connectors.both_ways_contract import AbsentContract, ReadContract, whole
+from tests.connectors.contract import ANNA, BO, CY, ConnectorContract, Rig
+from tests.real.conftest import Start
+from tests.real.tools.running import NEWS, OFFERS, RealTool
+from workers.connectors.base import Connector, Item, Outcome, Pullable, Scannable, Setup
+from workers.connectors.entry import Entry
+from workers.connectors.http import Http
+from workers.connectors.mailman import Mailman
+from workers.connectors.registry import ENTRIES
+from workers.connectors.tryton import Tryton
+
+NAMES = {NEWS: "news", OFFERS: "offers"}
+
+
+@dataclass(slots=True)
+class Hands:
+    """A real tool as the contract's tests look into it."""
+
+    tool: RealTool
+
+    def off(self, address: str) -> set[str]:
+        return {NAMES[topic] for topic in self.tool.off(address) or set()}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        self.add(address)
+        self.tool.turn_off(address, {short: name for name, short in NAMES.items()}[topic])
+
+    def add(self, *addresses: str) -> None:
+        missing = [address for address in addresses if not self.has(address)]
+        try:
+            self.tool.add(*missing)
+        except httpx.HTTPStatusError as error:
+            if error.response.is_client_error:
+                pytest.skip("the tool takes no such address")
+            raise
+
+    def has(self, address: str) -> bool:
+        return self.tool.off(address) is not None
+
+    def requests(self) -> int:
+        return 0  # of no interest here
+
+
+class Crowded:
+    """A connector of a tool that knows everybody, as the contract has it."""
+
+    def __init__(self, connector: Connector, hands: Hands) -> None:
+        self._connector = connector
+        self._hands = hands
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        if len(batch) <= self._connector.capabilities.batch_size:
+            self._hands.add(*(item.address for item in batch))
+        return self._connector.push(batch)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
+
+class CrowdedRig(Rig):
+    """A rig whose tool gets to know whoever is pushed."""
+
+    def make(self, **http: Any) -> Connector:
+        return cast("Connector", Crowded(super().make(**http), cast("Hands", self.tool)))
+
+
+@pytest.fixture(params=["mailman", "tryton"])
+def hands(request: pytest.FixtureRequest, start: Start) -> Iterator[Hands]:
+    tool = start(request.param)
+    tool.forget()
+    yield Hands(tool)
+    tool.forget()
+
+
+def setup_of(hands: Hands) -> Setup:
+    topics = {NAMES[topic]: thing for topic, thing in hands.tool.mapping.items()}
+    return Setup("real", hands.tool.settings, topics)
+
+
+class TestPushing(ConnectorContract, ReadContract):
+    @pytest.fixture
+    def rig(self, hands: Hands) -> Rig:
+        return CrowdedRig(hands.tool.kind, setup_of(hands), hands, Http())
+
+    @pytest.fixture(autouse=True)
+    def _smaller_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So that a full one doesn't take half a minute; long enough for Tryton to compress."""
+        for connector in (Mailman, Tryton):
+            capabilities = replace(connector.capabilities, batch_size=20)
+            monkeypatch.setattr(connector, "capabilities", capabilities)
+            entry = replace(ENTRIES[connector.kind], capabilities=capabilities)
+            monkeypatch.setitem(cast("dict[str, Entry]", ENTRIES), connector.kind, entry)
+
+
+class TestStrangers(AbsentContract):
+    @pytest.fixture
+    def rig(self, hands: Hands) -> Rig:
+        return Rig(hands.tool.kind, setup_of(hands), hands, Http())
+
+    def test_scanning_goes_on_from_its_cursor(self, rig: Rig, hands: Hands) -> None:  # I13
+        connector = cast("Scannable", rig.make())
+        hands.add(ANNA, BO)
+        seen, cursor = whole(connector.scan)
+        assert {contact.address for contact in seen} == {ANNA, BO}
+        hands.add(CY)
+        seen, _ = whole(connector.scan, cursor)
+        assert CY in {contact.address for contact in seen}
+
+    def test_pulling_goes_on_from_its_cursor(self, rig: Rig, hands: Hands) -> None:  # I13
+        connector = cast("Pullable", rig.make())
+        hands.add(ANNA, BO)
+        hands.turn_off(ANNA, "news")
+        news, cursor = whole(connector.pull)
+        assert [(n.address, n.thing) for n in news] == [(ANNA, rig.setup.topics["news"])]
+        hands.turn_off(CY, "offers")
+        news, _ = whole(connector.pull, cursor)
+        assert (CY, rig.setup.topics["offers"]) in [(n.address, n.thing) for n in news]
