@@ -5,26 +5,21 @@ They are made by `/v1/opt-outs`, the one door for a "no".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Literal, cast
+from typing import cast
 from uuid import UUID
 
 from flask import Response
-from pydantic import AwareDatetime, BeforeValidator, Field
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.decisions import Rule, standing_no
+from preference_center.domain.addresses import Address, parse
+from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import Change, Event, Kind
 from preference_center.domain.lifting import lifting
 from preference_center.domain.progress import another_form_says_no, standing_nos
 from preference_center.extensions import services
 from preference_center.ledger.recording import Recorded
-from preference_center.senders.answers import Answer
-from preference_center.senders.bodies import Evidence, RawAddress, ScopeName
 from preference_center.senders.operations import Call, operation, reply
-from preference_center.senders.paging import PageQuery, paged, position
+from preference_center.senders.paging import paged, position
 from preference_center.senders.problems import (
     INVALID_CURSOR,
     UNKNOWN_TOPIC,
@@ -33,7 +28,19 @@ from preference_center.senders.problems import (
     Faults,
 )
 from preference_center.senders.proofs import proof_in
-from preference_center.senders.reading import Body, Rows
+from preference_center.senders.reading import Rows
+from preference_center.senders.suppression_answers import (
+    AddressHistory,
+    EventShown,
+    Lift,
+    Lifted,
+    NoOfAddress,
+    Reason,
+    SuppressionQuery,
+    SuppressionShown,
+    SuppressionsQuery,
+    SuppressionsShown,
+)
 from preference_center.storage import suppressions
 from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
@@ -42,115 +49,6 @@ from preference_center.storage.events import events_of
 from preference_center.storage.facts import facts_for
 from preference_center.storage.progress import address_id
 from preference_center.storage.suppressions import FIRST, Key, Suppression, Wanted
-
-Reason = Literal["opted_out", "complained", "bounced", "deactivated", "erased", "paused"]
-
-
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt].+")
-
-
-def _written_out(text: object) -> object:
-    """No number: pydantic would read one as seconds since 1970."""
-    if isinstance(text, str) and not _TIME.fullmatch(text):
-        raise ValueError("write a time like 2026-11-24T09:30:00+01:00, with + as %2B")
-    return text
-
-
-class SuppressionsQuery(PageQuery):
-    """Which suppressions."""
-
-    scope: ScopeName | None = None
-    reason: Reason | None = None
-    channel: Channel | None = None
-    since: Annotated[
-        AwareDatetime | None,
-        BeforeValidator(_written_out),
-        Field(description="Only what began to stand then or later"),
-    ] = None
-
-
-class SuppressionQuery(Body):
-    """Which address."""
-
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
-
-
-class Lift(Body):
-    """A person turned something on again, by an act of their own."""
-
-    address: RawAddress
-    channel: Channel = Channel.EMAIL
-    scope: ScopeName
-    evidence: Evidence
-
-
-class NoStanding(Answer):
-    """One "no" that stands. A pause has its end."""
-
-    scope: str
-    reason: Reason
-    since: datetime
-    until: datetime | None = None
-    event: UUID
-
-
-class SuppressionShown(NoStanding):
-    """The same, with the address; left out where only a digest of it is kept."""
-
-    channel: Channel
-    address: str | None = None
-    source: str
-
-
-class SuppressionsShown(Answer):
-    """A page, and the cursor of the next if there may be more."""
-
-    suppressions: list[SuppressionShown]
-    next: str | None = None
-
-
-class NoOfAddress(NoStanding):
-    """The same of one address, less the topics that the person has turned on again since."""
-
-    except_for: list[str] | None = None
-
-
-class EventShown(Answer):
-    """One event of the ledger. `retracted`: it was taken back, and counts for nothing."""
-
-    event: UUID
-    kind: Kind
-    scope: str
-    occurred_at: datetime
-    received_at: datetime
-    recorded_at: datetime
-    until: datetime | None = None
-    source: str
-    actor: str
-    evidence: dict[str, str]
-    retracted: bool
-    retracts: list[UUID] | None = None
-
-
-class AddressHistory(Answer):
-    """What stands against exactly this address, and everything that it ever said.
-
-    `another_form`: a "no" of another form of the same mailbox stands against it, too.
-    """
-
-    standing: list[NoOfAddress]
-    another_form: bool
-    history: list[EventShown]
-
-
-class Lifted(Answer):
-    """The event, and whether the scope is on now; if not, the rule that holds it off."""
-
-    recorded: bool
-    event: UUID
-    lifted: bool
-    rule: Rule | None = None
 
 
 @operation(
