@@ -112,7 +112,7 @@ def weigh(
     now, things, work = services().now(), things_of(destination), Work()
     for key, person in people.items():
         spot, seen = here[key], person.seen
-        news = [*person.news, *_between_the_lines(destination, seen, spot)]
+        news = [*person.news, *_between_the_lines(destination, capabilities, seen, spot)]
         changes: dict[object, Change] = {}
         for each in news:
             judgement = judge(each, spot, things, now)
@@ -143,9 +143,11 @@ def weigh(
     return work
 
 
-def _between_the_lines(destination: Destination, seen: Seen | None, here: Here) -> list[News]:
+def _between_the_lines(
+    destination: Destination, capabilities: Capabilities, seen: Seen | None, here: Here
+) -> list[News]:
     """What a contact's state says beyond what must be off there."""
-    if seen is None or not seen.off:
+    if seen is None or not seen.off or not capabilities.off_is_a_no:
         return []
     extra = sorted((seen.off & here.topics) - here.wanted)
     things = [destination.mapping.get(topic, topic) for topic in extra]

@@ -125,6 +125,22 @@ def test_an_opt_out_too_many_is_news_and_is_not_undone(
     assert events()[-1][:2] == ("opted_out", OTHER)
 
 
+def test_who_never_joined_a_list_has_said_nothing(
+    destination: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I5, I13: else everybody who is in one group only would have left all others
+    tool = TwoWayTool()
+    joined = replace(TwoWayTool.capabilities, off_is_a_no=False)
+    monkeypatch.setattr(TwoWayTool, "capabilities", joined)
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    tool.off[ANNA].add(OTHER)
+    clock.advance(timedelta(hours=1))
+    read(destination, tool, Part.READ)
+    assert tool.reads
+    assert [scope for _, scope, *_ in events()] == [TOPIC]
+
+
 def test_an_absent_address_is_looked_for_again(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:

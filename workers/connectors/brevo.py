@@ -57,6 +57,7 @@ class Brevo:
         scans=Listing.CHANGES,
         pulls=Listing.CHANGES,
         can_hold_link=True,
+        off_is_a_no=False,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "an API key (v3); if the account allows API calls from known addresses "

@@ -67,6 +67,11 @@ class Capabilities:
     can_create: bool = False
     """Whether `push` can add an address that the tool doesn't know, suppressed from the
     start. Done only if the destination's setting `create_contacts` says so, else ABSENT."""
+    off_is_a_no: bool = True
+    """Whether what `read` and `scan` tell to be off is a "no" that somebody said there.
+
+    Not so where a topic is off for all who never joined its list: then only `pull` and
+    the tool's own news say what people said (I13)."""
     needs_mapping: bool = True
     """Whether every topic must be mapped to a thing in the tool."""
 

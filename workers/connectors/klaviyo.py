@@ -59,6 +59,7 @@ class Klaviyo:
         scans=Listing.CHANGES,
         pulls=Listing.CHANGES,
         can_hold_link=True,
+        off_is_a_no=False,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "a private API key with the scopes lists:read, lists:write, profiles:read, "

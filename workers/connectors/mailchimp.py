@@ -68,6 +68,7 @@ class Mailchimp:
         scans=Listing.CHANGES,
         pulls=Listing.CHANGES,
         can_hold_link=True,
+        off_is_a_no=False,
         can_create=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
