@@ -20,6 +20,7 @@ from tests.connectors.both_ways_contract import (
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.tools.mailman import PASSWORD, USER, MailmanStandIn
+from tests.connectors.tools.stand_in import Fault
 from workers.connectors import mailman_api
 from workers.connectors.base import DeliveryError, Result, Setup
 from workers.connectors.mailman import Mailman
@@ -203,6 +204,13 @@ def test_a_stopped_delivery_is_news_whoever_stopped_it(rig: Rig, server: Mailman
     ]
 
 
+def test_who_leaves_while_the_page_is_read_is_no_news(rig: Rig, server: MailmanStandIn) -> None:
+    rig.tool.turn_off(ANNA, "news")
+    connector = connect(rig)
+    server.fail(Fault(404, body="{}", after=2))  # the list, its members; then Anna's delivery
+    assert connector.pull(None).rows == ()
+
+
 def test_who_moves_up_a_page_because_somebody_left_is_seen(
     rig: Rig, server: MailmanStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,5 +231,5 @@ def test_a_sweep_goes_on_when_its_list_is_mapped_no_more(rig: Rig, server: Mailm
     server.join(ANNA, "11")
     server.join(BO, "99")
     connector = connect(rig, topics={"news": "11", "events": "99"})
-    assert [seen.address for seen in connector.scan("12||7").rows] == [BO]
-    assert connector.scan("990||1").done
+    assert [seen.address for seen in connector.scan("12|7").rows] == [BO]
+    assert connector.scan("990|1").done

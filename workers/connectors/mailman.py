@@ -186,34 +186,31 @@ class Mailman:
 
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable. The members of the mapped lists, one list after the other."""
-        found, following = self._listed([(i, "") for i in self._lists()], cursor)
+        with open_core(self._setup, self._http) as core:
+            found, following = self._listed(core, cursor)
         return Page(tuple(Seen(m.email) for m in found), following, following is None)
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. Who has delivery disabled; when is not told.
 
-        Who left a list is not told either: Mailman keeps no trace of them.
+        Who left a list is not told either: Mailman keeps no trace of them. Each member is
+        asked for: searching by delivery takes Mailman a second for 1,500 members, and is no
+        faster for a page of them.
         """
-        places = [(list_id, status) for list_id in self._lists() for status in HELD]
-        found, following = self._listed(places, cursor)
-        news = [News(NewsKind.OPTED_OUT, m.email, m.list_id) for m in found]
+        with open_core(self._setup, self._http) as core:
+            found, following = self._listed(core, cursor)
+            held = [m for m in found if core.status(m.member_id) in HELD]
+        news = [News(NewsKind.OPTED_OUT, m.email, m.list_id) for m in held]
         return Page(tuple(news), following, following is None)
 
-    def _lists(self) -> list[str]:
-        return sorted(set(self._setup.topics.values()))
-
-    def _listed(
-        self, places: Sequence[tuple[str, str]], cursor: str | None
-    ) -> tuple[list[Membership], str | None]:
-        """A page of the first of `places` (list, status) from `cursor` on, and the next one."""
-        place = Place.read(cursor, places)
+    def _listed(self, core: Core, cursor: str | None) -> tuple[list[Membership], str | None]:
+        """A page of the lists' members from `cursor` on, and the cursor of the next."""
+        lists = sorted(set(self._setup.topics.values()))
+        place = Place.read(cursor, lists)
         if place is None:
             return [], None
-        with open_core(self._setup, self._http) as core:
-            found, more = core.page(place)
-        if more:
-            return found, str(place.next_page())
-        following = place.next_of(places)
+        found, more = core.page(place)
+        following = place.next_page() if more else place.next_of(lists)
         return found, str(following) if following else None
 
 

@@ -18,12 +18,11 @@ from pydantic import BaseModel, TypeAdapter
 from workers.connectors.base import DeliveryError, Outcome, Result, Setup
 from workers.connectors.http import Answer, Http, Session
 
-PAGE, TAIL = 1_000, 100
+PAGE, TAIL = 250, 25
 """Rows of a page, and how many of those before it are asked for again: when somebody leaves,
 all after him move up. A divisor of PAGE, since pages are numbered by their size."""
 SEVERAL = 100
 """More memberships than one address has lists mapped."""
-ENABLED = "enabled"
 _LIST = "/3.1/lists/{list_id}"
 _MEMBER = "/3.1/members/{member}"
 _BAN = f"{_LIST}/bans/{{email}}"
@@ -65,33 +64,32 @@ _OWN = TypeAdapter(dict[str, Any])
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sweep stands: a list, a status of delivery ("" for any), and a page from 1."""
+    """Where a sweep stands: a list, and a page of it from 1."""
 
     list_id: str
-    status: str
     page: int = 1
 
     @classmethod
-    def read(cls, cursor: str | None, places: Sequence[tuple[str, str]]) -> Place | None:
-        """The place that `str` wrote; else the first of `places`, or the first after it."""
+    def read(cls, cursor: str | None, lists: Sequence[str]) -> Place | None:
+        """The place that `str` wrote; else the first of `lists`, or the first after it."""
         if cursor is not None:
-            list_id, status, page = cursor.split("|")
-            if (list_id, status) in places:
-                return cls(list_id, status, int(page))
-            places = [place for place in places if place > (list_id, status)]
-        return cls(*places[0]) if places else None
+            list_id, page = cursor.split("|")
+            if list_id in lists:
+                return cls(list_id, int(page))
+            lists = [each for each in lists if each > list_id]
+        return cls(lists[0]) if lists else None
 
     def __str__(self) -> str:
-        return f"{self.list_id}|{self.status}|{self.page}"
+        return f"{self.list_id}|{self.page}"
 
     def next_page(self) -> Place:
         """The same list further on."""
         return replace(self, page=self.page + 1)
 
-    def next_of(self, places: Sequence[tuple[str, str]]) -> Place | None:
-        """The next of `places`; None after the last."""
-        following = places.index((self.list_id, self.status)) + 1
-        return Place(*places[following]) if following < len(places) else None
+    def next_of(self, lists: Sequence[str]) -> Place | None:
+        """The next of `lists`; None after the last."""
+        following = lists.index(self.list_id) + 1
+        return Place(lists[following]) if following < len(lists) else None
 
 
 @contextmanager
@@ -145,8 +143,6 @@ class Core:
         in the meantime is seen.
         """
         wanted = {"list_id": place.list_id}
-        if place.status:
-            wanted["delivery_status"] = place.status
         if place.page == 1:
             self.ensure_list(place.list_id)
         found = self._find(wanted, count=PAGE, page=place.page)
@@ -164,8 +160,11 @@ class Core:
         ).parse(_MEMBERSHIPS)
 
     def status(self, member: str) -> str:
-        """The delivery that a membership has in effect, its own or its user's."""
-        answer = self._send("GET", f"{_MEMBER}/all/preferences", member=member)
+        """The delivery that a membership has in effect, its own or its user's; "" if it ended."""
+        route = f"{_MEMBER}/all/preferences"
+        answer = self._send("GET", route, member=member, allow={HTTPStatus.NOT_FOUND})
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return ""
         return answer.parse(_EFFECTIVE).delivery_status
 
     def set_status(self, member: str, status: str) -> None:

@@ -94,7 +94,6 @@ class MailmanStandIn(StandIn):
             for (email, list_id), member in sorted(self.members.items(), key=lambda m: m[0][::-1])
             if (not pattern or fnmatchcase(email, pattern.replace("[", "[[]")))
             and wanted.get("list_id", list_id) == list_id
-            and wanted.get("delivery_status", self.status(member)) == self.status(member)
         ]
         count, page = int(request.args["count"]), int(request.args["page"])
         start = (page - 1) * count
