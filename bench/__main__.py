@@ -16,13 +16,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
-from bench import decisions, draining, ground, minting, opt_out, sql, streaming, web
+from bench import (
+    decisions,
+    draining,
+    ground,
+    minting,
+    opt_out,
+    pacing,
+    sql,
+    streaming,
+    web,
+    working,
+)
 from bench.load import CONNECTIONS, NO_WRK, Rate, Request, load, load_at
 from dev.engines import Engines
 
 HELLO = [Request("/", method="GET")]
 BULK = 10_000
 DRAINED = 50_000
+PACED = 100_000
+FULL = 1_000_000
+WORKED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,7 @@ class Options:
 
     seconds: float
     rounds: int
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +159,34 @@ def measure_draining(engines: Engines, options: Options) -> None:
     say(f"draining: {median(pair[1] for pair in found):,.0f} addresses/s (wanted: 5,000)")
 
 
+def measure_pacing(engines: Engines, options: Options) -> None:
+    """A backlog for a tool with a limit: within 1.1 times what the limit dictates."""
+    with ground.ground(engines) as here:
+        found = pacing.keep_to_limit(here, FULL if options.full else PACED)
+    say(
+        f"{found.count:,} opt-outs to a tool that takes 190 requests in 10 s: {found.took:,.0f} s,"
+        f" {found.took / found.limit:.3f} times the {found.limit:,.0f} s of its limit"
+        f" (wanted: 1.1), at work for {found.worked:,.0f} s of them;"
+        f" {found.answered:,} requests answered, {found.refused:,} refused with 429"
+    )
+
+
+def measure_workers(engines: Engines, options: Options) -> None:
+    """Two workers against one, where a call takes 50 ms: at least 1.7 times."""
+    rounds = []
+    for _ in range(options.rounds):
+        pair = []
+        for workers in (1, 2):
+            with ground.ground(engines) as here:
+                pair.append(working.settle(here, WORKED, workers))
+        say(f"  one worker {pair[0]:,.0f}/s, two {pair[1]:,.0f}/s, {pair[1] / pair[0]:.2f} times")
+        rounds.append((pair[0], pair[1]))
+    say(
+        f"50 ms a call: one worker {median(one for one, _ in rounds):,.0f} addresses/s,"
+        f" two {median(two / one for one, two in rounds):.2f} times that (wanted: 1.7)"
+    )
+
+
 def measure_minting(engines: Engines, options: Options) -> None:
     """Links made offline: at least 50,000 a second on one core. By the API: as it comes."""
     rounds = [minting.measure(options.seconds) for _ in range(options.rounds)]
@@ -166,6 +209,8 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "decisions": measure_decisions,
     "streaming": measure_streaming,
     "draining": measure_draining,
+    "pacing": measure_pacing,
+    "workers": measure_workers,
     "minting": measure_minting,
 }
 
@@ -213,6 +258,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=MEASUREMENTS, help="may be repeated")
     parser.add_argument("--seconds", type=float, default=5, help="per measurement (default: 5)")
     parser.add_argument("--rounds", type=int, default=3, help="the median counts (default: 3)")
+    parser.add_argument(
+        "--full", action="store_true", help="a million opt-outs in pacing, not 100,000"
+    )
     given = parser.parse_args()
     if not shutil.which("wrk"):
         print(NO_WRK, file=sys.stderr)
@@ -221,7 +269,7 @@ def main() -> None:
     with ground.engines() as engines:
         for name in given.only or MEASUREMENTS:
             say(f"-- {name}")
-            MEASUREMENTS[name](engines, Options(given.seconds, given.rounds))
+            MEASUREMENTS[name](engines, Options(given.seconds, given.rounds, given.full))
 
 
 if __name__ == "__main__":
