@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.bounces import Bounce
 from preference_center.errors import InvalidInput
 
 WHOLE = "audience"
@@ -45,6 +46,7 @@ class News:
     vendor says that no API call did it: such an act is never our own echo. `id` is the
     vendor's own id of the act, the same whenever it is told again; "" if it has none.
     `contact` is the tool's id of the contact, for a tool that doesn't tell the `address`.
+    `bounce` is what a BOUNCED is about; without it the tool itself says that it is for good.
     """
 
     kind: NewsKind
@@ -55,6 +57,7 @@ class News:
     by_person: bool = False
     channel: Channel = Channel.EMAIL
     contact: str = ""
+    bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)
