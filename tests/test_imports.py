@@ -17,7 +17,9 @@ DOORS = frozenset({"recipients", "senders", "inbound", "console", "cli"})
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
-    frozenset({"checking", "config", "files", "ids", "keys", "limiting", "links", "logs", "mending"})
+    frozenset(
+        {"checking", "config", "files", "ids", "keys", "limiting", "links", "logs", "mending"}
+    )
     | frozenset({"queue", "smtp"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),

@@ -85,7 +85,9 @@ def mailed(
     with app.app_context():
         mail = mails.capture(Files(tmp_path))
         texts = [mail.html, *(value for _, value in mail.headers)]
-        texts += [str(render(letter, clock())) for letter in ours]
+        for letter in ours:
+            for part in render(letter, clock()).walk():
+                texts += [] if part.is_multipart() else [part.get_content()]
     return sorted({url for text in texts for url in _URL.findall(text)})
 
 

@@ -15,7 +15,7 @@ from dev.engines import Engines
 from dev.processes import wait_until
 from tests.faults.service import PATIENCE, Service
 from tests.faults.tool import SlowReceiver
-from workers.sync import LEASE
+from workers.leases import LEASE
 
 LOST = 0
 """In place of a status: no answer came."""

@@ -12,7 +12,7 @@ from dev.engines import Engines
 from dev.processes import wait_until
 from tests.faults.service import PATIENCE, TOPIC, Service
 from tests.faults.tool import Items, SlowReceiver
-from workers.sync import LEASE
+from workers.leases import LEASE
 
 JANE = "jane@example.com"
 
