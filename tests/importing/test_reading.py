@@ -50,7 +50,7 @@ def file(tmp_path: Path) -> Path:
         b'"address","date"\n"a@example.com","one\ntwo"\nb@example.com,y\n',
         b'{"address": "a@example.com"}\n\n{"address": "b@example.com", "x": [1]}\n',
         b'[{"address": "a@example.com"}, {"address": "b@example.com"}]',
-        gzip.compress(b"address\na@example.com\nb@example.com\n"),
+        gzip.compress(b"address\na@example.com\nb@example.com\n", mtime=0),
     ],
 )
 def test_the_usual_shapes_of_a_list_are_read(file: Path, content: bytes) -> None:
@@ -128,7 +128,7 @@ def test_the_first_of_two_columns_of_one_name_counts(file: Path) -> None:
         b"a@example.com\nb@example.com\nc@example.com\n",
         b'{"address": "a@example.com"}\n{"address": "b@example.com"}\n{"address": "c@example.com"}',
         b'[{"address": "a@example.com"}, {"address": "b@example.com"}, {"address": "c@x.com"}]',
-        gzip.compress(b"address\na@example.com\nb@example.com\nc@example.com\n"),
+        gzip.compress(b"address\na@example.com\nb@example.com\nc@example.com\n", mtime=0),
     ],
 )
 def test_reading_goes_on_after_any_row_as_if_it_had_never_stopped(

@@ -59,9 +59,9 @@ def test_gzip_of_any_number_of_members_is_unpacked(
     "packed, what",
     [
         (b"ada@example.com\n", "no gzip file"),
-        (gzip.compress(b"ada@example.com\n" * 9)[:-4], "cut short"),
-        (gzip.compress(b"ada@example.com\n") + gzip.compress(b"b")[:3], "cut short"),
-        (gzip.compress(bytes(20_000_000)), "200 times its size"),
+        (gzip.compress(b"ada@example.com\n" * 9, mtime=0)[:-4], "cut short"),
+        (gzip.compress(b"ada@example.com\n", mtime=0) + gzip.compress(b"b")[:3], "cut short"),
+        (gzip.compress(bytes(20_000_000), mtime=0), "200 times its size"),
     ],
     ids=["plain", "cut", "cut between", "bomb"],
 )
