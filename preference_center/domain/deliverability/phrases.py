@@ -1,0 +1,159 @@
+"""What mail servers write when they refuse a mail, and what each phrase means.
+
+Servers choose their codes carelessly and their words with more care: a full mailbox comes as
+5.1.1, an unknown user as 4.1.1 or as 5.0.0. So the words are looked at first (RULES F11).
+The table is short on purpose. It holds what is clear, in the words of the MTAs and providers
+that most mail goes to (Postfix, Sendmail, Exim, qmail, Exchange, Gmail, Yahoo, Outlook.com,
+and Italian, French, German and Spanish ones); whatever is not in it is left to the code.
+
+The order decides where a text holds several. What passes, or is the sender's own doing, goes
+before what would suppress somebody: in doubt nobody loses their mail.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a mail did not arrive."""
+
+    NO_MAILBOX = "no_mailbox"
+    """There is no such mailbox, or the address can't be one."""
+    NO_DOMAIN = "no_domain"
+    """The domain is not there, or takes no mail."""
+    OWNER_CHANGED = "owner_changed"
+    """It belongs to somebody else now (RFC 7293)."""
+    INACTIVE = "inactive"
+    """The mailbox is there but disabled, or unused for long."""
+    FULL = "full"
+    POLICY = "policy"
+    """What the recipient's side thinks of the sender, or its own rules: spam, SPF, blocks."""
+    CONTENT = "content"
+    """This one mail: too big, or in a form that isn't taken."""
+    PASSING = "passing"
+    """A network, a system or a time-out; nothing about the mailbox."""
+    ADDRESS = "address"
+    """Something about the address, without saying clearly what."""
+    UNKNOWN = "unknown"
+    NONE = "none"
+    """It did arrive, or was passed on (codes 2.x.x)."""
+
+
+_TABLE: tuple[tuple[Cause, str], ...] = (
+    (
+        Cause.FULL,
+        r"""(?:mail\ ?box|mail\ ?folder|in\ ?box|account|user|recipient|maildir|storage)
+            [^.;:!?]{0,40}\b(?:full|(?:over|exceed(?:s|ed|ing)?|out\ of)[^.;]{0,30}
+            \b(?:quota|limits?|space|storage|size|allocation))\b
+        |(?:quota|storage\ allocation)\ (?:is\ )?(?:exceeded|full|violation|usage)
+        |(?:over|exceed(?:s|ed|ing)?|out\ of|reached)\ (?:\S+\ ){0,3}(?:quota|storage\ allocation)
+        |not\ enough\ (?:disk\ |storage\ |mail\ )?space|full\ mailbox
+        |insufficient\ (?:disk|mailbox)\ (?:space|storage)|space\ has\ been\ used\ up
+        |too\ many\ messages\ on\ the\ server
+        |casella\ (?:\S+\ ){0,2}piena|bo[i\u00ee]te\ (?:\S+\ ){0,3}pleine
+        |postfach\ (?:\S+\ ){0,2}(?:ist\ )?voll|buz[o\u00f3]n\ (?:\S+\ ){0,2}lleno""",
+    ),
+    (
+        Cause.PASSING,
+        r"""gr[ea]y\ ?-?list|verification\ in\ progress|rate\ ?limit|throttl
+        |temporar(?:y|ily)\ (?:failure|error|deferred|rejected|unavailable|local|problem|lookup)
+        |too\ many\ (?:hops|connections|recipients)|unable\ to\ verify\ (?:user|address)
+        |(?:connection|session|operation)\ (?:timed\ ?out|refused|reset|dropped|lost)
+        |timed?\ ?out\ (?:while|waiting|after)|retry\ time(?:out)?\ (?:not\ reached|exceeded)
+        |delivery\ time\ expired|message\ expired|queue\ (?:too\ long|expired)|mail\ loop
+        |loops\ back|name\ service\ error[^;]{0,60}try\ again|host\ name\ lookup\ failure
+        |no\ route\ to\ host|network\ is\ unreachable|local\ (?:configuration|system)\ error""",
+    ),
+    (
+        Cause.POLICY,
+        r"""\bspf\b|\bdkim\b|\bdmarc\b|sender\ policy\ framework|reverse\ dns|\bptr\ record
+        |(?:is\ )?not\ allowed\ to\ send|sender\ (?:\S+\ ){0,3}(?:rejected|denied|blocked|verify)
+        |sender\ address\ rejected|invalid\ sender|unroutable\ sender|sender\ domain
+        |\bspam|unsolicited|\bbulk\ (?:e?mail|advertis)|block\ ?list|black\ ?list|\brbl\b|dnsbl
+        |barracuda|reputation|proofpoint|blocked\ (?:by|using|for|due)|blocked\ -\ see
+        |(?:ip|client|host|domain|server)\ (?:\S+\ ){0,4}(?:is\ )?blocked
+        |policy\ (?:reasons?|violation|rejection)|polic(?:y|ies)\ (?:\S+\ ){0,2}prohibit
+        |administrative(?:ly)?\ prohibit|relay(?:ing)?\ (?:access\ )?(?:denied|not\ permitted)
+        |unable\ to\ relay|not\ permitted\ to\ relay|(?<!rejected:\ )access\ denied
+        |not\ authori[sz]ed|authentication\ (?:is\ )?required
+        |(?:not\ |isn't\ in\ my\ list\ of\ )allowed\ rcpthosts
+        |recipient\ preferences|user\ (?:reject|refuse)|message\ filtered|user\ rules
+        |(?:only|not)\ accept(?:s|ing)?\ (?:any\ )?(?:e?mail|messages)\ from""",
+    ),
+    (
+        Cause.CONTENT,
+        r"""(?:message|mail|header|attachment)\ (?:\S+\ ){0,4}too\ (?:big|large|long)
+        |(?:message|mail)\ size\ (?:\S+\ ){0,3}exceed|larger\ than\ the\ (?:current\ )?\S+\ limit
+        |exceeds\ (?:\S+\ ){0,4}(?:message\ size|size\ limit)|virus|malware|banned\ content
+        |content\ (?:rejected|denied|filter)|not\ rfc\ ?\d*\ ?compliant|8bitmime|smtputf8""",
+    ),
+    (
+        Cause.OWNER_CHANGED,
+        r"""(?:mailbox|domain|address)\ owner\ has\ changed|owner\ (?:\S+\ ){0,2}changed\ since
+        |require-recipient-valid-since""",
+    ),
+    (
+        Cause.INACTIVE,
+        r"""(?:mail\ ?box|account|user|address|recipient)[^.;:!?]{0,60}
+            \b(?:disabled|deactivated|inactive|suspended|locked|frozen|discontinued|not\ active)\b
+        |(?:mail\ ?box|account|address)\ (?:(?:is|has\ been|was|been)\ )?closed
+        |(?:disabled|inactive|deactivated|suspended)\ (?:mail\ ?box|account|user|recipient|address)
+        |extended\ inactivity|casella\ (?:\S+\ ){0,2}(?:disattivata|sospesa)
+        |konto\ (?:\S+\ ){0,2}(?:deaktiviert|gesperrt)""",
+    ),
+    (
+        Cause.NO_DOMAIN,
+        r"""no\ such\ (?:domain|host)|unknown\ (?:host|domain)|(?:host|domain)\ (?:is\ )?unknown
+        |(?:host|domain)(?:\ or\ domain)?(?:\ name)?\ (?:\S+\ )?(?:not\ found|does\ not\ exist)
+        |domain\ (?:\S+\ )?(?:must\ exist|does\ ?n[o']t\ exist|has\ no\ (?:mx|mail))|nxdomain
+        |name\ or\ service\ not\ known|null\ ?mx|does\ not\ accept\ (?:any\ )?mail\ \(null""",
+    ),
+    (
+        Cause.NO_MAILBOX,
+        r"""(?:user|recipient|addressee|mail\ ?box|account|address|alias|local[ -]?part)\ (?:is\ )?
+            (?:unknown|invalid|not\ (?:found|known|present|listed|valid|exist|recogni[sz]ed))
+        |(?:unknown|invalid|illegal|non-?existent|bad|no\ such)\ (?:or\ \S+\ )?(?:virtual\ |local\ |
+            e-?mail\ |destination\ )?(?:user|recipient|mail\ ?box|account|address|alias
+            |local[ -]?part|person)
+        |userunknown|nosuchuser|recip(?:ient)?notfound|badrcptto
+        |(?:user|recipient|mail\ ?box|account|address|alias|someone)[^.;:!?]{0,60}
+            (?:does\ ?n[o']t|do\ not|did\ ?n[o']t)\ exist
+        |that\ you\ tried\ to\ reach\ does\ not\ exist|user\ \S+\ was\ not\ found
+        |no\ (?:mailbox|account|user|person|one)\ (?:\S+\ ){0,4}
+            (?:here|by\ that\ name|this\ address)
+        |not\ a\ (?:known|valid|local)\ (?:user|mailbox|recipient|address)
+        |(?:not|no\ longer)\ (?:a\ )?valid\ (?:recipient|address|mailbox)
+        |no\ longer\ (?:works|employed)|couldn't\ be\ found\ at|address\ could\ not\ be\ found
+        |does\ ?n[o']t\ have\ an?\ \S+\ account
+        |destinatario\ (?:sconosciuto|errato|inesistente)|(?:indirizzo|utente|casella)\ inesistente
+        |nessun\ utente|(?:benutzer|empf(?:ae|\u00e4)nger|adresse|postfach)\ (?:ist\ )?
+            (?:unbekannt|nicht\ (?:gefunden|vorhanden|bekannt|existent)|existiert\ nicht)
+        |adresse\ d\ ?au\ moins\ un\ destinataire\ invalide|(?:utilisateur|destinataire)\ inconnu
+        |no\ existe\ (?:dicha|ese|el|la|este)\ (?:persona|usuario|buz[o\u00f3]n|cuenta)""",
+    ),
+    (
+        Cause.ADDRESS,
+        r"""mail\ ?box\ unavailable|recipient\ (?:address\ )?rejected|address\ rejected""",
+    ),
+    (Cause.PASSING, r"try\ again\ later"),
+)
+
+_COMPILED = tuple(
+    (cause, re.compile(pattern, re.VERBOSE | re.IGNORECASE)) for cause, pattern in _TABLE
+)
+
+_SOMEONE = re.compile(r"<[^<>\s]*@[^<>\s]*>|[^\s<>]+@[^\s<>]+")
+_MUCH = 4000
+"""Characters of a text that are looked at; a diagnostic is a line or a few."""
+
+
+def cause_in(text: str) -> Cause | None:
+    """What a text clearly says, None if nothing. Takes time in proportion to the text.
+
+    Diagnostics are folded (RFC 3464 2.3.6): any white space is one blank. Addresses are left
+    out: that of spam@example.com says nothing.
+    """
+    head = _SOMEONE.sub("someone", " ".join(text[:_MUCH].split()))
+    return next((cause for cause, pattern in _COMPILED if pattern.search(head)), None)
