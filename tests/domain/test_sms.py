@@ -1,0 +1,129 @@
+"""What texts mean: only a known word alone is certain."""
+
+from __future__ import annotations
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.sms import (
+    STOP_WORDS,
+    STOP_WORDS_BY_LANGUAGE,
+    Meaning,
+    country_of,
+    languages_of,
+    read,
+    stop_words,
+)
+
+STOP, ALL, HELP = Meaning.STOP, Meaning.STOP_ALL, Meaning.HELP
+START, UNCLEAR = Meaning.START, Meaning.UNCLEAR
+
+# 47 CFR 64.1200(a)(10)(i)
+FCC = ("stop", "quit", "end", "revoke", "opt out", "cancel", "unsubscribe")
+# https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out
+TWILIO = ("STOP", "UNSUBSCRIBE", "END", "QUIT", "STOPALL", "REVOKE", "OPTOUT", "CANCEL")
+
+
+@pytest.mark.parametrize("word", [*FCC, *TWILIO, "OPT-OUT", "ARRET", "Arrêt", "Stop all"])
+@pytest.mark.parametrize("country", ["US", "CA", "IT", "JP", None])
+def test_what_carriers_and_vendors_stop_stops_in_every_country(
+    word: str, country: str | None
+) -> None:
+    assert read(word, country) in {STOP, ALL}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("stop", " STOP ", "Stop.", "STOP!!!", '"STOP"', "stop\n", "Stop please", "STOP, grazie"),
+        *(
+            "please stop",
+            "STOP STOP STOP",
+            "\u200bSTOP",
+            "ＳＴＯＰ",
+            "STOP 🛑",
+            "Bitte stop, danke",
+        ),
+    ],
+)
+def test_a_stop_word_is_certain_however_it_is_written(text: str) -> None:
+    assert read(text, "GB") is STOP
+
+
+@pytest.mark.parametrize(
+    "text, country, languages, meaning",
+    [
+        ("CANCELLAMI", "IT", (), STOP),
+        ("Annulla", "IT", (), STOP),
+        ("basta per favore", "IT", (), STOP),
+        ("abmelden", "DE", (), STOP),
+        ("Stopp!", "CH", (), STOP),
+        ("désinscription", "FR", (), STOP),
+        ("Me désabonner", "BE", (), STOP),
+        ("DARME DE BAJA", "ES", (), STOP),
+        ("ALTO", "MX", (), STOP),
+        ("No más", "US", (), STOP),  # Spanish is spoken there too
+        ("PARAR", "BR", (), STOP),
+        ("td", "CA", (), STOP),
+        # Elsewhere these may mean anything, unless the person is known to speak it.
+        ("ALTO", "IT", (), UNCLEAR),
+        ("ALTO", "IT", ("es-AR",), STOP),
+        ("abmelden", "IT", ("de_AT",), STOP),
+        ("abmelden", "IT", (), UNCLEAR),
+        ("td", "IT", (), UNCLEAR),
+        ("baja", None, (), UNCLEAR),
+    ],
+)
+def test_other_words_count_where_their_language_is_spoken(
+    text: str, country: str | None, languages: tuple[str, ...], meaning: Meaning
+) -> None:
+    assert read(text, country, languages) is meaning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "   ", "🛑", "ok", "no", "Stop by tomorrow at five?", "Don't stop!", "non fermarti"),
+        *("please don't text me any more", "STIP", "stopping", "STOP 36179", "thanks", "please"),
+        *("stop " * 100, "S T O P", "my appointment: cancel or keep?", "the end", "снять"),
+    ],
+)
+def test_what_is_not_certain_is_for_a_person(text: str) -> None:
+    assert read(text, "US") is UNCLEAR
+
+
+@pytest.mark.parametrize(
+    "text, meaning",
+    [
+        *(("HELP", HELP), ("info?", HELP), ("AIDE", HELP), ("Aiuto!", HELP), ("Hilfe", HELP)),
+        *(("START", START), ("unstop", START), ("Yes please", START)),
+        *(("stopall", ALL), ("STOP ALL", ALL)),
+    ],
+)
+def test_other_words_that_vendors_know(text: str, meaning: Meaning) -> None:
+    assert read(text, "IT") is meaning
+
+
+def test_every_word_is_written_as_texts_are_compared() -> None:
+    for country in ("IT", "US", "CH", "MX", "PT"):
+        for word in stop_words(country, STOP_WORDS_BY_LANGUAGE):
+            assert read(word.upper(), country, STOP_WORDS_BY_LANGUAGE) in {STOP, ALL}, word
+    assert stop_words(None) >= STOP_WORDS
+
+
+@pytest.mark.parametrize(
+    "number, country, first",
+    [
+        ("+393331234567", "IT", "it"),
+        ("+12025550123", "US", "en"),
+        ("+16135550123", "CA", "en"),
+        ("+41791234567", "CH", "de"),
+        ("+80012345678", None, None),
+    ],
+)
+def test_the_country_of_a_number_tells_what_is_spoken(
+    number: str, country: str | None, first: str | None
+) -> None:
+    found = country_of(parse(number, Channel.SMS))
+    assert found == country
+    assert next(iter(languages_of(found)), None) == first
