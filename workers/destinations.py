@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.news.sources import SOURCES
 from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.extensions import services
 from preference_center.ledger.backfilling import backfill
@@ -20,6 +21,7 @@ from preference_center.storage.fingerprints import require_known_keys
 from workers.connect import connect, connector
 from workers.connectors.base import Capabilities, Report, Setup
 from workers.connectors.entry import LINK_TOPIC
+from workers.connectors.listening import unready
 from workers.connectors.registry import ENTRIES, SetupError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -47,11 +49,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A new destination in *observe*: how many suppressed addresses it would be told of."""
+    """A new destination in *observe*: how many suppressed addresses it would be told of.
+
+    One that is only listened to has nothing to observe, and is active at once.
+    """
 
     id: int
     rows: int
     report: Report
+    only_listens: bool
 
 
 def add(wish: Wish, actor: str) -> Added:
@@ -65,6 +71,7 @@ def add(wish: Wish, actor: str) -> Added:
     setup = Setup(wish.name, wish.settings, wish.mapping, wish.sends_service)
     report = _report(wish.kind, setup, wish.topics)
     _refuse(wish.name, report)
+    capabilities = ENTRIES[wish.kind].capabilities
 
     def work(connection: Connection) -> int:
         context = services()
@@ -78,15 +85,17 @@ def add(wish: Wish, actor: str) -> Added:
             mapping=wish.mapping,
             sends=wish.topics,
             sends_service=wish.sends_service,
-            can_lift=ENTRIES[wish.kind].capabilities.can_lift,
-            pulls=ENTRIES[wish.kind].capabilities.can_pull,
+            can_lift=capabilities.can_lift,
+            pulls=capabilities.can_pull,
             now=context.now(),
         )
+        if capabilities.only_listens:
+            destinations.set_status(connection, number, Status.ACTIVE)
         _note(connection, actor, "added", wish.name)
         return number
 
     number = run(work)
-    return Added(number, backfill(number), report)
+    return Added(number, backfill(number), report, capabilities.only_listens)
 
 
 def check(name: str) -> Report:
@@ -97,7 +106,8 @@ def check(name: str) -> Report:
     except SetupError as error:
         return Report((str(error),))
     gone = _gone_topics(destination, current_catalogue())
-    return Report((*report.problems, *gone), report.unmapped, report.hints)
+    hints = _webhook_hints(destination.kind, destination.settings)
+    return Report((*report.problems, *gone), report.unmapped, (*report.hints, *hints))
 
 
 def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
@@ -155,7 +165,7 @@ def _note(connection: Connection, actor: str, what: str, name: str) -> None:
 def _refuse(name: str, report: Report) -> None:
     if not report.ok:
         faults = "".join(f"\n- {problem}" for problem in report.problems)
-        raise DestinationError(f"{name} can't be sent to yet:{faults}")
+        raise DestinationError(f"{name} is not in order yet:{faults}")
 
 
 def _report(kind: str, setup: Setup, topics: frozenset[str]) -> Report:
@@ -163,7 +173,19 @@ def _report(kind: str, setup: Setup, topics: frozenset[str]) -> Report:
         report = connector(kind, setup).check()
     except SetupError as error:
         raise DestinationError(str(error)) from None
-    return replace(report, problems=(*report.problems, *_link_faults(setup, topics)))
+    return replace(
+        report,
+        problems=(*report.problems, *_link_faults(setup, topics)),
+        hints=(*report.hints, *_webhook_hints(kind, setup.settings)),
+    )
+
+
+def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:
+    """Whether its webhook would be believed: it may be set up later, or never."""
+    if kind not in SOURCES or ENTRIES[kind].capabilities.only_listens:
+        return []
+    fault = unready(kind, settings, services().now())
+    return [f"its webhook is not read yet: {fault}"] if fault else []
 
 
 def _link_faults(setup: Setup, topics: frozenset[str]) -> list[str]:
@@ -178,7 +200,8 @@ def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:
     """The channels of what is sent. Raises DestinationError with all that is wrong."""
     if wish.kind not in ENTRIES:
         raise DestinationError(f"there is no connector of that kind: use {', '.join(ENTRIES)}")
-    faults = [*_name_faults(wish.name), *_mapping_faults(wish, ENTRIES[wish.kind].capabilities)]
+    capabilities = ENTRIES[wish.kind].capabilities
+    faults = [*_name_faults(wish.name), *_mapping_faults(wish, capabilities)]
     channels = set()
     for key in sorted(wish.topics):
         try:
@@ -189,14 +212,14 @@ def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:
         channels.add(topic.channel)
         if topic.retired:
             faults.append(f"topic {key} is retired, nothing is sent about it: leave it out")
-        if topic.channel not in ENTRIES[wish.kind].capabilities.channels:
+        if topic.channel not in capabilities.channels and not capabilities.only_listens:
             faults.append(
                 f"topic {key} goes by {topic.channel}, which {wish.kind} has no addresses for: "
                 "give it to another destination"
             )
     if faults:
         raise DestinationError("\n".join(faults))
-    return frozenset(channels)
+    return frozenset(channels) & capabilities.channels
 
 
 def _name_faults(name: str) -> list[str]:
@@ -208,7 +231,7 @@ def _name_faults(name: str) -> list[str]:
 def _mapping_faults(wish: Wish, capabilities: Capabilities) -> list[str]:
     """Whether each topic has a thing of its own in the tool (I10)."""
     faults = []
-    if not wish.topics:
+    if not wish.topics and not capabilities.only_listens:
         faults.append("say what it sends: --topic our.topic=their-id, or --sends our.topic")
     bare = sorted(wish.sends - wish.mapping.keys())
     if capabilities.needs_mapping and bare:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
 import structlog
 
 from preference_center.domain.deadlines import destination_retry
-from preference_center.domain.news import News
+from preference_center.domain.news import News, NewsKind
 from preference_center.domain.news.sources import SOURCES
 from preference_center.errors import InvalidInput
 from preference_center.extensions import Services, services
-from preference_center.storage import destinations, posted
+from preference_center.storage import destinations, posted, unknown_news
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination
 from preference_center.storage.posted import Posted
@@ -25,9 +26,21 @@ from workers.taking import take_in
 
 log = structlog.get_logger()
 
-BATCH = 20
+BATCH = 500
+"""Bodies that are held at once; fewer if they are long, see `posted.claim`."""
+AT_ONCE = 2_000
+"""Pieces of news in one transaction, unless a single body has more."""
 FOUND_AT_ONCE = 100
 """See Findable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one body says, and types of news in it that are not known."""
+
+    body: Posted
+    news: Sequence[News]
+    unknown: Counter[str]
 
 
 def take_posted(
@@ -46,8 +59,8 @@ def take_posted(
         if not bodies:
             break
         connector = connect(destination, Lease(ends_at, context.now))
-        for body in bodies:
-            _take(context, destination, connector, body)
+        for part in _parts(_heard(destination, bodies)):
+            _take(destination, connector, part)
         total += len(bodies)
     return total
 
@@ -59,30 +72,64 @@ def _claim(context: Services, destination: Destination, ends_at: datetime) -> li
     )
 
 
-def _take(context: Services, destination: Destination, connector: Connector, body: Posted) -> None:
+def _heard(destination: Destination, bodies: Sequence[Posted]) -> Iterator[Heard]:
+    """What they say; those that can't be read are told to be so."""
+    for body in bodies:
+        try:
+            said = SOURCES[destination.kind].parse(body.body)
+        except InvalidInput as error:
+            _unreadable(destination, body, error)
+            continue
+        types = Counter(news.thing or "" for news in said if news.kind is NewsKind.UNKNOWN)
+        known = [news for news in said if news.kind is not NewsKind.UNKNOWN]
+        yield Heard(body, [replace(news, received_at=body.received_at) for news in known], types)
+
+
+def _parts(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
+    """As many at a time as one transaction does well with."""
+    part: list[Heard] = []
+    for each in heard:
+        if part and sum(len(one.news) for one in part) + len(each.news) > AT_ONCE:
+            yield part
+            part = []
+        part.append(each)
+    if part:
+        yield part
+
+
+def _take(destination: Destination, connector: Connector, part: Sequence[Heard]) -> None:
+    """All in one transaction; one by one if that fails, so that none holds up the others."""
     try:
-        said = SOURCES[destination.kind].parse(body.body)
-        said = _with_addresses(connector, said)
-    except InvalidInput as error:
-        log.warning("news_unreadable", destination=destination.id, reason=str(error))
-        run(lambda c: posted.done(c, body.id, "unreadable"))
-        return
-    except DeliveryError as error:
-        _put_off(context, destination, body, error)
-        return
+        _take_together(destination, connector, part)
+    except (InvalidInput, DeliveryError) as error:
+        if len(part) > 1:
+            for each in part:
+                _take(destination, connector, [each])
+        elif isinstance(error, DeliveryError):
+            _put_off(destination, part[0].body, error)
+        else:
+            _unreadable(destination, part[0].body, error)
+
+
+def _take_together(destination: Destination, connector: Connector, part: Sequence[Heard]) -> None:
+    now = services().now()
+    types = sum((each.unknown for each in part), Counter[str]())
 
     def mark(connection: Connection) -> None:
-        posted.done(connection, body.id, "taken in")
+        unknown_news.count(connection, destination.id, types, now)
+        posted.done(connection, [each.body.id for each in part], "taken in")
 
-    try:
-        take_in(destination, connector, said, received_at=body.received_at, beside=mark)
-    except DeliveryError as error:
-        _put_off(context, destination, body, error)
+    said = _with_addresses(connector, [news for each in part for news in each.news])
+    take_in(destination, connector, said, beside=mark)
 
 
-def _put_off(
-    context: Services, destination: Destination, body: Posted, error: DeliveryError
-) -> None:
+def _unreadable(destination: Destination, body: Posted, error: InvalidInput) -> None:
+    log.warning("news_unreadable", destination=destination.id, reason=str(error))
+    run(lambda c: posted.done(c, [body.id], "unreadable"))
+
+
+def _put_off(destination: Destination, body: Posted, error: DeliveryError) -> None:
+    context = services()
     log.warning("news_put_off", destination=destination.id, error=type(error).__name__)
     at = destination_retry(
         body.attempts, context.now(), wish=error.retry_after, jitter=context.random.random()

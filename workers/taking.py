@@ -8,7 +8,6 @@ cursor or the mark that it was done.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from typing import cast
 
 from preference_center.domain.addresses import Channel
@@ -43,19 +42,17 @@ def take_in(
     connector: Connector,
     said: Iterable[News | Seen],
     *,
-    received_at: datetime | None = None,
     bulk: bool = False,
     beside: Callable[[Connection], None] = lambda _: None,
 ) -> Tally:
     """Record what is new in it, have who should be suppressed there suppressed.
 
-    `received_at` is when it came, if that was before now (UTC). `beside` writes what belongs
-    to the same transaction; it may raise to take all back.
+    `beside` writes what belongs to the same transaction; it may raise to take all back.
     Raises DeliveryError when the tool must be told something at once and can't be.
     """
     people, unreadable = by_address(said)
     here = look_up(destination, connector.capabilities, people)
-    work = weigh(destination, connector.capabilities, people, here, received_at or services().now())
+    work = weigh(destination, connector.capabilities, people, here)
     work.tally += Tally(unreadable=unreadable)
     if destination.status is Status.ACTIVE:  # else nothing may be written there
         _push_now(connector, work, people, here)
@@ -79,7 +76,7 @@ def would_take(
     """The events that `take_in` would append; nothing is written."""
     people, _ = by_address(said)
     here = look_up(destination, connector.capabilities, people)
-    return weigh(destination, connector.capabilities, people, here, services().now()).changes
+    return weigh(destination, connector.capabilities, people, here).changes
 
 
 def _push_now(

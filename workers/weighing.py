@@ -106,9 +106,8 @@ def weigh(
     capabilities: Capabilities,
     people: Mapping[Key, Person],
     here: Mapping[Key, Here],
-    received_at: datetime,
 ) -> Work:
-    """What is to be done, news that came at `received_at`."""
+    """What is to be done."""
     now, things, work = services().now(), things_of(destination), Work()
     for key, person in people.items():
         spot, seen = here[key], person.seen
@@ -117,7 +116,7 @@ def weigh(
         for each in news:
             judgement = judge(each, spot, things, now)
             if judgement.verdict is Verdict.RECORD:
-                change = _change(destination, person, each, judgement, received_at)
+                change = _change(destination, person, each, judgement, now)
                 # Without a date or an id of its own, saying it twice is saying it once.
                 once = (change.kind, change.scope) if not (each.id or each.at) else change.id
                 changes.setdefault(once, change)
@@ -159,8 +158,9 @@ def _change(
     person: Person,
     news: News,
     judgement: Judgement,
-    received_at: datetime,
+    now: datetime,
 ) -> Change:
+    received_at = news.received_at or now
     evidence = {"tool": destination.kind}
     if news.thing is not None:
         evidence["group"] = news.thing[:200]

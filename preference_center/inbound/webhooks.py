@@ -29,8 +29,8 @@ csrf.exempt(blueprint)  # each vendor proves itself in its own way
 def receive(name: str, secret: str) -> Response:
     """Keep what the tool posts: 204 once it is committed (I1).
 
-    404 for a destination that has no webhook, 401 for what is not proved to be the tool's.
-    A GET, with which Mailchimp tries a URL, changes nothing (I7).
+    404 for a destination that has no webhook; 401, without a hint, for what is not proved to
+    be the tool's. A GET or HEAD, with which vendors try a URL, changes nothing (I7).
     """
     context = services()
     destination = _destination(name)
@@ -38,7 +38,7 @@ def receive(name: str, secret: str) -> Response:
     if destination is None or source is None:
         return Response("No tool reports here.\n", 404, mimetype="text/plain")
     if request.method != "POST":
-        return Response(status=204)
+        return Response(status=200)  # some take nothing else for a sign of life
     body = request.get_data()
     post = Post(
         method=request.method,
@@ -46,20 +46,32 @@ def receive(name: str, secret: str) -> Response:
         secret=secret,
         headers={key.lower(): value for key, value in request.headers},
         body=body,
+        remote=request.remote_addr or "",
     )
     try:
-        source.verify(post, destination.settings, context.now())
+        token = source.verify(post, destination.settings, context.now())
+        is_new = _keep(destination.id, body, token)
     except Unverified as error:
         log.warning("news_unverified", destination=destination.id, reason=str(error))
-        return Response("Not proved to come from the tool.\n", 401, mimetype="text/plain")
+        return Response("No.\n", 401, mimetype="text/plain")
+    if is_new:
+        context.queue.nudge_news(destination.id)
+    return Response(status=204)
+
+
+def _keep(destination: int, body: bytes, token: str | None) -> bool:
+    """Store it; False if it is here already. Raises Unverified if its token was used up."""
+    context = services()
     number, now = context.new_id(), context.now()
 
     def work(connection: Connection) -> bool:
-        return posted.keep(connection, context.keys, number, destination.id, body, now)
+        if token is not None and not posted.use_up(
+            connection, context.keys, number, destination, token, now
+        ):
+            raise Unverified("its token was used before")
+        return posted.keep(connection, context.keys, number, destination, body, now)
 
-    if run(work):
-        context.queue.nudge_news(destination.id)
-    return Response(status=204)
+    return run(work)
 
 
 def _destination(name: str) -> Destination | None:

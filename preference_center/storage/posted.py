@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -15,6 +16,9 @@ KEPT = timedelta(days=7)
 """How long a body is kept after it came, to be replayed; or until it is processed."""
 GIVEN_UP = timedelta(days=30)
 """How long one that can't be processed is kept."""
+
+OCTETS = 4_000_000
+"""How much is held in memory at once, and read within a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,19 @@ def keep(
     return row is not None
 
 
+def use_up(
+    connection: Connection, keys: Keys, number: UUID, destination: int, token: str, now: datetime
+) -> bool:
+    """Note that the post `number` used up a token; False if another one had."""
+    row = connection.execute(
+        """INSERT INTO used_token AS u (destination_id, mark, post_id, at) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (destination_id, mark) DO UPDATE SET at = u.at
+        WHERE u.post_id = EXCLUDED.post_id RETURNING u.post_id""",
+        (destination, keys.digest_sha256(hashlib.sha256(token.encode()).digest()), number, now),
+    ).fetchone()
+    return row is not None
+
+
 def due(connection: Connection, now: datetime) -> list[int]:
     """Destinations with bodies to be processed now, in whatever state they are (I13)."""
     rows = connection.execute(
@@ -58,15 +75,22 @@ def claim(
     until: datetime,
     limit: int,
 ) -> list[Posted]:
-    """Take up to `limit` bodies, the oldest first, until `until`."""
+    """Take up to `limit` bodies, the oldest first, until `until`.
+
+    Only so many that they are no longer than OCTETS together, but always one.
+    """
     rows = connection.execute(
         """WITH due AS (
-            SELECT id FROM posted_news WHERE destination_id = %s AND next_at <= %s
+            SELECT id, next_at, octet_length(body) AS size
+            FROM posted_news WHERE destination_id = %s AND next_at <= %s
             ORDER BY next_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+        ), few AS (
+            SELECT id, sum(size) OVER (ORDER BY next_at, id) - size AS before FROM due
         )
-        UPDATE posted_news p SET next_at = %s, attempts = attempts + 1 FROM due
-        WHERE p.id = due.id RETURNING p.id, p.body, p.received_at, p.attempts""",
-        (destination, now, limit, until),
+        UPDATE posted_news p SET next_at = %s, attempts = attempts + 1 FROM few
+        WHERE p.id = few.id AND few.before < %s
+        RETURNING p.id, p.body, p.received_at, p.attempts""",
+        (destination, now, limit, until, OCTETS),
     )
     found = [
         Posted(number, _opened(keys, body, number), at, attempts)
@@ -75,11 +99,11 @@ def claim(
     return sorted(found, key=lambda posted: (posted.received_at, posted.id))
 
 
-def done(connection: Connection, number: UUID, outcome: str) -> None:
-    """It was processed, or can't be; it stays for a while, to be replayed."""
+def done(connection: Connection, numbers: Sequence[UUID], outcome: str) -> None:
+    """They were processed, or can't be; they stay for a while, to be replayed."""
     connection.execute(
-        "UPDATE posted_news SET next_at = NULL, outcome = %s WHERE id = %s",
-        (outcome[:200], number),
+        "UPDATE posted_news SET next_at = NULL, outcome = %s WHERE id = ANY(%s)",
+        (outcome[:200], list(numbers)),
     )
 
 
@@ -101,12 +125,13 @@ def replay(connection: Connection, destination: int, since: datetime, now: datet
 
 
 def forget(connection: Connection, now: datetime) -> None:
-    """Delete what is older than it is kept."""
+    """Delete what is older than it is kept; no vendor's proof is good for that long."""
     connection.execute(
         """DELETE FROM posted_news
         WHERE received_at < %s AND (next_at IS NULL OR received_at < %s)""",
         (now - KEPT, now - GIVEN_UP),
     )
+    connection.execute("DELETE FROM used_token WHERE at < %s", (now - KEPT,))
 
 
 def _sealed(keys: Keys, body: bytes, number: UUID) -> bytes:

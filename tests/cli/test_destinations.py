@@ -196,7 +196,7 @@ def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
     monkeypatch.setenv("OTHER_KEY", "SG.revoked")
     refused = flask(app, "destinations", "set", "mailer", "api_key=env:OTHER_KEY")
     assert refused.exit_code == 1
-    assert "can't be sent to yet" in refused.stderr
+    assert "not in order yet" in refused.stderr
     assert "in order" in flask(app, "destinations", "check", "mailer").output
 
     sendgrid.key = "SG.revoked"

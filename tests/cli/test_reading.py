@@ -139,7 +139,7 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
         number = run(lambda c: destinations.by_name(c, context.keys, "mailer")).id
         new_id = context.new_id()
         run(lambda c: posted.keep(c, context.keys, new_id, number, b"[]", context.now()))
-        run(lambda c: posted.done(c, new_id, "taken in"))
+        run(lambda c: posted.done(c, [new_id], "taken in"))
     clock.advance(timedelta(days=2))
     yesterday = (clock() - timedelta(days=1)).date().isoformat()
     assert "0 posts" in flask(app, "replay", "mailer", "--since", yesterday).output

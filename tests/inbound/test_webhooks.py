@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from preference_center.domain.addresses import Channel
 from preference_center.extensions import services
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-SECRET = "long-and-random"
+SECRET = "long-and-random-secret"
 FORM = {"type": "unsubscribe", "data[email]": "anna@example.com", "data[reason]": "manual"}
 
 
@@ -74,13 +75,33 @@ def test_the_same_body_again_is_acknowledged_and_kept_once(
 def test_what_is_not_proved_is_not_read(
     app: Flask, client: FlaskClient, number: int, path: str
 ) -> None:
-    assert client.post(path, data=FORM).status_code in {401, 404}
+    answer = client.post(path, data=FORM)
+    assert answer.status_code in {401, 404}
+    assert answer.status_code == 404 or answer.text == "No.\n"
     assert kept(app) == 0
 
 
-def test_a_get_changes_nothing(app: Flask, client: FlaskClient, number: int) -> None:  # I7
-    assert client.get(f"/in/letters/{SECRET}").status_code == 204
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_vendor_that_tries_the_url_changes_nothing(
+    app: Flask, client: FlaskClient, number: int, method: str
+) -> None:  # I7
+    assert client.open(f"/in/letters/{SECRET}", method=method).status_code == 200
     assert kept(app) == 0
+
+
+@pytest.mark.parametrize("caller, status", [("203.0.113.7", 204), ("203.0.114.7", 401)])
+def test_where_a_vendor_that_signs_nothing_calls_from_counts_and_is_not_kept(
+    app: Flask, client: FlaskClient, caller: str, status: int
+) -> None:  # I12
+    with app.app_context():
+        _add("sparks", "sparkpost", {"webhook_secret": SECRET, "networks": "203.0.113.0/24"})
+    given = {"REMOTE_ADDR": caller}
+    with capture_logs() as logs:
+        answer = client.post(f"/in/sparks/{SECRET}", json=[{"msys": {}}], environ_base=given)
+    assert answer.status_code == status
+    assert kept(app) == (status == 204)
+    assert caller not in f"{logs} {answer.text}"
+    assert ("news_unverified" in str(logs)) == (status == 401)
 
 
 @pytest.mark.parametrize("name", ["nobody", "hook"])

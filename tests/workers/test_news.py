@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +17,7 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import posted, verifying
+from preference_center.storage import posted, unknown_news, verifying
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Status
 from tests.clock import Clock
@@ -165,6 +166,58 @@ def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
     take(number, TwoWayTool())
     assert outcomes() == ["unreadable", "taken in"]
     assert len(events()) == 1
+
+
+def test_types_that_nobody_knows_are_counted_beside_what_is_known() -> None:
+    number = add_destination("mailer", TOPIC)
+    post(number, unsubscribe(), unsubscribe(BO, "e2", event="consent_given"))
+    post(number, unsubscribe(BO, "e3", event="consent_given"), unsubscribe(event=ANNA))
+    take(number, TwoWayTool())
+    assert events() == [("opted_out", TOPIC)]
+    assert outcomes() == ["taken in"] * 2
+    found = run(lambda c: unknown_news.of(c, number))
+    assert [(one.type, one.count) for one in found] == [("consent_given", 2), ("(no name)", 1)]
+
+
+def test_only_so_many_names_of_unknown_types_are_kept(clock: Clock) -> None:
+    number = add_destination("mailer", TOPIC)
+    names = [f"type{n}" for n in range(unknown_news.MOST + 5)]
+    for _ in range(2):
+        run(lambda c: unknown_news.count(c, number, Counter(names), clock()))
+    found = {one.type: one.count for one in run(lambda c: unknown_news.of(c, number))}
+    assert len(found) == unknown_news.MOST + 1
+    assert found[unknown_news.OTHERS] == 10
+    assert sum(found.values()) == 2 * len(names)
+
+
+def test_many_bodies_are_taken_in_together_each_as_of_when_it_came(clock: Clock) -> None:
+    number, came = add_destination("mailer", TOPIC), clock()
+    post(number, unsubscribe())
+    clock.advance(timedelta(minutes=1))
+    post(number, unsubscribe(BO, "e2"))
+    clock.advance(timedelta(minutes=1))
+    assert take(number, TwoWayTool()) == 2
+    rows = run(
+        lambda c: c.execute("SELECT received_at, recorded_at FROM event ORDER BY id").fetchall()
+    )
+    assert sorted(row[0] - came for row in rows) == [timedelta(), timedelta(minutes=1)]
+    assert {row[1] for row in rows} == {clock()}
+
+
+def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    number, context = add_destination("mailer", TOPIC), services()
+    monkeypatch.setattr(posted, "OCTETS", 1_000)
+    for act in range(4):
+        post(number, unsubscribe(act=str(act), filler="x" * 400))
+
+    def claim() -> int:
+        now = context.now()
+        later = now + timedelta(minutes=1)
+        return len(
+            run(lambda c: posted.claim(c, context.keys, number, now=now, until=later, limit=9))
+        )
+
+    assert [claim() for _ in range(4)] == [2, 2, 0, 0]
 
 
 def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from click import Group
 from flask import Flask
 
 from preference_center import app as service
-from workers.cli import reading  # noqa: F401 - its commands are part of `destinations`
+from workers.cli import reading
 from workers.cli.destinations import destinations
 
 
@@ -22,3 +23,6 @@ def create_app() -> Flask:
 def register(app: Flask) -> None:
     """Give the app the commands that need connectors."""
     app.cli.add_command(destinations)
+    inbound = app.cli.commands["inbound"]
+    assert isinstance(inbound, Group)
+    inbound.add_command(reading.replay)

@@ -10,6 +10,8 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
+from preference_center.domain.news.guarding import SECRET
+from preference_center.domain.news.sources import SOURCES
 from preference_center.extensions import services
 from preference_center.mending import mending
 from preference_center.storage import destinations as stored
@@ -96,6 +98,8 @@ def add(
 ) -> None:
     """Set up the tool NAME, after asking it whether all is right.
 
+    Says where it is to report to, if it has a webhook that is understood.
+
     It begins in *observe*: it shows what it would push and writes nothing until
     `flask destinations resume NAME`. If anything is wrong, nothing is stored, and every
     fault is told with its remedy.
@@ -113,10 +117,17 @@ def add(
     )
     with mending():
         added = setting_up.add(wish, ACTOR)
-    click.echo(f"{name} is set up in observe: {added.rows} suppressed addresses would be pushed.")
+    if added.only_listens:
+        click.echo(f"{name} is set up, and listened to from now on.")
+    else:
+        click.echo(
+            f"{name} is set up in observe: {added.rows} suppressed addresses would be pushed."
+        )
     _echo_findings(added.report)
-    click.echo(f"What it would bring and be told: flask destinations observe {name}")
-    click.echo(f"Nothing is written there yet. To let it: flask destinations resume {name}")
+    _echo_webhook(wish)
+    if not added.only_listens:
+        click.echo(f"What it would bring and be told: flask destinations observe {name}")
+        click.echo(f"Nothing is written there yet. To let it: flask destinations resume {name}")
 
 
 @destinations.command("set")
@@ -234,6 +245,14 @@ def _echo_findings(report: Report) -> None:
         click.echo(f"no topic maps to: {thing}")
     for hint in report.hints:
         click.echo(f"note: {hint}")
+
+
+def _echo_webhook(wish: setting_up.Wish) -> None:
+    """Where the tool is to report to; the secret itself is not shown."""
+    if wish.kind in SOURCES:
+        secret = f"/{SECRET.upper()}" if wish.settings.get(SECRET) else ""
+        url = f"{services().links.public_url}/in/{wish.name}{secret}"
+        click.echo(f"URL for {ENTRIES[wish.kind].title}'s webhook: {url}")
 
 
 def _waiting(row: Pending) -> str:

@@ -11,7 +11,7 @@ import click
 from preference_center.errors import DestinationError
 from preference_center.extensions import services
 from preference_center.mending import mending
-from preference_center.storage import audit, posted, verifying
+from preference_center.storage import audit, posted, unknown_news, verifying
 from preference_center.storage import destinations as stored
 from preference_center.storage import pending as waiting
 from preference_center.storage.database import Connection, run
@@ -65,6 +65,7 @@ def show(name: str) -> None:
         row = run(waiting.pending)[name]
         listings = run(lambda c: verifying.progress(c, destination.id))
         tally = run(lambda c: verifying.tally(c, destination.id))
+        unknown = run(lambda c: unknown_news.of(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.state}{reason}")
     due = f", the first is due {_time(row.due_at)}" if row.due_at else ""
@@ -75,6 +76,10 @@ def show(name: str) -> None:
         click.echo(_listing(listing))
     for line in _tallied(tally):
         click.echo(line)
+    for each in unknown:
+        click.echo(
+            f"news of an unknown type\t{each.type}: {each.count:,}, last {_time(each.last_at)}"
+        )
 
 
 @destinations.command()

@@ -188,7 +188,11 @@ class UnsupportedByDestination(Exception):
 class Connector(Protocol):
     """One destination's connector, made by `registry.make(kind, setup, http)`."""
 
-    kind: ClassVar[str]
+    @property
+    def kind(self) -> str:
+        """The connector's name in the registry; mostly an attribute of the class."""
+        ...
+
     capabilities: ClassVar[Capabilities]
     settings: ClassVar[Mapping[str, str]]
     """Setting name -> what it is, for `--help` and messages. A name that ends in

@@ -76,6 +76,11 @@ class Capabilities:
     """Whether every topic must be mapped to a thing in the tool."""
 
     @property
+    def only_listens(self) -> bool:
+        """Whether nothing can be told to it: it only reports what people did in it."""
+        return not self.channels
+
+    @property
     def can_scan(self) -> bool:
         """Whether its contacts can be listed at all."""
         return self.scans is not None

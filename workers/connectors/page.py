@@ -26,6 +26,12 @@ What the columns mean:
 - **link field**: whether each contact's standing link can be written into a custom field.
 """  # noqa: E501 - a paragraph is a line there
 
+_LISTENERS = """
+## Only listened to
+
+Set up in the same way, these tools are told nothing: what people did in them is taken in from their webhooks at `/in/NAME`, and goes to all the others. A group, list or tag of theirs that stands for one of our topics is named with `--topic ours=theirs`; what they say about no group counts for all marketing. [What comes in](inbound.md) says how each one's webhook is set up.
+"""  # noqa: E501 - a paragraph is a line there
+_HEARD_HEADS = ("tool", "`--kind`", "tested against")
 _LISTED = {Listing.CHANGES: "changes", Listing.SWEEP: "all", None: "no"}
 _HOLDS = {Scopes.TOPIC: "topics", Scopes.ALL: "all marketing"}
 _HEADS = (
@@ -48,9 +54,14 @@ _HEADS = (
 def page(entries: Iterable[Entry]) -> str:
     """The whole page, as Markdown."""
     entries = list(entries)
-    table = [_row(_HEADS), _row("---" for _ in _HEADS), *(_row(_cells(each)) for each in entries)]
+    told = [entry for entry in entries if not entry.capabilities.only_listens]
+    heard = [entry for entry in entries if entry.capabilities.only_listens]
+    table = [_row(_HEADS), _row("---" for _ in _HEADS), *(_row(_cells(each)) for each in told)]
+    listened = [_row(_HEARD_HEADS), _row("---" for _ in _HEARD_HEADS)]
+    listened += [_row((each.title, f"`{each.kind}`", each.proof.value)) for each in heard]
     sections = ["\n".join(_section(entry)) for entry in entries]
-    return "\n".join([_INTRODUCTION, *table, "", "\n\n".join(sections)]) + "\n"
+    parts = [_INTRODUCTION, *table, _LISTENERS, *listened, "", "\n\n".join(sections)]
+    return "\n".join(parts) + "\n"
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ from workers.connectors import (
 from workers.connectors.base import CREATE_CONTACTS, Connector, Setup
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
+from workers.connectors.listening import LISTENERS
 
 __all__ = ["ENTRIES", "Entry", "Proof", "SetupError", "kinds", "make"]
 
@@ -51,6 +52,7 @@ _ENTRIES = (
     postmark.ENTRY,
     braze.ENTRY,
     intercom.ENTRY,
+    *LISTENERS,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
 

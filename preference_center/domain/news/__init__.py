@@ -8,7 +8,7 @@ opt-outs, and a contact whose state was looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol
@@ -28,11 +28,14 @@ class NewsKind(StrEnum):
     COMPLAINED = "complained"
     """Marked as spam: counts for all marketing, whatever was mailed."""
     BOUNCED = "bounced"
-    """Hard, for good: the mailbox is not there. Never for a full mailbox or a delay."""
+    """It did not arrive: see `News.bounce`."""
     RESUBSCRIBED = "resubscribed"
     """Never lifts (I5): where our "no" stands, the tool is told it again."""
     SEEN = "seen"
     """A contact was added or changed: who should be suppressed there is (I13)."""
+    UNKNOWN = "unknown"
+    """Of a type, the `thing`, that its vendor's module doesn't know: it is counted, for
+    people to look at, and the body is kept for a while. About nobody: `address` is ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class News:
     vendor's own id of the act, the same whenever it is told again; "" if it has none.
     `contact` is the tool's id of the contact, for a tool that doesn't tell the `address`.
     `bounce` is what a BOUNCED is about; without it the tool itself says that it is for good.
+    `received_at` is when it reached us, if that was before it is taken in: no vendor tells it.
     """
 
     kind: NewsKind
@@ -58,6 +62,7 @@ class News:
     channel: Channel = Channel.EMAIL
     contact: str = ""
     bounce: Bounce | None = None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,17 @@ class Post:
     """The rest of the path, `/in/<destination>/<secret>`; "" if there is none."""
     headers: Mapping[str, str]
     body: bytes
+    remote: str = field(default="", repr=False)
+    """Who calls, as the proxies in front tell it (`TRUSTED_PROXIES`); never to be stored or
+    logged."""
 
 
 class Unverified(InvalidInput):
     """The request was not proved to come from the tool; it is not read any further."""
+
+
+class Unready(Unverified):
+    """The destination's settings don't let any request be believed; says the remedy."""
 
 
 class NewsSource(Protocol):
@@ -84,17 +96,20 @@ class NewsSource(Protocol):
     """Names of settings that it needs -> what they are; all end in `?`, since a destination
     works without a webhook."""
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> str | None:
         """Return if `post` was made by the tool that `settings` belong to.
 
-        Looks at headers, secret and the raw body only; compares in constant time. Raises
-        Unverified for anything else, also while a needed setting is missing.
+        Looks at headers, secret and the raw body only; compares in constant time. A text
+        that it returns is good for one request: another that brings it is refused.
+        Raises Unready, before it looks at `post`, while a needed setting is missing or
+        wrong, and Unverified for what the tool did not send, or sent too long ago.
         """
         ...
 
     def parse(self, body: bytes) -> Sequence[News]:
-        """What the body says. Kinds of news that we have no use for are left out.
+        """What the body says, without the types that we have no use for.
 
+        Those that are not known are UNKNOWN news (`reading.unknown`): vendors add some.
         Raises InvalidInput when it is not what the vendor promises, without quoting it.
         """
         ...

@@ -23,6 +23,7 @@ from preference_center.domain.news.reading import (
     same,
     secret_of,
     text,
+    unknown,
 )
 
 SETTING = "client_secret"
@@ -34,6 +35,7 @@ _CONTACT = "0-1"
 _MILLI = 1000
 _OPT_OUT = "hs_email_optout"
 _BOUNCE = "hs_email_hard_bounce_reason_enum"
+_OF_NO_USE = {"deletion", "privacyDeletion", "associationChange"}
 _SEEN = {"creation", "restore", "merge"}
 
 
@@ -72,7 +74,7 @@ def _read(row: dict[str, Any]) -> News | None:
     if what in _SEEN:
         return News(NewsKind.SEEN, "", at=at, id=act, contact=contact)
     if what != "propertyChange":
-        return None
+        return None if what in _OF_NO_USE else unknown(f"contact.{what}")
     name, value = text(row, "propertyName"), text(row, "propertyValue")
     if name == "email":
         return News(NewsKind.SEEN, value, at=at, id=act, contact=contact)

@@ -13,7 +13,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs
 
 from preference_center.domain.news import WHOLE, News, NewsKind, Post, Unverified
-from preference_center.domain.news.reading import same, secret_of
+from preference_center.domain.news.reading import same, secret_of, unknown
 from preference_center.errors import InvalidInput
 
 SETTING = "webhook_secret"
@@ -42,7 +42,7 @@ class MailchimpNews:
         kind = _kind(form)
         address = form.get("data[new_email]") or form.get("data[email]", "")
         if kind is None:
-            return []
+            return [] if form["type"] in {"unsubscribe", "campaign"} else [unknown(form["type"])]
         return [News(kind, address, thing=WHOLE, at=_moment(form.get("fired_at", "")))]
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from preference_center.domain.news import Post, Unverified
+from preference_center.domain.news import News, NewsKind, Post, Unready, Unverified
 from preference_center.errors import InvalidInput
 
 _FAULT = "the body is not what the vendor promises"
+_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,59}")
 
 
 def json_objects(body: bytes) -> list[dict[str, Any]]:
@@ -32,6 +35,20 @@ def text(row: dict[str, Any], name: str) -> str:
     return "" if value is None else str(value)
 
 
+def part(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The object within objects that `names` lead to; empty if there is none."""
+    found: Any = row
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def several(row: dict[str, Any], name: str) -> list[Any]:
+    """A field that is a list; empty if it is none."""
+    value = row.get(name)
+    return value if isinstance(value, list) else []
+
+
 def moment(value: object, *, per_second: int = 1) -> datetime | None:
     """A number of seconds (or `per_second` parts of them) since 1970; None for nonsense."""
     try:
@@ -40,11 +57,53 @@ def moment(value: object, *, per_second: int = 1) -> datetime | None:
         return None
 
 
+def iso_moment(value: object) -> datetime | None:
+    """A time of ISO 8601, UTC if it names no zone; None for nonsense."""
+    try:
+        found = datetime.fromisoformat(str(value))
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def status_in(said: str) -> str:
+    """The enhanced status code (RFC 3463) in a server's reply; "" if there is none."""
+    found = _STATUS.search(said)
+    return found[1] if found else ""
+
+
+def is_complaint(feedback_type: str) -> bool:
+    """Whether a feedback report of this type (RFC 5965, 6591) is about mail nobody wanted.
+
+    "" is one whose type is not told.
+    """
+    return feedback_type.casefold() not in {"not-spam", "auth-failure"}
+
+
+def unknown(name: str) -> News:
+    """News of a type that a vendor's module doesn't know.
+
+    What doesn't look like the name of a type is not repeated: it might be anybody's (I12).
+    """
+    return News(NewsKind.UNKNOWN, "", name if _TYPE.fullmatch(name) else "(no name)")
+
+
+def addressed(said: Iterable[News]) -> list[News]:
+    """The same without news of nobody; a "no" among it is UNKNOWN, for a person to look into."""
+    found = []
+    for news in said:
+        if news.address or news.contact or news.kind is NewsKind.UNKNOWN:
+            found.append(news)
+        elif news.kind not in {NewsKind.SEEN, NewsKind.RESUBSCRIBED}:
+            found.append(unknown(f"{news.kind} without address"))
+    return found
+
+
 def secret_of(settings: Mapping[str, str], name: str) -> str:
-    """A setting without which nothing can be verified. Raises Unverified."""
+    """A setting without which nothing can be verified. Raises Unready."""
     found = settings.get(name)
     if not found:
-        raise Unverified(f"the destination has no setting {name}: its webhook is not read")
+        raise Unready(f"the setting {name} is missing: without it no webhook is believed")
     return str(found)
 
 

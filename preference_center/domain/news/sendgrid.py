@@ -20,7 +20,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.domain.news import News, NewsKind, Post, Unverified
-from preference_center.domain.news.reading import header, json_objects, moment, secret_of, text
+from preference_center.domain.news.reading import (
+    header,
+    json_objects,
+    moment,
+    secret_of,
+    text,
+    unknown,
+)
 
 SETTING = "webhook_key"
 _SIGNATURE = "x-twilio-email-event-webhook-signature"
@@ -32,6 +39,7 @@ _KINDS = {
     "bounce": NewsKind.BOUNCED,
     "group_resubscribe": NewsKind.RESUBSCRIBED,
 }
+_OF_NO_USE = {"processed", "deferred", "delivered", "dropped", "open", "click"}
 _GONE = {"", "Invalid Address"}
 """Classes of bounces that say that there is no such mailbox; others may pass."""
 
@@ -71,7 +79,9 @@ def _public_key(encoded: str) -> ec.EllipticCurvePublicKey:
 def _read(row: dict[str, Any]) -> News | None:
     event = text(row, "event")
     kind = _KINDS.get(event)
-    if kind is None or (kind is NewsKind.BOUNCED and not _is_gone(row)):
+    if kind is None:
+        return None if event in _OF_NO_USE else unknown(event)
+    if kind is NewsKind.BOUNCED and not _is_gone(row):
         return None
     return News(
         kind=kind,

@@ -68,3 +68,27 @@ class PostedNewsRow(db.Model):  # type: ignore[misc,name-defined]
         Index("posted_news_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
         Index("posted_news_age", "received_at"),
     )
+
+
+class UsedTokenRow(db.Model):  # type: ignore[misc,name-defined]
+    """A proof that is good for one POST and was used up by it; `mark` is a keyed digest.
+
+    In the database, and in the transaction that stores the POST: Redis may forget.
+    """
+
+    __tablename__ = "used_token"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    mark: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    post_id: Mapped[UUID] = mapped_column(Uuid)
+    at: Mapped[datetime] = mapped_column(Moment)
+    __table_args__ = (Index("used_token_age", "at"),)
+
+
+class UnknownNewsRow(db.Model):  # type: ignore[misc,name-defined]
+    """A type of news that a destination's tool told of and no module here knows."""
+
+    __tablename__ = "unknown_news"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    type: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    last_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,103 @@
+"""SparkPost's (Bird's) event webhook: JSON, proved by the guard since nothing is signed.
+
+https://developers.sparkpost.com/api/webhooks/
+https://support.sparkpost.com/docs/deliverability/bounce-classification-codes
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.news import News, NewsKind, Post
+from preference_center.domain.news.guarding import GUARD, guard
+from preference_center.domain.news.reading import (
+    is_complaint,
+    iso_moment,
+    json_objects,
+    moment,
+    status_in,
+    text,
+    unknown,
+)
+from preference_center.errors import InvalidInput
+
+_OF_NO_USE = re.compile(
+    "delivery|injection|delay|policy_rejection|sms_status|(amp_)?(initial_)?open|(amp_)?click"
+    "|generation_(failure|rejection)|relay_(injection|rejection|delivery|tempfail|permfail)"
+    "|success|error|ab_test_(completed|cancelled)|bounce|out_of_band|spam_complaint"
+)
+_UNSUBSCRIBE = "90"
+"""The class of a reply that asks to be left alone."""
+_NO_BOUNCES = {"60", "80", "100"}
+"""Automatic replies, wishes to subscribe, and questions whether the sender is a person."""
+_HARD = {"10", "30"}
+_UNDETERMINED = {"", "1"}
+
+
+class SparkPostNews:
+    """See NewsSource."""
+
+    settings: ClassVar[Mapping[str, str]] = GUARD
+
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+        """See NewsSource."""
+        guard(post, settings)
+
+    def parse(self, body: bytes) -> Sequence[News]:
+        """See NewsSource. `{"msys": {}}` is how SparkPost tries the URL."""
+        return [news for row in json_objects(body) for news in _read(row)]
+
+
+def _read(row: dict[str, Any]) -> Iterator[News]:
+    wrapped = row.get("msys")
+    events = list(wrapped.values()) if isinstance(wrapped, dict) else [None]
+    for event in events:
+        if not isinstance(event, dict):
+            raise InvalidInput("the body is not what the vendor promises")
+        name = text(event, "type")
+        kind = _kind(name, event)
+        if kind is not None:
+            yield _news(kind, event)
+        elif not _OF_NO_USE.fullmatch(name):
+            yield unknown(name)
+
+
+def _kind(name: str, event: dict[str, Any]) -> NewsKind | None:
+    bounce_class = text(event, "bounce_class")
+    match name:
+        case "list_unsubscribe" | "link_unsubscribe":
+            return NewsKind.OPTED_OUT
+        case "spam_complaint" if is_complaint(text(event, "fbtype")):
+            return NewsKind.COMPLAINED
+        case "bounce" | "out_of_band" if bounce_class == _UNSUBSCRIBE:
+            return NewsKind.OPTED_OUT
+        case "bounce" | "out_of_band" if bounce_class not in _NO_BOUNCES:
+            return NewsKind.BOUNCED
+    return None
+
+
+def _news(kind: NewsKind, event: dict[str, Any]) -> News:
+    stamp = event.get("timestamp")
+    return News(
+        kind,
+        # `rcpt_to` is in lower case, which may be another mailbox.
+        text(event, "raw_rcpt_to") or text(event, "rcpt_to"),
+        at=moment(stamp) or iso_moment(stamp),
+        id=text(event, "event_id"),
+        by_person=kind is not NewsKind.BOUNCED,
+        bounce=_bounce(event) if kind is NewsKind.BOUNCED else None,
+    )
+
+
+def _bounce(event: dict[str, Any]) -> Bounce:
+    said, bounce_class = text(event, "raw_reason"), text(event, "bounce_class")
+    return Bounce(
+        status=status_in(said),
+        reply=text(event, "error_code"),
+        text=said,
+        permanent=None if bounce_class in _UNDETERMINED else bounce_class in _HARD,
+    )

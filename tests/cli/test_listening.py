@@ -1,0 +1,116 @@
+"""`flask destinations` for tools that only report."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import destinations
+from preference_center.storage.database import run
+from tests.in_force import put_in_force
+from workers.cli import register
+from workers.connect import connect
+from workers.news import take_posted
+
+if TYPE_CHECKING:
+    from click.testing import Result
+    from flask import Flask
+
+SECRET = "long-and-random-secret"
+ANNA = "anna@example.com"
+
+
+@pytest.fixture
+def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    register(app)
+    put_in_force(app)
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    return app
+
+
+def flask(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=words)
+
+
+def add(app: Flask, *words: str) -> Result:
+    base = ["--kind", "sparkpost", "--set", "webhook_secret=env:HOOK_SECRET"]
+    return flask(app, "destinations", "add", "sparks", *base, *words)
+
+
+def say(app: Flask) -> None:
+    with app.app_context():
+        now, who = services().now(), parse(ANNA, Channel.EMAIL)
+        record([Change(uuid4(), Kind.OPTED_OUT, who, "all_marketing", now, now, "t", "t")])
+
+
+def count(app: Flask, table: str) -> int:
+    with app.app_context():
+        return len(run(lambda c: c.execute(f"SELECT FROM {table}".encode()).fetchall()))
+
+
+@pytest.fixture
+def added(app: Flask) -> Result:
+    say(app)
+    return add(app, "--set", "networks=any")
+
+
+def test_it_is_told_where_to_report_and_the_secret_is_not_shown(app: Flask, added: Result) -> None:
+    assert added.exit_code == 0, added.output
+    assert "/in/sparks/WEBHOOK_SECRET" in added.output
+    assert SECRET not in added.output
+    assert "listened to from now on" in added.output
+
+
+def test_nobodys_opt_out_is_told_to_it(app: Flask, added: Result) -> None:
+    say(app)
+    assert count(app, "sync_state") == 0
+    shown = flask(app, "destinations", "list").output
+    assert shown.startswith("sparks\tsparkpost\tactive\t0 pending")
+    assert flask(app, "destinations", "check", "sparks").output == (
+        "note: it is only listened to, and told nothing\nsparks is in order.\n"
+    )
+    observed = flask(app, "destinations", "observe", "sparks").output
+    assert "would be pushed\t0 addresses" in observed
+
+
+def test_it_may_name_topics_of_any_channel_and_needs_none(app: Flask) -> None:
+    found = add(app, "--set", "networks=any", "--topic", "acme.offers=summer")
+    assert found.exit_code == 0, found.output
+    with app.app_context():
+        sparks = run(lambda c: destinations.by_name(c, services().keys, "sparks"))
+    assert (sparks.channels, sparks.mapping) == (frozenset(), {"acme.offers": "summer"})
+
+
+def test_without_what_proves_its_reports_it_is_not_set_up(app: Flask) -> None:
+    found = add(app)
+    assert found.exit_code == 1
+    assert "set networks" in found.stderr
+    assert count(app, "destination") == 0
+
+
+def test_what_it_reports_is_recorded_and_what_nobody_knows_is_shown(
+    app: Flask, added: Result
+) -> None:  # I13
+    events = [{"type": "list_unsubscribe", "rcpt_to": ANNA, "timestamp": 1, "event_id": "1"}]
+    events.append({"type": "consent_given", "rcpt_to": ANNA})
+    body = json.dumps([{"msys": {"unsubscribe_event": event}} for event in events])
+    assert app.test_client().post(f"/in/sparks/{SECRET}", data=body).status_code == 204
+    with app.app_context():
+        context = services()
+        number = run(lambda c: destinations.by_name(c, context.keys, "sparks")).id
+        until = context.now() + timedelta(seconds=5)
+        assert take_posted(number, connect, until=until, stop=lambda: False) == 1
+    assert count(app, "event") == 2
+    shown = flask(app, "destinations", "show", "sparks").output
+    assert "news recorded\t1" in shown
+    assert "news of an unknown type\tconsent_given: 1, last " in shown
+    assert ANNA not in shown
+    assert "1 posts of sparks" in flask(app, "inbound", "replay", "sparks").output

@@ -1,0 +1,98 @@
+"""Tools that only report: we take in what people did there, and tell them nothing.
+
+Without channels no address concerns such a destination, so nothing is ever raised for it or
+pushed to it. What its webhook says is read by the vendor's module in
+`preference_center/domain/news/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import ClassVar
+
+from preference_center.domain.news import Post, Unready, Unverified
+from preference_center.domain.news.sources import SOURCES
+from workers.connectors.base import (
+    Capabilities,
+    Item,
+    Outcome,
+    Report,
+    Setup,
+    UnsupportedByDestination,
+)
+from workers.connectors.entry import Entry, Proof
+from workers.connectors.http import Http
+
+_NOBODY = Post("POST", "", "", {}, b"")
+
+
+class Listener:
+    """A destination that is only listened to, of any kind that SOURCES has."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset(), scopes=frozenset(), can_lift=True, batch_size=1, needs_mapping=False
+    )
+    settings: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, kind: str, setup: Setup, http: Http) -> None:
+        self.kind = kind
+        self._setup = setup
+        self._now = http.now
+
+    def check(self) -> Report:
+        """See Connector. Says whether its webhook could be believed as it is set up."""
+        fault = unready(self.kind, self._setup.settings, self._now())
+        problems = (fault,) if fault else ()
+        return Report(problems, hints=("it is only listened to, and told nothing",))
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        """See Connector. It can't be told anything."""
+        if batch:
+            raise UnsupportedByDestination(f"{self._setup.name} is only listened to")
+        return {}
+
+
+def unready(kind: str, settings: Mapping[str, str], now: datetime) -> str:
+    """Why the webhook of such a tool would not be believed whatever it says; "" if it might."""
+    try:
+        SOURCES[kind].verify(_NOBODY, settings, now)
+    except Unready as error:
+        return str(error)
+    except Unverified:  # as it has to be
+        pass
+    return ""
+
+
+def listener(
+    kind: str,
+    title: str,
+    *sources: str,
+    proof: Proof = Proof.DOCUMENTATION,
+    notes: tuple[str, ...] = (),
+) -> Entry:
+    """The entry of a kind of tool that is only listened to; it has a module in SOURCES."""
+    return Entry(
+        kind=kind,
+        title=title,
+        proof=proof,
+        capabilities=Listener.capabilities,
+        own_settings={},
+        secrets=frozenset(),
+        sources=sources,
+        build=partial(Listener, kind),
+        notes=notes,
+        paced=False,
+    )
+
+
+# One a tool, in the order of the documentation.
+LISTENERS: tuple[Entry, ...] = (
+    listener(
+        "sparkpost",
+        "SparkPost",
+        "https://developers.sparkpost.com/api/webhooks/",
+        "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
+    ),
+)
