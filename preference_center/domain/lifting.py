@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Change, Kind
+from preference_center.domain.decisions import Fact, standing_no
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    REPEAT,
+    UNDELIVERABLE,
+    Change,
+    Kind,
+)
 from preference_center.domain.requests import Origin, Proof, consent, topic_for
 from preference_center.errors import InvalidInput
 
@@ -48,3 +58,16 @@ def lifting(
         actor=origin.actor,
         evidence=proof.evidence(address),
     )
+
+
+def is_repeat(lift: Change, facts: Sequence[Fact], now: datetime) -> bool:
+    """Whether the person's own "yes" of this scope is there already, so a lift adds nothing (I7).
+
+    A later act is a repeat only within `REPEAT` and with nothing left to lift; else it is
+    one of its own, and counts against what may still reach us late (I5).
+    """
+    said = [fact.state.lift for fact in facts if fact.exact and fact.scope == lift.scope]
+    earlier = max((mark.at for mark in said if mark), default=None)
+    if earlier is None or abs(earlier - lift.occurred_at) > REPEAT:
+        return False
+    return lift.occurred_at <= earlier or standing_no(lift.scope, facts, now) is None

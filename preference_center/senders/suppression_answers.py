@@ -118,9 +118,12 @@ class AddressHistory(Answer):
 
 
 class Lifted(Answer):
-    """The event, and whether the scope is on now; if not, the rule that holds it off."""
+    """Whether it was news, and the event if so; whether the scope is on now.
+
+    If not, `rule` holds it off.
+    """
 
     recorded: bool
-    event: UUID
+    event: UUID | None = None
     lifted: bool
     rule: Rule | None = None

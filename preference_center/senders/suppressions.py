@@ -14,8 +14,9 @@ from flask import Response
 from preference_center.domain.addresses import Address, parse
 from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import Change, Event, Kind
-from preference_center.domain.lifting import lifting
+from preference_center.domain.lifting import is_repeat, lifting
 from preference_center.domain.progress import another_form_says_no, standing_nos
+from preference_center.domain.requests import Origin
 from preference_center.extensions import services
 from preference_center.ledger.recording import Recorded
 from preference_center.senders.operations import Call, operation, reply
@@ -41,6 +42,7 @@ from preference_center.senders.suppression_answers import (
     SuppressionsQuery,
     SuppressionsShown,
 )
+from preference_center.senders.writes import told_of
 from preference_center.storage import suppressions
 from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
@@ -136,13 +138,31 @@ def post_suppressions_lift(call: Call, rows: Rows[Lift]) -> Response:
     """These people turned something on again, by an act of their own.
 
     What was said after that act stands, and so does a topic's own "no" when all marketing is
-    lifted: `lifted` tells.
+    lifted: `lifted` tells. Repeating it adds nothing.
     """
-    context, origin, catalogue = services(), call.origin, current_catalogue()
+    now = call.origin.now
+    changes, addresses = _lifts(rows, call.origin)
+    known = zip(changes, facts_for(addresses), strict=True)
+    news = [change for change, facts in known if not is_repeat(change, facts, now)]
+
+    def answer(recorded: Recorded, connection: Connection | None) -> bytes:
+        told = told_of(changes, recorded)
+        known = zip(told, changes, facts_for(addresses, connection), strict=True)
+        for row, change, facts in known:
+            no = standing_no(change.scope, facts, now)
+            row.update({"lifted": no is None} | ({"rule": no.rule} if no else {}))
+        return rows.answer(told)
+
+    return call.record(news, answer)
+
+
+def _lifts(rows: Rows[Lift], origin: Origin) -> tuple[list[Change], list[Address]]:
+    """What is asked for, and of whom. Raises InvalidBody with every fault."""
+    context, catalogue = services(), current_catalogue()
     region = context.settings.phone_region
     faults = Faults()
     changes: list[Change] = []
-    asked: list[tuple[Address, str]] = []
+    addresses: list[Address] = []
     for at, row in rows.pointed():
         address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
         proof = proof_in(faults, f"{at}/evidence", row.evidence, origin.now, address)
@@ -153,24 +173,9 @@ def post_suppressions_lift(call: Call, rows: Rows[Lift]) -> Response:
         )
         if change:
             changes.append(change)
-            asked.append((address, row.scope))
+            addresses.append(address)
     faults.refuse_any()
-
-    def answer(_: Recorded, connection: Connection | None) -> bytes:
-        known = facts_for([address for address, _ in asked], connection)
-        nos = [
-            standing_no(scope, facts, origin.now)
-            for (_, scope), facts in zip(asked, known, strict=True)
-        ]
-        return rows.answer(
-            [
-                {"recorded": True, "event": str(change.id), "lifted": no is None}
-                | ({"rule": no.rule} if no else {})
-                for change, no in zip(changes, nos, strict=True)
-            ]
-        )
-
-    return call.record(changes, answer)
+    return changes, addresses
 
 
 def _history(connection: Connection, address: Address) -> tuple[Sequence[Event], frozenset[UUID]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response
@@ -25,7 +26,6 @@ from preference_center.senders.operations import Call
 from preference_center.senders.problems import Faults
 from preference_center.senders.proofs import proof_in
 from preference_center.senders.reading import Rows
-from preference_center.storage.database import Connection
 
 
 def record_opt_outs(
@@ -124,16 +124,14 @@ def make_links(
     return answers
 
 
-def _record(call: Call, rows: Rows[Any], changes: list[Change]) -> Response:
-    def answer(recorded: Recorded, _: Connection | None) -> bytes:
-        news = set(recorded.events)
-        return rows.answer(
-            [
-                {"recorded": True, "event": str(change.id)}
-                if change.id in news
-                else {"recorded": False}
-                for change in changes
-            ]
-        )
+def told_of(changes: Sequence[Change], recorded: Recorded) -> list[dict[str, Any]]:
+    """Per change whether it was news, and its event if so."""
+    news = set(recorded.events)
+    return [
+        {"recorded": True, "event": str(change.id)} if change.id in news else {"recorded": False}
+        for change in changes
+    ]
 
-    return call.record(changes, answer)
+
+def _record(call: Call, rows: Rows[Any], changes: list[Change]) -> Response:
+    return call.record(changes, lambda recorded, _: rows.answer(told_of(changes, recorded)))

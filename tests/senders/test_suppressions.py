@@ -281,6 +281,32 @@ class TestLifting:
         told = self.lift(sender, clock, evidence=given)
         assert (told["lifted"], told["rule"]) == (False, "opted_out_of_topic")
 
+    def test_a_repeat_adds_nothing_while_the_scope_is_on(
+        self, sender: Sender, clock: Clock
+    ) -> None:  # I7
+        happen(1)
+        clock.advance(HOUR)
+        body = self.body(clock)
+        assert self.lift(sender, clock)["recorded"] is True
+        for minutes in (1, 5):  # also when the sender says anew when it was
+            clock.advance(timedelta(minutes=minutes))
+            again = self.lift(sender, clock)
+            assert (again["recorded"], again["lifted"], "event" in again) == (False, True, False)
+        happen(2, at=clock.now)
+        told = sender.post("/v1/suppressions/lift", body).get_json()
+        assert told == {"recorded": False, "lifted": False, "rule": "opted_out_of_topic"}
+        assert sender.rows("SELECT count(*) FROM event") == [(3,)]
+
+    def test_another_act_is_no_repeat(self, sender: Sender, clock: Clock) -> None:  # I5
+        self.lift(sender, clock)
+        clock.advance(timedelta(minutes=5))
+        assert self.lift(sender, clock, scope=ALL_MARKETING)["recorded"]
+        happen(1, at=clock.now)
+        clock.advance(timedelta(minutes=5))
+        assert self.lift(sender, clock)["lifted"]
+        clock.advance(HOUR)
+        assert self.lift(sender, clock)["recorded"]
+
     def test_the_act_is_in_the_ledger_with_its_evidence(self, sender: Sender, clock: Clock) -> None:
         event = self.lift(sender, clock)["event"]
         assert sender.rows("SELECT id::text, kind, scope, actor, evidence FROM event") == [
