@@ -44,18 +44,20 @@ class Writer:
             brands = {topic.brand for topic in topics}
             name = self._name([self.catalogue.brands[key] for key in sorted(brands)])
             if not topics:
-                return _(
+                plain: str = _(
                     "%(name)s: you are unsubscribed. You will get no more marketing messages"
                     " at this number.",
                     name=name,
                 )
+                return plain
             titles = [self.catalogue.in_language(topic.title, language) for topic in topics]
-            return _(
+            said: str = _(
                 "%(name)s: you are unsubscribed. You will get no more messages of this kind at"
                 " this number: %(what)s.",
                 name=name,
                 what=format_list(titles, locale=language),
             )
+            return said
 
     def help(self, destination: Destination) -> str:
         """What the destination answers to HELP, or else who we are and where people choose."""
@@ -64,12 +66,13 @@ class Writer:
         if own := destination.settings.get(HELP_TEXT):
             return own
         with in_language(self._language()):
-            return _(
+            said: str = _(
                 "%(name)s: text STOP to get no more marketing messages at this number. To choose"
                 " what you receive: %(url)s",
                 name=self._name(),
                 url=f"{services().links.base(self._host())}/form",
             )
+            return said
 
     def start(self) -> str:
         """A link by which who holds the phone may turn things on; opening it proves that."""
@@ -80,12 +83,13 @@ class Writer:
             Use.MAILED, self.address, context.new_id(), context.now(), self._host()
         )
         with in_language(self._language()):
-            return _(
+            said: str = _(
                 "%(name)s: to get messages at this number again, choose here within 24 hours:"
                 " %(link)s",
                 name=self._name(),
                 link=link,
             )
+            return said
 
     def _language(self) -> str:
         spoken = (self.locale, *languages_of(self.country), self.catalogue.default_language)
