@@ -20,11 +20,12 @@ WHERE k.kept_at <= %(old)s
 RETURNING 1
 """
 _FORGET = """
-DELETE FROM kept_answer WHERE digest IN (
+DELETE FROM kept_answer WHERE digest = ANY(ARRAY(
     SELECT digest FROM kept_answer WHERE kept_at <= %(old)s
     ORDER BY kept_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
-)
+))
 """
+"""An array, since a subquery of IN may be run again for each row, and take more."""
 
 
 def find(connection: Connection, digest: bytes, now: datetime) -> bytes | None:

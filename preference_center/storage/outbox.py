@@ -158,11 +158,12 @@ WHERE id = %(id)s AND (lease = %(lease)s OR %(fate)s = 'sent')
 
 
 _FORGET = """
-DELETE FROM outgoing_mail WHERE id IN (
+DELETE FROM outgoing_mail WHERE id = ANY(ARRAY(
     SELECT id FROM outgoing_mail
     WHERE next_at IS NULL AND created_at < %(before)s
-    ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
+"""An array is made once; a subquery of IN may be run again for each row, and take more."""
 
 
 def due(connection: Connection, now: datetime) -> int:
