@@ -79,11 +79,13 @@ def test_with_redis_stopped_the_ledger_has_it_and_the_tools_wait(page: Page, run
 
 
 def test_the_links_of_the_mail_open_the_pages_for_people(page: Page, run: Run) -> None:
+    from playwright.sync_api import expect
+
     page.goto(f"{run.site}/dev")
     for link, button in (("Unsubscribe", "Unsubscribe"), ("Choose what you receive", "Save")):
         with page.expect_popup() as opened:
             page.get_by_role("link", name=link).click()
-        assert opened.value.get_by_role("button", name=re.compile(button)).first.is_visible()
+        expect(opened.value.get_by_role("button", name=re.compile(button)).first).to_be_visible()
 
 
 def test_nothing_is_wider_than_the_screen(page: Page, run: Run) -> None:  # C8: 1.4.10 reflow
