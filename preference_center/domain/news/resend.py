@@ -1,0 +1,94 @@
+"""Resend's webhooks, signed by Svix: Standard Webhooks with other names of headers.
+
+https://resend.com/docs/webhooks/verify-webhooks-requests
+https://resend.com/docs/webhooks/event-types
+https://resend.com/docs/webhooks/emails/bounced
+https://resend.com/docs/webhooks/contacts/topics-updated
+An event's id is in a header only; its moment tells acts apart. A mail with several
+recipients makes an event that doesn't say whose it is. `contact.updated` tells how a contact
+stands after any change: who is unsubscribed there is so again with each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.news import News, NewsKind, Post
+from preference_center.domain.news.reading import (
+    addressed,
+    iso_moment,
+    json_objects,
+    part,
+    secret_of,
+    several,
+    text,
+    unknown,
+)
+from preference_center.domain.news.signing import ensure_standard
+
+SETTING = "webhook_secret"
+_TOPICS = "contact.topics.updated"
+_CONTACTS = {"contact.created", "contact.updated"}
+_OF_NO_USE = {
+    "email.sent", "email.delivered", "email.delivery_delayed", "email.opened",
+    "email.clicked", "email.failed", "email.scheduled", "email.received",
+    "email.suppressed", "contact.deleted", "domain.created", "domain.updated",
+    "domain.deleted",
+}  # fmt: skip
+_PERMANENT = {"Permanent": True, "Transient": False}
+_STATES = {"opt_out": NewsKind.OPTED_OUT, "opt_in": NewsKind.RESUBSCRIBED}
+
+
+class ResendNews:
+    """See NewsSource."""
+
+    settings: ClassVar[Mapping[str, str]] = {
+        f"{SETTING}?": "the signing secret, whsec_..., of the webhook that calls /in/NAME",
+    }
+
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+        """See NewsSource."""
+        ensure_standard(post, secret_of(settings, SETTING), now, prefix="svix")
+
+    def parse(self, body: bytes) -> Sequence[News]:
+        """See NewsSource."""
+        return addressed(news for row in json_objects(body) for news in _read(row))
+
+
+def _read(row: dict[str, Any]) -> Iterator[News]:
+    event, data, at = text(row, "type"), part(row, "data"), iso_moment(row.get("created_at"))
+    address = text(data, "email")
+    if event in _OF_NO_USE:
+        return
+    if event in {"email.bounced", "email.complained"}:
+        yield _of_mail(event, data, at)
+    elif event == _TOPICS:
+        for topic in several(data, "topics"):
+            yield _of_topic(topic, address, at)
+    elif event in _CONTACTS:
+        kind = NewsKind.OPTED_OUT if data.get("unsubscribed") is True else NewsKind.SEEN
+        yield News(kind, address, at=at)
+    else:
+        yield unknown(event)
+
+
+def _of_mail(event: str, data: dict[str, Any], at: datetime | None) -> News:
+    recipients = several(data, "to")
+    if len(recipients) > 1:
+        return unknown(f"{event} of several recipients")
+    address = str(recipients[0]) if recipients else ""
+    if event == "email.complained":
+        return News(NewsKind.COMPLAINED, address, at=at, by_person=True)
+    told = part(data, "bounce")
+    words = [text(told, "message"), *map(str, several(told, "diagnosticCode"))]
+    bounce = Bounce(text=" ".join(words), permanent=_PERMANENT.get(text(told, "type")))
+    return News(NewsKind.BOUNCED, address, at=at, bounce=bounce)
+
+
+def _of_topic(topic: object, address: str, at: datetime | None) -> News:
+    state = topic if isinstance(topic, dict) else {}
+    kind, thing = _STATES.get(text(state, "subscription")), text(state, "id")
+    return News(kind, address, thing, at) if kind and thing else unknown(_TOPICS)

@@ -1,0 +1,77 @@
+"""Reports of a program of the company's own, as Standard Webhooks 1.0.0; see docs/inbound.md.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+The form is ours: one event, or an array of them, each with `type`, `timestamp` and `data`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.news import News, NewsKind, Post
+from preference_center.domain.news.reading import (
+    addressed,
+    iso_moment,
+    json_objects,
+    part,
+    secret_of,
+    text,
+    unknown,
+)
+from preference_center.domain.news.signing import ensure_standard
+from preference_center.errors import InvalidInput
+
+SETTING = "webhook_secret"
+_KINDS = {str(kind): kind for kind in NewsKind if kind is not NewsKind.UNKNOWN}
+
+
+class StandardNews:
+    """See NewsSource."""
+
+    settings: ClassVar[Mapping[str, str]] = {
+        f"{SETTING}?": "whsec_ and 24 to 64 bytes in base64; several, separated by spaces, while "
+        "one replaces another: any of them may have signed",
+    }
+
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+        """See NewsSource."""
+        ensure_standard(post, secret_of(settings, SETTING), now)
+
+    def parse(self, body: bytes) -> Sequence[News]:
+        """See NewsSource."""
+        return addressed(_read(row) for row in json_objects(body))
+
+
+def _read(row: dict[str, Any]) -> News:
+    data, kind = part(row, "data"), _KINDS.get(text(row, "type"))
+    if kind is None:
+        return unknown(text(row, "type"))
+    told = part(data, "bounce")
+    permanent = told.get("permanent")
+    bounce = Bounce(
+        text(told, "status"),
+        text(told, "reply"),
+        text(told, "text"),
+        permanent if isinstance(permanent, bool) else None,
+    )
+    return News(
+        kind=kind,
+        address=text(data, "address"),
+        thing=text(data, "topic") or None,
+        at=iso_moment(row.get("timestamp")),
+        id=text(data, "id"),
+        by_person=data.get("by_person") is True,
+        channel=_channel(data),
+        bounce=bounce if kind is NewsKind.BOUNCED else None,
+    )
+
+
+def _channel(data: dict[str, Any]) -> Channel:
+    try:
+        return Channel(text(data, "channel") or Channel.EMAIL)
+    except ValueError:
+        raise InvalidInput("there is no such channel") from None

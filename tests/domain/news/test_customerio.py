@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news.customerio import CustomerIoNews
+from tests.domain.news.posts import ANNA, AT, NOW
+
+OUT, IN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED
+
+
+def parse(about: str, metric: str, **data: Any) -> list[News]:
+    row = {"object_type": about, "metric": metric, "event_id": "01E4", "timestamp": AT}
+    return list(CustomerIoNews().parse(json.dumps(row | {"data": data}).encode()))
+
+
+@pytest.mark.parametrize(
+    "about, metric, kind, by_person",
+    [
+        ("customer", "unsubscribed", OUT, False),
+        ("email", "unsubscribed", OUT, True),
+        ("email", "spammed", NewsKind.COMPLAINED, True),
+        ("customer", "subscribed", IN, False),
+        ("email", "delivered", None, False),
+        ("push", "dropped", None, False),
+        ("email", "undeliverable", None, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"recipient": ANNA},
+        {"email_address": ANNA},
+        {"identifiers": {"id": "7", "email": ANNA}},
+    ],
+)
+def test_what_it_says(
+    about: str, metric: str, kind: NewsKind | None, data: dict[str, Any], *, by_person: bool
+) -> None:
+    news = News(kind or OUT, ANNA, None, NOW, "01E4", by_person)
+    assert parse(about, metric, **data) == ([news] if kind else [])
+
+
+def test_a_bounce_is_told_in_the_servers_words() -> None:
+    said = "550 5.5.0 Requested action not taken: mailbox unavailable"
+    (news,) = parse("email", "bounced", recipient=ANNA, failure_message=said)
+    assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "01E4", bounce=Bounce(text=said))
+
+
+def test_preferences_are_told_topic_by_topic() -> None:
+    content = {
+        "topics": {"topic_7": False, "topic_8": True},
+        "channels": {"email": False, "sms": False, "push": True},
+    }
+    name = "cio_subscription_preferences_changed"
+    found = parse("customer", name, email_address=ANNA, content=json.dumps(content))
+    assert [(news.kind, news.thing, news.id) for news in found] == [
+        (OUT, "topic_7", "01E4 topic_7"),
+        (IN, "topic_8", "01E4 topic_8"),
+        (OUT, None, "01E4 email"),
+        (NewsKind.UNKNOWN, "preferences of sms", ""),
+    ]
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{"])
+def test_preferences_that_cannot_be_read_are_kept_for_a_person(content: str | None) -> None:
+    (news,) = parse("customer", "cio_subscription_preferences_changed", content=content)
+    assert news == News(NewsKind.UNKNOWN, "", "preferences without content")
+
+
+def test_a_no_of_nobody_and_a_new_type_are_unknown() -> None:
+    found = [*parse("customer", "unsubscribed"), *parse("sms", "unsubscribed")]
+    assert [news.thing for news in found] == ["opted_out without address", "sms unsubscribed"]
