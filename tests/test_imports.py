@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     | frozenset({"queue", "smtp"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
-    frozenset({"contacts", "ledger", "letters"}),
+    frozenset({"contacts", "deliverability", "ledger", "letters"}),
     frozenset({"importing", "scrub"}),
     DOORS,
     frozenset({"faults"}),  # each door's own way of saying that something failed

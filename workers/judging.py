@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from preference_center.domain.decisions import Fact, Rule, marketing_suppressed, standing_no
+from preference_center.domain.deliverability import Policy, complaint_scope
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
 from preference_center.domain.news import WHOLE, News, NewsKind
 from preference_center.storage.checks import State
@@ -69,8 +70,10 @@ def things_of(destination: Destination) -> Mapping[str, str]:
     return named | {thing: topic for topic, thing in destination.mapping.items()}
 
 
-def judge(news: News, here: Here, things: Mapping[str, str], now: datetime) -> Judgement:
-    """What becomes of `news`.
+def judge(
+    news: News, here: Here, things: Mapping[str, str], policy: Policy, now: datetime
+) -> Judgement:
+    """What becomes of `news`; a bounce with its details is then to be judged as such.
 
     An act that the vendor says a person did is recorded, whatever stands: a repeat must be
     in the ledger too (I5), and can't be our own doing. Anything else may be the echo of what
@@ -81,6 +84,8 @@ def judge(news: News, here: Here, things: Mapping[str, str], now: datetime) -> J
     scope = _scope(news, things)
     if scope is None:
         return Judgement(Verdict.UNMAPPED)
+    if news.kind is NewsKind.COMPLAINED:
+        scope = complaint_scope(policy, things.get(news.thing or ""))
     kind = _KINDS[news.kind]
     if news.by_person and (news.id or news.at):
         return Judgement(Verdict.RECORD, kind, scope)
@@ -113,7 +118,7 @@ def _stands(scope: str, facts: Sequence[Fact], now: datetime) -> bool:
     """Whether exactly this form has said so itself, and it stands."""
     exact = [fact for fact in facts if fact.exact]
     if scope == UNDELIVERABLE:
-        return any(fact.scope == scope and fact.state.stands for fact in exact)
+        return any(fact.scope == scope and fact.state.stands for fact in exact)  # for good
     if scope == ALL_MARKETING:
         return marketing_suppressed(exact)
     no = standing_no(scope, exact, now)

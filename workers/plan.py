@@ -10,9 +10,8 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     Fact,
-    Rule,
     marketing_suppressed,
-    running_pause_end,
+    own_end,
     standing_no,
 )
 from preference_center.storage.destinations import Destination
@@ -44,8 +43,8 @@ def plan(
 ) -> Plan:
     """The state that one claimed address should have at a destination sending `topics`.
 
-    Only what we turned off is ever turned on (I13). Where a tool can't lift, a pause is
-    not pushed, since nothing could end it there (I10).
+    Only what we turned off is ever turned on (I13). Where a tool can't lift, what ends by
+    itself is not pushed, since nothing could end it there (I10).
     """
     channel, text = address
     reasons = standing(topics, facts, now, can_lift=can_lift)
@@ -72,7 +71,7 @@ def standing(
     return {
         topic: reason
         for topic in topics
-        if (reason := _reason(topic, facts, now)) and (can_lift or reason.rule != Rule.PAUSED)
+        if (reason := _reason(topic, facts, now)) and (can_lift or reason.until is None)
     }
 
 
@@ -84,8 +83,7 @@ def _reason(topic: str, facts: Sequence[Fact], now: datetime) -> Reason | None:
     assert no.scope is not None  # all three are known of whatever stands
     assert no.event is not None
     assert no.since is not None
-    end = running_pause_end(topic, facts, now) if no.rule is Rule.PAUSED else None
-    return Reason(no.rule, no.scope, no.event, no.since, end)
+    return Reason(no.rule, no.scope, no.event, no.since, own_end(no, topic, facts, now))
 
 
 def topics_by_channel(

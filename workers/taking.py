@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
+from preference_center import deliverability
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Change
 from preference_center.domain.news import News
@@ -52,7 +53,7 @@ def take_in(
     """
     people, unreadable = by_address(said)
     here = look_up(destination, connector.capabilities, people)
-    work = weigh(destination, connector.capabilities, people, here)
+    work = weigh(destination, connector.capabilities, people, here, deliverability.policy())
     work.tally += Tally(unreadable=unreadable)
     if destination.status is Status.ACTIVE:  # else nothing may be written there
         _push_now(connector, work, people, here)
@@ -66,7 +67,8 @@ def take_in(
         verifying.add(connection, destination.id, tally)
         beside(connection)
 
-    recorded = record(work.changes, together, known, bulk=bulk)
+    changes = [*work.changes, *_of_bounces(work)]
+    recorded = record(changes, together, known, bulk=bulk)
     return work.tally + Tally(recorded=len(recorded.events))
 
 
@@ -76,7 +78,14 @@ def would_take(
     """The events that `take_in` would append; nothing is written."""
     people, _ = by_address(said)
     here = look_up(destination, connector.capabilities, people)
-    return weigh(destination, connector.capabilities, people, here).changes
+    work = weigh(destination, connector.capabilities, people, here, deliverability.policy())
+    return [*work.changes, *_of_bounces(work, keep=False)]
+
+
+def _of_bounces(work: Work, *, keep: bool = True) -> list[Change]:
+    """What bounces come to; with `keep`, those that are counted are so from now on."""
+    judged = deliverability.bounced(work.bounces, keep=keep)
+    return [each.change for each in judged if each.change is not None]
 
 
 def _push_now(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
+from preference_center.deliverability import Report
 from preference_center.domain.addresses import Address, parse
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.deliverability import Policy
 from preference_center.domain.events import Change
 from preference_center.domain.news import News, NewsKind
 from preference_center.errors import InvalidAddress
@@ -59,6 +62,8 @@ class Work:
     """What is to be done about a page."""
 
     changes: list[Change] = field(default_factory=list)
+    bounces: list[Report] = field(default_factory=list)
+    """Those whose details are known: the policy says what becomes of them."""
     off: dict[Key, frozenset[str]] = field(default_factory=dict)
     needs: defaultdict[Need, list[Key]] = field(default_factory=lambda: defaultdict(list))
     tally: Tally = field(default_factory=Tally)
@@ -106,6 +111,7 @@ def weigh(
     capabilities: Capabilities,
     people: Mapping[Key, Person],
     here: Mapping[Key, Here],
+    policy: Policy,
 ) -> Work:
     """What is to be done."""
     now, things, work = services().now(), things_of(destination), Work()
@@ -114,8 +120,10 @@ def weigh(
         news = [*person.news, *_between_the_lines(destination, capabilities, seen, spot)]
         changes: dict[object, Change] = {}
         for each in news:
-            judgement = judge(each, spot, things, now)
-            if judgement.verdict is Verdict.RECORD:
+            judgement = judge(each, spot, things, policy, now)
+            if judgement.verdict is Verdict.RECORD and each.bounce is not None:
+                work.bounces.append(_report(destination, person, each, each.bounce, now))
+            elif judgement.verdict is Verdict.RECORD:
                 change = _change(destination, person, each, judgement, now)
                 # Without a date or an id of its own, saying it twice is saying it once.
                 once = (change.kind, change.scope) if not (each.id or each.at) else change.id
@@ -161,11 +169,6 @@ def _change(
     now: datetime,
 ) -> Change:
     received_at = news.received_at or now
-    evidence = {"tool": destination.kind}
-    if news.thing is not None:
-        evidence["group"] = news.thing[:200]
-    if news.id:
-        evidence["id"] = news.id[:200]
     return Change(
         id=_event_id(destination, person.address, news),
         kind=judgement.kind,
@@ -175,13 +178,47 @@ def _change(
         received_at=received_at,
         source=SOURCE,
         actor=destination.name,
-        evidence=evidence,
+        evidence=_evidence(destination, news),
     )
 
 
+def _report(
+    destination: Destination, person: Person, news: News, bounce: Bounce, now: datetime
+) -> Report:
+    received_at = news.received_at or now
+    return Report(
+        id=_event_id(destination, person.address, news),
+        address=person.address,
+        bounce=bounce,
+        at=news.at or received_at,
+        received_at=received_at,
+        source=SOURCE,
+        actor=destination.name,
+        evidence=_evidence(destination, news),
+    )
+
+
+def _evidence(destination: Destination, news: News) -> dict[str, str]:
+    evidence = {"tool": destination.kind}
+    if news.thing is not None:
+        evidence["group"] = news.thing[:200]
+    if news.id:
+        evidence["id"] = news.id[:200]
+    return evidence
+
+
 def _event_id(destination: Destination, address: Address, news: News) -> UUID:
-    """The same for the same act, however often it is told: by its id there, or its moment."""
-    if not news.id and news.at is None:
+    """The same for the same act, however often it is told: by its id there, or its moment.
+
+    A bounce without either is one a day where a webhook tells it, and one for ever in a list
+    that is read again and again: it may be counted, so it must not add up by itself.
+    """
+    who = services().keys.exact(address).hex()
+    if news.id or news.at is not None:
+        act = news.id or f"{who} {news.at} {news.kind} {news.thing}"
+    elif news.bounce is None:
         return services().new_id()
-    act = news.id or f"{services().keys.exact(address).hex()} {news.at} {news.kind} {news.thing}"
+    else:
+        told_on = news.received_at.astimezone(UTC).date() if news.received_at else "listed"
+        act = f"{who} {told_on} {news.bounce.status} {news.bounce.reply}"
     return uuid5(_EVENTS, f"{destination.id} {act}")

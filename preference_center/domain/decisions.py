@@ -83,7 +83,7 @@ def decide(
 ) -> Decision:
     """The decision for one address; `topic` is the marketing message's own topic."""
     if message.message_class is MessageClass.SERVICE:
-        return _decide_service(message, facts)
+        return _decide_service(message, facts, now)
     if topic is None:
         return Decision(allow=False, rule=Rule.UNKNOWN_MESSAGE_TYPE)
     if topic.retired:
@@ -106,8 +106,9 @@ def decide(
     return NO_CONSENT if opt_in else ALLOW_BY_DEFAULT
 
 
-def _decide_service(message: MessageType, facts: Sequence[Fact]) -> Decision:
-    advisory = Rule.BOUNCED if _standing_bounce(facts, _newest(_own_lifts(facts))) else None
+def _decide_service(message: MessageType, facts: Sequence[Fact], now: datetime) -> Decision:
+    bounced = _bounced(facts, _newest(_own_lifts(facts)), now)
+    advisory = Rule.BOUNCED if bounced else None
     closed = _newest_out(facts, EVERYTHING)
     if closed and _stands(closed.state.out, _own_lift(facts, EVERYTHING)):
         closing = _deny(Rule.CLOSED, closed)
@@ -132,15 +133,28 @@ def standing_no(topic: str, facts: Sequence[Fact], now: datetime) -> Decision | 
         out = _newest_out(facts, scope)
         if out and _stands(out.state.out, lift):
             return _deny(_rule_of(out), out)
-    bounced = _standing_bounce(facts, wide_lift)
+    bounced = _bounced(facts, wide_lift, now)
     if bounced:
-        return _deny(Rule.BOUNCED, bounced)
+        return bounced
     for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift)):
         pause = _running_pause(facts, scope, lift, now)
-        if pause and pause.state.pause:
-            mark = pause.state.pause
-            return Decision(False, Rule.PAUSED, scope, mark.event, mark.at)
+        if pause:
+            return _deny_for_now(Rule.PAUSED, pause)
     return None
+
+
+def own_end(no: Decision, topic: str, facts: Sequence[Fact], now: datetime) -> datetime | None:
+    """When a `standing_no` against this topic ends by itself, None if it doesn't.
+
+    Only pauses do, and what counted bounces lead to (docs/decisions/0025).
+    """
+    if no.rule is Rule.PAUSED:
+        return running_pause_end(topic, facts, now)
+    if no.rule is not Rule.BOUNCED:
+        return None
+    lift = _newest([_own_lift(facts, topic), _own_lift(facts, ALL_MARKETING)])
+    pause = _running_pause(facts, UNDELIVERABLE, lift, now)
+    return None if pause is None or _standing_bounce(facts, lift) else pause.state.pause_until
 
 
 def running_pause_end(topic: str, facts: Sequence[Fact], now: datetime) -> datetime | None:
@@ -193,6 +207,12 @@ def _deny(rule: Rule, fact: Fact) -> Decision:
     return Decision(allow=False, rule=rule, scope=fact.scope, event=out.event, since=out.at)
 
 
+def _deny_for_now(rule: Rule, fact: Fact) -> Decision:
+    mark = fact.state.pause
+    assert mark is not None
+    return Decision(allow=False, rule=rule, scope=fact.scope, event=mark.event, since=mark.at)
+
+
 def _rule_of(fact: Fact) -> Rule:
     if fact.state.reason is Kind.COMPLAINED:
         return Rule.COMPLAINED
@@ -225,6 +245,15 @@ def _newest(marks: Sequence[Mark | None]) -> Mark | None:
 def _stands(out: Mark | None, lift: Mark | None) -> bool:
     """Opt-out wins a tie (I5)."""
     return out is not None and (lift is None or out.at >= lift.at)
+
+
+def _bounced(facts: Sequence[Fact], lift: Mark | None, now: datetime) -> Decision | None:
+    """The bounce that stands for good, else what counted bounces have led to for now."""
+    bounced = _standing_bounce(facts, lift)
+    if bounced:
+        return _deny(Rule.BOUNCED, bounced)
+    pause = _running_pause(facts, UNDELIVERABLE, lift, now)
+    return _deny_for_now(Rule.BOUNCED, pause) if pause else None
 
 
 def _standing_bounce(facts: Sequence[Fact], lift: Mark | None) -> Fact | None:

@@ -21,7 +21,10 @@ ALL_MARKETING = "all_marketing"
 EVERYTHING = "everything"
 """Service mail too; only deactivation and erasure reach this far."""
 UNDELIVERABLE = "undeliverable"
-"""Hard bounces stand apart: they stop marketing and only advise on service mail (I4)."""
+"""Hard bounces stand apart: they stop marketing and only advise on service mail (I4).
+
+A pause of this scope is what counted bounces lead to: the same, and it ends by itself.
+"""
 
 REPEAT = timedelta(minutes=15)
 """Own opt-outs this near to each other are one act: a double click, a mail client's retry.
@@ -81,6 +84,8 @@ def is_reach_of(kind: Kind, scope: str) -> bool:
         return scope not in RESERVED_SCOPES
     if kind is Kind.RETRACTED:
         return False  # it names events: see Retraction
+    if kind is Kind.PAUSED:
+        return scope != EVERYTHING
     return scope not in {EVERYTHING, UNDELIVERABLE}
 
 

@@ -17,7 +17,14 @@ from preference_center.domain.decisions import (
     running_pause_end,
     topic_standing,
 )
-from preference_center.domain.events import ALL_MARKETING, Change, Kind, Mark, State
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    UNDELIVERABLE,
+    Change,
+    Kind,
+    Mark,
+    State,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,10 @@ def _choice(topic: Topic, facts: Sequence[Fact], now: datetime) -> Choice:
 def _is_on(topic: Topic, facts: Sequence[Fact], now: datetime) -> bool:
     """Whether it is subscribed, or would be but for a pause."""
     unpaused = [
-        replace(fact, state=replace(fact.state, pause=None, pause_until=None)) for fact in facts
+        fact
+        if fact.scope == UNDELIVERABLE  # no pause that anybody asked for
+        else replace(fact, state=replace(fact.state, pause=None, pause_until=None))
+        for fact in facts
     ]
     return topic_standing(topic, unpaused, now).subscribed
 

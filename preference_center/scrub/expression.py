@@ -247,6 +247,7 @@ def _paused(topic: str, now_us: int) -> str:
         f"max(CASE WHEN m.scope = {quoted(scope)} AND {_stands('m.pause_at', lift)}"
         f" THEN {mark} END) AS {name}"
         for name, scope, lift in (
+            ("bounce_pause", UNDELIVERABLE, "s.wide_lift"),
             ("all_pause", ALL_MARKETING, "s.wide_lift"),
             ("topic_pause", topic, "s.topic_lift"),
         )
@@ -270,8 +271,12 @@ def _marketing(topic: Topic) -> str:
         *_outs("topic_out", "s.topic_lift", Rule.OPTED_OUT_OF_TOPIC, topic.key),
         (_stands("s.bounced_at", "s.wide_lift"), Rule.BOUNCED, UNDELIVERABLE, "s.bounced_at"),
         *(
-            (f"p.{name} IS NOT NULL", Rule.PAUSED, scope, pause.format(name))
-            for name, scope in (("all_pause", ALL_MARKETING), ("topic_pause", topic.key))
+            (f"p.{name} IS NOT NULL", rule, scope, pause.format(name))
+            for name, rule, scope in (
+                ("bounce_pause", Rule.BOUNCED, UNDELIVERABLE),
+                ("all_pause", Rule.PAUSED, ALL_MARKETING),
+                ("topic_pause", Rule.PAUSED, topic.key),
+            )
         ),
         (f"s.consent IS NOT NULL AND {consented}", Rule.CONSENTED, topic.key, "s.consent"),
     ]

@@ -67,12 +67,12 @@ SELECT s.address_id, s.scope, {_REASON}, a.channel, a.digest, a.ciphertext,
     CASE WHEN s.standing THEN s.out_at ELSE s.pause_at END AS since,
     CASE WHEN NOT s.standing THEN s.pause_until END AS until,
     CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END AS event,
-    CASE WHEN s.standing
-        THEN s.scope <> '{UNDELIVERABLE}' OR NOT COALESCE((SELECT wide.lift_at > s.out_at
+    (s.standing OR s.pause_until > %(now)s AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at))
+        AND (s.scope <> '{UNDELIVERABLE}' OR NOT COALESCE((
+            SELECT wide.lift_at > CASE WHEN s.standing THEN s.out_at ELSE s.pause_at END
             FROM suppression wide
-            WHERE wide.address_id = s.address_id AND wide.scope = '{ALL_MARKETING}'), false)
-        ELSE s.pause_until > %(now)s AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at)
-    END AS stands
+            WHERE wide.address_id = s.address_id AND wide.scope = '{ALL_MARKETING}'), false))
+    AS stands
 FROM suppression s CROSS JOIN LATERAL (SELECT channel, digest, ciphertext FROM address
     WHERE id = s.address_id LIMIT 1) AS a
 WHERE (s.standing OR s.pause_until IS NOT NULL)

@@ -35,6 +35,8 @@ def scopes_of(kind: Kind) -> Sequence[str]:
         return (EVERYTHING, ALL_MARKETING)
     if kind is Kind.BOUNCED:
         return (UNDELIVERABLE,)
+    if kind is Kind.PAUSED:
+        return (NEWS, OFFERS, ALL_MARKETING, UNDELIVERABLE)
     return (NEWS, OFFERS) if kind is Kind.CONSENTED else (NEWS, OFFERS, ALL_MARKETING)
 
 

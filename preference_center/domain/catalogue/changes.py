@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
+from preference_center.domain import deliverability
 from preference_center.domain.catalogue.model import (
     Brand,
     Catalogue,
@@ -55,7 +56,7 @@ class Difference:
     """The changes per kind, in the order of the files; false if there are none."""
 
     settings: tuple[str, ...]
-    """Changes of the languages and the policy, as lines."""
+    """Changes of the languages and the policies, as lines."""
     groups: tuple[Change[Group], ...]
     brands: tuple[Change[Brand], ...]
     topics: tuple[Change[Topic], ...]
@@ -89,6 +90,7 @@ def difference(old: Catalogue | None, new: Catalogue) -> Difference:
                     old.policy.unproven_imports,
                     new.policy.unproven_imports,
                 ),
+                *_deliverability(old.deliverability, new.deliverability),
             )
             if before != after
         ),
@@ -97,6 +99,18 @@ def difference(old: Catalogue | None, new: Catalogue) -> Difference:
         topics=_changes(old.topics, new.topics),
         message_types=_changes(old.message_types, new.message_types),
     )
+
+
+def _deliverability(
+    old: deliverability.Policy, new: deliverability.Policy
+) -> Iterator[tuple[str, str, str]]:
+    """Each setting, as it was and as it is; of codes those that either names."""
+    name = "deliverability"
+    yield f"{name}.complaints_stop", old.complaints_stop, new.complaints_stop
+    yield f"{name}.soft_days", str(old.soft_for.days), str(new.soft_for.days)
+    yield f"{name}.counted_days", str(old.counted_for.days), str(new.counted_for.days)
+    for code in dict.fromkeys([*old.thresholds, *new.thresholds]):
+        yield f"{name}.codes.{code}", old.threshold(code).told(), new.threshold(code).told()
 
 
 def refusals(difference: Difference, suppressed: Collection[str]) -> list[str]:

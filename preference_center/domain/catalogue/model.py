@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from preference_center.domain import deliverability
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue.looks import Colours, Logo
 from preference_center.domain.catalogue.tables import did_you_mean
@@ -148,6 +149,7 @@ class Catalogue:
     topics: Mapping[str, Topic] = field(default_factory=dict)
     message_types: Mapping[str, MessageType] = field(default_factory=dict)
     policy: Policy = Policy()
+    deliverability: deliverability.Policy = field(default_factory=deliverability.Policy)
 
     def topic(self, key: str) -> Topic:
         """The topic of this key, retired or not. Raises UnknownTopic."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from preference_center.domain import addresses
 from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue.bounces import read_deliverability
 from preference_center.domain.catalogue.locating import locate, syntax_faults
 from preference_center.domain.catalogue.looks import read_colours, read_logo
 from preference_center.domain.catalogue.model import (
@@ -29,7 +30,10 @@ from preference_center.domain.catalogue.tables import Faults, Table, quoted
 from preference_center.domain.events import RESERVED_SCOPES
 from preference_center.errors import CatalogueError, InvalidAddress
 
-_FILE = ("languages", "default_language", "groups", "brands", "topics", "message_types", "policy")
+_FILE = (
+    "languages", "default_language", "groups", "brands", "topics", "message_types", "policy",
+    "deliverability",
+)  # fmt: skip
 _BRAND = ("name", "host", "sender", "footer", "logo", "colours")
 _TOPIC = ("brand", "channel", "default", "group", "title", "description", "retired")
 _MESSAGE_TYPE = ("class", "title", "topic", "ground", "after_closing", "after_closing_ground")
@@ -88,6 +92,7 @@ class _Reader:
             topics=self._topics(),
             message_types=self._message_types(),
             policy=self._policy(),
+            deliverability=read_deliverability(self._file),
         )
         self._faults.check()
         return catalogue

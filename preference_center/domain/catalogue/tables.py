@@ -134,6 +134,23 @@ class Table:
         """True or false; false if missing."""
         return self.value(key, bool, "true") or False
 
+    def number(self, key: str, low: int, high: int, example: int) -> int | None:
+        """A whole number from `low` to `high`."""
+        found = self.value(key, int, str(example))
+        if found is None:
+            return None
+        if isinstance(found, bool):  # which is an int to Python
+            self.fault(f"{key} is {_type(found)}, not a number", f"write {key} = {example}", key)
+        elif low <= found <= high:
+            return found
+        else:
+            self.fault(f"{key} can't be {found}", f"write a number from {low} to {high}", key)
+        return None
+
+    def raw(self, key: str) -> object:
+        """What stands under `key`, of whatever type."""
+        return self._content[key]
+
     def choice(self, key: str, choices: type[E], *, required: bool = False) -> E | None:
         """One of a few words."""
         words = [str(choice) for choice in choices]

@@ -15,13 +15,21 @@ from preference_center.domain.events import ALL_MARKETING
 class Threshold:
     """How often bounces of one kind must come to suppress, on how many days (UTC).
 
-    Those that suppress at the first one do so for good, unless `soft`; those that are
-    counted do so for a time, unless not `soft`. No events at all: never.
+    If `soft`, for a time; else for good. No events at all: never.
     """
 
     events: int
     days: int = 1
     soft: bool = True
+
+    def told(self) -> str:
+        """For people."""
+        if not self.events:
+            return "never"
+        if self == AT_ONCE:
+            return "at once"
+        days = f" on {self.days} days" if self.days > 1 else ""
+        return f"{self.events} events{days}, for {'now' if self.soft else 'good'}"
 
 
 NEVER = Threshold(0)

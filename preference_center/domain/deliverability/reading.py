@@ -77,7 +77,7 @@ def classify(bounce: Bounce) -> Reading:
     if code.startswith("2") or (not code and _reply(bounce).startswith("2")):
         return Reading(Cause.NONE, code)
     said = cause_in(bounce.text)
-    if said is Cause.NO_MAILBOX:
+    if said is Cause.NO_MAILBOX or (said is Cause.ADDRESS and bounce.permanent and not code):
         return _no_mailbox(bounce, code)
     if said is not None and (said is not Cause.ADDRESS or _says_nothing_of_it(code)):
         return _said(said, code, _reply(bounce))

@@ -8,6 +8,8 @@ each check costs a look-up and a lock.
 from __future__ import annotations
 
 from preference_center.storage.tables import (
+    bounces,
+    bursts,
     contacts,
     epochs,
     hashes,
@@ -21,6 +23,8 @@ from preference_center.storage.tables import (
 )
 
 __all__ = [
+    "bounces",
+    "bursts",
     "contacts",
     "epochs",
     "hashes",
