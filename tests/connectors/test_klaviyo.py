@@ -256,3 +256,12 @@ def test_a_key_without_a_scope_is_reported(rig: Rig, server: KlaviyoStandIn) -> 
 def test_a_setting_that_makes_no_sense_is_reported(rig: Rig) -> None:
     (problem,) = with_settings(rig, suppress_all="maybe").make().check().problems
     assert "write yes or no" in problem
+
+
+def test_profiles_that_a_webhook_names_are_found(rig: Rig, server: KlaviyoStandIn) -> None:
+    server.add(ANNA)
+    connector = connect(rig)
+    assert connector.find([f"id:{ANNA}", "id:gone"]) == {f"id:{ANNA}": ANNA}
+    assert connector.find([]) == {}
+    asked = [f"id:{number}" for number in range(99)]
+    assert connector.find([*asked, f"id:{ANNA}"]) == {f"id:{ANNA}": ANNA}

@@ -10,7 +10,6 @@ more, and makes profiles of addresses that Klaviyo doesn't know (I10).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import ClassVar
 
@@ -34,12 +33,19 @@ from workers.connectors.base import (
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
 from workers.connectors.klaviyo_api import Account, Profile, open_account
-from workers.connectors.klaviyo_listing import Why, news_of, walk
+from workers.connectors.klaviyo_changes import (
+    SUPPRESS,
+    UNSUPPRESS,
+    by_hand,
+    jobs,
+    turn_off,
+    turn_on,
+    write_link,
+)
+from workers.connectors.klaviyo_listing import news_of, walk
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
 
-SUPPRESS, UNSUPPRESS = "profile-suppression-bulk-create-job", "profile-suppression-bulk-delete-job"
-JOB_TAKES = timedelta(seconds=30)
 _DOCS = "https://developers.klaviyo.com/en/reference"
 
 
@@ -129,13 +135,13 @@ class Klaviyo:
     ) -> list[Step]:
         whole = [i for i in items if self._is_all(i)]
         single = [i for i in items if not self._is_all(i)]
-        freed = [i for i in single if i.lift and self._suppresses and _by_hand(known[i.ref])]
+        freed = [i for i in single if i.lift and self._suppresses and by_hand(known[i.ref])]
         pending = [i for i in whole if not known[i.ref].gets_nothing]
         return [
-            *self._by_list(single, lambda i: i.off, partial(_turn_off, account)),
-            *_jobs(account, SUPPRESS, pending, done=lambda p: p.gets_nothing),
-            *_jobs(account, UNSUPPRESS, freed, done=lambda p: not _by_hand(p)),
-            *self._by_list(single, lambda i: i.lift, partial(_turn_on, account, known)),
+            *self._by_list(single, lambda i: i.off, partial(turn_off, account)),
+            *jobs(account, SUPPRESS, pending, done=lambda p: p.gets_nothing),
+            *jobs(account, UNSUPPRESS, freed, done=lambda p: not by_hand(p)),
+            *self._by_list(single, lambda i: i.lift, partial(turn_on, account, known)),
         ]
 
     def _by_list(
@@ -178,7 +184,7 @@ class Klaviyo:
         with open_account(self._setup, self._http) as account:
             known, others = _find(account, items)
             steps = [
-                Step((i.ref,), partial(_write_link, account, known[i.ref], i, field))
+                Step((i.ref,), partial(write_link, account, known[i.ref], i, field))
                 for i in batch
                 if i.ref in known
             ]
@@ -199,6 +205,11 @@ class Klaviyo:
             Seen(p.email, link=link_in(p.attributes.properties)) for _, p in profiles if p.email
         )
         return Page(tuple(rows), following, done)
+
+    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+        """See Findable."""
+        with open_account(self._setup, self._http) as account:
+            return account.addresses(contacts)
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. Suppressions of all marketing, then of each mapped list."""
@@ -228,55 +239,6 @@ def _find(account: Account, items: Sequence[Item]) -> tuple[dict[int, Profile], 
             else:
                 others[item.ref] = Outcome(Result.ABSENT, "no profile")
     return known, others
-
-
-def _turn_off(account: Account, list_: str, items: Sequence[Item]) -> Mapping[int, Outcome]:
-    members = account.members(list_, [item.address for item in items])
-    if members:
-        account.remove(list_, members.values())
-    return {
-        item.ref: Outcome(Result.REFLECTED, "204" if item.address in members else "not on it")
-        for item in items
-    }
-
-
-def _turn_on(
-    account: Account, known: Mapping[int, Profile], list_: str, items: Sequence[Item]
-) -> Mapping[int, Outcome]:
-    account.add(list_, [known[item.ref] for item in items])
-    return {item.ref: Outcome(Result.REFLECTED, "204") for item in items}
-
-
-def _jobs(
-    account: Account, kind: str, items: Sequence[Item], *, done: Callable[[Profile], bool]
-) -> Iterator[Step]:
-    """A job is only accepted (202); it counts as reflected when it is seen to be done."""
-
-    def call() -> Mapping[int, Outcome]:
-        addresses = [item.address for item in items]
-        job = account.job(kind, addresses)
-        after = account.profiles(addresses)
-        return {
-            item.ref: Outcome(Result.REFLECTED, job)
-            if item.address in after and done(after[item.address])
-            else Outcome(Result.LATER, f"{job}: not done yet", JOB_TAKES)
-            for item in items
-        }
-
-    if items:
-        yield Step(tuple(item.ref for item in items), call)
-
-
-def _by_hand(profile: Profile) -> bool:
-    return any(suppression.reason == Why.BY_HAND for suppression in profile.suppressions)
-
-
-def _write_link(
-    account: Account, profile: Profile, item: LinkItem, field: str
-) -> Mapping[int, Outcome]:
-    if account.set_property(profile, field, item.link):
-        return {item.ref: Outcome(Result.REFLECTED, profile.id)}
-    return {item.ref: Outcome(Result.LATER, "not acknowledged")}
 
 
 ENTRY = Entry(

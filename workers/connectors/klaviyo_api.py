@@ -181,6 +181,15 @@ class Account:
         query = {"additional-fields[profile]": "subscriptions"}
         return self._by_address(addresses, _PROFILES, query)
 
+    def addresses(self, ids: Sequence[str]) -> dict[str, str]:
+        """Profile id -> address of those that there are and that have one."""
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), ASKED_AT_ONCE):
+            asked = f"any(id,{json.dumps(ids[start : start + ASKED_AT_ONCE])})"
+            page = self.page(_PROFILES, {**_EMAIL_ONLY, "filter": asked})
+            found |= {profile.id: profile.email for profile in page.rows if profile.email}
+        return found
+
     def members(self, list_: str, addresses: Sequence[str]) -> dict[str, Profile]:
         """Address -> profile of those on a list."""
         return self._by_address(addresses, _MEMBERS, _EMAIL_ONLY, list=list_)

@@ -75,7 +75,9 @@ class KlaviyoStandIn(StandIn):
         asked, cursor = request.args.get("filter", ""), request.args.get("page[cursor]", "")
         if cursor and self.old_cursors:
             return _error(400)
-        if wanted := re.fullmatch(r"any\(email,(.*)\)", asked):
+        if named := re.fullmatch(r"any\(id,(.*)\)", asked):
+            addresses = [a for a in among if f"id:{a}" in json.loads(named[1])]
+        elif wanted := re.fullmatch(r"any\(email,(.*)\)", asked):
             wanted_addresses = json.loads(wanted[1])
             if self.invalid & set(wanted_addresses):
                 return _error(400)
