@@ -47,7 +47,7 @@ def _unavailable(error: Unavailable) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if request.path.startswith(f"{senders.PREFIX}/"):  # a wrong path belongs to no blueprint
+    if f"{request.path}/".startswith(f"{senders.PREFIX}/"):  # a wrong path has no blueprint
         return senders.respond_to_http(error)
     response = _page(error.code or 500)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")

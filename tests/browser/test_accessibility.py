@@ -109,6 +109,18 @@ def test_no_page_of_a_confirmation_has_a_violation(
     assert {name: rules for name, rules in found.items() if rules} == {}
 
 
+@pytest.mark.parametrize("width", [320, 650, 1280])
+def test_the_reference_of_the_api_has_no_violation_and_fits(
+    page: Page, site: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 740})
+    page.goto(f"{site}/v1/docs")
+    assert violations(page) == []
+    wider = "[...document.querySelectorAll('*')].filter(e => e.scrollWidth > e.clientWidth + 1"
+    assert page.evaluate(f"{wider} && getComputedStyle(e).overflowX !== 'visible').length") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # 1.4.10 reflow
+
+
 def test_axe_core_would_find_what_is_wrong(page: Page, site: str) -> None:
     page.goto(f"{site}/u/broken")
     page.locator("html").evaluate("html => { html.removeAttribute('lang') }")

@@ -135,6 +135,8 @@ def test_every_problem_has_a_page_under_its_type(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "method, path, slug",
     [
+        ("GET", "/v1", "not-found"),
+        ("GET", "/v1/", "not-found"),
         ("GET", "/v1/nothing", "not-found"),
         ("GET", "/v1/decisions", "wrong-method"),
         ("DELETE", "/v1/openapi.json", "wrong-method"),
@@ -149,4 +151,5 @@ def test_a_wrong_path_or_method_is_a_problem_too(
     assert answer.content_type == "application/problem+json"
     assert answer.get_json()["type"].endswith(f"/problems/{slug}")
     assert answer.status_code == PROBLEMS[slug].status == answer.get_json()["status"]
+    assert ("/v1/docs" in answer.get_json()["detail"]) == (slug == "not-found")
     assert ("Allow" in answer.headers) == (slug == "wrong-method")
