@@ -29,6 +29,14 @@ class InvalidInput(PreferenceCenterError):
     """Something a caller sent can't be used; the message says what to mend."""
 
 
+class MissingScopes(InvalidInput):
+    """Groups of an imported list have no scope; `example` is a scope map to correct, in TOML."""
+
+    def __init__(self, message: str, example: str) -> None:
+        super().__init__(message)
+        self.example = example
+
+
 class InvalidAddress(InvalidInput):
     """The address can't be parsed. Unknown means no (I11)."""
 

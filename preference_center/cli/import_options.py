@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from preference_center.domain.imports import (
     preset,
     scope_map,
 )
+from preference_center.errors import InvalidInput, MissingScopes
 from preference_center.extensions import services
 from preference_center.importing.reading import ENCODINGS
 from preference_center.mending import Moment, mending_argument
@@ -94,6 +96,17 @@ def reading_options(command: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+@contextmanager
+def showing_scope_map() -> Iterator[None]:
+    """Show what to write where groups have no scope."""
+    try:
+        yield
+    except MissingScopes as error:
+        raise InvalidInput(
+            f"{error}\nTo copy, and to correct, into a file for --scope-map:\n{error.example}"
+        ) from None
 
 
 def instructions_of(

@@ -15,7 +15,12 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.import_options import FILE, instructions_of, reading_options
+from preference_center.cli.import_options import (
+    FILE,
+    instructions_of,
+    reading_options,
+    showing_scope_map,
+)
 from preference_center.domain.imports import PRESETS, Preset, Record, Refusal, Tally, preset
 from preference_center.files import appearing_text
 from preference_center.importing.applying import apply as apply_import
@@ -83,7 +88,7 @@ def plan(file: Path, refused: Path | None, **options: Any) -> None:
     instructions = instructions_of(**options)
     source = LocalFile(file)
     shown: list[Refusal] = []
-    with mending():
+    with mending(), showing_scope_map():
         require_known_keys()
         catalogue = current_catalogue()
         with _refusals(refused, shown) as tell, _bar("Reading", source.octets) as bar:

@@ -20,7 +20,7 @@ def check_columns(header: Iterable[str], preset: Preset) -> None:
         if plain(column) in found:
             raise InvalidInput(
                 f"the file has a column {column}, which is not of {preset.name}:"
-                f" is it one for --preset {other}?"
+                f" is it one for the preset {other}?"
             )
     for columns in (preset.address, *preset.needs):
         if not any(plain(name) in found for name in columns):

@@ -82,7 +82,7 @@ class _Lines:
         except UnicodeDecodeError:
             raise InvalidInput(
                 f"line {self.line} is not in {self._encoding}: save the file as UTF-8,"
-                " or name its encoding (--encoding cp1252)"
+                " or name its encoding, cp1252 perhaps"
             ) from None
 
 

@@ -206,7 +206,7 @@ def _instructions(body: ImportRequest, now: datetime) -> Instructions:
         encoding=body.encoding,
         received_at=received,
     )
-    faults.attempt("/preset", found.check)
+    faults.attempt("/only", found.check)
     faults.attempt("/scopes", scopes.check, current_catalogue())
     faults.refuse_any()
     return found

@@ -120,7 +120,7 @@ def test_presets_teach_what_they_read(in_force: Flask) -> None:
         (["plan", GROUPS], 2, "Missing option '--preset'"),
         (["plan", GROUPS, "--preset", "sendgrid-group"], 2, 'did you mean "sendgrid-groups"'),
         (["plan", GROUPS, "--preset", "sendgrid-groups", "--scope", "News"], 2, "GROUP=SCOPE"),
-        (["plan", GROUPS, "--preset", "addresses"], 2, "--as opt-outs"),
+        (["plan", GROUPS, "--preset", "addresses"], 2, "opt-outs or subscriptions"),
         (["plan", GROUPS, "--preset", "hashes", "--as", "subscriptions"], 2, "by a hash"),
         (["plan", GROUPS, "--preset", "sendgrid-groups", "--time-zone", "Rome"], 2, "Europe/Rome"),
         (["plan", GROUPS, "--preset", "sendgrid-bounces"], 1, "could fit: sendgrid-groups"),

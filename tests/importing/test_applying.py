@@ -14,7 +14,7 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decisions import decide
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
 from preference_center.domain.imports import LegalBasis
-from preference_center.errors import ImportMoved, InvalidInput
+from preference_center.errors import ImportMoved, InvalidInput, MissingScopes
 from preference_center.importing.applying import apply
 from preference_center.importing.pace import Pace
 from preference_center.importing.sources import LocalFile
@@ -201,19 +201,20 @@ def test_whoever_states_an_earlier_receipt_has_the_clock_run_from_there(tmp_path
 
 
 def test_groups_without_a_scope_are_listed_with_an_example_to_copy(exports: Path) -> None:
-    with pytest.raises(InvalidInput) as told:
+    with pytest.raises(MissingScopes) as told:
         planned(exports / "sendgrid-groups.csv", saying("sendgrid-groups"))
 
     assert '2  opt_out  "Daily News"' in str(told.value)
-    assert '"Weekly News" = "all_marketing"' in str(told.value)
+    assert '"Weekly News" = "all_marketing"' in told.value.example
     assert "acme.old" not in str(told.value)  # retired
 
 
 def test_the_example_keeps_a_group_that_is_named_like_a_topic(tmp_path: Path) -> None:
     path = tmp_path / "ours.csv"
     path.write_text(f"address,says,group\nada@example.com,opted_out,{NEWS}\n")
-    with pytest.raises(InvalidInput, match=f'"{NEWS}" = "{NEWS}"'):
+    with pytest.raises(MissingScopes) as told:
         planned(path, saying("generic"))
+    assert f'"{NEWS}" = "{NEWS}"' in told.value.example
 
 
 def test_a_scope_that_the_catalogue_lacks_is_refused_at_once(exports: Path) -> None:
@@ -228,7 +229,10 @@ def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_
     audience = saying("mailchimp-subscribed", ("audience", OFFERS))
     made, refusals = planned(exports / "mailchimp-subscribed.csv", audience)
     assert made.tally.refused == 2
-    assert "--legal-basis --source --wording --language" in refusals[0].reason
+    assert (
+        "say what holds for all such rows: legal basis, source, wording, language"
+        in refusals[0].reason
+    )
 
     put_in_force(in_force, CATALOGUE + '\n[policy]\nunproven_imports = "mark"\n')
     imported(exports / "mailchimp-subscribed.csv", audience)

@@ -123,12 +123,12 @@ def test_every_preset_has_an_export_to_show_it(exports: Path) -> None:
 @pytest.mark.parametrize(
     "file, preset, says",
     [
-        ("mailchimp-unsubscribed.csv", "mailchimp-subscribed", "--preset mailchimp-unsubscribed"),
-        ("mailchimp-cleaned.csv", "mailchimp-subscribed", "--preset mailchimp-cleaned"),
-        ("sendgrid-groups.csv", "sendgrid-unsubscribes", "--preset sendgrid-groups"),
-        ("sendgrid-contacts.csv", "sendgrid-unsubscribes", "--preset sendgrid-contacts"),
-        ("sendgrid-bounces.csv", "sendgrid-unsubscribes", "--preset sendgrid-bounces"),
-        ("mailgun-unsubscribes.csv", "mailgun-complaints", "--preset mailgun-unsubscribes"),
+        ("mailchimp-unsubscribed.csv", "mailchimp-subscribed", "the preset mailchimp-unsubscribed"),
+        ("mailchimp-cleaned.csv", "mailchimp-subscribed", "the preset mailchimp-cleaned"),
+        ("sendgrid-groups.csv", "sendgrid-unsubscribes", "the preset sendgrid-groups"),
+        ("sendgrid-contacts.csv", "sendgrid-unsubscribes", "the preset sendgrid-contacts"),
+        ("sendgrid-bounces.csv", "sendgrid-unsubscribes", "the preset sendgrid-bounces"),
+        ("mailgun-unsubscribes.csv", "mailgun-complaints", "the preset mailgun-unsubscribes"),
         ("hubspot-contacts.csv", "hubspot-unsubscribes", "hubspot-contacts"),
         ("postmark-suppressions.csv", "ses-suppressions", "postmark-suppressions"),
         ("ses-contacts.json", "postmark-suppressions", ""),

@@ -128,6 +128,7 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
     found = now_as(import_id)
     assert found.state is State.UNUSABLE
     assert '"list"' in found.problem
+    assert "--" not in found.problem  # nobody who uses the API has options
     assert found.planned["groups"] == [
         {"says": "opt_out", "group": "list", "count": 2, "unmapped": True}
     ]

@@ -13,12 +13,6 @@ from preference_center.errors import InvalidInput
 
 UNPROVEN = "unproven"
 
-_OPTIONS = {
-    "legal basis": "--legal-basis",
-    "source": "--source",
-    "wording": "--wording",
-    "language": "--language",
-}
 _LONGEST = {"source": 300, "wording": 4000, "language": 35}
 
 
@@ -81,5 +75,5 @@ def _lacking(
 
 
 def _remedy(lacking: list[str]) -> str:
-    options = [_OPTIONS[name] for name in lacking if name in _OPTIONS]
-    return f" (for all rows: {' '.join(options)})" if options else ""
+    found = [name for name in lacking if name != "date"]
+    return f" (say what holds for all such rows: {', '.join(found)})" if found else ""

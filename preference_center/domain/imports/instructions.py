@@ -58,10 +58,10 @@ class Instructions:
         if self.preset.is_open and self.only is None:
             raise InvalidInput(
                 f"a file of {self.preset_name} does not tell what its rows say:"
-                " say --as opt-outs or --as subscriptions (by API: only)"
+                " name opt-outs or subscriptions"
             )
         if self.preset.is_hashed and self.only is Only.SUBSCRIPTIONS:
-            raise InvalidInput("nobody can be subscribed by a hash: --as opt-outs (by API: only)")
+            raise InvalidInput("nobody can be subscribed by a hash: name opt-outs")
 
     def constant(self, name: str) -> str:
         """What holds for rows that have no evidence of this name."""

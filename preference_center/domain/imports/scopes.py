@@ -15,7 +15,7 @@ from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.tables import quoted
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports.model import Meaning
-from preference_center.errors import InvalidInput, UnknownTopic
+from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic
 
 LEAVE_OUT = "leave_out"
 """Stands for a scope in the map: rows of this group are not imported."""
@@ -89,7 +89,7 @@ def parse_scope_file(text: str) -> list[tuple[str, str]]:
 
 def missing_scopes(
     groups: Mapping[tuple[Meaning, str], int], topics: Collection[str]
-) -> InvalidInput:
+) -> MissingScopes:
     """The error that names the groups without a scope, with an example to copy."""
     shown = sorted(groups.items(), key=lambda item: -item[1])[:_SHOWN]
     lines = ["These groups of the file have no scope yet, and none is guessed:"]
@@ -98,18 +98,19 @@ def missing_scopes(
         lines.append(f"  and {len(groups) - len(shown)} more")
     lines.append("Say for each what it means here: a topic, all_marketing, or leave_out.")
     lines.append(f"Topics: {', '.join(topics)}" if topics else "The catalogue has no topic yet.")
-    lines.append("To copy, and to correct, into a file for --scope-map:")
-    lines.append("[scopes]")
+    return MissingScopes("\n".join(lines), _to_correct([key for key, _ in shown], topics))
+
+
+def _to_correct(groups: Iterable[tuple[Meaning, str]], topics: Collection[str]) -> str:
+    """A scope map of these groups that may be right."""
     topic = next(iter(topics), "a.topic")
     meant: dict[str, str] = {}
-    for (meaning, group), _ in shown:
+    for meaning, group in groups:
         scope = topic if meaning is Meaning.SUBSCRIPTION else ALL_MARKETING
         named = group if group in topics else scope  # as in an export of our own
         meant[group] = topic if meant.get(group) == topic else named
-    lines += [
-        f"{json.dumps(group, ensure_ascii=False)} = {quoted(s)}" for group, s in meant.items()
-    ]
-    return InvalidInput("\n".join(lines))
+    rows = [f"{json.dumps(group, ensure_ascii=False)} = {quoted(s)}" for group, s in meant.items()]
+    return "\n".join(["[scopes]", *rows])
 
 
 def _example(group: str) -> str:
