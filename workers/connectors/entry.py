@@ -40,6 +40,8 @@ class Entry:
     """What a person who sets it up has to know, a sentence each; for docs/destinations.md."""
     extra: str = ""
     """The extra to install, if it needs a library of its own: `pip install ...[extra]`."""
+    extra_for: str = ""
+    """What needs the extra, if not all of it does."""
     paced: bool = True
     """Whether it makes requests, so that a rate means something."""
 

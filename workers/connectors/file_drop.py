@@ -1,7 +1,7 @@
-"""File drop: a CSV file per batch, for a tool that a person feeds by hand.
+"""File drop: a CSV file per batch, for a tool that a person feeds by hand, or that fetches it.
 
-What the person does with the file is out of our sight: a file counts as delivered when it
-lies in the folder.
+What becomes of the file is out of our sight: it counts as delivered when it lies in the
+folder, be that on this machine, on an SFTP server or in an S3 bucket (`folders`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
 from workers.connectors.base import (
     Capabilities,
-    DeliveryError,
     Item,
     Outcome,
     Report,
@@ -28,7 +25,8 @@ from workers.connectors.base import (
     Setup,
 )
 from workers.connectors.entry import Entry, Proof
-from workers.connectors.http import Http, LeaseOver
+from workers.connectors.folders import folder_of
+from workers.connectors.http import Http
 from workers.connectors.mapping import ensure_fits
 
 COLUMNS = {
@@ -58,24 +56,29 @@ class FileDrop:
         needs_mapping=False,
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "folder": "absolute path of an existing folder that the workers may write to; "
-        "the files hold addresses, so few people should read it",
+        "folder": "absolute path of an existing folder that the workers may write to, or "
+        "sftp://user@host/folder, or s3://bucket/folder; the files hold addresses, so few people "
+        "should read it",
+        "host_key?": "SFTP, needed there: fingerprint of the server's key, SHA256:..., as "
+        "`ssh-keyscan HOST | ssh-keygen -lf -` shows it and its owner confirms; several, "
+        "separated by spaces",
+        "password?": "SFTP: the user's password",
+        "key_file?": "SFTP: path of a private key that the workers may read, instead",
+        "region?": "S3: the region of the bucket, as in eu-central-1",
+        "access_key_id?": "S3: key of a user who may s3:ListBucket and s3:PutObject there; left "
+        "out, the role that the worker runs as counts",
+        "secret_access_key?": "S3: the secret that goes with it",
+        "base_url?": "S3: address of another service that speaks S3",
     }
 
     def __init__(self, setup: Setup, http: Http) -> None:
         self._setup = setup
         self._http = http
-        self._folder = Path(setup.settings["folder"])
+        self._folder = folder_of(setup, http)
 
     def check(self) -> Report:
         """See Connector."""
-        if not self._folder.is_absolute():
-            return Report(("folder: write the absolute path",))
-        if not self._folder.is_dir():
-            return Report(("folder: there is no such folder: make it",))
-        if not os.access(self._folder, os.W_OK | os.X_OK):
-            return Report(("folder: the workers may not write there: change its rights",))
-        return Report()
+        return self._folder.check()
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. A retry of the same states finds its file and writes no second.
@@ -97,40 +100,9 @@ class FileDrop:
         return outcomes
 
     def _drop(self, items: Sequence[Item]) -> str:
-        content_id = _content_id(self._setup.name, items)
-        try:
-            for there in self._folder.glob(f"*-{content_id}.csv"):
-                return there.name
-            stamp = f"{self._http.now():%Y%m%dT%H%M%SZ}"
-            name = f"{stamp}-{content_id}.csv"
-            self._write(name, _as_csv(items, self._setup.topics))
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-            raise DeliveryError(
-                f"{self._setup.name}: the folder can't be written: mend it", permanent=True
-            ) from error
-        except OSError as error:
-            raise DeliveryError(f"{self._setup.name}: writing failed, {error.strerror}") from error
-        return name
-
-    def _write(self, name: str, text: str) -> None:
-        """Write `name` whole or not at all, also through a power cut."""
-        scratch = self._folder / f".{name}.{self._http.nonce()}.part"
-        try:
-            handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if not self._http.alive():
-                raise LeaseOver(f"{self._setup.name}: the lease is over, nothing dropped")
-            scratch.rename(self._folder / name)
-        finally:
-            scratch.unlink(missing_ok=True)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        ending = f"-{_content_id(self._setup.name, items)}.csv"
+        name = f"{self._http.now():%Y%m%dT%H%M%SZ}{ending}"
+        return self._folder.drop(name, ending, _as_csv(items, self._setup.topics).encode())
 
 
 def is_safe(text: str) -> bool:
@@ -173,8 +145,11 @@ ENTRY = Entry(
     proof=Proof.REAL,
     capabilities=FileDrop.capabilities,
     own_settings=FileDrop.settings,
-    secrets=frozenset(),
+    secrets=frozenset({"password", "secret_access_key"}),
     sources=(),
     build=FileDrop,
+    notes=("[The file drop](file-drop.md) says what the columns mean.",),
+    extra="drop",
+    extra_for="folders on SFTP servers and in S3 buckets",
     paced=False,
 )

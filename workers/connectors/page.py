@@ -98,7 +98,8 @@ def _section(entry: Entry) -> Iterator[str]:
     yield ""
     yield f"`--kind {entry.kind}`, tested against: {entry.proof.value}."
     if entry.extra:
-        yield f"Needs the extra `{entry.extra}`."
+        use = f" for {entry.extra_for}" if entry.extra_for else ""
+        yield f"Needs the extra `{entry.extra}`{use}."
     yield ""
     if entry.notes:
         yield from (f"- {note}" for note in entry.notes)
