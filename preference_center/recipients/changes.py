@@ -8,7 +8,7 @@ from uuid import UUID
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.languages import page_language
-from preference_center.ledger import record
+from preference_center.ledger import record_together
 from preference_center.links import Link
 from preference_center.recipients.pages import text_version
 
@@ -99,7 +99,7 @@ def only_says_no(link: Link, now: datetime) -> bool:
 
 def record_opt_out(link: Link, scope: str, source: str) -> tuple[UUID, ...]:
     """Record the "no"; returns the events it made: none if it stood already."""
-    return record([opt_out(link, scope, source, services().now())]).events
+    return record_together(opt_out(link, scope, source, services().now()))
 
 
 def evidence(link: Link, method: str) -> dict[str, str]:

@@ -1,0 +1,114 @@
+"""What requests say at the same moment is one transaction, and each gets its own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from threading import Event, Thread
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from flask import Flask
+
+from dev.processes import wait_until
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change
+from preference_center.errors import Unavailable
+from preference_center.ledger import Recorded, record
+from preference_center.ledger import together as module
+from preference_center.ledger.together import Group
+from preference_center.storage.database import run
+from tests.ledger.changes import change
+
+LATER = 5
+"""How many come while the first is being written."""
+
+
+class Slow:
+    """`record`, whose first call waits until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.go_on = Event()
+        self.sizes: list[int] = []
+        self.fault: Exception | None = None
+
+    def __call__(self, changes: Sequence[Change]) -> Recorded:
+        self.sizes.append(len(changes))
+        if len(self.sizes) == 1:
+            assert self.go_on.wait(30)
+        if self.fault:
+            raise self.fault
+        return record(changes)
+
+
+@pytest.fixture
+def slow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    slow = Slow()
+    monkeypatch.setattr(module, "record", slow)
+    with app.app_context():
+        yield slow
+
+
+def say(app: Flask, slow: Slow, changes: Sequence[Change]) -> list[object]:
+    """What each got: its events or its error. The first is alone, the others come meanwhile."""
+    group, got = Group(), list[object](["nothing"] * len(changes))
+
+    def work(number: int) -> None:
+        with app.app_context():
+            try:
+                got[number] = group.record(changes[number])
+            except Exception as error:  # noqa: BLE001 - told by the main thread
+                got[number] = error
+
+    threads = [Thread(target=work, args=(n,), daemon=True) for n in range(len(changes))]
+    threads[0].start()
+    assert wait_until(lambda: bool(slow.sizes), 30)
+    for thread in threads[1:]:
+        thread.start()
+    assert wait_until(lambda: len(group._waiting) == len(changes) - 1, 30)
+    slow.go_on.set()
+    for thread in threads:
+        thread.join(30)
+    return got
+
+
+def person(number: int, **given: Any) -> Change:
+    address = parse(f"person-{number}@example.org", Channel.EMAIL)
+    return change(number, **{"address": address, **given})
+
+
+def stored() -> set[UUID]:
+    return {row[0] for row in run(lambda c: c.execute("SELECT id FROM event").fetchall())}
+
+
+def test_those_who_come_meanwhile_are_written_together(app: Flask, slow: Slow) -> None:  # I1
+    changes = [person(n) for n in range(1 + LATER)]
+    assert say(app, slow, changes) == [(change.id,) for change in changes]
+    assert slow.sizes == [1, LATER]
+    assert stored() == {change.id for change in changes}
+
+
+def test_one_act_of_one_person_is_one_event(app: Flask, slow: Slow) -> None:  # I7
+    same = parse("same@example.org", Channel.EMAIL)
+    changes = [person(n, once=True, address=same) for n in range(1 + LATER)]
+    got = say(app, slow, changes)
+    assert got == [(changes[0].id,), *[()] * LATER]
+    assert stored() == {changes[0].id}
+
+
+def test_what_cannot_be_written_spoils_nobody_elses(app: Flask, slow: Slow) -> None:  # I1
+    changes = [person(n) for n in range(1 + LATER)]
+    changes[3] = person(3, evidence={"method": "\0"})
+    got = say(app, slow, changes)
+    assert isinstance(got.pop(3), psycopg.DataError)
+    good = [change for change in changes if change.id != UUID(int=3)]
+    assert got == [(change.id,) for change in good]
+    assert stored() == {change.id for change in good}
+
+
+def test_with_the_database_away_everybody_is_told_so(app: Flask, slow: Slow) -> None:  # I1
+    slow.fault = Unavailable("the database can't be reached")
+    got = say(app, slow, [person(n) for n in range(1 + LATER)])
+    assert [type(one) for one in got] == [Unavailable] * (1 + LATER)
+    assert slow.sizes == [1, LATER]
