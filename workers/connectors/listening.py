@@ -95,4 +95,42 @@ LISTENERS: tuple[Entry, ...] = (
         "https://developers.sparkpost.com/api/webhooks/",
         "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
     ),
+    listener(
+        "customerio",
+        "Customer.io",
+        "https://docs.customer.io/integrations/api/webhooks",
+        "https://docs.customer.io/integrations/data-out/connections/webhooks",
+        notes=("Map each topic to a subscription topic as the webhook names it: `topic_7`.",),
+    ),
+    listener(
+        "iterable",
+        "Iterable",
+        "https://support.iterable.com/hc/en-us/articles/208013936-System-Webhooks",
+        "https://support.iterable.com/hc/en-us/articles/208508736-Subscribe-and-Unsubscribe-Events",
+        notes=(
+            "Map each topic to `channel:27447`, `type:31082` or `list:1589748`.",
+            "What is left there and not mapped counts for nothing.",
+        ),
+    ),
+    listener(
+        "resend",
+        "Resend",
+        "https://resend.com/docs/webhooks/verify-webhooks-requests",
+        "https://resend.com/docs/webhooks/event-types",
+        notes=("Map each topic to the id of a topic of Resend's.",),
+    ),
+    listener("mailersend", "MailerSend", "https://developers.mailersend.com/api/v1/webhooks.html"),
+    listener(
+        "ghost",
+        "Ghost",
+        "https://docs.ghost.org/webhooks",
+        "https://github.com/TryGhost/Ghost/tree/main/ghost/core/core/server/services/webhooks",
+        notes=("Map each topic to the id of a newsletter.",),
+    ),
+    listener(
+        "standard_webhooks",
+        "Standard Webhooks, of your own programs",
+        "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
+        notes=("Name with --sends the topics that it may report.",),
+    ),
 )

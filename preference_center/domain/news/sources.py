@@ -5,16 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from preference_center.domain.news import NewsSource
+from preference_center.domain.news.braze import BrazeNews
+from preference_center.domain.news.brevo import BrevoNews
+from preference_center.domain.news.customerio import CustomerIoNews
+from preference_center.domain.news.ghost import GhostNews
 from preference_center.domain.news.hubspot import HubSpotNews
+from preference_center.domain.news.intercom import IntercomNews
+from preference_center.domain.news.iterable import IterableNews
+from preference_center.domain.news.klaviyo import KlaviyoNews
 from preference_center.domain.news.mailchimp import MailchimpNews
+from preference_center.domain.news.mailersend import MailerSendNews
+from preference_center.domain.news.resend import ResendNews
 from preference_center.domain.news.sendgrid import SendGridNews
 from preference_center.domain.news.sparkpost import SparkPostNews
+from preference_center.domain.news.standard import StandardNews
 
 SOURCES: Mapping[str, NewsSource] = {
     "sendgrid": SendGridNews(),
     "mailchimp": MailchimpNews(),
     "hubspot": HubSpotNews(),
     "sparkpost": SparkPostNews(),
+    "brevo": BrevoNews(),
+    "klaviyo": KlaviyoNews(),
+    "customerio": CustomerIoNews(),
+    "braze": BrazeNews(),
+    "iterable": IterableNews(),
+    "resend": ResendNews(),
+    "mailersend": MailerSendNews(),
+    "intercom": IntercomNews(),
+    "ghost": GhostNews(),
+    "standard_webhooks": StandardNews(),
 }
 SECRETS = frozenset({"webhook_secret", "webhook_password", "client_secret"})
 """Settings of theirs that are never to be shown again."""

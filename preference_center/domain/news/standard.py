@@ -50,7 +50,7 @@ def _read(row: dict[str, Any]) -> News:
     data, kind = part(row, "data"), _KINDS.get(text(row, "type"))
     if kind is None:
         return unknown(text(row, "type"))
-    told = part(data, "bounce")
+    act, topic, told = text(data, "id"), text(data, "topic"), part(data, "bounce")
     permanent = told.get("permanent")
     bounce = Bounce(
         text(told, "status"),
@@ -61,9 +61,9 @@ def _read(row: dict[str, Any]) -> News:
     return News(
         kind=kind,
         address=text(data, "address"),
-        thing=text(data, "topic") or None,
+        thing=topic or None,
         at=iso_moment(row.get("timestamp")),
-        id=text(data, "id"),
+        id=f"{act} {kind} {topic}".strip() if act else "",
         by_person=data.get("by_person") is True,
         channel=_channel(data),
         bounce=bounce if kind is NewsKind.BOUNCED else None,

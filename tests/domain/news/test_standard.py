@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind
 from preference_center.domain.news.standard import StandardNews
 from preference_center.errors import InvalidInput
+from tests.docs.reading import ROOT
 from tests.domain.news.posts import ANNA, NOW
 
+ID = "9f86d081 opted_out acme.news"
 STAMP = "2026-11-25T13:00:00+01:00"
 
 
@@ -27,7 +30,15 @@ def test_all_that_may_be_told_is_read() -> None:
     phone = "+393331234567"
     told = {"channel": "sms", "topic": "acme.texts", "id": "7", "by_person": True}
     assert parse(event("opted_out", **told | {"address": phone})) == [
-        News(NewsKind.OPTED_OUT, phone, "acme.texts", NOW, "7", True, Channel.SMS)
+        News(
+            NewsKind.OPTED_OUT,
+            phone,
+            "acme.texts",
+            NOW,
+            "7 opted_out acme.texts",
+            by_person=True,
+            channel=Channel.SMS,
+        )
     ]
 
 
@@ -49,6 +60,14 @@ def test_a_bounce_is_told_in_the_servers_words() -> None:
 def test_what_cannot_be_told_is_kept_for_a_person() -> None:
     found = parse(event("unknown"), event("clicked"), event("opted_out", address=""))
     assert [news.thing for news in found] == ["unknown", "clicked", "opted_out without address"]
+
+
+def test_the_documented_example_is_read() -> None:
+    page = (ROOT / "docs/inbound.md").read_text()
+    (example,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert StandardNews().parse(example.encode()) == [
+        News(NewsKind.OPTED_OUT, "jo@example.com", "acme.news", NOW, ID, by_person=True)
+    ]
 
 
 def test_a_channel_that_is_none_is_refused_and_not_quoted() -> None:  # I12
