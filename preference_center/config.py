@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from babel.dates import get_timezone
@@ -9,6 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.bursts import Rule
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
 from preference_center.limiting import read_rate
 from preference_center.smtp import MailServer
@@ -71,6 +73,12 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
 
+    burst_addresses: int = Field(
+        default=5, ge=2, description="Addresses of one domain whose opt-outs make a burst"
+    )
+    burst_seconds: int = Field(default=60, ge=1, description="Within which they come")
+    burst_minutes: int = Field(default=10, ge=1, description="After the send, at most")
+
     @field_validator("time_zone")
     @classmethod
     def _known_time_zone(cls, name: str) -> str:
@@ -107,6 +115,15 @@ class Settings(BaseSettings):
         except InvalidAddress:
             raise ValueError("write it as in Example <choices@example.com>") from None
         return sender
+
+    @property
+    def burst_rule(self) -> Rule:
+        """What makes a burst of opt-outs (docs/inbound.md)."""
+        return Rule(
+            self.burst_addresses,
+            timedelta(seconds=self.burst_seconds),
+            timedelta(minutes=self.burst_minutes),
+        )
 
     @property
     def mail_server(self) -> MailServer | None:

@@ -25,6 +25,7 @@ from preference_center.storage import (
     verifying,
 )
 from preference_center.storage.database import run
+from workers.bursts import look_for_bursts
 from workers.starting import await_database
 from workers.stopping import stopping
 from workers.verify import begin_listings
@@ -55,7 +56,9 @@ def tick() -> int:
             wanted += 1
             if not context.queue.enqueue(destination, slot=slot):
                 return wanted
-    return wanted + _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
+    wanted += _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
+    look_for_bursts(now)  # last: nothing waits for it
+    return wanted
 
 
 def _tick_reading(now: datetime) -> int:

@@ -16,8 +16,9 @@ from preference_center.domain.references import ids_of
 from preference_center.extensions import services
 from preference_center.links import recovered
 from preference_center.mending import mending, mending_argument
-from preference_center.storage import unresolved
+from preference_center.storage import bursts, unresolved
 from preference_center.storage.addresses import readable
+from preference_center.storage.bursts import Flag
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
 from preference_center.storage.events import events_between, events_of
@@ -37,6 +38,7 @@ class Found:
     retracted: bool
     stands: bool
     places: Sequence[Standing]
+    burst: Flag | None
 
 
 @receipts.command()
@@ -68,6 +70,7 @@ def _look(connection: Connection, events: Sequence[Event], now: datetime) -> lis
     names = readable(connection, services().keys, ids)
     facts = facts_by_id(connection, ids)
     catalogue = current_catalogue()
+    flags = bursts.of_events(connection, [event.id for event in events])
     found = []
     for event in events:
         owner = event.address_id
@@ -80,6 +83,7 @@ def _look(connection: Connection, events: Sequence[Event], now: datetime) -> lis
                 event.id in events_of(connection, [owner])[1],
                 event.id in {no.event for no in standing},
                 standings(connection, owner, topics),
+                flags.get(event.id),
             )
         )
     return found
@@ -97,9 +101,17 @@ def _lines(found: Found, now: datetime) -> Iterator[str]:
         ("recorded", _time(event.recorded_at)),
         ("source", f"{event.source}, by {event.actor}"),
         *((f"  {name}", value) for name, value in sorted(event.evidence.items())),
+        *((("flagged", _flagged(found.burst)),) if found.burst else ()),
     )
     if event.kind.suppresses or event.until:
         yield from (_place(each, event, now) for each in found.places)
+
+
+def _flagged(burst: Flag) -> str:
+    return (
+        f"one of {burst.events} opt-outs of {burst.addresses} addresses of its domain at once:"
+        f" a scanner may have pressed. Burst {burst.id}"
+    )
 
 
 def _place(standing: Standing, event: Event, now: datetime) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import Blueprint, Response, jsonify
 
 from preference_center.domain.deadlines import Stage
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
-from preference_center.storage import syncs
+from preference_center.storage import bursts, syncs
 from preference_center.storage.database import run
 
 blueprint = Blueprint("console", __name__)
+
+LATELY = timedelta(days=1)
+"""How long a burst of opt-outs is news."""
 
 _WORST = [Stage.OVERDUE, Stage.PAST_TARGET, Stage.AT_RISK]
 
@@ -19,12 +24,15 @@ _WORST = [Stage.OVERDUE, Stage.PAST_TARGET, Stage.AT_RISK]
 def healthz() -> tuple[Response, int]:
     """200 while the database answers; `window` names the worst stage of any pending opt-out.
 
+    `bursts` is how many bursts of opt-outs were found in the last day.
+
     A late tool is no reason to take web processes out of service, so it does not change
     the status: alert on `window`. Redis is not asked, since nothing depends on it.
     """
     context = services()
     try:
         late = run(lambda connection: syncs.late(connection, context.now()))
+        found = run(lambda connection: bursts.found_since(connection, context.now() - LATELY))
     except Unavailable:
         return jsonify(status="unavailable", window="unknown"), 503
     stages = {row.stage for row in late}
@@ -38,4 +46,4 @@ def healthz() -> tuple[Response, int]:
         }
         for row in late
     ]
-    return jsonify(status="ok", window=worst, late=rows), 200
+    return jsonify(status="ok", window=worst, late=rows, bursts=found), 200

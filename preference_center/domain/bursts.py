@@ -48,11 +48,6 @@ class Rule:
     within: timedelta = timedelta(seconds=60)
     after: timedelta = timedelta(minutes=10)
 
-    @property
-    def looks_back(self) -> timedelta:
-        """How old an opt-out may be that still belongs to one of now."""
-        return self.after + self.within
-
 
 @dataclass(frozen=True, slots=True)
 class Act:

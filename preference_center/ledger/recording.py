@@ -17,7 +17,7 @@ from preference_center.keys import Keys
 from preference_center.ledger.hashing import is_md5, match_md5
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES, RAISE_LEARNED
-from preference_center.storage.addresses import sealed
+from preference_center.storage.addresses import domain_digest, sealed
 from preference_center.storage.database import Connection, run, run_at_once
 
 
@@ -138,11 +138,17 @@ def _addresses(keys: Keys, addresses: Sequence[Address | Hashed], digests: Seque
             "channel": channel,
             "digest": _octets(digest),
             "ciphertext": _octets(sealed(keys, address)) if isinstance(address, Address) else None,
+            "domain": _domain(keys, address),
             "keys": _keys(keys, address),
         }
         for (digest, channel), address in distinct.items()
     ]
     return json.dumps(rows)
+
+
+def _domain(keys: Keys, address: Address | Hashed) -> str | None:
+    found = domain_digest(keys, address) if isinstance(address, Address) else None
+    return None if found is None else _octets(found)
 
 
 def _keys(keys: Keys, address: Address | Hashed) -> list[dict[str, object]]:

@@ -56,14 +56,16 @@ the events are here it passes the gate with the others. To be sent before any ot
 LOCK_ADDRESSES = f"""
 WITH given AS (
     SELECT * FROM pg_advisory_xact_lock_shared({GATE}), json_to_recordset(%(addresses)s)
-        AS given (channel text, digest bytea, ciphertext bytea, keys json)
+        AS given (channel text, digest bytea, ciphertext bytea, domain bytea, keys json)
 ), locked AS (
-    INSERT INTO address (channel, digest, norm_version, ciphertext, created_at)
-    SELECT channel, digest, %(norm_version)s, ciphertext, %(now)s FROM given
+    INSERT INTO address (channel, digest, norm_version, ciphertext, domain_digest, created_at)
+    SELECT channel, digest, %(norm_version)s, ciphertext, domain, %(now)s FROM given
     ORDER BY digest, channel
     ON CONFLICT (digest, channel) DO UPDATE SET ciphertext =
         CASE WHEN address.erased_at IS NULL
-            THEN COALESCE(address.ciphertext, EXCLUDED.ciphertext) END
+            THEN COALESCE(address.ciphertext, EXCLUDED.ciphertext) END,
+        domain_digest = CASE WHEN address.erased_at IS NULL
+            THEN COALESCE(address.domain_digest, EXCLUDED.domain_digest) END
     RETURNING id, digest, channel
 )
 INSERT INTO address_key (digest, channel, address_id, kind)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.bursts import domain_of
 from preference_center.keys import DIGEST_OCTETS, Keys
 from preference_center.storage.database import Connection
 
@@ -12,6 +14,20 @@ from preference_center.storage.database import Connection
 def sealed(keys: Keys, address: Address) -> bytes:
     """The address encrypted for its row."""
     return keys.seal(address.exact, context=keys.exact(address))
+
+
+def domain_digest(keys: Keys, address: Address) -> bytes | None:
+    """What addresses of one domain have in common; None where nobody's in particular is it.
+
+    Apart from addresses' digests: no canonical address begins like this.
+    """
+    domain = domain_of(address)
+    return None if domain is None else _digest_of(keys, domain)
+
+
+@lru_cache(maxsize=10_000)
+def _digest_of(keys: Keys, domain: str) -> bytes:
+    return keys.digest(f"domain:{domain}")
 
 
 def readable(

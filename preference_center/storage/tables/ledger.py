@@ -32,7 +32,10 @@ REASON = "CASE WHEN standing THEN reason ELSE 'paused' END"
 
 
 class AddressRow(db.Model):  # type: ignore[misc,name-defined]
-    """One form of an address. `ciphertext` is null when only a digest is known."""
+    """One form of an address. `ciphertext` is null when only a digest is known.
+
+    `domain_digest` is null for domains that many people share too (`domain.bursts`).
+    """
 
     __tablename__ = "address"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -42,7 +45,13 @@ class AddressRow(db.Model):  # type: ignore[misc,name-defined]
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(Moment)
     erased_at: Mapped[datetime | None] = mapped_column(Moment)
-    __table_args__ = (Index("address_digest", "digest", "channel", unique=True),)
+    domain_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    __table_args__ = (
+        Index("address_digest", "digest", "channel", unique=True),
+        Index(
+            "address_domain", "domain_digest", postgresql_where=text("domain_digest IS NOT NULL")
+        ),
+    )
 
 
 class AddressKeyRow(db.Model):  # type: ignore[misc,name-defined]

@@ -1,0 +1,213 @@
+"""Bursts are flagged with their facts, and change nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.references import reference
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.links import Link
+from preference_center.storage import bursts as stored
+from preference_center.storage.bursts import Flag
+from preference_center.storage.database import run, transaction
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.recipients.ledger import Ledger
+from workers.bursts import EVERY, look_for_bursts
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+Press = Callable[..., None]
+Look = Callable[[], list[Flag]]
+
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+@pytest.fixture
+def press(app: Flask, client: FlaskClient, clock: Clock) -> Press:
+    """`press(names, domain)`: a machine follows the link of each of them, a second apart."""
+    put_in_force(app)
+
+    def do(names: str, domain: str = "acme.example.com", sent: datetime | None = None) -> None:
+        for name in names:
+            clock.advance(timedelta(seconds=1))
+            address = parse(f"{name}@{domain}", Channel.EMAIL)
+            link = Link(address, "acme.offers", "spring", sent or clock() - timedelta(minutes=1))
+            with app.app_context():
+                token = services().links.make(link)
+            assert client.post(f"/u/{token}", data=ONE_CLICK).status_code == 200
+
+    return do
+
+
+@pytest.fixture
+def look(app: Flask, clock: Clock) -> Look:
+    """A look by the scheduler, when it is due."""
+
+    def do() -> list[Flag]:
+        clock.advance(EVERY)
+        with app.app_context():
+            return look_for_bursts(clock())
+
+    do()
+    return do
+
+
+def test_a_burst_is_flagged_with_its_facts(app: Flask, press: Press, look: Look) -> None:
+    press("x", sent=Clock()() - timedelta(days=9))  # known, and no part of it
+    press("abcdef")
+    (flag,) = look()
+    assert (flag.events, flag.addresses, flag.known) == (6, 6, 7)
+    assert flag.last_at - flag.first_at == timedelta(seconds=5)
+    assert flag.first_at - flag.issued_first == timedelta(minutes=1)
+    assert list(flag.messages) == ["spring"]
+    assert look() == []  # said once
+
+
+def test_it_is_honoured_all_the_same(app: Flask, press: Press, look: Look, ledger: Ledger) -> None:
+    press("abcdef")
+    before = ledger.rows()
+    assert look()
+    assert ledger.rows() == before  # I5: nobody lifts but the person
+    assert ledger.kinds() == [(Kind.OPTED_OUT, "acme.offers")] * 6
+
+
+@pytest.fixture
+def ledger(app: Flask, database_url: str) -> Ledger:
+    return Ledger(database_url)
+
+
+def test_a_burst_that_goes_on_is_the_same(press: Press, look: Look) -> None:
+    press("abcde")
+    (flag,) = look()
+    press("fgh")
+    (grown,) = look()
+    assert (grown.id, grown.found_at) == (flag.id, flag.found_at)
+    assert (grown.events, grown.addresses) == (8, 8)
+    assert grown.last_at > flag.last_at
+
+
+@pytest.mark.parametrize(
+    "names, domain, age",
+    [
+        ("abcd", "acme.example.com", 1),
+        ("abcdef", "gmail.com", 1),
+        ("abcdef", "acme.example.com", 60),
+    ],
+    ids=["few", "a domain that many share", "long after the send"],
+)
+def test_people_who_say_no_are_no_burst(
+    press: Press, look: Look, clock: Clock, names: str, domain: str, age: int
+) -> None:
+    press(names, domain, clock() - timedelta(minutes=age))
+    assert look() == []
+
+
+def test_only_what_was_pressed_counts(app: Flask, press: Press, look: Look, clock: Clock) -> None:
+    evidence = {"issued_at": clock().isoformat()}
+    with app.app_context():
+        changes = [
+            Change(
+                services().new_id(),
+                Kind.OPTED_OUT,
+                parse(f"{name}@acme.example.com", Channel.EMAIL),
+                ALL_MARKETING,
+                clock(),
+                clock(),
+                "test",
+                "test",
+                evidence,
+            )
+            for name in "abcdef"
+        ]
+        standing = evidence | {"destination": "1"}  # of a column: it was never sent
+        record(changes)
+        record([replace(c, id=services().new_id(), evidence=standing, once=True) for c in changes])
+    assert look() == []
+
+
+def test_a_scheduler_that_stood_still_misses_nothing(
+    press: Press, look: Look, clock: Clock
+) -> None:
+    press("abcdef")
+    clock.advance(timedelta(hours=30))
+    assert [flag.events for flag in look()] == [6]
+
+
+def test_of_many_schedulers_one_looks(app: Flask, press: Press, look: Look, clock: Clock) -> None:
+    press("abcdef")
+    with app.app_context(), transaction() as connection:
+        assert stored.begin(connection, clock() + EVERY, EVERY)
+        assert look() == []
+    assert look()
+
+
+def test_addresses_from_before_get_their_domain(app: Flask, press: Press, look: Look) -> None:
+    press("abc")
+    press("de", "gmail.com")
+    with app.app_context():
+        run(lambda c: c.execute("UPDATE address SET domain_digest = NULL"))
+        run(lambda c: c.execute("UPDATE burst_watch SET filled_to = 0"))
+        keys = services().keys
+        assert run(lambda c: stored.fill(c, keys)) == 3
+        assert run(lambda c: stored.fill(c, keys)) == 0
+    press("fghij")
+    assert [flag.known for flag in look()] == [8]
+
+
+def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: Look) -> None:
+    press("abcdef")
+    (flag,) = look()
+    runner = app.test_cli_runner()
+    listed = runner.invoke(args=["inbound", "bursts", "list"]).output
+    share = "6 of the 6 addresses known of its domain (100%)"
+    assert f"{flag.id}\t" in listed
+    assert f"6 opt-outs within 5 s\t{share}" in listed
+
+    shown = runner.invoke(args=["inbound", "bursts", "show", str(flag.id)]).output
+    assert "domain\tacme.example.com\n" in shown
+    assert f"share\t{share}\n" in shown
+    assert "messages\tspring\n" in shown
+    assert "@" not in shown
+    with app.app_context():
+        events = run(lambda c: stored.events_in(c, flag.id))
+    assert [f"opt-out\t{reference(event)}" for event in events] == shown.splitlines()[-6:]
+
+    found = runner.invoke(args=["receipts", "find", reference(events[0])]).output
+    assert "opted_out acme.offers (stands)" in found
+    assert "flagged\tone of 6 opt-outs of 6 addresses of its domain at once" in found
+    assert str(flag.id) in found
+
+
+def test_without_bursts_it_says_so(app: Flask) -> None:
+    runner = app.test_cli_runner()
+    assert runner.invoke(args=["inbound", "bursts", "list"]).output == "No burst was found.\n"
+    unknown = runner.invoke(
+        args=["inbound", "bursts", "show", "0190d5a2-0000-7000-8000-000000000000"]
+    )
+    assert (unknown.exit_code, "no burst has this id" in unknown.output) == (1, True)
+
+
+def test_health_tells_of_bursts_for_a_day(
+    client: FlaskClient, press: Press, look: Look, clock: Clock
+) -> None:
+    def told() -> object:
+        answer = client.get("/healthz")
+        return answer.json and answer.json["bursts"]
+
+    assert told() == 0
+    press("abcdef")
+    look()
+    assert told() == 1
+    clock.advance(timedelta(days=2))
+    assert told() == 0

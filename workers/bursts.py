@@ -1,0 +1,47 @@
+"""Looking for bursts of opt-outs, from the scheduler: no opt-out waits for it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from preference_center.domain.bursts import bursts
+from preference_center.extensions import services
+from preference_center.storage import bursts as stored
+from preference_center.storage.bursts import Flag
+from preference_center.storage.database import Connection, run
+
+log = structlog.get_logger()
+
+EVERY = timedelta(seconds=30)
+"""How long after a look the next one is; a burst is flagged about that long after it."""
+
+
+def look_for_bursts(now: datetime) -> list[Flag]:
+    """Flag what came since the last look, if it is time for one; what is new or has grown."""
+    context = services()
+    rule = context.settings.burst_rule
+
+    def look(connection: Connection) -> list[Flag] | None:
+        looked_at = stored.begin(connection, now, EVERY)
+        if looked_at is None:
+            return None
+        found = bursts(stored.acts_since(connection, looked_at, now, rule), rule)
+        flags = [stored.keep(connection, burst, context.new_id(), now) for burst in found]
+        stored.end(connection, now)
+        return [flag for flag in flags if flag is not None]
+
+    flags = run(look)
+    if flags is None:
+        return []
+    for flag in flags:
+        log.warning(
+            "burst_flagged",
+            burst=str(flag.id),
+            events=flag.events,
+            addresses=flag.addresses,
+            known=flag.known,
+        )
+    run(lambda connection: stored.fill(connection, context.keys))
+    return flags
