@@ -20,6 +20,7 @@ from bench import (
     decisions,
     draining,
     ground,
+    inbound,
     minting,
     opt_out,
     pacing,
@@ -37,6 +38,8 @@ DRAINED = 50_000
 PACED = 100_000
 FULL = 1_000_000
 WORKED = 20_000
+POSTED = 700
+"""Octets of a body with one event, sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,40 @@ def measure_minting(engines: Engines, options: Options) -> None:
     say(f"POST /v1/links, {BULK:,}: {rate:,.0f} links/s through one process")
 
 
+def measure_inbound(engines: Engines, options: Options) -> None:
+    """`POST /in/<destination>`: 35% of its limit, 1,000 events a second; workers keep up."""
+    with ground.ground(engines) as here, ExitStack() as stack:
+        with here.app.app_context():
+            sender = inbound.connected()
+        url = here.settings.database_url
+        sql.posts(url, POSTED, options.seconds)
+        here.vacuum()
+        bare = stack.enter_context(web.serving({}, web.BARE))
+        ours = stack.enter_context(web.serving(here.environ))
+        load(ours, sender.requests(2_000, 1), 1, CONNECTIONS)
+        rounds = [
+            _round(
+                bare,
+                lambda: sql.posts(url, POSTED, options.seconds),
+                lambda: inbound.posted(here, sender, ours, options.seconds, 1),
+                options,
+            )
+            for _ in range(options.rounds)
+        ]
+        taken = inbound.taken(here, sender)
+        rate = inbound.posted(here, sender, ours, options.seconds, inbound.BATCH)
+        taken_of_batches = inbound.taken(here, sender)
+    _tell("POST /in/<destination>, one event", rounds, 0.35)
+    say(
+        f"POST /in/<destination>, {inbound.BATCH} events: {rate.per_second:,.0f}/s, which are"
+        f" {rate.per_second * inbound.BATCH:,.0f} events/s (wanted: 1,000), p99 {rate.p99:.1f} ms"
+    )
+    say(
+        f"one worker records {taken:,.0f} events/s of single posts, {taken_of_batches:,.0f} of"
+        " batches (wanted: 1,000)"
+    )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
@@ -212,6 +249,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "pacing": measure_pacing,
     "workers": measure_workers,
     "minting": measure_minting,
+    "inbound": measure_inbound,
 }
 
 

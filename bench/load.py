@@ -8,9 +8,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -36,6 +36,7 @@ class Request:
     method: str = "POST"
     content_type: str = "application/x-www-form-urlencoded"
     key: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def load_at(
 def _wrk(
     base: str, requests: Sequence[Request], seconds: float, connections: int, pause: float = 0
 ) -> Rate:
-    rows = ((r.method, r.path, r.content_type, r.key, r.body) for r in requests)
+    rows = ((r.method, r.path, r.content_type, r.key, _told(r.headers), r.body) for r in requests)
     with tempfile.NamedTemporaryFile("w") as file:
         file.writelines("\t".join(row) + "\n" for row in rows)
         file.flush()
@@ -79,6 +80,10 @@ def _wrk(
     if found["faults"]:
         raise RuntimeError(f"{found['faults']} of {found['requests']} requests failed")
     return Rate(found["requests"] / found["seconds"], found["p50"], found["p99"])
+
+
+def _told(headers: Mapping[str, str]) -> str:
+    return "|".join(f"{name}: {value}" for name, value in headers.items())
 
 
 def _python(base: str, requests: Sequence[Request], seconds: float, connections: int) -> Rate:
@@ -112,7 +117,7 @@ def _connection(
     times: list[float] = []
     while time.monotonic() < end:
         request = requests[(first + step * len(times)) % len(requests)]
-        headers = {"Content-Type": request.content_type}
+        headers = {"Content-Type": request.content_type, **request.headers}
         if request.key:
             headers["Authorization"] = f"Bearer {request.key}"
         begin = time.monotonic()

@@ -21,6 +21,7 @@ from preference_center.domain.addresses import NORM_VERSION
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
 from preference_center.storage.database import OPTIONS
 from preference_center.storage.facts import BY_DIGEST
+from preference_center.storage.posted import KEEP
 
 CLIENTS = 8
 
@@ -54,6 +55,18 @@ def opt_outs(url: str, seconds: float) -> float:
     """Transactions a second of an opt-out by an address that is new."""
     statements = [_inline(statement, _OPT_OUT) for statement in (LOCK_ADDRESSES, APPEND)]
     return _pgbench(url, 2**62, statements, seconds)
+
+
+def posts(url: str, octets: int, seconds: float) -> float:
+    """Transactions a second that store a webhook's body of so many octets."""
+    values = {
+        "id": f"md5({_N})::uuid",
+        "destination": "0",  # nobody reads what is made up
+        "mark": _DIGEST,
+        "body": f"repeat('x', {octets})::bytea",
+        "now": _NOW,
+    }
+    return _pgbench(url, 2**62, [_inline(KEEP, values)], seconds)
 
 
 def look_ups(url: str, addresses: int, seconds: float) -> float:

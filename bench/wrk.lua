@@ -1,5 +1,5 @@
 -- Sends the requests of a file, each once before any is sent again, and prints what came of it.
--- A line of the file: method, path, content type, key and body, with tabs between.
+-- A line of the file: method, path, content type, key, more headers and body, with tabs between.
 -- The second argument is how long each connection pauses before a request, in ms: 0, or a mean.
 
 local requests, at, pause = {}, 0, 0
@@ -8,8 +8,9 @@ function init(arguments)
   pause = tonumber(arguments[2]) or 0
   if pause == 0 then delay = nil end
   for line in io.lines(arguments[1]) do
-    local method, path, kind, key, body = line:match("(.-)\t(.-)\t(.-)\t(.-)\t(.*)")
+    local method, path, kind, key, more, body = line:match("(.-)\t(.-)\t(.-)\t(.-)\t(.-)\t(.*)")
     local headers = {["Content-Type"] = kind}
+    for name, value in more:gmatch("([^|:]+): ([^|]*)") do headers[name] = value end
     if key ~= "" then headers["Authorization"] = "Bearer " .. key end
     requests[#requests + 1] = wrk.format(method, path, headers, body)
   end

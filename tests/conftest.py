@@ -104,8 +104,10 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
     from preference_center.extensions import NAME
+    from preference_center.inbound.webhooks import KNOWN
 
     _session_app.extensions[NAME].limiter.forget()
+    _session_app.extensions.pop(KNOWN, None)
     return _session_app
 
 

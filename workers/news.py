@@ -88,10 +88,12 @@ def _heard(destination: Destination, bodies: Sequence[Posted]) -> Iterator[Heard
 def _parts(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
     """As many at a time as one transaction does well with."""
     part: list[Heard] = []
+    size = 0
     for each in heard:
-        if part and sum(len(one.news) for one in part) + len(each.news) > AT_ONCE:
+        size += len(each.news)
+        if part and size > AT_ONCE:
             yield part
-            part = []
+            part, size = [], len(each.news)
         part.append(each)
     if part:
         yield part

@@ -25,6 +25,12 @@ def upgrade():
     sa.PrimaryKeyConstraint('destination_id', 'mark')
     )
     op.create_index('used_token_age', 'used_token', ['at'])
+    # One tool's backlog is no longer read through to find another's.
+    op.drop_index('posted_news_queue', 'posted_news')
+    op.create_index(
+        'posted_news_queue', 'posted_news', ['destination_id', 'next_at', 'id'],
+        postgresql_where=sa.text('next_at IS NOT NULL'),
+    )
     op.create_table('unknown_news',
     sa.Column('destination_id', sa.Integer(), nullable=False),
     sa.Column('type', sa.Text(), nullable=False),
@@ -36,4 +42,9 @@ def upgrade():
 
 def downgrade():
     op.drop_table('unknown_news')
+    op.drop_index('posted_news_queue', 'posted_news')
+    op.create_index(
+        'posted_news_queue', 'posted_news', ['next_at'],
+        postgresql_where=sa.text('next_at IS NOT NULL'),
+    )
     op.drop_table('used_token')

@@ -126,17 +126,23 @@ def by_id(connection: Connection, keys: Keys, destination_id: int) -> Destinatio
     return _destination(row, keys) if row else None
 
 
-def by_name(connection: Connection, keys: Keys, name: str) -> Destination:
-    """One destination. Raises DestinationError that names those there are."""
+def find(connection: Connection, keys: Keys, name: str) -> Destination | None:
+    """One destination, or None."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM destination WHERE name = %s",  # noqa: S608
         (name,),
     ).fetchone()
-    if row is None:
+    return _destination(row, keys) if row else None
+
+
+def by_name(connection: Connection, keys: Keys, name: str) -> Destination:
+    """One destination. Raises DestinationError that names those there are."""
+    found = find(connection, keys, name)
+    if found is None:
         names = [other.name for other in every(connection, keys)]
         there = ", ".join(names) or "none yet: `flask destinations add`"
         raise DestinationError(f"No destination is named {name}. There are: {there}.")
-    return _destination(row, keys)
+    return found
 
 
 def set_status(

@@ -17,6 +17,11 @@ KEPT = timedelta(days=7)
 GIVEN_UP = timedelta(days=30)
 """How long one that can't be processed is kept."""
 
+KEEP = """
+INSERT INTO posted_news (id, destination_id, mark, body, received_at, next_at)
+VALUES (%(id)s, %(destination)s, %(mark)s, %(body)s, %(now)s, %(now)s)
+ON CONFLICT (destination_id, mark) DO NOTHING RETURNING id
+"""
 OCTETS = 4_000_000
 """How much is held in memory at once, and read within a lease."""
 
@@ -36,13 +41,9 @@ def keep(
 ) -> bool:
     """Store a body to be processed; False if the tool had sent the same one before."""
     mark = keys.digest_sha256(hashlib.sha256(body).digest())
-    row = connection.execute(
-        """INSERT INTO posted_news (id, destination_id, mark, body, received_at, next_at)
-        VALUES (%s, %s, %s, %s, %s, %s)
-        ON CONFLICT (destination_id, mark) DO NOTHING RETURNING id""",
-        (number, destination, mark, _sealed(keys, body, number), now, now),
-    ).fetchone()
-    return row is not None
+    sealed = _sealed(keys, body, number)
+    given = {"id": number, "destination": destination, "mark": mark, "body": sealed, "now": now}
+    return connection.execute(KEEP, given).fetchone() is not None
 
 
 def use_up(
@@ -61,7 +62,9 @@ def use_up(
 def due(connection: Connection, now: datetime) -> list[int]:
     """Destinations with bodies to be processed now, in whatever state they are (I13)."""
     rows = connection.execute(
-        "SELECT DISTINCT destination_id FROM posted_news WHERE next_at <= %s", (now,)
+        """SELECT id FROM destination d WHERE EXISTS (SELECT FROM posted_news
+            WHERE destination_id = d.id AND next_at <= %s)""",
+        (now,),
     )
     return [row[0] for row in rows]
 

@@ -9,8 +9,10 @@ from structlog.testing import capture_logs
 
 from preference_center.domain.addresses import Channel
 from preference_center.extensions import services
+from preference_center.inbound import webhooks
 from preference_center.storage import destinations, posted
 from preference_center.storage.database import Connection, run
+from tests.clock import Clock
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -117,3 +119,16 @@ def test_without_the_setting_nothing_is_believed(app: Flask, client: FlaskClient
     assert client.post("/in/bare/", data=FORM).status_code in {401, 404}
     assert client.post("/in/bare/x", data=FORM).status_code == 401
     assert kept(app) == 0
+
+
+def test_changed_settings_count_within_seconds(
+    app: Flask, client: FlaskClient, number: int, clock: Clock
+) -> None:
+    assert client.post(f"/in/letters/{SECRET}", data=FORM).status_code == 204
+    with app.app_context():
+        context = services()
+        changed = {"webhook_secret": "another-secret-of-ours"}
+        run(lambda c: destinations.set_settings(c, context.keys, "letters", changed))
+    clock.advance(webhooks.REMEMBERED)
+    assert client.post(f"/in/letters/{SECRET}", data=FORM | {"n": "2"}).status_code == 401
+    assert client.post("/in/letters/another-secret-of-ours", data=FORM).status_code == 204

@@ -65,7 +65,13 @@ class PostedNewsRow(db.Model):  # type: ignore[misc,name-defined]
     outcome: Mapped[str] = mapped_column(Text, server_default="")
     __table_args__ = (
         Index("posted_news_mark", "destination_id", "mark", unique=True),
-        Index("posted_news_queue", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index(
+            "posted_news_queue",
+            "destination_id",
+            "next_at",
+            "id",
+            postgresql_where=text("next_at IS NOT NULL"),
+        ),
         Index("posted_news_age", "received_at"),
     )
 
