@@ -12,6 +12,7 @@ from typing import Any
 from preference_center.domain.news import News, NewsKind, Post, Unready, Unverified
 from preference_center.errors import InvalidInput
 
+_ESCAPE = b"\\u"
 _FAULT = "the body is not what the vendor promises"
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,59}")
@@ -21,12 +22,26 @@ def json_objects(body: bytes) -> list[dict[str, Any]]:
     """A JSON array of objects, or a single one. Raises InvalidInput, quoting nothing."""
     try:
         found = json.loads(body)
-    except ValueError:
+        if _ESCAPE in body:
+            found = _storable(found)
+    except (ValueError, RecursionError):
         raise InvalidInput(_FAULT) from None
     rows = found if isinstance(found, list) else [found]
     if not all(isinstance(row, dict) for row in rows):
         raise InvalidInput(_FAULT)
     return rows
+
+
+def _storable(found: Any) -> Any:
+    """The same without what no database takes: NUL, and halves of surrogate pairs."""
+    match found:
+        case str():
+            return found.replace("\0", "").encode(errors="replace").decode()
+        case list():
+            return [_storable(each) for each in found]
+        case dict():
+            return {_storable(name): _storable(each) for name, each in found.items()}
+    return found
 
 
 def text(row: dict[str, Any], name: str) -> str:

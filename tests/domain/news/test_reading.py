@@ -1,0 +1,65 @@
+"""Whatever a body holds, it is read or refused: nothing else, or it would hold up the others."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preference_center.domain.news.reading import json_objects
+from preference_center.domain.news.sources import SOURCES
+from preference_center.errors import InvalidInput
+
+NAMES = [
+    "event", "email", "list_id", "data", "topic", "payload", "attributes", "event_properties",
+    "relationships", "profile", "included", "timestamp", "object_type", "metric", "recipient",
+    "identifiers", "content", "topics", "events", "event_type", "properties", "channel",
+    "subscription_status", "eventName", "dataFields", "createdAt", "channelIds", "unsubSource",
+    "type", "created_at", "to", "bounce", "diagnosticCode", "subscription", "meta", "morph",
+    "item", "contact", "content_stat", "stat_type", "subscription_type", "member", "current",
+    "previous", "newsletters", "msys",
+]  # fmt: skip
+WORDS = [
+    "unsubscribe", "hard_bounce", "list_addition", "event:klaviyo.bounced_email", "customer",
+    "email", "bounced", "cio_subscription_preferences_changed",
+    "users.behaviors.subscriptiongroup.StateChange", "users.messages.email.Bounce",
+    "emailUnSubscribe", "emailBounce", "email.bounced", "contact.topics.updated",
+    "activity.unsubscribed", "granular.unsubscribe", "content_stat.email", "opted_out",
+    "Unsubscribed", '{"topics": {"7": false}}', "anna@example.com", "\0\ud800",
+]  # fmt: skip
+LEAVES = st.sampled_from([*WORDS, None, True, 7, -1e400, 10**30, "0001-01-01T00:00+14:00"])
+ANYTHING = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+BODIES = st.dictionaries(st.sampled_from(NAMES), ANYTHING, min_size=1, max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(body=BODIES)
+def test_nothing_but_a_refusal_comes_of_what_is_not_promised(body: dict[str, Any]) -> None:
+    written = json.dumps(body).encode()
+    for source in SOURCES.values():
+        with suppress(InvalidInput):
+            for news in source.parse(written):
+                told = f"{news.address}{news.thing}{news.id}{news.contact}"
+                assert "\0" not in told
+                assert told.encode()
+
+
+def test_what_no_database_takes_is_left_out() -> None:
+    body = rb'[{"a\u0000": "x\u0000\ud800y", "b": ["\udfff", {"c": "\u00e9"}], "d": 7}]'
+    assert json_objects(body) == [{"a": "x?y", "b": ["?", {"c": "é"}], "d": 7}]
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"[" + b"9" * 5_000 + b"]", b'{"a": \xff}'])
+def test_what_is_too_deep_or_too_long_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        json_objects(body)
