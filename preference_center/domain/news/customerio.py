@@ -9,7 +9,6 @@ set by an API call; the unsubscribe of an email is the recipient's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -27,6 +26,7 @@ from preference_center.domain.news.reading import (
     unknown,
 )
 from preference_center.domain.news.signing import FRESH, ensure_recent, ensure_signed
+from preference_center.errors import InvalidInput
 
 SETTING = "webhook_secret"
 LATE = timedelta(days=7) + FRESH
@@ -91,17 +91,16 @@ def _preferences(
 ) -> Iterator[News]:
     """A topic each, and the channel email, of those that `content` has: JSON in a string."""
     try:
-        content = json.loads(text(data, "content"))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
+        (content,) = json_objects(text(data, "content").encode())
+    except (InvalidInput, ValueError):
         yield unknown("preferences without content")
         return
     for name, is_on in part(content, "topics").items():
-        kind = NewsKind.RESUBSCRIBED if is_on else NewsKind.OPTED_OUT
-        yield News(kind, address, name, at, f"{act} {name}")
+        if isinstance(is_on, bool):  # else nothing was chosen
+            kind = NewsKind.RESUBSCRIBED if is_on else NewsKind.OPTED_OUT
+            yield News(kind, address, name, at, f"{act} {name}" if act else "")
     for name, is_on in part(content, "channels").items():
-        if name == "email" and not is_on:
-            yield News(NewsKind.OPTED_OUT, address, None, at, f"{act} {name}")
-        elif not is_on:
+        if is_on is False and name == "email":
+            yield News(NewsKind.OPTED_OUT, address, None, at, f"{act} {name}" if act else "")
+        elif is_on is False:
             yield unknown(f"preferences of {name}")

@@ -53,8 +53,8 @@ def test_a_bounce_is_told_in_the_servers_words() -> None:
 
 def test_preferences_are_told_topic_by_topic() -> None:
     content = {
-        "topics": {"topic_7": False, "topic_8": True},
-        "channels": {"email": False, "sms": False, "push": True},
+        "topics": {"topic_7": False, "topic_8": True, "topic_9": None},
+        "channels": {"email": False, "sms": False, "push": True, "in_app": None},
     }
     name = "cio_subscription_preferences_changed"
     found = parse("customer", name, email_address=ANNA, content=json.dumps(content))
@@ -66,7 +66,7 @@ def test_preferences_are_told_topic_by_topic() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "{"])
+@pytest.mark.parametrize("content", [None, "", "[]", "{", "[{}, {}]", "[" * 9_999])
 def test_preferences_that_cannot_be_read_are_kept_for_a_person(content: str | None) -> None:
     (news,) = parse("customer", "cio_subscription_preferences_changed", content=content)
     assert news == News(NewsKind.UNKNOWN, "", "preferences without content")
