@@ -146,6 +146,14 @@ def _claim(
         for claim in claims
         if claim.address_id in addresses
     }
+    fresh = {
+        claim.address_id: off
+        for claim in claims
+        if claim.address_id in plans
+        and (off := plans[claim.address_id].item.off - frozenset(claim.told))
+    }
+    if fresh:
+        syncs.announce_noes(connection, destination.id, lease, fresh)
     return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans)
 
 

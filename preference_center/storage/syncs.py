@@ -6,7 +6,7 @@ themselves; settling compares the lease token, so a late worker changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -195,6 +195,22 @@ def claim(
     given = {"destination": destination, "lease": lease, "now": now, "until": until}
     rows = connection.execute(_CLAIM, given | {"limit": limit, "lists": lists}, binary=True)
     return [Claim(*row) for row in rows]
+
+
+def announce_noes(
+    connection: Connection, destination: int, lease: UUID, topics: Mapping[int, frozenset[str]]
+) -> None:
+    """Note, before it is sent, what may be turned off there though nobody hears the answer.
+
+    Else it could not be taken back, and would look like a "no" that somebody said there.
+    """
+    connection.execute(
+        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
+            UNION SELECT jsonb_array_elements_text(given.told::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, told)
+        WHERE s.destination_id = %s AND s.lease = %s AND s.address_id = given.address_id""",
+        (list(topics), [_json_list(told) for told in topics.values()], destination, lease),
+    )
 
 
 def announce_lifts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
@@ -108,6 +109,27 @@ def test_a_lift_turns_on_only_what_we_turned_off(
     say(Kind.OPTED_IN, parse("paul@example.com", Channel.EMAIL))
     work(destination, tool)
     assert tool.off == {"jane@example.com": set(), "paul@example.com": {TOPIC}}
+
+
+@pytest.mark.parametrize("end", ["timed out", "killed"])
+def test_what_was_turned_off_unheard_is_taken_back_too(
+    destination: int, tool: Tool, clock: Clock, end: str
+) -> None:  # I5, I13: else the tool would show a "no" that nobody said there
+    def act_unheard(batch: Sequence[Item]) -> None:
+        tool.apply(batch)
+        raise DeliveryError("no answer") if end == "timed out" else KeyboardInterrupt
+
+    say(Kind.OPTED_OUT)
+    tool.before = act_unheard
+    with suppress(KeyboardInterrupt):
+        work(destination, tool)
+    assert tool.off["jane@example.com"] == {TOPIC}
+
+    tool.before = None
+    clock.advance(timedelta(minutes=10))
+    say(Kind.OPTED_IN)
+    work(destination, tool)
+    assert tool.off["jane@example.com"] == set()
 
 
 def test_a_pause_ends_in_the_tool_by_itself(destination: int, tool: Tool, clock: Clock) -> None:
