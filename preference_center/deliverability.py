@@ -29,12 +29,15 @@ from preference_center.domain.deliverability import (
 from preference_center.domain.events import UNDELIVERABLE, Change, Kind
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
-from preference_center.storage import bounces
+from preference_center.storage import audit, bounces
 from preference_center.storage.bounces import Counted
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
 
 log = structlog.get_logger()
+
+OWNER_CHANGED = "bounces.owner_changed"
+"""The action in the audit of a bounce that says that a mailbox has another owner now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,30 @@ def bounced(reports: Sequence[Report], *, keep: bool = True) -> list[Judged]:
         same = [b.at for b in others if b.id != report.id and in_force.rule_of(b.code) == rule]
         verdict = judge(in_force, reading, _at(report), same, now)
         judged.append(Judged(report, verdict, _change(report, verdict)))
+    if keep:
+        _point_out(judged)
     return judged
+
+
+def _point_out(judged: Sequence[Judged]) -> None:
+    """Note whose mailbox is somebody else's now (RFC 7293): their data is for a person to erase.
+
+    Marketing stops by the bounce. Nothing is erased on a mail server's word alone.
+    """
+    now = services().now()
+    changed = [
+        each.report
+        for each in judged
+        if each.change and each.verdict.reading.cause is Cause.OWNER_CHANGED
+    ]
+
+    def work(connection: Connection) -> None:
+        for report in changed:
+            audit.append(connection, now, report.actor, OWNER_CHANGED, {"event": str(report.id)})
+
+    if changed:
+        run(work)
+        log.warning("owner_changed", bounces=[str(report.id) for report in changed])
 
 
 def _earlier(
@@ -104,13 +130,12 @@ def _earlier(
     """All that is counted of the addresses of `given`, these included, stored or not."""
     if not given:
         return {}
-
-    def work(connection: Connection) -> dict[bytes, list[Counted]]:
-        if keep:
-            bounces.keep(connection, [bounce for bounce in given if bounce.at > since], since)
-        return bounces.of(connection, {bounce.digest for bounce in given}, since)
-
-    found = run(work)
+    if keep:
+        fresh = [bounce for bounce in given if bounce.at > since]
+        run(lambda connection: bounces.keep(connection, fresh, since))
+    # Only once that is committed: else two at once would not see each other.
+    digests = {bounce.digest for bounce in given}
+    found = run(lambda connection: bounces.of(connection, digests, since))
     known = {bounce.id for each in found.values() for bounce in each}
     for bounce in given:
         if bounce.id not in known:
@@ -134,9 +159,6 @@ def _change(report: Report, verdict: Verdict) -> Change | None:
     evidence = {**report.evidence, "cause": reading.cause.value, "status": reading.code}
     if reading.contradicted and report.bounce.status:
         evidence["status_given"] = report.bounce.status[:40]
-    if reading.cause is Cause.OWNER_CHANGED:
-        # Whoever reads this mailbox now is not the person we know (RFC 7293).
-        log.warning("owner_changed", event=str(report.id), source=report.source)
     return Change(
         id=report.id,
         kind=Kind.PAUSED if verdict.until else Kind.BOUNCED,

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import PullContract, ReadContract
 from tests.connectors.both_ways_contract import whole as listed
@@ -165,11 +166,12 @@ def test_complaints_and_bounces_come_home_too(rig: Rig, server: MailgunStandIn) 
     server.complained.add(CY)
     server.bounced.add("gone@example.com")
     news, cursor = listed(cast("Mailgun", rig.make()).pull)
+    gone = Bounce(reply="550", permanent=True)
     assert news == [
         News(NewsKind.OPTED_OUT, ANNA, None, WHEN),
         News(NewsKind.OPTED_OUT, BO, "11", WHEN),
         News(NewsKind.COMPLAINED, CY, None, WHEN),
-        News(NewsKind.BOUNCED, "gone@example.com", None, WHEN),
+        News(NewsKind.BOUNCED, "gone@example.com", None, WHEN, bounce=gone),
     ]
     assert cursor is None
 

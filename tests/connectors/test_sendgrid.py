@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 from werkzeug.wrappers import Request, Response
 
+from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import (
     FieldContract,
@@ -127,7 +128,8 @@ def test_what_is_not_of_a_group_is_pulled_too(rig: Rig, server: SendGridStandIn)
     assert found == [
         News(NewsKind.OPTED_OUT, ANNA, at=when),
         News(NewsKind.COMPLAINED, BO, at=when),
-        News(NewsKind.BOUNCED, CY, at=when),
+        News(NewsKind.BOUNCED, CY, at=when, bounce=Bounce("5.1.1", text="no such user")),
+        News(NewsKind.BOUNCED, "full@example.com", at=when, bounce=Bounce("5.2.2", text="full")),
     ]
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import WHOLE, News, NewsKind, Post, Unverified
 from preference_center.domain.news.hubspot import HubSpotNews
 from preference_center.domain.news.mailchimp import MailchimpNews
@@ -97,8 +98,8 @@ class TestSendGrid:
             row("group_unsubscribe", asm_group_id=11),
             row("unsubscribe", asm_group_id=11),
             row("spamreport"),
-            row("bounce", type="bounce", bounce_classification="Invalid Address"),
-            row("bounce", type="bounce", bounce_classification="Mailbox Unavailable"),
+            row("bounce", type="bounce", bounce_classification="Invalid Address", reason="gone"),
+            row("bounce", bounce_classification="Mailbox Unavailable", status="5.2.2"),
             row("bounce", type="blocked"),
             row("group_resubscribe", asm_group_id=11),
             row("open"),
@@ -107,11 +108,14 @@ class TestSendGrid:
         def news(kind: NewsKind, act: str, thing: str | None = None) -> News:
             return News(kind, ANNA, thing, NOW, act, by_person=kind is not NewsKind.BOUNCED)
 
+        bounced = news(NewsKind.BOUNCED, "bounce")
         assert self.source.parse(json.dumps(body).encode()) == [
             news(NewsKind.OPTED_OUT, "group_unsubscribe", "11"),
             news(NewsKind.OPTED_OUT, "unsubscribe"),
             news(NewsKind.COMPLAINED, "spamreport"),
-            news(NewsKind.BOUNCED, "bounce"),
+            replace(bounced, bounce=Bounce(text="gone", permanent=True)),
+            replace(bounced, bounce=Bounce("5.2.2", permanent=False)),
+            replace(bounced, bounce=Bounce(permanent=False)),
             news(NewsKind.RESUBSCRIBED, "group_resubscribe", "11"),
         ]
 

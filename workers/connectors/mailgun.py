@@ -14,6 +14,7 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind
 from workers.connectors.base import (
     Capabilities,
@@ -193,7 +194,10 @@ class Mailgun:
         for tag in entry.tags:
             thing = self._things.get(tag.casefold())
             if tag == ALL or thing is not None:
-                yield News(kind, entry.address, thing, entry.created_at)
+                news = News(kind, entry.address, thing, entry.created_at)
+                # Listed after a permanent failure, a full mailbox's too.
+                bounce = Bounce(reply=str(entry.code), text=entry.error, permanent=True)
+                yield replace(news, bounce=bounce) if kind is NewsKind.BOUNCED else news
 
 
 ENTRY = Entry(

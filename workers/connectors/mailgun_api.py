@@ -29,6 +29,9 @@ class Entry(BaseModel):
     address: str
     tags: list[str] = [ALL]
     created_at: Annotated[datetime, BeforeValidator(parsedate_to_datetime)]
+    code: str | int = ""
+    """The SMTP reply to a mail that bounced; `error` is its text."""
+    error: str = ""
 
 
 class _Done(BaseModel):

@@ -8,10 +8,12 @@ Those of groups come in one answer, however many; the others in pages.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, TypeAdapter
 
+from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind
 from workers.connectors.base import Page
 from workers.connectors.http import Session
@@ -22,8 +24,6 @@ PAGE = 500
 """The most that SendGrid gives of the other lists."""
 LONGEST_LIST = 500_000_000
 """Octets; some four million suppressions."""
-_NO_MAILBOX = "5.1."
-"""Bounces that say that the address is bad (RFC 3463, 3.2)."""
 
 _LISTS = ("groups", "unsubscribes", "spam_reports", "bounces")
 _KINDS = {
@@ -43,6 +43,7 @@ class _Row(BaseModel):
     email: str
     created: int
     status: str = ""
+    reason: str = ""
 
 
 _SUPPRESSED = TypeAdapter(list[_Suppressed])
@@ -87,13 +88,15 @@ def _of_list(session: Session, name: str, start: int) -> tuple[tuple[News, ...],
     rows = session.send(
         "GET", f"/v3/suppression/{name}", query={"limit": str(PAGE), "offset": str(start)}
     ).parse(_ROWS)
-    kind = _KINDS[name]
-    news = tuple(
-        News(kind, row.email, at=_moment(row.created))
-        for row in rows
-        if kind is not NewsKind.BOUNCED or row.status.startswith(_NO_MAILBOX)
-    )
+    news = tuple(_news(_KINDS[name], row) for row in rows)
     return news, len(rows) == PAGE
+
+
+def _news(kind: NewsKind, row: _Row) -> News:
+    news = News(kind, row.email, at=_moment(row.created))
+    if kind is not NewsKind.BOUNCED:
+        return news
+    return replace(news, bounce=Bounce(row.status, text=row.reason))
 
 
 def _moment(seconds: int) -> datetime:

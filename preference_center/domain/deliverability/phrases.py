@@ -49,7 +49,7 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
             \b(?:quota|limits?|space|storage|size|allocation))\b
         |(?:quota|storage\ allocation)\ (?:is\ )?(?:exceeded|full|violation|usage)
         |(?:over|exceed(?:s|ed|ing)?|out\ of|reached)\ (?:\S+\ ){0,3}(?:quota|storage\ allocation)
-        |not\ enough\ (?:disk\ |storage\ |mail\ )?space|full\ mailbox
+        |(?:not\ (?:have\ )?)enough\ (?:disk\ |storage\ |mail\ )?space|full\ mailbox
         |insufficient\ (?:disk|mailbox)\ (?:space|storage)|space\ has\ been\ used\ up
         |too\ many\ messages\ on\ the\ server
         |casella\ (?:\S+\ ){0,2}piena|bo[i\u00ee]te\ (?:\S+\ ){0,3}pleine
@@ -140,12 +140,10 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
     (Cause.PASSING, r"try\ again\ later"),
 )
 
-_COMPILED = tuple(
-    (cause, re.compile(pattern, re.VERBOSE | re.IGNORECASE)) for cause, pattern in _TABLE
-)
+_COMPILED = tuple((cause, re.compile(pattern, re.VERBOSE)) for cause, pattern in _TABLE)
 
-_SOMEONE = re.compile(r"<[^<>\s]*@[^<>\s]*>|[^\s<>]+@[^\s<>]+")
-_MUCH = 4000
+_SOMEONE = re.compile(r"<[^<>\s]{1,320}>|[^\s<>@]{1,64}@[^\s<>@]{1,255}")
+_MUCH = 2000
 """Characters of a text that are looked at; a diagnostic is a line or a few."""
 
 
@@ -155,5 +153,5 @@ def cause_in(text: str) -> Cause | None:
     Diagnostics are folded (RFC 3464 2.3.6): any white space is one blank. Addresses are left
     out: that of spam@example.com says nothing.
     """
-    head = _SOMEONE.sub("someone", " ".join(text[:_MUCH].split()))
+    head = _SOMEONE.sub("someone", " ".join(text[:_MUCH].lower().split()))
     return next((cause for cause, pattern in _COMPILED if pattern.search(head)), None)

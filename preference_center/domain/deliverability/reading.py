@@ -83,6 +83,8 @@ def classify(bounce: Bounce) -> Reading:
         return _said(said, code, _reply(bounce))
     if bounce.permanent and _is_vague(code) and not code.startswith("4"):
         return Reading(Cause.NO_MAILBOX, "5.1.1")  # the vendor's word is all there is
+    if bounce.permanent is False and _cause(code) is Cause.NO_MAILBOX:
+        return Reading(Cause.ADDRESS, "5.1.0", contradicted=True)
     return Reading(_cause(code), code)
 
 

@@ -12,6 +12,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from cryptography.exceptions import InvalidSignature
@@ -19,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from preference_center.domain.news import News, NewsKind, Post, Unverified
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.news import News, NewsKind, Post, Unready, Unverified
 from preference_center.domain.news.reading import (
     header,
     json_objects,
@@ -66,13 +68,14 @@ class SendGridNews:
         return [news for row in json_objects(body) if (news := _read(row)) is not None]
 
 
+@lru_cache
 def _public_key(encoded: str) -> ec.EllipticCurvePublicKey:
     try:
         key = load_der_public_key(base64.b64decode(encoded, validate=True))
     except ValueError:
-        raise Unverified(f"the setting {SETTING} is no public key") from None
+        raise Unready(f"the setting {SETTING} is no public key") from None
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Unverified(f"the setting {SETTING} is no ECDSA key")
+        raise Unready(f"the setting {SETTING} is no ECDSA key")
     return key
 
 
@@ -81,8 +84,6 @@ def _read(row: dict[str, Any]) -> News | None:
     kind = _KINDS.get(event)
     if kind is None:
         return None if event in _OF_NO_USE else unknown(event)
-    if kind is NewsKind.BOUNCED and not _is_gone(row):
-        return None
     return News(
         kind=kind,
         address=text(row, "email"),
@@ -91,8 +92,11 @@ def _read(row: dict[str, Any]) -> News | None:
         at=moment(row.get("timestamp")),
         id=text(row, "sg_event_id"),
         by_person=kind is not NewsKind.BOUNCED,
+        bounce=_bounce(row) if kind is NewsKind.BOUNCED else None,
     )
 
 
-def _is_gone(row: dict[str, Any]) -> bool:
-    return text(row, "type") in {"", "bounce"} and text(row, "bounce_classification") in _GONE
+def _bounce(row: dict[str, Any]) -> Bounce:
+    """A block, or a bounce of another class, may pass: SendGrid itself goes on mailing."""
+    is_gone = text(row, "type") in {"", "bounce"} and text(row, "bounce_classification") in _GONE
+    return Bounce(text(row, "status"), text=text(row, "reason"), permanent=is_gone)

@@ -1,0 +1,105 @@
+"""`[deliverability]` of the catalogue."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from preference_center.domain.catalogue import difference, parse
+from preference_center.domain.deliverability import (
+    AT_ONCE,
+    DEFAULT_THRESHOLDS,
+    NEVER,
+    ComplaintStops,
+    Policy,
+    Threshold,
+)
+from preference_center.errors import CatalogueError
+from tests.domain.catalogues import SMALL
+
+STATED = """
+[deliverability]
+complaints_stop = "topic"
+soft_days = 14
+counted_days = 60
+
+[deliverability.codes]
+"5.2.2" = { events = 5, days = 3 }
+"5.1.2" = "at_once"
+"5.2.1" = { events = 3, for_good = true }
+"5.1.3" = "never"
+"5.3.x" = { events = 9 }
+"""
+
+
+def test_what_is_silent_about_it_means_the_rules_of_the_field() -> None:  # F10; old versions too
+    assert parse(SMALL).deliverability == Policy()
+    assert parse(SMALL + "\n[deliverability]\n").deliverability == Policy()
+    assert Policy().thresholds == DEFAULT_THRESHOLDS
+
+
+def test_what_is_stated_goes_before_the_default() -> None:
+    policy = parse(SMALL + STATED).deliverability
+    assert policy.complaints_stop is ComplaintStops.TOPIC
+    assert (policy.soft_for, policy.counted_for) == (timedelta(days=14), timedelta(days=60))
+    assert policy.threshold("5.2.2") == Threshold(5, days=3)
+    assert policy.threshold("5.1.2") == AT_ONCE
+    assert policy.threshold("5.2.1") == Threshold(3, soft=False)
+    assert policy.threshold("5.1.3") == NEVER
+    assert policy.threshold("5.3.9") == Threshold(9)
+    assert policy.threshold("5.1.1") == AT_ONCE
+
+
+def test_a_change_of_it_is_told_in_words() -> None:
+    assert difference(parse(SMALL), parse(SMALL + STATED)).lines() == [
+        "changed deliverability.complaints_stop: all_marketing -> topic",
+        "changed deliverability.soft_days: 30 -> 14",
+        "changed deliverability.counted_days: 90 -> 60",
+        "changed deliverability.codes.5.1.2: 2 events on 2 days, for now -> at once",
+        "changed deliverability.codes.5.1.3: at once -> never",
+        "changed deliverability.codes.5.2.1: 2 events on 2 days, for now -> 3 events, for good",
+        "changed deliverability.codes.5.2.2: never -> 5 events on 3 days, for now",
+        "changed deliverability.codes.5.3.x: never -> 9 events, for now",
+    ]
+
+
+def test_every_fault_is_told_at_once_with_line_and_remedy() -> None:
+    text = """[deliverability]
+complaints_stop = "topics"
+soft_days = 0
+counted_days = true
+[deliverability.codes]
+"5.2.2" = { events = 3, days = 4 }
+"5.2.3" = "nver"
+"5.1" = "never"
+5.1.1 = "never"
+"5.3.x" = { evnts = 2 }
+"4.x.x" = 3
+"5.2.1" = { events = 95, days = 91 }
+"""
+    with pytest.raises(CatalogueError) as caught:
+        parse(text)
+    told = "\n".join(caught.value.problems)
+    for fault in (
+        'line 2: complaints_stop can\'t be "topics"; did you mean "topic"?',
+        "line 3: soft_days can't be 0; write a number from 1 to 366",
+        "line 4: counted_days is true or false, not a number; write counted_days = 90",
+        "line 6: 3 events can't come on 4 days; let days be at most events",
+        'line 7: "5.2.3" can\'t be "nver"; did you mean "never"?',
+        'line 8: "5.1" is no code of a bounce; write an enhanced status code in quotes',
+        'line 9: "5" is no code of a bounce;',
+        'line 10: [deliverability.codes."5.3.x"] has an unknown key "evnts"; did you mean',
+        'line 10: "5.3.x" has no events; add events = 3',
+        'line 11: "4.x.x" can\'t be that; write "never", "at_once" or {',
+        "line 12: 91 days are longer than a bounce counts; lower days, or raise counted_days",
+    ):
+        assert fault in told
+
+
+@pytest.mark.parametrize(
+    "text", [f"deliverability = 3\n{SMALL}", f"{SMALL}[deliverability]\ncodes = 3\n"]
+)
+def test_what_is_no_table_is_a_fault(text: str) -> None:
+    with pytest.raises(CatalogueError, match="not a table"):
+        parse(text)
