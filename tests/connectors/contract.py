@@ -1,87 +1,46 @@
 """What every connector must do, whatever the tool behind it.
 
-A connector's test file makes a `Rig` and inherits the classes that fit it.
+A connector's test file makes a `Rig` and inherits the classes that fit it, which
+`test_contracts.py` looks after.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, cast
+import os
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
 
 import pytest
 
 from preference_center.domain.addresses import Channel
+from tests.connectors.rig import ANNA, BO, CY, NOW, ODD, Rig, Tool, lift, off, results
 from tests.connectors.tools.stand_in import Fault, StandIn
-from workers.connectors.base import (
-    Connector,
-    DeliveryError,
-    Item,
-    Result,
-    Setup,
-)
-from workers.connectors.http import Http, LeaseOver, Timeouts, Unanswered
-from workers.connectors.registry import ENTRIES, make
+from workers.connectors.base import DeliveryError, Item, Result, UnsupportedByDestination
+from workers.connectors.http import LeaseOver, Timeouts, Unanswered
+from workers.connectors.registry import ENTRIES
 
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
-# A local part of RFC 6531, a slash that must not split a path, and a quote.
-ODD = ("büro@exämple.com", "ελένη@example.gr", "a/b'c+d@example.com")
-
-
-@dataclass(frozen=True, slots=True)
-class Rig:
-    """A connector's settings and a way to look into its tool."""
-
-    kind: str
-    setup: Setup
-    tool: Tool
-    http: Http = field(
-        default_factory=lambda: Http(
-            allow_private=True, timeouts=Timeouts(connect=2, read=5, total=5), now=lambda: NOW
-        )
-    )
-    requests_before_writing: int = 0
-    """How many requests of a push come before the first that changes something."""
-
-    def make(self, **http: Any) -> Connector:
-        return make(self.kind, self.setup, replace(self.http, **http))
+__all__ = [
+    "ANNA",
+    "BO",
+    "CY",
+    "NOW",
+    "ODD",
+    "ConnectorContract",
+    "HttpContract",
+    "JsonApiContract",
+    "PushContract",
+    "Rig",
+    "Tool",
+    "lift",
+    "off",
+    "results",
+]
 
 
-class Tool(Protocol):
-    """A tool that can be looked into."""
-
-    def off(self, address: str) -> set[str]:
-        """Our topics that are off there."""
-        ...
-
-    def turn_off(self, address: str, topic: str) -> None:
-        """Turn `topic` off by another hand than ours."""
-        ...
-
-    def requests(self) -> int:
-        """How many requests, or files, it has got."""
-        ...
-
-
-def off(ref: int, address: str, *topics: str, version: int = 1) -> Item:
-    """An item that turns `topics` off."""
-    return Item(ref, address, Channel.EMAIL, off=frozenset(topics), version=version, since=NOW)
-
-
-def lift(ref: int, address: str, *topics: str, version: int = 2) -> Item:
-    """An item that turns `topics` back on."""
-    return Item(ref, address, Channel.EMAIL, lift=frozenset(topics), version=version, since=NOW)
-
-
-def results(outcomes: Any) -> dict[int, Result]:
-    """Only the results."""
-    return {ref: outcome.result for ref, outcome in outcomes.items()}
-
-
-class ConnectorContract:
-    """For every connector."""
+class PushContract:
+    """For every connector, and for the tools themselves."""
 
     def test_check_finds_no_fault_in_a_good_setup(self, rig: Rig) -> None:
         assert rig.make().check().ok
@@ -95,7 +54,7 @@ class ConnectorContract:
             assert rig.tool.off(BO) == {"news", "offers"}
 
     def test_a_lift_turns_one_topic_back_on(self, rig: Rig) -> None:
-        assert ENTRIES[rig.kind].capabilities.can_lift  # else: inherit NoLiftContract
+        assert ENTRIES[rig.kind].capabilities.can_lift  # else: leave this one out
         connector = rig.make()
         connector.push([off(1, ANNA, "news", "offers")])
         assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
@@ -143,6 +102,53 @@ class ConnectorContract:
         assert rig.tool.off(ANNA) == set()
 
 
+class ConnectorContract(PushContract):
+    """For every connector: also what its tool has no part in, or takes long."""
+
+    def test_a_tool_that_can_not_lift_is_sent_no_lift(
+        self, rig: Rig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # I10
+        connector = rig.make()
+        unable = replace(connector.capabilities, can_lift=False)
+        monkeypatch.setattr(type(connector), "capabilities", unable)
+        before = rig.tool.requests()
+        with pytest.raises(UnsupportedByDestination, match="can't turn a topic back on"):
+            connector.push([off(1, ANNA, "news"), lift(2, BO, "news")])
+        assert rig.tool.requests() == before
+        assert rig.tool.off(ANNA) == set()
+
+    def test_an_address_of_a_channel_that_it_has_not_is_refused(self, rig: Rig) -> None:  # I10
+        items = {
+            Channel.EMAIL: off(1, ANNA, "news"),
+            Channel.SMS: Item(1, "+393331234567", Channel.SMS, off=frozenset({"news"})),
+            Channel.PHONE: Item(1, "+393331234567", Channel.PHONE, off=frozenset({"news"})),
+        }
+        connector, before = rig.make(), rig.tool.requests()
+        for channel in items.keys() - connector.capabilities.channels:
+            with pytest.raises(UnsupportedByDestination, match=channel):
+                connector.push([off(2, BO, "news"), items[channel]])
+        assert rig.tool.requests() == before
+
+    def test_ten_thousand_in_a_row_each_get_an_answer(self, rig: Rig) -> None:
+        count = int(os.environ.get("TEST_ROW", "500" if rig.one_by_one else "10000"))
+        server = getattr(rig.tool, "server", None)
+        if isinstance(server, StandIn):
+            server.unwatch()  # what is checked of one request is checked elsewhere
+        connector = rig.make()
+        size = min(connector.capabilities.batch_size, count)
+        people = [*ODD, *(f"p{n}@example.com" for n in range(count - len(ODD)))]
+        items = [off(ref, address, "news") for ref, address in enumerate(people)]
+        found: dict[int, Result] = {}
+        first = 0
+        for start in range(0, count, size):
+            found |= results(connector.push(items[start : start + size]))
+            first = first or rig.tool.requests()
+        assert found == dict.fromkeys(range(count), Result.REFLECTED)
+        assert rig.tool.requests() <= first * -(-count // size), "no more work as it goes on"
+        for address in (*ODD, people[count // 2], people[-1]):
+            assert rig.tool.off(address) == {"news"}
+
+
 class HttpContract(ConnectorContract):
     """For connectors that speak HTTP; `rig.tool` holds a StandIn as `server`."""
 
@@ -183,6 +189,17 @@ class HttpContract(ConnectorContract):
         with pytest.raises(Unanswered) as caught:
             rig.make(timeouts=limits).push([off(1, ANNA, "news")])
         assert not caught.value.permanent
+
+    def test_what_was_done_when_the_time_was_out_is_good_as_done(self, rig: Rig) -> None:
+        batch = [off(1, ANNA, "news")]
+        self._server(rig).fail(Fault(hang=True, acts=True, after=rig.requests_before_writing))
+        limits = Timeouts(connect=2, read=0.3, total=0.6)
+        with pytest.raises(Unanswered):
+            rig.make(timeouts=limits).push(batch)
+        assert rig.tool.off(ANNA) == {"news"}
+        for _ in range(2):
+            assert results(rig.make().push(batch)) == {1: Result.REFLECTED}
+            assert rig.tool.off(ANNA) == {"news"}
 
     def test_a_tool_that_is_down_is_tried_again(self, rig: Rig) -> None:
         server = self._server(rig)

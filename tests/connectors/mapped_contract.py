@@ -7,9 +7,8 @@ from typing import ClassVar, cast
 
 import pytest
 
-from preference_center.domain.addresses import Channel
 from tests.connectors.contract import ANNA, BO, CY, Rig, off
-from workers.connectors.base import Item, Readable, UnsupportedByDestination
+from workers.connectors.base import Readable, UnsupportedByDestination
 from workers.connectors.registry import ENTRIES
 
 
@@ -28,11 +27,6 @@ class MappedContract:
         with pytest.raises(UnsupportedByDestination, match="events"):
             rig.make().push([off(1, ANNA, "news"), off(2, BO, "events")])
         assert rig.tool.requests() == 0
-
-    def test_an_address_of_another_channel_is_refused(self, rig: Rig) -> None:
-        item = Item(1, "+393331234567", Channel.SMS, off=frozenset({"news"}))
-        with pytest.raises(UnsupportedByDestination, match="sms"):
-            rig.make().push([item])
 
     def test_two_topics_on_one_thing_are_refused_with_the_remedy(self, rig: Rig) -> None:  # I10
         shared = replace(rig.setup, topics={"news": self.thing, "offers": self.thing})

@@ -8,7 +8,13 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from preference_center.domain.news import News, NewsKind
-from tests.connectors.both_ways_contract import AbsentContract, ReadContract, whole, with_settings
+from tests.connectors.both_ways_contract import (
+    AbsentContract,
+    ReadContract,
+    WholePullContract,
+    whole,
+    with_settings,
+)
 from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.tools.braze import KEY, BrazeStandIn
@@ -49,6 +55,12 @@ class Workspace:
     def link(self, _address: str) -> str | None:
         return None
 
+    def leave(self, address: str) -> None:
+        self.server.unsubscribed[address.lower()] = self.server.now()
+
+    def has_left(self, address: str) -> bool:
+        return address.lower() in self.server.unsubscribed
+
 
 def mend(spec: dict[str, Any]) -> None:
     """Put right where the community's conversion leaves Braze's own words.
@@ -83,7 +95,7 @@ def server(description: Description | None) -> Iterator[BrazeStandIn]:
 def rig(server: BrazeStandIn) -> Rig:
     setup = Setup("engage", {"api_key": KEY, "url": server.url}, TOPICS)
     # A push looks first whether the address is there.
-    return Rig("braze", setup, Workspace(server), requests_before_writing=1)
+    return Rig("braze", setup, Workspace(server), requests_before_writing=1, one_by_one=True)
 
 
 class TestBraze(JsonApiContract, MappedContract, ReadContract):
@@ -96,6 +108,10 @@ class TestBraze(JsonApiContract, MappedContract, ReadContract):
         outcomes = rig.make().push(batch)
         assert results(outcomes) == {1: Result.REFLECTED, 2: Result.LATER, 3: Result.LATER}
         assert outcomes[2].retry_after == timedelta(seconds=30)
+
+
+class TestWhoLeftEverything(WholePullContract):
+    pass
 
 
 class TestStrangers(AbsentContract):

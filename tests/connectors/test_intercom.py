@@ -13,6 +13,7 @@ from tests.connectors.both_ways_contract import (
     FieldContract,
     ReadContract,
     ScanContract,
+    WholePullContract,
     whole,
     with_settings,
 )
@@ -63,6 +64,14 @@ class Workspace:
     def link(self, address: str) -> str | None:
         return cast("str | None", self.server.of(address)[0]["custom_attributes"].get(LINK))
 
+    def leave(self, address: str) -> None:
+        for contact in self.server.of(address) or [self.server.add(address)]:
+            contact["unsubscribed_from_emails"] = True
+            self.server.touch(contact)
+
+    def has_left(self, address: str) -> bool:
+        return all(contact["unsubscribed_from_emails"] for contact in self.server.of(address))
+
 
 @pytest.fixture(scope="module")
 def description() -> Description | None:
@@ -87,7 +96,7 @@ def rig(server: IntercomStandIn) -> Rig:
     settings = {"access_token": TOKEN, "base_url": server.url, "link_field": LINK}
     # The types, the contacts, and what one of them is attached to.
     setup = Setup("chat", settings, TOPICS)
-    return Rig("intercom", setup, Workspace(server), requests_before_writing=3)
+    return Rig("intercom", setup, Workspace(server), requests_before_writing=3, one_by_one=True)
 
 
 class TestIntercom(JsonApiContract, MappedContract, ReadContract, ScanContract, FieldContract):
@@ -96,6 +105,10 @@ class TestIntercom(JsonApiContract, MappedContract, ReadContract, ScanContract, 
         server.fail(Fault(503, after=4))  # types, contacts; look and attach; look
         outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
         assert results(outcomes) == {1: Result.REFLECTED, 2: Result.LATER}
+
+
+class TestWhoLeftEverything(WholePullContract):
+    pass
 
 
 class TestStrangers(AbsentContract):

@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import WHOLE, News, NewsKind
 from tests.connectors.both_ways_contract import (
     AbsentContract,
     FieldContract,
     ReadContract,
     ScanContract,
+    WholePullContract,
     with_settings,
 )
 from tests.connectors.contract import (
@@ -71,6 +72,12 @@ class Groups:
     def link(self, address: str) -> str | None:
         return cast("str | None", self.server.of(address)["merge_fields"].get("PREFS"))
 
+    def leave(self, address: str) -> None:
+        self.server.add(address, "unsubscribed", NOW.isoformat())
+
+    def has_left(self, address: str) -> bool:
+        return bool(self.server.of(address)["status"] == "unsubscribed")
+
 
 @pytest.fixture(scope="module")
 def description() -> Description:
@@ -100,11 +107,16 @@ def rig(server: MailchimpStandIn) -> Rig:
         Setup("chimp", settings, TOPICS),
         Groups(server),
         requests_before_writing=2,
+        one_by_one=True,
     )
 
 
 class TestMailchimp(JsonApiContract, MappedContract, ReadContract):
     pass
+
+
+class TestWhoLeftTheAudience(WholePullContract):
+    whole: ClassVar[str | None] = WHOLE
 
 
 class TestMailchimpsMembers(AbsentContract, FieldContract, ScanContract):

@@ -69,7 +69,11 @@ def rig(server: MailmanStandIn) -> Rig:
     settings = {"base_url": server.url, "user": USER, "password": PASSWORD}
     # A push looks for the memberships, then at the delivery of one.
     return Rig(
-        "mailman", Setup("lists", settings, TOPICS), Lists(server), requests_before_writing=2
+        "mailman",
+        Setup("lists", settings, TOPICS),
+        Lists(server),
+        requests_before_writing=2,
+        one_by_one=True,
     )
 
 

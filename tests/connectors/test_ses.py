@@ -77,7 +77,8 @@ def rig(server: SesStandIn) -> Rig:
         "base_url": server.url,
     }
     # A push looks whether the list is there, then at each contact.
-    return Rig("ses", Setup("aws", settings, TOPICS), List(server), requests_before_writing=2)
+    setup = Setup("aws", settings, TOPICS)
+    return Rig("ses", setup, List(server), requests_before_writing=2, one_by_one=True)
 
 
 class TestSes(JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract):

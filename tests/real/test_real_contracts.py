@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.connectors.both_ways_contract import AbsentContract, ReadContract, whole
-from tests.connectors.contract import ANNA, BO, CY, ConnectorContract, Rig
+from tests.connectors.contract import ANNA, BO, CY, PushContract, Rig
 from tests.real.conftest import Start
 from tests.real.tools.running import NEWS, OFFERS, RealTool
 from workers.connectors.base import Connector, Item, Outcome, Pullable, Scannable, Setup
@@ -91,7 +91,7 @@ def setup_of(hands: Hands) -> Setup:
     return Setup("real", hands.tool.settings, topics)
 
 
-class TestPushing(ConnectorContract, ReadContract):
+class TestPushing(PushContract, ReadContract):
     @pytest.fixture
     def rig(self, hands: Hands) -> Rig:
         return CrowdedRig(hands.tool.kind, setup_of(hands), hands, Http())

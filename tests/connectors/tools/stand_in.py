@@ -16,7 +16,10 @@ Watch = Callable[[Request, Response], None]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A bad answer to one request; `after` lets that many good ones pass first."""
+    """A bad answer to one request; `after` lets that many good ones pass first.
+
+    `acts`: what was asked is done all the same, only nobody is told.
+    """
 
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -24,6 +27,7 @@ class Fault:
     after: int = 0
     hang: bool = False
     drip: bool = False
+    acts: bool = False
 
 
 class _Quiet(WSGIRequestHandler):
@@ -54,6 +58,10 @@ class StandIn:
         self._faults.extend(faults)
         self._passes = faults[0].after
 
+    def unwatch(self) -> None:
+        """Hold requests and answers to no description from now on: that takes its time."""
+        self._watch = None
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -68,6 +76,8 @@ class StandIn:
         request = Request(environ)
         self.seen.append((request.method, request.path))
         fault = self._next_fault()
+        if fault and fault.acts:
+            self.handle(request)
         response = self._faulty(fault) if fault else self.handle(request)
         if not fault and self._watch:
             self._watch(request, response)

@@ -1,0 +1,70 @@
+"""A connector with a tool that can be looked into, and what the contracts say to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from preference_center.domain.addresses import Channel
+from workers.connectors.base import Connector, Item, Result, Setup
+from workers.connectors.http import Http, Timeouts
+from workers.connectors.registry import make
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
+# A local part of RFC 6531, a slash that must not split a path, and a quote.
+ODD = ("büro@exämple.com", "ελένη@example.gr", "a/b'c+d@example.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A connector's settings and a way to look into its tool."""
+
+    kind: str
+    setup: Setup
+    tool: Tool
+    http: Http = field(
+        default_factory=lambda: Http(
+            allow_private=True, timeouts=Timeouts(connect=2, read=5, total=5), now=lambda: NOW
+        )
+    )
+    requests_before_writing: int = 0
+    """How many requests of a push come before the first that changes something."""
+    one_by_one: bool = False
+    """Whether each address takes a request of its own: then a row of them is shorter here,
+    unless the environment asks for it whole (TEST_ROW=10000)."""
+
+    def make(self, **http: Any) -> Connector:
+        return make(self.kind, self.setup, replace(self.http, **http))
+
+
+class Tool(Protocol):
+    """A tool that can be looked into."""
+
+    def off(self, address: str) -> set[str]:
+        """Our topics that are off there."""
+        ...
+
+    def turn_off(self, address: str, topic: str) -> None:
+        """Turn `topic` off by another hand than ours."""
+        ...
+
+    def requests(self) -> int:
+        """How many requests, or files, it has got."""
+        ...
+
+
+def off(ref: int, address: str, *topics: str, version: int = 1) -> Item:
+    """An item that turns `topics` off."""
+    return Item(ref, address, Channel.EMAIL, off=frozenset(topics), version=version, since=NOW)
+
+
+def lift(ref: int, address: str, *topics: str, version: int = 2) -> Item:
+    """An item that turns `topics` back on."""
+    return Item(ref, address, Channel.EMAIL, lift=frozenset(topics), version=version, since=NOW)
+
+
+def results(outcomes: Any) -> dict[int, Result]:
+    """Only the results."""
+    return {ref: outcome.result for ref, outcome in outcomes.items()}

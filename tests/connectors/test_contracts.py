@@ -1,0 +1,46 @@
+"""Each connector's tests inherit every contract that its capabilities call for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+import pytest
+
+from tests.connectors.both_ways_contract import (
+    AbsentContract,
+    FieldContract,
+    PullContract,
+    ReadContract,
+    ScanContract,
+)
+from tests.connectors.contract import ConnectorContract, HttpContract, JsonApiContract
+from tests.connectors.mapped_contract import MappedContract
+from workers.connectors.entry import Entry
+from workers.connectors.registry import ENTRIES
+
+CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
+    ConnectorContract: lambda _: True,
+    HttpContract: lambda entry: entry.paced,
+    JsonApiContract: lambda entry: entry.capabilities.needs_mapping,
+    MappedContract: lambda entry: entry.capabilities.needs_mapping,
+    ReadContract: lambda entry: entry.capabilities.can_read,
+    ScanContract: lambda entry: entry.capabilities.can_scan,
+    PullContract: lambda entry: entry.capabilities.can_pull,
+    FieldContract: lambda entry: entry.capabilities.can_hold_link,
+    AbsentContract: lambda entry: entry.capabilities.can_create,
+}
+TOLD = [kind for kind, entry in ENTRIES.items() if entry.capabilities.channels]
+"""Those that are only listened to keep no contract of this kind."""
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_every_contract_that_fits_is_kept(kind: str) -> None:
+    module = import_module(f"tests.connectors.test_{kind}")
+    kept = {each for name, each in vars(module).items() if name.startswith("Test")}
+    missing = [
+        contract.__name__
+        for contract, calls in CALLED_FOR.items()
+        if calls(ENTRIES[kind]) and not any(issubclass(each, contract) for each in kept)
+    ]
+    assert missing == []
