@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.news.sources import SOURCES
+from preference_center.domain.news.sources import WEBHOOKS
 from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.extensions import services
 from preference_center.ledger.backfilling import backfill
@@ -182,7 +182,7 @@ def _report(kind: str, setup: Setup, topics: frozenset[str]) -> Report:
 
 def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:
     """Whether its webhook would be believed: it may be set up later, or never."""
-    if kind not in SOURCES or ENTRIES[kind].capabilities.only_listens:
+    if kind not in WEBHOOKS or ENTRIES[kind].capabilities.only_listens:
         return []
     fault = unready(kind, settings, services().now())
     return [f"its webhook is not read yet: {fault}"] if fault else []

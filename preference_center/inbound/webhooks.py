@@ -13,8 +13,11 @@ import structlog
 from flask import Blueprint, Response, current_app, request
 
 from preference_center.domain.news import Post, Unverified
-from preference_center.domain.news.sources import SOURCES
+from preference_center.domain.news.sources import TEXTS, WEBHOOKS
+from preference_center.domain.news.twilio import read_text, twiml
+from preference_center.errors import InvalidInput
 from preference_center.extensions import csrf, services
+from preference_center.inbound import texting
 from preference_center.storage import posted
 from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination, find
@@ -32,14 +35,14 @@ csrf.exempt(blueprint)  # each vendor proves itself in its own way
 @blueprint.route("/in/<name>", methods=["GET", "POST"], defaults={"secret": ""})
 @blueprint.route("/in/<name>/<secret>", methods=["GET", "POST"])
 def receive(name: str, secret: str) -> Response:
-    """Keep what the tool posts: 204 once it is committed (I1).
+    """Keep what the tool posts: 204 once it is committed (I1). Texts get an answer of their own.
 
     404 for a destination that has no webhook; 401, without a hint, for what is not proved to
     be the tool's. A GET or HEAD, with which vendors try a URL, changes nothing (I7).
     """
     context = services()
     destination = _destination(name)
-    source = SOURCES.get(destination.kind) if destination else None
+    source = WEBHOOKS.get(destination.kind) if destination else None
     if destination is None or source is None:
         return Response("No tool reports here.\n", 404, mimetype="text/plain")
     if request.method != "POST":
@@ -55,6 +58,8 @@ def receive(name: str, secret: str) -> Response:
     )
     try:
         token = source.verify(post, destination.settings, context.now())
+        if destination.kind in TEXTS:
+            return _texted(destination, body)
         is_new = _keep(destination.id, body, token)
     except Unverified as error:
         log.warning("news_unverified", destination=destination.id, reason=str(error))
@@ -62,6 +67,18 @@ def receive(name: str, secret: str) -> Response:
     if is_new:
         context.queue.nudge_news(destination.id)
     return Response(status=204)
+
+
+def _texted(destination: Destination, body: bytes) -> Response:
+    """What somebody texted is done at once, and answered in Twilio's markup."""
+    answer = ""
+    try:
+        text = read_text(body)
+        if text is not None:
+            answer = texting.take(destination, text)
+    except InvalidInput as error:
+        log.warning("news_unreadable", destination=destination.id, reason=str(error))
+    return Response(twiml(answer), mimetype="text/xml")
 
 
 def _keep(destination: int, body: bytes, token: str | None) -> bool:

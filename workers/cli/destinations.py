@@ -11,7 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.domain.news.guarding import SECRET
-from preference_center.domain.news.sources import SOURCES
+from preference_center.domain.news.sources import WEBHOOKS
 from preference_center.extensions import services
 from preference_center.mending import mending
 from preference_center.storage import destinations as stored
@@ -249,7 +249,7 @@ def _echo_findings(report: Report) -> None:
 
 def _echo_webhook(wish: setting_up.Wish) -> None:
     """Where the tool is to report to; the secret itself is not shown."""
-    if wish.kind in SOURCES:
+    if wish.kind in WEBHOOKS:
         secret = f"/{SECRET.upper()}" if wish.settings.get(SECRET) else ""
         url = f"{services().links.public_url}/in/{wish.name}{secret}"
         click.echo(f"URL for {ENTRIES[wish.kind].title}'s webhook: {url}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.news.sources import SECRETS, SOURCES
+from preference_center.domain.news.sources import SECRETS, WEBHOOKS
 from workers.connectors.base import CREATE_CONTACTS, LINK_FIELD, Capabilities, Connector, Setup
 from workers.connectors.http import Http
 
@@ -48,7 +48,7 @@ class Entry:
     @property
     def hidden(self) -> frozenset[str]:
         """All settings never to be shown again: also those of its webhook."""
-        return self.secrets | (SECRETS if self.kind in SOURCES else frozenset())
+        return self.secrets | (SECRETS if self.kind in WEBHOOKS else frozenset())
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -67,6 +67,6 @@ class Entry:
                 "requests that the account may make, as in '10 per second' or '500 per minute', "
                 "where they are not the documented ones"
             )
-        if self.kind in SOURCES:
-            found |= SOURCES[self.kind].settings
+        if self.kind in WEBHOOKS:
+            found |= WEBHOOKS[self.kind].settings
         return found

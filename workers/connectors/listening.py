@@ -13,7 +13,8 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.domain.news import Post, Unready, Unverified
-from preference_center.domain.news.sources import SOURCES
+from preference_center.domain.news.sources import WEBHOOKS
+from preference_center.domain.news.twilio import ACCOUNT_KEY, SHARED_KEY
 from workers.connectors.base import (
     Capabilities,
     Item,
@@ -29,7 +30,7 @@ _NOBODY = Post("POST", "", "", {}, b"")
 
 
 class Listener:
-    """A destination that is only listened to, of any kind that SOURCES has."""
+    """A destination that is only listened to, of any kind that WEBHOOKS has."""
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset(), scopes=frozenset(), can_lift=True, batch_size=1, needs_mapping=False
@@ -57,7 +58,7 @@ class Listener:
 def unready(kind: str, settings: Mapping[str, str], now: datetime) -> str:
     """Why the webhook of such a tool would not be believed whatever it says; "" if it might."""
     try:
-        SOURCES[kind].verify(_NOBODY, settings, now)
+        WEBHOOKS[kind].verify(_NOBODY, settings, now)
     except Unready as error:
         return str(error)
     except Unverified:  # as it has to be
@@ -71,15 +72,16 @@ def listener(
     *sources: str,
     proof: Proof = Proof.DOCUMENTATION,
     notes: tuple[str, ...] = (),
+    secrets: frozenset[str] = frozenset(),
 ) -> Entry:
-    """The entry of a kind of tool that is only listened to; it has a module in SOURCES."""
+    """The entry of a kind of tool that is only listened to; it has a module in WEBHOOKS."""
     return Entry(
         kind=kind,
         title=title,
         proof=proof,
         capabilities=Listener.capabilities,
         own_settings={},
-        secrets=frozenset(),
+        secrets=secrets,
         sources=sources,
         build=partial(Listener, kind),
         notes=notes,
@@ -120,6 +122,18 @@ LISTENERS: tuple[Entry, ...] = (
         notes=("Map each topic to the id of a topic of Resend's.",),
     ),
     listener("mailersend", "MailerSend", "https://developers.mailersend.com/api/v1/webhooks.html"),
+    listener(
+        "twilio",
+        "Twilio, for what people text",
+        "https://www.twilio.com/docs/messaging/guides/webhook-request",
+        "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
+        "https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out",
+        notes=(
+            "STOP counts for all marketing at the number that it comes from.",
+            "Where one number sends one topic, map it: `+15550100`, or its service, `MG...`.",
+        ),
+        secrets=frozenset({ACCOUNT_KEY, SHARED_KEY}),
+    ),
     listener(
         "ghost",
         "Ghost",

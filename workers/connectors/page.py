@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from preference_center.domain.news.sources import SOURCES
+from preference_center.domain.news.sources import WEBHOOKS
 from workers.connectors.base import Capabilities, Listing, Scopes
 from workers.connectors.entry import Entry
 from workers.connectors.registry import ENTRIES
@@ -77,7 +77,7 @@ def _cells(entry: Entry) -> Iterator[str]:
     yield _yes(can.can_read)
     yield _LISTED[can.pulls]
     yield _LISTED[can.scans]
-    yield _yes(entry.kind in SOURCES)
+    yield _yes(entry.kind in WEBHOOKS)
     yield f"{can.batch_size:,}"
     yield str(can.rate) if can.rate else "none documented"
     yield _absent(can)

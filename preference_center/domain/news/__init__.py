@@ -89,8 +89,8 @@ class Unready(Unverified):
     """The destination's settings don't let any request be believed; says the remedy."""
 
 
-class NewsSource(Protocol):
-    """One vendor's webhook: pure, no I/O. Registered in `sources.SOURCES`."""
+class Webhook(Protocol):
+    """What proves one vendor's webhook: pure, no I/O. Registered in `sources`."""
 
     settings: ClassVar[Mapping[str, str]]
     """Names of settings that it needs -> what they are; all end in `?`, since a destination
@@ -105,6 +105,10 @@ class NewsSource(Protocol):
         wrong, and Unverified for what the tool did not send, or sent too long ago.
         """
         ...
+
+
+class NewsSource(Webhook, Protocol):
+    """One vendor's webhook whose bodies are stored, and read by a job."""
 
     def parse(self, body: bytes) -> Sequence[News]:
         """What the body says, without the types that we have no use for.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from preference_center.domain.news import NewsSource
+from preference_center.domain.news import NewsSource, Webhook
 from preference_center.domain.news.braze import BrazeNews
 from preference_center.domain.news.brevo import BrevoNews
 from preference_center.domain.news.customerio import CustomerIoNews
@@ -19,6 +19,7 @@ from preference_center.domain.news.resend import ResendNews
 from preference_center.domain.news.sendgrid import SendGridNews
 from preference_center.domain.news.sparkpost import SparkPostNews
 from preference_center.domain.news.standard import StandardNews
+from preference_center.domain.news.twilio import TwilioTexts
 
 SOURCES: Mapping[str, NewsSource] = {
     "sendgrid": SendGridNews(),
@@ -36,5 +37,8 @@ SOURCES: Mapping[str, NewsSource] = {
     "ghost": GhostNews(),
     "standard_webhooks": StandardNews(),
 }
+TEXTS: Mapping[str, Webhook] = {"twilio": TwilioTexts()}
+"""Those that bring text messages, which are taken in and answered at once."""
+WEBHOOKS: Mapping[str, Webhook] = {**SOURCES, **TEXTS}
 SECRETS = frozenset({"webhook_secret", "webhook_password", "client_secret"})
-"""Settings of theirs that are never to be shown again."""
+"""Settings of SOURCES that are never to be shown again."""
