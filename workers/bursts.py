@@ -16,6 +16,8 @@ log = structlog.get_logger()
 
 EVERY = timedelta(seconds=30)
 """How long after a look the next one is; a burst is flagged about that long after it."""
+MOST = timedelta(hours=1)
+"""How much is looked through at once, after a time without a scheduler."""
 
 
 def look_for_bursts(now: datetime) -> list[Flag]:
@@ -27,9 +29,10 @@ def look_for_bursts(now: datetime) -> list[Flag]:
         looked_at = stored.begin(connection, now, EVERY)
         if looked_at is None:
             return None
-        found = bursts(stored.acts_since(connection, looked_at, now, rule), rule)
+        until = min(now, looked_at + MOST)
+        found = bursts(stored.acts_between(connection, looked_at, until, rule), rule)
         flags = [stored.keep(connection, burst, context.new_id(), now) for burst in found]
-        stored.end(connection, now)
+        stored.end(connection, until)
         return [flag for flag in flags if flag is not None]
 
     flags = run(look)

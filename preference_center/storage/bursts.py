@@ -97,13 +97,15 @@ def begin(connection: Connection, now: datetime, every: timedelta) -> datetime |
     return row[0] if row else None
 
 
-def acts_since(connection: Connection, looked_at: datetime, now: datetime, rule: Rule) -> list[Act]:
+def acts_between(
+    connection: Connection, looked_at: datetime, until: datetime, rule: Rule
+) -> list[Act]:
     """The opt-outs among which there may be a burst that is not known yet, or grows."""
     rows = connection.execute(
         _ACTS,
         {
             "first": uuid7(looked_at - rule.within - _SLACK, 0),
-            "last": uuid7(now + _SLACK, 0),
+            "last": uuid7(until + _SLACK, 0),
             "addresses": rule.addresses,
         },
     )
@@ -128,9 +130,9 @@ def keep(connection: Connection, burst: Burst, new_id: UUID, now: datetime) -> F
     return by_id(connection, burst_id)
 
 
-def end(connection: Connection, now: datetime) -> None:
-    """All up to now was looked through."""
-    connection.execute("UPDATE burst_watch SET looked_at = %s WHERE id = 1", (now,))
+def end(connection: Connection, until: datetime) -> None:
+    """All up to `until` was looked through."""
+    connection.execute("UPDATE burst_watch SET looked_at = %s WHERE id = 1", (until,))
 
 
 def newest(connection: Connection, limit: int) -> list[Flag]:
