@@ -10,7 +10,7 @@ from enum import StrEnum
 from preference_center.domain.decisions import Fact, Rule, marketing_suppressed, standing_no
 from preference_center.domain.deliverability import Policy, complaint_scope
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
-from preference_center.domain.news import WHOLE, News, NewsKind
+from preference_center.domain.news import ALL_EMAIL, WHOLE, News, NewsKind
 from preference_center.storage.checks import State
 from preference_center.storage.destinations import Destination
 from workers.connectors.base import Result, Seen
@@ -111,7 +111,7 @@ def _scope(news: News, things: Mapping[str, str]) -> str | None:
         return UNDELIVERABLE
     if news.kind is NewsKind.COMPLAINED or news.thing is None:
         return ALL_MARKETING
-    return things.get(news.thing, ALL_MARKETING if news.thing == WHOLE else None)
+    return things.get(news.thing, ALL_MARKETING if news.thing in {WHOLE, ALL_EMAIL} else None)
 
 
 def _stands(scope: str, facts: Sequence[Fact], now: datetime) -> bool:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import ALL_EMAIL, News, NewsKind
 from workers.connectors.base import (
     CREATE_CONTACTS,
     Capabilities,
@@ -44,7 +44,7 @@ from workers.connectors.http import Http, Rejected
 from workers.connectors.mapping import ensure_fits, mapping_problems, whole_problems
 from workers.connectors.steps import Step, carry_out, send_halving
 
-GLOBAL = "email"
+GLOBAL = ALL_EMAIL
 """What a topic is mapped to that is the global email state and no group."""
 READS = 60
 """Requests of one read: more would not end inside a lease."""

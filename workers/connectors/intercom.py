@@ -13,7 +13,7 @@ from functools import partial, reduce
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import ALL_EMAIL, News, NewsKind
 from workers.connectors.base import (
     LINK_FIELD,
     Capabilities,
@@ -37,7 +37,7 @@ from workers.connectors.intercom_api import Contact, SubscriptionType, Workspace
 from workers.connectors.mapping import ensure_fits, mapping_problems, whole_problems
 from workers.connectors.steps import Step, carry_out, ensure_some_taken, worse
 
-GLOBAL = "email"
+GLOBAL = ALL_EMAIL
 """What a topic is mapped to that is all email and no subscription type."""
 INVALID = "400"
 FLAGS = {

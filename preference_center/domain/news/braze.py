@@ -3,7 +3,7 @@
 https://www.braze.com/docs/user_guide/data/distribution/braze_currents/setting_up_currents/custom_http_connector/
 https://www.braze.com/docs/user_guide/data/distribution/braze_currents/event_glossary/message_engagement_events/
 A change of state says of which group, and by whose act. An `Unsubscribe` says neither what
-was left nor more than that a person clicked: taken for all marketing, and better not sent
+was left nor more than that a person clicked: taken for all email, and better not sent
 here. The form of one event in this connector is not published; it is that of the other
 tools, `properties` beside `id`, `time` and `user`.
 """
@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post
+from preference_center.domain.news import ALL_EMAIL, News, NewsKind, Post
 from preference_center.domain.news.guarding import GUARD, guard
 from preference_center.domain.news.reading import (
     addressed,
@@ -32,8 +32,9 @@ from preference_center.errors import InvalidInput
 
 _GLOBAL = "users.behaviors.subscription.GlobalStateChange"
 _GROUP = "users.behaviors.subscriptiongroup.StateChange"
+_CLICK = "users.messages.email.Unsubscribe"
 _KINDS = {
-    "users.messages.email.Unsubscribe": NewsKind.OPTED_OUT,
+    _CLICK: NewsKind.OPTED_OUT,
     "users.messages.email.MarkAsSpam": NewsKind.COMPLAINED,
 }
 _PERMANENT = {"users.messages.email.Bounce": True, "users.messages.email.SoftBounce": False}
@@ -90,6 +91,7 @@ def _read(row: dict[str, Any]) -> News | None:
         at=moment(row.get("time")),
         id=text(row, "id"),
         by_person=event in _KINDS,
+        thing=ALL_EMAIL if event == _CLICK else None,
     )
     if event in {_GLOBAL, _GROUP}:
         return _state(news, event, properties)
@@ -106,7 +108,8 @@ def _state(news: News, event: str, properties: dict[str, Any]) -> News | None:
     if channel is None or (event == _GLOBAL and channel is not Channel.EMAIL):
         return None  # push, WhatsApp and others that no topic goes by
     kind = _STATES.get(text(properties, "subscription_status").casefold())
-    if kind is None:
+    group = text(properties, "subscription_group_id")
+    if kind is None or (event == _GROUP and not group):
         return unknown(event)
     phone = text(properties, "channel_identifier") or text(properties, "phone_number")
     return replace(
@@ -114,6 +117,6 @@ def _state(news: News, event: str, properties: dict[str, Any]) -> News | None:
         kind=kind,
         address=phone if channel is Channel.SMS else news.address,
         channel=channel,
-        thing=text(properties, "subscription_group_id") or None if event == _GROUP else None,
+        thing=group if event == _GROUP else ALL_EMAIL,
         by_person=text(properties, "state_change_source").casefold() in _BY_PERSON,
     )

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post
+from preference_center.domain.news import ALL_EMAIL, News, NewsKind, Post
 from preference_center.domain.news.reading import (
     addressed,
     header,
@@ -86,6 +86,7 @@ def _read(row: dict[str, Any]) -> News | None:
     news = News(
         kind=_ALL.get(topic, NewsKind.SEEN),
         address=text(contact, "email"),
+        thing=ALL_EMAIL if topic in _ALL else None,
         at=moment(row.get("created_at")),
         id=text(row, "id"),
     )

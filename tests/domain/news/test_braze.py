@@ -6,7 +6,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import ALL_EMAIL, News, NewsKind
 from preference_center.domain.news.braze import BrazeNews
 from preference_center.errors import InvalidInput
 from tests.domain.news.posts import ANNA, AT, NOW
@@ -35,10 +35,10 @@ def news(kind: NewsKind, thing: str | None = None, *, by_person: bool = False) -
 @pytest.mark.parametrize(
     "name, properties, expected",
     [
-        ("users.messages.email.Unsubscribe", {}, news(OUT, by_person=True)),
+        ("users.messages.email.Unsubscribe", {}, news(OUT, ALL_EMAIL, by_person=True)),
         ("users.messages.email.MarkAsSpam", {}, news(NewsKind.COMPLAINED, by_person=True)),
-        (GLOBAL, {"subscription_status": "Unsubscribed"}, news(OUT)),
-        (GLOBAL, {"subscription_status": "Opted In", "channel": "email"}, news(IN)),
+        (GLOBAL, {"subscription_status": "Unsubscribed"}, news(OUT, ALL_EMAIL)),
+        (GLOBAL, {"subscription_status": "Opted In", "channel": "email"}, news(IN, ALL_EMAIL)),
         (GROUP, {"subscription_status": "Unsubscribed"}, news(OUT, "g-1")),
         (GROUP, {"subscription_status": "Subscribed"}, news(IN, "g-1")),
         (GLOBAL, {"subscription_status": "Unsubscribed", "channel": "push"}, None),
@@ -88,8 +88,10 @@ def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool) ->
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
-    for name, state in [("users.messages.email.Forward", {}), (GROUP, {"subscription_status": ""})]:
-        assert parse(name, **state) == [News(NewsKind.UNKNOWN, "", name)]
+    states = ["", "Paused", "Unsubscribed"]  # the last is of no group
+    assert parse("users.messages.email.Forward")[0].kind is NewsKind.UNKNOWN
+    for state in states:
+        assert parse(GROUP, subscription_status=state) == [News(NewsKind.UNKNOWN, "", GROUP)]
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"events": [1]}'])

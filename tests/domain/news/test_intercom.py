@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import ALL_EMAIL, News, NewsKind
 from preference_center.domain.news.intercom import IntercomNews
 from tests.domain.news.posts import ANNA, AT, NOW
 
@@ -22,9 +22,9 @@ def parse(topic: str, **item: Any) -> list[News]:
 @pytest.mark.parametrize(
     "topic, item, kind, thing",
     [
-        ("contact.unsubscribed", {"contact": CONTACT}, NewsKind.OPTED_OUT, None),
-        ("contact.unsubscribed", {"contact": CONTACT} | TYPE, NewsKind.OPTED_OUT, None),
-        ("contact.subscribed", {"contact": CONTACT}, NewsKind.RESUBSCRIBED, None),
+        ("contact.unsubscribed", {"contact": CONTACT}, NewsKind.OPTED_OUT, ALL_EMAIL),
+        ("contact.unsubscribed", {"contact": CONTACT} | TYPE, NewsKind.OPTED_OUT, ALL_EMAIL),
+        ("contact.subscribed", {"contact": CONTACT}, NewsKind.RESUBSCRIBED, ALL_EMAIL),
         ("granular.unsubscribe", {"contact": CONTACT} | TYPE, NewsKind.OPTED_OUT, "11"),
         ("granular.subscribe", {"contact": CONTACT} | TYPE, NewsKind.RESUBSCRIBED, "11"),
         ("contact.user.created", CONTACT, NewsKind.SEEN, None),
