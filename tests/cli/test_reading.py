@@ -13,7 +13,7 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import destinations, posted
+from preference_center.storage import checks, destinations, posted
 from preference_center.storage.database import run
 from preference_center.storage.verifying import Part
 from tests.clock import Clock
@@ -64,7 +64,7 @@ def opt_out(app: Flask, address: str) -> None:
         record([Change(uuid4(), Kind.OPTED_OUT, who, "acme.offers", now, now, "t", "t")])
 
 
-def work(app: Flask) -> None:
+def work(app: Flask, *, push: bool = True) -> None:
     """A tick's worth of reading and pushing."""
     with app.app_context():
         until = services().now() + timedelta(seconds=5)
@@ -72,6 +72,8 @@ def work(app: Flask) -> None:
         number = run(lambda c: destinations.by_name(c, services().keys, "mailer")).id
         for part in Part:
             verify(number, part, connect, until=until, stop=lambda: False)
+        if not push:
+            return
         sync(number, connect, until=until, stop=lambda: False)
 
 
@@ -111,6 +113,45 @@ def test_the_first_sync_reads_in_before_it_fills_up(app: Flask, server: SendGrid
     assert "news recorded\t1" in shown
     assert "its own opt-outs\tread" in shown
     assert "back-fill" not in shown
+
+
+def test_the_back_fill_tells_how_far_it_is_and_can_be_paused(
+    app: Flask, server: SendGridStandIn
+) -> None:
+    opt_out(app, ANNA)
+    opt_out(app, BO)
+    add(app, server)
+    flask(app, "resume", "mailer")
+    work(app, push=False)
+    assert "back-fill and lists\t0 of 2 told" in flask(app, "show", "mailer").output
+    assert "2 addresses wait" in flask(app, "pause", "mailer").output
+    work(app)
+    assert server.held[11] == set()
+    assert flask(app, "resume", "mailer").exit_code == 0
+    work(app)
+    assert server.held[11] == {ANNA, BO}
+    shown = flask(app, "show", "mailer").output
+    assert "back-fill" not in shown
+
+
+def test_an_opt_out_that_went_missing_is_seen_until_it_is_mended_and_counted_for_good(
+    app: Flask, server: SendGridStandIn, clock: Clock
+) -> None:  # I13
+    add(app, server)
+    flask(app, "resume", "mailer")
+    opt_out(app, ANNA)
+    work(app)
+    work(app)
+    assert "drift" not in flask(app, "list").output
+    server.held[11].clear()
+    clock.advance(checks.RECHECK)
+    work(app, push=False)
+    assert "drift: 1, 1 not yet mended" in flask(app, "list").output
+    assert "1 opt-outs are missing there" in flask(app, "show", "mailer").output
+    work(app)
+    assert server.held[11] == {ANNA}
+    assert "drift: 1, 0 not yet mended" in flask(app, "list").output
+    assert "drift, pushed again\t1" in flask(app, "show", "mailer").output
 
 
 def test_a_tool_that_will_not_be_read_is_told_in_words(app: Flask, server: SendGridStandIn) -> None:

@@ -149,7 +149,7 @@ def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
 
 @destinations.command("list")
 def list_() -> None:
-    """Show all destinations: state, kind, what waits, and what they send."""
+    """Show all destinations: state, kind, what waits, drift, and what they send."""
     with mending():
         found = run(lambda connection: stored.every(connection, services().keys))
         known = run(waiting.pending)
@@ -270,6 +270,8 @@ def _cells(destination: Destination, row: Pending) -> Iterator[str]:
     yield destination.kind
     yield row.state
     yield f"{row.waiting} pending"
+    if row.drift:
+        yield f"drift: {row.drift}, {row.drifted} not yet mended"
     sends = (
         f"{topic}={destination.mapping[topic]}" if topic in destination.mapping else topic
         for topic in sorted(destination.sends)

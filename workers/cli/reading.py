@@ -58,6 +58,10 @@ def observe(name: str) -> None:
 def show(name: str) -> None:
     """Show how NAME stands: what waits, how far it was read, and what came of that.
 
+    The back-fill goes behind what people say; `flask destinations pause` and `resume` halt
+    it and let it go on. Drift is an opt-out that the tool had confirmed and has no more: it
+    is pushed again by itself, but a tool that keeps losing them needs a look.
+
     Example: flask destinations show newsletter
     """
     with mending():
@@ -65,6 +69,7 @@ def show(name: str) -> None:
         row = run(waiting.pending)[name]
         listings = run(lambda c: verifying.progress(c, destination.id))
         tally = run(lambda c: verifying.tally(c, destination.id))
+        told, backlog = run(lambda c: waiting.backlog(c, destination.id))
         unknown = run(lambda c: unknown_news.of(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.state}{reason}")
@@ -72,6 +77,10 @@ def show(name: str) -> None:
     click.echo(f"waiting\t{row.waiting} addresses{due}")
     if destination.status is Status.ACTIVE and destination.pulled_at is None:
         click.echo("back-fill\twaits until its own opt-outs have been read in")
+    elif told < backlog:
+        click.echo(f"back-fill and lists\t{told:,} of {backlog:,} told, behind what people say")
+    if row.drifted:
+        click.echo(f"drift\t{row.drifted:,} opt-outs are missing there, and being pushed again")
     for listing in listings:
         click.echo(_listing(listing))
     for line in _tallied(tally):
