@@ -1,0 +1,77 @@
+"""Delivery reports: one fate per recipient (RFC 3464; RFC 6533 where addresses are not ASCII).
+
+Only `Action: failed` says that a mail did not arrive (RULES F9). What a code and a text are
+worth against each other is the judgement of `domain.deliverability`; here they are found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.deliverability import Cause
+from preference_center.domain.deliverability.phrases import cause_in
+from preference_center.domain.mails import Said, Saying
+from preference_center.domain.mails.fields import Group, first, recipient_groups
+from preference_center.domain.mails.parts import Opened, header_of
+from preference_center.domain.mails.prose import about, prose_of
+from preference_center.domain.mails.recipients import is_usable, named, names_of, sole
+
+STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
+
+# "error" is OpenSMTPD's word.
+_FAILED = re.compile(r"\s*(?:fail|error)", re.IGNORECASE)
+_STATUS = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})")
+_REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -]|$)")
+_VAGUE = {"", "5.0.0"}
+
+
+def is_delivery_report(mail: Opened) -> bool:
+    """Whether it has the part that makes it one, or says that it should."""
+    return bool(mail.of_kind(*STATUS_KINDS)) or mail.report_type == "delivery-status"
+
+
+def read_delivery_report(mail: Opened, returned: str) -> Iterator[Saying]:
+    """What it says of each recipient whom the mail did not reach.
+
+    Reports whose parts can't be told apart, for a broken boundary, are read as one text.
+    """
+    texts = mail.of_kind(*STATUS_KINDS) or [leaf.text for leaf in mail.leaves]
+    groups = [group for text in texts for group in recipient_groups(text)]
+    prose = prose_of(mail)
+    is_exim = "x-failed-recipients" in mail.message
+    for group in groups:
+        if _FAILED.match(first(group, "action")):
+            names = _names(group)
+            if not names and len(groups) == 1:
+                to = sole(header_of(returned), "to")
+                names = (to,) if to else ()
+            words = about(prose, names, alone=len(groups) == 1)
+            yield Saying(Said.BOUNCED, names, _bounce(group, words, is_exim=is_exim))
+
+
+def _names(group: Group) -> tuple[str, ...]:
+    names = names_of(first(group, "original-recipient"), first(group, "final-recipient"))
+    actual = named(first(group, "x-actual-recipient"))
+    return names or ((actual,) if actual and is_usable(actual) else ())
+
+
+def _bounce(group: Group, prose: str, *, is_exim: bool) -> Bounce:
+    """The report's words. What stands in a comment of a field counts for nothing (RFC 5322).
+
+    The prose for people comes second. It is read where a report has no better diagnosis: to
+    check a code that has no text (Exim keeps to prose, and gives 5.0.0 to everything), and
+    where it speaks of a full mailbox, since some servers have but one code for all that they
+    reject (RULES F11). A report that has neither code nor diagnosis rests on its own word.
+    """
+    diagnosis = first(group, "diagnostic-code").partition(";")
+    text = (diagnosis[2] or diagnosis[0]).strip()
+    found = _STATUS.match(first(group, "status"))
+    status = found[1] if found else ""
+    if not text and status in _VAGUE and not is_exim:
+        return Bounce(status=status, permanent=True)
+    if not text or cause_in(prose) is Cause.FULL:
+        text = f"{text}\n{prose}".strip()
+    reply = _REPLY.search(text)
+    return Bounce(status=status, reply=reply[1] if reply else "", text=text)

@@ -1,0 +1,69 @@
+"""What a report says to people: its text, less the mail that it gives back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from preference_center.domain.mails.parts import Opened
+
+MUCH = 20_000
+"""Characters that are looked at."""
+MOST = 3000
+"""Characters handed on about one recipient."""
+
+RETURNED_KINDS = (
+    "message/rfc822",
+    "message/rfc822-headers",
+    "message/global",
+    "message/global-headers",
+    "text/rfc822",
+    "text/rfc822-header",
+    "text/rfc822-headers",
+    "message/partial",
+)
+
+# Where the mail begins that is given back. Its header holds words like spf and spam, which
+# would be taken for the reason.
+_GIVEN_BACK = re.compile(
+    r"""^[ >*#=_-]{0,30}(?!the\ original\ message\ was\ (?:received|sent))(?:
+        (?:below\ this\ line\ is\ |the\ |this\ is\ |included\ is\ |here\ is\ )*
+        (?:(?:a\ )?copy\ of\ (?:the|your)|your\ original|the\ original|original|returned|unsent
+            |undelivered|your\ returned)\ (?:e-?mail|mail|message)\b[^\n]{0,80}
+      | message\ (?:headers?|text|body)(?:\ follows?)?\b[^\n]{0,40}
+      | (?:received|return-path|dkim-signature|authentication-results|arc-[a-z-]+|x-[a-z0-9-]+
+            |message-id|mime-version):\ [^\n]*
+    )$""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+
+
+def prose_of(mail: Opened) -> str:
+    """What it says to people, up to the mail that is given back."""
+    return split(mail)[0]
+
+
+def split(mail: Opened) -> tuple[str, str]:
+    """The prose, and the mail that is given back (or its header), however it is attached."""
+    texts = mail.of_kind("text/plain") or mail.of_kind("text/html")
+    prose = (texts[0] if texts else "")[:MUCH]
+    begins = _GIVEN_BACK.search(prose)
+    returned = "\n\n".join(mail.of_kind(*RETURNED_KINDS))
+    if begins is None:
+        return prose, returned
+    rest = texts[0][begins.start() :]
+    line, _, after = rest.partition("\n")
+    after = rest if ": " in line and not line.startswith(("-", " ")) else after
+    return prose[: begins.start()], returned or after.lstrip("\n")
+
+
+def about(prose: str, names: Iterable[str], *, alone: bool) -> str:
+    """What the prose says of one recipient: all of it, or the paragraphs that name it."""
+    if alone:
+        return prose[:MOST]
+    known = [name.casefold() for name in names]
+    found = [
+        part for part in _PARAGRAPH.split(prose) if any(name in part.casefold() for name in known)
+    ]
+    return "\n\n".join(found)[:MOST]

@@ -1,0 +1,70 @@
+"""What a mail says: the one way in, whatever kind of mail it is."""
+
+from __future__ import annotations
+
+from preference_center.domain.mails import Form, Reading, Said, Saying, Why
+from preference_center.domain.mails.automatic import (
+    from_a_daemon,
+    has_null_sender,
+    is_automatic,
+    pressed_in_apple_mail,
+)
+from preference_center.domain.mails.delivery import is_delivery_report, read_delivery_report
+from preference_center.domain.mails.feedback import (
+    is_feedback_report,
+    is_junk_report,
+    read_feedback_report,
+    read_junk_report,
+)
+from preference_center.domain.mails.guessing import read_bounce
+from preference_center.domain.mails.parts import Opened, opened
+from preference_center.domain.mails.prose import split
+from preference_center.domain.mails.quoting import own_words
+from preference_center.domain.mails.recipients import addresses_in, usable
+from preference_center.domain.mails.replies import clear_no
+
+_MUCH = 128 * 1024
+"""Characters of a mail that came back which are searched for a token of ours."""
+
+
+def read(head: bytes, *, for_reports: bool) -> Reading:
+    """What the mail that begins with `head` says. Raises TooComplex.
+
+    `for_reports` is whether it came to an address for reports: there bounces in no standard
+    form are looked for in any mail, elsewhere only in what a mail system says it wrote.
+    """
+    mail = opened(head)
+    returned = split(mail)[1][:_MUCH]
+    if is_feedback_report(mail):
+        return read_feedback_report(mail, returned)
+    if is_delivery_report(mail):
+        found = tuple(read_delivery_report(mail, returned))
+        if found or mail.of_kind("message/delivery-status"):
+            return Reading(Form.DELIVERY_REPORT, found, ours=returned)
+    if is_junk_report(mail, returned):
+        return read_junk_report(returned)
+    return _other(mail, returned, for_reports=for_reports)
+
+
+def _other(mail: Opened, returned: str, *, for_reports: bool) -> Reading:
+    """A mail that is no report by its form: a bounce all the same, a machine's, a person's."""
+    daemon = from_a_daemon(mail) or mail.report_type == "delivery-status"
+    if daemon or for_reports:
+        sayings, about_a_delivery = read_bounce(mail)
+        if about_a_delivery:
+            return Reading(Form.DELIVERY_REPORT, tuple(sayings), ours=returned)
+    if is_automatic(mail) and not (daemon and not has_null_sender(mail)):
+        return Reading(Form.AUTOMATIC)
+    if daemon:
+        return Reading(Form.DELIVERY_REPORT, why=Why.NO_RECIPIENT, ours=returned)
+    return _reply(mail)
+
+
+def _reply(mail: Opened) -> Reading:
+    quoted = "\n".join(leaf.text for leaf in mail.leaves)[:_MUCH]
+    clear = clear_no(mail.field("Subject"), own_words(mail))
+    if clear is None and not pressed_in_apple_mail(mail):
+        return Reading(Form.REPLY, why=Why.NOT_CLEAR, ours=quoted)
+    senders = usable(addresses_in([mail.field("From")]))
+    sender = senders if len(senders) == 1 else ()
+    return Reading(Form.REPLY, (Saying(Said.OPTED_OUT, sender),), ours=quoted)

@@ -1,0 +1,233 @@
+"""Delivery reports (RFC 3464) and feedback reports (RFC 5965), field by field."""
+
+from __future__ import annotations
+
+import pytest
+
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.mails import Form, Reading, Said, Saying, Why
+from preference_center.domain.mails.reading import read
+from tests.domain.mails.reports import RETURNED, arf, dsn, failed
+
+JANE, PAUL = "jane.doe@example.com", "paul@example.org"
+UNKNOWN = Bounce("5.1.1", "550", "550 5.1.1 User unknown")
+
+
+def bounces(mail: bytes) -> list[tuple[tuple[str, ...], Bounce | None]]:
+    found = read(mail, for_reports=True)
+    assert found.form is Form.DELIVERY_REPORT
+    assert {saying.said for saying in found.sayings} <= {Said.BOUNCED}
+    return [(saying.recipients, saying.bounce) for saying in found.sayings]
+
+
+class TestDelivery:
+    def test_each_recipient_has_a_fate_of_its_own(self) -> None:  # RULES F8
+        full = failed(PAUL, "5.2.2", "552 5.2.2 Mailbox full")
+        late = failed("late@example.net", "4.4.1", "", action="delayed")
+        assert bounces(dsn(failed(JANE), full, late)) == [
+            ((JANE,), UNKNOWN),
+            ((PAUL,), Bounce("5.2.2", "552", "552 5.2.2 Mailbox full")),
+        ]
+
+    @pytest.mark.parametrize(
+        "action", ["delayed", "Delivered", "relayed", "expanded", "deliverable", "delayed (4.x)"]
+    )
+    def test_only_a_failure_says_anything(self, action: str) -> None:  # RULES F9
+        assert bounces(dsn(failed(JANE, action=action))) == []
+
+    @pytest.mark.parametrize(
+        "fields, names",
+        [
+            (
+                (
+                    "Original-Recipient: rfc822; jane.doe@example.com\n"
+                    "Final-Recipient: RFC822;jd17@mx1.internal"
+                ),
+                (JANE, "jd17@mx1.internal"),
+            ),
+            ("Final-Recipient: rfc822; <jane.doe@example.com> (Jane)", (JANE,)),
+            ("Final-Recipient: jane.doe@example.com", (JANE,)),
+            (
+                (
+                    "Original-Recipient: rfc822;jane+2Bnews@example.com\n"
+                    "Final-Recipient: rfc822;jane+news@example.com"
+                ),
+                ("jane+news@example.com",),
+            ),
+            ("Final-Recipient: utf-8; j\\x{E4}ne@example.com", ("j\u00e4ne@example.com",)),
+            (
+                (
+                    "Final-Recipient: x400; /G=Jane/S=Doe/\n"
+                    "X-Actual-Recipient: rfc822; jane.doe@example.com"
+                ),
+                (JANE,),
+            ),
+            ("Final-Recipient: rfc822; jane", (JANE,)),  # else whom the mail was to
+        ],
+    )
+    def test_the_recipient_is_who_was_mailed(self, fields: str, names: tuple[str, ...]) -> None:
+        fate = "Action: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 User unknown\n"
+        assert bounces(dsn(f"{fields}\n{fate}")) == [(names, UNKNOWN)]
+
+    def test_groups_may_lack_blank_lines_or_have_too_many(self) -> None:
+        first, second = failed(JANE), failed(PAUL)
+        together = dsn(first.rstrip() + "\n" + second)
+        apart = dsn((first + second).replace("\n", "\n\n"))
+        assert bounces(together) == bounces(apart) == [((JANE,), UNKNOWN), ((PAUL,), UNKNOWN)]
+
+    def test_a_status_part_is_found_whatever_its_form(self) -> None:
+        broken = dsn(failed(JANE)).replace(b"\n--=_report", b"\n --=_report")
+        global_ = dsn(failed(JANE), kind="message/global-delivery-status")
+        assert bounces(broken) == bounces(global_) == [((JANE,), UNKNOWN)]
+
+    def test_a_full_mailbox_in_the_prose_is_told(self) -> None:  # RULES F11
+        mail = dsn(failed(JANE), prose="Your message was automatically rejected:\nQuota exceeded")
+        ((_, bounce),) = bounces(mail)
+        assert bounce is not None
+        assert "Quota exceeded" in bounce.text
+
+    def test_the_header_that_some_give_back_in_the_prose_is_not_the_reason(self) -> None:
+        prose = "It failed.\n\nIntestazioni:\n\nReceived: from mx\nX-Spam: mailbox full, spf"
+        mail = dsn(failed(JANE, "5.1.1", ""), prose=prose)
+        ((_, bounce),) = bounces(mail)
+        assert bounce is not None
+        assert "spf" not in bounce.text
+
+    def test_without_code_and_diagnosis_the_report_stands_on_its_word(self) -> None:
+        mail = dsn(failed(JANE, "5.0.0 (over quota)", ""))
+        assert bounces(mail) == [((JANE,), Bounce("5.0.0", permanent=True))]
+
+    def test_a_masked_recipient_is_nobody(self) -> None:  # RULES F7
+        mail = dsn(failed("jane...@example.com"), returned="Subject: Offers\n")
+        assert bounces(mail) == [((), UNKNOWN)]
+
+
+QMAIL = b"""\
+Return-Path: <>
+From: MAILER-DAEMON@mx.example.net
+Subject: failure notice
+
+Hi. This is the qmail-send program at mx.example.net.
+I'm afraid I wasn't able to deliver your message to the following addresses.
+This is a permanent error; I've given up. Sorry it didn't work out.
+
+<jane.doe@example.com>:
+192.0.2.1 does not like recipient.
+Remote host said: 550 5.1.1 unknown user
+Giving up on 192.0.2.1.
+
+<paul@example.org>:
+Remote host said: 552 mailbox full
+
+--- Below this line is a copy of the message.
+
+To: somebody.else@example.com
+"""
+EXIM = b"""\
+X-Failed-Recipients: jane.doe@example.com
+From: Mail Delivery System <Mailer-Daemon@mx.example.net>
+Subject: Mail delivery failed: returning message to sender
+
+A message that you sent could not be delivered to one or more of its
+recipients. This is a permanent error. The following address(es) failed:
+
+  jane.doe@example.com
+    mailbox is full: retry timeout exceeded
+
+------ This is a copy of the message, including all the headers. ------
+
+Received: from x
+Subject: 550 5.1.1 user unknown
+"""
+WARNING = b"""\
+Return-Path: <>
+From: MAILER-DAEMON@mx.example.net
+Subject: Warning
+
+Delivery to the following recipient has been delayed:
+
+     jane.doe@example.com
+
+Message will be retried for 2 more day(s)
+"""
+
+
+class TestOtherBounces:
+    def test_each_recipient_has_its_own_paragraph(self) -> None:
+        (first, one), (second, two) = bounces(QMAIL)
+        assert (first, second) == ((JANE,), (PAUL,))
+        assert one is not None
+        assert two is not None
+        assert "unknown user" in one.text
+        assert "full" not in one.text
+        assert "mailbox full" in two.text
+
+    def test_the_mail_given_back_is_not_read(self) -> None:
+        ((names, bounce),) = bounces(EXIM)
+        assert names == (JANE,)
+        assert bounce is not None
+        assert "mailbox is full" in bounce.text
+        assert "5.1.1" not in bounce.text
+
+    def test_a_warning_says_nothing(self) -> None:  # RULES F9
+        assert bounces(WARNING) == []
+
+    def test_one_that_names_nobody_is_for_a_person(self) -> None:
+        mail = b"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.net\nSubject: Oh no\n\nIt broke.\n"
+        assert read(mail, for_reports=True) == Reading(Form.AUTOMATIC)
+        known = mail.replace(b"Return-Path: <>\n", b"")
+        assert read(known, for_reports=True).why is Why.NO_RECIPIENT
+
+
+class TestFeedback:
+    @pytest.mark.parametrize("kind", ["abuse", "Abuse", "fraud"])
+    def test_a_complaint_is_one(self, kind: str) -> None:
+        found = read(arf(f"Original-Rcpt-To: <{JANE}>", kind=kind), for_reports=True)
+        assert found.sayings == (Saying(Said.COMPLAINED, (JANE,)),)
+
+    @pytest.mark.parametrize("kind", ["auth-failure", "not-spam", "virus"])
+    def test_what_is_nobodys_wish_says_nothing(self, kind: str) -> None:  # RULES F6
+        mail = arf(f"Original-Rcpt-To: {JANE}", kind=kind)
+        assert read(mail, for_reports=True) == Reading(Form.FEEDBACK_REPORT)
+
+    def test_an_unknown_kind_is_for_a_person(self) -> None:
+        mail = arf(f"Original-Rcpt-To: {JANE}", kind="other")
+        assert read(mail, for_reports=True).why is Why.UNKNOWN_KIND
+
+    def test_an_opt_out_of_old_is_one(self) -> None:
+        mail = arf(f"Removal-Recipient: {JANE}", kind="opt-out", part="text/rfc822-header")
+        assert read(mail, for_reports=True).sayings == (Saying(Said.OPTED_OUT, (JANE,)),)
+
+    def test_without_a_recipient_it_is_whom_the_mail_was_to(self) -> None:
+        assert read(arf(), for_reports=True).sayings == (Saying(Said.COMPLAINED, (JANE,)),)
+
+    @pytest.mark.parametrize(
+        "hidden",
+        [
+            "redacted@example.com",
+            "redacted-address@aol.example",
+            "hashed@provider.example",
+            "MD5@comcast.net",
+            "d41d8cd98f00b204e9800998ecf8427e@comcast.net",
+            "jane***@example.com",
+            "[redacted]@example.com",
+            "someone@redacted.invalid",
+            "xxxxx@example.com",
+        ],
+    )
+    def test_a_placeholder_is_nobody(self, hidden: str) -> None:  # RULES F7
+        mail = arf(f"Original-Rcpt-To: {hidden}", returned=RETURNED)
+        assert read(mail, for_reports=True).sayings == (Saying(Said.COMPLAINED),)
+
+    def test_one_button_was_pressed_so_two_recipients_are_nobody(self) -> None:
+        mail = arf(f"Original-Rcpt-To: {JANE}", f"Original-Rcpt-To: {PAUL}")
+        assert read(mail, for_reports=True).sayings == (Saying(Said.COMPLAINED),)
+
+    def test_microsofts_own_form_is_one(self) -> None:
+        mail = (
+            b"From: staff@hotmail.com\nSubject: complaint about message from 192.0.2.1\n"
+            b'Content-Type: multipart/mixed; boundary="x"\n\n--x\nContent-Type: message/rfc822\n\n'
+            b"X-HmXmrOriginalRecipient: jane.doe@example.com\n"
+            b"To: everyone@example.com\n\nHi\n--x--\n"
+        )
+        assert read(mail, for_reports=True).sayings == (Saying(Said.COMPLAINED, (JANE,)),)
