@@ -26,7 +26,7 @@ test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=.
 	@$(BIN)/python -m pytest -n $(N) $(ARGS)
 
 .PHONY: test-real
-test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES, installed into .data/real
+test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
 	@$(BIN)/python -m dev.real_tools
 	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real $(ARGS)
 

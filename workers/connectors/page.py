@@ -24,6 +24,7 @@ What the columns mean:
 - **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers keep together (`--set rate=...` states another).
 - **absent**: what becomes of an address that the tool doesn't know. It is looked for again; where it says "or created", the setting `create_contacts=yes` adds it, suppressed.
 - **link field**: whether each contact's standing link can be written into a custom field.
+- **erases**: whether a person's data there can be deleted from here. Where not, whoever is erased here stays suppressed there, and their data in the tool is to be deleted by hand.
 """  # noqa: E501 - a paragraph is a line there
 
 _LISTENERS = """
@@ -47,6 +48,7 @@ _HEADS = (
     "limit",
     "absent",
     "link field",
+    "erases",
     "tested against",
 )
 
@@ -82,6 +84,7 @@ def _cells(entry: Entry) -> Iterator[str]:
     yield str(can.rate) if can.rate else "none documented"
     yield _absent(can)
     yield _yes(can.can_hold_link)
+    yield _yes(can.can_erase)
     yield entry.proof.value
 
 
