@@ -8,11 +8,12 @@ format costs a replay and no news.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import cast
 
 import structlog
 from flask import Blueprint, Response, current_app, request
 
-from preference_center.domain.news import Post, Unverified
+from preference_center.domain.news import Dated, Post, Unverified, Webhook
 from preference_center.domain.news.sources import TEXTS, WEBHOOKS
 from preference_center.domain.news.twilio import read_text, twiml
 from preference_center.errors import InvalidInput
@@ -60,13 +61,20 @@ def receive(name: str, secret: str) -> Response:
         token = source.verify(post, destination.settings, context.now())
         if destination.kind in TEXTS:
             return _texted(destination, body)
-        is_new = _keep(destination.id, body, token)
+        is_new = _keep(destination.id, _whole(source, post), token)
     except Unverified as error:
         log.warning("news_unverified", destination=destination.id, reason=str(error))
         return Response("No.\n", 401, mimetype="text/plain")
     if is_new:
         context.queue.nudge_news(destination.id)
     return Response(status=204)
+
+
+def _whole(source: Webhook, post: Post) -> bytes:
+    """What is stored of a verified request."""
+    if not hasattr(source, "whole"):
+        return post.body
+    return cast("Dated", source).whole(post)
 
 
 def _texted(destination: Destination, body: bytes) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +121,21 @@ def test_without_the_setting_nothing_is_believed(app: Flask, client: FlaskClient
     assert client.post("/in/bare/", data=FORM).status_code in {401, 404}
     assert client.post("/in/bare/x", data=FORM).status_code == 401
     assert kept(app) == 0
+
+
+def test_one_body_of_two_acts_is_kept_twice_where_a_header_says_when(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:
+    body = b'{"member": {"current": {"email": "anna@example.com"}, "previous": {}}}'
+    with app.app_context():
+        _add("blog", "ghost", {"webhook_secret": SECRET})
+    for seconds, count in [(0, 1), (0, 1), (2, 2)]:
+        clock.advance(timedelta(seconds=seconds))
+        stamp = str(int(clock().timestamp() * 1000))
+        signature = hmac.digest(SECRET.encode(), body + stamp.encode(), "sha256").hex()
+        headers = {"x-ghost-signature": f"sha256={signature}, t={stamp}"}
+        assert client.post("/in/blog", data=body, headers=headers).status_code == 204
+        assert kept(app) == count
 
 
 def test_changed_settings_count_within_seconds(

@@ -120,3 +120,14 @@ class NewsSource(Webhook, Protocol):
         Raises InvalidInput when it is not what the vendor promises, without quoting it.
         """
         ...
+
+
+class Dated(Protocol):
+    """A NewsSource whose vendor says only in a header when it was.
+
+    One body may then be posted of two acts.
+    """
+
+    def whole(self, post: Post) -> bytes:
+        """What is stored and parsed of a verified `post`: its body, and when it was."""
+        ...
