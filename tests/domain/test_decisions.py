@@ -76,6 +76,8 @@ def pause(scope: str = NEWS, at: int = -10, until: int = 60, *, exact: bool = Tr
 CLOSED = no(EVERYTHING, kind=Kind.DEACTIVATED)
 ERASED = no(EVERYTHING, kind=Kind.ERASED)
 BOUNCED = no(UNDELIVERABLE, kind=Kind.BOUNCED)
+BOUNCING = pause(UNDELIVERABLE)
+BOUNCED_ONCE = pause(UNDELIVERABLE, until=-1)
 REOPENED = yes(EVERYTHING)
 
 
@@ -116,6 +118,11 @@ REOPENED = yes(EVERYTHING)
             id="reopening-leaves-marketing-off",
         ),
         pytest.param([BOUNCED, yes()], Rule.CONSENTED, id="they-read-mail-again"),
+        pytest.param([BOUNCING], Rule.BOUNCED, id="bounced-for-now"),
+        pytest.param([BOUNCED_ONCE], Rule.NOT_OPTED_OUT, id="the-time-is-over"),
+        pytest.param([BOUNCING, pause()], Rule.BOUNCED, id="a-bounce-before-a-pause"),
+        pytest.param([BOUNCING, yes()], Rule.CONSENTED, id="nor-do-they-bounce-any-more"),
+        pytest.param([BOUNCING, consent()], Rule.BOUNCED, id="an-import-proves-nothing-of-it"),
         pytest.param([BOUNCED, consent()], Rule.BOUNCED, id="an-import-is-no-proof-of-reading"),
         # pauses
         pytest.param([pause()], Rule.PAUSED, id="paused"),
@@ -170,7 +177,8 @@ def test_marketing_of_a_topic_that_must_be_asked_for(facts: list[Fact], *, allow
 
 
 EVERY_MARKETING_NO = [
-    no(), no(ALL_MARKETING), no(kind=Kind.COMPLAINED), BOUNCED, pause(), pause(ALL_MARKETING),
+    no(), no(ALL_MARKETING), no(kind=Kind.COMPLAINED), BOUNCED, BOUNCING, pause(),
+    pause(ALL_MARKETING),
 ]  # fmt: skip
 
 
@@ -182,6 +190,8 @@ def test_no_marketing_no_stops_service_mail(fact: Fact) -> None:  # I4, F1
 def test_a_bounce_comes_back_as_an_advisory() -> None:  # I4
     assert decide(INVOICE, None, [BOUNCED], NOW).advisory == Rule.BOUNCED
     assert decide(INVOICE, None, [BOUNCED, yes()], NOW).advisory is None
+    assert decide(INVOICE, None, [BOUNCING], NOW).advisory == Rule.BOUNCED
+    assert decide(INVOICE, None, [BOUNCED_ONCE], NOW).advisory is None
     assert decide(INVOICE, None, [no()], NOW).advisory is None
 
 

@@ -97,7 +97,7 @@ class TestSendGrid:
         body = [
             row("group_unsubscribe", asm_group_id=11),
             row("unsubscribe", asm_group_id=11),
-            row("spamreport"),
+            row("spamreport", asm_group_id=11),
             row("bounce", type="bounce", bounce_classification="Invalid Address", reason="gone"),
             row("bounce", bounce_classification="Mailbox Unavailable", status="5.2.2"),
             row("bounce", type="blocked"),
@@ -112,7 +112,7 @@ class TestSendGrid:
         assert self.source.parse(json.dumps(body).encode()) == [
             news(NewsKind.OPTED_OUT, "group_unsubscribe", "11"),
             news(NewsKind.OPTED_OUT, "unsubscribe"),
-            news(NewsKind.COMPLAINED, "spamreport"),
+            news(NewsKind.COMPLAINED, "spamreport", "11"),
             replace(bounced, bounce=Bounce(text="gone", permanent=True)),
             replace(bounced, bounce=Bounce("5.2.2", permanent=False)),
             replace(bounced, bounce=Bounce(permanent=False)),

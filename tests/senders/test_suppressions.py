@@ -106,6 +106,17 @@ class TestListing:
         clock.advance(2 * HOUR)
         assert listed(sender) == [("ada@example.com", "acme.offers", "opted_out")]
 
+    def test_what_counted_bounces_lead_to_is_listed_while_it_stands(
+        self, sender: Sender, clock: Clock
+    ) -> None:
+        for number, who in enumerate((ADA, GRACE), 1):
+            happen(number, Kind.PAUSED, UNDELIVERABLE, who, until=START + 5 * HOUR)
+        clock.advance(HOUR)
+        happen(3, Kind.OPTED_IN, ALL_MARKETING, GRACE, at=clock())  # I5
+        assert listed(sender) == [("ada@example.com", "undeliverable", "paused")]
+        clock.advance(4 * HOUR)
+        assert listed(sender) == []
+
     def test_of_a_digest_there_is_no_address_to_show(self, sender: Sender) -> None:  # I6
         happen(1, who=hashed(ADA.exact, "sha256", ADA))
         assert listed(sender) == [(None, "acme.offers", "opted_out")]

@@ -41,6 +41,7 @@ _KINDS = {
     "bounce": NewsKind.BOUNCED,
     "group_resubscribe": NewsKind.RESUBSCRIBED,
 }
+_OF_A_GROUP = {"group_unsubscribe", "group_resubscribe", "spamreport"}
 _OF_NO_USE = {"processed", "deferred", "delivered", "dropped", "open", "click"}
 _GONE = {"", "Invalid Address"}
 """Classes of bounces that say that there is no such mailbox; others may pass."""
@@ -88,7 +89,7 @@ def _read(row: dict[str, Any]) -> News | None:
         kind=kind,
         address=text(row, "email"),
         # "unsubscribe" is the global list, whatever group the mail was of.
-        thing=text(row, "asm_group_id") or None if event.startswith("group_") else None,
+        thing=text(row, "asm_group_id") or None if event in _OF_A_GROUP else None,
         at=moment(row.get("timestamp")),
         id=text(row, "sg_event_id"),
         by_person=kind is not NewsKind.BOUNCED,

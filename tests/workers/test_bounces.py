@@ -1,0 +1,148 @@
+"""Bounces and complaints that tools report, as the catalogue's policy has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.decisions import own_end, standing_no
+from preference_center.domain.news import News, NewsKind
+from preference_center.extensions import services
+from preference_center.storage.database import run
+from preference_center.storage.facts import facts_for
+from tests.clock import Clock
+from tests.in_force import CATALOGUE, put_in_force
+from tests.ledger.changes import JANE
+from tests.workers.test_news import post, take, unsubscribe
+from tests.workers.two_ways import TwoWayTool, add_destination, look
+from workers.plan import standing
+from workers.sync import sync
+from workers.taking import take_in, would_take
+
+TOPIC = "acme.offers"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def mailer() -> int:
+    return add_destination("mailer", TOPIC)
+
+
+def bounce(act: str, status: str = "5.2.1", **more: Any) -> dict[str, Any]:
+    """As SendGrid tells it: a block, of which it makes no suppression of its own."""
+    return unsubscribe(
+        JANE.exact, act, event="bounce", type="blocked", status=status, reason="", **more
+    )
+
+
+def events() -> list[tuple[str, str, datetime | None]]:
+    return run(lambda c: c.execute("SELECT kind, scope, until FROM event ORDER BY seq").fetchall())
+
+
+def test_bounces_on_two_days_stop_marketing_for_a_time(mailer: int, clock: Clock) -> None:  # F10
+    post(mailer, bounce("1"), bounce("2"))
+    take(mailer, TwoWayTool())
+    assert events() == []
+    clock.advance(DAY)
+    post(mailer, bounce("3"))
+    take(mailer, TwoWayTool())
+    assert events() == [("paused", "undeliverable", clock() + timedelta(days=30))]
+
+
+def test_one_bounce_told_again_on_another_day_counts_once(mailer: int, clock: Clock) -> None:
+    first = bounce("1")
+    post(mailer, first)
+    take(mailer, TwoWayTool())
+    clock.advance(DAY)
+    post(mailer, first, bounce("1"))  # the same id: the same bounce
+    take(mailer, TwoWayTool())
+    assert events() == []
+
+
+def test_a_listing_that_names_neither_day_nor_act_never_adds_up(mailer: int, clock: Clock) -> None:
+    said = [News(NewsKind.BOUNCED, JANE.exact, bounce=Bounce("5.2.1"))]
+    for _ in range(3):
+        take_in(look(mailer), TwoWayTool(), said)
+        clock.advance(DAY)
+    assert events() == []
+
+
+def test_words_go_before_the_code_here_too(mailer: int) -> None:  # F11
+    full = unsubscribe("full@example.com", "1", event="bounce", status="5.1.1")
+    gone = unsubscribe(JANE.exact, "2", event="bounce", status="4.1.1")
+    post(mailer, full | {"reason": "552 mailbox full"}, gone | {"reason": "450 user unknown"})
+    take(mailer, TwoWayTool())
+    assert events() == [("bounced", "undeliverable", None)]
+
+
+def test_a_dry_run_counts_nothing(mailer: int, clock: Clock) -> None:
+    for _ in range(2):
+        said = [News(NewsKind.BOUNCED, JANE.exact, at=clock(), bounce=Bounce("5.2.1"))]
+        assert would_take(look(mailer), TwoWayTool(), said) == []
+        clock.advance(DAY)
+
+
+def test_the_tool_is_told_and_told_again_when_the_time_is_over(mailer: int, clock: Clock) -> None:
+    tool, other = TwoWayTool(), add_destination("other", TOPIC)
+    tool.add(JANE.exact)
+    for act in ("1", "2"):
+        post(mailer, bounce(act))
+        take(mailer, tool)
+        clock.advance(DAY)
+    _sync(other, tool)
+    assert tool.off[JANE.exact] == {TOPIC}
+    clock.advance(timedelta(days=30))
+    _sync(other, tool)
+    assert tool.off[JANE.exact] == set()
+
+
+def test_a_tool_that_cannot_lift_is_not_told_of_what_ends(mailer: int, clock: Clock) -> None:  # I10
+    for act in ("1", "2"):
+        clock.advance(DAY)
+        post(mailer, bounce(act))
+        take(mailer, TwoWayTool())
+    [facts] = facts_for([JANE])
+    no = standing_no(TOPIC, facts, clock())
+    assert no
+    assert own_end(no, TOPIC, facts, clock()) == clock() + timedelta(days=30)
+    assert standing(frozenset({TOPIC}), facts, clock(), can_lift=True)
+    assert not standing(frozenset({TOPIC}), facts, clock(), can_lift=False)
+    post(mailer, bounce("3", "5.1.1") | {"type": "bounce"})
+    take(mailer, TwoWayTool())
+    [facts] = facts_for([JANE])
+    assert standing(frozenset({TOPIC}), facts, clock(), can_lift=False)  # this one doesn't end
+
+
+@pytest.mark.parametrize(
+    "stops, group, scope",
+    [
+        ("all_marketing", TOPIC, "all_marketing"),
+        ("topic", TOPIC, TOPIC),
+        ("topic", "4711", "all_marketing"),  # of a group that no topic maps to
+        ("topic", None, "all_marketing"),
+    ],
+)
+def test_a_complaint_stops_what_the_policy_says(
+    app: Flask, mailer: int, stops: str, group: str | None, scope: str
+) -> None:
+    put_in_force(app, f'{CATALOGUE}[deliverability]\ncomplaints_stop = "{stops}"\n')
+    post(mailer, unsubscribe(JANE.exact, "1", event="spamreport", asm_group_id=group))
+    take(mailer, TwoWayTool())
+    assert events() == [("complained", scope, None)]
+
+
+def _sync(number: int, tool: TwoWayTool) -> None:
+    until = services().now() + timedelta(seconds=5)
+    sync(number, tool.connect, until=until, stop=lambda: False)
