@@ -1,9 +1,9 @@
 """What somebody texts to a number that marketing came from: stop, help, start, or none of these.
 
-Only a message that is nothing but a known word is certain, whatever its case, accents,
-punctuation, repeats and courtesies. Anything else that a person wrote may still be a "no" in
-other words, which counts just as much (47 CFR 64.1200(a)(10): what a reasonable person would
-understand), so it is for a person to read, never for us to guess.
+Certain is a message that is nothing but a known word, whatever its case, accents, punctuation,
+repeats and courtesies, or one sentence that says "no" and nothing else, as in a mail. Anything
+else that a person wrote may be a "no" just as well, and count (47 CFR 64.1200(a)(10): what a
+reasonable person would understand), so it is for a person to read, never for us to guess.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import phonenumbers
 from babel.languages import get_official_languages
 
 from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.mails.phrases import SECOND_THOUGHTS
+from preference_center.domain.mails.replies import language_of, plain
 
 
 class Meaning(StrEnum):
@@ -101,7 +103,9 @@ def read(text: str, country: str | None, languages: Collection[str] = ()) -> Mea
         return Meaning.STOP
     if said in HELP_WORDS:
         return Meaning.HELP
-    return Meaning.START if said in START_WORDS else Meaning.UNCLEAR
+    if said in START_WORDS:
+        return Meaning.START
+    return Meaning.STOP if _is_clear_no(text) else Meaning.UNCLEAR
 
 
 def stop_words(country: str | None, languages: Collection[str] = ()) -> frozenset[str]:
@@ -123,6 +127,13 @@ def languages_of(country: str | None) -> tuple[str, ...]:
     """What is spoken there, the most usual first (CLDR)."""
     official = get_official_languages(country, de_facto=True) if country else ()
     return (*official, *ALSO_SPOKEN.get(country or "", ()))
+
+
+def _is_clear_no(text: str) -> bool:
+    words = " ".join(plain(text).split()).strip(" .!")
+    if " " not in words or SECOND_THOUGHTS.search(words):  # a word alone has its language
+        return False
+    return language_of(words) is not None
 
 
 def _primary(language: str) -> str:

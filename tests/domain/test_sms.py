@@ -83,9 +83,22 @@ def test_other_words_count_where_their_language_is_spoken(
 @pytest.mark.parametrize(
     "text",
     [
+        *("Stop sending me messages", "Please remove me from your list", "Unsubscribe me."),
+        *("Non scrivetemi più", "Keine Werbung mehr bitte", "Ne m'envoyez plus de messages"),
+    ],
+)
+def test_a_sentence_that_says_no_and_nothing_else_is_certain(text: str) -> None:
+    assert read(text, "US") is STOP
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         *("", "   ", "🛑", "ok", "no", "Stop by tomorrow at five?", "Don't stop!", "non fermarti"),
         *("please don't text me any more", "STIP", "stopping", "STOP 36179", "thanks", "please"),
         *("stop " * 100, "S T O P", "my appointment: cancel or keep?", "the end", "снять"),
+        *("Stop sending me messages? I still have not got one", "STOP. Where is my order?"),
+        *("please don't stop sending me messages", "cancel my order", "STOP 5 at noon"),
     ],
 )
 def test_what_is_not_certain_is_for_a_person(text: str) -> None:
