@@ -51,11 +51,11 @@ class Dialect:
     pads: Sequence[tuple[str, str]]
 
 
-def looks(dialect: Dialect, channel: Channel, *, md5: bool, columns: str = "") -> str:
+def looks(dialect: Dialect, channel: Channel, *, md5: bool) -> str:
     """Every row of `list` with the digests of its forms: cell, safe, other, and digests.
 
     `other` is the kind of the second form and the form itself, where there is one. With
-    `md5` there are the digests of MD5s as well. `columns` are further ones to keep.
+    `md5` there are the digests of MD5s as well.
     """
     digests = {"digest": ("safe", "low"), "other_digest": ("other IS NOT NULL", "substr(other, 2)")}
     made = [
@@ -67,10 +67,9 @@ def looks(dialect: Dialect, channel: Channel, *, md5: bool, columns: str = "") -
             f"CASE WHEN {given} THEN {_digest(_md5_form(form), dialect)} END AS md5_{name}"
             for name, (given, form) in digests.items()
         ]
-    keep = f", {columns}" if columns else ""
     safe = _is_plain(dialect) if channel is Channel.EMAIL else "false"
     return f"""
-    SELECT cell, safe, other, {", ".join(made)}{keep} FROM (
+    SELECT cell, safe, other, {", ".join(made)} FROM (
         SELECT *, {_OTHER} AS other FROM (
             SELECT *, {safe} AS safe
             FROM (

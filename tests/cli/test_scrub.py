@@ -125,6 +125,25 @@ def test_rows_stay_octet_for_octet(in_force: Flask, content: bytes, clean: bytes
     assert Path("clean.csv").read_bytes() == clean
 
 
+@pytest.mark.parametrize("message_type", [OFFERS, "newsletter.monthly"])
+def test_rows_keep_their_order_in_lists_that_are_read_in_parts(
+    in_force: Flask, message_type: str
+) -> None:
+    row = "%d,%s@example.com,{}\n".format("x" * 250)
+    names = ("ada", "bob", "cy", "dan")
+    lines = [row % (n, names[n % 4] + str(n) * (n % 4 > 0)) for n in range(150_000)]
+    content = "n,email,padding\n" + "".join(lines)
+    result = scrub(in_force, "list.csv", content.encode(), "--message-type", message_type)
+
+    assert result.exit_code == 0, result.output
+    found = [
+        [int(line.partition(",")[0]) for line in Path(name).read_text().splitlines()[1:]]
+        for name in ("clean.csv", "removed.csv")
+    ]
+    assert all(numbers == sorted(numbers) for numbers in found)
+    assert sorted(found[0] + found[1]) == [*range(len(lines))]
+
+
 def test_a_packed_list_stays_packed(in_force: Flask) -> None:
     assert scrub(in_force, "list.csv.gz", gzip.compress(LIST)).exit_code == 0
     assert (

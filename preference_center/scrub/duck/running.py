@@ -46,14 +46,12 @@ def scrub(
         connection.execute(
             f"CREATE VIEW fact AS {expression.facts(source, question.channel, wanted)}"
         )
-        # If all that may be removed is looked at, its lines are kept: one reading less.
-        keeps_lines = question.unseen.allow
         look = _Look(connection, question, progress)
-        look.find(keep="line" if keeps_lines else "")
+        look.find()
         look.read()
         allowed, denied = look.decide()
         writer = Writer(connection, layout, line, question.unseen, progress)
-        clean, removed = writer.write(targets, "closer" if keeps_lines else "list")
+        clean, removed = writer.write(targets)
         rest = removed - sum(denied.values())
         if (rest if question.unseen.allow else clean - allowed) != 0:
             raise CannotScrub("the list changed while it was read: start again")
@@ -69,11 +67,11 @@ class _Look:
     question: Question
     progress: Progress
 
-    def find(self, keep: str) -> None:
+    def find(self) -> None:
         """Put into `closer` the rows that a fact may concern, or that Python must read."""
         md5 = self.question.md5
         spoken, pads = dialect(self.question.keys.digest_pads())
-        looks = expression.looks(spoken, self.question.channel, md5=md5, columns=keep)
+        looks = expression.looks(spoken, self.question.channel, md5=md5)
         try:
             with (
                 as_written(self.connection),

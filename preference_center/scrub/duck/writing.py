@@ -18,6 +18,8 @@ from preference_center.scrub.expression import quoted
 from preference_center.scrub.layouts import Layout, compression_of
 from preference_center.scrub.model import EXTRA, REASONS, Progress, Targets
 
+# DuckDB's joins keep no order, with one thread neither, so each row carries its number.
+_ROWS = "(SELECT *, row_number() OVER () AS n FROM list) AS l"
 _TOLD = ", ".join(f"why.{name} AS {name}" for name in EXTRA)
 
 
@@ -33,12 +35,9 @@ class Writer:
     """What holds for the cells in neither."""
     progress: Progress
 
-    def write(self, targets: Targets, removed_from: str) -> tuple[int, int]:
-        """Write both; how many rows each has.
-
-        `removed_from` is a table with every row that may be denied, or `list`.
-        """
-        clean, removed = self._split(removed_from)
+    def write(self, targets: Targets) -> tuple[int, int]:
+        """Write both; how many rows each has."""
+        clean, removed = self._split()
         if self.layout.parquet:
             taken = f"{self.line}, {_TOLD}"
         else:
@@ -49,18 +48,17 @@ class Writer:
             self._copy("Writing removed", f"SELECT {taken} {removed}", targets.removed, EXTRA),
         )
 
-    def _split(self, removed_from: str) -> tuple[str, str]:
+    def _split(self) -> tuple[str, str]:
         """Where the rows are that may be sent to, and those that may not, each with its why."""
         if self.unseen.allow:
             among = "EXISTS (SELECT 1 FROM denied AS d WHERE d.cell = l.cell)"
-            removed = f"SELECT l.line, d.why FROM {removed_from} AS l JOIN denied AS d USING (cell)"
-            return f"FROM list AS l WHERE NOT {among}", f"FROM ({removed})"
+            removed = f"SELECT l.line, d.why, l.n FROM {_ROWS} JOIN denied AS d USING (cell)"
+            return f"FROM {_ROWS} WHERE NOT {among} ORDER BY n", f"FROM ({removed}) ORDER BY n"
         among = "EXISTS (SELECT 1 FROM allowed AS a WHERE a.cell = l.cell)"
-        # Looked up like this, since a LEFT JOIN changes the order of rows.
-        why = "(SELECT d.why FROM denied AS d WHERE d.cell = l.cell)"
-        told = f"coalesce({why}, {_why(self.unseen)}) AS why"
-        removed = f"SELECT l.line, {told} FROM list AS l WHERE NOT {among}"
-        return f"FROM list AS l WHERE {among}", f"FROM ({removed})"
+        told = f"coalesce(d.why, {_why(self.unseen)}) AS why"
+        joined = f"{_ROWS} LEFT JOIN denied AS d USING (cell)"
+        removed = f"SELECT l.line, {told}, l.n FROM {joined} WHERE NOT {among}"
+        return f"FROM {_ROWS} WHERE {among} ORDER BY n", f"FROM ({removed}) ORDER BY n"
 
     def _copy(self, label: str, query: str, path: Path, names: Sequence[str] = ()) -> int:
         """Write what `query` finds, below a header with `names` added; the number of rows."""
@@ -70,7 +68,7 @@ class Writer:
                 return int(one(self.connection, f"COPY ({query}) TO {to_write(path)} ({form})")[0])
             given: list[str] = []
             if self.layout.header is not None:
-                query = f"SELECT $1 UNION ALL {query}"
+                query = f"SELECT $1 UNION ALL ({query})"
                 given = [self.layout.delimiter.join([self.layout.header, *names])]
             form = (
                 "FORMAT csv, HEADER false, DELIMITER '\x01', QUOTE '', ESCAPE '',"
