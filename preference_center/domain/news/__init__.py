@@ -28,7 +28,7 @@ class NewsKind(StrEnum):
 
     OPTED_OUT = "opted_out"
     COMPLAINED = "complained"
-    """Marked as spam: counts for all marketing, whatever was mailed."""
+    """Marked as spam: counts for all marketing, or for `thing`, as the catalogue says."""
     BOUNCED = "bounced"
     """It did not arrive: see `News.bounce`."""
     RESUBSCRIBED = "resubscribed"
