@@ -11,7 +11,7 @@ from typing import cast
 import structlog
 
 from preference_center.domain.deadlines import destination_retry
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import Confirmation, Confirming, News, NewsKind
 from preference_center.domain.news.sources import SOURCES
 from preference_center.errors import InvalidInput
 from preference_center.extensions import Services, services
@@ -19,6 +19,7 @@ from preference_center.storage import destinations, posted, unknown_news
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination
 from preference_center.storage.posted import Posted
+from workers.confirming import confirm
 from workers.connectors.base import Connector, DeliveryError, Findable
 from workers.leases import LEASE, Lease
 from workers.sync import Connect
@@ -34,6 +35,9 @@ FOUND_AT_ONCE = 100
 """See Findable."""
 
 
+Confirm = Callable[[Destination, Confirmation], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What one body says, and types of news in it that are not known."""
@@ -41,10 +45,16 @@ class Heard:
     body: Posted
     news: Sequence[News]
     unknown: Counter[str]
+    confirmation: Confirmation | None
 
 
 def take_posted(
-    destination_id: int, connect: Connect, *, until: datetime, stop: Callable[[], bool]
+    destination_id: int,
+    connect: Connect,
+    *,
+    until: datetime,
+    stop: Callable[[], bool],
+    confirm: Confirm = confirm,
 ) -> int:
     """Take in what the tool has posted, the oldest first; how many bodies.
 
@@ -60,7 +70,7 @@ def take_posted(
             break
         connector = connect(destination, Lease(ends_at, context.now))
         for part in _parts(_heard(destination, bodies)):
-            _take(destination, connector, part)
+            _take(destination, connector, confirm, part)
         total += len(bodies)
     return total
 
@@ -74,15 +84,18 @@ def _claim(context: Services, destination: Destination, ends_at: datetime) -> li
 
 def _heard(destination: Destination, bodies: Sequence[Posted]) -> Iterator[Heard]:
     """What they say; those that can't be read are told to be so."""
+    source = SOURCES[destination.kind]
     for body in bodies:
         try:
-            said = SOURCES[destination.kind].parse(body.body)
+            said = source.parse(body.body)
+            wish = source.confirmation(body.body) if isinstance(source, Confirming) else None
         except InvalidInput as error:
             _unreadable(destination, body, error)
             continue
         types = Counter(news.thing or "" for news in said if news.kind is NewsKind.UNKNOWN)
         known = [news for news in said if news.kind is not NewsKind.UNKNOWN]
-        yield Heard(body, [replace(news, received_at=body.received_at) for news in known], types)
+        known = [replace(news, received_at=body.received_at) for news in known]
+        yield Heard(body, known, types, wish)
 
 
 def _parts(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
@@ -99,14 +112,19 @@ def _parts(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
         yield part
 
 
-def _take(destination: Destination, connector: Connector, part: Sequence[Heard]) -> None:
+def _take(
+    destination: Destination, connector: Connector, confirm: Confirm, part: Sequence[Heard]
+) -> None:
     """All in one transaction; one by one if that fails, so that none holds up the others."""
     try:
+        for each in part:
+            if each.confirmation is not None:
+                confirm(destination, each.confirmation)
         _take_together(destination, connector, part)
     except (InvalidInput, DeliveryError) as error:
         if len(part) > 1:
             for each in part:
-                _take(destination, connector, [each])
+                _take(destination, connector, confirm, [each])
         elif isinstance(error, DeliveryError):
             _put_off(destination, part[0].body, error)
         else:

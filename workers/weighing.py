@@ -215,7 +215,8 @@ def _event_id(destination: Destination, address: Address, news: News) -> UUID:
     """
     who = services().keys.exact(address).hex()
     if news.id or news.at is not None:
-        act = news.id or f"{who} {news.at} {news.kind} {news.thing}"
+        # With who it is: nobody's act is another's, whatever a tool calls it.
+        act = f"{who} {news.id or f'{news.at} {news.kind} {news.thing}'}"
     elif news.bounce is None:
         return services().new_id()
     else:

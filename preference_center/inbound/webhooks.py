@@ -7,18 +7,21 @@ format costs a replay and no news.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
 import structlog
 from flask import Blueprint, Response, current_app, request
 
-from preference_center.domain.news import Dated, Post, Unverified, Webhook
+from preference_center.domain.news import Certified, Dated, Post, Unverified, Webhook
 from preference_center.domain.news.sources import TEXTS, WEBHOOKS
 from preference_center.domain.news.twilio import read_text, twiml
 from preference_center.errors import InvalidInput
 from preference_center.extensions import csrf, services
 from preference_center.inbound import texting
+from preference_center.inbound.certificates import certificates
 from preference_center.storage import posted
 from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination, find
@@ -58,6 +61,7 @@ def receive(name: str, secret: str) -> Response:
         remote=request.remote_addr or "",
     )
     try:
+        post = _with_certificate(source, post, destination.settings)
         token = source.verify(post, destination.settings, context.now())
         if destination.kind in TEXTS:
             return _texted(destination, body)
@@ -75,6 +79,17 @@ def _whole(source: Webhook, post: Post) -> bytes:
     if not hasattr(source, "whole"):
         return post.body
     return cast("Dated", source).whole(post)
+
+
+def _with_certificate(source: Webhook, post: Post, settings: Mapping[str, str]) -> Post:
+    """The same with the certificate that it needs to be verified, if it does.
+
+    Raises Unavailable if that can't be had just now: the vendor tries again.
+    """
+    if not isinstance(source, Certified):
+        return post
+    url = source.certificate(post, settings)
+    return replace(post, certificate=certificates().get(url, services().now()))
 
 
 def _texted(destination: Destination, body: bytes) -> Response:

@@ -149,3 +149,29 @@ def test_changed_settings_count_within_seconds(
     clock.advance(webhooks.REMEMBERED)
     assert client.post(f"/in/letters/{SECRET}", data=FORM | {"n": "2"}).status_code == 401
     assert client.post("/in/letters/another-secret-of-ours", data=FORM).status_code == 204
+
+
+def test_a_token_that_was_used_before_is_refused_whatever_comes_with_it(
+    app: Flask, client: FlaskClient, clock: Clock
+) -> None:
+    with app.app_context():
+        _add("guns", "mailgun", {"signing_key": "key-of-ours"})
+
+    def say(token: str, event: str) -> int:
+        stamp = str(int(clock().timestamp()))
+        digest = hmac.new(b"key-of-ours", f"{stamp}{token}".encode(), "sha256").hexdigest()
+        signature = {"timestamp": stamp, "token": token, "signature": digest}
+        body = {"signature": signature, "event-data": {"event": event}}
+        return client.post("/in/guns", json=body).status_code
+
+    assert [say("one", "opened"), say("one", "opened"), say("one", "unsubscribed")] == [
+        204,
+        401,
+        401,
+    ]
+    assert say("two", "opened") == 204
+    assert kept(app) == 2
+    clock.advance(posted.KEPT + timedelta(seconds=1))
+    with app.app_context():
+        run(lambda c: posted.forget(c, clock()))
+        assert run(lambda c: c.execute("SELECT FROM used_token").fetchall()) == []

@@ -112,6 +112,13 @@ def test_the_same_act_told_twice_is_one_event() -> None:
     assert len(events()) == 2
 
 
+def test_a_tools_id_of_one_persons_act_is_no_other_persons() -> None:
+    number = add_destination("mailer", TOPIC)
+    post(number, unsubscribe(), unsubscribe(BO))  # forged, say, to be there first
+    take(number, TwoWayTool())
+    assert len(events()) == 2
+
+
 def test_the_same_body_is_kept_once() -> None:
     number = add_destination("mailer", TOPIC)
     assert [post(number, unsubscribe()), post(number, unsubscribe())] == [True, False]

@@ -92,6 +92,12 @@ def listener(
 # One a tool, in the order of the documentation.
 LISTENERS: tuple[Entry, ...] = (
     listener(
+        "mandrill",
+        "Mandrill",
+        "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
+        "https://mailchimp.com/developer/transactional/docs/webhooks/",
+    ),
+    listener(
         "sparkpost",
         "SparkPost",
         "https://developers.sparkpost.com/api/webhooks/",

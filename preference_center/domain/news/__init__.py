@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
@@ -82,6 +82,8 @@ class Post:
     remote: str = field(default="", repr=False)
     """Who calls, as the proxies in front tell it (`TRUSTED_PROXIES`); never to be stored or
     logged."""
+    certificate: bytes = b""
+    """What stands at the URL that `Certified.certificate` tells; PEM."""
 
 
 class Unverified(InvalidInput):
@@ -130,4 +132,34 @@ class Dated(Protocol):
 
     def whole(self, post: Post) -> bytes:
         """What is stored and parsed of a verified `post`: its body, and when it was."""
+        ...
+
+
+@runtime_checkable
+class Certified(Protocol):
+    """A Webhook whose vendor signs with a key that stands in a certificate online."""
+
+    def certificate(self, post: Post, settings: Mapping[str, str]) -> str:
+        """The https URL, at a host of the vendor's, of the certificate that `post` names.
+
+        Raises Unverified for any other, and for what can be told without it not to be
+        genuine: then nothing is fetched.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A GET of `/` at a host of the vendor's, after which it begins to report."""
+
+    host: str
+    query: Mapping[str, str]
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """A NewsSource whose vendor wants to be told once that its reports are welcome."""
+
+    def confirmation(self, body: bytes) -> Confirmation | None:
+        """What is to be asked for, if that is what the body, which was verified, wants."""
         ...

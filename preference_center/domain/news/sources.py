@@ -15,8 +15,12 @@ from preference_center.domain.news.iterable import IterableNews
 from preference_center.domain.news.klaviyo import KlaviyoNews
 from preference_center.domain.news.mailchimp import MailchimpNews
 from preference_center.domain.news.mailersend import MailerSendNews
+from preference_center.domain.news.mailgun import MailgunNews
+from preference_center.domain.news.mandrill import MandrillNews
+from preference_center.domain.news.postmark import PostmarkNews
 from preference_center.domain.news.resend import ResendNews
 from preference_center.domain.news.sendgrid import SendGridNews
+from preference_center.domain.news.ses import SesNews
 from preference_center.domain.news.sparkpost import SparkPostNews
 from preference_center.domain.news.standard import StandardNews
 from preference_center.domain.news.twilio import TwilioTexts
@@ -25,6 +29,10 @@ SOURCES: Mapping[str, NewsSource] = {
     "sendgrid": SendGridNews(),
     "mailchimp": MailchimpNews(),
     "hubspot": HubSpotNews(),
+    "mailgun": MailgunNews(),
+    "ses": SesNews(),
+    "postmark": PostmarkNews(),
+    "mandrill": MandrillNews(),
     "sparkpost": SparkPostNews(),
     "brevo": BrevoNews(),
     "klaviyo": KlaviyoNews(),
@@ -40,5 +48,5 @@ SOURCES: Mapping[str, NewsSource] = {
 TEXTS: Mapping[str, Webhook] = {"twilio": TwilioTexts()}
 """Those that bring text messages, which are taken in and answered at once."""
 WEBHOOKS: Mapping[str, Webhook] = {**SOURCES, **TEXTS}
-SECRETS = frozenset({"webhook_secret", "webhook_password", "client_secret"})
+SECRETS = frozenset({"webhook_secret", "webhook_password", "client_secret", "signing_key"})
 """Settings of SOURCES that are never to be shown again."""

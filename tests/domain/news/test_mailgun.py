@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from preference_center.domain.bounces import Bounce
+from preference_center.domain.news import News, NewsKind, Unverified
+from preference_center.domain.news.mailgun import FRESH, MailgunNews
+from tests.domain.news.posts import ANNA, AT, NOW, post
+
+SETTINGS = {"signing_key": "key-of-ours"}
+TOKEN = "651869375b9df3c98fc15c4889b102119add1235c38fc92824"
+
+
+def signed(
+    *, key: str = "key-of-ours", stamp: str = str(AT), field: str = "signature", **event: Any
+) -> bytes:
+    digest = hmac.new(key.encode(), f"{stamp}{TOKEN}".encode(), hashlib.sha256).hexdigest()
+    signature = {"timestamp": stamp, "token": TOKEN, "signature": "0" * 64, field: digest}
+    return json.dumps({"signature": signature, "event-data": event}).encode()
+
+
+def parse(**event: Any) -> list[News]:
+    row: dict[str, Any] = {"recipient": ANNA, "timestamp": AT + 0.25, "id": "W3X4", **event}
+    return list(MailgunNews().parse(signed(**row)))
+
+
+@pytest.mark.parametrize("field", ["signature", "parent-signature"])
+def test_a_signature_is_good_for_its_token_once(field: str) -> None:
+    assert MailgunNews().verify(post(signed(field=field)), SETTINGS, NOW) == TOKEN
+
+
+@pytest.mark.parametrize(
+    "body, settings",
+    [
+        (signed(key="another"), SETTINGS),
+        (signed(stamp=str(AT - FRESH.total_seconds() - 1)), SETTINGS),
+        (signed(stamp="soon"), SETTINGS),
+        (signed().replace(TOKEN.encode(), b"x" * 50), SETTINGS),
+        (signed().replace(TOKEN.encode(), b""), SETTINGS),
+        (b"{}", SETTINGS),
+        (b"[]", SETTINGS),
+        (b"<html>", SETTINGS),
+        (signed(), {}),
+    ],
+)
+def test_anything_else_is_nobodys(body: bytes, settings: dict[str, str]) -> None:
+    with pytest.raises(Unverified):
+        MailgunNews().verify(post(body), settings, NOW)
+
+
+@pytest.mark.parametrize(
+    "event, kind",
+    [
+        ({"event": "unsubscribed", "tags": ["news"]}, NewsKind.OPTED_OUT),
+        ({"event": "complained"}, NewsKind.COMPLAINED),
+        ({"event": "delivered"}, None),
+        ({"event": "failed", "severity": "temporary", "delivery-status": {"code": 450}}, None),
+        ({"event": "failed", "severity": "permanent", "reason": "suppress-unsubscribe"}, None),
+        ({"event": "failed", "severity": "permanent", "delivery-status": {"code": 605}}, None),
+    ],
+)
+def test_what_it_says(event: dict[str, Any], kind: NewsKind | None) -> None:
+    at = NOW + timedelta(milliseconds=250)
+    news = News(kind or NewsKind.SEEN, ANNA, None, at, "W3X4", by_person=True)
+    assert parse(**event) == ([news] if kind else [])
+
+
+def test_a_bounce_is_told_in_the_servers_words() -> None:
+    said = "5.1.1 The email account does not exist"
+    told = {"code": 550, "message": said, "description": ""}
+    (news,) = parse(event="failed", severity="permanent", **{"delivery-status": told})
+    assert (news.kind, news.by_person) == (NewsKind.BOUNCED, False)
+    assert news.bounce == Bounce("5.1.1", "550", said, permanent=True)
+
+
+def test_what_is_new_there_is_told_to_be_unknown() -> None:
+    assert [news.thing for news in parse(event="consented")] == ["consented"]

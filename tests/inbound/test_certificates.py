@@ -1,0 +1,93 @@
+"""Certificates that vendors sign with: fetched seldom, and never for who is not the vendor."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.errors import Unavailable
+from preference_center.extensions import services
+from preference_center.inbound.certificates import KEPT, NAME, RESTS, Certificates
+from preference_center.storage import destinations
+from preference_center.storage.database import run
+from tests.clock import START, Clock
+from tests.domain.news.posts import NOW
+from tests.domain.news.sns import CERTIFICATE_URL, TOPIC, certificate, message
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+
+class Sns:
+    """Where certificates stand; `away` while it is."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.asked: list[str] = []
+
+    def __call__(self, url: str) -> bytes:
+        self.asked.append(url)
+        if self.away:
+            raise httpx.ConnectTimeout("away")
+        return certificate()
+
+
+def test_a_certificate_is_kept_for_a_day() -> None:
+    sns = Sns()
+    kept = Certificates(sns)
+    for later in (timedelta(), KEPT - timedelta(seconds=1), KEPT):
+        assert kept.get(CERTIFICATE_URL, NOW + later) == certificate()
+    assert len(sns.asked) == 2
+
+
+def test_after_a_failure_nothing_is_fetched_for_a_while() -> None:
+    sns = Sns()
+    kept = Certificates(sns)
+    sns.away = True
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            kept.get(CERTIFICATE_URL, NOW)
+    assert len(sns.asked) == 1
+    sns.away = False
+    assert kept.get(CERTIFICATE_URL, NOW + RESTS)
+
+
+def test_sns_is_believed_once_its_certificate_is_there(
+    app: Flask, client: FlaskClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sns = Sns()
+    monkeypatch.setitem(app.extensions, NAME, Certificates(sns))
+    clock.advance(NOW - START)
+    with app.app_context():
+        context = services()
+        run(
+            lambda connection: destinations.add(
+                connection,
+                context.keys,
+                name="amazon",
+                kind="ses",
+                settings={"topic_arns": TOPIC},
+                channels=frozenset({Channel.EMAIL}),
+                mapping={},
+                sends=frozenset(),
+                sends_service=False,
+                now=context.now(),
+            )
+        )
+    sns.away = True
+    assert client.post("/in/amazon", data=message("hello")).status_code == 503
+    sns.away = False
+    clock.advance(RESTS)
+    assert client.post("/in/amazon", data=message("hello")).status_code == 204
+    forged = message("hello").replace(b"hello", b"hallo")
+    assert client.post("/in/amazon", data=forged).status_code == 401
+    elsewhere = message("hello", SigningCertURL="https://evil.example/x.pem")
+    assert client.post("/in/amazon", data=elsewhere).status_code == 401
+    assert sns.asked == [CERTIFICATE_URL] * 2
+    with app.app_context():
+        assert len(run(lambda c: c.execute("SELECT FROM posted_news").fetchall())) == 1

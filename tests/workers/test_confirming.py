@@ -1,0 +1,91 @@
+"""A vendor that wants to be told that its reports are welcome is told so by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.news import Confirmation
+from preference_center.errors import InvalidInput
+from preference_center.extensions import services
+from preference_center.storage import posted
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Destination
+from tests.clock import Clock
+from tests.domain.news.sns import TOPIC, subscription
+from tests.in_force import put_in_force
+from tests.workers.two_ways import TwoWayTool, add_destination, look
+from workers.confirming import confirm
+from workers.connectors.base import DeliveryError
+from workers.news import take_posted
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+class Sns:
+    """Takes confirmations, or fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Confirmation] = []
+        self.fault: Exception | None = None
+
+    def __call__(self, _: Destination, wish: Confirmation) -> None:
+        if self.fault:
+            raise self.fault
+        self.asked.append(wish)
+
+
+def take(number: int, sns: Sns) -> None:
+    until = services().now() + timedelta(seconds=5)
+    take_posted(number, TwoWayTool().connect, until=until, stop=lambda: False, confirm=sns)
+
+
+def outcomes() -> list[str]:
+    return [
+        row[0] for row in run(lambda c: c.execute("SELECT outcome FROM posted_news").fetchall())
+    ]
+
+
+@pytest.fixture
+def number() -> int:
+    number, context = add_destination("amazon", "acme.offers"), services()
+    run(lambda c: c.execute("UPDATE destination SET kind = 'ses'"))
+    new_id = context.new_id()
+    run(lambda c: posted.keep(c, context.keys, new_id, number, subscription(), context.now()))
+    return number
+
+
+def test_it_is_asked_for_until_it_works(number: int, clock: Clock) -> None:
+    sns = Sns()
+    sns.fault = DeliveryError("away")
+    take(number, sns)
+    assert outcomes() == ["away"]
+    sns.fault = None
+    clock.advance(timedelta(minutes=10))
+    take(number, sns)
+    assert outcomes() == ["taken in"]
+    assert [wish.query["TopicArn"] for wish in sns.asked] == [TOPIC]
+
+
+def test_what_is_refused_is_not_asked_for_again(number: int) -> None:
+    sns = Sns()
+    sns.fault = InvalidInput("the confirmation was refused: HTTP 404")
+    take(number, sns)
+    assert outcomes() == ["unreadable"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_it_is_never_asked_of_a_private_host(
+    number: int, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONNECTORS_ALLOW_PRIVATE", raising=False)
+    with pytest.raises(DeliveryError):
+        confirm(look(number), Confirmation(host, {}))
