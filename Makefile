@@ -7,7 +7,7 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/ready
-CODE := $(wildcard app.py preference_center workers dev tests bench)
+CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz)
 # Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
 N ?= auto
 ARGS ?=
@@ -29,6 +29,14 @@ test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=.
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
 	@$(BIN)/python -m dev.real_tools
 	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real $(ARGS)
+
+# Minutes of faults, and what draws them: make chaos MINUTES=2 SEED=7
+MINUTES ?= 10
+SEED ?= 1
+
+.PHONY: chaos
+chaos: $(READY) ## Kill, freeze and flush everything at random under load; the books must balance
+	@$(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 .PHONY: check
 check: $(READY) check-lock ## Check format, lint, types and lock files

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,13 +46,17 @@ class Process:
 
     popen: subprocess.Popen[bytes]
     log: Path
+    _ended: bool = field(default=False, init=False)
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the process and all of its children."""
         os.killpg(self.popen.pid, number)
 
     def end(self) -> None:
-        """Kill whatever is left of it."""
+        """Kill whatever is left of it; once, since its number may go to another group."""
+        if self._ended:
+            return
+        self._ended = True
         with suppress(ProcessLookupError):
             self.signal(signal.SIGKILL)
         self.popen.wait()
@@ -122,18 +127,25 @@ class Service:
         scratch.write_text(str(by.total_seconds()))
         scratch.rename(self._shift)
 
-    def add_destination(self, url: str) -> None:
-        """Connect the webhook receiver at `url`."""
+    def add_destination(
+        self,
+        url: str,
+        name: str = "shop",
+        kind: str = "webhook",
+        settings: Mapping[str, str] | None = None,
+        mapping: Mapping[str, str] | None = None,
+    ) -> None:
+        """Connect the webhook receiver at `url`, or a tool of another kind."""
 
         def work(connection: Connection) -> None:
             number = add(
                 connection,
                 services().keys,
-                name="shop",
-                kind="webhook",
-                settings={"url": f"{url}/hook", "secret": SECRET},
+                name=name,
+                kind=kind,
+                settings=settings or {"url": f"{url}/hook", "secret": SECRET},
                 channels=frozenset({Channel.EMAIL}),
-                mapping={},
+                mapping=mapping or {},
                 sends=frozenset({TOPIC}),
                 sends_service=False,
                 now=datetime.now(UTC),

@@ -1,0 +1,70 @@
+"""The audit: what people did and were told, against the database and every tool.
+
+Shares no rule with the service: a person whose last opt-out was answered is off, everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chaos.people import Person
+
+SHOWN = 10
+"""How many addresses a line names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is when all is calm. Addresses are those of `people`, else `?`."""
+
+    opt_outs: Mapping[str, int]
+    """How many events each address has that are opt-outs."""
+    strange: Sequence[str]
+    """Events that nobody's act explains."""
+    standing: set[str]
+    """Whose suppression stands in the database."""
+    denied: set[str]
+    """Who may not be sent marketing, as a sender is told that asks about everybody and others."""
+    tools: Mapping[str, set[str]]
+    """By name of the tool, who is off there."""
+    states: Mapping[str, int]
+    """How many destinations each address has a sync state for."""
+    unsettled: int
+    """Sync states that are not done."""
+
+
+def faults(people: Sequence[Person], found: Found) -> Iterator[str]:
+    """Everything that does not balance, a line each; nothing when all does."""
+    known = {person.address for person in people}
+    off = {person.address for person in people if person.off is True}
+    on = {person.address for person in people if person.off is False}
+    for person in people:
+        count = found.opt_outs.get(person.address, 0)
+        if not person.least <= count <= person.most:
+            yield (
+                f"{person.address} has {count} opt-outs in the ledger: "
+                f"{person.least} were answered with a 2xx, {person.most} were sent"
+            )
+    yield from found.strange
+    yield from _named("not in the database, though answered with a 2xx", off - found.standing)
+    yield from _named("suppressed in the database, though back", found.standing & on)
+    yield from _named("suppressed in the database, and never came", found.standing - known)
+    yield from _named("allowed, though suppressed", found.standing - found.denied)
+    yield from _named("denied, though not suppressed", found.denied - found.standing)
+    for tool, held in found.tools.items():
+        yield from _named(f"not off at {tool}", found.standing - held)
+        yield from _named(f"off at {tool}, and nowhere else", held - found.standing)
+    acted = {address for address, count in found.opt_outs.items() if count}
+    every = len(found.tools)
+    wrong = {a for a in acted if found.states.get(a, 0) != every} | (set(found.states) - acted)
+    yield from _named(f"with other than {every} sync states", wrong)
+    if found.unsettled:
+        yield f"{found.unsettled} sync states are not settled"
+
+
+def _named(what: str, addresses: set[str]) -> Iterator[str]:
+    if addresses:
+        names = sorted(addresses)
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        yield f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"

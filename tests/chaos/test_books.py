@@ -1,0 +1,78 @@
+"""An audit that finds nothing proves nothing: each kind of fault is planted once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chaos.books import Found, faults
+from chaos.people import Person
+
+ANN = Person("ann@example.com", off=True, least=1, most=1)
+BEA = Person("bea@example.com", off=False, least=1, most=1)
+"""Took it back."""
+CLO = Person("clo@example.com", off=None, least=0, most=1)
+"""Was never answered."""
+PEOPLE = [ANN, BEA, CLO]
+HELD = {ANN.address}
+FOUND = Found(
+    opt_outs={ANN.address: 1, BEA.address: 1},
+    strange=[],
+    standing=HELD,
+    denied=HELD,
+    tools={"one": HELD, "two": HELD},
+    states={ANN.address: 2, BEA.address: 2},
+    unsettled=0,
+)
+BOTH = {ANN.address, CLO.address}
+
+
+def test_books_that_balance() -> None:
+    assert list(faults(PEOPLE, FOUND)) == []
+
+
+def test_whoever_was_not_answered_may_be_off_but_then_everywhere() -> None:
+    found = replace(
+        FOUND,
+        opt_outs={**FOUND.opt_outs, CLO.address: 1},
+        standing=BOTH,
+        denied=BOTH,
+        tools={"one": BOTH, "two": BOTH},
+        states={**FOUND.states, CLO.address: 2},
+    )
+    assert list(faults(PEOPLE, found)) == []
+    assert list(faults(PEOPLE, replace(found, tools={"one": BOTH, "two": HELD}))) == [
+        "1 not off at two: clo@example.com"
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"opt_outs": {BEA.address: 1}}, "ann@example.com has 0 opt-outs in the ledger"),
+        ({"opt_outs": {**FOUND.opt_outs, ANN.address: 2}}, "ann@example.com has 2 opt-outs"),
+        ({"strange": ["? has an event bounced by mailgun"]}, "event bounced"),
+        ({"standing": set()}, "1 not in the database, though answered"),  # I1
+        ({"standing": {ANN.address, BEA.address}}, "suppressed in the database, though back"),
+        ({"standing": {ANN.address, "?"}}, "suppressed in the database, and never came: ?"),
+        ({"denied": set()}, "1 allowed, though suppressed: ann@example.com"),  # I2
+        ({"denied": {ANN.address, "dot@example.com"}}, "denied, though not suppressed: dot@"),
+        ({"tools": {"one": set(), "two": HELD}}, "1 not off at one: ann@example.com"),  # I3
+        ({"tools": {"one": BOTH, "two": HELD}}, "off at one, and nowhere else: clo@example.com"),
+        ({"states": {ANN.address: 1, BEA.address: 2}}, "with other than 2 sync states: ann@"),
+        ({"states": {**FOUND.states, CLO.address: 2}}, "with other than 2 sync states: clo@"),
+        ({"unsettled": 3}, "3 sync states are not settled"),
+    ],
+)
+def test_what_does_not_balance_is_said(changes: dict[str, Any], said: str) -> None:
+    assert any(said in line for line in faults(PEOPLE, replace(FOUND, **changes)))
+
+
+def test_a_long_list_is_cut_short() -> None:
+    people = [Person(f"p{number:02}@example.com", True, 1, 1) for number in range(12)]
+    counts = {person.address: 1 for person in people}
+    nobody = replace(FOUND, opt_outs=counts, standing=set(), denied=set(), tools={}, states={})
+    line = next(line for line in faults(people, nobody) if "database" in line)
+    assert line.endswith("p09@example.com and 2 more")

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from itertools import accumulate
+
+from chaos.plan import HABITS, draw
+
+TEN_MINUTES = 600.0
+
+
+def test_a_seed_gives_the_same_strikes() -> None:
+    assert draw("7", TEN_MINUTES) == draw("7", TEN_MINUTES)
+    assert draw("7", TEN_MINUTES) != draw("8", TEN_MINUTES)
+
+
+def test_every_victim_is_struck_in_every_way_sooner_or_later() -> None:
+    plan = draw("1", 100 * TEN_MINUTES)
+    assert {name: {strike.deed for strike in plan[name]} for name in HABITS} == {
+        name: set(habit.lasts) for name, habit in HABITS.items()
+    }
+
+
+def test_everybody_is_back_when_the_time_is_over() -> None:
+    for strikes in draw("1", TEN_MINUTES).values():
+        *_, end = accumulate(strike.after + strike.lasts for strike in strikes)
+        assert end <= TEN_MINUTES
+
+
+def test_a_longer_run_begins_as_the_shorter_one() -> None:
+    short, long = draw("1", TEN_MINUTES), draw("1", 2 * TEN_MINUTES)
+    assert all(long[name][: len(strikes)] == strikes for name, strikes in short.items())
