@@ -106,9 +106,9 @@ class Queue:
         """Have what a tool has posted taken in soon, in the same way."""
         self._nudge(f"news-{destination}", NEWS, destination)
 
-    def enqueue_news(self, destination: int) -> bool:
+    def enqueue_news(self, destination: int, *, slot: int) -> bool:
         """Enqueue one job that takes it in for this tick; False if Redis can't be reached."""
-        return self._enqueue(f"news-{destination}-0", NEWS, destination)
+        return self._enqueue(f"news-{destination}-{slot}", NEWS, destination)
 
     def _nudge(self, work: str, job: str, *args: int | str) -> None:
         now = self._monotonic()

@@ -38,6 +38,7 @@ SLOTS = 4
 """The most jobs that work on one destination, or on mail, at once."""
 ROWS_PER_SLOT = 500
 LETTERS_PER_SLOT = 20
+BODIES_PER_SLOT = 1_000
 KEPT_ANSWERS = 500
 """How many old ones are forgotten at a look."""
 
@@ -70,11 +71,17 @@ def _tick_reading(now: datetime) -> int:
     for destination, part in listings:
         if not context.queue.enqueue_verify(destination, part):
             return len(listings)
-    news = run(lambda connection: posted.due(connection, now))
-    for destination in news:
-        if not context.queue.enqueue_news(destination):
-            break
-    return len(listings) + len(news)
+    return len(listings) + _tick_news(now)
+
+
+def _tick_news(now: datetime) -> int:
+    wanted = 0
+    for destination, bodies in run(lambda connection: posted.due(connection, now)).items():
+        for slot in range(min(SLOTS, 1 + bodies // BODIES_PER_SLOT)):
+            wanted += 1
+            if not services().queue.enqueue_news(destination, slot=slot):
+                return wanted
+    return wanted
 
 
 def _tick_imports(now: datetime) -> int:

@@ -59,14 +59,18 @@ def use_up(
     return row is not None
 
 
-def due(connection: Connection, now: datetime) -> list[int]:
-    """Destinations with bodies to be processed now, in whatever state they are (I13)."""
+def due(connection: Connection, now: datetime) -> dict[int, int]:
+    """Destinations with bodies to be processed now -> how many (to 10,000).
+
+    In whatever state they are (I13).
+    """
     rows = connection.execute(
-        """SELECT id FROM destination d WHERE EXISTS (SELECT FROM posted_news
-            WHERE destination_id = d.id AND next_at <= %s)""",
+        """SELECT d.id, (SELECT count(*) FROM (SELECT FROM posted_news
+            WHERE destination_id = d.id AND next_at <= %s LIMIT 10000) AS due)
+        FROM destination d""",
         (now,),
     )
-    return [row[0] for row in rows]
+    return {row[0]: row[1] for row in rows if row[1]}
 
 
 def claim(

@@ -186,7 +186,7 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
     assert "0 posts" in flask(app, "replay", "mailer", "--since", yesterday).output
     assert "1 posts" in flask(app, "replay", "mailer").output
     with app.app_context():
-        assert run(lambda c: posted.due(c, clock())) == [number]
+        assert run(lambda c: posted.due(c, clock())) == {number: 1}
 
 
 def test_a_link_that_would_say_no_to_what_is_not_sent_is_refused(

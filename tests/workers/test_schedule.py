@@ -5,8 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from preference_center.storage import kept_answers
+import pytest
+from redis import Redis
+
+from preference_center.extensions import services
+from preference_center.queue import NEWS, QUEUES, rq_queue
+from preference_center.storage import kept_answers, posted
 from preference_center.storage.database import run
+from tests.workers.two_ways import add_destination
 from workers import schedule
 
 if TYPE_CHECKING:
@@ -26,3 +32,22 @@ def test_answers_kept_for_repeats_go_after_a_day(app: Flask, clock: Clock) -> No
         schedule.tick()
         left = run(lambda c: c.execute("SELECT digest FROM kept_answer").fetchall())
     assert left == [(b"new",)]
+
+
+def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "BODIES_PER_SLOT", 2)
+    with app.app_context():
+        context = services()
+        busy, quiet = add_destination("busy"), add_destination("quiet")
+        for number in (busy, busy, busy, busy, busy, quiet):
+            new_id = context.new_id()
+            body = new_id.bytes
+            run(lambda c: posted.keep(c, context.keys, new_id, number, body, clock()))  # noqa: B023
+        assert run(lambda c: posted.due(c, clock())) == {busy: 5, quiet: 1}
+        schedule.tick()
+        with Redis.from_url(context.settings.redis_url) as redis:
+            jobs = rq_queue(redis, QUEUES[NEWS]).get_jobs()
+            args = sorted(job.args[0] for job in jobs if job.func_name == NEWS)
+    assert args == [busy] * 3 + [quiet]
