@@ -6,7 +6,7 @@ import structlog
 from flask import Flask, Response, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from preference_center import senders
 from preference_center.errors import Unavailable
@@ -35,6 +35,8 @@ def register_fault_pages(app: Flask) -> None:
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(InternalServerError, _failed_again)
+    app.logger.disabled = True  # Flask's own line about what `_failed_again` answers: the path
 
 
 def _unavailable(error: Unavailable) -> Response:
@@ -47,16 +49,30 @@ def _unavailable(error: Unavailable) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    if f"{request.path}/".startswith(f"{senders.PREFIX}/"):  # a wrong path has no blueprint
+    if _asks_api():
         return senders.respond_to_http(error)
     response = _page(error.code or 500)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response
 
 
-def _unexpected(error: Exception) -> Response:
+def _unexpected(error: BaseException) -> Response:
     log.error("unexpected", endpoint=request.endpoint, exc_info=error)
     return _page(500)
+
+
+def _failed_again(error: InternalServerError) -> Response:
+    """Answer what failed while a fault was answered: the page for a bad link asks the database."""
+    cause = error.original_exception or error
+    if isinstance(cause, Unavailable):
+        return _unavailable(cause)
+    response = _unexpected(cause)
+    return senders.respond_to_http(error) if _asks_api() else response
+
+
+def _asks_api() -> bool:
+    """By the path, since a wrong one has no blueprint."""
+    return f"{request.path}/".startswith(f"{senders.PREFIX}/")
 
 
 def _page(status: int) -> Response:

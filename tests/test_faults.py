@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from preference_center.app import create_app
+from tests.environment import settings_for
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/u/broken", "/p/broken", "/m/broken", "/w/broken"])
+def test_a_bad_link_while_the_database_is_away_asks_to_try_again_and_is_not_logged(
+    path: str, method: str, capfd: pytest.CaptureFixture[str]
+) -> None:  # I12
+    app = create_app(settings_for(f"postgresql://no:one@{NOWHERE}/x", f"redis://{NOWHERE}/0"))
+    answer = app.test_client().open(path, method=method)
+    if answer.status_code == 405:  # nothing to be told there
+        return
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "broken" not in "".join(capfd.readouterr())
