@@ -7,13 +7,20 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email import message_from_bytes, policy
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from preference_center.domain.news import Post, Unready, Unverified
-from preference_center.domain.news.twilio import Text, TwilioTexts, read_text, twiml
+from preference_center.domain.news.twilio import (
+    Text,
+    TwilioTexts,
+    as_mail,
+    read_text,
+    twiml,
+)
 from preference_center.domain.sms import Meaning
 from preference_center.errors import InvalidInput
 
@@ -141,6 +148,15 @@ def test_what_became_of_our_own_messages_is_nobodys_word() -> None:
 def test_what_is_no_message_is_refused_without_quoting_it(body: bytes) -> None:
     with pytest.raises(InvalidInput, match="promises"):
         read_text(body)
+
+
+@pytest.mark.parametrize("words", ["¿Quién es?", "", "a\r\nb\x00", "\ud800", "From me\n.\n"])
+def test_any_text_can_be_written_as_a_mail(words: str) -> None:
+    text = Text(f"{words}1", frozenset({words}), words, "SM1", None)
+    mail = message_from_bytes(as_mail(text), policy=policy.default)
+    assert mail["Subject"] == "SMS"
+    said = mail.get_content().replace("\r", "").strip("\n")
+    assert said == words.encode(errors="replace").decode().replace("\r", "").strip("\n")
 
 
 def test_the_answer_is_twiml() -> None:

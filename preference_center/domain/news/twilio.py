@@ -17,6 +17,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email import policy
+from email.message import EmailMessage
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
@@ -123,6 +125,20 @@ def read_text(body: bytes) -> Text | None:
         id=given.get("MessageSid", ""),
         handled=_HANDLED.get(given.get("OptOutType", "").upper()),
     )
+
+
+def as_mail(text: Text) -> bytes:
+    """The text in the form of a mail, for a person to read with the others."""
+    mail = EmailMessage(policy=policy.SMTPUTF8)
+    mail["Subject"] = "SMS"
+    for name, value in (("X-From", text.sender), *(("X-To", each) for each in sorted(text.to))):
+        mail[name] = " ".join(_encodable(value).split())
+    mail.set_content(_encodable(text.words), cte="8bit")
+    return mail.as_bytes()
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def twiml(message: str = "") -> str:
