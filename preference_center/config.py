@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.bursts import Rule
+from preference_center.domain.mails.doors import Doors, places
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
 from preference_center.limiting import read_rate
 from preference_center.smtp import MailServer
@@ -45,6 +46,17 @@ class Settings(BaseSettings):
     )
     mail_receiver_protocol: Literal["lmtp", "smtp"] = Field(
         default="lmtp", description="What it speaks: lmtp with your mail server, or smtp"
+    )
+    reply_addresses: str = Field(
+        default="",
+        description="Where replies come that may say no: stop@example.com, @replies.example.com",
+    )
+    report_addresses: str = Field(
+        default="", description="Where bounces and reports of spam buttons come, written the same"
+    )
+    unproven_reports: Literal["believe", "keep"] = Field(
+        default="believe",
+        description="What a report does that holds no token of ours: count, or wait for a person",
     )
     smtp_url: str | None = Field(
         default=None,
@@ -96,6 +108,17 @@ class Settings(BaseSettings):
         except InvalidInput as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("reply_addresses", "report_addresses")
+    @classmethod
+    def _readable_places(cls, text: str, info: ValidationInfo) -> str:
+        try:
+            found = places(text)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        if set(found) & set(places(info.data.get("reply_addresses", ""))):
+            raise ValueError("an address is for replies or for reports, never for both")
+        return text
+
     @field_validator("smtp_url")
     @classmethod
     def _readable_smtp_url(cls, url: str | None) -> str | None:
@@ -124,6 +147,11 @@ class Settings(BaseSettings):
             timedelta(seconds=self.burst_seconds),
             timedelta(minutes=self.burst_minutes),
         )
+
+    @property
+    def mail_doors(self) -> Doors:
+        """The addresses set aside for replies and reports."""
+        return Doors(places(self.reply_addresses), places(self.report_addresses))
 
     @property
     def mail_server(self) -> MailServer | None:

@@ -19,6 +19,7 @@ from preference_center.storage import (
     import_parts,
     imports,
     kept_answers,
+    kept_mail,
     outbox,
     posted,
     syncs,
@@ -67,6 +68,7 @@ def _tick_reading(now: datetime) -> int:
     context = services()
     begin_listings(now)
     run(lambda connection: posted.forget(connection, now))
+    run(lambda connection: kept_mail.forget(connection, now))
     listings = run(lambda connection: verifying.due(connection, now))
     for destination, part in listings:
         if not context.queue.enqueue_verify(destination, part):

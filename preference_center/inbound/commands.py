@@ -16,12 +16,12 @@ from flask.cli import AppGroup
 
 from preference_center.domain import requests
 from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.mails import HEAD_OCTETS
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.inbound import maildir as maildirs
-from preference_center.inbound.mailto import HEAD_OCTETS, read_mail
 from preference_center.inbound.opting_out import resolve as resolve_kept
-from preference_center.inbound.opting_out import take
+from preference_center.inbound.taking import take_mail
 from preference_center.mending import mending, mending_argument
 from preference_center.storage import unresolved as kept
 from preference_center.storage.catalogues import current_catalogue
@@ -56,21 +56,23 @@ group = AppGroup(
 def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
     """Take one mail from FILE, or from standard input as a mail server pipes it.
 
-    The token in the recipient's local part decides who is opted out of what. Exits with 0
-    when that is committed, 67 if no recipient holds a token of ours (the mail server
-    bounces it), and 75 if it can't be recorded just now (it keeps the mail and tries again).
+    A token in the recipient's local part decides who is opted out of what; at an address set
+    aside for replies or reports it is what the mail says. Exits with 0 when that is
+    committed, 67 if no recipient is ours (the mail server bounces it), and 75 if it can't
+    be recorded just now (it keeps the mail and tries again).
 
     Example, for Postfix's pipe: flask inbound receive --recipient ${recipient} -
     """
     with _try_again():
         require_known_keys()
-        context = services()
-        mail = read_mail(context.links, file.read(HEAD_OCTETS), recipients or None, sender)
-        while file.read(HEAD_OCTETS):  # or the MTA sees a broken pipe
-            pass
-        take(mail, context.now())
-    if not mail.references:
-        click.echo("No recipient holds a token of ours: nobody was opted out.", err=True)
+        head = file.read(HEAD_OCTETS)
+        size = len(head)
+        while more := len(file.read(HEAD_OCTETS)):  # or the MTA sees a broken pipe
+            size += more
+        now = services().now()
+        arrival = take_mail(head, recipients or None, now, size=size, sender=sender)
+    if not arrival.is_ours:
+        click.echo("No recipient is ours: no token, and no address set aside.", err=True)
         raise click.exceptions.Exit(NO_USER)
 
 
@@ -80,9 +82,9 @@ def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
 def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Take the mails in the `new` folder of the maildir PATH.
 
-    Those for a token of ours are moved to `cur`, marked as seen, once they are recorded.
-    Others stay in `new`, untouched. The mailbox should be ours alone: a mail program that
-    opens it moves mails out of `new` before they are taken.
+    Those for a token, or an address set aside, are moved to `cur`, marked as seen, once what
+    they say is recorded. Others stay in `new`, untouched. The mailbox should be ours alone: a
+    mail program that opens it moves mails out of `new` before they are taken.
 
     Exits with 0 when all was looked at, and with 75 if the database is away; with --watch
     it waits for it to come back.

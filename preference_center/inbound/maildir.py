@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from preference_center.domain.mails import HEAD_OCTETS
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.inbound.mailto import HEAD_OCTETS, read_mail
-from preference_center.inbound.opting_out import take
+from preference_center.inbound.taking import take_mail
 
 SEEN = ":2,S"
 
@@ -21,13 +21,8 @@ class Handled:
     """A message that was looked at."""
 
     name: str
-    recorded: int
-    kept: int
-
-    @property
-    def ours(self) -> bool:
-        """Whether it was for a token of ours, and has therefore been put away."""
-        return bool(self.recorded or self.kept)
+    ours: bool
+    """Whether it was for a token or a door of ours, and has therefore been put away."""
 
 
 def check(folder: Path) -> None:
@@ -39,7 +34,7 @@ def check(folder: Path) -> None:
 def handle(folder: Path, passed_over: Collection[str] = ()) -> Iterator[Handled]:
     """Handle what lies in `new`, the oldest first, less what is named in `passed_over`.
 
-    A message for a token of ours is moved to `cur` as seen, after its opt-outs are
+    A message for a token or a door of ours is moved to `cur` as seen, after its opt-outs are
     committed (I1); any other stays where it is, for whoever looks after the mailbox. Raises
     Unavailable when the database can't be reached: then nothing more is moved.
     """
@@ -55,10 +50,10 @@ def handle(folder: Path, passed_over: Collection[str] = ()) -> Iterator[Handled]
 
 
 def _handle(path: Path) -> Handled:
-    context = services()
     with path.open("rb") as file:
-        mail = read_mail(context.links, file.read(HEAD_OCTETS), recipients=None)
+        head = file.read(HEAD_OCTETS)
+    about = path.stat()
     # When the MTA wrote it is when it reached the company: the 72 hours run from there (I3).
-    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    taken = take(mail, min(written, context.now()))
-    return Handled(path.name, taken.recorded, taken.kept)
+    written = datetime.fromtimestamp(about.st_mtime, UTC)
+    at = min(written, services().now())
+    return Handled(path.name, take_mail(head, None, at, size=about.st_size).is_ours)

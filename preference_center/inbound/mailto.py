@@ -1,4 +1,4 @@
-"""One mail to a mailto opt-out: which tokens it was sent to, and who may have sent it. Pure.
+"""One mail to us: which tokens and doors it was sent to, and who may have sent it. Pure.
 
 The token in the recipient's local part decides, and nothing else does (RULES A11): not the
 subject, not the body, and not `Auto-Submitted`, which Apple Mail sets to `auto-replied` on
@@ -23,20 +23,35 @@ from email.utils import getaddresses
 from itertools import islice
 
 from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.mails import HEAD_OCTETS
+from preference_center.domain.mails.doors import Doors, Entry
 from preference_center.errors import InvalidAddress, InvalidLink
 from preference_center.links import Links, MailReference
 
-HEAD_OCTETS = 256 * 1024
-"""How much of a mail is looked at: all of its header, however long the body is."""
+NO_DOORS = Doors()
 
 # What names the recipient when no envelope does. The first three are written by MTAs:
 # Postfix and qmail, Postfix, Exim.
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
 _WRITER_FIELDS = ("From", "Sender", "Reply-To")
 # What may be a token with its @, in a field however broken.
-_TO = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}@")
+_TO = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}@[A-Za-z0-9.-]{0,253}")
+_ADDRESS = re.compile(r'[^\s<>"(),:;@]{1,128}@[A-Za-z0-9.-]{1,253}')
+_MAX_RECIPIENT_FIELD = 20_000  # characters
 _MAX_WRITER_FIELD = 2000  # characters
 _MAX_WRITERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AtDoor:
+    """An address set aside that a mail came to, and the token in it, if it has one.
+
+    Such a token tells who was mailed, but by itself it is no opt-out: bounces and vacation
+    notices come here too (RULES A12).
+    """
+
+    entry: Entry
+    reference: MailReference | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,12 @@ class Mail:
 
     references: tuple[MailReference, ...]
     writers: tuple[Address, ...]
+    doors: tuple[AtDoor, ...] = ()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether any of its recipients is."""
+        return bool(self.references or self.doors)
 
 
 def reference_of(links: Links, recipient: str) -> MailReference | None:
@@ -59,8 +80,17 @@ def reference_of(links: Links, recipient: str) -> MailReference | None:
         return None
 
 
+def is_ours(links: Links, doors: Doors, recipient: str) -> bool:
+    """Whether mail for this recipient is for us."""
+    return doors.entry(recipient) is not None or reference_of(links, recipient) is not None
+
+
 def read_mail(
-    links: Links, head: bytes, recipients: Sequence[str] | None, sender: str = ""
+    links: Links,
+    head: bytes,
+    recipients: Sequence[str] | None,
+    sender: str = "",
+    doors: Doors = NO_DOORS,
 ) -> Mail:
     """Read a mail, of which `head` must hold the header, with CRLF or LF.
 
@@ -69,14 +99,26 @@ def read_mail(
     """
     header = BytesHeaderParser().parsebytes(head[:HEAD_OCTETS])
     if recipients is None:
-        recipients = [
-            found[0]
-            for value in _values(header, _RECIPIENT_FIELDS)
-            for found in _TO.finditer(value)
-        ]
-    found = (reference_of(links, recipient) for recipient in recipients)
+        recipients = list(_named(header, doors))
+    entries = {recipient: doors.entry(recipient) for recipient in recipients}
+    at_doors = dict.fromkeys(
+        AtDoor(entry, reference_of(links, recipient))
+        for recipient, entry in entries.items()
+        if entry is not None
+    )
+    found = (reference_of(links, name) for name, entry in entries.items() if entry is None)
     references = dict.fromkeys(reference for reference in found if reference is not None)
-    return Mail(tuple(references), tuple(_writers(header, sender)))
+    return Mail(tuple(references), tuple(_writers(header, sender)), tuple(at_doors))
+
+
+def _named(header: Message, doors: Doors) -> Iterator[str]:
+    """Recipients that the header names and that may be ours."""
+    for value in _values(header, _RECIPIENT_FIELDS):
+        yield from (found[0] for found in _TO.finditer(value))
+        if doors != NO_DOORS:
+            for found in _ADDRESS.finditer(value[:_MAX_RECIPIENT_FIELD]):
+                if doors.entry(found[0]):
+                    yield found[0]
 
 
 def _writers(header: Message, sender: str) -> Iterator[Address]:

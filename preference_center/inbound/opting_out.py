@@ -32,13 +32,23 @@ ACTOR = "recipient"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many opt-outs of a mail the ledger has now, and how many wait for their address."""
+    """What a mail has come to: how many events the ledger has of it now."""
 
     recorded: int = 0
     kept: int = 0
+    """Opt-outs that wait for their address."""
+    for_a_person: int = 0
+    """Whether the mail is kept for a person to look at."""
+
+    def __add__(self, other: Taken) -> Taken:
+        return Taken(
+            self.recorded + other.recorded,
+            self.kept + other.kept,
+            self.for_a_person + other.for_a_person,
+        )
 
 
-def take(mail: Mail, received_at: datetime) -> Taken:
+def take(mail: Mail, received_at: datetime, method: str = MAILTO) -> Taken:
     """Opt out whoever the tokens of `mail` name; returns once all of it is committed (I1).
 
     A repeat adds nothing while the opt-out stands (I7). An address that is not known yet is
@@ -56,7 +66,7 @@ def take(mail: Mail, received_at: datetime) -> Taken:
         if address is None or scope is None:
             waiting.append(_kept(new_id, reference, scope, received_at))
         else:
-            changes.append(_opt_out(new_id, address, scope, reference, received_at))
+            changes.append(_opt_out(new_id, address, scope, reference, received_at, method))
     if changes:
         record(changes)
     if waiting:
@@ -129,10 +139,15 @@ def _scopes() -> Iterator[str]:
 
 
 def _opt_out(
-    new_id: UUID, address: Address, scope: str, reference: MailReference, at: datetime
+    new_id: UUID,
+    address: Address,
+    scope: str,
+    reference: MailReference,
+    at: datetime,
+    method: str = MAILTO,
 ) -> Change:
     """The person's own "no". The evidence is all that a mail token holds (I8)."""
-    evidence = {"method": MAILTO, "key_id": reference.key_id}
+    evidence = {"method": method, "key_id": reference.key_id}
     if reference.issued_on is not None:
         evidence["issued_on"] = reference.issued_on.isoformat()
     return Change(
@@ -142,7 +157,7 @@ def _opt_out(
         scope=scope,
         occurred_at=at,
         received_at=at,
-        source=MAILTO,
+        source=method,
         actor=ACTOR,
         evidence=evidence,
         once=True,

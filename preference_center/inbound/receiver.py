@@ -1,8 +1,8 @@
-"""A small SMTP or LMTP server for the mailto opt-outs, and for nothing else: no relay.
+"""A small SMTP or LMTP server for opt-outs and reports by mail, and nothing else: no relay.
 
-It answers 250 to a mail only when its opt-outs are committed (I1), 451 when they can't be
+It answers 250 to a mail only when all that it says is committed (I1), 451 when they can't be
 just now, so that the sender's MTA keeps the mail and tries again, and 550 to every
-recipient that holds no token of ours, whoever may exist.
+recipient that is neither a token nor an address set aside, whoever may exist.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
+from preference_center.domain.mails import HEAD_OCTETS
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.inbound.mailto import HEAD_OCTETS, read_mail, reference_of
-from preference_center.inbound.opting_out import resolve, take
+from preference_center.inbound.mailto import is_ours
+from preference_center.inbound.opting_out import resolve
+from preference_center.inbound.taking import take_mail
 from preference_center.storage.fingerprints import require_known_keys
 
 log = structlog.get_logger()
 
-MAX_OCTETS = 10 * 1024 * 1024
-"""Size of the largest mail taken; only its header is kept in memory."""
+MAX_OCTETS = 64 * 1024 * 1024
+"""Size of the largest mail taken; only its beginning is kept in memory."""
 MAX_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8 forbids fewer
 MAX_SESSIONS = 100
 TIMEOUT = 300  # seconds per command or mail, RFC 5321 4.5.3.2.7
@@ -63,6 +65,7 @@ class Receiver:
         with app.app_context():
             self._services = services()
         settings = self._services.settings
+        self._doors = settings.mail_doors
         self._session = LmtpSession if protocol == "lmtp" else SmtpSession
         self._name = settings.unsubscribe_mail_domain or "localhost"
         self._pool = ThreadPoolExecutor(settings.database_pool, "mail")
@@ -119,15 +122,15 @@ class Receiver:
         return "250 2.1.5 Ok"
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, _session: Session, envelope: Envelope
+        self, server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
-        """Record the opt-outs of a mail; 250 only when all of them are committed (I1)."""
-        head = cast("bytes", envelope.content)
+        """Do what a mail says; 250 only when all of it is committed (I1)."""
+        head, size = cast("bytes", envelope.content), cast("SmtpSession", server).size
         recipients = [str(recipient) for recipient in envelope.rcpt_tos]
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(
-                self._pool, self._take, head, recipients, envelope.mail_from or ""
+                self._pool, self._take, head, size, recipients, envelope.mail_from or ""
             )
         except PreferenceCenterError as error:
             log.warning("mail_deferred", error=type(error).__name__)
@@ -151,15 +154,15 @@ class Receiver:
 
     def _is_ours(self, address: str) -> bool:
         with self._app.app_context():
-            return reference_of(self._services.links, address) is not None
+            return is_ours(self._services.links, self._doors, address)
 
-    def _take(self, head: bytes, recipients: list[str], sender: str) -> None:
+    def _take(self, head: bytes, size: int, recipients: list[str], sender: str) -> None:
         with self._app.app_context():
             context = services()
             if not self._knows_keys:  # the database may have been away at the start
                 require_known_keys()
                 self._knows_keys = True
-            take(read_mail(context.links, head, recipients, sender), context.now())
+            take_mail(head, recipients, context.now(), size=size, sender=sender)
 
     def _resolve(self) -> None:
         with self._app.app_context():
@@ -182,6 +185,8 @@ class SmtpSession(SMTP):
         self._receiver = receiver
         self._turned_away = False
         self._in_hand = False
+        self.size = 0
+        """Of the mail in hand, in octets."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin, unless there are too many already."""
@@ -206,7 +211,7 @@ class SmtpSession(SMTP):
             self.transport.close()
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
-        """Take a mail, and keep its header only.
+        """Take a mail, and keep its beginning only.
 
         aiosmtpd's own refuses for good any mail with a line of more than 1000 octets, and
         holds in memory whatever comes without a line's end. Neither does here: an opt-out is
@@ -231,11 +236,11 @@ class SmtpSession(SMTP):
 
     async def _take_mail(self, envelope: Envelope) -> None:
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        envelope.content, size = await self._read_mail()
+        envelope.content, self.size = await self._read_mail()
         # RFC 2033 4.2: LMTP has one reply per recipient. Ours are committed together.
         replies = len(envelope.rcpt_tos) if isinstance(self, LMTP) else 1
         try:
-            status = TOO_BIG if size > MAX_OCTETS else await self._call_handler_hook("DATA")
+            status = TOO_BIG if self.size > MAX_OCTETS else await self._call_handler_hook("DATA")
         except Exception as error:  # noqa: BLE001 - each of its recipients must be answered
             status = await self._receiver.handle_exception(error)
         self.envelope = self._create_envelope()

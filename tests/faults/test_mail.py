@@ -6,6 +6,7 @@ import re
 import signal
 import smtplib
 import socket
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from dev.server import free_port
 from preference_center.domain.addresses import Channel, parse
 from preference_center.extensions import services
 from preference_center.links import Link
+from tests.domain.mails.reports import dsn, failed
 from tests.faults.service import PATIENCE, TOPIC, Process, Service
 from tests.faults.tool import SlowReceiver
 from tests.inbound.mails import DOMAIN, apple, outlook, send
 
 JANE, PAUL = "jane@example.com", "paul@example.com"
+REPORTS = "bounces@acme.example"
 MEBIBYTE = 1024 * 1024
 
 
@@ -29,7 +32,11 @@ MEBIBYTE = 1024 * 1024
 def port(service: Service) -> int:
     """Where `service.start("mail")` will receive SMTP."""
     port = free_port()
-    given = {"mail_receiver_port": port, "mail_receiver_protocol": "smtp"}
+    given = {
+        "mail_receiver_port": port,
+        "mail_receiver_protocol": "smtp",
+        "report_addresses": REPORTS,
+    }
     service.settings = service.settings.model_copy(update=given)
     return port
 
@@ -142,10 +149,58 @@ def test_a_mail_of_50_mb_takes_no_memory(service: Service, port: int, line: byte
         for _ in range(50):
             client.send(line * (MEBIBYTE // 72))
         client.send(b"\r\n.\r\n")
-        assert client.getreply()[0] == 552
-        client.sendmail(JANE, [jane], outlook(jane, JANE))
+        assert client.getreply()[0] == 250
     assert peak(process) - before < 16 * MEBIBYTE
     assert service.rows("SELECT kind FROM event") == [("opted_out",)]
+
+
+@pytest.mark.skipif(not PROC, reason="reads the peak of memory from /proc")
+def test_a_report_of_50_mb_that_says_nothing_clear_waits_for_a_person(
+    service: Service, port: int
+) -> None:
+    process = start(service, port)
+    before = peak(process)
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="mx.example.net") as client:
+        client.ehlo()
+        client.mail("")
+        client.rcpt(REPORTS)
+        client.docmd("DATA")
+        client.send(b"From: mailer-daemon@example.net\r\n\r\nIt broke.\r\n")
+        for _ in range(50):
+            client.send((b"x" * 70 + b"\r\n") * (MEBIBYTE // 72))
+        client.send(b"\r\n.\r\n")
+        assert client.getreply()[0] == 250
+    assert peak(process) - before < 32 * MEBIBYTE
+    ((size,),) = service.rows("SELECT size FROM kept_mail")
+    assert size > 49 * MEBIBYTE
+
+
+def test_killed_at_any_moment_it_has_acknowledged_nothing_that_is_lost(
+    service: Service, port: int
+) -> None:  # I1
+    taken: set[str] = set()
+    for attempt in range(2):
+        process = start(service, port)
+        killer = threading.Timer(0.1 + 0.3 * attempt, process.signal, [signal.SIGKILL])
+        killer.start()
+        for number in range(10_000):
+            address = f"p{attempt}.{number}@example.com"
+            try:
+                send(port, dsn(failed(address)), REPORTS, sender="<>")
+            except (OSError, smtplib.SMTPException):
+                break
+            taken.add(address)
+        killer.join()
+        process.popen.wait(PATIENCE)
+    assert taken
+    with service.app.app_context():
+        keys = services().keys
+        digests = {keys.exact(parse(address, Channel.EMAIL)) for address in taken}
+    stored = service.rows(
+        "SELECT a.digest FROM event e JOIN address a ON a.id = e.address_id"
+        " WHERE e.kind = 'bounced'"
+    )
+    assert digests <= {bytes(digest) for (digest,) in stored}
 
 
 def peak(process: Process) -> int:

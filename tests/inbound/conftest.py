@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,12 @@ from tests.recipients.ledger import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
+    from preference_center.inbound.opting_out import Taken
+
 MakeTo = Callable[..., str]
+Take = Callable[..., "Taken"]
+
+REPLIES, REPORTS = "stop@acme.example", "bounces@acme.example"
 
 
 @pytest.fixture
@@ -89,5 +95,42 @@ def store(app: Flask) -> Callable[[str], None]:
             record(
                 [Change(new_id, Kind.CONSENTED, parsed, "acme.offers", now, now, "test", "test")]
             )
+
+    return do
+
+
+@pytest.fixture
+def set_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`set_to(setting=value)`, for this test."""
+    from preference_center.extensions import NAME
+
+    def do(**given: object) -> None:
+        wired = app.extensions[NAME]
+        changed = wired.settings.model_copy(update=given)
+        monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=changed))
+
+    return do
+
+
+@pytest.fixture
+def doors(set_to: Callable[..., None]) -> None:
+    """Addresses set aside for replies and reports."""
+    set_to(
+        reply_addresses=f"{REPLIES}, @replies.acme.example",
+        report_addresses=f"{REPORTS}, @bounces.acme.example",
+    )
+
+
+@pytest.fixture
+def take(app: Flask) -> Take:
+    """`take(mail, *recipients)`: what became of it."""
+    from preference_center.extensions import services
+    from preference_center.inbound.taking import take_mail
+
+    def do(mail: bytes, *recipients: str) -> Taken:
+        with app.app_context():
+            arrival = take_mail(mail, recipients, services().now(), size=len(mail))
+        assert arrival.is_ours
+        return arrival.taken
 
     return do

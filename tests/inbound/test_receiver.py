@@ -144,11 +144,11 @@ def _waits(connection: psycopg.Connection[Any]) -> bool:
 def test_what_nobody_expected_is_answered_with_451(
     smtp: int, to: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I1: no 5xx may lose an opt-out
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_named: object) -> None:
         raise RuntimeError(to)
 
     with monkeypatch.context() as broken:
-        broken.setattr("preference_center.inbound.receiver.take", fail)
+        broken.setattr("preference_center.inbound.receiver.take_mail", fail)
         with pytest.raises(smtplib.SMTPDataError) as error:
             send(smtp, outlook(to), to)
     assert error.value.smtp_code == 451
@@ -191,15 +191,16 @@ def test_a_bare_line_feed_smuggles_nothing_in(
 
 
 def test_a_mail_beyond_the_limit_is_refused_and_the_session_goes_on(
-    smtp: int, to: str, ledger: Ledger
+    smtp: int, to: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("preference_center.inbound.receiver.MAX_OCTETS", 1024 * 1024)
     with smtplib.SMTP("127.0.0.1", smtp, local_hostname="mx.example.net", timeout=60) as client:
         client.ehlo()
-        assert client.mail("jane.doe@example.com", [f"SIZE={11 * 1024 * 1024}"])[0] == 552
+        assert client.mail("jane.doe@example.com", [f"SIZE={2 * 1024 * 1024}"])[0] == 552
         client.mail("jane.doe@example.com")
         client.rcpt(to)
         client.docmd("DATA")
-        client.send((b"x" * 70 + b"\r\n") * 160_000 + b".\r\n")
+        client.send((b"x" * 70 + b"\r\n") * 16_000 + b".\r\n")
         assert client.getreply() == (552, b"5.3.4 Message too big")
         assert ledger.kinds() == []
         client.sendmail("jane.doe@example.com", [to], outlook(to))

@@ -7,7 +7,8 @@ that most mail goes to (Postfix, Sendmail, Exim, qmail, Exchange, Gmail, Yahoo, 
 and Italian, French, German and Spanish ones); whatever is not in it is left to the code.
 
 The order decides where a text holds several. What passes, or is the sender's own doing, goes
-before what would suppress somebody: in doubt nobody loses their mail.
+before what would suppress somebody: in doubt nobody loses their mail. "Too many hops" is not in
+it: an address that leads in a circle need not pass, so the code or the reporter decides.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         Cause.PASSING,
         r"""gr[ea]y\ ?-?list|verification\ in\ progress|rate\ ?limit|throttl
         |temporar(?:y|ily)\ (?:failure|error|deferred|rejected|unavailable|local|problem|lookup)
-        |too\ many\ (?:hops|connections|recipients)|unable\ to\ verify\ (?:user|address)
+        |too\ many\ (?:connections|recipients)|unable\ to\ verify\ (?:user|address)
         |(?:connection|session|operation)\ (?:timed\ ?out|refused|reset|dropped|lost)
         |timed?\ ?out\ (?:while|waiting|after)|retry\ time(?:out)?\ (?:not\ reached|exceeded)
         |delivery\ time\ expired|message\ expired|queue\ (?:too\ long|expired)|mail\ loop

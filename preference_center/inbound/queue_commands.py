@@ -1,0 +1,174 @@
+"""`flask inbound queue`: mails whose meaning is not certain, for a person to decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID, uuid5
+
+import click
+from flask.cli import AppGroup
+
+from preference_center.domain import requests
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.mails import Why
+from preference_center.domain.requests import Origin, Via
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.mending import mending, mending_argument
+from preference_center.storage import kept_mail
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection, run
+from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage.kept_mail import KeptMail
+
+OPTED_OUT, COMPLAINED = "opted-out", "complained"
+
+_WHYS = {
+    Why.NOT_CLEAR: "somebody wrote, and what they want is not clear",
+    Why.WRONG_DOOR: "somebody wrote to an address for reports",
+    Why.NO_RECIPIENT: "a report that does not say whom it is about",
+    Why.NOT_PROVED: "a report that nothing shows to be about a mail of ours",
+    Why.UNKNOWN_KIND: "a report of a kind that is not known",
+    Why.TOO_COMPLEX: "it has more parts than any honest mail",
+    Why.UNREADABLE: "it could not be read",
+}
+
+queue = AppGroup("queue", help="Mails whose meaning is not certain: a person decides.")
+
+
+@queue.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+def list_(limit: int) -> None:
+    """Show the mails that wait, the one that has waited longest first.
+
+    The 72 hours run from when a mail came: what was an opt-out is late if nobody looks.
+    """
+    with mending():
+        found = run(lambda connection: kept_mail.waiting(connection, limit))
+    for mail in found:
+        gone = "" if mail.has_content else " (its content was deleted after 30 days)"
+        why = f"{_WHYS[Why(mail.why)]}{gone}"
+        click.echo("\t".join((str(mail.id), _time(mail.received_at), mail.door, why)))
+    if not found:
+        click.echo("Nothing waits.", err=True)
+
+
+@queue.command("show")
+@click.argument("mail", type=click.UUID)
+def show(mail: UUID) -> None:
+    """Show the beginning of MAIL as it came: personal data, for your eyes.
+
+    At most the first 64 KiB, undecoded; control characters are left out.
+    """
+    found, head = _waiting(mail)
+    click.echo(f"received {_time(found.received_at)}, {found.size} octets", err=True)
+    if not found.has_content:
+        click.echo("Its content was deleted after 30 days: ask your mail server.", err=True)
+    click.echo(_harmless(head))
+
+
+@queue.command("resolve")
+@click.argument("mail", type=click.UUID)
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@click.option(
+    "--as",
+    "meaning",
+    type=click.Choice([OPTED_OUT, COMPLAINED]),
+    default=OPTED_OUT,
+    show_default=True,
+    help="What the mail says.",
+)
+@click.option(
+    "--scope",
+    default=ALL_MARKETING,
+    show_default=True,
+    help="A topic of the catalogue, or all_marketing.",
+)
+def resolve(mail: UUID, addresses: tuple[str, ...], meaning: str, scope: str) -> None:
+    """Record what MAIL says for the person at ADDRESS, from when it came, and forget it."""
+    with mending_argument("ADDRESS"):
+        parsed = [parse(address, Channel.EMAIL) for address in addresses]
+    with mending():
+        require_known_keys()
+        catalogue = current_catalogue()
+    found, _ = _waiting(mail)
+    with mending_argument("--scope"):
+        covered = requests.marketing_scope(parsed[0], scope, catalogue)
+    with mending():
+        recorded = record(
+            _changes(found, parsed, meaning, covered),
+            lambda connection, _: _forget(connection, mail, meaning),
+        )
+    click.echo(f"{len(recorded.events)} recorded. The mail is forgotten.")
+
+
+@queue.command("dismiss")
+@click.argument("mails", type=click.UUID, nargs=-1, required=True, metavar="MAIL...")
+def dismiss(mails: tuple[UUID, ...]) -> None:
+    """Forget each MAIL: it asks for nothing."""
+    with mending():
+        for mail in mails:
+            run(partial(_forget, number=mail, outcome="dismissed"))
+    click.echo(f"{len(mails)} dismissed.")
+
+
+_NONE = "no mail that waits has this id: `flask inbound queue list`"
+
+
+def _waiting(number: UUID) -> tuple[KeptMail, bytes]:
+    keys = services().keys
+    with mending():
+        found = run(lambda connection: kept_mail.by_id(connection, keys, number))
+    if found is None:
+        raise click.ClickException(_NONE)
+    return found
+
+
+def _forget(connection: Connection, number: UUID, outcome: str) -> None:
+    """Taken back with all else if somebody was quicker."""
+    if not kept_mail.settle(connection, number, outcome, services().now()):
+        raise click.ClickException(_NONE)
+
+
+def _changes(
+    mail: KeptMail, addresses: Sequence[Address], meaning: str, scope: str
+) -> list[Change]:
+    origin = Origin("cli", "cli", services().now())
+    changes = []
+    for number, address in enumerate(addresses):
+        change = requests.opt_out(
+            uuid5(mail.id, f"{meaning} {scope} {number}"),
+            address,
+            scope,
+            Via.REPLY,
+            origin,
+            received_at=mail.received_at,
+            occurred_at=mail.received_at,
+        )
+        if meaning == COMPLAINED:
+            change = Change(
+                id=change.id,
+                kind=Kind.COMPLAINED,
+                address=address,
+                scope=scope,
+                occurred_at=mail.received_at,
+                received_at=mail.received_at,
+                source=origin.source,
+                actor=origin.actor,
+                evidence={"method": "feedback_report", "proof": "person"},
+            )
+        changes.append(change)
+    return changes
+
+
+def _harmless(head: bytes) -> str:
+    """The text, without what a terminal would obey."""
+    text = head.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(each for each in text if each.isprintable() or each in "\n\t")
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

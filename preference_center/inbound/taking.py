@@ -1,0 +1,44 @@
+"""A mail as it comes in, by whichever way: read it and do what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from preference_center.extensions import services
+from preference_center.inbound.doors import take_at_doors
+from preference_center.inbound.mailto import read_mail
+from preference_center.inbound.opting_out import Taken, take
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of a mail, and whether any of its recipients is ours at all."""
+
+    taken: Taken
+    is_ours: bool
+
+
+def take_mail(
+    head: bytes,
+    recipients: Sequence[str] | None,
+    received_at: datetime,
+    *,
+    size: int,
+    sender: str = "",
+) -> Arrival:
+    """Do what a mail says to those of its recipients that are ours.
+
+    `head` is its beginning, `size` that of all of it in octets. Recipients and sender are the
+    envelope's; without one, `recipients` is None and the header tells. Returns once all of it
+    is committed (I1); raises Unavailable when the database can't be reached, and may then be
+    called again.
+    """
+    context = services()
+    doors = context.settings.mail_doors
+    mail = read_mail(context.links, head, recipients, sender, doors)
+    taken = take(mail, received_at) if mail.references else Taken()
+    if mail.doors:
+        taken += take_at_doors(mail, head, size, received_at)
+    return Arrival(taken, mail.is_ours)

@@ -1,0 +1,36 @@
+"""Real bounces, complaints and replies, whose meaning others have found too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.inbound.conftest import REPORTS, Take
+from tests.recipients.ledger import Ledger
+from tests.shared import SHARED, shared_path
+
+INDEX = SHARED / "corpus/mail/index.json"
+FILES = json.loads(INDEX.read_text())["files"] if INDEX.exists() else []
+ENDS = {"CRLF": b"\r\n", "LF": b"\n", "CR": b"\r"}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_does_what_is_expected_of_real_mails(
+    doors: None, take: Take, ledger: Ledger, allowed: Callable[..., bool], end: bytes
+) -> None:
+    shared_path("corpus/mail/index.json")
+    expected: dict[str, bool] = {}
+    for about in FILES:
+        mail = (INDEX.parent / about["file"]).read_bytes()
+        lines = mail.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", end)
+        before = len(ledger.kinds())
+        take(lines, REPORTS)
+        named = {each["address"]: each["decision"] for each in about["expected"]}
+        told = len(ledger.kinds()) - before
+        assert told == sum(each == "suppress" for each in named.values()), about["file"]
+        for address, decision in named.items():
+            if address is not None:
+                expected[address] = expected.get(address, False) or decision == "suppress"
+    assert {address: not allowed(address) for address in expected} == expected
