@@ -89,12 +89,14 @@ def show(mail: UUID) -> None:
 )
 def resolve(mail: UUID, addresses: tuple[str, ...], meaning: str, scope: str) -> None:
     """Record what MAIL says for the person at ADDRESS, from when it came, and forget it."""
+    found, _ = _waiting(mail)
+    channel = Channel.SMS if found.door == Channel.SMS else Channel.EMAIL
+    region = services().settings.phone_region
     with mending_argument("ADDRESS"):
-        parsed = [parse(address, Channel.EMAIL) for address in addresses]
+        parsed = [parse(address, channel, region=region) for address in addresses]
     with mending():
         require_known_keys()
         catalogue = current_catalogue()
-    found, _ = _waiting(mail)
     with mending_argument("--scope"):
         covered = requests.marketing_scope(parsed[0], scope, catalogue)
     with mending():

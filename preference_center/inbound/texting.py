@@ -8,7 +8,6 @@ and whoever opens that on the phone has proved to hold it (docs/decisions/0026-s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
@@ -23,19 +22,21 @@ from preference_center.domain.decisions import (
     standing_no,
 )
 from preference_center.domain.events import ALL_MARKETING, Change, Kind, fold
-from preference_center.domain.news.twilio import Text
+from preference_center.domain.mails import Why
+from preference_center.domain.news.twilio import Text, as_mail
 from preference_center.domain.sms import Meaning, country_of, read
 from preference_center.errors import CatalogueError, InvalidAddress
 from preference_center.extensions import services
 from preference_center.inbound import replies
 from preference_center.ledger import Recorded, record
-from preference_center.storage import posted
+from preference_center.storage import kept_mail
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.contacts import locale_of
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination
 from preference_center.storage.events import events_of
 from preference_center.storage.facts import exact_facts_for
+from preference_center.storage.kept_mail import KeptMail
 from preference_center.storage.progress import address_id
 
 log = structlog.get_logger()
@@ -143,16 +144,13 @@ def _says_no(address: Address) -> bool:
 
 
 def _for_a_person(destination: Destination, text: Text) -> str:
-    """Keep it, sealed, until somebody has read it; it is answered by nobody else."""
+    """Queue it, as the mail that it would have been; it is answered by nobody else."""
     context = services()
     number, now = context.new_id(), context.now()
-    body = json.dumps({"sender": text.sender, "words": text.words, "id": text.id}).encode()
-
-    def keep(connection: Connection) -> None:
-        posted.keep(connection, context.keys, number, destination.id, body, now)
-        posted.later(connection, number, now + posted.GIVEN_UP, "for a person to read")
-
-    run(keep)
+    head = as_mail(text)
+    mark = context.keys.digest(f"text:{destination.id} {text.id or number}")
+    mail = KeptMail(number, SMS, Why.NOT_CLEAR, len(head), now)
+    run(lambda connection: kept_mail.keep(connection, context.keys, mail, mark, head))
     log.warning("text_for_a_person", destination=destination.id, text=str(number))
     return ""
 

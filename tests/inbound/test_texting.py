@@ -18,7 +18,7 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import destinations
+from preference_center.storage import destinations, kept_mail
 from preference_center.storage.database import Connection, run
 from tests.clock import Clock
 from tests.in_force import put_in_force
@@ -92,7 +92,7 @@ def text(app: Flask, client: FlaskClient) -> Text:
 
 def kept(app: Flask) -> int:
     with app.app_context():
-        return len(run(lambda c: c.execute("SELECT FROM posted_news").fetchall()))
+        return len(run(lambda c: c.execute("SELECT FROM kept_mail").fetchall()))
 
 
 def test_stop_stops_all_marketing_at_the_number_and_is_confirmed(
@@ -246,6 +246,29 @@ def test_what_is_not_certain_is_kept_for_a_person(
 ) -> None:
     assert text(words, sender=sender) == ""
     assert ledger.kinds() == []
+    with app.app_context():
+        keys = services().keys
+        (waits,) = run(lambda c: kept_mail.waiting(c, 10))
+        found = run(lambda c: kept_mail.by_id(c, keys, waits.id))
+    assert (waits.door, waits.why) == ("sms", "not_clear")
+    assert found
+    assert words in found[1].decode()
+    assert f"X-From: {sender}" in found[1].decode()
+
+
+def test_a_person_may_decide_that_it_was_a_stop(app: Flask, text: Text, ledger: Ledger) -> None:
+    text("please don't text me any more")
+    with app.app_context():
+        (waits,) = run(lambda c: kept_mail.waiting(c, 10))
+    done = app.test_cli_runner().invoke(args=["inbound", "queue", "resolve", str(waits.id), ANNA])
+    assert done.exit_code == 0, done.output
+    assert ledger.kinds() == [(Kind.OPTED_OUT, ALL_MARKETING)]
+    assert text("STOP") == ""  # it stands for the number
+
+
+def test_the_same_unclear_message_again_waits_once(app: Flask, text: Text) -> None:
+    for _ in range(2):
+        text("who are you?", MessageSid="SM7")
     assert kept(app) == 1
 
 
