@@ -29,7 +29,8 @@ _AWAY = re.compile(
 )
 _SENT_BY_NOBODY = re.compile(r"<?\s*>?")
 _DAEMON = re.compile(
-    r"(?:mailer-daemon|postmaster|mail-?daemon|mdaemon|mailerdaemon|mdeliver)\b", re.IGNORECASE
+    r"\b(?:mailer-?daemon|postmaster|mail-?daemon|mdaemon|mail delivery (?:sub)?system)\b",
+    re.IGNORECASE,
 )
 _RECEIPTS = {"disposition-notification", "tlsrpt", "smtp-tls-reporting"}
 
@@ -66,8 +67,4 @@ def has_null_sender(mail: Opened) -> bool:
 
 def from_a_daemon(mail: Opened) -> bool:
     """Whether a mail system wrote it, by its own word."""
-    return (
-        has_null_sender(mail)
-        or _DAEMON.search(mail.field("From")) is not None
-        or "X-Failed-Recipients" in mail.message
-    )
+    return _DAEMON.search(mail.field("From")) is not None or "X-Failed-Recipients" in mail.message

@@ -49,14 +49,14 @@ def read(head: bytes, *, for_reports: bool) -> Reading:
 def _other(mail: Opened, returned: str, *, for_reports: bool) -> Reading:
     """A mail that is no report by its form: a bounce all the same, a machine's, a person's."""
     daemon = from_a_daemon(mail) or mail.report_type == "delivery-status"
-    if daemon or for_reports:
+    if daemon or for_reports or has_null_sender(mail):
         sayings, about_a_delivery = read_bounce(mail)
         if about_a_delivery:
             return Reading(Form.DELIVERY_REPORT, tuple(sayings), ours=returned)
-    if is_automatic(mail) and not (daemon and not has_null_sender(mail)):
-        return Reading(Form.AUTOMATIC)
     if daemon:
         return Reading(Form.DELIVERY_REPORT, why=Why.NO_RECIPIENT, ours=returned)
+    if is_automatic(mail):
+        return Reading(Form.AUTOMATIC)
     return _reply(mail)
 
 
