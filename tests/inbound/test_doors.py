@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.domain.addresses import Channel, parse
-from tests.clock import START, Clock
+from tests.clock import Clock
 from tests.domain.mails.reports import RETURNED, arf, dsn, failed, reply
 from tests.inbound.conftest import REPLIES, REPORTS, MakeTo, Take
 from tests.inbound.mails import send
@@ -264,63 +264,3 @@ class TestReceiver:
         monkeypatch.setattr("preference_center.inbound.doors.read", fail)
         assert send(smtp, reply("STOP"), REPLIES) == {}
         assert whys() == ["unreadable"]
-
-
-class TestQueue:
-    @pytest.fixture
-    def cli(self, app: Flask) -> Callable[..., str]:
-        def run(*words: str) -> str:
-            result = app.test_cli_runner().invoke(args=["inbound", "queue", *words])
-            assert result.exit_code == 0, result.output
-            return result.output
-
-        return run
-
-    def test_shows_what_waits_and_forgets_what_was_decided(
-        self, take: Take, cli: Callable[..., str], ledger: Ledger, clock: Clock
-    ) -> None:
-        assert "Nothing waits" in cli("list")
-        take(reply("No offers \x1b[2Jplease, I moved"), REPLIES)
-        clock.advance(timedelta(hours=3))
-        shown = cli("list")
-        assert JANE not in shown
-        assert "not clear" in shown
-        number = shown.split("\t")[0]
-        content = cli("show", number)
-        assert "I moved" in content
-        assert "\x1b" not in content
-
-        assert "1 recorded" in cli("resolve", number, JANE, "--scope", "acme.offers")
-
-        (event,) = ledger.events()
-        assert (event["kind"], event["scope"]) == ("opted_out", "acme.offers")
-        assert event["received_at"] == START  # I3
-        assert "Nothing waits" in cli("list")
-
-    def test_dismisses(self, take: Take, cli: Callable[..., str], ledger: Ledger) -> None:
-        take(reply("Where is my order"), REPLIES)
-        cli("dismiss", cli("list").split("\t")[0])
-        assert "Nothing waits" in cli("list")
-        take(reply("Where is my order"), REPLIES)  # delivered again
-        assert "Nothing waits" in cli("list")
-        assert ledger.kinds() == []
-
-    def test_content_is_kept_for_30_days_and_sealed_and_the_row_is_not_lost(
-        self, app: Flask, take: Take, cli: Callable[..., str]
-    ) -> None:  # I6
-        from preference_center.storage import kept_mail
-        from preference_center.storage.database import run
-
-        take(reply("Where is my order"), REPLIES)
-        with app.app_context():
-            (stored,) = run(lambda c: c.execute("SELECT head FROM kept_mail").fetchall())
-            assert b"order" not in stored[0]
-            run(lambda connection: kept_mail.forget(connection, START + timedelta(days=31)))
-        assert "deleted after 30 days" in cli("list")
-
-    def test_a_complaint_can_be_resolved(
-        self, take: Take, cli: Callable[..., str], ledger: Ledger
-    ) -> None:
-        take(arf("Original-Rcpt-To: redacted@example.com"), REPORTS)
-        cli("resolve", cli("list").split("\t")[0], JANE, "--as", "complained")
-        assert of(ledger, COMPLAINED)

@@ -14,9 +14,8 @@ _PRESENT = (
     "X-Mail-Autoreply",
     "X-Vacation",
     "X-FC-MachineGenerated",
-    "List-Id",
 )
-_PRECEDENCE = {"auto_reply", "auto-reply", "bulk", "junk", "list"}
+_PRECEDENCE = {"auto_reply", "auto-reply", "bulk", "junk"}
 _AWAY = re.compile(
     r"""^(?:(?:auto(?:matic|mated)?[ -]?(?:reply|response|answer)|out\ of\ (?:the\ )?office
         |on\ (?:vacation|holiday|leave)|away\ (?:from|until)|i\ am\ away
@@ -36,7 +35,7 @@ _RECEIPTS = {"disposition-notification", "tlsrpt", "smtp-tls-reporting"}
 
 
 def is_automatic(mail: Opened) -> bool:
-    """Whether a machine wrote it: a vacation notice, a receipt, a newsletter (RFC 3834 2).
+    """Whether a machine wrote it: a vacation notice or a receipt (RFC 3834 2).
 
     Apple Mail says so of an opt-out that its user has just pressed, too, and marks it.
     """

@@ -82,12 +82,16 @@ def test_words_that_are_not_the_writers_do_not_count(body: str) -> None:
         "X-Autoreply: yes\n",
         "Precedence: bulk\n",
         "Return-Path: <>\n",
-        "List-Id: <cats.example.org>\n",
     ],
 )
 def test_an_automatic_mail_says_nothing_whatever_it_says(header: str) -> None:  # RULES A12
     found = read(reply("STOP", subject="STOP", header=header), for_reports=False)
     assert found == Reading(Form.AUTOMATIC)
+
+
+def test_a_person_may_write_through_a_list() -> None:
+    mail = reply("STOP", header="List-Id: <sales.example.com>\nPrecedence: list\n")
+    assert people(read(mail, for_reports=False)) == [(Said.OPTED_OUT, JANE)]
 
 
 @pytest.mark.parametrize(
