@@ -62,6 +62,15 @@ def waiting(connection: Connection, limit: int) -> Sequence[KeptMail]:
     return [KeptMail(*row) for row in rows]
 
 
+def waiting_count(connection: Connection) -> int:
+    """How many wait for a person's decision (to 1,000)."""
+    row = connection.execute(
+        "SELECT count(*) FROM (SELECT FROM kept_mail WHERE settled_at IS NULL LIMIT 1000) AS found"
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
 def by_id(connection: Connection, keys: Keys, number: UUID) -> tuple[KeptMail, bytes] | None:
     """One that waits, and its beginning (empty after KEPT); None if none has this id."""
     row = connection.execute(

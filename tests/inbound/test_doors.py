@@ -195,10 +195,13 @@ class TestReports:
         assert not allowed(JANE)
 
     def test_hidden_and_without_a_token_it_is_for_a_person(
-        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]], client: FlaskClient
     ) -> None:  # RULES F7
         take(arf("Original-Rcpt-To: redacted@example.com"), REPORTS)
         assert (ledger.kinds(), whys()) == ([], ["no_recipient"])
+        health = client.get("/healthz").json
+        assert health
+        assert health["queue"] == 1
 
     def test_a_bounce_that_does_nothing_troubles_nobody(
         self, take: Take, whys: Callable[[], list[str]]
