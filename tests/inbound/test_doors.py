@@ -17,6 +17,7 @@ from tests.recipients.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask
+    from flask.testing import FlaskClient
 
 
 JANE, PAUL = "jane.doe@example.com", "paul@example.org"
