@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.engines import Engines, for_test
+from tests import order
 from tests.clock import START, Clock
-from tests.environment import Environment, empty, settings_for
+from tests.environment import Emptying, Environment, settings_for
 
 if TYPE_CHECKING:  # so that tests of the domain don't wait for Flask
     from flask import Flask
@@ -28,6 +29,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Called by pytest-xdist in the controller, before it starts a worker."""
     node.config.stash[ENVIRONMENT].tell(node.workerinput)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Called by pytest-xdist for `-n auto`."""
+    return order.workers()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {path: rank for rank, path in enumerate(order.dealt(item.path for item in items))}
+    items.sort(key=lambda item: ranks[item.path])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -65,10 +77,16 @@ def redis_url(engines: Engines, environment: Environment) -> str:
     return environment.redis_url()
 
 
+@pytest.fixture(scope="session")
+def _emptying(database_url: str, redis_url: str) -> Iterator[Emptying]:
+    with Emptying(database_url, redis_url) as emptying:
+        yield emptying
+
+
 @pytest.fixture
-def clean(database_url: str, redis_url: str) -> None:
+def clean(_emptying: Emptying) -> None:
     """Begin with empty tables and an empty Redis."""
-    empty(database_url, redis_url)
+    _emptying()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,56 @@
+"""The order in which `make test` hands files to the workers of pytest-xdist.
+
+Some files start processes and mostly wait for them, others only compute. Dealt evenly among
+the others, with one worker more than there are cores, the waiting of one is the computing
+of another; and none of the long ones is left for the end, when nobody else has work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+LONG = (
+    ROOT / "dev" / "test_run.py",  # the longest first
+    ROOT / "faults",
+    ROOT / "dev",
+    ROOT / "browser",
+    ROOT / "senders" / "test_contract.py",
+    ROOT / "cli" / "test_scrub.py",
+)
+BEFORE_THE_END = 0.8
+"""Of all other files, the share among which the long ones are dealt."""
+
+
+def workers() -> int:
+    """One more than there are cores: at any time one of them waits for a process."""
+    return (os.cpu_count() or 1) + 1
+
+
+def dealt(paths: Iterable[Path]) -> list[Path]:
+    """Return each path once, in the order in which they are best begun."""
+    paths = list(dict.fromkeys(paths))
+    long = sorted(filter(_is_long, paths), key=_rank)
+    short = [path for path in paths if not _is_long(path)]
+    return list(_among(long, short))
+
+
+def _among(long: Sequence[Path], short: Sequence[Path]) -> Iterator[Path]:
+    done = 0
+    for number, path in enumerate(long, 1):
+        yield path
+        upto = int(len(short) * BEFORE_THE_END * number / len(long))
+        yield from short[done:upto]
+        done = upto
+    yield from short[done:]
+
+
+def _is_long(path: Path) -> bool:
+    return _rank(path) < len(LONG)
+
+
+def _rank(path: Path) -> int:
+    found = (rank for rank, place in enumerate(LONG) if path.is_relative_to(place))
+    return next(found, len(LONG))
