@@ -10,6 +10,9 @@ READY := .venv/ready
 CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz)
 # Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
 N ?= auto
+# A file's tests share what they start; tests/order.py says which files go first. Bytecode is
+# kept whatever the environment says: many tests start processes, which would all compile anew.
+SHARED_OUT = -n $(N) --dist loadfile --no-loadscope-reorder
 ARGS ?=
 
 .PHONY: help
@@ -23,7 +26,7 @@ run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
 
 .PHONY: test
 test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
-	@$(BIN)/python -m pytest -n $(N) $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
 
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
