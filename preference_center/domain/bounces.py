@@ -20,3 +20,5 @@ class Bounce:
     """The diagnostic text."""
     permanent: bool | None = None
     """The vendor's own verdict, where it has one."""
+    at_rcpt: bool = False
+    """Whether the recipient was refused, and not the mail (RFC 5321 3.3), where that is told."""

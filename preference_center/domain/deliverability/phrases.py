@@ -51,7 +51,10 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |(?:quota|storage\ allocation)\ (?:is\ )?(?:exceeded|full|violation|usage)
         |(?:over|exceed(?:s|ed|ing)?|out\ of|reached)\ (?:\S+\ ){0,3}(?:quota|storage\ allocation)
         |(?:not\ (?:have\ )?)enough\ (?:disk\ |storage\ |mail\ )?space|full\ mailbox
-        |insufficient\ (?:disk|mailbox)\ (?:space|storage)|space\ has\ been\ used\ up
+        |(?:insufficient|not\ sufficient)\ (?:disk|mailbox)\ (?:space|storage)
+        |space\ has\ been\ used\ up|\bover[- ]?quota|dis[ck]\ ?space\ quota|dis[ck]\ ?quota
+        |(?:mail\ ?box|mail\ file|storage|quota)\ (?:size\ )?(?:limit\ )?
+            (?:is\ |was\ |has\ been\ )?(?:exceed(?:s|ed)|reached)
         |too\ many\ messages\ on\ the\ server
         |casella\ (?:\S+\ ){0,2}piena|bo[i\u00ee]te\ (?:\S+\ ){0,3}pleine
         |postfach\ (?:\S+\ ){0,2}(?:ist\ )?voll|buz[o\u00f3]n\ (?:\S+\ ){0,2}lleno""",
@@ -60,12 +63,21 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         Cause.PASSING,
         r"""gr[ea]y\ ?-?list|verification\ in\ progress|rate\ ?limit|throttl
         |temporar(?:y|ily)\ (?:failure|error|deferred|rejected|unavailable|local|problem|lookup)
-        |too\ many\ (?:connections|recipients)|unable\ to\ verify\ (?:user|address)
+        |too\ many\ (?:concurrent\ )?(?:smtp\ )?(?:connections|sessions|recipients|errors)
+        |connection\ limit|(?:e?mails|messages)\ per\ (?:hour|day)
+        |unable\ to\ verify\ (?:user|address)
         |(?:connection|session|operation)\ (?:timed\ ?out|refused|reset|dropped|lost)
         |timed?\ ?out\ (?:while|waiting|after)|retry\ time(?:out)?\ (?:not\ reached|exceeded)
-        |delivery\ time\ expired|message\ expired|queue\ (?:too\ long|expired)|mail\ loop
+        |delivery\ (?:time\ )?expired|message\ (?:expired|timed\ out)|mail\ loop
+        |queue\ (?:too\ long|expired|period)|failing\ for\ a\ long\ time|multiple\ retries
+        |could\ not\ be\ delivered\ for\ (?:more\ than|\d)|(?:did|does)\ not\ respond
         |loops\ back|name\ service\ error[^;]{0,60}try\ again|host\ name\ lookup\ failure
-        |no\ route\ to\ host|network\ is\ unreachable|local\ (?:configuration|system)\ error""",
+        |no\ route\ to\ host|(?:network|host|server|domain)\ (?:is\ )?(?:unreachable
+            |not\ reachable)|(?:insufficient|out\ of)\ system\ (?:storage|resources)
+        |no\ space\ left\ on|system\ (?:is\ )?full|service\ (?:is\ )?(?:currently\ |temporarily\ )?
+            (?:not\ available|unavailable)|(?:un)?able\ to\ connect|could\ not\ connect
+        |(?:local|server|system|internal)\ (?:server\ )?(?:config(?:uration)?\ |system\ )?error
+        |misconfigured""",
     ),
     (
         Cause.POLICY,
@@ -78,17 +90,29 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |policy\ (?:reasons?|violation|rejection)|polic(?:y|ies)\ (?:\S+\ ){0,2}prohibit
         |administrative(?:ly)?\ prohibit|relay(?:ing)?\ (?:access\ )?(?:denied|not\ permitted)
         |unable\ to\ relay|not\ permitted\ to\ relay|(?<!rejected:\ )access\ denied
-        |not\ authori[sz]ed|authentication\ (?:is\ )?required
+        |no\ relaying|relaying\ mail\ to|(?:open|insecure|mail)\ relay\b|\b(?:as|not)\ an?\ relay
+        |allowed\ to\ relay|(?:don't|do\ not)\ handle\ mail\ for|not\ authori[sz]ed
+        |authentication\ (?:is\ )?(?:required|fail)|requires\ authentication|starttls|tls\ required
+        |not\ (?:been\ )?authenticated|unauthenticated|\bbatv\b|backscatter
+        |(?:client\ host|helo\ command|(?:server|your)\ access)\ (?:\S+\ )?(?:rejected|forbidden)
+        |(?:dynamic|sending|your)\ ip\b|your\ (?:host\ ?name|server)|mail\ from\ your
+        |anti-?spam|open\ prox|(?:organi[sz]ation(?:al)?|security|local)\ polic|denied\ by\ polic
+        |not\ (?:a\ (?:list\ )?member|subscribed)|members?[- ]only|closed\ mailing\ list
+        |post\ to\ this\ (?:mailing\ )?list|notauthorized
         |(?:not\ |isn't\ in\ my\ list\ of\ )allowed\ rcpthosts
         |recipient\ preferences|user\ (?:reject|refuse)|message\ filtered|user\ rules
-        |(?:only|not)\ accept(?:s|ing)?\ (?:any\ )?(?:e?mail|messages)\ from""",
+        |(?:only|not)\ accept(?:s|ing)?\ (?:any\ )?(?:e?mail|messages)\ (?:from|with)""",
     ),
     (
         Cause.CONTENT,
         r"""(?:message|mail|header|attachment)\ (?:\S+\ ){0,4}too\ (?:big|large|long)
         |(?:message|mail)\ size\ (?:\S+\ ){0,3}exceed|larger\ than\ the\ (?:current\ )?\S+\ limit
-        |exceeds\ (?:\S+\ ){0,4}(?:message\ size|size\ limit)|virus|malware|banned\ content
-        |content\ (?:rejected|denied|filter)|not\ rfc\ ?\d*\ ?compliant|8bitmime|smtputf8""",
+        |exceed(?:s|ed)\ (?:\S+\ ){0,4}(?:message\ size|size\ limit)|virus|malware|banned\ content
+        |message\ (?:length|size)\ exceeds|content\ (?:rejected|denied|filter)
+        |(?:unacceptable|mail)\ content|executable\ (?:attachment|files?)
+        |mime\ (?:complexity|header)
+        |(?:improper|duplicate|invalid)\ (?:\S+\ ){0,3}headers?\b
+        |not\ rfc\ ?\d*\ ?compliant|8bitmime|smtputf8""",
     ),
     (
         Cause.OWNER_CHANGED,
@@ -101,7 +125,10 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
             \b(?:disabled|deactivated|inactive|suspended|locked|frozen|discontinued|not\ active)\b
         |(?:mail\ ?box|account|address)\ (?:(?:is|has\ been|was|been)\ )?closed
         |(?:disabled|inactive|deactivated|suspended)\ (?:mail\ ?box|account|user|recipient|address)
-        |extended\ inactivity|casella\ (?:\S+\ ){0,2}(?:disattivata|sospesa)
+        |extended\ inactivity|(?:has\ been|currently)\ suspended|(?:user|recipient)\ is\ terminated
+        |(?:mail\ ?box|account|address)\ (?:has\ |is\ )?(?:expired|archived)|archived\ recipient
+        |no\ longer\ (?:active|accepts?\ (?:any\ )?mail)
+        |casella\ (?:\S+\ ){0,2}(?:disattivata|sospesa)
         |konto\ (?:\S+\ ){0,2}(?:deaktiviert|gesperrt)""",
     ),
     (
@@ -115,24 +142,35 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         Cause.NO_MAILBOX,
         r"""(?:user|recipient|addressee|mail\ ?box|account|address|alias|local[ -]?part)\ (?:is\ )?
             (?:unknown|invalid|not\ (?:found|known|present|listed|valid|exist|recogni[sz]ed))
-        |(?:unknown|invalid|illegal|non-?existent|bad|no\ such)\ (?:or\ \S+\ )?(?:virtual\ |local\ |
-            e-?mail\ |destination\ )?(?:user|recipient|mail\ ?box|account|address|alias
+        |(?:unknown|invalid|illegal|non-?existent|bad|no\ such)[ _](?:or\ \S+\ )?(?:virtual\ |
+            local\ |e-?mail\ |destination\ )?(?:user|recipient|mail\ ?box|account|address|alias
             |local[ -]?part|person)
-        |userunknown|nosuchuser|recip(?:ient)?notfound|badrcptto
-        |(?:user|recipient|mail\ ?box|account|address|alias|someone)[^.;:!?]{0,60}
+        |userunknown|nosuchuser|recip(?:ient)?notfound|bad_?rcptto|unrout(?:e)?able\ address
+        |(?:user|rcpt|recipient|mail\ ?box|account|address|alias|someone)[^.;:!?]{0,60}
             (?:does\ ?n[o']t|do\ not|did\ ?n[o']t)\ exist
-        |that\ you\ tried\ to\ reach\ does\ not\ exist|user\ \S+\ was\ not\ found
-        |no\ (?:mailbox|account|user|person|one)\ (?:\S+\ ){0,4}
-            (?:here|by\ that\ name|this\ address)
-        |not\ a\ (?:known|valid|local)\ (?:user|mailbox|recipient|address)
+        |that\ you\ tried\ to\ reach\ does\ not\ exist
+        |(?:user|recipient|address)\ \S+\ (?:was\ |is\ )?(?:not\ found|unknown)
+        |user\ \([^()]{1,100}\)\ unknown|(?:recipient|user)\ name\ is\ not\ recogni[sz]ed
+        |not\ (?:listed|found|present)\ in\ (?:the\ )?[^.;]{0,40}(?:directory|address\ book)
+        |no\ (?:mail\ ?box|account|user|person|one)\ (?:\S+\ ){0,4}
+            (?:here|by\ that\ name|this\ (?:address|user))|no\ mail\ ?box\ found
+        |not\ an?\ (?:known|valid|local|active)\ (?:user|mail\ ?box|recipient|address)
         |(?:not|no\ longer)\ (?:a\ )?valid\ (?:recipient|address|mailbox)
+        |address\ is\ (?:wrong|(?:no\ longer|not)\ valid)|no\ valid\ recipients
         |no\ longer\ (?:works|employed)|couldn't\ be\ found\ at|address\ could\ not\ be\ found
-        |does\ ?n[o']t\ have\ an?\ \S+\ account
+        |does\ ?n[o']t\ have\ an?\ \S+\ account|does\ ?n[o']t\ exist\ (?:here|on\ this)
+        |(?:adresse|utilisateur|compte|bo[i\u00ee]te)[^.;:!?]{0,80}n'existe\ (?:pas|plus)
+        |(?:usu[a\u00e1]rio|usuario|cuenta|conta)\ (?:\S+\ ){0,2}(?:desconocid|desconhecid
+            |inexistente|no\ existe|n[a\u00e3]o\ existe)
         |destinatario\ (?:sconosciuto|errato|inesistente)|(?:indirizzo|utente|casella)\ inesistente
         |nessun\ utente|(?:benutzer|empf(?:ae|\u00e4)nger|adresse|postfach)\ (?:ist\ )?
             (?:unbekannt|nicht\ (?:gefunden|vorhanden|bekannt|existent)|existiert\ nicht)
         |adresse\ d\ ?au\ moins\ un\ destinataire\ invalide|(?:utilisateur|destinataire)\ inconnu
         |no\ existe\ (?:dicha|ese|el|la|este)\ (?:persona|usuario|buz[o\u00f3]n|cuenta)""",
+    ),
+    (
+        Cause.POLICY,
+        r"""message\ (?:was\ |has\ been\ |is\ )?(?:automatically\ )?(?:rejected|blocked|refused)""",
     ),
     (
         Cause.ADDRESS,

@@ -48,7 +48,7 @@ _SUBJECTS = {
 
 _CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])")
-_AT_RCPT = re.compile(r"\bRCPT\b", re.IGNORECASE)
+_AT_RCPT = re.compile(r"\bRCPT[ _]TO\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _no_mailbox(bounce: Bounce, code: str) -> Reading:
         agreed = (
             code.partition(".")[2] == "1.1"
             or bounce.permanent is True
-            or (_AT_RCPT.search(bounce.text) is not None and not _is_passing(bounce, code))
+            or (_is_at_rcpt(bounce) and not _is_passing(bounce, code))
         )
     if agreed and bounce.permanent is not False:
         return Reading(Cause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
@@ -121,7 +121,8 @@ def _code(bounce: Bounce) -> str:
     found = _CODE.search(bounce.status)
     code = ".".join(found.groups()) if found else ""
     if _is_vague(code):
-        closer = (".".join(each.groups()) for each in _CODE.finditer(bounce.text))
+        found_in_text = (each for each in _CODE.finditer(bounce.text) if each[1] != "2")
+        closer = (".".join(each.groups()) for each in found_in_text)
         return next((each for each in closer if not _is_vague(each)), code)
     return code
 
@@ -131,6 +132,10 @@ def _reply(bounce: Bounce) -> str:
         return bounce.reply.strip()
     found = _REPLY.search(bounce.text)
     return found.group(1) if found else ""
+
+
+def _is_at_rcpt(bounce: Bounce) -> bool:
+    return bounce.at_rcpt or _AT_RCPT.search(bounce.text) is not None
 
 
 def _is_passing(bounce: Bounce, code: str) -> bool:

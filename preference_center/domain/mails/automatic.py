@@ -28,7 +28,8 @@ _AWAY = re.compile(
 )
 _SENT_BY_NOBODY = re.compile(r"<?\s*>?")
 _DAEMON = re.compile(
-    r"\b(?:mailer-?daemon|postmaster|mail-?daemon|mdaemon|mail delivery (?:sub)?system)\b",
+    r"\b(?:mailer[ -]?daemon|postmaster|mail-?daemon|mdaemon|mail deliver(?:y|er)? (?:sub)?system"
+    r"|microsoftexchange[0-9a-f]{32})\b",  # what Exchange sends its own reports as
     re.IGNORECASE,
 )
 _RECEIPTS = {"disposition-notification", "tlsrpt", "smtp-tls-reporting"}

@@ -7,7 +7,7 @@ worth against each other is the judgement of `domain.deliverability`; here they 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from preference_center.domain.bounces import Bounce
 from preference_center.domain.deliverability import Cause
@@ -25,6 +25,8 @@ _FAILED = re.compile(r"\s*(?:fail|error)", re.IGNORECASE)
 _STATUS = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})")
 _REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -]|$)")
 _VAGUE = {"", "5.0.0"}
+# How Postfix and Exim tell at which command they were refused, and Sendmail's transcript.
+_AT_RCPT = re.compile(r"(?:in reply to|after) RCPT TO|>>> RCPT TO:\s*<?([^>\s]*)", re.IGNORECASE)
 
 
 def is_delivery_report(mail: Opened) -> bool:
@@ -32,23 +34,29 @@ def is_delivery_report(mail: Opened) -> bool:
     return bool(mail.of_kind(*STATUS_KINDS)) or mail.report_type == "delivery-status"
 
 
-def read_delivery_report(mail: Opened, returned: str) -> Iterator[Saying]:
-    """What it says of each recipient whom the mail did not reach.
+def groups_in(mail: Opened) -> list[Group]:
+    """What it has about each recipient; nothing, if it has the form of a report only.
 
     Reports whose parts can't be told apart, for a broken boundary, are read as one text.
     """
     texts = mail.of_kind(*STATUS_KINDS) or [leaf.text for leaf in mail.leaves]
-    groups = [group for text in texts for group in recipient_groups(text)]
+    return [group for text in texts for group in recipient_groups(text)]
+
+
+def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -> Iterator[Saying]:
+    """What it says of each recipient whom the mail did not reach."""
     prose = prose_of(mail)
     is_exim = "x-failed-recipients" in mail.message
+    alone = len(groups) == 1
     for group in groups:
         if _FAILED.match(first(group, "action")):
             names = _names(group)
-            if not names and len(groups) == 1:
+            if not names and alone and not _names_somebody(group):
                 to = sole(header_of(returned), "to")
                 names = (to,) if to else ()
-            words = about(prose, names, alone=len(groups) == 1)
-            yield Saying(Said.BOUNCED, names, _bounce(group, words, is_exim=is_exim))
+            words = about(prose, names, alone=alone)
+            at_rcpt = _is_at_rcpt(words, names, alone=alone)
+            yield Saying(Said.BOUNCED, names, _bounce(group, words, at_rcpt, is_exim=is_exim))
 
 
 def _names(group: Group) -> tuple[str, ...]:
@@ -57,7 +65,19 @@ def _names(group: Group) -> tuple[str, ...]:
     return names or ((actual,) if actual and is_usable(actual) else ())
 
 
-def _bounce(group: Group, prose: str, *, is_exim: bool) -> Bounce:
+def _names_somebody(group: Group) -> bool:
+    """Whether it names a recipient who can't be told, as one that is masked."""
+    return any("@" in first(group, name) for name in ("original-recipient", "final-recipient"))
+
+
+def _is_at_rcpt(words: str, names: Iterable[str], *, alone: bool) -> bool:
+    """Whether the words about a recipient say that it was refused itself."""
+    known = {"", *(name.casefold() for name in names)}
+    refused = ((each[1] or "").casefold() for each in _AT_RCPT.finditer(words))
+    return any(alone or name in known for name in refused)
+
+
+def _bounce(group: Group, prose: str, at_rcpt: bool, *, is_exim: bool) -> Bounce:  # noqa: FBT001
     """The report's words. What stands in a comment of a field counts for nothing (RFC 5322).
 
     The prose for people comes second. It is read where a report has no better diagnosis: to
@@ -71,7 +91,16 @@ def _bounce(group: Group, prose: str, *, is_exim: bool) -> Bounce:
     status = found[1] if found else ""
     if not text and status in _VAGUE and not is_exim:
         return Bounce(status=status, permanent=True)
-    if not text or cause_in(prose) is Cause.FULL:
+    cause = cause_in(prose)
+    # Exim's own finding, of no other server's reply, needs nothing to agree with it.
+    found_itself = is_exim and not text and cause is Cause.NO_MAILBOX
+    if not text or cause is Cause.FULL:
         text = f"{text}\n{prose}".strip()
     reply = _REPLY.search(text)
-    return Bounce(status=status, reply=reply[1] if reply else "", text=text)
+    return Bounce(
+        status=status,
+        reply=reply[1] if reply else "",
+        text=text,
+        permanent=True if found_itself else None,
+        at_rcpt=at_rcpt,
+    )

@@ -18,7 +18,7 @@ def _verbose(pattern: str) -> str:
 
 _MAILS_EN = _verbose(
     r"(?:e ?-?mails?|mails?|mailings?|newsletters?|messages?|communications?|advertisements?"
-    r"|ads?|advertising|marketing|promotions?|offers?|updates?|spam)"
+    r"|ads?|advertising|marketing|promotions?|offers?|updates?|spam|texts?|sms)"
 )
 _LIST_EN = _verbose(
     r"(?: (?:from|off|of|to)(?: (?:all|any|your|the|this|these|that|future|further|such|e ?-?mail"
@@ -77,7 +77,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         | (?:remove|take|delete|drop)\ (?:me|us|my\ (?:e\ ?-?mail\ )?address|my\ e\ ?-?mail|my\ name
             |this\ (?:e\ ?-?mail\ )?address){_LIST_EN}
         | {_WANT_EN}be\ (?:removed|taken\ off|deleted){_LIST_EN}
-        | (?:stop|quit|cease)\ (?:sending|e-?mailing|mailing|contacting|writing|spamming|messaging)
+        | (?:stop|quit|cease)\ (?:sending|e-?mailing|mailing|contacting|writing|spamming|messaging
+            |texting)
           (?:\ (?:to\ )?(?:me|us|here))?(?:\ (?:any|all|more|your|these|the|such))*
           (?:\ {_MAILS_EN})?(?:\ (?:to\ )?(?:me|us))?
         | stop(?:\ (?:all|the|these|this|your|my))*\ {_MAILS_EN}(?:\ to\ (?:me|us))?

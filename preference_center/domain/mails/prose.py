@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from preference_center.domain.mails.html import text_of_html
 from preference_center.domain.mails.parts import Opened
 
 MUCH = 20_000
@@ -26,16 +27,23 @@ RETURNED_KINDS = (
 # Where the mail begins that is given back. Its header holds words like spf and spam, which
 # would be taken for the reason.
 _GIVEN_BACK = re.compile(
-    r"""^[ >*#=_-]{0,30}(?!the\ original\ message\ was\ (?:received|sent))(?:
-        (?:below\ this\ line\ is\ |the\ |this\ is\ |included\ is\ |here\ is\ )*
-        (?:(?:a\ )?copy\ of\ (?:the|your)|your\ original|the\ original|original|returned|unsent
-            |undelivered|your\ returned)\ (?:e-?mail|mail|message)\b[^\n]{0,80}
+    r"""^(?:[ >*#=_-]{0,30}(?!the\ original\ message\ was\ (?:received|sent))(?:
+        (?:below\ this\ line\ is\ |below\ is\ |the\ |this\ is\ |included\ is\ |here\ is\ )*
+        (?:(?:a\ )?copy\ of\ (?:the|your)(?:\ original)?|your\ original|the\ original|original
+            |returned|unsent|undelivered|your\ returned|old)\ (?:e-?mail|mail|message)\b[^\n]{0,80}
       | message\ (?:headers?|text|body)(?:\ follows?)?\b[^\n]{0,40}
-      | (?:received|return-path|dkim-signature|authentication-results|arc-[a-z-]+|x-[a-z0-9-]+
+    ) | >?[ ]?(?:received|return-path|dkim-signature|authentication-results|arc-[a-z-]+|x-[a-z0-9-]+
             |message-id|mime-version):\ [^\n]*
     )$""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
+# What is no reason: fields of the returned mail that some quote, and what gateways add below.
+_QUOTED_FIELD = re.compile(
+    r"""^[ \t>*]*(?:subject|sent|date|message-id|from|cc|betreff|gesendet|datum|von|oggetto|inviato
+        |da|objet|envoy[e\u00e9]|asunto|enviado)\ ?:[^\n]*$""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_DISCLAIMER = re.compile(r"(?<=\n)[ \t]*_{20,}[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
@@ -46,7 +54,7 @@ def prose_of(mail: Opened) -> str:
 
 def split(mail: Opened) -> tuple[str, str]:
     """The prose, and the mail that is given back (or its header), however it is attached."""
-    texts = mail.of_kind("text/plain") or mail.of_kind("text/html")
+    texts = mail.of_kind("text/plain") or [text_of_html(h) for h in mail.of_kind("text/html")]
     prose = (texts[0] if texts else "")[:MUCH]
     begins = _GIVEN_BACK.search(prose)
     returned = "\n\n".join(mail.of_kind(*RETURNED_KINDS))
@@ -61,9 +69,18 @@ def split(mail: Opened) -> tuple[str, str]:
 def about(prose: str, names: Iterable[str], *, alone: bool) -> str:
     """What the prose says of one recipient: all of it, or the paragraphs that name it."""
     if alone:
-        return prose[:MOST]
+        return reason_of(prose)[:MOST]
     known = [name.casefold() for name in names]
     found = [
         part for part in _PARAGRAPH.split(prose) if any(name in part.casefold() for name in known)
     ]
-    return "\n\n".join(found)[:MOST]
+    return reason_of("\n\n".join(found))[:MOST]
+
+
+def reason_of(prose: str) -> str:
+    """The prose without the fields it quotes of the returned mail, and without a disclaimer.
+
+    The subject of a mail may speak of anything; a disclaimer mostly speaks of viruses.
+    """
+    below = _DISCLAIMER.search(prose)
+    return _QUOTED_FIELD.sub("", prose[: below.start()] if below else prose)

@@ -9,7 +9,11 @@ from preference_center.domain.mails.automatic import (
     is_automatic,
     pressed_in_apple_mail,
 )
-from preference_center.domain.mails.delivery import is_delivery_report, read_delivery_report
+from preference_center.domain.mails.delivery import (
+    groups_in,
+    is_delivery_report,
+    read_delivery_report,
+)
 from preference_center.domain.mails.feedback import (
     is_feedback_report,
     is_junk_report,
@@ -38,8 +42,9 @@ def read(head: bytes, *, for_reports: bool) -> Reading:
     if is_feedback_report(mail):
         return read_feedback_report(mail, returned)
     if is_delivery_report(mail):
-        found = tuple(read_delivery_report(mail, returned))
-        if found or mail.of_kind("message/delivery-status"):
+        groups = groups_in(mail)
+        if groups:
+            found = tuple(read_delivery_report(mail, groups, returned))
             return Reading(Form.DELIVERY_REPORT, found, ours=returned)
     if is_junk_report(mail, returned):
         return read_junk_report(returned)
@@ -48,9 +53,9 @@ def read(head: bytes, *, for_reports: bool) -> Reading:
 
 def _other(mail: Opened, returned: str, *, for_reports: bool) -> Reading:
     """A mail that is no report by its form: a bounce all the same, a machine's, a person's."""
-    daemon = from_a_daemon(mail) or mail.report_type == "delivery-status"
+    daemon = from_a_daemon(mail) or is_delivery_report(mail)
     if daemon or for_reports or has_null_sender(mail):
-        sayings, about_a_delivery = read_bounce(mail)
+        sayings, about_a_delivery = read_bounce(mail, returned, by_a_system=daemon)
         if about_a_delivery:
             return Reading(Form.DELIVERY_REPORT, tuple(sayings), ours=returned)
     if daemon:

@@ -34,6 +34,10 @@ WORDS = [
     (AT_ONCE, "5.1.6", "551 5.1.6 recipient has moved"),
     (AT_ONCE, "5.7.17", "550 5.7.17 mailbox owner has changed"),
     (AT_ONCE, "5.7.18", "550 5.7.18 domain owner has changed"),
+    (AT_ONCE, "5.7.1", "550 5.7.1 No mailbox found (in reply to RCPT TO command)"),
+    (AT_ONCE, "5.0.0", "550 jo is not an active address (in reply to RCPT TO command)"),
+    (AT_ONCE, "", "User jo not listed in Domino Directory: 550 5.1.1"),
+    (COUNTED, "5.0.0", "554 Rcpt <jo@example.com> does not exist (in reply to end of DATA)"),
     (COUNTED, "5.0.0", "550 user unknown"),  # nothing agrees: filters say so too
     (COUNTED, "5.4.1", "550 5.4.1 Recipient address rejected: Access denied. AS(201806281)"),
     (COUNTED, "5.5.0", "550 5.5.0 Requested action not taken: mailbox unavailable"),
@@ -45,6 +49,13 @@ WORDS = [
     (COUNTED, "", "550 Benutzer unbekannt"),
     (NEVER, "5.1.1", "Not enough disk space\n550 5.1.1 <jo@example.com>... User Unknown"),
     (NEVER, "5.1.1", "552 sorry, user over quota. (#5.1.1)"),
+    (NEVER, "5.1.1", "550 5.1.1 User account is overquota"),
+    (NEVER, "5.1.1", "550 5.1.1 mailbox size limit exceeded"),
+    (NEVER, "5.1.1", "all hosts have been failing for a long time"),
+    (NEVER, "5.1.1", "554 client host rejected: cannot find your hostname"),
+    (NEVER, "5.1.1", "550 not a member of this list"),
+    (NEVER, "5.1.1", "550 not accepting mail with attachments"),
+    (NEVER, "5.0.0", "550 message rejected, see our pages"),
     (NEVER, "5.2.2", "552-5.2.2 The account that you tried to reach is over quota and inactive."),
     (NEVER, "4.2.2", "452-4.2.2 The recipient's inbox is out of storage space."),
     (NEVER, "", "552 Casella di posta piena"),
@@ -112,6 +123,16 @@ def test_a_reading_says_when_it_goes_against_the_code() -> None:
     read = classify(Bounce("4.2.2", "452", "Mailbox full"))
     assert (read.code, read.contradicted) == ("4.2.2", False)
     assert classify(Bounce("5.1.1")).contradicted is False
+
+
+def test_the_recipient_may_be_known_to_be_what_was_refused() -> None:
+    assert events_needed(Bounce("5.0.0", "550", "no such user", at_rcpt=True)) == AT_ONCE
+    assert events_needed(Bounce("5.0.0", "550", "mailbox full", at_rcpt=True)) == NEVER
+    assert events_needed(Bounce("4.0.0", "450", "no such user", at_rcpt=True)) == NEVER
+
+
+def test_a_number_of_a_program_is_no_code() -> None:
+    assert events_needed(Bounce(text="sent by Mailer 2.0.12", permanent=True)) == AT_ONCE
 
 
 def test_an_address_says_nothing() -> None:

@@ -97,9 +97,41 @@ class TestDelivery:
         mail = dsn(failed(JANE, "5.0.0 (over quota)", ""))
         assert bounces(mail) == [((JANE,), Bounce("5.0.0", permanent=True))]
 
-    def test_a_masked_recipient_is_nobody(self) -> None:  # RULES F7
-        mail = dsn(failed("jane...@example.com"), returned="Subject: Offers\n")
+    @pytest.mark.parametrize("to", ["", "To: list@example.org\n"])
+    def test_a_masked_recipient_is_nobody(self, to: str) -> None:  # RULES F7
+        mail = dsn(failed("jane...@example.com"), returned=f"{to}Subject: Offers\n")
         assert bounces(mail) == [((), UNKNOWN)]
+
+    @pytest.mark.parametrize(
+        "prose, at_rcpt",
+        [
+            ("<jane.doe@example.com>: host mx said: 550 no (in reply to RCPT TO command)", True),
+            ("<jane.doe@example.com>: host mx said: 550 no (in reply to end of DATA)", False),
+            ("... while talking to mx:\n>>> RCPT To:<jane.doe@example.com>\n<<< 550 no", True),
+            ("... while talking to mx:\n>>> DATA\n<<< 550 jane.doe@example.com no", False),
+            ("jane.doe@example.com\nerror from mx after RCPT TO:<jane.doe@example.com>", True),
+        ],
+    )
+    def test_what_was_refused_is_told_in_the_prose(self, prose: str, *, at_rcpt: bool) -> None:
+        groups = failed(JANE, "5.0.0", "550 no such user"), failed(PAUL)
+        (_, jane), (_, paul) = bounces(dsn(*groups, prose=prose))
+        ((_, alone),) = bounces(dsn(groups[0], prose=prose))
+        assert jane == alone == Bounce("5.0.0", "550", "550 no such user", at_rcpt=at_rcpt)
+        assert paul == UNKNOWN
+
+    def test_neither_a_subject_nor_a_disclaimer_is_the_reason(self) -> None:
+        prose = f"Subject: full quota\nIt failed.\n\n{'_' * 40}\nScanned for viruses"
+        ((_, bounce),) = bounces(dsn(failed(JANE, "5.1.1", ""), prose=prose))
+        assert bounce is not None
+        assert "quota" not in bounce.text
+        assert "viruses" not in bounce.text
+
+    def test_a_report_without_recipients_is_read_by_its_prose(self) -> None:
+        prose = (
+            "Delivery to the following recipients failed permanently:\n\n   * jane.doe@example.com"
+        )
+        ((names, _),) = bounces(dsn(prose=prose))
+        assert names == (JANE,)
 
 
 QMAIL = b"""\
