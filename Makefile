@@ -7,7 +7,7 @@ SHELL := bash
 
 BIN := .venv/bin
 READY := .venv/ready
-CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz)
+CODE := $(wildcard app.py preference_center workers dev tests bench chaos fuzz simulation)
 # Workers of pytest-xdist, and more options: make test N=4 ARGS="tests/domain -x"
 N ?= auto
 # A file's tests share what they start; tests/order.py says which files go first. Bytecode is
@@ -68,6 +68,22 @@ bench-scrub: $(READY) ## Measure scrubbing ten million rows (10 minutes, 4 GB of
 test-spark: $(READY) ## Get PySpark (500 MB; needs Java) and test scrubbing on it
 	@$(BIN)/uv sync --quiet --locked --inexact --all-groups --extra spark
 	@$(BIN)/python -m pytest -n 0 tests/scrub/test_spark.py $(ARGS)
+
+# make simulate SEED=1 RUNS=1000 ARGS="--hours 72 --people 200"
+SEED ?= 1
+RUNS ?= 20
+
+.PHONY: simulate
+simulate: $(READY) ## Days of faults in seconds, held against an oracle (SEED=... RUNS=...)
+	@$(BIN)/python -m simulation --seed $(SEED) --runs $(RUNS) $(ARGS)
+
+.PHONY: simulate-short
+simulate-short: $(READY) ## The same for about a minute
+	@$(BIN)/python -m simulation --runs 8 --hours 48 --people 100
+
+.PHONY: planted
+planted: $(READY) ## See that the simulation finds bugs planted on purpose (ARGS=name for one)
+	@$(BIN)/python -m simulation.planting $(ARGS)
 
 .PHONY: screenshots
 screenshots: $(READY) ## Take the pictures of docs/pages.md anew (needs Chromium)

@@ -1,0 +1,92 @@
+"""`python -m simulation`: run seeds, and cut what fails down to what matters.
+
+Exits with 1 if any seed fails. Each process has a database of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing import get_context
+
+from dev.engines import Engines, for_test
+from simulation.ground import prepare
+from simulation.history import Options
+from simulation.seeds import Result, Wish, work
+
+
+def spread(engines: Engines, given: argparse.Namespace) -> Iterator[Result]:
+    """All seeds, in as many processes as asked for."""
+    options = Options(given.hours, given.people, given.tools, given.burst)
+    seeds = range(given.seed, given.seed + given.runs)
+    name = f"pc_simulation_{os.getpid()}"
+    wishes = [
+        Wish(
+            engines.folder,
+            f"{name}_{number}",
+            tuple(seeds[number :: given.processes]),
+            options,
+            given.shrink,
+            given.until_red,
+        )
+        for number in range(given.processes)
+    ]
+    if given.processes == 1:
+        yield from work(wishes[0])
+        return
+    with get_context("spawn").Pool(given.processes) as pool:
+        for results in pool.imap_unordered(work, wishes):
+            yield from results
+
+
+def told(one: Result) -> str:
+    """A failure, with all that is needed to see it again."""
+    lines = [f"\nseed {one.seed}: {one.failure}", "The shortest history that was found:"]
+    lines += [f"  {line}" for line in one.history]
+    lines += ["Its last steps:", *(f"  {line[:300]}" for line in one.trace[-40:])]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Run, report, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="the first")
+    parser.add_argument("--runs", type=int, default=10, help="how many seeds")
+    parser.add_argument("--hours", type=int, default=72)
+    parser.add_argument("--people", type=int, default=200)
+    parser.add_argument("--tools", type=int, default=5)
+    parser.add_argument("--burst", type=int, default=0, help="so many say no in one minute")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--shrink", type=float, default=60, help="seconds, 0 for never")
+    parser.add_argument("--until-red", action="store_true", help="end with the first failure")
+    parser.add_argument("--trace", action="store_true", help="print what happened")
+    given = parser.parse_args(arguments)
+    begun = time.monotonic()
+    with for_test(environ={}) as engines:
+        prepare(engines)
+        results = sorted(spread(engines, given), key=lambda one: one.seed)
+    failed = [one for one in results if one.failure]
+    for one in results:
+        if given.trace:
+            print("\n".join(one.trace))
+            print(f"seed {one.seed}: trace {one.digest}")
+    for one in failed:
+        print(told(one))
+    took, cpu = time.monotonic() - begun, sum(one.cpu for one in results)
+    print(
+        f"\n{len(results)} seeds of {given.hours} h, {given.people} people, {given.tools} tools:"
+        f" {len(failed)} failed; {sum(one.steps for one in results):,} steps in {took:.0f} s"
+        f" ({cpu / max(1, len(results)):.1f} s of Python's CPU each)"
+    )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    # The order of sets of texts must be the same every time, as everything else.
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]])  # noqa: S606
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,195 @@
+"""The workers: real jobs from a simulated queue, killed or frozen between any two steps.
+
+Only one thing ever happens at a time. A worker that freezes is a thread that waits; what it
+was doing goes on when simulated time has come to where it thaws.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Flask
+
+from preference_center.importing.pace import Pace
+from preference_center.importing.uploads import go_on
+from preference_center.importing.work import Work
+from preference_center.queue import IMPORT, NEWS, SYNC, VERIFY, Queue
+from preference_center.storage.verifying import Part
+from simulation.ground import Clock
+from workers.news import take_posted
+from workers.sync import Connect, sync
+from workers.verify import verify
+
+PATIENCE = 120.0
+"""Seconds of real time after which a thread that says nothing is a fault of ours."""
+
+
+TURN = timedelta(minutes=10)
+"""How long a job goes on while there is something to do: as many short jobs, one after another."""
+
+
+class Killed(BaseException):
+    """The worker is gone: nothing of it runs any more, not even its error handling."""
+
+
+class Redis(Queue):
+    """The real `Queue`, in front of a Redis that forgets and goes away as told."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._quiet_until = {}
+        self._broken_until = 0.0
+        self._monotonic = self._wall = lambda: clock().timestamp()
+        self.jobs: dict[str, tuple[str, tuple[int | str, ...]]] = {}
+        self.away = False
+        self.nudged: Callable[[int], None] = lambda _: None
+
+    def _nudge(self, work: str, job: str, *args: int | str) -> None:
+        if job == SYNC:
+            self.nudged(int(args[0]))
+        super()._nudge(work, job, *args)
+
+    def _enqueue(self, name: str, job: str, *args: int | str) -> bool:
+        if self.away:
+            return False
+        self.jobs.setdefault(name, (job, args))
+        return True
+
+
+@dataclass(slots=True)
+class Mishap:
+    """What befalls the next job at its `step`: `killed`, `frozen` or `frozen_dies`."""
+
+    what: str
+    step: int
+    seconds: int = 0
+    app: Flask | None = None
+    woken: threading.Event = field(default_factory=threading.Event)
+    rested: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
+    frozen: bool = False
+    dies: bool = False
+
+
+@dataclass(slots=True)
+class Crew:
+    """Does jobs, with what is to go wrong in them."""
+
+    app: Flask
+    clock: Clock
+    connect: Connect
+    freezes: Callable[[Mishap, Callable[[], None]], None]
+    """Is told of a frozen job and what to call when it is to go on."""
+    trace: Callable[[str], None]
+    mishaps: deque[Mishap] = field(default_factory=deque)
+    current: Mishap | None = None
+    dead: bool = False
+    """Whether what runs right now is a worker that was killed: it may do nothing any more."""
+    busy: bool = False
+    asleep: list[Mishap] = field(default_factory=list)
+
+    def do(self, name: str, job: str, args: tuple[int | str, ...]) -> None:
+        """One job, to its end or what befalls it."""
+        mishap = self.mishaps.popleft() if self.mishaps else None
+
+        def work() -> None:
+            self._work(job, args)
+
+        self.busy = True
+        try:
+            if mishap is None:
+                work()
+            elif mishap.what == "killed":
+                self._until_killed(mishap, name, work)
+            else:
+                self._in_thread(mishap, name, work)
+        finally:
+            self.busy = False
+
+    def step(self, _: str = "") -> None:
+        """Between two steps of whatever job is at work, if one is."""
+        mishap = self.current
+        if self.dead:
+            raise Killed
+        if mishap is None:
+            return
+        mishap.step -= 1
+        if mishap.step:
+            return
+        self.current = None
+        if mishap.what != "killed":
+            mishap.frozen = True
+            mishap.rested.set()
+            mishap.woken.wait(PATIENCE)
+        if mishap.what == "killed" or mishap.dies:
+            self.dead = True
+            raise Killed
+
+    def end(self) -> None:
+        """Have nothing left behind, also where a run was broken off."""
+        for mishap in list(self.asleep):
+            mishap.dies = True
+            self._wake(mishap)
+
+    def _until_killed(self, mishap: Mishap, name: str, work: Callable[[], None]) -> None:
+        self.current = mishap
+        try:
+            work()
+        except Killed:
+            self.trace(f"a worker dies in {name}")
+        finally:
+            self.current, self.dead = None, False
+
+    def _in_thread(self, mishap: Mishap, name: str, work: Callable[[], None]) -> None:
+        def body() -> None:
+            try:
+                with self.app.app_context():
+                    work()
+            except Killed:
+                pass
+            except BaseException as error:  # noqa: BLE001 - told by whoever waits
+                mishap.error = error
+            finally:
+                mishap.frozen = False
+                mishap.rested.set()
+
+        self.current = mishap
+        threading.Thread(target=body, daemon=True).start()
+        self._await(mishap)
+        if mishap.frozen:
+            self.trace(f"a worker freezes in {name}")
+            self.asleep.append(mishap)
+            self.freezes(mishap, lambda: self._thaw(mishap, name))
+
+    def _thaw(self, mishap: Mishap, name: str) -> None:
+        mishap.dies = mishap.what == "frozen_dies"
+        self.trace(f"a worker {'dies' if mishap.dies else 'thaws'} in {name}")
+        self._wake(mishap)
+
+    def _wake(self, mishap: Mishap) -> None:
+        self.asleep.remove(mishap)
+        mishap.rested.clear()
+        mishap.woken.set()
+        self._await(mishap)
+
+    def _await(self, mishap: Mishap) -> None:
+        if not mishap.rested.wait(PATIENCE):
+            raise TimeoutError("a simulated worker hangs")
+        self.current, self.dead = None, False
+        if mishap.error is not None:
+            raise mishap.error
+
+    def _work(self, job: str, args: tuple[int | str, ...]) -> None:
+        until, never = self.clock() + TURN, lambda: False
+        if job == SYNC:
+            sync(int(args[0]), self.connect, until=until, stop=never)
+        elif job == VERIFY:
+            verify(int(args[0]), Part(str(args[1])), self.connect, until=until, stop=never)
+        elif job == NEWS:
+            take_posted(int(args[0]), self.connect, until=until, stop=never)
+        elif job == IMPORT:
+            go_on(UUID(str(args[0])), Work(until, never, Pace(size=7), lambda _: None, lambda: 0.0))

@@ -1,0 +1,203 @@
+"""What people, senders and support do, at the service's own doors; the oracle hears of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from preference_center import contacts
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.contacts import Named, Profile
+from preference_center.domain.events import Change, Kind
+from preference_center.domain.lifting import lifting
+from preference_center.domain.requests import Origin, Proof, Via, opt_out
+from preference_center.errors import InvalidRows
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.links import Link
+from preference_center.storage.catalogues import current_catalogue
+from simulation.history import Act
+from simulation.oracle import No, Oracle
+from simulation.people import ALL, EVERYTHING, Form, forms_of
+
+_UNDO = re.compile(r'name="undo" value="([^"]+)"')
+_PAIR = {"List-Unsubscribe": "One-Click"}
+REPEAT = timedelta(minutes=15)
+TIES = 7
+"""One in so many opt-ins comes with a "no" of the same moment."""
+PAUSES = (timedelta(hours=2), timedelta(hours=20), timedelta(days=7))
+
+
+class Violation(AssertionError):
+    """A rule is broken."""
+
+
+@dataclass(slots=True)
+class Doors:
+    """Carries out acts of people. Whatever is acknowledged, the oracle is told."""
+
+    client: Any
+    oracle: Oracle
+    known: Callable[[Form, datetime], None]
+    """Is told of every form that the service has heard of, and since when."""
+    own: dict[tuple[Form, str], No] = field(default_factory=dict)
+    """The last that each said at our own doors."""
+    offers: dict[int, tuple[str, str, No]] = field(default_factory=dict)
+
+    def act(self, act: Act) -> str | None:
+        """Do it and say what came of it; None if it is no act of these doors."""
+        do: Callable[[Form, Act], str] | None = getattr(self, f"_{act.what}", None)
+        return do(forms_of(act.who)[act.form], act) if do else None
+
+    # --- recipients
+
+    def _one_click(self, form: Form, act: Act) -> str:
+        self._post(form, act.scope, _PAIR)
+        self._no(form, act.scope)
+        return "200"
+
+    def _page(self, form: Form, act: Act) -> str:
+        token, text = self._post(form, act.scope, {"confirm": "this"})
+        no = self._no(form, act.scope)
+        offer = _UNDO.search(text)
+        if offer:
+            self.offers[act.number] = (token, offer[1], no)
+        return "offers undo" if offer else "stood already"
+
+    def _undo(self, form: Form, act: Act) -> str:
+        """It takes back what was said on that page, and what the person repeated meanwhile."""
+        if act.number not in self.offers:
+            return "nothing to undo"
+        token, offer, no = self.offers.pop(act.number)
+        answer = self.client.post(f"/u/{token}", data={"undo": offer})
+        if answer.status_code != 200:
+            raise Violation(f"I7: undo answers {answer.status_code}")
+        if "Not undone" in answer.text:
+            return "too late"
+        for other in self.oracle.noes[form.person]:
+            if (other.form, other.scope) == (no.form, no.scope) and other.first >= no.first:
+                # A list or a tool that said the same meanwhile may not have been recorded.
+                other.gone, other.sure = other.sure or other is no, False
+        return "200"
+
+    def _reads(self, form: Form, act: Act) -> str:
+        """A scanner follows the links of a mail."""
+        token = services().links.make(self._link(form, act.scope))
+        for method, path in (("GET", "u"), ("HEAD", "u"), ("GET", "p"), ("OPTIONS", "u")):
+            answer = self.client.open(f"/{path}/{token}", method=method)
+            if not 200 <= answer.status_code < 300:
+                raise Violation(f"I7: {method} /{path}/ answers {answer.status_code}")
+        return "200"
+
+    def _post(self, form: Form, scope: str, data: Mapping[str, str]) -> tuple[str, str]:
+        token = services().links.make(self._link(form, scope))
+        answer = self.client.post(f"/u/{token}", data=data)
+        if answer.status_code != 200:
+            raise Violation(f"I1, I7: a valid link answers {answer.status_code}")
+        return token, answer.text
+
+    def _link(self, form: Form, scope: str) -> Link:
+        return Link(address(form), scope, "m-1", services().now())
+
+    # --- senders and support
+
+    def _opt_in(self, form: Form, act: Act) -> str:
+        context, now = services(), services().now()
+        proof = Proof("page", "Yes, please", "en", now)
+        catalogue = current_catalogue()
+        record([lifting(context.new_id(), address(form), act.scope, proof, origin(), catalogue)])
+        self.oracle.says_yes(form, act.scope, now)
+        self.known(form, now)
+        if act.number % TIES == 0:  # and says no at the very same time
+            self._said(form, act.scope, now)
+            return "recorded, and the opposite"
+        return "recorded"
+
+    def _phone(self, form: Form, act: Act) -> str:
+        """Support writes down what was said hours ago."""
+        at = services().now() - timedelta(minutes=act.number * 7 % (24 * 60))
+        self._said(form, act.scope, at)
+        return f"said at {at:%d %H:%M}"
+
+    def _said(self, form: Form, scope: str, at: datetime) -> None:
+        record(
+            [
+                opt_out(
+                    services().new_id(),
+                    address(form),
+                    scope,
+                    Via.PHONE,
+                    origin(),
+                    received_at=at,
+                    occurred_at=at,
+                )
+            ]
+        )
+        self._no(form, scope, at)
+
+    def _pause(self, form: Form, act: Act) -> str:
+        now = services().now()
+        until = now + PAUSES[act.number % len(PAUSES)]
+        change = Change(
+            services().new_id(),
+            Kind.PAUSED,
+            address(form),
+            act.scope,
+            occurred_at=now,
+            received_at=now,
+            source="page",
+            actor="recipient",
+            until=until,
+        )
+        record([change])
+        self.oracle.says_no(No(form, act.scope, now, now, now, until=until))
+        self.known(form, now)
+        return f"until {until:%d %H:%M}"
+
+    def _named(self, form: Form, _: Act) -> str:
+        contacts.upsert([Profile(addresses=(address(form),))], origin())
+        self.known(form, services().now())
+        return "contact"
+
+    def _close(self, form: Form, _: Act) -> str:
+        contacts.deactivate([(Named(address=address(form)), services().now())], origin())
+        now = services().now()
+        for scope in (EVERYTHING, ALL):
+            self.oracle.says_no(No(form, scope, now, now, now))
+        self.known(form, now)
+        return "closed"
+
+    def _reopen(self, form: Form, _: Act) -> str:
+        now = services().now()
+        proof = Proof("page", "Open my account again", "en", now)
+        try:
+            (written,) = contacts.reopen([(Named(address=address(form)), proof)], origin())
+        except InvalidRows:
+            return "no account, or closed just now"
+        if written.news:
+            self.oracle.says_yes(form, EVERYTHING, now)
+        return "open"
+
+    def _no(self, form: Form, scope: str, at: datetime | None = None) -> No:
+        at = at or services().now()
+        self.known(form, at)
+        said = self.own.get((form, scope))
+        lifted = said and any(yes > said.first for _, yes in self.oracle.yeses[form])
+        if said and abs(at - said.first) <= REPEAT and not said.gone and not lifted:
+            return said  # it stands: saying it twice is saying it once (I7)
+        no = self.oracle.says_no(No(form, scope, at, at, at, heard=services().now()))
+        self.own[form, scope] = no
+        return no
+
+
+def address(form: Form) -> Address:
+    """The form as the service reads it."""
+    return parse(form.text, Channel.EMAIL)
+
+
+def origin() -> Origin:
+    """Of what a sender passes on."""
+    return Origin("api", "simulation", services().now())

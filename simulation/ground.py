@@ -1,0 +1,131 @@
+"""What all runs of one process stand on: a database, the service, and a clock that jumps."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import psycopg
+import structlog
+from flask import Flask
+from sqlalchemy import event
+
+from dev.engines import Engines
+from dev.postgres import make_database
+from preference_center.app import create_app
+from preference_center.domain.catalogue import digest
+from preference_center.extensions import NAME, Services, db
+from preference_center.ids import uuid7
+from preference_center.queue import Queue
+from preference_center.storage import catalogues
+from preference_center.storage.database import run
+from simulation.people import START
+from tests.environment import has_database, migrate, rename_database, settings_for, with_database
+
+CATALOGUE = Path(__file__).with_name("catalogue.toml")
+TEMPLATE = "pc_simulation"
+_NOWHERE = "redis://127.0.0.1:9/0"
+"""Redis is simulated: nothing listens here."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """Simulated time: it moves when told, and never back."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        """The time (UTC)."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.now += timedelta(seconds=seconds)
+
+    def reach(self, moment: datetime) -> None:
+        """Let time pass until then, if it has not come yet."""
+        self.now = max(self.now, moment)
+
+
+@dataclass(slots=True)
+class Ground:
+    """One database with the service on it; `emptied` begins a run."""
+
+    app: Flask
+    url: str
+    clock: Clock = field(default_factory=Clock)
+    before_transaction: Callable[[], None] = lambda: None
+    """Called before each transaction of the service; what it raises ends the work."""
+
+    def services(self) -> Services:
+        """The service's own, of this run."""
+        found: Services = self.app.extensions[NAME]
+        return found
+
+    def empty(self, seed: str, queue: Callable[[Clock], Queue]) -> None:
+        """Delete every row, and begin time, ids, chance and Redis anew."""
+        self.before_transaction = lambda: None
+        self.clock.now = START
+        random, clock = Random(seed), self.clock
+        self.app.extensions[NAME] = replace(
+            self.services(),
+            now=clock,
+            random=random,
+            new_id=lambda: uuid7(clock(), random.getrandbits(80)),
+            queue=queue(clock),
+        )
+        db.engine.dispose()  # with the plans that its connections keep
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SET session_replication_role = replica")
+            rows = connection.execute(
+                "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables WHERE schemaname"
+                " = 'public' AND tablename NOT IN ('alembic_version', 'catalogue_version')"
+            ).fetchall()
+            connection.execute(f"TRUNCATE {rows[0][0]} RESTART IDENTITY CASCADE".encode())
+
+
+@contextmanager
+def ground(engines: Engines, name: str) -> Iterator[Ground]:
+    """A database `name`, as the migrations make it, and the service on it, in its context."""
+    server = engines.database.url
+    make_database(server, name, TEMPLATE)
+    app = create_app(settings_for(with_database(server, name), _NOWHERE))
+    catalogues._FRESH = math.inf  # noqa: SLF001 - by real time, it would be read by chance
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with app.app_context():
+        found = Ground(app, with_database(server, name))
+        event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
+        try:
+            yield found
+        finally:
+            db.engine.dispose()
+
+
+def prepare(engines: Engines) -> None:
+    """Make the template that `ground` copies, unless it is there: all tables, a catalogue.
+
+    Nothing of a simulation's own database need outlive it, nor may chance move its rows.
+    """
+    server = engines.database.url
+    with psycopg.connect(server, autocommit=True) as connection:
+        for setting in ("autovacuum = off", "fsync = off", "synchronous_commit = off"):
+            connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+        connection.execute("SELECT pg_reload_conf()")
+    if has_database(server, TEMPLATE):
+        return
+    draft = f"{TEMPLATE}_{secrets.token_hex(4)}"
+    make_database(server, draft)
+    settings = settings_for(with_database(server, draft), _NOWHERE)
+    migrate(settings)
+    app, text = create_app(settings), CATALOGUE.read_text()
+    with app.app_context():
+        run(lambda connection: catalogues.save(connection, text, digest(text), START))
+        db.engine.dispose()
+    rename_database(server, draft, TEMPLATE)

@@ -1,0 +1,152 @@
+"""What happens in a run, drawn from its seed before it begins: a list that can be cut down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from simulation.people import ALL, CLUB, NEWS, OFFERS, TOPICS, forms_of
+
+HOUR, MINUTE = 3600, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The size of a run."""
+
+    hours: int = 72
+    people: int = 200
+    tools: int = 5
+    burst: int = 0
+    """How many people say no in one minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that somebody does, or that goes wrong, `at` so many seconds from the start."""
+
+    at: int
+    what: str
+    who: int = -1
+    """A person, or the number of a tool."""
+    form: int = 0
+    scope: str = ""
+    number: int = 0
+    """Seconds, a count, or the act's own number, as `what` needs it."""
+    many: tuple[tuple[int, int], ...] = ()
+    """People and their forms, of lists."""
+
+    def __str__(self) -> str:
+        """One line of a history."""
+        hours, rest = divmod(self.at, HOUR)
+        when = f"+{hours:02}:{rest // 60:02}:{rest % 60:02}"
+        named = "" if self.who < 0 else f" {self.who}.{self.form}"
+        parts = [self.scope, str(self.number or "")]
+        parts += [f"[{', '.join(f'{who}.{form}' for who, form in self.many)}]" if self.many else ""]
+        return " ".join(filter(None, [f"{when} {self.what}{named}", *parts]))
+
+
+_PERSONAL = {
+    "one_click": 30,
+    "page": 8,
+    "in_tool": 14,
+    "opt_in": 16,
+    "phone": 6,
+    "pause": 5,
+    "reads": 3,
+    "complaint": 3,
+    "bounce": 2,
+    "in_tool_again": 3,
+    "named": 4,
+    "close": 3,
+    "reopen": 4,
+}
+"""How often people do what."""
+_SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
+
+
+def draw(seed: str, options: Options) -> list[Act]:
+    """The history of this seed, in its order."""
+    random = Random(f"{seed}/history")
+    acts = [*_people(random, options), *_lists(random, options), *_faults(random, options)]
+    acts += _burst(random, options)
+    return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
+
+
+def _people(random: Random, options: Options) -> Iterator[Act]:
+    """Acts come in clusters, as after a mailing."""
+    end = options.hours * HOUR
+    mailings = sorted(random.randrange(MINUTE, end) for _ in range(14))
+    kinds, weights = list(_PERSONAL), list(_PERSONAL.values())
+    busy = random.sample(range(options.people), max(1, options.people // 3))
+    for number in range(min(options.people * 3 // 5, 300)):
+        at = min(random.choice(mailings) + int(random.expovariate(1 / 180)), end)
+        who = random.choice(busy) if random.random() < 0.6 else random.randrange(options.people)
+        form = random.randrange(len(forms_of(who))) if random.random() < 0.5 else 0
+        what = random.choices(kinds, weights)[0]
+        scope = random.choice(_SCOPES)
+        yield Act(at, what, who, form, scope, number)
+        if what == "page" and random.random() < 0.5:
+            yield Act(at + random.randrange(10, 20 * MINUTE), "undo", who, form, scope, number)
+        if what in {"one_click", "phone"} and random.random() < 0.3:
+            yield Act(at + random.randrange(HOUR), "one_click", who, form, scope, number)
+        if what in {"in_tool", "one_click"} and random.random() < 0.3:
+            again = at + random.choice([5, 90, HOUR, 9 * HOUR])
+            yield Act(min(again, end), "opt_in", who, form, random.choice(TOPICS), number)
+
+
+def _lists(random: Random, options: Options) -> Iterator[Act]:
+    end = options.hours * HOUR
+    for number in range(random.randrange(3)):
+        at, scope = random.randrange(end), random.choice([ALL, NEWS, OFFERS])
+        yield Act(
+            at,
+            "import",
+            form=random.randrange(2),
+            scope=scope,
+            number=number,
+            many=_some(random, options),
+        )
+        if random.random() < 0.7:
+            undone = at + int(random.expovariate(1 / (6 * HOUR)))
+            yield Act(min(undone, end), "undo_import", number=number)
+    for _ in range(4):
+        tool = random.randrange(options.tools)
+        yield Act(random.randrange(end), "gains", tool, many=_some(random, options))
+
+
+def _some(random: Random, options: Options) -> tuple[tuple[int, int], ...]:
+    people = random.sample(range(options.people), min(options.people, random.choice([3, 10, 30])))
+    return tuple((who, random.randrange(len(forms_of(who)))) for who in people)
+
+
+def _faults(random: Random, options: Options) -> Iterator[Act]:
+    end = options.hours * HOUR
+    for tool in range(options.tools):
+        if random.random() < 0.5:
+            length = int(min(random.expovariate(1 / (12 * HOUR)), 71 * HOUR))
+            length = 71 * HOUR if random.random() < 0.2 else length
+            yield Act(random.randrange(end), "outage", tool, number=max(length, MINUTE))
+    for _ in range(random.randrange(4)):
+        yield Act(random.randrange(end), "redis_flushed")
+    if random.random() < 0.5:
+        yield Act(random.randrange(end), "redis_away", number=random.randrange(MINUTE, 12 * HOUR))
+    for _ in range(random.randrange(25)):
+        what = random.choice(["killed", "killed", "frozen", "frozen", "frozen_dies"])
+        lengths = [MINUTE, 3 * MINUTE, 20 * MINUTE, 5 * HOUR]
+        length = random.choice(lengths)
+        step = min(1 + int(random.expovariate(1 / 4)), 20)
+        yield Act(random.randrange(end), what, form=step, number=length)
+    for _ in range(random.randrange(4)):
+        tool = random.randrange(options.tools)
+        yield Act(random.randrange(end), "forgets", tool, number=random.randrange(1, 6))
+
+
+def _burst(random: Random, options: Options) -> Iterator[Act]:
+    if options.burst:
+        at = random.randrange(options.hours * HOUR // 2)
+        for who in random.sample(range(options.people), options.burst):
+            yield Act(
+                at + random.randrange(MINUTE), "one_click", who, 0, random.choice(_SCOPES), who
+            )

@@ -1,0 +1,90 @@
+"""Lists that somebody uploads while people click, and takes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.domain.imports import Instructions, Only, scope_map
+from preference_center.errors import ImportMoved
+from preference_center.extensions import services
+from preference_center.importing.pace import Pace
+from preference_center.importing.undoing import begin_undo
+from preference_center.importing.uploads import confirm, go_on, receive
+from preference_center.importing.work import Work
+from preference_center.storage import imports
+from preference_center.storage.database import Connection, run
+from preference_center.storage.imports import State
+from simulation.oracle import No, Oracle
+from simulation.people import Form
+
+ACTOR = "operator"
+
+
+@dataclass(slots=True)
+class Lists:
+    """Imports by the act's number, and what they say of whom."""
+
+    oracle: Oracle
+    known: Callable[[Form, datetime], None]
+    begun: dict[int, tuple[UUID, list[No]]] = field(default_factory=dict)
+
+    def upload(self, number: int, forms: Sequence[Form], scope: str, only: Only) -> str:
+        """Upload, plan and confirm; workers apply it afterwards."""
+        context, now = services(), services().now()
+        import_id = context.new_id()
+        given = Instructions("addresses", scope_map([("list", scope)]), only=only)
+        text = "".join(f"{form.text}\n" for form in forms)
+
+        def add(connection: Connection) -> None:
+            imports.add(
+                connection,
+                import_id,
+                state=State.AWAITING_FILE,
+                actor=ACTOR,
+                name="list.csv",
+                instructions=given.to_json(),
+                now=now,
+            )
+
+        run(add)
+        receive(import_id, [text.encode()])
+        go_on(import_id, Work(pace=Pace(), pause=lambda _: None))
+        planned = run(lambda c: imports.by_id(c, import_id))
+        if planned.state is not State.PLANNED:
+            return f"{planned.state}: {planned.problem}"
+        try:
+            run(lambda c: confirm(c, import_id, planned.plan, ACTOR))
+        except ImportMoved:
+            return "imported before"
+        noes = []
+        if only is Only.OPT_OUTS:
+            noes = [self.oracle.says_no(No(f, scope, now, now, now, sure=False)) for f in forms]
+        self.begun[number] = (import_id, noes)
+        return "confirmed"
+
+    def undo(self, number: int) -> str:
+        """Decide to take it back; workers do it afterwards."""
+        if number not in self.begun:
+            return "no such import"
+        import_id, noes = self.begun[number]
+        try:
+            begin_undo(import_id, ACTOR)
+        except ImportMoved as error:
+            return str(error).split(":")[0]
+        for no in noes:
+            no.gone = None
+        return "undoing"
+
+    def look(self) -> bool:
+        """See which are done by now; whether any is still at work."""
+        states = {found.id: found.state for found in run(imports.every)}
+        for import_id, noes in self.begun.values():
+            for no in noes:
+                if states[import_id] is State.APPLIED and not no.sure:
+                    no.sure = True
+                    self.known(no.form, services().now())
+                no.gone = True if states[import_id] is State.UNDONE else no.gone
+        return any(state in imports.AT_WORK for state in states.values())

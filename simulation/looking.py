@@ -1,0 +1,99 @@
+"""When the scheduler looks and workers work: often while something can be done, else seldom.
+
+Time jumps to the next thing that is due. What the service would do every few minutes though
+there is nothing to find (probe a tool that is down, read a list that did not change) it does
+more seldom here, as if the workers were busy elsewhere; never less than it could need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from preference_center.extensions import services
+from preference_center.queue import VERIFY
+from preference_center.storage.database import run
+from preference_center.storage.verifying import Part
+from simulation.crew import Crew, Redis
+from simulation.ground import Clock
+from simulation.people import START
+from simulation.tools import Tool
+from workers.schedule import tick
+
+AT_TIMES = 0.03
+"""How often a list is read though nothing has changed in it."""
+SELDOM = timedelta(hours=3)
+OFTEN = timedelta(minutes=30)
+FIRST = timedelta(seconds=20)
+READ_EVERY = timedelta(hours=2)
+QUICKLY = 0.15
+"""How often workers are free at once, and not some time within three quarters of an hour."""
+
+_DUE = """
+SELECT min(GREATEST(s.next_at, d.retry_at)), min(s.verify_at),
+    (SELECT min(next_at) FROM posted_news), bool_or(d.name = ANY(%s))
+FROM sync_state s JOIN destination d ON d.id = s.destination_id WHERE s.next_at IS NOT NULL
+"""
+
+
+@dataclass(slots=True)
+class Looks:
+    """The scheduler and the workers, as one thing that happens at `next_at`."""
+
+    redis: Redis
+    crew: Crew
+    tools: Mapping[str, Tool]
+    clock: Clock
+    next_at: datetime = START
+    thorough: bool = False
+    """Whether nothing is skipped."""
+    lists_at_work: bool = False
+    _gap: timedelta = FIRST
+    _read_at: dict[int, datetime] = field(default_factory=dict)
+
+    def soon(self) -> None:
+        """Something has happened: look before long."""
+        random = services().random
+        wait = timedelta(seconds=random.uniform(1, 90 if random.random() < QUICKLY else 2700))
+        self._gap = FIRST
+        self.next_at = min(self.next_at, self.clock() + wait)
+
+    def look(self) -> None:
+        """The scheduler's tick, and all the jobs that it, or a nudge, has put into Redis."""
+        tick()
+        jobs = list(self.redis.jobs.items())
+        self.redis.jobs.clear()
+        for name, (job, args) in jobs:
+            if job == VERIFY and self._is_idle(int(args[0]), str(args[1])):
+                continue
+            self.crew.do(name, job, args)
+        self._plan()
+
+    def _is_idle(self, number: int, part: str) -> bool:
+        """Whether reading would find nothing that it did not find last time."""
+        tool = self.tools[f"tool-{number - 1}"]
+        chance = services().random.random()
+        if part == Part.READ:
+            seldom = self.clock() < self._read_at.get(number, START)
+            if seldom and not self.thorough:
+                return True
+            self._read_at[number] = self.clock() + READ_EVERY
+            return False
+        size = len(tool.said) if part == Part.PULL else len(tool.log)
+        return tool.listed.get(part) == size and not self.thorough and chance > AT_TIMES
+
+    def _plan(self) -> None:
+        good = [name for name, tool in self.tools.items() if tool.good_since is not None]
+        rows = run(lambda c: c.execute(_DUE, (good,)).fetchall())
+        row_at, verify_at, posted_at, hopeful = rows[0]
+        if verify_at is not None:
+            verify_at = max(verify_at, self.clock() + READ_EVERY)
+        due = min(filter(None, (row_at, verify_at, posted_at)), default=None)
+        if self.lists_at_work:
+            due = self.clock()
+        now = self.clock()
+        if due is None:
+            self._gap = SELDOM
+        self._gap = min(self._gap * 4, OFTEN if hopeful or self.thorough else SELDOM)
+        self.next_at = min(max(due or now, now + self._gap), now + SELDOM)

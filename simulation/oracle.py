@@ -1,0 +1,117 @@
+"""What must be so, from what each person did and when, and from nothing else.
+
+It shares no code with the service. Its answers have three values: None where honest people
+could disagree, e.g. while it is open which of two acts came first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from simulation.people import ALL, ASKED_FOR, BOUNCED, EVERYTHING, Form
+
+WIDE = (ALL, EVERYTHING, BOUNCED)
+
+
+@dataclass(slots=True)
+class No:
+    """Somebody said no between `first` and `last`; it reached us at `received`."""
+
+    form: Form
+    scope: str
+    first: datetime
+    last: datetime
+    received: datetime
+    until: datetime | None = None
+    heard: datetime | None = None
+    """When it was written down, if that was later than it was received."""
+    sure: bool = True
+    """Whether the service must know of it by now."""
+    gone: bool | None = False
+    """Whether it was taken back; None while that is under way."""
+
+
+@dataclass(slots=True)
+class Oracle:
+    """What people did, by person."""
+
+    noes: defaultdict[int, list[No]] = field(default_factory=lambda: defaultdict(list))
+    yeses: defaultdict[Form, list[tuple[str, datetime]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def says_no(self, no: No) -> No:
+        """A pause takes the place of an older one of the same form and scope."""
+        mine = self.noes[no.form.person]
+        if no.until:
+            rivals = [x for x in mine if x.until and (x.form, x.scope) == (no.form, no.scope)]
+            for rival in rivals:
+                mine.remove(rival)
+        mine.append(no)
+        return no
+
+    def says_yes(self, form: Form, scope: str, at: datetime) -> None:
+        """Their own act: it lifts what came before it, for exactly this form (I5, I9)."""
+        self.yeses[form].append((scope, at))
+
+    def must_be_off(
+        self, form: Form, topic: str, now: datetime, *, pauses: bool = True
+    ) -> bool | None:
+        """Whether a "no" stands against this topic."""
+        noes = [no for no in self._about(form, topic) if pauses or not no.until]
+        return _any(self._stands(no, form, topic, now) for no in noes)
+
+    def closed(self, form: Form, now: datetime) -> bool | None:
+        """Whether even service mail stops (I4)."""
+        found = [no for no in self._about(form, "") if no.scope == EVERYTHING]
+        return _any(self._stands(no, form, "", now) for no in found)
+
+    def may_send(self, form: Form, topic: str, now: datetime) -> bool | None:
+        """Whether marketing of this topic may be sent (I2, I5, I11)."""
+        off = self.must_be_off(form, topic, now)
+        if off or topic not in ASKED_FOR:
+            return None if off is None else not off
+        asked = _any(
+            self._asked(form, topic, at) for scope, at in self.yeses[form] if scope == topic
+        )
+        return asked if off is False or asked is False else None
+
+    def since(
+        self, form: Form, topic: str, now: datetime, *, heard: bool = False
+    ) -> datetime | None:
+        """When the oldest "no" that stands was received: the window's beginning (I3).
+
+        With `heard`, when the oldest was written down.
+        """
+        standing = [n for n in self._about(form, topic) if self._stands(n, form, topic, now)]
+        times = ((no.heard or no.received) if heard else no.received for no in standing)
+        return min(times, default=None)
+
+    def _about(self, form: Form, topic: str) -> Iterator[No]:
+        for no in self.noes[form.person]:
+            if no.gone is not True and no.scope in {topic, *WIDE} and no.form.meets(form):
+                yield no
+
+    def _stands(self, no: No, form: Form, topic: str, now: datetime) -> bool | None:
+        by = {topic} if no.scope == topic else {topic, ALL}
+        by = {EVERYTHING} if no.scope == EVERYTHING else by
+        lifted = max((at for scope, at in self.yeses[form] if scope in by), default=None)
+        if (no.until and no.until <= now) or (lifted and lifted > no.last):
+            return False
+        doubtful = (lifted and lifted > no.first) or not no.sure or no.gone is None
+        return None if doubtful else True
+
+    def _asked(self, form: Form, topic: str, at: datetime) -> bool | None:
+        """Whether a wish of that time is still alive."""
+        noes = [n for n in self._about(form, topic) if n.scope != BOUNCED and not n.until]
+        if any(no.first >= at and no.sure and no.gone is False for no in noes):
+            return False
+        return None if any(no.last >= at for no in noes) else True
+
+
+def _any(answers: Iterator[bool | None]) -> bool | None:
+    found = set(answers)
+    return True if True in found else None if None in found else False

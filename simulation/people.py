@@ -1,0 +1,47 @@
+"""The people, and the forms of their addresses. Knows nothing of the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+ALL, EVERYTHING, BOUNCED = "all_marketing", "everything", "undeliverable"
+NEWS, OFFERS, CLUB = "acme.news", "acme.offers", "acme.club"
+TOPICS = (NEWS, OFFERS, CLUB)
+ASKED_FOR = frozenset({CLUB})
+"""Topics that nobody is sent who has not asked for them."""
+
+SIMULATED = 3
+"""Every third person has one address; the others have three forms of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to write a person's address."""
+
+    person: int
+    kind: str
+    """`alias` of one mailbox, `base` and `tag` at a domain of unknown rules, or `only`."""
+    text: str
+
+    def meets(self, other: Form) -> bool:
+        """Whether a "no" of one counts for the other: never from one tag to another (I9)."""
+        if self.person != other.person:
+            return False
+        return self == other or self.kind == "alias" or "base" in {self.kind, other.kind}
+
+
+def forms_of(person: int) -> tuple[Form, ...]:
+    """All forms of a person's address; the first is the one they use most."""
+    match person % SIMULATED:
+        case 0:
+            texts = [f"per.son{person}@gmail.com", f"person{person}@gmail.com"]
+            texts.append(f"perso.n{person}+x@googlemail.com")
+            return tuple(Form(person, "alias", text) for text in texts)
+        case 1:
+            name, domain = f"p{person}", "example.org"
+            tags = [Form(person, "tag", f"{name}+{tag}@{domain}") for tag in ("shop", "win")]
+            return (Form(person, "base", f"{name}@{domain}"), *tags)
+        case _:
+            return (Form(person, "only", f"only{person}@example.net"),)

@@ -1,0 +1,76 @@
+"""`python -m simulation.planting`: bugs planted on purpose, each of which must be found.
+
+Every patch of `planted/` is applied to a copy of the checkout alone; the simulation there
+must turn red within so many seeds. Exits with 1 for a bug that is not found, and for a patch
+that does not apply any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PATCHES = sorted((ROOT / "simulation" / "planted").glob("*.patch"))
+COPIED = ("app.py", "preference_center", "workers", "dev", "tests", "simulation", "templates",
+          "migrations", "pyproject.toml")  # fmt: skip
+_RED = re.compile(r"^seed (\d+): (.*)$", re.MULTILINE)
+
+
+def copied(folder: Path) -> Path:
+    """The code of this checkout, in `folder`."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def found(patch: Path, given: argparse.Namespace) -> str | None:
+    """How the simulation finds this bug, or None."""
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        copy = copied(Path(folder))
+        subprocess.run(["patch", "-p1", "-s", "-i", patch], cwd=copy, check=True)
+        command = [sys.executable, "-m", "simulation", "--until-red", "--shrink", "0"]
+        command += ["--runs", str(given.runs), "--processes", str(given.processes)]
+        came = subprocess.run(
+            command,
+            cwd=copy,
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONHASHSEED": "0"},
+        )
+    red = _RED.search(came.stdout)
+    if red is None and came.returncode:
+        print(came.stderr[-2000:])
+    return f"seed {red[1]}: {red[2]}" if red else None
+
+
+def main(arguments: list[str]) -> int:
+    """Plant one after another, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m simulation.planting", description=__doc__)
+    parser.add_argument("--runs", type=int, default=200, help="seeds for each at most")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("only", nargs="*", help="names of patches")
+    given = parser.parse_args(arguments)
+    missed = 0
+    for patch in PATCHES:
+        if given.only and patch.stem not in given.only:
+            continue
+        how = found(patch, given)
+        missed += how is None
+        print(f"{patch.stem:32} {how or 'NOT FOUND'}"[:200], flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

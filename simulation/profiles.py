@@ -1,0 +1,102 @@
+"""The kinds of tools there are: what they can, and their vices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from preference_center.domain.addresses import Channel
+from simulation.people import TOPICS
+from workers.connectors.base import Capabilities, Listing, Scopes
+
+THINGS = {topic: str(11 + number) for number, topic in enumerate(TOPICS)}
+HOUR = 3600.0
+TRUSTED = 60.0
+"""Seconds after which a request is dead where nothing can be read back: see `sync.ECHO`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One tool's nature. Shares and probabilities are 0..1, times seconds."""
+
+    title: str
+    capabilities: Capabilities
+    posts: bool = False
+    """Whether it tells by webhook what people do in it."""
+    tells_off: bool = True
+    """Whether its list of contacts tells what is off."""
+    lists_ours: bool = False
+    """Whether its list of opt-outs holds ours too."""
+    by_change: bool = True
+    polite: bool = False
+    """Whether our own limiter keeps us below its limit, so that it never says 429."""
+    per_minute: int = 60
+    latency: float = 2.0
+    errors: float = 0.0
+    timeouts: float = 0.0
+    acts_within: float = TRUSTED
+    rows_fail: float = 0.0
+    forgets: float = 0.0
+    skew: float = 0.0
+    """Seconds that its clock is ahead."""
+    things: Mapping[str, str] = field(default_factory=lambda: THINGS)
+
+    @property
+    def can_be_watched(self) -> bool:
+        """Whether it can be found out to have lied."""
+        return self.capabilities.can_read
+
+
+def _able(**given: object) -> Capabilities:
+    return replace(
+        Capabilities(
+            channels=frozenset({Channel.EMAIL}),
+            scopes=frozenset({Scopes.TOPIC}),
+            can_lift=True,
+            batch_size=50,
+        ),
+        **given,  # type: ignore[arg-type]
+    )
+
+
+MAILER = Profile(
+    "a mailer with webhooks",
+    _able(can_read=True, scans=Listing.CHANGES, pulls=Listing.CHANGES),
+    posts=True,
+)
+CRM = Profile("a CRM that is swept", _able(can_read=True, scans=Listing.SWEEP), by_change=False)
+ONE_WAY = Profile(
+    "a tool that can't lift", _able(can_lift=False, can_read=True, scans=Listing.CHANGES)
+)
+BLIND = Profile("a tool that can only be told", _able())
+LISTS = Profile(
+    "a list server that lists our opt-outs too",
+    _able(can_read=True, scans=Listing.CHANGES, pulls=Listing.CHANGES),
+    tells_off=False,
+    lists_ours=True,
+)
+KINDS = (MAILER, CRM, ONE_WAY, BLIND, LISTS)
+
+
+def drawn(kind: Profile, random: Random) -> Profile:
+    """A tool of this kind, with its own pace, limits and vices."""
+
+    def seldom(most: float) -> float:
+        return random.choice([0.0, random.uniform(0, most)])
+
+    watched = kind.can_be_watched
+    able = replace(kind.capabilities, batch_size=random.choice([1, 10, 50, 100]))
+    return replace(
+        kind,
+        capabilities=able,
+        polite=random.random() < 0.5,
+        per_minute=random.choice([10, 60, 600]),
+        latency=random.choice([0.2, 2.0, 20.0]),
+        errors=seldom(0.2),
+        timeouts=seldom(0.25),
+        acts_within=random.choice([TRUSTED, HOUR]) if watched else TRUSTED,
+        rows_fail=seldom(0.15),
+        forgets=seldom(0.1) if watched else 0.0,
+        skew=random.choice([0.0, 0.0, random.uniform(-600, 600)]),
+    )

@@ -1,0 +1,96 @@
+"""How a tool tells of what people do in it: signed webhooks, late, twice and out of order."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from preference_center.domain.news import News, NewsKind
+from simulation.doors import Violation
+from simulation.tools import Tool
+
+_KEY = ec.derive_private_key(7, ec.SECP256R1())
+KIND = "sendgrid"
+SETTINGS = {
+    "api_key": "none",
+    "webhook_key": base64.b64encode(
+        _KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    ).decode(),
+}
+_EVENTS = {
+    NewsKind.OPTED_OUT: "group_unsubscribe",
+    NewsKind.COMPLAINED: "spamreport",
+    NewsKind.BOUNCED: "bounce",
+    NewsKind.RESUBSCRIBED: "group_resubscribe",
+}
+_DELAYS = (5, 60, 1800, 6 * 3600)
+
+
+def tell(tool: Tool, news: News, client: Any) -> None:
+    """Put it on the tool's list of opt-outs, and post it once or more, some time."""
+    random: Random = tool.random
+    if news.kind is NewsKind.OPTED_OUT and tool.profile.capabilities.can_pull:
+        tool.said.append(news)
+    if not tool.profile.posts:
+        return
+    body = _body(news)
+    for _ in range(random.choice([1, 1, 2, 3])):
+        delay = random.choice(_DELAYS) * random.random()
+        tool.later(
+            tool.clock() + timedelta(seconds=delay),
+            f"{tool.name} posts {news.kind} {news.address} {news.thing}",
+            lambda: _post(tool.name, body, client),
+        )
+
+
+def _body(news: News) -> bytes:
+    assert news.at
+    event = _EVENTS[news.kind]
+    if news.kind is NewsKind.OPTED_OUT and news.thing is None:
+        event = "unsubscribe"
+    row: dict[str, object] = {
+        "email": news.address,
+        "event": event,
+        "timestamp": news.at.timestamp(),
+        "sg_event_id": news.id,
+    }
+    if news.thing is not None:
+        row["asm_group_id"] = int(news.thing)
+    if news.kind is NewsKind.BOUNCED:
+        row |= {"type": "bounce", "bounce_classification": "Invalid Address"}
+    return json.dumps([row]).encode()
+
+
+def _post(name: str, body: bytes, client: Any) -> None:
+    stamp = "1700000000"
+    signature = _KEY.sign(stamp.encode() + body, ec.ECDSA(SHA256()))
+    answer = client.post(
+        f"/in/{name}",
+        data=body,
+        headers={
+            "X-Twilio-Email-Event-Webhook-Signature": base64.b64encode(signature).decode(),
+            "X-Twilio-Email-Event-Webhook-Timestamp": stamp,
+        },
+    )
+    if answer.status_code != 204:
+        raise Violation(f"I1: {name}'s webhook is answered {answer.status_code}")
+
+
+def said(tool: Tool, kind: NewsKind, address: str, topic: str | None, number: int) -> News:
+    """What a person did there just now, by the tool's own clock."""
+    at: datetime = tool.clock() + timedelta(seconds=tool.profile.skew)
+    return News(
+        kind,
+        address,
+        None if topic is None else tool.thing(topic),
+        at=at.replace(microsecond=0),
+        id=f"{tool.name}-{kind}-{number}",
+        by_person=kind is not NewsKind.BOUNCED,
+    )

@@ -1,0 +1,367 @@
+"""One run: a history carried out, with workers and tools at work between its acts."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import cast
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.imports import Only
+from preference_center.domain.news import NewsKind
+from preference_center.extensions import services
+from preference_center.storage import destinations, verifying
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Destination, Status
+from simulation.checking import Checks
+from simulation.crew import Crew, Mishap, Redis
+from simulation.doors import Doors, Violation
+from simulation.ground import Clock, Ground
+from simulation.history import Act, Options
+from simulation.lists import Lists
+from simulation.looking import Looks
+from simulation.oracle import No, Oracle
+from simulation.people import ALL, BOUNCED, START, TOPICS, Form, forms_of
+from simulation.profiles import KINDS, drawn
+from simulation.reports import KIND, SETTINGS, said, tell
+from simulation.tools import Broken, Tool
+from workers.connectors.base import Connector
+from workers.leases import Lease
+from workers.verify import parts_of
+
+CHECK_EVERY = timedelta(hours=6)
+SETTLING = timedelta(hours=96)
+"""How long after the last act a tool may take at most, whatever befell it."""
+EVER = datetime.max.replace(tzinfo=START.tzinfo)
+
+
+@dataclass(slots=True)
+class Run:
+    """One history on one ground. `trace` tells what happened, the same for the same seed."""
+
+    ground: Ground
+    seed: str
+    options: Options
+    acts: Sequence[Act]
+    trace: list[str] = field(default_factory=list)
+    oracle: Oracle = field(default_factory=Oracle)
+    tools: dict[str, Tool] = field(default_factory=dict)
+    known: dict[Form, datetime] = field(default_factory=dict)
+    _heap: list[tuple[datetime, int, str, Callable[[], None]]] = field(default_factory=list)
+    _order: itertools.count[int] = field(default_factory=itertools.count)
+    redis: Redis = field(init=False)
+    crew: Crew = field(init=False)
+    doors: Doors = field(init=False)
+    lists: Lists = field(init=False)
+    checks: Checks = field(init=False)
+    looks: Looks = field(init=False)
+
+    @property
+    def clock(self) -> Clock:
+        """Simulated time."""
+        return self.ground.clock
+
+    def go(self) -> None:
+        """Carry it out to its end. Raises Violation; `trace` then ends where it was."""
+        self._begin()
+        try:
+            self._happen()
+            self._settle()
+        except Broken as error:
+            raise Violation(str(error)) from error
+        finally:
+            self.crew.end()
+            self.ground.before_transaction = lambda: None
+
+    # --- setting up
+
+    def _begin(self) -> None:
+        self.ground.empty(self.seed, self._redis)
+        client = self.ground.app.test_client()
+        self.crew = Crew(self.ground.app, self.clock, self._connect, self._freeze, self.note)
+        self.ground.before_transaction = self.crew.step
+        self.doors = Doors(client, self.oracle, self._know)
+        self.lists = Lists(self.oracle, self._know)
+        for number in range(self.options.tools):
+            self._add_tool(number)
+        self.checks = Checks(self.oracle, self.tools, self.known, self.ground.url)
+        self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
+        self.redis.nudged = self._nudged
+        for act in self.acts:
+            moment = START + timedelta(seconds=act.at)
+            self.later(moment, str(act), partial(self._do, act))
+        for hours in range(6, self.options.hours + 1, 6):
+            self.later(START + timedelta(hours=hours), "check", self.checks.everything)
+
+    def _redis(self, clock: Clock) -> Redis:
+        self.redis = Redis(clock)
+        return self.redis
+
+    def _add_tool(self, number: int) -> None:
+        random = Random(f"{self.seed}/tool {number}")
+        profile = drawn(KINDS[number % len(KINDS)], random)
+        topics = frozenset(random.sample(TOPICS, random.choice([1, 2, 3, 3])))
+        name = f"tool-{number}"
+        tool = Tool(
+            name, profile, topics, self.clock, random, self.later, self.crew.step, self.note,
+            good_since=START,
+        )  # fmt: skip
+        for person in range(self.options.people):
+            for form in forms_of(person):
+                if random.random() < (0.6 if form == forms_of(person)[0] else 0.2):
+                    tool.gains(form.text)
+        self.tools[name] = tool
+        self._add_destination(tool)
+
+    def _add_destination(self, tool: Tool) -> None:
+        able, now, context = tool.profile.capabilities, self.clock(), services()
+
+        def add(connection: Connection) -> None:
+            number = destinations.add(
+                connection,
+                context.keys,
+                name=tool.name,
+                kind=KIND if tool.profile.posts else "webhook",
+                settings=SETTINGS if tool.profile.posts else {},
+                channels=frozenset({Channel.EMAIL}),
+                mapping={topic: tool.thing(topic) for topic in sorted(tool.topics)},
+                sends=tool.topics,
+                sends_service=True,
+                can_lift=able.can_lift,
+                pulls=able.can_pull,
+                now=now,
+            )
+            destinations.set_status(connection, number, Status.ACTIVE)
+            verifying.begin(connection, number, parts_of(able), now)
+
+        run(add)
+
+    # --- what others call
+
+    def note(self, line: str) -> None:
+        """Write it into the trace."""
+        passed = self.clock() - START
+        self.trace.append(f"{passed / timedelta(hours=1):8.3f} h  {line}")
+
+    def later(self, at: datetime, what: str, do: Callable[[], None]) -> None:
+        """Have it happen at that time."""
+        heapq.heappush(self._heap, (at, next(self._order), what, do))
+
+    def _know(self, form: Form, at: datetime) -> None:
+        self.known[form] = min(self.known.get(form, at), at)
+
+    def _connect(self, destination: Destination, lease: Lease) -> Connector:
+        return cast("Connector", self.tools[destination.name].connect(destination, lease))
+
+    def _nudged(self, destination: int) -> None:
+        if not self.crew.busy:  # what a tool says of itself need not be told to it
+            self.checks.nudged(destination)
+
+    def _freeze(self, mishap: Mishap, thaw: Callable[[], None]) -> None:
+        self.later(self.clock() + timedelta(seconds=mishap.seconds), "thaw", thaw)
+
+    # --- time
+
+    def _happen(self) -> None:
+        while self._heap:
+            at = self._heap[0][0]
+            if self.looks.next_at < at:
+                self.clock.reach(self.looks.next_at)
+                self._look()
+                continue
+            at, _, what, do = heapq.heappop(self._heap)
+            self.clock.reach(at)
+            if what not in {"thaw", "check"}:
+                self.note(what)
+            do()
+            if what != "check":
+                self.looks.soon()
+
+    def _look(self) -> None:
+        self.looks.look()
+        self.looks.lists_at_work = self.lists.look()
+        self.checks.learn()
+        for tool in self.tools.values():
+            for address, topic, at in tool.acted_late:
+                form = self.checks.forms[address]
+                self.oracle.says_no(No(form, topic, at, EVER, at, sure=False))
+            tool.acted_late.clear()
+
+    def _settle(self) -> None:
+        """Everybody rests: before long, every tool agrees with every person."""
+        self.note("everybody rests")
+        self.looks.thorough = True
+        until = self.clock() + SETTLING
+        while True:
+            self.looks.next_at = max(self.looks.next_at, self.clock())
+            self.clock.reach(self.looks.next_at)
+            self._look()
+            while self._heap:  # what tools do late
+                self._happen()
+            found = self.checks.disagreements()
+            if not found and not self.looks.lists_at_work:
+                break
+            if self.clock() > until:
+                raise Violation("I3: in the end " + "; ".join(found[:5]))
+            self.checks.tools()
+        self.checks.everything()
+        self.note("every tool agrees with every person")
+
+    # --- acts
+
+    def _do(self, act: Act) -> None:
+        self.clock.sleep(0.001)  # no two acts are at the very same time
+        came = self.doors.act(act)
+        if came is None:
+            do: Callable[[Act], str | None] = getattr(self, f"_{act.what}")
+            came = do(act)
+        if came:
+            self.trace[-1] += f": {came}"
+        if act.what in {"import", "undo_import"}:
+            return
+        if act.what not in _FAULTS:
+            self.checks.touched(forms_of(act.who))
+
+    def _import(self, act: Act) -> str:
+        only = Only.SUBSCRIPTIONS if act.form and act.scope != ALL else Only.OPT_OUTS
+        forms = [forms_of(who)[form] for who, form in act.many]
+        return self.lists.upload(act.number, forms, act.scope, only)
+
+    def _undo_import(self, act: Act) -> str:
+        return self.lists.undo(act.number)
+
+    def _in_tool(self, act: Act) -> str:
+        """A person follows the tool's own link."""
+        form = forms_of(act.who)[act.form]
+        tool = self._tool_with(form, act.number)
+        if tool is None or not (act.scope == ALL or act.scope in tool.topics):
+            return "in no tool"
+        whole = act.scope == ALL
+        topics = tool.topics if whole else frozenset({act.scope})
+        if not any(tool.has_on(form.text, topic) for topic in topics):
+            return "off there already"
+        tool.turn_off(form.text, topics)
+        topic = None if whole else act.scope
+        news = said(tool, NewsKind.OPTED_OUT, form.text, topic, act.number)
+        tell(tool, news, self.doors.client)
+        told = tool.profile.posts or tool.profile.capabilities.can_pull
+        if whole and told:
+            self._unsure(form, ALL, tool)
+        for each in sorted(topics):
+            # A list of contacts may tell it topic by topic, before the tool tells it whole.
+            self._unsure(form, each, None if whole and told else tool)
+        return tool.name
+
+    def _complaint(self, act: Act) -> str:
+        return self._reported(act, NewsKind.COMPLAINED, ALL)
+
+    def _bounce(self, act: Act) -> str:
+        return self._reported(act, NewsKind.BOUNCED, BOUNCED)
+
+    def _reported(self, act: Act, kind: NewsKind, scope: str) -> str:
+        form = forms_of(act.who)[act.form]
+        tool = next((t for t in self.tools.values() if t.profile.posts), None)
+        if tool is None or form.text not in tool.contacts:
+            return "in no tool"
+        tell(tool, said(tool, kind, form.text, None, act.number), self.doors.client)
+        self._unsure(form, scope, tool)
+        return tool.name
+
+    def _in_tool_again(self, act: Act) -> str:
+        """Somebody subscribes there, which lifts nothing here (I5)."""
+        form = forms_of(act.who)[act.form]
+        tool = self._tool_with(form, act.number)
+        topic = TOPICS[act.number % len(TOPICS)]
+        if tool is None or not tool.profile.can_be_watched or topic not in tool.topics:
+            return "in no tool"
+        tool.turn_on(form.text, frozenset({topic}))
+        if tool.profile.posts:
+            tell(
+                tool,
+                said(tool, NewsKind.RESUBSCRIBED, form.text, topic, act.number),
+                self.doors.client,
+            )
+        return tool.name
+
+    def _unsure(self, form: Form, scope: str, tool: Tool | None) -> None:
+        """A "no" that the service hears of when the tool tells it."""
+        no = self.oracle.says_no(No(form, scope, self.clock(), EVER, self.clock(), sure=False))
+        if tool is not None:
+            self.checks.await_news(no, tool)
+
+    def _tool_with(self, form: Form, number: int) -> Tool | None:
+        having = [
+            tool
+            for tool in self.tools.values()
+            if form.text in tool.contacts and (tool.profile.posts or tool.profile.can_be_watched)
+        ]
+        return having[number % len(having)] if having else None
+
+    # --- faults
+
+    def _gains(self, act: Act) -> str:
+        tool = self._tool(act)
+        if not tool.profile.capabilities.can_scan:
+            return "can't be listed"
+        for who, form in act.many:
+            tool.gains(forms_of(who)[form].text)
+        return tool.name
+
+    def _forgets(self, act: Act) -> str:
+        tool = self._tool(act)
+        if not tool.profile.can_be_watched:
+            return "never forgets"
+        off = sorted(address for address, topics in tool.off.items() if topics)
+        for address in tool.random.sample(off, min(act.number, len(off))):
+            tool.turn_on(address, frozenset(tool.off[address]))
+        return tool.name
+
+    def _outage(self, act: Act) -> None:
+        tool = self._tool(act)
+        if tool.good_since is None:
+            return
+        tool.good_since = None
+        self.later(
+            self.clock() + timedelta(seconds=act.number),
+            f"{tool.name} is back",
+            lambda: self._back(tool),
+        )
+
+    def _back(self, tool: Tool) -> None:
+        tool.good_since = self.clock()
+
+    def _redis_flushed(self, _: Act) -> None:
+        self.redis.jobs.clear()
+
+    def _redis_away(self, act: Act) -> None:
+        self.redis.jobs.clear()
+        self.redis.away = True
+        self.later(self.clock() + timedelta(seconds=act.number), "redis is back", self._redis_back)
+
+    def _redis_back(self) -> None:
+        self.redis.away = False
+
+    def _killed(self, act: Act) -> None:
+        self.crew.mishaps.append(Mishap(act.what, act.form, act.number))
+
+    _frozen = _frozen_dies = _killed
+
+    def _tool(self, act: Act) -> Tool:
+        return self.tools[f"tool-{act.who % self.options.tools}"]
+
+
+_FAULTS = {
+    "outage",
+    "redis_flushed",
+    "redis_away",
+    "killed",
+    "frozen",
+    "frozen_dies",
+    "gains",
+    "forgets",
+}

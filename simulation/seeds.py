@@ -1,0 +1,91 @@
+"""Seeds, run one after another by a process that has a database of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.engines import at
+from simulation.doors import Violation
+from simulation.ground import Ground, ground
+from simulation.history import Act, Options, draw
+from simulation.run import Run
+from simulation.shrinking import about, shrunk
+
+_WHO = re.compile(r"(?:per\.?so\.?n|p|only)(\d+)[+@]")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one seed. `digest` is that of its trace."""
+
+    seed: int
+    digest: str
+    steps: int
+    cpu: float
+    failure: str = ""
+    history: tuple[str, ...] = ()
+    trace: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one process is to do."""
+
+    engines: Path
+    name: str
+    seeds: tuple[int, ...]
+    options: Options
+    shrink: float
+    until_red: bool = False
+
+
+def tried(found: Ground, seed: int, options: Options, acts: Sequence[Act]) -> tuple[Run, str]:
+    """One run, and how it failed, "" if it did not."""
+    one = Run(found, str(seed), options, acts)
+    try:
+        one.go()
+    except Violation as error:
+        return one, str(error)
+    return one, ""
+
+
+def result(found: Ground, seed: int, options: Options, shrink: float) -> Result:
+    """Run a seed; if it fails, find a shorter history that does."""
+    begun, acts = time.process_time(), draw(str(seed), options)
+    one, failure = tried(found, seed, options, acts)
+    digest = hashlib.sha256("\n".join(one.trace).encode()).hexdigest()[:12]
+    cpu = time.process_time() - begun
+    if not failure or not shrink:
+        return Result(seed, digest, len(one.trace), cpu, failure, trace=tuple(one.trace))
+    rule = failure.split(":")[0]
+
+    def fails(less: Sequence[Act]) -> bool:
+        return tried(found, seed, options, less)[1].split(":")[0] == rule
+
+    who = _WHO.search(failure)
+    if who and fails(about(acts, int(who[1]))):
+        acts = about(acts, int(who[1]))
+    acts = shrunk(acts, fails, shrink)
+    one, failure = tried(found, seed, options, acts)
+    return Result(
+        seed, digest, len(one.trace), cpu, failure, tuple(map(str, acts)), tuple(one.trace)
+    )
+
+
+def work(wish: Wish) -> list[Result]:
+    """One process's seeds."""
+    results = []
+    with ground(at(wish.engines, durable=False), wish.name) as found:
+        for seed in wish.seeds:
+            one = result(found, seed, wish.options, wish.shrink)
+            results.append(one)
+            print("." if not one.failure else "F", end="", flush=True, file=sys.stderr)
+            if one.failure and wish.until_red:
+                break
+    return results

@@ -1,0 +1,80 @@
+"""What the simulation holds the service against says what the rules say."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from simulation.oracle import No, Oracle
+from simulation.people import ALL, CLUB, EVERYTHING, NEWS, OFFERS, START, forms_of
+
+ALIAS, OTHER_ALIAS, _ = forms_of(0)
+BASE, TAG, OTHER_TAG = forms_of(1)
+LATE = START + timedelta(days=30)
+
+
+def at(hours: float) -> datetime:
+    return START + timedelta(hours=hours)
+
+
+def no(hours: float, scope: str = NEWS, **given: object) -> No:
+    form = given.pop("form", ALIAS)
+    return No(form, scope, at(hours), at(hours), at(hours), **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "scope, yes, topic, off",
+    [
+        (NEWS, None, NEWS, True),
+        (NEWS, None, OFFERS, False),
+        (ALL, None, OFFERS, True),
+        (ALL, (1, OFFERS), OFFERS, True),  # older
+        (ALL, (2, OFFERS), OFFERS, True),  # a tie: the "no" wins
+        (ALL, (3, OFFERS), OFFERS, False),
+        (ALL, (3, OFFERS), NEWS, True),
+        (NEWS, (3, ALL), NEWS, True),  # a wider "yes" never lifts a topic's own "no"
+        (EVERYTHING, (3, ALL), NEWS, True),
+        (EVERYTHING, (3, EVERYTHING), NEWS, False),
+    ],
+)
+def test_only_a_newer_yes_of_that_reach_lifts(
+    scope: str, yes: tuple[float, str] | None, topic: str, *, off: bool
+) -> None:  # I5
+    oracle = Oracle()
+    oracle.says_no(no(2, scope))
+    if yes:
+        oracle.says_yes(ALIAS, yes[1], at(yes[0]))
+    assert oracle.must_be_off(ALIAS, topic, LATE) is off
+
+
+def test_a_no_counts_for_the_mailbox_and_a_yes_for_its_form() -> None:  # I9
+    oracle = Oracle()
+    oracle.says_no(no(1))
+    oracle.says_yes(OTHER_ALIAS, NEWS, at(2))
+    assert oracle.must_be_off(ALIAS, NEWS, LATE)
+    assert not oracle.must_be_off(OTHER_ALIAS, NEWS, LATE)
+
+
+@pytest.mark.parametrize("other, off", [(BASE, True), (OTHER_TAG, False)])
+def test_a_tag_meets_its_base_and_no_other_tag(other: object, *, off: bool) -> None:  # I9
+    oracle = Oracle()
+    oracle.says_no(no(1, form=TAG))
+    assert oracle.must_be_off(other, NEWS, LATE) is off  # type: ignore[arg-type]
+
+
+def test_what_nobody_can_know_is_left_open() -> None:
+    oracle = Oracle()
+    oracle.says_no(no(1, sure=False))
+    assert oracle.must_be_off(ALIAS, NEWS, LATE) is None
+    assert oracle.may_send(ALIAS, NEWS, LATE) is None
+
+
+def test_an_older_wish_does_not_come_back_with_a_wider_yes() -> None:
+    oracle = Oracle()
+    oracle.says_yes(ALIAS, CLUB, at(1))
+    assert oracle.may_send(ALIAS, CLUB, LATE)
+    oracle.says_no(no(2, ALL))
+    oracle.says_yes(ALIAS, ALL, at(3))
+    assert oracle.may_send(ALIAS, CLUB, LATE) is False
+    assert oracle.may_send(ALIAS, NEWS, LATE)

@@ -1,0 +1,46 @@
+"""A seed makes one history, and one history one trace."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulation.history import Act, Options, draw
+from simulation.shrinking import shrunk
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def trace() -> str:
+    command = [sys.executable, "-m", "simulation", "--runs", "1", "--processes", "1", "--trace"]
+    came = subprocess.run(
+        [*command, "--hours", "6", "--people", "15", "--tools", "3", "--shrink", "0"],
+        cwd=ROOT, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert came.returncode == 0, came.stdout[-3000:] + came.stderr[-3000:]
+    return re.sub(r"\n\d+ seeds.*", "", came.stdout)
+
+
+@pytest.mark.faults
+def test_the_same_seed_makes_the_same_trace() -> None:
+    first = trace()
+    assert "every tool agrees with every person" in first
+    assert first == trace()
+
+
+def test_another_seed_makes_another_history() -> None:
+    assert draw("1", Options()) == draw("1", Options())
+    assert draw("1", Options()) != draw("2", Options())
+
+
+def test_a_failing_history_is_cut_down_to_what_fails() -> None:
+    acts = [Act(at, "one_click", who=at) for at in range(50)]
+
+    def fails(less: object) -> bool:
+        return {7, 33} <= {act.at for act in less}  # type: ignore[attr-defined]
+
+    assert [act.at for act in shrunk(acts, fails, 10)] == [7, 33]
