@@ -145,7 +145,7 @@ def _take_together(destination: Destination, connector: Connector, part: Sequenc
 
 def _unreadable(destination: Destination, body: Posted, error: InvalidInput) -> None:
     log.warning("news_unreadable", destination=destination.id, reason=str(error))
-    run(lambda c: posted.done(c, [body.id], "unreadable"))
+    run(lambda c: posted.done(c, [body.id], posted.UNREADABLE))
 
 
 def _put_off(destination: Destination, body: Posted, error: DeliveryError) -> None:

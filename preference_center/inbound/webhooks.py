@@ -121,6 +121,8 @@ def _keep(destination: int, body: bytes, token: str | None) -> bool:
 
 def _destination(name: str) -> Destination | None:
     """The destination as it is, or was a few seconds ago: tools post a thousand times a second."""
+    if not name.isprintable():
+        return None  # PostgreSQL takes no NUL
     context = services()
     known: dict[str, tuple[datetime, Destination]] = current_app.extensions.setdefault(KNOWN, {})
     now = context.now()

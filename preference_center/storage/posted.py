@@ -17,6 +17,9 @@ KEPT = timedelta(days=7)
 GIVEN_UP = timedelta(days=30)
 """How long one that can't be processed is kept."""
 
+UNREADABLE = "unreadable"
+"""The outcome of one that its vendor's module makes nothing of."""
+
 KEEP = """
 INSERT INTO posted_news (id, destination_id, mark, body, received_at, next_at)
 VALUES (%(id)s, %(destination)s, %(mark)s, %(body)s, %(now)s, %(now)s)
@@ -129,6 +132,16 @@ def replay(connection: Connection, destination: int, since: datetime, now: datet
         WHERE destination_id = %s AND received_at >= %s AND next_at IS NULL""",
         (now, destination, since),
     ).rowcount
+
+
+def unreadable(connection: Connection, destination: int) -> int:
+    """How many of those that are kept could not be read."""
+    row = connection.execute(
+        """SELECT count(*) FROM posted_news
+        WHERE destination_id = %s AND next_at IS NULL AND outcome = %s""",
+        (destination, UNREADABLE),
+    ).fetchone()
+    return row[0] if row else 0
 
 
 def forget(connection: Connection, now: datetime) -> None:

@@ -34,6 +34,8 @@ def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
     words = ["destinations", "add", "shop", *base, "--sends", "acme.offers"]
     found = app.test_cli_runner().invoke(args=words)
     assert found.exit_code == 0, found.output
+    # What signs never stands in a URL (I12).
+    assert found.output.rstrip().endswith("/in/shop")
     return app
 
 

@@ -84,6 +84,7 @@ def test_other_words_count_where_their_language_is_spoken(
     "text",
     [
         *("Stop sending me messages", "Please remove me from your list", "Unsubscribe me."),
+        *("no more texts please", "Stop texting me", "stop sending me SMS"),
         *("Non scrivetemi più", "Keine Werbung mehr bitte", "Ne m'envoyez plus de messages"),
     ],
 )

@@ -108,7 +108,7 @@ def test_where_a_vendor_that_signs_nothing_calls_from_counts_and_is_not_kept(
     assert ("news_unverified" in str(logs)) == (status == 401)
 
 
-@pytest.mark.parametrize("name", ["nobody", "hook"])
+@pytest.mark.parametrize("name", ["nobody", "hook", "%00", "hook%00", "%ff"])
 def test_where_no_tool_reports_it_says_so(app: Flask, client: FlaskClient, name: str) -> None:
     with app.app_context():
         _add("hook", "webhook", {})

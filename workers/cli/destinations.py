@@ -11,7 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.domain.news.guarding import SECRET
-from preference_center.domain.news.sources import WEBHOOKS
+from preference_center.domain.news.sources import IN_PATH, WEBHOOKS
 from preference_center.extensions import services
 from preference_center.mending import mending
 from preference_center.storage import destinations as stored
@@ -249,10 +249,12 @@ def _echo_findings(report: Report) -> None:
 
 def _echo_webhook(wish: setting_up.Wish) -> None:
     """Where the tool is to report to; the secret itself is not shown."""
-    if wish.kind in WEBHOOKS:
-        secret = f"/{SECRET.upper()}" if wish.settings.get(SECRET) else ""
-        url = f"{services().links.public_url}/in/{wish.name}{secret}"
-        click.echo(f"URL for {ENTRIES[wish.kind].title}'s webhook: {url}")
+    if wish.kind not in WEBHOOKS:
+        return
+    url = f"{services().links.public_url}/in/{wish.name}"
+    if wish.kind in IN_PATH and wish.settings.get(SECRET):
+        url += f"/{SECRET.upper()} (write the secret itself at its end)"
+    click.echo(f"URL for its webhook: {url}")
 
 
 def _waiting(row: Pending) -> str:

@@ -20,7 +20,7 @@ from preference_center.storage.posted import KEPT
 from preference_center.storage.verifying import Part, Progress, Tally
 from workers.cli.destinations import ACTOR, destinations
 from workers.connectors.base import DeliveryError
-from workers.connectors.registry import SetupError
+from workers.connectors.registry import ENTRIES, SetupError
 from workers.observing import Observed
 from workers.observing import observe as look
 
@@ -71,6 +71,7 @@ def show(name: str) -> None:
         tally = run(lambda c: verifying.tally(c, destination.id))
         told, backlog = run(lambda c: waiting.backlog(c, destination.id))
         unknown = run(lambda c: unknown_news.of(c, destination.id))
+        unreadable = run(lambda c: posted.unreadable(c, destination.id))
     reason = f": {destination.reason}" if destination.reason else ""
     click.echo(f"{name}\t{destination.kind}\t{row.state}{reason}")
     due = f", the first is due {_time(row.due_at)}" if row.due_at else ""
@@ -85,6 +86,8 @@ def show(name: str) -> None:
         click.echo(_listing(listing))
     for line in _tallied(tally):
         click.echo(line)
+    if unreadable:
+        click.echo(f"posts that can't be read\t{unreadable:,}, kept for {KEPT.days} days")
     for each in unknown:
         click.echo(
             f"news of an unknown type\t{each.type}: {each.count:,}, last {_time(each.last_at)}"
@@ -130,6 +133,9 @@ def _told(count: int | None) -> None:
 
 
 def _observed(found: Observed) -> Iterator[str]:
+    if ENTRIES[found.destination.kind].capabilities.only_listens:
+        yield "It is only listened to: what it posts is taken in, and it is told nothing."
+        return
     yield f"would be pushed\t{found.pushes} addresses"
     if found.takes is None:
         yield "would be taken in\tnothing: this tool's opt-outs can't be listed"

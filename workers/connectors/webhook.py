@@ -6,7 +6,6 @@ Standard Webhooks 1.0.0 (https://www.standardwebhooks.com); the form is in docs/
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.news.signing import is_secret
 from workers.connectors.base import (
     Capabilities,
     DeliveryError,
@@ -62,7 +62,7 @@ class Webhook:
         problems = [
             f"secret {number} is not whsec_ and 24 to 64 bytes in base64: make a new one"
             for number, secret in enumerate(self._secrets(), start=1)
-            if not _is_secret(secret)
+            if not is_secret(secret)
         ]
         if not self._secrets():
             problems.append("no secret is set: make one, and give it to the receiver")
@@ -109,7 +109,7 @@ class Webhook:
 
     def _signature_headers(self, name: str, body: str) -> dict[str, str]:
         now, secrets = self._http.now(), self._secrets()
-        if not secrets or not all(map(_is_secret, secrets)):
+        if not secrets or not all(map(is_secret, secrets)):
             raise DeliveryError(f"{self._setup.name}: a secret can't be used", permanent=True)
         signatures = [Signer(secret).sign(name, now, body) for secret in secrets]
         return {
@@ -161,15 +161,6 @@ def _reason(reason: Reason) -> dict[str, str | None]:
         "since": reason.since.isoformat(),
         "until": reason.until.isoformat() if reason.until else None,
     }
-
-
-def _is_secret(secret: str) -> bool:
-    prefix, _, text = secret.partition("_")
-    try:
-        length = len(base64.b64decode(text, validate=True))
-    except binascii.Error:
-        return False
-    return prefix == "whsec" and 24 <= length <= 64  # noqa: PLR2004
 
 
 def _split(url: str) -> tuple[str, str]:

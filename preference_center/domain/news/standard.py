@@ -23,7 +23,6 @@ from preference_center.domain.news.reading import (
     unknown,
 )
 from preference_center.domain.news.signing import ensure_standard
-from preference_center.errors import InvalidInput
 
 SETTING = "webhook_secret"
 _KINDS = {str(kind): kind for kind in NewsKind if kind is not NewsKind.UNKNOWN}
@@ -50,6 +49,9 @@ def _read(row: dict[str, Any]) -> News:
     data, kind = part(row, "data"), _KINDS.get(text(row, "type"))
     if kind is None:
         return unknown(text(row, "type"))
+    channel = text(data, "channel") or Channel.EMAIL
+    if channel not in set(Channel):
+        return unknown(f"{kind} by an unknown channel")
     act, topic, told = text(data, "id"), text(data, "topic"), part(data, "bounce")
     permanent = told.get("permanent")
     bounce = Bounce(
@@ -65,13 +67,6 @@ def _read(row: dict[str, Any]) -> News:
         at=iso_moment(row.get("timestamp")),
         id=f"{act} {kind} {topic}".strip() if act else "",
         by_person=data.get("by_person") is True,
-        channel=_channel(data),
+        channel=Channel(channel),
         bounce=bounce if kind is NewsKind.BOUNCED else None,
     )
-
-
-def _channel(data: dict[str, Any]) -> Channel:
-    try:
-        return Channel(text(data, "channel") or Channel.EMAIL)
-    except ValueError:
-        raise InvalidInput("there is no such channel") from None

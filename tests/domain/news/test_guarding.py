@@ -9,7 +9,7 @@ import pytest
 
 from preference_center.domain.news import Post, Unready, Unverified
 from preference_center.domain.news.guarding import GUARD, guard
-from preference_center.domain.news.sources import SECRETS, SOURCES
+from preference_center.domain.news.sources import IN_PATH, SECRETS, SOURCES
 from preference_center.domain.news.sparkpost import SparkPostNews
 from tests.domain.news.posts import GUARDED, NOW, basic, post
 
@@ -87,3 +87,8 @@ def test_each_that_needs_it_is_guarded(kind: str) -> None:
 def test_its_secrets_are_never_shown() -> None:
     assert {"webhook_secret", "webhook_password"} <= SECRETS
     assert SparkPostNews.settings is GUARD
+
+
+def test_whose_secret_stands_in_the_url_is_known_of_each() -> None:
+    guarded = {kind for kind, source in SOURCES.items() if source.settings is GUARD}
+    assert guarded | {"mailchimp"} == IN_PATH

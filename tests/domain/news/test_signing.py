@@ -187,7 +187,7 @@ def test_while_one_secret_replaces_another_both_open() -> None:
         StandardNews().verify(standard(NOW, key=key), settings, NOW)
 
 
-@pytest.mark.parametrize("secret", ["whsec_", "whsec_%", "whsec_é"])
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_%", "whsec_é", "whsec_AAAA", "abc", " "])
 def test_a_secret_that_is_none_is_told(secret: str) -> None:
     with pytest.raises(Unready):
         StandardNews().verify(standard(NOW), {"webhook_secret": secret}, NOW)

@@ -10,7 +10,6 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind
 from preference_center.domain.news.standard import StandardNews
-from preference_center.errors import InvalidInput
 from tests.docs.reading import ROOT
 from tests.domain.news.posts import ANNA, NOW
 
@@ -70,7 +69,7 @@ def test_the_documented_example_is_read() -> None:
     ]
 
 
-def test_a_channel_that_is_none_is_refused_and_not_quoted() -> None:  # I12
-    with pytest.raises(InvalidInput) as caught:
-        parse(event("opted_out", channel=ANNA))
-    assert ANNA not in str(caught.value)
+def test_a_channel_that_is_none_costs_no_other_report_and_is_not_quoted() -> None:  # I12
+    strange, known = parse(event("opted_out", channel=ANNA), event("opted_out"))
+    assert (strange.kind, strange.thing) == (NewsKind.UNKNOWN, "opted_out by an unknown channel")
+    assert known.kind is NewsKind.OPTED_OUT
