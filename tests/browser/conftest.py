@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from flask import Flask
     from playwright.sync_api import Browser, Page
 
+PATIENCE = 30_000  # milliseconds; an action of Playwright waits that long, an assertion 5 s
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of this worker."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE)
     try:
         with chromium() as browser:
             yield browser
@@ -30,7 +35,6 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page with no cookies and nothing remembered."""
     context = browser.new_context()
-    context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
 

@@ -30,7 +30,6 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(
         color_scheme=request.param, viewport={"width": 360, "height": 740}
     )
-    context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
 

@@ -41,7 +41,6 @@ def page(browser: Browser) -> Iterator[Page]:
         locale="en-GB",
         accept_downloads=True,
     )
-    context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
 
@@ -70,6 +69,8 @@ def tab_to(page: Page, wanted: Locator) -> None:
 def test_the_whole_way_by_keyboard_alone(
     app: Flask, page: Page, site: str, mailed: str, ledger: Ledger
 ) -> None:  # C8: 2.1.1
+    from playwright.sync_api import expect
+
     tool = Tool()
     number = connect(app, "email-tool", {TOPIC})
     page.goto(f"{site}{mailed}")
@@ -79,8 +80,9 @@ def test_the_whole_way_by_keyboard_alone(
     push(app, number, tool)
     tab_to(page, page.get_by_role("link", name="Where is my opt-out?"))
     page.keyboard.press("Enter")
-    assert "The farm journal" in page.locator("main").inner_text()
-    assert "It confirmed on" in page.get_by_role("listitem").first.inner_text()
+    page.wait_for_url(f"{site}/w/**")
+    expect(page.locator("main")).to_contain_text("The farm journal")
+    expect(page.get_by_role("listitem").first).to_contain_text("It confirmed on")
     reference = page.locator("code").inner_text()
     tab_to(page, page.get_by_role("link", name="Download the receipt"))
     with page.expect_download() as downloading:
@@ -141,14 +143,16 @@ def test_the_page_has_no_violation_in_any_language(
 def test_on_paper_it_is_a_receipt_and_no_more(
     app: Flask, page: Page, site: str, clock: Clock, make_token: MakeToken
 ) -> None:
+    from playwright.sync_api import expect
+
     token = make_token(scope=TOPIC)
     show_all_paces(app, clock, token, page, site)
     page.goto(f"{site}/w/{token}")
     page.emulate_media(media="print", color_scheme="dark")
-    assert page.locator("code").first.is_visible()
-    assert page.get_by_text("It confirmed on").first.is_visible()
+    expect(page.locator("code").first).to_be_visible()
+    expect(page.get_by_text("It confirmed on").first).to_be_visible()
     for hidden in ("nav", ".screen"):
-        assert not page.locator(hidden).first.is_visible()
+        expect(page.locator(hidden).first).to_be_hidden()
     assert page.locator("body").evaluate("e => getComputedStyle(e).color") == "rgb(0, 0, 0)"
     paper = page.locator(".sheet").evaluate("e => getComputedStyle(e).backgroundColor")
     assert paper == "rgb(255, 255, 255)"

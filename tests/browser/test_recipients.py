@@ -31,7 +31,6 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
         color_scheme=scheme,
         viewport={"width": width, "height": 640},
     )
-    context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
 
@@ -77,18 +76,21 @@ def test_a_person_chooses_by_keyboard(
 def test_a_person_pauses_and_goes_on(
     page: Page, site: str, proven: str, ledger: Ledger, clock: Clock, over_http: None
 ) -> None:
+    from playwright.sync_api import expect
+
     page.goto(f"{site}/p/{proven}")
     clock.advance(timedelta(minutes=1))
     page.get_by_text("Single topics").click()
     page.get_by_role("combobox", name="Weekly digest").select_option("Pause for 30 days")
     page.get_by_role("button", name="Save").click()
     assert "Saved." in page.get_by_role("status").inner_text()
-    assert page.get_by_text("Paused until December 24, 2026.").is_visible()
+    expect(page.get_by_text("Paused until December 24, 2026.")).to_be_visible()
     assert page.get_by_label("Weekly digest").first.is_checked()
     clock.advance(timedelta(minutes=1))
     page.get_by_role("combobox", name="Weekly digest").select_option("End the pause now")
     page.get_by_role("button", name="Save").click()
-    assert page.get_by_text("Paused until").count() == 0
+    page.get_by_role("status").wait_for()
+    expect(page.get_by_text("Paused until")).to_have_count(0)
     assert [kind for kind, _ in ledger.kinds()] == ["paused", "paused"]
 
 

@@ -37,7 +37,6 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(
         java_script_enabled=script, color_scheme=scheme, viewport={"width": width, "height": 640}
     )
-    context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
 
@@ -53,7 +52,7 @@ def test_a_person_without_a_link_gets_to_their_choices(
     page.goto(f"{site}{link_in(letter)}")
     assert ledger.events() == []
     page.get_by_role("button", name="Open my choices").click()
-    assert page.url.startswith(f"{site}/p/")
+    page.wait_for_url(f"{site}/p/**")
     clock.advance(timedelta(minutes=1))
     page.get_by_role("checkbox", name="Offers").check()
     page.get_by_role("checkbox", name="Weekly digest").uncheck()
@@ -88,7 +87,6 @@ def test_another_site_can_not_press_the_button(page: Page, site: str, app: Flask
 def phone(browser: Browser) -> Iterator[Page]:
     """A page on a phone's screen, with JavaScript, since axe-core is JavaScript."""
     context = browser.new_context(viewport={"width": 320, "height": 640})
-    context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
 
