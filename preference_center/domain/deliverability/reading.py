@@ -46,6 +46,9 @@ _SUBJECTS = {
     "7": Cause.POLICY,
 }
 
+_OF_THE_ADDRESS = {Cause.NO_MAILBOX, Cause.NO_DOMAIN, Cause.ADDRESS}
+"""Causes of codes that agree with a text which says that there is no such mailbox."""
+
 _CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])")
 _AT_RCPT = re.compile(r"\bRCPT[ _]TO\b", re.IGNORECASE)
@@ -89,7 +92,7 @@ def classify(bounce: Bounce) -> Reading:
 
 
 def _no_mailbox(bounce: Bounce, code: str) -> Reading:
-    if _cause(code) in {Cause.NO_MAILBOX, Cause.NO_DOMAIN} and code.startswith("5"):
+    if code.startswith("5") and not _is_vague(code) and _cause(code) in _OF_THE_ADDRESS:
         agreed = True
     else:
         # A server may be set to say 450 of users that it doesn't know, as Postfix is at

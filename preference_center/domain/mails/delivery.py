@@ -22,7 +22,7 @@ STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
 
 # "error" is OpenSMTPD's word.
 _FAILED = re.compile(r"\s*(?:fail|error)", re.IGNORECASE)
-_STATUS = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})")
+_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
 _REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -]|$)")
 _VAGUE = {"", "5.0.0"}
 # How Postfix and Exim tell at which command they were refused, and Sendmail's transcript.
@@ -37,9 +37,14 @@ def is_delivery_report(mail: Opened) -> bool:
 def groups_in(mail: Opened) -> list[Group]:
     """What it has about each recipient; nothing, if it has the form of a report only.
 
-    Reports whose parts can't be told apart, for a broken boundary, are read as one text.
+    Reports whose parts can't be told apart, for a broken boundary, are read as one text; of
+    a mail that is no report by its form, the text is, which gateways make of one.
     """
-    texts = mail.of_kind(*STATUS_KINDS) or [leaf.text for leaf in mail.leaves]
+    texts = mail.of_kind(*STATUS_KINDS)
+    if not texts and mail.report_type == "delivery-status":
+        texts = [leaf.text for leaf in mail.leaves]
+    elif not texts:
+        texts = [prose_of(mail)]
     return [group for text in texts for group in recipient_groups(text)]
 
 
@@ -49,14 +54,23 @@ def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -
     is_exim = "x-failed-recipients" in mail.message
     alone = len(groups) == 1
     for group in groups:
-        if _FAILED.match(first(group, "action")):
+        if _has_failed(group):
             names = _names(group)
             if not names and alone and not _names_somebody(group):
                 to = sole(header_of(returned), "to")
                 names = (to,) if to else ()
             words = about(prose, names, alone=alone)
             at_rcpt = _is_at_rcpt(words, names, alone=alone)
+            if first(group, "diagnostic-code"):
+                # Some explain in their prose whatever can go wrong.
+                words = about(prose, names, alone=False) or words
             yield Saying(Said.BOUNCED, names, _bounce(group, words, at_rcpt, is_exim=is_exim))
+
+
+def _has_failed(group: Group) -> bool:
+    """Whether its action says so; the status, where it has no action."""
+    action = first(group, "action")
+    return bool(_FAILED.match(action)) or (not action and first(group, "status")[:2] == "5.")
 
 
 def _names(group: Group) -> tuple[str, ...]:
@@ -87,7 +101,7 @@ def _bounce(group: Group, prose: str, at_rcpt: bool, *, is_exim: bool) -> Bounce
     """
     diagnosis = first(group, "diagnostic-code").partition(";")
     text = (diagnosis[2] or diagnosis[0]).strip()
-    found = _STATUS.match(first(group, "status"))
+    found = _STATUS.search(first(group, "status"))
     status = found[1] if found else ""
     if not text and status in _VAGUE and not is_exim:
         return Bounce(status=status, permanent=True)

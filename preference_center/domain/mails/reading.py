@@ -41,7 +41,7 @@ def read(head: bytes, *, for_reports: bool) -> Reading:
     returned = split(mail)[1][:_MUCH]
     if is_feedback_report(mail):
         return read_feedback_report(mail, returned)
-    if is_delivery_report(mail):
+    if is_delivery_report(mail) or from_a_daemon(mail) or has_null_sender(mail):
         groups = groups_in(mail)
         if groups:
             found = tuple(read_delivery_report(mail, groups, returned))

@@ -34,6 +34,7 @@ WORDS = [
     (AT_ONCE, "5.1.6", "551 5.1.6 recipient has moved"),
     (AT_ONCE, "5.7.17", "550 5.7.17 mailbox owner has changed"),
     (AT_ONCE, "5.7.18", "550 5.7.18 domain owner has changed"),
+    (AT_ONCE, "5.1.351", "550 5.1.351 Remote server returned unknown recipient"),
     (AT_ONCE, "5.7.1", "550 5.7.1 No mailbox found (in reply to RCPT TO command)"),
     (AT_ONCE, "5.0.0", "550 jo is not an active address (in reply to RCPT TO command)"),
     (AT_ONCE, "", "User jo not listed in Domino Directory: 550 5.1.1"),

@@ -126,6 +126,25 @@ class TestDelivery:
         assert "quota" not in bounce.text
         assert "viruses" not in bounce.text
 
+    def test_only_what_is_said_of_the_recipient_is_the_reason(self) -> None:
+        prose = (
+            "Common errors:\n\nquota exceeded: the mailbox is full\n\n<jane.doe@example.com>: no"
+        )
+        assert bounces(dsn(failed(JANE), prose=prose)) == [((JANE,), UNKNOWN)]
+
+    @pytest.mark.parametrize("status, fails", [("5.1.1", True), ("4.4.1", False), ("2.0.0", False)])
+    def test_without_an_action_the_status_tells(self, status: str, *, fails: bool) -> None:
+        group = failed(JANE, status).replace("Action: failed\n", "")
+        assert len(bounces(dsn(group))) == fails
+
+    def test_a_status_may_stand_among_other_words(self) -> None:
+        ((_, bounce),) = bounces(dsn(failed(JANE, "550 5.1.1 (no such user)")))
+        assert bounce == UNKNOWN
+
+    def test_one_that_a_gateway_made_a_text_of_is_read(self) -> None:
+        mail = f"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.net\n\n{failed(JANE)}".encode()
+        assert bounces(mail) == [((JANE,), UNKNOWN)]
+
     def test_a_report_without_recipients_is_read_by_its_prose(self) -> None:
         prose = (
             "Delivery to the following recipients failed permanently:\n\n   * jane.doe@example.com"
