@@ -176,13 +176,16 @@ def _unpack(payload: bytes, key: SenderKey) -> Link:
     flags, place, seconds, size = HEAD.unpack_from(payload)
     address = payload[HEAD.size : HEAD.size + size].decode()
     message = payload[HEAD.size + size :]
+    message_id = str(UUID(bytes=message)) if flags & UUID_ID else message.decode()
+    if not message_id.isprintable():
+        raise ValueError("a message id that our file does not make, nor the database hold")
     if flags & ~(CHANNEL_BITS | UUID_ID):
         raise ValueError("of a newer version of the file")
     channel = Channel(CHANNELS[flags & CHANNEL_BITS])
     return Link(
         address=parse(address, channel),
         scope=key.topics[place],
-        message_id=str(UUID(bytes=message)) if flags & UUID_ID else message.decode(),
+        message_id=message_id,
         issued_at=datetime.fromtimestamp(seconds, UTC),
         key_id=key.key_id,
         revoked=key.revoked_at is not None,

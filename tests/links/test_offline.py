@@ -183,6 +183,10 @@ class TestAKeyCannot:
         refused(self.forged(offline.HEAD.pack(0, 0, 0, len(address)) + address))
         refused(self.forged(offline.HEAD.pack(1, 0, 0, len(address)) + address))
 
+    @pytest.mark.parametrize("message", [b"\0", b"m\n1", b"\x1b[2J"])
+    def test_bring_in_a_message_id_that_the_database_cant_hold(self, message: bytes) -> None:
+        refused(self.forged(offline.HEAD.pack(0, 0, 0, 15) + b"ada@example.com" + message))
+
 
 @pytest.mark.parametrize(
     "junk",
