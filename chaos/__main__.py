@@ -69,10 +69,10 @@ def _run(
     crew = muster(service, tools)
     _await_web(service)
     crowd = Crowd(service, options.seed, options.rate)
-    begin = time.monotonic()
+    begin, seconds = time.monotonic(), options.minutes * 60
     with crowd:
-        carry_out(draw(options.seed, options.minutes * 60), crew)
-        time.sleep(max(0.0, options.minutes * 60 - (time.monotonic() - begin)))
+        carry_out(draw(options.seed, seconds), crew, seconds)
+        time.sleep(max(0.0, begin + seconds - time.monotonic()))
         _await_web(service)  # whoever insists gets an answer
     took = time.monotonic() - begin
     promised = sum(person.least for person in crowd.people)

@@ -148,14 +148,20 @@ def muster(service: Service, tools: tuple[Moody, Moody]) -> dict[str, Victim]:
     }
 
 
-def carry_out(plan: Mapping[str, list[Strike]], crew: Mapping[str, Victim]) -> None:
-    """Strike all as planned, side by side; returns when every one is back."""
+def carry_out(plan: Mapping[str, list[Strike]], crew: Mapping[str, Victim], seconds: float) -> None:
+    """Strike all as planned, side by side; returns when every one is back.
+
+    Whoever is late, having taken long to stop, is left alone from `seconds` on.
+    """
     begin = time.monotonic()
 
     def lane(name: str) -> None:
         for strike in plan[name]:
-            time.sleep(strike.after)
+            # late, perhaps: the last one may have taken long to stop
+            time.sleep(max(0.0, begin + strike.at - time.monotonic()))
             at = time.monotonic() - begin
+            if at + strike.lasts > seconds + 1:
+                return
             print(f"{at:6.1f} s  {name}: {strike.deed} for {strike.lasts:.1f} s", flush=True)
             crew[name].strike(strike.deed)
             try:

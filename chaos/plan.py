@@ -57,9 +57,9 @@ HABITS: Mapping[str, Habit] = {
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """`deed` after a rest of `after` seconds; the victim is back `lasts` seconds later."""
+    """`deed`, `at` so many seconds from the start; the victim is back `lasts` seconds later."""
 
-    after: float
+    at: float
     deed: Deed
     lasts: float
 
@@ -73,10 +73,10 @@ def _strikes(seed: str, habit: Habit, seconds: float) -> Iterator[Strike]:
     chance = Random(seed)  # noqa: S311 - a test's dice
     at = 0.0
     while True:
-        after = chance.expovariate(1 / habit.every)
+        at += chance.expovariate(1 / habit.every)
         deed = chance.choice(sorted(habit.lasts))
         lasts = chance.uniform(0, habit.lasts[deed])
-        at += after + lasts
-        if at > seconds:
+        if at + lasts > seconds:
             return
-        yield Strike(after, deed, lasts)
+        yield Strike(at, deed, lasts)
+        at += lasts

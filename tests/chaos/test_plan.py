@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import pairwise
 
 from chaos.plan import HABITS, draw
 
@@ -21,8 +21,12 @@ def test_every_victim_is_struck_in_every_way_sooner_or_later() -> None:
 
 def test_everybody_is_back_when_the_time_is_over() -> None:
     for strikes in draw("1", TEN_MINUTES).values():
-        *_, end = accumulate(strike.after + strike.lasts for strike in strikes)
-        assert end <= TEN_MINUTES
+        assert strikes[-1].at + strikes[-1].lasts <= TEN_MINUTES
+
+
+def test_nobody_is_struck_while_down() -> None:
+    for strikes in draw("1", TEN_MINUTES).values():
+        assert all(one.at + one.lasts <= next_.at for one, next_ in pairwise(strikes))
 
 
 def test_a_longer_run_begins_as_the_shorter_one() -> None:
