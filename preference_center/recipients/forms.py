@@ -27,7 +27,12 @@ class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
 
 def pauses_in(form: Mapping[str, str]) -> dict[str, str]:
-    """What was chosen of each pause, by scope; only scopes that `state` lists are looked at."""
+    """What was chosen of each pause, by scope; only scopes that `state` lists are looked at.
+
+    A part of multipart/form-data may have no name at all.
+    """
     return {
-        name.removeprefix(PAUSE): choice for name, choice in form.items() if name.startswith(PAUSE)
+        name.removeprefix(PAUSE): choice
+        for name, choice in form.items()
+        if name and name.startswith(PAUSE)
     }

@@ -1,0 +1,22 @@
+"""Addresses, phone numbers and hashes, as anybody may type them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from preference_center.domain.addresses import Channel, matches, parse
+from preference_center.domain.hashes import parse_hash
+from preference_center.errors import InvalidAddress
+
+
+def addresses(data: bytes) -> None:
+    """What is read is read the same again, and matches itself."""
+    text = data.decode("utf-8", "surrogateescape")
+    for channel in Channel:
+        with suppress(InvalidAddress):
+            found = parse(text, channel)
+            assert parse(found.exact, channel) == found
+            assert matches(found, found)
+            found.exact.encode()
+        with suppress(InvalidAddress):
+            parse_hash(text, channel)

@@ -1,0 +1,32 @@
+"""Mail: to the addresses we receive at, and pasted to be checked."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from hashlib import sha256
+
+from fuzz.targets.tokens import LINKS, NOW
+from preference_center.checking.mail import judge_mail
+from preference_center.checking.tokens import Ours
+from preference_center.domain.catalogue import parse
+from preference_center.domain.mails import TooComplex
+from preference_center.domain.mails.reading import read
+from preference_center.errors import InvalidInput
+from preference_center.inbound.mailto import read_mail
+from tests.domain.catalogues import SMALL
+
+_OURS = Ours(LINKS, parse(SMALL), lambda address: sha256(address.exact.encode()).digest())
+
+
+def mail(data: bytes) -> None:
+    """Whatever comes is read; only what no honest mail is, is given up."""
+    read_mail(LINKS, data, None)
+    for for_reports in (False, True):
+        with suppress(TooComplex):
+            read(data, for_reports=for_reports)
+
+
+def mail_check(data: bytes) -> None:
+    """Whatever is pasted to be checked is judged."""
+    with suppress(InvalidInput):  # it has no header
+        judge_mail(data, _OURS, NOW)
