@@ -38,7 +38,7 @@ WATCH_EVERY = 2.0
 """Seconds between looks into a maildir."""
 
 group = AppGroup(
-    "inbound", help="Opt-outs by mail: take them, and see whose address is not known yet."
+    "inbound", help="What people say elsewhere: by mail, by text, and in tools that report it."
 )
 
 

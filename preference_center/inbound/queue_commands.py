@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from uuid import UUID, uuid5
 
 import click
@@ -110,14 +109,22 @@ def resolve(mail: UUID, addresses: tuple[str, ...], meaning: str, scope: str) ->
 @queue.command("dismiss")
 @click.argument("mails", type=click.UUID, nargs=-1, required=True, metavar="MAIL...")
 def dismiss(mails: tuple[UUID, ...]) -> None:
-    """Forget each MAIL: it asks for nothing."""
+    """Forget each MAIL: it asks for nothing. All of them, or none if one is not there."""
+    numbers = set(mails)
+
+    def work(connection: Connection) -> None:
+        for number in numbers:
+            _forget(connection, number, "dismissed")
+
     with mending():
-        for mail in mails:
-            run(partial(_forget, number=mail, outcome="dismissed"))
-    click.echo(f"{len(mails)} dismissed.")
+        run(work)
+    click.echo(f"{len(numbers)} dismissed.")
 
 
-_NONE = "no mail that waits has this id: `flask inbound queue list`"
+def _none(number: UUID) -> click.ClickException:
+    return click.ClickException(
+        f"no mail that waits has the id {number}: `flask inbound queue list`"
+    )
 
 
 def _waiting(number: UUID) -> tuple[KeptMail, bytes]:
@@ -125,14 +132,14 @@ def _waiting(number: UUID) -> tuple[KeptMail, bytes]:
     with mending():
         found = run(lambda connection: kept_mail.by_id(connection, keys, number))
     if found is None:
-        raise click.ClickException(_NONE)
+        raise _none(number)
     return found
 
 
 def _forget(connection: Connection, number: UUID, outcome: str) -> None:
     """Taken back with all else if somebody was quicker."""
     if not kept_mail.settle(connection, number, outcome, services().now()):
-        raise click.ClickException(_NONE)
+        raise _none(number)
 
 
 def _changes(

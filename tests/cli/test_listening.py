@@ -126,3 +126,23 @@ def test_how_many_posts_can_not_be_read_is_shown(app: Flask, added: Result) -> N
         take_posted(number, connect, until=until, stop=lambda: False)
     shown = flask(app, "destinations", "show", "sparks").output
     assert "posts that can't be read\t1, kept for 7 days" in shown
+
+
+@pytest.mark.parametrize(
+    "kind, thing, is_one",
+    [
+        ("iterable", "channel:27447", True),
+        ("iterable", "27447", False),
+        ("customerio", "topic_7", True),
+        ("customerio", "7", False),
+    ],
+)
+def test_a_topic_is_mapped_to_what_the_vendor_will_call_it(
+    app: Flask, kind: str, thing: str, *, is_one: bool
+) -> None:
+    settings = ["--set", "webhook_secret=env:HOOK_SECRET"]
+    settings += ["--set", "networks=any"] if kind == "iterable" else []
+    words = ["add", "tool", "--kind", kind, *settings, "--topic", f"acme.offers={thing}"]
+    found = flask(app, "destinations", *words)
+    assert found.exit_code == (0 if is_one else 1), found.output
+    assert ("as nothing is called there" in found.output) != is_one

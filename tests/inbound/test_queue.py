@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
@@ -60,6 +61,19 @@ def test_dismisses(take: Take, cli: Callable[..., str], ledger: Ledger) -> None:
     take(reply("Where is my order"), REPLIES)  # delivered again
     assert "Nothing waits" in cli("list")
     assert ledger.kinds() == []
+
+
+def test_dismisses_all_that_are_named_or_none(
+    app: Flask, take: Take, cli: Callable[..., str]
+) -> None:
+    take(reply("Where is my order"), REPLIES)
+    number, unknown = cli("list").split("\t")[0], str(UUID(int=7))
+    words = ["inbound", "queue", "dismiss", number, unknown]
+    failed = app.test_cli_runner().invoke(args=words)
+    assert failed.exit_code == 1
+    assert unknown in failed.output
+    assert number in cli("list")
+    assert "1 dismissed" in cli("dismiss", number, number)
 
 
 def test_content_is_kept_for_30_days_and_sealed_and_the_row_is_not_lost(

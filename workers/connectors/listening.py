@@ -7,6 +7,7 @@ pushed to it. What its webhook says is read by the vendor's module in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -37,16 +38,23 @@ class Listener:
     )
     settings: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, kind: str, setup: Setup, http: Http) -> None:
+    def __init__(self, kind: str, things: str, setup: Setup, http: Http) -> None:
         self.kind = kind
+        self._things = re.compile(things)
         self._setup = setup
         self._now = http.now
 
     def check(self) -> Report:
         """See Connector. Says whether its webhook could be believed as it is set up."""
         fault = unready(self.kind, self._setup.settings, self._now())
-        problems = (fault,) if fault else ()
-        return Report(problems, hints=("it is only listened to, and told nothing",))
+        problems = [fault] if fault else []
+        problems += [
+            f"topic {topic} is mapped to {thing}, as nothing is called there: docs/destinations.md "
+            f"says how {self.kind} names things"
+            for topic, thing in sorted(self._setup.topics.items())
+            if not self._things.fullmatch(thing)
+        ]
+        return Report(tuple(problems), hints=("it is only listened to, and told nothing",))
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. It can't be told anything."""
@@ -73,8 +81,13 @@ def listener(
     proof: Proof = Proof.DOCUMENTATION,
     notes: tuple[str, ...] = (),
     secrets: frozenset[str] = frozenset(),
+    things: str = ".+",
 ) -> Entry:
-    """The entry of a kind of tool that is only listened to; it has a module in WEBHOOKS."""
+    """The entry of a kind of tool that is only listened to; it has a module in WEBHOOKS.
+
+    `things` is a pattern of what a topic may be mapped to, where the vendor fixes the form:
+    news of what is mapped amiss would count for nothing.
+    """
     return Entry(
         kind=kind,
         title=title,
@@ -83,7 +96,7 @@ def listener(
         own_settings={},
         secrets=secrets,
         sources=sources,
-        build=partial(Listener, kind),
+        build=partial(Listener, kind, things),
         notes=notes,
         paced=False,
     )
@@ -109,6 +122,7 @@ LISTENERS: tuple[Entry, ...] = (
         "https://docs.customer.io/integrations/api/webhooks",
         "https://docs.customer.io/integrations/data-out/connections/webhooks",
         notes=("Map each topic to a subscription topic as the webhook names it: `topic_7`.",),
+        things=r"topic_\d+",
     ),
     listener(
         "iterable",
@@ -119,6 +133,7 @@ LISTENERS: tuple[Entry, ...] = (
             "Map each topic to `channel:27447`, `type:31082` or `list:1589748`.",
             "What is left there and not mapped counts for nothing.",
         ),
+        things=r"(?:channel|type|list):\d+",
     ),
     listener(
         "resend",
