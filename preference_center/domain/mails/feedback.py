@@ -15,8 +15,9 @@ _OPT_OUTS = {"opt-out", "opt-out-list", "unsubscribe"}
 # RFC 6591 (DMARC's reports are of this type), RFC 6430, RFC 5965 7.3: nobody's wish (F6).
 _NOBODYS = {"auth-failure", "not-spam", "virus", "dmarc", "miscategorized"}
 
-_JUNK_REPORTER = "staff@hotmail.com"
-"""Of the Junk Mail Reporting Program, https://sendersupport.olc.protection.outlook.com/."""
+_JUNK_REPORTERS = ("staff@hotmail.com", "complaints@email-abuse.amazonses.com")
+"""Of the Junk Mail Reporting Program, https://sendersupport.olc.protection.outlook.com/, and
+of Amazon SES, which passes such reports on."""
 _HOTMAIL_RECIPIENT = "X-HmXmrOriginalRecipient"
 # Where the recipient may stand in the mail that was complained about, the surest first.
 _RETURNED_FIELDS = (_HOTMAIL_RECIPIENT, "X-Original-To", "Delivered-To", "To")
@@ -29,8 +30,9 @@ def is_feedback_report(mail: Opened) -> bool:
 
 def is_junk_report(mail: Opened, returned: str) -> bool:
     """Whether it is a report of Microsoft's, which is a mail within a mail and no more."""
+    sender = mail.field("From").casefold()
     return bool(returned) and (
-        _HOTMAIL_RECIPIENT in header_of(returned) or _JUNK_REPORTER in mail.field("From").casefold()
+        _HOTMAIL_RECIPIENT in header_of(returned) or any(each in sender for each in _JUNK_REPORTERS)
     )
 
 

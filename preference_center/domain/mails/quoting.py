@@ -14,11 +14,15 @@ _MOST = 4000
 
 _WROTE = (
     r"(?:wrote|writes|ha\ scritto|schrieb|hat\ geschrieben|a\ [e\u00e9]crit"
-    r"|escribi[o\u00f3]|escreveu|schreef|napisa[l\u0142])"
+    r"|escribi[o\u00f3]|escreveu|schreef|geschreven|napisa[l\u0142]|skrev|kirjoitti)"
 )
-# "On Tuesday, Acme wrote:", which programs wrap as they like.
-_ATTRIBUTION = re.compile(rf"\b{_WROTE}\b[^\n]{{0,120}}:[ \t]*$", re.IGNORECASE | re.MULTILINE)
-_ATTRIBUTION_BEGINS = re.compile(r"(?:On|Il|Am|Le|El|Em|Op)\b")
+# "On Tuesday, Acme wrote:", which programs wrap as they like. In any language it may end with
+# the address of who wrote, "<news@acme.example>:".
+_ATTRIBUTION = re.compile(
+    rf"(?:\b{_WROTE}\b[^\n]{{0,120}}|[<(]?[^\s<>()]{{1,64}}@[^\s<>()]{{1,255}}[>)]):[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ATTRIBUTION_BEGINS = re.compile(r"(?:On|Il|Am|Le|El|Em|Op|Den|P\u00e5|W|\d{4}[-/]\d)\b")
 _WRAPPED = 3
 _SEPARATOR = re.compile(
     r"""^[ \t]*(?:
@@ -33,9 +37,9 @@ _SEPARATOR = re.compile(
 )
 # The header of the quoted mail, as Outlook writes it: two of its fields, near each other.
 _HEADER_BLOCK = re.compile(
-    r"""^[ \t]*\*?(?:from|von|da|de|van|od)\s?:\*?\ [^\n]*\n(?:[^\n]*\n){0,2}?
+    r"""^[ \t]*\*?(?:from|von|da|de|van|od|fra|fr[a\u00e5]n)\s?:\*?\ [^\n]*\n(?:[^\n]*\n){0,2}?
         [ \t]*\*?(?:sent|date|gesendet|datum|inviato|data|envoy[e\u00e9]|enviado|fecha|verzonden
-            |to|an|a|[a\u00e0]|para|aan|subject|betreff|oggetto|objet|asunto|assunto
+            |sendt|skickat|til|till|emne|[a\u00e4]mne|to|an|a|[a\u00e0]|para|aan|subject|betreff|oggetto|objet|asunto|assunto
             |onderwerp)\s?:\*?\ """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )

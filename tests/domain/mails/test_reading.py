@@ -49,6 +49,24 @@ HTML = """\
 """
 
 
+# How the first line above a quoted mail reads, in programs and languages.
+ABOVE = [
+    "2026-11-24 9:00 GMT+01:00 Acme <news@acme.example>:",
+    "Op 24 nov. 2026, om 09:00 heeft Acme <news@acme.example> het volgende geschreven:",
+    "Den 24 november 2026 09:00, Acme (news@acme.example) skrev:",
+    "ti 24. marrask. 2026 klo 9.00 Acme (news@acme.example) kirjoitti:",
+    "вт, 24 нояб. 2026 г. в 09:00, Acme <news@acme.example>:",
+    "Fra: Acme\nSendt: 24. november 2026 09:00\nTil: Jane\nEmne: Offers",
+    "Från: Acme\nSkickat: den 24 november 2026 09:00\nTill: Jane\nÄmne: Offers",
+]
+
+
+@pytest.mark.parametrize("above", ABOVE)
+def test_a_quotation_begins_with_whoever_wrote_it(above: str) -> None:
+    found = read(reply(f"STOP\n\n{above}\n\nStill here? Only this week!"), for_reports=False)
+    assert people(found) == [(Said.OPTED_OUT, JANE)]
+
+
 @pytest.mark.parametrize("body", [QUOTED, BELOW, OUTLOOK, PHONE, SIGNED])
 def test_a_reply_counts_by_the_writers_own_words(body: str) -> None:
     found = read(reply(body), for_reports=False)

@@ -274,9 +274,12 @@ class TestFeedback:
         mail = arf(f"Original-Rcpt-To: {JANE}", f"Original-Rcpt-To: {PAUL}")
         assert read(mail, for_reports=True).sayings == (Saying(Said.COMPLAINED),)
 
-    def test_microsofts_own_form_is_one(self) -> None:
+    @pytest.mark.parametrize(
+        "sender", [b"staff@hotmail.com", b"complaints@email-abuse.amazonses.com"]
+    )
+    def test_microsofts_own_form_is_one_also_passed_on(self, sender: bytes) -> None:
         mail = (
-            b"From: staff@hotmail.com\nSubject: complaint about message from 192.0.2.1\n"
+            b"From: " + sender + b"\nSubject: complaint about message from 192.0.2.1\n"
             b'Content-Type: multipart/mixed; boundary="x"\n\n--x\nContent-Type: message/rfc822\n\n'
             b"X-HmXmrOriginalRecipient: jane.doe@example.com\n"
             b"To: everyone@example.com\n\nHi\n--x--\n"
