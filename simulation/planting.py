@@ -41,6 +41,7 @@ def found(patch: Path, given: argparse.Namespace) -> str | None:
         subprocess.run(["patch", "-p1", "-s", "-i", patch], cwd=copy, check=True)
         command = [sys.executable, "-m", "simulation", "--until-red", "--shrink", "0"]
         command += ["--runs", str(given.runs), "--processes", str(given.processes)]
+        command += ["--people", str(given.people)]
         came = subprocess.run(
             command,
             cwd=copy,
@@ -60,6 +61,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m simulation.planting", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="seeds for each at most")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--people", type=int, default=60)
     parser.add_argument("only", nargs="*", help="names of patches")
     given = parser.parse_args(arguments)
     missed = 0

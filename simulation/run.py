@@ -18,9 +18,11 @@ from preference_center.extensions import services
 from preference_center.storage import destinations, verifying
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination, Status
+from simulation import faults
 from simulation.checking import Checks
 from simulation.crew import Crew, Mishap, Redis
 from simulation.doors import Doors, Violation
+from simulation.faults import Faults
 from simulation.ground import Clock, Ground
 from simulation.history import Act, Options
 from simulation.lists import Lists
@@ -60,6 +62,7 @@ class Run:
     lists: Lists = field(init=False)
     checks: Checks = field(init=False)
     looks: Looks = field(init=False)
+    faults: Faults = field(init=False)
 
     @property
     def clock(self) -> Clock:
@@ -92,6 +95,7 @@ class Run:
         self.checks = Checks(self.oracle, self.tools, self.known, self.ground.url)
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
         self.redis.nudged = self._nudged
+        self.faults = Faults(self.tools, self.redis, self.crew, self.later)
         for act in self.acts:
             moment = START + timedelta(seconds=act.at)
             self.later(moment, str(act), partial(self._do, act))
@@ -216,15 +220,14 @@ class Run:
 
     def _do(self, act: Act) -> None:
         self.clock.sleep(0.001)  # no two acts are at the very same time
-        came = self.doors.act(act)
-        if came is None:
-            do: Callable[[Act], str | None] = getattr(self, f"_{act.what}")
-            came = do(act)
+        if act.what in faults.KINDS:
+            came = self.faults.act(act)
+        else:
+            own: Callable[[Act], str] | None = getattr(self, f"_{act.what}", None)
+            came = own(act) if own else self.doors.act(act)
         if came:
             self.trace[-1] += f": {came}"
-        if act.what in {"import", "undo_import"}:
-            return
-        if act.what not in _FAULTS:
+        if act.what not in faults.KINDS and act.who >= 0:
             self.checks.touched(forms_of(act.who))
 
     def _import(self, act: Act) -> str:
@@ -301,67 +304,3 @@ class Run:
             if form.text in tool.contacts and (tool.profile.posts or tool.profile.can_be_watched)
         ]
         return having[number % len(having)] if having else None
-
-    # --- faults
-
-    def _gains(self, act: Act) -> str:
-        tool = self._tool(act)
-        if not tool.profile.capabilities.can_scan:
-            return "can't be listed"
-        for who, form in act.many:
-            tool.gains(forms_of(who)[form].text)
-        return tool.name
-
-    def _forgets(self, act: Act) -> str:
-        tool = self._tool(act)
-        if not tool.profile.can_be_watched:
-            return "never forgets"
-        off = sorted(address for address, topics in tool.off.items() if topics)
-        for address in tool.random.sample(off, min(act.number, len(off))):
-            tool.turn_on(address, frozenset(tool.off[address]))
-        return tool.name
-
-    def _outage(self, act: Act) -> None:
-        tool = self._tool(act)
-        if tool.good_since is None:
-            return
-        tool.good_since = None
-        self.later(
-            self.clock() + timedelta(seconds=act.number),
-            f"{tool.name} is back",
-            lambda: self._back(tool),
-        )
-
-    def _back(self, tool: Tool) -> None:
-        tool.good_since = self.clock()
-
-    def _redis_flushed(self, _: Act) -> None:
-        self.redis.jobs.clear()
-
-    def _redis_away(self, act: Act) -> None:
-        self.redis.jobs.clear()
-        self.redis.away = True
-        self.later(self.clock() + timedelta(seconds=act.number), "redis is back", self._redis_back)
-
-    def _redis_back(self) -> None:
-        self.redis.away = False
-
-    def _killed(self, act: Act) -> None:
-        self.crew.mishaps.append(Mishap(act.what, act.form, act.number))
-
-    _frozen = _frozen_dies = _killed
-
-    def _tool(self, act: Act) -> Tool:
-        return self.tools[f"tool-{act.who % self.options.tools}"]
-
-
-_FAULTS = {
-    "outage",
-    "redis_flushed",
-    "redis_away",
-    "killed",
-    "frozen",
-    "frozen_dies",
-    "gains",
-    "forgets",
-}

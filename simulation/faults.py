@@ -1,0 +1,83 @@
+"""What goes wrong: tools that are down, forget or gain contacts, Redis, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from simulation.crew import Crew, Mishap, Redis
+from simulation.history import Act
+from simulation.people import forms_of
+from simulation.tools import Tool
+
+KINDS = frozenset(
+    {"outage", "redis_flushed", "redis_away", "killed", "frozen", "frozen_dies", "gains", "forgets"}
+)
+
+
+@dataclass(slots=True)
+class Faults:
+    """Carries out acts of nobody."""
+
+    tools: Mapping[str, Tool]
+    redis: Redis
+    crew: Crew
+    later: Callable[[datetime, str, Callable[[], None]], None]
+
+    def act(self, act: Act) -> str | None:
+        """Do it and say what came of it, if there is anything to say."""
+        do: Callable[[Act], str | None] = getattr(self, f"_{act.what}")
+        return do(act)
+
+    def _gains(self, act: Act) -> str:
+        tool = self._tool(act)
+        if not tool.profile.capabilities.can_scan:
+            return "can't be listed"
+        for who, form in act.many:
+            tool.gains(forms_of(who)[form].text)
+        return tool.name
+
+    def _forgets(self, act: Act) -> str:
+        tool = self._tool(act)
+        if not tool.profile.can_be_watched:
+            return "never forgets"
+        off = sorted(address for address, topics in tool.off.items() if topics)
+        for address in tool.random.sample(off, min(act.number, len(off))):
+            tool.turn_on(address, frozenset(tool.off[address]))
+        return tool.name
+
+    def _outage(self, act: Act) -> None:
+        tool = self._tool(act)
+        if tool.good_since is None:
+            return
+        tool.good_since = None
+        self.later(
+            self.crew.clock() + timedelta(seconds=act.number),
+            f"{tool.name} is back",
+            lambda: self._back(tool),
+        )
+
+    def _back(self, tool: Tool) -> None:
+        tool.good_since = self.crew.clock()
+
+    def _redis_flushed(self, _: Act) -> None:
+        self.redis.jobs.clear()
+
+    def _redis_away(self, act: Act) -> None:
+        self.redis.jobs.clear()
+        self.redis.away = True
+        self.later(
+            self.crew.clock() + timedelta(seconds=act.number), "redis is back", self._redis_back
+        )
+
+    def _redis_back(self) -> None:
+        self.redis.away = False
+
+    def _killed(self, act: Act) -> None:
+        self.crew.mishaps.append(Mishap(act.what, act.form, act.number))
+
+    _frozen = _frozen_dies = _killed
+
+    def _tool(self, act: Act) -> Tool:
+        return self.tools[f"tool-{act.who % len(self.tools)}"]
