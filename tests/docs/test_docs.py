@@ -7,7 +7,8 @@ import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -132,7 +133,8 @@ def test_every_dependency_has_its_reason() -> None:
     runtime = rows(DEPENDENCIES, "| needed to run | for |")
     development = rows(DEPENDENCIES, "| needed to develop | for |")
     assert names(project["project"]["dependencies"]) == split(runtime)
-    assert names(project["dependency-groups"]["dev"]) == split(development)
+    groups = chain.from_iterable(project["dependency-groups"].values())
+    assert names(groups) == split(development)
 
 
 def test_the_readme_labels_each_connector_as_the_registry_does() -> None:
@@ -208,7 +210,7 @@ def options(command: click.Command) -> Iterator[str]:
         yield from parameter.opts
 
 
-def names(requirements: list[str]) -> set[str]:
+def names(requirements: Iterable[str]) -> set[str]:
     return {re.split(r"[\[<>=]", requirement)[0] for requirement in requirements}
 
 
