@@ -53,13 +53,14 @@ def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -
     prose = prose_of(mail)
     is_exim = "x-failed-recipients" in mail.message
     alone = len(groups) == 1
+    everybody = [name for group in groups for name in _names(group)]
     for group in groups:
         if _has_failed(group):
             names = _names(group)
             if not names and alone and not _names_somebody(group):
                 to = sole(header_of(returned), "to")
                 names = (to,) if to else ()
-            words = about(prose, names, alone=alone)
+            words = about(prose, names, everybody, alone=alone)
             at_rcpt = _is_at_rcpt(words, names, alone=alone)
             if first(group, "diagnostic-code"):
                 # Some explain in their prose whatever can go wrong.

@@ -52,7 +52,7 @@ def _sayings(mail: Opened, failed: list[str]) -> Iterator[Saying]:
     # What names them in its header need not be final: Google writes so of its own refusals.
     final = "x-failed-recipients" not in mail.message or "permanent" in prose.casefold()
     for address in failed:
-        text = about(prose, (address,), alone=len(failed) == 1)
+        text = about(prose, (address,), failed, alone=len(failed) == 1)
         yield Saying(
             Said.BOUNCED, usable((address,)), Bounce(text=text, permanent=True if final else None)
         )
@@ -69,7 +69,7 @@ def _stated(mail: Opened, returned: str) -> Iterator[Saying]:
     known = usable(addresses_in([str(value) for value in sent_to]))
     named = [address for address in known if address.casefold() in prose.casefold()]
     for address in named:
-        text = about(prose, (address,), alone=len(named) == 1)
+        text = about(prose, (address,), named, alone=len(named) == 1)
         cause = cause_in(text)
         if cause is not None:
             final = True if cause is Cause.NO_MAILBOX else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from preference_center.domain.mails.html import text_of_html
 from preference_center.domain.mails.parts import Opened
@@ -12,6 +12,8 @@ MUCH = 20_000
 """Characters that are looked at."""
 MOST = 3000
 """Characters handed on about one recipient."""
+_MANY = 50
+"""Recipients of a report whose words are no longer told apart within a paragraph."""
 
 RETURNED_KINDS = (
     "message/rfc822",
@@ -66,15 +68,41 @@ def split(mail: Opened) -> tuple[str, str]:
     return prose[: begins.start()], returned or after.lstrip("\n")
 
 
-def about(prose: str, names: Iterable[str], *, alone: bool) -> str:
-    """What the prose says of one recipient: all of it, or the paragraphs that name it."""
+def about(prose: str, names: Iterable[str], others: Iterable[str] = (), *, alone: bool) -> str:
+    """What the prose says of one recipient: all of it, or the paragraphs that name it.
+
+    Of a paragraph that names `others` too, as Exim and Sendmail write them, it is what stands
+    from its own name up to the next.
+    """
     if alone:
         return reason_of(prose)[:MOST]
-    known = [name.casefold() for name in names]
+    known = {name.casefold() for name in names}
+    strangers = {name.casefold() for name in others} - known
+    strangers = strangers if len(strangers) < _MANY else set()
     found = [
-        part for part in _PARAGRAPH.split(prose) if any(name in part.casefold() for name in known)
+        own
+        for part in _PARAGRAPH.split(prose)
+        if _names_one(part, known)
+        for own in (_sections(part, known | strangers) if _names_one(part, strangers) else (part,))
+        if _names_one(own, known)
     ]
     return reason_of("\n\n".join(found))[:MOST]
+
+
+def _sections(paragraph: str, names: set[str]) -> Iterator[str]:
+    """Parts of a paragraph that begin with a name each; in brackets it may be another's."""
+    lines: list[str] = []
+    for line in paragraph.split("\n"):
+        if lines and not line.lstrip().startswith("(") and _names_one(line, names):
+            yield "\n".join(lines)
+            lines = []
+        lines.append(line)
+    yield "\n".join(lines)
+
+
+def _names_one(text: str, names: Iterable[str]) -> bool:
+    folded = text.casefold()
+    return any(name in folded for name in names)
 
 
 def reason_of(prose: str) -> str:

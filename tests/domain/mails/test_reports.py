@@ -213,6 +213,18 @@ class TestOtherBounces:
         assert "full" not in one.text
         assert "mailbox full" in two.text
 
+    def test_of_one_paragraph_each_recipient_has_its_own_lines(self) -> None:
+        mail = EXIM.replace(
+            b"    mailbox is full: retry timeout exceeded\n",
+            b"    mailbox is full: retry timeout exceeded\n  paul@example.org\n"
+            b"    (generated from all@example.org)\n    no such user here\n",
+        ).replace(b"Recipients: jane", b"Recipients: paul@example.org, jane")
+        words = {names[0]: bounce.text for names, bounce in bounces(mail) if bounce}
+        assert "full" in words[JANE]
+        assert "no such user" not in words[JANE]
+        assert "no such user" in words[PAUL]
+        assert "full" not in words[PAUL]
+
     def test_the_mail_given_back_is_not_read(self) -> None:
         ((names, bounce),) = bounces(EXIM)
         assert names == (JANE,)
