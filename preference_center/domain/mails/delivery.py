@@ -62,7 +62,7 @@ def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -
                 names = (to,) if to else ()
             words = about(prose, names, everybody, alone=alone)
             at_rcpt = _is_at_rcpt(words, names, alone=alone)
-            if first(group, "diagnostic-code"):
+            if alone and first(group, "diagnostic-code"):
                 # Some explain in their prose whatever can go wrong.
                 words = about(prose, names, alone=False) or words
             yield Saying(Said.BOUNCED, names, _bounce(group, words, at_rcpt, is_exim=is_exim))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from preference_center.domain.mails.html import text_of_html
 from preference_center.domain.mails.parts import Opened
@@ -68,7 +68,7 @@ def split(mail: Opened) -> tuple[str, str]:
     return prose[: begins.start()], returned or after.lstrip("\n")
 
 
-def about(prose: str, names: Iterable[str], others: Iterable[str] = (), *, alone: bool) -> str:
+def about(prose: str, names: Iterable[str], others: Sequence[str] = (), *, alone: bool) -> str:
     """What the prose says of one recipient: all of it, or the paragraphs that name it.
 
     Of a paragraph that names `others` too, as Exim and Sendmail write them, it is what stands
@@ -77,8 +77,7 @@ def about(prose: str, names: Iterable[str], others: Iterable[str] = (), *, alone
     if alone:
         return reason_of(prose)[:MOST]
     known = {name.casefold() for name in names}
-    strangers = {name.casefold() for name in others} - known
-    strangers = strangers if len(strangers) < _MANY else set()
+    strangers = {name.casefold() for name in (others if len(others) <= _MANY else ())} - known
     found = [
         own
         for part in _PARAGRAPH.split(prose)
