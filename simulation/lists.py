@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.imports import Instructions, Only, scope_map
+from preference_center.domain.imports import Instructions, LegalBasis, Only, scope_map
 from preference_center.errors import ImportMoved
 from preference_center.extensions import services
 from preference_center.importing.pace import Pace
@@ -35,7 +35,15 @@ class Lists:
         """Upload, plan and confirm; workers apply it afterwards."""
         context, now = services(), services().now()
         import_id = context.new_id()
-        given = Instructions("addresses", scope_map([("list", scope)]), only=only)
+        given = Instructions(
+            "addresses",
+            scope_map([("list", scope)]),
+            only=only,
+            source="old shop",
+            wording="Yes, please",
+            language="en",
+            legal_basis=LegalBasis.CONSENT,
+        )
         text = "".join(f"{form.text}\n" for form in forms)
 
         def add(connection: Connection) -> None:
