@@ -117,6 +117,7 @@ def test_an_svg_is_read_as_it_is_or_escaped(marks: str) -> None:
         "data:text/html,<script>alert(1)</script>",
         "data:image/gif;base64,R0lGODlhAQABAAAAACw=",
         "data:image/png;base64,%%%",
+        "data:image/png;base64,é",
         "data:image/png,",
         "data:image/png;base64,aGVsbG8=",
         "data:image/svg+xml,<html xmlns='http://www.w3.org/1999/xhtml'/>",

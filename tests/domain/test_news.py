@@ -85,6 +85,7 @@ class TestSendGrid:
             (genuine, {"webhook_key": "no key"}),
             (replace(genuine, headers={}), self.settings(key)),
             (replace(genuine, headers=dict.fromkeys(genuine.headers, "!")), self.settings(key)),
+            (replace(genuine, headers=dict.fromkeys(genuine.headers, "é")), self.settings(key)),
         ]:
             with pytest.raises(Unverified):
                 self.source.verify(forged, settings, NOW)

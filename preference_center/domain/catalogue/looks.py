@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import math
 import re
@@ -137,7 +136,7 @@ def _decoded(text: str) -> Logo | None:
     kind, encoded, data = match.groups()
     try:
         content = base64.b64decode(data, validate=True) if encoded else unquote_to_bytes(data)
-    except binascii.Error:
+    except ValueError:
         return None
     return Logo(kind.lower(), content)
 

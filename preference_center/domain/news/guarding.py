@@ -7,7 +7,6 @@ neither stored nor logged.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -65,7 +64,7 @@ def _credentials(post: Post) -> str:
         return ""
     try:
         return base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
 
 

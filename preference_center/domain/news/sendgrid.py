@@ -9,7 +9,6 @@ taken, since SendGrid tries again for a day; what is posted anew is the same eve
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -61,7 +60,7 @@ class SendGridNews:
         try:
             raw = base64.b64decode(signature, validate=True)
             key.verify(raw, timestamp.encode() + post.body, ec.ECDSA(SHA256()))
-        except (binascii.Error, InvalidSignature):
+        except (ValueError, InvalidSignature):
             raise Unverified("the signature does not match") from None
 
     def parse(self, body: bytes) -> Sequence[News]:

@@ -10,7 +10,6 @@ own chain, which SNS does not send along, adds nothing.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -89,7 +88,7 @@ class SesNews:
         try:
             signature = base64.b64decode(text(message, "Signature"), validate=True)
             key.verify(signature, "".join(lines).encode(), PKCS1v15(), algorithm)
-        except (binascii.Error, InvalidSignature, UnicodeEncodeError):
+        except (ValueError, InvalidSignature):
             raise Unverified("the signature does not match") from None
         ensure_recent(iso_moment(message.get("Timestamp")), now, FRESH)
 

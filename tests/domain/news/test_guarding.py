@@ -45,6 +45,7 @@ def test_all_that_is_set_has_to_be_right(given: Post, settings: Mapping[str, str
         (GENUINE, GUARDED | USER),
         (replace(GENUINE, headers=basic("brevo:other")), GUARDED | USER),
         (replace(GENUINE, headers={"authorization": "Basic %%"}), GUARDED | USER),
+        (replace(GENUINE, headers={"authorization": "Basic é"}), GUARDED | USER),
         (replace(GENUINE, headers={"authorization": "Bearer brevo"}), GUARDED | USER),
         (replace(GENUINE, headers=basic("brevo:pass:word")), USER | {"networks": "any"}),
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +62,14 @@ def test_what_sns_signed_is_genuine(body: bytes) -> None:
 def test_anything_else_is_nobodys(given: Post) -> None:
     with pytest.raises(Unverified):
         SesNews().verify(given, SETTINGS, NOW)
+
+
+@pytest.mark.parametrize("signature", ["", "!", "é", "AAAA"])
+def test_a_signature_that_is_none_is_nobodys(signature: str) -> None:
+    given = signed(message("hello"))
+    told = json.loads(given.body) | {"Signature": signature}
+    with pytest.raises(Unverified):
+        SesNews().verify(replace(given, body=json.dumps(told).encode()), SETTINGS, NOW)
 
 
 @pytest.mark.parametrize(
