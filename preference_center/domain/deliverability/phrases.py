@@ -62,7 +62,8 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
     (
         Cause.PASSING,
         r"""gr[ea]y\ ?-?list|verification\ in\ progress|rate\ ?limit|throttl
-        |temporar(?:y|ily)\ (?:failure|error|deferred|rejected|unavailable|local|problem|lookup)
+        |temporar(?:y|ily)\ (?:failure|error|deferred|rejected|unavailable|local|problem|lookup
+            |inactive|locked|suspended|disabled|blocked)
         |too\ many\ (?:concurrent\ )?(?:smtp\ )?(?:connections|sessions|recipients|errors)
         |connection\ limit|(?:e?mails|messages)\ per\ (?:hour|day)
         |unable\ to\ verify\ (?:user|address)
@@ -145,7 +146,10 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |(?:unknown|invalid|illegal|non-?existent|bad|no\ such)[ _](?:or\ \S+\ )?(?:virtual\ |
             local\ |e-?mail\ |destination\ )?(?:user|recipient|mail\ ?box|account|address|alias
             |local[ -]?part|person)
-        |userunknown|nosuchuser|recip(?:ient)?notfound|bad_?rcptto|unrout(?:e)?able\ address
+        |userunknown|nosuchuser|recip(?:ient)?\ ?notfound|bad_?rcptto|not\ in\ my\ validrcptto
+        |(?:email\ name\ is|someone(?:\ was)?)\ not\ found|addresses\ were\ unknown
+        |\bno\ \S+\ in\ name\ directory|has\ (?:been\ replaced\ by|moved\ to)\b
+        |unroute?able\ address
         |(?:user|rcpt|recipient|mail\ ?box|account|address|alias|someone)[^.;:!?]{0,60}
             (?:does\ ?n[o']t|do\ not|did\ ?n[o']t)\ exist
         |that\ you\ tried\ to\ reach\ does\ not\ exist
