@@ -165,7 +165,7 @@ def test_without_the_extra_the_set_up_says_what_to_install(
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, "workers.connectors.remote_folders", raising=False)
     drop = Rig("file_drop", Setup("printer", {"folder": url}), Uploader(tmp_path, {}))
-    with pytest.raises(SetupError, match=r"preference-center\[drop\]"):
+    with pytest.raises(SetupError, match=r"'\.\[drop\]'"):
         drop.make()
     assert with_settings(drop, folder=str(tmp_path)).make().check().ok
 

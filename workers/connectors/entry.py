@@ -39,7 +39,7 @@ class Entry:
     notes: tuple[str, ...] = ()
     """What a person who sets it up has to know, a sentence each; for docs/destinations.md."""
     extra: str = ""
-    """The extra to install, if it needs a library of its own: `pip install ...[extra]`."""
+    """The extra to install, if it needs a library of its own: `pip install '.[extra]'`."""
     extra_for: str = ""
     """What needs the extra, if not all of it does."""
     paced: bool = True

@@ -79,7 +79,7 @@ def make(kind: str, setup: Setup, http: Http) -> Connector:
             raise
         raise SetupError(
             f"{entry.title} needs a library that is not installed: "
-            f"pip install 'preference-center[{entry.extra}]'"
+            f"in the checkout, pip install '.[{entry.extra}]'"
         ) from error
 
 
