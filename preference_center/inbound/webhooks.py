@@ -15,6 +15,7 @@ from typing import cast
 import structlog
 from flask import Blueprint, Response, current_app, request
 
+from preference_center.bodies import whole_body
 from preference_center.domain.news import Certified, Dated, Post, Unverified, Webhook
 from preference_center.domain.news.sources import TEXTS, WEBHOOKS
 from preference_center.domain.news.twilio import read_text, twiml
@@ -51,7 +52,7 @@ def receive(name: str, secret: str) -> Response:
         return Response("No tool reports here.\n", 404, mimetype="text/plain")
     if request.method != "POST":
         return Response(status=200)  # some take nothing else for a sign of life
-    body = request.get_data()
+    body = whole_body()
     post = Post(
         method=request.method,
         url=context.links.public_url + request.full_path.removesuffix("?"),

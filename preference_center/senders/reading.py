@@ -24,8 +24,8 @@ from pydantic import (
     ValidationError,
     create_model,
 )
-from werkzeug.exceptions import RequestEntityTooLarge
 
+from preference_center.bodies import whole_body
 from preference_center.senders.problems import (
     MALFORMED_JSON,
     WRONG_CONTENT_TYPE,
@@ -135,18 +135,6 @@ def read_query(model: type[Q]) -> Q:
 @cache
 def _batch(model: type[B]) -> TypeAdapter[list[B]]:
     return TypeAdapter(cast("Any", Annotated[list[model], Field(max_length=MAX_ROWS)]))  # type: ignore[valid-type]
-
-
-def whole_body(*, cache: bool = True) -> bytes:
-    """What was sent. Raises RequestEntityTooLarge.
-
-    Werkzeug cuts a body that comes without Content-Length at the limit, and says nothing.
-    """
-    raw = request.get_data(cache=cache)
-    limit = request.max_content_length
-    if request.content_length is None and limit is not None and len(raw) >= limit:
-        raise RequestEntityTooLarge
-    return raw
 
 
 def _raw() -> bytes:

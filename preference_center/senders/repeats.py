@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from flask import Response, request
 
+from preference_center.bodies import whole_body
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.senders.problems import (
@@ -20,7 +21,6 @@ from preference_center.senders.problems import (
     INVALID_IDEMPOTENCY_KEY,
     Refused,
 )
-from preference_center.senders.reading import whole_body
 from preference_center.storage import kept_answers
 from preference_center.storage.api_keys import ApiKey
 from preference_center.storage.database import Connection, run_at_once
