@@ -18,7 +18,7 @@ from preference_center.storage.database import run
 from preference_center.storage.facts import facts_as_of
 from simulation.doors import Violation, address
 from simulation.oracle import No, Oracle
-from simulation.people import TOPICS, Form, forms_of
+from simulation.people import BOUNCED, TOPICS, Form, forms_of
 from simulation.tools import Tool
 
 WINDOW, AT_RISK = timedelta(hours=72), timedelta(hours=36)
@@ -196,6 +196,12 @@ class Checks:
             else:
                 waiting.append((no, tool))
         self.awaited = waiting
+
+    def heard(self) -> None:
+        """In the end, what a tool has posted is in the ledger, whatever stood before (I13)."""
+        for no, tool in self.awaited:
+            if tool.profile.posts and no.scope != BOUNCED:
+                raise Violation(f"I13: {tool.name} told a no of {no.form.text}, unheard")
 
     def _is_recorded(self, no: No, tool: Tool) -> bool:
         digest = services().keys.exact(address(no.form))

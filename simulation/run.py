@@ -214,6 +214,7 @@ class Run:
                 raise Violation("I3: in the end " + "; ".join(found[:5]))
             self.checks.tools()
         self.checks.everything()
+        self.checks.heard()
         self.note("every tool agrees with every person")
 
     # --- acts
