@@ -92,14 +92,25 @@ class Ground:
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Log nothing, and never read the catalogue anew: by real time, that would be by chance."""
+    fresh, logs = catalogues._FRESH, structlog.get_config()  # noqa: SLF001
+    catalogues._FRESH = math.inf  # noqa: SLF001
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        catalogues._FRESH = fresh  # noqa: SLF001
+        structlog.configure(**logs)
+
+
+@contextmanager
 def ground(engines: Engines, name: str) -> Iterator[Ground]:
     """A database `name`, as the migrations make it, and the service on it, in its context."""
     server = engines.database.url
     make_database(server, name, TEMPLATE)
     app = create_app(settings_for(with_database(server, name), _NOWHERE))
-    catalogues._FRESH = math.inf  # noqa: SLF001 - by real time, it would be read by chance
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with app.app_context():
+    with _quiet(), app.app_context():
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
         try:
