@@ -225,7 +225,7 @@ def test_without_the_library_a_person_is_told_what_to_install(
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
     for name in ("ses_api", "ses_signing"):
         monkeypatch.delitem(sys.modules, f"workers.connectors.{name}", raising=False)
-    with pytest.raises(SetupError, match=r"pip install 'preference-center\[ses\]'"):
+    with pytest.raises(SetupError, match=r"pip install '\.\[ses\]'"):
         rig.make()
 
 
