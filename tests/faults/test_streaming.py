@@ -103,7 +103,8 @@ def test_a_client_that_goes_away_gives_its_place_back(
         with Stream(service, key) as stream:
             stream.send(0, LOOKED_AT)
             status = stream.answer.status
-            then(stream)
+            if status == 200:  # else the server has closed it already
+                then(stream)
         return status == 200
 
     for leave in (Stream.abort, Stream.hang_up) * 2:
