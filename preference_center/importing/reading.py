@@ -211,7 +211,7 @@ def _document(
             if index == 0 and not fault:
                 check_columns(names.values(), instructions.preset)
             yield Record(index, index + 1, cells, names, 0, index + 1, fault)
-    except ijson.JSONError:
+    except (ijson.JSONError, UnicodeDecodeError):  # the latter: text that is no UTF-8
         raise InvalidInput(f"the JSON document is damaged after its row {index + 1}") from None
 
 
