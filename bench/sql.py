@@ -30,7 +30,7 @@ _N = ":n::text"
 _DIGEST = f"sha256({_N}::bytea)"
 _NOW = "'today'::timestamptz"
 _ADDRESSES = f"""json_build_array(json_build_object('channel', 'email', 'digest', {_DIGEST},
-    'ciphertext', repeat('00', 60), 'keys',
+    'ciphertext', repeat('00', 60), 'domain', {_DIGEST}, 'keys',
     json_build_array(json_build_object('digest', {_DIGEST}, 'kind', 3))))"""
 # A UUID of version 7, as ours: the newest at the end of the index.
 _ID = f"""lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
@@ -48,6 +48,7 @@ _OPT_OUT = {
     "addresses": _ADDRESSES,
     "events": _EVENTS,
     "count": ":count",
+    "bulk": "false",
 }
 
 
