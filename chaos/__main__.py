@@ -108,7 +108,7 @@ def _await_calm(service: Service) -> float:
     ahead = timedelta()
     for _ in range(STEPS):
         while left := unsettled(service):
-            if not wait_until(lambda before=left: unsettled(service) < before, QUIET):  # type: ignore[misc]
+            if not wait_until(lambda before=left: unsettled(service) < before, QUIET):  # type: ignore[misc] # mypy can't infer it
                 break
         else:
             break

@@ -18,7 +18,7 @@ from dev.engines import CHECKOUT
 
 # libFuzzer is told of every module that it instruments: two hundred lines.
 with (
-    open(os.devnull, "w") as nowhere,  # noqa: PTH123
+    open(os.devnull, "w") as nowhere,  # noqa: PTH123 - no file
     atheris.instrument_imports(include=["fuzz", "preference_center"]),
 ):
     saying, sys.stderr = sys.stderr, nowhere
@@ -67,7 +67,7 @@ def _go(name: str, *options: str) -> None:
             raise
 
     # What the service logs of each odd request is not to be read here.
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the end
     atheris.Setup([name, *LIMITS, "-verbosity=0", "-print_final_stats=1", *options], take)
     atheris.Fuzz()
 

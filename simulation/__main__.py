@@ -88,5 +88,5 @@ if __name__ == "__main__":
     # The order of sets of texts must be the same every time, as everything else.
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]])  # noqa: S606 - ourselves
     sys.exit(main(sys.argv[1:]))

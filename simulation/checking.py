@@ -37,7 +37,7 @@ class Checks:
 
     oracle: Oracle
     people_of: Mapping[str, Tool]
-    known: Mapping[Form, datetime]
+    known: dict[Form, datetime]
     url: str
     awaited: list[tuple[No, Tool]] = field(default_factory=list)
     forms: dict[str, Form] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Checks:
             for topic, name in [*MARKETING.items(), ("", SERVICE), ("", AFTER_CLOSING)]:
                 message = catalogue.message_types[name]
                 decision = decide(message, catalogue.topics.get(topic), known, now)
-                self._judge(form, topic, name, decision.allow, str(decision.rule))
+                self._judge(form, topic, name, str(decision.rule), allow=decision.allow)
 
     def everything(self) -> None:
         """The same of everybody, asked as senders do; then the tools."""
@@ -72,12 +72,12 @@ class Checks:
         for topic, name in [*MARKETING.items(), ("", SERVICE), ("", AFTER_CLOSING)]:
             decided = decide_all(texts, name, Channel.EMAIL, catalogue, "IT", now)
             for form, decision in zip(forms, decided.decisions, strict=True):
-                self._judge(form, topic, name, decision.allow, str(decision.rule))
+                self._judge(form, topic, name, str(decision.rule), allow=decision.allow)
         self._unknown_means_no(now)
         self.tools()
         self._shouted(now)
 
-    def _judge(self, form: Form, topic: str, name: str, allow: bool, rule: str) -> None:  # noqa: FBT001
+    def _judge(self, form: Form, topic: str, name: str, rule: str, *, allow: bool) -> None:
         now = services().now()
         if topic:
             may = self.oracle.may_send(form, topic, now)
@@ -192,7 +192,7 @@ class Checks:
         for no, tool in self.awaited:
             if self._is_recorded(no, tool):
                 no.sure, no.last, no.received = True, now, now
-                self.known.setdefault(no.form, now)  # type: ignore[attr-defined]
+                self.known.setdefault(no.form, now)
             else:
                 waiting.append((no, tool))
         self.awaited = waiting

@@ -94,13 +94,13 @@ class Ground:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Log nothing, and never read the catalogue anew: by real time, that would be by chance."""
-    fresh, logs = catalogues._FRESH, structlog.get_config()  # noqa: SLF001
-    catalogues._FRESH = math.inf  # noqa: SLF001
+    fresh, logs = catalogues._FRESH, structlog.get_config()  # noqa: SLF001 - time is an input here
+    catalogues._FRESH = math.inf  # noqa: SLF001 - the same
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         yield
     finally:
-        catalogues._FRESH = fresh  # noqa: SLF001
+        catalogues._FRESH = fresh  # noqa: SLF001 - the same
         structlog.configure(**logs)
 
 

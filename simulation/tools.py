@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from preference_center.domain.news import News, NewsKind
 from simulation.ground import Clock
@@ -29,6 +29,8 @@ from workers.connectors.base import (
 from workers.connectors.http import LeaseOver, Unanswered
 from workers.connectors.pace import Paced
 from workers.leases import Lease
+
+T = TypeVar("T")
 
 PAGE = 25
 MINUTE = 60.0
@@ -207,7 +209,9 @@ class Account:
         ]
         if start + len(some) >= len(log):
             tool.listed["scan"] = len(tool.log)
-        return self._page(tuple(rows), start + len(some), len(log), tool.profile.by_change)
+        return self._page(
+            tuple(rows), start + len(some), len(log), by_change=tool.profile.by_change
+        )
 
     def pull(self, cursor: str | None) -> Page[News]:
         """Opt-outs, the person's and (some tools) ours."""
@@ -223,7 +227,7 @@ class Account:
         off = self.tool.off.get(news.address, set())
         return any(self.tool.thing(topic) == news.thing for topic in off)
 
-    def _page(self, rows: tuple, end: int, there: int, by_change: bool) -> Page:  # type: ignore[type-arg] # noqa: FBT001
+    def _page(self, rows: tuple[T, ...], end: int, there: int, *, by_change: bool) -> Page[T]:
         done = end >= there
         self.tool.step(f"{self.tool.name} listed")
         return Page(rows, None if done and not by_change else str(end), done)

@@ -25,7 +25,7 @@ class OneSender:
         """See Registry."""
         return SENDER if number == SENDER.id else None
 
-    def standing_since(self, destination: int) -> datetime | None:  # noqa: ARG002
+    def standing_since(self, destination: int) -> datetime | None:  # noqa: ARG002 - the protocol's
         """None: none was revoked."""
         return None
 

@@ -110,7 +110,7 @@ def _read(head: bytes, *, for_reports: bool) -> Reading:
         return Reading(Form.REPLY, why=Why.TOO_COMPLEX)
     except Exception as error:  # noqa: BLE001 - else it would be sent again and again
         # Without the traceback, which would quote the mail (I12).
-        log.error("mail_unreadable", error=type(error).__name__)  # noqa: TRY400
+        log.error("mail_unreadable", error=type(error).__name__)  # noqa: TRY400 - a trace may quote the mail (I12)
         return Reading(Form.REPLY, why=Why.UNREADABLE)
 
 

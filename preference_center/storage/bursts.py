@@ -43,7 +43,7 @@ WITH act AS (
 )
 SELECT * FROM act WHERE domain_digest IN (SELECT domain_digest FROM act
     GROUP BY domain_digest HAVING count(DISTINCT address_id) >= %(addresses)s)
-"""  # noqa: S608 - a constant
+"""  # noqa: S608 - constants of this module - a constant
 """Ids are made of the time, so that these are the newest; a standing link was never sent."""
 
 _NEW_EVENTS = """
@@ -138,7 +138,7 @@ def end(connection: Connection, until: datetime) -> None:
 def newest(connection: Connection, limit: int) -> list[Flag]:
     """The bursts that were found last, the newest first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM burst ORDER BY found_at DESC, id DESC LIMIT %s",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM burst ORDER BY found_at DESC, id DESC LIMIT %s",  # noqa: S608 - constants of this module
         (limit,),
     )
     return [Flag(*row) for row in rows]
@@ -147,7 +147,7 @@ def newest(connection: Connection, limit: int) -> list[Flag]:
 def by_id(connection: Connection, burst: UUID) -> Flag | None:
     """One burst, or None."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM burst WHERE id = %s",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM burst WHERE id = %s",  # noqa: S608 - constants of this module
         (burst,),
     ).fetchone()
     return Flag(*row) if row else None
@@ -157,7 +157,7 @@ def of_events(connection: Connection, events: Collection[UUID]) -> dict[UUID, Fl
     """The bursts that these events are part of, as far as they are."""
     rows = connection.execute(
         f"""SELECT event_id, {_COLUMNS} FROM burst_event JOIN burst ON burst.id = burst_id
-        WHERE event_id = ANY(%s)""",  # noqa: S608
+        WHERE event_id = ANY(%s)""",  # noqa: S608 - constants of this module
         (list(events),),
     )
     return {row[0]: Flag(*row[1:]) for row in rows}

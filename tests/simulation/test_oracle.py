@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from simulation.oracle import No, Oracle
-from simulation.people import ALL, CLUB, EVERYTHING, NEWS, OFFERS, START, forms_of
+from simulation.people import ALL, CLUB, EVERYTHING, NEWS, OFFERS, START, Form, forms_of
 
 ALIAS, OTHER_ALIAS, _ = forms_of(0)
 BASE, TAG, OTHER_TAG = forms_of(1)
@@ -18,9 +19,8 @@ def at(hours: float) -> datetime:
     return START + timedelta(hours=hours)
 
 
-def no(hours: float, scope: str = NEWS, **given: object) -> No:
-    form = given.pop("form", ALIAS)
-    return No(form, scope, at(hours), at(hours), at(hours), **given)  # type: ignore[arg-type]
+def no(hours: float, scope: str = NEWS, form: Form = ALIAS, **given: Any) -> No:
+    return No(form, scope, at(hours), at(hours), at(hours), **given)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_a_no_counts_for_the_mailbox_and_a_yes_for_its_form() -> None:  # I9
 
 
 @pytest.mark.parametrize("other, off", [(BASE, True), (OTHER_TAG, False)])
-def test_a_tag_meets_its_base_and_no_other_tag(other: object, *, off: bool) -> None:  # I9
+def test_a_tag_meets_its_base_and_no_other_tag(other: Form, *, off: bool) -> None:  # I9
     oracle = Oracle()
     oracle.says_no(no(1, form=TAG))
-    assert oracle.must_be_off(other, NEWS, LATE) is off  # type: ignore[arg-type]
+    assert oracle.must_be_off(other, NEWS, LATE) is off
 
 
 def test_what_nobody_can_know_is_left_open() -> None:

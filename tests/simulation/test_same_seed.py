@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_another_seed_makes_another_history() -> None:
 def test_a_failing_history_is_cut_down_to_what_fails() -> None:
     acts = [Act(at, "one_click", who=at) for at in range(50)]
 
-    def fails(less: object) -> bool:
-        return {7, 33} <= {act.at for act in less}  # type: ignore[attr-defined]
+    def fails(less: Sequence[Act]) -> bool:
+        return {7, 33} <= {act.at for act in less}
 
     assert [act.at for act in shrunk(acts, fails, 10)] == [7, 33]

@@ -44,7 +44,7 @@ def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
         for number in (busy, busy, busy, busy, busy, quiet):
             new_id = context.new_id()
             body = new_id.bytes
-            run(lambda c: posted.keep(c, context.keys, new_id, number, body, clock()))  # noqa: B023
+            run(lambda c: posted.keep(c, context.keys, new_id, number, body, clock()))  # noqa: B023 - run at once
         assert run(lambda c: posted.due(c, clock())) == {busy: 5, quiet: 1}
         schedule.tick()
         with Redis.from_url(context.settings.redis_url) as redis:

@@ -38,7 +38,7 @@ def folder_of(setup: Setup, http: Http) -> Folder:
     if scheme not in REMOTE:
         return LocalFolder(setup, http)
     # Only here: without the extra, folders of this machine work.
-    from workers.connectors.remote_folders import Bucket, SftpFolder  # noqa: PLC0415
+    from workers.connectors.remote_folders import Bucket, SftpFolder  # noqa: PLC0415 - see above
 
     return SftpFolder(setup, http) if scheme == "sftp" else Bucket(setup, http)
 

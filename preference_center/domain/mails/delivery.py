@@ -65,7 +65,9 @@ def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -
             if alone and first(group, "diagnostic-code"):
                 # Some explain in their prose whatever can go wrong.
                 words = about(prose, names, alone=False) or words
-            yield Saying(Said.BOUNCED, names, _bounce(group, words, at_rcpt, is_exim=is_exim))
+            yield Saying(
+                Said.BOUNCED, names, _bounce(group, words, at_rcpt=at_rcpt, is_exim=is_exim)
+            )
 
 
 def _has_failed(group: Group) -> bool:
@@ -92,7 +94,7 @@ def _is_at_rcpt(words: str, names: Iterable[str], *, alone: bool) -> bool:
     return any(alone or name in known for name in refused)
 
 
-def _bounce(group: Group, prose: str, at_rcpt: bool, *, is_exim: bool) -> Bounce:  # noqa: FBT001
+def _bounce(group: Group, prose: str, *, at_rcpt: bool, is_exim: bool) -> Bounce:
     """The report's words. What stands in a comment of a field counts for nothing (RFC 5322).
 
     The prose for people comes second. It is read where a report has no better diagnosis: to

@@ -66,7 +66,7 @@ class BrazeNews:
 
     settings: ClassVar[Mapping[str, str]] = GUARD
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         guard(post, settings)
 

@@ -68,7 +68,7 @@ class IntercomNews:
         f"{SETTING}?": "client secret of the app whose webhook calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         secret, given = secret_of(settings, SETTING), header(post, "x-hub-signature")
         ensure_signed(secret, post.body, given.removeprefix(_SCHEME), "sha1")

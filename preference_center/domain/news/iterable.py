@@ -46,7 +46,7 @@ class IterableNews:
 
     settings: ClassVar[Mapping[str, str]] = GUARD
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         guard(post, settings)
 

@@ -26,7 +26,7 @@ class MailchimpNews:
         f"{SETTING}?": "long and random; the webhook's URL is /in/NAME/SECRET",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         if not same(post.secret, secret_of(settings, SETTING)):
             raise Unverified("the secret in the path does not match")

@@ -54,7 +54,7 @@ class MailerSendNews:
         f"{SETTING}?": "the signing secret of the webhook that calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         secret, given = secret_of(settings, SETTING), header(post, "signature")
         try:

@@ -50,7 +50,7 @@ class MandrillNews:
         f"{SETTING}?": "the webhook's key, which Mandrill shows once the webhook is made",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource. Any age is taken, since no time is signed."""
         key = secret_of(settings, SETTING)
         given = header(post, _SIGNATURE)

@@ -53,7 +53,7 @@ class SendGridNews:
         f"{SETTING}?": "the verification key of the signed event webhook (Mail Settings)",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         key = _public_key(secret_of(settings, SETTING))
         signature, timestamp = header(post, _SIGNATURE), header(post, _TIMESTAMP)

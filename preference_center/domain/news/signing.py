@@ -59,7 +59,7 @@ def is_secret(text: str, least: int = 24) -> bool:
         length = len(base64.b64decode(encoded, validate=True))
     except ValueError:
         return False
-    return prefix == "whsec" and least <= length <= 64  # noqa: PLR2004
+    return prefix == "whsec" and least <= length <= 64  # noqa: PLR2004 - the standard's
 
 
 def _signers(secrets: str) -> list[Signer]:

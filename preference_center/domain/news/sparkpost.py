@@ -43,7 +43,7 @@ class SparkPostNews:
 
     settings: ClassVar[Mapping[str, str]] = GUARD
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         guard(post, settings)
 

@@ -68,7 +68,7 @@ class TwilioTexts:
         "people choose",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002
+    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
         if not settings.get(SHARED_KEY):
             secret_of(settings, ACCOUNT_KEY)
