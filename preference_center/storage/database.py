@@ -26,7 +26,7 @@ Planning the write path takes longer than running it. A plan is kept while its c
 lives, so it must not be one for the tables as they were before the first opt-outs.
 """
 
-_TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure)
+_TRANSIENT = (errors.DeadlockDetected, errors.LockNotAvailable, errors.SerializationFailure)
 _ATTEMPTS = 4
 _PAUSE = 0.02  # seconds
 
@@ -34,9 +34,9 @@ _PAUSE = 0.02  # seconds
 def run(work: Callable[[Connection], T]) -> T:
     """`work(connection)` inside one transaction, committed when this returns.
 
-    A broken connection or a deadlock is tried again on a fresh transaction, so `work`
-    must be safe to repeat: writes carry ids that were made before. Raises Unavailable
-    when the database can't be reached, or is too busy with others' locks.
+    A broken connection, a deadlock, or a lock not had in time is tried again on a fresh
+    transaction, so `work` must be safe to repeat: writes carry ids that were made before.
+    Raises Unavailable when the database can't be reached, or is too busy with others' locks.
     """
     for attempt in range(1, _ATTEMPTS + 1):
         proxy = _check_out()

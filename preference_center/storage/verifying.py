@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -24,8 +24,14 @@ class Part(StrEnum):
     """Its own opt-outs."""
     SCAN = "scan"
     """Its contacts."""
+    SWEEP = "sweep"
+    """All its contacts anew, where a scan shows only those that change."""
     READ = "read"
     """What we pushed: read back, sampled, looked for again."""
+
+
+FIRST_SWEEP = timedelta(days=1)
+"""When the first sweep begins: a scan's first pass shows all there is as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +93,25 @@ def begin(connection: Connection, destination: int, parts: Collection[Part], now
     """Have these listings read from `now` on, and the others never; safe to repeat."""
     connection.execute(
         """INSERT INTO listing (destination_id, part, next_at)
-        SELECT %(destination)s, part, CASE WHEN part = ANY(%(parts)s) THEN %(now)s END
+        SELECT %(destination)s, part, CASE WHEN part = ANY(%(parts)s)
+            THEN CASE part WHEN 'sweep' THEN %(sweep)s ELSE %(now)s END END
         FROM unnest(%(every)s::text[]) AS given (part) ON CONFLICT DO NOTHING""",
         {
             "destination": destination,
             "parts": [part.value for part in parts],
             "every": [part.value for part in Part],
             "now": now,
+            "sweep": now + FIRST_SWEEP,
         },
     )
 
 
 def not_begun(connection: Connection) -> list[tuple[int, str]]:
-    """Id and kind of active destinations whose listings were never begun."""
+    """Id and kind of active destinations of whose listings one was never begun."""
     return connection.execute(
         """SELECT id, kind FROM destination d WHERE status = 'active'
-            AND NOT EXISTS (SELECT FROM listing WHERE destination_id = d.id)"""
+            AND (SELECT count(*) FROM listing WHERE destination_id = d.id) < %s""",
+        (len(Part),),
     ).fetchall()
 
 

@@ -79,8 +79,12 @@ SELECT %(name)s, system, timeline, (SELECT COALESCE(max(seq), 0) FROM event), %(
 RETURNING name, floor, started_at
 """  # noqa: S608 - a constant
 
-_PATIENCE = "1s"
-"""Whoever waits for a lock holds up all who come after, and those are opt-outs."""
+_PATIENCE = "2s"
+"""Whoever waits for a lock holds up all who come after, and those are opt-outs.
+
+But longer than `deadlock_timeout`, 1 s by default: so long an autovacuum of the ledger, whose
+lock is in the way of ours, waits before it gives way (PostgreSQL, 24.1.6).
+"""
 _ALONE = 0x7265747261637422
 """Advisory lock: for whoever begins an epoch by itself."""
 

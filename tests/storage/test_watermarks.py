@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Timer
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -51,6 +52,16 @@ def test_an_operator_can_begin_one(app: Flask) -> None:
         line = run(lambda connection: watermarks.begin_epoch(connection, START))
         assert run(watermarks.horizon).line == line
     assert line.epoch != old.epoch
+
+
+def test_it_begins_though_a_vacuum_of_the_ledger_is_slow_to_give_way(
+    app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watermarks, "_PATIENCE", "50ms")
+    with app.app_context(), psycopg.connect(database_url) as vacuum:
+        vacuum.execute("LOCK TABLE event IN SHARE UPDATE EXCLUSIVE MODE")
+        Timer(0.1, vacuum.rollback).start()
+        assert run(watermarks.current).seq == 0
 
 
 def test_a_watermark_ahead_of_the_database_is_stale(app: Flask) -> None:
