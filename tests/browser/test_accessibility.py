@@ -12,6 +12,7 @@ import pytest
 
 from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
+from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.recipients.conftest import MakeToken, app, make_token
 from tests.recipients.demo import put_in_force
@@ -19,7 +20,7 @@ from tests.recipients.mailing import give_mail_server, letters, link_in
 
 if TYPE_CHECKING:
     from flask import Flask
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
@@ -45,10 +46,6 @@ def test_no_page_has_a_violation(
     def look(name: str) -> None:
         assert page.locator("html").get_attribute("lang") == language
         found[name] = violations(page)
-
-    def press(button: Locator) -> None:
-        with page.expect_navigation(wait_until="load"):  # with its style sheets
-            button.click()
 
     page.goto(f"{site}/u/{token}{switch}")
     look("unsubscribe")
@@ -92,15 +89,13 @@ def test_no_page_of_a_confirmation_has_a_violation(
     page.locator("select[name='pause:all_marketing']").select_option("30")
     page.locator("summary").click()
     found["preferences"] = violations(page)
-    with page.expect_navigation(wait_until="load"):
-        page.locator("main form button").last.click()
+    press(page.locator("main form button").last)
     found["preferences, paused"] = violations(page)
     (letter,) = letters(app)
     clock.advance(timedelta(minutes=1))
     page.goto(f"{site}{link_in(letter)}?lang={language}")
     found["confirm"] = violations(page)
-    with page.expect_navigation(wait_until="load"):
-        page.locator("main button").click()
+    press(page.locator("main button"))
     found["confirmed"] = violations(page)
     clock.advance(timedelta(days=8))
     page.goto(f"{site}{link_in(letter)}?lang={language}")

@@ -14,6 +14,7 @@ import pytest
 
 from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
+from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.recipients.conftest import MakeToken, app, ledger, make_token
 from tests.recipients.demo import put_in_force
@@ -104,8 +105,8 @@ def show_all_paces(app: Flask, clock: Clock, token: str, page: Page, site: str) 
     connect(app, "slow", {TOPIC})
     connect(app, "elsewhere", {"bottega.similar_products"})
     page.goto(f"{site}/u/{token}")
-    page.locator("main button").click()
-    page.locator("main button").last.click()
+    press(page.locator("main button"))
+    press(page.locator("main button").last)
     push(app, done, Tool())
     for number, result in ((refusing, Result.REFUSED), (unknowing, Result.ABSENT)):
         push(app, number, Tool(before=answering(result)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.recipients.conftest import MakeToken, app, ledger, make_token, proven, token
 from tests.recipients.ledger import Ledger
@@ -48,9 +49,9 @@ def test_a_person_unsubscribes_and_undoes(
     page: Page, site: str, token: str, ledger: Ledger
 ) -> None:
     page.goto(f"{site}/u/{token}")
-    page.get_by_role("button").click()
+    press(page.get_by_role("button"))
     assert page.get_by_role("status").inner_text().startswith("You are unsubscribed")
-    page.get_by_role("button", name="Undo").click()
+    press(page.get_by_role("button", name="Undo"))
     assert page.get_by_role("status").inner_text().startswith("Undone")
     assert ledger.kinds() == [("opted_out", "digest"), ("retracted", "digest")]
 
@@ -82,13 +83,13 @@ def test_a_person_pauses_and_goes_on(
     clock.advance(timedelta(minutes=1))
     page.get_by_text("Single topics").click()
     page.get_by_role("combobox", name="Weekly digest").select_option("Pause for 30 days")
-    page.get_by_role("button", name="Save").click()
+    press(page.get_by_role("button", name="Save"))
     assert "Saved." in page.get_by_role("status").inner_text()
     expect(page.get_by_text("Paused until December 24, 2026.")).to_be_visible()
     assert page.get_by_label("Weekly digest").first.is_checked()
     clock.advance(timedelta(minutes=1))
     page.get_by_role("combobox", name="Weekly digest").select_option("End the pause now")
-    page.get_by_role("button", name="Save").click()
+    press(page.get_by_role("button", name="Save"))
     page.get_by_role("status").wait_for()
     expect(page.get_by_text("Paused until")).to_have_count(0)
     assert [kind for kind, _ in ledger.kinds()] == ["paused", "paused"]
@@ -101,16 +102,16 @@ def test_a_person_opts_in_by_a_mail(
     give_mail_server(app, monkeypatch)
     page.goto(f"{site}/p/{token}")
     page.get_by_label("Offers").check()
-    page.get_by_role("button", name="Save").click()
+    press(page.get_by_role("button", name="Save"))
     assert "Please confirm." in page.get_by_role("status").inner_text()
     (letter,) = letters(app)
     clock.advance(timedelta(days=1))
     page.goto(site + link_in(letter))
     assert ledger.events() == []  # I7
-    page.get_by_role("button", name="Confirm").click()
+    press(page.get_by_role("button", name="Confirm"))
     assert page.get_by_role("status").inner_text().startswith("Confirmed")
     assert ledger.kinds() == [("opted_in", "offers")]
-    page.get_by_role("link", name="See or change").click()
+    press(page.get_by_role("link", name="See or change"))
     assert page.get_by_label("Offers").first.is_checked()
 
 
@@ -122,7 +123,7 @@ def test_a_person_stops_everything_at_once(
     box = stop.bounding_box()
     assert box
     assert box["y"] + box["height"] < 640  # seen without scrolling
-    stop.click()
+    press(stop)
     assert "all marketing" in page.get_by_role("status").inner_text()
     assert ledger.kinds() == [("opted_out", "all_marketing")]
 

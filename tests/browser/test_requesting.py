@@ -12,6 +12,7 @@ import pytest
 
 from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
+from tests.browser.pressing import press
 from tests.clock import Clock
 from tests.recipients.conftest import app, ledger
 from tests.recipients.ledger import Ledger
@@ -51,20 +52,20 @@ def test_a_person_without_a_link_gets_to_their_choices(
     (letter,) = letters(app)
     page.goto(f"{site}{link_in(letter)}")
     assert ledger.events() == []
-    page.get_by_role("button", name="Open my choices").click()
+    press(page.get_by_role("button", name="Open my choices"))
     page.wait_for_url(f"{site}/p/**")
     clock.advance(timedelta(minutes=1))
     page.get_by_role("checkbox", name="Offers").check()
     page.get_by_role("checkbox", name="Weekly digest").uncheck()
-    page.get_by_role("button", name="Save").click()
+    press(page.get_by_role("button", name="Save"))
     assert "Saved." in page.get_by_role("status").inner_text()
     assert ledger.kinds() == [("opted_out", "digest"), ("opted_in", "offers")]
     page.go_back()
     page.goto(f"{site}{link_in(letter)}")
     clock.advance(timedelta(minutes=5))
-    page.get_by_role("button", name="Open my choices").click()
+    press(page.get_by_role("button", name="Open my choices"))
     assert page.get_by_role("heading", level=1).inner_text() == "This link has expired"
-    page.get_by_role("button", name="Mail me a fresh link").click()
+    press(page.get_by_role("button", name="Mail me a fresh link"))
     assert "a link is on its way" in page.get_by_role("status").inner_text()
     assert [letter.to.exact for letter in letters(app)] == ["jane.doe@example.com"] * 2
 
@@ -76,10 +77,10 @@ def test_another_site_can_not_press_the_button(page: Page, site: str, app: Flask
         body=form, content_type="text/html"
     ))  # fmt: skip
     page.goto("https://evil.example/")
-    page.get_by_role("button").click()
+    press(page.get_by_role("button"))
     assert "Another website sent this form" in page.get_by_role("alert").inner_text()
     assert letters(app) == []
-    page.get_by_role("button", name="Mail me a link").click()  # now it is our own
+    press(page.get_by_role("button", name="Mail me a link"))  # now it is our own
     assert len(letters(app)) == 1
 
 
@@ -106,16 +107,16 @@ def test_no_page_on_the_way_has_a_violation_or_is_too_wide(
     phone.goto(f"{site}/form{switch}")
     look("form")
     phone.locator("#address").fill("nobody")
-    phone.locator("main button").click()
+    press(phone.locator("main button"))
     look("not an address")
     phone.locator("#address").fill("jane.doe@example.com")
-    phone.locator("main button").click()
+    press(phone.locator("main button"))
     look("on its way")
     path = link_in(letters(app)[0])
     phone.goto(f"{site}{path}{switch}")
     look("button")
     clock.advance(timedelta(days=2))
-    phone.locator("main button").click()
+    press(phone.locator("main button"))
     look("expired")
     phone.goto(f"{site}/m/broken{switch}")
     look("unreadable")

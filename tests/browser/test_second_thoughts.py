@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Error
 
+from tests.browser.pressing import press
 from tests.browser.test_recipients import over_http
 from tests.clock import Clock
 from tests.recipients.conftest import app, ledger, make_token, proven, subscribed, token
@@ -28,14 +29,14 @@ def test_back_after_undo_and_again_unsubscribed(
     page: Page, site: str, token: str, ledger: Ledger, subscribed: Callable[..., bool]
 ) -> None:  # I5
     page.goto(f"{site}/u/{token}")
-    page.get_by_role("button", name="Unsubscribe").click()
-    page.get_by_role("button", name="Undo").click()
+    press(page.get_by_role("button", name="Unsubscribe"))
+    press(page.get_by_role("button", name="Undo"))
     with suppress(Error):  # Chromium asks before it posts again; nobody answers here
         page.go_back()
     assert subscribed()
     again = page.context.new_page()
     again.goto(f"{site}/u/{token}")
-    again.get_by_role("button", name="Unsubscribe").click()
+    press(again.get_by_role("button", name="Unsubscribe"))
     again.get_by_role("status").wait_for()
     assert not subscribed()
     assert [kind for kind, _ in ledger.kinds()] == ["opted_out", "retracted", "opted_out"]
@@ -45,14 +46,14 @@ def test_undo_pressed_again_after_going_back_takes_back_nothing_newer(
     page: Page, site: str, token: str, clock: Clock, subscribed: Callable[..., bool]
 ) -> None:  # I5
     page.goto(f"{site}/u/{token}")
-    page.get_by_role("button", name="Unsubscribe").click()
+    press(page.get_by_role("button", name="Unsubscribe"))
     stale = page.locator("input[name=undo]").input_value()
-    page.get_by_role("button", name="Undo").click()
+    press(page.get_by_role("button", name="Undo"))
     clock.advance(timedelta(minutes=1))
-    page.get_by_role("button", name="Unsubscribe after all").click()
+    press(page.get_by_role("button", name="Unsubscribe after all"))
     assert not subscribed()
     page.locator("input[name=undo]").evaluate("(e, stale) => { e.value = stale }", stale)
-    page.get_by_role("button", name="Undo").click()
+    press(page.get_by_role("button", name="Undo"))
     assert not subscribed()
 
 
@@ -69,10 +70,10 @@ def test_two_tabs_with_opposite_choices_end_on_what_was_pressed_last(
     other.goto(f"{site}/p/{proven}")
     clock.advance(timedelta(minutes=1))
     other.get_by_role("checkbox", name="Weekly digest").uncheck()
-    other.get_by_role("button", name="Save").click()
+    press(other.get_by_role("button", name="Save"))
     assert not subscribed()
     clock.advance(timedelta(minutes=1))
-    page.get_by_role("button", name="Save").click()  # stale: its tick was not touched
+    press(page.get_by_role("button", name="Save"))  # stale: its tick was not touched
     assert not subscribed()  # RULES C4
     assert not page.get_by_role("checkbox", name="Weekly digest").is_checked()
 
@@ -91,10 +92,10 @@ def test_an_opt_out_in_one_tab_survives_an_opt_in_from_a_stale_one(
     clock.advance(timedelta(minutes=1))
     other = page.context.new_page()
     other.goto(f"{site}/u/{token}")
-    other.get_by_role("button", name="Unsubscribe").click()
-    other.get_by_role("button", name="Stop all marketing").click()
+    press(other.get_by_role("button", name="Unsubscribe"))
+    press(other.get_by_role("button", name="Stop all marketing"))
     clock.advance(timedelta(minutes=1))
-    page.get_by_role("button", name="Save").click()
+    press(page.get_by_role("button", name="Save"))
     page.goto(f"{site}/p/{proven}")
     assert not page.get_by_role("checkbox", name="Offers").is_checked()
     assert ("opted_out", "all_marketing") in ledger.kinds()
