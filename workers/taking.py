@@ -44,17 +44,21 @@ def take_in(
     said: Iterable[News | Seen],
     *,
     bulk: bool = False,
+    closely: bool = True,
     beside: Callable[[Connection], None] = lambda _: None,
 ) -> Tally:
     """Record what is new in it, have who should be suppressed there suppressed.
 
     `beside` writes what belongs to the same transaction; it may raise to take all back.
+    `closely`: what had been confirmed is read back where the listing doesn't tell it.
     Raises DeliveryError when the tool must be told something at once and can't be.
     """
     people, unreadable = by_address(said)
     here = look_up(destination, connector.capabilities, people)
     work = weigh(destination, connector.capabilities, people, here, deliverability.policy())
     work.tally += Tally(unreadable=unreadable)
+    if not closely:
+        work.needs.pop(Need.CHECK, None)
     if destination.status is Status.ACTIVE:  # else nothing may be written there
         _push_now(connector, work, people, here)
     work.tally += Tally(links=_write_links(destination, connector, people))

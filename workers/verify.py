@@ -1,7 +1,7 @@
 """Read a destination: its own opt-outs, its contacts, and whether it still says what we told.
 
-Three listings, each with a lease and a place of its own (`storage.verifying`). A pass goes
-page by page, may be stopped or killed between any two, and goes on where it was.
+Each listing has a lease and a place of its own (`storage.verifying`). A pass goes page by
+page, may be stopped or killed between any two, and goes on where it was.
 """
 
 from __future__ import annotations
@@ -58,13 +58,14 @@ def parts_of(capabilities: Capabilities) -> list[Part]:
     able = {
         Part.PULL: capabilities.can_pull,
         Part.SCAN: capabilities.can_scan,
+        Part.SWEEP: capabilities.scans is Listing.CHANGES,
         Part.READ: capabilities.can_read,
     }
     return [part for part, can in able.items() if can]
 
 
 def begin_listings(now: datetime) -> None:
-    """Have every active destination read that never was."""
+    """Have read what never was of every active destination."""
 
     def work(connection: Connection) -> None:
         for number, kind in verifying.not_begun(connection):
@@ -132,7 +133,7 @@ def _claim(
 
 
 def _list(context: Services, destination: Destination, part: Part, connect: Connect) -> bool:
-    """Read one page of the pull or the scan; whether there may be more."""
+    """Read one page of what people said there, or of contacts; whether there may be more."""
     turn = _claim(context, destination, part, connect)
     if turn is None:
         return False
@@ -161,14 +162,18 @@ def _take(turn: _Turn, page: Page[Any]) -> Tally:
             turn.destination.id,
             turn.part,
             turn.lease,
-            cursor=page.cursor,
+            cursor=None if page.done and turn.part is Part.SWEEP else page.cursor,
             rows=len(page.rows),
             until=turn.ends_at,
         )
 
-    # A first pull and a scan are lists like an import; later pulls are what people just did.
-    bulk = turn.part is Part.SCAN or turn.place.is_first
-    return take_in(turn.destination, turn.connector, page.rows, bulk=bulk, beside=move)
+    # A first pull and contacts are lists like an import; later pulls are what people just did.
+    bulk = turn.part is not Part.PULL or turn.place.is_first
+    # Who was confirmed to be off is read back and sampled: not all of them every night.
+    closely = turn.part is not Part.SWEEP
+    return take_in(
+        turn.destination, turn.connector, page.rows, bulk=bulk, closely=closely, beside=move
+    )
 
 
 def _go_on(context: Services, turn: _Turn, page: Page[Any]) -> None:
@@ -185,12 +190,14 @@ def _next_pass(context: Services, turn: _Turn, now: datetime) -> datetime:
     if turn.part is Part.READ:
         return now + SAMPLE_EVERY
     capabilities = turn.connector.capabilities
-    listing = capabilities.pulls if turn.part is Part.PULL else capabilities.scans
-    if listing is Listing.CHANGES:
+    listings = {Part.PULL: capabilities.pulls, Part.SCAN: capabilities.scans}
+    if listings.get(turn.part) is Listing.CHANGES:
         return now + CHANGES_EVERY
-    if now - (turn.place.begun_at or now) <= SHORT_PASS:
+    begun_at = turn.place.begun_at or now
+    if now - begun_at <= SHORT_PASS:
         return now + SHORT_EVERY
-    return next_night(now, ZoneInfo(context.settings.time_zone))
+    # One that takes longer than a day is followed at once: nobody waits for two passes.
+    return max(now, next_night(begun_at, ZoneInfo(context.settings.time_zone)))
 
 
 def next_night(now: datetime, zone: ZoneInfo) -> datetime:

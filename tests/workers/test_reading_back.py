@@ -243,4 +243,17 @@ def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) 
     number = add_destination("mailer", TOPIC)
     begin_listings(clock())
     assert {p.part for p in progress(number)} == set(Part)
-    assert set(run(lambda c: verifying.due(c, clock()))) == {(number, part) for part in Part}
+    at_once = {(number, part) for part in Part if part is not Part.SWEEP}
+    assert set(run(lambda c: verifying.due(c, clock()))) == at_once
+    clock.advance(verifying.FIRST_SWEEP)
+    assert (number, Part.SWEEP) in run(lambda c: verifying.due(c, clock()))
+
+
+def test_a_listing_of_a_new_kind_is_begun_beside_the_others(clock: Clock) -> None:
+    number = add_destination("mailer", TOPIC)
+    begin_listings(clock())
+    run(lambda c: c.execute("DELETE FROM listing WHERE part = 'sweep'"))
+    begin_listings(clock.advance(timedelta(days=3)))
+    begun = {p.part: p.next_at for p in progress(number)}
+    assert begun[Part.SCAN] == clock() - timedelta(days=3)
+    assert begun[Part.SWEEP] == clock() + verifying.FIRST_SWEEP

@@ -15,6 +15,7 @@ from preference_center.domain.hashes import parse_hash
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
+from preference_center.storage import verifying
 from preference_center.storage.database import run
 from preference_center.storage.verifying import Part
 from tests.clock import Clock
@@ -22,17 +23,22 @@ from tests.in_force import put_in_force
 from tests.workers.reading import (
     ANNA,
     BO,
+    CY,
     OTHER,
     TOPIC,
+    begin,
     outcomes,
     person,
+    progress,
     read,
     say,
+    state,
     tally,
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination
 from workers.connectors.base import Result
+from workers.verify import SHORT_EVERY, verify
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +81,52 @@ def test_another_form_of_the_mailbox_is_suppressed(
     read(destination, tool, Part.SCAN)
     work(destination, tool)
     assert tool.off["anna+shop@example.com"] == {TOPIC, OTHER}
+
+
+def test_a_form_that_was_there_before_the_no_is_found_though_it_never_changes(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I9, I13
+    tool.add("anna+shop@example.com", "bo+shop@example.com", CY, "di@example.com")
+    read(destination, tool)
+    say(Kind.OPTED_OUT, ANNA)
+    clock.advance(verifying.FIRST_SWEEP)
+    read(destination, tool)
+    work(destination, tool)
+    assert tool.off == {"anna+shop@example.com": {TOPIC}}
+    say(Kind.OPTED_OUT, BO)
+    clock.advance(SHORT_EVERY)
+    read(destination, tool)
+    work(destination, tool)
+    assert tool.off == {"anna+shop@example.com": {TOPIC}, "bo+shop@example.com": {TOPIC}}
+
+
+def test_a_sweep_that_takes_longer_than_a_day_is_followed_at_once(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I3
+    tool.add(*(f"p{number}@example.com" for number in range(4)))
+    begin(destination)
+    stops = iter([False, True])
+    clock.advance(verifying.FIRST_SWEEP)
+    until = clock() + timedelta(days=9)
+    verify(destination, Part.SWEEP, tool.connect, until=until, stop=lambda: next(stops))
+    clock.advance(timedelta(hours=30))
+    read(destination, tool, Part.SWEEP)
+    (sweep,) = [p for p in progress(destination) if p.part is Part.SWEEP]
+    assert (sweep.finished_at, sweep.next_at) == (clock(), clock())
+
+
+def test_a_sweep_has_nobody_read_back(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # else everybody who ever said no would be asked for every night
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    begin(destination)
+    for part, planned in ((Part.SWEEP, False), (Part.SCAN, True)):
+        run(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
+        clock.advance(verifying.FIRST_SWEEP)
+        read(destination, tool, part)
+        assert (state(ANNA, "verify_at") is not None) is planned
 
 
 def test_a_no_of_which_only_a_digest_is_known_is_pushed_once_the_scan_reveals_it(

@@ -27,6 +27,7 @@ from workers.observing import observe as look
 _PARTS = {
     Part.PULL: "its own opt-outs",
     Part.SCAN: "its contacts",
+    Part.SWEEP: "all its contacts anew",
     Part.READ: "what we told it",
 }
 

@@ -264,8 +264,9 @@ class Scannable(Protocol):
         """The next contacts; with Listing.CHANGES, those added or changed since `cursor`.
 
         One request or a few, so that a page ends inside a lease. None begins with all
-        there are. A contact may come twice, but never not at all: let windows of time
-        overlap by more than the tool's index lags behind. Raises DeliveryError.
+        there are, and such a pass may be under way beside one by change. A contact may come
+        twice, but never not at all: let windows of time overlap by more than the tool's
+        index lags behind. Raises DeliveryError.
         """
         ...
 

@@ -19,7 +19,8 @@ class Listing(StrEnum):
     """How a tool's contacts, or its opt-outs, can be listed."""
 
     CHANGES = "changes"
-    """What was added or changed since a cursor: asked every few minutes."""
+    """What was added or changed since a cursor: asked every few minutes. Contacts are listed
+    from the beginning at night, too."""
     SWEEP = "sweep"
     """Only all there is, from the beginning: done at night, within the rate limit."""
 

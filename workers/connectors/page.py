@@ -20,7 +20,7 @@ What the columns mean:
 
 - **channels**: what it sends by. **holds**: whether a "no" to one topic, or to all marketing, can be kept there without meaning more or less than the person said.
 - **lifts**: whether we can turn on again there what we turned off. Where not, pauses are not pushed and lifts stay off, which the page tells beforehand.
-- **reads back**: whether we look if it still says what it confirmed. **own opt-outs** and **contacts**: how what people said in it, and who is there, is read: what has changed every few minutes, or all of it at night (every hour if that takes a minute). **webhook**: whether it tells us at once, at `/in/NAME`.
+- **reads back**: whether we look if it still says what it confirmed. **own opt-outs** and **contacts**: how what people said in it, and who is there, is read: what has changed every few minutes, or all of it at night (every hour if that takes a minute). Where contacts are listed by change, all of them are listed at night as well: who has been there for long may have to be suppressed since somebody said no by another form of their address. **webhook**: whether it tells us at once, at `/in/NAME`.
 - **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers keep together (`--set rate=...` states another).
 - **absent**: what becomes of an address that the tool doesn't know. It is looked for again; where it says "or created", the setting `create_contacts=yes` adds it, suppressed.
 - **link field**: whether each contact's standing link can be written into a custom field.
