@@ -109,7 +109,7 @@ class Checks:
                 good = tool.good_since
                 if begun is None or good is None:
                     continue
-                patience = FOUND_OUT if caused else IN_REACH
+                patience = FOUND_OUT if caused or form not in self.known else IN_REACH
                 if now > max(begun + WINDOW, good + patience):
                     raise Violation(
                         f"I3: {tool.name} mails {form.text} about {topic}, since {begun:%d %H:%M}"
@@ -152,23 +152,12 @@ class Checks:
         """Since when it should have been told, and whether that is the tool's own doing."""
         since = self.oracle.since(form, topic, now)
         known = self.known.get(form)
-        if known is None and since is not None and tool.profile.capabilities.can_scan:
-            known = self._shown(tool, form, self.oracle.since(form, topic, now, heard=True))
+        if known is None and tool.profile.capabilities.can_scan:
+            known = tool.contacts[form.text]  # the tool shows it
         if since is None or known is None:
             return None, False
         own = max(tool.on_since.get((form.text, topic), since), tool.contacts[form.text])
         return max(since, known, own), own > since
-
-    def _shown(self, tool: Tool, form: Form, since: datetime | None) -> datetime | None:
-        """When the tool showed a contact that nobody else has told the service of.
-
-        What was listed while nothing stood against it is not kept, and a list of changes does
-        not show it again: see "What is not proven" in docs/reliability.md.
-        """
-        if not tool.profile.by_change:
-            return tool.contacts[form.text]
-        changed = tool.changed[form.text]
-        return changed if since and changed > since else None
 
     def _shouted(self, now: datetime) -> None:
         """What waits for long is visible long before it is late (I3)."""

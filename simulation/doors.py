@@ -188,7 +188,7 @@ class Doors:
         lifted = said and any(yes > said.first for _, yes in self.oracle.yeses[form])
         if said and abs(at - said.first) <= REPEAT and not said.gone and not lifted:
             return said  # it stands: saying it twice is saying it once (I7)
-        no = self.oracle.says_no(No(form, scope, at, at, at, heard=services().now()))
+        no = self.oracle.says_no(No(form, scope, at, at, at))
         self.own[form, scope] = no
         return no
 

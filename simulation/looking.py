@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from preference_center.extensions import services
 from preference_center.queue import VERIFY
+from preference_center.storage import verifying
 from preference_center.storage.database import run
 from preference_center.storage.verifying import Part
 from simulation.crew import Crew, Redis
@@ -27,6 +28,7 @@ SELDOM = timedelta(hours=3)
 OFTEN = timedelta(minutes=30)
 FIRST = timedelta(seconds=20)
 READ_EVERY = timedelta(hours=2)
+SWEEP_EVERY = timedelta(hours=20)
 QUICKLY = 0.15
 """How often workers are free at once, and not some time within three quarters of an hour."""
 
@@ -80,8 +82,17 @@ class Looks:
                 return True
             self._read_at[number] = self.clock() + READ_EVERY
             return False
+        if part == Part.SWEEP:
+            return not self.thorough and self._was_swept(number)
         size = len(tool.said) if part == Part.PULL else len(tool.log)
         return tool.listed.get(part) == size and not self.thorough and chance > AT_TIMES
+
+    def _was_swept(self, number: int) -> bool:
+        """Whether all contacts were listed of late."""
+        for listing in run(lambda c: verifying.progress(c, number)):
+            if listing.part is Part.SWEEP and listing.finished_at and not listing.under_way:
+                return self.clock() - listing.finished_at < SWEEP_EVERY
+        return False
 
     def _plan(self) -> None:
         good = [name for name, tool in self.tools.items() if tool.good_since is not None]

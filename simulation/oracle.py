@@ -26,8 +26,6 @@ class No:
     last: datetime
     received: datetime
     until: datetime | None = None
-    heard: datetime | None = None
-    """When it was written down, if that was later than it was received."""
     sure: bool = True
     """Whether the service must know of it by now."""
     gone: bool | None = False
@@ -79,16 +77,10 @@ class Oracle:
         )
         return asked if off is False or asked is False else None
 
-    def since(
-        self, form: Form, topic: str, now: datetime, *, heard: bool = False
-    ) -> datetime | None:
-        """When the oldest "no" that stands was received: the window's beginning (I3).
-
-        With `heard`, when the oldest was written down.
-        """
+    def since(self, form: Form, topic: str, now: datetime) -> datetime | None:
+        """When the oldest "no" that stands was received: the window's beginning (I3)."""
         standing = [n for n in self._about(form, topic) if self._stands(n, form, topic, now)]
-        times = ((no.heard or no.received) if heard else no.received for no in standing)
-        return min(times, default=None)
+        return min((no.received for no in standing), default=None)
 
     def _about(self, form: Form, topic: str) -> Iterator[No]:
         for no in self.noes[form.person]:

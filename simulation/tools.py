@@ -59,8 +59,6 @@ class Tool:
     off: dict[str, set[str]] = field(default_factory=dict)
     on_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When a topic was last turned on, by whomever."""
-    changed: dict[str, datetime] = field(default_factory=dict)
-    """When a contact was last added or changed."""
     acted_late: list[tuple[str, str, datetime]] = field(default_factory=list)
     """What it turned off long after it was asked to: nobody can tell that from a person."""
     log: list[str] = field(default_factory=list)
@@ -77,12 +75,12 @@ class Tool:
         """Somebody imports a contact, or fills in a form; everything is on."""
         if address not in self.contacts:
             self.contacts[address] = self.clock()
-        self._change(address)
+        self.log.append(address)
 
     def turn_off(self, address: str, topics: frozenset[str]) -> None:
         """By its own unsubscribe link."""
         self.off.setdefault(address, set()).update(topics)
-        self._change(address)
+        self.log.append(address)
 
     def turn_on(self, address: str, topics: frozenset[str]) -> None:
         """By its own subscribe form, or because it forgot."""
@@ -91,11 +89,7 @@ class Tool:
             self.off[address].discard(topic)
             self.on_since[address, topic] = self.clock()
         if turned:
-            self._change(address)
-
-    def _change(self, address: str) -> None:
-        self.log.append(address)
-        self.changed[address] = self.clock()
+            self.log.append(address)
 
     def has_on(self, address: str, topic: str) -> bool:
         """Whether it would mail this."""
