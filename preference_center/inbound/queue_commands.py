@@ -12,7 +12,8 @@ from flask.cli import AppGroup
 from preference_center.domain import requests
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.mails import Why
+from preference_center.domain.mails import TooComplex, Why
+from preference_center.domain.mails.parts import opened
 from preference_center.domain.requests import Origin, Via
 from preference_center.extensions import services
 from preference_center.ledger import record
@@ -23,6 +24,7 @@ from preference_center.storage.database import Connection, run
 from preference_center.storage.fingerprints import require_known_keys
 from preference_center.storage.kept_mail import KeptMail
 
+_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-To")
 OPTED_OUT, COMPLAINED = "opted-out", "complained"
 
 _WHYS = {
@@ -57,16 +59,18 @@ def list_(limit: int) -> None:
 
 @queue.command("show")
 @click.argument("mail", type=click.UUID)
-def show(mail: UUID) -> None:
-    """Show the beginning of MAIL as it came: personal data, for your eyes.
+@click.option("--raw", is_flag=True, help="As it came: header, boundaries, base64 and all.")
+def show(mail: UUID, *, raw: bool) -> None:
+    """Show the beginning of MAIL: personal data, for your eyes.
 
-    At most the first 64 KiB, undecoded; control characters are left out.
+    Its first 64 KiB: who wrote to whom about what, and every text in it, decoded. Control
+    characters are left out.
     """
     found, head = _waiting(mail)
     click.echo(f"received {_time(found.received_at)}, {found.size} octets", err=True)
     if not found.has_content:
         click.echo("Its content was deleted after 30 days: ask your mail server.", err=True)
-    click.echo(_harmless(head))
+    click.echo(_harmless(head.decode("utf-8", "replace") if raw else _readable(head)))
 
 
 @queue.command("resolve")
@@ -173,9 +177,20 @@ def _changes(
     return changes
 
 
-def _harmless(head: bytes) -> str:
+def _readable(head: bytes) -> str:
+    """What a person has to know of a mail to judge it; all as it came if it can't be opened."""
+    try:
+        mail = opened(head)
+    except TooComplex:
+        return head.decode("utf-8", "replace")
+    fields = [f"{name}: {mail.field(name)}" for name in _FIELDS if mail.field(name)]
+    texts = [f"--- {leaf.kind}\n{leaf.text.strip()}" for leaf in mail.leaves]
+    return "\n\n".join(["\n".join(fields), *texts])
+
+
+def _harmless(text: str) -> str:
     """The text, without what a terminal would obey."""
-    text = head.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(each for each in text if each.isprintable() or each in "\n\t")
 
 

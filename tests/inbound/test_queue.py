@@ -54,6 +54,23 @@ def test_shows_what_waits_and_forgets_what_was_decided(
     assert "Nothing waits" in cli("list")
 
 
+def test_shows_what_a_mail_says_however_it_is_encoded(take: Take, cli: Callable[..., str]) -> None:
+    mail = (
+        b"From: =?utf-8?q?J=C3=B6rg?= <joerg@example.com>\r\nTo: stop@example.com\r\n"
+        b"Subject: =?utf-8?b?RsO8ciBTaWU=?=\r\nMIME-Version: 1.0\r\nX-Noise: 1\r\n"
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        b"R3LDvMOfZSBhbiBhbGxlIQ==\r\n"
+    )
+    take(mail, REPLIES)
+    number = cli("list").split("\t")[0]
+    shown = cli("show", number)
+    assert "From: Jörg <joerg@example.com>" in shown
+    assert "Subject: Für Sie" in shown
+    assert "Grüße an alle!" in shown
+    assert "X-Noise" not in shown
+    assert "X-Noise: 1" in cli("show", number, "--raw")
+
+
 def test_dismisses(take: Take, cli: Callable[..., str], ledger: Ledger) -> None:
     take(reply("Where is my order"), REPLIES)
     cli("dismiss", cli("list").split("\t")[0])
