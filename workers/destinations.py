@@ -113,10 +113,11 @@ def check(name: str) -> Report:
 def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
     """Replace some settings, e.g. a revoked key, if the tool is in order with them.
 
-    Raises DestinationError with what to mend; the old settings stay then.
+    One that is empty is taken away. Raises DestinationError with what to mend; the old
+    settings stay then.
     """
     destination = _by_name(name)
-    together = {**destination.settings, **settings}
+    together = {k: value for k, value in {**destination.settings, **settings}.items() if value}
     setup = Setup(name, together, destination.mapping, destination.sends_service)
     _refuse(name, _report(destination.kind, setup, destination.sends))
 

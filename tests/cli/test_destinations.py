@@ -206,6 +206,20 @@ def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
     assert "in order" in flask(app, "destinations", "check", "mailer").output
 
 
+def test_a_setting_that_may_be_missing_can_be_taken_away_and_no_other(
+    app: Flask, sendgrid: SendGridStandIn
+) -> None:
+    add_sendgrid(app, sendgrid, "--topic", "acme.offers=12", "--set", "on_behalf_of=shop")
+    assert flask(app, "destinations", "set", "mailer", "on_behalf_of=").exit_code == 0
+    with app.app_context():
+        kept = run(lambda c: destinations.by_name(c, services().keys, "mailer"))
+    assert set(kept.settings) == {"api_key", "base_url"}
+    refused = flask(app, "destinations", "set", "mailer", "api_key=")
+    assert refused.exit_code == 1
+    assert "api_key" in refused.stderr
+    assert "in order" in flask(app, "destinations", "check", "mailer").output
+
+
 def test_a_topic_that_left_the_catalogue_is_a_problem(app: Flask, receiver: Receiver) -> None:
     from tests.domain.catalogues import SMALL
 

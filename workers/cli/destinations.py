@@ -30,9 +30,12 @@ destinations = AppGroup("destinations", help="Connected tools, which are told of
 
 
 class Pair(click.ParamType[tuple[str, str]]):
-    """`key=value`, split at the first `=`."""
+    """`key=value`, split at the first `=`; with `clearing`, also `key=`."""
 
     name = "pair"
+
+    def __init__(self, *, clearing: bool = False) -> None:
+        self._clearing = clearing
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -41,7 +44,7 @@ class Pair(click.ParamType[tuple[str, str]]):
         if isinstance(value, tuple):
             return value
         key, sign, text = str(value).partition("=")
-        if not (key and sign and text):
+        if not (key and sign and (text or self._clearing)):
             # Not the value itself: it may be a secret.
             self.fail("write it as key=value, with something on either side", param, ctx)
         return key, text
@@ -132,12 +135,14 @@ def add(
 
 @destinations.command("set")
 @click.argument("name")
-@click.argument("settings", nargs=-1, required=True, type=Pair(), metavar="KEY=VALUE...")
+@click.argument(
+    "settings", nargs=-1, required=True, type=Pair(clearing=True), metavar="KEY=VALUE..."
+)
 def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
     """Change settings of NAME, e.g. a key that was revoked, if the tool accepts them.
 
-    KEY=env:VARIABLE reads the value from the environment. What is not named stays as it
-    is, and so does everything if `check` would find a problem.
+    KEY=env:VARIABLE reads the value from the environment, and KEY= takes a setting away.
+    What is not named stays as it is, and so does everything if `check` would find a problem.
 
     Example: flask destinations set newsletter api_key=env:SENDGRID_KEY
     """
