@@ -41,10 +41,14 @@ WITH act AS (
         AND event.own AND event.evidence ? 'issued_at' AND NOT event.evidence ? 'destination'
         AND address.domain_digest IS NOT NULL
 )
-SELECT * FROM act WHERE domain_digest IN (SELECT domain_digest FROM act
-    GROUP BY domain_digest HAVING count(DISTINCT address_id) >= %(addresses)s)
+SELECT * FROM act WHERE (domain_digest IN (SELECT domain_digest FROM act
+    GROUP BY domain_digest HAVING count(DISTINCT address_id) >= %(addresses)s)) IS TRUE
 """  # noqa: S608 - constants of this module - a constant
-"""Ids are made of the time, so that these are the newest; a standing link was never sent."""
+"""Ids are made of the time, so that these are the newest; a standing link was never sent.
+
+IS TRUE keeps PostgreSQL from making a join of it: on tables it has not looked at yet, it grouped
+all of them anew for each, 5 s for 4,000.
+"""
 
 _NEW_EVENTS = """
 INSERT INTO burst_event (event_id, burst_id) SELECT unnest(%(events)s::uuid[]), %(burst)s

@@ -13,6 +13,7 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
 from preference_center.domain.references import reference
 from preference_center.extensions import services
+from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.storage import bursts as stored
@@ -212,3 +213,10 @@ def test_health_tells_of_bursts_for_a_day(
     assert told() == 1
     clock.advance(timedelta(days=2))
     assert told() == 0
+
+
+def test_a_look_groups_what_came_once_and_not_for_each(app: Flask, clock: Clock) -> None:
+    with app.app_context():
+        given = {"first": uuid7(clock(), 0), "last": uuid7(clock(), 1), "addresses": 5}
+        plan = run(lambda c: c.execute(f"EXPLAIN {stored._ACTS}", given).fetchall())
+    assert any("hashed SubPlan" in line for (line,) in plan)
