@@ -96,7 +96,8 @@ class Change:
     `occurred_at` is when the person acted, `received_at` when it reached the company
     (both UTC). `until` is a pause's end. `once` marks the person's own act at one of our
     doors: nothing is appended while such an opt-out of the same scope stands that is at
-    most `REPEAT` away, since POST is idempotent by state (I7). `evidence` must hold nothing
+    most `REPEAT` away, since POST is idempotent by state (I7); unless a form of the mailbox
+    was turned on since, for which it stands no more (I9). `evidence` must hold nothing
     personal (I8). A hash in place of an address can only say "no": nobody can be sent to.
     """
 

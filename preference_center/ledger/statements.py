@@ -166,8 +166,11 @@ WITH input AS (
         SELECT FROM suppression s WHERE s.address_id = address.id AND s.scope = given.scope
             AND s.standing AND s.own
             AND s.out_at BETWEEN given.counts_at - %(repeat)s AND given.counts_at + %(repeat)s
-            AND NOT EXISTS (SELECT FROM suppression narrower
-                WHERE narrower.address_id = address.id AND narrower.lift_at > s.out_at))
+            AND NOT EXISTS (SELECT FROM address_key a
+                JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
+                JOIN suppression lifted ON lifted.address_id = b.address_id
+                WHERE a.address_id = address.id AND {MAY_MATCH} <> 0
+                    AND lifted.lift_at > s.out_at))
 ), appended AS (
     INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
         counts_at, until, source, actor, own, evidence)
@@ -197,6 +200,9 @@ merged AS (
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
 ), {_WANTED}
 """  # noqa: S608 - constants of this module
+"""An own "no" is a repeat while it stands for all that it covers: what its form, or another of
+the mailbox, was turned on for since has outranked it there, and it is news (I7, I9).
+"""
 
 APPEND_RETRACTIONS = f"""
 WITH appended AS (

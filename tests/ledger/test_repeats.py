@@ -8,15 +8,20 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import Kind
 from preference_center.ledger import record
 from preference_center.storage.database import run
+from preference_center.storage.facts import facts_for
 from tests.clock import START, Clock
 from tests.domain.histories import OFFERS
 from tests.ledger.changes import JANE, add_destination, change, waiting
 from tests.ledger.states import rows_of
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+TAGGED, OTHER_TAG = (parse(f"jane+{tag}@example.org", Channel.EMAIL) for tag in ("a", "b"))
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +80,37 @@ def test_an_own_act_passed_on_again_with_an_earlier_receipt_is_not_dropped(
     record([change(1, at=clock.advance(5 * HOUR), once=True)])
     record([change(2, at=START, once=True)])
     assert waiting(JANE) == {"news": START + timedelta(hours=72)}
+
+
+def test_a_repeat_is_news_where_another_form_was_turned_on_in_between(
+    clock: Clock,
+) -> None:  # I7, I9
+    add_destination("news", change(1).scope)
+    record([change(1, once=True)])
+    yes = change(2, Kind.OPTED_IN, at=clock.advance(MINUTE), address=TAGGED)
+    record([yes])
+    run(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
+    again = change(3, at=clock.advance(MINUTE), once=True)
+    assert record([again]).events == (again.id,)
+    (facts,) = facts_for([TAGGED])
+    assert standing_no(again.scope, facts, clock()) is not None
+    assert waiting(TAGGED) == {"news": clock() + timedelta(hours=72)}
+    assert record([change(4, at=clock.advance(MINUTE), once=True)]).events == ()
+
+
+def test_a_repeat_adds_nothing_where_what_was_turned_on_is_no_form_of_it(
+    clock: Clock,
+) -> None:  # I7, I9: never from one tag to another
+    record([change(1, address=TAGGED, once=True)])
+    record([change(2, Kind.OPTED_IN, at=clock.advance(MINUTE), address=OTHER_TAG)])
+    again = change(3, address=TAGGED, at=clock.advance(MINUTE), once=True)
+    assert record([again]).events == ()
+
+
+def test_a_plain_repeat_adds_nothing_though_other_forms_are_known(
+    clock: Clock,
+) -> None:  # I7
+    record([change(1, Kind.OPTED_IN, at=clock(), address=TAGGED)])
+    record([change(2, at=clock.advance(MINUTE), once=True)])
+    record([change(3, address=TAGGED, at=clock.advance(MINUTE), once=True)])
+    assert record([change(4, at=clock.advance(MINUTE), once=True)]).events == ()
