@@ -185,7 +185,9 @@ class Doors:
         at = at or services().now()
         self.known(form, at)
         said = self.own.get((form, scope))
-        lifted = said and any(yes > said.first for _, yes in self.oracle.yeses[form])
+        covered = [other for other in forms_of(form.person) if form.meets(other)]
+        yeses = [yes for other in covered for _, yes in self.oracle.yeses[other]]
+        lifted = said and any(yes > said.first for yes in yeses)
         if said and abs(at - said.first) <= REPEAT and not said.gone and not lifted:
             return said  # it stands: saying it twice is saying it once (I7)
         no = self.oracle.says_no(No(form, scope, at, at, at))
