@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from click import Group
 from flask import Flask
+from flask.cli import NoAppException
 
 from preference_center import app as service
+from preference_center.errors import ConfigError
 from workers.cli import reading
 from workers.cli.destinations import destinations
 
 
 def create_app() -> Flask:
-    """The service with all its commands. Raises ConfigError like `service.create_app`."""
-    app = service.create_app()
+    """The service with all its commands. Raises NoAppException, which `flask` shows in words."""
+    try:
+        app = service.create_app()
+    except ConfigError as error:
+        raise NoAppException(str(error)) from error
     register(app)
     return app
 
