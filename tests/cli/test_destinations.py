@@ -206,6 +206,15 @@ def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
     assert "in order" in flask(app, "destinations", "check", "mailer").output
 
 
+def test_tells_the_kinds_of_tools_and_what_each_needs(app: Flask) -> None:
+    kinds = flask(app, "destinations", "kinds").output
+    assert all(f"{kind}\t" in kinds for kind in ENTRIES)
+    needs = flask(app, "destinations", "kinds", "sendgrid").output
+    assert "--set api_key=...: " in needs
+    assert "--set on_behalf_of=... (optional): " in needs
+    assert "'sendgrid'" in flask(app, "destinations", "kinds", "sandgrid").stderr
+
+
 def test_a_setting_that_may_be_missing_can_be_taken_away_and_no_other(
     app: Flask, sendgrid: SendGridStandIn
 ) -> None:

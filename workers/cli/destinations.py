@@ -50,23 +50,34 @@ class Pair(click.ParamType[tuple[str, str]]):
         return key, text
 
 
-def _kinds() -> str:
-    """What each kind is and needs, for --help."""
-    return "\n\n".join(map(_kind, ENTRIES.values()))
+@destinations.command("kinds")
+@click.argument("kind", required=False, type=click.Choice(list(ENTRIES)), metavar="[KIND]")
+def kinds(kind: str | None) -> None:
+    """Show the kinds of tools there are, or what KIND needs to be set up."""
+    if kind is None:
+        for entry in ENTRIES.values():
+            click.echo(f"{entry.kind}\t{entry.title}")
+    else:
+        click.echo(_needs(ENTRIES[kind]))
 
 
-def _kind(entry: Entry) -> str:
-    lines = ["\b", f"{entry.kind}: {entry.title} (tested against: {entry.proof})"]
+def _needs(entry: Entry) -> str:
+    lines = [f"{entry.title} (tested against: {entry.proof})"]
     for name, meaning in entry.settings.items():
         optional = " (optional)" if name.endswith("?") else ""
         text = f"--set {name.removesuffix('?')}=...{optional}: {meaning}"
-        lines.append(fill(text, 76, initial_indent="  ", subsequent_indent="      "))
+        lines.append(fill(text, 88, initial_indent="  ", subsequent_indent="      "))
     return "\n".join(lines)
 
 
-@destinations.command("add", epilog=_kinds())
+@destinations.command("add")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(ENTRIES)), required=True, help="The kind of tool.")
+@click.option(
+    "--kind",
+    type=click.Choice(list(ENTRIES)),
+    required=True,
+    help="The kind of tool: see `flask destinations kinds`.",
+)
 @click.option(
     "--set",
     "settings",
@@ -101,7 +112,8 @@ def add(
 ) -> None:
     """Set up the tool NAME, after asking it whether all is right.
 
-    Says where it is to report to, if it has a webhook that is understood.
+    What a kind of tool needs: flask destinations kinds KIND. Says where it is to report to,
+    if it has a webhook that is understood.
 
     It begins in *observe*: it shows what it would push and writes nothing until
     `flask destinations resume NAME`. If anything is wrong, nothing is stored, and every
