@@ -165,6 +165,24 @@ def test_a_later_yes_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
     assert allows(email("old"), "newsletter.monthly")
 
 
+@pytest.mark.parametrize("turned_on", ["ada+x@example.com", "ada@example.com"])
+def test_an_undated_no_is_new_where_part_of_what_it_covers_was_turned_on_since(
+    tmp_path: Path, clock: Clock, turned_on: str
+) -> None:
+    # I5, I9: a list said so before, but neither of that topic nor of that form by now
+    path, who = tmp_path / "list", parse(turned_on, Channel.EMAIL)
+    path.write_text("ada@example.com\n")
+    imported(path, saying("addresses", ALL, only="opt-outs"))
+    clock.advance(timedelta(hours=1))
+    record([said(Kind.OPTED_IN, who, NEWS, clock())])
+    assert allows(who, "newsletter.monthly")
+
+    clock.advance(timedelta(hours=1))
+    path.write_text("ada@example.com\ngrace@example.com\n")
+    imported(path, saying("addresses", ALL, only="opt-outs"))
+    assert not allows(who, "newsletter.monthly")
+
+
 def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> None:
     # I3: else ten million overdue rows would hide the few that can still be saved
     path = tmp_path / "list.csv"
