@@ -35,6 +35,8 @@ class Verdict(StrEnum):
     """It says what stands already."""
     ECHO = "echo"
     """It says what we told the tool ourselves."""
+    DOUBT = "doubt"
+    """It may be older than what we have told the tool since: the tool is asked what is off."""
     UNMAPPED = "unmapped"
     """It is about a thing that no topic of the destination maps to."""
     LOOK = "look"
@@ -71,13 +73,20 @@ def things_of(destination: Destination) -> Mapping[str, str]:
 
 
 def judge(
-    news: News, here: Here, things: Mapping[str, str], policy: Policy, now: datetime
+    news: News,
+    here: Here,
+    things: Mapping[str, str],
+    policy: Policy,
+    now: datetime,
+    *,
+    can_ask: bool = False,
 ) -> Judgement:
     """What becomes of `news`; a bounce with its details is then to be judged as such.
 
     An act that the vendor says a person did is recorded, whatever stands: a repeat must be
     in the ledger too (I5), and can't be our own doing. Anything else may be the echo of what
     we told, so it only counts where it says something that we neither know nor have told.
+    `can_ask`: what is off there can be read, so what may be past need not be believed.
     """
     if news.kind not in _KINDS:
         return Judgement(Verdict.LOOK)
@@ -91,8 +100,14 @@ def judge(
         return Judgement(Verdict.RECORD, kind, scope)
     if _stands(scope, here.facts, now):
         return Judgement(Verdict.KNOWN)
-    if kind is Kind.OPTED_OUT and not news.by_person and _is_echo(news, scope, here, now):
-        return Judgement(Verdict.ECHO)
+    if kind is Kind.OPTED_OUT and not news.by_person:
+        if _is_echo(scope, here):
+            return Judgement(Verdict.ECHO)
+        # We may have turned it off there, and on again since: all marketing only where
+        # nothing is left of what we had turned off.
+        ours = scope != ALL_MARKETING or (here.state is not None and not here.state.told)
+        if can_ask and ours and is_past(news, here.state, now):
+            return Judgement(Verdict.DOUBT)
     return Judgement(Verdict.RECORD, kind, scope)
 
 
@@ -125,22 +140,24 @@ def _stands(scope: str, facts: Sequence[Fact], now: datetime) -> bool:
     return no is not None and no.rule not in {Rule.PAUSED, Rule.BOUNCED}
 
 
-def _is_echo(news: News, scope: str, here: Here, now: datetime) -> bool:
+def _is_echo(scope: str, here: Here) -> bool:
     state = here.state
     if state is None or not state.row:
         return False
     if scope == ALL_MARKETING:
         return bool(here.topics) and here.topics <= state.told
-    if scope in state.told or scope in here.wanted:
-        return True
-    # We may just have turned it on, and the tool shows the old state for a while yet.
-    return news.at is None and not news.id and _lifted(scope, here.facts) and _recent(state, now)
+    return scope in state.told or scope in here.wanted
 
 
-def _lifted(topic: str, facts: Sequence[Fact]) -> bool:
-    return any(
-        fact.exact and fact.scope in {topic, ALL_MARKETING} and fact.state.lift for fact in facts
-    )
+def is_past(news: News | None, state: State | None, now: datetime) -> bool:
+    """Whether `news`, or what a tool shows now, may be of before it took what we told it last.
+
+    A tool shows the old state for a while yet, or tells late of what was.
+    """
+    if state is None or state.pushed_at is None:
+        return False
+    at = (news.at or news.received_at) if news else None
+    return (at or now) - state.pushed_at < LAG
 
 
 def _recent(state: State, now: datetime) -> bool:
@@ -159,6 +176,8 @@ class Need(StrEnum):
     REPAIR = "repair"
     """It had confirmed, and says something else now: drift."""
     CHECK = "check"
+    ASK = "ask"
+    """To be read back once the tool can be trusted to show what we told it."""
 
 
 def look(seen: Seen, here: Here, now: datetime, *, can_read: bool) -> Need:

@@ -32,7 +32,7 @@ from workers.connectors.base import (
     Result,
     Seen,
 )
-from workers.judging import Here, Need
+from workers.judging import LAG, Here, Need
 from workers.plan import standing, topics_by_channel
 from workers.standing import link_maker
 from workers.weighing import Key, Person, Work, by_address, look_up, weigh
@@ -170,6 +170,7 @@ def _raise(
     for need, drifted in ((Need.PUSH_AGAIN, False), (Need.REPAIR, True)):
         versions = {state.address_id: state.wanted for state in states.get(need, [])}
         checks.push_again(connection, destination.id, versions, now, drifted=drifted)
-    soon = [state.address_id for state in states.get(Need.CHECK, [])]
-    checks.soon(connection, destination.id, soon, now)
+    for need, at in ((Need.CHECK, now), (Need.ASK, now + LAG)):
+        ids = [state.address_id for state in states.get(need, [])]
+        checks.soon(connection, destination.id, ids, at)
     checks.note(connection, destination.id, work.told, now)

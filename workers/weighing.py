@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
@@ -19,7 +19,7 @@ from preference_center.extensions import services
 from preference_center.storage import checks
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import run
-from preference_center.storage.destinations import Destination
+from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.facts import facts_for
 from preference_center.storage.verifying import Tally
 from workers.connectors.base import Capabilities, Seen
@@ -28,6 +28,7 @@ from workers.judging import (
     Judgement,
     Need,
     Verdict,
+    is_past,
     judge,
     look,
     off_there,
@@ -115,27 +116,21 @@ def weigh(
 ) -> Work:
     """What is to be done."""
     now, things, work = services().now(), things_of(destination), Work()
+    can_ask = capabilities.can_read and destination.status is Status.ACTIVE
     for key, person in people.items():
         spot, seen = here[key], person.seen
         news = [*person.news, *_between_the_lines(destination, capabilities, seen, spot)]
-        changes: dict[object, Change] = {}
-        for each in news:
-            judgement = judge(each, spot, things, policy, now)
-            if judgement.verdict is Verdict.RECORD and each.bounce is not None:
-                work.bounces.append(_report(destination, person, each, each.bounce, now))
-            elif judgement.verdict is Verdict.RECORD:
-                change = _change(destination, person, each, judgement, now)
-                # Without a date or an id of its own, saying it twice is saying it once.
-                once = (change.kind, change.scope) if not (each.id or each.at) else change.id
-                changes.setdefault(once, change)
-            if judgement.verdict is Verdict.UNMAPPED:
-                work.tally += Tally(unmapped=1)
-            if judgement.verdict is Verdict.LOOK:
-                seen = seen or Seen(each.address, each.channel)
-        work.changes += changes.values()
-        off = off_there(news, spot, things) | ((seen.off or frozenset()) if seen else frozenset())
+        judged = [(each, judge(each, spot, things, policy, now, can_ask=can_ask)) for each in news]
+        _sort(work, destination, key, person, judged)
+        now_off = [each for each in news if not is_past(each, spot.state, now)]
+        off = off_there(now_off, spot, things)
+        if seen and seen.off and not is_past(None, spot.state, now):
+            off |= seen.off
         if off:
             work.off[key] = off & spot.topics
+        shown = [each for each, judgement in judged if judgement.verdict is Verdict.LOOK]
+        if shown and not seen:
+            seen = Seen(shown[0].address, shown[0].channel)
         if seen:
             need = look(seen, spot, now, can_read=capabilities.can_read)
             mails_again = any(resubscribed(each, spot, things) for each in news)
@@ -148,6 +143,32 @@ def weigh(
         raised=len(needs[Need.LEARN]) + len(needs[Need.PUSH_AGAIN]), drift=len(needs[Need.REPAIR])
     )
     return work
+
+
+def _sort(
+    work: Work,
+    destination: Destination,
+    key: Key,
+    person: Person,
+    judged: Sequence[tuple[News, Judgement]],
+) -> None:
+    """Put what was judged of one person to what is to be done."""
+    now = services().now()
+    changes: dict[object, Change] = {}
+    for each, judgement in judged:
+        match judgement.verdict:
+            case Verdict.RECORD if each.bounce is not None:
+                work.bounces.append(_report(destination, person, each, each.bounce, now))
+            case Verdict.RECORD:
+                change = _change(destination, person, each, judgement, now)
+                # Without a date or an id of its own, saying it twice is saying it once.
+                once = (change.kind, change.scope) if not (each.id or each.at) else change.id
+                changes.setdefault(once, change)
+            case Verdict.DOUBT:
+                work.needs[Need.ASK].append(key)
+            case Verdict.UNMAPPED:
+                work.tally += Tally(unmapped=1)
+    work.changes += changes.values()
 
 
 def _between_the_lines(

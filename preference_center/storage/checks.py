@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from preference_center.domain.deadlines import WINDOW
 from preference_center.storage.database import Connection
@@ -37,13 +38,18 @@ class State:
     outcome: str | None
     told_at: datetime | None
     """When the destination was last told something about it."""
+    pushed_at: datetime | None = None
+    """When it last took from us what is off and on there."""
 
 
 _COLUMNS = """a.id, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
     s.wanted IS NOT NULL, COALESCE(s.wanted, 0), COALESCE(s.told, '{}'),
     s.lease IS NOT NULL OR s.due_at IS NOT NULL OR COALESCE(s.next_at <= %(now)s, false),
-    s.outcome, (SELECT max(d.at) FROM delivery d
-        WHERE d.address_id = a.id AND d.destination_id = %(destination)s)"""
+    s.outcome, told.at, told.pushed_at"""
+_TOLD = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (
+        WHERE d.outcome = 'reflected' AND d.ack <> '{OWN_WORDS}') AS pushed_at
+    FROM delivery d WHERE d.address_id = a.id AND d.destination_id = %(destination)s) AS told
+    ON true"""  # noqa: S608 - a constant
 
 
 def by_digest(
@@ -57,7 +63,8 @@ def by_digest(
         f"""SELECT a.digest, a.channel, {_COLUMNS}
         FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
         JOIN address a ON a.digest = given.digest AND a.channel = given.channel
-        LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id""",  # noqa: S608
+        LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
+        {_TOLD}""",  # noqa: S608
         {
             "destination": destination,
             "digests": [digest for digest, _ in digests],
@@ -81,7 +88,7 @@ def take(
             UPDATE sync_state s SET verify_at = %(until)s FROM due
             WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
             RETURNING s.*
-        ) SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id""",  # noqa: S608
+        ) SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_TOLD}""",  # noqa: S608
         {"destination": destination, "now": now, "until": until, "limit": limit},
     )
     return {row[0]: _state(row) for row in rows}
@@ -166,12 +173,12 @@ def push_again(
     return len(ids)
 
 
-def soon(connection: Connection, destination: int, ids: Sequence[int], now: datetime) -> None:
-    """Have these checked at the next look, if nothing else has been planned."""
+def soon(connection: Connection, destination: int, ids: Sequence[int], at: datetime) -> None:
+    """Have these checked at the first look from `at` on, if nothing else has been planned."""
     connection.execute(
         """UPDATE sync_state SET verify_at = %s WHERE destination_id = %s
             AND address_id = ANY(%s) AND verify_at IS NULL AND lease IS NULL""",
-        (now, destination, list(ids)),
+        (at, destination, list(ids)),
     )
 
 
@@ -223,7 +230,7 @@ def states(
     rows = connection.execute(
         f"""SELECT {_COLUMNS} FROM address a
         LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
-        WHERE a.id = ANY(%(ids)s)""",  # noqa: S608
+        {_TOLD} WHERE a.id = ANY(%(ids)s)""",  # noqa: S608
         {"destination": destination, "ids": list(ids), "now": now},
     )
     return {row[0]: _state(row) for row in rows}
@@ -283,16 +290,5 @@ def _deliver(
         )
 
 
-def _state(row: Sequence[object]) -> State:
-    address_id, readable, erased, known, wanted, told, waits, outcome, told_at = row
-    return State(
-        address_id,  # type: ignore[arg-type]
-        bool(readable),
-        bool(erased),
-        bool(known),
-        wanted,  # type: ignore[arg-type]
-        frozenset(told),  # type: ignore[call-overload]
-        bool(waits),
-        outcome,  # type: ignore[arg-type]
-        told_at,  # type: ignore[arg-type]
-    )
+def _state(row: Sequence[Any]) -> State:
+    return State(*(*row[:5], frozenset(row[5]), *row[6:]))

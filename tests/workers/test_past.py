@@ -1,0 +1,170 @@
+"""What a tool shows may be of before we told it last: then it is asked, and neither believed
+nor ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.events import ALL_MARKETING, Kind, Retraction
+from preference_center.domain.news import News, NewsKind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage import checks, destinations
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Status
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.in_force import put_in_force
+from tests.workers.reading import ANNA, OTHER, TOPIC, events, read, say, work
+from tests.workers.two_ways import TwoWayTool, add_destination, look
+from workers.judging import LAG
+from workers.taking import take_in
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def tool() -> TwoWayTool:
+    tool = TwoWayTool()
+    tool.add(ANNA)
+    return tool
+
+
+@pytest.fixture
+def destination(tool: TwoWayTool) -> int:
+    number = add_destination("mailer", TOPIC, OTHER)
+    read(number, tool)
+    return number
+
+
+def undo() -> None:
+    """Take the last event back."""
+    last = run(lambda c: c.execute("SELECT id FROM event ORDER BY seq DESC LIMIT 1").fetchall())
+    record([Retraction(uuid4(), (last[0][0],), services().now(), "test", "test")])
+
+
+def kinds() -> list[str]:
+    return [event[0] for event in events()]
+
+
+def hear(destination: int, tool: TwoWayTool, thing: str | None = TOPIC, **given: object) -> None:
+    take_in(look(destination), tool, [News(NewsKind.OPTED_OUT, ANNA, thing, **given)])  # type: ignore[arg-type]
+
+
+def ask(destination: int, tool: TwoWayTool, clock: Clock) -> None:
+    """Let the time pass after which the tool is asked, and ask."""
+    clock.advance(LAG + MINUTE)
+    read(destination, tool, Part.READ)
+
+
+@pytest.mark.parametrize("scope, thing", [(TOPIC, TOPIC), (ALL_MARKETING, None)])
+@pytest.mark.parametrize("dated", [True, False])
+def test_our_own_push_is_no_news_after_it_was_undone(
+    destination: int,
+    tool: TwoWayTool,
+    clock: Clock,
+    scope: str,
+    thing: str | None,
+    *,
+    dated: bool,
+) -> None:  # I5
+    say(Kind.OPTED_OUT, scope=scope)
+    work(destination, tool)
+    pushed_at = clock()
+    clock.advance(MINUTE)
+    undo()
+    work(destination, tool)
+    assert tool.off[ANNA] == set()
+    clock.advance(timedelta(hours=5) if dated else MINUTE)
+    hear(destination, tool, thing, at=pushed_at if dated else None)
+    ask(destination, tool, clock)
+    assert kinds() == ["opted_out", "retracted"]
+    assert tool.reads
+
+
+def test_a_dated_one_is_no_news_after_an_opt_in_of_the_same_minute(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I5: else it would count for a quarter of an hour longer than the opt-in
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    pushed_at = clock()
+    clock.advance(MINUTE)
+    say(Kind.OPTED_IN)
+    work(destination, tool)
+    clock.advance(timedelta(hours=1))
+    hear(destination, tool, at=pushed_at)
+    ask(destination, tool, clock)
+    assert kinds() == ["opted_out", "opted_in"]
+
+
+@pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.parametrize("lifted", [True, False])
+def test_a_no_that_was_said_there_just_after_a_lift_is_heard(
+    destination: int, tool: TwoWayTool, clock: Clock, *, dated: bool, lifted: bool
+) -> None:  # I13
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(MINUTE)
+    if lifted:
+        say(Kind.OPTED_IN)
+    else:
+        undo()
+    work(destination, tool)
+    clock.advance(MINUTE)
+    tool.off[ANNA].add(TOPIC)
+    hear(destination, tool, at=clock() if dated else None)  # and never again
+    clock.advance(checks.RECHECK)
+    read(destination, tool, Part.READ)  # too soon to be trusted
+    ask(destination, tool, clock)
+    ask(destination, tool, clock)
+    assert kinds()[2:] == ["opted_out"]
+
+
+def test_what_was_said_there_later_is_heard_at_once(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    undo()
+    work(destination, tool)
+    hear(destination, tool, at=clock.advance(LAG))
+    assert kinds()[2:] == ["opted_out"]
+
+
+def test_where_nothing_can_be_asked_it_is_believed(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I13
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    undo()
+    work(destination, tool)
+    run(lambda c: destinations.set_status(c, destination, Status.PAUSED))
+    hear(destination, tool)
+    assert kinds()[2:] == ["opted_out"]
+
+
+def test_a_new_no_is_told_though_the_tool_still_shows_the_old_one(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I3
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(MINUTE)
+    say(Kind.OPTED_IN)
+    work(destination, tool)
+    clock.advance(MINUTE)
+    say(Kind.OPTED_OUT)
+    hear(destination, tool)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}
