@@ -29,6 +29,8 @@ class Profile:
     lists_ours: bool = False
     """Whether its list of opt-outs holds ours too."""
     by_change: bool = True
+    shows_old: float = 0.0
+    """Seconds for which its lists still show off what has been turned on."""
     polite: bool = False
     """Whether our own limiter keeps us below its limit, so that it never says 429."""
     per_minute: int = 60
@@ -64,6 +66,7 @@ MAILER = Profile(
     "a mailer with webhooks",
     _able(can_read=True, scans=Listing.CHANGES, pulls=Listing.CHANGES),
     posts=True,
+    shows_old=540,
 )
 CRM = Profile("a CRM that is swept", _able(can_read=True, scans=Listing.SWEEP), by_change=False)
 ONE_WAY = Profile(
@@ -75,6 +78,7 @@ LISTS = Profile(
     _able(can_read=True, scans=Listing.CHANGES, pulls=Listing.CHANGES),
     tells_off=False,
     lists_ours=True,
+    shows_old=540,
 )
 KINDS = (MAILER, CRM, ONE_WAY, BLIND, LISTS)
 

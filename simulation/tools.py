@@ -197,7 +197,7 @@ class Account:
         some = log[start : start + PAGE]
         tells = tool.profile.tells_off
         rows = [
-            Seen(address, off=self._off(address) if tells else None)
+            Seen(address, off=self._listed_off(address) if tells else None)
             for address in dict.fromkeys(some)
             if address in tool.contacts
         ]
@@ -214,12 +214,22 @@ class Account:
         some = tool.said[start : start + PAGE]
         tool.listed["pull"] = start + len(some)
         # Without a date or an id, a list tells what is off now, and nothing of the past.
-        rows = tuple(news for news in some if news.id or self._is_off(news))
+        rows = tuple(news for news in some if news.id or self._is_listed(news))
         return self._page(rows, start + len(some), len(tool.said), by_change=True)
 
-    def _is_off(self, news: News) -> bool:
-        off = self.tool.off.get(news.address, set())
+    def _is_listed(self, news: News) -> bool:
+        off = self._listed_off(news.address)
         return any(self.tool.thing(topic) == news.thing for topic in off)
+
+    def _listed_off(self, address: str) -> frozenset[str]:
+        """What is off as its lists have it, which are a while behind."""
+        tool, while_ago = self.tool, timedelta(seconds=self.tool.profile.shows_old)
+        turned = {
+            topic
+            for topic in tool.topics
+            if (at := tool.on_since.get((address, topic))) and tool.clock() - at < while_ago
+        }
+        return self._off(address) | turned
 
     def _page(self, rows: tuple[T, ...], end: int, there: int, *, by_change: bool) -> Page[T]:
         done = end >= there
