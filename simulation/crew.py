@@ -85,6 +85,8 @@ class Crew:
     freezes: Callable[[Mishap, Callable[[], None]], None]
     """Is told of a frozen job and what to call when it is to go on."""
     trace: Callable[[str], None]
+    struck: Callable[[], None] = lambda: None
+    """Is called once a job has been killed or frozen."""
     mishaps: deque[Mishap] = field(default_factory=deque)
     current: Mishap | None = None
     dead: bool = False
@@ -142,7 +144,9 @@ class Crew:
         except Killed:
             self.trace(f"a worker dies in {name}")
         finally:
-            self.current, self.dead = None, False
+            died, self.current, self.dead = self.dead, None, False
+        if died:
+            self.struck()
 
     def _in_thread(self, mishap: Mishap, name: str, work: Callable[[], None]) -> None:
         def body() -> None:
@@ -164,6 +168,7 @@ class Crew:
             self.trace(f"a worker freezes in {name}")
             self.asleep.append(mishap)
             self.freezes(mishap, lambda: self._thaw(mishap, name))
+            self.struck()
 
     def _thaw(self, mishap: Mishap, name: str) -> None:
         mishap.dies = mishap.what == "frozen_dies"

@@ -16,9 +16,10 @@ from preference_center.domain.lifting import lifting
 from preference_center.domain.requests import Origin, Proof, Via, opt_out
 from preference_center.errors import InvalidRows
 from preference_center.extensions import services
-from preference_center.ledger import record
+from preference_center.ledger import Recorded, record
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.database import Connection
 from simulation.history import Act
 from simulation.oracle import No, Oracle
 from simulation.people import ALL, EVERYTHING, Form, forms_of
@@ -122,7 +123,17 @@ class Doors:
         self._said(form, act.scope, at)
         return f"said at {at:%d %H:%M}"
 
-    def _said(self, form: Form, scope: str, at: datetime) -> None:
+    def late(self, form: Form, act: Act, meanwhile: Callable[[], None]) -> None:
+        """What support writes down, `meanwhile` just before the transaction is committed."""
+        self._said(form, act.scope, services().now(), lambda *_: meanwhile())
+
+    def _said(
+        self,
+        form: Form,
+        scope: str,
+        at: datetime,
+        beside: Callable[[Connection, Recorded], None] | None = None,
+    ) -> None:
         record(
             [
                 opt_out(
@@ -134,7 +145,8 @@ class Doors:
                     received_at=at,
                     occurred_at=at,
                 )
-            ]
+            ],
+            beside,
         )
         self._no(form, scope, at)
 

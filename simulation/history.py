@@ -58,11 +58,12 @@ _PERSONAL = {
     "complaint": 3,
     "bounce": 2,
     "in_tool_again": 3,
-    "named": 4,
+    "named": 8,
     "close": 3,
     "reopen": 4,
 }
 """How often people do what."""
+_GAPS = (5, 90, 20 * MINUTE, HOUR, 9 * HOUR)
 _SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
 
 
@@ -70,7 +71,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     """The history of this seed, in its order."""
     random = Random(f"{seed}/history")
     acts = [*_people(random, options), *_lists(random, options), *_faults(random, options)]
-    acts += _burst(random, options)
+    acts += [*_burst(random, options), *_followed(random, options)]
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
 
@@ -80,7 +81,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
     mailings = sorted(random.randrange(MINUTE, end) for _ in range(14))
     kinds, weights = list(_PERSONAL), list(_PERSONAL.values())
     busy = random.sample(range(options.people), max(1, options.people // 3))
-    for number in range(min(options.people * 3 // 5, 300)):
+    for number in range(min(options.people * 2, 160)):
         at = min(random.choice(mailings) + int(random.expovariate(1 / 180)), end)
         who = random.choice(busy) if random.random() < 0.6 else random.randrange(options.people)
         form = random.randrange(len(forms_of(who))) if random.random() < 0.5 else 0
@@ -92,13 +93,13 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
         if what in {"one_click", "phone"} and random.random() < 0.3:
             yield Act(at + random.randrange(HOUR), "one_click", who, form, scope, number)
         if what in {"in_tool", "one_click"} and random.random() < 0.3:
-            again = at + random.choice([5, 90, HOUR, 9 * HOUR])
+            again = at + random.choice(_GAPS)
             yield Act(min(again, end), "opt_in", who, form, random.choice(TOPICS), number)
 
 
 def _lists(random: Random, options: Options) -> Iterator[Act]:
     end = options.hours * HOUR
-    for number in range(random.randrange(3)):
+    for number in range(random.randrange(1, 6)):
         at, scope = random.randrange(end), random.choice([ALL, NEWS, OFFERS])
         yield Act(
             at,
@@ -150,3 +151,14 @@ def _burst(random: Random, options: Options) -> Iterator[Act]:
             yield Act(
                 at + random.randrange(MINUTE), "one_click", who, 0, random.choice(_SCOPES), who
             )
+
+
+def _followed(random: Random, options: Options) -> Iterator[Act]:
+    """A data team reads on, also while somebody's transaction is open."""
+    end = options.hours * HOUR
+    for _ in range(10):
+        yield Act(random.randrange(end), "follow")
+    for number in range(random.randrange(1, 4)):
+        who = random.randrange(options.people)
+        form = random.randrange(len(forms_of(who)))
+        yield Act(random.randrange(end), "late", who, form, random.choice(_SCOPES), number)

@@ -36,7 +36,7 @@ class Lists:
         context, now = services(), services().now()
         import_id = context.new_id()
         given = Instructions(
-            "addresses",
+            "generic-list",
             scope_map([("list", scope)]),
             only=only,
             source="old shop",
@@ -44,7 +44,10 @@ class Lists:
             language="en",
             legal_basis=LegalBasis.CONSENT,
         )
-        text = "".join(f"{form.text}\n" for form in forms)
+        # A "yes" that has no date would count from before any "no".
+        dated = only is Only.SUBSCRIPTIONS
+        rows = [f"{form.text},{now.isoformat() if dated else ''}\n" for form in forms]
+        text = "".join(["email,date\n", *rows])
 
         def add(connection: Connection) -> None:
             imports.add(

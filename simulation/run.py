@@ -23,11 +23,13 @@ from simulation.checking import Checks
 from simulation.crew import Crew, Mishap, Redis
 from simulation.doors import Doors, Violation
 from simulation.faults import Faults
+from simulation.follower import Follower
 from simulation.ground import Clock, Ground
 from simulation.history import Act, Options
 from simulation.lists import Lists
 from simulation.looking import Looks
 from simulation.oracle import No, Oracle
+from simulation.overlaps import Overlaps
 from simulation.people import ALL, BOUNCED, START, TOPICS, Form, forms_of
 from simulation.profiles import KINDS, drawn
 from simulation.reports import KIND, SETTINGS, said, tell
@@ -63,6 +65,8 @@ class Run:
     checks: Checks = field(init=False)
     looks: Looks = field(init=False)
     faults: Faults = field(init=False)
+    overlaps: Overlaps = field(init=False)
+    follower: Follower = field(default_factory=Follower)
 
     @property
     def clock(self) -> Clock:
@@ -96,6 +100,11 @@ class Run:
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
         self.redis.nudged = self._nudged
         self.faults = Faults(self.tools, self.redis, self.crew, self.later)
+        self.overlaps = Overlaps(
+            self.options.people, self.checks.forms, self.doors, self.follower, self.note, self._do
+        )
+        self.crew.struck = lambda: self.overlaps.struck(self.later)
+        self.follower.read()
         for act in self.acts:
             moment = START + timedelta(seconds=act.at)
             self.later(moment, str(act), partial(self._do, act))
@@ -215,6 +224,7 @@ class Run:
             self.checks.tools()
         self.checks.everything()
         self.checks.heard()
+        self.follower.compare()
         self.note("every tool agrees with every person")
 
     # --- acts
@@ -238,6 +248,13 @@ class Run:
 
     def _undo_import(self, act: Act) -> str:
         return self.lists.undo(act.number)
+
+    def _late(self, act: Act) -> str:
+        return self.overlaps.late(act)
+
+    def _follow(self, _: Act) -> str:
+        self.follower.read()
+        return ""
 
     def _in_tool(self, act: Act) -> str:
         """A person follows the tool's own link."""

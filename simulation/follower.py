@@ -1,0 +1,63 @@
+"""A data team that follows the ledger, as the readers of GET /v1/changes do."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from preference_center.domain.events import State
+from preference_center.domain.watermarks import Watermark
+from preference_center.extensions import services
+from preference_center.storage import feed
+from preference_center.storage.database import run
+from preference_center.storage.feed import Standing
+from simulation.doors import Violation
+
+PAGE = 20
+A_MOMENT = 0.01
+"""Seconds of real time after which to ask again, where another process is in the way."""
+
+
+@dataclass(slots=True)
+class Follower:
+    """A copy of how every scope of every address stands, made of nothing but changes."""
+
+    after: Watermark | None = None
+    told: set[UUID] = field(default_factory=set)
+    copy: dict[tuple[int, str], State] = field(default_factory=dict)
+
+    def read(self) -> bool:
+        """Go on, page by page, to where the feed ends by now; whether more is held back."""
+        keys = services().keys
+        while True:
+            page = run(lambda c: feed.changes(c, keys, self.after, PAGE))
+            for entry in page.entries:
+                if entry.event.id in self.told:
+                    raise Violation("the feed: an event is told twice")
+                self.told.add(entry.event.id)
+                self._keep(entry.standing)
+            self.after = page.next
+            if not page.more:
+                return page.held_back is not None
+
+    def compare(self) -> None:
+        """In the end no event has been left out, and the copy is what a snapshot holds."""
+        while self.read():
+            time.sleep(A_MOMENT)
+        rows = run(lambda c: c.execute("SELECT id FROM event").fetchall())
+        if {row[0] for row in rows} != self.told:
+            raise Violation(f"the feed: {len(rows) - len(self.told)} events are never told")
+        found = Follower()
+        for standing in feed.snapshot(services().keys):
+            if isinstance(standing, Standing):
+                found._keep(standing)
+        if found.copy != self.copy:
+            raise Violation("the feed: a copy made of changes is not what the snapshot holds")
+
+    def _keep(self, standing: Standing) -> None:
+        place = (standing.address_id, standing.scope)
+        if standing.state == State():  # all that was said of it has been taken back
+            self.copy.pop(place, None)
+        else:
+            self.copy[place] = standing.state

@@ -1,0 +1,62 @@
+"""Two things at once, as far as doing one at a time can show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from preference_center.extensions import services
+from preference_center.storage.addresses import readable
+from preference_center.storage.database import Connection, run
+from simulation.doors import Doors
+from simulation.follower import Follower
+from simulation.history import Act
+from simulation.people import ALL, START, TOPICS, Form, forms_of
+
+SOON = 80
+"""Seconds within which somebody thinks again: some before the lease is over, some after."""
+
+
+@dataclass(slots=True)
+class Overlaps:
+    """Has people act while a transaction is open, or while a worker holds their row."""
+
+    people: int
+    forms: Mapping[str, Form]
+    doors: Doors
+    follower: Follower
+    trace: Callable[[str], None]
+    do: Callable[[Act], None]
+
+    def late(self, act: Act) -> str:
+        """A "no" is committed after what another person does, and the follower reads, later."""
+        other = replace(act, what="opt_in", who=(act.who + 1) % self.people, form=0)
+
+        def meanwhile() -> None:
+            self.trace(str(other))
+            self.do(other)
+            self.follower.read()
+
+        self.doors.late(forms_of(act.who)[act.form], act, meanwhile)
+        return ""
+
+    def struck(self, later: Callable[[datetime, str, Callable[[], None]], None]) -> None:
+        """Somebody of whom a worker was telling a tool when it died or froze thinks again."""
+        random, held = services().random, run(_held)
+        if not held:
+            return
+        form = self.forms[random.choice(held)]
+        number = forms_of(form.person).index(form)
+        what, scope = random.choice(["one_click", "opt_in"]), random.choice([ALL, *TOPICS])
+        at = services().now() + timedelta(seconds=random.randrange(SOON))
+        seconds = int((at - START).total_seconds())
+        act = Act(seconds, what, form.person, number, scope, random.randrange(1000))
+        later(at, str(act), lambda: self.do(act))
+
+
+def _held(connection: Connection) -> list[str]:
+    """Whose rows a worker has claimed."""
+    rows = connection.execute("SELECT address_id FROM sync_state WHERE lease IS NOT NULL")
+    found = readable(connection, services().keys, [row[0] for row in rows])
+    return sorted(address for _, address in found.values())
