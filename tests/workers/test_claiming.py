@@ -1,0 +1,78 @@
+"""Claims while the rows change under them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from threading import Event
+from uuid import UUID
+
+import psycopg
+import pytest
+from flask import Flask
+
+from preference_center.config import Settings
+from preference_center.domain.addresses import Channel, parse
+from preference_center.ledger import record
+from preference_center.storage import syncs
+from preference_center.storage.database import OPTIONS
+from tests.clock import Clock
+from tests.domain.histories import NEWS
+from tests.ledger.changes import add_destination, change
+
+WORKERS, CLAIMS, LIMIT = 3, 800, 10
+CLICK = """UPDATE sync_state SET wanted = wanted + 1, bulk = false, next_at = LEAST(next_at, %s)
+    WHERE address_id IN
+    (SELECT address_id FROM sync_state WHERE random() < 0.05 ORDER BY address_id LIMIT 5)"""
+DONE = "UPDATE sync_state SET lease = NULL, next_at = %s, bulk = random() < 0.3 WHERE lease = %s"
+
+
+@pytest.fixture
+def clicks(app: Flask, settings: Settings, clock: Clock) -> Iterator[None]:
+    """A hundred rows are due, and changed by what people do, over and over."""
+    with app.app_context():
+        add_destination("mailer", NEWS)
+        people = [parse(f"person-{number}@example.net", Channel.EMAIL) for number in range(100)]
+        record([change(number, address=who) for number, who in enumerate(people, start=1)])
+    over = Event()
+
+    def click() -> None:
+        with psycopg.connect(settings.database_url, autocommit=True) as connection:
+            while not over.is_set():
+                with suppress(psycopg.errors.DeadlockDetected):
+                    connection.execute(CLICK, (clock(),))
+
+    with ThreadPoolExecutor(1) as pool:
+        clicking = pool.submit(click)
+        try:
+            yield
+        finally:
+            over.set()
+        clicking.result()
+
+
+@pytest.mark.usefixtures("clicks")
+def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
+    settings: Settings, clock: Clock
+) -> None:  # I10
+    now = clock()
+
+    def claim(worker: int) -> int:
+        """The most rows that this worker was given at a time."""
+        lease, most = UUID(int=worker), 0
+        with psycopg.connect(settings.database_url, options=OPTIONS) as connection:
+            for _ in range(CLAIMS):
+                until = now + timedelta(seconds=90)
+                rows = syncs.claim(
+                    connection, 1, lease, now=now, until=until, limit=LIMIT, lists=True
+                )
+                connection.commit()
+                most = max(most, len(rows))
+                with suppress(psycopg.errors.DeadlockDetected), connection.transaction():
+                    connection.execute(DONE, (now, lease))
+        return most
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        assert max(pool.map(claim, range(1, WORKERS + 1))) == LIMIT
