@@ -30,6 +30,8 @@ class Found:
     """By name of the tool, who is off there."""
     states: Mapping[str, int]
     """How many destinations each address has a sync state for."""
+    unproven: set[str]
+    """Who is off at a tool though no delivery says that it acknowledged."""
     unsettled: int
     """Sync states that are not done."""
 
@@ -59,6 +61,7 @@ def faults(people: Sequence[Person], found: Found) -> Iterator[str]:
     every = len(found.tools)
     wrong = {a for a in acted if found.states.get(a, 0) != every} | (set(found.states) - acted)
     yield from _named(f"with other than {every} sync states", wrong)
+    yield from _named("off at a tool without a delivery that proves it", found.unproven)
     if found.unsettled:
         yield f"{found.unsettled} sync states are not settled"
 

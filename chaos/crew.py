@@ -7,11 +7,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import Protocol
+from threading import Event, Lock
+from typing import IO, Protocol
 
 from redis import Redis
 
@@ -22,8 +22,8 @@ from dev.server import Server
 from dev.valkey import Valkey
 from tests.faults.service import Process, Service
 
-GRACE = 60.0
-"""Seconds a process may take to stop when asked: a worker finishes its batch."""
+GRACE = 100.0
+"""Seconds a process may take to stop when asked: a worker finishes its batch, inside its lease."""
 
 _STARTING = Lock()
 
@@ -45,8 +45,10 @@ class Running:
     service: Service
     name: str
     process: Process = field(init=False)
-    ended: list[str] = field(default_factory=list)
-    """When it had ended though nobody had touched it."""
+    odd: list[str] = field(default_factory=list)
+    """It ended though nobody had touched it, or did not end when it was asked to."""
+    shot: int = 0
+    """How many of its own processes were killed alone."""
 
     def __post_init__(self) -> None:
         self._start()
@@ -54,7 +56,7 @@ class Running:
     def strike(self, deed: Deed) -> None:
         """See Victim."""
         if not self.process.alive:
-            self.ended.append(f"{self.name} ended by itself: {self.process.log.name}")
+            self.odd.append(f"{self.name} ended by itself: {self.process.log.name}")
         match deed:
             case Deed.KILL:
                 self.process.end()
@@ -62,10 +64,13 @@ class Running:
                 for child in children(self.process.popen.pid)[:1]:
                     with suppress(ProcessLookupError):
                         os.kill(child, signal.SIGKILL)
+                        self.shot += 1
             case Deed.STOP:
                 self.process.popen.terminate()
-                with suppress(subprocess.TimeoutExpired):
+                try:
                     self.process.popen.wait(GRACE)
+                except subprocess.TimeoutExpired:
+                    self.odd.append(f"{self.name} did not stop: {self.process.log.name}")
                 self.process.end()
             case Deed.FREEZE:
                 self.process.signal(signal.SIGSTOP)
@@ -148,30 +153,55 @@ def muster(service: Service, tools: tuple[Moody, Moody]) -> dict[str, Victim]:
     }
 
 
-def carry_out(plan: Mapping[str, list[Strike]], crew: Mapping[str, Victim], seconds: float) -> None:
-    """Strike all as planned, side by side; returns when every one is back.
+@dataclass(slots=True)
+class Score:
+    """What was carried out so far, and where it is written down, a line each."""
 
-    Whoever is late, having taken long to stop, is left alone from `seconds` on.
+    book: IO[str]
+    strikes: int = 0
+    last: str = "none yet"
+    _writing: Lock = field(default_factory=Lock)
+
+    def add(self, at: float, name: str, strike: Strike) -> None:
+        """Count one and write it down."""
+        with self._writing:
+            self.strikes += 1
+            self.last = f"{name}: {strike.deed}"
+            print(f"{at:6.1f} s  {self.last} for {strike.lasts:.1f} s", file=self.book, flush=True)
+
+
+def carry_out(
+    plan: Mapping[str, list[Strike]], crew: Mapping[str, Victim], seconds: float, score: Score
+) -> None:
+    """Strike all as planned, side by side; returns after `seconds`, when every one is back.
+
+    Whoever is late, having taken long to stop, is left alone from `seconds` on. If anything
+    fails or is interrupted, everybody is brought back at once.
     """
-    begin = time.monotonic()
+    begin, over = time.monotonic(), Event()
 
     def lane(name: str) -> None:
         for strike in plan[name]:
             # late, perhaps: the last one may have taken long to stop
-            time.sleep(max(0.0, begin + strike.at - time.monotonic()))
+            if over.wait(max(0.0, begin + strike.at - time.monotonic())):
+                return
             at = time.monotonic() - begin
             if at + strike.lasts > seconds + 1:
                 return
-            print(f"{at:6.1f} s  {name}: {strike.deed} for {strike.lasts:.1f} s", flush=True)
+            score.add(at, name, strike)
             crew[name].strike(strike.deed)
-            try:
-                time.sleep(strike.lasts)
-            finally:
-                crew[name].recover(strike.deed)
+            over.wait(strike.lasts)
+            crew[name].recover(strike.deed)
 
     with ThreadPoolExecutor(len(crew)) as pool:
-        for ended in [pool.submit(lane, name) for name in plan]:
-            ended.result()
+        try:
+            lanes = [pool.submit(lane, name) for name in plan]
+            wait(lanes, return_when=FIRST_EXCEPTION)
+        finally:
+            over.set()
+    for ended in lanes:
+        ended.result()
+    time.sleep(max(0.0, begin + seconds - time.monotonic()))
 
 
 def children(pid: int) -> list[int]:

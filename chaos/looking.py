@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
 import httpx
+import psycopg
 
 from chaos.books import Found
 from chaos.people import Person
+from preference_center.domain.addresses import Channel, parse
+from preference_center.extensions import services
 from preference_center.storage import api_keys
 from preference_center.storage.api_keys import KeyScope
 from preference_center.storage.database import run
@@ -26,6 +31,9 @@ STATES = """SELECT a.digest, count(*) FROM sync_state s JOIN address a ON a.id =
     GROUP BY a.digest"""
 UNSETTLED = """SELECT count(*) FROM sync_state WHERE due_at IS NOT NULL OR next_at IS NOT NULL
     OR lease IS NOT NULL OR reflected <> wanted"""
+UNPROVEN = """SELECT a.digest FROM sync_state s JOIN address a ON a.id = s.address_id
+    WHERE s.told <> '{}' AND NOT EXISTS (SELECT FROM delivery d WHERE d.address_id = s.address_id
+        AND d.destination_id = s.destination_id AND d.outcome = 'reflected')"""
 EXPLAINED = {
     ("opted_out", "one_click"),
     ("opted_out", "unsubscribe_page"),
@@ -36,12 +44,17 @@ EXPLAINED = {
 
 def look(service: Service, people: Sequence[Person], tools: Mapping[str, set[str]]) -> Found:
     """Everything that the books are held against. The web process must answer."""
-    names = {service.digest(person.address): person.address for person in people}
+    with service.app.app_context():
+        keys = services().keys
+    addresses = (parse(person.address, Channel.EMAIL) for person in people)
+    names = {keys.exact(address): address.exact for address in addresses}
 
     def name(digest: object) -> str:
         assert isinstance(digest, bytes)
         return names.get(digest, "?")
 
+    with Watch(service) as watch:
+        unsettled = watch.unsettled()
     opt_outs: Counter[str] = Counter()
     strange = []
     for digest, kind, source in service.rows(EVENTS):
@@ -56,13 +69,31 @@ def look(service: Service, people: Sequence[Person], tools: Mapping[str, set[str
         denied=set(_denied(service, [*names.values(), *others])),
         tools=tools,
         states={name(digest): count for digest, count in service.rows(STATES)},
-        unsettled=unsettled(service),
+        unproven={name(digest) for (digest,) in service.rows(UNPROVEN)},
+        unsettled=unsettled,
     )
 
 
-def unsettled(service: Service) -> int:
-    """How many sync states are not done."""
-    return int(service.rows(UNSETTLED)[0][0])
+@dataclass(slots=True)
+class Watch:
+    """Looks at what is left again and again, over one connection."""
+
+    service: Service
+    _connection: psycopg.Connection = field(init=False)
+
+    def __enter__(self) -> Self:
+        """Connect."""
+        self._connection = psycopg.connect(self.service.settings.database_url, autocommit=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Disconnect."""
+        self._connection.close()
+
+    def unsettled(self) -> int:
+        """How many sync states are not done."""
+        row = self._connection.execute(UNSETTLED).fetchone()
+        return int(row[0]) if row else 0
 
 
 def _denied(service: Service, addresses: Sequence[str]) -> Iterator[str]:

@@ -22,8 +22,17 @@ LOST = 0
 """In place of a status: no answer came."""
 PATIENCE = 10.0
 """Seconds a client waits for an answer."""
-THREADS = 8
+CLIENTS = 16
+"""As many as the web processes have threads, to work off what came while they were away."""
+BREATH = 0.5
+"""Seconds until a client goes on that got no answer: nobody is let down by the thousand."""
+RUSH = 30.0
+"""Seconds of people whom a client may be behind with; those before them stay away."""
+INSISTENCE = 120.0
+"""Seconds after the end within which whoever insists must have been answered."""
 
+DONE = "You are unsubscribed."
+"""What one click is answered with."""
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 
 
@@ -44,6 +53,7 @@ LIVES: tuple[tuple[int, tuple[Act, ...]], ...] = (
     (5, (Act.BUTTON, Act.UNDO, Act.INSIST)),
 )
 """How many of a hundred do what, in order; whoever gets no answer gives up there."""
+_WEIGHTS, _LIVES = zip(*LIVES, strict=True)
 
 
 @dataclass(slots=True)
@@ -76,10 +86,13 @@ class Person:
 
 @dataclass(slots=True)
 class Client:
-    """One connection of somebody's, to the web process."""
+    """One connection to the web process, and who came over it."""
 
     port: int
-    answers: Counter[int]
+    people: list[Person] = field(default_factory=list)
+    acknowledged: int = 0
+    """Opt-outs that were answered with a 2xx."""
+    answers: Counter[int] = field(default_factory=Counter)
     _connection: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,56 +115,84 @@ class Client:
 
 @dataclass(slots=True)
 class Crowd:
-    """Threads that live one person's life after the other until the end of the block."""
+    """Clients that live one person's life after the other until the end of the block.
+
+    If the block raises, nobody insists any more.
+    """
 
     service: Service
     seed: str
     per_second: float
-    people: list[Person] = field(default_factory=list)
-    answers: Counter[int] = field(default_factory=Counter)
     odd: list[str] = field(default_factory=list)
-    """2xx that did not say what they should."""
-    _ending: threading.Event = field(default_factory=threading.Event)
+    """2xx that did not say what they should, and who insisted in vain."""
+    _clients: list[Client] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _hopeless: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def people(self) -> list[Person]:
+        """Everybody so far."""
+        return [person for client in self._clients for person in client.people]
+
+    @property
+    def answers(self) -> Counter[int]:
+        """How many requests were answered with which status. For when the block is over."""
+        return sum((client.answers for client in self._clients), Counter())
+
+    @property
+    def acknowledged(self) -> int:
+        """How many opt-outs were answered with a 2xx so far."""
+        return sum(client.acknowledged for client in self._clients)
 
     def __enter__(self) -> Self:
         """Begin."""
-        for number in range(THREADS):
-            thread = threading.Thread(target=self._go_on, args=(number,))
-            thread.start()
+        for number in range(CLIENTS):
+            client = Client(self.service.port)
+            thread = threading.Thread(target=self._work, args=(number, client))
+            self._clients.append(client)
             self._threads.append(thread)
+            thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Let everybody finish what they began."""
         self._ending.set()
+        end = time.monotonic() + (0.0 if kind else INSISTENCE)
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._hopeless.set()
         for thread in self._threads:
             thread.join()
 
-    def _go_on(self, thread: int) -> None:
-        answers: Counter[int] = Counter()
-        client = Client(self.service.port, answers)
-        people: list[Person] = []
-        pause, due = THREADS / self.per_second, time.monotonic()
-        while not self._ending.wait(max(0.0, due - time.monotonic())):
-            due = max(due, time.monotonic() - 1) + pause  # after a stall no more than a small rush
-            person = Person(f"person-{thread}-{len(people)}@example.com")
-            people.append(person)
-            self._live(person, client)
-        # one thread at a time, since += on a shared counter loses
-        self.people.extend(people)
-        for status, count in answers.items():
-            self.answers[status] = self.answers[status] + count
+    def _work(self, number: int, client: Client) -> None:
+        try:
+            self._go_on(number, client)
+        except Exception as error:  # noqa: BLE001 - one client fewer would go unnoticed
+            self.odd.append(f"client {number} broke: {error!r}")
 
-    def _live(self, person: Person, client: Client) -> None:
+    def _go_on(self, number: int, client: Client) -> None:
+        pause = CLIENTS / self.per_second
+        due = time.monotonic() + pause * number / CLIENTS
+        while not self._ending.wait(max(0.0, due - time.monotonic())):
+            due = max(due, time.monotonic() - RUSH) + pause
+            person = Person(f"person-{number}-{len(client.people)}@example.com")
+            client.people.append(person)
+            answered = self._live(person, client)
+            client.acknowledged += person.least
+            if not answered:
+                self._ending.wait(BREATH)
+
+    def _live(self, person: Person, client: Client) -> bool:
+        """Whether all that the person did was answered."""
         chance = Random(f"{self.seed}/{person.address}")  # noqa: S311 - a test's dice
-        weights, lives = zip(*LIVES, strict=True)
         token = self.service.token(person.address)
         page: str | None = ""
-        for act in chance.choices(lives, weights)[0]:
+        for act in chance.choices(_LIVES, _WEIGHTS)[0]:
             page = self._do(person, act, page or "", lambda body: client.post(token, body))
             if page is None:
-                return
+                return False
+        return True
 
     def _do(
         self, person: Person, act: Act, page: str, post: Callable[[str], str | None]
@@ -169,7 +210,11 @@ class Crowd:
         person.stops()
         answer = post(body)
         while answer is None and act is Act.INSIST:
-            time.sleep(0.5)
+            if self._hopeless.wait(BREATH):
+                self.odd.append(f"{person.address} insisted in vain")
+                break
             answer = post(body)
+        if answer is not None and body == ONE_CLICK and not answer.startswith(DONE):
+            self.odd.append(f"{person.address} got a 2xx that does not say it is done")
         person.stopped(answered=answer is not None)
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 from werkzeug.wrappers import Request, Response
 
@@ -10,6 +11,7 @@ from chaos.plan import Deed
 from tests.connectors.tools.mailgun import MailgunStandIn
 from tests.connectors.tools.receiver import Receiver
 from tests.connectors.tools.stand_in import StandIn
+from tests.faults.service import TOPIC
 
 TAG = "11"
 """What Mailgun's messages about the topic carry."""
@@ -46,15 +48,29 @@ class Moody(StandIn):
             request.get_data()  # all of it is here, whatever becomes of who sent it
             self._better.wait(LONGEST)
         answer = super().handle(request)
+        self.seen.clear()  # hundreds of thousands, and nobody looks at them
         return Response(status=500) if mood is Deed.ACT_AND_FAIL else answer
 
 
 class MoodyReceiver(Moody, Receiver):
     """A webhook's receiver."""
 
+    def handle(self, request: Request) -> Response:
+        """See StandIn. Keeps who is off, and nothing of what was sent."""
+        answer = super().handle(request)
+        for kept in (self.ids, self.payloads, self.targets, self.headers, self.bodies):
+            kept.clear()
+        return answer
+
     def held(self) -> set[str]:
         """Who is off here."""
         return {address for address, topics in self.off.items() if topics}
+
+    def odd(self) -> Iterator[str]:
+        """Whoever is off for anything but the topic."""
+        for address, topics in self.off.items():
+            if topics - {TOPIC}:
+                yield f"{address} is off for {sorted(topics)} at the webhook"
 
 
 class MoodyMailgun(Moody, MailgunStandIn):
@@ -63,3 +79,9 @@ class MoodyMailgun(Moody, MailgunStandIn):
     def held(self) -> set[str]:
         """Who is off here."""
         return {address for address, tags in self.unsubscribed.items() if TAG in tags}
+
+    def odd(self) -> Iterator[str]:
+        """Whoever is off for anything but the topic: `*` would be service mail too (I4)."""
+        for address, tags in self.unsubscribed.items():
+            if tags - {TAG}:
+                yield f"{address} is off for {sorted(tags)} at Mailgun"

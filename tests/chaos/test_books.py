@@ -24,6 +24,7 @@ FOUND = Found(
     denied=HELD,
     tools={"one": HELD, "two": HELD},
     states={ANN.address: 2, BEA.address: 2},
+    unproven=set(),
     unsettled=0,
 )
 BOTH = {ANN.address, CLO.address}
@@ -63,6 +64,7 @@ def test_whoever_was_not_answered_may_be_off_but_then_everywhere() -> None:
         ({"tools": {"one": BOTH, "two": HELD}}, "off at one, and nowhere else: clo@example.com"),
         ({"states": {ANN.address: 1, BEA.address: 2}}, "with other than 2 sync states: ann@"),
         ({"states": {**FOUND.states, CLO.address: 2}}, "with other than 2 sync states: clo@"),
+        ({"unproven": {ANN.address}}, "without a delivery that proves it: ann@example.com"),
         ({"unsettled": 3}, "3 sync states are not settled"),
     ],
 )

@@ -1,0 +1,139 @@
+"""One run: people and strikes side by side, then calm, then the audit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chaos.books import faults
+from chaos.crew import Running, Score, Victim, carry_out, muster
+from chaos.evidence import evidence
+from chaos.logs import told
+from chaos.looking import Watch, look
+from chaos.people import LOST, Crowd
+from chaos.plan import draw
+from chaos.progress import EVERY, say, telling
+from chaos.tools import MoodyMailgun, MoodyReceiver
+from dev.processes import wait_until
+from tests.faults.service import Process, Service
+
+SHUT = 60.0
+"""Seconds until the web process must answer again."""
+STEP = timedelta(minutes=6)
+"""How far the clocks of workers and scheduler go ahead when nothing moves: past a lease, a
+probe of an open circuit, and the time for which an old request may be alive."""
+STEPS = 20
+QUIET = 10.0
+"""Seconds without progress before the clocks go ahead."""
+LOOK = 1.0
+"""Seconds between looks at what is left: each costs PostgreSQL a read of the whole table."""
+EXPECTED = {200, 503, LOST}
+"""What a client may be answered while things fail: 503 says to try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to do: a seed, for so many seconds, with so many opt-outs a second."""
+
+    seed: str
+    seconds: float
+    rate: float
+
+
+def run(service: Service, tools: tuple[MoodyReceiver, MoodyMailgun], wish: Wish) -> list[str]:
+    """Every line that does not balance."""
+    crew = muster(service, tools)
+    _await_web(service)
+    plan = draw(wish.seed, wish.seconds)
+    crowd = Crowd(service, wish.seed, wish.rate)
+    begin = time.monotonic()
+    with (service.folder / "strikes.txt").open("w") as book:
+        score = Score(book)
+        with crowd, telling(crowd, score):
+            carry_out(plan, crew, wish.seconds, score)
+            _await_web(service)  # whoever insists gets an answer
+    took = time.monotonic() - begin
+    print(
+        f"{score.strikes} of {sum(map(len, plan.values()))} strikes; {len(crowd.people)} people, "
+        f"{crowd.acknowledged} opt-outs acknowledged, {crowd.acknowledged / took:.0f} a second; "
+        f"answers {dict(sorted(crowd.answers.items()))}",
+        flush=True,
+    )
+    with Watch(service) as watch:
+        print(f"calm after {_await_calm(service, watch):.0f} s", flush=True)
+    found = [*crowd.odd, *_unforeseen(crowd), *_by_themselves(crew)]
+    _rest(crew)  # so that nothing moves under the audit
+    found += told(map(_lines, service.processes), _shot(crew))
+    return found + _audit(service, crowd, tools)
+
+
+def _audit(service: Service, crowd: Crowd, tools: tuple[MoodyReceiver, MoodyMailgun]) -> list[str]:
+    begin = time.monotonic()
+    people = crowd.people
+    held = {"the webhook": tools[0].held(), "Mailgun": tools[1].held()}
+    found = [*tools[0].odd(), *tools[1].odd()]
+    found += faults(people, look(service, people, held))
+    (service.folder / "evidence.txt").write_text("".join(evidence(service, people, found)))
+    print(f"audited in {time.monotonic() - begin:.0f} s", flush=True)
+    return found
+
+
+def _unforeseen(crowd: Crowd) -> Iterator[str]:
+    """Answers that nobody may get, and a run that shows nothing."""
+    for status in sorted(set(crowd.answers) - EXPECTED):
+        yield f"answered with {status}"
+    if not crowd.acknowledged:
+        yield "no opt-out was acknowledged: this shows nothing"
+
+
+def _by_themselves(crew: Mapping[str, Victim]) -> Iterator[str]:
+    for victim in crew.values():
+        if isinstance(victim, Running):
+            yield from victim.odd
+            if not victim.process.alive:
+                yield f"{victim.name} ended by itself: {victim.process.log.name}"
+
+
+def _lines(process: Process) -> Iterator[str]:
+    with process.log.open(errors="replace") as log:
+        yield from log
+
+
+def _shot(crew: Mapping[str, Victim]) -> int:
+    return sum(victim.shot for victim in crew.values() if isinstance(victim, Running))
+
+
+def _rest(crew: Mapping[str, Victim]) -> None:
+    """End all processes but the web's, which the audit asks."""
+    for victim in crew.values():
+        if isinstance(victim, Running) and victim.name != "web":
+            victim.process.end()
+
+
+def _await_web(service: Service) -> None:
+    if not wait_until(lambda: service.status("/healthz") == 200, SHUT):
+        raise SystemExit(f"the web process does not answer:\n{service.logs()[-4000:]}")
+
+
+def _await_calm(service: Service, watch: Watch) -> float:
+    """Wait until nothing is left to do, or nothing moves; seconds.
+
+    Leases, probes and back-off are waited for by putting the clocks of workers and scheduler
+    ahead, not by sitting them out.
+    """
+    begin = said = moved = time.monotonic()
+    least, steps = watch.unsettled(), 0
+    while least and steps <= STEPS:
+        time.sleep(LOOK)
+        left, now = watch.unsettled(), time.monotonic()
+        if left < least:
+            least, moved = left, now
+        elif now - moved > QUIET:
+            steps, moved, least = steps + 1, now, left
+            service.shift(STEP * steps)
+        if now - said > EVERY:
+            said = now
+            say(f"{now - begin:6.0f} s  {left} to be told yet, clocks {STEP * steps} ahead")
+    return time.monotonic() - begin
