@@ -39,9 +39,9 @@ def record_opt_outs(
     for at, row in rows.pointed():
         address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
         received_at = faults.attempt(f"{at}/received_at", past, row.received_at, origin.now)
-        occurred_at = faults.attempt(
-            f"{at}/occurred_at", past, row.occurred_at or row.received_at, origin.now
-        )
+        occurred_at = received_at
+        if row.occurred_at:
+            occurred_at = faults.attempt(f"{at}/occurred_at", past, row.occurred_at, origin.now)
         if address is None:
             continue
         scope = faults.attempt(f"{at}/scope", marketing_scope, address, row.scope, catalogue)
