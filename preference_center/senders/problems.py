@@ -217,6 +217,11 @@ class Fault:
     code: str
     detail: str
 
+    @property
+    def sentence(self) -> str:
+        """Where and what, for who reads no `errors`; the whole body's pointer is empty."""
+        return f"{self.pointer}: {self.detail}" if self.pointer else self.detail
+
 
 @dataclass(frozen=True, slots=True)
 class QueryFault:
@@ -225,6 +230,11 @@ class QueryFault:
     parameter: str
     code: str
     detail: str
+
+    @property
+    def sentence(self) -> str:
+        """Where and what, for who reads no `errors`."""
+        return f"{self.parameter}: {self.detail}"
 
 
 class InvalidRequest(InvalidInput):

@@ -87,11 +87,11 @@ def respond_to_invalid(error: InvalidInput) -> Response:
         return respond(problem, str(error))
     codes = {fault.code for fault in error.faults}
     problem = PROBLEMS.get(codes.pop(), error.problem) if len(codes) == 1 else error.problem
-    first = error.faults[0]
     count = len(error.faults)
+    first = error.faults[0].sentence
     return respond(
         problem,
-        first.detail if count == 1 else f"There are {count} faults; the first: {first.detail}",
+        first if count == 1 else f"There are {count} faults; the first: {first}",
         error.faults,
     )
 
