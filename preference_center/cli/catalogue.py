@@ -28,10 +28,12 @@ catalogue = AppGroup("catalogue", help="Declare brands, topics and message types
 _FILE = click.argument("file", type=click.File("rb"))
 
 
-@catalogue.command()
+@catalogue.command(with_appcontext=False)
 @_FILE
 def check(file: BinaryIO) -> None:
     """Check FILE ("-": standard input) without touching the database.
+
+    Where there are no settings, as in CI: python -m preference_center.cli catalogue check FILE
 
     Exits with 1 and tells every fault with its line and remedy if there is any.
     """

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -23,6 +26,8 @@ from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -70,6 +75,21 @@ def test_check_tells_what_a_good_file_holds(app: Flask, file: Path) -> None:
     assert "1 brand, 1 topic (0 retired), 2 message types, languages it, en" in result.output
     assert f"flask catalogue apply {file}" in result.output
     assert versions(app) == []
+
+
+def test_check_works_without_any_setting_as_in_ci(file: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "preference_center.cli", "catalogue", "check"]
+    done = subprocess.run(
+        [*command, str(file)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "is good" in done.stdout
 
 
 def test_check_tells_every_fault_and_ends_with_1(app: Flask, file: Path) -> None:
