@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from preference_center import senders
+from preference_center import recipients, senders
 from preference_center.errors import Unavailable
 from preference_center.languages import SOURCE, in_language, requested_language
 
@@ -86,6 +86,5 @@ def _page(status: int) -> Response:
         html = render_template("fault.html", language=language, status=status, message=message)
     response = Response(html, status, mimetype="text/html")
     response.headers["Content-Language"] = language
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.update(recipients.HEADERS)  # a path that no room knows may hold a token too
     return response

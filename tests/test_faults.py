@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.app import create_app
+from preference_center.recipients import HEADERS
 from tests.environment import settings_for
 
 NOWHERE = "127.0.0.1:1"
@@ -20,3 +21,16 @@ def test_a_bad_link_while_the_database_is_away_asks_to_try_again_and_is_not_logg
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert "broken" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "method, path, status",
+    [("GET", "/nothing", 404), ("PROPFIND", "/u/token", 405), ("DELETE", "/form", 405)],
+)
+def test_a_fault_page_is_as_guarded_as_every_page(
+    method: str, path: str, status: int
+) -> None:  # RULES C7
+    app = create_app(settings_for(f"postgresql://no:one@{NOWHERE}/x", f"redis://{NOWHERE}/0"))
+    answer = app.test_client().open(path, method=method)
+    assert answer.status_code == status
+    assert HEADERS.items() <= dict(answer.headers).items()
