@@ -1,0 +1,53 @@
+"""However a run ends, nobody stays struck."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from threading import Event
+
+import pytest
+
+from chaos.crew import Score, carry_out
+from chaos.plan import Deed, Strike
+
+LONG = 60.0
+
+
+@dataclass(slots=True)
+class Puppet:
+    fails_after: Event | None = None
+    struck: Event = field(default_factory=Event)
+    recovered: list[Deed] = field(default_factory=list)
+
+    def strike(self, deed: Deed) -> None:  # noqa: ARG002 - any
+        self.struck.set()
+        if self.fails_after:
+            self.fails_after.wait(LONG)
+            raise RuntimeError("it does not start")
+
+    def recover(self, deed: Deed) -> None:
+        self.recovered.append(deed)
+
+
+def test_all_is_carried_out_and_written_down() -> None:
+    one, two, book = Puppet(), Puppet(), io.StringIO()
+    score = Score(book)
+    plan = {"one": [Strike(0, Deed.KILL, 0), Strike(0, Deed.FREEZE, 0)], "two": []}
+    carry_out(plan, {"one": one, "two": two}, 0, score)
+    assert one.recovered == [Deed.KILL, Deed.FREEZE]
+    assert two.recovered == []
+    assert (score.strikes, score.last) == (2, "one: freeze")
+    assert "one: kill for 0.0 s" in book.getvalue()
+
+
+def test_if_one_fails_all_others_are_brought_back_at_once() -> None:
+    frozen = Puppet()
+    broken = Puppet(fails_after=frozen.struck)
+    plan = {
+        "frozen": [Strike(0, Deed.FREEZE, LONG), Strike(LONG, Deed.KILL, 0)],
+        "broken": [Strike(0, Deed.KILL, 0)],
+    }
+    with pytest.raises(RuntimeError):
+        carry_out(plan, {"frozen": frozen, "broken": broken}, 2 * LONG, Score(io.StringIO()))
+    assert frozen.recovered == [Deed.FREEZE]
