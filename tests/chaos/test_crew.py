@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
+from typing import Any, cast
 
 import pytest
 
-from chaos.crew import Score, carry_out
+from chaos.crew import Running, Score, carry_out
 from chaos.plan import Deed, Strike
 
 LONG = 60.0
@@ -51,3 +54,48 @@ def test_if_one_fails_all_others_are_brought_back_at_once() -> None:
     with pytest.raises(RuntimeError):
         carry_out(plan, {"frozen": frozen, "broken": broken}, 2 * LONG, Score(io.StringIO()))
     assert frozen.recovered == [Deed.FREEZE]
+
+
+class Stubborn:
+    """A process that goes on when it is asked to stop, until it is killed."""
+
+    def __init__(self) -> None:
+        self.popen = self
+        self.log = Path("1-it.log")
+        self.alive = True
+
+    def terminate(self) -> None:
+        pass
+
+    def wait(self, seconds: float) -> None:
+        raise subprocess.TimeoutExpired("it", seconds)
+
+    def end(self) -> None:
+        self.alive = False
+
+
+class Starter:
+    """A service that starts nothing else."""
+
+    def start(self, name: str, *, ready: bool) -> Stubborn:  # noqa: ARG002 - any
+        return Stubborn()
+
+
+@pytest.mark.parametrize("name, said", [("worker", ["worker did not stop: 1-it.log"]), ("web", [])])
+def test_who_does_not_stop_is_killed_and_named_unless_it_is_granian(
+    name: str, said: list[str]
+) -> None:
+    running = Running(cast("Any", Starter()), name)
+    first = running.process
+    running.strike(Deed.STOP)
+    assert not first.alive
+    assert running.odd == said
+    running.recover(Deed.STOP)
+    assert running.process.alive
+
+
+def test_who_ended_by_itself_is_named() -> None:
+    running = Running(cast("Any", Starter()), "worker")
+    running.process.end()
+    running.strike(Deed.KILL)
+    assert running.odd == ["worker ended by itself: 1-it.log"]
