@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,10 +41,8 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's `&` leaves SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
-        with tempfile.TemporaryDirectory(prefix="chaos-") as folder, ExitStack() as stack:
-            found = run(*_stage(stack, Path(folder)), wish)
-            if found:
-                _keep(Path(folder), wish.seed, found)
+        with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+            found = _run(Path(folder), wish)
     except KeyboardInterrupt:
         say("interrupted: nothing is proven")
         return 130
@@ -77,9 +76,22 @@ def _read(arguments: list[str]) -> Wish:
     return Wish(given.seed, given.minutes * 60, given.rate)
 
 
+def _run(folder: Path, wish: Wish) -> list[str]:
+    """Every line that does not balance. Keeps what was written if there is any, or no end."""
+    try:
+        with ExitStack() as stack:
+            found = run(*_stage(stack, folder), wish)
+    except Exception:
+        _keep(folder, wish.seed, traceback.format_exc().splitlines())
+        raise
+    if found:
+        _keep(folder, wish.seed, found)
+    return found
+
+
 def _stage(stack: ExitStack, folder: Path) -> tuple[Service, tuple[MoodyReceiver, MoodyMailgun]]:
     """Everything that is to be struck; the end of `stack` ends it."""
-    service = stack.enter_context(Service(stack.enter_context(_engines()), folder))
+    service = stack.enter_context(Service(stack.enter_context(_engines(folder)), folder))
     receiver = stack.enter_context(MoodyReceiver())
     mailgun = stack.enter_context(MoodyMailgun())
     service.add_destination(receiver.url)
@@ -91,14 +103,15 @@ def _stage(stack: ExitStack, folder: Path) -> tuple[Service, tuple[MoodyReceiver
 
 
 @contextmanager
-def _engines() -> Iterator[Engines]:
-    """Engines whose data is gone afterwards: a long run leaves gigabytes."""
+def _engines(folder: Path) -> Iterator[Engines]:
+    """Engines of which nothing is left but their logs, in `folder`: a long run writes much."""
     with for_test(environ={}, durable=True) as engines:
         try:
             yield engines
         finally:
             engines.stop()
             for name in (Postgres.name, Valkey.name):
+                shutil.copy(engines.folder / f"{name}.log", folder)
                 remove(engines.folder / name)
 
 

@@ -114,7 +114,7 @@ def _rest(crew: Mapping[str, Victim]) -> None:
 
 def _await_web(service: Service) -> None:
     if not wait_until(lambda: service.status("/healthz") == 200, SHUT):
-        raise SystemExit(f"the web process does not answer:\n{service.logs()[-4000:]}")
+        raise RuntimeError(f"the web process does not answer:\n{service.logs()[-4000:]}")
 
 
 def _await_calm(service: Service, watch: Watch) -> float:

@@ -1,0 +1,66 @@
+"""How a run ends, and what it leaves."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos import __main__ as chaos
+
+Ending = Callable[[], list[str]]
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Ending], int]:
+    """`ends(how)`: a run of nothing that ends so; the exit code."""
+
+    def do(how: Ending) -> int:
+        monkeypatch.setattr(chaos, "CHECKOUT", tmp_path)
+        monkeypatch.setattr(chaos, "_stage", lambda *_: ())
+        monkeypatch.setattr(chaos, "run", lambda *_: how())
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        return chaos.main(["--seed", "7"])
+
+    return do
+
+
+def fail() -> list[str]:
+    raise RuntimeError("postgres did not start")
+
+
+def interrupt() -> list[str]:
+    raise KeyboardInterrupt
+
+
+def test_books_that_balance_leave_nothing(
+    ends: Callable[[Ending], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends(list) == 0
+    assert "the books balance" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_books_that_do_not_are_told_and_kept(
+    ends: Callable[[Ending], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = "1 not in the database, though answered with a 2xx: person-1-2@example.com"
+    assert ends(lambda: [missing]) == 1
+    assert capsys.readouterr().out == f"{missing}\nseed 7: 1 faults\n"
+    assert (tmp_path / ".data" / "chaos-7" / "faults.txt").read_text() == f"{missing}\n"
+
+
+def test_a_run_that_breaks_leaves_its_logs(ends: Callable[[Ending], int], tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        ends(fail)
+    kept = tmp_path / ".data" / "chaos-7" / "faults.txt"
+    assert kept.read_text().endswith("RuntimeError: postgres did not start\n")
+
+
+def test_an_interrupted_run_proves_nothing(
+    ends: Callable[[Ending], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends(interrupt) == 130
+    assert "balance" not in capsys.readouterr().out
