@@ -60,6 +60,7 @@ class Running:
         """See Victim."""
         if not self.process.alive:
             self.odd.append(f"{self.name} ended by itself: {self.process.log.name}")
+            return  # there is nothing to strike; `recover` starts it again
         match deed:
             case Deed.KILL:
                 self.process.end()
@@ -78,7 +79,7 @@ class Running:
 
     def recover(self, deed: Deed) -> None:
         """See Victim."""
-        if deed is Deed.FREEZE:
+        if deed is Deed.FREEZE and self.process.alive:
             self.process.signal(signal.SIGCONT)
         if not self.process.alive:
             self._start()

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from chaos.crew import Running, Score, carry_out
-from chaos.plan import Deed, Strike
+from chaos.plan import PROCESS, Deed, Strike
 
 LONG = 60.0
 
@@ -94,8 +94,11 @@ def test_who_does_not_stop_is_killed_and_named_unless_it_is_granian(
     assert running.process.alive
 
 
-def test_who_ended_by_itself_is_named() -> None:
+@pytest.mark.parametrize("deed", PROCESS)
+def test_who_ended_by_itself_is_named_and_started_again(deed: Deed) -> None:
     running = Running(cast("Any", Starter()), "worker")
     running.process.end()
-    running.strike(Deed.KILL)
+    running.strike(deed)
     assert running.odd == ["worker ended by itself: 1-it.log"]
+    running.recover(deed)
+    assert running.process.alive
