@@ -66,6 +66,7 @@ class Looks:
         tick()
         jobs = list(self.redis.jobs.items())
         self.redis.jobs.clear()
+        services().random.shuffle(jobs)  # else a tool that fails each push would never be read
         for name, (job, args) in jobs:
             if job == VERIFY and self._is_idle(int(args[0]), str(args[1])):
                 continue
