@@ -13,7 +13,7 @@ from preference_center.storage.tables.moments import Moment
 
 
 class ListingRow(db.Model):  # type: ignore[misc,name-defined]
-    """One listing of a destination (`part`: pull, scan or read), and how far it was read.
+    """One listing of a destination (`part`: see `verifying.Part`), and how far it was read.
 
     `next_at` is the queue, and while a worker reads, the end of its lease. `cursor` is the
     connector's own. `begun_at` and `rows` are of the pass under way, or of the last one.
