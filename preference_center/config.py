@@ -7,6 +7,7 @@ from typing import Literal
 
 from babel.dates import get_timezone
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preference_center.domain.addresses import Channel, parse
@@ -175,8 +176,15 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        ]
+        lines = [_line(problem) for problem in error.errors(include_input=False, include_url=False)]
         raise ConfigError("Settings are missing or wrong:\n" + "\n".join(lines)) from None
+
+
+def _line(problem: ErrorDetails) -> str:
+    """What is wrong with one setting; of a missing one also what it is."""
+    name = ".".join(map(str, problem["loc"]))
+    line = f"{name.upper()}: {problem['msg']}"
+    known = Settings.model_fields.get(name)
+    if problem["type"] == "missing" and known:
+        line += f" ({known.description})"
+    return line

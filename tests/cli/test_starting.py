@@ -18,4 +18,5 @@ def test_missing_settings_are_named_without_a_traceback() -> None:
     )
     assert done.returncode != 0
     assert "LINK_KEYS: Field required" in done.stderr
+    assert "postgresql://user:password@host/database" in done.stderr
     assert "Traceback" not in done.stderr
