@@ -6,6 +6,7 @@ import bisect
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 from uuid import UUID
 
+from preference_center.errors import InvalidInput
 from preference_center.storage import import_parts
 from preference_center.storage.database import run
 
@@ -78,15 +80,23 @@ class Spooled:
 
 @contextmanager
 def unpacked(source: Source) -> Iterator[BinaryIO]:
-    """The content; of a file in gzip, what is inside."""
+    """The content; of a file in gzip, what is inside.
+
+    Raises InvalidInput within, once the reader comes to where such a file is damaged.
+    """
     with source.open() as stream:
         magic = stream.read(len(_GZIP))
         stream.seek(0)
-        if magic == _GZIP:
+        if magic != _GZIP:
+            yield stream
+            return
+        try:
             with gzip.open(stream) as inside:
                 yield cast("BinaryIO", inside)
-        else:
-            yield stream
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise InvalidInput(
+                "the gzip file is damaged or cut short: get it again, or pack it anew"
+            ) from None
 
 
 class _Parts(io.RawIOBase):

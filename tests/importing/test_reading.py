@@ -16,6 +16,7 @@ from preference_center.importing.reading import Start, records
 from preference_center.importing.sources import LocalFile, unpacked
 
 ROME = ZoneInfo("Europe/Rome")
+PACKED = gzip.compress(b"address\na@example.com\nb@example.com\n", mtime=0)
 
 
 def rows(
@@ -50,7 +51,7 @@ def file(tmp_path: Path) -> Path:
         b'"address","date"\n"a@example.com","one\ntwo"\nb@example.com,y\n',
         b'{"address": "a@example.com"}\n\n{"address": "b@example.com", "x": [1]}\n',
         b'[{"address": "a@example.com"}, {"address": "b@example.com"}]',
-        gzip.compress(b"address\na@example.com\nb@example.com\n", mtime=0),
+        PACKED,
     ],
 )
 def test_the_usual_shapes_of_a_list_are_read(file: Path, content: bytes) -> None:
@@ -70,6 +71,11 @@ def test_the_usual_shapes_of_a_list_are_read(file: Path, content: bytes) -> None
         (b"address\n" + b"a" * 1024 * 1025, "longer than a mebibyte"),
         (b'[{"address": "a@example.com"}, {"addr', "damaged after its row 1"),
         (b'{"name": "Ada"}\n{"name": "Grace"}\n', "no column address"),
+        (PACKED[:12], "gzip file is damaged or cut short"),
+        (PACKED[:-9], "gzip file is damaged or cut short"),
+        (PACKED[:-8] + b"\0" * 8, "gzip file is damaged or cut short"),
+        (PACKED[:10] + b"\xff" * 40, "gzip file is damaged or cut short"),
+        (b"\x1f\x8bno gzip", "gzip file is damaged or cut short"),
     ],
 )
 def test_a_damaged_file_is_refused_as_a_whole(file: Path, content: bytes, says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -134,6 +135,19 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
     ]
 
     run(lambda c: import_plans.plan_anew(c, import_id, State.UPLOADED, OPT_OUTS.to_json()))
+    go_on(import_id, AT_ONCE)
+    assert now_as(import_id).state is State.PLANNED
+
+
+def test_a_damaged_gzip_file_is_told_and_can_be_sent_again() -> None:
+    import_id = entered()
+    receive(import_id, [gzip.compress(lines(2))[:-4]])
+    go_on(import_id, AT_ONCE)
+    found = now_as(import_id)
+    assert found.state is State.UNUSABLE
+    assert "gzip" in found.problem
+
+    receive(import_id, [gzip.compress(lines(2))])
     go_on(import_id, AT_ONCE)
     assert now_as(import_id).state is State.PLANNED
 
