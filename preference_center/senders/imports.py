@@ -14,6 +14,7 @@ from werkzeug.wsgi import get_input_stream
 from preference_center.domain import requests
 from preference_center.domain.imports import (
     Instructions,
+    preset,
     scope_map,
 )
 from preference_center.errors import ImportMoved, InvalidInput, UnknownImport
@@ -185,6 +186,7 @@ def post_import_undo(call: Call, import_id: str) -> Response:
 
 def _instructions(body: ImportRequest, now: datetime) -> Instructions:
     faults = Faults()
+    faults.attempt("/preset", preset, body.preset)
     scopes = faults.attempt("/scopes", scope_map, body.scopes.items())
     faults.attempt("/time_zone", _zone, body.time_zone)
     faults.attempt("/encoding", _encoding, body.encoding)

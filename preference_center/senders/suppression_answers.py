@@ -19,7 +19,7 @@ from preference_center.senders.reading import Body
 
 Reason = Literal["opted_out", "complained", "bounced", "deactivated", "erased", "paused"]
 
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt].+")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\S+")
 
 
 def _written_out(text: object) -> object:

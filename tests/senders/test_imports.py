@@ -79,25 +79,26 @@ def test_scopes_that_are_missing_are_named_and_given_without_another_upload(
 
 
 @pytest.mark.parametrize(
-    "fields, code",
+    "fields, pointer, code",
     [
-        ({"preset": "sendgrid"}, "against-the-rules"),
-        ({"only": None}, "against-the-rules"),
-        ({"scopes": {"list": "acme.newz"}}, "unknown-topic"),
-        ({"scopes": {"list": "all_marketing", "LIST": "acme.news"}}, "against-the-rules"),
-        ({"time_zone": "Rome"}, "against-the-rules"),
-        ({"encoding": "utf-16"}, "against-the-rules"),
-        ({"received_at": "2031-01-01T00:00:00Z"}, "against-the-rules"),
-        ({"as": "opt-outs"}, "unknown-field"),
+        ({"preset": "sendgrid"}, "/preset", "against-the-rules"),
+        ({"only": None}, "/only", "against-the-rules"),
+        ({"scopes": {"list": "acme.newz"}}, "/scopes", "unknown-topic"),
+        ({"scopes": {"a": "all_marketing", "A": "acme.news"}}, "/scopes", "against-the-rules"),
+        ({"time_zone": "Rome"}, "/time_zone", "against-the-rules"),
+        ({"encoding": "utf-16"}, "/encoding", "against-the-rules"),
+        ({"received_at": "2031-01-01T00:00:00Z"}, "/received_at", "against-the-rules"),
+        ({"as": "opt-outs"}, "/as", "unknown-field"),
     ],
 )
 def test_what_can_t_be_is_refused_before_anything_is_uploaded(
-    sender: Sender, fields: dict[str, Any], code: str
+    sender: Sender, fields: dict[str, Any], pointer: str, code: str
 ) -> None:
     answer = sender.post("/v1/imports", OPT_OUTS | fields)
 
     assert answer.status_code == 422
-    assert [fault["code"] for fault in answer.get_json()["errors"]] == [code]
+    faults = answer.get_json()["errors"]
+    assert [(fault["pointer"], fault["code"]) for fault in faults] == [(pointer, code)]
     assert sender.rows("SELECT 1 FROM list_import") == []
 
 

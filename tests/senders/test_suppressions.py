@@ -201,6 +201,12 @@ class TestListing:
         assert answer.status_code == 422
         assert answer.get_json()["errors"][0]["parameter"] == query.partition("=")[0]
 
+    def test_a_plus_that_became_a_blank_is_told_how_to_be_written(self, sender: Sender) -> None:
+        query = "since=2026-11-24T09:30:00+01:00"
+        answer = sender.client.get(f"/v1/suppressions?{query}", headers=sender.headers)
+        assert answer.status_code == 422
+        assert "%2B" in answer.get_json()["detail"]
+
 
 class TestOneAddress:
     def ask(self, sender: Sender, who: Address = ADA) -> dict[str, Any]:
