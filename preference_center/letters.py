@@ -95,8 +95,8 @@ def _texts(letter: Letter, writer: str) -> Texts:
         return Texts(
             subject=_("Your link to choose what you receive from %(name)s", name=writer),
             why=_(
-                "Somebody, probably you, asked on our page for a link to choose what"
-                " %(name)s sends to this address.",
+                "Somebody, probably you, asked on our page for a link to choose what this"
+                " address receives from %(name)s.",
                 name=writer,
             ),
             button=_("Choose what you receive"),
@@ -132,7 +132,8 @@ def _writer(letter: Letter, language: str) -> Writer:
     names = [catalogue.in_language(each.name, language) for each in brands]
     return Writer(
         name=format_list(names, locale=language) if names else parseaddr(sender)[1],
-        footers=tuple(_footer(catalogue, each, language) for each in brands),
+        # Brands of one company often share their legal line.
+        footers=tuple(dict.fromkeys(_footer(catalogue, each, language) for each in brands)),
         sender=sender,
         accent=_accent(brands),
     )

@@ -24,6 +24,14 @@ TEMPLATES = sorted(
 TRANSLATED = [language for language in LANGUAGES if language != SOURCE]
 REMEDY = "run `make translations`, then write what is missing"
 
+FAMILIAR = {
+    "it": r"tu|tuo|tua|tuoi|tue|ti|te|hai|sei|lei|vedi|usa|guarda|premi",
+    "de": r"du|dich|dir|dein\w*",
+    "fr": r"tu|te|toi|ton|ta|tes",
+    "es": r"tú|tu|tus|te|ti",
+}
+"""Words of who is on first-name terms; Italian "lei" is the courtesy form written small."""
+
 _HOLES = re.compile(r"%\(\w+\)[sd]|</?\w+>")
 
 
@@ -89,6 +97,13 @@ class TestALanguage:
             original = message.id if isinstance(message.id, str) else message.id[-1]
             for form in texts(message):
                 assert sorted(_HOLES.findall(form)) == sorted(_HOLES.findall(original)), form
+
+    def test_keeps_to_the_polite_form(self, language: str) -> None:
+        familiar = re.compile(rf"\b({FAMILIAR[language]})\b", re.IGNORECASE)
+        polite = re.compile(r"\bLei\b")
+        for message in messages(language):
+            for form in texts(message):
+                assert not familiar.search(polite.sub("", form)), form
 
     def test_is_typeset_as_its_readers_are_used_to(self, language: str) -> None:
         for message in messages(language):

@@ -194,6 +194,16 @@ def test_one_of_no_single_brand_comes_from_the_general_sender(app: Flask, brand:
     assert "Acme S.p.A., Torino" in text_and_html(message)[0]
 
 
+def test_a_legal_line_that_brands_share_stands_there_once(app: Flask) -> None:
+    second = (
+        '\n[brands.second]\nname = "Second"\nfooter = {'
+        ' it = "Acme S.p.A., Torino", en = "Acme Ltd, Turin" }\n'
+    )
+    put_in_force(app, BRANDED + second)
+    message = render(letter(language="en"), START)
+    assert text_and_html(message)[0].count("Acme Ltd, Turin") == 1
+
+
 def test_it_loads_nothing_and_links_nowhere_else() -> None:
     html = text_and_html(rendered())[1]
     assert not re.search(r"<(?:img|link|script|iframe)|url\(|src=|background=", html)
