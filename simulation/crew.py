@@ -7,7 +7,6 @@ was doing goes on when simulated time has come to where it thaws.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -67,6 +66,8 @@ class Mishap:
     what: str
     step: int
     seconds: int = 0
+    job: str = ""
+    """How the name of that job begins."""
     app: Flask | None = None
     woken: threading.Event = field(default_factory=threading.Event)
     rested: threading.Event = field(default_factory=threading.Event)
@@ -87,7 +88,7 @@ class Crew:
     trace: Callable[[str], None]
     struck: Callable[[], None] = lambda: None
     """Is called once a job has been killed or frozen."""
-    mishaps: deque[Mishap] = field(default_factory=deque)
+    mishaps: list[Mishap] = field(default_factory=list)
     current: Mishap | None = None
     dead: bool = False
     """Whether what runs right now is a worker that was killed: it may do nothing any more."""
@@ -96,7 +97,9 @@ class Crew:
 
     def do(self, name: str, job: str, args: tuple[int | str, ...]) -> None:
         """One job, to its end or what befalls it."""
-        mishap = self.mishaps.popleft() if self.mishaps else None
+        mishap = next((found for found in self.mishaps if name.startswith(found.job)), None)
+        if mishap is not None:
+            self.mishaps.remove(mishap)
 
         def work() -> None:
             self._work(job, args)

@@ -75,7 +75,7 @@ class Faults:
         self.redis.away = False
 
     def _killed(self, act: Act) -> None:
-        self.crew.mishaps.append(Mishap(act.what, act.form, act.number))
+        self.crew.mishaps.append(Mishap(act.what, act.form, act.number, act.scope))
 
     _frozen = _frozen_dies = _killed
 

@@ -135,10 +135,10 @@ def _faults(random: Random, options: Options) -> Iterator[Act]:
         yield Act(random.randrange(end), "redis_away", number=random.randrange(MINUTE, 12 * HOUR))
     for _ in range(random.randrange(25)):
         what = random.choice(["killed", "killed", "frozen", "frozen", "frozen_dies"])
-        lengths = [MINUTE, 3 * MINUTE, 20 * MINUTE, 5 * HOUR]
-        length = random.choice(lengths)
+        length = random.choice([40, MINUTE, 3 * MINUTE, 20 * MINUTE, 5 * HOUR])
         step = min(1 + int(random.expovariate(1 / 4)), 20)
-        yield Act(random.randrange(end), what, form=step, number=length)
+        job = random.choice(["", "sync"])
+        yield Act(random.randrange(end), what, form=step, scope=job, number=length)
     for _ in range(random.randrange(4)):
         tool = random.randrange(options.tools)
         yield Act(random.randrange(end), "forgets", tool, number=random.randrange(1, 6))
