@@ -140,7 +140,10 @@ def _settle(
     connector: Connector,
     off: Mapping[Key, frozenset[str]],
 ) -> None:
-    """What the tool says is off need not be told to it, if that is all there is to tell."""
+    """What the tool says is off need not be told to it, if that is all there is to tell.
+
+    What we told does not count: it may not have been heard, or have been forgotten since.
+    """
     if not off:
         return
     now, can_lift = services().now(), connector.capabilities.can_lift
@@ -153,7 +156,7 @@ def _settle(
         sent = topics.get(Channel(key[1]), frozenset())
         reasons = standing(sent, facts.get(state.address_id, NO_FACTS), now, can_lift=can_lift)
         told = state.told | off[key]
-        if reasons.keys() <= told and not (can_lift and told & sent - reasons.keys()):
+        if reasons.keys() <= off[key] and not (can_lift and told & sent - reasons.keys()):
             ends = [reason.until for reason in reasons.values() if reason.until]
             found[state.address_id] = Found(state.wanted, told, min(ends, default=None))
     checks.settle_found(connection, destination.id, found, now)

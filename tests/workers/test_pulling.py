@@ -70,6 +70,21 @@ def test_what_the_tool_says_itself_is_not_pushed_to_it(destination: int, tool: T
     assert outcomes(ANNA) == [Result.REFLECTED]
 
 
+def test_what_the_tool_has_forgotten_since_is_told_again_with_it(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I3
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    clock.advance(timedelta(hours=1))
+    tool.off[ANNA] = set()
+    tool.said.clear()
+    tool.opt_out(ANNA, OTHER)
+    read(destination, tool, Part.PULL)
+    work(destination, tool)
+    assert tool.off == {ANNA: {TOPIC, OTHER}}
+
+
 def test_it_reaches_the_other_tools(destination: int, tool: TwoWayTool) -> None:
     other, crm = add_destination("crm", TOPIC), TwoWayTool()
     crm.add(ANNA)
