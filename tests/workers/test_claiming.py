@@ -30,10 +30,10 @@ DONE = "UPDATE sync_state SET lease = NULL, next_at = %s, bulk = random() < 0.3 
 
 
 @pytest.fixture
-def clicks(app: Flask, settings: Settings, clock: Clock) -> Iterator[None]:
-    """A hundred rows are due, and changed by what people do, over and over."""
+def clicked(app: Flask, settings: Settings, clock: Clock) -> Iterator[int]:
+    """A destination with a hundred rows due, changed by what people do, over and over."""
     with app.app_context():
-        add_destination("mailer", NEWS)
+        destination = add_destination("mailer", NEWS)
         people = [parse(f"person-{number}@example.net", Channel.EMAIL) for number in range(100)]
         record([change(number, address=who) for number, who in enumerate(people, start=1)])
     over = Event()
@@ -47,15 +47,14 @@ def clicks(app: Flask, settings: Settings, clock: Clock) -> Iterator[None]:
     with ThreadPoolExecutor(1) as pool:
         clicking = pool.submit(click)
         try:
-            yield
+            yield destination
         finally:
             over.set()
         clicking.result()
 
 
-@pytest.mark.usefixtures("clicks")
 def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
-    settings: Settings, clock: Clock
+    settings: Settings, clock: Clock, clicked: int
 ) -> None:  # I10
     now = clock()
 
@@ -66,7 +65,7 @@ def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
             for _ in range(CLAIMS):
                 until = now + timedelta(seconds=90)
                 rows = syncs.claim(
-                    connection, 1, lease, now=now, until=until, limit=LIMIT, lists=True
+                    connection, clicked, lease, now=now, until=until, limit=LIMIT, lists=True
                 )
                 connection.commit()
                 most = max(most, len(rows))
