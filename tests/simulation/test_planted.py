@@ -1,0 +1,17 @@
+"""The bugs that are planted on purpose can still be planted."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from simulation.planting import PATCHES, ROOT
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
+def test_a_planted_bug_still_applies(patch: Path) -> None:
+    command = ["patch", "-p1", "-s", "-f", "--dry-run", "-i", str(patch)]
+    came = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert came.returncode == 0, came.stdout + came.stderr
