@@ -109,7 +109,8 @@ class Checks:
                 good = tool.good_since
                 if begun is None or good is None:
                     continue
-                patience = FOUND_OUT if caused or form not in self.known else IN_REACH
+                slow = caused or form not in self.known or tool.profile.forgets
+                patience = FOUND_OUT if slow else IN_REACH
                 if now > max(begun + WINDOW, good + patience):
                     raise Violation(
                         f"I3: {tool.name} mails {form.text} about {topic}, since {begun:%d %H:%M}"
