@@ -12,7 +12,7 @@ from preference_center.storage import checks, verifying
 from preference_center.storage.addresses import readable
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.checks import Found, State
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination
 from preference_center.storage.facts import NO_FACTS, facts_by_id
 from preference_center.storage.verifying import Tally
@@ -39,8 +39,10 @@ class _Found:
 
 def read_back(
     destination: Destination, connector: Connector, *, until: datetime, sample: bool
-) -> int:
-    """Check the rows that are due, a batch of them; how many. Raises DeliveryError.
+) -> bool:
+    """Check the rows that are due, a batch of them; whether there may be more.
+
+    Raises DeliveryError.
 
     A worker that dies leaves them to be checked again at `until`.
     """
@@ -48,14 +50,19 @@ def read_back(
     limit = connector.capabilities.batch_size
     if sample and connector.capabilities.can_read:
         at = context.random.random()
-        run(lambda c: checks.sample(c, destination.id, at=at, limit=min(limit, SAMPLE), now=now))
-    states = run(lambda c: checks.take(c, destination.id, now=now, until=until, limit=limit))
+        size = min(limit, SAMPLE)
+        run_at_once(lambda c: checks.sample(c, destination.id, at=at, limit=size, now=now))
+    states = run_at_once(
+        lambda c: checks.take(c, destination.id, now=now, until=until, limit=limit)
+    )
     # What waits is pushed anyway, and read back after that.
     settled = {number: state for number, state in states.items() if not state.waits}
+    if not settled:
+        return len(states) == limit
     if not connector.capabilities.can_read:
         versions = {number: state.wanted for number, state in settled.items()}
         run(lambda c: checks.knock_again(c, destination.id, versions, now))
-        return len(states)
+        return len(states) == limit
     items = run(lambda c: _items(c, destination, connector, settled))
     off = cast("Readable", connector).read(list(items.values())) if items else {}
     found = _compare(items, settled, off)
@@ -67,7 +74,7 @@ def read_back(
     run(lambda c: _write(c, destination, found, now))
     if seen:
         take_in(destination, connector, seen)
-    return len(states)
+    return len(states) == limit
 
 
 def _items(

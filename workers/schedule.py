@@ -6,7 +6,9 @@ Redis therefore loses nothing.
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from datetime import datetime
 
 import structlog
@@ -25,7 +27,7 @@ from preference_center.storage import (
     syncs,
     verifying,
 )
-from preference_center.storage.database import run
+from preference_center.storage.database import run, run_at_once
 from workers.bursts import look_for_bursts
 from workers.starting import await_database
 from workers.stopping import stopping
@@ -35,6 +37,8 @@ log = structlog.get_logger()
 
 EVERY = 2.0
 """Seconds between looks."""
+TIDY_EVERY = 60.0
+"""Seconds between deletions of what is older than it is kept."""
 SLOTS = 4
 """The most jobs that work on one destination, or on mail, at once."""
 ROWS_PER_SLOT = 500
@@ -44,14 +48,18 @@ KEPT_ANSWERS = 500
 """How many old ones are forgotten at a look."""
 
 
-def tick() -> int:
-    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted."""
+def tick(*, tidies: bool = True) -> int:
+    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted.
+
+    `tidies`: delete what is older than it is kept, too.
+    """
     context = services()
     now = context.now()
-    run(lambda connection: outbox.expire(connection, now))
-    run(lambda connection: outbox.forget(connection, now))
-    run(lambda connection: kept_answers.forget(connection, now, most=KEPT_ANSWERS))
-    due = run(lambda connection: syncs.due_destinations(connection, now))
+    if tidies:
+        _tidy(now)
+    run_at_once(lambda connection: outbox.forget(connection, now))
+    run_at_once(lambda connection: kept_answers.forget(connection, now, most=KEPT_ANSWERS))
+    due = run_at_once(lambda connection: syncs.due_destinations(connection, now))
     wanted = 0
     for destination, rows in due.items():
         for slot in range(min(SLOTS, 1 + rows // ROWS_PER_SLOT)):
@@ -63,13 +71,18 @@ def tick() -> int:
     return wanted
 
 
+def _tidy(now: datetime) -> None:
+    run_at_once(lambda connection: outbox.expire(connection, now))
+    run(lambda connection: posted.forget(connection, now))
+    run(lambda connection: kept_mail.forget(connection, now))
+    run_at_once(lambda connection: import_parts.expire(connection, now - KEPT))
+
+
 def _tick_reading(now: datetime) -> int:
     """What is to be read in tools, and what they have posted."""
     context = services()
     begin_listings(now)
-    run(lambda connection: posted.forget(connection, now))
-    run(lambda connection: kept_mail.forget(connection, now))
-    listings = run(lambda connection: verifying.due(connection, now))
+    listings = run_at_once(lambda connection: verifying.due(connection, now))
     for destination, part in listings:
         if not context.queue.enqueue_verify(destination, part):
             return len(listings)
@@ -78,7 +91,8 @@ def _tick_reading(now: datetime) -> int:
 
 def _tick_news(now: datetime) -> int:
     wanted = 0
-    for destination, bodies in run(lambda connection: posted.due(connection, now)).items():
+    due = run_at_once(lambda connection: posted.due(connection, now))
+    for destination, bodies in due.items():
         for slot in range(min(SLOTS, 1 + bodies // BODIES_PER_SLOT)):
             wanted += 1
             if not services().queue.enqueue_news(destination, slot=slot):
@@ -87,8 +101,7 @@ def _tick_news(now: datetime) -> int:
 
 
 def _tick_imports(now: datetime) -> int:
-    run(lambda connection: import_parts.expire(connection, now - KEPT))
-    waiting = run(lambda connection: imports.due(connection, now))
+    waiting = run_at_once(lambda connection: imports.due(connection, now))
     for import_id in waiting:
         if not services().queue.enqueue_import(import_id):
             break
@@ -97,7 +110,7 @@ def _tick_imports(now: datetime) -> int:
 
 def _tick_mail(now: datetime) -> int:
     context = services()
-    letters = run(lambda connection: outbox.due(connection, now))
+    letters = run_at_once(lambda connection: outbox.due(connection, now))
     if not letters or context.settings.mail_server is None:
         return 0
     wanted = min(SLOTS, 1 + letters // LETTERS_PER_SLOT)
@@ -113,9 +126,12 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     with create_app().app_context():
         await_database()
+        tidied = -math.inf
         while not stopping.wait(EVERY):
             try:
-                tick()
+                tidies = time.monotonic() >= tidied + TIDY_EVERY
+                tick(tidies=tidies)
+                tidied = time.monotonic() if tidies else tidied
             except PreferenceCenterError as error:
                 log.warning("tick_failed", error=type(error).__name__)
 

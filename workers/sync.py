@@ -19,7 +19,7 @@ from preference_center.extensions import Services, services
 from preference_center.storage import checks, destinations, syncs
 from preference_center.storage.addresses import readable
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.facts import NO_FACTS, facts_by_id
 from preference_center.storage.syncs import UNTOLD, Claim, Settlement
@@ -58,6 +58,8 @@ class Batch:
     claims: Mapping[int, Claim]
     plans: Mapping[int, Plan]
     """Rows whose address can't be read any more have none."""
+    may_be_followed: bool
+    """Whether the claim was full, or one lane's part of it may have been: see `syncs.claim`."""
 
 
 def sync(
@@ -69,12 +71,12 @@ def sync(
     """
     context, total = services(), 0
     while not stop() and context.now() < until:
-        destination = run(lambda c: destinations.by_id(c, context.keys, destination_id))
+        destination = run_at_once(lambda c: destinations.by_id(c, context.keys, destination_id))
         if destination is None or not _may_knock(destination, context.now()):
             break
-        count = _sync_batch(context, destination, connect)
+        count, more = _sync_batch(context, destination, connect)
         total += count
-        if count == 0:
+        if not more:
             break
     return total
 
@@ -84,7 +86,8 @@ def _may_knock(destination: Destination, now: datetime) -> bool:
     return destination.status is Status.ACTIVE and closed
 
 
-def _sync_batch(context: Services, destination: Destination, connect: Connect) -> int:
+def _sync_batch(context: Services, destination: Destination, connect: Connect) -> tuple[int, bool]:
+    """How many rows were settled, and whether more may be due."""
     lease, ends_at = context.new_id(), context.now() + LEASE
     connector = connect(destination, Lease(ends_at, context.now))
     batch = run(lambda c: _claim(c, context, destination, connector, lease, ends_at))
@@ -92,20 +95,20 @@ def _sync_batch(context: Services, destination: Destination, connect: Connect) -
     lifts = [item.ref for item in items if item.lift]
     if lifts:
         until = ends_at + ECHO
-        run(lambda c: syncs.announce_lifts(c, destination.id, lease, lifts, until))
+        run_at_once(lambda c: syncs.announce_lifts(c, destination.id, lease, lifts, until))
     try:
         outcomes = connector.push(items) if items else {}
     except LeaseOver:
-        return 0
+        return 0, False
     except Paced as error:
         _wait(context, destination, lease, error)
-        return 0
+        return 0, False
     except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
         _fail(context, destination, batch, error)
-        return 0
+        return 0, False
     if batch.claims:
         _settle(context, destination, connector.capabilities, batch, outcomes)
-    return len(batch.claims)
+    return len(batch.claims), batch.may_be_followed
 
 
 def _claim(
@@ -154,7 +157,8 @@ def _claim(
     }
     if fresh:
         syncs.announce_noes(connection, destination.id, lease, fresh)
-    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans)
+    full = len(claims) >= limit - limit // 10
+    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, full)
 
 
 def _settle(

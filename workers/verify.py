@@ -18,7 +18,7 @@ import structlog
 from preference_center.domain.deadlines import PROBE_EVERY, destination_retry
 from preference_center.extensions import Services, services
 from preference_center.storage import destinations, verifying
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.verifying import Overtaken, Part, Place, Tally
 from workers.connectors.base import (
@@ -90,7 +90,7 @@ def verify(
     """
     context, pages = services(), 0
     while not stop() and context.now() < until:
-        destination = run(lambda c: destinations.by_id(c, context.keys, destination_id))
+        destination = run_at_once(lambda c: destinations.by_id(c, context.keys, destination_id))
         if destination is None or not _may_read(destination, context.now()):
             break
         if part is Part.READ:
@@ -125,7 +125,9 @@ def _claim(
 ) -> _Turn | None:
     lease, now = context.new_id(), context.now()
     ends_at = now + LEASE
-    place = run(lambda c: verifying.claim(c, destination.id, part, lease, now=now, until=ends_at))
+    place = run_at_once(
+        lambda c: verifying.claim(c, destination.id, part, lease, now=now, until=ends_at)
+    )
     if place is None:
         return None
     connector = connect(destination, Lease(ends_at, context.now))
@@ -179,7 +181,7 @@ def _take(turn: _Turn, page: Page[Any]) -> Tally:
 def _go_on(context: Services, turn: _Turn, page: Page[Any]) -> None:
     number, now = turn.destination.id, context.now()
     if not page.done:
-        run(lambda c: verifying.rest(c, number, turn.part, turn.lease, now))
+        run_at_once(lambda c: verifying.rest(c, number, turn.part, turn.lease, now))
         return
     next_at = _next_pass(context, turn, now)
     run(lambda c: verifying.finish(c, number, turn.part, turn.lease, now=now, next_at=next_at))
@@ -213,7 +215,7 @@ def _read(context: Services, destination: Destination, connect: Connect) -> bool
     ends_at = context.now() + LEASE
     connector = turn.connector if turn else connect(destination, Lease(ends_at, context.now))
     try:
-        count = read_back(destination, connector, until=ends_at, sample=turn is not None)
+        more = read_back(destination, connector, until=ends_at, sample=turn is not None)
     except LeaseOver:
         return False
     except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
@@ -223,7 +225,7 @@ def _read(context: Services, destination: Destination, connect: Connect) -> bool
         return False
     if turn:
         _go_on(context, turn, Page((), None, done=True))
-    return count > 0
+    return more
 
 
 def _fail(context: Services, turn: _Turn, error: Exception) -> None:
@@ -233,7 +235,7 @@ def _fail(context: Services, turn: _Turn, error: Exception) -> None:
     wish = error.retry_after if isinstance(error, DeliveryError) else None
     if isinstance(error, Paced):
         room_at = now + min(wish or timedelta(0), PROBE_EVERY)
-        run(lambda c: verifying.rest(c, number, turn.part, turn.lease, room_at))
+        run_at_once(lambda c: verifying.rest(c, number, turn.part, turn.lease, room_at))
         return
     permanent = isinstance(error, DeliveryError) and error.permanent
     next_at = (

@@ -18,7 +18,7 @@ from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
 from preference_center.storage import checks
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run
+from preference_center.storage.database import run_at_once
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.facts import facts_for
 from preference_center.storage.verifying import Tally
@@ -98,7 +98,7 @@ def look_up(
     now, can_lift = services().now(), capabilities.can_lift
     topics = topics_by_channel(destination, current_catalogue())
     facts = facts_for([person.address for person in people.values()]) if people else []
-    states = run(lambda c: checks.by_digest(c, destination.id, list(people), now))
+    states = run_at_once(lambda c: checks.by_digest(c, destination.id, list(people), now))
     found = {}
     for (key, person), known in zip(people.items(), facts, strict=True):
         sent = topics.get(person.address.channel, frozenset())

@@ -34,6 +34,8 @@ def readable(
     connection: Connection, keys: Keys, ids: Collection[int]
 ) -> dict[int, tuple[Channel, str]]:
     """Per address id that we can still read, its channel and canonical form."""
+    if not ids:
+        return {}
     rows = connection.execute(
         """SELECT id, channel, digest, ciphertext FROM address
         WHERE id = ANY(%(ids)b) AND ciphertext IS NOT NULL""",

@@ -59,6 +59,8 @@ def by_digest(
     now: datetime,
 ) -> dict[tuple[bytes, str], State]:
     """Per exact digest and channel that is known, how its address stands there."""
+    if not digests:
+        return {}
     rows = connection.execute(
         f"""SELECT a.digest, a.channel, {_COLUMNS}
         FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
@@ -175,6 +177,8 @@ def push_again(
 
 def soon(connection: Connection, destination: int, ids: Sequence[int], at: datetime) -> None:
     """Have these checked at the first look from `at` on, if nothing else has been planned."""
+    if not ids:
+        return
     connection.execute(
         """UPDATE sync_state SET verify_at = %s WHERE destination_id = %s
             AND address_id = ANY(%s) AND verify_at IS NULL AND lease IS NULL""",
@@ -198,6 +202,8 @@ def settle_found(
 
     One whose lift may be under way is pushed all the same: the lift might act late.
     """
+    if not found:
+        return 0
     rows = connection.execute(
         """UPDATE sync_state s SET reflected = GREATEST(s.reflected, given.version),
             told = ARRAY(SELECT jsonb_array_elements_text(given.told::jsonb)),
@@ -255,6 +261,8 @@ def _set(
     assignments: str,
 ) -> list[int]:
     """Assign to the rows that are as they were when looked at, and that nobody holds."""
+    if not versions:
+        return []
     rows = connection.execute(
         f"""UPDATE sync_state s SET {assignments}
         FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[]) AS given (id, version)

@@ -108,6 +108,8 @@ def exact_facts_for(
 
 def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts]:
     """Per address id that has any, the facts of every form of its mailbox."""
+    if not ids:
+        return {}
     found: dict[int, list[Fact]] = {}
     for row in connection.execute(_BY_ID, {"ids": list(ids)}, binary=True):
         found.setdefault(row[0], []).append(_fact(row[2:], exact=row[0] == row[1]))
