@@ -14,7 +14,7 @@ from preference_center.extensions import services
 from preference_center.senders.decisions import decide_all
 from preference_center.storage import syncs
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run
+from preference_center.storage.database import run, run_at_once
 from preference_center.storage.facts import facts_as_of
 from simulation.doors import Violation, address
 from simulation.oracle import No, Oracle
@@ -28,6 +28,15 @@ FOUND_OUT = timedelta(hours=26)
 """The same where it has to be found out first, at night."""
 MESSAGES = {"acme.news": "send.news", "acme.offers": "send.offers", "acme.club": "send.club"}
 MARKETING = {topic: MESSAGES[topic] for topic in TOPICS}
+_RECORDED = """
+SELECT given.place
+FROM unnest(%s::bytea[], %s::text[], %s::text[], %s::timestamptz[])
+    WITH ORDINALITY AS given (digest, scope, actor, first, place)
+WHERE EXISTS (
+    SELECT FROM event e JOIN address a ON a.id = e.address_id
+    WHERE a.digest = given.digest AND e.scope = given.scope AND e.actor = given.actor
+        AND e.recorded_at >= given.first AND e.source = 'destination')
+"""
 SERVICE, AFTER_CLOSING = "invoice", "password_reset"
 
 
@@ -178,14 +187,12 @@ class Checks:
 
     def learn(self) -> None:
         """See what of it is in the ledger by now."""
-        waiting, now = [], services().now()
-        for no, tool in self.awaited:
-            if self._is_recorded(no, tool):
-                no.sure, no.last, no.received = True, now, now
-                self.known.setdefault(no.form, now)
-            else:
-                waiting.append((no, tool))
-        self.awaited = waiting
+        now, recorded = services().now(), self._recorded()
+        for index in recorded:
+            no, _ = self.awaited[index]
+            no.sure, no.last, no.received = True, now, now
+            self.known.setdefault(no.form, now)
+        self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
 
     def heard(self) -> None:
         """In the end, what a tool has told of a person is in the ledger, whatever stood (I13)."""
@@ -193,17 +200,20 @@ class Checks:
             if (tool.profile.posts or tool.profile.capabilities.can_pull) and no.scope != BOUNCED:
                 raise Violation(f"I13: {tool.name} told a no of {no.form.text}, unheard")
 
-    def _is_recorded(self, no: No, tool: Tool) -> bool:
-        digest = services().keys.exact(address(no.form))
-        rows = run(
-            lambda c: c.execute(
-                """SELECT FROM event e JOIN address a ON a.id = e.address_id
-                WHERE a.digest = %s AND e.scope = %s AND e.actor = %s AND e.recorded_at >= %s
-                    AND e.source = 'destination'""",
-                (digest, no.scope, tool.name, no.first),
-            ).fetchall()
+    def _recorded(self) -> set[int]:
+        """Which of what is awaited is in the ledger, by its place."""
+        if not self.awaited:
+            return set()
+        columns = zip(
+            *(
+                (services().keys.exact(address(no.form)), no.scope, tool.name, no.first)
+                for no, tool in self.awaited
+            ),
+            strict=True,
         )
-        return bool(rows)
+        given = [list(column) for column in columns]
+        rows = run_at_once(lambda c: c.execute(_RECORDED, given).fetchall())
+        return {row[0] - 1 for row in rows}
 
     def nudged(self, destination: int) -> None:
         """A quick worker that is nudged must find what it is nudged for."""

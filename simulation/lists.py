@@ -15,7 +15,7 @@ from preference_center.importing.undoing import begin_undo
 from preference_center.importing.uploads import confirm, go_on, receive
 from preference_center.importing.work import Work
 from preference_center.storage import imports
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.imports import State
 from simulation.oracle import No, Oracle
 from simulation.people import Form
@@ -91,7 +91,9 @@ class Lists:
 
     def look(self) -> bool:
         """See which are done by now; whether any is still at work."""
-        states = {found.id: found.state for found in run(imports.every)}
+        if not self.begun:
+            return False
+        states = {found.id: found.state for found in run_at_once(imports.every)}
         for import_id, noes in self.begun.values():
             for no in noes:
                 if states[import_id] is State.APPLIED and not no.sure:

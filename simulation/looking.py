@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from preference_center.extensions import services
-from preference_center.queue import VERIFY
+from preference_center.queue import SYNC, VERIFY
 from preference_center.storage import verifying
-from preference_center.storage.database import run
+from preference_center.storage.database import run_at_once
 from preference_center.storage.verifying import Part
 from simulation.crew import Crew, Redis
 from simulation.ground import Clock
@@ -22,12 +22,15 @@ from simulation.people import START
 from simulation.tools import Tool
 from workers.schedule import tick
 
+PROBES = 0.3
+"""How often a tool that is down is tried where the service might: each try is like the last."""
 AT_TIMES = 0.03
 """How often a list is read though nothing has changed in it."""
 SELDOM = timedelta(hours=3)
 OFTEN = timedelta(minutes=30)
 FIRST = timedelta(seconds=20)
 READ_EVERY = timedelta(hours=2)
+TIDY_EVERY = timedelta(hours=2)
 SWEEP_EVERY = timedelta(hours=20)
 QUICKLY = 0.15
 """How often workers are free at once, and not some time within three quarters of an hour."""
@@ -52,6 +55,7 @@ class Looks:
     """Whether nothing is skipped."""
     lists_at_work: bool = False
     _gap: timedelta = FIRST
+    _tidy_at: datetime = START
     _read_at: dict[int, datetime] = field(default_factory=dict)
 
     def soon(self) -> None:
@@ -63,15 +67,29 @@ class Looks:
 
     def look(self) -> None:
         """The scheduler's tick, and all the jobs that it, or a nudge, has put into Redis."""
-        tick()
+        tick(tidies=self._tidies())
         jobs = list(self.redis.jobs.items())
         self.redis.jobs.clear()
         services().random.shuffle(jobs)  # else a tool that fails each push would never be read
         for name, (job, args) in jobs:
-            if job == VERIFY and self._is_idle(int(args[0]), str(args[1])):
-                continue
-            self.crew.do(name, job, args)
+            if not self._is_vain(job, args):
+                self.crew.do(name, job, args)
         self._plan()
+
+    def _tidies(self) -> bool:
+        due = self.clock() >= self._tidy_at
+        if due:
+            self._tidy_at = self.clock() + TIDY_EVERY
+        return due
+
+    def _is_vain(self, job: str, args: tuple[int | str, ...]) -> bool:
+        """Whether nothing would come of it but what came of it last time."""
+        if job not in {SYNC, VERIFY} or self.thorough:
+            return False
+        tool = self.tools[f"tool-{int(args[0]) - 1}"]
+        if tool.good_since is None and services().random.random() > PROBES:
+            return True
+        return job == VERIFY and self._is_idle(int(args[0]), str(args[1]))
 
     def _is_idle(self, number: int, part: str) -> bool:
         """Whether reading would find nothing that it did not find last time."""
@@ -90,14 +108,14 @@ class Looks:
 
     def _was_swept(self, number: int) -> bool:
         """Whether all contacts were listed of late."""
-        for listing in run(lambda c: verifying.progress(c, number)):
+        for listing in run_at_once(lambda c: verifying.progress(c, number)):
             if listing.part is Part.SWEEP and listing.finished_at and not listing.under_way:
                 return self.clock() - listing.finished_at < SWEEP_EVERY
         return False
 
     def _plan(self) -> None:
         good = [name for name, tool in self.tools.items() if tool.good_since is not None]
-        rows = run(lambda c: c.execute(_DUE, (good,)).fetchall())
+        rows = run_at_once(lambda c: c.execute(_DUE, (good,)).fetchall())
         row_at, verify_at, posted_at, hopeful = rows[0]
         if verify_at is not None:
             verify_at = max(verify_at, self.clock() + READ_EVERY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 import sys
@@ -81,6 +82,7 @@ def result(found: Ground, seed: int, options: Options, shrink: float) -> Result:
 def work(wish: Wish) -> list[Result]:
     """One process's seeds."""
     results = []
+    gc.set_threshold(50_000, 20, 50)  # a run makes little that lasts, and nothing large
     with ground(at(wish.engines, durable=False), wish.name) as found:
         for seed in wish.seeds:
             one = result(found, seed, wish.options, wish.shrink)
