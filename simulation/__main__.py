@@ -9,37 +9,52 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from multiprocessing import get_context
 
 from dev.engines import Engines, for_test
 from simulation.ground import prepare
 from simulation.history import Options
-from simulation.seeds import Result, Wish, work
+from simulation.seeds import Process, Result, run
+
+TOLD_EVERY = 15
+"""Seconds between two lines about how far it is."""
 
 
-def spread(engines: Engines, given: argparse.Namespace) -> Iterator[Result]:
-    """All seeds, in as many processes as asked for."""
+def spread(engines: Engines, given: argparse.Namespace) -> Generator[Result]:
+    """What comes of the seeds, as they end, from as many processes as asked for."""
     options = Options(given.hours, given.people, given.tools, given.burst)
     seeds = range(given.seed, given.seed + given.runs)
-    name = f"pc_simulation_{os.getpid()}"
-    wishes = [
-        Wish(
-            engines.folder,
-            f"{name}_{number}",
-            tuple(seeds[number :: given.processes]),
-            options,
-            given.shrink,
-            given.until_red,
-        )
-        for number in range(given.processes)
-    ]
+    makings = (engines.folder, f"pc_simulation_{os.getpid()}", options, given.shrink)
     if given.processes == 1:
-        yield from work(wishes[0])
+        Process.begin(*makings)
+        yield from map(run, seeds)
         return
-    with get_context("spawn").Pool(given.processes) as pool:
-        for results in pool.imap_unordered(work, wishes):
-            yield from results
+    with get_context("spawn").Pool(given.processes, Process.begin, makings) as pool:
+        yield from pool.imap_unordered(run, seeds)
+
+
+def gathered(results: Iterable[Result], given: argparse.Namespace) -> list[Result]:
+    """All of them in the order of their seeds; tells on standard error how far they are."""
+    begun, told_at, found, failed = time.monotonic(), 0.0, list[Result](), 0
+    for one in results:
+        found.append(one)
+        took = time.monotonic() - begun
+        if one.failure:
+            failed += 1
+            print(f"seed {one.seed}: {one.failure}"[:300], file=sys.stderr, flush=True)
+        if took - told_at >= TOLD_EVERY:
+            told_at, left = took, took / len(found) * (given.runs - len(found))
+            print(
+                f"{len(found):,} of {given.runs:,} seeds, {failed} failed, {took:.0f} s;"
+                f" about {left / 60:.0f} min to go",
+                file=sys.stderr,
+                flush=True,
+            )
+        if one.failure and given.until_red:
+            break
+    return sorted(found, key=lambda one: one.seed)
 
 
 def told(one: Result) -> str:
@@ -67,7 +82,8 @@ def main(arguments: list[str]) -> int:
     begun = time.monotonic()
     with for_test(environ={}) as engines:
         prepare(engines)
-        results = sorted(spread(engines, given), key=lambda one: one.seed)
+        with closing(spread(engines, given)) as running:
+            results = gathered(running, given)
     failed = [one for one in results if one.failure]
     for one in results:
         if given.trace:

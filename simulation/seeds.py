@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import re
-import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from dev.engines import at
 from simulation.doors import Violation
@@ -32,18 +34,6 @@ class Result:
     failure: str = ""
     history: tuple[str, ...] = ()
     trace: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What one process is to do."""
-
-    engines: Path
-    name: str
-    seeds: tuple[int, ...]
-    options: Options
-    shrink: float
-    until_red: bool = False
 
 
 def tried(found: Ground, seed: int, options: Options, acts: Sequence[Act]) -> tuple[Run, str]:
@@ -79,15 +69,32 @@ def result(found: Ground, seed: int, options: Options, shrink: float) -> Result:
     )
 
 
-def work(wish: Wish) -> list[Result]:
-    """One process's seeds."""
-    results = []
-    gc.set_threshold(50_000, 20, 50)  # a run makes little that lasts, and nothing large
-    with ground(at(wish.engines, durable=False), wish.name) as found:
-        for seed in wish.seeds:
-            one = result(found, seed, wish.options, wish.shrink)
-            results.append(one)
-            print("." if not one.failure else "F", end="", flush=True, file=sys.stderr)
-            if one.failure and wish.until_red:
-                break
-    return results
+_FOR_GOOD = ExitStack()
+
+
+class Process:
+    """Where one process runs its seeds: on a database that it makes once for all of them."""
+
+    mine: ClassVar[Process]
+
+    def __init__(self, found: Ground, options: Options, shrink: float) -> None:
+        self._ground, self._options, self._shrink = found, options, shrink
+
+    @classmethod
+    def begin(cls, engines: Path, name: str, options: Options, shrink: float) -> None:
+        """Make this process ready. What it made goes with the engines."""
+        gc.set_threshold(50_000, 20, 50)  # a run makes little that lasts, and nothing large
+        own = ground(at(engines, durable=False), f"{name}_{os.getpid()}")
+        cls.mine = cls(_FOR_GOOD.enter_context(own), options, shrink)
+
+    def run(self, seed: int) -> Result:
+        """What comes of a seed. Only this process's first failure is shrunk."""
+        one = result(self._ground, seed, self._options, self._shrink)
+        if one.failure:
+            self._shrink = 0
+        return one
+
+
+def run(seed: int) -> Result:
+    """What comes of a seed in this process."""
+    return Process.mine.run(seed)
