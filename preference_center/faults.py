@@ -6,7 +6,7 @@ import structlog
 from flask import Flask, Response, render_template, request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import BadHost, HTTPException, InternalServerError
 
 from preference_center import recipients, senders
 from preference_center.errors import Unavailable
@@ -51,6 +51,8 @@ def _unavailable(error: Unavailable) -> Response:
 def _http(error: HTTPException) -> Response:
     if _asks_api():
         return senders.respond_to_http(error)
+    if isinstance(error, BadHost):  # a page's links are made from the host
+        return Response("The Host header names no host.\n", 400, mimetype="text/plain")
     response = _page(error.code or 500)
     response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
     return response

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from preference_center.app import create_app
 from preference_center.recipients import HEADERS
 from tests.environment import settings_for
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
 
 NOWHERE = "127.0.0.1:1"
 
@@ -34,3 +39,10 @@ def test_a_fault_page_is_as_guarded_as_every_page(
     answer = app.test_client().open(path, method=method)
     assert answer.status_code == status
     assert HEADERS.items() <= dict(answer.headers).items()
+
+
+@pytest.mark.parametrize("path", ["/form", "/v1/decisions", "/nowhere"])
+def test_a_host_that_is_none_is_refused(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, headers={"Host": ".3.4"})
+    assert answer.status_code == 400
+    assert answer.mimetype == ("application/problem+json" if "v1" in path else "text/plain")
