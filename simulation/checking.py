@@ -176,6 +176,8 @@ class Checks:
             for form, topic in self._wrong(tool, now):
                 begun, caused = self._begun(tool, form, topic, now)
                 risky = begun is not None and now > begun + AT_RISK + timedelta(minutes=5)
+                # One that confirms and forgets has to be found out first.
+                caused |= bool(tool.profile.forgets) and self._is_new(tool, now)
                 if risky and not caused and form in self.known and tool.name not in told:
                     raise Violation(f"I3: {tool.name} is late with {form.text}, and nobody is told")
 
@@ -194,11 +196,13 @@ class Checks:
             self.known.setdefault(no.form, now)
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
 
-    def heard(self) -> None:
-        """In the end, what a tool has posted is in the ledger, whatever stood before (I13)."""
-        for no, tool in self.awaited:
-            if tool.profile.posts and no.scope != BOUNCED:
-                raise Violation(f"I13: {tool.name} told a no of {no.form.text}, unheard")
+    def unheard(self) -> list[str]:
+        """What tools have told of people, asked or not, that is not in the ledger yet (I13)."""
+        return [
+            f"{tool.name} told a no of {no.form.text}, unheard"
+            for no, tool in self.awaited
+            if (tool.profile.posts or tool.profile.capabilities.can_pull) and no.scope != BOUNCED
+        ]
 
     def _recorded(self) -> set[int]:
         """Which of what is awaited is in the ledger, by its place."""
@@ -214,6 +218,10 @@ class Checks:
         given = [list(column) for column in columns]
         rows = run_at_once(lambda c: c.execute(_RECORDED, given).fetchall())
         return {row[0] - 1 for row in rows}
+
+    def _is_new(self, tool: Tool, now: datetime) -> bool:
+        """Whether it has not been up for long enough to be found out."""
+        return tool.good_since is not None and now < tool.good_since + FOUND_OUT
 
     def nudged(self, destination: int) -> None:
         """A quick worker that is nudged must find what it is nudged for."""

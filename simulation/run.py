@@ -41,6 +41,8 @@ from workers.verify import parts_of
 CHECK_EVERY = timedelta(hours=6)
 SETTLING = timedelta(hours=96)
 """How long after the last act a tool may take at most, whatever befell it."""
+ASKED = timedelta(hours=48)
+"""How long after it every tool has been asked at most for what people said there."""
 EVER = datetime.max.replace(tzinfo=START.tzinfo)
 
 
@@ -210,6 +212,7 @@ class Run:
         self.note("everybody rests")
         self.looks.thorough = True
         until = self.clock() + SETTLING
+        asked = self.clock() + ASKED
         while True:
             self.looks.next_at = max(self.looks.next_at, self.clock())
             self.clock.reach(self.looks.next_at)
@@ -217,13 +220,15 @@ class Run:
             while self._heap:  # what tools do late
                 self._happen()
             found = self.checks.disagreements()
-            if not found and not self.looks.lists_at_work:
+            listening = self.checks.unheard() and self.clock() < asked
+            if not found and not listening and not self.looks.lists_at_work:
                 break
             if self.clock() > until:
                 raise Violation("I3: in the end " + "; ".join(found[:5]))
             self.checks.tools()
         self.checks.everything()
-        self.checks.heard()
+        if unheard := self.checks.unheard():
+            raise Violation(f"I13: {unheard[0]}")
         self.follower.compare()
         self.note("every tool agrees with every person")
 
