@@ -13,7 +13,6 @@ from typing import cast
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import Only
-from preference_center.domain.news import NewsKind
 from preference_center.extensions import services
 from preference_center.storage import destinations, verifying
 from preference_center.storage.database import Connection, run
@@ -26,13 +25,14 @@ from simulation.faults import Faults
 from simulation.follower import Follower
 from simulation.ground import Clock, Ground
 from simulation.history import Act, Options
+from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
 from simulation.oracle import No, Oracle
 from simulation.overlaps import Overlaps
-from simulation.people import ALL, BOUNCED, START, TOPICS, Form, forms_of
+from simulation.people import ALL, EVER, START, TOPICS, Form, forms_of
 from simulation.profiles import KINDS, drawn
-from simulation.reports import KIND, SETTINGS, said, tell
+from simulation.reports import KIND, SETTINGS
 from simulation.tools import Broken, Tool
 from workers.connectors.base import Connector
 from workers.leases import Lease
@@ -43,7 +43,6 @@ SETTLING = timedelta(hours=96)
 """How long after the last act a tool may take at most, whatever befell it."""
 ASKED = timedelta(hours=48)
 """How long after it every tool has been asked at most for what people said there."""
-EVER = datetime.max.replace(tzinfo=START.tzinfo)
 
 
 @dataclass(slots=True)
@@ -63,6 +62,7 @@ class Run:
     redis: Redis = field(init=False)
     crew: Crew = field(init=False)
     doors: Doors = field(init=False)
+    inside: Inside = field(init=False)
     lists: Lists = field(init=False)
     checks: Checks = field(init=False)
     looks: Looks = field(init=False)
@@ -99,6 +99,7 @@ class Run:
         for number in range(self.options.tools):
             self._add_tool(number)
         self.checks = Checks(self.oracle, self.tools, self.known, self.ground.url)
+        self.inside = Inside(self.clock, self.oracle, self.checks, self.tools, client)
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
         self.redis.nudged = self._nudged
         self.faults = Faults(self.tools, self.redis, self.crew, self.later)
@@ -239,7 +240,7 @@ class Run:
         if act.what in faults.KINDS:
             came = self.faults.act(act)
         else:
-            own: Callable[[Act], str] | None = getattr(self, f"_{act.what}", None)
+            own = getattr(self, f"_{act.what}", None) or getattr(self.inside, act.what, None)
             came = own(act) if own else self.doors.act(act)
         if came:
             self.trace[-1] += f": {came}"
@@ -260,70 +261,3 @@ class Run:
     def _follow(self, _: Act) -> str:
         self.follower.read()
         return ""
-
-    def _in_tool(self, act: Act) -> str:
-        """A person follows the tool's own link."""
-        form = forms_of(act.who)[act.form]
-        tool = self._tool_with(form, act.number)
-        if tool is None or not (act.scope == ALL or act.scope in tool.topics):
-            return "in no tool"
-        whole = act.scope == ALL
-        topics = tool.topics if whole else frozenset({act.scope})
-        if not any(tool.has_on(form.text, topic) for topic in topics):
-            return "off there already"
-        tool.turn_off(form.text, topics)
-        topic = None if whole else act.scope
-        news = said(tool, NewsKind.OPTED_OUT, form.text, topic, act.number)
-        tell(tool, news, self.doors.client)
-        told = tool.profile.posts or tool.profile.capabilities.can_pull
-        if whole and told:
-            self._unsure(form, ALL, tool)
-        for each in sorted(topics):
-            # A list of contacts may tell it topic by topic, before the tool tells it whole.
-            self._unsure(form, each, None if whole and told else tool)
-        return tool.name
-
-    def _complaint(self, act: Act) -> str:
-        return self._reported(act, NewsKind.COMPLAINED, ALL)
-
-    def _bounce(self, act: Act) -> str:
-        return self._reported(act, NewsKind.BOUNCED, BOUNCED)
-
-    def _reported(self, act: Act, kind: NewsKind, scope: str) -> str:
-        form = forms_of(act.who)[act.form]
-        tool = next((t for t in self.tools.values() if t.profile.posts), None)
-        if tool is None or form.text not in tool.contacts:
-            return "in no tool"
-        tell(tool, said(tool, kind, form.text, None, act.number), self.doors.client)
-        self._unsure(form, scope, tool)
-        return tool.name
-
-    def _in_tool_again(self, act: Act) -> str:
-        """Somebody subscribes there, which lifts nothing here (I5)."""
-        form = forms_of(act.who)[act.form]
-        tool = self._tool_with(form, act.number)
-        topic = TOPICS[act.number % len(TOPICS)]
-        if tool is None or not tool.profile.can_be_watched or topic not in tool.topics:
-            return "in no tool"
-        tool.turn_on(form.text, frozenset({topic}))
-        if tool.profile.posts:
-            tell(
-                tool,
-                said(tool, NewsKind.RESUBSCRIBED, form.text, topic, act.number),
-                self.doors.client,
-            )
-        return tool.name
-
-    def _unsure(self, form: Form, scope: str, tool: Tool | None) -> None:
-        """A "no" that the service hears of when the tool tells it."""
-        no = self.oracle.says_no(No(form, scope, self.clock(), EVER, self.clock(), sure=False))
-        if tool is not None:
-            self.checks.await_news(no, tool)
-
-    def _tool_with(self, form: Form, number: int) -> Tool | None:
-        having = [
-            tool
-            for tool in self.tools.values()
-            if form.text in tool.contacts and (tool.profile.posts or tool.profile.can_be_watched)
-        ]
-        return having[number % len(having)] if having else None

@@ -1,0 +1,97 @@
+"""What people do and say in the tools themselves, of which the service has to hear (I13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask.testing import FlaskClient
+
+from preference_center.domain.news import NewsKind
+from simulation.checking import Checks
+from simulation.ground import Clock
+from simulation.history import Act
+from simulation.oracle import No, Oracle
+from simulation.people import ALL, BOUNCED, EVER, TOPICS, Form, forms_of
+from simulation.reports import said, tell
+from simulation.tools import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """Acts by their names. Each returns where it came to, for the trace."""
+
+    clock: Clock
+    oracle: Oracle
+    checks: Checks
+    tools: Mapping[str, Tool]
+    client: FlaskClient
+
+    def in_tool(self, act: Act) -> str:
+        """A person follows the tool's own link."""
+        form = forms_of(act.who)[act.form]
+        tool = self._tool_with(form, act.number)
+        if tool is None or not (act.scope == ALL or act.scope in tool.topics):
+            return "in no tool"
+        whole = act.scope == ALL
+        topics = tool.topics if whole else frozenset({act.scope})
+        if not any(tool.has_on(form.text, topic) for topic in topics):
+            return "off there already"
+        tool.turn_off(form.text, topics)
+        topic = None if whole else act.scope
+        news = said(tool, NewsKind.OPTED_OUT, form.text, topic, act.number)
+        tell(tool, news, self.client)
+        told = tool.profile.posts or tool.profile.capabilities.can_pull
+        if whole and told:
+            self._unsure(form, ALL, tool)
+        for each in sorted(topics):
+            # A list of contacts may tell it topic by topic, before the tool tells it whole.
+            self._unsure(form, each, None if whole and told else tool)
+        return tool.name
+
+    def complaint(self, act: Act) -> str:
+        """Somebody marks a mail of the tool as spam."""
+        return self._reported(act, NewsKind.COMPLAINED, ALL)
+
+    def bounce(self, act: Act) -> str:
+        """A mail of the tool comes back for good."""
+        return self._reported(act, NewsKind.BOUNCED, BOUNCED)
+
+    def _reported(self, act: Act, kind: NewsKind, scope: str) -> str:
+        form = forms_of(act.who)[act.form]
+        tool = next((t for t in self.tools.values() if t.profile.posts), None)
+        if tool is None or form.text not in tool.contacts:
+            return "in no tool"
+        tell(tool, said(tool, kind, form.text, None, act.number), self.client)
+        self._unsure(form, scope, tool)
+        return tool.name
+
+    def in_tool_again(self, act: Act) -> str:
+        """Somebody subscribes there, which lifts nothing here (I5)."""
+        form = forms_of(act.who)[act.form]
+        tool = self._tool_with(form, act.number)
+        topic = TOPICS[act.number % len(TOPICS)]
+        if tool is None or not tool.profile.can_be_watched or topic not in tool.topics:
+            return "in no tool"
+        tool.turn_on(form.text, frozenset({topic}))
+        if tool.profile.posts:
+            tell(
+                tool,
+                said(tool, NewsKind.RESUBSCRIBED, form.text, topic, act.number),
+                self.client,
+            )
+        return tool.name
+
+    def _unsure(self, form: Form, scope: str, tool: Tool | None) -> None:
+        """A "no" that the service hears of when the tool tells it."""
+        no = self.oracle.says_no(No(form, scope, self.clock(), EVER, self.clock(), sure=False))
+        if tool is not None:
+            self.checks.await_news(no, tool)
+
+    def _tool_with(self, form: Form, number: int) -> Tool | None:
+        having = [
+            tool
+            for tool in self.tools.values()
+            if form.text in tool.contacts and (tool.profile.posts or tool.profile.can_be_watched)
+        ]
+        return having[number % len(having)] if having else None
