@@ -11,8 +11,8 @@ PERSONAL = re.compile(r"person-\d+-\d+|/u/")
 UNEXPECTED = '"unexpected"'
 """The event of an error that no handler of the service expected."""
 TRACEBACK = "Traceback (most recent call last):"
-FORESEEN = re.compile(r"(rq|redis)\.exceptions\.")
-"""RQ tells of a job that was forgotten in its hands in this way: Redis may be lost at any time."""
+FORESEEN = re.compile(r"(rq|redis)\.exceptions\.|ConnectionRefusedError")
+"""RQ tells of a job that was forgotten in its hands in this way, and of a Redis that is away."""
 DIED = "Unexpected exit from worker"
 """What the web server writes when it loses one of its processes."""
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
+from typing import ParamSpec
 from uuid import UUID
 
+import structlog
+
+from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.importing.uploads import go_on
 from preference_center.importing.work import Work
@@ -17,31 +23,53 @@ from workers.stopping import stopping
 from workers.sync import sync as sync_destination
 from workers.verify import verify as read
 
+P = ParamSpec("P")
+log = structlog.get_logger()
 
+
+def _while_it_can(job: Callable[P, None]) -> Callable[P, None]:
+    """`job`, which ends where the database can't be reached: what is due stays due there (I3)."""
+
+    @wraps(job)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            job(*args, **kwargs)
+        except Unavailable as error:
+            cause = type(error.__cause__ or error).__name__
+            log.warning("job_ended_early", job=job.__name__, error=cause)
+
+    return run
+
+
+@_while_it_can
 def sync(destination_id: int) -> None:
     """Sync one destination for a tick, or until the worker is asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     sync_destination(destination_id, connect, until=until, stop=stopping.is_set)
 
 
+@_while_it_can
 def go_on_importing(import_id: str) -> None:
     """Plan, apply or undo an uploaded import for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     go_on(UUID(import_id), Work(until=until, stop=stopping.is_set))
 
 
+@_while_it_can
 def verify(destination_id: int, part: str) -> None:
     """Read one listing of a destination for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     read(destination_id, Part(part), connect, until=until, stop=stopping.is_set)
 
 
+@_while_it_can
 def take_news(destination_id: int) -> None:
     """Take in what a tool has posted, for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     take_posted(destination_id, connect, until=until, stop=stopping.is_set)
 
 
+@_while_it_can
 def send_mail() -> None:
     """Send the letters that are due for a tick, or until the worker is asked to stop."""
     context = services()
