@@ -1,6 +1,6 @@
 """`python -m simulation`: run seeds, and cut what fails down to what matters.
 
-Exits with 1 if any seed fails. Each process has a database of its own.
+Exits with 1 if any seed fails.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Generator, Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from multiprocessing import get_context
 
-from dev.engines import Engines, for_test
-from simulation.ground import prepare
+from dev.engines import for_test
 from simulation.history import Options
 from simulation.seeds import Process, Result, run
 
@@ -22,17 +21,25 @@ TOLD_EVERY = 15
 """Seconds between two lines about how far it is."""
 
 
-def spread(engines: Engines, given: argparse.Namespace) -> Generator[Result]:
-    """What comes of the seeds, as they end, from as many processes as asked for."""
+def spread(given: argparse.Namespace) -> Generator[Result]:
+    """What comes of the seeds, as they end, from as many processes as asked for.
+
+    Each has engines of its own: a transaction elsewhere on a server changes where rows lie,
+    and so the order of those that are due at the same time.
+    """
     options = Options(given.hours, given.people, given.tools, given.burst)
-    seeds = range(given.seed, given.seed + given.runs)
-    makings = (engines.folder, f"pc_simulation_{os.getpid()}", options, given.shrink)
-    if given.processes == 1:
-        Process.begin(*makings)
-        yield from map(run, seeds)
-        return
-    with get_context("spawn").Pool(given.processes, Process.begin, makings) as pool:
-        yield from pool.imap_unordered(run, seeds)
+    seeds, context = range(given.seed, given.seed + given.runs), get_context("spawn")
+    with ExitStack() as stack:
+        folders = context.SimpleQueue()
+        for _ in range(given.processes):
+            folders.put(stack.enter_context(for_test(environ={})).folder)
+        makings = (folders, options, given.shrink)
+        if given.processes == 1:
+            Process.begin(*makings)
+            yield from map(run, seeds)
+            return
+        with context.Pool(given.processes, Process.begin, makings) as pool:
+            yield from pool.imap_unordered(run, seeds)
 
 
 def gathered(results: Iterable[Result], given: argparse.Namespace) -> list[Result]:
@@ -80,10 +87,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--trace", action="store_true", help="print what happened")
     given = parser.parse_args(arguments)
     begun = time.monotonic()
-    with for_test(environ={}) as engines:
-        prepare(engines)
-        with closing(spread(engines, given)) as running:
-            results = gathered(running, given)
+    with closing(spread(given)) as running:
+        results = gathered(running, given)
     failed = [one for one in results if one.failure]
     for one in results:
         if given.trace:

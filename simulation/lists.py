@@ -62,7 +62,7 @@ class Lists:
 
         run(add)
         receive(import_id, [text.encode()])
-        go_on(import_id, Work(pace=Pace(), pause=lambda _: None))
+        go_on(import_id, Work(pace=Pace(), pause=lambda _: None, clock=lambda: 0.0))
         planned = run(lambda c: imports.by_id(c, import_id))
         if planned.state is not State.PLANNED:
             return f"{planned.state}: {planned.problem}"

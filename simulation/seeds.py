@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import os
 import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import ClassVar
 
 from dev.engines import at
 from simulation.doors import Violation
-from simulation.ground import Ground, ground
+from simulation.ground import Ground, ground, prepare
 from simulation.history import Act, Options, draw
 from simulation.run import Run
 from simulation.shrinking import about, shrunk
@@ -73,7 +73,7 @@ _FOR_GOOD = ExitStack()
 
 
 class Process:
-    """Where one process runs its seeds: on a database that it makes once for all of them."""
+    """Where one process runs its seeds: on engines of its own, made once for all of them."""
 
     mine: ClassVar[Process]
 
@@ -81,11 +81,13 @@ class Process:
         self._ground, self._options, self._shrink = found, options, shrink
 
     @classmethod
-    def begin(cls, engines: Path, name: str, options: Options, shrink: float) -> None:
-        """Make this process ready. What it made goes with the engines."""
+    def begin(cls, folders: SimpleQueue[Path], options: Options, shrink: float) -> None:
+        """Make this process ready, with the next of these engines; what it made goes with them."""
         gc.set_threshold(50_000, 20, 50)  # a run makes little that lasts, and nothing large
-        own = ground(at(engines, durable=False), f"{name}_{os.getpid()}")
-        cls.mine = cls(_FOR_GOOD.enter_context(own), options, shrink)
+        engines = at(folders.get(), durable=False)
+        prepare(engines)
+        found = _FOR_GOOD.enter_context(ground(engines, "pc_simulation"))
+        cls.mine = cls(found, options, shrink)
 
     def run(self, seed: int) -> Result:
         """What comes of a seed. Only this process's first failure is shrunk."""

@@ -16,21 +16,22 @@ from simulation.shrinking import shrunk
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def trace() -> str:
-    command = [sys.executable, "-m", "simulation", "--runs", "1", "--processes", "1", "--trace"]
+def traces(*words: str) -> list[str]:
+    command = [sys.executable, "-m", "simulation", "--trace", "--shrink", "0", *words]
     came = subprocess.run(
-        [*command, "--hours", "6", "--people", "15", "--tools", "3", "--shrink", "0"],
+        [*command, "--hours", "6", "--people", "15", "--tools", "3"],
         cwd=ROOT, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert came.returncode == 0, came.stdout[-3000:] + came.stderr[-3000:]
-    return re.sub(r"\n\d+ seeds.*", "", came.stdout)
+    return re.split(r"(?<=\n)seed \d+: trace .*\n", came.stdout)[:-1]
 
 
 @pytest.mark.faults
-def test_the_same_seed_makes_the_same_trace() -> None:
-    first = trace()
+def test_the_same_seed_makes_the_same_trace_whatever_is_run_before_or_beside_it() -> None:
+    first, second = traces("--runs", "2", "--processes", "1")
     assert "every tool agrees with every person" in first
-    assert first == trace()
+    assert first != second
+    assert [first, second] == traces("--runs", "2", "--processes", "2")
 
 
 def test_another_seed_makes_another_history() -> None:
