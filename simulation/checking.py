@@ -177,7 +177,7 @@ class Checks:
                 begun, caused = self._begun(tool, form, topic, now)
                 risky = begun is not None and now > begun + AT_RISK + timedelta(minutes=5)
                 # One that confirms and forgets has to be found out first.
-                caused |= bool(tool.profile.forgets) and self._is_new(tool, now)
+                caused |= form.text in tool.forgot
                 if risky and not caused and form in self.known and tool.name not in told:
                     raise Violation(f"I3: {tool.name} is late with {form.text}, and nobody is told")
 
@@ -218,10 +218,6 @@ class Checks:
         given = [list(column) for column in columns]
         rows = run_at_once(lambda c: c.execute(_RECORDED, given).fetchall())
         return {row[0] - 1 for row in rows}
-
-    def _is_new(self, tool: Tool, now: datetime) -> bool:
-        """Whether it has not been up for long enough to be found out."""
-        return tool.good_since is not None and now < tool.good_since + FOUND_OUT
 
     def nudged(self, destination: int) -> None:
         """A quick worker that is nudged must find what it is nudged for."""

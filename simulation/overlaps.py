@@ -17,6 +17,9 @@ from simulation.people import ALL, START, TOPICS, Form, forms_of
 SOON = 80
 """Seconds within which somebody thinks again: some before the lease is over, some after."""
 
+AMID = 0.02
+"""How often somebody does while a worker holds their row that nothing befalls."""
+
 
 @dataclass(slots=True)
 class Overlaps:
@@ -43,16 +46,25 @@ class Overlaps:
 
     def struck(self, later: Callable[[datetime, str, Callable[[], None]], None]) -> None:
         """Somebody of whom a worker was telling a tool when it died or froze thinks again."""
+        at = services().now() + timedelta(seconds=services().random.randrange(SOON))
+        if act := self._again(at):
+            later(at, str(act), lambda: self.do(act))
+
+    def amid(self) -> None:
+        """Now and then, somebody of whom a tool was told thinks again before that is noted."""
+        if services().random.random() < AMID and (act := self._again(services().now())):
+            self.trace(str(act))
+            self.do(act)
+
+    def _again(self, at: datetime) -> Act | None:
         random, held = services().random, run(_held)
         if not held:
-            return
+            return None
         form = self.forms[random.choice(held)]
         number = forms_of(form.person).index(form)
         what, scope = random.choice(["one_click", "opt_in"]), random.choice([ALL, *TOPICS])
-        at = services().now() + timedelta(seconds=random.randrange(SOON))
         seconds = int((at - START).total_seconds())
-        act = Act(seconds, what, form.person, number, scope, random.randrange(1000))
-        later(at, str(act), lambda: self.do(act))
+        return Act(seconds, what, form.person, number, scope, random.randrange(1000))
 
 
 def _held(connection: Connection) -> list[str]:

@@ -124,7 +124,7 @@ class Run:
         topics = frozenset(random.sample(TOPICS, random.choice([1, 2, 3, 3])))
         name = f"tool-{number}"
         tool = Tool(
-            name, profile, topics, self.clock, random, self.later, self.crew.step, self.note,
+            name, profile, topics, self.clock, random, self.later, self._step, self.note,
             good_since=START,
         )  # fmt: skip
         for person in range(self.options.people):
@@ -177,6 +177,11 @@ class Run:
     def _nudged(self, destination: int) -> None:
         if not self.crew.busy:  # what a tool says of itself need not be told to it
             self.checks.nudged(destination)
+
+    def _step(self, what: str) -> None:
+        self.crew.step()
+        if what.endswith(" pushed") and self.crew.current is None:
+            self.overlaps.amid()
 
     def _freeze(self, mishap: Mishap, thaw: Callable[[], None]) -> None:
         self.later(self.clock() + timedelta(seconds=mishap.seconds), "thaw", thaw)
