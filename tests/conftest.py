@@ -130,5 +130,15 @@ def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
 
 
 @pytest.fixture
+def in_context(app: Flask) -> Iterator[None]:
+    """In the context of `app`, with the small catalogue in force."""
+    from tests.in_force import put_in_force
+
+    put_in_force(app)
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,11 +27,7 @@ DAY = timedelta(days=1)
 BO = parse("bo@example.org", Channel.EMAIL)
 
 
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 def report(

@@ -21,14 +21,12 @@ from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination, Status
 from tests.clock import Clock
 from tests.connectors.tools.receiver import SECRET, Receiver
-from tests.in_force import put_in_force
 from workers.connectors.base import Connector, Setup
 from workers.connectors.http import Http, utc_now
 from workers.connectors.registry import make
 from workers.sync import sync
 
 if TYPE_CHECKING:
-    from flask import Flask
     from flask.testing import FlaskClient
 
 DAY = timedelta(days=1)
@@ -36,11 +34,7 @@ JANE = parse("jane@example.com", Channel.EMAIL)
 TOPICS = frozenset({"acme.news", "acme.offers"})
 
 
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @pytest.fixture

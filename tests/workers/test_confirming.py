@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 
 from preference_center.domain.news import Confirmation
 from preference_center.errors import InvalidInput
@@ -16,18 +14,12 @@ from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination
 from tests.clock import Clock
 from tests.domain.news.sns import TOPIC, subscription
-from tests.in_force import put_in_force
 from tests.workers.two_ways import TwoWayTool, add_destination, look
 from workers.confirming import confirm
 from workers.connectors.base import DeliveryError
 from workers.news import take_posted
 
-
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 class Sns:

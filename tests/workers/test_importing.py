@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
-from flask import Flask
 from redis import Redis
 
 from preference_center.domain.events import ALL_MARKETING
@@ -15,15 +13,9 @@ from preference_center.queue import rq_queue
 from preference_center.storage import imports
 from preference_center.storage.database import run
 from preference_center.storage.imports import State
-from tests.in_force import put_in_force
 from workers import jobs, schedule
 
-
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 def uploaded() -> UUID:

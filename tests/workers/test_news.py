@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
@@ -21,7 +20,6 @@ from preference_center.storage import posted, unknown_news, verifying
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Status
 from tests.clock import Clock
-from tests.in_force import put_in_force
 from tests.workers.two_ways import TwoWayTool, add_destination
 from workers.connectors.base import DeliveryError, Item, Outcome
 from workers.news import take_posted
@@ -31,11 +29,7 @@ TOPIC = "acme.offers"
 ANNA, BO = "anna@example.com", "bo@example.com"
 
 
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @dataclass

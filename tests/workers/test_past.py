@@ -3,12 +3,10 @@ nor ignored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from flask import Flask
 
 from preference_center.domain.events import ALL_MARKETING, Kind, Retraction
 from preference_center.domain.news import News, NewsKind
@@ -19,7 +17,6 @@ from preference_center.storage.database import run
 from preference_center.storage.destinations import Status
 from preference_center.storage.verifying import Part
 from tests.clock import Clock
-from tests.in_force import put_in_force
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination, look
 from workers.judging import LAG
@@ -28,11 +25,7 @@ from workers.taking import take_in
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @pytest.fixture
@@ -47,6 +40,13 @@ def destination(tool: TwoWayTool) -> int:
     number = add_destination("mailer", TOPIC, OTHER)
     read(number, tool)
     return number
+
+
+def turn_on_again(destination: int, tool: TwoWayTool, clock: Clock) -> None:
+    """What was told to the tool is taken back there by the person's own yes, a minute later."""
+    clock.advance(MINUTE)
+    say(Kind.OPTED_IN)
+    work(destination, tool)
 
 
 def undo() -> None:
@@ -100,9 +100,7 @@ def test_a_dated_one_is_no_news_after_an_opt_in_of_the_same_minute(
     say(Kind.OPTED_OUT)
     work(destination, tool)
     pushed_at = clock()
-    clock.advance(MINUTE)
-    say(Kind.OPTED_IN)
-    work(destination, tool)
+    turn_on_again(destination, tool, clock)
     clock.advance(timedelta(hours=1))
     hear(destination, tool, at=pushed_at)
     ask(destination, tool, clock)
@@ -160,9 +158,7 @@ def test_a_new_no_is_told_though_the_tool_still_shows_the_old_one(
 ) -> None:  # I3
     say(Kind.OPTED_OUT)
     work(destination, tool)
-    clock.advance(MINUTE)
-    say(Kind.OPTED_IN)
-    work(destination, tool)
+    turn_on_again(destination, tool, clock)
     clock.advance(MINUTE)
     say(Kind.OPTED_OUT)
     hear(destination, tool)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 
 from preference_center.domain.events import Kind
 from preference_center.domain.news import News
@@ -15,7 +13,6 @@ from preference_center.ledger.backfilling import backfill
 from preference_center.storage.destinations import Status
 from preference_center.storage.verifying import Part
 from tests.clock import Clock
-from tests.in_force import put_in_force
 from tests.workers.reading import (
     ANNA,
     BO,
@@ -36,12 +33,7 @@ from workers.connectors.base import DeliveryError, Page, Result
 from workers.connectors.http import Rejected
 from workers.verify import PATIENCE, verify
 
-
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @pytest.fixture

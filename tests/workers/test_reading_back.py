@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from flask import Flask
 
 from preference_center.domain.events import Kind
 from preference_center.domain.news import News, NewsKind
@@ -17,7 +16,6 @@ from preference_center.storage.database import run
 from preference_center.storage.facts import facts_for
 from preference_center.storage.verifying import Part
 from tests.clock import Clock
-from tests.in_force import put_in_force
 from tests.workers.reading import (
     ANNA,
     OTHER,
@@ -38,12 +36,7 @@ from workers.connectors.base import Item, Outcome, Result
 from workers.connectors.pace import Paced
 from workers.verify import begin_listings, next_night
 
-
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @pytest.fixture

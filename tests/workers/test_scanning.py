@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from flask import Flask
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
@@ -19,7 +17,6 @@ from preference_center.storage import verifying
 from preference_center.storage.database import run
 from preference_center.storage.verifying import Part
 from tests.clock import Clock
-from tests.in_force import put_in_force
 from tests.workers.reading import (
     ANNA,
     BO,
@@ -40,12 +37,7 @@ from tests.workers.two_ways import TwoWayTool, add_destination
 from workers.connectors.base import Result
 from workers.verify import SHORT_EVERY, verify
 
-
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from flask import Flask
 
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.deadlines import Stage
@@ -19,7 +18,6 @@ from preference_center.storage import destinations, syncs
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination, Status
 from tests.clock import Clock
-from tests.in_force import put_in_force
 from tests.workers.tool import Tool
 from workers.connectors.base import DeliveryError, Gone, Item, Outcome, Result
 from workers.sync import sync
@@ -28,11 +26,7 @@ JANE = parse("jane@example.com", Channel.EMAIL)
 TOPIC = "acme.offers"
 
 
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @pytest.fixture

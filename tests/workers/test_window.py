@@ -23,7 +23,6 @@ from preference_center.storage.destinations import Destination, Status
 from tests.clock import START, Clock
 from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.connectors.tools.stand_in import Fault
-from tests.in_force import put_in_force
 from workers.connectors.base import Connector, Setup
 from workers.connectors.http import Http, Timeouts
 from workers.connectors.registry import make
@@ -34,11 +33,7 @@ ABSURD = {"Retry-After": "360000"}  # 100 hours
 TOPICS = {"acme.offers": "12", "acme.news": "11"}
 
 
-@pytest.fixture(autouse=True)
-def _context(app: Flask) -> Iterator[None]:
-    put_in_force(app)
-    with app.app_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_context")
 
 
 @dataclass(frozen=True, slots=True)
