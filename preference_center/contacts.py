@@ -153,7 +153,7 @@ def merge(
             for named, at in ((gone, "merge"), (into, "into")):
                 with rows.judged(index, at):
                     found.append(book.find(named))
-            if len(found) == 2:  # noqa: PLR2004
+            if len(found) == 2:  # noqa: PLR2004 - both of the pair
                 with rows.judged(index):
                     rows.write(book.merge(*found), news=found[0].id != found[1].id)
 

@@ -43,7 +43,7 @@ WITH act AS (
 )
 SELECT * FROM act WHERE (domain_digest IN (SELECT domain_digest FROM act
     GROUP BY domain_digest HAVING count(DISTINCT address_id) >= %(addresses)s)) IS TRUE
-"""  # noqa: S608 - constants of this module - a constant
+"""  # noqa: S608 - constants of this module
 """Ids are made of the time, so that these are the newest; a standing link was never sent.
 
 IS TRUE keeps PostgreSQL from making a join of it: on tables it has not looked at yet, it grouped

@@ -66,7 +66,7 @@ def by_digest(
         FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
         JOIN address a ON a.digest = given.digest AND a.channel = given.channel
         LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
-        {_TOLD}""",  # noqa: S608
+        {_TOLD}""",  # noqa: S608 - constants of this module
         {
             "destination": destination,
             "digests": [digest for digest, _ in digests],
@@ -90,7 +90,7 @@ def take(
             UPDATE sync_state s SET verify_at = %(until)s FROM due
             WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
             RETURNING s.*
-        ) SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_TOLD}""",  # noqa: S608
+        ) SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_TOLD}""",  # noqa: S608 - constants of this module
         {"destination": destination, "now": now, "until": until, "limit": limit},
     )
     return {row[0]: _state(row) for row in rows}
@@ -236,7 +236,7 @@ def states(
     rows = connection.execute(
         f"""SELECT {_COLUMNS} FROM address a
         LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
-        {_TOLD} WHERE a.id = ANY(%(ids)s)""",  # noqa: S608
+        {_TOLD} WHERE a.id = ANY(%(ids)s)""",  # noqa: S608 - constants of this module
         {"destination": destination, "ids": list(ids), "now": now},
     )
     return {row[0]: _state(row) for row in rows}
@@ -268,7 +268,7 @@ def _set(
         FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[]) AS given (id, version)
         WHERE s.destination_id = %(destination)s AND s.address_id = given.id
             AND s.wanted = given.version AND s.lease IS NULL
-        RETURNING s.address_id""",  # noqa: S608
+        RETURNING s.address_id""",  # noqa: S608 - constants of this module
         {
             "destination": destination,
             "ids": list(versions),

@@ -93,7 +93,7 @@ def by_id(connection: Connection, import_id: UUID) -> Import:
 def every(connection: Connection) -> list[Import]:
     """All imports, the newest first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM list_import ORDER BY created_at DESC, id DESC"  # noqa: S608
+        f"SELECT {_COLUMNS} FROM list_import ORDER BY created_at DESC, id DESC"  # noqa: S608 - constants of this module
     )
     return [_import(row) for row in rows]
 

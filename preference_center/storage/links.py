@@ -57,7 +57,7 @@ def make(
     try:
         row = connection.execute(
             f"""INSERT INTO link_key (name, ring_key, topics, created_at) VALUES (%s, %s, %s, %s)
-            RETURNING {_COLUMNS}""",  # noqa: S608
+            RETURNING {_COLUMNS}""",  # noqa: S608 - constants of this module
             (name, ring_key, list(topics), now),
         ).fetchone()
     except errors.UniqueViolation:
@@ -88,7 +88,7 @@ def revoke(connection: Connection, name: str, now: datetime) -> bool:
 
 def every(connection: Connection) -> list[SenderKey]:
     """All link keys by name, revoked ones too."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM link_key ORDER BY name")  # noqa: S608
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM link_key ORDER BY name")  # noqa: S608 - constants of this module
     return [_key(row) for row in rows]
 
 
@@ -146,7 +146,7 @@ def _fresh(what: tuple[str, int], look_up: Callable[[Connection], T | None]) -> 
 
 def _by_id(connection: Connection, number: int) -> SenderKey | None:
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM link_key WHERE id = %s",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM link_key WHERE id = %s",  # noqa: S608 - constants of this module
         (number,),
     ).fetchone()
     return _key(row) if row else None

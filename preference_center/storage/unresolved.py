@@ -68,7 +68,7 @@ def keep(connection: Connection, rows: Sequence[Unresolved]) -> None:
 
 def every(connection: Connection) -> list[Unresolved]:
     """All of them, the one that has waited longest first."""
-    query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id"  # noqa: S608
+    query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id"  # noqa: S608 - constants of this module
     return [Unresolved(*row) for row in connection.execute(query)]
 
 

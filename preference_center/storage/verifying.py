@@ -241,7 +241,7 @@ def add(connection: Connection, destination: int, tally: Tally) -> None:
         f"""INSERT INTO verification AS v (destination_id, {", ".join(names)})
         VALUES (%s, {", ".join(["%s"] * len(names))})
         ON CONFLICT (destination_id) DO UPDATE SET
-            {", ".join(f"{name} = v.{name} + EXCLUDED.{name}" for name in names)}""",  # noqa: S608
+            {", ".join(f"{name} = v.{name} + EXCLUDED.{name}" for name in names)}""",  # noqa: S608 - the fields of Tally
         (destination, *counts.values()),
     )
 
@@ -250,7 +250,7 @@ def tally(connection: Connection, destination: int) -> Tally:
     """What reading the destination came to so far."""
     names = ", ".join(field.name for field in fields(Tally))
     row = connection.execute(
-        f"SELECT {names} FROM verification WHERE destination_id = %s",  # noqa: S608
+        f"SELECT {names} FROM verification WHERE destination_id = %s",  # noqa: S608 - the fields of Tally
         (destination,),
     ).fetchone()
     return Tally(*row) if row else Tally()
