@@ -18,7 +18,7 @@ from preference_center.storage.database import run, run_at_once
 from preference_center.storage.facts import facts_as_of
 from simulation.doors import Violation, address
 from simulation.oracle import No, Oracle
-from simulation.people import BOUNCED, TOPICS, Form, forms_of
+from simulation.people import BOUNCED, START, TOPICS, Form, forms_of
 from simulation.tools import Tool
 
 WINDOW, AT_RISK = timedelta(hours=72), timedelta(hours=36)
@@ -120,7 +120,9 @@ class Checks:
                     continue
                 slow = caused or form not in self.known or tool.profile.forgets
                 patience = FOUND_OUT if slow else IN_REACH
-                if now > max(begun + WINDOW, good + patience):
+                # Found out, what it only said that it did is due 72 hours later, as any drift.
+                lied = tool.forgot.get(form.text, START) + FOUND_OUT
+                if now > max(begun, lied) + WINDOW and now > good + patience:
                     raise Violation(
                         f"I3: {tool.name} mails {form.text} about {topic}, since {begun:%d %H:%M}"
                     )

@@ -39,8 +39,8 @@ from workers.leases import Lease
 from workers.verify import parts_of
 
 CHECK_EVERY = timedelta(hours=6)
-SETTLING = timedelta(hours=96)
-"""How long after the last act a tool may take at most, whatever befell it."""
+SETTLING = timedelta(hours=120)
+"""How long after the last act a tool may take at most: some ask for a hundred hours."""
 ASKED = timedelta(hours=48)
 """How long after it every tool has been asked at most for what people said there."""
 

@@ -61,8 +61,8 @@ class Tool:
     """When a topic was last turned on, by whomever."""
     acted_late: list[tuple[str, str, datetime]] = field(default_factory=list)
     """What it turned off long after it was asked to: nobody can tell that from a person."""
-    forgot: set[str] = field(default_factory=set)
-    """Of whom it last said that it had acted, and had not."""
+    forgot: dict[str, datetime] = field(default_factory=dict)
+    """Of whom it last said that it had acted, and had not; and when."""
     log: list[str] = field(default_factory=list)
     said: list[News] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)
@@ -260,11 +260,11 @@ class Account:
             return Outcome(Result.LATER, "busy", wish)
         if tool.random.random() >= tool.profile.forgets:
             tool.apply([item])
-            tool.forgot.discard(item.address)
+            tool.forgot.pop(item.address, None)
         else:  # it only says so; what stays off looks as if a person had turned it off
             held = sorted(item.lift & tool.off.get(item.address, set()))
             tool.acted_late += [(item.address, topic, tool.clock()) for topic in held]
-            tool.forgot.add(item.address)
+            tool.forgot[item.address] = tool.clock()
         return Outcome(Result.REFLECTED, "200")
 
     def _time_out(self, batch: Sequence[Item]) -> None:
