@@ -37,7 +37,8 @@ QUICKLY = 0.15
 
 _DUE = """
 SELECT min(GREATEST(s.next_at, d.retry_at)), min(s.verify_at),
-    (SELECT min(next_at) FROM posted_news), bool_or(d.name = ANY(%s))
+    (SELECT min(next_at) FROM posted_news),
+    count(*) FILTER (WHERE d.name = ANY(%s) AND s.next_at <= %s)
 FROM sync_state s JOIN destination d ON d.id = s.destination_id WHERE s.next_at IS NOT NULL
 """
 
@@ -55,6 +56,8 @@ class Looks:
     """Whether nothing is skipped."""
     lists_at_work: bool = False
     _gap: timedelta = FIRST
+    _left: int = 0
+    """How many rows were due, after the last look, at tools that are up."""
     _tidy_at: datetime = START
     _read_at: dict[int, datetime] = field(default_factory=dict)
 
@@ -115,15 +118,18 @@ class Looks:
 
     def _plan(self) -> None:
         good = [name for name, tool in self.tools.items() if tool.good_since is not None]
-        rows = run_at_once(lambda c: c.execute(_DUE, (good,)).fetchall())
-        row_at, verify_at, posted_at, hopeful = rows[0]
+        now = self.clock()
+        rows = run_at_once(lambda c: c.execute(_DUE, (good, now)).fetchall())
+        row_at, verify_at, posted_at, left = rows[0]
         if verify_at is not None:
             verify_at = max(verify_at, self.clock() + READ_EVERY)
         due = min(filter(None, (row_at, verify_at, posted_at)), default=None)
         if self.lists_at_work:
-            due = self.clock()
-        now = self.clock()
+            due = now
         if due is None:
             self._gap = SELDOM
-        self._gap = min(self._gap * 4, OFTEN if hopeful or self.thorough else SELDOM)
+        if left and left != self._left:  # the tool takes some, if not all at once: go on
+            self._gap = FIRST
+        self._left = left
+        self._gap = min(self._gap * 4, OFTEN if left or self.thorough else SELDOM)
         self.next_at = min(max(due or now, now + self._gap), now + SELDOM)

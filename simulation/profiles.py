@@ -97,8 +97,7 @@ def drawn(kind: Profile, random: Random) -> Profile:
         polite=random.random() < 0.5,
         per_minute=random.choice([10, 60, 600]),
         latency=random.choice([0.2, 2.0, 20.0]),
-        # An error ends a job. Row by row, hundreds of jobs would be needed, of which this has few.
-        errors=seldom(0.2 if able.batch_size > 1 else 0.01),
+        errors=seldom(0.2),
         timeouts=seldom(0.25),
         acts_within=random.choice([TRUSTED, HOUR]) if watched else TRUSTED,
         rows_fail=seldom(0.15),
