@@ -69,7 +69,7 @@ class Doors:
         return "offers undo" if offer else "stood already"
 
     def _undo(self, form: Form, act: Act) -> str:
-        """It takes back what was said on that page, and what the person repeated meanwhile."""
+        """It takes back what was said on that page, and what of it was only repeated since."""
         if act.number not in self.offers:
             return "nothing to undo"
         token, offer, no = self.offers.pop(act.number)
@@ -78,7 +78,10 @@ class Doors:
             raise Violation(f"I7: undo answers {answer.status_code}")
         if "Not undone" in answer.text:
             return "too late"
+        anew = self.own.get((no.form, no.scope))  # said since, and no repeat: it stands
         for other in self.oracle.noes[form.person]:
+            if other is anew and anew is not no:
+                continue
             if (other.form, other.scope) == (no.form, no.scope) and other.first >= no.first:
                 # A list or a tool that said the same meanwhile may not have been recorded.
                 other.gone, other.sure = other.sure or other is no, False
