@@ -122,7 +122,9 @@ class Checks:
                 patience = FOUND_OUT if slow else IN_REACH
                 # Found out, what it only said that it did is due 72 hours later, as any drift.
                 lied = tool.forgot.get(form.text, START) + FOUND_OUT
-                if now > max(begun, lied) + WINDOW and now > good + patience:
+                # Of whom we heard late, it may ask to be told later, too.
+                asked = tool.put_off.get(form.text, START) if slow else START
+                if now > max(begun, lied, asked) + WINDOW and now > good + patience:
                     raise Violation(
                         f"I3: {tool.name} mails {form.text} about {topic}, since {begun:%d %H:%M}"
                     )
@@ -162,7 +164,8 @@ class Checks:
         self, tool: Tool, form: Form, topic: str, now: datetime
     ) -> tuple[datetime | None, bool]:
         """Since when it should have been told, and whether that is the tool's own doing."""
-        since = self.oracle.since(form, topic, now)
+        pauses = tool.profile.capabilities.can_lift
+        since = self.oracle.since(form, topic, now, pauses=pauses)
         known = self.known.get(form)
         if known is None and tool.profile.capabilities.can_scan:
             known = tool.contacts[form.text]  # the tool shows it

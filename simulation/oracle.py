@@ -77,9 +77,12 @@ class Oracle:
         )
         return asked if off is False or asked is False else None
 
-    def since(self, form: Form, topic: str, now: datetime) -> datetime | None:
+    def since(
+        self, form: Form, topic: str, now: datetime, *, pauses: bool = True
+    ) -> datetime | None:
         """When the oldest "no" that stands was received: the window's beginning (I3)."""
-        standing = [n for n in self._about(form, topic) if self._stands(n, form, topic, now)]
+        noes = [no for no in self._about(form, topic) if pauses or not no.until]
+        standing = [no for no in noes if self._stands(no, form, topic, now)]
         return min((no.received for no in standing), default=None)
 
     def _about(self, form: Form, topic: str) -> Iterator[No]:

@@ -63,6 +63,8 @@ class Tool:
     """What it turned off long after it was asked to: nobody can tell that from a person."""
     forgot: dict[str, datetime] = field(default_factory=dict)
     """Of whom it last said that it had acted, and had not; and when."""
+    put_off: dict[str, datetime] = field(default_factory=dict)
+    """For whom it last asked to be told in a hundred hours, and when."""
     log: list[str] = field(default_factory=list)
     said: list[News] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)
@@ -257,6 +259,8 @@ class Account:
             return Outcome(Result.ABSENT)
         if tool.random.random() < tool.profile.rows_fail:
             wish = tool.random.choice([None, None, timedelta(hours=100)])
+            if wish:
+                tool.put_off[item.address] = tool.clock()
             return Outcome(Result.LATER, "busy", wish)
         if tool.random.random() >= tool.profile.forgets:
             tool.apply([item])
