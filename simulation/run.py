@@ -40,7 +40,7 @@ from workers.verify import parts_of
 
 CHECK_EVERY = timedelta(hours=6)
 SETTLING = timedelta(hours=120)
-"""How long after the last act a tool may take at most: some ask for a hundred hours."""
+"""How long a tool may take after the last act, and after it last asked for a hundred hours."""
 ASKED = timedelta(hours=48)
 """How long after it every tool has been asked at most for what people said there."""
 
@@ -217,7 +217,7 @@ class Run:
         """Everybody rests: before long, every tool agrees with every person."""
         self.note("everybody rests")
         self.looks.thorough = True
-        until = self.clock() + SETTLING
+        rested = self.clock()
         asked = self.clock() + ASKED
         while True:
             self.looks.next_at = max(self.looks.next_at, self.clock())
@@ -229,7 +229,8 @@ class Run:
             listening = self.checks.unheard() and self.clock() < asked
             if not found and not listening and not self.looks.lists_at_work:
                 break
-            if self.clock() > until:
+            waits = [at for tool in self.tools.values() for at in tool.put_off.values()]
+            if self.clock() > max([rested, *waits]) + SETTLING:
                 raise Violation("I3: in the end " + "; ".join(found[:5]))
             self.checks.tools()
         self.checks.everything()

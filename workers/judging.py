@@ -160,6 +160,11 @@ def is_past(news: News | None, state: State | None, now: datetime) -> bool:
     return (at or now) - state.pushed_at < LAG
 
 
+def is_history(news: News, now: datetime) -> bool:
+    """Whether it tells of what was: the tool may have turned on again what went off then."""
+    return news.at is not None and now - news.at > LAG
+
+
 def _recent(state: State, now: datetime) -> bool:
     return state.told_at is not None and now - state.told_at < LAG
 

@@ -44,18 +44,21 @@ def take_in(
     said: Iterable[News | Seen],
     *,
     bulk: bool = False,
+    whole: bool = False,
     closely: bool = True,
     beside: Callable[[Connection], None] = lambda _: None,
 ) -> Tally:
     """Record what is new in it, have who should be suppressed there suppressed.
 
     `beside` writes what belongs to the same transaction; it may raise to take all back.
-    `closely`: what had been confirmed is read back where the listing doesn't tell it.
+    `whole`: it comes of a list of all that is off there now. `closely`: what had been
+    confirmed is read back where the listing doesn't tell it.
     Raises DeliveryError when the tool must be told something at once and can't be.
     """
     people, unreadable = by_address(said)
     here = look_up(destination, connector.capabilities, people)
-    work = weigh(destination, connector.capabilities, people, here, deliverability.policy())
+    policy = deliverability.policy()
+    work = weigh(destination, connector.capabilities, people, here, policy, whole=whole)
     work.tally += Tally(unreadable=unreadable)
     if not closely:
         work.needs.pop(Need.CHECK, None)
@@ -66,7 +69,7 @@ def take_in(
 
     def together(connection: Connection, recorded: Recorded) -> None:
         tally = work.tally + Tally(recorded=len(recorded.events))
-        _settle(connection, destination, connector, work.off)
+        _settle(connection, destination, connector, work)
         _raise(connection, destination, work, here)
         verifying.add(connection, destination.id, tally)
         beside(connection)
@@ -138,25 +141,30 @@ def _settle(
     connection: Connection,
     destination: Destination,
     connector: Connector,
-    off: Mapping[Key, frozenset[str]],
+    work: Work,
 ) -> None:
     """What the tool says is off need not be told to it, if that is all there is to tell.
 
     What we told does not count: it may not have been heard, or have been forgotten since.
+    Whatever else it says counts as told, so that it can be taken back there, too.
     """
-    if not off:
+    said = {key: off for key, off in work.off.items() if off}
+    if not said:
         return
     now, can_lift = services().now(), connector.capabilities.can_lift
-    states = checks.by_digest(connection, destination.id, list(off), now)
+    states = checks.by_digest(connection, destination.id, list(said), now)
     waiting = {key: state for key, state in states.items() if state.waits}
+    own = {state.address_id: said[key] for key, state in waiting.items()}
+    checks.count_as_told(connection, destination.id, own)
     facts = facts_by_id(connection, [state.address_id for state in waiting.values()])
     topics = topics_by_channel(destination, current_catalogue())
     found = {}
     for key, state in waiting.items():
         sent = topics.get(Channel(key[1]), frozenset())
         reasons = standing(sent, facts.get(state.address_id, NO_FACTS), now, can_lift=can_lift)
-        told = state.told | off[key]
-        if reasons.keys() <= off[key] and not (can_lift and told & sent - reasons.keys()):
+        told = state.told | said[key]
+        surely = reasons.keys() <= work.still_off[key]
+        if surely and not (can_lift and told & sent - reasons.keys()):
             ends = [reason.until for reason in reasons.values() if reason.until]
             found[state.address_id] = Found(state.wanted, told, min(ends, default=None))
     checks.settle_found(connection, destination.id, found, now)

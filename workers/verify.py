@@ -173,8 +173,16 @@ def _take(turn: _Turn, page: Page[Any]) -> Tally:
     bulk = turn.part is not Part.PULL or turn.place.is_first
     # Who was confirmed to be off is read back and sampled: not all of them every night.
     closely = turn.part is not Part.SWEEP
+    # Its first pull tells all that is off there, and so does each of one that is swept.
+    whole = bulk or turn.connector.capabilities.pulls is Listing.SWEEP
     return take_in(
-        turn.destination, turn.connector, page.rows, bulk=bulk, closely=closely, beside=move
+        turn.destination,
+        turn.connector,
+        page.rows,
+        bulk=bulk,
+        whole=whole,
+        closely=closely,
+        beside=move,
     )
 
 

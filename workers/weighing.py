@@ -28,6 +28,7 @@ from workers.judging import (
     Judgement,
     Need,
     Verdict,
+    is_history,
     is_past,
     judge,
     look,
@@ -66,6 +67,9 @@ class Work:
     bounces: list[Report] = field(default_factory=list)
     """Those whose details are known: the policy says what becomes of them."""
     off: dict[Key, frozenset[str]] = field(default_factory=dict)
+    """What went off in the tool by itself, as it says."""
+    still_off: dict[Key, frozenset[str]] = field(default_factory=dict)
+    """Of that, what surely is off now."""
     needs: defaultdict[Need, list[Key]] = field(default_factory=lambda: defaultdict(list))
     tally: Tally = field(default_factory=Tally)
     told: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -113,8 +117,13 @@ def weigh(
     people: Mapping[Key, Person],
     here: Mapping[Key, Here],
     policy: Policy,
+    *,
+    whole: bool = False,
 ) -> Work:
-    """What is to be done."""
+    """What is to be done.
+
+    `whole`: it comes of a list of all that is off now, which is no history, whatever its dates.
+    """
     now, things, work = services().now(), things_of(destination), Work()
     can_ask = capabilities.can_read and destination.status is Status.ACTIVE
     for key, person in people.items():
@@ -122,12 +131,13 @@ def weigh(
         news = [*person.news, *_between_the_lines(destination, capabilities, seen, spot)]
         judged = [(each, judge(each, spot, things, policy, now, can_ask=can_ask)) for each in news]
         _sort(work, destination, key, person, judged)
-        now_off = [each for each in news if not is_past(each, spot.state, now)]
-        off = off_there(now_off, spot, things)
+        own = [each for each in news if not is_past(each, spot.state, now)]
+        shows = frozenset[str]()
         if seen and seen.off and not is_past(None, spot.state, now):
-            off |= seen.off
-        if off:
-            work.off[key] = off & spot.topics
+            shows = seen.off & spot.topics
+        work.off[key] = off_there(own, spot, things) | shows
+        now_off = [each for each in own if whole or not is_history(each, now)]
+        work.still_off[key] = off_there(now_off, spot, things) | shows
         shown = [each for each, judgement in judged if judgement.verdict is Verdict.LOOK]
         if shown and not seen:
             seen = Seen(shown[0].address, shown[0].channel)

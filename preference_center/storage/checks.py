@@ -186,6 +186,21 @@ def soon(connection: Connection, destination: int, ids: Sequence[int], at: datet
     )
 
 
+def count_as_told(
+    connection: Connection, destination: int, own: Mapping[int, frozenset[str]]
+) -> None:
+    """What these addresses have off in the tool by its `own` doing is to be lifted there, too."""
+    if not own:
+        return
+    connection.execute(
+        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
+            UNION SELECT jsonb_array_elements_text(given.own::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, own)
+        WHERE s.destination_id = %s AND s.address_id = given.address_id""",
+        (list(own), [json.dumps(sorted(off)) for off in own.values()], destination),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An address whose whole "no" the tool holds already, as it says itself."""

@@ -164,3 +164,32 @@ def test_a_new_no_is_told_though_the_tool_still_shows_the_old_one(
     hear(destination, tool)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
+
+
+def test_what_it_tells_late_is_told_to_it_for_it_may_have_turned_it_on_since(
+    destination: int, tool: TwoWayTool
+) -> None:  # I3
+    said_at = services().now() - timedelta(hours=9)
+    hear(destination, tool, id="late", at=said_at, by_person=True)
+    work(destination, tool)
+    assert tool.off == {ANNA: {TOPIC}}
+
+
+def test_a_whole_list_of_what_is_off_is_no_history(destination: int, tool: TwoWayTool) -> None:
+    said_at = services().now() - timedelta(days=900)
+    old = News(NewsKind.OPTED_OUT, ANNA, TOPIC, id="old", at=said_at, by_person=True)
+    take_in(look(destination), tool, [old], whole=True)
+    work(destination, tool)
+    assert tool.pushes == []
+
+
+def test_what_was_said_there_is_taken_back_there_though_more_was_to_be_told(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I5
+    say(Kind.OPTED_OUT, scope=OTHER)
+    tool.off[ANNA] = {TOPIC}
+    hear(destination, tool, id="own", at=services().now(), by_person=True)
+    clock.advance(MINUTE)
+    say(Kind.OPTED_IN)
+    work(destination, tool)
+    assert tool.off == {ANNA: {OTHER}}
