@@ -10,7 +10,7 @@ from preference_center.domain.bursts import bursts
 from preference_center.extensions import services
 from preference_center.storage import bursts as stored
 from preference_center.storage.bursts import Flag
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run, run_at_once
 
 log = structlog.get_logger()
 
@@ -46,5 +46,6 @@ def look_for_bursts(now: datetime) -> list[Flag]:
             addresses=flag.addresses,
             known=flag.known,
         )
-    run(lambda connection: stored.fill(connection, context.keys))
+    if run_at_once(stored.is_to_fill):
+        run(lambda connection: stored.fill(connection, context.keys))
     return flags

@@ -63,7 +63,7 @@ def read_back(
         versions = {number: state.wanted for number, state in settled.items()}
         run(lambda c: checks.knock_again(c, destination.id, versions, now))
         return len(states) == limit
-    items = run(lambda c: _items(c, destination, connector, settled))
+    items = _items(destination, connector, settled)
     off = cast("Readable", connector).read(list(items.values())) if items else {}
     found = _compare(items, settled, off)
     seen = [
@@ -78,16 +78,13 @@ def read_back(
 
 
 def _items(
-    connection: Connection,
-    destination: Destination,
-    connector: Connector,
-    states: Mapping[int, State],
+    destination: Destination, connector: Connector, states: Mapping[int, State]
 ) -> dict[int, Item]:
     """What should be off there for each address that we can still read."""
     context = services()
     topics = topics_by_channel(destination, current_catalogue())
-    addresses = readable(connection, context.keys, list(states))
-    facts = facts_by_id(connection, list(states))
+    addresses = run_at_once(lambda c: readable(c, context.keys, list(states)))
+    facts = run_at_once(lambda c: facts_by_id(c, list(states)))
     can_lift = connector.capabilities.can_lift
     items = {}
     for number, (channel, text) in addresses.items():

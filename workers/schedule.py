@@ -44,21 +44,14 @@ SLOTS = 4
 ROWS_PER_SLOT = 500
 LETTERS_PER_SLOT = 20
 BODIES_PER_SLOT = 1_000
-KEPT_ANSWERS = 500
-"""How many old ones are forgotten at a look."""
+KEPT_ANSWERS = 10_000
+"""How many old ones are forgotten at once."""
 
 
-def tick(*, tidies: bool = True) -> int:
-    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted.
-
-    `tidies`: delete what is older than it is kept, too.
-    """
+def tick() -> int:
+    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted."""
     context = services()
     now = context.now()
-    if tidies:
-        _tidy(now)
-    run_at_once(lambda connection: outbox.forget(connection, now))
-    run_at_once(lambda connection: kept_answers.forget(connection, now, most=KEPT_ANSWERS))
     due = run_at_once(lambda connection: syncs.due_destinations(connection, now))
     wanted = 0
     for destination, rows in due.items():
@@ -66,13 +59,14 @@ def tick(*, tidies: bool = True) -> int:
             wanted += 1
             if not context.queue.enqueue(destination, slot=slot):
                 return wanted
-    wanted += _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
-    look_for_bursts(now)  # last: nothing waits for it
-    return wanted
+    return wanted + _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
 
 
-def _tidy(now: datetime) -> None:
+def tidy(now: datetime) -> None:
+    """Delete what is older than it is kept."""
     run_at_once(lambda connection: outbox.expire(connection, now))
+    run_at_once(lambda connection: outbox.forget(connection, now))
+    run_at_once(lambda connection: kept_answers.forget(connection, now, most=KEPT_ANSWERS))
     run(lambda connection: posted.forget(connection, now))
     run(lambda connection: kept_mail.forget(connection, now))
     run_at_once(lambda connection: import_parts.expire(connection, now - KEPT))
@@ -121,7 +115,7 @@ def _tick_mail(now: datetime) -> int:
 
 
 def main() -> None:
-    """Tick until asked to stop, whatever is away meanwhile."""
+    """Tick until asked to stop, whatever is away meanwhile; then do what nothing waits for."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with create_app().app_context():
@@ -129,9 +123,11 @@ def main() -> None:
         tidied = -math.inf
         while not stopping.wait(EVERY):
             try:
-                tidies = time.monotonic() >= tidied + TIDY_EVERY
-                tick(tidies=tidies)
-                tidied = time.monotonic() if tidies else tidied
+                tick()
+                look_for_bursts(services().now())
+                if time.monotonic() >= tidied + TIDY_EVERY:
+                    tidy(services().now())
+                    tidied = time.monotonic()
             except PreferenceCenterError as error:
                 log.warning("tick_failed", error=type(error).__name__)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -66,14 +67,10 @@ def parts_of(capabilities: Capabilities) -> list[Part]:
 
 def begin_listings(now: datetime) -> None:
     """Have read what never was of every active destination."""
-
-    def work(connection: Connection) -> None:
-        for number, kind in verifying.not_begun(connection):
-            entry = ENTRIES.get(kind)
-            parts = parts_of(entry.capabilities) if entry else []
-            verifying.begin(connection, number, parts, now)
-
-    run(work)
+    for number, kind in run_at_once(verifying.not_begun):
+        entry = ENTRIES.get(kind)
+        parts = parts_of(entry.capabilities) if entry else []
+        run_at_once(partial(verifying.begin, destination=number, parts=parts, now=now))
 
 
 def verify(
@@ -192,7 +189,9 @@ def _go_on(context: Services, turn: _Turn, page: Page[Any]) -> None:
         run_at_once(lambda c: verifying.rest(c, number, turn.part, turn.lease, now))
         return
     next_at = _next_pass(context, turn, now)
-    run(lambda c: verifying.finish(c, number, turn.part, turn.lease, now=now, next_at=next_at))
+    run_at_once(
+        lambda c: verifying.finish(c, number, turn.part, turn.lease, now=now, next_at=next_at)
+    )
     log.info("listed", destination=number, part=turn.part)
 
 

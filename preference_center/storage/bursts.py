@@ -28,10 +28,13 @@ AT_ONCE = 2_000
 _SLACK = timedelta(minutes=2)
 """How long a transaction may have been under way that looks could not see yet."""
 
-_WATCHED = "INSERT INTO burst_watch (id, looked_at) VALUES (1, %s) ON CONFLICT DO NOTHING"
 _WATCH = """
 SELECT looked_at FROM burst_watch WHERE id = 1 AND looked_at <= %s FOR UPDATE SKIP LOCKED
 """
+_WATCHED = """
+INSERT INTO burst_watch (id, looked_at) VALUES (1, %s) ON CONFLICT DO NOTHING RETURNING looked_at
+"""
+"""If nobody ever looked."""
 _ACTS = f"""
 WITH act AS (
     SELECT event.id, event.address_id, address.domain_digest, event.received_at,
@@ -96,9 +99,10 @@ class Flag:
 
 def begin(connection: Connection, now: datetime, every: timedelta) -> datetime | None:
     """When was looked last, if it is our turn to look; none else looks meanwhile."""
-    connection.execute(_WATCHED, (now - every,))
-    row = connection.execute(_WATCH, (now - every,)).fetchone()
-    return row[0] if row else None
+    for statement in (_WATCH, _WATCHED):
+        if row := connection.execute(statement, (now - every,)).fetchone():
+            return row[0]  # type: ignore[no-any-return]
+    return None
 
 
 def acts_between(
@@ -195,19 +199,27 @@ def found_since(connection: Connection, moment: datetime) -> int:
     return int(row[0]) if row else 0
 
 
+def is_to_fill(connection: Connection) -> bool:
+    """Whether `fill` would find any address to look at."""
+    return bool(_without_domain(connection, 1))
+
+
+def _without_domain(connection: Connection, limit: int) -> list[int]:
+    """Addresses that were not looked at yet."""
+    rows = connection.execute(
+        """SELECT id FROM address WHERE id > COALESCE((
+            SELECT filled_to FROM burst_watch WHERE id = 1), 0) ORDER BY id LIMIT %s""",
+        (limit,),
+    )
+    return [row[0] for row in rows]
+
+
 def fill(connection: Connection, keys: Keys) -> int:
     """Give addresses that are older than bursts their domain, AT_ONCE of them; how many had none.
 
     Each is looked at once. Those that somebody writes just now get theirs from the writer.
     """
-    row = connection.execute("SELECT filled_to FROM burst_watch WHERE id = 1").fetchone()
-    ids = [
-        found[0]
-        for found in connection.execute(
-            "SELECT id FROM address WHERE id > %s ORDER BY id LIMIT %s",
-            (row[0] if row else 0, AT_ONCE),
-        )
-    ]
+    ids = _without_domain(connection, AT_ONCE)
     if not ids:
         return 0
     rows = connection.execute(

@@ -37,7 +37,7 @@ VALUES: Mapping[LetterKind, frozenset[str]] = {
 
 KEPT = timedelta(days=30)
 """How long what became of a letter can be seen; nothing personal is left in it by then."""
-_FORGOTTEN = 500
+_FORGOTTEN = 10_000
 
 SWITCHED = "switched"
 """Besides those: that the person chose the letter's language by the switch of the page."""

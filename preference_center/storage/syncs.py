@@ -59,6 +59,24 @@ ON CONFLICT DO NOTHING
 """A lift holds for its exact form only, so what was lifted still stands for the others (I9)."""
 
 _SETTLE = """
+WITH given AS (
+    SELECT n.*, ARRAY(SELECT jsonb_array_elements_text(n.told_json::jsonb)) AS told
+    FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(seen)b::bigint[],
+        %(outcomes)b::text[], %(acks)b::text[], %(done)b::boolean[], %(sure)b::boolean[],
+        %(next)b::timestamptz[], %(told)b::text[], %(verify)b::interval[]) AS n (address_id,
+        version, reflected, outcome, ack, done, sure, next_at, told_json, verify_after)
+    ORDER BY n.address_id
+), noted AS (
+    INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+    SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
+    FROM given WHERE outcome <> 'untold'
+    UNION ALL
+    SELECT d.id, e.address_id, e.seq, 'superseded', 'by ' || given.version, %(now)s
+    FROM given JOIN destination d ON d.id = %(destination)s
+    JOIN event e ON e.address_id = given.address_id AND e.recorded_at >= d.created_at
+        AND e.seq > given.reflected AND e.seq < given.version
+    WHERE given.done
+)
 UPDATE sync_state s SET
     reflected = CASE WHEN given.sure AND given.done THEN GREATEST(s.reflected, given.version)
         ELSE s.reflected END,
@@ -79,37 +97,12 @@ UPDATE sync_state s SET
         WHEN s.outcome = 'absent' THEN 0 ELSE s.checks END,
     verify_at = CASE WHEN given.done THEN %(now)s + given.verify_after
         * (1 << CASE given.outcome WHEN 'absent' THEN s.checks ELSE 2 * s.checks END) END
-FROM (
-    SELECT n.*, ARRAY(SELECT jsonb_array_elements_text(n.told_json::jsonb)) AS told
-    FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(outcomes)b::text[],
-        %(done)b::boolean[], %(sure)b::boolean[], %(next)b::timestamptz[], %(told)b::text[],
-        %(verify)b::interval[])
-        AS n (address_id, version, outcome, done, sure, next_at, told_json, verify_after)
-    ORDER BY n.address_id
-) AS given
+FROM given
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
     AND s.lease = %(lease)s
 RETURNING s.address_id
 """
-
-_DELIVER = """
-INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
-SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
-FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(outcomes)b::text[],
-    %(acks)b::text[]) AS given (address_id, version, outcome, ack)
-WHERE outcome <> 'untold'
-"""
-
-_SUPERSEDED = """
-INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
-SELECT d.id, e.address_id, e.seq, 'superseded', 'by ' || given.version, %(now)s
-FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(reflected)b::bigint[],
-    %(done)b::boolean[]) AS given (address_id, version, reflected, done)
-JOIN destination d ON d.id = %(destination)s
-JOIN event e ON e.address_id = given.address_id AND e.recorded_at >= d.created_at
-    AND e.seq > given.reflected AND e.seq < given.version
-WHERE given.done
-"""
+"""What came of it is noted of every row, also of one that is another worker's by now."""
 
 _PUSH_AGAIN = """
 UPDATE sync_state s SET
@@ -244,7 +237,7 @@ def settle(
         "now": now,
         "addresses": [row.address_id for row in settlements],
         "versions": [row.version for row in settlements],
-        "reflected": [row.reflected for row in settlements],
+        "seen": [row.reflected for row in settlements],
         "outcomes": [row.outcome for row in settlements],
         "acks": [row.ack[:200] for row in settlements],
         "done": [row.done for row in settlements],
@@ -253,10 +246,7 @@ def settle(
         "told": [_json_list(row.told) for row in settlements],
         "verify": [row.verify_after for row in settlements],
     }
-    kept = {row[0] for row in connection.execute(_SETTLE, columns)}
-    connection.execute(_DELIVER, columns)
-    connection.execute(_SUPERSEDED, columns)
-    return kept
+    return {row[0] for row in connection.execute(_SETTLE, columns)}
 
 
 def _json_list(topics: frozenset[str]) -> str:

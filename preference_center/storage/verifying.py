@@ -14,7 +14,6 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.storage.database import Connection
-from preference_center.storage.destinations import pulled
 
 
 class Part(StrEnum):
@@ -192,13 +191,16 @@ def finish(
 
     The first whole pull lets the back-fill begin.
     """
-    kept = connection.execute(
-        """UPDATE listing SET lease = NULL, next_at = %s, finished_at = %s, begun_at = NULL,
-            failures = 0, reason = '' WHERE destination_id = %s AND part = %s AND lease = %s""",
+    connection.execute(
+        """WITH finished AS (
+            UPDATE listing SET lease = NULL, next_at = %s, finished_at = %s, begun_at = NULL,
+                failures = 0, reason = ''
+            WHERE destination_id = %s AND part = %s AND lease = %s RETURNING *
+        )
+        UPDATE destination d SET pulled_at = finished_at FROM finished
+        WHERE d.id = destination_id AND part = 'pull' AND pulled_at IS NULL""",
         (next_at, now, destination, part, lease),
-    ).rowcount
-    if kept and part is Part.PULL:
-        pulled(connection, destination, now)
+    )
 
 
 def failed(

@@ -323,12 +323,12 @@ def test_retries_end_when_the_link_does(server: MailServer, answers: Answers, cl
         work(server)
         tries += before - len(answers.data)
         before = len(answers.data)
-        schedule.tick()
+        schedule.tidy(clock())
         clock.advance(timedelta(seconds=10))
     assert 12 < tries < 25
     answers.data = []
     assert work(server) == 0
-    schedule.tick()
+    schedule.tidy(clock())
     assert state(posted) == (Fate.EXPIRED, False)
     assert not answers.taken
 
@@ -537,8 +537,7 @@ def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
 def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
     post([letter()])
     clock.advance(outbox.KEPT + timedelta(days=1))
-    schedule.tick()  # expired
-    schedule.tick()
+    schedule.tidy(clock())  # expired, then forgotten
     assert run(lambda c: c.execute("SELECT count(*) FROM outgoing_mail").fetchone()) == (0,)
 
 
