@@ -81,7 +81,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
     mailings = sorted(random.randrange(MINUTE, end) for _ in range(14))
     kinds, weights = list(_PERSONAL), list(_PERSONAL.values())
     busy = random.sample(range(options.people), max(1, options.people // 3))
-    for number in range(min(options.people * 2, 160)):
+    for number in range(min(options.people, 100)):
         at = min(random.choice(mailings) + int(random.expovariate(1 / 180)), end)
         who = random.choice(busy) if random.random() < 0.6 else random.randrange(options.people)
         form = random.randrange(len(forms_of(who))) if random.random() < 0.5 else 0
@@ -99,7 +99,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
 
 def _lists(random: Random, options: Options) -> Iterator[Act]:
     end = options.hours * HOUR
-    for number in range(random.randrange(1, 6)):
+    for number in range(random.randrange(1, 4)):
         at, scope = random.randrange(end), random.choice([ALL, NEWS, OFFERS])
         yield Act(
             at,
@@ -118,7 +118,7 @@ def _lists(random: Random, options: Options) -> Iterator[Act]:
 
 
 def _some(random: Random, options: Options) -> tuple[tuple[int, int], ...]:
-    people = random.sample(range(options.people), min(options.people, random.choice([3, 10, 30])))
+    people = random.sample(range(options.people), min(options.people, random.choice([3, 10, 20])))
     return tuple((who, random.randrange(len(forms_of(who)))) for who in people)
 
 

@@ -30,6 +30,8 @@ class Lists:
     oracle: Oracle
     known: Callable[[Form, datetime], None]
     begun: dict[int, tuple[UUID, list[No]]] = field(default_factory=dict)
+    _settled: bool = True
+    """Whether nothing has been at work since the last look."""
 
     def upload(self, number: int, forms: Sequence[Form], scope: str, only: Only) -> str:
         """Upload, plan and confirm; workers apply it afterwards."""
@@ -73,7 +75,7 @@ class Lists:
         noes = []
         if only is Only.OPT_OUTS:
             noes = [self.oracle.says_no(No(f, scope, now, now, now, sure=False)) for f in forms]
-        self.begun[number] = (import_id, noes)
+        self.begun[number], self._settled = (import_id, noes), False
         return "confirmed"
 
     def undo(self, number: int) -> str:
@@ -87,11 +89,12 @@ class Lists:
             return str(error).split(":")[0]
         for no in noes:
             no.gone = None
+        self._settled = False
         return "undoing"
 
     def look(self) -> bool:
         """See which are done by now; whether any is still at work."""
-        if not self.begun:
+        if self._settled:
             return False
         states = {found.id: found.state for found in run_at_once(imports.every)}
         for import_id, noes in self.begun.values():
@@ -100,4 +103,5 @@ class Lists:
                     no.sure = True
                     self.known(no.form, services().now())
                 no.gone = True if states[import_id] is State.UNDONE else no.gone
-        return any(state in imports.AT_WORK for state in states.values())
+        self._settled = not any(state in imports.AT_WORK for state in states.values())
+        return not self._settled

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from preference_center.extensions import services
 from preference_center.queue import SYNC, VERIFY
@@ -20,7 +20,8 @@ from simulation.crew import Crew, Redis
 from simulation.ground import Clock
 from simulation.people import START
 from simulation.tools import Tool
-from workers.schedule import tick
+from workers.bursts import look_for_bursts
+from workers.schedule import tick, tidy
 
 PROBES = 0.3
 """How often a tool that is down is tried where the service might: each try is like the last."""
@@ -28,12 +29,16 @@ AT_TIMES = 0.03
 """How often a list is read though nothing has changed in it."""
 SELDOM = timedelta(hours=3)
 OFTEN = timedelta(minutes=30)
-FIRST = timedelta(seconds=20)
-READ_EVERY = timedelta(hours=2)
+FIRST = timedelta(seconds=30)
+READ_EVERY = timedelta(hours=4)
 TIDY_EVERY = timedelta(hours=2)
 SWEEP_EVERY = timedelta(hours=20)
+"""How often a tool is swept at most."""
+SWEEP_OFTEN = timedelta(hours=4)
+"""The same in the end, when all is to be found out."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 QUICKLY = 0.15
-"""How often workers are free at once, and not some time within three quarters of an hour."""
+"""How often workers are free at once, and not some time within the hour."""
 
 _DUE = """
 SELECT min(GREATEST(s.next_at, d.retry_at)), min(s.verify_at),
@@ -60,17 +65,19 @@ class Looks:
     """How many rows were due, after the last look, at tools that are up."""
     _tidy_at: datetime = START
     _read_at: dict[int, datetime] = field(default_factory=dict)
+    _swept_at: dict[int, datetime] = field(default_factory=dict)
 
     def soon(self) -> None:
         """Something has happened: look before long."""
         random = services().random
-        wait = timedelta(seconds=random.uniform(1, 90 if random.random() < QUICKLY else 2700))
+        wait = timedelta(seconds=random.uniform(1, 90 if random.random() < QUICKLY else 3600))
         self._gap = FIRST
         self.next_at = min(self.next_at, self.clock() + wait)
 
     def look(self) -> None:
         """The scheduler's tick, and all the jobs that it, or a nudge, has put into Redis."""
-        tick(tidies=self._tidies())
+        tick()
+        self._tidy()
         jobs = list(self.redis.jobs.items())
         self.redis.jobs.clear()
         services().random.shuffle(jobs)  # else a tool that fails each push would never be read
@@ -79,11 +86,12 @@ class Looks:
                 self.crew.do(name, job, args)
         self._plan()
 
-    def _tidies(self) -> bool:
-        due = self.clock() >= self._tidy_at
-        if due:
+    def _tidy(self) -> None:
+        """What nothing waits for."""
+        if self.clock() >= self._tidy_at:
             self._tidy_at = self.clock() + TIDY_EVERY
-        return due
+            look_for_bursts(self.clock())
+            tidy(self.clock())
 
     def _is_vain(self, job: str, args: tuple[int | str, ...]) -> bool:
         """Whether nothing would come of it but what came of it last time."""
@@ -105,16 +113,19 @@ class Looks:
             self._read_at[number] = self.clock() + READ_EVERY
             return False
         if part == Part.SWEEP:
-            return not self.thorough and self._was_swept(number)
+            return self._was_swept(number)
         size = len(tool.said) if part == Part.PULL else len(tool.log)
         return tool.listed.get(part) == size and not self.thorough and chance > AT_TIMES
 
     def _was_swept(self, number: int) -> bool:
         """Whether all contacts were listed of late."""
+        every = SWEEP_OFTEN if self.thorough else SWEEP_EVERY
+        if self.clock() - self._swept_at.get(number, NEVER) < every:
+            return True
         for listing in run_at_once(lambda c: verifying.progress(c, number)):
             if listing.part is Part.SWEEP and listing.finished_at and not listing.under_way:
-                return self.clock() - listing.finished_at < SWEEP_EVERY
-        return False
+                self._swept_at[number] = listing.finished_at
+        return self.clock() - self._swept_at.get(number, NEVER) < every
 
     def _plan(self) -> None:
         good = [name for name, tool in self.tools.items() if tool.good_since is not None]

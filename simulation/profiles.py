@@ -90,7 +90,7 @@ def drawn(kind: Profile, random: Random) -> Profile:
         return random.choice([0.0, random.uniform(0, most)])
 
     watched = kind.can_be_watched
-    able = replace(kind.capabilities, batch_size=random.choice([1, 10, 50, 100]))
+    able = replace(kind.capabilities, batch_size=random.choice([1, 5, 10, 50, 100, 100]))
     return replace(
         kind,
         capabilities=able,

@@ -32,7 +32,7 @@ from workers.leases import Lease
 
 T = TypeVar("T")
 
-PAGE = 25
+PAGE = 60
 MINUTE = 60.0
 
 
