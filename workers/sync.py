@@ -201,7 +201,6 @@ def _settlement(
         done=True,
         sure=claim.lift_until is None or claim.lift_until <= now,
         next_at=planned.wake_at if planned else None,
-        told=frozenset(claim.told),
     )
     if planned is None or planned.is_empty:
         return settled
@@ -209,12 +208,12 @@ def _settlement(
     outcome = outcome or Outcome(Result.LATER, "no answer for this address")
     settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
     if outcome.result in {Result.REFLECTED, Result.ABSENT}:
-        return replace(settled, told=(settled.told - item.lift) | item.off)
+        return replace(settled, off=item.off, lifted=item.lift)
     again = row_retry(
         claim.attempts + 1, claim.due_at, now, wish=outcome.retry_after, jitter=jitter
     )
     # Part of it may have been told: remember, so that it can be taken back.
-    return replace(settled, done=False, next_at=again, told=settled.told | item.off)
+    return replace(settled, done=False, next_at=again, off=item.off)
 
 
 def _verify_after(row: Settlement, capabilities: Capabilities) -> timedelta | None:

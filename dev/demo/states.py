@@ -169,7 +169,6 @@ def _settling(tool: int, outcome: str, now: datetime) -> Callable[[Connection], 
                 done=True,
                 sure=True,
                 next_at=None,
-                told=frozenset(),
             )
             for claim in claims
         ]

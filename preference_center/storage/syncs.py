@@ -60,12 +60,11 @@ ON CONFLICT DO NOTHING
 
 _SETTLE = """
 WITH given AS (
-    SELECT n.*, ARRAY(SELECT jsonb_array_elements_text(n.told_json::jsonb)) AS told
-    FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(seen)b::bigint[],
+    SELECT * FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(seen)b::bigint[],
         %(outcomes)b::text[], %(acks)b::text[], %(done)b::boolean[], %(sure)b::boolean[],
-        %(next)b::timestamptz[], %(told)b::text[], %(verify)b::interval[]) AS n (address_id,
-        version, reflected, outcome, ack, done, sure, next_at, told_json, verify_after)
-    ORDER BY n.address_id
+        %(next)b::timestamptz[], %(lifted)b::text[], %(verify)b::interval[]) AS n (address_id,
+        version, reflected, outcome, ack, done, sure, next_at, lifted, verify_after)
+    ORDER BY address_id
 ), noted AS (
     INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
     SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
@@ -80,7 +79,7 @@ WITH given AS (
 UPDATE sync_state s SET
     reflected = CASE WHEN given.sure AND given.done THEN GREATEST(s.reflected, given.version)
         ELSE s.reflected END,
-    told = given.told,
+    told = ARRAY(SELECT unnest(s.told) EXCEPT SELECT jsonb_array_elements_text(lifted::jsonb)),
     due_at = CASE WHEN given.sure AND given.done AND s.wanted <= given.version THEN NULL
         ELSE s.due_at END,
     next_at = CASE
@@ -102,17 +101,21 @@ WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
     AND s.lease = %(lease)s
 RETURNING s.address_id
 """
-"""What came of it is noted of every row, also of one that is another worker's by now."""
+"""What came of it is noted of every row, also of one that is another worker's by now.
+
+What was told has been noted before (`announce_noes`), and what the tool was heard to have
+turned off meanwhile counts as told, too: only what was lifted is taken away.
+"""
 
 _PUSH_AGAIN = """
 UPDATE sync_state s SET
     reflected = 0,
-    told = ARRAY(SELECT unnest(s.told) UNION SELECT jsonb_array_elements_text(given.told::jsonb)),
+    told = ARRAY(SELECT unnest(s.told) UNION SELECT jsonb_array_elements_text(given.off::jsonb)),
     due_at = COALESCE(s.due_at, %(now)s + %(window)s),
     next_at = CASE WHEN s.lease IS NULL THEN %(now)s ELSE s.next_at END,
     wanted = GREATEST(s.wanted, given.version)
-FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(told)b::text[])
-    AS given (address_id, version, told)
+FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(off)b::text[])
+    AS given (address_id, version, off)
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 
@@ -141,8 +144,9 @@ class Settlement:
 
     `done`: the tool reflects `version`, or does not know the address. `sure`: no older
     request that turns a topic on can still be under way. `next_at`: when to look again
-    (the end of a pause, a retry), None for never. `verify_after`: when to read it back,
-    sooner or later by how often that found it missing; None for never.
+    (the end of a pause, a retry), None for never. `off`: the topics that were, or may have been,
+    turned off there; `lifted`: those that were turned on again. `verify_after`: when to read it
+    back, sooner or later by how often that found it missing; None for never.
     """
 
     address_id: int
@@ -153,7 +157,8 @@ class Settlement:
     done: bool
     sure: bool
     next_at: datetime | None
-    told: frozenset[str]
+    off: frozenset[str] = frozenset()
+    lifted: frozenset[str] = frozenset()
     verify_after: timedelta | None = None
 
 
@@ -243,7 +248,7 @@ def settle(
         "done": [row.done for row in settlements],
         "sure": [row.sure for row in settlements],
         "next": [row.next_at for row in settlements],
-        "told": [_json_list(row.told) for row in settlements],
+        "lifted": [_json_list(row.lifted) for row in settlements],
         "verify": [row.verify_after for row in settlements],
     }
     return {row[0] for row in connection.execute(_SETTLE, columns)}
@@ -278,7 +283,7 @@ def push_again(
             "window": WINDOW,
             "addresses": [row.address_id for row in stale],
             "versions": [row.version for row in stale],
-            "told": [_json_list(row.told) for row in stale],
+            "off": [_json_list(row.off) for row in stale],
         },
     )
 

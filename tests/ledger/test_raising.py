@@ -187,7 +187,6 @@ def test_what_commits_while_a_worker_looks_is_pushed_after_it() -> None:  # I3, 
             done=True,
             sure=True,
             next_at=None,
-            told=frozenset(),
         )
         for claim in claims
     ]

@@ -3,6 +3,7 @@ nor ignored."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from preference_center.storage.verifying import Part
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination, look
+from workers.connectors.base import Item, Outcome
 from workers.judging import LAG
 from workers.taking import take_in
 
@@ -191,5 +193,27 @@ def test_what_was_said_there_is_taken_back_there_though_more_was_to_be_told(
     hear(destination, tool, id="own", at=services().now(), by_person=True)
     clock.advance(MINUTE)
     say(Kind.OPTED_IN)
+    work(destination, tool)
+    assert tool.off == {ANNA: {OTHER}}
+
+
+def test_what_was_said_there_while_a_worker_told_it_more_is_taken_back_too(
+    destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I5
+    say(Kind.OPTED_OUT, scope=OTHER)
+    real = tool.push
+
+    def push(batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        monkeypatch.setattr(tool, "push", real)
+        outcomes = real(batch)
+        tool.off[ANNA] |= {TOPIC}
+        hear(destination, tool, id="own", at=services().now(), by_person=True)
+        clock.advance(timedelta(seconds=1))
+        say(Kind.OPTED_IN)
+        return outcomes
+
+    monkeypatch.setattr(tool, "push", push)
+    work(destination, tool)
+    clock.advance(MINUTE)
     work(destination, tool)
     assert tool.off == {ANNA: {OTHER}}
