@@ -42,6 +42,15 @@ class Asked:
     header: bool = True
 
 
+_OTHERWISE = {
+    b"\x1f\x8b": "packed with gzip: give it a name that ends with .csv.gz",
+    b"\x28\xb5\x2f\xfd": "packed with Zstandard: give it a name that ends with .csv.zst",
+    b"PAR1": "Parquet: give it a name that ends with .parquet",
+    b"PK\x03\x04": "a spreadsheet or an archive: save it as CSV in UTF-8",
+}
+"""How files begin that are no CSV, whatever they are called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """A list's form. `column` is the index of the address's column in `names`.
@@ -114,6 +123,9 @@ def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise InvalidList(f"the list can't be read: {reason}") from None
+    for magic, what in _OTHERWISE.items():
+        if head.startswith(magic):
+            raise InvalidList(f"the list is {what}")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InvalidList("the list is UTF-16: save it as CSV in UTF-8")
     if b"\n" not in head and b"\r" in head:
