@@ -16,6 +16,7 @@ from preference_center.domain.lifting import lifting
 from preference_center.domain.requests import Origin, Proof, Via, opt_out
 from preference_center.errors import InvalidRows
 from preference_center.extensions import services
+from preference_center.inbound.taking import take_mail
 from preference_center.ledger import Recorded, record
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
@@ -86,6 +87,20 @@ class Doors:
                 # A list or a tool that said the same meanwhile may not have been recorded.
                 other.gone, other.sure = other.sure or other is no, False
         return "200"
+
+    def _mailed(self, form: Form, act: Act) -> str:
+        """Their mail client writes to the header's mailto."""
+        context = services()
+        token = context.links.mail_token(
+            self._link(form, act.scope), context.keys.exact(address(form))
+        )
+        to = f"{token}@unsubscribe.example.com"
+        mail = f"From: {form.text}\r\nTo: {to}\r\nSubject: unsubscribe\r\n\r\n".encode()
+        taken = take_mail(mail, [to], context.now(), size=len(mail)).taken
+        if not taken.recorded:
+            raise Violation("I1: a mail to a valid mailto is not recorded")
+        self._no(form, act.scope)
+        return "taken"
 
     def _reads(self, form: Form, act: Act) -> str:
         """A scanner follows the links of a mail."""

@@ -50,6 +50,7 @@ class Act:
 _PERSONAL = {
     "one_click": 30,
     "page": 8,
+    "mailed": 5,
     "in_tool": 14,
     "opt_in": 16,
     "phone": 6,
@@ -90,7 +91,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
         yield Act(at, what, who, form, scope, number)
         if what == "page" and random.random() < 0.5:
             yield Act(at + random.randrange(10, 20 * MINUTE), "undo", who, form, scope, number)
-        if what in {"one_click", "phone"} and random.random() < 0.3:
+        if what in {"one_click", "mailed", "phone"} and random.random() < 0.3:
             yield Act(at + random.randrange(HOUR), "one_click", who, form, scope, number)
         if what in {"in_tool", "one_click"} and random.random() < 0.3:
             again = at + random.choice(_GAPS)

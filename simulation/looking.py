@@ -30,7 +30,7 @@ AT_TIMES = 0.03
 SELDOM = timedelta(hours=3)
 OFTEN = timedelta(minutes=30)
 FIRST = timedelta(seconds=30)
-READ_EVERY = timedelta(hours=4)
+READ_EVERY = timedelta(hours=6)
 TIDY_EVERY = timedelta(hours=2)
 SWEEP_EVERY = timedelta(hours=20)
 """How often a tool is swept at most."""
