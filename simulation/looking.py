@@ -30,12 +30,11 @@ AT_TIMES = 0.03
 SELDOM = timedelta(hours=3)
 OFTEN = timedelta(minutes=30)
 FIRST = timedelta(seconds=30)
-READ_EVERY = timedelta(hours=6)
+READ_EVERY, READ_OFTEN = timedelta(hours=6), timedelta(hours=2)
+"""How often it is read back at most; and in the end, when all is to be found out."""
 TIDY_EVERY = timedelta(hours=2)
-SWEEP_EVERY = timedelta(hours=20)
-"""How often a tool is swept at most."""
-SWEEP_OFTEN = timedelta(hours=4)
-"""The same in the end, when all is to be found out."""
+SWEEP_EVERY, SWEEP_OFTEN = timedelta(hours=20), timedelta(hours=6)
+"""The same of all its contacts."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 QUICKLY = 0.15
 """How often workers are free at once, and not some time within the hour."""
@@ -95,10 +94,11 @@ class Looks:
 
     def _is_vain(self, job: str, args: tuple[int | str, ...]) -> bool:
         """Whether nothing would come of it but what came of it last time."""
-        if job not in {SYNC, VERIFY} or self.thorough:
+        if job not in {SYNC, VERIFY}:
             return False
         tool = self.tools[f"tool-{int(args[0]) - 1}"]
-        if tool.good_since is None and services().random.random() > PROBES:
+        is_down = tool.good_since is None and not self.thorough
+        if is_down and services().random.random() > PROBES:
             return True
         return job == VERIFY and self._is_idle(int(args[0]), str(args[1]))
 
@@ -107,10 +107,10 @@ class Looks:
         tool = self.tools[f"tool-{number - 1}"]
         chance = services().random.random()
         if part == Part.READ:
-            seldom = self.clock() < self._read_at.get(number, START)
-            if seldom and not self.thorough:
+            every = READ_OFTEN if self.thorough else READ_EVERY
+            if self.clock() - self._read_at.get(number, NEVER) < every:
                 return True
-            self._read_at[number] = self.clock() + READ_EVERY
+            self._read_at[number] = self.clock()
             return False
         if part == Part.SWEEP:
             return self._was_swept(number)
@@ -142,5 +142,5 @@ class Looks:
         if left and left != self._left:  # the tool takes some, if not all at once: go on
             self._gap = FIRST
         self._left = left
-        self._gap = min(self._gap * 4, OFTEN if left or self.thorough else SELDOM)
+        self._gap = min(self._gap * 4, OFTEN if left else SELDOM)
         self.next_at = min(max(due or now, now + self._gap), now + SELDOM)
