@@ -1,0 +1,39 @@
+"""Sending what is due to a server, and what became of a letter."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from preference_center.extensions import services
+from preference_center.smtp import MailServer, Security
+from preference_center.storage.database import run
+from preference_center.storage.outbox import Letter
+from tests.workers.mail_server import (
+    PASSWORD,
+    USER,
+)
+from workers.mail import send_due
+
+
+def at(port: int) -> MailServer:
+    return MailServer("127.0.0.1", port, Security.NONE)
+
+
+def work(server: MailServer) -> int:
+    until = services().now() + timedelta(seconds=5)
+    return send_due(server, until=until, stop=lambda: False)
+
+
+def state(letter: Letter) -> tuple[str | None, bool]:
+    """The outcome, and whether the text is still there."""
+    row = run(
+        lambda c: c.execute(
+            "SELECT outcome, ciphertext IS NOT NULL FROM outgoing_mail WHERE id = %s", [letter.id]
+        ).fetchone()
+    )
+    assert row
+    return row[0], row[1]
+
+
+def secured(port: int, security: Security) -> MailServer:
+    return MailServer("127.0.0.1", port, security, USER, PASSWORD)

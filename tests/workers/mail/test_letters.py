@@ -1,0 +1,205 @@
+"""What a letter looks like when it arrives."""
+
+from __future__ import annotations
+
+import re
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from preference_center.letters import render
+from preference_center.smtp import MailServer
+from preference_center.storage.outbox import Fate, LetterKind, post
+from tests.clock import START
+from tests.in_force import CATALOGUE, put_in_force
+from tests.storage.letters import LINK, letter
+from tests.workers.mail.sending import at, state, work
+from tests.workers.mail_server import (
+    Answers,
+    mail_server,
+)
+
+BRANDED = CATALOGUE.replace(
+    'name = "Acme"',
+    'name = "Acme"\nsender = "Acme Notizie <Notizie@acme.example>"\n'
+    'footer = { it = "Acme S.p.A., Torino", en = "Acme Ltd, Turin" }',
+)
+
+
+def text_and_html(message: EmailMessage) -> tuple[str, str]:
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain
+    assert html
+    return plain.get_content().replace("\r\n", "\n"), html.get_content()
+
+
+def rendered(**given: Any) -> EmailMessage:
+    """A letter as its reader's program sees it."""
+    raw = render(letter(**given), START).as_bytes()
+    message = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def test_a_letter_arrives_as_text_and_as_html_and_is_wiped(
+    server: MailServer, answers: Answers
+) -> None:
+    posted = letter()
+    post([posted])
+    assert work(server) == 1
+    (taken,) = answers.taken
+    assert (taken.sender, taken.recipients) == ("choices@example.com", ["jane.doe@example.com"])
+    assert taken.message.get_content_type() == "multipart/alternative"
+    text, html = text_and_html(taken.message)
+    assert f"\n{LINK}\n" in text
+    assert re.findall('href="([^"]+)"', html) == [LINK]
+    assert state(posted) == (Fate.SENT, False)
+    assert work(server) == 0
+
+
+def test_it_says_that_a_machine_sent_it_and_when(server: MailServer, answers: Answers) -> None:
+    posted = letter()
+    post([posted])
+    work(server)
+    message = answers.taken[0].message
+    assert message["Auto-Submitted"] == "auto-generated"  # RFC 3834 5
+    assert message["Message-ID"] == f"<{posted.id}@example.com>"
+    assert message["Date"].datetime == START
+    assert message["To"] == "jane.doe@example.com"
+
+
+def test_it_is_fit_for_any_server_on_its_way(server: MailServer, answers: Answers) -> None:
+    post([letter(language="de", values={"link": LINK + "x" * 500})])
+    work(server)
+    assert answers.taken[0].raw.isascii()
+    assert max(map(len, answers.taken[0].raw.split(b"\r\n"))) <= 78  # RFC 5322 2.1.1
+
+
+@pytest.mark.parametrize("kind", LetterKind)
+@pytest.mark.parametrize(
+    "language, button",
+    [
+        ("it", {"one_time_link": "Scegliere che cosa ricevere", "confirm_opt_in": "Confermare"}),
+        ("en", {"one_time_link": "Choose what you receive", "confirm_opt_in": "Confirm"}),
+        ("de", {"one_time_link": "Auswählen, was Sie erhalten", "confirm_opt_in": "Bestätigen"}),
+        ("fr", {"one_time_link": "Choisir ce que vous recevez", "confirm_opt_in": "Confirmer"}),
+        ("es", {"one_time_link": "Elegir lo que recibe", "confirm_opt_in": "Confirmar"}),
+    ],
+)
+def test_it_speaks_the_language_of_its_reader(
+    kind: LetterKind, language: str, button: dict[str, str]
+) -> None:
+    values = {"link": LINK} | ({"what": "Notizie"} if kind is LetterKind.CONFIRM_OPT_IN else {})
+    message = rendered(kind=kind, language=language, values=values)
+    assert message["Content-Language"] == language
+    text, html = text_and_html(message)
+    assert f'<html lang="{language}">' in html
+    for part in (text, html):
+        assert button[kind] in part
+        assert "2026" in part  # until when
+        assert "+01:00" in part
+
+
+def test_it_tells_what_is_to_be_confirmed() -> None:
+    values = {"link": LINK, "what": "Notizie & <Offerte>"}
+    text, html = text_and_html(rendered(kind=LetterKind.CONFIRM_OPT_IN, values=values))
+    assert "Notizie & <Offerte>" in text
+    assert "Notizie &amp; &lt;Offerte&gt;" in html
+
+
+def test_it_comes_from_its_brand(app: Flask) -> None:
+    put_in_force(app, BRANDED)
+    message = rendered(brand="acme", language="en")
+    assert message["From"] == "Acme Notizie <notizie@acme.example>"
+    assert "Acme" in message["Subject"]
+    for part in text_and_html(message):
+        assert "Acme Ltd, Turin" in part
+
+
+@pytest.mark.parametrize("brand", [None, "gone"])
+def test_one_of_no_single_brand_comes_from_the_general_sender(app: Flask, brand: str) -> None:
+    put_in_force(app, BRANDED)
+    message = rendered(brand=brand)
+    assert message["From"] == "Acme <choices@example.com>"
+    assert "Acme S.p.A., Torino" in text_and_html(message)[0]
+
+
+def test_a_legal_line_that_brands_share_stands_there_once(app: Flask) -> None:
+    second = (
+        '\n[brands.second]\nname = "Second"\nfooter = {'
+        ' it = "Acme S.p.A., Torino", en = "Acme Ltd, Turin" }\n'
+    )
+    put_in_force(app, BRANDED + second)
+    message = render(letter(language="en"), START)
+    assert text_and_html(message)[0].count("Acme Ltd, Turin") == 1
+
+
+def test_it_loads_nothing_and_links_nowhere_else() -> None:
+    html = text_and_html(rendered())[1]
+    assert not re.search(r"<(?:img|link|script|iframe)|url\(|src=|background=", html)
+    assert html.count("http") == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Müller, Söhne",
+        "Acme: <boss@evil.example>",
+        'The "Ü" Shop',
+        "A very long name of a brand, with commas, and Ümläuts, " * 3,
+    ],
+)
+def test_no_name_of_a_brand_adds_a_sender_or_a_header(app: Flask, name: str) -> None:
+    quoted = name.replace('"', '\\"')
+    put_in_force(app, CATALOGUE.replace('name = "Acme"', f'name = "{quoted}"'))
+    message = rendered(brand="acme")
+    (sender,) = message["From"].addresses
+    assert sender.addr_spec == "choices@example.com"
+    assert message.keys() == rendered().keys()
+
+
+@pytest.mark.parametrize("value", ["a\r\nBcc: eve@evil.example", "a\nBcc: eve@evil.example\n\nx"])
+def test_no_value_gets_into_the_headers(value: str) -> None:
+    values = {"link": value, "what": value}
+    message = rendered(kind=LetterKind.CONFIRM_OPT_IN, values=values)
+    assert message["Bcc"] is None
+    assert message.keys() == rendered().keys()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        '"jane doe"@example.com',
+        '"a\\"b, c"@example.com',
+        "o'neil+tag@example.com",
+        "jane.@example.com",
+    ],
+)
+def test_an_odd_address_is_written_to_as_it_is(
+    server: MailServer, answers: Answers, address: str
+) -> None:
+    posted = letter(address)
+    post([posted])
+    assert work(server) == 1
+    (taken,) = answers.taken
+    (to,) = taken.message["To"].addresses
+    assert len(taken.recipients) == 1
+    for found in (taken.recipients[0], to.addr_spec):
+        assert found.replace('"jane."', "jane.") == address
+
+
+def test_an_address_with_letters_beyond_ascii_needs_a_server_that_takes_them(
+    answers: Answers,
+) -> None:  # RFC 6531
+    first, second = letter("jörg@example.com"), letter("jörg@example.com")
+    with mail_server(answers, enable_SMTPUTF8=True) as port:
+        post([first])
+        assert work(at(port)) == 1
+    assert answers.taken[0].recipients == ["jörg@example.com"]
+    with mail_server(answers, enable_SMTPUTF8=False) as port:
+        post([second])
+        assert work(at(port)) == 0
+    assert state(second) == (Fate.REFUSED, False)

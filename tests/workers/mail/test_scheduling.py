@@ -1,0 +1,63 @@
+"""Mail that is due is found and sent by the scheduler and its job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center.extensions import NAME, services
+from preference_center.smtp import MailServer
+from preference_center.storage import outbox
+from preference_center.storage.database import run
+from preference_center.storage.outbox import Fate, post
+from tests.clock import START, Clock
+from tests.storage.letters import letter
+from tests.workers.mail_server import (
+    Answers,
+)
+from workers import schedule
+
+
+def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
+    redis_url: str, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from preference_center.queue import Queue, connect, rq_queue
+
+    post([letter() for _ in range(50)])
+    with connect(redis_url) as connection:
+        connection.flushdb()
+        monkeypatch.setitem(app.extensions, NAME, replace(services(), queue=Queue(redis_url)))
+        assert schedule.tick() == 3
+        jobs = rq_queue(connection, "mail").jobs
+        assert {job.func_name for job in jobs} == {"workers.jobs.send_mail"}
+        assert schedule.tick() == 3  # another replica
+        assert len(rq_queue(connection, "mail").jobs) == 3
+
+
+def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
+    post([letter()])
+    clock.advance(outbox.KEPT + timedelta(days=1))
+    schedule.tidy(clock())  # expired, then forgotten
+    assert run(lambda c: c.execute("SELECT count(*) FROM outgoing_mail").fetchone()) == (0,)
+
+
+def test_the_job_sends(
+    server: MailServer, answers: Answers, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workers.jobs import send_mail
+
+    url = f"smtp://127.0.0.1:{server.port}?starttls=0"
+    settings = services().settings.model_copy(update={"smtp_url": url})
+    monkeypatch.setitem(app.extensions, NAME, replace(services(), settings=settings))
+    post([letter()])
+    send_mail()
+    assert len(answers.taken) == 1
+
+
+def test_a_letter_nobody_knows_changes_nothing() -> None:
+    run(lambda c: outbox.settle(c, uuid4(), uuid4(), Fate.SENT))
+    assert run(lambda c: outbox.due(c, START)) == 0
