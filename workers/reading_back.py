@@ -35,6 +35,8 @@ class _Found:
     """Absent before, there now, and not suppressed."""
     held: dict[int, Found] = field(default_factory=dict)
     """Absent before, there now, and suppressed."""
+    left: dict[int, int] = field(default_factory=dict)
+    """Not looked at, while others were: more than the tool reads at once."""
 
 
 def read_back(
@@ -74,7 +76,7 @@ def read_back(
     run(lambda c: _write(c, destination, found, now))
     if seen:
         take_in(destination, connector, seen)
-    return len(states) == limit
+    return len(states) == limit or bool(found.left)
 
 
 def _items(
@@ -106,7 +108,8 @@ def _compare(
         if item is None:
             found.good[number] = state.wanted  # nothing readable: nothing to ask for
         elif number not in off:
-            continue  # could not be looked at: asked again when this hold is over
+            if off:  # else none could be: asked again when this hold is over
+                found.left[number] = state.wanted
         elif (there := off[number]) is None:
             found.absent[number] = state.wanted
         elif item.off <= there and state.outcome == Result.ABSENT:
@@ -125,6 +128,7 @@ def _write(connection: Connection, destination: Destination, found: _Found, now:
     checks.confirm(connection, number, found.good, now)
     checks.settle_found(connection, number, found.held, now)
     checks.look_again(connection, number, found.absent, now)
+    checks.look_now(connection, number, found.left, now)
     raised = checks.push_again(connection, number, found.arrived, now, drifted=False)
     drift = checks.push_again(connection, number, found.drifted, now, drifted=True)
     checked = len(found.good) + len(found.held) + len(found.absent) + len(found.arrived)

@@ -122,6 +122,13 @@ def confirm(
     _set(connection, destination, versions, now, "verify_at = NULL, checks = 0")
 
 
+def look_now(
+    connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
+) -> None:
+    """Held and not looked at: whoever looks next may."""
+    _set(connection, destination, versions, now, "verify_at = %(now)s")
+
+
 def look_again(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:

@@ -250,3 +250,19 @@ def test_a_listing_of_a_new_kind_is_begun_beside_the_others(clock: Clock) -> Non
     begun = {p.part: p.next_at for p in progress(number)}
     assert begun[Part.SCAN] == clock() - timedelta(days=3)
     assert begun[Part.SWEEP] == clock() + verifying.FIRST_SWEEP
+
+
+def test_what_the_tool_does_not_read_at_once_is_read_after_it(
+    destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I13
+    people = [f"p{number}@example.com" for number in range(5)]
+    tool.add(*people)
+    for address in people:
+        say(Kind.OPTED_OUT, address)
+    work(destination, tool)
+    whole = tool.read
+    monkeypatch.setattr(tool, "read", lambda batch: whole(batch[:2]))
+    clock.advance(checks.RECHECK)
+    read(destination, tool, Part.READ)
+    assert sorted(address for batch in tool.reads for address in batch) == people
+    assert [state(address, "verify_at") for address in people] == [None] * 5
