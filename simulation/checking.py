@@ -27,6 +27,8 @@ IN_REACH = timedelta(hours=3)
 """How long a tool must have been up before it can be asked of it to have been told."""
 FOUND_OUT = timedelta(hours=26)
 """The same where it has to be found out first, at night."""
+CLOCK_TRUSTED = timedelta(minutes=15)
+"""How much later than a tool's clock says a "no" may count, if it was heard by then."""
 MESSAGES = {"acme.news": "send.news", "acme.offers": "send.offers", "acme.club": "send.club"}
 MARKETING = {topic: MESSAGES[topic] for topic in TOPICS}
 _RECORDED = """
@@ -202,7 +204,7 @@ class Checks:
         now, recorded = services().now(), self._recorded()
         for index in recorded:
             no, _ = self.awaited[index]
-            no.sure, no.last, no.received = True, now, now
+            no.sure, no.last, no.received = True, max(now, no.first + CLOCK_TRUSTED), now
             self.known.setdefault(no.form, now)
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
 
