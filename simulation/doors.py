@@ -81,7 +81,7 @@ class Doors:
             return "too late"
         anew = self.own.get((no.form, no.scope))  # said since, and no repeat: it stands
         for other in self.oracle.noes[form.person]:
-            if other is anew and anew is not no:
+            if (other is anew and anew is not no) or other.until:  # a pause is no repeat
                 continue
             if (other.form, other.scope) == (no.form, no.scope) and other.first >= no.first:
                 # A list or a tool that said the same meanwhile may not have been recorded.

@@ -23,7 +23,7 @@ from simulation.tools import Tool
 from workers.bursts import look_for_bursts
 from workers.schedule import tick, tidy
 
-PROBES = 0.3
+PROBES = 0.2
 """How often a tool that is down is tried where the service might: each try is like the last."""
 AT_TIMES = 0.03
 """How often a list is read though nothing has changed in it."""
@@ -32,7 +32,7 @@ OFTEN = timedelta(minutes=30)
 FIRST = timedelta(seconds=30)
 READ_EVERY, READ_OFTEN = timedelta(hours=6), timedelta(hours=2)
 """How often it is read back at most; and in the end, when all is to be found out."""
-TIDY_EVERY = timedelta(hours=2)
+TIDY_EVERY = timedelta(hours=6)
 SWEEP_EVERY, SWEEP_OFTEN = timedelta(hours=20), timedelta(hours=6)
 """The same of all its contacts."""
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -112,18 +112,21 @@ class Looks:
                 return True
             self._read_at[number] = self.clock()
             return False
+        whole = Part.SCAN if not tool.profile.by_change else Part.SWEEP
+        if part == whole and not self._was_swept(number, whole):
+            return False
         if part == Part.SWEEP:
-            return self._was_swept(number)
+            return True
         size = len(tool.said) if part == Part.PULL else len(tool.log)
         return tool.listed.get(part) == size and not self.thorough and chance > AT_TIMES
 
-    def _was_swept(self, number: int) -> bool:
+    def _was_swept(self, number: int, part: Part) -> bool:
         """Whether all contacts were listed of late."""
         every = SWEEP_OFTEN if self.thorough else SWEEP_EVERY
         if self.clock() - self._swept_at.get(number, NEVER) < every:
             return True
         for listing in run_at_once(lambda c: verifying.progress(c, number)):
-            if listing.part is Part.SWEEP and listing.finished_at and not listing.under_way:
+            if listing.part is part and listing.finished_at and not listing.under_way:
                 self._swept_at[number] = listing.finished_at
         return self.clock() - self._swept_at.get(number, NEVER) < every
 
