@@ -7,41 +7,38 @@ lease gone when it settles, and has its addresses pushed again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
-from preference_center.domain.deadlines import PROBE_EVERY, destination_retry, row_retry
+from preference_center.domain.deadlines import PROBE_EVERY, destination_retry
 from preference_center.extensions import Services, services
-from preference_center.storage import checks, destinations, syncs
+from preference_center.storage import destinations, syncs
 from preference_center.storage.addresses import readable
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.facts import NO_FACTS, facts_by_id
-from preference_center.storage.syncs import UNTOLD, Claim, Settlement
+from preference_center.storage.syncs import Claim, Settlement
 from workers.connectors.base import (
     Capabilities,
     Connector,
     DeliveryError,
     Gone,
-    Listing,
     Outcome,
-    Result,
     UnsupportedByDestination,
 )
 from workers.connectors.http import LeaseOver
 from workers.connectors.pace import Paced
 from workers.leases import LEASE, Lease
+from workers.outcomes import settlement, verify_after
 from workers.plan import Plan, plan, topics_by_channel
 
 log = structlog.get_logger()
 
-LOOK_SELDOM = timedelta(days=30)
-"""How long an absent address is left alone where a scan tells that it has come."""
 ECHO = timedelta(seconds=60)
 """How long after its lease a request may still take effect in a slow tool."""
 
@@ -99,6 +96,8 @@ def _sync_batch(context: Services, destination: Destination, connect: Connect) -
     try:
         outcomes = connector.push(items) if items else {}
     except LeaseOver:
+        rows = _unanswered(context, batch)
+        run(lambda c: _give_back(c, destination, batch, rows, context.now()))
         return 0, False
     except Paced as error:
         _wait(context, destination, lease, error)
@@ -171,58 +170,37 @@ def _settle(
     now, random = context.now(), context.random.random
     settlements = []
     for ref, claim in batch.claims.items():
-        row = _settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, random())
-        settlements.append(replace(row, verify_after=_verify_after(row, capabilities)))
+        row = settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, random())
+        settlements.append(replace(row, verify_after=verify_after(row, capabilities)))
 
     def work(connection: Connection) -> int:
         kept = syncs.settle(connection, destination.id, batch.lease, settlements, now=now)
-        spoke = {ref for ref, p in batch.plans.items() if not p.is_empty}
-        late = [row for row in settlements if row.address_id in spoke - kept]
-        if late:
-            syncs.push_again(connection, destination.id, late, now)
+        late = _overrule(connection, destination, batch, settlements, kept, now)
         if destination.failures or destination.retry_at:
             destinations.closed(connection, destination.id)
-        return len(late)
+        return late
 
     late = run(work)
     log.info("synced", destination=destination.id, rows=len(settlements), late=late)
 
 
-def _settlement(
-    claim: Claim, planned: Plan | None, outcome: Outcome | None, now: datetime, jitter: float
-) -> Settlement:
-    """What one row's outcome means for the row."""
-    settled = Settlement(
-        address_id=claim.address_id,
-        version=claim.wanted,
-        reflected=claim.reflected,
-        outcome=UNTOLD,
-        ack="",
-        done=True,
-        sure=claim.lift_until is None or claim.lift_until <= now,
-        next_at=planned.wake_at if planned else None,
-    )
-    if planned is None or planned.is_empty:
-        return settled
-    item = planned.item
-    outcome = outcome or Outcome(Result.LATER, "no answer for this address")
-    settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
-    if outcome.result in {Result.REFLECTED, Result.ABSENT}:
-        return replace(settled, off=item.off, lifted=item.lift)
-    again = row_retry(
-        claim.attempts + 1, claim.due_at, now, wish=outcome.retry_after, jitter=jitter
-    )
-    # Part of it may have been told: remember, so that it can be taken back.
-    return replace(settled, done=False, next_at=again, off=item.off)
+def _overrule(
+    connection: Connection,
+    destination: Destination,
+    batch: Batch,
+    rows: Sequence[Settlement],
+    kept: Collection[int],
+    now: datetime,
+) -> int:
+    """Have pushed anew what was told of rows that are another worker's by now; how many.
 
-
-def _verify_after(row: Settlement, capabilities: Capabilities) -> timedelta | None:
-    """When to look whether the tool still says so, or has the address by now."""
-    if row.outcome == Result.ABSENT:
-        return LOOK_SELDOM if capabilities.scans is Listing.CHANGES else checks.LOOK_AGAIN
-    if row.outcome == Result.REFLECTED and capabilities.can_read:
-        return checks.RECHECK
-    return None
+    What was sent while the lease held may act after it, and nobody may ever hear that it did.
+    """
+    spoke = {ref for ref, p in batch.plans.items() if not p.is_empty}
+    late = [row for row in rows if row.address_id in spoke.difference(kept)]
+    if late:
+        syncs.push_again(connection, destination.id, late, now)
+    return len(late)
 
 
 def _wait(context: Services, destination: Destination, lease: UUID, error: Paced) -> None:
@@ -242,7 +220,7 @@ def _fail(context: Services, destination: Destination, batch: Batch, error: Exce
 
     Only a row that failed alone is put off, so that the next probe is of another.
     """
-    now = context.now()
+    now, rows = context.now(), _unanswered(context, batch)
     log.warning("push_failed", destination=destination.id, error=type(error).__name__)
 
     def work(connection: Connection) -> None:
@@ -251,9 +229,11 @@ def _fail(context: Services, destination: Destination, batch: Batch, error: Exce
         else:
             retry_at = _retry_at(context, destination, error, now)
             destinations.opened(connection, destination.id, _reason(error), retry_at)
-        if len(batch.claims) == 1:
-            _put_off(connection, context, destination, batch)
-        syncs.release(connection, destination.id, batch.lease, now)
+        if len(rows) == 1:
+            kept = syncs.settle(connection, destination.id, batch.lease, rows, now=now)
+            _overrule(connection, destination, batch, rows, kept, now)
+        else:
+            _give_back(connection, destination, batch, rows, now)
 
     run(work)
 
@@ -268,15 +248,24 @@ def _retry_at(
     return destination_retry(destination.failures + 1, now, wish=wish, jitter=jitter)
 
 
-def _put_off(
-    connection: Connection, context: Services, destination: Destination, batch: Batch
-) -> None:
+def _unanswered(context: Services, batch: Batch) -> list[Settlement]:
+    """Of each claimed row, that nobody knows what came of it."""
     now, jitter = context.now(), context.random.random()
-    rows = [
-        _settlement(claim, batch.plans.get(ref), None, now, jitter)
+    return [
+        settlement(claim, batch.plans.get(ref), None, now, jitter)
         for ref, claim in batch.claims.items()
     ]
-    syncs.settle(connection, destination.id, batch.lease, rows, now=now)
+
+
+def _give_back(
+    connection: Connection,
+    destination: Destination,
+    batch: Batch,
+    rows: Sequence[Settlement],
+    now: datetime,
+) -> None:
+    kept = syncs.release(connection, destination.id, batch.lease, now)
+    _overrule(connection, destination, batch, rows, kept, now)
 
 
 def _reason(error: Exception) -> str:

@@ -258,13 +258,14 @@ def _json_list(topics: frozenset[str]) -> str:
     return '["' + '","'.join(sorted(topics)) + '"]' if topics else "[]"
 
 
-def release(connection: Connection, destination: int, lease: UUID, now: datetime) -> None:
-    """Give claimed rows back untouched: the destination failed, not they (I3)."""
-    connection.execute(
+def release(connection: Connection, destination: int, lease: UUID, now: datetime) -> set[int]:
+    """Give claimed rows back untouched: the destination failed, not they (I3). Returns whose."""
+    rows = connection.execute(
         """UPDATE sync_state SET lease = NULL, next_at = %s
-        WHERE destination_id = %s AND lease = %s""",
+        WHERE destination_id = %s AND lease = %s RETURNING address_id""",
         (now, destination, lease),
     )
+    return {row[0] for row in rows}
 
 
 def push_again(

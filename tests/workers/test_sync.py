@@ -20,6 +20,7 @@ from preference_center.storage.destinations import Destination, Status
 from tests.clock import Clock
 from tests.workers.tool import Tool
 from workers.connectors.base import DeliveryError, Gone, Item, Outcome, Result
+from workers.connectors.http import LeaseOver
 from workers.sync import sync
 
 JANE = parse("jane@example.com", Channel.EMAIL)
@@ -239,6 +240,32 @@ def test_a_frozen_worker_that_lifts_late_is_overruled(
     assert tool.off["jane@example.com"] == set()  # the stale lift did its harm
     work(destination, other)
     assert tool.off["jane@example.com"] == {TOPIC}
+
+
+@pytest.mark.parametrize("error", [DeliveryError("no answer"), LeaseOver("over")])
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_frozen_worker_whose_late_off_nobody_answers_is_overruled_too(
+    destination: int, tool: Tool, clock: Clock, error: Exception, others: int
+) -> None:  # I5
+    """It acts after a newer opt-in was delivered; the tool must end on "on"."""
+    say(Kind.OPTED_OUT)
+    for number in range(others):
+        say(Kind.OPTED_OUT, parse(f"p{number}@example.com", Channel.EMAIL))
+    other = Tool(off=tool.off)
+
+    def freeze(batch: Sequence[Item]) -> None:
+        clock.advance(timedelta(minutes=10))
+        say(Kind.OPTED_IN)
+        work(destination, other)
+        tool.apply(batch)
+        raise error
+
+    tool.before = freeze
+    work(destination, tool)
+    assert tool.off["jane@example.com"] == {TOPIC}  # the stale request did its harm
+    clock.advance(timedelta(hours=1))
+    work(destination, other)
+    assert tool.off["jane@example.com"] == set()
 
 
 def test_an_opt_out_counts_only_once_an_unanswered_lift_can_not_act_any_more(
