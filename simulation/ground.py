@@ -24,7 +24,7 @@ from preference_center.domain.catalogue import digest
 from preference_center.extensions import NAME, Services, db
 from preference_center.ids import uuid7
 from preference_center.queue import Queue
-from preference_center.storage import catalogues, syncs
+from preference_center.storage import catalogues, checks, syncs
 from preference_center.storage.database import run
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
@@ -112,12 +112,13 @@ def _in_order() -> Iterator[None]:
     That depends on when PostgreSQL found their old places free, in real time. The service
     need not care: sorting a million rows that a list made due at once would cost it dear.
     """
-    claim = syncs._CLAIM  # noqa: SLF001 - chance is an input here
+    claim, take = syncs._CLAIM, checks._TAKE  # noqa: SLF001 - chance is an input here
     syncs._CLAIM = claim.replace("ORDER BY next_at", "ORDER BY next_at, address_id")  # noqa: SLF001
+    checks._TAKE = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001
     try:
         yield
     finally:
-        syncs._CLAIM = claim  # noqa: SLF001 - the same
+        syncs._CLAIM, checks._TAKE = claim, take  # noqa: SLF001 - the same
 
 
 def _prepare_at_once(connection: psycopg.Connection) -> None:

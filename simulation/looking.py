@@ -7,7 +7,7 @@ more seldom here, as if the workers were busy elsewhere; never less than it coul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +42,8 @@ QUICKLY = 0.15
 _DUE = """
 SELECT min(GREATEST(s.next_at, d.retry_at)), min(s.verify_at),
     (SELECT min(next_at) FROM posted_news),
-    count(*) FILTER (WHERE d.name = ANY(%s) AND s.next_at <= %s)
+    count(*) FILTER (WHERE d.name = ANY(%s) AND s.next_at <= %s),
+    ARRAY(SELECT DISTINCT destination_id FROM sync_state WHERE verify_at <= %s)
 FROM sync_state s JOIN destination d ON d.id = s.destination_id WHERE s.next_at IS NOT NULL
 """
 
@@ -64,6 +65,8 @@ class Looks:
     """How many rows were due, after the last look, at tools that are up."""
     _tidy_at: datetime = START
     _read_at: dict[int, datetime] = field(default_factory=dict)
+    _behind: Collection[int] = ()
+    """Tools that could not be read back in time: they are at every look until they are."""
     _swept_at: dict[int, datetime] = field(default_factory=dict)
 
     def soon(self) -> None:
@@ -108,7 +111,8 @@ class Looks:
         chance = services().random.random()
         if part == Part.READ:
             every = READ_OFTEN if self.thorough else READ_EVERY
-            if self.clock() - self._read_at.get(number, NEVER) < every:
+            was_read = self.clock() - self._read_at.get(number, NEVER) < every
+            if was_read and number not in self._behind:
                 return True
             self._read_at[number] = self.clock()
             return False
@@ -133,17 +137,18 @@ class Looks:
     def _plan(self) -> None:
         good = [name for name, tool in self.tools.items() if tool.good_since is not None]
         now = self.clock()
-        rows = run_at_once(lambda c: c.execute(_DUE, (good, now)).fetchall())
-        row_at, verify_at, posted_at, left = rows[0]
+        given = good, now, now - READ_EVERY
+        rows = run_at_once(lambda c: c.execute(_DUE, given).fetchall())
+        row_at, verify_at, posted_at, left, self._behind = rows[0]
         if verify_at is not None:
             verify_at = max(verify_at, self.clock() + READ_EVERY)
         due = min(filter(None, (row_at, verify_at, posted_at)), default=None)
-        if self.lists_at_work:
+        if self.lists_at_work or self._behind:
             due = now
         if due is None:
             self._gap = SELDOM
         if left and left != self._left:  # the tool takes some, if not all at once: go on
             self._gap = FIRST
         self._left = left
-        self._gap = min(self._gap * 4, OFTEN if left else SELDOM)
+        self._gap = min(self._gap * 4, OFTEN if left or self._behind else SELDOM)
         self.next_at = min(max(due or now, now + self._gap), now + SELDOM)

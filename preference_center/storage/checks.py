@@ -51,6 +51,19 @@ _TOLD = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (
     FROM delivery d WHERE d.address_id = a.id AND d.destination_id = %(destination)s) AS told
     ON true"""  # noqa: S608 - a constant
 
+_TAKE = f"""
+WITH due AS (
+    SELECT address_id FROM sync_state
+    WHERE destination_id = %(destination)s AND verify_at <= %(now)s
+    ORDER BY verify_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), held AS (
+    UPDATE sync_state s SET verify_at = %(until)s FROM due
+    WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
+    RETURNING s.*
+)
+SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_TOLD}
+"""  # noqa: S608 - constants of this module
+
 
 def by_digest(
     connection: Connection,
@@ -81,18 +94,8 @@ def take(
     connection: Connection, destination: int, *, now: datetime, until: datetime, limit: int
 ) -> dict[int, State]:
     """Hold up to `limit` rows that are to be checked, until `until`."""
-    rows = connection.execute(
-        f"""WITH due AS (
-            SELECT address_id FROM sync_state
-            WHERE destination_id = %(destination)s AND verify_at <= %(now)s
-            ORDER BY verify_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-        ), held AS (
-            UPDATE sync_state s SET verify_at = %(until)s FROM due
-            WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
-            RETURNING s.*
-        ) SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_TOLD}""",  # noqa: S608 - constants of this module
-        {"destination": destination, "now": now, "until": until, "limit": limit},
-    )
+    given = {"destination": destination, "now": now, "until": until, "limit": limit}
+    rows = connection.execute(_TAKE, given)
     return {row[0]: _state(row) for row in rows}
 
 
