@@ -97,17 +97,23 @@ def apply(import_id: UUID, source: Source, work: Work, *, even_if_held: bool = F
     if not taken:
         raise ImportMoved("another process is at work on this import")
     try:
-        # Read again: the process that held it may have moved it on.
-        _apply(run(lambda c: imports.by_id(c, import_id)), source, lease, work)
+        # Read again: the process that held it may have moved it on, or to its end.
+        found = run(lambda c: imports.by_id(c, import_id))
+        _check_state(found)
+        _apply(found, source, lease, work)
     finally:
         with suppress(PreferenceCenterError):
             run(lambda c: imports.release(c, import_id, lease))
     return run(lambda c: imports.by_id(c, import_id))
 
 
-def _check(found: Import, source: Source) -> None:
+def _check_state(found: Import) -> None:
     if found.state is not State.APPLYING:
         raise ImportMoved(f"this import is {found.state}: there is nothing to go on with")
+
+
+def _check(found: Import, source: Source) -> None:
+    _check_state(found)
     if source.digest() != found.digest:
         raise ImportMoved(
             "this is not the file that the import began with, or it has changed since"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,7 @@ from preference_center.importing.pace import Pace
 from preference_center.importing.sources import LocalFile
 from preference_center.importing.work import Work
 from preference_center.ledger import record
+from preference_center.storage import imports
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import run
 from preference_center.storage.facts import facts_for
@@ -361,3 +363,21 @@ def test_the_pace_never_goes_beyond_its_bounds() -> None:
     assert pace.size == 5_000
     pace.after(60.0)
     assert pace.size == 100
+
+
+def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
+    import_id = begun(path, instructions)
+    take = imports.take
+
+    def late(*args: Any, **given: Any) -> bool:
+        monkeypatch.setattr(imports, "take", take)
+        apply(import_id, LocalFile(path), AT_ONCE)
+        return take(*args, **given)
+
+    monkeypatch.setattr(imports, "take", late)
+    with pytest.raises(ImportMoved, match="nothing to go on with"):
+        apply(import_id, LocalFile(path), AT_ONCE)
+    assert len(events()) == 3
