@@ -14,6 +14,7 @@ from preference_center.storage import kept_answers, posted
 from preference_center.storage.database import run
 from tests.workers.two_ways import add_destination
 from workers import schedule
+from workers.stopping import stopping
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -32,6 +33,22 @@ def test_answers_kept_for_repeats_go_after_a_day(app: Flask, clock: Clock) -> No
         schedule.tidy(clock())
         left = run(lambda c: c.execute("SELECT digest FROM kept_answer").fetchall())
     assert left == [(b"new",)]
+
+
+def test_the_process_tidies_and_looks_for_bursts_besides(
+    app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = iter([False, True])
+    monkeypatch.setattr(schedule, "create_app", lambda: app)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(stopping, "wait", lambda _: next(turns))
+    with app.app_context():
+        run(lambda c: kept_answers.keep(c, b"old", b"sealed", clock()))
+        clock.advance(timedelta(hours=24))
+        schedule.main()
+        left = run(lambda c: c.execute("SELECT digest FROM kept_answer").fetchall())
+        looked = run(lambda c: c.execute("SELECT looked_at FROM burst_watch").fetchall())
+    assert (left, looked) == ([], [(clock(),)])
 
 
 def test_a_backlog_of_what_one_tool_posted_is_taken_in_by_several(
