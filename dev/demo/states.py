@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Status
 from preference_center.storage.outbox import Claim
-from preference_center.storage.syncs import Settlement
+from workers.outcomes import settlement
 
 TOPIC = "cascina.newsletter"
 MESSAGE = "0198f1de-7c1a-7000-8000-0000000000ab"
@@ -160,16 +160,7 @@ def _settling(tool: int, outcome: str, now: datetime) -> Callable[[Connection], 
         until = now + timedelta(seconds=90)
         claims = syncs.claim(connection, tool, lease, now=now, until=until, limit=100)
         rows = [
-            Settlement(
-                address_id=claim.address_id,
-                version=claim.wanted,
-                reflected=claim.reflected,
-                outcome=outcome,
-                ack="204",
-                done=True,
-                sure=True,
-                next_at=None,
-            )
+            replace(settlement(claim, None, None, now, 0.0), outcome=outcome, ack="204")
             for claim in claims
         ]
         syncs.settle(connection, tool, lease, rows, now=now)

@@ -99,10 +99,9 @@ class Flag:
 
 def begin(connection: Connection, now: datetime, every: timedelta) -> datetime | None:
     """When was looked last, if it is our turn to look; none else looks meanwhile."""
-    for statement in (_WATCH, _WATCHED):
-        if row := connection.execute(statement, (now - every,)).fetchone():
-            return row[0]  # type: ignore[no-any-return]
-    return None
+    given = (now - every,)
+    rows = (connection.execute(statement, given).fetchone() for statement in (_WATCH, _WATCHED))
+    return next((row[0] for row in rows if row), None)
 
 
 def acts_between(

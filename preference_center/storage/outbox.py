@@ -209,7 +209,7 @@ def expire(connection: Connection, now: datetime) -> int:
 
 
 def forget(connection: Connection, now: datetime) -> int:
-    """Delete letters that have long been done, a few at a time, the oldest first; how many."""
+    """Delete letters that have long been done, the oldest first, not all at once; how many."""
     bounds = {"before": now - KEPT, "limit": _FORGOTTEN}
     return connection.execute(_FORGET, bounds).rowcount
 
