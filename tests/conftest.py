@@ -37,6 +37,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return order.workers()
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parameter of bytes by its argument; pytest numbers those of one name.
+
+    Bytes may differ from one process to the next (gzip writes the second into its header),
+    and pytest-xdist runs nothing if two workers collect different ids.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {path: rank for rank, path in enumerate(order.dealt(item.path for item in items))}
     items.sort(key=lambda item: ranks[item.path])

@@ -19,6 +19,7 @@ LONG = (
     ROOT / "browser",
     ROOT / "senders" / "test_contract.py",
     ROOT / "cli" / "test_scrub.py",
+    ROOT / "test_collection.py",
 )
 BEFORE_THE_END = 0.8
 """Of all other files, the share among which the long ones are dealt."""

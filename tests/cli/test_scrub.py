@@ -179,25 +179,43 @@ def test_without_a_header_the_address_is_found(in_force: Flask) -> None:
 @pytest.mark.parametrize(
     "content, words, told",
     [
-        (b"ada@example.com\nbob@example.com\n", [], "--no-header"),
-        (b"email,e-mail\na@b.co,c@d.co\n", [], "'email', 'e-mail'"),
-        (b"a,b\n1,2\n", [], "'a', 'b'"),
-        (b"a,b\n1,2\n", ["--column", "c"], "no such column"),
-        (b"", [], "empty"),
-        (b"\n\n", [], "empty"),
-        (b"email\nb\xfcb@example.com\n", [], "UTF-8"),
-        (b'email,x\nb\xfcb@example.com,"a\nb"\n', [], "line 2 is not UTF-8"),
-        ("email\nx@y.zz\n".encode("utf-16"), [], "UTF-16"),
-        (gzip.compress(LIST), [], "ends with .csv.gz"),
-        (b"PAR1\x15\x04", [], "ends with .parquet"),
-        (b"PK\x03\x04\x14", [], "save it as CSV"),
-        (LIST, ["--message-type", "newsletter.monthy"], "newsletter.monthly"),
-        (LIST, ["--channel", "sms"], "leave --channel away"),
-        (LIST, ["--delimiter", "ab"], "one character"),
-        (LIST, ["-o", "list.csv"], "different files"),
-        (LIST, ["-o", "clean.parquet"], "of one kind"),
-        (LIST, ["-o", "nowhere/clean.csv"], "does not exist"),
-        (LIST, ["--snapshot", "list.csv"], "flask snapshot make"),
+        pytest.param(b"ada@example.com\nbob@example.com\n", [], "--no-header", id="no_header"),
+        pytest.param(
+            b"email,e-mail\na@b.co,c@d.co\n", [], "'email', 'e-mail'", id="two_address_columns"
+        ),
+        pytest.param(b"a,b\n1,2\n", [], "'a', 'b'", id="no_address_column"),
+        pytest.param(b"a,b\n1,2\n", ["--column", "c"], "no such column", id="unknown_column"),
+        pytest.param(b"", [], "empty", id="empty"),
+        pytest.param(b"\n\n", [], "empty", id="only_blank_lines"),
+        pytest.param(b"email\nb\xfcb@example.com\n", [], "UTF-8", id="latin_1"),
+        pytest.param(
+            b'email,x\nb\xfcb@example.com,"a\nb"\n',
+            [],
+            "line 2 is not UTF-8",
+            id="latin_1_in_second_record",
+        ),
+        pytest.param("email\nx@y.zz\n".encode("utf-16"), [], "UTF-16", id="utf_16"),
+        pytest.param(gzip.compress(LIST), [], "ends with .csv.gz", id="gzip"),
+        pytest.param(b"PAR1\x15\x04", [], "ends with .parquet", id="parquet"),
+        pytest.param(b"PK\x03\x04\x14", [], "save it as CSV", id="zip"),
+        pytest.param(
+            LIST,
+            ["--message-type", "newsletter.monthy"],
+            "newsletter.monthly",
+            id="unknown_message_type",
+        ),
+        pytest.param(
+            LIST, ["--channel", "sms"], "leave --channel away", id="channel_beside_message_type"
+        ),
+        pytest.param(LIST, ["--delimiter", "ab"], "one character", id="long_delimiter"),
+        pytest.param(LIST, ["-o", "list.csv"], "different files", id="output_is_the_input"),
+        pytest.param(LIST, ["-o", "clean.parquet"], "of one kind", id="output_of_another_kind"),
+        pytest.param(
+            LIST, ["-o", "nowhere/clean.csv"], "does not exist", id="output_folder_missing"
+        ),
+        pytest.param(
+            LIST, ["--snapshot", "list.csv"], "flask snapshot make", id="snapshot_is_no_snapshot"
+        ),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(
