@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidLink
-from preference_center.links import LIFETIMES, Links, SenderKey
+from preference_center.links import LIFETIMES, Links, SealedForm, SenderKey
 from preference_center.links.offline import derive, encoded
 from preference_center.links.sealing import derived
 
@@ -46,8 +46,9 @@ def token(data: bytes) -> None:
     for use in LIFETIMES:
         with suppress(InvalidLink):
             LINKS.read_pass(text, use, NOW)
-    with suppress(InvalidLink):
-        LINKS.read_form(text, None, NOW)
+    for form in SealedForm:
+        with suppress(InvalidLink):
+            LINKS.read_form(form, text, None, NOW)
     with suppress(InvalidLink):
         LINKS.read_mail_token(text)
 

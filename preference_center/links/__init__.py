@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -48,6 +49,7 @@ __all__ = [
     "Links",
     "MailReference",
     "Registry",
+    "SealedForm",
     "SenderKey",
     "Use",
     "list_unsubscribe_headers",
@@ -59,6 +61,14 @@ ONE_CLICK = "List-Unsubscribe=One-Click"
 """The only value of List-Unsubscribe-Post, and the body that clients send (RFC 8058 3.1)."""
 
 _PATHS: Mapping[Use, str] = {Use.PAGE: "p", Use.MAILED: "m", Use.PORTAL: "portal"}
+
+
+class SealedForm(StrEnum):
+    """What a sealed form is for: each has keys of its own, so none is read as another."""
+
+    PREFERENCES = "preferences"
+    UNDO = "undo"
+    CONFIRMATION = "confirmation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Links:
     mail_domain: str | None = None
     registry: Registry = field(default_factory=NoRegistry, repr=False)
     _tokens: Sealer = field(init=False, repr=False, compare=False)
-    _forms: Sealer = field(init=False, repr=False, compare=False)
+    _forms: Mapping[SealedForm, Sealer] = field(init=False, repr=False, compare=False)
     _mail: MailTokens = field(init=False, repr=False, compare=False)
     _senders: SenderTokens = field(init=False, repr=False, compare=False)
 
@@ -88,7 +98,8 @@ class Links:
         checked(self.ring)
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
         object.__setattr__(self, "_tokens", Sealer(self.ring, "link"))
-        object.__setattr__(self, "_forms", Sealer(self.ring, "form"))
+        forms = {form: Sealer(self.ring, f"form {form}") for form in SealedForm}
+        object.__setattr__(self, "_forms", forms)
         object.__setattr__(self, "_mail", MailTokens(self.ring))
         object.__setattr__(self, "_senders", SenderTokens(self.ring, self.registry))
 
@@ -168,20 +179,20 @@ class Links:
         """Id of the key that seals."""
         return self.ring[0][0]
 
-    def sign_form(self, data: Mapping[str, Any], now: datetime) -> str:
-        """Seal what a form must bring back unaltered; `data` is JSON, the time is kept."""
+    def sign_form(self, form: SealedForm, data: Mapping[str, Any], now: datetime) -> str:
+        """Seal what `form` must bring back unaltered; `data` is JSON, the time is kept."""
         text = json.dumps([now.timestamp(), data], separators=(",", ":"))
-        return self._forms.seal(text.encode())
+        return self._forms[form].seal(text.encode())
 
     def read_form(
-        self, text: str, max_age: timedelta | None, now: datetime
+        self, form: SealedForm, text: str, max_age: timedelta | None, now: datetime
     ) -> tuple[datetime, dict[str, Any]]:
         """When the form was signed, and its data.
 
-        Raises InvalidLink when altered or older than `max_age` (None: any age). A time
-        ahead of `now` is another host's clock, and counts as now.
+        Raises InvalidLink when altered, sealed for another form, or older than `max_age`
+        (None: any age). A time ahead of `now` is another host's clock, and counts as now.
         """
-        _, payload = self._forms.open(text)
+        _, payload = self._forms[form].open(text)
         seconds, data = json.loads(payload)
         signed_at = min(datetime.fromtimestamp(seconds, UTC), now)
         if max_age is not None and now - signed_at > max_age:

@@ -19,11 +19,10 @@ from flask_babel import gettext as _
 
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.errors import InvalidLink
 from preference_center.extensions import services
 from preference_center.languages import page_language
 from preference_center.ledger import record
-from preference_center.links import Link
+from preference_center.links import Link, SealedForm
 from preference_center.recipients.changes import CONFIRMED, evidence, opt_in, resume
 from preference_center.recipients.choices import choices_for, stand
 from preference_center.recipients.pages import Wording, catalogue_or_empty, link_page, speak_to
@@ -87,7 +86,7 @@ def ask(token: str, link: Link, form: str, rendered_at: datetime, yeses: Iterabl
         "resume": [change.scope for change in changes if change.kind is Kind.PAUSED],
         "rendered_at": rendered_at.isoformat(),
     }
-    sealed = context.links.sign_form(data, now)
+    sealed = context.links.sign_form(SealedForm.CONFIRMATION, data, now)
     key = _brand(catalogue, scopes)
     brand = catalogue.brands.get(key or "")
     base = context.links.base(brand.host if brand else None)
@@ -153,9 +152,7 @@ def _brand(catalogue: Catalogue, scopes: Sequence[str]) -> str | None:
 
 def _read(token: str, now: datetime) -> Asked:
     context = services()
-    asked_at, data = context.links.read_form(token, None, now)
-    if "confirm" not in data:  # sealed by us, but another form
-        raise InvalidLink("this is no confirmation")
+    asked_at, data = context.links.read_form(SealedForm.CONFIRMATION, token, None, now)
     return Asked(
         id=UUID(data["confirm"]),
         token=data["link"],

@@ -20,7 +20,7 @@ from preference_center.domain.events import Change
 from preference_center.errors import InvalidLink
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.links import Link
+from preference_center.links import Link, SealedForm
 from preference_center.recipients.answers import PAUSES, Ticks, Wishes, wishes
 from preference_center.recipients.changes import PREFERENCE_PAGE, only_says_no
 from preference_center.recipients.choices import Choices, choices_for, stand
@@ -75,7 +75,9 @@ def preferences(token: str = "") -> ResponseReturnValue:
         catalogue=catalogue,
         choices=choices,
         form=form,
-        state=services().links.sign_form(choices.rendered(link_mark(token)), now),
+        state=services().links.sign_form(
+            SealedForm.PREFERENCES, choices.rendered(link_mark(token)), now
+        ),
         way=way_on(link),
         pauses=PAUSES,
         stubborn=_stubborn(choices),
@@ -123,7 +125,7 @@ def _save(token: str, link: Link, form: PreferenceForm) -> Answer:
     now = services().now()
     state = form.state.data or ""
     try:
-        rendered_at, rendered = services().links.read_form(state, None, now)
+        rendered_at, rendered = services().links.read_form(SealedForm.PREFERENCES, state, None, now)
     except InvalidLink:
         return Answer(("unreadable",))
     if rendered.get("link") != link_mark(token):

@@ -13,7 +13,7 @@ from preference_center.errors import InvalidLink, ProbeLink
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import ONE_CLICK as ONE_CLICK_BODY
-from preference_center.links import Link, probed
+from preference_center.links import Link, SealedForm, probed
 from preference_center.recipients.changes import (
     ACTOR,
     ONE_CLICK,
@@ -97,13 +97,13 @@ def _undo_offer(token: str, events: tuple[UUID, ...]) -> str | None:
     if not events:
         return None
     data = {"link": link_mark(token), "id": str(services().new_id()), "events": [*map(str, events)]}
-    return services().links.sign_form(data, services().now())
+    return services().links.sign_form(SealedForm.UNDO, data, services().now())
 
 
 def _undo(token: str, link: Link, offer: str) -> ResponseReturnValue:
     now = services().now()
     try:
-        _, data = services().links.read_form(offer, UNDO_FOR, now)
+        _, data = services().links.read_form(SealedForm.UNDO, offer, UNDO_FOR, now)
     except InvalidLink:
         data = {}
     if data.get("link") != link_mark(token):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ConfigError, InvalidInput, InvalidLink
-from preference_center.links import Link, Links, list_unsubscribe_headers
+from preference_center.links import Link, Links, SealedForm, list_unsubscribe_headers
 
 OLD, NEW, FOREIGN = ("k1", b"1" * 32), ("k2", b"2" * 32), ("k2", b"3" * 32)
 ISSUED = datetime(2026, 11, 1, 8, 30, tzinfo=UTC)
@@ -218,32 +218,36 @@ class TestForms:
     DATA: ClassVar = {"events": ["0198f1de"], "on": [ALL_MARKETING]}
 
     def test_bring_back_their_time_and_data(self) -> None:
-        text = LINKS.sign_form(self.DATA, self.NOW)
+        text = LINKS.sign_form(SealedForm.UNDO, self.DATA, self.NOW)
         later = self.NOW + timedelta(days=400)
-        assert LINKS.read_form(text, None, later) == (self.NOW, self.DATA)
+        assert LINKS.read_form(SealedForm.UNDO, text, None, later) == (self.NOW, self.DATA)
 
     def test_end_with_their_age(self) -> None:
-        text = LINKS.sign_form(self.DATA, self.NOW)
+        text = LINKS.sign_form(SealedForm.UNDO, self.DATA, self.NOW)
         half_hour = timedelta(minutes=30)
-        assert LINKS.read_form(text, half_hour, self.NOW + half_hour)
+        assert LINKS.read_form(SealedForm.UNDO, text, half_hour, self.NOW + half_hour)
         with pytest.raises(InvalidLink):
-            LINKS.read_form(text, half_hour, self.NOW + half_hour + timedelta(microseconds=1))
+            LINKS.read_form(
+                SealedForm.UNDO, text, half_hour, self.NOW + half_hour + timedelta(microseconds=1)
+            )
 
     def test_of_a_host_whose_clock_is_ahead_count_as_signed_now(self) -> None:
-        text = LINKS.sign_form(self.DATA, self.NOW)  # I5: a lift may not lie in the future
+        text = LINKS.sign_form(
+            SealedForm.UNDO, self.DATA, self.NOW
+        )  # I5: a lift may not lie in the future
         earlier = self.NOW - timedelta(seconds=1)
-        assert LINKS.read_form(text, None, earlier) == (earlier, self.DATA)
+        assert LINKS.read_form(SealedForm.UNDO, text, None, earlier) == (earlier, self.DATA)
 
     def test_are_no_links_and_links_no_forms(self) -> None:
         with pytest.raises(InvalidLink):
-            LINKS.read_form(TOKEN, None, self.NOW)
-        refused(LINKS, LINKS.sign_form(self.DATA, self.NOW))
+            LINKS.read_form(SealedForm.UNDO, TOKEN, None, self.NOW)
+        refused(LINKS, LINKS.sign_form(SealedForm.UNDO, self.DATA, self.NOW))
 
     def test_altered_are_refused(self) -> None:
-        text = LINKS.sign_form(self.DATA, self.NOW)
+        text = LINKS.sign_form(SealedForm.UNDO, self.DATA, self.NOW)
         for at in range(len(text)):
             with pytest.raises(InvalidLink):
-                LINKS.read_form(text[:at] + "~" + text[at + 1 :], None, self.NOW)
+                LINKS.read_form(SealedForm.UNDO, text[:at] + "~" + text[at + 1 :], None, self.NOW)
 
 
 class TestHeaders:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidLink
-from preference_center.links import Links, LinkTopic, SenderKey, Use, offline
+from preference_center.links import Links, LinkTopic, SealedForm, SenderKey, Use, offline
 from preference_center.links.offline import MARK, Minter, encoded
 from preference_center.links.tokens import Link, pack
 from tests.links.register import Register
@@ -162,8 +162,9 @@ class TestAKeyCannot:
         for door in (Use.MAILED, Use.PORTAL):
             with pytest.raises(InvalidLink):
                 LINKS.read_pass(token, door, NOW)
-        with pytest.raises(InvalidLink):
-            LINKS.read_form(token, None, NOW)
+        for form in SealedForm:
+            with pytest.raises(InvalidLink):
+                LINKS.read_form(form, token, None, NOW)
 
     @pytest.mark.parametrize("name", ["k1", "k2"])
     def test_sign_as_the_service(self, name: str) -> None:

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from preference_center.domain.addresses import Channel
 from preference_center.extensions import NAME
+from preference_center.links import SealedForm
 from preference_center.storage.outbox import LetterKind
 from tests.clock import START, Clock
 from tests.recipients.conftest import MESSAGE_ID, MakeToken
@@ -237,7 +238,7 @@ class TestConfirming:
         self, app: Flask, client: FlaskClient, token: str, ledger: Ledger
     ) -> None:
         state = Form.of(client, token).hidden["state"]
-        undo = app.extensions[NAME].links.sign_form({"link": "x"}, START)
+        undo = app.extensions[NAME].links.sign_form(SealedForm.UNDO, {"link": "x"}, START)
         for form in (state, undo, token):
             assert press(client, f"/c/{form}").status_code == 404
         assert ledger.events() == []
