@@ -20,7 +20,7 @@ _SOURCE = "Google, email sender guidelines; Yahoo, sender best practices"
 
 # How people are told that a link ends it, in the languages of our pages.
 _SAYS_NO = re.compile(
-    r"unsub|opt.?out|disiscri|cancella\w*.{0,20}iscrizion|abmeld|abbestell|austrag|d[ée]sabonn"
+    r"unsub|opt.?out|disiscri|cancella\w{0,20}.{0,20}iscrizion|abmeld|abbestell|austrag|d[ée]sabonn"
     r"|d[ée]sinscri|desinscri|darse.de.baja|cancelar.{0,20}suscripci",
     re.IGNORECASE,
 )

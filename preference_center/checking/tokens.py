@@ -26,8 +26,14 @@ SHOWS_FOR = timedelta(days=60)
 REUSED = timedelta(days=1)
 """How much older than the mail's date a link may be: mails are prepared, and wait."""
 
-MERGE_TAG = re.compile(r"\*\|.*?\|\*|\{\{.*?\}\}|\{%.*?%\}|%%.+?%%|<%.*?%>|\[[\w ]+\]|\$\{.*?\}")
-"""How tools write a field in a text: one that is still there was not filled in."""
+MERGE_TAG = re.compile(
+    r"\*\|.{0,200}?\|\*|\{\{.{0,200}?\}\}|\{%.{0,200}?%\}|%%.{1,200}?%%|<%.{0,200}?%>"
+    r"|\[[\w ]{1,200}\]|\$\{.{0,200}?\}"
+)
+"""How tools write a field in a text: one that is still there was not filled in.
+
+Lengths are bounded so that a text full of openings is searched in linear time.
+"""
 
 _DOCS = "docs/links.md"
 

@@ -34,6 +34,7 @@ MAX_OCTETS = 254
 """Longest email address in UTF-8 octets: RFC 5321 4.5.3.1.3 less its angle brackets."""
 
 _MAX_RAW = 1000  # characters looked at, wrappers and display name included
+_MAX_DIALLED = 100  # characters of a number as people write it: E.164 has 15 digits
 _ONE_LABEL = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
 
 
@@ -181,15 +182,17 @@ _INVISIBLE = re.compile(
 _JOINERS = re.compile("[\u200c\u200d]")
 _WIDE = re.compile("[\u3000\uff01-\uffee]")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_WRAPPED = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^<>@"(),:;]*)\s*<(.*)>')
+# Possessive where two parts could take the same characters: backtracking through them took
+# a time quadratic in the length of the text.
+_WRAPPED = re.compile(r'(?:"(?:[^"\\]|\\.)*+"\s*+|[^<>@"(),:;]*+)<(.*)>')
 # Dots anywhere: "jane.@" and "ja..ne@" are real at some carriers, though no dot-atom.
 _ATOMS = re.compile(r'[^\s"(),:;<>@\[\\\]\x00-\x20\x7f]+')
 _TRUNK_PREFIXES = 4  # readings after which a number that still changes is none
 _ROOT_DOTS = ".\u3002\uff0e\uff61"
 # Letters only as the mark of an extension, so that free text is not mined for digits.
 _DIALLED = re.compile(
-    r"(?:tel:)?\+?[\d\s()./\-\u2010-\u2015]+"
-    r"(?:(?:;ext=|,|#|\s*(?:ext|extn|extension|x|int|interno)\b\.?)\s*\d{1,7}#?)?",
+    r"(?:tel:)?\+?[\d\s()./\-\u2010-\u2015]++"
+    r"(?:(?:;ext=|,|#|(?:ext|extn|extension|x|int|interno)\b\.?)\s*+\d{1,7}#?)?",
     re.IGNORECASE,
 )
 
@@ -274,7 +277,8 @@ def _check(text: str) -> email_validator.ValidatedEmail | None:
 def _parse_phone(raw: str, channel: Channel, region: str) -> Address:
     """E.164 without the extension; numbers of a possible length, assigned or not."""
     text = _JOINERS.sub("", _clean(raw))
-    number = _dial(text, region) if _DIALLED.fullmatch(text) else None
+    dialled = len(text) <= _MAX_DIALLED and _DIALLED.fullmatch(text)
+    number = _dial(text, region) if dialled else None
     if number is None:
         raise InvalidAddress(
             "The phone number can't be parsed: send one number in international form,"

@@ -289,3 +289,9 @@ def test_masks_and_reprs_do_not_show_the_address(text: str, channel: Channel, sh
     address = parse(text, channel)
     assert mask(address) == shown
     assert repr(address) == f"<Address {channel.value} {shown}>"
+
+
+def test_a_phone_number_of_more_characters_than_any_is_written_in_is_refused() -> None:
+    assert parse("+39" + " " * 80 + "02 1234567", Channel.PHONE).exact == "+39021234567"
+    with pytest.raises(InvalidAddress):
+        parse("+39" + " " * 100 + "02 1234567", Channel.PHONE)

@@ -19,7 +19,7 @@ _WROTE = (
 # "On Tuesday, Acme wrote:", which programs wrap as they like. In any language it may end with
 # the address of who wrote, "<news@acme.example>:".
 _ATTRIBUTION = re.compile(
-    rf"(?:\b{_WROTE}\b[^\n]{{0,120}}|[<(]?[^\s<>()]{{1,64}}@[^\s<>()]{{1,255}}[>)]):[ \t]*$",
+    rf"(?:\b{_WROTE}\b[^\n]{{0,120}}|[<(]?[^\s<>()@]{{1,64}}@[^\s<>()@]{{1,255}}[>)]):[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _ATTRIBUTION_BEGINS = re.compile(r"(?:On|Il|Am|Le|El|Em|Op|Den|P\u00e5|W|\d{4}[-/]\d)\b")

@@ -23,7 +23,7 @@ _REPLY_PREFIX = re.compile(
     r"^\s*(?:re|aw|sv|antw|antwort|r|rif|ref|fw|fwd|wg|i|tr|rv|res|enc)\s*(?:\[\d+\])?\s*:",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!;:,\n]+|\s+[-\u2013\u2014]+\s+")
+_SENTENCE_END = re.compile(r"[.!;:,\n]+|(?<=\s)[-\u2013\u2014]+(?=\s)")
 _MARKS = re.compile(r"[^\w'?\s-]|_")
 _NEGATION = re.compile(r"\b(?:not|don'?t|never|non|nicht|kein\w*|pas|no|nao|niet|geen)\b")
 
