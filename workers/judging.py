@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from preference_center.domain.decisions import Fact, Rule, marketing_suppressed, standing_no
+from preference_center.domain.decisions import (
+    Fact,
+    Rule,
+    marketing_suppressed,
+    standing_no,
+)
 from preference_center.domain.deliverability import Policy, complaint_scope
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
 from preference_center.domain.news import ALL_EMAIL, WHOLE, News, NewsKind
+from preference_center.domain.news.dates import acted_at
 from preference_center.storage.checks import State
 from preference_center.storage.destinations import Destination
 from workers.connectors.base import Result, Seen
@@ -156,7 +162,7 @@ def is_past(news: News | None, state: State | None, now: datetime) -> bool:
     """
     if state is None or state.pushed_at is None:
         return False
-    at = (news.at or news.received_at) if news else None
+    at = (acted_at(news, now) or news.received_at) if news else None
     return (at or now) - state.pushed_at < LAG
 
 
@@ -213,14 +219,14 @@ def _look_closer(seen: Seen, here: Here, now: datetime, *, can_read: bool) -> Ne
     return Need.NOTHING if told_lately else Need.PUSH_AGAIN
 
 
-def resubscribed(news: News, here: Here, things: Mapping[str, str]) -> bool:
+def resubscribed(news: News, here: Here, things: Mapping[str, str], now: datetime) -> bool:
     """Whether the tool says that it mails again what must be off there (I5)."""
-    scope = _scope(news, things)
+    scope, at = _scope(news, things), acted_at(news, now)
     told_since = (
         here.state is not None
         and here.state.told_at is not None
-        and news.at is not None
-        and here.state.told_at >= news.at
+        and at is not None
+        and here.state.told_at >= at
     )
     concerned = bool(here.wanted) if scope == ALL_MARKETING else scope in here.wanted
     return news.kind is NewsKind.RESUBSCRIBED and concerned and not told_since

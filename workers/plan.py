@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from preference_center.domain.addresses import Channel
@@ -14,7 +14,9 @@ from preference_center.domain.decisions import (
     own_end,
     standing_no,
 )
+from preference_center.domain.events import ALL_MARKETING
 from preference_center.storage.destinations import Destination
+from preference_center.storage.heard import Heard
 from preference_center.storage.syncs import Claim
 from workers.connectors.base import Item, Reason
 
@@ -62,6 +64,22 @@ def plan(
     )
     ends = [reason.until for reason in reasons.values() if reason.until]
     return Plan(item, min(ends, default=None))
+
+
+def without_lifts_before(planned: Plan, heard: Heard) -> Plan:
+    """The same without lifts whose opt-in was recorded before what the tool itself reported.
+
+    The tool holds an opt-out that came after them, whatever its date says: no lift is ever
+    pushed because of an opt-out that was recorded after it (I5).
+    """
+    kept = frozenset(topic for topic in planned.item.lift if _asked_since(topic, heard))
+    return replace(planned, item=replace(planned.item, lift=kept))
+
+
+def _asked_since(topic: str, heard: Heard) -> bool:
+    own = heard.opt_ins.get(topic, 0)
+    wide = max(own, heard.opt_ins.get(ALL_MARKETING, 0))
+    return heard.opt_outs.get(topic, 0) <= own and heard.opt_outs.get(ALL_MARKETING, 0) <= wide
 
 
 def standing(

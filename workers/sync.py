@@ -16,7 +16,7 @@ import structlog
 
 from preference_center.domain.deadlines import PROBE_EVERY, destination_retry
 from preference_center.extensions import Services, services
-from preference_center.storage import destinations, syncs
+from preference_center.storage import destinations, heard, syncs
 from preference_center.storage.addresses import readable
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run, run_at_once
@@ -35,7 +35,7 @@ from workers.connectors.http import LeaseOver
 from workers.connectors.pace import Paced
 from workers.leases import LEASE, Lease
 from workers.outcomes import settlement, verify_after
-from workers.plan import Plan, plan, topics_by_channel
+from workers.plan import Plan, plan, topics_by_channel, without_lifts_before
 
 log = structlog.get_logger()
 
@@ -148,6 +148,11 @@ def _claim(
         for claim in claims
         if claim.address_id in addresses
     }
+    lifting = [ref for ref, planned in plans.items() if planned.item.lift]
+    if lifting:
+        reported = heard.of(connection, destination.name, lifting)
+        for ref, what in reported.items():
+            plans[ref] = without_lifts_before(plans[ref], what)
     fresh = {
         claim.address_id: off
         for claim in claims

@@ -11,9 +11,11 @@ from uuid import UUID, uuid5
 from preference_center.deliverability import Report
 from preference_center.domain.addresses import Address, parse
 from preference_center.domain.bounces import Bounce
+from preference_center.domain.decisions import Fact, newest_opt_in
 from preference_center.domain.deliverability import Policy
 from preference_center.domain.events import Change
 from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news.dates import acted_at
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
 from preference_center.storage import checks
@@ -21,6 +23,7 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import run_at_once
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.facts import facts_for
+from preference_center.storage.heard import SOURCE
 from preference_center.storage.verifying import Tally
 from workers.connectors.base import Capabilities, Seen
 from workers.judging import (
@@ -37,9 +40,6 @@ from workers.judging import (
     things_of,
 )
 from workers.plan import standing, topics_by_channel
-
-SOURCE = "destination"
-"""The source of every event that a tool told us of; its actor is the destination's name."""
 
 _EVENTS = UUID("b9c1f7c6-3f51-4d0b-9a8e-5b0d6f1c2a33")
 """Namespace of the ids of events that are made from a vendor's own ids."""
@@ -130,20 +130,28 @@ def weigh(
         spot, seen = here[key], person.seen
         news = [*person.news, *_between_the_lines(destination, capabilities, seen, spot)]
         judged = [(each, judge(each, spot, things, policy, now, can_ask=can_ask)) for each in news]
-        _sort(work, destination, key, person, judged)
-        own = [each for each in news if not is_past(each, spot.state, now)]
+        _sort(work, destination, key, person, judged, spot.facts)
+        own = [
+            each
+            for each, judgement in judged
+            if judgement.verdict is Verdict.RECORD or not is_past(each, spot.state, now)
+        ]
         shows = frozenset[str]()
         if seen and seen.off and not is_past(None, spot.state, now):
             shows = seen.off & spot.topics
         work.off[key] = off_there(own, spot, things) | shows
-        now_off = [each for each in own if whole or not is_history(each, now)]
+        now_off = [
+            each
+            for each in news
+            if not is_past(each, spot.state, now) and (whole or not is_history(each, now))
+        ]
         work.still_off[key] = off_there(now_off, spot, things) | shows
         shown = [each for each, judgement in judged if judgement.verdict is Verdict.LOOK]
         if shown and not seen:
             seen = Seen(shown[0].address, shown[0].channel)
         if seen:
             need = look(seen, spot, now, can_read=capabilities.can_read)
-            mails_again = any(resubscribed(each, spot, things) for each in news)
+            mails_again = any(resubscribed(each, spot, things, now) for each in news)
             if mails_again and need not in {Need.PUSH_NOW, Need.LEARN}:
                 need = Need.REPAIR
             work.needs[need].append(key)
@@ -161,6 +169,7 @@ def _sort(
     key: Key,
     person: Person,
     judged: Sequence[tuple[News, Judgement]],
+    facts: Sequence[Fact],
 ) -> None:
     """Put what was judged of one person to what is to be done."""
     now = services().now()
@@ -170,7 +179,10 @@ def _sort(
             case Verdict.RECORD if each.bounce is not None:
                 work.bounces.append(_report(destination, person, each, each.bounce, now))
             case Verdict.RECORD:
-                change = _change(destination, person, each, judgement, now)
+                opted_in = newest_opt_in(judgement.scope, facts)
+                is_bounce = each.kind is NewsKind.BOUNCED  # no opt-out: it is true of its date
+                acted = acted_at(each, now, opted_in.at if opted_in and not is_bounce else None)
+                change = _change(destination, person, each, judgement, acted, now)
                 # Without a date or an id of its own, saying it twice is saying it once.
                 once = (change.kind, change.scope) if not (each.id or each.at) else change.id
                 changes.setdefault(once, change)
@@ -197,40 +209,44 @@ def _change(
     person: Person,
     news: News,
     judgement: Judgement,
+    acted: datetime | None,
     now: datetime,
 ) -> Change:
+    """The event; without a plausible date the act counts from when it reached us (I5)."""
     received_at = news.received_at or now
     return Change(
         id=_event_id(destination, person.address, news),
         kind=judgement.kind,
         address=person.address,
         scope=judgement.scope,
-        occurred_at=min(news.at or received_at, received_at),
+        occurred_at=acted or received_at,
         received_at=received_at,
         source=SOURCE,
         actor=destination.name,
-        evidence=_evidence(destination, news),
+        evidence=_evidence(destination, news, acted),
     )
 
 
 def _report(
     destination: Destination, person: Person, news: News, bounce: Bounce, now: datetime
 ) -> Report:
-    received_at = news.received_at or now
+    received_at, acted = news.received_at or now, acted_at(news, now)
     return Report(
         id=_event_id(destination, person.address, news),
         address=person.address,
         bounce=bounce,
-        at=news.at or received_at,
+        at=acted or received_at,
         received_at=received_at,
         source=SOURCE,
         actor=destination.name,
-        evidence=_evidence(destination, news),
+        evidence=_evidence(destination, news, acted),
     )
 
 
-def _evidence(destination: Destination, news: News) -> dict[str, str]:
+def _evidence(destination: Destination, news: News, acted: datetime | None) -> dict[str, str]:
     evidence = {"tool": destination.kind}
+    if news.at is not None and acted is None:
+        evidence["implausible_date"] = news.at.isoformat()
     if news.thing is not None:
         evidence["group"] = news.thing[:200]
     if news.id:

@@ -201,6 +201,34 @@ def marketing_suppressed(facts: Sequence[Fact]) -> bool:
     return False
 
 
+def nothing_left_of(scope: str, facts: Sequence[Fact]) -> bool:
+    """Whether one more "no" of this wide scope would change no decision about exactly this form.
+
+    It stands, and nothing that it covers was opted in to since: a topic's own opt-in
+    overrides a wider opt-out for that topic (I5).
+    """
+    exact = [fact for fact in facts if fact.exact]
+    out = _newest_out(exact, scope)
+    return out is not None and _stands(out.state.out, newest_opt_in(ALL_MARKETING, exact))
+
+
+def newest_opt_in(scope: str, facts: Sequence[Fact]) -> Mark | None:
+    """The newest own opt-in of exactly this form that an opt-out of `scope` would end.
+
+    ALL_MARKETING covers every topic; a topic lies in it.
+    """
+    within = {scope, ALL_MARKETING}
+    return _newest(
+        [
+            fact.state.lift
+            for fact in facts
+            if fact.exact
+            and fact.scope != EVERYTHING
+            and (scope == ALL_MARKETING or fact.scope in within)
+        ]
+    )
+
+
 def _deny(rule: Rule, fact: Fact) -> Decision:
     out = fact.state.out
     assert out is not None

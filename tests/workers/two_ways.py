@@ -112,6 +112,7 @@ def add_destination(
     *sends: str,
     status: Status = Status.ACTIVE,
     pulls: bool = True,
+    kind: str = "sendgrid",
     **settings: str,
 ) -> int:
     """A destination of such a tool, which is called as our topics are."""
@@ -122,7 +123,7 @@ def add_destination(
             connection,
             context.keys,
             name=name,
-            kind="sendgrid",
+            kind=kind,
             settings=settings,
             channels=frozenset({Channel.EMAIL}),
             mapping={},

@@ -13,7 +13,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs
 
 from preference_center.domain.news import WHOLE, News, NewsKind, Post, Unverified
-from preference_center.domain.news.reading import same, secret_of, unknown
+from preference_center.domain.news.reading import iso_moment, same, secret_of, unknown
 from preference_center.errors import InvalidInput
 
 SETTING = "webhook_secret"
@@ -43,7 +43,8 @@ class MailchimpNews:
         address = form.get("data[new_email]") or form.get("data[email]", "")
         if kind is None:
             return [] if form["type"] in {"unsubscribe", "campaign"} else [unknown(form["type"])]
-        return [News(kind, address, thing=WHOLE, at=_moment(form.get("fired_at", "")))]
+        # `fired_at` is UTC and says no zone: `2009-03-26 21:35:57`.
+        return [News(kind, address, thing=WHOLE, at=iso_moment(form.get("fired_at"), zone=UTC))]
 
 
 def _kind(form: Mapping[str, str]) -> NewsKind | None:
@@ -60,11 +61,3 @@ def _kind(form: Mapping[str, str]) -> NewsKind | None:
         case "profile" | "upemail":
             return NewsKind.SEEN
     return None
-
-
-def _moment(text: str) -> datetime | None:
-    """`fired_at` is UTC, `2009-03-26 21:35:57`."""
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        return None

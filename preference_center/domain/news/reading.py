@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from preference_center.domain.news import News, NewsKind, Post, Unready, Unverified
@@ -72,11 +72,17 @@ def moment(value: object, *, per_second: int = 1) -> datetime | None:
         return None
 
 
-def iso_moment(value: object) -> datetime | None:
-    """A time of ISO 8601, UTC if it names no zone; None for nonsense."""
+def iso_moment(value: object, *, zone: tzinfo | None = None) -> datetime | None:
+    """A time of ISO 8601; None for nonsense, and for one that names no zone.
+
+    `zone`: the one that the vendor documents for times without. A time whose zone is only
+    assumed may be half a day off (I5).
+    """
     try:
         found = datetime.fromisoformat(str(value))
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        if found.tzinfo is None:
+            return None if zone is None else found.replace(tzinfo=zone).astimezone(UTC)
+        return found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
