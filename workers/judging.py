@@ -11,6 +11,7 @@ from preference_center.domain.decisions import (
     Fact,
     Rule,
     marketing_suppressed,
+    nothing_left_of,
     standing_no,
 )
 from preference_center.domain.deliverability import Policy, complaint_scope
@@ -109,10 +110,7 @@ def judge(
     if kind is Kind.OPTED_OUT and not news.by_person:
         if _is_echo(scope, here):
             return Judgement(Verdict.ECHO)
-        # We may have turned it off there, and on again since: all marketing only where
-        # nothing is left of what we had turned off.
-        ours = scope != ALL_MARKETING or (here.state is not None and not here.state.told)
-        if can_ask and ours and is_past(news, here.state, now):
+        if can_ask and _may_be_ours(scope, here) and is_past(news, here.state, now):
             return Judgement(Verdict.DOUBT)
     return Judgement(Verdict.RECORD, kind, scope)
 
@@ -136,12 +134,13 @@ def _scope(news: News, things: Mapping[str, str]) -> str | None:
 
 
 def _stands(scope: str, facts: Sequence[Fact], now: datetime) -> bool:
-    """Whether exactly this form has said so itself, and it stands."""
+    """Whether exactly this form has said so itself, and all of it stands: nothing would change.
+
+    What was opted in to since is denied by one more "no" (I5, I13).
+    """
     exact = [fact for fact in facts if fact.exact]
-    if scope == UNDELIVERABLE:
-        return any(fact.scope == scope and fact.state.stands for fact in exact)  # for good
-    if scope == ALL_MARKETING:
-        return marketing_suppressed(exact)
+    if scope in {ALL_MARKETING, UNDELIVERABLE}:
+        return nothing_left_of(scope, exact)
     no = standing_no(scope, exact, now)
     return no is not None and no.rule not in {Rule.PAUSED, Rule.BOUNCED}
 
@@ -153,6 +152,18 @@ def _is_echo(scope: str, here: Here) -> bool:
     if scope == ALL_MARKETING:
         return bool(here.topics) and here.topics <= state.told
     return scope in state.told or scope in here.wanted
+
+
+def _may_be_ours(scope: str, here: Here) -> bool:
+    """Whether we may have turned it off there, and on again since.
+
+    All marketing only where nothing is left of what we had turned off, or where topics were
+    opted in to since.
+    """
+    if scope != ALL_MARKETING:
+        return True
+    exact = [fact for fact in here.facts if fact.exact]
+    return here.state is not None and (not here.state.told or marketing_suppressed(exact))
 
 
 def is_past(news: News | None, state: State | None, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from preference_center.ledger import record
 from preference_center.storage import verifying
 from preference_center.storage.database import run
 from preference_center.storage.verifying import Part
+from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool
 from workers.sync import sync
 from workers.verify import verify
@@ -45,7 +46,7 @@ def begin(destination: int) -> None:
     run(lambda c: verifying.begin(c, destination, list(Part), now))
 
 
-def work(destination: int, tool: TwoWayTool) -> int:
+def work(destination: int, tool: Tool) -> int:
     until = services().now() + timedelta(seconds=5)
     return sync(destination, tool.connect, until=until, stop=lambda: False)
 

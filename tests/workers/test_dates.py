@@ -40,10 +40,10 @@ def ready(tool: Mailer, clock: Clock, kind: str = "sendgrid", *, pushed: bool = 
     number = add_destination("mailer", TOPIC, OTHER, kind=kind)
     if pushed:
         say(Kind.OPTED_OUT)
-        work(number, tool)  # type: ignore[arg-type] - it needs `connect` only
+        work(number, tool)
     clock.advance(DAY)
     say(Kind.OPTED_IN)
-    work(number, tool)  # type: ignore[arg-type]
+    work(number, tool)
     assert tool.off[ANNA] == set()
     clock.advance(HOUR)
     return number
@@ -55,7 +55,7 @@ def decision() -> Decision | None:
 
 def sync_for_a_day(number: int, tool: Mailer, clock: Clock) -> None:
     for _ in range(3):
-        work(number, tool)  # type: ignore[arg-type]
+        work(number, tool)
         clock.advance(8 * HOUR)
 
 
@@ -86,7 +86,7 @@ def test_a_persons_no_in_a_tool_is_never_turned_on_again_whatever_its_date(
     number = ready(tool, clock, pushed=pushed)
     tool.off[ANNA].add(TOPIC)
     post(number, unsubscribe(timestamp=0 if hours is None else ago(hours)))
-    take(number, tool)  # type: ignore[arg-type]
+    take(number, tool)
     found = decision()
     assert found
     assert found.since
@@ -110,7 +110,7 @@ def test_a_no_of_which_nobody_says_who_made_it_is_not_turned_on_again_either(
     local = clock().replace(tzinfo=None) - 9 * HOUR
     dates = {"naive": local.isoformat(), "zero": "1970-01-01T00:00:00Z"}
     post(number, standard(dates.get(act, (clock() - 20 * HOUR).isoformat())))
-    take(number, tool)  # type: ignore[arg-type]
+    take(number, tool)
     assert decision()
     sync_for_a_day(number, tool, clock)
     assert tool.off[ANNA] == {TOPIC}

@@ -20,6 +20,7 @@ from preference_center.storage import posted, unknown_news, verifying
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Status
 from tests.clock import Clock
+from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool, add_destination
 from workers.connectors.base import DeliveryError, Item, Outcome
 from workers.news import take_posted
@@ -65,7 +66,7 @@ def post(number: int, *rows: Mapping[str, Any]) -> bool:
     return run(lambda c: posted.keep(c, context.keys, new_id, number, body, now))
 
 
-def take(number: int, tool: TwoWayTool) -> int:
+def take(number: int, tool: Tool) -> int:
     until = services().now() + timedelta(seconds=5)
     return take_posted(number, tool.connect, until=until, stop=lambda: False)
 
