@@ -24,6 +24,7 @@ from bench import (
     minting,
     opt_out,
     pacing,
+    probing,
     sql,
     streaming,
     web,
@@ -38,6 +39,7 @@ DRAINED = 50_000
 PACED = 100_000
 FULL = 1_000_000
 WORKED = 20_000
+LATE = 1_000_000
 POSTED = 700
 """Octets of a body with one event, sealed."""
 
@@ -241,6 +243,20 @@ def measure_inbound(engines: Engines, options: Options) -> None:
     )
 
 
+def measure_probing(engines: Engines, options: Options) -> None:
+    """`/healthz` with a million late rows: under 100 ms."""
+    for destinations in (1, probing.DESTINATIONS):
+        found = []
+        for _ in range(options.rounds):
+            with ground.ground(engines) as here:
+                found.append(probing.probe(here, LATE, destinations))
+        say(
+            f"GET /healthz, {LATE:,} late rows of {destinations} destinations:"
+            f" {median(one.counted for one in found):.0f} ms (wanted: under 100),"
+            f" {median(one.cached for one in found):.0f} ms within ten seconds after it"
+        )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
@@ -250,6 +266,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "workers": measure_workers,
     "minting": measure_minting,
     "inbound": measure_inbound,
+    "probing": measure_probing,
 }
 
 

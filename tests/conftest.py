@@ -130,11 +130,13 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 @pytest.fixture
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
+    from preference_center.console.health import COUNTED_LATE
     from preference_center.extensions import NAME
     from preference_center.inbound.webhooks import KNOWN
 
     _session_app.extensions[NAME].limiter.forget()
-    _session_app.extensions.pop(KNOWN, None)
+    for cache in (KNOWN, COUNTED_LATE):
+        _session_app.extensions.pop(cache, None)
     return _session_app
 
 

@@ -13,7 +13,6 @@ from preference_center.mending import mending
 from preference_center.storage import pending as waiting
 from preference_center.storage import syncs as states
 from preference_center.storage.database import Connection, run
-from preference_center.storage.pending import Pending
 from preference_center.storage.syncs import Late
 
 syncs = AppGroup("syncs", help="Opt-outs on their way into the connected tools.")
@@ -37,9 +36,9 @@ def overdue() -> None:
     time to mend the tool; with 0 if all is on time.
     """
     with mending():
-        late, known, now = run(_look)
+        late, now = run(_look)
     for row in late:
-        click.echo(_late_line(row, known[row.destination], now))
+        click.echo(_late_line(row, now))
     if late:
         click.echo("What to mend: flask destinations list", err=True)
         raise click.exceptions.Exit(1)
@@ -61,18 +60,17 @@ def pending() -> None:
         click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
 
 
-def _look(connection: Connection) -> tuple[list[Late], dict[str, Pending], datetime]:
+def _look(connection: Connection) -> tuple[list[Late], datetime]:
     now = services().now()
-    return states.late(connection, now), waiting.pending(connection), now
+    return states.late(connection, now), now
 
 
-def _late_line(row: Late, destination: Pending, now: datetime) -> str:
+def _late_line(row: Late, now: datetime) -> str:
     hours = abs(row.due_at - now).total_seconds() / 3600
     due = f"{hours:.1f} h {'late' if row.due_at <= now else 'left'}, due {_time(row.due_at)}"
-    state = destination.state
-    if destination.reason:
-        state += f": {destination.reason}"
-    return "\t".join((row.destination, _STAGES[row.stage], f"{row.count} pending", due, state))
+    state = f"{row.state}: {row.reason}" if row.reason else row.state
+    count = f"{'at least ' if row.at_least else ''}{row.count} pending"
+    return "\t".join((row.destination, _STAGES[row.stage], count, due, state))
 
 
 def _time(moment: datetime) -> str:

@@ -40,6 +40,19 @@ def stage(due_at: datetime, now: datetime) -> Stage:
     return Stage.AT_RISK if waited >= AT_RISK else Stage.ON_TIME
 
 
+def late_stages(now: datetime) -> tuple[tuple[Stage, datetime | None, datetime], ...]:
+    """Each stage beyond `on_time`, worst first, with what `due_at` lies after and up to.
+
+    The same bounds as in `stage`, so that a database can count by them.
+    """
+    past_target, at_risk = now + (WINDOW - TARGET), now + (WINDOW - AT_RISK)
+    return (
+        (Stage.OVERDUE, None, now),
+        (Stage.PAST_TARGET, now, past_target),
+        (Stage.AT_RISK, past_target, at_risk),
+    )
+
+
 def row_retry(
     attempts: int,
     due_at: datetime | None,

@@ -86,6 +86,14 @@ def run_at_once(work: Callable[[Connection], T]) -> T:
     return run(alone)
 
 
+def is_writable(connection: Connection) -> bool:
+    """Whether the server takes writes: a standby, or one set to read only, does not."""
+    row = connection.execute(
+        "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'"
+    ).fetchone()
+    return row == (True,)
+
+
 @contextmanager
 def transaction() -> Iterator[Connection]:
     """A connection inside one transaction: commits at the end, rolls back on an error.

@@ -27,6 +27,11 @@ class Status(StrEnum):
     """Stopped by a person, or by the receiver itself; its rows keep their clock (I3)."""
 
 
+def state_word(status: Status, retry_at: datetime | None) -> str:
+    """The status in a word, `broken` for an active one that the tool turns away."""
+    return "broken" if status is Status.ACTIVE and retry_at is not None else status.value
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """One configured account of a connected tool.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from flask import Flask
+from flask import Flask, request
 
 from preference_center.errors import KeyMismatch, Unavailable
 from preference_center.extensions import services
@@ -18,7 +18,8 @@ def require_known_keys_of(app: Flask) -> None:
     """Do it for a web process: now, or if the database is away before any request is answered.
 
     A machine that boots starts us in any order. Until the database is back, every request
-    is told to try again; with wrong keys, then, every one fails. Raises KeyMismatch.
+    but `/livez` is told to try again; with wrong keys, then, every one fails.
+    Raises KeyMismatch.
     """
     try:
         with app.app_context():
@@ -56,12 +57,12 @@ def require_known_keys() -> None:
 
 
 def _once(work: Callable[[], None]) -> Callable[[], None]:
-    """`work`, until it has succeeded once."""
+    """`work`, until it has succeeded once; not for the probe that asks nobody."""
     done = False
 
     def go() -> None:
         nonlocal done
-        if not done:
+        if not done and request.path != "/livez":
             work()
             done = True
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from preference_center.storage.database import Connection
-from preference_center.storage.destinations import Status
+from preference_center.storage.destinations import Status, state_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,8 @@ class Pending:
 
     @property
     def state(self) -> str:
-        """The status in a word, `broken` for an active one that the tool turns away."""
-        if self.status is Status.ACTIVE and self.retry_at is not None:
-            return "broken"
-        return self.status.value
+        """See `state_word`."""
+        return state_word(self.status, self.retry_at)
 
 
 def pending(connection: Connection) -> dict[str, Pending]:

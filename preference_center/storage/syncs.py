@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from preference_center.domain.deadlines import AT_RISK, WINDOW, Stage, stage
+from preference_center.domain.deadlines import WINDOW, Stage, late_stages
 from preference_center.storage.database import Connection
+from preference_center.storage.destinations import Status, state_word
 from preference_center.storage.facts import MAY_MATCH
 
 _CLAIM = """
@@ -299,25 +299,56 @@ def backfill(connection: Connection, destination: int, now: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Rows of one destination in one stage beyond `on_time`, and the earliest of them."""
+    """Rows of one destination in one stage beyond `on_time`, and the earliest of them.
+
+    `count` stops at COUNTED; `at_least` says that it did. `state` and `reason` are the
+    destination's own.
+    """
 
     destination: str
+    state: str
+    reason: str
     stage: Stage
     count: int
     due_at: datetime
 
+    @property
+    def at_least(self) -> bool:
+        """Whether there may be more than `count`."""
+        return self.count >= COUNTED
+
+
+COUNTED = 1_000
+"""As far as late rows of one stage are counted: enough to see how bad it is, and the cost of
+an answer does not grow with the trouble that it reports."""
+
 
 def late(connection: Connection, now: datetime) -> list[Late]:
-    """Every pending opt-out that is at risk or worse, counted per destination and stage."""
-    rows: Any = connection.execute(
-        """SELECT d.name, s.due_at, count(*) FROM sync_state s
-        JOIN destination d ON d.id = s.destination_id
-        WHERE s.due_at <= %s GROUP BY d.name, s.due_at""",
-        (now + WINDOW - AT_RISK,),
+    """Pending opt-outs that are at risk or worse, counted per destination and stage.
+
+    The most urgent first. Reads at most COUNTED rows of a destination and stage, by index.
+    """
+    stages = late_stages(now)
+    rows = connection.execute(
+        """SELECT d.name, d.status, d.retry_at, d.reason, of.stage, found.count, found.earliest
+        FROM destination d
+        CROSS JOIN unnest(%s::text[], %s::timestamptz[], %s::timestamptz[])
+            AS of (stage, after, upto)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
+                SELECT s.due_at FROM sync_state s
+                WHERE s.destination_id = d.id AND s.due_at <= of.upto
+                    AND s.due_at > COALESCE(of.after, '-infinity')
+                ORDER BY s.due_at LIMIT %s) AS first) AS found
+        WHERE found.count > 0 ORDER BY found.earliest, d.name""",
+        (
+            [name for name, _, _ in stages],
+            [after for _, after, _ in stages],
+            [upto for _, _, upto in stages],
+            COUNTED,
+        ),
     )
-    found: dict[tuple[str, Stage], Late] = {}
-    for name, due_at, count in rows:
-        key = (name, stage(due_at, now))
-        seen = found.get(key, Late(*key, 0, due_at))
-        found[key] = Late(*key, seen.count + count, min(seen.due_at, due_at))
-    return sorted(found.values(), key=lambda late: late.due_at)
+    return [
+        Late(name, state_word(Status(status), retry_at), reason, Stage(of), count, due_at)
+        for name, status, retry_at, reason, of, count, due_at in rows
+    ]

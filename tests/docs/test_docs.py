@@ -31,7 +31,7 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FLASK = re.compile(r"(?:^|[\s(&;])flask ([a-z][^|#;&]*)")
 _MAKE = re.compile(r"(?:^|[\s(&;])(?<!flask snapshot )make ([a-z][a-z-]*)")
 _MODULE = re.compile(r"\bpython -m ([a-z][\w.]*)")
-_ROUTE = re.compile(r"(?:^|[\s\w$])(/(?:v1/[a-z-]+(?:\.json)?|healthz))\b")
+_ROUTE = re.compile(r"(?:^|[\s\w$])(/(?:v1/[a-z-]+(?:\.json)?|healthz|readyz|livez))\b")
 
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import httpx
@@ -152,3 +155,23 @@ def test_a_web_process_started_before_the_database_answers_once_it_is_there(
     assert service.post(token).status_code == 200
     assert service.rows("SELECT count(*) FROM suppression WHERE standing") == [(1,)]
     assert web.alive
+
+
+def test_a_frozen_database_keeps_no_probe_waiting(service: Service) -> None:  # I2
+    service.start("web")
+    assert service.status("/readyz") == 200
+    (folder,) = service.rows("SHOW data_directory")[0]
+    backends = service.rows("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'client%'")
+    frozen = [int(Path(folder, "postmaster.pid").read_text().split()[0])]
+    frozen += [pid for (pid,) in backends]
+    for pid in frozen:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        assert [service.status("/readyz") for _ in range(3)] == [503] * 3
+        assert service.status("/livez") == 200
+    finally:
+        for pid in frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    assert wait_until(lambda: service.status("/readyz") == 200, PATIENCE)

@@ -117,6 +117,7 @@ def test_a_web_process_that_found_no_database_looks_until_it_has_seen_it_once(
         require_known_keys_of(same)
         client = same.test_client()
         assert client.get("/healthz").status_code == 503
+        assert client.get("/livez").status_code == 200
         away.undo()
         assert client.get("/healthz").status_code == 200
         away.setattr(fingerprints, "run", fail_to_reach)

@@ -87,7 +87,12 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
             "verify_at",
             postgresql_where=text("verify_at IS NOT NULL"),
         ),
-        Index("sync_state_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index(
+            "sync_state_late",
+            "destination_id",
+            "due_at",
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 
