@@ -10,7 +10,7 @@ from psycopg import sql
 
 from dev.accounts import remove, write_private
 from dev.binaries import Program, find_postgres
-from dev.server import Server, State
+from dev.server import Server, State, free_port
 
 USER = "preference_center"
 
@@ -35,16 +35,54 @@ class Postgres(Server):
         state = self.state
         return f"postgresql://{USER}:{state.password}@127.0.0.1:{state.port}/{database}"
 
+    @property
+    def standby(self) -> bool:
+        """Whether it follows another server, and so takes no writes."""
+        return (self.data / "standby.signal").exists()
+
     def start(self) -> None:
         """Start, and make the service's database if it is not there yet."""
         super().start()
-        make_database(self.url_of("postgres"), USER)
+        if not self.standby:
+            make_database(self.url_of("postgres"), USER)
 
-    def _prepare(self, state: State) -> list[str | Path]:
+    def follow(self, primary: Postgres) -> None:
+        """Replace all it holds by a copy of `primary`, and stream from it as its standby.
+
+        Both have the same account and password afterwards.
+        """
+        self.stop()
+        port = self.state.port if self._state_file.exists() else free_port()
+        self._save(State(port, primary.state.password))
+        draft = self.folder / f"{self.name}.draft"
+        remove(draft)
+        draft.mkdir(mode=0o700)
+        self.account.give(draft)
+        source = f"host=127.0.0.1 port={primary.state.port} user={USER} passfile={self._passfile()}"
+        copy = primary.program.beside("pg_basebackup")
+        command: list[str | Path] = [copy, "-D", draft, "-d", source]
+        # -R writes where it streams from, the file of the password included
+        command += ["-R", "-X", "stream", "-c", "fast", *(() if self.durable else ("--no-sync",))]
+        self.account.run(command, cwd=self.folder)
+        remove(self.data)
+        draft.rename(self.data)
+        self.start()
+
+    def promote(self) -> None:
+        """Make a standby take writes. The server that it followed must have ended before."""
+        control = self.program.beside("pg_ctl")
+        self.account.run([control, "promote", "-D", self.data, "-w"], cwd=self.folder)
+
+    @property
+    def program(self) -> Program:
+        """The server's program: of the version that made the data, if there are any."""
         version_file = self.data / "PG_VERSION"
         major = int(version_file.read_text()) if version_file.exists() else None
-        program = find_postgres(self.account, self.folder.parent / "bin", major=major)
-        if major is None:
+        return find_postgres(self.account, self.folder.parent / "bin", major=major)
+
+    def _prepare(self, state: State) -> list[str | Path]:
+        program = self.program
+        if not (self.data / "PG_VERSION").exists():
             self._init(program, state)
         settings = [
             f"port={state.port}",
@@ -57,6 +95,13 @@ class Postgres(Server):
         ]
         options = [part for setting in settings for part in ("-c", setting)]
         return [program.path, "-D", self.data, *options]
+
+    def _passfile(self) -> Path:
+        """A file with the password: on a command line everybody could read it."""
+        path = self.folder / f"{self.name}.pgpass"
+        write_private(path, f"127.0.0.1:*:*:{USER}:{self.state.password}\n")
+        self.account.give(path)
+        return path
 
     def _init(self, program: Program, state: State) -> None:
         """Make a cluster in a folder aside, so that one cut short is never taken for whole."""

@@ -33,3 +33,12 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(POLL)
     return True
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started."""
+    said = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
+    ).stdout
+    rows = (line.split() for line in said.splitlines())
+    return sorted(int(child) for child, parent in rows if int(parent) == pid)
