@@ -1,9 +1,9 @@
 """Strike every process at random while people opt out, wait for calm, balance the books.
 
-Starts web, two workers, the scheduler, PostgreSQL, Valkey and two tools of its own, and leaves
-nothing behind but, after a failure, what was written, in .data/chaos-SEED. A run takes a minute
-or two longer than --minutes. A seed draws the same strikes and the same people every time; what
-is struck in the middle of what differs.
+Starts web, two workers, the scheduler, PostgreSQL with a standby, Valkey and two tools of its
+own, and leaves nothing behind but, after a failure, what was written, in .data/chaos-SEED. A run
+takes a minute or two longer than --minutes. A seed draws the same strikes and the same people
+every time; what is struck in the middle of what differs.
 
 Exits with 0 if the books balance; with 1 if not, having named what is missing; with 130 if it
 was interrupted, which proves nothing.
@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from chaos.cluster import Cluster
 from chaos.progress import say
 from chaos.run import Wish, run
 from chaos.tools import TAG, MoodyMailgun, MoodyReceiver
-from dev.accounts import remove
+from dev.accounts import remove, server_account
 from dev.engines import CHECKOUT, Engines, for_test
-from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.connectors.tools.mailgun import DOMAIN, KEY
 from tests.faults.service import TOPIC, Service
@@ -89,9 +89,15 @@ def _run(folder: Path, wish: Wish) -> list[str]:
     return found
 
 
-def _stage(stack: ExitStack, folder: Path) -> tuple[Service, tuple[MoodyReceiver, MoodyMailgun]]:
+def _stage(
+    stack: ExitStack, folder: Path
+) -> tuple[Service, Cluster, tuple[MoodyReceiver, MoodyMailgun]]:
     """Everything that is to be struck; the end of `stack` ends it."""
-    service = stack.enter_context(Service(stack.enter_context(_engines(folder)), folder))
+    engines, cluster = stack.enter_context(_engines(folder))
+    spool = folder / "spool"
+    spool.mkdir()
+    extra = {"WEB_APP": "chaos.web:app", "SPOOL_DIR": str(spool)}
+    service = stack.enter_context(Service(engines, folder, extra=extra))
     receiver = stack.enter_context(MoodyReceiver())
     mailgun = stack.enter_context(MoodyMailgun())
     service.add_destination(receiver.url)
@@ -99,20 +105,24 @@ def _stage(stack: ExitStack, folder: Path) -> tuple[Service, tuple[MoodyReceiver
     service.add_destination(
         mailgun.url, name="mailgun", kind="mailgun", settings=settings, mapping={TOPIC: TAG}
     )
-    return service, (receiver, mailgun)
+    return service, cluster, (receiver, mailgun)
 
 
 @contextmanager
-def _engines(folder: Path) -> Iterator[Engines]:
+def _engines(folder: Path) -> Iterator[tuple[Engines, Cluster]]:
     """Engines of which nothing is left but their logs, in `folder`: a long run writes much."""
-    with for_test(environ={}, durable=True) as engines:
+    engines = for_test(environ={}, durable=True)
+    cluster = Cluster(engines.folder, server_account())
+    engines.database = cluster
+    with engines:
         try:
-            yield engines
+            yield engines, cluster
         finally:
             engines.stop()
-            for name in (Postgres.name, Valkey.name):
-                shutil.copy(engines.folder / f"{name}.log", folder)
-                remove(engines.folder / name)
+            cluster.remove()
+            remove(engines.folder / Valkey.name)
+            for log in engines.folder.glob("*.log"):
+                shutil.copy(log, folder)
 
 
 def _keep(folder: Path, seed: str, found: list[str]) -> None:

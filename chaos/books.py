@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from chaos.people import Person
 
@@ -71,3 +72,10 @@ def _named(what: str, addresses: set[str]) -> Iterator[str]:
         names = sorted(addresses)
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         yield f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"
+
+
+def left_behind(spool: Path) -> Iterator[str]:
+    """What the spool still holds when all is calm: it must hold nothing."""
+    for file in sorted(spool.iterdir()):
+        if size := file.stat().st_size:
+            yield f"the spool is not empty: {size} bytes in {file.name}"

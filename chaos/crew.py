@@ -6,18 +6,22 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import IO, Protocol
 
 from redis import Redis
 
+from chaos.cluster import Cluster
+from chaos.database import Database, Rows
 from chaos.plan import Deed, Strike
+from chaos.timing import Window
 from chaos.tools import Moody
-from dev.postgres import Postgres
+from chaos.webs import Webs
+from dev.processes import children, wait_until
 from dev.server import Server
 from dev.valkey import Valkey
 from tests.faults.service import Process, Service
@@ -27,6 +31,8 @@ GRACE = 100.0
 WEB_GRACE = 15.0
 """The same for the web server, and then it is killed, as any supervisor would: Granian serves on
 for ever if it is asked while it starts its processes (seen with 2.8.7)."""
+WHOLE = 90.0
+"""Seconds until all processes of the web server must answer again."""
 
 _STARTING = Lock()
 
@@ -52,6 +58,8 @@ class Running:
     """It ended though nobody had touched it, or did not end when it was asked to."""
     shot: int = 0
     """How many of its own processes were killed alone."""
+    whole: Callable[[], bool] = field(default=lambda: True)
+    """Whether it is at work with all its processes."""
 
     def __post_init__(self) -> None:
         self._start()
@@ -83,6 +91,8 @@ class Running:
             self.process.signal(signal.SIGCONT)
         if not self.process.alive:
             self._start()
+        if not wait_until(self.whole, WHOLE):
+            self.odd.append(f"{self.name} was not whole again: {self.process.log.name}")
 
     def _stops(self) -> bool:
         try:
@@ -98,7 +108,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """PostgreSQL or Valkey."""
+    """Valkey."""
 
     server: Server
 
@@ -125,7 +135,7 @@ class Served:
     def _signal(self, number: signal.Signals) -> None:
         pid = self.server.state.pid
         assert pid is not None
-        for each in (pid, *children(pid)):  # the parent first: it shall have no more
+        for each in (pid, *children(pid)):
             with suppress(ProcessLookupError):
                 os.kill(each, number)
 
@@ -145,17 +155,19 @@ class Told:
         self.tool.recover()
 
 
-def muster(service: Service, tools: tuple[Moody, Moody]) -> dict[str, Victim]:
+def muster(
+    service: Service, cluster: Cluster, tools: tuple[Moody, Moody], rows: Rows
+) -> dict[str, Victim]:
     """Start every process; all victims by the names of the plan."""
-    database, redis = service.engines.database, service.engines.redis
-    assert isinstance(database, Postgres)
+    redis = service.engines.redis
     assert isinstance(redis, Valkey)
+    assert cluster.proxy
     return {
-        "web": Running(service, "web"),
+        "web": Running(service, "web", whole=Webs(service.port).whole),
         "worker-1": Running(service, "worker"),
         "worker-2": Running(service, "worker"),
         "scheduler": Running(service, "scheduler"),
-        "postgres": Served(database),
+        "database": Database(cluster, cluster.proxy, rows),
         "valkey": Served(redis),
         "tool-1": Told(tools[0]),
         "tool-2": Told(tools[1]),
@@ -169,14 +181,21 @@ class Score:
     book: IO[str]
     strikes: int = 0
     last: str = "none yet"
+    windows: list[Window] = field(default_factory=list)
+    """From each strike until its victim was back."""
     _writing: Lock = field(default_factory=Lock)
 
-    def add(self, at: float, name: str, strike: Strike) -> None:
-        """Count one and write it down."""
+    @contextmanager
+    def add(self, at: float, name: str, strike: Strike) -> Iterator[None]:
+        """Count one and write it down; the block strikes and has the victim back."""
         with self._writing:
             self.strikes += 1
             self.last = f"{name}: {strike.deed}"
             print(f"{at:6.1f} s  {self.last} for {strike.lasts:.1f} s", file=self.book, flush=True)
+        window = Window(name, strike.deed, time.monotonic())
+        self.windows.append(window)
+        yield
+        window.end = time.monotonic()
 
 
 def carry_out(
@@ -197,10 +216,10 @@ def carry_out(
             at = time.monotonic() - begin
             if at + strike.lasts > seconds + 1:
                 return
-            score.add(at, name, strike)
-            crew[name].strike(strike.deed)
-            over.wait(strike.lasts)
-            crew[name].recover(strike.deed)
+            with score.add(at, name, strike):
+                crew[name].strike(strike.deed)
+                over.wait(strike.lasts)
+                crew[name].recover(strike.deed)
 
     with ThreadPoolExecutor(len(crew)) as pool:
         try:
@@ -211,12 +230,3 @@ def carry_out(
     for ended in lanes:
         ended.result()
     time.sleep(max(0.0, begin + seconds - time.monotonic()))
-
-
-def children(pid: int) -> list[int]:
-    """The processes that this one started."""
-    said = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
-    ).stdout
-    rows = (line.split() for line in said.splitlines())
-    return sorted(int(child) for child, parent in rows if int(parent) == pid)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Self
 
 import httpx
@@ -13,14 +12,11 @@ import psycopg
 
 from chaos.books import Found
 from chaos.people import Person
+from chaos.witness import MESSAGE_TYPE, sender_key
 from preference_center.domain.addresses import Channel, parse
 from preference_center.extensions import services
-from preference_center.storage import api_keys
-from preference_center.storage.api_keys import KeyScope
-from preference_center.storage.database import run
 from tests.faults.service import Service
 
-MESSAGE_TYPE = "offers.weekly"
 BYSTANDERS = 1_000
 """People who did nothing; a sender asks about them too."""
 AT_ONCE = 1_000
@@ -98,10 +94,7 @@ class Watch:
 
 def _denied(service: Service, addresses: Sequence[str]) -> Iterator[str]:
     """Whom a sender may not write to, as `POST /v1/decisions` says."""
-    scopes, now = [KeyScope.CHECK], datetime.now(UTC)
-    with service.app.app_context():
-        key = run(lambda c: api_keys.make(c, "chaos", scopes, [MESSAGE_TYPE], now))
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {sender_key(service, 'audit')}"}
     with httpx.Client(base_url=service.url, headers=headers, timeout=60) as client:
         for start in range(0, len(addresses), AT_ONCE):
             asked = addresses[start : start + AT_ONCE]

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from html import unescape
@@ -15,11 +15,10 @@ from random import Random
 from typing import Self
 from urllib.parse import urlencode
 
+from chaos.timing import LOST, Asked, Sample
 from preference_center.links import ONE_CLICK
 from tests.faults.service import Service
 
-LOST = 0
-"""In place of a status: no answer came."""
 PATIENCE = 10.0
 """Seconds a client waits for an answer."""
 CLIENTS = 16
@@ -31,8 +30,18 @@ RUSH = 30.0
 INSISTENCE = 120.0
 """Seconds after the end within which whoever insists must have been answered."""
 
+IDLE = 1.0
+"""Seconds without use after which a client opens another connection, as most do."""
+AGAIN = 2.0
+"""Seconds within which a repeat of what was recorded makes no second event."""
+
 DONE = "You are unsubscribed."
 """What one click is answered with."""
+RECEIVED = "Received."
+"""The same while it waits for the database."""
+RECORDED = 200
+SPOOLED = 202
+"""Acknowledged and not recorded yet: the database was away."""
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 
 
@@ -56,6 +65,19 @@ LIVES: tuple[tuple[int, tuple[Act, ...]], ...] = (
 _WEIGHTS, _LIVES = zip(*LIVES, strict=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a request."""
+
+    status: int
+    text: str = ""
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether it may never be lost (I1)."""
+        return self.status // 100 == 2
+
+
 @dataclass(slots=True)
 class Person:
     """What somebody did and was told. `off` is None where they can't know how it ended."""
@@ -66,18 +88,24 @@ class Person:
     """Opt-outs that were answered with a 2xx, and so must be events."""
     most: int = 0
     """Opt-outs that were sent, and so may be."""
+    recorded: bool = False
+    """Whether the last one was not only acknowledged but recorded at once."""
+    _sent: float = 0.0
 
     def stops(self) -> None:
-        """An opt-out is about to be sent. A repeat, while one stands, adds nothing (I7)."""
-        if self.off is not True:
+        """An opt-out is about to be sent. A quick repeat of one recorded adds nothing (I7)."""
+        before, self._sent = self._sent, time.monotonic()
+        if not (self.off and self.recorded and self._sent - before < AGAIN):
             self.most += 1
 
-    def stopped(self, *, answered: bool) -> None:
+    def stopped(self, answer: Answer) -> None:
         """It was answered, or not."""
-        if self.off is True:
-            return
-        self.least += answered
-        self.off = True if answered else None
+        if answer.acknowledged:
+            self.recorded = answer.status == RECORDED
+            self.least += self.off is not True
+            self.off = True
+        elif self.off is not True:
+            self.off = None
 
     def undone(self, *, answered: bool) -> None:
         """The last opt-out was taken back."""
@@ -89,28 +117,36 @@ class Client:
     """One connection to the web process, and who came over it."""
 
     port: int
+    asks: Asked = Asked.STOP
     people: list[Person] = field(default_factory=list)
     acknowledged: int = 0
     """Opt-outs that were answered with a 2xx."""
     answers: Counter[int] = field(default_factory=Counter)
+    samples: list[Sample] = field(default_factory=list)
     _connection: http.client.HTTPConnection = field(init=False)
+    _used: float = 0.0
 
     def __post_init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
 
-    def post(self, token: str, body: str) -> str | None:
-        """The page of a 2xx; None for any other answer, and for none."""
+    def post(self, token: str, body: str) -> Answer:
+        """Send it, and wait for the answer."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        status, text = LOST, ""
+        begin = time.monotonic()
+        if begin - self._used > IDLE:
+            self._connection.close()
+        answer = Answer(LOST)
         try:
             self._connection.request("POST", f"/u/{token}", body, headers)
-            answer = self._connection.getresponse()
-            text = answer.read().decode()
-            status = answer.status
+            came = self._connection.getresponse()
+            answer = Answer(came.status, came.read().decode())
         except (OSError, http.client.HTTPException):
             self._connection.close()  # the next request opens another
-        self.answers[status] += 1
-        return text if status // 100 == 2 else None
+        self._used = time.monotonic()
+        self.answers[answer.status] += 1
+        asked = Asked.UNDO if body.startswith("undo=") else self.asks
+        self.samples.append(Sample(begin, self._used, answer.status, asked))
+        return answer
 
 
 @dataclass(slots=True)
@@ -145,12 +181,28 @@ class Crowd:
         """How many opt-outs were answered with a 2xx so far."""
         return sum(client.acknowledged for client in self._clients)
 
+    @property
+    def samples(self) -> Iterator[Sample]:
+        """All requests. For when the block is over."""
+        return (sample for client in self._clients for sample in client.samples)
+
+    def add_client(self, asks: Asked = Asked.STOP) -> Client:
+        """One more client, for people who come in their own way."""
+        client = Client(self.service.port, asks)
+        self._clients.append(client)
+        return client
+
+    def do(self, person: Person, act: Act, client: Client) -> None:
+        """Have one of those people do it, whatever comes of it."""
+        before, token = person.least, self.service.token(person.address)
+        self._do(person, act, "", lambda body: client.post(token, body))
+        client.acknowledged += person.least - before
+
     def __enter__(self) -> Self:
         """Begin."""
         for number in range(CLIENTS):
-            client = Client(self.service.port)
+            client = self.add_client()
             thread = threading.Thread(target=self._work, args=(number, client))
-            self._clients.append(client)
             self._threads.append(thread)
             thread.start()
         return self
@@ -187,34 +239,41 @@ class Crowd:
         """Whether all that the person did was answered."""
         chance = Random(f"{self.seed}/{person.address}")  # noqa: S311 - a test's dice
         token = self.service.token(person.address)
-        page: str | None = ""
+        page = ""
         for act in chance.choices(_LIVES, _WEIGHTS)[0]:
-            page = self._do(person, act, page or "", lambda body: client.post(token, body))
-            if page is None:
+            answer = self._do(person, act, page, lambda body: client.post(token, body))
+            if not answer.acknowledged:
                 return False
+            if answer.status == SPOOLED and act is Act.BUTTON:
+                return True  # nothing is there yet that could be undone
+            page = answer.text
         return True
 
-    def _do(
-        self, person: Person, act: Act, page: str, post: Callable[[str], str | None]
-    ) -> str | None:
-        """The page that answered; None when the person gave up."""
+    def _do(self, person: Person, act: Act, page: str, post: Callable[[str], Answer]) -> Answer:
+        """The last answer; that of status `LOST` also where no undo was offered."""
         if act is Act.UNDO:
             offer = _UNDO.search(page)
             if offer is None:
                 self.odd.append(f"{person.address} was offered no undo")
-                return None
+                return Answer(LOST)
             answer = post(urlencode({"undo": unescape(offer[1])}))
-            person.undone(answered=answer is not None)
+            person.undone(answered=answer.acknowledged)
             return answer
         body = "confirm=this" if act is Act.BUTTON else ONE_CLICK
-        person.stops()
-        answer = post(body)
-        while answer is None and act is Act.INSIST:
+        answer = self._stop(person, body, post)
+        while not answer.acknowledged and act is Act.INSIST:
             if self._hopeless.wait(BREATH):
                 self.odd.append(f"{person.address} insisted in vain")
                 break
-            answer = post(body)
-        if answer is not None and body == ONE_CLICK and not answer.startswith(DONE):
-            self.odd.append(f"{person.address} got a 2xx that does not say it is done")
-        person.stopped(answered=answer is not None)
+            answer = self._stop(person, body, post)
+        says = RECEIVED if answer.status == SPOOLED else DONE
+        if answer.acknowledged and body == ONE_CLICK and not answer.text.startswith(says):
+            self.odd.append(f"{person.address} got a 2xx that does not say what is done")
+        return answer
+
+    @staticmethod
+    def _stop(person: Person, body: str, post: Callable[[str], Answer]) -> Answer:
+        person.stops()
+        answer = post(body)
+        person.stopped(answer)
         return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
@@ -29,6 +29,18 @@ class Deed(StrEnum):
     """A tool asks to be left alone for some seconds."""
     HOLD = "hold"
     """A tool holds what it is sent and acts on it only after a while."""
+    FAIL_OVER = "fail over"
+    """The primary is lost for good: its standby is promoted after a while, and gets another."""
+    GO_AWAY = "go away"
+    """Primary and standby are both shut down, and started again after a long while."""
+    SILENCE_OLD = "silence connections"
+    """Connections that exist carry nothing, new ones work; what was held goes through later."""
+    SILENCE_ALL = "silence all connections"
+    """Nothing goes through; what was held does later."""
+    DROP = "drop connections"
+    """All connections are reset, and so is every new one."""
+    LOCK = "lock"
+    """A transaction locks the rows of some people and stays open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +49,48 @@ class Habit:
 
     every: float
     lasts: Mapping[Deed, float]
+    once: Mapping[Deed, float] = field(default_factory=dict)
+    """What every run does at least once, and for how long; less in one shorter than `FULL`."""
 
+
+FULL = 600.0
+"""Seconds of a run in which all that is done once lasts as long as it says."""
+LEAST = 5.0
+"""Seconds that it lasts in any run; but all of it together half of the run at most."""
+MARGIN = 0.8
+"""Share of the time before it that is drawn from: what came before may take longer."""
 
 PROCESS = {Deed.KILL: 5.0, Deed.STOP: 3.0, Deed.FREEZE: 20.0}
 # A worker frozen for longer than its lease thaws with a batch that is no longer its own.
 WORKER = Habit(15.0, PROCESS | {Deed.FREEZE: 130.0})
 TOOL = Habit(15.0, {Deed.REFUSE: 5.0, Deed.ACT_AND_FAIL: 5.0, Deed.THROTTLE: 5.0, Deed.HOLD: 40.0})
 HABITS: Mapping[str, Habit] = {
-    "web": Habit(15.0, {Deed.KILL: 3.0, Deed.KILL_ONE: 1.0, Deed.STOP: 2.0, Deed.FREEZE: 12.0}),
+    # Clicks are not timed while it is struck: it must be whole for most of the run.
+    "web": Habit(40.0, {Deed.KILL: 3.0, Deed.KILL_ONE: 1.0, Deed.STOP: 2.0, Deed.FREEZE: 12.0}),
     "worker-1": WORKER,
     "worker-2": WORKER,
     "scheduler": Habit(25.0, PROCESS),
-    "postgres": Habit(40.0, {Deed.KILL: 3.0, Deed.STOP: 3.0, Deed.FREEZE: 6.0}),
+    # One after the other, so that it can be said what made people wait.
+    "database": Habit(
+        25.0,
+        {
+            Deed.KILL: 3.0,
+            Deed.STOP: 3.0,
+            Deed.FREEZE: 6.0,
+            Deed.DROP: 5.0,
+            Deed.SILENCE_OLD: 20.0,
+            Deed.SILENCE_ALL: 10.0,
+            Deed.LOCK: 20.0,
+        },
+        {
+            Deed.FAIL_OVER: 5.0,
+            Deed.GO_AWAY: 120.0,
+            Deed.DROP: 5.0,
+            Deed.SILENCE_OLD: 30.0,
+            Deed.SILENCE_ALL: 20.0,
+            Deed.LOCK: 60.0,
+        },
+    ),
     "valkey": Habit(20.0, {Deed.KILL: 5.0, Deed.STOP: 5.0, Deed.FREEZE: 8.0, Deed.FLUSH: 0.0}),
     "tool-1": TOOL,
     "tool-2": TOOL,
@@ -70,13 +112,28 @@ def draw(seed: str, seconds: float) -> dict[str, list[Strike]]:
 
 
 def _strikes(seed: str, habit: Habit, seconds: float) -> Iterator[Strike]:
+    """What is done once, in any order, and the habit before, between and after."""
     chance = Random(seed)  # noqa: S311 - a test's dice
-    at = 0.0
+    once = chance.sample(sorted(habit.once), len(habit.once))
+    lengths = [max(LEAST, habit.once[deed] * min(1.0, seconds / FULL)) for deed in once]
+    least = [min(length, seconds / 2 / len(once)) for length in lengths]
+    lengths = lengths if sum(lengths) <= seconds / 2 else least
+    gap = (seconds - sum(lengths)) / max(1, len(once))
+    end = 0.0
+    for number, (deed, lasts) in enumerate(zip(once, lengths, strict=True)):
+        begin = gap * (number + chance.uniform(0, MARGIN)) + sum(lengths[:number])
+        yield from _between(chance, habit, end, begin)
+        yield Strike(begin, deed, lasts)
+        end = begin + lasts
+    yield from _between(chance, habit, end, seconds)
+
+
+def _between(chance: Random, habit: Habit, at: float, end: float) -> Iterator[Strike]:
     while True:
         at += chance.expovariate(1 / habit.every)
         deed = chance.choice(sorted(habit.lasts))
         lasts = chance.uniform(0, habit.lasts[deed])
-        if at + lasts > seconds:
+        if at + lasts > end:
             return
         yield Strike(at, deed, lasts)
         at += lasts

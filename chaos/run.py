@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
-from chaos.books import faults
+from chaos.books import faults, left_behind
+from chaos.cluster import Cluster
 from chaos.crew import Running, Score, Victim, carry_out, muster
+from chaos.database import Rows
 from chaos.evidence import evidence
+from chaos.heartbeat import Stall, beating
+from chaos.locked import Locked
 from chaos.logs import told
 from chaos.looking import Watch, look
-from chaos.people import LOST, Crowd
-from chaos.plan import draw
+from chaos.people import SPOOLED, Crowd
+from chaos.plan import HABITS, draw
 from chaos.progress import EVERY, say, telling
+from chaos.timing import LOST, UNAVAILABLE, Window, measure, table
+from chaos.timing import faults as faults_of
 from chaos.tools import MoodyMailgun, MoodyReceiver
+from chaos.witness import Witness
 from dev.processes import wait_until
 from tests.faults.service import Process, Service
 
@@ -29,7 +38,7 @@ QUIET = 10.0
 """Seconds without progress before the clocks go ahead."""
 LOOK = 1.0
 """Seconds between looks at what is left: each costs PostgreSQL a read of the whole table."""
-EXPECTED = {200, 503, LOST}
+EXPECTED = {200, SPOOLED, UNAVAILABLE, LOST}
 """What a client may be answered while things fail: 503 says to try again."""
 
 
@@ -42,17 +51,23 @@ class Wish:
     rate: float
 
 
-def run(service: Service, tools: tuple[MoodyReceiver, MoodyMailgun], wish: Wish) -> list[str]:
+def run(
+    service: Service, cluster: Cluster, tools: tuple[MoodyReceiver, MoodyMailgun], wish: Wish
+) -> list[str]:
     """Every line that does not balance."""
-    crew = muster(service, tools)
+    plan, crowd = draw(wish.seed, wish.seconds), Crowd(service, wish.seed, wish.rate)
+    locked = Locked(crowd)
+    with _beginning(service):
+        rows = Rows(cluster, locked.settle(), locked.held)
+    crew = muster(service, cluster, tools, rows)
     _await_web(service)
-    plan = draw(wish.seed, wish.seconds)
-    crowd = Crowd(service, wish.seed, wish.rate)
+    witness = Witness(service, crowd)
     begin = time.monotonic()
-    with (service.folder / "strikes.txt").open("w") as book:
+    with (service.folder / "strikes.txt").open("w") as book, beating() as stalls:
         score = Score(book)
         with crowd, telling(crowd, score):
-            carry_out(plan, crew, wish.seconds, score)
+            with locked, witness:
+                carry_out(plan, crew, wish.seconds, score)
             _await_web(service)  # whoever insists gets an answer
     took = time.monotonic() - begin
     print(
@@ -61,12 +76,49 @@ def run(service: Service, tools: tuple[MoodyReceiver, MoodyMailgun], wish: Wish)
         f"answers {dict(sorted(crowd.answers.items()))}",
         flush=True,
     )
+    found = [*crowd.odd, *witness.odd, *_unforeseen(crowd), *_not_done(score)]
+    found += _shown(witness, crowd, score.windows, [*stalls, *cluster.stalls])
     with Watch(service) as watch:
         print(f"calm after {_await_calm(service, watch):.0f} s", flush=True)
-    found = [*crowd.odd, *_unforeseen(crowd), *_by_themselves(crew)]
+    found += _by_themselves(crew)
     _rest(crew)  # so that nothing moves under the audit
     found += told(map(_lines, service.processes), _shot(crew))
+    found += left_behind(Path(service.extra["SPOOL_DIR"]))
     return found + _audit(service, crowd, tools)
+
+
+@contextmanager
+def _beginning(service: Service) -> Iterator[None]:
+    """A web process for what comes before the strikes."""
+    process = service.start("web")
+    try:
+        yield
+    finally:
+        process.end()
+
+
+def _shown(
+    witness: Witness, crowd: Crowd, windows: Sequence[Window], stalls: Sequence[Stall]
+) -> Iterator[str]:
+    """Print who waited how long and what each process answered; what is wrong with it."""
+    print(
+        f"{witness.asked} times all web processes were asked right after an opt-out, "
+        f"{witness.partly} times not all could answer"
+    )
+    times = measure(crowd.samples, windows, stalls)
+    print(*table(times, windows), sep="\n", flush=True)
+    yield from faults_of(times)
+    if not witness.asked:
+        yield "no opt-out was followed by a question to every web process: this shows nothing"
+
+
+def _not_done(score: Score) -> Iterator[str]:
+    """What every run must do, and this one did not come to."""
+    done = {(window.victim, window.deed) for window in score.windows}
+    for name, habit in HABITS.items():
+        for deed in habit.once:
+            if (name, deed) not in done:
+                yield f"{name}: {deed} was planned, and not carried out in time"
 
 
 def _audit(service: Service, crowd: Crowd, tools: tuple[MoodyReceiver, MoodyMailgun]) -> list[str]:

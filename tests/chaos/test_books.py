@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chaos.books import Found, faults
+from chaos.books import Found, faults, left_behind
 from chaos.people import Person
 
 ANN = Person("ann@example.com", off=True, least=1, most=1)
@@ -78,3 +79,10 @@ def test_a_long_list_is_cut_short() -> None:
     nobody = replace(FOUND, opt_outs=counts, standing=set(), denied=set(), tools={}, states={})
     line = next(line for line in faults(people, nobody) if "database" in line)
     assert line.endswith("p09@example.com and 2 more")
+
+
+def test_what_is_left_in_the_spool_is_said(tmp_path: Path) -> None:
+    (tmp_path / "1-a.spool").touch()
+    assert list(left_behind(tmp_path)) == []
+    (tmp_path / "1-b.rejected").write_bytes(b"no")
+    assert list(left_behind(tmp_path)) == ["the spool is not empty: 2 bytes in 1-b.rejected"]

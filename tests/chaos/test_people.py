@@ -8,9 +8,13 @@ from typing import Any, cast
 import pytest
 
 from chaos import people
-from chaos.people import DONE, Act, Crowd, Person
+from chaos.people import Act, Answer, Client, Crowd, Person
 
-PAGE = '<input name="undo" value="a&amp;b">'
+PAGE = Answer(200, '<input name="undo" value="a&amp;b">')
+DONE = Answer(200, people.DONE)
+SPOOL = Answer(202, people.RECEIVED)
+BUSY = Answer(503)
+NONE = Answer(0)
 Live = Callable[..., Person]
 
 
@@ -33,11 +37,11 @@ def crowd(monkeypatch: pytest.MonkeyPatch) -> Crowd:
 def live(crowd: Crowd) -> Live:
     """`live(acts, answers)`: a person does one after the other and is answered so."""
 
-    def do(acts: list[Act], answers: list[str | None]) -> Person:
+    def do(acts: list[Act], answers: list[Answer]) -> Person:
         person, said, page = Person("ann@example.com"), iter(answers), ""
         for act in acts:
-            page = crowd._do(person, act, page, lambda _: next(said)) or ""
-        assert next(said, "over") == "over"
+            page = crowd._do(person, act, page, lambda _: next(said)).text
+        assert next(said, None) is None
         return person
 
     return do
@@ -47,20 +51,24 @@ def live(crowd: Crowd) -> Live:
     "acts, answers, promised",
     [
         ([Act.CLICK], [DONE], (True, 1, 1)),
-        ([Act.CLICK], [None], (None, 0, 1)),
+        ([Act.CLICK], [NONE], (None, 0, 1)),
         ([Act.CLICK, Act.CLICK], [DONE, DONE], (True, 1, 1)),  # I7
-        ([Act.CLICK, Act.CLICK], [DONE, None], (True, 1, 1)),  # I1
-        ([Act.INSIST], [None, None, DONE], (True, 1, 1)),
-        ([Act.BUTTON, Act.UNDO], [PAGE, "back"], (False, 1, 1)),
-        ([Act.BUTTON, Act.UNDO], [PAGE, None], (None, 1, 1)),
-        ([Act.BUTTON, Act.UNDO, Act.INSIST], [PAGE, "back", None, DONE], (True, 2, 2)),
+        ([Act.CLICK, Act.CLICK], [DONE, NONE], (True, 1, 1)),  # I1
+        ([Act.CLICK, Act.CLICK], [SPOOL, DONE], (True, 1, 2)),
+        ([Act.CLICK, Act.CLICK], [SPOOL, NONE], (True, 1, 2)),  # I1
+        ([Act.INSIST], [NONE, BUSY, DONE], (True, 1, 3)),
+        ([Act.INSIST], [NONE, SPOOL], (True, 1, 2)),
+        ([Act.BUTTON, Act.UNDO], [PAGE, Answer(200, "back")], (False, 1, 1)),
+        ([Act.BUTTON, Act.UNDO], [PAGE, NONE], (None, 1, 1)),
+        ([Act.BUTTON, Act.UNDO, Act.INSIST], [PAGE, PAGE, NONE, DONE], (True, 2, 3)),
     ],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_what_was_answered_is_promised(
     crowd: Crowd,
     live: Live,
     acts: list[Act],
-    answers: list[str | None],
+    answers: list[Answer],
     promised: tuple[bool | None, int, int],
 ) -> None:
     person = live(acts, answers)
@@ -71,20 +79,45 @@ def test_what_was_answered_is_promised(
 @pytest.mark.parametrize(
     "acts, answers, said",
     [
-        ([Act.CLICK], [PAGE], "got a 2xx that does not say it is done"),
-        ([Act.BUTTON, Act.UNDO], ["sorry"], "was offered no undo"),
+        ([Act.CLICK], [PAGE], "got a 2xx that does not say what is done"),
+        ([Act.CLICK], [Answer(202, people.DONE)], "got a 2xx that does not say what is done"),
+        ([Act.BUTTON, Act.UNDO], [Answer(200, "sorry")], "was offered no undo"),
     ],
+    ids=["click", "spooled", "undo"],
 )
 def test_a_2xx_has_to_say_so(
-    crowd: Crowd, live: Live, acts: list[Act], answers: list[str | None], said: str
+    crowd: Crowd, live: Live, acts: list[Act], answers: list[Answer], said: str
 ) -> None:
     live(acts, answers)
     assert [line for line in crowd.odd if said in line]
 
 
+def test_a_later_repeat_may_be_an_event_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, people.AGAIN + 0.1])
+    monkeypatch.setattr("chaos.people.time.monotonic", lambda: next(clock))
+    person = Person("ann@example.com")
+    for _ in range(2):
+        person.stops()
+        person.stopped(DONE)
+    assert (person.least, person.most) == (1, 2)
+
+
+def test_nothing_is_undone_that_is_not_recorded_yet(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "_LIVES", [(Act.BUTTON, Act.UNDO)])
+    monkeypatch.setattr(people, "_WEIGHTS", [1])
+    monkeypatch.setattr(NoLinks, "token", lambda *_: "token")
+    client = Client(1)
+    monkeypatch.setattr(Client, "post", lambda *_: SPOOL)
+    person = Person("ann@example.com")
+    assert crowd._live(person, client)
+    assert (person.off, person.recorded, crowd.odd) == (True, False, [])
+
+
 def test_nobody_insists_for_ever(crowd: Crowd, live: Live) -> None:
     crowd._hopeless.set()
-    assert live([Act.INSIST], [None]).off is None
+    assert live([Act.INSIST], [NONE]).off is None
     assert crowd.odd == ["ann@example.com insisted in vain"]
 
 

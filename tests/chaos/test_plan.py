@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from chaos.plan import HABITS, draw
+import pytest
+
+from chaos.plan import HABITS, Deed, draw
 
 TEN_MINUTES = 600.0
 
@@ -15,8 +17,22 @@ def test_a_seed_gives_the_same_strikes() -> None:
 def test_every_victim_is_struck_in_every_way_sooner_or_later() -> None:
     plan = draw("1", 100 * TEN_MINUTES)
     assert {name: {strike.deed for strike in plan[name]} for name in HABITS} == {
-        name: set(habit.lasts) for name, habit in HABITS.items()
+        name: {*habit.lasts, *habit.once} for name, habit in HABITS.items()
     }
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3", "4", "5"])
+def test_ten_minutes_hold_all_that_is_to_happen_once_for_its_full_length(seed: str) -> None:
+    plan = draw(seed, TEN_MINUTES)
+    for name, habit in HABITS.items():
+        for deed, lasts in habit.once.items():
+            assert any(s.deed is deed and s.lasts == lasts for s in plan[name])
+
+
+def test_a_short_run_holds_them_too_and_shorter() -> None:
+    plan = draw("1", 60)
+    assert {Deed.FAIL_OVER, Deed.GO_AWAY} <= {strike.deed for strike in plan["database"]}
+    assert max(strike.lasts for strike in plan["database"]) < 60
 
 
 def test_everybody_is_back_when_the_time_is_over() -> None:
@@ -27,8 +43,3 @@ def test_everybody_is_back_when_the_time_is_over() -> None:
 def test_nobody_is_struck_while_down() -> None:
     for strikes in draw("1", TEN_MINUTES).values():
         assert all(one.at + one.lasts <= next_.at for one, next_ in pairwise(strikes))
-
-
-def test_a_longer_run_begins_as_the_shorter_one() -> None:
-    short, long = draw("1", TEN_MINUTES), draw("1", 2 * TEN_MINUTES)
-    assert all(long[name][: len(strikes)] == strikes for name, strikes in short.items())

@@ -74,6 +74,8 @@ class Service:
     folder: Path
     port: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the environment of every process, besides the settings."""
     settings: Settings = field(init=False)
     app: Flask = field(init=False)
     """An app of the test's own, for what it does past the processes."""
@@ -214,6 +216,7 @@ class Service:
             "CLOCK_SHIFT": str(self._shift),
             "CONNECTORS_ALLOW_PRIVATE": "1",
             "PYTHONUNBUFFERED": "1",
+            **self.extra,
         }
 
 

@@ -1,0 +1,167 @@
+"""How long people waited, and what was struck meanwhile. All times are monotonic seconds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+from typing import NamedTuple
+
+from chaos.heartbeat import Stall
+
+LIMIT = 2.0
+"""Seconds within which a click that meets no lock is answered."""
+LOST = 0
+"""In place of a status: no answer came."""
+UNAVAILABLE = 503
+QUIET = "nothing of it"
+SHOWN = 3
+"""How many strikes a line names."""
+TIMED = ("database", "valkey", "web")
+"""Victims whose strikes a click may meet."""
+
+
+class Asked(StrEnum):
+    """What a request was for."""
+
+    STOP = "an opt-out"
+    UNDO = "an undo"
+    LOCKED = "an opt-out of somebody whose rows may be locked"
+
+
+class Sample(NamedTuple):
+    """One request and its answer."""
+
+    begin: float
+    end: float
+    status: int
+    asked: Asked
+
+
+@dataclass(slots=True)
+class Window:
+    """From a strike until its victim was back."""
+
+    victim: str
+    deed: str
+    begin: float
+    end: float = inf
+
+
+class Intervals:
+    """Intervals, of which may overlap some."""
+
+    def __init__(self, windows: Iterable[tuple[float, float]]) -> None:
+        self._begins: list[float] = []
+        self._ends: list[float] = []
+        for begin, end in sorted(windows):
+            if self._ends and begin <= self._ends[-1]:
+                self._ends[-1] = max(end, self._ends[-1])
+            else:
+                self._begins.append(begin)
+                self._ends.append(end)
+
+    def meet(self, sample: Sample) -> bool:
+        """Whether the request was under way in any of them."""
+        last = bisect_right(self._begins, sample.end) - 1
+        return last >= 0 and self._ends[last] >= sample.begin
+
+    def share(self, sample: Sample) -> float:
+        """How many seconds of the request lie in them."""
+        pairs = zip(self._begins, self._ends, strict=True)
+        return sum(max(0.0, min(e, sample.end) - max(b, sample.begin)) for b, e in pairs)
+
+
+@dataclass(slots=True)
+class Times:
+    """What the run showed."""
+
+    by_kind: Mapping[str, list[float]]
+    """Seconds of the timed requests, by what was struck meanwhile; slowest last."""
+    beside_web: int = 0
+    """Requests that are not held against anybody: the web process itself was struck."""
+    stalled: int = 0
+    """Those that were late because the machine let nobody run."""
+    late: list[tuple[Sample, str]] = field(default_factory=list)
+    """Those that met no lock, and were late all the same, with what was struck meanwhile."""
+    refused: list[tuple[Sample, str]] = field(default_factory=list)
+    """Opt-outs that were not acknowledged, though the web process was not struck."""
+
+
+def measure(samples: Iterable[Sample], windows: Sequence[Window], stalls: Sequence[Stall]) -> Times:
+    """Hold every request against what was struck at the time."""
+    spans = defaultdict(list)
+    for window in windows:
+        if window.victim in TIMED:
+            spans[f"{window.victim}: {window.deed}"].append((window.begin, window.end))
+    web = Intervals((w.begin, w.end) for w in windows if w.victim == "web")
+    kinds = {k: Intervals(v) for k, v in spans.items() if not k.startswith("web")}
+    stalled = Intervals((stall.begin, stall.end) for stall in stalls)
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    times = Times(by_kind)
+    for sample in samples:
+        if web.meet(sample):
+            times.beside_web += 1
+            continue
+        met = [kind for kind, intervals in kinds.items() if intervals.meet(sample)] or [QUIET]
+        _count(times, by_kind, sample, met, stalled)
+    for waits in by_kind.values():
+        waits.sort()
+    return times
+
+
+def _count(
+    times: Times,
+    by_kind: dict[str, list[float]],
+    sample: Sample,
+    met: list[str],
+    stalled: Intervals,
+) -> None:
+    took, during = sample.end - sample.begin, " and ".join(met)
+    locked = sample.asked is Asked.LOCKED
+    for kind in [sample.asked] if locked else met:
+        by_kind[kind].append(took)
+    unavailable = sample.status == UNAVAILABLE and sample.asked is Asked.STOP
+    if unavailable or sample.status == LOST:
+        times.refused.append((sample, during))
+    if took <= LIMIT or locked:
+        return
+    if took - stalled.share(sample) <= LIMIT:
+        times.stalled += 1
+    else:
+        times.late.append((sample, during))
+
+
+def table(times: Times, windows: Sequence[Window]) -> Iterator[str]:
+    """A line for each kind of strike: how often, for how long, and the waits meanwhile."""
+    yield f"{'while':52} {'clicks':>7} {'p50 ms':>7} {'p99 ms':>7} {'max ms':>7}"
+    for kind in sorted(times.by_kind):
+        waits = times.by_kind[kind]
+        spans = [w.end - w.begin for w in windows if f"{w.victim}: {w.deed}" == kind]
+        name = f"{kind}, {len(spans)} x {sum(spans) / len(spans):.0f} s" if spans else kind
+        p50, p99, most = (1000 * waits[int(share * (len(waits) - 1))] for share in (0.5, 0.99, 1.0))
+        yield f"{name:52} {len(waits):7} {p50:7.0f} {p99:7.0f} {most:7.0f}"
+    yield (
+        f"not timed: {times.beside_web} while the web process was struck, "
+        f"{times.stalled} because the machine stalled"
+    )
+
+
+def faults(times: Times) -> Iterator[str]:
+    """What no client may meet, a line for each kind of request and answer."""
+    for what, found in (
+        (f"clicks took more than {LIMIT:.0f} s", times.late),
+        ("clicks were not acknowledged, though the web process was not struck", times.refused),
+    ):
+        by: dict[str, list[tuple[Sample, str]]] = defaultdict(list)
+        for sample, during in found:
+            answered = sample.status or "not at all"
+            by[f"{sample.asked}, answered {answered}"].append((sample, during))
+        for which, those in by.items():
+            most = max(sample.end - sample.begin for sample, _ in those)
+            when = Counter(during for _, during in those).most_common(SHOWN)
+            meanwhile = ", ".join(f"{count} during {during}" for during, count in when)
+            yield f"{len(those)} {what} ({which}; {most:.1f} s at most): {meanwhile}"

@@ -1,0 +1,88 @@
+"""Reaches every process of the web server, though all share one port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HEADER = "X-Process"  # of chaos.web, which only the web server can import
+PATH = "/chaos/process"
+TRIES = 12
+"""Connections opened to find a process that has none yet."""
+PATIENCE = 10.0
+"""Seconds to wait for an answer."""
+FAILED = (OSError, http.client.HTTPException)
+
+
+def expected() -> int:
+    """How many processes the web server has, as the Procfile says."""
+    return int(os.environ.get("WEB_WORKERS", "2"))
+
+
+@dataclass(slots=True)
+class Webs:
+    """A connection to each process. For one thread."""
+
+    port: int
+    _open: dict[str, http.client.HTTPConnection] = field(default_factory=dict)
+
+    def whole(self) -> bool:
+        """Whether every process answers now."""
+        self.close()
+        try:
+            self._reach()
+        except FAILED:
+            return False
+        found = len(self._open)
+        self.close()
+        return found >= expected()
+
+    def ask_all(
+        self, path: str, body: Mapping[str, object], headers: Mapping[str, str]
+    ) -> dict[str, tuple[int, bytes]]:
+        """POST the same to every process that can be reached: status and body by process."""
+        try:
+            self._reach()
+        except FAILED:
+            return {}
+        came = {}
+        for name, connection in list(self._open.items()):
+            try:
+                connection.request(
+                    "POST",
+                    path,
+                    json.dumps(body),
+                    {"Content-Type": "application/json", **headers},
+                )
+                answer = connection.getresponse()
+                came[answer.headers[HEADER]] = (answer.status, answer.read())
+            except FAILED:
+                self._open.pop(name).close()
+        return came
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()
+
+    def _reach(self) -> None:
+        """Connect to processes that have no connection. Raises one of `FAILED`."""
+        spare = []
+        try:
+            for _ in range(TRIES):
+                if len(self._open) >= expected():
+                    return
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+                spare.append(connection)  # kept open meanwhile: the next goes elsewhere
+                connection.request("GET", PATH)
+                answer = connection.getresponse()
+                answer.read()
+                if self._open.setdefault(answer.headers[HEADER], connection) is connection:
+                    spare.remove(connection)
+        finally:
+            for connection in spare:
+                connection.close()
