@@ -19,7 +19,7 @@ from dev.binaries import find_postgres
 from dev.engines import CHECKOUT
 from preference_center.domain.addresses import NORM_VERSION
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
-from preference_center.storage.database import OPTIONS
+from preference_center.storage.connecting import OPTIONS
 from preference_center.storage.facts import BY_DIGEST
 from preference_center.storage.posted import KEEP
 

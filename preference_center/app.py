@@ -22,10 +22,13 @@ from preference_center.links import Links
 from preference_center.logs import configure_logs
 from preference_center.queue import Queue
 from preference_center.storage.catalogues import default_language
-from preference_center.storage.database import OPTIONS
+from preference_center.storage.connecting import connector
 from preference_center.storage.links import StoredRegistry
+from preference_center.waits import WEB, Limits
 
 ROOT = Path(__file__).resolve().parent.parent
+POOL_SECONDS = 2
+"""How long a thread waits for a connection while all are in use."""
 
 
 def create_app(
@@ -33,8 +36,9 @@ def create_app(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     random: Random | None = None,
+    limits: Limits = WEB,
 ) -> APIFlask:
-    """The web application; also the context of workers and the CLI.
+    """The web application; also the context of workers and the CLI, which have other `limits`.
 
     Raises ConfigError when a setting is missing or wrong.
     """
@@ -52,13 +56,13 @@ def create_app(
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=settings.max_body_bytes,
-        SQLALCHEMY_DATABASE_URI=settings.sqlalchemy_url,
+        SQLALCHEMY_DATABASE_URI="postgresql+psycopg://",  # the creator knows the rest
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_size": settings.database_pool,
             "max_overflow": settings.database_pool,
-            "pool_timeout": 5,
+            "pool_timeout": POOL_SECONDS,
             "pool_reset_on_return": None,
-            "connect_args": {"connect_timeout": 3, "options": OPTIONS},
+            "creator": connector(settings.conninfo, limits),
         },
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
         SESSION_COOKIE_SAMESITE="Lax",
@@ -73,7 +77,7 @@ def create_app(
     csrf.init_app(app)
     languages.init_app(app, default_language, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
-    app.extensions[NAME] = _services(settings, now, random)
+    app.extensions[NAME] = _services(settings, now, random, limits)
     for room in (recipients, senders, inbound, console):
         app.register_blueprint(room.blueprint)
     senders.install(app, settings.public_url)
@@ -83,7 +87,9 @@ def create_app(
     return app
 
 
-def _services(settings: Settings, now: Callable[[], datetime], random: Random) -> Services:
+def _services(
+    settings: Settings, now: Callable[[], datetime], random: Random, limits: Limits
+) -> Services:
     links = Links(
         parse_ring(settings.link_keys),
         settings.public_url,
@@ -98,5 +104,6 @@ def _services(settings: Settings, now: Callable[[], datetime], random: Random) -
         limiter=Limiter(settings.redis_url),
         now=now,
         random=random,
+        limits=limits,
         new_id=lambda: uuid7(now(), random.getrandbits(80)),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+import psycopg
 from babel.dates import get_timezone
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -160,12 +162,20 @@ class Settings(BaseSettings):
         return MailServer.read(self.smtp_url) if self.smtp_url else None
 
     @property
-    def sqlalchemy_url(self) -> str:
-        """`database_url` with the driver named."""
+    def conninfo(self) -> str:
+        """`database_url` as libpq reads it; it may name several hosts. Raises ConfigError."""
         scheme, _, rest = self.database_url.partition("://")
         if scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
             raise ConfigError("DATABASE_URL must begin with postgresql://")
-        return f"postgresql+psycopg://{rest}"
+        url = f"postgresql://{rest}"
+        try:
+            conninfo_to_dict(url)
+        except psycopg.ProgrammingError:  # its message may hold the password
+            raise ConfigError(
+                "DATABASE_URL: write it as postgresql://user:password@host:port/database,"
+                " special characters percent-encoded"
+            ) from None
+        return url
 
 
 def load_settings() -> Settings:

@@ -18,6 +18,7 @@ from preference_center.domain.contacts import Book, Contact, Named, Profile
 from preference_center.domain.events import Change
 from preference_center.domain.requests import Origin, Proof
 from preference_center.errors import (
+    Cause,
     InvalidInput,
     InvalidRows,
     RowFault,
@@ -177,7 +178,7 @@ def _write(
         except Outdated:
             continue
         return written
-    raise Unavailable("the database is too busy with these contacts")
+    raise Unavailable("the database is too busy with these contacts", Cause.LOCK)
 
 
 def _save(

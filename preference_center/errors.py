@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class PreferenceCenterError(Exception):
@@ -148,8 +149,29 @@ class InvalidSnapshot(InvalidInput):
     """A file is no snapshot of ours, or not one to scrub by here and now."""
 
 
+class Cause(StrEnum):
+    """Why the database can't be used just now; for logs, never for clients."""
+
+    UNREACHABLE = "unreachable"
+    READ_ONLY = "read_only"
+    """It answers and takes no writes: a standby, or a primary that was set so."""
+    LOCK = "lock"
+    """Others hold what is needed, and did not release it in time."""
+    TIMEOUT = "timeout"
+    """A statement took too long, or no answer came."""
+    FULL = "full"
+    """No connection, memory or disk is left."""
+
+
 class Unavailable(PreferenceCenterError):
-    """The database can't be reached just now; nothing was written."""
+    """The database can't be used just now, for this `cause`.
+
+    Nothing was written that would not be written once by trying again: ids are made before.
+    """
+
+    def __init__(self, message: str, cause: Cause = Cause.UNREACHABLE) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class NoMailServer(Unavailable):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from preference_center.limiting import Limiter
     from preference_center.links import Links
     from preference_center.queue import Queue
+    from preference_center.waits import Limits
 
 db = SQLAlchemy()
 migrate = Migrate()
@@ -55,6 +56,8 @@ class Services:
     """The only clock: aware UTC."""
     random: Random
     """Jitter."""
+    limits: Limits
+    """How long this process may wait for the database."""
     new_id: Callable[[], UUID]
     """Ids for events: version 7, so that they sort by time (RFC 9562)."""
 

@@ -41,7 +41,10 @@ def register_fault_pages(app: Flask) -> None:
 
 def _unavailable(error: Unavailable) -> Response:
     log.warning(
-        "unavailable", endpoint=request.endpoint, error=type(error.__cause__ or error).__name__
+        "unavailable",
+        endpoint=request.endpoint,
+        cause=error.cause,
+        error=type(error.__cause__ or error).__name__,
     )
     response = _page(503)
     response.headers["Retry-After"] = str(RETRY_AFTER)

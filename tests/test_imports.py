@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
         {"checking", "config", "files", "ids", "keys", "limiting", "links", "logs", "mending"}
     )
-    | frozenset({"bodies", "queue", "smtp"}),
+    | frozenset({"bodies", "queue", "smtp", "waits"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"contacts", "deliverability", "ledger", "letters"}),

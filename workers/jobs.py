@@ -35,8 +35,8 @@ def _while_it_can(job: Callable[P, None]) -> Callable[P, None]:
         try:
             job(*args, **kwargs)
         except Unavailable as error:
-            cause = type(error.__cause__ or error).__name__
-            log.warning("job_ended_early", job=job.__name__, error=cause)
+            found = type(error.__cause__ or error).__name__
+            log.warning("job_ended_early", job=job.__name__, cause=error.cause, error=found)
 
     return run
 

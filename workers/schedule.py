@@ -28,6 +28,7 @@ from preference_center.storage import (
     verifying,
 )
 from preference_center.storage.database import run, run_at_once
+from preference_center.waits import WORKER
 from workers.bursts import look_for_bursts
 from workers.starting import await_database
 from workers.stopping import stopping
@@ -118,7 +119,7 @@ def main() -> None:
     """Tick until asked to stop, whatever is away meanwhile; then do what nothing waits for."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with create_app().app_context():
+    with create_app(limits=WORKER).app_context():
         await_database()
         tidied = -math.inf
         while not stopping.wait(EVERY):

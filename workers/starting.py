@@ -22,8 +22,8 @@ def await_database() -> None:
     while not stopping.is_set():
         try:
             require_known_keys()
-        except Unavailable:
-            log.warning("database_away")
+        except Unavailable as error:
+            log.warning("database_away", cause=error.cause)
             stopping.wait(AGAIN)
         else:
             return

@@ -15,6 +15,7 @@ from rq.worker import WorkerStatus
 from preference_center.app import create_app
 from preference_center.extensions import services
 from preference_center.queue import NAMES, connect, rq_queue
+from preference_center.waits import WORKER
 from workers.starting import await_database
 from workers.stopping import stopping
 
@@ -51,7 +52,7 @@ class Worker(SimpleWorker):
 
 def main() -> None:
     """Work until asked to stop, across any absence of Redis and the database."""
-    with create_app().app_context(), suppress(StopRequested):
+    with create_app(limits=WORKER).app_context(), suppress(StopRequested):
         await_database()
         while not stopping.is_set():
             try:

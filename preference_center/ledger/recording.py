@@ -20,6 +20,9 @@ from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES, RAISE_LE
 from preference_center.storage.addresses import domain_digest, sealed
 from preference_center.storage.database import Connection, run, run_at_once
 
+FEW = 100
+"""Changes for which somebody may be waiting; more are a list, and are given longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -70,7 +73,10 @@ def record(
         return recorded
 
     # Appending alone is one pipeline; retractions look before they write.
-    recorded = run(work) if retractions or beside else run_at_once(work)
+    if retractions or beside:
+        recorded = run(work)
+    else:
+        recorded = run_at_once(work, long=len(acts) + len(known) > FEW, pipeline=True)
     context.queue.nudge(recorded.destinations)
     return recorded
 

@@ -1,89 +1,94 @@
-"""Connections and transactions. Reads and writes go to the primary, through one pool."""
+"""Transactions. Reads and writes go to the primary, through one pool."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
 from typing import Any, TypeVar, cast
 
 import psycopg
-from psycopg import errors
 from psycopg.pq import TransactionStatus
 from sqlalchemy import exc
 from sqlalchemy.pool import PoolProxiedConnection
 
-from preference_center.errors import Unavailable
+from preference_center.errors import Cause
 from preference_center.extensions import db, services
+from preference_center.storage.causes import cause_of, unavailable
+from preference_center.storage.connecting import Bounded
+from preference_center.waits import Limits
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-OPTIONS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
-"""For every connection: plan a statement once, and by index whatever the tables hold.
+_DISCONNECTS = 3
+"""How many broken connections in a row are replaced."""
+_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds
+_GONE = {Cause.UNREACHABLE, Cause.READ_ONLY}
+_CHOSEN: ContextVar[Limits | None] = ContextVar("limits", default=None)
 
-Planning the write path takes longer than running it. A plan is kept while its connection
-lives, so it must not be one for the tables as they were before the first opt-outs.
-"""
 
-_TRANSIENT = (errors.DeadlockDetected, errors.LockNotAvailable, errors.SerializationFailure)
-_ATTEMPTS = 4
-_PAUSE = 0.02  # seconds
+def current_limits() -> Limits:
+    """The limits that hold in this thread now."""
+    return _CHOSEN.get() or services().limits
+
+
+@contextmanager
+def within(limits: Limits) -> Iterator[None]:
+    """Other limits for the work of this block, in this thread."""
+    token = _CHOSEN.set(limits)
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
 
 
 def run(work: Callable[[Connection], T]) -> T:
     """`work(connection)` inside one transaction, committed when this returns.
 
-    A broken connection, a deadlock, or a lock not had in time is tried again on a fresh
-    transaction, so `work` must be safe to repeat: writes carry ids that were made before.
-    Raises Unavailable when the database can't be reached, or is too busy with others' locks.
+    A broken connection, a server that has become read-only, a deadlock, or a lock not had in
+    time is tried again on a fresh transaction while `Limits.retry` allows, so `work` must be
+    safe to repeat: writes carry ids that were made before. Raises Unavailable, which names
+    the cause, within `Limits.total`.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
-        proxy = _check_out()
-        connection = cast("Connection", proxy.driver_connection)
-        try:
-            result = work(connection)
-            connection.commit()
-        except _TRANSIENT as error:
-            _roll_back(proxy, connection)
-            if attempt == _ATTEMPTS:
-                raise Unavailable("the database is too busy") from error
-            # Back at once, it would take its first lock again before the other has woken.
-            time.sleep(services().random.uniform(0.5, 1.5) * _PAUSE * attempt)
-        except psycopg.OperationalError as error:
-            proxy.invalidate()
-            if attempt == _ATTEMPTS or not _is_disconnect(error):
-                raise Unavailable("the database can't be reached") from error
-            # Every idle connection is probably as dead as this one.
-            db.engine.dispose()
-        except BaseException:
-            _roll_back(proxy, connection)
-            raise
-        else:
-            return result
-        finally:
-            proxy.close()
-    raise AssertionError("unreachable")
+    limits = current_limits()
+
+    def limited(connection: Bounded) -> T:
+        _keep_to(connection, limits)
+        return work(connection)
+
+    return _run(limited, limits, limits.total)
 
 
-def run_at_once(work: Callable[[Connection], T]) -> T:
+def run_at_once(
+    work: Callable[[Connection], T], *, long: bool = False, pipeline: bool = False
+) -> T:
     """`run` for work that the server gets at once: one statement, or one pipeline.
 
     It is a transaction by itself, which saves the round trips of BEGIN and COMMIT: more
-    than half of the time a check takes.
+    than half of the time a check takes. It is given `Limits.at_once`, unless it is `long`.
+    Where other limits than the session's were chosen with `within`, PostgreSQL is told of
+    them only if `work` is a `pipeline`, since that takes a statement before it.
     """
+    limits = current_limits()
 
-    def alone(connection: Connection) -> T:
+    def alone(connection: Bounded) -> T:
         connection.autocommit = True
         try:
-            return work(connection)
+            if not pipeline or _keeps_to(connection, limits):
+                return work(connection)
+            with connection.pipeline():
+                connection.set_limits(limits, local=True)
+                return work(connection)
         finally:
             if connection.info.transaction_status is TransactionStatus.IDLE:
                 connection.autocommit = False
             else:  # cut off half-way: fit for nobody any more
                 connection.close()
 
-    return run(alone)
+    return _run(alone, limits, limits.total if long else limits.at_once)
 
 
 def is_writable(connection: Connection) -> bool:
@@ -98,38 +103,113 @@ def is_writable(connection: Connection) -> bool:
 def transaction() -> Iterator[Connection]:
     """A connection inside one transaction: commits at the end, rolls back on an error.
 
-    Raises Unavailable when the database can't be reached. Never retries: use `run`
-    where a restart of the database should not be felt.
+    Raises Unavailable as `run` does. Never retries: use `run` where a restart of the
+    database should not be felt.
     """
+    limits = current_limits()
     proxy = _check_out()
-    connection = cast("Connection", proxy.driver_connection)
+    connection = _driver(proxy, time.monotonic() + limits.total)
     try:
+        _keep_to(connection, limits)
         yield connection
         connection.commit()
-    except psycopg.OperationalError as error:
-        proxy.invalidate()
-        raise Unavailable("the database can't be reached") from error
+    except psycopg.Error as error:
+        cause = _clean_up(error, proxy)
+        if cause is None:
+            raise
+        raise unavailable(cause) from error
     except BaseException:
-        _roll_back(proxy, connection)
+        _roll_back(proxy)
         raise
     finally:
         proxy.close()
 
 
+def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
+    begun = time.monotonic()
+    for attempt in count(1):
+        proxy = _check_out()
+        connection = _driver(proxy, begun + total)
+        try:
+            result = work(connection)
+            connection.commit()
+        except psycopg.Error as error:
+            cause = _clean_up(error, proxy)
+            if cause is None:
+                raise
+            passed = time.monotonic() - begun
+            if not _worth_another(cause, attempt, passed, limits):
+                raise unavailable(cause) from error
+        except BaseException:
+            _roll_back(proxy)
+            raise
+        else:
+            return result
+        finally:
+            proxy.close()
+        if cause is Cause.LOCK:
+            # Back at once, it would take its first lock again before the other has woken.
+            pause = services().random.uniform(0.5, 1.5) * _PAUSE * attempt
+            time.sleep(min(pause, _LONGEST_PAUSE))
+    raise AssertionError("unreachable")
+
+
+def _worth_another(cause: Cause, attempt: int, passed: float, limits: Limits) -> bool:
+    """Whether to try again, `passed` seconds after the first attempt began."""
+    if passed >= limits.retry:
+        return False
+    return cause is Cause.LOCK or (cause in _GONE and attempt <= _DISCONNECTS)
+
+
 def _check_out() -> PoolProxiedConnection:
     try:
         return db.engine.raw_connection()
-    except (psycopg.OperationalError, exc.OperationalError, exc.TimeoutError) as error:
-        raise Unavailable("the database can't be reached") from error
+    except (psycopg.Error, exc.SQLAlchemyError) as error:
+        cause = cause_of(error)
+        if cause is None:
+            raise
+        raise unavailable(cause) from error
 
 
-def _roll_back(proxy: PoolProxiedConnection, connection: Connection) -> None:
+def _driver(proxy: PoolProxiedConnection, deadline: float) -> Bounded:
+    connection = cast("Bounded", proxy.driver_connection)
+    connection.deadline = deadline
+    return connection
+
+
+def _keeps_to(connection: Bounded, limits: Limits) -> bool:
+    """Whether its session was set to what PostgreSQL is to keep of `limits`."""
+    session = connection.limits
+    return session is limits or (
+        session is not None
+        and (session.lock, session.statement, session.idle)
+        == (limits.lock, limits.statement, limits.idle)
+    )
+
+
+def _keep_to(connection: Bounded, limits: Limits) -> None:
+    if not _keeps_to(connection, limits):
+        connection.set_limits(limits, local=True)
+
+
+def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection) -> Cause | None:
+    """Roll back, or throw away what can't be; None if the statement itself is at fault."""
+    connection = cast("Bounded", proxy.driver_connection)
+    cause = cause_of(error)
+    if cause is None and connection.closed:
+        cause = Cause.UNREACHABLE
+    if cause in _GONE or connection.closed:
+        proxy.invalidate()
+        # Every idle connection is probably as dead, as frozen or as read-only as this one.
+        db.engine.dispose()
+    else:
+        _roll_back(proxy)
+    return cause
+
+
+def _roll_back(proxy: PoolProxiedConnection) -> None:
+    connection = cast("Bounded", proxy.driver_connection)
     try:
         connection.rollback()
     except psycopg.Error:
         proxy.invalidate()
-
-
-def _is_disconnect(error: psycopg.OperationalError) -> bool:
-    """Whether the server went away (class 57P, or no SQLSTATE at all: the socket died)."""
-    return error.sqlstate is None or error.sqlstate.startswith("57P")

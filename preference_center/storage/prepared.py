@@ -7,7 +7,7 @@ does, less than 10.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 from weakref import WeakSet
 
 from psycopg import OperationalError, errors
@@ -15,6 +15,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
+from preference_center.storage.connecting import Bounded
 from preference_center.storage.database import Connection
 
 
@@ -41,9 +42,11 @@ class Prepared:
     def _run(self, connection: Connection, parameters: Sequence[bytes]) -> PGresult:
         pgconn = connection.pgconn
         if connection not in self._knowing:
-            _check(pgconn.prepare(self._name, self._query, self._types))
+            pgconn.send_prepare(self._name, self._query, self._types)
+            _check(_answer(connection))
             self._knowing.add(connection)
-        return _check(pgconn.exec_prepared(self._name, parameters, self._formats, Format.BINARY))
+        pgconn.send_query_prepared(self._name, parameters, self._formats, Format.BINARY)
+        return _check(_answer(connection))
 
 
 def rows_of(
@@ -53,6 +56,18 @@ def rows_of(
     transformer = Transformer(connection)
     transformer.set_pgresult(result)
     return [row for row in (transformer.load_row(number, tuple) for number in numbers) if row]
+
+
+def _answer(connection: Connection) -> PGresult:
+    """What the server answers to what was just sent, within the connection's limits."""
+    cast("Bounded", connection).wait_for_answer()
+    pgconn = connection.pgconn
+    result = pgconn.get_result()
+    while pgconn.get_result():
+        pass  # as libpq wants it: to the end
+    if result is None:
+        raise OperationalError("the connection was lost")
+    return result
 
 
 def _check(result: PGresult) -> PGresult:

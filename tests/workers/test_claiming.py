@@ -17,7 +17,7 @@ from preference_center.config import Settings
 from preference_center.domain.addresses import Channel, parse
 from preference_center.ledger import record
 from preference_center.storage import syncs
-from preference_center.storage.database import OPTIONS
+from preference_center.storage.connecting import OPTIONS
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change

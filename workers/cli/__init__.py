@@ -11,6 +11,7 @@ from flask.cli import NoAppException
 
 from preference_center import app as service
 from preference_center.errors import ConfigError
+from preference_center.waits import COMMAND
 from workers.cli import reading
 from workers.cli.destinations import destinations
 
@@ -18,7 +19,7 @@ from workers.cli.destinations import destinations
 def create_app() -> Flask:
     """The service with all its commands. Raises NoAppException, which `flask` shows in words."""
     try:
-        app = service.create_app()
+        app = service.create_app(limits=COMMAND)
     except ConfigError as error:
         raise NoAppException(str(error)) from error
     register(app)

@@ -1,0 +1,44 @@
+"""How long each kind of work may wait for the database: no wait is without a limit (I2).
+
+The composition root chooses the limits of a process; `storage.database.within` changes them
+for a while.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All in seconds.
+
+    `lock`, `statement` and `idle` are kept by PostgreSQL: one wait for a lock, one statement,
+    and the time that an open transaction may spend between two statements (`lock_timeout`,
+    `statement_timeout`, `idle_in_transaction_session_timeout`).
+
+    The others are kept on our side. `retry`: no further attempt begins once so much has
+    passed. `total`: all attempts together; a connection that has not answered by then is
+    closed, since its server may be frozen. `at_once`: the same for what takes one round trip.
+    """
+
+    lock: float
+    statement: float
+    idle: float
+    retry: float
+    total: float
+    at_once: float
+
+
+WEB = Limits(lock=2, statement=10, idle=10, retry=2, total=12, at_once=3.5)
+"""Somebody waits for the answer. A click that meets a lock is refused after two seconds."""
+
+WORKER = Limits(lock=1, statement=120, idle=60, retry=60, total=240, at_once=150)
+"""Nobody waits for the answer.
+
+But others may wait for what a long list has locked already, so a lock that is not free soon
+is given up with all the others, and everything is tried again.
+"""
+
+COMMAND = Limits(lock=1, statement=1800, idle=600, retry=120, total=3600, at_once=1800)
+"""An operator waits, and can interrupt it."""
