@@ -39,6 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     checkout = tmp_path_factory.mktemp("checkout")
     with running(checkout) as run:
         yield run
+        assert run.stop(signal.SIGTERM) == 0
     end(checkout)
 
 
@@ -106,7 +107,10 @@ def test_a_page_of_another_site_can_press_nothing(run: Run) -> None:
 
 
 @ON_LINUX
-def test_ctrl_c_leaves_no_process_and_the_next_run_finds_its_data(checkout: Path) -> None:
+@pytest.mark.faults
+def test_it_finds_its_data_after_ctrl_c_and_after_a_kill_and_leaves_no_process(
+    checkout: Path,
+) -> None:
     with running(checkout) as run:
         recipient, key = run.recipient(), run.printed("API key")
         run.press("redis", wanted="stopped")
@@ -124,23 +128,15 @@ def test_ctrl_c_leaves_no_process_and_the_next_run_finds_its_data(checkout: Path
         assert again.recipient() != recipient
         assert again.states(recipient) == ["off", "off"]
         assert "opted out" in again.page()
-        assert again.stop(signal.SIGTERM) == 0
-    assert not again.processes()
-
-
-@ON_LINUX
-@pytest.mark.faults
-def test_after_a_kill_and_with_its_port_taken_it_starts_and_leaves_nothing(checkout: Path) -> None:
+        left = again.processes()
+        again.stop(signal.SIGKILL)
     port = free_port()
-    with running(checkout) as run:
-        left = run.processes()
-        run.stop(signal.SIGKILL)
-    with socket.create_server(("127.0.0.1", port)), running(checkout, port) as again:
-        assert not set(left) & set(again.processes())
-        assert f"Port {port} is taken: the site is at port" in again.text
-        assert httpx.get(f"{again.site}/healthz").status_code == 200
-        assert again.stop(signal.SIGHUP) == 0  # the terminal was closed
-    assert not again.processes()
+    with socket.create_server(("127.0.0.1", port)), running(checkout, port) as third:
+        assert not set(left) & set(third.processes())
+        assert f"Port {port} is taken: the site is at port" in third.text
+        assert httpx.get(f"{third.site}/healthz").status_code == 200
+        assert third.stop(signal.SIGHUP) == 0  # the terminal was closed
+    assert not third.processes()
 
 
 def test_what_is_kept_is_for_the_owner_only(run: Run) -> None:
