@@ -64,6 +64,7 @@ class Oracle:
 
     def closed(self, form: Form, now: datetime) -> bool | None:
         """Whether even service mail stops (I4)."""
+        # Of exactly this form: another may be somebody else's (I4).
         found = [no for no in self._about(form, "") if no.scope == EVERYTHING]
         return _any(self._stands(no, form, "", now) for no in found)
 
@@ -87,7 +88,8 @@ class Oracle:
 
     def _about(self, form: Form, topic: str) -> Iterator[No]:
         for no in self.noes[form.person]:
-            if no.gone is not True and no.scope in {topic, *WIDE} and no.form.meets(form):
+            reaches = no.form == form if no.scope == EVERYTHING else no.form.meets(form)
+            if no.gone is not True and no.scope in {topic, *WIDE} and reaches:
                 yield no
 
     def _stands(self, no: No, form: Form, topic: str, now: datetime) -> bool | None:

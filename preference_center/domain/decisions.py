@@ -1,7 +1,9 @@
 """May this message go to that address? Pure rules over the facts that were looked up.
 
 `Fact`s come from every stored form of the candidate's mailbox (I9): a "no" counts from
-any of them, the person's own newer "yes" and every consent only from the exact form.
+any of them, the person's own newer "yes" and every consent only from the exact form. Only the
+closing of an account reaches other forms as an opt-out of all marketing and no further: they
+may be another contact's, who still gets service mail (I4).
 """
 
 from __future__ import annotations
@@ -232,7 +234,7 @@ def newest_opt_in(scope: str, facts: Sequence[Fact]) -> Mark | None:
 def _deny(rule: Rule, fact: Fact) -> Decision:
     out = fact.state.out
     assert out is not None
-    return Decision(allow=False, rule=rule, scope=fact.scope, event=out.event, since=out.at)
+    return Decision(allow=False, rule=rule, scope=_reach(fact), event=out.event, since=out.at)
 
 
 def _deny_for_now(rule: Rule, fact: Fact) -> Decision:
@@ -244,7 +246,7 @@ def _deny_for_now(rule: Rule, fact: Fact) -> Decision:
 def _rule_of(fact: Fact) -> Rule:
     if fact.state.reason is Kind.COMPLAINED:
         return Rule.COMPLAINED
-    if fact.scope == ALL_MARKETING:
+    if _reach(fact) == ALL_MARKETING:
         return Rule.OPTED_OUT_OF_ALL_MARKETING
     return Rule.OPTED_OUT_OF_TOPIC
 
@@ -253,9 +255,16 @@ def _newest_out(facts: Sequence[Fact], scope: str) -> Fact | None:
     found: Fact | None = None
     for fact in facts:
         out = fact.state.out
-        if fact.scope == scope and out and (found is None or out > found.state.out):  # type: ignore[operator]
+        if out and _reach(fact) == scope and (found is None or out > found.state.out):  # type: ignore[operator]
             found = fact
     return found
+
+
+def _reach(fact: Fact) -> str:
+    """What an opt-out of this fact covers for the candidate (I4, I9)."""
+    if fact.scope == EVERYTHING and not fact.exact:
+        return ALL_MARKETING
+    return fact.scope
 
 
 def _own_lift(facts: Sequence[Fact], scope: str) -> Mark | None:

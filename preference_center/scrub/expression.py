@@ -208,7 +208,12 @@ def _met() -> str:
 def _newest_out(scope: str) -> str:
     # The event's id breaks ties as everywhere; with it comes the reason.
     mark = f"lpad(CAST(out_at AS STRING), {_AT}, '0') || out_event || reason"
-    return f"max(CASE WHEN scope = {quoted(scope)} THEN {mark} END)"
+    covers = f"scope = {quoted(scope)}"
+    if scope == EVERYTHING:
+        covers += " AND exact"
+    elif scope == ALL_MARKETING:  # all that the closing of another form reaches
+        covers += f" OR (scope = {quoted(EVERYTHING)} AND NOT exact)"
+    return f"max(CASE WHEN {covers} THEN {mark} END)"
 
 
 def _own(column: str, scope: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,18 @@ def faults(sender: Sender, path: str, body: Any) -> list[tuple[str, str]]:
     answer = sender.post(f"/v1/contacts{path}", body)
     assert answer.status_code == 422, answer.text
     return [(fault["pointer"], fault["code"]) for fault in answer.get_json()["errors"]]
+
+
+def rules(sender: Sender, path: str, message_type: str, *people: str) -> list[str]:
+    if path.endswith("stream"):
+        body = "".join(f'"{each}"\n' for each in people).encode()
+        url = f"{path}?message_type={message_type}"
+        answer = sender.post_raw(url, body, **{"Content-Type": "application/x-ndjson"})
+        rows = [json.loads(line) for line in answer.text.splitlines()][:-1]
+    else:
+        asked = {"message_type": message_type, "recipients": people}
+        rows = sender.post(path, asked).get_json()["decisions"]
+    return [row["rule"] for row in rows]
 
 
 def events(sender: Sender) -> list[tuple[Any, ...]]:
@@ -104,6 +117,31 @@ class TestClosing:
         assert sender.ask("invoice", "ada@example.com")["rule"] == "closed"
         assert post(sender, "/deactivate", {"external_id": "c-1"})["recorded"] is False
         assert len(events(sender)) == 2
+
+    @pytest.mark.parametrize("path", ["/v1/decisions", "/v1/decisions/stream"])
+    @pytest.mark.parametrize(
+        "closed, other",
+        [
+            pytest.param("jo+2@example.org", "jo@example.org", id="a tag"),
+            pytest.param("jo@example.org", "jo+2@example.org", id="the mailbox of a tag"),
+            pytest.param("j.o@gmail.com", "jo@gmail.com", id="a spelling"),
+        ],
+    )
+    def test_another_contact_with_a_form_of_the_same_mailbox_gets_service_mail(
+        self, sender: Sender, clock: Clock, path: str, closed: str, other: str
+    ) -> None:  # I4; marketing goes on matching wide (I9)
+        post(sender, "", {"external_id": "c-1", "addresses": [{"address": closed}]})
+        post(sender, "", {"external_id": "c-2", "addresses": [{"address": other}]})
+        post(sender, "/deactivate", {"external_id": "c-1"})
+        assert rules(sender, path, "invoice", closed, other) == ["closed", "service"]
+        offers = rules(sender, path, "offers.weekly", closed, other)
+        assert offers == ["closed", "opted_out_of_all_marketing"]
+        clock.advance(timedelta(hours=1))
+        given = evidence(occurred_at=clock.now.isoformat())
+        sender.consent(other, "acme.offers", own_act=True, evidence=given)
+        assert rules(sender, path, "offers.weekly", other) == ["consented"]
+        post(sender, "/reopen", {"external_id": "c-1", "evidence": given})
+        assert rules(sender, path, "invoice", closed, other) == ["service", "service"]
 
     def test_many_are_closed_at_once_or_none(self, sender: Sender) -> None:
         post(sender, "", [ADA, GRACE])
