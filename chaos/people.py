@@ -32,8 +32,8 @@ INSISTENCE = 120.0
 
 IDLE = 1.0
 """Seconds without use after which a client opens another connection, as most do."""
-AGAIN = 2.0
-"""Seconds within which a repeat of what was recorded makes no second event."""
+AGAIN = 4.0
+"""Seconds from the first to the answer of a repeat within which that makes no second event."""
 
 DONE = "You are unsubscribed."
 """What one click is answered with."""
@@ -90,18 +90,21 @@ class Person:
     """Opt-outs that were sent, and so may be."""
     recorded: bool = False
     """Whether the last one was not only acknowledged but recorded at once."""
+    _before: float = 0.0
     _sent: float = 0.0
+    """When the last two were sent."""
 
     def stops(self) -> None:
-        """An opt-out is about to be sent. A quick repeat of one recorded adds nothing (I7)."""
-        before, self._sent = self._sent, time.monotonic()
-        if not (self.off and self.recorded and self._sent - before < AGAIN):
-            self.most += 1
+        """An opt-out is about to be sent."""
+        self._before, self._sent = self._sent, time.monotonic()
+        self.most += 1
 
     def stopped(self, answer: Answer) -> None:
-        """It was answered, or not."""
+        """It was answered, or not. A quick repeat of one recorded adds nothing (I7)."""
         if answer.acknowledged:
+            again = bool(self.off) and self.recorded
             self.recorded = answer.status == RECORDED
+            self.most -= again and self.recorded and time.monotonic() - self._before < AGAIN
             self.least += self.off is not True
             self.off = True
         elif self.off is not True:
