@@ -38,11 +38,11 @@ MINUTES ?= 10
 SEED ?= 1
 
 .PHONY: chaos
-chaos: $(READY) ## Kill, freeze and flush everything at random under load; the books must balance
+chaos: $(READY) ## Kill, freeze, cut off and fail over everything under load; the books must balance
 	@$(BIN)/python -m chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 .PHONY: chaos-planted
-chaos-planted: $(READY) ## See that chaos finds a bug planted on purpose (a minute and a half)
+chaos-planted: $(READY) ## See that chaos finds bugs planted on purpose (two minutes each)
 	@$(BIN)/python -m chaos.planting $(ARGS)
 
 # Seconds for all targets together: make fuzz SECONDS=600, or ARGS="mail webhook" for some

@@ -14,14 +14,15 @@ from chaos.cluster import Cluster
 from chaos.crew import Running, Score, Victim, carry_out, muster
 from chaos.database import Rows
 from chaos.evidence import evidence
-from chaos.heartbeat import Stall, beating
+from chaos.heartbeat import beating
 from chaos.locked import Locked
 from chaos.logs import told
 from chaos.looking import Watch, look
 from chaos.people import SPOOLED, Crowd
 from chaos.plan import HABITS, draw
+from chaos.probes import Probes
 from chaos.progress import EVERY, say, telling
-from chaos.timing import LOST, UNAVAILABLE, Window, measure, table
+from chaos.timing import LOST, UNAVAILABLE, Times, Window, measure, table
 from chaos.timing import faults as faults_of
 from chaos.tools import MoodyMailgun, MoodyReceiver
 from chaos.witness import Witness
@@ -29,7 +30,7 @@ from dev.processes import wait_until
 from tests.faults.service import Process, Service
 
 SHUT = 60.0
-"""Seconds until the web process must answer again."""
+"""Seconds until the web process must be ready again."""
 STEP = timedelta(minutes=6)
 """How far the clocks of workers and scheduler go ahead when nothing moves: past a lease, a
 probe of an open circuit, and the time for which an old request may be alive."""
@@ -61,12 +62,12 @@ def run(
         rows = Rows(cluster, locked.settle(), locked.held)
     crew = muster(service, cluster, tools, rows)
     _await_web(service)
-    witness = Witness(service, crowd)
+    witness, probes = Witness(service, crowd), Probes(service.url)
     begin = time.monotonic()
     with (service.folder / "strikes.txt").open("w") as book, beating() as stalls:
         score = Score(book)
         with crowd, telling(crowd, score):
-            with locked, witness:
+            with locked, witness, probes:
                 carry_out(plan, crew, wish.seconds, score)
             _await_web(service)  # whoever insists gets an answer
     took = time.monotonic() - begin
@@ -77,7 +78,8 @@ def run(
         flush=True,
     )
     found = [*crowd.odd, *witness.odd, *_unforeseen(crowd), *_not_done(score)]
-    found += _shown(witness, crowd, score.windows, [*stalls, *cluster.stalls])
+    times = measure([*crowd.samples, *probes.samples], score.windows, [*stalls, *cluster.stalls])
+    found += _shown(witness, times, score.windows)
     with Watch(service) as watch:
         print(f"calm after {_await_calm(service, watch):.0f} s", flush=True)
     found += _by_themselves(crew)
@@ -97,15 +99,12 @@ def _beginning(service: Service) -> Iterator[None]:
         process.end()
 
 
-def _shown(
-    witness: Witness, crowd: Crowd, windows: Sequence[Window], stalls: Sequence[Stall]
-) -> Iterator[str]:
+def _shown(witness: Witness, times: Times, windows: Sequence[Window]) -> Iterator[str]:
     """Print who waited how long and what each process answered; what is wrong with it."""
     print(
         f"{witness.asked} times all web processes were asked right after an opt-out, "
         f"{witness.partly} times not all could answer"
     )
-    times = measure(crowd.samples, windows, stalls)
     print(*table(times, windows), sep="\n", flush=True)
     yield from faults_of(times)
     if not witness.asked:
@@ -165,8 +164,8 @@ def _rest(crew: Mapping[str, Victim]) -> None:
 
 
 def _await_web(service: Service) -> None:
-    if not wait_until(lambda: service.status("/healthz") == 200, SHUT):
-        raise RuntimeError(f"the web process does not answer:\n{service.logs()[-4000:]}")
+    if not wait_until(lambda: service.status("/readyz") == 200, SHUT):
+        raise RuntimeError(f"the web process is not ready:\n{service.logs()[-4000:]}")
 
 
 def _await_calm(service: Service, watch: Watch) -> float:

@@ -30,6 +30,7 @@ class Asked(StrEnum):
     STOP = "an opt-out"
     UNDO = "an undo"
     LOCKED = "an opt-out of somebody whose rows may be locked"
+    PROBE = "a probe of /livez"
 
 
 class Sample(NamedTuple):
@@ -121,10 +122,10 @@ def _count(
     stalled: Intervals,
 ) -> None:
     took, during = sample.end - sample.begin, " and ".join(met)
-    locked = sample.asked is Asked.LOCKED
-    for kind in [sample.asked] if locked else met:
+    locked, probe = sample.asked is Asked.LOCKED, sample.asked is Asked.PROBE
+    for kind in [sample.asked] if locked or probe else met:
         by_kind[kind].append(took)
-    unavailable = sample.status == UNAVAILABLE and sample.asked is Asked.STOP
+    unavailable = sample.status == UNAVAILABLE and sample.asked in {Asked.STOP, Asked.PROBE}
     if unavailable or sample.status == LOST:
         times.refused.append((sample, during))
     if took <= LIMIT or locked:
@@ -153,8 +154,8 @@ def table(times: Times, windows: Sequence[Window]) -> Iterator[str]:
 def faults(times: Times) -> Iterator[str]:
     """What no client may meet, a line for each kind of request and answer."""
     for what, found in (
-        (f"clicks took more than {LIMIT:.0f} s", times.late),
-        ("clicks were not acknowledged, though the web process was not struck", times.refused),
+        (f"took more than {LIMIT:.0f} s", times.late),
+        ("were not answered as they must, though the web process was not struck", times.refused),
     ):
         by: dict[str, list[tuple[Sample, str]]] = defaultdict(list)
         for sample, during in found:
@@ -164,4 +165,4 @@ def faults(times: Times) -> Iterator[str]:
             most = max(sample.end - sample.begin for sample, _ in those)
             when = Counter(during for _, during in those).most_common(SHOWN)
             meanwhile = ", ".join(f"{count} during {during}" for during, count in when)
-            yield f"{len(those)} {what} ({which}; {most:.1f} s at most): {meanwhile}"
+            yield f"{len(those)} requests {what} ({which}; {most:.1f} s at most): {meanwhile}"

@@ -29,12 +29,27 @@ def of(
         (of(12, 15), "took more than 2 s (an opt-out, answered 200; 3.0 s at most): 1 during"),
         (of(1, 4), "1 during nothing of it"),
         (of(12, 15, asked=Asked.UNDO), "(an undo, answered 200"),
-        (of(12, 13, 503), "not acknowledged, though the web process was not struck (an opt-out"),
+        (
+            of(12, 13, 503),
+            "not answered as they must, though the web process was not struck (an opt-out",
+        ),
         (of(12, 13, 0), "answered not at all"),
+        (of(12, 15, asked=Asked.PROBE), "took more than 2 s (a probe of /livez"),
+        (of(12, 13, 503, Asked.PROBE), "(a probe of /livez, answered 503"),
         (of(12, 22, 0, Asked.LOCKED), "somebody whose rows may be locked, answered not at all"),
         (of(12, 15, stalls=[Stall(14.5, 17)]), "took more than 2 s"),
     ],
-    ids=["struck", "not-struck", "undo", "busy", "lost", "lost-at-a-lock", "stalled-a-little"],
+    ids=[
+        "struck",
+        "not-struck",
+        "undo",
+        "busy",
+        "lost",
+        "probe-late",
+        "probe-refused",
+        "lost-at-a-lock",
+        "stalled-a-little",
+    ],
 )
 def test_what_is_a_fault(times: Times, said: str) -> None:
     assert said in " ".join(faults(times))
