@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 
+from preference_center import spool
 from preference_center.app import create_app
+from preference_center.recipients import IN_AN_OUTAGE
 from preference_center.storage.fingerprints import require_known_keys_of
 
 app = create_app()
-require_known_keys_of(app)
+spool.start(app)
+require_known_keys_of(app, {"console.readyz", *IN_AN_OUTAGE})
 
 # What was loaded stays for ever: a sixth of an opt-out went into looking it over for garbage.
 gc.collect()

@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
     frozenset({"contacts", "deliverability", "ledger", "letters"}),
-    frozenset({"importing", "scrub"}),
+    frozenset({"importing", "scrub", "spool"}),
     DOORS,
     frozenset({"faults"}),  # each door's own way of saying that something failed
     frozenset({"app"}),

@@ -61,7 +61,7 @@ class Group:
         if not wish.tried:
             self._write(wish)
         if wish.error:
-            raise Unavailable(str(wish.error)) from wish.error
+            raise Unavailable(str(wish.error), wish.error.cause) from wish.error
         # Without either, another's change spoiled it, or this one: each for itself then.
         recorded = wish.recorded or record([change])
         return (change.id,) if change.id in recorded.events else ()

@@ -18,7 +18,13 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.errors import ConfigError, ExpiredLink, InvalidLink, ProbeLink
+from preference_center.errors import (
+    ConfigError,
+    ExpiredLink,
+    InvalidLink,
+    ProbeLink,
+    Unavailable,
+)
 from preference_center.links.mailto import PREFIX_OCTETS, MailReference, MailTokens
 from preference_center.links.offline import MARK
 from preference_center.links.sealing import FAULT, Sealer, checked
@@ -77,7 +83,7 @@ class Links:
 
     `ring` holds (id, 32-octet key) pairs: the first signs, all are read, so that old links
     outlive a rotation. `registry` knows senders' keys and what was revoked; reading what a
-    sender made, or a standing link, may raise Unavailable through it. Raises ConfigError for
+    sender made may raise Unavailable through it. Raises ConfigError for
     a ring or a public URL that can't be used: plain HTTP is for a developer's own machine
     only, since clients refuse it (RULES A1).
     """
@@ -88,6 +94,7 @@ class Links:
     registry: Registry = field(default_factory=NoRegistry, repr=False)
     _tokens: Sealer = field(init=False, repr=False, compare=False)
     _forms: Mapping[SealedForm, Sealer] = field(init=False, repr=False, compare=False)
+    _requests: Sealer = field(init=False, repr=False, compare=False)
     _mail: MailTokens = field(init=False, repr=False, compare=False)
     _senders: SenderTokens = field(init=False, repr=False, compare=False)
 
@@ -100,6 +107,7 @@ class Links:
         object.__setattr__(self, "_tokens", Sealer(self.ring, "link"))
         forms = {form: Sealer(self.ring, f"form {form}") for form in SealedForm}
         object.__setattr__(self, "_forms", forms)
+        object.__setattr__(self, "_requests", Sealer(self.ring, "request"))
         object.__setattr__(self, "_mail", MailTokens(self.ring))
         object.__setattr__(self, "_senders", SenderTokens(self.ring, self.registry))
 
@@ -199,6 +207,23 @@ class Links:
             raise InvalidLink(FAULT)
         return signed_at, data
 
+    def seal_request(self, data: Mapping[str, Any]) -> bytes:
+        """Seal a request that is kept until it can be recorded; `data` is JSON. ASCII.
+
+        By the ring whose key its token was read with just now, so it can be opened as long as
+        the links in mails can (docs/decisions/0032).
+        """
+        return self._requests.seal(json.dumps(data, separators=(",", ":")).encode()).encode()
+
+    def open_request(self, sealed: bytes) -> dict[str, Any]:
+        """What `seal_request` sealed. Raises InvalidLink when altered, or of a key unknown here."""
+        try:
+            _, payload = self._requests.open(sealed.decode("ascii"))
+            data: dict[str, Any] = json.loads(payload)
+        except ValueError:
+            raise InvalidLink(FAULT) from None
+        return data
+
     def mail_token(self, link: Link, digest: bytes) -> str:
         """The local part of the mailto opt-out: 64 characters, case-insensitive.
 
@@ -224,9 +249,16 @@ class Links:
         if use is Use.PROBE:
             raise ProbeLink("this link is for checks only")
         if link.destination is not None:
-            since = self.registry.standing_since(link.destination)
-            link = replace(link, revoked=since is not None and link.issued_at < since)
+            link = replace(link, revoked=self._is_revoked(link.destination, link.issued_at))
         return link, use
+
+    def _is_revoked(self, destination: int, issued_at: datetime) -> bool:
+        """Taken to be, while nobody can tell: either way it says no, and so it shows the least."""
+        try:
+            since = self.registry.standing_since(destination)
+        except Unavailable:
+            return True
+        return since is not None and issued_at < since
 
 
 def probed(now: datetime) -> Link:

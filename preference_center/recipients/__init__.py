@@ -34,6 +34,11 @@ HEADERS = {
 }
 """On every response of this room (RULES C7)."""
 
+IN_AN_OUTAGE = frozenset(
+    {"recipients.unsubscribe", "recipients.brand_style", "recipients.brand_logo", "static"}
+)
+"""Endpoints that serve without the database, as long as there is a spool."""
+
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST",

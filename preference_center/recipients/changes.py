@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.languages import page_language
-from preference_center.ledger import record_together
 from preference_center.links import Link
 from preference_center.recipients.pages import text_version
 
@@ -95,11 +93,6 @@ def only_says_no(link: Link, now: datetime) -> bool:
     """
     aged = bool(link.message_id) and now - link.issued_at > SHOWS_FOR
     return link.revoked or (not link.proven and aged)
-
-
-def record_opt_out(link: Link, scope: str, source: str) -> tuple[UUID, ...]:
-    """Record the "no"; returns the events it made: none if it stood already."""
-    return record_together(opt_out(link, scope, source, services().now()))
 
 
 def evidence(link: Link, method: str) -> dict[str, str]:

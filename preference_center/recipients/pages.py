@@ -11,6 +11,7 @@ from babel.lists import format_list
 from flask import current_app, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from preference_center import spool
 from preference_center.domain.addresses import Address, mask
 from preference_center.domain.catalogue import Brand, Catalogue, Texts, Topic
 from preference_center.errors import CatalogueError, Unavailable
@@ -23,12 +24,13 @@ from preference_center.languages import (
     page_language,
 )
 from preference_center.links import Link
-from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.catalogues import current_catalogue, last_known_catalogue
 from preference_center.storage.contacts import locale_of
 from preference_center.storage.database import run_at_once
 
 _TEXT_VERSION = "preference_center.recipients.text_version"
 _READING = frozenset({"GET", "HEAD"})
+_NONE_YET = Catalogue(languages=(SOURCE,), default_language=SOURCE)
 
 
 def page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
@@ -114,11 +116,20 @@ def can_mail() -> bool:
 
 
 def catalogue_or_empty() -> Catalogue:
-    """The catalogue; an empty one if there is none yet, since a "no" needs no catalogue."""
+    """The catalogue; an empty one if there is none yet, since an opt-out needs no catalogue.
+
+    While the database is away, the one last known, as long as an opt-out can be accepted:
+    a page that shows is taken for a sign that it can. Raises Unavailable else.
+    """
     try:
         return current_catalogue()
     except CatalogueError:
-        return Catalogue(languages=(SOURCE,), default_language=SOURCE)
+        return _NONE_YET
+    except Unavailable:
+        kept = spool.current()
+        if kept is None or not kept.folder.writable:
+            raise
+        return last_known_catalogue() or _NONE_YET
 
 
 def lead(brands: tuple[Brand, ...]) -> Brand | None:

@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from preference_center.domain.catalogue import Gpc
 from preference_center.domain.decisions import Fact, marketing_suppressed
 from preference_center.domain.events import ALL_MARKETING, Change
+from preference_center.errors import Unavailable
 from preference_center.links import Link
 from preference_center.recipients.changes import GPC, evidence, opt_out
 from preference_center.recipients.pages import catalogue_or_empty, link_page
@@ -66,7 +67,10 @@ def _signal(link: Link) -> Signal | None:
     # 1 is the only value that means anything; absence means nothing (W3C GPC, 2025-04-02).
     if request.headers.get("Sec-GPC") != "1":
         return None
-    facts = exact_facts_for([link.address])[0]
+    try:
+        facts = exact_facts_for([link.address])[0]
+    except Unavailable:  # the page must work without the database, and nobody can tell now
+        return None
     if marketing_suppressed(facts):
         return Signal.HONOURED
     if catalogue_or_empty().policy.gpc is Gpc.OFFER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from flask import Response, request
+from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.domain.events import ALL_MARKETING, Retraction
@@ -20,16 +20,18 @@ from preference_center.recipients.changes import (
     UNSUBSCRIBE_PAGE,
     evidence,
     opt_out,
-    record_opt_out,
 )
 from preference_center.recipients.pages import link_mark, link_page, speak_to
 from preference_center.recipients.signals import honouring, signalled_page
+from preference_center.spool import accept
 
 UNDO_FOR = timedelta(minutes=30)
 
 _PAIR = ONE_CLICK_BODY.encode()
 _NAME, _, _VALUE = ONE_CLICK_BODY.partition("=")
 _SHORT = 64  # octets; the pair has 26
+
+_RECEIVED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
 
 
 def unsubscribe(token: str = "") -> ResponseReturnValue:
@@ -43,8 +45,8 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     except ProbeLink:
         return _probed(token)
     if request.method == "POST" and _is_one_click():
-        record_opt_out(link, link.scope, ONE_CLICK)
-        return _unsubscribed()
+        recorded = accept([opt_out(link, link.scope, ONE_CLICK, services().now())])
+        return _received() if recorded is None else _unsubscribed()
     speak_to(link.address)
     if request.method != "POST":
         return signalled_page("unsubscribe", token, link)
@@ -61,6 +63,12 @@ def _unsubscribed() -> Response:
     return Response("You are unsubscribed.\n", mimetype="text/plain")
 
 
+def _received() -> Response:
+    """Durable, and not in the ledger yet: checks may still allow for some moments."""
+    text = "Received. You will be unsubscribed within moments.\n"
+    return Response(text, _RECEIVED, mimetype="text/plain")
+
+
 def _probed(token: str) -> ResponseReturnValue:
     """Answer `flask check-domain` as anybody else, and record nothing: there is nobody."""
     if request.method == "POST" and _is_one_click():
@@ -71,7 +79,10 @@ def _probed(token: str) -> ResponseReturnValue:
 def _stop(token: str, link: Link, scope: str) -> ResponseReturnValue:
     now = services().now()
     honoured = honouring(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
-    events = record([opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]).events
+    events = accept([opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured])
+    if events is None:
+        here = url_for("recipients.unsubscribe", token=token, lang=None)
+        return link_page("received", token, link, status=_RECEIVED, done=scope, here=here)
     return signalled_page(
         "done",
         token,

@@ -84,12 +84,19 @@ def current_catalogue() -> Catalogue:
     return catalogue
 
 
+def last_known_catalogue() -> Catalogue | None:
+    """The one that this process saw last, however old: for pages, never for decisions."""
+    cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
+    return cached[2] if cached else None
+
+
 def default_language() -> str:
-    """The catalogue's own language; "" before any was applied or while the database is away."""
+    """The catalogue's own language; "" where this process knows of no catalogue."""
     try:
         return current_catalogue().default_language
     except (CatalogueError, Unavailable):
-        return ""
+        known = last_known_catalogue()
+        return known.default_language if known else ""
 
 
 def forget_catalogue() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from preference_center.errors import Cause
 from preference_center.extensions import db, services
+from preference_center.storage import outage
 from preference_center.storage.causes import cause_of, unavailable
 from preference_center.storage.connecting import Bounded
 from preference_center.waits import Limits
@@ -162,12 +163,14 @@ def _worth_another(cause: Cause, attempt: int, passed: float, limits: Limits) ->
 
 
 def _check_out() -> PoolProxiedConnection:
+    outage.refuse()
     try:
         return db.engine.raw_connection()
     except (psycopg.Error, exc.SQLAlchemyError) as error:
         cause = cause_of(error)
         if cause is None:
             raise
+        outage.begin(cause)
         raise unavailable(cause) from error
 
 

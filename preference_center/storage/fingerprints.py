@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 from flask import Flask, request
 
 from preference_center.errors import KeyMismatch, Unavailable
 from preference_center.extensions import services
+from preference_center.storage import outage
 from preference_center.storage.database import Connection, run
 
 log = structlog.get_logger()
 
 
-def require_known_keys_of(app: Flask) -> None:
+def require_known_keys_of(app: Flask, spooling: Collection[str] = ()) -> None:
     """Do it for a web process: now, or if the database is away before any request is answered.
 
     A machine that boots starts us in any order. Until the database is back, every request
     but `/livez` is told to try again; with wrong keys, then, every one fails.
-    Raises KeyMismatch.
+    Endpoints of `spooling` are answered in an outage: none of them reaches the database then,
+    and what ends the outage has checked the keys. Raises KeyMismatch.
     """
     try:
         with app.app_context():
             require_known_keys()
     except Unavailable:
         log.warning("database_away")
-        app.before_request(_once(require_known_keys))
+        app.before_request(_once(require_known_keys, spooling))
 
 
 def require_known_keys() -> None:
@@ -56,14 +58,19 @@ def require_known_keys() -> None:
     run(work)
 
 
-def _once(work: Callable[[], None]) -> Callable[[], None]:
+def _once(work: Callable[[], None], spooling: Collection[str]) -> Callable[[], None]:
     """`work`, until it has succeeded once; not for the probe that asks nobody."""
     done = False
 
     def go() -> None:
         nonlocal done
-        if not done and request.path != "/livez":
+        if done or request.path == "/livez":
+            return
+        try:
             work()
             done = True
+        except Unavailable:
+            if request.endpoint not in spooling or not outage.ongoing():
+                raise
 
     return go

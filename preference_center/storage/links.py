@@ -11,7 +11,7 @@ from typing import TypeVar
 from flask import current_app
 from psycopg import errors
 
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidInput, Unavailable
 from preference_center.extensions import services
 from preference_center.links import SenderKey
 from preference_center.links.offline import MAX_ID, MAX_TOPICS
@@ -27,7 +27,11 @@ _FRESH = 2.0
 
 
 class StoredRegistry:
-    """What `Links` has to look up. This process trusts what it saw for two seconds."""
+    """What `Links` has to look up. This process trusts what it saw for two seconds.
+
+    While the database is away it trusts what it saw last, however old: an opt-out must be
+    accepted then, too, and a link that was revoked since may still say no.
+    """
 
     def sender(self, number: int) -> SenderKey | None:
         """The link key of this id, revoked or not."""
@@ -126,6 +130,14 @@ def begin_anew(connection: Connection, destination: int, now: datetime) -> bool:
     return row is not None
 
 
+def remember_senders() -> None:
+    """Have this process know every sender's key, should the database go away."""
+    cache = current_app.extensions.setdefault(_CACHE, {})
+    until = time.monotonic() + _FRESH
+    for key in run_at_once(every):
+        cache["sender", key.id] = (until, key)
+
+
 def forget_links() -> None:
     """Make this process look everything up anew."""
     current_app.extensions.pop(_CACHE, None)
@@ -136,7 +148,12 @@ def _fresh(what: tuple[str, int], look_up: Callable[[Connection], T | None]) -> 
     cached: tuple[float, T] | None = cache.get(what)
     if cached and time.monotonic() < cached[0]:
         return cached[1]
-    found = run_at_once(look_up)
+    try:
+        found = run_at_once(look_up)
+    except Unavailable:
+        if cached is None:
+            raise
+        return cached[1]
     if found is None:  # not remembered: anybody can make up ids
         cache.pop(what, None)
     else:

@@ -1,0 +1,46 @@
+"""A person's own opt-outs as JSON, and back. The rules of `Change` hold for what is read, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.events import Change, Kind
+from preference_center.links import recovered
+
+
+def to_json(change: Change) -> dict[str, Any]:
+    """What `from_json` reads. Raises ValueError for a change that is no opt-out of an address."""
+    if change.kind is not Kind.OPTED_OUT or not isinstance(change.address, Address):
+        raise ValueError("only a person's own opt-out may wait for the database")
+    return {
+        "id": str(change.id),
+        "channel": change.address.channel.value,
+        "address": change.address.exact,
+        "scope": change.scope,
+        "occurred_at": change.occurred_at.isoformat(),
+        "received_at": change.received_at.isoformat(),
+        "source": change.source,
+        "actor": change.actor,
+        "evidence": dict(change.evidence),
+        "once": change.once,
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Change:
+    """The change. Raises KeyError, TypeError or ValueError for what `to_json` didn't make."""
+    return Change(
+        id=UUID(data["id"]),
+        kind=Kind.OPTED_OUT,
+        address=recovered(data["address"], Channel(data["channel"])),
+        scope=data["scope"],
+        occurred_at=datetime.fromisoformat(data["occurred_at"]),
+        received_at=datetime.fromisoformat(data["received_at"]),
+        source=data["source"],
+        actor=data["actor"],
+        evidence=data["evidence"],
+        once=data["once"],
+    )

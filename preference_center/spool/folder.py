@@ -1,0 +1,213 @@
+"""The spool's folder: one file per process, held by a lock for as long as the process lives.
+
+A file that nobody holds belonged to a process that ended: who locks it may replay it. The
+lock is `flock`, so the folder must be on a local disk (docs/operations.md).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from preference_center.errors import Unavailable
+from preference_center.spool.frames import MAX_PAYLOAD_BYTES, Frame, decode
+
+SPOOLED = ".spool"
+"""What waits to be recorded."""
+DAMAGED = ".damaged"
+"""Bytes that are no intact record, kept for a person."""
+REJECTED = ".rejected"
+"""Intact records that could not be recorded, kept for a person."""
+
+_FILE_MODE = 0o600
+_FOLDER_MODE = 0o700
+
+
+class CannotSpool(Unavailable):
+    """The spool is full, or its disk takes no writes; nothing was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is in a spool's folder. Counts are of records, those of `rejected` too."""
+
+    waiting: int
+    oldest_received_at: datetime | None
+    bytes: int
+    """Of all files together."""
+    damaged: int
+    """Files with bytes that could not be read."""
+    rejected: int
+    writable: bool
+    """Whether another record could be accepted now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """`path` holds up to `max_bytes` in all its files together."""
+
+    path: Path
+    max_bytes: int
+
+    def make(self) -> None:
+        """Create the folder, readable by this user only. Raises CannotSpool."""
+        try:
+            self.path.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotSpool("the folder of SPOOL_DIR can't be made") from error
+
+    def create(self) -> HeldFile:
+        """A new file for this process, durable in its folder and locked. Raises OSError.
+
+        It gets its name only once it is locked, so that nobody takes it for abandoned.
+        """
+        name = f"{os.getpid()}-{secrets.token_hex(8)}"
+        draft = self.path / f".{name}"
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        held = HeldFile(self.path / f"{name}{SPOOLED}", os.open(draft, flags, _FILE_MODE))
+        try:
+            fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            draft.rename(held.path)
+            self.sync()
+        except BaseException:
+            held.close()
+            raise
+        return held
+
+    def abandoned(self) -> Iterator[HeldFile]:
+        """Files of processes that have ended, each locked while the caller has it."""
+        for path in self.files(SPOOLED):
+            with suppress(FileNotFoundError):
+                held = HeldFile(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
+                try:
+                    fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if not held.is_deleted:  # by who has just replayed it
+                        yield held
+                except BlockingIOError:
+                    pass  # its process is alive
+                finally:
+                    held.close()
+
+    def files(self, suffix: str) -> list[Path]:
+        """The files of one kind, oldest name first."""
+        return sorted(self.path.glob(f"*{suffix}"))
+
+    def used(self) -> int:
+        """Bytes of all files together. Raises OSError."""
+        total = 0
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    total += entry.stat().st_size
+        return total
+
+    @property
+    def writable(self) -> bool:
+        """Whether another record could be accepted now, as far as can be seen without writing."""
+        try:
+            room = min(self.max_bytes - self.used(), _free_bytes(self.path))
+        except OSError:
+            return False
+        return room > MAX_PAYLOAD_BYTES and os.access(self.path, os.W_OK | os.X_OK)
+
+    def keep_aside(self, path: Path, suffix: str, content: bytes) -> None:
+        """Append bytes of a spool file to the one of this kind beside it, durably.
+
+        A crash may have them kept twice, never lost. Raises OSError.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(path.with_suffix(suffix), flags, _FILE_MODE)
+        try:
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.sync()
+
+    def sync(self) -> None:
+        """Make the folder's own entries durable. Raises OSError."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def status(self) -> Status:
+        """What is here. Reads every file that waits, so ask it some times a minute at most."""
+        waiting = [frame for path in self.files(SPOOLED) for frame in _frames(path)]
+        try:
+            used = self.used()
+        except OSError:
+            used = 0
+        return Status(
+            waiting=len(waiting),
+            oldest_received_at=min((frame.received_at for frame in waiting), default=None),
+            bytes=used,
+            damaged=len(self.files(DAMAGED)),
+            rejected=sum(1 for path in self.files(REJECTED) for _ in _frames(path)),
+            writable=self.writable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A spool file that this process has locked."""
+
+    path: Path
+    descriptor: int
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return os.fstat(self.descriptor).st_size
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the folder has it no more: what is appended to it then would be lost."""
+        return os.fstat(self.descriptor).st_nlink == 0
+
+    def append(self, content: bytes) -> None:
+        """Write and sync. Raises OSError: whether it is on disk is then unknown."""
+        size = self.size
+        try:
+            write_all(self.descriptor, content)
+            os.fsync(self.descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self.descriptor, size)
+            raise
+
+    def read(self) -> bytes:
+        """All that is in it. Raises OSError."""
+        return self.path.read_bytes()
+
+    def remove(self) -> None:
+        """Delete it: all that was in it is recorded, or kept aside. Raises OSError."""
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self.descriptor)
+
+
+def _free_bytes(path: Path) -> int:
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """`os.write` until all is written. Raises OSError."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _frames(path: Path) -> Iterator[Frame]:
+    with suppress(OSError):
+        yield from (part for _, part in decode(path.read_bytes()) if isinstance(part, Frame))

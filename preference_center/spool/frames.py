@@ -1,0 +1,87 @@
+"""The format of a spool file: one frame after the other, each with its own checksum. Pure.
+
+A frame is a head (mark, size of the payload in bytes, when it was received in milliseconds
+since 1970, and the first 8 bytes of the SHA-256 of all that and the payload) and the payload.
+The payload is sealed: nothing personal stands in clear.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from struct import Struct
+
+_MARK = b"\xf5PC1"
+"""Begins a frame. Its first byte is in no payload, which is ASCII."""
+_HEAD = Struct(">4sIQ")
+_CHECKSUM_BYTES = 8
+HEAD_BYTES = _HEAD.size + _CHECKSUM_BYTES
+MAX_PAYLOAD_BYTES = 64 * 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = int((datetime.max.replace(tzinfo=UTC) - _EPOCH) / timedelta(milliseconds=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One intact frame. `received_at` is UTC, to the millisecond."""
+
+    received_at: datetime
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that are no intact frame, as they stand in the file."""
+
+    content: bytes
+
+
+def encode(payload: bytes, received_at: datetime) -> bytes:
+    """The frame of a payload. Raises ValueError for one that is too large, or no ASCII."""
+    if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii():
+        raise ValueError("a payload is ASCII of at most 64 KiB")
+    milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
+    head = _HEAD.pack(_MARK, len(payload), milliseconds)
+    return head + _checksum(head, payload) + payload
+
+
+def decode(content: bytes) -> Iterator[tuple[int, Frame | Damage]]:
+    """What a file holds, in order, each part with the offset of its first byte.
+
+    After damage it goes on with the next intact frame, so that one bad sector costs the
+    frames in it and no others. A file that a crash cut off ends with damage.
+    """
+    at = damaged_from = 0
+    while at < len(content):
+        frame = _frame_at(content, at)
+        if frame is None:
+            following = content.find(_MARK, at + 1)
+            at = len(content) if following < 0 else following
+            continue
+        if damaged_from < at:
+            yield damaged_from, Damage(content[damaged_from:at])
+        yield at, frame
+        at += HEAD_BYTES + len(frame.payload)
+        damaged_from = at
+    if damaged_from < len(content):
+        yield damaged_from, Damage(content[damaged_from:])
+
+
+def _frame_at(content: bytes, at: int) -> Frame | None:
+    begin = at + HEAD_BYTES
+    if len(content) < begin:
+        return None
+    mark, size, milliseconds = _HEAD.unpack_from(content, at)
+    if mark != _MARK or size > MAX_PAYLOAD_BYTES or milliseconds > _LATEST:
+        return None
+    payload = content[begin : begin + size]
+    head = content[at : at + _HEAD.size]
+    if len(payload) < size or content[at + _HEAD.size : begin] != _checksum(head, payload):
+        return None
+    return Frame(_EPOCH + timedelta(milliseconds=milliseconds), payload)
+
+
+def _checksum(head: bytes, payload: bytes) -> bytes:
+    return hashlib.sha256(head + payload).digest()[:_CHECKSUM_BYTES]

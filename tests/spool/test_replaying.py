@@ -1,0 +1,258 @@
+"""What the replayer does about bad records, other processes and keys it does not have."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog.testing
+
+from dev.processes import wait_until
+from preference_center.errors import Unavailable
+from preference_center.spool import CannotSpool, Folder
+from preference_center.spool.frames import encode
+from preference_center.spool.writing import Writer
+from tests.clock import START
+from tests.recipients.ledger import Ledger
+from tests.spool.conftest import PAIR, Database, MakeToken, Replay
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from preference_center.spool.running import Replayer
+
+MEBIBYTE = 1024 * 1024
+HOLDER = """
+import sys, pathlib, time
+from preference_center.spool.folder import Folder
+held = Folder(pathlib.Path(sys.argv[1]), 2**20).create()
+held.append(pathlib.Path(sys.argv[2]).read_bytes())
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def spool_clicks(client: FlaskClient, database: Database, tokens: Sequence[str]) -> None:
+    with database.away():
+        for token in tokens:
+            assert client.post(f"/u/{token}", data=PAIR).status_code == 202
+
+
+def test_bytes_that_are_no_record_are_kept_aside_and_reported(
+    client: FlaskClient,
+    make_token: MakeToken,
+    ledger: Ledger,
+    database: Database,
+    replayer: Replayer,
+    replay: Replay,
+    folder: Path,
+) -> None:
+    spool_clicks(client, database, [make_token(f"p{n}@example.com") for n in range(3)])
+    [path] = folder.glob("*.spool")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # in the second of three
+    path.write_bytes(content)
+    with path.open("ab") as file:
+        file.write(content[:40])  # a record that a crash cut off: it was never acknowledged
+    with structlog.testing.capture_logs() as logs:
+        replayed = replay()
+    assert (replayed.recorded, replayed.damaged) == (2, 2)
+    assert len(ledger.events()) == 2
+    [aside] = folder.iterdir()
+    assert aside.suffix == ".damaged"
+    assert len(aside.read_bytes()) == 40 + len(content) // 3
+    assert [log["log_level"] for log in logs if log["event"] == "spool_damaged"] == ["error"] * 2
+    assert replayer.spool.folder.status().damaged == 1
+
+
+def test_a_record_that_can_never_be_recorded_is_kept_aside_and_blocks_nobody(
+    app: Flask,
+    client: FlaskClient,
+    make_token: MakeToken,
+    ledger: Ledger,
+    database: Database,
+    replayer: Replayer,
+    replay: Replay,
+    folder: Path,
+) -> None:
+    from preference_center.extensions import services
+
+    with app.app_context():
+        unusable = services().links.seal_request({"kind": "opt_outs", "changes": [{}]})
+    with database.away():
+        assert client.post(f"/u/{make_token()}", data=PAIR).status_code == 202
+        replayer.spool.writer.append(encode(b"sealed by another key", START))
+        replayer.spool.writer.append(encode(unusable, START))
+        assert client.post(f"/u/{make_token('paul@example.com')}", data=PAIR).status_code == 202
+    replayed = replay()
+    assert (replayed.recorded, replayed.rejected) == (2, 2)
+    assert len(ledger.events()) == 2
+    assert [path.suffix for path in folder.iterdir()] == [".rejected"]
+    assert replayer.spool.folder.status().rejected == 2
+
+
+def test_what_was_kept_aside_is_tried_again_under_its_old_name(
+    app: Flask, client: FlaskClient, token: str, database: Database, replay: Replay, folder: Path
+) -> None:  # once the reason is gone, e.g. a key is back
+    spool_clicks(client, database, [token])
+    [path] = folder.glob("*.spool")
+    (folder / "1-00.rejected").write_bytes(path.read_bytes())
+    replay()
+    (folder / "1-00.rejected").rename(folder / "1-00.spool")
+    assert replay().recorded == 1
+    assert [*folder.iterdir()] == []
+
+
+def test_a_kind_of_a_newer_version_waits_for_it(
+    app: Flask, replayer: Replayer, replay: Replay, folder: Path
+) -> None:
+    from preference_center.extensions import services
+
+    with app.app_context():
+        sealed = services().links.seal_request({"kind": "of tomorrow"})
+    replayer.spool.writer.append(encode(sealed, START))
+    assert replay().waiting == 1
+    assert replay().waiting == 1
+    assert [path.suffix for path in folder.iterdir()] == [".spool"]
+
+
+def test_the_file_of_a_living_process_is_left_alone_and_that_of_a_dead_one_taken(
+    client: FlaskClient,
+    token: str,
+    ledger: Ledger,
+    database: Database,
+    replayer: Replayer,
+    replay: Replay,
+    folder: Path,
+    tmp_path: Path,
+) -> None:  # I1
+    spool_clicks(client, database, [token])
+    [path] = folder.glob("*.spool")
+    content = tmp_path / "content"
+    content.write_bytes(path.read_bytes())
+    replayer.spool.writer.drop(replayer.spool.writer.content()[0], content.stat().st_size)  # type: ignore[index]
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder), str(content)], stdout=subprocess.PIPE
+    )
+    try:
+        assert other.stdout
+        assert other.stdout.readline() == b"held\n"
+        assert replay().recorded == 0
+        assert replayer.spool.folder.status().waiting == 1
+    finally:
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+        other.stdout.close()  # type: ignore[union-attr]
+    assert replay().recorded == 1
+    assert len(ledger.events()) == 1
+    assert [*folder.iterdir()] == []
+
+
+def test_an_outage_ends_only_for_who_has_the_databases_keys(
+    app: Flask,
+    client: FlaskClient,
+    token: str,
+    ledger: Ledger,
+    database: Database,
+    replayer: Replayer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from preference_center.errors import KeyMismatch
+    from preference_center.spool import running
+
+    spool_clicks(client, database, [token])
+
+    def other_keys() -> None:
+        raise KeyMismatch("another key")
+
+    with monkeypatch.context() as patched, app.app_context():
+        patched.setattr(running, "require_known_keys", other_keys)
+        with pytest.raises(KeyMismatch):
+            replayer.look()
+    assert client.post(f"/u/{token}", data=PAIR).status_code == 202
+    assert ledger.events() == []
+
+
+def test_while_it_is_known_away_nobody_tries_to_connect(
+    app: Flask, client: FlaskClient, token: str, database: Database, replay: Replay
+) -> None:
+    from preference_center.storage.database import run
+
+    spool_clicks(client, database, [token])
+    with app.app_context():  # it is back, and nobody has noticed
+        with pytest.raises(Unavailable):
+            run(lambda _: None)
+        replay()
+        run(lambda _: None)
+
+
+def test_threads_that_come_together_are_all_on_disk(tmp_path: Path) -> None:  # I1
+    writer = Writer(Folder(tmp_path, MEBIBYTE))
+    threads = [
+        threading.Thread(target=writer.append, args=(encode(b"%d" % number, START),))
+        for number in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    status = Folder(tmp_path, MEBIBYTE).status()
+    assert (status.waiting, status.oldest_received_at) == (40, START)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_after_a_failed_sync_another_file_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1: what a disk has lost once, it must not seem to hold
+    writer = Writer(Folder(tmp_path, MEBIBYTE))
+    writer.append(encode(b"first", START))
+
+    def fails(_descriptor: int) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        with pytest.raises(CannotSpool):
+            writer.append(encode(b"second", START))
+    writer.append(encode(b"third", START))
+    assert len([*tmp_path.glob("*.spool")]) == 2
+    assert Folder(tmp_path, MEBIBYTE).status().waiting == 2
+
+
+def test_a_file_that_somebody_deleted_is_not_written_to(tmp_path: Path) -> None:  # I1
+    writer = Writer(Folder(tmp_path, MEBIBYTE))
+    writer.append(encode(b"first", START))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    writer.append(encode(b"second", START))
+    assert Folder(tmp_path, MEBIBYTE).status().waiting == 1
+
+
+def test_the_thread_ends_an_outage_by_itself(
+    app: Flask,
+    client: FlaskClient,
+    token: str,
+    ledger: Ledger,
+    database: Database,
+    replayer: Replayer,
+) -> None:
+    from preference_center.spool.running import keep_looking
+
+    stop = threading.Event()
+    thread = threading.Thread(target=keep_looking, args=(app, replayer, stop))
+    thread.start()
+    try:
+        spool_clicks(client, database, [token])
+        assert wait_until(lambda: len(ledger.events()) == 1, 30)
+        assert wait_until(lambda: not replayer.outage.began.is_set(), 30)
+    finally:
+        stop.set()
+        thread.join()
