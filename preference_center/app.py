@@ -11,7 +11,7 @@ from random import Random
 from apiflask import APIFlask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import cli, console, inbound, languages, recipients, senders
+from preference_center import cli, console, inbound, languages, recipients, senders, spool
 from preference_center.config import Settings, load_settings
 from preference_center.extensions import NAME, CookieSessions, Services, csrf, db, migrate
 from preference_center.faults import register_fault_pages
@@ -83,6 +83,7 @@ def create_app(
     senders.install(app, settings.public_url)
     cli.register(app)
     app.cli.add_command(inbound.group)
+    spool.handle(app, inbound.SPOOLED, inbound.record_spooled)
     register_fault_pages(app)
     return app
 

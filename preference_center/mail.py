@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import structlog
 
+from preference_center import spool
 from preference_center.app import create_app
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
@@ -33,7 +34,8 @@ def main() -> None:
             log.info("mail_receiver_off", setting="MAIL_RECEIVER_PORT")
             signal.sigwait(STOP)
             return
-        with suppress(Unavailable):  # then senders are told to come again, until it is back
+        spool.start(app)
+        with suppress(Unavailable):  # until it is back, opt-outs are spooled
             require_known_keys()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
     asyncio.run(serve(app, settings.mail_receiver_port))

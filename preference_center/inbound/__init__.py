@@ -5,9 +5,10 @@ from __future__ import annotations
 from preference_center.inbound.burst_commands import bursts
 from preference_center.inbound.commands import group
 from preference_center.inbound.queue_commands import queue
+from preference_center.inbound.spooling import SPOOLED, record_spooled
 from preference_center.inbound.webhooks import blueprint
 
-__all__ = ["blueprint", "group"]
+__all__ = ["SPOOLED", "blueprint", "group", "record_spooled"]
 
 group.add_command(bursts)
 group.add_command(queue)

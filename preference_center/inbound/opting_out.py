@@ -39,30 +39,36 @@ class Taken:
     """Opt-outs that wait for their address."""
     for_a_person: int = 0
     """Whether the mail is kept for a person to look at."""
+    spooled: int = 0
+    """Opt-outs on disk, to be recorded once the database is back."""
 
     def __add__(self, other: Taken) -> Taken:
         return Taken(
             self.recorded + other.recorded,
             self.kept + other.kept,
             self.for_a_person + other.for_a_person,
+            self.spooled + other.spooled,
         )
 
 
-def take(mail: Mail, received_at: datetime, method: str = MAILTO) -> Taken:
+def take(
+    mail: Mail, received_at: datetime, method: str = MAILTO, ids: Sequence[UUID] | None = None
+) -> Taken:
     """Opt out whoever the tokens of `mail` name; returns once all of it is committed (I1).
 
     A repeat adds nothing while the opt-out stands (I7). An address that is not known yet is
     kept with its scope: checks honour it at once (I2), and it goes into the ledger as soon
-    as the address turns up. Raises Unavailable when the database can't be reached; the mail
-    may then be handled again.
+    as the address turns up. `ids` are those of the events, one per token: with the same ids
+    again nothing is recorded twice. Raises Unavailable when the database can't be reached;
+    the mail may then be handled again.
     """
+    ids = ids or event_ids(mail)
     known = _known([reference.digest_prefix for reference in mail.references], mail.writers)
     changes: list[Change] = []
     waiting: list[Unresolved] = []
-    for reference in mail.references:
+    for new_id, reference in zip(ids, mail.references, strict=True):
         address = known.get(reference.digest_prefix)
         scope = reference.scope_among(_scopes())
-        new_id = services().new_id()
         if address is None or scope is None:
             waiting.append(_kept(new_id, reference, scope, received_at))
         else:
@@ -75,6 +81,11 @@ def take(mail: Mail, received_at: datetime, method: str = MAILTO) -> Taken:
     if mail.references:
         log.info("opted_out_by_mail", recorded=taken.recorded, kept=taken.kept)
     return taken
+
+
+def event_ids(mail: Mail) -> list[UUID]:
+    """New ids for the events of a mail."""
+    return [services().new_id() for _ in mail.references]
 
 
 def resolve(given: Sequence[Address] = (), scope: str | None = None) -> Taken:

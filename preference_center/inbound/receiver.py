@@ -1,7 +1,7 @@
 """A small SMTP or LMTP server for opt-outs and reports by mail, and nothing else: no relay.
 
-It answers 250 to a mail only when all that it says is committed (I1), 451 when they can't be
-just now, so that the sender's MTA keeps the mail and tries again, and 550 to every
+It answers 250 to a mail only when all that it says is committed, or spooled (I1), 451 when it
+can't be just now, so that the sender's MTA keeps the mail and tries again, and 550 to every
 recipient that is neither a token nor an address set aside, whoever may exist.
 """
 
@@ -21,11 +21,12 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
 from preference_center.domain.mails import HEAD_OCTETS
-from preference_center.errors import PreferenceCenterError
+from preference_center.errors import PreferenceCenterError, Unavailable
 from preference_center.extensions import services
 from preference_center.inbound.mailto import is_ours
 from preference_center.inbound.opting_out import resolve
 from preference_center.inbound.taking import take_mail
+from preference_center.storage import outage
 from preference_center.storage.fingerprints import require_known_keys
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ TOO_BIG = "552 5.3.4 Message too big"
 LATER = "451 4.3.0 Not recorded yet, try again later"
 TOO_BUSY = "421 4.3.2 Too busy, try again later"
 STOPPING = "421 4.3.2 Shutting down, try again later"
-DONE = "250 2.0.0 Recorded"
+DONE = "250 2.0.0 Received"
 
 # The library would log addresses (I12).
 for _name in ("mail.log", "mail.debug"):
@@ -124,7 +125,7 @@ class Receiver:
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
-        """Do what a mail says; 250 only when all of it is committed (I1)."""
+        """Do what a mail says; 250 only when all of it is committed or spooled (I1)."""
         head, size = cast("bytes", envelope.content), cast("SmtpSession", server).size
         recipients = [str(recipient) for recipient in envelope.rcpt_tos]
         loop = asyncio.get_running_loop()
@@ -160,9 +161,20 @@ class Receiver:
         with self._app.app_context():
             context = services()
             if not self._knows_keys:  # the database may have been away at the start
-                require_known_keys()
-                self._knows_keys = True
+                self._check_keys()
             take_mail(head, recipients, context.now(), size=size, sender=sender)
+
+    def _check_keys(self) -> None:
+        """Raises Unavailable, unless in an outage nothing goes anywhere but into the spool.
+
+        Who ends the outage has checked the keys.
+        """
+        try:
+            require_known_keys()
+            self._knows_keys = True
+        except Unavailable:
+            if not outage.ongoing():
+                raise
 
     def _resolve(self) -> None:
         with self._app.app_context():

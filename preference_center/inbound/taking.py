@@ -9,7 +9,8 @@ from datetime import datetime
 from preference_center.extensions import services
 from preference_center.inbound.doors import take_at_doors
 from preference_center.inbound.mailto import read_mail
-from preference_center.inbound.opting_out import Taken, take
+from preference_center.inbound.opting_out import Taken
+from preference_center.inbound.spooling import take_or_spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,13 @@ def take_mail(
 
     `head` is its beginning, `size` that of all of it in octets. Recipients and sender are the
     envelope's; without one, `recipients` is None and the header tells. Returns once all of it
-    is committed (I1); raises Unavailable when the database can't be reached, and may then be
-    called again.
+    is committed, or spooled as far as that is done with opt-outs (I1); raises Unavailable when
+    the database can't be reached, and may then be called again.
     """
     context = services()
     doors = context.settings.mail_doors
     mail = read_mail(context.links, head, recipients, sender, doors)
-    taken = take(mail, received_at) if mail.references else Taken()
+    taken = take_or_spool(mail, received_at) if mail.references else Taken()
     if mail.doors:
         taken += take_at_doors(mail, head, size, received_at)
     return Arrival(taken, mail.is_ours)
