@@ -24,7 +24,8 @@ _GROUP = "preference_center.group"
 def record_together(change: Change) -> tuple[UUID, ...]:
     """`record` one change, with those of other threads of this process if there are any.
 
-    Returns the events that it made, once they are committed: none where it is a repeat.
+    Returns the event that it made, or the one that it repeats, once that is committed; nothing
+    where another change of the same moment is the same act.
     Raises Unavailable like `record`.
     """
     group: Group = current_app.extensions.setdefault(_GROUP, Group())
@@ -64,7 +65,10 @@ class Group:
             raise Unavailable(str(wish.error), wish.error.cause) from wish.error
         # Without either, another's change spoiled it, or this one: each for itself then.
         recorded = wish.recorded or record([change])
-        return (change.id,) if change.id in recorded.events else ()
+        if change.id in recorded.events:
+            return (change.id,)
+        repeated = recorded.repeated.get(change.id)
+        return () if repeated is None else (repeated,)
 
     def _write(self, writer: _Wish) -> None:
         with self._lock:
