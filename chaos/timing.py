@@ -31,6 +31,7 @@ class Asked(StrEnum):
     UNDO = "an undo"
     LOCKED = "an opt-out of somebody whose rows may be locked"
     PROBE = "a probe of /livez"
+    CHECK = "a decision"
 
 
 class Sample(NamedTuple):
@@ -122,13 +123,13 @@ def _count(
     stalled: Intervals,
 ) -> None:
     took, during = sample.end - sample.begin, " and ".join(met)
-    locked, probe = sample.asked is Asked.LOCKED, sample.asked is Asked.PROBE
-    for kind in [sample.asked] if locked or probe else met:
+    of_its_own = sample.asked in {Asked.LOCKED, Asked.PROBE, Asked.CHECK}
+    for kind in [sample.asked] if of_its_own else met:
         by_kind[kind].append(took)
     unavailable = sample.status == UNAVAILABLE and sample.asked in {Asked.STOP, Asked.PROBE}
     if unavailable or sample.status == LOST:
         times.refused.append((sample, during))
-    if took <= LIMIT or locked:
+    if took <= LIMIT or sample.asked in {Asked.LOCKED, Asked.CHECK}:
         return
     if took - stalled.share(sample) <= LIMIT:
         times.stalled += 1
@@ -149,6 +150,14 @@ def table(times: Times, windows: Sequence[Window]) -> Iterator[str]:
         f"not timed: {times.beside_web} while the web process was struck, "
         f"{times.stalled} because the machine stalled"
     )
+
+
+def listed(times: Times, begin: float) -> Iterator[str]:
+    """Every request that is a fault, with its time from the beginning of the run."""
+    for sample, during in sorted([*times.late, *times.refused]):
+        took = sample.end - sample.begin
+        when = f"{sample.begin - begin:7.2f} s  {took:5.2f} s"
+        yield f"{when}  {sample.asked}, answered {sample.status}, during {during}"
 
 
 def faults(times: Times) -> Iterator[str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from chaos.timing import LOST, Asked, Sample
 
 HEADER = "X-Process"  # of chaos.web, which only the web server can import
 PATH = "/chaos/process"
@@ -27,6 +30,8 @@ class Webs:
     """A connection to each process. For one thread."""
 
     port: int
+    samples: list[Sample] = field(default_factory=list)
+    """How long each process took to answer."""
     _open: dict[str, http.client.HTTPConnection] = field(default_factory=dict)
 
     def whole(self) -> bool:
@@ -50,6 +55,7 @@ class Webs:
             return {}
         came = {}
         for name, connection in list(self._open.items()):
+            begin, status = time.monotonic(), LOST
             try:
                 connection.request(
                     "POST",
@@ -59,8 +65,10 @@ class Webs:
                 )
                 answer = connection.getresponse()
                 came[answer.headers[HEADER]] = (answer.status, answer.read())
+                status = answer.status
             except FAILED:
                 self._open.pop(name).close()
+            self.samples.append(Sample(begin, time.monotonic(), status, Asked.CHECK))
         return came
 
     def close(self) -> None:
