@@ -18,11 +18,11 @@ from chaos.heartbeat import beating
 from chaos.locked import Locked
 from chaos.logs import told
 from chaos.looking import Watch, look
-from chaos.people import SPOOLED, Crowd
+from chaos.people import Crowd
 from chaos.plan import HABITS, draw
 from chaos.probes import Probes
 from chaos.progress import EVERY, say, telling
-from chaos.timing import LOST, UNAVAILABLE, listed, measure, table
+from chaos.timing import LOST, SPOOLED, UNAVAILABLE, listed, measure, table
 from chaos.timing import faults as faults_of
 from chaos.tools import MoodyMailgun, MoodyReceiver
 from chaos.witness import Witness

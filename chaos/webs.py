@@ -17,6 +17,8 @@ TRIES = 12
 """Connections opened to find a process that has none yet."""
 PATIENCE = 10.0
 """Seconds to wait for an answer."""
+IDLE = 1.0
+"""Seconds without use after which connections are opened anew."""
 FAILED = (OSError, http.client.HTTPException)
 
 
@@ -32,6 +34,7 @@ class Webs:
     port: int
     samples: list[Sample] = field(default_factory=list)
     """How long each process took to answer."""
+    _used: float = 0.0
     _open: dict[str, http.client.HTTPConnection] = field(default_factory=dict)
 
     def whole(self) -> bool:
@@ -49,6 +52,8 @@ class Webs:
         self, path: str, body: Mapping[str, object], headers: Mapping[str, str]
     ) -> dict[str, tuple[int, bytes]]:
         """POST the same to every process that can be reached: status and body by process."""
+        if time.monotonic() - self._used > IDLE:  # who was struck since has closed it
+            self.close()
         try:
             self._reach()
         except FAILED:
@@ -68,7 +73,8 @@ class Webs:
                 status = answer.status
             except FAILED:
                 self._open.pop(name).close()
-            self.samples.append(Sample(begin, time.monotonic(), status, Asked.CHECK))
+            self._used = time.monotonic()
+            self.samples.append(Sample(begin, self._used, status, Asked.CHECK))
         return came
 
     def close(self) -> None:

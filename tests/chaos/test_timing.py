@@ -87,7 +87,19 @@ def test_the_table_says_what_was_struck_and_what_was_not_timed() -> None:
         [Sample(11, 11.5, 200, Asked.STOP), Sample(31, 32, 0, Asked.STOP)], [SILENT, WEB], []
     )
     _, row, rest = table(times, [SILENT, WEB])
-    assert row.split() == ["database:", "silence,", "1", "x", "10", "s", "1", "500", "500", "500"]
+    assert row.split() == [
+        "database:",
+        "silence,",
+        "1",
+        "x",
+        "10",
+        "s",
+        "1",
+        "0",
+        "500",
+        "500",
+        "500",
+    ]
     assert rest.startswith("not timed: 1 while the web process was struck, 0 because")
 
 
