@@ -13,9 +13,10 @@ from preference_center.console.readiness import Database, Readiness
 from preference_center.domain.deadlines import Stage
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
-from preference_center.storage import bursts, kept_mail, syncs
+from preference_center.storage import bursts, kept_mail, syncs, undecided
 from preference_center.storage.database import Connection, is_writable, run, run_at_once
 from preference_center.storage.syncs import Late
+from preference_center.storage.undecided import LateWait
 
 blueprint = Blueprint("console", __name__)
 
@@ -50,11 +51,12 @@ def readyz() -> tuple[Response, int]:
 
 @blueprint.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """200 while the database answers; `window` names the worst stage of any pending opt-out.
+    """200 while the database answers; `window` names the worst stage of all that waits.
 
-    `late` was counted at `counted_at`, at most FRESH ago; a row `at_least` has more than it
-    says. `bursts` is how many bursts of opt-outs were found in the last day, `queue` how many
-    mails and texts wait for a person (to 1,000).
+    That is pending opt-outs, and whatever was acknowledged and not understood: rows of `late`
+    with `waits_for` (`undecided.Waits`). `late` was counted at `counted_at`, at most FRESH
+    ago; a row `at_least` has more than it says. `bursts` is how many bursts of opt-outs were
+    found in the last day, `queue` how many mails and texts wait for a person (to 1,000).
 
     A late tool is no reason to take web processes out of service, so it does not change
     the status: alert on `window`. Redis is not asked, since nothing depends on it.
@@ -77,8 +79,9 @@ def healthz() -> tuple[Response, int]:
     ), 200
 
 
-def _row(late: Late) -> dict[str, Any]:
-    return {
+def _row(late: Late | LateWait) -> dict[str, Any]:
+    waits = {"waits_for": late.what} if isinstance(late, LateWait) else {}
+    return waits | {
         "destination": late.destination,
         "stage": late.stage,
         "pending": late.count,
@@ -87,13 +90,19 @@ def _row(late: Late) -> dict[str, Any]:
     }
 
 
-def _counted_late(now: datetime) -> tuple[datetime, Sequence[Late]]:
+def _counted_late(now: datetime) -> tuple[datetime, Sequence[Late | LateWait]]:
     """When this process has counted the late rows, and what it found."""
-    known: tuple[datetime, Sequence[Late]] | None = current_app.extensions.get(COUNTED_LATE)
+    known: tuple[datetime, Sequence[Late | LateWait]] | None = current_app.extensions.get(
+        COUNTED_LATE
+    )
     if known is None or not known[0] <= now < known[0] + FRESH:
-        known = (now, run_at_once(lambda connection: syncs.late(connection, now)))
+        known = (now, run_at_once(lambda connection: _late(connection, now)))
         current_app.extensions[COUNTED_LATE] = known
     return known
+
+
+def _late(connection: Connection, now: datetime) -> Sequence[Late | LateWait]:
+    return [*syncs.late(connection, now), *undecided.late(connection, now)]
 
 
 def _looked_up(connection: Connection, now: datetime) -> tuple[int, int]:

@@ -39,6 +39,7 @@ ON CONFLICT (digest_prefix, scope_mark) DO UPDATE SET
     received_at = LEAST(u.received_at, EXCLUDED.received_at),
     last_received_at = GREATEST(u.last_received_at, EXCLUDED.last_received_at)
 """
+"""What was dismissed stays so when the person writes again: its address is no better known."""
 
 _COLUMNS = """id, digest_prefix, scope_mark, scope, key_id, issued_on, received_at,
     last_received_at"""
@@ -70,6 +71,19 @@ def every(connection: Connection) -> list[Unresolved]:
     """All of them, the one that has waited longest first."""
     query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id"  # noqa: S608 - constants of this module
     return [Unresolved(*row) for row in connection.execute(query)]
+
+
+def dismiss(connection: Connection, number: UUID, reason: str, now: datetime) -> bool:
+    """Nobody can find its address: late no more, honoured by checks all the same.
+
+    It is still recorded if the address turns up. False if there is none, or it was dismissed.
+    """
+    done = connection.execute(
+        """UPDATE inbound_unresolved SET dismissed_at = %s, dismissal = %s
+        WHERE id = %s AND dismissed_at IS NULL""",
+        (now, reason, number),
+    )
+    return done.rowcount > 0
 
 
 def settle(connection: Connection, rows: Collection[Unresolved]) -> None:
