@@ -19,6 +19,7 @@ from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES, RAISE_LEARNED
 from preference_center.storage.addresses import domain_digest, sealed
 from preference_center.storage.database import Connection, run, run_at_once
+from preference_center.storage.watermarks import know_epoch
 
 FEW = 100
 """Changes for which somebody may be waiting; more are a list, and are given longer."""
@@ -69,6 +70,7 @@ def record(
         match_md5()
 
     def work(connection: Connection) -> Recorded:
+        know_epoch(connection)  # versions must not go back after a restore
         recorded = Recorded()
         if retractions:
             await_appends(connection, retractions)
