@@ -18,7 +18,7 @@ from preference_center.ledger.hashing import is_md5, match_md5
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES, RAISE_LEARNED
 from preference_center.storage.addresses import domain_digest, sealed
-from preference_center.storage.database import Connection, run, run_at_once
+from preference_center.storage.database import Connection, keep_to_limits, run, run_at_once
 from preference_center.storage.watermarks import know_epoch
 
 FEW = 100
@@ -86,7 +86,7 @@ def record(
     if retractions or beside:
         recorded = run(work)
     else:
-        recorded = run_at_once(work, long=len(acts) + len(known) > FEW, pipeline=True)
+        recorded = run_at_once(work, long=len(acts) + len(known) > FEW)
     context.queue.nudge(recorded.destinations)
     return recorded
 
@@ -127,6 +127,7 @@ def _append(
         "bulk": bulk,
     }
     with connection.pipeline():
+        keep_to_limits(connection)
         connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
         cursors = [connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)]
         if known:
