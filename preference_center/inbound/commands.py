@@ -104,8 +104,9 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
 
 
 @group.command("unresolved")
-def unresolved() -> None:
-    """Show opt-outs by mail whose address is not known yet.
+@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1))
+def unresolved(limit: int) -> None:
+    """Show opt-outs by mail whose address is not known yet, the oldest first.
 
     A mail token names its address by half of a digest. If we have never stored that
     address, and it was sent from another one, nobody can be told yet. Checks honour it all
@@ -113,7 +114,7 @@ def unresolved() -> None:
     ADDRESS` does so for an address that you found, in the sender's own records, say.
     """
     with mending():
-        rows = run(kept.every)
+        rows = run(lambda connection: kept.oldest(connection, limit))
     for row in rows:
         scope = row.scope or "a topic that no catalogue has: held as all_marketing"
         received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
