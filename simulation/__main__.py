@@ -14,11 +14,17 @@ from contextlib import ExitStack, closing
 from multiprocessing import get_context
 
 from dev.engines import for_test
+from simulation.excuses import Excuse, beyond, total
 from simulation.history import Options
 from simulation.seeds import Process, Result, run
 
 TOLD_EVERY = 15
 """Seconds between two lines about how far it is."""
+
+
+def options_of(given: argparse.Namespace) -> Options:
+    """The size of the runs that were asked for."""
+    return Options(given.hours, given.people, given.tools, given.acts, given.burst)
 
 
 def spread(given: argparse.Namespace) -> Generator[Result]:
@@ -27,7 +33,7 @@ def spread(given: argparse.Namespace) -> Generator[Result]:
     Each has engines of its own: a transaction elsewhere on a server changes where rows lie,
     and so the order of those that are due at the same time.
     """
-    options = Options(given.hours, given.people, given.tools, given.burst)
+    options = options_of(given)
     seeds, context = range(given.seed, given.seed + given.runs), get_context("spawn")
     with ExitStack() as stack:
         folders = context.SimpleQueue()
@@ -80,6 +86,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--hours", type=int, default=72)
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--tools", type=int, default=5)
+    parser.add_argument("--acts", type=int, default=100, help="how much people do")
     parser.add_argument("--burst", type=int, default=0, help="so many say no in one minute")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--shrink", type=float, default=60, help="seconds, 0 for never")
@@ -102,7 +109,18 @@ def main(arguments: list[str]) -> int:
         f" {len(failed)} failed; {sum(one.steps for one in results):,} steps in {took:.0f} s"
         f" ({cpu / max(1, len(results)):.1f} s of Python's CPU each)"
     )
-    return 1 if failed else 0
+    return 1 if failed or _excuses(results, given) else 0
+
+
+def _excuses(results: list[Result], given: argparse.Namespace) -> bool:
+    """Print how often what was excused; whether that was too often."""
+    counts, runs = total(one.excused for one in results), max(1, len(results))
+    for excuse in Excuse:
+        print(f"{counts[excuse] / runs:7.1f} excused a seed: {excuse}")
+    too_often = beyond(counts, runs, options_of(given))
+    for line in too_often:
+        print(f"TOO OFTEN EXCUSED {line}")
+    return bool(too_often)
 
 
 if __name__ == "__main__":

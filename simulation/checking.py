@@ -1,10 +1,10 @@
-"""Holds the service and the tools against the oracle."""
+"""Holds the service's decisions, and what it has heard of tools, against the oracle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import cycle
 
 import psycopg
@@ -13,22 +13,17 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import decide
 from preference_center.extensions import services
 from preference_center.senders.decisions import decide_all
-from preference_center.storage import syncs
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run, run_at_once
+from preference_center.storage.database import run_at_once
 from preference_center.storage.facts import facts_as_of
+from simulation.comparing import Comparison
 from simulation.doors import Violation, address
+from simulation.excuses import Excuse
+from simulation.lists import CLOCK_TRUSTED
 from simulation.oracle import No, Oracle
 from simulation.people import BOUNCED, START, TOPICS, Form, forms_of
 from simulation.tools import Tool
 
-WINDOW, AT_RISK = timedelta(hours=72), timedelta(hours=36)
-IN_REACH = timedelta(hours=3)
-"""How long a tool must have been up before it can be asked of it to have been told."""
-FOUND_OUT = timedelta(hours=26)
-"""The same where it has to be found out first, at night."""
-CLOCK_TRUSTED = timedelta(minutes=15)
-"""How much later than a tool's clock says a "no" may count, if it was heard by then."""
 MESSAGES = {"acme.news": "send.news", "acme.offers": "send.offers", "acme.club": "send.club"}
 MARKETING = {topic: MESSAGES[topic] for topic in TOPICS}
 _RECORDED = """
@@ -50,27 +45,17 @@ class Checks:
     """All checks of one run."""
 
     oracle: Oracle
-    people_of: Mapping[str, Tool]
+    comparison: Comparison
     known: dict[Form, datetime]
     url: str
     awaited: list[tuple[No, Tool]] = field(default_factory=list)
-    forms: dict[str, Form] = field(default_factory=dict)
     _beside: psycopg.Connection | None = None
     _in_turn: Iterator[tuple[str, str]] = field(default_factory=lambda: cycle(ASKED))
-
-    def __post_init__(self) -> None:
-        names = {name for tool in self.people_of.values() for name in tool.contacts}
-        people = range(20_000)
-        for person in people:
-            found = forms_of(person)
-            self.forms |= {form.text: form for form in found}
-            if len(self.forms) > 3 * len(names) + 1000:
-                break
 
     # --- decisions
 
     def touched(self, forms: Iterable[Form]) -> None:
-        """What the next check answers about these forms (I2)."""
+        """What the next check answers about these forms (I2), and what a sender is answered."""
         found, now, catalogue = list(forms), services().now(), current_catalogue()
         facts, _ = facts_as_of([address(form) for form in found])
         for form, known in zip(found, facts, strict=True):
@@ -78,20 +63,23 @@ class Checks:
                 message = catalogue.message_types[name]
                 decision = decide(message, catalogue.topics.get(topic), known, now)
                 self._judge(form, topic, name, str(decision.rule), allow=decision.allow)
+        self._sent_for(found)
 
-    def everything(self) -> None:
-        """The same of everybody, about one message each time as senders ask; then the tools."""
-        now, catalogue = services().now(), current_catalogue()
-        forms = [f for person in sorted(self.oracle.noes | {0: []}) for f in forms_of(person)]
-        self.touched(forms)
+    def _sent_for(self, forms: Sequence[Form]) -> None:
+        """The same about one message, another each time, as senders ask."""
         topic, name = next(self._in_turn)
-        texts = [form.text for form in forms]
-        decided = decide_all(texts, name, Channel.EMAIL, catalogue, "IT", now)
+        texts, now = [form.text for form in forms], services().now()
+        decided = decide_all(texts, name, Channel.EMAIL, current_catalogue(), "IT", now)
         for form, decision in zip(forms, decided.decisions, strict=True):
             self._judge(form, topic, name, str(decision.rule), allow=decision.allow)
-        self._unknown_means_no(now)
-        self.tools()
-        self._shouted(now)
+
+    def everything(self, people: Iterable[int]) -> None:
+        """The same of all who said no and of these `people`; then the tools."""
+        asked = sorted({*self.oracle.noes, *people})
+        self.touched([form for person in asked for form in forms_of(person)])
+        self._unknown_means_no(services().now())
+        self.comparison.tools_in_time()
+        self.comparison.bystanders()
 
     def _judge(self, form: Form, topic: str, name: str, rule: str, *, allow: bool) -> None:
         now = services().now()
@@ -114,85 +102,6 @@ class Checks:
             if decision.allow:
                 raise Violation(f"I11: {name} to {text} is allowed")
 
-    # --- tools
-
-    def tools(self) -> None:
-        """No tool mails anybody whom it should have been told of by now (I3, I13)."""
-        now = services().now()
-        for tool in self.people_of.values():
-            for form, topic in self._wrong(tool, now):
-                begun, caused = self._begun(tool, form, topic, now)
-                good = tool.good_since
-                if begun is None or good is None:
-                    continue
-                slow = caused or form not in self.known or tool.profile.forgets
-                patience = FOUND_OUT if slow else IN_REACH
-                # Found out, what it only said that it did is due 72 hours later, as any drift.
-                lied = tool.forgot.get(form.text, START) + FOUND_OUT
-                # Of whom we heard late, it may ask to be told later, too.
-                asked = tool.put_off.get(form.text, START) if slow else START
-                if now > max(begun, lied, asked) + WINDOW and now > good + patience:
-                    raise Violation(
-                        f"I3: {tool.name} mails {form.text} about {topic}, since {begun:%d %H:%M}"
-                    )
-
-    def disagreements(self) -> list[str]:
-        """In which a tool and a person differ, though everybody rests."""
-        now, found = services().now(), []
-        for tool in self.people_of.values():
-            found += [
-                f"{tool.name} mails {form.text} about {topic}"
-                for form, topic in self._wrong(tool, now)
-                if self._begun(tool, form, topic, now)[0] is not None
-            ]
-            if tool.profile.capabilities.can_lift:
-                found += [
-                    f"{tool.name} does not mail {text} about {topic}"
-                    for text, topics in sorted(tool.off.items())
-                    for topic in sorted(topics & tool.topics)
-                    if self.forms[text] in self.known
-                    and self.oracle.must_be_off(self.forms[text], topic, now) is False
-                ]
-        return found
-
-    def _wrong(self, tool: Tool, now: datetime) -> list[tuple[Form, str]]:
-        pauses = tool.profile.capabilities.can_lift
-        return [
-            (form, topic)
-            for person in sorted(self.oracle.noes)
-            for form in forms_of(person)
-            if form.text in tool.contacts
-            for topic in sorted(tool.topics)
-            if tool.has_on(form.text, topic)
-            and self.oracle.must_be_off(form, topic, now, pauses=pauses)
-        ]
-
-    def _begun(
-        self, tool: Tool, form: Form, topic: str, now: datetime
-    ) -> tuple[datetime | None, bool]:
-        """Since when it should have been told, and whether that is the tool's own doing."""
-        pauses = tool.profile.capabilities.can_lift
-        since = self.oracle.since(form, topic, now, pauses=pauses)
-        known = self.known.get(form)
-        if known is None and tool.profile.capabilities.can_scan:
-            known = tool.contacts[form.text]  # the tool shows it
-        if since is None or known is None:
-            return None, False
-        own = max(tool.on_since.get((form.text, topic), since), tool.contacts[form.text])
-        return max(since, known, own), own > since
-
-    def _shouted(self, now: datetime) -> None:
-        """What waits for long is visible long before it is late (I3)."""
-        told = {late.destination for late in run(lambda c: syncs.late(c, now))}
-        for tool in self.people_of.values():
-            for form, topic in self._wrong(tool, now):
-                begun, caused = self._begun(tool, form, topic, now)
-                risky = begun is not None and now > begun + AT_RISK + timedelta(minutes=5)
-                # One that confirms and forgets has to be found out first.
-                caused |= form.text in tool.forgot
-                if risky and not caused and form in self.known and tool.name not in told:
-                    raise Violation(f"I3: {tool.name} is late with {form.text}, and nobody is told")
-
     # --- news
 
     def await_news(self, no: No, tool: Tool) -> None:
@@ -206,15 +115,37 @@ class Checks:
             no, _ = self.awaited[index]
             no.sure, no.last, no.received = True, max(now, no.first + CLOCK_TRUSTED), now
             self.known.setdefault(no.form, now)
+            self.oracle.changed[no.form.person] = now
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
 
     def unheard(self) -> list[str]:
-        """What tools have told of people, asked or not, that is not in the ledger yet (I13)."""
+        """What tools tell or show of people that is not in the ledger yet (I13)."""
         return [
-            f"{tool.name} told a no of {no.form.text}, unheard"
+            f"{tool.name} {'told' if tool.tells else 'shows'} a no of {no.form.text}"
+            f" about {no.scope}, unheard"
             for no, tool in self.awaited
-            if (tool.profile.posts or tool.profile.capabilities.can_pull) and no.scope != BOUNCED
+            if no.scope != BOUNCED and (tool.tells or self._shows(no, tool))
         ]
+
+    def _shows(self, no: No, tool: Tool) -> bool:
+        """Whether the tool's contacts show it, and nothing else that stands accounts for it."""
+        if not tool.profile.capabilities.off_is_a_no or tool.has_on(no.form.text, no.scope):
+            return False
+        # Nobody can tell it from what the service has turned off there itself, or must now.
+        now, pauses = services().now(), tool.profile.capabilities.can_lift
+        hidden = self.oracle.must_be_off(no.form, no.scope, now, pauses=pauses) is True
+        hidden = hidden or self.oracle.asked_since(no.form, no.scope, no.first)
+        return not hidden and tool.asked_off.get((no.form.text, no.scope), START) < no.first
+
+    def count_unsure(self) -> None:
+        """Of how many opt-outs nobody can know, though everybody rests."""
+        left = sum(not no.sure for noes in self.oracle.noes.values() for no in noes)
+        self.comparison.excused[Excuse.NEVER_SURE] += left
+        self.comparison.excused[Excuse.HIDDEN] += sum(
+            tool.profile.capabilities.off_is_a_no and not tool.has_on(no.form.text, no.scope)
+            for no, tool in self.awaited
+            if no.scope != BOUNCED
+        )
 
     def _recorded(self) -> set[int]:
         """Which of what is awaited is in the ledger, by its place."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from flask import Flask
@@ -20,6 +20,7 @@ from preference_center.importing.work import Work
 from preference_center.queue import IMPORT, NEWS, SYNC, VERIFY, Queue
 from preference_center.storage.verifying import Part
 from simulation.ground import Clock
+from simulation.people import START
 from workers.news import take_posted
 from workers.sync import Connect, sync
 from workers.verify import verify
@@ -45,6 +46,8 @@ class Redis(Queue):
         self._monotonic = self._wall = lambda: clock().timestamp()
         self.jobs: dict[str, tuple[str, tuple[int | str, ...]]] = {}
         self.away = False
+        self.back_at: datetime | None = START
+        """None while it is away."""
         self.nudged: Callable[[int], None] = lambda _: None
 
     def _nudge(self, work: str, job: str, *args: int | str) -> None:

@@ -6,13 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from preference_center.extensions import services
+from preference_center.storage import destinations
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Status
 from simulation.crew import Crew, Mishap, Redis
 from simulation.history import Act
 from simulation.people import forms_of
 from simulation.tools import Tool
 
 KINDS = frozenset(
-    {"outage", "redis_flushed", "redis_away", "killed", "frozen", "frozen_dies", "gains", "forgets"}
+    {
+        "outage",
+        "paused",
+        "redis_flushed",
+        "redis_away",
+        "killed",
+        "frozen",
+        "frozen_dies",
+        "gains",
+        "forgets",
+    }
 )
 
 
@@ -61,18 +75,36 @@ class Faults:
     def _back(self, tool: Tool) -> None:
         tool.good_since = self.crew.clock()
 
+    def _paused(self, act: Act) -> str | None:
+        """Support has nothing more written to a tool, and later lets it be written to."""
+        tool = self._tool(act)
+        if tool.resumed_at is None:
+            return "paused already"
+        tool.resumed_at = None
+        _set_status(tool, Status.PAUSED)
+        self.later(
+            self.crew.clock() + timedelta(seconds=act.number),
+            f"{tool.name} is resumed",
+            lambda: self._resumed(tool),
+        )
+        return tool.name
+
+    def _resumed(self, tool: Tool) -> None:
+        tool.resumed_at = self.crew.clock()
+        _set_status(tool, Status.ACTIVE)
+
     def _redis_flushed(self, _: Act) -> None:
         self.redis.jobs.clear()
 
     def _redis_away(self, act: Act) -> None:
         self.redis.jobs.clear()
-        self.redis.away = True
+        self.redis.away, self.redis.back_at = True, None
         self.later(
             self.crew.clock() + timedelta(seconds=act.number), "redis is back", self._redis_back
         )
 
     def _redis_back(self) -> None:
-        self.redis.away = False
+        self.redis.away, self.redis.back_at = False, self.crew.clock()
 
     def _killed(self, act: Act) -> None:
         self.crew.mishaps.append(Mishap(act.what, act.form, act.number, act.scope))
@@ -81,3 +113,13 @@ class Faults:
 
     def _tool(self, act: Act) -> Tool:
         return self.tools[f"tool-{act.who % len(self.tools)}"]
+
+
+def _set_status(tool: Tool, status: Status) -> None:
+    """As `workers.destinations` does, but for the check of the tool's own settings."""
+
+    def work(connection: Connection) -> None:
+        number = destinations.by_name(connection, services().keys, tool.name).id
+        destinations.set_status(connection, number, status, "by hand")
+
+    run(work)

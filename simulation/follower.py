@@ -26,6 +26,8 @@ class Follower:
     after: Watermark | None = None
     told: set[UUID] = field(default_factory=set)
     copy: dict[tuple[int, str], State] = field(default_factory=dict)
+    older: list[Follower] = field(default_factory=list)
+    """Others, who began with a snapshot while somebody's transaction was open."""
 
     def read(self) -> bool:
         """Go on, page by page, to where the feed ends by now; whether more is held back."""
@@ -48,12 +50,25 @@ class Follower:
         rows = run(lambda c: c.execute("SELECT id FROM event").fetchall())
         if {row[0] for row in rows} != self.told:
             raise Violation(f"the feed: {len(rows) - len(self.told)} events are never told")
-        found = Follower()
-        for standing in feed.snapshot(services().keys):
-            if isinstance(standing, Standing):
-                found._keep(standing)
+        found = Follower.of_snapshot()
         if found.copy != self.copy:
             raise Violation("the feed: a copy made of changes is not what the snapshot holds")
+        for older in self.older:
+            while older.read():
+                time.sleep(A_MOMENT)
+            if found.copy != older.copy:
+                raise Violation("the feed: an older snapshot, read on, is not what a new one holds")
+
+    @classmethod
+    def of_snapshot(cls) -> Follower:
+        """One that begins with how everything stands now, as far as it is committed."""
+        found = cls()
+        for given in feed.snapshot(services().keys):
+            if isinstance(given, Standing):
+                found._keep(given)
+            else:
+                found.after = given
+        return found
 
     def _keep(self, standing: Standing) -> None:
         place = (standing.address_id, standing.scope)

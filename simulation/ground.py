@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any, Self
 
 import psycopg
 import structlog
@@ -63,6 +64,8 @@ class Ground:
     clock: Clock = field(default_factory=Clock)
     before_transaction: Callable[[], None] = lambda: None
     """Called before each transaction of the service; what it raises ends the work."""
+    before_claim: Callable[[], None] = lambda: None
+    """Called inside of the transaction that claims rows, before it locks any."""
 
     def services(self) -> Services:
         """The service's own, of this run."""
@@ -71,7 +74,7 @@ class Ground:
 
     def empty(self, seed: str, queue: Callable[[Clock], Queue]) -> None:
         """Delete every row, and begin time, ids, chance and Redis anew."""
-        self.before_transaction = lambda: None
+        self.before_transaction = self.before_claim = lambda: None
         self.clock.now = START
         random, clock = Random(seed), self.clock
         self.app.extensions[NAME] = replace(
@@ -126,6 +129,18 @@ def _prepare_at_once(connection: psycopg.Connection) -> None:
     connection.prepare_threshold, connection.prepared_max = 0, None
 
 
+def _watching(found: Ground) -> type[psycopg.Cursor[Any]]:
+    """Cursors that tell of the moment before rows are claimed for a push."""
+
+    class Watching(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *given: Any, **options: Any) -> Self:
+            if query is syncs._CLAIM:  # noqa: SLF001 - the moment that decides what is right
+                found.before_claim()
+            return super().execute(query, *given, **options)
+
+    return Watching
+
+
 @contextmanager
 def ground(engines: Engines, name: str) -> Iterator[Ground]:
     """A database `name`, as the migrations make it, and the service on it, in its context."""
@@ -135,7 +150,13 @@ def ground(engines: Engines, name: str) -> Iterator[Ground]:
     with _quiet(), _in_order(), app.app_context():
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
-        event.listen(db.engine, "connect", lambda connection, _: _prepare_at_once(connection))
+        watching = _watching(found)
+
+        def prepared(connection: psycopg.Connection, _: object) -> None:
+            _prepare_at_once(connection)
+            connection.cursor_factory = watching
+
+        event.listen(db.engine, "connect", prepared)
         try:
             yield found
         finally:

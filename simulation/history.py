@@ -18,6 +18,8 @@ class Options:
     hours: int = 72
     people: int = 200
     tools: int = 5
+    acts: int = 100
+    """How much people do, at most as often as there are people; with more, histories are dense."""
     burst: int = 0
     """How many people say no in one minute."""
 
@@ -82,7 +84,7 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
     mailings = sorted(random.randrange(MINUTE, end) for _ in range(14))
     kinds, weights = list(_PERSONAL), list(_PERSONAL.values())
     busy = random.sample(range(options.people), max(1, options.people // 3))
-    for number in range(min(options.people, 100)):
+    for number in range(min(options.people, 100) if options.acts == 100 else options.acts):
         at = min(random.choice(mailings) + int(random.expovariate(1 / 180)), end)
         who = random.choice(busy) if random.random() < 0.6 else random.randrange(options.people)
         form = random.randrange(len(forms_of(who))) if random.random() < 0.5 else 0
@@ -130,6 +132,9 @@ def _faults(random: Random, options: Options) -> Iterator[Act]:
             length = int(min(random.expovariate(1 / (12 * HOUR)), 71 * HOUR))
             length = 71 * HOUR if random.random() < 0.2 else length
             yield Act(random.randrange(end), "outage", tool, number=max(length, MINUTE))
+        if random.random() < 0.15:
+            length = min(int(random.expovariate(1 / (12 * HOUR))), 71 * HOUR)
+            yield Act(random.randrange(end), "paused", tool, number=max(length, MINUTE))
     for _ in range(random.randrange(4)):
         yield Act(random.randrange(end), "redis_flushed")
     if random.random() < 0.5:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.domain.imports import Instructions, LegalBasis, Only, scope_map
@@ -17,10 +17,15 @@ from preference_center.importing.work import Work
 from preference_center.storage import imports
 from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.imports import State
+from simulation.doors import ZONES
 from simulation.oracle import No, Oracle
 from simulation.people import Form
 
 ACTOR = "operator"
+LONG_AGO = 3
+"""Days within which a list's opt-outs were said, where it has dates."""
+CLOCK_TRUSTED = timedelta(minutes=15)
+"""How much later than its date an opt-out may count, if it was heard by then."""
 
 
 @dataclass(slots=True)
@@ -47,8 +52,14 @@ class Lists:
             legal_basis=LegalBasis.CONSENT,
         )
         # A "yes" that has no date would count from before any "no".
-        dated = only is Only.SUBSCRIPTIONS
-        rows = [f"{form.text},{now.isoformat() if dated else ''}\n" for form in forms]
+        dated = only is Only.SUBSCRIPTIONS or number % 2 == 1
+        days = 0 if only is Only.SUBSCRIPTIONS else LONG_AGO
+        dates = [now - timedelta(hours=days * 24 * n / len(forms)) for n in range(len(forms))]
+        zone = ZONES[number % len(ZONES)]
+        rows = [
+            f"{form.text},{at.astimezone(zone).isoformat() if dated else ''}\n"
+            for form, at in zip(forms, dates, strict=True)
+        ]
         text = "".join(["email,date\n", *rows])
 
         def add(connection: Connection) -> None:
@@ -74,7 +85,9 @@ class Lists:
             return "imported before"
         noes = []
         if only is Only.OPT_OUTS:
-            noes = [self.oracle.says_no(No(f, scope, now, now, now, sure=False)) for f in forms]
+            for form, at in zip(forms, dates if dated else [now] * len(forms), strict=True):
+                last = min(at + CLOCK_TRUSTED, now)
+                noes.append(self.oracle.says_no(No(form, scope, at, last, now, sure=False)))
         self.begun[number], self._settled = (import_id, noes), False
         return "confirmed"
 

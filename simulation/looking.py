@@ -44,7 +44,8 @@ SELECT min(GREATEST(s.next_at, d.retry_at)), min(s.verify_at),
     (SELECT min(next_at) FROM posted_news),
     count(*) FILTER (WHERE d.name = ANY(%s) AND s.next_at <= %s),
     ARRAY(SELECT DISTINCT destination_id FROM sync_state WHERE verify_at <= %s)
-FROM sync_state s JOIN destination d ON d.id = s.destination_id WHERE s.next_at IS NOT NULL
+FROM sync_state s JOIN destination d ON d.id = s.destination_id
+WHERE s.next_at IS NOT NULL AND d.status = 'active'
 """
 
 
@@ -135,7 +136,7 @@ class Looks:
         return self.clock() - self._swept_at.get(number, NEVER) < every
 
     def _plan(self) -> None:
-        good = [name for name, tool in self.tools.items() if tool.good_since is not None]
+        good = [name for name, tool in self.tools.items() if tool.up_since is not None]
         now = self.clock()
         given = good, now, now - READ_EVERY
         rows = run_at_once(lambda c: c.execute(_DUE, given).fetchall())

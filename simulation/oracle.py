@@ -30,6 +30,19 @@ class No:
     """Whether the service must know of it by now."""
     gone: bool | None = False
     """Whether it was taken back; None while that is under way."""
+    own: bool = False
+    """Whether it was said at an entry point of ours: it outranks all that was recorded before."""
+    known: datetime | None = None
+    """When it was recorded, if anybody can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yes:
+    """Somebody opted in at `at`, as their host's clock had it; recorded at `known`."""
+
+    scope: str
+    at: datetime
+    known: datetime
 
 
 @dataclass(slots=True)
@@ -37,9 +50,9 @@ class Oracle:
     """What people did, by person."""
 
     noes: defaultdict[int, list[No]] = field(default_factory=lambda: defaultdict(list))
-    yeses: defaultdict[Form, list[tuple[str, datetime]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    yeses: defaultdict[Form, list[Yes]] = field(default_factory=lambda: defaultdict(list))
+    changed: dict[int, datetime] = field(default_factory=dict)
+    """When each person last did anything."""
 
     def says_no(self, no: No) -> No:
         """A pause takes the place of an older one of the same form and scope."""
@@ -51,9 +64,9 @@ class Oracle:
         mine.append(no)
         return no
 
-    def says_yes(self, form: Form, scope: str, at: datetime) -> None:
+    def says_yes(self, form: Form, scope: str, at: datetime, known: datetime | None = None) -> None:
         """Their own act: it lifts what came before it, for exactly this form (I5, I9)."""
-        self.yeses[form].append((scope, at))
+        self.yeses[form].append(Yes(scope, at, known or at))
 
     def must_be_off(
         self, form: Form, topic: str, now: datetime, *, pauses: bool = True
@@ -74,7 +87,7 @@ class Oracle:
         if off or topic not in ASKED_FOR:
             return None if off is None else not off
         asked = _any(
-            self._asked(form, topic, at) for scope, at in self.yeses[form] if scope == topic
+            self._asked(form, topic, yes) for yes in self.yeses[form] if yes.scope == topic
         )
         return asked if off is False or asked is False else None
 
@@ -86,6 +99,10 @@ class Oracle:
         standing = [no for no in noes if self._stands(no, form, topic, now)]
         return min((no.received for no in standing), default=None)
 
+    def asked_since(self, form: Form, topic: str, at: datetime) -> bool:
+        """Whether the person opted in to this topic, or to all marketing, after that."""
+        return any(yes.at > at and yes.scope in {topic, ALL} for yes in self.yeses[form])
+
     def _about(self, form: Form, topic: str) -> Iterator[No]:
         for no in self.noes[form.person]:
             reaches = no.form == form if no.scope == EVERYTHING else no.form.meets(form)
@@ -95,18 +112,29 @@ class Oracle:
     def _stands(self, no: No, form: Form, topic: str, now: datetime) -> bool | None:
         by = {topic} if no.scope == topic else {topic, ALL}
         by = {EVERYTHING} if no.scope == EVERYTHING else by
-        lifted = max((at for scope, at in self.yeses[form] if scope in by), default=None)
-        if (no.until and no.until <= now) or (lifted and lifted > no.last):
+        lifted = _any(_outranks(yes, no, form) for yes in self.yeses[form] if yes.scope in by)
+        if (no.until and no.until <= now) or lifted:
             return False
-        doubtful = (lifted and lifted > no.first) or not no.sure or no.gone is None
-        return None if doubtful else True
+        return None if lifted is None or not no.sure or no.gone is None else True
 
-    def _asked(self, form: Form, topic: str, at: datetime) -> bool | None:
-        """Whether a wish of that time is still alive."""
+    def _asked(self, form: Form, topic: str, yes: Yes) -> bool | None:
+        """Whether what was asked for then is still asked for."""
         noes = [n for n in self._about(form, topic) if n.scope != BOUNCED and not n.until]
-        if any(no.first >= at and no.sure and no.gone is False for no in noes):
+        outranked = [(no, _outranks(yes, no, form)) for no in noes]
+        if any(ranks is False and no.sure and no.gone is False for no, ranks in outranked):
             return False
-        return None if any(no.last >= at for no in noes) else True
+        return None if any(ranks is not True for _, ranks in outranked) else True
+
+
+def _outranks(yes: Yes, no: No, form: Form) -> bool | None:
+    """Whether an opt-in of this form is newer than that "no"; a "no" wins a tie."""
+    if no.own and no.known is not None and yes.known <= no.known:
+        if no.form == form:
+            return False  # whatever the clocks of two hosts say
+        return False if yes.at <= no.first else None
+    if yes.at > no.last:
+        return True
+    return False if yes.at <= no.first else None
 
 
 def _any(answers: Iterator[bool | None]) -> bool | None:

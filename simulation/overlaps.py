@@ -19,6 +19,8 @@ SOON = 80
 
 AMID = 0.02
 """How often somebody does while a worker holds their row that nothing befalls."""
+_HELD = "SELECT address_id FROM sync_state WHERE lease IS NOT NULL"
+_DUE = "SELECT address_id FROM sync_state WHERE next_at <= %(now)s ORDER BY address_id LIMIT 20"
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Overlaps:
             self.trace(str(other))
             self.do(other)
             self.follower.read()
+            self.follower.older.append(Follower.of_snapshot())
 
         self.doors.late(forms_of(act.who)[act.form], act, meanwhile)
         return ""
@@ -56,8 +59,14 @@ class Overlaps:
             self.trace(str(act))
             self.do(act)
 
-    def _again(self, at: datetime) -> Act | None:
-        random, held = services().random, run(_held)
+    def before_claim(self) -> None:
+        """The same just before a worker looks what it has to tell: that is to be seen."""
+        if services().random.random() < AMID and (act := self._again(services().now(), _DUE)):
+            self.trace(str(act))
+            self.do(act)
+
+    def _again(self, at: datetime, which: str = _HELD) -> Act | None:
+        random, held = services().random, run(lambda c: _whose(c, which, at))
         if not held:
             return None
         form = self.forms[random.choice(held)]
@@ -67,8 +76,8 @@ class Overlaps:
         return Act(seconds, what, form.person, number, scope, random.randrange(1000))
 
 
-def _held(connection: Connection) -> list[str]:
-    """Whose rows a worker has claimed."""
-    rows = connection.execute("SELECT address_id FROM sync_state WHERE lease IS NOT NULL")
+def _whose(connection: Connection, which: str, at: datetime) -> list[str]:
+    """The readable addresses of these rows."""
+    rows = connection.execute(which.encode(), {"now": at})
     found = readable(connection, services().keys, [row[0] for row in rows])
     return sorted(address for _, address in found.values())

@@ -14,7 +14,9 @@ ASKED_FOR = frozenset({CLUB})
 """Topics that nobody is sent who has not asked for them."""
 
 SIMULATED = 3
-"""Every third person has one address; the others have three forms of theirs."""
+"""Every third person has one address; the others have three forms of theirs, or six."""
+MANY = 12
+"""Of so many people one has six aliases, and one five tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,14 @@ def forms_of(person: int) -> tuple[Form, ...]:
         case 0:
             texts = [f"per.son{person}@gmail.com", f"person{person}@gmail.com"]
             texts.append(f"perso.n{person}+x@googlemail.com")
+            if person % MANY == 0:
+                texts += [f"per.son{person}+{tag}@gmail.com" for tag in ("y", "z")]
+                texts.append(f"perso.n{person}@googlemail.com")
             return tuple(Form(person, "alias", text) for text in texts)
         case 1:
             name, domain = f"p{person}", "example.org"
-            tags = [Form(person, "tag", f"{name}+{tag}@{domain}") for tag in ("shop", "win")]
+            used = ("shop", "win", "club", "2", "x") if person % MANY == 1 else ("shop", "win")
+            tags = [Form(person, "tag", f"{name}+{tag}@{domain}") for tag in used]
             return (Form(person, "base", f"{name}@{domain}"), *tags)
         case _:
             return (Form(person, "only", f"only{person}@example.net"),)

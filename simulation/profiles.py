@@ -42,6 +42,9 @@ class Profile:
     forgets: float = 0.0
     skew: float = 0.0
     """Seconds that its clock is ahead."""
+    local: float | None = 0.0
+    """Seconds by which its webhooks' times are not in UTC, though they say so; None if they
+    are all 0."""
     things: Mapping[str, str] = field(default_factory=lambda: THINGS)
 
     @property
@@ -103,4 +106,5 @@ def drawn(kind: Profile, random: Random) -> Profile:
         rows_fail=seldom(0.15),
         forgets=seldom(0.1) if watched else 0.0,
         skew=random.choice([0.0, 0.0, random.uniform(-600, 600)]),
+        local=random.choice([0.0, 0.0, -7 * HOUR, 5.75 * HOUR, None]),
     )

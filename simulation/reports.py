@@ -40,7 +40,7 @@ def tell(tool: Tool, news: News, client: Any) -> None:
         tool.said.append(news)
     if not tool.profile.posts:
         return
-    body = _body(news)
+    body = _body(news, tool.profile.local)
     for _ in range(random.choice([1, 1, 2, 3])):
         delay = random.choice(_DELAYS) * random.random()
         tool.later(
@@ -50,7 +50,7 @@ def tell(tool: Tool, news: News, client: Any) -> None:
         )
 
 
-def _body(news: News) -> bytes:
+def _body(news: News, local: float | None) -> bytes:
     assert news.at
     event = _EVENTS[news.kind]
     if news.kind is NewsKind.OPTED_OUT and news.thing is None:
@@ -58,7 +58,7 @@ def _body(news: News) -> bytes:
     row: dict[str, object] = {
         "email": news.address,
         "event": event,
-        "timestamp": news.at.timestamp(),
+        "timestamp": 0 if local is None else news.at.timestamp() + local,
         "sg_event_id": news.id,
     }
     if news.thing is not None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from random import Random
 from typing import cast
 
-from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import Only
-from preference_center.extensions import services
-from preference_center.storage import destinations, verifying
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.destinations import Destination
 from simulation import faults
+from simulation.account import Account
+from simulation.asking import Requests
 from simulation.checking import Checks
+from simulation.comparing import Comparison
 from simulation.crew import Crew, Mishap, Redis
 from simulation.doors import Doors, Violation
 from simulation.faults import Faults
@@ -28,21 +27,27 @@ from simulation.history import Act, Options
 from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
+from simulation.making import Hooks, made
 from simulation.oracle import No, Oracle
 from simulation.overlaps import Overlaps
-from simulation.people import ALL, EVER, START, TOPICS, Form, forms_of
-from simulation.profiles import KINDS, drawn
-from simulation.reports import KIND, SETTINGS
+from simulation.people import ALL, EVER, START, Form, forms_of
 from simulation.tools import Broken, Tool
-from workers.connectors.base import Connector
+from workers.connectors.base import Connector, Item
 from workers.leases import Lease
-from workers.verify import parts_of
 
 CHECK_EVERY = timedelta(hours=6)
 SETTLING = timedelta(hours=120)
 """How long a tool may take after the last act, and after it last asked for a hundred hours."""
+STRIDE = 17
+"""Of so many people, whatever they said, one is asked about at each check."""
 ASKED = timedelta(hours=48)
 """How long after it every tool has been asked at most for what people said there."""
+
+
+class Claim(threading.local):
+    """When the worker of this thread last claimed rows."""
+
+    at: datetime = START
 
 
 @dataclass(slots=True)
@@ -58,17 +63,25 @@ class Run:
     tools: dict[str, Tool] = field(default_factory=dict)
     known: dict[Form, datetime] = field(default_factory=dict)
     _heap: list[tuple[datetime, int, str, Callable[[], None]]] = field(default_factory=list)
+    _claim: Claim = field(default_factory=Claim)
     _order: itertools.count[int] = field(default_factory=itertools.count)
     redis: Redis = field(init=False)
     crew: Crew = field(init=False)
     doors: Doors = field(init=False)
     inside: Inside = field(init=False)
     lists: Lists = field(init=False)
+    comparison: Comparison = field(init=False)
     checks: Checks = field(init=False)
+    requests: Requests = field(init=False)
     looks: Looks = field(init=False)
     faults: Faults = field(init=False)
     overlaps: Overlaps = field(init=False)
     follower: Follower = field(default_factory=Follower)
+
+    @property
+    def excused(self) -> dict[str, int]:
+        """What was not held against the service, and how often."""
+        return dict(self.comparison.excused)
 
     @property
     def clock(self) -> Clock:
@@ -85,7 +98,7 @@ class Run:
             raise Violation(str(error)) from error
         finally:
             self.crew.end()
-            self.ground.before_transaction = lambda: None
+            self.ground.before_transaction = self.ground.before_claim = lambda: None
 
     # --- setting up
 
@@ -94,17 +107,23 @@ class Run:
         client = self.ground.app.test_client()
         self.crew = Crew(self.ground.app, self.clock, self._connect, self._freeze, self.note)
         self.ground.before_transaction = self.crew.step
+        self.ground.before_claim = self._before_claim
         self.doors = Doors(client, self.oracle, self._know)
         self.lists = Lists(self.oracle, self._know)
-        for number in range(self.options.tools):
-            self._add_tool(number)
-        self.checks = Checks(self.oracle, self.tools, self.known, self.ground.url)
+        hooks = Hooks(self.later, self._step, self.note, self._asked)
+        self.tools |= made(self.seed, self.options, self.clock, hooks)
+        forms = {
+            form.text: form for person in range(self.options.people) for form in forms_of(person)
+        }
+        self.comparison = Comparison(self.oracle, self.tools, self.known, self.redis, forms)
+        self.checks = Checks(self.oracle, self.comparison, self.known, self.ground.url)
+        self.requests = Requests(self.oracle, forms, self.comparison.excused)
         self.inside = Inside(self.clock, self.oracle, self.checks, self.tools, client)
         self.looks = Looks(self.redis, self.crew, self.tools, self.clock)
         self.redis.nudged = self._nudged
         self.faults = Faults(self.tools, self.redis, self.crew, self.later)
         self.overlaps = Overlaps(
-            self.options.people, self.checks.forms, self.doors, self.follower, self.note, self._do
+            self.options.people, forms, self.doors, self.follower, self.note, self._do
         )
         self.crew.struck = lambda: self.overlaps.struck(self.later)
         self.follower.read()
@@ -112,50 +131,16 @@ class Run:
             moment = START + timedelta(seconds=act.at)
             self.later(moment, str(act), partial(self._do, act))
         for hours in range(6, self.options.hours + 1, 6):
-            self.later(START + timedelta(hours=hours), "check", self.checks.everything)
+            self.later(START + timedelta(hours=hours), "check", self._check)
 
     def _redis(self, clock: Clock) -> Redis:
         self.redis = Redis(clock)
         return self.redis
 
-    def _add_tool(self, number: int) -> None:
-        random = Random(f"{self.seed}/tool {number}")
-        profile = drawn(KINDS[number % len(KINDS)], random)
-        topics = frozenset(random.sample(TOPICS, random.choice([1, 2, 3, 3])))
-        name = f"tool-{number}"
-        tool = Tool(
-            name, profile, topics, self.clock, random, self.later, self._step, self.note,
-            good_since=START,
-        )  # fmt: skip
-        for person in range(self.options.people):
-            for form in forms_of(person):
-                if random.random() < (0.6 if form == forms_of(person)[0] else 0.2):
-                    tool.gains(form.text)
-        self.tools[name] = tool
-        self._add_destination(tool)
-
-    def _add_destination(self, tool: Tool) -> None:
-        able, now, context = tool.profile.capabilities, self.clock(), services()
-
-        def add(connection: Connection) -> None:
-            number = destinations.add(
-                connection,
-                context.keys,
-                name=tool.name,
-                kind=KIND if tool.profile.posts else "webhook",
-                settings=SETTINGS if tool.profile.posts else {},
-                channels=frozenset({Channel.EMAIL}),
-                mapping={topic: tool.thing(topic) for topic in sorted(tool.topics)},
-                sends=tool.topics,
-                sends_service=True,
-                can_lift=able.can_lift,
-                pulls=able.can_pull,
-                now=now,
-            )
-            destinations.set_status(connection, number, Status.ACTIVE)
-            verifying.begin(connection, number, parts_of(able), now)
-
-        run(add)
+    def _check(self) -> None:
+        """Everybody who said anything, and some who may have said nothing."""
+        some = range(int(self.clock().timestamp()) // 3600 % STRIDE, self.options.people, STRIDE)
+        self.checks.everything(some)
 
     # --- what others call
 
@@ -172,7 +157,8 @@ class Run:
         self.known[form] = min(self.known.get(form, at), at)
 
     def _connect(self, destination: Destination, lease: Lease) -> Connector:
-        return cast("Connector", self.tools[destination.name].connect(destination, lease))
+        tool = self.tools[destination.name]
+        return cast("Connector", Account(tool, lease, tool.profile.capabilities))
 
     def _nudged(self, destination: int) -> None:
         if not self.crew.busy:  # what a tool says of itself need not be told to it
@@ -182,6 +168,14 @@ class Run:
         self.crew.step()
         if what.endswith(" pushed") and self.crew.current is None:
             self.overlaps.amid()
+
+    def _before_claim(self) -> None:
+        if self.crew.current is None and not self.crew.dead:
+            self.overlaps.before_claim()
+        self._claim.at = self.clock()
+
+    def _asked(self, tool: Tool, batch: Sequence[Item]) -> None:
+        self.requests.check(tool, batch, self._claim.at)
 
     def _freeze(self, mishap: Mishap, thaw: Callable[[], None]) -> None:
         self.later(self.clock() + timedelta(seconds=mishap.seconds), "thaw", thaw)
@@ -209,7 +203,7 @@ class Run:
         self.checks.learn()
         for tool in self.tools.values():
             for address, topic, at in tool.acted_late:
-                form = self.checks.forms[address]
+                form = self.comparison.forms[address]
                 self.oracle.says_no(No(form, topic, at, EVER, at, sure=False))
             tool.acted_late.clear()
 
@@ -225,17 +219,18 @@ class Run:
             self._look()
             while self._heap:  # what tools do late
                 self._happen()
-            found = self.checks.disagreements()
+            found = self.comparison.at_rest()
             listening = self.checks.unheard() and self.clock() < asked
             if not found and not listening and not self.looks.lists_at_work:
                 break
             waits = [at for tool in self.tools.values() for at in tool.put_off.values()]
             if self.clock() > max([rested, *waits]) + SETTLING:
                 raise Violation("I3: in the end " + "; ".join(found[:5]))
-            self.checks.tools()
-        self.checks.everything()
+            self.comparison.tools_in_time()
+        self.checks.everything(range(self.options.people))
         if unheard := self.checks.unheard():
             raise Violation(f"I13: {unheard[0]}")
+        self.checks.count_unsure()
         self.follower.compare()
         self.note("every tool agrees with every person")
 
@@ -243,6 +238,8 @@ class Run:
 
     def _do(self, act: Act) -> None:
         self.clock.sleep(0.001)  # no two acts are at the very same time
+        if act.who >= 0 and act.what not in faults.KINDS:
+            self.oracle.changed[act.who] = self.clock()
         if act.what in faults.KINDS:
             came = self.faults.act(act)
         else:

@@ -6,9 +6,9 @@ import gc
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import ClassVar
@@ -32,6 +32,7 @@ class Result:
     steps: int
     cpu: float
     failure: str = ""
+    excused: Mapping[str, int] = field(default_factory=dict)
     history: tuple[str, ...] = ()
     trace: tuple[str, ...] = ()
 
@@ -53,7 +54,9 @@ def result(found: Ground, seed: int, options: Options, shrink: float) -> Result:
     digest = hashlib.sha256("\n".join(one.trace).encode()).hexdigest()[:12]
     cpu = time.process_time() - begun
     if not failure or not shrink:
-        return Result(seed, digest, len(one.trace), cpu, failure, trace=tuple(one.trace))
+        return Result(
+            seed, digest, len(one.trace), cpu, failure, one.excused, trace=tuple(one.trace)
+        )
     rule = failure.split(":")[0]
 
     def fails(less: Sequence[Act]) -> bool:
@@ -65,7 +68,7 @@ def result(found: Ground, seed: int, options: Options, shrink: float) -> Result:
     acts = shrunk(acts, fails, shrink)
     one, failure = tried(found, seed, options, acts)
     return Result(
-        seed, digest, len(one.trace), cpu, failure, tuple(map(str, acts)), tuple(one.trace)
+        seed, digest, len(one.trace), cpu, failure, {}, tuple(map(str, acts)), tuple(one.trace)
     )
 
 

@@ -38,5 +38,5 @@ def about(acts: Sequence[Act], person: int) -> list[Act]:
     return [act for act in acts if act.who in {person, -1} or act.what in TOOLS]
 
 
-TOOLS = frozenset({"outage", "gains", "forgets"})
+TOOLS = frozenset({"outage", "paused", "gains", "forgets"})
 """Acts whose `who` is a tool."""

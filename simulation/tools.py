@@ -1,38 +1,28 @@
 """A simulated tool: what it remembers, what it says, and how it misbehaves.
 
-It implements `workers.connectors.base` as a vendor's connector and the vendor behind it do
-together. All chance is its own, so that one seed makes one behaviour.
+The service speaks to it through `simulation.account`. All chance is its own, so that one seed
+makes one behaviour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import ClassVar, TypeVar
 
 from preference_center.domain.news import News, NewsKind
 from simulation.ground import Clock
+from simulation.people import START
 from simulation.profiles import Profile
 from workers.connectors.base import (
-    Capabilities,
     DeliveryError,
     Item,
-    Outcome,
-    Page,
-    Report,
-    Result,
-    Seen,
-    UnsupportedByDestination,
 )
 from workers.connectors.http import LeaseOver, Unanswered
 from workers.connectors.pace import Paced
 from workers.leases import Lease
 
-T = TypeVar("T")
-
-PAGE = 60
 MINUTE = 60.0
 
 
@@ -59,6 +49,8 @@ class Tool:
     off: dict[str, set[str]] = field(default_factory=dict)
     on_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When a topic was last turned on, by whomever."""
+    own_since: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """The same, where the service had not just asked for it."""
     acted_late: list[tuple[str, str, datetime]] = field(default_factory=list)
     """What it turned off long after it was asked to: nobody can tell that from a person."""
     forgot: dict[str, datetime] = field(default_factory=dict)
@@ -71,6 +63,12 @@ class Tool:
     """How long each of its lists was when it was last read to its end."""
     good_since: datetime | None = None
     """None while it is down."""
+    asked_off: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """When the service last asked for a topic to be off."""
+    resumed_at: datetime | None = START
+    """When support last let it be written to; None while they don't."""
+    asked: Callable[[Tool, Sequence[Item]], None] = lambda *_: None
+    """Is told of every request before the tool is."""
     calls: list[datetime] = field(default_factory=list)
 
     # --- what happens in the tool itself
@@ -86,12 +84,26 @@ class Tool:
         self.off.setdefault(address, set()).update(topics)
         self.log.append(address)
 
-    def turn_on(self, address: str, topics: frozenset[str]) -> None:
-        """By its own subscribe form, or because it forgot."""
+    @property
+    def tells(self) -> bool:
+        """Whether it tells of itself what people do in it."""
+        return self.profile.posts or self.profile.capabilities.can_pull
+
+    @property
+    def up_since(self) -> datetime | None:
+        """Since when it has taken what it is sent; None while it does not."""
+        if self.good_since is None or self.resumed_at is None:
+            return None
+        return max(self.good_since, self.resumed_at)
+
+    def turn_on(self, address: str, topics: frozenset[str], *, asked: bool = False) -> None:
+        """By its own subscribe form, or because it forgot; or as the service has just `asked`."""
         turned = topics & self.off.get(address, set())
         for topic in sorted(turned):
             self.off[address].discard(topic)
             self.on_since[address, topic] = self.clock()
+            if not asked:
+                self.own_since[address, topic] = self.clock()
         if turned:
             self.log.append(address)
 
@@ -104,10 +116,6 @@ class Tool:
         return self.profile.things[topic]
 
     # --- what the service asks
-
-    def connect(self, _: object, lease: Lease) -> Account:
-        """As the workers' `Connect`."""
-        return Account(self, lease, self.profile.capabilities)
 
     def answer(self, lease: Lease, what: str) -> None:
         """One exchange up to where the tool acts; raises what comes of it otherwise."""
@@ -150,142 +158,7 @@ class Tool:
                     for topic in sorted(item.off - off)
                 ]
             off |= item.off
-            self.turn_on(item.address, item.lift)
-
-
-@dataclass(slots=True)
-class Account:
-    """The connector for one lease. See `Connector`, `Readable`, `Scannable`, `Pullable`."""
-
-    kind: ClassVar[str] = "simulated"
-    settings: ClassVar[Mapping[str, str]] = {}
-    tool: Tool
-    lease: Lease
-    capabilities: Capabilities
-
-    def check(self) -> Report:
-        """All is well."""
-        return Report()
-
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
-        """Act, or only seem to, at once, never, or long after nobody waits any more."""
-        tool, batch = self.tool, sorted(batch, key=lambda item: item.address)
-        self._allow(batch)
-        tool.trace(f"{tool.name} is asked " + "; ".join(map(shown, batch)))
-        tool.answer(self.lease, f"{tool.name} push")
-        vice = tool.random.random()
-        if vice < tool.profile.timeouts:
-            self._time_out(batch)
-        outcomes = {}
-        for item in batch:
-            outcomes[item.ref] = self._one(item)
-        tool.step(f"{tool.name} pushed")
-        return outcomes
-
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
-        """What is off, as it is."""
-        tool = self.tool
-        tool.answer(self.lease, f"{tool.name} read")
-        return {
-            item.ref: self._off(item.address) if item.address in tool.contacts else None
-            for item in batch
-        }
-
-    def scan(self, cursor: str | None) -> Page[Seen]:
-        """Contacts by change, or all there are."""
-        tool = self.tool
-        tool.answer(self.lease, f"{tool.name} scan")
-        log, start = tool.log, int(cursor or 0)
-        if not tool.profile.by_change:
-            log = list(tool.contacts)
-        some = log[start : start + PAGE]
-        tells = tool.profile.tells_off
-        rows = [
-            Seen(address, off=self._listed_off(address) if tells else None)
-            for address in dict.fromkeys(some)
-            if address in tool.contacts
-        ]
-        if start + len(some) >= len(log):
-            tool.listed["scan"] = len(tool.log)
-        return self._page(
-            tuple(rows), start + len(some), len(log), by_change=tool.profile.by_change
-        )
-
-    def pull(self, cursor: str | None) -> Page[News]:
-        """Opt-outs, the person's and (some tools) ours."""
-        tool, start = self.tool, int(cursor or 0)
-        tool.answer(self.lease, f"{tool.name} pull")
-        some = tool.said[start : start + PAGE]
-        tool.listed["pull"] = start + len(some)
-        # Without a date or an id, a list tells what is off now, and nothing of the past.
-        rows = tuple(news for news in some if news.id or self._is_listed(news))
-        return self._page(rows, start + len(some), len(tool.said), by_change=True)
-
-    def _is_listed(self, news: News) -> bool:
-        off = self._listed_off(news.address)
-        return any(self.tool.thing(topic) == news.thing for topic in off)
-
-    def _listed_off(self, address: str) -> frozenset[str]:
-        """What is off as its lists have it, which are a while behind."""
-        tool, while_ago = self.tool, timedelta(seconds=self.tool.profile.shows_old)
-        turned = {
-            topic
-            for topic in tool.topics
-            if (at := tool.on_since.get((address, topic))) and tool.clock() - at < while_ago
-        }
-        return self._off(address) | turned
-
-    def _page(self, rows: tuple[T, ...], end: int, there: int, *, by_change: bool) -> Page[T]:
-        done = end >= there
-        self.tool.step(f"{self.tool.name} listed")
-        return Page(rows, None if done and not by_change else str(end), done)
-
-    def _off(self, address: str) -> frozenset[str]:
-        return frozenset(self.tool.off.get(address, ()))
-
-    def _allow(self, batch: Sequence[Item]) -> None:
-        """Holds the service to what it promised connectors (I10)."""
-        if len(batch) > self.capabilities.batch_size:
-            raise Broken(f"{self.tool.name} was given a larger batch than it takes")
-        for item in batch:
-            if not item.off | item.lift <= self.tool.topics:
-                raise Broken(f"{self.tool.name} was told of a topic that it does not send (I10)")
-            if item.lift and not self.capabilities.can_lift:
-                raise UnsupportedByDestination("it can't turn anything on")
-
-    def _one(self, item: Item) -> Outcome:
-        tool = self.tool
-        if item.address not in tool.contacts:
-            return Outcome(Result.ABSENT)
-        if tool.random.random() < tool.profile.rows_fail:
-            wish = tool.random.choice([None, None, timedelta(hours=100)])
-            if wish:
-                tool.put_off[item.address] = tool.clock()
-            return Outcome(Result.LATER, "busy", wish)
-        if tool.random.random() >= tool.profile.forgets:
-            tool.apply([item])
-            tool.forgot.pop(item.address, None)
-        else:  # it only says so; what stays off looks as if a person had turned it off
-            held = sorted(item.lift & tool.off.get(item.address, set()))
-            tool.acted_late += [(item.address, topic, tool.clock()) for topic in held]
-            tool.forgot[item.address] = tool.clock()
-        return Outcome(Result.REFLECTED, "200")
-
-    def _time_out(self, batch: Sequence[Item]) -> None:
-        """Nobody knows what came of it: it acted, never does, or does so later."""
-        tool, way = self.tool, self.tool.random.random()
-        if way < 0.4:
-            tool.apply(batch)
-        elif way < 0.8:
-            delay = tool.random.uniform(1, tool.profile.acts_within)
-            tool.later(
-                tool.clock() + timedelta(seconds=delay),
-                f"{tool.name} acts late on " + "; ".join(map(shown, batch)),
-                lambda: tool.apply(batch, late=True),
-            )
-        tool.clock.sleep(10)
-        tool.step(f"{tool.name} timed out")
-        raise Unanswered("timed out")
+            self.turn_on(item.address, item.lift, asked=not late)
 
 
 def shown(item: Item) -> str:

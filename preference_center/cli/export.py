@@ -257,7 +257,7 @@ def _audit(tool: Tool, told: Told, scopes: Sequence[str]) -> None:
 
 
 def _tell(told: Told, output: Path) -> None:
-    waiting = run(unresolved.count)
+    waiting = len(run(unresolved.every))
     if told.unreadable:
         click.echo(
             f"Left out: {told.unreadable} rows whose address is known by a digest only (imported"

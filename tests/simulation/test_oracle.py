@@ -10,8 +10,8 @@ import pytest
 from simulation.oracle import No, Oracle
 from simulation.people import ALL, CLUB, EVERYTHING, NEWS, OFFERS, START, Form, forms_of
 
-ALIAS, OTHER_ALIAS, _ = forms_of(0)
-BASE, TAG, OTHER_TAG = forms_of(1)
+ALIAS, OTHER_ALIAS, *_ = forms_of(0)
+BASE, TAG, OTHER_TAG, *_ = forms_of(1)
 LATE = START + timedelta(days=30)
 
 
@@ -78,3 +78,19 @@ def test_an_older_wish_does_not_come_back_with_a_wider_yes() -> None:
     oracle.says_yes(ALIAS, ALL, at(3))
     assert oracle.may_send(ALIAS, CLUB, LATE) is False
     assert oracle.may_send(ALIAS, NEWS, LATE)
+
+
+def test_an_own_no_outranks_what_was_recorded_before_whatever_the_hosts_clocks_say() -> None:  # I5
+    oracle = Oracle()
+    oracle.says_yes(ALIAS, NEWS, at(2), known=at(1))
+    oracle.says_no(no(1.5, own=True, known=at(1.5)))
+    assert oracle.must_be_off(ALIAS, NEWS, LATE)
+
+
+def test_only_the_older_of_two_noes_is_lifted_by_a_yes_dated_between_them() -> None:  # I5
+    oracle = Oracle()
+    for hours in (1, 3):
+        oracle.says_no(no(hours, own=True, known=at(hours)))
+    oracle.says_yes(ALIAS, NEWS, at(2), known=at(4))
+    assert oracle.must_be_off(ALIAS, NEWS, LATE)
+    assert oracle.since(ALIAS, NEWS, LATE) == at(3)

@@ -1,0 +1,49 @@
+"""Holds every request to a tool against the oracle: right at the moment of its claim."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from simulation.doors import Violation
+from simulation.excuses import Excuse
+from simulation.oracle import Oracle
+from simulation.people import START, Form
+from simulation.tools import Tool
+from workers.connectors.base import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What tools are asked for."""
+
+    oracle: Oracle
+    forms: Mapping[str, Form]
+    excused: Counter[str]
+
+    def check(self, tool: Tool, batch: Sequence[Item], claimed_at: datetime) -> None:
+        """No lift where a known "no" stands, no off where nothing does (I5, I13)."""
+        for item in batch:
+            form = self.forms[item.address]
+            if self.oracle.changed.get(form.person, START) > claimed_at:
+                self.excused[Excuse.ACTED_MEANWHILE] += 1
+                continue
+            for topic in sorted(item.lift):
+                self._hold(tool, form, topic, claimed_at, on=True)
+            for topic in sorted(item.off):
+                self._hold(tool, form, topic, claimed_at, on=False)
+
+    def _hold(self, tool: Tool, form: Form, topic: str, claimed_at: datetime, *, on: bool) -> None:
+        pauses = tool.profile.capabilities.can_lift
+        # A pause may have ended since.
+        found = {
+            self.oracle.must_be_off(form, topic, at, pauses=pauses)
+            for at in (claimed_at, tool.clock())
+        }
+        if found == {on}:
+            what = "to lift, against a no" if on else "to turn off, without any no"
+            raise Violation(f"I5: {tool.name} is asked {what}: {form.text} about {topic}")
+        if None in found:
+            self.excused[Excuse.UNSURE] += 1

@@ -1,0 +1,190 @@
+"""Holds the tools, and the deadline of each address in them, against the oracle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from preference_center.extensions import services
+from preference_center.storage.database import run_at_once
+from simulation.crew import Redis
+from simulation.doors import Violation, address
+from simulation.excuses import Excuse
+from simulation.oracle import Oracle
+from simulation.people import START, Form, forms_of
+from simulation.tools import Tool
+
+WINDOW = timedelta(hours=72)
+SLACK = timedelta(minutes=1)
+"""Between the clocks of two web hosts."""
+IN_REACH = timedelta(hours=3)
+"""How long a tool must have been up before it can be asked of it to have been told."""
+FOUND_OUT = timedelta(hours=36)
+"""How long until it is found out what a tool did by itself, or has not done: in a night."""
+PROMPT = timedelta(hours=12)
+"""After so long a tool that is up mails nobody of whom the service knows."""
+
+_ROWS = """
+SELECT s.due_at, found.at
+FROM unnest(%s::text[], %s::bytea[]) WITH ORDINALITY AS given (name, digest, place)
+LEFT JOIN destination d ON d.name = given.name
+LEFT JOIN address a ON a.digest = given.digest AND a.channel = 'email'
+LEFT JOIN sync_state s ON s.destination_id = d.id AND s.address_id = a.id
+LEFT JOIN LATERAL (SELECT max(at) AS at FROM delivery
+    WHERE destination_id = d.id AND address_id = a.id AND outcome = 'drift'
+        AND at > COALESCE((SELECT max(at) FROM delivery WHERE destination_id = d.id
+            AND address_id = a.id AND outcome IN ('reflected', 'absent')), '-infinity')
+    ) AS found ON true
+ORDER BY given.place
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A tool mails somebody who has said no, known for sure."""
+
+    tool: Tool
+    form: Form
+    topic: str
+    begun: datetime | None
+    """Since when it should have been told; None if nobody could."""
+    caused: bool
+    """Whether that is the tool's own doing: it has to be found out first."""
+
+    def __str__(self) -> str:
+        since = f", since {self.begun:%d %H:%M}" if self.begun else ""
+        return f"{self.tool.name} mails {self.form.text} about {self.topic}{since}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the service has noted of one address at one tool."""
+
+    due_at: datetime | None
+    found_at: datetime | None
+    """When it was found that the tool had forgotten, if nothing was confirmed since."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Every tool, and every person, who differ; each excuse is counted."""
+
+    oracle: Oracle
+    tools: Mapping[str, Tool]
+    known: Mapping[Form, datetime]
+    redis: Redis
+    forms: Mapping[str, Form]
+    excused: Counter[str] = field(default_factory=Counter)
+
+    def tools_in_time(self) -> None:
+        """No tool mails anybody whom it should have been told of by now (I3, I13).
+
+        Each of whom it should be told has a deadline of their own.
+        """
+        now = services().now()
+        found = list(self._differences(now))
+        for difference, row in zip(found, _rows(found), strict=True):
+            if difference.begun is None:
+                self.excused[Excuse.UNKNOWN_FORM] += 1
+                continue
+            self._has_deadline(difference, row, difference.begun)
+            self._is_in_time(difference, row, difference.begun, now)
+
+    def bystanders(self) -> None:
+        """Nobody who never said anything is off anywhere (I5)."""
+        for tool in self.tools.values():
+            for text, topics in tool.off.items():
+                if topics and not self.oracle.noes.get(self.forms[text].person):
+                    raise Violation(f"I5: {tool.name} does not mail {text}, who never said no")
+
+    def at_rest(self) -> list[str]:
+        """In which a tool and a person differ, though everybody rests."""
+        now, found = services().now(), []
+        found += [str(each) for each in self._differences(now) if each.begun is not None]
+        for tool in self.tools.values():
+            if tool.profile.capabilities.can_lift:
+                found += [
+                    f"{tool.name} does not mail {text} about {topic}"
+                    for text, topics in sorted(tool.off.items())
+                    for topic in sorted(topics & tool.topics)
+                    if self.forms[text] in self.known
+                    and self.oracle.must_be_off(self.forms[text], topic, now) is False
+                ]
+        return found
+
+    def _differences(self, now: datetime) -> Iterator[Difference]:
+        people = sorted(self.oracle.noes)
+        for tool in self.tools.values():
+            pauses = tool.profile.capabilities.can_lift
+            for person in people:
+                for form in forms_of(person):
+                    if form.text not in tool.contacts:
+                        continue
+                    for topic in sorted(tool.topics - tool.off.get(form.text, set())):
+                        if self.oracle.must_be_off(form, topic, now, pauses=pauses):
+                            yield self._difference(tool, form, topic, now)
+
+    def _difference(self, tool: Tool, form: Form, topic: str, now: datetime) -> Difference:
+        pauses = tool.profile.capabilities.can_lift
+        since = self.oracle.since(form, topic, now, pauses=pauses)
+        assert since
+        known = self.known.get(form)
+        if known is None and tool.profile.capabilities.can_scan:
+            known = tool.contacts[form.text]  # the tool shows it
+        if known is None:
+            return Difference(tool, form, topic, None, caused=False)
+        own = max(tool.own_since.get((form.text, topic), since), tool.contacts[form.text])
+        return Difference(tool, form, topic, max(since, known, own), caused=own > since)
+
+    def _has_deadline(self, found: Difference, row: Row, begun: datetime) -> None:
+        due_at = row.due_at
+        if not self._is_slow(found) and (due_at is None or due_at > begun + WINDOW + SLACK):
+            due = f"due {due_at:%d %H:%M}" if due_at else "without a deadline"
+            raise Violation(f"I3: {found}, is {due}")
+        if row.found_at and (due_at is None or due_at > row.found_at + WINDOW + SLACK):
+            raise Violation(f"I3: {found}, was found out and has no deadline of then")
+
+    def _is_slow(self, found: Difference) -> bool:
+        """Whether it had to be found out first."""
+        unknown = found.form not in self.known
+        return found.caused or unknown or found.form.text in found.tool.forgot
+
+    def _is_in_time(self, found: Difference, row: Row, begun: datetime, now: datetime) -> None:
+        """Promptly where the tool is up; where something had to be found out, from then on."""
+        tool, text = found.tool, found.form.text
+        free_since = self._free_since(tool)
+        if free_since is None:
+            self.excused[Excuse.DOWN] += 1
+            return
+        put_off = tool.put_off.get(text, START)
+        begun = max(begun, tool.forgot.get(text, START))
+        if self._is_slow(found) and row.due_at is None:
+            if now > max(begun, free_since) + FOUND_OUT:
+                raise Violation(f"I3, I13: {found}, and nobody has found out")
+            self.excused[Excuse.FOUND_LATE] += 1
+            return
+        if self._is_slow(found) and row.due_at is not None:
+            begun = max(begun, row.due_at - WINDOW)
+        if now > max(begun, put_off) + WINDOW and now > free_since + IN_REACH:
+            raise Violation(f"I3: {found}")
+        if now <= max(begun, free_since) + PROMPT:
+            self.excused[Excuse.WAITING] += 1
+        elif put_off > begun:
+            self.excused[Excuse.ASKED_TO_WAIT] += 1
+        else:
+            raise Violation(f"I3: {found}, though it has been up since {free_since:%d %H:%M}")
+
+    def _free_since(self, tool: Tool) -> datetime | None:
+        """Since when workers could reach it; None if they can't."""
+        up_since, back_at = tool.up_since, self.redis.back_at
+        return None if up_since is None or back_at is None else max(up_since, back_at)
+
+
+def _rows(found: Sequence[Difference]) -> list[Row]:
+    if not found:
+        return []
+    digest = services().keys.exact
+    given = [[d.tool.name for d in found], [digest(address(d.form)) for d in found]]
+    return [Row(*row) for row in run_at_once(lambda c: c.execute(_ROWS, given).fetchall())]

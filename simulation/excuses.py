@@ -1,0 +1,64 @@
+"""What a run does not hold against the service: each case is counted, and the counts are bounded.
+
+An oracle that excuses much proves little. A bug that hides behind an excuse shows as a count
+that grows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from simulation.history import Options
+
+
+class Excuse(StrEnum):
+    """Why a difference is no violation. Tools are compared every six hours: each time counts."""
+
+    UNKNOWN_FORM = "the form is unknown to us, and the tool can't be scanned"
+    DOWN = "the tool is down or paused, or Redis is away"
+    WAITING = "not twelve hours ago"
+    FOUND_LATE = "the tool turned it on itself, forgot, or has a form that is new: not found yet"
+    ASKED_TO_WAIT = "the tool asked for a hundred hours"
+    UNSURE = "nobody can know what the tool should have been asked"
+    ACTED_MEANWHILE = "the person acted between the claim and the request"
+    NEVER_SURE = "an opt-out of which nobody could know in the end whether it was recorded"
+    HIDDEN = "an opt-out made in a tool that another one hid"
+
+
+BOUNDS: Mapping[Excuse, float] = {
+    Excuse.UNKNOWN_FORM: 260,
+    Excuse.DOWN: 120,
+    Excuse.WAITING: 75,
+    Excuse.FOUND_LATE: 300,
+    Excuse.ASKED_TO_WAIT: 20,
+    Excuse.UNSURE: 80,
+    Excuse.ACTED_MEANWHILE: 2,
+    Excuse.NEVER_SURE: 20,
+    Excuse.HIDDEN: 3,
+}
+"""How many a seed may have on average: 72 hours, 200 people, five tools."""
+
+
+def beyond(counts: Mapping[str, int], runs: int, options: Options) -> list[str]:
+    """Which excuses were made more often than their bound allows, with both figures.
+
+    Few seeds scatter more than many: the bound is wider there.
+    """
+    size = max(1, options.hours / 72) * max(1, options.people / 200) * max(1, options.tools / 5)
+    allowed = size * (1 + 3 / math.sqrt(max(1, runs)))
+    return [
+        f"{excuse}: {counts.get(excuse, 0) / runs:.1f} a seed, at most {bound * allowed:.1f}"
+        for excuse, bound in BOUNDS.items()
+        if counts.get(excuse, 0) > bound * allowed * runs
+    ]
+
+
+def total(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """The counts of several runs together."""
+    found: Counter[str] = Counter()
+    for each in counts:
+        found.update(each)
+    return found

@@ -1,0 +1,81 @@
+"""The tools of a run, drawn from its seed, each with its destination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from preference_center.domain.addresses import Channel
+from preference_center.extensions import services
+from preference_center.storage import destinations, verifying
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Status
+from simulation.ground import Clock
+from simulation.history import Options
+from simulation.people import START, TOPICS, forms_of
+from simulation.profiles import KINDS, drawn
+from simulation.reports import KIND, SETTINGS
+from simulation.tools import Tool
+from workers.connectors.base import Item
+from workers.verify import parts_of
+
+MIXED = 0.5
+"""How often some kinds of tools are there several times, and others not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a tool calls: see `Tool`."""
+
+    later: Callable[[datetime, str, Callable[[], None]], None]
+    step: Callable[[str], None]
+    trace: Callable[[str], None]
+    asked: Callable[[Tool, Sequence[Item]], None]
+
+
+def made(seed: str, options: Options, clock: Clock, hooks: Hooks) -> dict[str, Tool]:
+    """All tools by name, with the contacts that they begin with."""
+    mixed = Random(f"{seed}/kinds").random() < MIXED
+    tools = {}
+    for number in range(options.tools):
+        random = Random(f"{seed}/tool {number}")
+        kind = random.choice(KINDS) if mixed else KINDS[number % len(KINDS)]
+        profile = drawn(kind, random)
+        topics = frozenset(random.sample(TOPICS, random.choice([1, 2, 3, 3])))
+        tool = Tool(
+            f"tool-{number}", profile, topics, clock, random, hooks.later, hooks.step,
+            hooks.trace, good_since=START, asked=hooks.asked,
+        )  # fmt: skip
+        for person in range(options.people):
+            for form in forms_of(person):
+                if random.random() < (0.6 if form == forms_of(person)[0] else 0.2):
+                    tool.gains(form.text)
+        tools[tool.name] = tool
+        _add_destination(tool)
+    return tools
+
+
+def _add_destination(tool: Tool) -> None:
+    able, context = tool.profile.capabilities, services()
+
+    def add(connection: Connection) -> None:
+        number = destinations.add(
+            connection,
+            context.keys,
+            name=tool.name,
+            kind=KIND if tool.profile.posts else "webhook",
+            settings=SETTINGS if tool.profile.posts else {},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={topic: tool.thing(topic) for topic in sorted(tool.topics)},
+            sends=tool.topics,
+            sends_service=True,
+            can_lift=able.can_lift,
+            pulls=able.can_pull,
+            now=context.now(),
+        )
+        destinations.set_status(connection, number, Status.ACTIVE)
+        verifying.begin(connection, number, parts_of(able), context.now())
+
+    run(add)

@@ -1,0 +1,27 @@
+"""What the simulation excuses is counted, and bounded."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.excuses import BOUNDS, Excuse, beyond
+from simulation.history import Options
+
+
+def test_every_excuse_has_a_bound() -> None:
+    assert set(BOUNDS) == set(Excuse)
+
+
+@pytest.mark.parametrize("runs", [1, 1000])
+def test_a_run_fails_when_an_excuse_grows_beyond_its_bound(runs: int) -> None:
+    within: dict[str, int] = {excuse: int(bound * runs) for excuse, bound in BOUNDS.items()}
+    assert not beyond(within, runs, Options())
+    grown = within | {Excuse.DOWN: within[Excuse.DOWN] * 5}
+    (line,) = beyond(grown, runs, Options())
+    assert line.startswith(str(Excuse.DOWN))
+
+
+def test_few_seeds_may_scatter_more_than_many() -> None:
+    one, thousand = ({Excuse.DOWN.value: int(BOUNDS[Excuse.DOWN] * 1.5 * n)} for n in (1, 1000))
+    assert not beyond(one, 1, Options())
+    assert beyond(thousand, 1000, Options())
