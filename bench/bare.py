@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from flask import Flask
 
+from preference_center.serving import Bridge
+
 app = Flask("bare")
 
 
 @app.route("/", methods=["GET", "POST"])
 def hello() -> str:
     return "hello"
+
+
+server = Bridge(app, 8)

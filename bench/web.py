@@ -15,8 +15,8 @@ from dev.processes import wait_until
 from dev.server import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVICE = "preference_center.wsgi:app"
-BARE = "bench.bare:app"
+SERVICE = "preference_center.asgi:app"
+BARE = "bench.bare:server"
 
 _GROUPS: dict[str, int] = {}
 """The process group of each server that runs, by its address."""

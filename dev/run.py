@@ -147,7 +147,7 @@ def _start(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
     """Start what the Procfile names; after what it talks to, which is thus stopped last."""
     commands = read_procfile(CHECKOUT / "Procfile")
     own = {
-        "web": {"WEB_APP": "dev.site:app"},
+        "web": {"WEB_APP": "dev.site:server"},
         "worker": {"CONNECTORS_ALLOW_PRIVATE": "1"},
     }
     for name, command in commands.items():

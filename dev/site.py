@@ -36,6 +36,7 @@ from dev.mailbox import received
 from preference_center.app import create_app as create_service
 from preference_center.config import load_settings
 from preference_center.extensions import csrf
+from preference_center.serving import Bridge
 from preference_center.storage.fingerprints import require_known_keys
 
 TOOLS_URL = "DEV_TOOLS_URL"
@@ -72,7 +73,7 @@ def create_app() -> Flask:
     """The service with `/dev`. Raises RuntimeError outside of `make run`."""
     settings = load_settings()
     if FOLDER not in os.environ or urlsplit(settings.public_url).hostname != "127.0.0.1":
-        raise RuntimeError("dev.site is for `make run` only: serve preference_center.wsgi:app")
+        raise RuntimeError("dev.site is for `make run` only: serve preference_center.asgi:app")
     files = Files(Path(os.environ[FOLDER]))
     own = os.environ.get(OWN_REDIS) == "1"
     redis = at(files.folder, durable=True, environ={}).redis if own else Foreign(settings.redis_url)
@@ -182,3 +183,4 @@ def _recipients(captured: list[mails.Mail], states: dict[str, Any] | None) -> li
 
 
 app = create_app()
+server = Bridge(app, load_settings().web_threads)

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
         ge=1,
         description="Lists answered at a time per process; keep it below WEB_THREADS",
     )
+    web_threads: int = Field(
+        default=8, ge=1, description="Requests that each web process answers at a time"
+    )
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
 
     spool_dir: str | None = Field(

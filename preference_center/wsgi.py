@@ -1,4 +1,7 @@
-"""The web process: `granian --interface wsgi preference_center.wsgi:app`."""
+"""The WSGI application, for `asgi`, which the web process serves.
+
+A server that takes it directly must itself limit how long a client may take to send a body.
+"""
 
 from __future__ import annotations
 

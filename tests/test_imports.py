@@ -28,7 +28,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     DOORS,
     frozenset({"faults"}),  # each door's own way of saying that something failed
     frozenset({"app"}),
-    frozenset({"mail", "wsgi"}),  # what the Procfile starts
+    frozenset({"mail", "serving", "wsgi"}),  # what the Procfile starts
+    frozenset({"asgi"}),
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
 
