@@ -38,13 +38,14 @@ _ID = f"""lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 1
 _EVENTS = f"""json_build_array(json_build_object('id', {_ID}, 'owner', {_DIGEST},
     'channel', 'email', 'kind', 'opted_out', 'scope', '{TOPIC}', 'occurred_at', {_NOW},
     'received_at', {_NOW}, 'counts_at', {_NOW}, 'until', NULL, 'source', 'one_click',
-    'actor', 'recipient', 'own', true, 'evidence', json_build_object('method', 'one_click',
-    'key_id', 'l1', 'message_id', {_N}, 'issued_at', {_NOW})))"""
+    'actor', 'recipient', 'own', true, 'live', true, 'evidence',
+    json_build_object('method', 'one_click', 'key_id', 'l1', 'message_id', {_N},
+        'issued_at', {_NOW})))"""
 _OPT_OUT = {
     "norm_version": str(NORM_VERSION),
     "now": _NOW,
     "window": "interval '72 hours'",
-    "repeat": "interval '1 hour'",
+    "repeat": "interval '5 seconds'",
     "addresses": _ADDRESSES,
     "events": _EVENTS,
     "count": ":count",

@@ -203,7 +203,8 @@ def carry_out(
 ) -> None:
     """Strike all as planned, side by side; returns after `seconds`, when every one is back.
 
-    Whoever is late, having taken long to stop, is left alone from `seconds` on. If anything
+    Whoever is late, having taken long to stop, is left alone from `seconds` on, but for what
+    must be. If anything
     fails or is interrupted, everybody is brought back at once.
     """
     begin, over = time.monotonic(), Event()
@@ -214,8 +215,8 @@ def carry_out(
             if over.wait(max(0.0, begin + strike.at - time.monotonic())):
                 return
             at = time.monotonic() - begin
-            if at + strike.lasts > seconds + 1:
-                return
+            if at + strike.lasts > seconds + 1 and not strike.must:
+                continue
             with score.add(at, name, strike):
                 crew[name].strike(strike.deed)
                 over.wait(strike.lasts)

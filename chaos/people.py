@@ -15,7 +15,7 @@ from random import Random
 from typing import Self
 from urllib.parse import urlencode
 
-from chaos.timing import LOST, Asked, Sample
+from chaos.timing import LOST, SPOOLED, Asked, Sample
 from preference_center.links import ONE_CLICK
 from tests.faults.service import Service
 
@@ -40,8 +40,6 @@ DONE = "You are unsubscribed."
 RECEIVED = "Received."
 """The same while it waits for the database."""
 RECORDED = 200
-SPOOLED = 202
-"""Acknowledged and not recorded yet: the database was away."""
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 
 

@@ -104,6 +104,8 @@ class Strike:
     at: float
     deed: Deed
     lasts: float
+    must: bool = False
+    """It is carried out even if the run takes longer for it."""
 
 
 def draw(seed: str, seconds: float) -> dict[str, list[Strike]]:
@@ -123,7 +125,7 @@ def _strikes(seed: str, habit: Habit, seconds: float) -> Iterator[Strike]:
     for number, (deed, lasts) in enumerate(zip(once, lengths, strict=True)):
         begin = gap * (number + chance.uniform(0, MARGIN)) + sum(lengths[:number])
         yield from _between(chance, habit, end, begin)
-        yield Strike(begin, deed, lasts)
+        yield Strike(begin, deed, lasts, must=True)
         end = begin + lasts
     yield from _between(chance, habit, end, seconds)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,11 +18,11 @@ from chaos.heartbeat import beating
 from chaos.locked import Locked
 from chaos.logs import told
 from chaos.looking import Watch, look
-from chaos.people import SPOOLED, Crowd
+from chaos.people import Crowd
 from chaos.plan import HABITS, draw
 from chaos.probes import Probes
 from chaos.progress import EVERY, say, telling
-from chaos.timing import LOST, UNAVAILABLE, Times, Window, measure, table
+from chaos.timing import LOST, SPOOLED, UNAVAILABLE, listed, measure, table
 from chaos.timing import faults as faults_of
 from chaos.tools import MoodyMailgun, MoodyReceiver
 from chaos.witness import Witness
@@ -56,12 +56,27 @@ def run(
     service: Service, cluster: Cluster, tools: tuple[MoodyReceiver, MoodyMailgun], wish: Wish
 ) -> list[str]:
     """Every line that does not balance."""
-    plan, crowd = draw(wish.seed, wish.seconds), Crowd(service, wish.seed, wish.rate)
+    crowd = Crowd(service, wish.seed, wish.rate)
     locked = Locked(crowd)
     with _beginning(service):
         rows = Rows(cluster, locked.settle(), locked.held)
     crew = muster(service, cluster, tools, rows)
     _await_web(service)
+    found = _struck(service, cluster, crew, locked, wish)
+    with Watch(service) as watch:
+        print(f"calm after {_await_calm(service, watch):.0f} s", flush=True)
+    found += _by_themselves(crew)
+    _rest(crew)  # so that nothing moves under the audit
+    found += told(map(_lines, service.processes), _shot(crew))
+    found += left_behind(Path(service.extra["SPOOL_DIR"]))
+    return found + _audit(service, crowd, tools)
+
+
+def _struck(
+    service: Service, cluster: Cluster, crew: Mapping[str, Victim], locked: Locked, wish: Wish
+) -> list[str]:
+    """Carry out the plan while people come; what was wrong with what they met."""
+    plan, crowd = draw(wish.seed, wish.seconds), locked.crowd
     witness, probes = Witness(service, crowd), Probes(service.url)
     begin = time.monotonic()
     with (service.folder / "strikes.txt").open("w") as book, beating() as stalls:
@@ -74,19 +89,25 @@ def run(
     print(
         f"{score.strikes} of {sum(map(len, plan.values()))} strikes; {len(crowd.people)} people, "
         f"{crowd.acknowledged} opt-outs acknowledged, {crowd.acknowledged / took:.0f} a second; "
-        f"answers {dict(sorted(crowd.answers.items()))}",
+        f"answers {dict(sorted(crowd.answers.items()))}"
+    )
+    samples = [*crowd.samples, *probes.samples, *witness.samples]
+    times = measure(samples, score.windows, [*stalls, *cluster.stalls])
+    (service.folder / "late.txt").write_text("\n".join([*listed(times, begin), ""]))
+    print(*table(times, score.windows), sep="\n")
+    found = [*crowd.odd, *witness.odd, *_unforeseen(crowd), *_not_done(score)]
+    return [*found, *faults_of(times), *_asked(witness)]
+
+
+def _asked(witness: Witness) -> Iterator[str]:
+    """Print how many opt-outs every process was asked about; a fault if none."""
+    print(
+        f"{witness.asked} times all web processes were asked right after an opt-out, "
+        f"{witness.partly} times not all could answer",
         flush=True,
     )
-    found = [*crowd.odd, *witness.odd, *_unforeseen(crowd), *_not_done(score)]
-    times = measure([*crowd.samples, *probes.samples], score.windows, [*stalls, *cluster.stalls])
-    found += _shown(witness, times, score.windows)
-    with Watch(service) as watch:
-        print(f"calm after {_await_calm(service, watch):.0f} s", flush=True)
-    found += _by_themselves(crew)
-    _rest(crew)  # so that nothing moves under the audit
-    found += told(map(_lines, service.processes), _shot(crew))
-    found += left_behind(Path(service.extra["SPOOL_DIR"]))
-    return found + _audit(service, crowd, tools)
+    if not witness.asked:
+        yield "no opt-out was followed by a question to every web process: this shows nothing"
 
 
 @contextmanager
@@ -97,18 +118,6 @@ def _beginning(service: Service) -> Iterator[None]:
         yield
     finally:
         process.end()
-
-
-def _shown(witness: Witness, times: Times, windows: Sequence[Window]) -> Iterator[str]:
-    """Print who waited how long and what each process answered; what is wrong with it."""
-    print(
-        f"{witness.asked} times all web processes were asked right after an opt-out, "
-        f"{witness.partly} times not all could answer"
-    )
-    print(*table(times, windows), sep="\n", flush=True)
-    yield from faults_of(times)
-    if not witness.asked:
-        yield "no opt-out was followed by a question to every web process: this shows nothing"
 
 
 def _not_done(score: Score) -> Iterator[str]:

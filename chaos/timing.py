@@ -17,6 +17,8 @@ LIMIT = 2.0
 LOST = 0
 """In place of a status: no answer came."""
 UNAVAILABLE = 503
+SPOOLED = 202
+"""Acknowledged and not recorded yet: the database was away."""
 QUIET = "nothing of it"
 SHOWN = 3
 """How many strikes a line names."""
@@ -31,6 +33,7 @@ class Asked(StrEnum):
     UNDO = "an undo"
     LOCKED = "an opt-out of somebody whose rows may be locked"
     PROBE = "a probe of /livez"
+    CHECK = "a decision"
 
 
 class Sample(NamedTuple):
@@ -40,6 +43,11 @@ class Sample(NamedTuple):
     end: float
     status: int
     asked: Asked
+
+    @property
+    def took(self) -> float:
+        """Seconds."""
+        return self.end - self.begin
 
 
 @dataclass(slots=True)
@@ -80,8 +88,8 @@ class Intervals:
 class Times:
     """What the run showed."""
 
-    by_kind: Mapping[str, list[float]]
-    """Seconds of the timed requests, by what was struck meanwhile; slowest last."""
+    by_kind: Mapping[str, list[Sample]]
+    """The timed requests, by what was struck meanwhile; the slowest last."""
     beside_web: int = 0
     """Requests that are not held against anybody: the web process itself was struck."""
     stalled: int = 0
@@ -101,7 +109,7 @@ def measure(samples: Iterable[Sample], windows: Sequence[Window], stalls: Sequen
     web = Intervals((w.begin, w.end) for w in windows if w.victim == "web")
     kinds = {k: Intervals(v) for k, v in spans.items() if not k.startswith("web")}
     stalled = Intervals((stall.begin, stall.end) for stall in stalls)
-    by_kind: dict[str, list[float]] = defaultdict(list)
+    by_kind: dict[str, list[Sample]] = defaultdict(list)
     times = Times(by_kind)
     for sample in samples:
         if web.meet(sample):
@@ -109,46 +117,54 @@ def measure(samples: Iterable[Sample], windows: Sequence[Window], stalls: Sequen
             continue
         met = [kind for kind, intervals in kinds.items() if intervals.meet(sample)] or [QUIET]
         _count(times, by_kind, sample, met, stalled)
-    for waits in by_kind.values():
-        waits.sort()
+    for those in by_kind.values():
+        those.sort(key=lambda sample: sample.took)
     return times
 
 
 def _count(
     times: Times,
-    by_kind: dict[str, list[float]],
+    by_kind: dict[str, list[Sample]],
     sample: Sample,
     met: list[str],
     stalled: Intervals,
 ) -> None:
-    took, during = sample.end - sample.begin, " and ".join(met)
-    locked, probe = sample.asked is Asked.LOCKED, sample.asked is Asked.PROBE
-    for kind in [sample.asked] if locked or probe else met:
-        by_kind[kind].append(took)
+    during = " and ".join(met)
+    of_its_own = sample.asked in {Asked.LOCKED, Asked.PROBE, Asked.CHECK}
+    for kind in [sample.asked] if of_its_own else met:
+        by_kind[kind].append(sample)
     unavailable = sample.status == UNAVAILABLE and sample.asked in {Asked.STOP, Asked.PROBE}
     if unavailable or sample.status == LOST:
         times.refused.append((sample, during))
-    if took <= LIMIT or locked:
+    if sample.took <= LIMIT or sample.asked in {Asked.LOCKED, Asked.CHECK}:
         return
-    if took - stalled.share(sample) <= LIMIT:
+    if sample.took - stalled.share(sample) <= LIMIT:
         times.stalled += 1
     else:
         times.late.append((sample, during))
 
 
 def table(times: Times, windows: Sequence[Window]) -> Iterator[str]:
-    """A line for each kind of strike: how often, for how long, and the waits meanwhile."""
-    yield f"{'while':52} {'clicks':>7} {'p50 ms':>7} {'p99 ms':>7} {'max ms':>7}"
+    """A line for each kind of strike: how often, for how long, and the requests meanwhile."""
+    yield f"{'while':50} {'requests':>8} {'spooled':>7} {'p50 ms':>7} {'p99 ms':>7} {'max ms':>7}"
     for kind in sorted(times.by_kind):
-        waits = times.by_kind[kind]
+        those = times.by_kind[kind]
         spans = [w.end - w.begin for w in windows if f"{w.victim}: {w.deed}" == kind]
         name = f"{kind}, {len(spans)} x {sum(spans) / len(spans):.0f} s" if spans else kind
-        p50, p99, most = (1000 * waits[int(share * (len(waits) - 1))] for share in (0.5, 0.99, 1.0))
-        yield f"{name:52} {len(waits):7} {p50:7.0f} {p99:7.0f} {most:7.0f}"
+        waits = [1000 * those[int(share * (len(those) - 1))].took for share in (0.5, 0.99, 1.0)]
+        spooled = sum(sample.status == SPOOLED for sample in those)
+        yield f"{name:50} {len(those):8} {spooled:7}" + "".join(f" {wait:7.0f}" for wait in waits)
     yield (
         f"not timed: {times.beside_web} while the web process was struck, "
         f"{times.stalled} because the machine stalled"
     )
+
+
+def listed(times: Times, begin: float) -> Iterator[str]:
+    """Every request that is a fault, with its time from the beginning of the run."""
+    for sample, during in sorted([*times.late, *times.refused]):
+        when = f"{sample.begin - begin:7.2f} s  {sample.took:5.2f} s"
+        yield f"{when}  {sample.asked}, answered {sample.status}, during {during}"
 
 
 def faults(times: Times) -> Iterator[str]:
@@ -162,7 +178,7 @@ def faults(times: Times) -> Iterator[str]:
             answered = sample.status or "not at all"
             by[f"{sample.asked}, answered {answered}"].append((sample, during))
         for which, those in by.items():
-            most = max(sample.end - sample.begin for sample, _ in those)
+            most = max(sample.took for sample, _ in those)
             when = Counter(during for _, during in those).most_common(SHOWN)
             meanwhile = ", ".join(f"{count} during {during}" for during, count in when)
             yield f"{len(those)} requests {what} ({which}; {most:.1f} s at most): {meanwhile}"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from chaos.timing import LOST, Asked, Sample
 
 HEADER = "X-Process"  # of chaos.web, which only the web server can import
 PATH = "/chaos/process"
@@ -14,6 +17,8 @@ TRIES = 12
 """Connections opened to find a process that has none yet."""
 PATIENCE = 10.0
 """Seconds to wait for an answer."""
+IDLE = 1.0
+"""Seconds without use after which connections are opened anew."""
 FAILED = (OSError, http.client.HTTPException)
 
 
@@ -27,6 +32,9 @@ class Webs:
     """A connection to each process. For one thread."""
 
     port: int
+    samples: list[Sample] = field(default_factory=list)
+    """How long each process took to answer."""
+    _used: float = 0.0
     _open: dict[str, http.client.HTTPConnection] = field(default_factory=dict)
 
     def whole(self) -> bool:
@@ -44,12 +52,15 @@ class Webs:
         self, path: str, body: Mapping[str, object], headers: Mapping[str, str]
     ) -> dict[str, tuple[int, bytes]]:
         """POST the same to every process that can be reached: status and body by process."""
+        if time.monotonic() - self._used > IDLE:  # who was struck since has closed it
+            self.close()
         try:
             self._reach()
         except FAILED:
             return {}
         came = {}
         for name, connection in list(self._open.items()):
+            begin, status = time.monotonic(), LOST
             try:
                 connection.request(
                     "POST",
@@ -59,8 +70,11 @@ class Webs:
                 )
                 answer = connection.getresponse()
                 came[answer.headers[HEADER]] = (answer.status, answer.read())
+                status = answer.status
             except FAILED:
                 self._open.pop(name).close()
+            self._used = time.monotonic()
+            self.samples.append(Sample(begin, self._used, status, Asked.CHECK))
         return came
 
     def close(self) -> None:

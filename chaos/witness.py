@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from chaos.people import Act, Client, Crowd, Person
+from chaos.timing import Sample
 from chaos.webs import Webs, expected
 from preference_center.storage import api_keys
 from preference_center.storage.api_keys import KeyScope
@@ -51,6 +52,11 @@ class Witness:
     _headers: dict[str, str] = field(init=False)
     _ending: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread = field(init=False)
+
+    @property
+    def samples(self) -> list[Sample]:
+        """All questions, and how long the answers took."""
+        return self._webs.samples
 
     def __enter__(self) -> Self:
         """Begin. The database must be there."""

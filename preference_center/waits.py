@@ -29,6 +29,13 @@ class Limits:
     total: float
     at_once: float
 
+    def same_session(self, other: Limits | None) -> bool:
+        """Whether PostgreSQL keeps the same of both."""
+        return self is other or (
+            other is not None
+            and (self.lock, self.statement, self.idle) == (other.lock, other.statement, other.idle)
+        )
+
 
 WEB = Limits(lock=2, statement=10, idle=10, retry=2, total=12, at_once=3.5)
 """Somebody waits for the answer. A click that meets a lock is refused after two seconds."""

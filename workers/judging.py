@@ -79,6 +79,12 @@ def things_of(destination: Destination) -> Mapping[str, str]:
     return named | {thing: topic for topic, thing in destination.mapping.items()}
 
 
+def unmapped(news: News, things: Mapping[str, str]) -> str | None:
+    """The tool's own id of what somebody opted out of there, if no topic maps to it."""
+    is_no = news.kind is NewsKind.OPTED_OUT
+    return news.thing if is_no and _scope(news, things) is None else None
+
+
 def judge(
     news: News,
     here: Here,

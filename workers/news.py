@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
 import structlog
 
+from preference_center.domain.addresses import parse
 from preference_center.domain.deadlines import destination_retry
 from preference_center.domain.news import Confirmation, Confirming, News, NewsKind
 from preference_center.domain.news.sources import SOURCES
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidAddress, InvalidInput
 from preference_center.extensions import Services, services
-from preference_center.storage import destinations, posted, unknown_news
+from preference_center.storage import destinations, posted, undecided, unknown_news
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination
 from preference_center.storage.posted import Posted
 from workers.confirming import confirm
 from workers.connectors.base import Connector, DeliveryError, Findable
+from workers.judging import things_of, unmapped
 from workers.leases import LEASE, Lease
 from workers.sync import Connect
 from workers.taking import take_in
@@ -34,18 +36,23 @@ AT_ONCE = 2_000
 FOUND_AT_ONCE = 100
 """See Findable."""
 
+OPT_OUTS = frozenset({NewsKind.OPTED_OUT, NewsKind.COMPLAINED})
 
 Confirm = Callable[[Destination, Confirmation], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one body says, and types of news in it that are not known."""
+    """What one body says, and types of news in it that are not known.
+
+    `questions`: what is left for a person to decide, see `storage.undecided`.
+    """
 
     body: Posted
     news: Sequence[News]
     unknown: Counter[str]
     confirmation: Confirmation | None
+    questions: frozenset[str]
 
 
 def take_posted(
@@ -84,7 +91,7 @@ def _claim(context: Services, destination: Destination, ends_at: datetime) -> li
 
 def _heard(destination: Destination, bodies: Sequence[Posted]) -> Iterator[Heard]:
     """What they say; those that can't be read are told to be so."""
-    source = SOURCES[destination.kind]
+    source, things = SOURCES[destination.kind], things_of(destination)
     for body in bodies:
         try:
             said = source.parse(body.body)
@@ -95,7 +102,29 @@ def _heard(destination: Destination, bodies: Sequence[Posted]) -> Iterator[Heard
         types = Counter(news.thing or "" for news in said if news.kind is NewsKind.UNKNOWN)
         known = [news for news in said if news.kind is not NewsKind.UNKNOWN]
         known = [replace(news, received_at=body.received_at) for news in known]
-        yield Heard(body, known, types, wish)
+        yield Heard(body, known, types, wish, _questions(known, types, things))
+
+
+def _questions(
+    known: Sequence[News], types: Iterable[str], things: Mapping[str, str]
+) -> frozenset[str]:
+    """What was acknowledged and is not understood (I3)."""
+    found = {undecided.of_type(name) for name in types}
+    for news in known:
+        target = unmapped(news, things)
+        if target is not None:
+            found.add(undecided.of_target(target))
+        if news.kind in OPT_OUTS and news.address and not _can_be_parsed(news):
+            found.add(undecided.NO_ADDRESS)
+    return frozenset(found)
+
+
+def _can_be_parsed(news: News) -> bool:
+    try:
+        parse(news.address, news.channel, region=services().settings.phone_region)
+    except InvalidAddress:
+        return False
+    return True
 
 
 def _parts(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
@@ -137,6 +166,8 @@ def _take_together(destination: Destination, connector: Connector, part: Sequenc
 
     def mark(connection: Connection) -> None:
         unknown_news.count(connection, destination.id, types, now)
+        questions = {each.body.id: (each.body.received_at, each.questions) for each in part}
+        undecided.note(connection, destination.id, questions)
         posted.done(connection, [each.body.id for each in part], "taken in")
 
     said = _with_addresses(connector, [news for each in part for news in each.news])
@@ -145,7 +176,13 @@ def _take_together(destination: Destination, connector: Connector, part: Sequenc
 
 def _unreadable(destination: Destination, body: Posted, error: InvalidInput) -> None:
     log.warning("news_unreadable", destination=destination.id, reason=str(error))
-    run(lambda c: posted.done(c, [body.id], posted.UNREADABLE))
+    question = {body.id: (body.received_at, {undecided.UNREADABLE})}
+
+    def mark(connection: Connection) -> None:
+        undecided.note(connection, destination.id, question)
+        posted.done(connection, [body.id], posted.UNREADABLE)
+
+    run(mark)
 
 
 def _put_off(destination: Destination, body: Posted, error: DeliveryError) -> None:

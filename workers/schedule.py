@@ -25,6 +25,7 @@ from preference_center.storage import (
     outbox,
     posted,
     syncs,
+    undecided,
     verifying,
 )
 from preference_center.storage.database import run, run_at_once
@@ -69,6 +70,7 @@ def tidy(now: datetime) -> None:
     run_at_once(lambda connection: outbox.forget(connection, now))
     run_at_once(lambda connection: kept_answers.forget(connection, now, most=KEPT_ANSWERS))
     run(lambda connection: posted.forget(connection, now))
+    run_at_once(lambda connection: undecided.forget(connection, now))
     run(lambda connection: kept_mail.forget(connection, now))
     run_at_once(lambda connection: import_parts.expire(connection, now - KEPT))
 

@@ -18,6 +18,7 @@ from preference_center.cli.reasons import reasons
 from preference_center.cli.receipts import receipts
 from preference_center.cli.scrub import scrub_
 from preference_center.cli.snapshot import snapshot
+from preference_center.cli.spool import group as spool
 from preference_center.cli.syncs import syncs
 
 
@@ -40,6 +41,7 @@ def register(app: Flask) -> None:
         receipts,
         scrub_,
         snapshot,
+        spool,
         syncs,
     ):
         app.cli.add_command(command)

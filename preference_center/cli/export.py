@@ -257,7 +257,7 @@ def _audit(tool: Tool, told: Told, scopes: Sequence[str]) -> None:
 
 
 def _tell(told: Told, output: Path) -> None:
-    waiting = len(run(unresolved.every))
+    waiting = run(unresolved.count)
     if told.unreadable:
         click.echo(
             f"Left out: {told.unreadable} rows whose address is known by a digest only (imported"

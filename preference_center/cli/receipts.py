@@ -58,7 +58,7 @@ def find(reference: str) -> None:
         found = run(
             lambda connection: _look(connection, events_between(connection, first, last), now)
         )
-        kept = [row for row in run(unresolved.every) if first <= row.id <= last]
+        kept = run(lambda connection: unresolved.between(connection, first, last))
     blocks = [_lines(each, now) for each in found] + [_kept_lines(row) for row in kept]
     if not blocks:
         raise click.ClickException("no opt-out has this reference")

@@ -12,8 +12,10 @@ from preference_center.extensions import services
 from preference_center.mending import mending
 from preference_center.storage import pending as waiting
 from preference_center.storage import syncs as states
+from preference_center.storage import undecided
 from preference_center.storage.database import Connection, run
 from preference_center.storage.syncs import Late
+from preference_center.storage.undecided import LateWait, Waits
 
 syncs = AppGroup("syncs", help="Opt-outs on their way into the connected tools.")
 
@@ -21,6 +23,18 @@ _STAGES = {
     Stage.AT_RISK: "at risk (36 h gone)",
     Stage.PAST_TARGET: "past target (48 h gone)",
     Stage.OVERDUE: "OVERDUE (72 h gone)",
+}
+_WAITS = {
+    Waits.VENDOR_EVENT: "vendor events that were not understood",
+    Waits.WEBHOOK: "webhooks that are not processed yet",
+    Waits.MAIL_OPT_OUT: "opt-outs by mail whose address is not known",
+    Waits.MESSAGE: "messages whose meaning is not clear",
+}
+_COMMANDS = {
+    Waits.VENDOR_EVENT: "flask inbound events list",
+    Waits.WEBHOOK: "flask destinations list",
+    Waits.MAIL_OPT_OUT: "flask inbound unresolved",
+    Waits.MESSAGE: "flask inbound queue list",
 }
 
 
@@ -30,17 +44,24 @@ def overdue() -> None:
 
     72 hours after it reached the company, every tool must reflect an opt-out. It is at
     risk from 36 hours on, past target from 48, overdue from 72. Rows of paused, observed
-    and broken destinations count too: their clock keeps running.
+    and broken destinations count too: their clock keeps running. So does whatever was
+    acknowledged and not understood, until a person decides: vendor events, opt-outs by mail
+    whose address is not known, mails that wait in the queue.
 
     Exits with 1 as soon as one is at risk, so that a monitor shouts while there is still
     time to mend the tool; with 0 if all is on time.
     """
     with mending():
-        late, now = run(_look)
+        late, waits, now = run(_look)
     for row in late:
         click.echo(_late_line(row, now))
+    for wait in waits:
+        click.echo(_wait_line(wait, now))
+    for command in dict.fromkeys(_COMMANDS[wait.what] for wait in waits):
+        click.echo(f"What to decide: {command}", err=True)
     if late:
-        click.echo("What to mend: flask destinations list", err=True)
+        click.echo("What to fix: flask destinations list", err=True)
+    if late or waits:
         raise click.exceptions.Exit(1)
     click.echo("Nothing is late.", err=True)
 
@@ -60,17 +81,29 @@ def pending() -> None:
         click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
 
 
-def _look(connection: Connection) -> tuple[list[Late], datetime]:
+def _look(connection: Connection) -> tuple[list[Late], list[LateWait], datetime]:
     now = services().now()
-    return states.late(connection, now), now
+    return states.late(connection, now), undecided.late(connection, now), now
 
 
 def _late_line(row: Late, now: datetime) -> str:
-    hours = abs(row.due_at - now).total_seconds() / 3600
-    due = f"{hours:.1f} h {'late' if row.due_at <= now else 'left'}, due {_time(row.due_at)}"
     state = f"{row.state}: {row.reason}" if row.reason else row.state
-    count = f"{'at least ' if row.at_least else ''}{row.count} pending"
-    return "\t".join((row.destination, _STAGES[row.stage], count, due, state))
+    return "\t".join((row.destination, _STAGES[row.stage], _count(row), _due(row, now), state))
+
+
+def _wait_line(wait: LateWait, now: datetime) -> str:
+    source = wait.destination or "mail"
+    parts = (source, _STAGES[wait.stage], _count(wait), _due(wait, now), _WAITS[wait.what])
+    return "\t".join(parts)
+
+
+def _count(row: Late | LateWait) -> str:
+    return f"{'at least ' if row.at_least else ''}{row.count} pending"
+
+
+def _due(row: Late | LateWait, now: datetime) -> str:
+    hours = abs(row.due_at - now).total_seconds() / 3600
+    return f"{hours:.1f} h {'late' if row.due_at <= now else 'left'}, due {_time(row.due_at)}"
 
 
 def _time(moment: datetime) -> str:

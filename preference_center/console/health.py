@@ -9,13 +9,15 @@ from typing import Any, cast
 
 from flask import Blueprint, Flask, Response, current_app, jsonify
 
+from preference_center import spool
 from preference_center.console.readiness import Database, Readiness
-from preference_center.domain.deadlines import Stage
-from preference_center.errors import Unavailable
+from preference_center.domain.deadlines import WINDOW, Stage, stage
+from preference_center.errors import Cause, Unavailable
 from preference_center.extensions import services
-from preference_center.storage import bursts, kept_mail, syncs
+from preference_center.storage import bursts, kept_mail, syncs, undecided
 from preference_center.storage.database import Connection, is_writable, run, run_at_once
 from preference_center.storage.syncs import Late
+from preference_center.storage.undecided import LateWait
 
 blueprint = Blueprint("console", __name__)
 
@@ -37,35 +39,41 @@ def livez() -> tuple[Response, int]:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """200 while the database takes writes from this process, else 503 with the reason.
+    """200 while this process can accept an opt-out: into the database, or into the spool.
 
+    `database` is why it can't be the former; requests that need it are answered 503 then.
     Answers within three seconds whatever the database does. Redis is not asked, since no
     request depends on it.
     """
-    database = _readiness()()
-    if database is not Database.WRITABLE:
-        return jsonify(status="unavailable", database=database), 503
-    return jsonify(status="ready", database=database), 200
+    database, kept = _readiness()(), _spool_status()
+    ready = database is Database.WRITABLE or (kept is not None and kept.writable)
+    status = "ready" if ready else "unavailable"
+    return jsonify(status=status, database=database, spool=_spool_row(kept)), 200 if ready else 503
 
 
 @blueprint.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """200 while the database answers; `window` names the worst stage of any pending opt-out.
+    """200 while the database answers; `window` names the worst stage of all that waits.
 
-    `late` was counted at `counted_at`, at most FRESH ago; a row `at_least` has more than it
-    says. `bursts` is how many bursts of opt-outs were found in the last day, `queue` how many
-    mails and texts wait for a person (to 1,000).
+    That is pending opt-outs, and whatever was acknowledged and not understood: rows of `late`
+    with `waits_for` (`undecided.Waits`). `late` was counted at `counted_at`, at most FRESH
+    ago; a row `at_least` has more than it says. `bursts` is how many bursts of opt-outs were
+    found in the last day, `queue` how many mails and texts wait for a person (to 1,000). `spool` is
+    what waits on this host's disk, null where there is no SPOOL_DIR; its oldest record counts in
+    `window` too.
 
     A late tool is no reason to take web processes out of service, so it does not change
     the status: alert on `window`. Redis is not asked, since nothing depends on it.
     """
-    now = services().now()
+    now, kept = services().now(), _spool_status()
     try:
         counted_at, late = _counted_late(now)
         found, queue = run(lambda connection: _looked_up(connection, now))
     except Unavailable:
-        return jsonify(status="unavailable", window="unknown"), 503
+        return jsonify(status="unavailable", window="unknown", spool=_spool_row(kept)), 503
     stages = {row.stage for row in late}
+    if kept is not None and kept.oldest_received_at is not None:
+        stages.add(stage(kept.oldest_received_at + WINDOW, now))
     worst = next((stage for stage in _WORST if stage in stages), Stage.ON_TIME)
     return jsonify(
         status="ok",
@@ -74,11 +82,13 @@ def healthz() -> tuple[Response, int]:
         counted_at=counted_at.isoformat(),
         bursts=found,
         queue=queue,
+        spool=_spool_row(kept),
     ), 200
 
 
-def _row(late: Late) -> dict[str, Any]:
-    return {
+def _row(late: Late | LateWait) -> dict[str, Any]:
+    waits = {"waits_for": late.what} if isinstance(late, LateWait) else {}
+    return waits | {
         "destination": late.destination,
         "stage": late.stage,
         "pending": late.count,
@@ -87,13 +97,38 @@ def _row(late: Late) -> dict[str, Any]:
     }
 
 
-def _counted_late(now: datetime) -> tuple[datetime, Sequence[Late]]:
+def _spool_status() -> spool.Status | None:
+    kept = spool.current()
+    return None if kept is None else kept.folder.status()
+
+
+def _spool_row(status: spool.Status | None) -> dict[str, Any] | None:
+    if status is None:
+        return None
+    oldest = status.oldest_received_at
+    return {
+        "waiting": status.waiting,
+        "oldest_received_at": None if oldest is None else oldest.isoformat(),
+        "bytes": status.bytes,
+        "damaged": status.damaged,
+        "rejected": status.rejected,
+        "writable": status.writable,
+    }
+
+
+def _counted_late(now: datetime) -> tuple[datetime, Sequence[Late | LateWait]]:
     """When this process has counted the late rows, and what it found."""
-    known: tuple[datetime, Sequence[Late]] | None = current_app.extensions.get(COUNTED_LATE)
+    known: tuple[datetime, Sequence[Late | LateWait]] | None = current_app.extensions.get(
+        COUNTED_LATE
+    )
     if known is None or not known[0] <= now < known[0] + FRESH:
-        known = (now, run_at_once(lambda connection: syncs.late(connection, now)))
+        known = (now, run_at_once(lambda connection: _late(connection, now)))
         current_app.extensions[COUNTED_LATE] = known
     return known
+
+
+def _late(connection: Connection, now: datetime) -> Sequence[Late | LateWait]:
+    return [*syncs.late(connection, now), *undecided.late(connection, now)]
 
 
 def _looked_up(connection: Connection, now: datetime) -> tuple[int, int]:
@@ -110,6 +145,7 @@ def _database_of(app: Flask) -> Database:
     with app.app_context():
         try:
             writable = run_at_once(is_writable)
-        except Unavailable:
-            return Database.UNREACHABLE
+        except Unavailable as error:
+            read_only = error.cause is Cause.READ_ONLY
+            return Database.READ_ONLY if read_only else Database.UNREACHABLE
         return Database.WRITABLE if writable else Database.READ_ONLY

@@ -26,11 +26,11 @@ UNDELIVERABLE = "undeliverable"
 A pause of this scope is what counted bounces lead to: the same, and it ends by itself.
 """
 
-REPEAT = timedelta(minutes=15)
-"""Own opt-outs this near to each other are one act: a double click, a mail client's retry.
+REPEAT = timedelta(seconds=5)
+"""Own opt-outs by one entry point this near to each other are one act: a double click, a retry.
 
-A later one is a new act. It must be in the ledger, else a stale form or a consent dated
-between the two would lift what the person has said again since (I5).
+Anything else is an act of its own: undoing one must not undo the other (I5).
+See `Change.repeats` and docs/decisions/0008.
 """
 
 RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE})
@@ -95,10 +95,10 @@ class Change:
 
     `occurred_at` is when the person acted, `received_at` when it reached the company
     (both UTC). `until` is a pause's end. `once` marks the person's own act at one of our
-    doors: nothing is appended while such an opt-out of the same scope stands that is at
-    most `REPEAT` away, since POST is idempotent by state (I7); unless a form of the mailbox
-    was turned on since, for which it stands no more (I9). `evidence` must hold nothing
-    personal (I8). A hash in place of an address can only say "no": nobody can be sent to.
+    entry points: an opt-out that `repeats` an event of the ledger only extends it, since POST
+    is idempotent by state (I7); unless a form of the mailbox was turned on since. `evidence`
+    must hold nothing personal (I8). A hash in place of an address can only say "no": nobody
+    can be sent to.
     """
 
     id: UUID
@@ -120,6 +120,38 @@ class Change:
             raise ValueError("a pause, and only a pause, has an end")
         if isinstance(self.address, Hashed) and not self.kind.suppresses:
             raise ValueError(f"{self.kind} needs a readable address, not a hash")
+
+    @property
+    def counts_at(self) -> datetime:
+        """The moment it counts from, see `counts_at`."""
+        return counts_at(self.kind, self.occurred_at, self.received_at)
+
+    def repeats(self, other: Change) -> bool:
+        """Whether both are one own act: of one entry point, at most `REPEAT` apart (I7).
+
+        The act counts from the later of the two, so no lift is lost or won by leaving one out,
+        and whoever takes the act back means both.
+        """
+        return (
+            self.once
+            and other.once
+            and (self.address, self.kind, self.scope, self.source)
+            == (other.address, other.kind, other.scope, other.source)
+            and abs(self.counts_at - other.counts_at) <= REPEAT
+        )
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether it is the person's own opt-out that one of our entry points has just received.
+
+        Every lift in the ledger is then older, whatever the clock of the host that wrote it
+        said: such an opt-out counts no earlier than those of its scope (I5).
+        """
+        return (
+            self.once
+            and self.kind is Kind.OPTED_OUT
+            and self.occurred_at == self.received_at
+            and abs(now - self.received_at) <= REPEAT
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.decisions import Fact, standing_no
+from preference_center.domain.decisions import Fact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
@@ -60,14 +60,12 @@ def lifting(
     )
 
 
-def is_repeat(lift: Change, facts: Sequence[Fact], now: datetime) -> bool:
+def is_repeat(lift: Change, facts: Sequence[Fact]) -> bool:
     """Whether the person's own "yes" of this scope is there already, so a lift adds nothing (I7).
 
-    A later act is a repeat only within `REPEAT` and with nothing left to lift; else it is
-    one of its own, and counts against what may still reach us late (I5).
+    It is if one that counts no earlier is stored, at most `REPEAT` later. A later act is one of
+    its own, and counts against what may still reach us late (I5).
     """
     said = [fact.state.lift for fact in facts if fact.exact and fact.scope == lift.scope]
-    earlier = max((mark.at for mark in said if mark), default=None)
-    if earlier is None or abs(earlier - lift.occurred_at) > REPEAT:
-        return False
-    return lift.occurred_at <= earlier or standing_no(lift.scope, facts, now) is None
+    newest = max((mark.at for mark in said if mark), default=None)
+    return newest is not None and timedelta(0) <= newest - lift.counts_at <= REPEAT

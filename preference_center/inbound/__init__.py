@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from preference_center.inbound.burst_commands import bursts
 from preference_center.inbound.commands import group
+from preference_center.inbound.event_commands import events
 from preference_center.inbound.queue_commands import queue
 from preference_center.inbound.spooling import SPOOLED, record_spooled
 from preference_center.inbound.webhooks import blueprint
@@ -11,4 +12,5 @@ from preference_center.inbound.webhooks import blueprint
 __all__ = ["SPOOLED", "blueprint", "group", "record_spooled"]
 
 group.add_command(bursts)
+group.add_command(events)
 group.add_command(queue)

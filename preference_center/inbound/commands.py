@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO
+from uuid import UUID
 
 import click
 import structlog
@@ -23,9 +24,10 @@ from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.opting_out import resolve as resolve_kept
 from preference_center.inbound.taking import take_mail
 from preference_center.mending import mending, mending_argument
+from preference_center.storage import audit
 from preference_center.storage import unresolved as kept
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run
+from preference_center.storage.database import Connection, run
 from preference_center.storage.fingerprints import require_known_keys
 
 log = structlog.get_logger()
@@ -102,8 +104,9 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
 
 
 @group.command("unresolved")
-def unresolved() -> None:
-    """Show opt-outs by mail whose address is not known yet.
+@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1))
+def unresolved(limit: int) -> None:
+    """Show opt-outs by mail whose address is not known yet, the oldest first.
 
     A mail token names its address by half of a digest. If we have never stored that
     address, and it was sent from another one, nobody can be told yet. Checks honour it all
@@ -111,7 +114,7 @@ def unresolved() -> None:
     ADDRESS` does so for an address that you found, in the sender's own records, say.
     """
     with mending():
-        rows = run(kept.every)
+        rows = run(lambda connection: kept.oldest(connection, limit))
     for row in rows:
         scope = row.scope or "a topic that no catalogue has: held as all_marketing"
         received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
@@ -143,6 +146,33 @@ def resolve(addresses: tuple[str, ...], scope: str | None) -> None:
     with mending():
         done = resolve_kept(parsed, scope)
     click.echo(f"{done.recorded} recorded, {done.kept} still unresolved.")
+
+
+@group.command("dismiss")
+@click.argument("numbers", type=click.UUID, nargs=-1, required=True, metavar="OPT_OUT...")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="Why, for the audit; nothing personal."
+)
+def dismiss(numbers: tuple[UUID, ...], reason: str) -> None:
+    """Decide that the address of each unresolved OPT_OUT cannot be found: late no more.
+
+    Checks honour it all the same, and it is recorded if its address turns up. All of them,
+    or none if one is not there.
+    """
+
+    def work(connection: Connection) -> None:
+        now = services().now()
+        for number in dict.fromkeys(numbers):
+            if not kept.dismiss(connection, number, reason, now):
+                raise click.ClickException(
+                    f"no unresolved opt-out has the id {number}: `flask inbound unresolved`"
+                )
+            detail = {"opt_out": str(number), "reason": reason}
+            audit.append(connection, now, "cli", "unresolved.dismissed", detail)
+
+    with mending():
+        run(work)
+    click.echo(f"{len(set(numbers))} dismissed.")
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID, uuid5
 
 import structlog
@@ -26,6 +28,8 @@ from preference_center.storage.unresolved import Unresolved
 
 log = structlog.get_logger()
 
+PAGE = 1_000
+"""Kept opt-outs that are held at once."""
 MAILTO = "mailto"
 ACTOR = "recipient"
 
@@ -92,36 +96,75 @@ def resolve(given: Sequence[Address] = (), scope: str | None = None) -> Taken:
     """Record what was kept and whose address is stored by now, or is among `given`.
 
     `scope` is a person's word on those of `given` whose topic no catalogue has. Safe to
-    repeat, and at any time. Raises Unavailable when the database can't be reached.
+    repeat, and at any time. Holds at most PAGE rows, however many are kept. Raises Unavailable
+    when the database can't be reached.
     """
-    rows = run(unresolved.every)
-    known = _known([row.digest_prefix for row in rows], given)
-    said = {services().keys.exact(address)[:PREFIX_OCTETS] for address in given}
+    keys, recorded = services().keys, 0
+    heads = {keys.exact(address)[:PREFIX_OCTETS]: address for address in given}
+    scopes = _Scopes(scope, frozenset(heads))
+    for start in range(0, len(heads), PAGE):
+        some = list(heads)[start : start + PAGE]
+        rows = run(partial(unresolved.of_prefixes, prefixes=some))
+        recorded += _record_kept([(row, heads[row.digest_prefix]) for row in rows], scopes)
+    after: unresolved.Place | None = unresolved.FIRST
+    while after is not None:
+        page = run(partial(unresolved.stored_by_now, keys=keys, after=after, limit=PAGE))
+        found = [(row, recovered(exact, Channel.EMAIL)) for row, exact in page.rows]
+        recorded += _record_kept(found, scopes)
+        after = page.next
+    if recorded:
+        log.info("resolved_opt_outs_by_mail", recorded=recorded)
+    return Taken(recorded, run(unresolved.count))
+
+
+class _Scopes:
+    """What kept opt-outs cover. Catalogues are read once, and only if one of them needs it."""
+
+    def __init__(self, said: str | None, by: Collection[bytes]) -> None:
+        """`said` is a person's word on the digest prefixes in `by`."""
+        self._said, self._by = said, by
+        self._known: Sequence[str] | None = None
+
+    def of(self, row: Unresolved, reference: MailReference) -> str | None:
+        """The scope of one opt-out; None while nobody knows."""
+        if row.scope is not None:
+            return row.scope
+        if self._known is None:
+            self._known = tuple(_scopes())
+        found = reference.scope_among(self._known)
+        return self._said if found is None and row.digest_prefix in self._by else found
+
+
+def _record_kept(found: Sequence[tuple[Unresolved, Address]], scopes: _Scopes) -> int:
+    """Record these, as far as their scope is known, and forget them; how many.
+
+    Each under the id that checks have named as their reason meanwhile. The newest time comes
+    second: it adds something only if an opt-in lies between.
+    """
+    rounds: list[list[Change]] = []
+    acts: Counter[tuple[Address, str]] = Counter()
     settled = []
-    for row in rows:
-        address = known.get(row.digest_prefix)
+    for row, address in found:
         reference = MailReference(row.digest_prefix, row.scope_mark, row.issued_on, row.key_id)
-        meant = row.scope or reference.scope_among(_scopes())
-        if meant is None and row.digest_prefix in said:
-            meant = scope
-        if address is not None and meant is not None:
-            _record_kept(row, reference, address, meant)
-            settled.append(row)
+        scope = scopes.of(row, reference)
+        if scope is None:
+            continue
+        settled.append(row)
+        times = {row.id: row.received_at}
+        if row.last_received_at > row.received_at:
+            times[uuid5(row.id, row.last_received_at.isoformat())] = row.last_received_at
+        for new_id, at in times.items():
+            # One transaction would take two acts of one address for a repeat (I7).
+            number = acts[address, scope]
+            acts[address, scope] += 1
+            if number == len(rounds):
+                rounds.append([])
+            rounds[number].append(_opt_out(new_id, address, scope, reference, at))
+    for changes in rounds:
+        record(changes)
     if settled:
         run(lambda connection: unresolved.settle(connection, settled))
-        log.info("resolved_opt_outs_by_mail", recorded=len(settled))
-    return Taken(len(settled), len(rows) - len(settled))
-
-
-def _record_kept(row: Unresolved, reference: MailReference, address: Address, scope: str) -> None:
-    """Record it under the id that checks have named as their reason meanwhile.
-
-    Its newest time comes second: it adds something only if an opt-in lies between.
-    """
-    record([_opt_out(row.id, address, scope, reference, row.received_at)])
-    if row.last_received_at > row.received_at:
-        again = uuid5(row.id, row.last_received_at.isoformat())
-        record([_opt_out(again, address, scope, reference, row.last_received_at)])
+    return len(settled)
 
 
 def _known(prefixes: Sequence[bytes], claimed: Sequence[Address]) -> Mapping[bytes, Address]:

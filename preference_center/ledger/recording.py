@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import REPEAT, Change, Kind, Retraction, counts_at
+from preference_center.domain.events import REPEAT, Change, Kind, Retraction
 from preference_center.domain.hashes import Hashed
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
@@ -18,7 +18,8 @@ from preference_center.ledger.hashing import is_md5, match_md5
 from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES, RAISE_LEARNED
 from preference_center.storage.addresses import domain_digest, sealed
-from preference_center.storage.database import Connection, run, run_at_once
+from preference_center.storage.database import Connection, keep_to_limits, run, run_at_once
+from preference_center.storage.watermarks import know_epoch
 
 FEW = 100
 """Changes for which somebody may be waiting; more are a list, and are given longer."""
@@ -26,13 +27,21 @@ FEW = 100
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a `record` appended, and which destinations now have work."""
+    """What a `record` appended, and which destinations now have work.
+
+    `repeated` are the own opt-outs that appended nothing, with the events they repeat (I7).
+    """
 
     events: tuple[UUID, ...] = ()
     destinations: frozenset[int] = field(default_factory=frozenset)
+    repeated: Mapping[UUID, UUID] = field(default_factory=dict)
 
     def __add__(self, other: Recorded) -> Recorded:
-        return Recorded(self.events + other.events, self.destinations | other.destinations)
+        return Recorded(
+            self.events + other.events,
+            self.destinations | other.destinations,
+            {**self.repeated, **other.repeated},
+        )
 
 
 def record(
@@ -61,6 +70,7 @@ def record(
         match_md5()
 
     def work(connection: Connection) -> Recorded:
+        know_epoch(connection)  # versions must not go back after a restore
         recorded = Recorded()
         if retractions:
             await_appends(connection, retractions)
@@ -76,20 +86,21 @@ def record(
     if retractions or beside:
         recorded = run(work)
     else:
-        recorded = run_at_once(work, long=len(acts) + len(known) > FEW, pipeline=True)
+        recorded = run_at_once(work, long=len(acts) + len(known) > FEW)
     context.queue.nudge(recorded.destinations)
     return recorded
 
 
 def _distinct(changes: Iterable[Change]) -> list[Change]:
     """The changes, less repeats of one id and, but for the newest, of one own act (I7)."""
-    kept: dict[object, Change] = {}
-    for change in changes:
-        key = (change.address, change.kind, change.scope) if change.once else change.id
-        seen = kept.get(key)
-        if seen is None or (change.once and _counts_at(change) > _counts_at(seen)):
-            kept[key] = change
-    return list(kept.values())
+    by_id = {change.id: change for change in changes}
+    acts: dict[object, list[Change]] = {}
+    for change in sorted(by_id.values(), key=lambda c: c.counts_at, reverse=True):
+        kept = acts.setdefault((change.address, change.scope) if change.once else change.id, [])
+        if not any(change.repeats(newer) for newer in kept):
+            kept.append(change)
+    newest = {change.id for kept in acts.values() for change in kept}
+    return [change for change in by_id.values() if change.id in newest]
 
 
 def _append(
@@ -116,6 +127,7 @@ def _append(
         "bulk": bulk,
     }
     with connection.pipeline():
+        keep_to_limits(connection)
         connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
         cursors = [connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)]
         if known:
@@ -125,7 +137,7 @@ def _append(
     for cursor in cursors:
         row = cursor.fetchone()
         assert row  # the statements end in a SELECT without FROM
-        recorded += Recorded(tuple(row[0]), frozenset(row[1]))
+        recorded += Recorded(tuple(row[0]), frozenset(row[1]), *map(dict, row[2:]))
     return recorded
 
 
@@ -178,12 +190,13 @@ def _events(changes: Sequence[Change], owners: Sequence[bytes], now: datetime) -
             "scope": change.scope,
             "occurred_at": change.occurred_at.isoformat(),
             "received_at": min(change.received_at, now).isoformat(),
-            "counts_at": min(_counts_at(change), now).isoformat(),
+            "counts_at": min(change.counts_at, now).isoformat(),
             "until": change.until and change.until.isoformat(),
             "source": change.source,
             "actor": change.actor,
             "evidence": dict(change.evidence),
             "own": change.once and change.kind is Kind.OPTED_OUT,
+            "live": change.is_live(now),
         }
         for change, owner in zip(changes, owners, strict=True)
     ]
@@ -193,7 +206,3 @@ def _events(changes: Sequence[Change], owners: Sequence[bytes], now: datetime) -
 def _octets(data: bytes) -> str:
     """As PostgreSQL reads `bytea` (its manual, 8.4.1)."""
     return "\\x" + data.hex()
-
-
-def _counts_at(change: Change) -> datetime:
-    return counts_at(change.kind, change.occurred_at, change.received_at)

@@ -154,34 +154,53 @@ before. A consent is news only where a "no" meets it.
 """
 
 APPEND = f"""
-WITH input AS (
-    SELECT address.id AS address_id, given.*
+WITH given AS (
+    SELECT address.id AS address_id, e.*, act.counts_from, repeated.id AS repeats
     FROM (SELECT * FROM json_to_recordset(%(events)s) AS e (id uuid, owner bytea, channel text,
         kind text, scope text, occurred_at timestamptz, received_at timestamptz,
         counts_at timestamptz, until timestamptz, source text, actor text, evidence jsonb,
-        own boolean) LIMIT %(count)s) AS given
+        own boolean, live boolean) LIMIT %(count)s) AS e
     CROSS JOIN LATERAL (SELECT id FROM address
-        WHERE digest = given.owner AND channel = given.channel LIMIT 1) AS address
-    WHERE NOT given.own OR NOT EXISTS (
-        SELECT FROM suppression s WHERE s.address_id = address.id AND s.scope = given.scope
-            AND s.standing AND s.own
-            AND s.out_at BETWEEN given.counts_at - %(repeat)s AND given.counts_at + %(repeat)s
-            AND NOT EXISTS (SELECT FROM address_key a
-                JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
-                JOIN suppression lifted ON lifted.address_id = b.address_id
-                WHERE a.address_id = address.id AND {MAY_MATCH} <> 0
-                    AND lifted.lift_at > s.out_at))
+        WHERE digest = e.owner AND channel = e.channel LIMIT 1) AS address
+    CROSS JOIN LATERAL (
+        SELECT max(s.lift_at) AS lifted_at
+        FROM address_key a JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
+        JOIN suppression s ON s.address_id = b.address_id
+        WHERE e.own AND a.address_id = address.id AND {MAY_MATCH} <> 0 AND (s.scope = e.scope
+            OR (e.scope = '{ALL_MARKETING}' AND s.scope <> '{EVERYTHING}'))) AS lift
+    CROSS JOIN LATERAL (SELECT
+        GREATEST(e.counts_at, CASE WHEN e.live THEN lifted_at END) AS counts_from) AS act
+    LEFT JOIN LATERAL (
+        SELECT earlier.id FROM suppression s
+        JOIN event earlier ON earlier.address_id = s.address_id AND earlier.scope = s.scope
+        WHERE s.address_id = address.id AND s.scope = e.scope
+            AND s.out_at >= counts_from - %(repeat)s
+            AND earlier.own AND earlier.kind = e.kind AND earlier.source = e.source
+            AND earlier.counts_at BETWEEN counts_from - %(repeat)s AND counts_from + %(repeat)s
+            AND earlier.received_at <= e.received_at + %(repeat)s
+            AND COALESCE(lifted_at <= earlier.counts_at, true)
+            AND NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = earlier.id)
+        ORDER BY earlier.counts_at DESC LIMIT 1) AS repeated ON e.own
+), input AS (
+    SELECT * FROM given WHERE repeats IS NULL
+), extended AS (
+    INSERT INTO event_repeat AS r (event_id, last_at)
+    SELECT repeats, max(counts_from) FROM given WHERE repeats IS NOT NULL GROUP BY repeats
+    ON CONFLICT (event_id) DO UPDATE SET last_at = GREATEST(r.last_at, EXCLUDED.last_at)
 ), appended AS (
     INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
         counts_at, until, source, actor, own, evidence)
-    SELECT id, address_id, kind, scope, occurred_at, received_at, %(now)s, counts_at, until,
+    SELECT id, address_id, kind, scope, occurred_at, received_at, %(now)s, counts_from, until,
         source, actor, own, evidence
     FROM input
     ON CONFLICT (id) DO NOTHING
     RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, own
 ), live AS (
-    SELECT * FROM appended
+    SELECT id, address_id, kind, scope, counts_at, until, own FROM appended
     WHERE NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = appended.id)
+    UNION ALL
+    SELECT repeats, address_id, kind, scope, counts_from, until, own FROM given
+    WHERE repeats IS NOT NULL
 ), {_newest("outs", _SUPPRESSING)}, {_newest("lifts", _LIFTING)}, {_newest("pauses", _PAUSING)},
 merged AS (
     INSERT INTO suppression AS s (address_id, scope, out_at, out_event, reason, own,
@@ -198,10 +217,11 @@ merged AS (
     SELECT address_id, scope, counts_at, id FROM consents WHERE scope <> '{ALL_MARKETING}'
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
-), {_WANTED}
+), {_WANTED}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
 """  # noqa: S608 - constants of this module
-"""An own "no" is a repeat while it stands for all that it covers: what its form, or another of
-the mailbox, was turned on for since has outranked it there, and it is news (I7, I9).
+"""An own opt-out is a repeat while the event that it repeats is active for all that it covers:
+where its form, or another of the mailbox, was turned on since, it is an event of its own (I7, I9).
+A repeat appends nothing; it moves the time at which its event counts, in `event_repeat`.
 """
 
 APPEND_RETRACTIONS = f"""

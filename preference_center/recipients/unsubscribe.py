@@ -9,7 +9,7 @@ from flask import Response, request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.domain.events import ALL_MARKETING, Retraction
-from preference_center.errors import InvalidLink, ProbeLink
+from preference_center.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import ONE_CLICK as ONE_CLICK_BODY
@@ -24,6 +24,7 @@ from preference_center.recipients.changes import (
 from preference_center.recipients.pages import link_mark, link_page, speak_to
 from preference_center.recipients.signals import honouring, signalled_page
 from preference_center.spool import accept
+from preference_center.storage.facts import exact_facts_for
 
 UNDO_FOR = timedelta(minutes=30)
 
@@ -79,17 +80,30 @@ def _probed(token: str) -> ResponseReturnValue:
 def _stop(token: str, link: Link, scope: str) -> ResponseReturnValue:
     now = services().now()
     honoured = honouring(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
-    events = accept([opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured])
+    was_off = _is_off(link, ALL_MARKETING if honoured else scope)
+    changes = [opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]
+    events = accept(changes)
     if events is None:
         here = url_for("recipients.unsubscribe", token=token, lang=None)
         return link_page("received", token, link, status=_RECEIVED, done=scope, here=here)
+    # Undoing what changed nothing would leave them unsubscribed all the same.
+    idle = {change.id for change in changes} if was_off else set()
     return signalled_page(
         "done",
         token,
         link,
         done=ALL_MARKETING if honoured else scope,
-        undo=_undo_offer(token, events),
+        undo=_undo_offer(token, tuple(event for event in events if event not in idle)),
     )
+
+
+def _is_off(link: Link, scope: str) -> bool:
+    """Whether an opt-out of this scope by exactly this address is active; False if unknown."""
+    try:
+        (facts,) = exact_facts_for([link.address])
+    except Unavailable:
+        return False
+    return any(fact.scope == scope and fact.state.stands for fact in facts)
 
 
 def _is_one_click() -> bool:
@@ -103,7 +117,8 @@ def _is_one_click() -> bool:
 def _undo_offer(token: str, events: tuple[UUID, ...]) -> str | None:
     """What the undo button must bring back: exactly these events, for this link.
 
-    The retraction's id is made now, so that pressing twice makes one retraction.
+    Those that a double click repeats are its own act, too. The retraction's id is made now,
+    so that pressing twice makes one retraction.
     """
     if not events:
         return None

@@ -143,7 +143,7 @@ def post_suppressions_lift(call: Call, rows: Rows[Lift]) -> Response:
     now = call.origin.now
     changes, addresses = _lifts(rows, call.origin)
     known = zip(changes, facts_for(addresses), strict=True)
-    news = [change for change, facts in known if not is_repeat(change, facts, now)]
+    news = [change for change, facts in known if not is_repeat(change, facts)]
 
     def answer(recorded: Recorded, connection: Connection | None) -> bytes:
         told = told_of(changes, recorded)

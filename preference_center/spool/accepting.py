@@ -44,12 +44,17 @@ def current() -> Spool | None:
 def accept(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
     """Record a person's own opt-outs, or spool them: None then. Either way they are durable.
 
+    Returns the events that they made or repeat.
+
     What is spooled has the ids that the database was tried with, so that nothing is recorded
     twice even if it committed without answering. Raises Unavailable where neither can be
     done, with nothing promised, and ValueError for what is no opt-out.
     """
     try:
-        return record_together(*changes) if len(changes) == 1 else record(changes).events
+        if len(changes) == 1:
+            return record_together(*changes)
+        recorded = record(changes)
+        return recorded.events + tuple(recorded.repeated.values())
     except Unavailable as error:
         data = {"changes": [to_json(change) for change in changes]}
         keep(OPT_OUTS, data, min(change.received_at for change in changes), error)

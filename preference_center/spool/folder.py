@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from preference_center.errors import Unavailable
@@ -139,18 +140,18 @@ class Folder:
             os.close(descriptor)
 
     def status(self) -> Status:
-        """What is here. Reads every file that waits, so ask it some times a minute at most."""
-        waiting = [frame for path in self.files(SPOOLED) for frame in _frames(path)]
+        """What is here. Reads each file that waits, once as long as it does not grow."""
+        found = [_counted(path, _size(path)) for path in self.files(SPOOLED)]
         try:
             used = self.used()
         except OSError:
             used = 0
         return Status(
-            waiting=len(waiting),
-            oldest_received_at=min((frame.received_at for frame in waiting), default=None),
+            waiting=sum(count for count, _ in found),
+            oldest_received_at=min((at for _, at in found if at), default=None),
             bytes=used,
             damaged=len(self.files(DAMAGED)),
-            rejected=sum(1 for path in self.files(REJECTED) for _ in _frames(path)),
+            rejected=sum(_counted(path, _size(path))[0] for path in self.files(REJECTED)),
             writable=self.writable,
         )
 
@@ -208,6 +209,19 @@ def write_all(descriptor: int, content: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _frames(path: Path) -> Iterator[Frame]:
-    with suppress(OSError):
-        yield from (part for _, part in decode(path.read_bytes()) if isinstance(part, Frame))
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _counted(path: Path, _size: int) -> tuple[int, datetime | None]:
+    """How many records a file has, and when the oldest was received. Files only grow."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return 0, None
+    frames = [part for _, part in decode(content) if isinstance(part, Frame)]
+    return len(frames), min((frame.received_at for frame in frames), default=None)

@@ -102,11 +102,11 @@ class Replayer:
                     require_known_keys()
                 self.outage.began.clear()
                 replay = Replay(self.spool.folder, services().links, _handlers())
-                self._own(replay, replayed)
-                for held in self.spool.folder.abandoned():
+                for held in self.spool.folder.abandoned():  # the older ones
                     if self._file(replay, held, held.read(), replayed):
                         held.remove()
                         self._progress.pop(held.path, None)
+                self._own(replay, replayed)
         except Unavailable as error:
             outage.begin(error.cause)
             raise

@@ -22,6 +22,8 @@ _CLASSES = {
     "53": Cause.FULL,  # no connection, disk or memory left
     "57": Cause.UNREACHABLE,  # it stops, has crashed, or still starts
 }
+_REFUSED = ("session is read-only", "server is in hot standby mode")
+"""What libpq says where `target_session_attrs` is not met; it has no SQLSTATE for it."""
 _MESSAGES = {
     Cause.UNREACHABLE: "the database can't be reached",
     Cause.READ_ONLY: "the database takes no writes",
@@ -42,6 +44,8 @@ def cause_of(error: Exception) -> Cause | None:
     if not isinstance(error, psycopg.Error):
         return None
     state = error.sqlstate or ""
+    if not state and any(words in str(error) for words in _REFUSED):
+        return Cause.READ_ONLY
     found = _CAUSES.get(state) or _CLASSES.get(state[:2])
     if found is None and isinstance(error, psycopg.OperationalError):
         return Cause.UNREACHABLE  # without a SQLSTATE: the socket is dead

@@ -57,32 +57,26 @@ def run(work: Callable[[Connection], T]) -> T:
     limits = current_limits()
 
     def limited(connection: Bounded) -> T:
-        _keep_to(connection, limits)
+        keep_to_limits(connection)
         return work(connection)
 
     return _run(limited, limits, limits.total)
 
 
-def run_at_once(
-    work: Callable[[Connection], T], *, long: bool = False, pipeline: bool = False
-) -> T:
+def run_at_once(work: Callable[[Connection], T], *, long: bool = False) -> T:
     """`run` for work that the server gets at once: one statement, or one pipeline.
 
     It is a transaction by itself, which saves the round trips of BEGIN and COMMIT: more
     than half of the time a check takes. It is given `Limits.at_once`, unless it is `long`.
-    Where other limits than the session's were chosen with `within`, PostgreSQL is told of
-    them only if `work` is a `pipeline`, since that takes a statement before it.
+    PostgreSQL keeps to the limits of the session, whatever was chosen with `within`, unless
+    `work` is a pipeline that begins with `keep_to_limits`.
     """
     limits = current_limits()
 
     def alone(connection: Bounded) -> T:
         connection.autocommit = True
         try:
-            if not pipeline or _keeps_to(connection, limits):
-                return work(connection)
-            with connection.pipeline():
-                connection.set_limits(limits, local=True)
-                return work(connection)
+            return work(connection)
         finally:
             if connection.info.transaction_status is TransactionStatus.IDLE:
                 connection.autocommit = False
@@ -111,7 +105,7 @@ def transaction() -> Iterator[Connection]:
     proxy = _check_out()
     connection = _driver(proxy, time.monotonic() + limits.total)
     try:
-        _keep_to(connection, limits)
+        keep_to_limits(connection)
         yield connection
         connection.commit()
     except psycopg.Error as error:
@@ -124,6 +118,16 @@ def transaction() -> Iterator[Connection]:
         raise
     finally:
         proxy.close()
+
+
+def keep_to_limits(connection: Connection) -> None:
+    """Have PostgreSQL keep to the current limits until this transaction, or pipeline, ends.
+
+    Costs nothing where they are those that the session began with.
+    """
+    limits = current_limits()
+    if isinstance(connection, Bounded) and not limits.same_session(connection.limits):
+        connection.set_limits(limits, local=True)
 
 
 def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
@@ -178,21 +182,6 @@ def _driver(proxy: PoolProxiedConnection, deadline: float) -> Bounded:
     connection = cast("Bounded", proxy.driver_connection)
     connection.deadline = deadline
     return connection
-
-
-def _keeps_to(connection: Bounded, limits: Limits) -> bool:
-    """Whether its session was set to what PostgreSQL is to keep of `limits`."""
-    session = connection.limits
-    return session is limits or (
-        session is not None
-        and (session.lock, session.statement, session.idle)
-        == (limits.lock, limits.statement, limits.idle)
-    )
-
-
-def _keep_to(connection: Bounded, limits: Limits) -> None:
-    if not _keeps_to(connection, limits):
-        connection.set_limits(limits, local=True)
 
 
 def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection) -> Cause | None:

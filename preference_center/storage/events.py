@@ -10,15 +10,20 @@ from preference_center.storage.database import Connection
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
     e.recorded_at, e.counts_at, e.source, e.actor, e.evidence, e.own, e.until, e.retracts"""
+_REPEATED = _COLUMNS.replace("e.counts_at", "GREATEST(e.counts_at, again.last_at)")
 
 
 def events_of(
     connection: Connection, address_ids: Collection[int]
 ) -> tuple[list[Event], frozenset[UUID]]:
-    """The whole history of these addresses, oldest first, and the ids taken back in it."""
+    """The whole history of these addresses, oldest first, and the ids taken back in it.
+
+    An event counts from when it was last repeated (`domain.events.REPEAT`).
+    """
     rows = connection.execute(
-        f"""SELECT {_COLUMNS}, r.event_id IS NOT NULL
+        f"""SELECT {_REPEATED}, r.event_id IS NOT NULL
         FROM event e LEFT JOIN retracted r ON r.event_id = e.id
+        LEFT JOIN event_repeat again ON again.event_id = e.id
         WHERE e.address_id = ANY(%s) ORDER BY e.seq""",  # noqa: S608 - a constant
         (list(address_ids),),
     ).fetchall()

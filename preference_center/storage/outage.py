@@ -29,6 +29,8 @@ class Outage:
 
     began: threading.Event = field(default_factory=threading.Event)
     """Set while it is away: what tries it again waits for this."""
+    cause: Cause = Cause.UNREACHABLE
+    """The last one that was noted."""
     _trying: threading.local = field(default_factory=threading.local)
 
     @property
@@ -62,10 +64,12 @@ def begin(cause: Cause) -> None:
     """Note that the database can't be used, if that is what `cause` means."""
     outage: Outage | None = current_app.extensions.get(NAME)
     if outage is not None and cause in _AWAY:
+        outage.cause = cause
         outage.began.set()
 
 
 def refuse() -> None:
     """Raises Unavailable if the database is known to be away."""
-    if ongoing():
-        raise Unavailable("the database can't be reached")
+    outage: Outage | None = current_app.extensions.get(NAME)
+    if outage is not None and outage.ongoing:
+        raise Unavailable("the database can't be used: it is tried again", outage.cause)

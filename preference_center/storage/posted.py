@@ -13,9 +13,8 @@ from preference_center.keys import Keys
 from preference_center.storage.database import Connection
 
 KEPT = timedelta(days=7)
-"""How long a body is kept after it came, to be replayed; or until it is processed."""
-GIVEN_UP = timedelta(days=30)
-"""How long one that can't be processed is kept."""
+"""How long a body is kept after it came, to be replayed; longer while it is not processed, or
+while a person has to decide what it says (`undecided`)."""
 
 UNREADABLE = "unreadable"
 """The outcome of one that its vendor's module makes nothing of."""
@@ -134,6 +133,16 @@ def replay(connection: Connection, destination: int, since: datetime, now: datet
     ).rowcount
 
 
+def retry(connection: Connection, numbers: Sequence[UUID], now: datetime) -> set[int]:
+    """Have these processed again; the destinations that they came from."""
+    rows = connection.execute(
+        """UPDATE posted_news SET next_at = %s, attempts = 0
+        WHERE id = ANY(%s) AND next_at IS NULL RETURNING destination_id""",
+        (now, list(numbers)),
+    )
+    return {row[0] for row in rows}
+
+
 def unreadable(connection: Connection, destination: int) -> int:
     """How many of those that are kept could not be read."""
     row = connection.execute(
@@ -145,11 +154,15 @@ def unreadable(connection: Connection, destination: int) -> int:
 
 
 def forget(connection: Connection, now: datetime) -> None:
-    """Delete what is older than it is kept; no vendor's proof is good for that long."""
+    """Delete what is older than it is kept; no vendor's proof is good for that long.
+
+    Never what was acknowledged and is neither recorded nor decided (I1).
+    """
     connection.execute(
-        """DELETE FROM posted_news
-        WHERE received_at < %s AND (next_at IS NULL OR received_at < %s)""",
-        (now - KEPT, now - GIVEN_UP),
+        """DELETE FROM posted_news p WHERE received_at < %s AND next_at IS NULL
+        AND NOT EXISTS (SELECT FROM undecided_event u
+            WHERE u.post_id = p.id AND u.decided_at IS NULL)""",
+        (now - KEPT,),
     )
     connection.execute("DELETE FROM used_token WHERE at < %s", (now - KEPT,))
 

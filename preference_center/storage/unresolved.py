@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from preference_center.keys import DIGEST_OCTETS, Keys
+from preference_center.links import PREFIX_OCTETS
 from preference_center.storage.database import Connection
 
 
@@ -39,6 +41,7 @@ ON CONFLICT (digest_prefix, scope_mark) DO UPDATE SET
     received_at = LEAST(u.received_at, EXCLUDED.received_at),
     last_received_at = GREATEST(u.last_received_at, EXCLUDED.last_received_at)
 """
+"""What was dismissed stays so when the person writes again: its address is no better known."""
 
 _COLUMNS = """id, digest_prefix, scope_mark, scope, key_id, issued_on, received_at,
     last_received_at"""
@@ -66,16 +69,100 @@ def keep(connection: Connection, rows: Sequence[Unresolved]) -> None:
         )
 
 
-def every(connection: Connection) -> list[Unresolved]:
-    """All of them, the one that has waited longest first."""
-    query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id"  # noqa: S608 - constants of this module
-    return [Unresolved(*row) for row in connection.execute(query)]
+def oldest(connection: Connection, limit: int) -> list[Unresolved]:
+    """The `limit` that have waited longest."""
+    query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id LIMIT %s"  # noqa: S608 - constants of this module
+    return [Unresolved(*row) for row in connection.execute(query, (limit,))]
+
+
+def between(connection: Connection, first: UUID, last: UUID) -> list[Unresolved]:
+    """Those with an id from `first` to `last`."""
+    query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - constants of this module
+    return [Unresolved(*row) for row in connection.execute(query, (first, last))]
+
+
+def of_prefixes(connection: Connection, prefixes: Sequence[bytes]) -> list[Unresolved]:
+    """Those of these digest prefixes."""
+    query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE digest_prefix = ANY(%s)"  # noqa: S608 - constants of this module
+    return [Unresolved(*row) for row in connection.execute(query, (list(prefixes),))]
+
+
+def count(connection: Connection) -> int:
+    """How many there are."""
+    row = connection.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
+    return int(row[0]) if row else 0
+
+
+Place = tuple[bytes, bytes]
+"""Digest prefix and scope mark of a row: all are gone through in this order."""
+FIRST: Place = (b"", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows whose address can be read by now, with its canonical form; where to go on, if at all."""
+
+    rows: Sequence[tuple[Unresolved, str]]
+    next: Place | None
+
+
+_STORED = f"""
+WITH page AS (
+    SELECT *, row_number() OVER (ORDER BY digest_prefix, scope_mark) AS n
+    FROM (SELECT * FROM inbound_unresolved
+        WHERE (digest_prefix, scope_mark) > (%(prefix)s, %(mark)s)
+        ORDER BY digest_prefix, scope_mark LIMIT %(limit)s) AS few
+)
+SELECT {_COLUMNS}, n, a.digest, a.ciphertext FROM page LEFT JOIN LATERAL (
+    SELECT digest, ciphertext FROM address
+    WHERE digest BETWEEN page.digest_prefix AND page.digest_prefix || %(beyond)s::bytea
+        AND channel = 'email' AND ciphertext IS NOT NULL LIMIT 1) AS a ON true
+WHERE a.digest IS NOT NULL OR n = (SELECT max(n) FROM page)
+ORDER BY n
+"""  # noqa: S608 - constants of this module
+"""In the order of an index of theirs, which is that of the addresses' digests too: neighbours
+are looked for where the last one was. The last row is told in any case, to go on from.
+"""
+
+
+def stored_by_now(connection: Connection, keys: Keys, after: Place, limit: int) -> Page:
+    """Of the `limit` rows after this place, those whose address is stored and can be read."""
+    given = {
+        "prefix": after[0],
+        "mark": after[1],
+        "limit": limit,
+        "beyond": b"\xff" * (DIGEST_OCTETS - PREFIX_OCTETS),
+    }
+    rows = connection.execute(_STORED, given).fetchall()
+    found = [
+        (Unresolved(*columns), keys.open(ciphertext, context=digest))
+        for *columns, _, digest, ciphertext in rows
+        if digest is not None
+    ]
+    if not rows or rows[-1][-3] < limit:
+        return Page(found, None)
+    last = Unresolved(*rows[-1][:-3])
+    return Page(found, (last.digest_prefix, last.scope_mark))
+
+
+def dismiss(connection: Connection, number: UUID, reason: str, now: datetime) -> bool:
+    """Nobody can find its address: late no more, honoured by checks all the same.
+
+    It is still recorded if the address turns up. False if there is none, or it was dismissed.
+    """
+    done = connection.execute(
+        """UPDATE inbound_unresolved SET dismissed_at = %s, dismissal = %s
+        WHERE id = %s AND dismissed_at IS NULL""",
+        (now, reason, number),
+    )
+    return done.rowcount > 0
 
 
 def settle(connection: Connection, rows: Collection[Unresolved]) -> None:
     """Forget these, now that the ledger has them, unless another mail came meanwhile."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "DELETE FROM inbound_unresolved WHERE id = %s AND last_received_at = %s",
-            [(row.id, row.last_received_at) for row in rows],
-        )
+    connection.execute(
+        """DELETE FROM inbound_unresolved u
+        USING unnest(%s::uuid[], %s::timestamptz[]) AS given (id, last_received_at)
+        WHERE u.id = given.id AND u.last_received_at = given.last_received_at""",
+        ([row.id for row in rows], [row.last_received_at for row in rows]),
+    )

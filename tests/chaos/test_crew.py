@@ -44,6 +44,13 @@ def test_all_is_carried_out_and_written_down() -> None:
     assert "one: kill for 0.0 s" in book.getvalue()
 
 
+def test_what_must_be_is_carried_out_though_the_time_is_over() -> None:
+    one = Puppet()
+    plan = {"one": [Strike(0, Deed.FREEZE, 2), Strike(0, Deed.LOCK, 2, must=True)]}
+    carry_out(plan, {"one": one}, 0, Score(io.StringIO()))
+    assert one.recovered == [Deed.LOCK]
+
+
 def test_if_one_fails_all_others_are_brought_back_at_once() -> None:
     frozen = Puppet()
     broken = Puppet(fails_after=frozen.struck)

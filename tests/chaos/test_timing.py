@@ -36,6 +36,7 @@ def of(
         (of(12, 13, 0), "answered not at all"),
         (of(12, 15, asked=Asked.PROBE), "took more than 2 s (a probe of /livez"),
         (of(12, 13, 503, Asked.PROBE), "(a probe of /livez, answered 503"),
+        (of(12, 22, 0, Asked.CHECK), "(a decision, answered not at all"),
         (of(12, 22, 0, Asked.LOCKED), "somebody whose rows may be locked, answered not at all"),
         (of(12, 15, stalls=[Stall(14.5, 17)]), "took more than 2 s"),
     ],
@@ -47,6 +48,7 @@ def of(
         "lost",
         "probe-late",
         "probe-refused",
+        "decision-lost",
         "lost-at-a-lock",
         "stalled-a-little",
     ],
@@ -63,9 +65,18 @@ def test_what_is_a_fault(times: Times, said: str) -> None:
         of(39, 45),
         of(12, 15, 503, Asked.LOCKED),
         of(12, 13, 503, Asked.UNDO),
+        of(12, 15, 503, Asked.CHECK),
         of(12, 15, stalls=[Stall(11, 13.1)]),
     ],
-    ids=["in-time", "web-was-struck", "web-was-back", "at-a-lock", "undo", "machine-stalled"],
+    ids=[
+        "in-time",
+        "web-was-struck",
+        "web-was-back",
+        "at-a-lock",
+        "undo",
+        "decision",
+        "machine-stalled",
+    ],
 )
 def test_what_is_none(times: Times) -> None:
     assert list(faults(times)) == []
@@ -76,7 +87,19 @@ def test_the_table_says_what_was_struck_and_what_was_not_timed() -> None:
         [Sample(11, 11.5, 200, Asked.STOP), Sample(31, 32, 0, Asked.STOP)], [SILENT, WEB], []
     )
     _, row, rest = table(times, [SILENT, WEB])
-    assert row.split() == ["database:", "silence,", "1", "x", "10", "s", "1", "500", "500", "500"]
+    assert row.split() == [
+        "database:",
+        "silence,",
+        "1",
+        "x",
+        "10",
+        "s",
+        "1",
+        "0",
+        "500",
+        "500",
+        "500",
+    ]
     assert rest.startswith("not timed: 1 while the web process was struck, 0 because")
 
 

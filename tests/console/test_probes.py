@@ -167,7 +167,7 @@ class TestReady:
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             200,
-            {"status": "ready", "database": "writable"},
+            {"status": "ready", "database": "writable", "spool": None},
         )
 
     @pytest.mark.usefixtures("read_only")
@@ -177,7 +177,7 @@ class TestReady:
         db.engine.dispose()
         assert (answer.status_code, answer.json) == (
             503,
-            {"status": "unavailable", "database": "read_only"},
+            {"status": "unavailable", "database": "read_only", "spool": None},
         )
 
     def test_not_while_the_database_is_away(
@@ -190,7 +190,7 @@ class TestReady:
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json) == (
             503,
-            {"status": "unavailable", "database": "unreachable"},
+            {"status": "unavailable", "database": "unreachable", "spool": None},
         )
 
     def test_a_database_that_does_not_answer_keeps_no_probe_waiting(

@@ -245,3 +245,88 @@ def test_nothing_of_the_mail_is_kept(
         row = repr(connection.execute("SELECT * FROM inbound_unresolved").fetchall())
     assert "jane" not in row
     assert "unsubscribe" not in row
+
+
+def keep_many(app: Flask, *people: str) -> None:
+    """An opt-out by mail of each, all of them of the same moment."""
+    from preference_center.extensions import services
+    from preference_center.links import PREFIX_OCTETS
+    from preference_center.storage.database import run
+    from preference_center.storage.unresolved import Unresolved, keep
+
+    with app.app_context():
+        keys, new_id = services().keys, services().new_id
+        rows = [
+            Unresolved(
+                new_id(),
+                keys.exact(parse(each, Channel.EMAIL))[:PREFIX_OCTETS],
+                b"mark",
+                "acme.offers",
+                "l1",
+                None,
+                START,
+                START,
+            )
+            for each in people
+        ]
+        run(lambda connection: keep(connection, rows))
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(range(0), id="none"),
+        pytest.param(range(0, 25, 6), id="some in every page"),
+        pytest.param(range(25), id="all"),
+    ],
+)
+def test_all_are_gone_through_a_few_at_a_time(
+    app: Flask,
+    store: Callable[[str], None],
+    resolve: Callable[..., Taken],
+    monkeypatch: pytest.MonkeyPatch,
+    known: range,
+) -> None:  # I3
+    from preference_center.inbound import opting_out
+
+    people = [f"person-{n}@example.com" for n in range(25)]
+    keep_many(app, *people)
+    for n in known:
+        store(people[n])
+    monkeypatch.setattr(opting_out, "PAGE", 5)
+    taken = resolve()
+    assert (taken.recorded, taken.kept) == (len(known), 25 - len(known))
+    assert resolve().recorded == 0
+
+
+def test_what_is_held_at_once_does_not_grow_with_what_is_kept(
+    app: Flask, resolve: Callable[..., Taken], monkeypatch: pytest.MonkeyPatch
+) -> None:  # I3
+    from preference_center.storage import unresolved
+
+    keep_many(app, *(f"person-{n}@example.com" for n in range(300)))
+    read, real = 0, unresolved.Unresolved
+
+    def counted(*columns: object) -> object:
+        nonlocal read
+        read += 1
+        return real(*columns)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(unresolved, "Unresolved", counted)
+    assert resolve().kept == 300
+    assert read <= 1
+
+
+def test_many_addresses_may_be_told_at_once(
+    app: Flask,
+    resolve: Callable[..., Taken],
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from preference_center.inbound import opting_out
+
+    people = [f"person-{n}@example.com" for n in range(12)]
+    keep_many(app, *people[:9])
+    monkeypatch.setattr(opting_out, "PAGE", 5)
+    assert resolve(*people).recorded == 9
+    assert ledger.kinds() == [OUT] * 9

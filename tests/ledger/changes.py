@@ -26,10 +26,8 @@ JANE = parse("jane@example.org", Channel.EMAIL)
 
 def change(number: int, kind: Kind = Kind.OPTED_OUT, scope: str = NEWS, **given: Any) -> Change:
     at = given.pop("at", START)
-    fields = {"address": JANE, "occurred_at": at, "received_at": at}
-    return Change(
-        UUID(int=number), kind, scope=scope, source="test", actor="test", **fields | given
-    )
+    fields = {"address": JANE, "occurred_at": at, "received_at": at, "source": "test"}
+    return Change(UUID(int=number), kind, scope=scope, actor="test", **fields | given)
 
 
 def retraction(number: int, *events: int) -> Retraction:

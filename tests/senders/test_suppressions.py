@@ -298,21 +298,29 @@ class TestLifting:
         told = self.lift(sender, clock, evidence=given)
         assert (told["lifted"], told["rule"]) == (False, "opted_out_of_topic")
 
-    def test_a_repeat_adds_nothing_while_the_scope_is_on(
-        self, sender: Sender, clock: Clock
-    ) -> None:  # I7
+    def test_a_repeat_adds_nothing(self, sender: Sender, clock: Clock) -> None:  # I7
         happen(1)
         clock.advance(HOUR)
         body = self.body(clock)
         assert self.lift(sender, clock)["recorded"] is True
-        for minutes in (1, 5):  # also when the sender says anew when it was
+        for minutes in (1, 5):
             clock.advance(timedelta(minutes=minutes))
-            again = self.lift(sender, clock)
+            again = sender.post("/v1/suppressions/lift", body).get_json()
             assert (again["recorded"], again["lifted"], "event" in again) == (False, True, False)
         happen(2, at=clock.now)
         told = sender.post("/v1/suppressions/lift", body).get_json()
         assert told == {"recorded": False, "lifted": False, "rule": "opted_out_of_topic"}
         assert sender.rows("SELECT count(*) FROM event") == [(3,)]
+
+    def test_a_no_dated_between_two_acts_lifts_neither(
+        self, sender: Sender, clock: Clock
+    ) -> None:  # I5: in whatever order it arrives
+        self.lift(sender, clock)
+        between = clock.advance(timedelta(minutes=1))
+        clock.advance(timedelta(minutes=1))
+        assert self.lift(sender, clock)["recorded"]
+        happen(1, at=between)
+        assert sender.ask("offers.weekly", "ada@example.com")["allow"]
 
     def test_another_act_is_no_repeat(self, sender: Sender, clock: Clock) -> None:  # I5
         self.lift(sender, clock)

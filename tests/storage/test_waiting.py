@@ -24,6 +24,7 @@ from preference_center.storage.connecting import Bounded
 from preference_center.storage.database import (
     Connection,
     current_limits,
+    keep_to_limits,
     run,
     run_at_once,
     transaction,
@@ -56,6 +57,12 @@ def write(connection: Connection) -> None:
     )
 
 
+def write_in_a_pipeline(connection: Connection) -> None:
+    with connection.pipeline():
+        keep_to_limits(connection)
+        write(connection)
+
+
 def cause(error: pytest.ExceptionInfo[Unavailable]) -> Cause:
     return error.value.cause
 
@@ -77,14 +84,14 @@ def test_a_session_begins_with_the_limits_of_its_process() -> None:
 @pytest.mark.parametrize("how", [run, run_at_once], ids=["run", "at once"])
 def test_a_lock_that_others_keep_is_given_up(how: object, database_url: str) -> None:  # I2
     with locked(database_url), within(SHORT), pytest.raises(Unavailable) as error:
-        run_at_once(write, pipeline=True) if how is run_at_once else run(write)
+        run_at_once(write_in_a_pipeline) if how is run_at_once else run(write)
     assert cause(error) is Cause.LOCK
 
 
 def test_what_was_chosen_for_a_block_ends_with_it() -> None:
     with within(SHORT):
         assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("200ms",)
-        run_at_once(lambda c: c.execute("SHOW lock_timeout"), pipeline=True)
+        run_at_once(write_in_a_pipeline)
     assert current_limits() == WEB
     assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("2s",)
     assert run_at_once(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("2s",)

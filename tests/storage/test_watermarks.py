@@ -10,13 +10,17 @@ import psycopg
 import pytest
 
 from dev.postgres import make_database
+from preference_center.domain.events import Kind
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark
 from preference_center.extensions import db
+from preference_center.ledger import record
 from preference_center.storage import watermarks
 from preference_center.storage.database import Connection, run
 from tests.clock import START
+from tests.domain.histories import NEWS
 from tests.environment import MIGRATIONS, Environment, settings_for, with_database
+from tests.ledger.changes import add_destination, change
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -44,6 +48,33 @@ def test_another_server_or_timeline_begins_a_new_epoch(app: Flask, change: str) 
         assert run(watermarks.horizon).line == at.line
         with pytest.raises(StaleWatermark):
             watermarks.ensure_followable(old, at)
+
+
+def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Flask) -> None:
+    """I3: or a receiver that holds version 502 of the lost history would drop it as older."""
+    with app.app_context():
+        add_destination("news", NEWS)
+        record([change(1)])
+        run(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
+        db.engine.dispose()  # the old server's connections are gone
+        record([change(2, Kind.COMPLAINED)])
+        (row,) = run(lambda c: c.execute("SELECT wanted FROM sync_state").fetchall())
+        (seq,) = run(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
+    assert row == seq
+    assert watermarks.STEP < row[0] < 2**53  # exact for whoever reads JSON numbers as doubles
+
+
+def test_an_epoch_begins_with_the_first_record_of_a_history_not_with_the_first_look(
+    app: Flask,
+) -> None:
+    with app.app_context():
+        old = run(watermarks.current)
+        run(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
+        db.engine.dispose()
+        record([change(1)])
+        newest = run(lambda c: c.execute("SELECT name FROM epoch ORDER BY id DESC").fetchone())
+    assert newest
+    assert newest[0] != old.epoch
 
 
 def test_an_operator_can_begin_one(app: Flask) -> None:

@@ -88,7 +88,7 @@ def show(name: str) -> None:
     for line in _tallied(tally):
         click.echo(line)
     if unreadable:
-        click.echo(f"posts that can't be read\t{unreadable:,}, kept for {KEPT.days} days")
+        click.echo(f"posts that can't be read\t{unreadable:,}: flask inbound events list")
     for each in unknown:
         click.echo(
             f"news of an unknown type\t{each.type}: {each.count:,}, last {_time(each.last_at)}"

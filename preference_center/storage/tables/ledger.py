@@ -99,6 +99,14 @@ class RetractedRow(db.Model):  # type: ignore[misc,name-defined]
     by_event_id: Mapped[UUID] = mapped_column(Uuid)
 
 
+class EventRepeatRow(db.Model):  # type: ignore[misc,name-defined]
+    """When an own opt-out was last repeated, within seconds: it counts from then (I5, I7)."""
+
+    __tablename__ = "event_repeat"
+    event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    last_at: Mapped[datetime] = mapped_column(Moment)
+
+
 class SuppressionRow(db.Model):  # type: ignore[misc,name-defined]
     """The maxima per address and scope (I5). `standing` leaves wider lifts aside."""
 

@@ -68,6 +68,14 @@ class InboundUnresolvedRow(db.Model):  # type: ignore[misc,name-defined]
     issued_on: Mapped[date | None] = mapped_column(Date)
     received_at: Mapped[datetime] = mapped_column(Moment)
     last_received_at: Mapped[datetime] = mapped_column(Moment)
+    dismissed_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When a person decided that its address can't be found; it counts as late no more."""
+    dismissal: Mapped[str] = mapped_column(Text, server_default="")
     __table_args__ = (
         Index("inbound_unresolved_reference", "digest_prefix", "scope_mark", unique=True),
+        Index(
+            "inbound_unresolved_open",
+            "received_at",
+            postgresql_where=text("dismissed_at IS NULL"),
+        ),
     )

@@ -73,7 +73,38 @@ class PostedNewsRow(db.Model):  # type: ignore[misc,name-defined]
             postgresql_where=text("next_at IS NOT NULL"),
         ),
         Index("posted_news_age", "received_at"),
+        Index("posted_news_pending", "received_at", postgresql_where=text("next_at IS NOT NULL")),
     )
+
+
+class UndecidedEventRow(db.Model):  # type: ignore[misc,name-defined]
+    """A question that a vendor event leaves open, until a person decides."""
+
+    __tablename__ = "undecided_event"
+    post_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    question: Mapped[str] = mapped_column(Text, primary_key=True)
+    destination_id: Mapped[int] = mapped_column(Integer)
+    received_at: Mapped[datetime] = mapped_column(Moment)
+    decided_at: Mapped[datetime | None] = mapped_column(Moment)
+    decision: Mapped[str] = mapped_column(Text, server_default="")
+    __table_args__ = (
+        Index("undecided_event_open", "received_at", postgresql_where=text("decided_at IS NULL")),
+        Index(
+            "undecided_event_decided",
+            "decided_at",
+            postgresql_where=text("decided_at IS NOT NULL"),
+        ),
+    )
+
+
+class IgnoredEventRow(db.Model):  # type: ignore[misc,name-defined]
+    """A question that a person has decided for good, at one destination."""
+
+    __tablename__ = "ignored_event"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    question: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Moment)
 
 
 class UsedTokenRow(db.Model):  # type: ignore[misc,name-defined]

@@ -1,0 +1,76 @@
+"""`flask spool`: what waits on this host's disk to be recorded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from preference_center.errors import ConfigError
+from preference_center.extensions import services
+from preference_center.mending import mending
+from preference_center.spool import Spool, install, replay_abandoned
+
+group = AppGroup(
+    "spool", help="Opt-outs that came while PostgreSQL was away and wait on this host's disk."
+)
+
+PATIENCE = timedelta(minutes=1)
+
+
+@group.command()
+def status() -> None:
+    """Show what is in SPOOL_DIR of this host.
+
+    `waiting` are opt-outs that were answered and are not recorded yet; they are within
+    seconds of the database's return, as long as `web` or `mail` runs on this host with the
+    same SPOOL_DIR. `damaged` are files with bytes that could not be read, `rejected` records
+    that could not be recorded: both are kept for you (docs/operations.md).
+
+    Exits with 1 if anything was damaged or rejected, has waited for more than a minute, or if
+    no more could be accepted.
+    """
+    with mending():
+        found = _spool().folder.status()
+    click.echo(f"waiting: {found.waiting}")
+    oldest = found.oldest_received_at
+    if oldest is not None:
+        click.echo(f"oldest received at: {oldest:%Y-%m-%d %H:%M:%S} UTC")
+    click.echo(f"bytes: {found.bytes}")
+    click.echo(f"damaged files: {found.damaged}")
+    click.echo(f"rejected: {found.rejected}")
+    click.echo(f"writable: {'yes' if found.writable else 'no'}")
+    late = oldest is not None and services().now() - oldest > PATIENCE
+    if late or found.damaged or found.rejected or not found.writable:
+        raise click.exceptions.Exit(1)
+
+
+@group.command()
+def replay() -> None:
+    """Record now what processes that have ended left in SPOOL_DIR of this host.
+
+    Every `web` and `mail` process does this by itself every second. Use it where none is to
+    run any more: before a host is shut down for good, say. What a running process holds is
+    left to that process. Safe to repeat: nothing is recorded twice.
+
+    Exits with 1 if the database is away, or if something could not be recorded.
+    """
+    with mending():
+        _spool()
+        done = replay_abandoned(current_app)
+    click.echo(f"recorded: {done.recorded}")
+    click.echo(f"still waiting: {done.waiting}")
+    click.echo(f"rejected: {done.rejected}")
+    click.echo(f"damaged: {done.damaged}")
+    if done.waiting or done.rejected or done.damaged:
+        raise click.exceptions.Exit(1)
+
+
+def _spool() -> Spool:
+    """This host's. Raises ConfigError where there is none."""
+    found = install(current_app)
+    if found is None:
+        raise ConfigError("SPOOL_DIR is not set: name the folder that web and mail use")
+    return found

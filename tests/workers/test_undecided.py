@@ -1,0 +1,262 @@
+"""What was acknowledged and not understood counts as late until a person decides (I1, I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskClient
+
+from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
+from preference_center.extensions import services
+from preference_center.storage import kept_mail, posted, undecided
+from preference_center.storage.database import run
+from preference_center.storage.kept_mail import KeptMail
+from preference_center.storage.unresolved import Unresolved, keep
+from tests.clock import Clock
+from tests.workers.reading import TOPIC, events
+from tests.workers.test_news import post, take, unsubscribe
+from tests.workers.two_ways import TwoWayTool, add_destination
+from workers.connectors.base import DeliveryError
+from workers.schedule import tidy
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+MONTHS = timedelta(days=90)
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(app: Flask) -> Command:
+    """`command("inbound", "events", ...)`: what `flask` does."""
+
+    def do(*words: str) -> Result:
+        return app.test_cli_runner().invoke(app.cli, words)
+
+    return do
+
+
+def unreadable(number: int) -> None:
+    context = services()
+    run(lambda c: posted.keep(c, context.keys, context.new_id(), number, b"<html>", context.now()))
+    take(number, TwoWayTool())
+
+
+def unknown_type(number: int) -> None:
+    post(number, {"event": "moved_house", "email": "anna@example.com"})
+    take(number, TwoWayTool())
+
+
+def unmapped(number: int) -> None:
+    post(number, unsubscribe(asm_group_id=4711))
+    take(number, TwoWayTool())
+
+
+def no_address(number: int) -> None:
+    post(number, unsubscribe("not an address"))
+    take(number, TwoWayTool())
+
+
+def not_processed(number: int) -> None:
+    post(number, unsubscribe())
+
+
+def mail_of_a_stranger(_: int) -> None:
+    context = services()
+    now = context.now()
+    row = Unresolved(context.new_id(), b"p" * 16, b"m", "acme.offers", "l1", None, now, now)
+    run(lambda c: keep(c, [row]))
+
+
+def mail_that_is_not_clear(_: int) -> None:
+    context = services()
+    mail = KeptMail(context.new_id(), "replies", "not_clear", 7, context.now())
+    run(lambda c: kept_mail.keep(c, context.keys, mail, b"mark", b"Subject"))
+
+
+SOURCES = [
+    pytest.param(unreadable, "mailer", "vendor_event", id="an unreadable body"),
+    pytest.param(unknown_type, "mailer", "vendor_event", id="a type nobody knows"),
+    pytest.param(unmapped, "mailer", "vendor_event", id="a target without a topic"),
+    pytest.param(no_address, "mailer", "vendor_event", id="an address nobody can parse"),
+    pytest.param(not_processed, "mailer", "webhook", id="not processed yet"),
+    pytest.param(mail_of_a_stranger, None, "mail_opt_out", id="an address nobody knows"),
+    pytest.param(mail_that_is_not_clear, None, "message", id="a mail that is not clear"),
+]
+
+
+def health(client: FlaskClient) -> tuple[str, list[dict[str, Any]]]:
+    answer = client.get("/healthz").get_json()
+    return answer["window"], answer["late"]
+
+
+@pytest.mark.parametrize("happens, destination, what", SOURCES)
+def test_it_is_late_from_when_it_was_received(
+    happens: Callable[[int], None],
+    destination: str | None,
+    what: str,
+    clock: Clock,
+    client: FlaskClient,
+    command: Command,
+) -> None:  # I3
+    number = add_destination("mailer", TOPIC)
+    received_at = clock()
+    happens(number)
+    assert events() == []
+    minute = timedelta(minutes=1)  # more than a process keeps what it has counted
+    for waited, stage in [
+        (AT_RISK - minute, "on_time"),
+        (AT_RISK, "at_risk"),
+        (TARGET, "past_target"),
+        (WINDOW, "overdue"),
+        (MONTHS, "overdue"),
+    ]:
+        clock.now = received_at + waited
+        tidy(clock())
+        window, late = health(client)
+        assert window == stage
+        shown = command("syncs", "overdue")
+        assert shown.exit_code == (stage != "on_time")
+        if stage == "on_time":
+            assert late == []
+            continue
+        assert late == [
+            {
+                "waits_for": what,
+                "destination": destination,
+                "stage": stage,
+                "pending": 1,
+                "at_least": False,
+                "earliest_due_at": (received_at + WINDOW).isoformat(),
+            }
+        ]
+        assert (destination or "mail") in shown.output
+
+
+def questions() -> list[str]:
+    return [each.question for each in run(lambda c: undecided.waiting(c, 100))]
+
+
+def test_a_person_sees_each_and_why(command: Command) -> None:
+    number = add_destination("mailer", TOPIC)
+    for happens in (unreadable, unknown_type, unmapped, no_address):
+        happens(number)
+    assert sorted(questions()) == ["address", "target 4711", "type moved_house", "unreadable"]
+    shown = command("inbound", "events", "list").output
+    for each in questions():
+        assert each in shown
+    assert "anna" not in shown  # I12
+
+
+def test_discarding_ends_it_with_a_reason_in_the_audit(
+    clock: Clock, client: FlaskClient, command: Command
+) -> None:  # I3
+    number = add_destination("mailer", TOPIC)
+    unreadable(number)
+    clock.advance(WINDOW)
+    event = str(run(lambda c: undecided.waiting(c, 1))[0].post)
+    assert command("inbound", "events", "discard", event).exit_code == 2  # without a reason
+    done = command("inbound", "events", "discard", event, "--reason", "a health check of ours")
+    assert done.exit_code == 0
+    assert health(client) == ("on_time", [])
+    again = command("inbound", "events", "discard", event, "--reason", "again")
+    assert again.exit_code == 1
+    detail = run(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
+    assert detail == [
+        (
+            "vendor_event.discarded",
+            {"event": event, "reason": "a health check of ours"},
+        )
+    ]
+    clock.advance(posted.KEPT)
+    tidy(clock())
+    assert run(lambda c: c.execute("SELECT count(*) FROM posted_news").fetchone()) == (0,)
+
+
+def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
+    clock: Clock, command: Command
+) -> None:  # I1, I13
+    number = add_destination("mailer", TOPIC)
+    post(number, unsubscribe(asm_group_id=4711))
+    take(number, TwoWayTool())
+    received_at = clock()
+    clock.advance(MONTHS)
+    tidy(clock())
+    run(lambda c: c.execute("""UPDATE destination SET mapping = '{"acme.offers": "4711"}'"""))
+    assert command("inbound", "events", "retry", "--destination", "mailer").exit_code == 0
+    take(number, TwoWayTool())
+    assert questions() == []
+    assert [(kind, scope) for kind, scope, *_ in events()] == [("opted_out", TOPIC)]
+    at = run(lambda c: c.execute("SELECT received_at FROM event").fetchone())
+    assert at == (received_at,)
+
+
+def test_trying_again_leaves_open_what_is_still_not_understood(command: Command) -> None:
+    number = add_destination("mailer", TOPIC)
+    unmapped(number)
+    command("inbound", "events", "retry")
+    assert questions() == ["target 4711"]
+    take(number, TwoWayTool())
+    assert questions() == ["target 4711"]
+
+
+def test_a_target_can_be_ignored_for_good_at_one_destination(command: Command) -> None:
+    number = add_destination("mailer", TOPIC)
+    unmapped(number)
+    words = ("inbound", "events", "ignore", "mailer", "target 4711", "--reason", "not ours")
+    assert command(*words).exit_code == 0
+    assert questions() == []
+    post(number, unsubscribe("bo@example.com", "e2", asm_group_id=4711))
+    take(number, TwoWayTool())
+    assert questions() == []
+    unmapped(add_destination("other", TOPIC))
+    assert questions() == ["target 4711"]
+
+
+def test_what_cannot_be_read_is_never_ignored_for_good(command: Command) -> None:  # I3
+    add_destination("mailer", TOPIC)
+    words = ("inbound", "events", "ignore", "mailer", "unreadable", "--reason", "no")
+    assert command(*words).exit_code == 2
+
+
+def test_an_unresolved_opt_out_that_was_dismissed_is_late_no_more(
+    clock: Clock, client: FlaskClient, command: Command
+) -> None:  # I3
+    mail_of_a_stranger(0)
+    clock.advance(WINDOW)
+    number = command("inbound", "unresolved").output.split("\t")[0]
+    done = command("inbound", "dismiss", number, "--reason", "nobody has that address")
+    assert done.exit_code == 0
+    assert health(client)[0] == "on_time"
+    assert run(lambda c: c.execute("SELECT count(*) FROM inbound_unresolved").fetchone()) == (1,)
+
+
+def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1
+    number, tool = add_destination("mailer", TOPIC), TwoWayTool()
+    post(number, unsubscribe())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise DeliveryError("not now")
+
+    monkeypatch.setattr("workers.news._take_together", refuse)
+    for _ in range(4):
+        take(number, tool)
+        clock.advance(MONTHS)
+        tidy(clock())
+    monkeypatch.undo()
+    take(number, tool)
+    assert len(events()) == 1
+
+
+def test_counting_ends_where_it_is_bad_enough(clock: Clock) -> None:
+    number, now = add_destination("mailer", TOPIC), clock()
+    ids = [services().new_id() for _ in range(1_002)]
+    run(lambda c: undecided.note(c, number, {each: (now, {"unreadable"}) for each in ids}))
+    found = run(lambda c: undecided.late(c, now + WINDOW))
+    assert [(late.count, late.at_least) for late in found] == [(1_000, True)]
