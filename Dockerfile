@@ -21,7 +21,10 @@ COPY templates templates
 COPY preference_center preference_center
 COPY workers workers
 
-# Owns nothing here: the service writes to no file of its own.
+# For SPOOL_DIR, once a volume is mounted there: a new volume takes over its owner. Else the
+# service writes to no file of its own.
+RUN install -d -o 10001 -g 10001 -m 0700 /var/lib/preference-center/spool
+
 USER 10001:10001
 EXPOSE 8000
 ENTRYPOINT ["/bin/sh", "docker-entrypoint.sh"]

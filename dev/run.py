@@ -41,7 +41,7 @@ PATIENCE = 60.0
 MAILBOX_ABOVE = 200
 """So does the mailbox that our own mail goes to."""
 
-COMMANDS = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SMTP_URL", "MAIL_FROM")
+COMMANDS = ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL", "SMTP_URL", "MAIL_FROM", "SPOOL_DIR")
 """Settings that the service's commands need, beside its keys."""
 
 MAILBOX = "python -m dev.mailbox --port {port}"
@@ -121,6 +121,7 @@ def _environ(engines: Engines, files: Files) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "DATABASE_URL": engines.database.url,
         "REDIS_URL": engines.redis.url,
+        "SPOOL_DIR": str(files.folder / "spool"),
         FOLDER: str(files.folder),
     }
 

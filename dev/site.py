@@ -33,6 +33,7 @@ from dev.demo.ledger import rows
 from dev.engines import Engine, Foreign, at
 from dev.errors import EngineError
 from dev.mailbox import received
+from preference_center import spool
 from preference_center.app import create_app as create_service
 from preference_center.config import load_settings
 from preference_center.extensions import csrf
@@ -83,6 +84,7 @@ def create_app() -> Flask:
     app.view_functions["recipients.root"] = lambda: redirect(url_for("dev.show"))
     with app.app_context():
         require_known_keys()
+    spool.start(app)
     return app
 
 

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         description="Folder on a local disk for opt-outs that come while PostgreSQL is away",
     )
     spool_max_bytes: int = Field(
-        default=64 * MEBIBYTE, ge=MEBIBYTE, description="Size of that folder; about 80,000 opt-outs"
+        default=64 * MEBIBYTE, ge=MEBIBYTE, description="Size of that folder; about 90,000 opt-outs"
     )
     burst_addresses: int = Field(
         default=5, ge=2, description="Addresses of one domain whose opt-outs make a burst"

@@ -91,7 +91,7 @@ def test_routes_exist(page: Path, service: Flask) -> None:
 
 def test_all_commands_are_in_the_list_for_operators(service: Flask) -> None:
     listed = " ".join(rows(ROOT / "docs/operations.md", "| command | what it does |"))
-    for name in ("catalogue", "keys", "imports", "inbound", "destinations", "syncs"):
+    for name in ("catalogue", "keys", "imports", "inbound", "destinations", "spool", "syncs"):
         group = service.cli.commands[name]
         assert isinstance(group, click.Group)
         for command in group.commands:
