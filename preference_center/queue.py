@@ -23,7 +23,15 @@ MAIL = "workers.jobs.send_mail"
 IMPORT = "workers.jobs.go_on_importing"
 VERIFY = "workers.jobs.verify"
 NEWS = "workers.jobs.take_news"
-QUEUES = {SYNC: "sync", MAIL: "mail", IMPORT: "lists", VERIFY: "lists", NEWS: "lists"}
+BACKFILL = "workers.jobs.backfill"
+QUEUES = {
+    SYNC: "sync",
+    MAIL: "mail",
+    IMPORT: "lists",
+    VERIFY: "lists",
+    NEWS: "lists",
+    BACKFILL: "lists",
+}
 """Which queue a job waits in. Workers take from each in turn, so that a backlog of a tool
 keeps no letter waiting, and a list of millions no opt-out."""
 NAMES = tuple(dict.fromkeys(QUEUES.values()))
@@ -109,6 +117,10 @@ class Queue:
     def enqueue_news(self, destination: int, *, slot: int) -> bool:
         """Enqueue one job that takes it in for this tick; False if Redis can't be reached."""
         return self._enqueue(f"news-{destination}-{slot}", NEWS, destination)
+
+    def enqueue_backfill(self, destination: int) -> bool:
+        """Enqueue one job that goes on with its back-fill for this tick."""
+        return self._enqueue(f"backfill-{destination}", BACKFILL, destination)
 
     def _nudge(self, work: str, job: str, *args: int | str) -> None:
         now = self._monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from preference_center.domain.addresses import Channel
@@ -13,7 +13,8 @@ from preference_center.domain.news.sources import WEBHOOKS
 from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.extensions import services
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage import audit, destinations
+from preference_center.storage import audit, backfills, destinations
+from preference_center.storage.backfills import Backfill
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination, Status
@@ -60,11 +61,12 @@ class Added:
     only_listens: bool
 
 
-def add(wish: Wish, actor: str) -> Added:
+def add(wish: Wish, actor: str, progress: Callable[[Backfill], None] | None = None) -> Added:
     """Check `wish` against the registry, the catalogue and the tool itself, and store it.
 
     Nothing is written to the tool before `resume`. Raises DestinationError that names
-    every fault with its remedy, or KeyMismatch; nothing is stored then.
+    every fault with its remedy, or KeyMismatch; nothing is stored then. Cut short during its
+    back-fill, of which `progress` is told, it is stored, and workers go on with that.
     """
     require_known_keys()
     channels = _channels(wish, current_catalogue())
@@ -91,11 +93,12 @@ def add(wish: Wish, actor: str) -> Added:
         )
         if capabilities.only_listens:
             destinations.set_status(connection, number, Status.ACTIVE)
+        backfills.begin(connection, number, context.now())
         _note(connection, actor, "added", wish.name)
         return number
 
     number = run(work)
-    return Added(number, backfill(number), report, capabilities.only_listens)
+    return Added(number, backfill(number, progress), report, capabilities.only_listens)
 
 
 def check(name: str) -> Report:
@@ -133,15 +136,18 @@ def pause(name: str, actor: str) -> None:
     _set_status(_by_name(name), Status.PAUSED, "paused by hand", actor)
 
 
-def resume(name: str, actor: str) -> Destination:
+def resume(
+    name: str, actor: str, progress: Callable[[Backfill], None] | None = None
+) -> Destination:
     """Let the destination be written to, if the tool is found in order.
 
-    Also closes a circuit that is open. Raises DestinationError with what to mend.
+    What is left of its back-fill is done first, and `progress` told of it. Also closes a
+    circuit that is open. Raises DestinationError with what to mend.
     """
     destination = _by_name(name)
     _refuse(name, check(name))
     if destination.status is Status.OBSERVE:
-        backfill(destination.id)  # again, in case `add` was cut short
+        backfill(destination.id, progress)  # in case `add` was cut short
     _set_status(destination, Status.ACTIVE, "", actor)
     services().queue.nudge([destination.id])
     return destination

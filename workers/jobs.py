@@ -14,6 +14,7 @@ from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.importing.uploads import go_on
 from preference_center.importing.work import Work
+from preference_center.ledger.backfilling import go_on as go_on_backfilling
 from preference_center.queue import TICK
 from preference_center.storage.verifying import Part
 from workers.connect import connect
@@ -53,6 +54,13 @@ def go_on_importing(import_id: str) -> None:
     """Plan, apply or undo an uploaded import for a tick, or until asked to stop."""
     until = services().now() + timedelta(seconds=TICK)
     go_on(UUID(import_id), Work(until=until, stop=stopping.is_set))
+
+
+@_while_it_can
+def backfill(destination_id: int) -> None:
+    """Go on with a destination's back-fill for a tick, or until asked to stop."""
+    until = services().now() + timedelta(seconds=TICK)
+    go_on_backfilling(destination_id, lambda: stopping.is_set() or services().now() >= until)
 
 
 @_while_it_can

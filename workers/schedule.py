@@ -18,6 +18,7 @@ from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.importing.uploads import KEPT
 from preference_center.storage import (
+    backfills,
     import_parts,
     imports,
     kept_answers,
@@ -61,7 +62,8 @@ def tick() -> int:
             wanted += 1
             if not context.queue.enqueue(destination, slot=slot):
                 return wanted
-    return wanted + _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
+    wanted += _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
+    return wanted + _tick_backfills()
 
 
 def tidy(now: datetime) -> None:
@@ -103,6 +105,14 @@ def _tick_imports(now: datetime) -> int:
         if not services().queue.enqueue_import(import_id):
             break
     return len(waiting)
+
+
+def _tick_backfills() -> int:
+    unfinished = run_at_once(backfills.unfinished)
+    for destination in unfinished:
+        if not services().queue.enqueue_backfill(destination):
+            break
+    return len(unfinished)
 
 
 def _tick_mail(now: datetime) -> int:

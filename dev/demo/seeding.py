@@ -19,7 +19,7 @@ from preference_center.domain.events import Change
 from preference_center.domain.requests import Origin, Proof, Via
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import api_keys, audit, catalogues, destinations, syncs
+from preference_center.storage import api_keys, audit, backfills, catalogues, destinations
 from preference_center.storage.api_keys import EVERY_TYPE, KeyScope
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Status
@@ -84,7 +84,7 @@ def _add(
         now=context.now(),
     )
     destinations.set_status(connection, added, Status.ACTIVE)
-    syncs.backfill(connection, added, context.now())
+    backfills.whole(connection, added, context.now())
 
 
 def _is_empty(connection: Connection) -> bool:

@@ -1,20 +1,72 @@
-"""A destination's first rows: every suppression there is, and none between two stools."""
+"""A destination's first rows: every suppression there is, and none between two stools.
+
+Addresses are gone through in order of their ids, some hundreds in each transaction, and how
+far it has come is stored. So nobody's click waits for it, and where it was cut off another
+process goes on: the scheduler has it done (`workers.jobs.backfill`).
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
 from preference_center.extensions import services
-from preference_center.ledger.statements import GATE
-from preference_center.storage import syncs
-from preference_center.storage.database import run
+from preference_center.ledger.gate import await_writers
+from preference_center.storage import backfills
+from preference_center.storage.backfills import Backfill
+from preference_center.storage.database import Connection, current_limits, run, within
+
+_LOCK = 0.1
+"""Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""
+_FIRST, _LEAST, _MOST = 200, 10, 2_000
+"""Addresses of one transaction."""
+_SHORT, _LONG = 0.02, 0.05
+"""Seconds. Transactions shorter than the one grow, those longer than the other shrink."""
 
 
-def backfill(destination_id: int) -> int:
+def backfill(destination_id: int, progress: Callable[[Backfill], None] | None = None) -> int:
     """Raise a sync state for all that is suppressed now; returns how many were missing.
 
     To be called once the destination is committed. A writer that began before that does
     not know of it, so all such writers are waited for: what they wrote is then seen here,
-    and what comes later raises its own row. Safe to repeat.
+    and what comes later raises its own row. Safe to repeat, and by several at once; nothing
+    is done where it has been finished. `progress` is called after each transaction.
+    Raises Unavailable; what was done by then stays.
     """
     now = services().now()
-    run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s)", (GATE,)))
-    return run(lambda connection: syncs.backfill(connection, destination_id, now))
+    run(lambda connection: backfills.begin(connection, destination_id, now))
+    before = run(lambda connection: backfills.of(connection, destination_id))
+    found = go_on(destination_id, lambda: False, progress)
+    return found.rows - before.rows
+
+
+def go_on(
+    destination_id: int,
+    stop: Callable[[], bool],
+    progress: Callable[[Backfill], None] | None = None,
+) -> Backfill:
+    """Go on with what was begun until `stop()`; how far it is then."""
+    found = run(lambda connection: backfills.of(connection, destination_id))
+    if found.until is None:
+        await_writers()
+        run(lambda connection: backfills.limit(connection, destination_id))
+    size = _FIRST
+    with within(replace(current_limits(), lock=_LOCK)):
+        while not (found.finished or stop()):
+            begun = time.monotonic()
+            found = run(lambda c, size=size: _step(c, destination_id, size))  # type: ignore[misc]
+            size = _next_size(size, time.monotonic() - begun)
+            if progress:
+                progress(found)
+    return found
+
+
+def _step(connection: Connection, destination_id: int, size: int) -> Backfill:
+    return backfills.step(connection, destination_id, size, services().now())
+
+
+def _next_size(size: int, took: float) -> int:
+    if took < _SHORT:
+        return min(size * 2, _MOST)
+    return max(size // 2, _LEAST) if took > _LONG else size

@@ -20,7 +20,7 @@ from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.hashes import Algorithm, Hashed
 from preference_center.extensions import services
 from preference_center.keys import Keys
-from preference_center.ledger.statements import GATE
+from preference_center.ledger.gate import await_writers
 from preference_center.storage.database import Connection, run
 
 CHUNK = 2000
@@ -60,7 +60,7 @@ def match_md5(progress: Callable[[int], None] | None = None) -> None:
     now: datetime = context.now()
     run(lambda connection: connection.execute(_BEGIN, (now,)))
     # Writers that entered the gate before this do not store these keys: wait for their rows.
-    run(lambda connection: connection.execute("SELECT pg_advisory_xact_lock(%s)", (GATE,)))
+    await_writers()
     done = 0
     while count := run(lambda connection: _one_chunk(connection, context.keys)):
         done += count

@@ -14,7 +14,6 @@ from uuid import UUID
 from preference_center.domain.deadlines import WINDOW, Stage, late_stages
 from preference_center.storage.database import Connection
 from preference_center.storage.destinations import Status, state_word
-from preference_center.storage.facts import MAY_MATCH
 
 _CLAIM = """
 WITH live AS (
@@ -40,23 +39,6 @@ RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.l
 """An array, since that is made once. Joined instead, both lists are gone through anew for a row
 that an opt-out touched meanwhile, and more are claimed than the limit says.
 """
-
-_BACKFILL = f"""
-INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at, bulk)
-SELECT d.id, form.id, max(e.seq), %(now)s + %(window)s, %(now)s, true
-FROM destination d
-JOIN suppression s ON s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s)
-JOIN event e ON e.id IN (s.out_event, s.pause_event)
-JOIN address_key a ON a.address_id = s.address_id
-JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel AND {MAY_MATCH} <> 0
-JOIN address form ON form.id = b.address_id AND form.ciphertext IS NOT NULL
-    AND form.channel = ANY(d.channels)
-WHERE d.id = %(destination)s AND (s.standing OR s.pause_until > %(now)s
-    OR (s.out_at IS NOT NULL AND form.id <> s.address_id))
-GROUP BY d.id, form.id
-ON CONFLICT DO NOTHING
-"""  # noqa: S608 - a constant
-"""A lift holds for its exact form only, so what was lifted still stands for the others (I9)."""
 
 _SETTLE = """
 WITH given AS (
@@ -121,8 +103,6 @@ WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 
 UNTOLD = "untold"
 """Outcome of a row that asked for no request: there was nothing to turn off or on."""
-
-WIDE_SCOPES = ["all_marketing", "everything", "undeliverable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,14 +267,6 @@ def push_again(
             "off": [_json_list(row.off) for row in stale],
         },
     )
-
-
-def backfill(connection: Connection, destination: int, now: datetime) -> int:
-    """Raise a row for every form of every address that is suppressed now; how many."""
-    return connection.execute(
-        _BACKFILL,
-        {"destination": destination, "now": now, "window": WINDOW, "wide": WIDE_SCOPES},
-    ).rowcount
 
 
 @dataclass(frozen=True, slots=True)

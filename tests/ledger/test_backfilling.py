@@ -9,19 +9,21 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import Change, Kind, Retraction
 from preference_center.extensions import services
+from preference_center.ledger import backfilling as module
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.ledger.recording import _append
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.storage import destinations
+from preference_center.storage import backfills, destinations
+from preference_center.storage.backfills import Backfill
 from preference_center.storage.database import Connection, run
 from tests.clock import START, Clock
 
 JANE = parse("jane@example.com", Channel.EMAIL)
-WAITING = b"SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+BEGUN = b"SELECT FROM backfill WHERE until_id IS NULL"
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +50,23 @@ def add() -> int:
     )
 
 
-def change(kind: Kind) -> Change:
+def change(kind: Kind, address: Address = JANE) -> Change:
     now = services().now()
-    return Change(uuid4(), kind, JANE, "news", now, now, "test", "test")
+    return Change(uuid4(), kind, address, "news", now, now, "test", "test")
+
+
+def people(count: int) -> list[Address]:
+    """Each has said no."""
+    found = [parse(f"person-{n}@example.com", Channel.EMAIL) for n in range(count)]
+    record([change(Kind.OPTED_OUT, address) for address in found])
+    return found
+
+
+def waiting(destination: int) -> int:
+    query = "SELECT count(*) FROM sync_state WHERE destination_id = %s"
+    row = run(lambda c: c.execute(query, (destination,)).fetchone())
+    assert row
+    return int(row[0])
 
 
 def backfilled_after(app: Flask, writer: Connection) -> int:
@@ -63,7 +79,10 @@ def backfilled_after(app: Flask, writer: Connection) -> int:
     number = add()
     with ThreadPoolExecutor(1) as pool:
         rows = pool.submit(begin)
-        assert wait_until(lambda: bool(run(lambda c: c.execute(WAITING).fetchall())), 10)
+        assert wait_until(lambda: bool(run(lambda c: c.execute(BEGUN).fetchall())), 10)
+        # Nobody queues behind it: a click of another person goes through meanwhile (I2).
+        record([change(Kind.OPTED_OUT, parse("other@example.com", Channel.EMAIL))])
+        assert run(lambda c: c.execute(BEGUN).fetchall())
         writer.commit()
         return rows.result(10)
 
@@ -94,3 +113,79 @@ def test_a_second_backfill_adds_nothing(app: Flask) -> None:
     record([change(Kind.OPTED_OUT)])
     number = add()
     assert (backfill(number), backfill(number)) == (1, 0)
+
+
+class Killed(BaseException):
+    """As a process that ends between two transactions."""
+
+
+def die(_: Backfill) -> None:
+    raise Killed
+
+
+@pytest.fixture
+def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FIRST", 10)
+    monkeypatch.setattr(module, "_MOST", 10)
+
+
+@pytest.mark.usefixtures("_small_steps")
+def test_one_that_was_cut_off_goes_on_where_it_was(app: Flask) -> None:  # I3
+    people(25)
+    number = add()
+    with pytest.raises(Killed):
+        backfill(number, die)
+    half = run(backfills.unfinished)[number]
+    assert (waiting(number), half.rows, half.finished) == (10, 10, False)
+    seen: list[int] = []
+    assert backfill(number, lambda found: seen.append(found.rows)) == 15
+    assert seen == [20, 25]
+    assert waiting(number) == 25
+    assert run(backfills.unfinished) == {}
+
+
+@pytest.mark.usefixtures("_small_steps")
+def test_several_share_the_work_and_each_row_is_raised_once(app: Flask) -> None:
+    people(95)
+    number = add()
+
+    def work() -> None:
+        with app.app_context():
+            backfill(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        for one in [pool.submit(work) for _ in range(4)]:
+            one.result(60)
+    assert waiting(number) == run(lambda c: backfills.of(c, number)).rows == 95
+
+
+def test_what_somebody_else_has_locked_is_waited_for_and_not_skipped(
+    app: Flask, database_url: str
+) -> None:  # I3
+    people(3)
+    number = add()
+
+    def work() -> int:
+        with app.app_context():
+            return backfill(number)
+
+    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(
+            """INSERT INTO sync_state (destination_id, address_id, wanted)
+            SELECT %s, min(id) + 1, 1 FROM address""",
+            (number,),
+        )
+        rows = pool.submit(work)
+        assert wait_until(lambda: bool(run(lambda c: c.execute(query).fetchall())), 30)
+        other.rollback()
+        assert rows.result(30) == 3
+
+
+def test_a_form_gets_the_newest_version_of_its_whole_mailbox(app: Flask) -> None:  # I9
+    record([change(Kind.OPTED_OUT, parse("jane+news@example.com", Channel.EMAIL))])
+    record([change(Kind.OPTED_OUT)])
+    number = add()
+    assert backfill(number) == 2
+    rows = run(lambda c: c.execute("SELECT DISTINCT wanted FROM sync_state").fetchall())
+    assert rows == run(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())

@@ -19,7 +19,7 @@ from preference_center.domain.hashes import Algorithm, Hashed
 from preference_center.extensions import services
 from preference_center.ledger import hashing, record
 from preference_center.ledger.statements import GATE
-from preference_center.storage import syncs
+from preference_center.storage import backfills
 from preference_center.storage.addresses import readable
 from preference_center.storage.database import run
 from preference_center.storage.facts import exact_facts_for, facts_for
@@ -138,7 +138,7 @@ def test_an_address_told_beside_its_hash_is_readable_whichever_comes_first(
 def test_a_new_destination_hears_of_hashes_whose_address_is_known(algorithm: Algorithm) -> None:
     record([change(1, Kind.CONSENTED), change(2, address=of(JANE, algorithm))])
     destination = add_destination("news", NEWS)
-    run(lambda c: syncs.backfill(c, destination, START))
+    run(lambda c: backfills.whole(c, destination, START))
     assert waiting(JANE) == {"news": START + WINDOW}
 
 

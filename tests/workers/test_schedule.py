@@ -39,7 +39,7 @@ def test_the_process_tidies_and_looks_for_bursts_besides(
     app: Flask, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = iter([False, True])
-    monkeypatch.setattr(schedule, "create_app", lambda: app)
+    monkeypatch.setattr(schedule, "create_app", lambda **_: app)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(stopping, "wait", lambda _: next(turns))
     with app.app_context():

@@ -14,12 +14,15 @@ from preference_center.domain.news.guarding import SECRET
 from preference_center.domain.news.sources import IN_PATH, WEBHOOKS
 from preference_center.extensions import services
 from preference_center.mending import mending
+from preference_center.storage import backfills
 from preference_center.storage import destinations as stored
 from preference_center.storage import pending as waiting
+from preference_center.storage.backfills import Backfill
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination
 from preference_center.storage.pending import Pending
 from workers import destinations as setting_up
+from workers.cli import progress
 from workers.connectors.base import Report
 from workers.connectors.registry import ENTRIES, Entry
 
@@ -119,6 +122,9 @@ def add(
     `flask destinations resume NAME`. If anything is wrong, nothing is stored, and every
     fault is told with its remedy.
 
+    With millions of opt-outs the back-fill takes minutes. Ctrl-C is safe then: workers go on
+    with it, and `flask destinations show NAME` says how far it is.
+
     Example: flask destinations add newsletter --kind sendgrid
     --set api_key=env:SENDGRID_KEY --topic acme.offers=12345
     """
@@ -131,7 +137,7 @@ def add(
         sends_service=sends_service,
     )
     with mending():
-        added = setting_up.add(wish, ACTOR)
+        added = setting_up.add(wish, ACTOR, progress.shown())
     if added.only_listens:
         click.echo(f"{name} is set up, and listened to from now on.")
     else:
@@ -170,8 +176,10 @@ def list_() -> None:
     with mending():
         found = run(lambda connection: stored.every(connection, services().keys))
         known = run(waiting.pending)
+        unfinished = run(backfills.unfinished)
     for destination in found:
-        click.echo(_line(destination, known[destination.name]))
+        backfill = unfinished.get(destination.id)
+        click.echo(_line(destination, known[destination.name], backfill))
     if not found:
         click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
 
@@ -218,7 +226,7 @@ def resume(name: str) -> None:
     Also makes one that the tool turned away be tried again at once.
     """
     with mending():
-        setting_up.resume(name, ACTOR)
+        setting_up.resume(name, ACTOR, progress.shown())
         row = run(waiting.pending)[name]
     click.echo(f"{name} is active; {_waiting(row)}.")
 
@@ -280,15 +288,17 @@ def _waiting(row: Pending) -> str:
     return f"{row.waiting} addresses wait, the first is due {row.due_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _line(destination: Destination, row: Pending) -> str:
-    return "\t".join(_cells(destination, row))
+def _line(destination: Destination, row: Pending, backfill: Backfill | None) -> str:
+    return "\t".join(_cells(destination, row, backfill))
 
 
-def _cells(destination: Destination, row: Pending) -> Iterator[str]:
+def _cells(destination: Destination, row: Pending, backfill: Backfill | None) -> Iterator[str]:
     yield destination.name
     yield destination.kind
     yield row.state
     yield f"{row.waiting} pending"
+    if backfill:
+        yield f"back-fill: {progress.described(backfill)}"
     if row.drift:
         yield f"drift: {row.drift}, {row.drifted} not yet mended"
     sends = (

@@ -11,13 +11,14 @@ import click
 from preference_center.errors import DestinationError
 from preference_center.extensions import services
 from preference_center.mending import mending
-from preference_center.storage import audit, posted, unknown_news, verifying
+from preference_center.storage import audit, backfills, posted, unknown_news, verifying
 from preference_center.storage import destinations as stored
 from preference_center.storage import pending as waiting
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.posted import KEPT
 from preference_center.storage.verifying import Part, Progress, Tally
+from workers.cli import progress
 from workers.cli.destinations import ACTOR, destinations
 from workers.connectors.base import DeliveryError
 from workers.connectors.registry import ENTRIES, SetupError
@@ -70,6 +71,7 @@ def show(name: str) -> None:
         row = run(waiting.pending)[name]
         listings = run(lambda c: verifying.progress(c, destination.id))
         tally = run(lambda c: verifying.tally(c, destination.id))
+        backfill = run(lambda c: backfills.of(c, destination.id))
         told, backlog = run(lambda c: waiting.backlog(c, destination.id))
         unknown = run(lambda c: unknown_news.of(c, destination.id))
         unreadable = run(lambda c: posted.unreadable(c, destination.id))
@@ -77,6 +79,8 @@ def show(name: str) -> None:
     click.echo(f"{name}\t{destination.kind}\t{row.state}{reason}")
     due = f", the first is due {_time(row.due_at)}" if row.due_at else ""
     click.echo(f"waiting\t{row.waiting} addresses{due}")
+    if not backfill.finished:
+        click.echo(f"back-fill\t{progress.described(backfill)}")
     if destination.status is Status.ACTIVE and destination.pulled_at is None:
         click.echo("back-fill\twaits until its own opt-outs have been read in")
     elif told < backlog:

@@ -97,6 +97,18 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
     )
 
 
+class BackfillRow(db.Model):  # type: ignore[misc,name-defined]
+    """How far a destination's first rows have been raised; see `backfills.Backfill`."""
+
+    __tablename__ = "backfill"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    reached: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    until_id: Mapped[int | None] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    started_at: Mapped[datetime] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
 class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
     """What a destination was told about an address; append-only like the ledger."""
 

@@ -1,0 +1,95 @@
+"""A back-fill that was cut off says so, and is gone on with without anybody's doing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Never
+
+import pytest
+from redis import Redis
+
+from preference_center.domain.events import Kind
+from preference_center.errors import Unavailable
+from preference_center.extensions import services
+from preference_center.ledger import backfilling
+from preference_center.queue import BACKFILL, QUEUES, rq_queue
+from preference_center.storage import backfills
+from preference_center.storage.backfills import Backfill
+from preference_center.storage.database import run
+from tests.cli.test_destinations import add_hook, flask, say
+from tests.connectors.tools.receiver import SECRET, Receiver
+from tests.in_force import put_in_force
+from workers import jobs, schedule
+from workers.cli import register
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+PEOPLE = 4
+
+
+@pytest.fixture
+def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    register(app)
+    put_in_force(app)
+    monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    return app
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+def cut_off(*_: object) -> Never:
+    raise Unavailable("the database can't be reached")
+
+
+@pytest.fixture
+def cut_short(app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`destinations add` ends after the first transaction of the back-fill."""
+    for number in range(PEOPLE):
+        say(app, Kind.OPTED_OUT, f"person-{number}@example.com")
+    with monkeypatch.context() as patch:
+        patch.setattr(backfilling, "_FIRST", 1)
+        patch.setattr(backfilling, "_next_size", cut_off)
+        assert add_hook(app, receiver).exit_code == 1
+
+
+@pytest.mark.usefixtures("cut_short")
+def test_it_is_seen_and_the_scheduler_has_it_done(app: Flask) -> None:  # I3
+    said = r"\d+% of the addresses seen, 1 to be told so far; workers go on with it"
+    assert re.search(f"back-fill: {said}", flask(app, "destinations", "list").output)
+    assert re.search(f"back-fill\t{said}", flask(app, "destinations", "show", "shop").output)
+    with app.app_context():
+        schedule.tick()
+        with Redis.from_url(services().settings.redis_url) as redis:
+            waiting = rq_queue(redis, QUEUES[BACKFILL]).get_jobs()
+        for job in waiting:
+            if job.func_name == BACKFILL:
+                jobs.backfill(*job.args)
+        assert run(backfills.unfinished) == {}
+    listed = flask(app, "destinations", "list").output
+    assert f"shop\twebhook\tobserve\t{PEOPLE} pending\t" in listed
+    assert "back-fill" not in listed
+
+
+@pytest.mark.usefixtures("cut_short")
+def test_resuming_the_destination_does_what_is_left_first(app: Flask) -> None:  # I3
+    resumed = flask(app, "destinations", "resume", "shop")
+    assert resumed.exit_code == 0, resumed.output
+    assert f"{PEOPLE} addresses wait" in resumed.output
+
+
+def test_a_long_one_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    from workers.cli.progress import shown
+
+    show = shown()
+    for reached in range(0, 101, 2):
+        show(Backfill(reached, 100, reached, finished=reached == 100))
+    lines = capsys.readouterr().err.splitlines()
+    assert (lines[0], lines[-1]) == ("back-fill: 6%, 6 addresses", "back-fill: 96%, 96 addresses")
+    assert len(lines) == 19
