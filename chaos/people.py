@@ -16,6 +16,7 @@ from typing import Self
 from urllib.parse import urlencode
 
 from chaos.timing import LOST, SPOOLED, Asked, Sample
+from chaos.webs import is_dropped
 from preference_center.links import ONE_CLICK
 from tests.faults.service import Service
 
@@ -30,8 +31,6 @@ RUSH = 30.0
 INSISTENCE = 120.0
 """Seconds after the end within which whoever insists must have been answered."""
 
-IDLE = 1.0
-"""Seconds without use after which a client opens another connection, as most do."""
 AGAIN = 4.0
 """Seconds from the first to the answer of a repeat within which that makes no second event."""
 
@@ -125,7 +124,6 @@ class Client:
     answers: Counter[int] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     _connection: http.client.HTTPConnection = field(init=False)
-    _used: float = 0.0
 
     def __post_init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
@@ -134,7 +132,7 @@ class Client:
         """Send it, and wait for the answer."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         begin = time.monotonic()
-        if begin - self._used > IDLE:
+        if is_dropped(self._connection):
             self._connection.close()
         answer = Answer(LOST)
         try:
@@ -143,10 +141,10 @@ class Client:
             answer = Answer(came.status, came.read().decode())
         except (OSError, http.client.HTTPException):
             self._connection.close()  # the next request opens another
-        self._used = time.monotonic()
+        end = time.monotonic()
         self.answers[answer.status] += 1
         asked = Asked.UNDO if body.startswith("undo=") else self.asks
-        self.samples.append(Sample(begin, self._used, answer.status, asked))
+        self.samples.append(Sample(begin, end, answer.status, asked))
         return answer
 
 

@@ -154,8 +154,10 @@ def table(times: Times, windows: Sequence[Window]) -> Iterator[str]:
         waits = [1000 * those[int(share * (len(those) - 1))].took for share in (0.5, 0.99, 1.0)]
         spooled = sum(sample.status == SPOOLED for sample in those)
         yield f"{name:50} {len(those):8} {spooled:7}" + "".join(f" {wait:7.0f}" for wait in waits)
+    web = [window.end - window.begin for window in windows if window.victim == "web"]
     yield (
-        f"not timed: {times.beside_web} while the web process was struck, "
+        f"not timed: {times.beside_web} while the web process was struck or starting "
+        f"({len(web)} x {sum(web) / max(1, len(web)):.0f} s), "
         f"{times.stalled} because the machine stalled"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,6 @@ TRIES = 12
 """Connections opened to find a process that has none yet."""
 PATIENCE = 10.0
 """Seconds to wait for an answer."""
-IDLE = 1.0
-"""Seconds without use after which connections are opened anew."""
 FAILED = (OSError, http.client.HTTPException)
 
 
@@ -34,7 +33,6 @@ class Webs:
     port: int
     samples: list[Sample] = field(default_factory=list)
     """How long each process took to answer."""
-    _used: float = 0.0
     _open: dict[str, http.client.HTTPConnection] = field(default_factory=dict)
 
     def whole(self) -> bool:
@@ -52,8 +50,6 @@ class Webs:
         self, path: str, body: Mapping[str, object], headers: Mapping[str, str]
     ) -> dict[str, tuple[int, bytes]]:
         """POST the same to every process that can be reached: status and body by process."""
-        if time.monotonic() - self._used > IDLE:  # who was struck since has closed it
-            self.close()
         try:
             self._reach()
         except FAILED:
@@ -73,8 +69,7 @@ class Webs:
                 status = answer.status
             except FAILED:
                 self._open.pop(name).close()
-            self._used = time.monotonic()
-            self.samples.append(Sample(begin, self._used, status, Asked.CHECK))
+            self.samples.append(Sample(begin, time.monotonic(), status, Asked.CHECK))
         return came
 
     def close(self) -> None:
@@ -85,6 +80,8 @@ class Webs:
 
     def _reach(self) -> None:
         """Connect to processes that have no connection. Raises one of `FAILED`."""
+        for name in [name for name, kept in self._open.items() if is_dropped(kept)]:
+            self._open.pop(name).close()
         spare = []
         try:
             for _ in range(TRIES):
@@ -100,3 +97,11 @@ class Webs:
         finally:
             for connection in spare:
                 connection.close()
+
+
+def is_dropped(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed it since its last use, as HTTP clients look before the next.
+
+    It ends with its process, and after an answer that was given before the body was read.
+    """
+    return connection.sock is not None and bool(select.select([connection.sock], [], [], 0)[0])

@@ -100,7 +100,9 @@ def test_the_table_says_what_was_struck_and_what_was_not_timed() -> None:
         "500",
         "500",
     ]
-    assert rest.startswith("not timed: 1 while the web process was struck, 0 because")
+    assert rest.startswith(
+        "not timed: 1 while the web process was struck or starting (1 x 10 s), 0 because"
+    )
 
 
 def test_a_late_beat_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
