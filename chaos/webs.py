@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from chaos.timing import LOST, Asked, Sample
 
-HEADER = "X-Process"  # of chaos.web, which only the web server can import
-PATH = "/chaos/process"
+HEADER = "X-Process"
+"""What chaos.web puts into every answer; only the web server can import that."""
+PATH = "/livez"
+"""Answered whatever the database does."""
 TRIES = 12
 """Connections opened to find a process that has none yet."""
 PATIENCE = 10.0
@@ -65,7 +67,7 @@ class Webs:
                     {"Content-Type": "application/json", **headers},
                 )
                 answer = connection.getresponse()
-                came[answer.headers[HEADER]] = (answer.status, answer.read())
+                came[name] = (answer.status, answer.read())
                 status = answer.status
             except FAILED:
                 self._open.pop(name).close()
@@ -92,7 +94,8 @@ class Webs:
                 connection.request("GET", PATH)
                 answer = connection.getresponse()
                 answer.read()
-                if self._open.setdefault(answer.headers[HEADER], connection) is connection:
+                name = answer.headers[HEADER]  # none where it was too busy for the service
+                if name and self._open.setdefault(name, connection) is connection:
                     spare.remove(connection)
         finally:
             for connection in spare:
