@@ -14,7 +14,7 @@ from preference_center.storage.fingerprints import require_known_keys_of
 
 app = create_app()
 spool.start(app)
-require_known_keys_of(app, {"console.readyz", *IN_AN_OUTAGE})
+require_known_keys_of(app, {"console.healthz", "console.readyz", *IN_AN_OUTAGE})
 
 # What was loaded stays for ever: a sixth of an opt-out went into looking it over for garbage.
 gc.collect()

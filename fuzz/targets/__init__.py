@@ -8,6 +8,7 @@ from fuzz.targets.addresses import addresses
 from fuzz.targets.lists import csv_stream, gzip_stream, import_file, ndjson_stream
 from fuzz.targets.mails import mail, mail_check
 from fuzz.targets.requests import api_body, form, headers, query
+from fuzz.targets.spooled import spool_file
 from fuzz.targets.tokens import sender_payload, token
 from fuzz.targets.webhooks import proof, text_message, webhook
 
@@ -29,6 +30,7 @@ TARGETS: Mapping[str, Target] = {
         proof,
         query,
         sender_payload,
+        spool_file,
         text_message,
         token,
         webhook,

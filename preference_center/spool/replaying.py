@@ -73,6 +73,8 @@ class Replay:
     folder: Folder
     links: Links
     handlers: Mapping[str, Handler]
+    committed: Callable[[], None] = lambda: None
+    """Called after each commit, which proves that the database is there."""
 
     def file(self, held: HeldFile, content: bytes, progress: Progress) -> Replayed:
         """Record what `content`, all of a file, holds beyond `progress`, and note it there.
@@ -141,6 +143,7 @@ class Replay:
             return NotImplementedError("a newer version has spooled this")
         try:
             handler([record.data for record in batch])
+            self.committed()
         except Unavailable as error:
             if error.cause is not Cause.LOCK:
                 raise

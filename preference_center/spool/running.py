@@ -41,12 +41,12 @@ PROBE = Limits(lock=2, statement=2, idle=5, retry=0, total=2.5, at_once=2.5)
 REPLAY = Limits(lock=2, statement=30, idle=30, retry=1, total=40, at_once=35)
 """Nobody waits for the answer, but other records do for one that a lock holds up."""
 
-_HANDLERS = "preference_center.spool_handlers"
+HANDLERS = "preference_center.spool_handlers"
 
 
 def handle(app: Flask, kind: str, handler: Handler) -> None:
     """Have spooled requests of this kind recorded by `handler`."""
-    app.extensions.setdefault(_HANDLERS, {})[kind] = handler
+    app.extensions.setdefault(HANDLERS, {})[kind] = handler
 
 
 def start(app: Flask) -> None:
@@ -101,7 +101,9 @@ class Replayer:
                 with within(PROBE):
                     require_known_keys()
                 self.outage.began.clear()
-                replay = Replay(self.spool.folder, services().links, _handlers())
+                # Else a failure seen meanwhile would last until all is replayed.
+                over = self.outage.began.clear
+                replay = Replay(self.spool.folder, services().links, _handlers(), over)
                 for held in self.spool.folder.abandoned():  # the older ones
                     if self._file(replay, held, held.read(), replayed):
                         held.remove()
@@ -154,7 +156,7 @@ def replay_abandoned(app: Flask) -> Replayed:
 
 
 def _handlers() -> Mapping[str, Handler]:
-    return {OPT_OUTS: _record_opt_outs, **current_app.extensions.get(_HANDLERS, {})}
+    return {OPT_OUTS: _record_opt_outs, **current_app.extensions.get(HANDLERS, {})}
 
 
 def _record_opt_outs(requests: Sequence[Mapping[str, Any]]) -> None:

@@ -256,3 +256,24 @@ def test_the_thread_ends_an_outage_by_itself(
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
+    app: Flask, replayer: Replayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I2: else nobody would be answered until all is replayed
+    from preference_center.extensions import services
+    from preference_center.spool import running
+
+    seen: list[bool] = []
+
+    def record_one(_requests: object) -> None:
+        seen.append(replayer.outage.began.is_set())
+        replayer.outage.began.set()  # as another request does that could not connect
+
+    monkeypatch.setitem(app.extensions, running.HANDLERS, {"one": record_one, "other": record_one})
+    with app.app_context():
+        for kind in ("one", "other"):
+            sealed = services().links.seal_request({"kind": kind})
+            replayer.spool.writer.append(encode(sealed, START))
+    assert replay().recorded == 2
+    assert seen == [False, False]

@@ -1,0 +1,105 @@
+"""Links that need the database to be read: a sender's own, and permanent ones (I1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.links import Link
+from preference_center.links.offline import Minter
+from tests.clock import START, Clock
+from tests.inbound.mails import outlook, receiving, send
+from tests.recipients.ledger import Ledger
+from tests.spool.conftest import ADDRESS, PAIR, TOPIC, Database, Replay
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from preference_center.spool.running import Replayer
+
+
+@pytest.fixture
+def minter(app: Flask, clock: Clock, replayer: Replayer, monkeypatch: pytest.MonkeyPatch) -> Minter:
+    """A sender that makes links by itself; no process has seen any of them yet."""
+    from preference_center.extensions import NAME
+    from preference_center.storage.links import forget_links
+
+    wired = app.extensions[NAME]
+    links = replace(wired.links, mail_domain="stop.example.com")
+    with monkeypatch.context() as patched:
+        patched.setitem(app.extensions, NAME, replace(wired, links=links))
+        made = app.test_cli_runner().invoke(args=["keys", "link-key", "shop", "--brand", "acme"])
+    key = made.stdout
+    with app.app_context():
+        forget_links()
+    return Minter(key, lambda: clock().timestamp())
+
+
+def remember(app: Flask) -> None:
+    """What the thread of a process does once a minute."""
+    from preference_center.storage.links import remember_senders
+
+    with app.app_context():
+        remember_senders()
+
+
+def test_a_link_of_a_sender_whose_key_is_known_is_received(
+    app: Flask,
+    client: FlaskClient,
+    minter: Minter,
+    database: Database,
+    ledger: Ledger,
+    replay: Replay,
+) -> None:
+    remember(app)
+    token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
+    with database.away():
+        assert client.get(f"/u/{token}").status_code == 200
+        assert client.post(f"/u/{token}", data=PAIR).status_code == 202
+        assert client.post(f"/u/{token[:-3]}abc", data=PAIR).status_code == 404
+    assert replay().recorded == 1
+    [event] = ledger.events()
+    assert event["evidence"]["key_id"].startswith("~")
+
+
+def test_a_link_of_a_sender_whose_key_is_unknown_is_refused(
+    client: FlaskClient, minter: Minter, database: Database
+) -> None:  # nobody can tell whether it is genuine: never a 2xx for what may not be recorded
+    token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
+    with database.away():
+        assert client.post(f"/u/{token}", data=PAIR).status_code == 503
+
+
+def test_a_mail_to_an_address_that_a_sender_made_is_received(
+    app: Flask, minter: Minter, database: Database, ledger: Ledger, replay: Replay
+) -> None:
+    remember(app)
+    header = minter.mint(ADDRESS, TOPIC, "m-1").headers["List-Unsubscribe"]
+    to = header.partition("<mailto:")[2].partition("?")[0]
+    with receiving(app, "smtp") as port, database.away():
+        assert send(port, outlook(to), to, sender=ADDRESS) == {}
+    assert replay().recorded == 1
+    assert ledger.kinds() == [("opted_out", TOPIC)]
+
+
+def test_a_permanent_link_is_received_though_nobody_can_tell_whether_it_was_revoked(
+    app: Flask,
+    client: FlaskClient,
+    replayer: Replayer,
+    database: Database,
+    ledger: Ledger,
+    replay: Replay,
+) -> None:
+    from preference_center.extensions import services
+
+    link = Link(parse(ADDRESS, Channel.EMAIL), TOPIC, "", START, destination=7)
+    with app.app_context():
+        token = services().links.make_standing(link)
+    with database.away():
+        assert client.post(f"/u/{token}", data=PAIR).status_code == 202
+    assert replay().recorded == 1
+    assert ledger.events()[0]["evidence"]["destination"] == "7"
