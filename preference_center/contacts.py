@@ -15,7 +15,8 @@ from uuid import UUID
 
 from preference_center.domain.closing import closing, reopening
 from preference_center.domain.contacts import Book, Contact, Named, Profile
-from preference_center.domain.events import Change
+from preference_center.domain.decisions import newest_opt_in, nothing_left_of
+from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.domain.requests import Origin, Proof
 from preference_center.errors import (
     Cause,
@@ -51,6 +52,8 @@ class _Rows:
 
     written: list[Written] = field(default_factory=list)
     closed_at: dict[UUID, datetime] = field(default_factory=dict)
+    closed_again: dict[UUID, Contact] = field(default_factory=dict)
+    """Closed already before this request."""
     proofs: dict[UUID, tuple[int, Proof]] = field(default_factory=dict)
     """And the row that it came with."""
     faults: list[RowFault] = field(default_factory=list)
@@ -115,6 +118,8 @@ def deactivate(
             with rows.judged(index):
                 contact = _found_or_new(book, named)
                 rows.closed_at.setdefault(contact.id, received_at)
+                if contact.state.closed:
+                    rows.closed_again[contact.id] = contact
                 rows.write(book.deactivate(contact), news=not contact.state.closed)
 
     return _write([named for named, _ in wishes], work, origin, "contacts.deactivated", beside)
@@ -201,7 +206,7 @@ def _save(
         if beside:
             beside(connection, written)
 
-    if book.changed():
+    if changes or book.changed():
         record(changes, write, known=book.learned())
     elif beside:
         run(lambda connection: beside(connection, written))
@@ -212,6 +217,17 @@ def _closings(book: Book, rows: _Rows, origin: Origin) -> Iterator[Change]:
     for contact, address in book.closed():
         at = rows.closed_at.get(contact.id, origin.now)
         yield from closing((new_id(), new_id()), address, origin, at)
+    again = [
+        (contact, address)
+        for contact in rows.closed_again.values()
+        for address in sorted(contact.addresses, key=lambda a: (a.channel, a.exact))
+    ]
+    facts = exact_facts_for([address for _, address in again]) if again else []
+    for (contact, address), known in zip(again, facts, strict=True):
+        at, opted_in = rows.closed_at[contact.id], newest_opt_in(ALL_MARKETING, known)
+        # Opted in while it was closed: without this, marketing would go on once it is reopened.
+        if opted_in and opted_in.at < at and not nothing_left_of(ALL_MARKETING, known):
+            yield from closing((new_id(), new_id()), address, origin, at)
 
 
 def _reopenings(book: Book, rows: _Rows, origin: Origin) -> list[Change]:

@@ -252,6 +252,28 @@ class TestReopening:
         assert not reopen(ADA, START).news
         assert events() == []
 
+    def test_closed_again_after_an_opt_in_marketing_stays_off_once_it_is_reopened(
+        self, clock: Clock
+    ) -> None:  # I5: no acknowledged opt-out is dropped unless that changes nothing
+        ada()
+        close(ADA)
+        clock.advance(HOUR)
+        record([_opt_in(1, clock.now)])
+        clock.advance(HOUR)
+        close(ADA)
+        clock.advance(HOUR)
+        reopen(ADA, clock.now)
+        assert ask(WEEKLY, ADA).rule is Rule.OPTED_OUT_OF_ALL_MARKETING
+
+    def test_closed_again_as_of_before_an_opt_in_nothing_is_added(self, clock: Clock) -> None:  # I7
+        ada()
+        close(ADA)
+        clock.advance(HOUR)
+        record([_opt_in(1, clock.now)])
+        before = events()
+        close(ADA, START)
+        assert events() == before
+
     def test_it_can_be_closed_again(self, clock: Clock) -> None:
         ada()
         close(ADA)
