@@ -27,8 +27,10 @@ from simulation.people import ALL, EVERYTHING, Form, forms_of
 
 _UNDO = re.compile(r'name="undo" value="([^"]+)"')
 _PAIR = {"List-Unsubscribe": "One-Click"}
-REPEAT = timedelta(minutes=15)
+REPEAT = timedelta(seconds=5)
 ZONES = (UTC, *(timezone(timedelta(hours=hours)) for hours in (5.75, -9.5, 14)))
+OURS = frozenset({"one_click", "page"})
+"""Entry points where a "no" counts from now: what support or a mail says has its own date."""
 TIES = 7
 """One in so many opt-ins comes with a "no" of the same moment."""
 PAUSES = (timedelta(hours=2), timedelta(hours=20), timedelta(days=7))
@@ -46,8 +48,10 @@ class Doors:
     oracle: Oracle
     known: Callable[[Form, datetime], None]
     """Is told of every form that the service has heard of, and since when."""
-    own: dict[tuple[Form, str], No] = field(default_factory=dict)
-    """The last that each said at our own doors."""
+    own: dict[tuple[Form, str, str], No] = field(default_factory=dict)
+    """The last that each said through each of our own entry points."""
+    ours: set[int] = field(default_factory=set)
+    """Which of the opt-outs were said there."""
     offers: dict[int, tuple[str, str, No]] = field(default_factory=dict)
 
     def act(self, act: Act) -> str | None:
@@ -59,19 +63,19 @@ class Doors:
 
     def _one_click(self, form: Form, act: Act) -> str:
         self._post(form, act.scope, _PAIR)
-        self._no(form, act.scope)
+        self._no(form, act.scope, "one_click")
         return "200"
 
     def _page(self, form: Form, act: Act) -> str:
         token, text = self._post(form, act.scope, {"confirm": "this"})
-        no = self._no(form, act.scope)
+        no = self._no(form, act.scope, "page")
         offer = _UNDO.search(text)
         if offer:
             self.offers[act.number] = (token, offer[1], no)
         return "offers undo" if offer else "stood already"
 
     def _undo(self, form: Form, act: Act) -> str:
-        """It takes back what was said on that page, and what of it was only repeated since."""
+        """It takes back what was said on that page, and nothing that was said since."""
         if act.number not in self.offers:
             return "nothing to undo"
         token, offer, no = self.offers.pop(act.number)
@@ -80,9 +84,8 @@ class Doors:
             raise Violation(f"I7: undo answers {answer.status_code}")
         if "Not undone" in answer.text:
             return "too late"
-        anew = self.own.get((no.form, no.scope))  # said since, and no repeat: it stands
         for other in self.oracle.noes[form.person]:
-            if (other is anew and anew is not no) or other.until:  # a pause is no repeat
+            if (id(other) in self.ours and other is not no) or other.until:  # an act of its own
                 continue
             if (other.form, other.scope) == (no.form, no.scope) and other.first >= no.first:
                 # A list or a tool that said the same meanwhile may not have been recorded.
@@ -100,7 +103,7 @@ class Doors:
         taken = take_mail(mail, [to], context.now(), size=len(mail)).taken
         if not taken.recorded:
             raise Violation("I1: a mail to a valid mailto is not recorded")
-        self._no(form, act.scope)
+        self._no(form, act.scope, "mailto")
         return "taken"
 
     def _reads(self, form: Form, act: Act) -> str:
@@ -167,7 +170,7 @@ class Doors:
             ],
             beside,
         )
-        self._no(form, scope, at)
+        self._no(form, scope, "phone", at)
 
     def _pause(self, form: Form, act: Act) -> str:
         now = services().now()
@@ -212,17 +215,21 @@ class Doors:
             self.oracle.says_yes(form, EVERYTHING, now)
         return "open"
 
-    def _no(self, form: Form, scope: str, at: datetime | None = None) -> No:
+    def _no(self, form: Form, scope: str, source: str, at: datetime | None = None) -> No:
         at = at or services().now()
         self.known(form, at)
-        said = self.own.get((form, scope))
+        said = self.own.get((form, scope, source))
         covered = [other for other in forms_of(form.person) if form.meets(other)]
         yeses = [yes.at for other in covered for yes in self.oracle.yeses[other]]
         lifted = said and any(yes > said.first for yes in yeses)
         if said and abs(at - said.first) <= REPEAT and not said.gone and not lifted:
             return said  # it stands: saying it twice is saying it once (I7)
-        no = self.oracle.says_no(No(form, scope, at, at, at))
-        self.own[form, scope] = no
+        lifts = [yes.at for yes in self.oracle.yeses[form]] if source in OURS else []
+        no = self.oracle.says_no(
+            No(form, scope, at, max([at, *lifts]), at, own=source in OURS, known=services().now())
+        )
+        self.own[form, scope, source] = no
+        self.ours.add(id(no))
         return no
 
 
