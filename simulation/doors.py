@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -21,6 +21,7 @@ from preference_center.ledger import Recorded, record
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection
+from simulation.ground import Clock
 from simulation.history import Act
 from simulation.oracle import No, Oracle
 from simulation.people import ALL, EVERYTHING, Form, forms_of
@@ -31,6 +32,8 @@ REPEAT = timedelta(seconds=5)
 ZONES = (UTC, *(timezone(timedelta(hours=hours)) for hours in (5.75, -9.5, 14)))
 OURS = frozenset({"one_click", "page"})
 """Entry points where a "no" counts from now: what support or a mail says has its own date."""
+SERVED = frozenset({"one_click", "page", "undo", "reads", "pause", "opt_in"})
+"""What a web host does, by its own clock."""
 TIES = 7
 """One in so many opt-ins comes with a "no" of the same moment."""
 PAUSES = (timedelta(hours=2), timedelta(hours=20), timedelta(days=7))
@@ -46,6 +49,9 @@ class Doors:
 
     client: Any
     oracle: Oracle
+    clock: Clock
+    hosts: Sequence[timedelta]
+    """How far ahead the clock of each web host is."""
     known: Callable[[Form, datetime], None]
     """Is told of every form that the service has heard of, and since when."""
     own: dict[tuple[Form, str, str], No] = field(default_factory=dict)
@@ -57,7 +63,11 @@ class Doors:
     def act(self, act: Act) -> str | None:
         """Do it and say what came of it; None if it is no act of these doors."""
         do: Callable[[Form, Act], str] | None = getattr(self, f"_{act.what}", None)
-        return do(forms_of(act.who)[act.form], act) if do else None
+        if do is None:
+            return None
+        ahead = self.hosts[act.number % len(self.hosts)] if act.what in SERVED else timedelta(0)
+        with self.clock.of_host(ahead):
+            return do(forms_of(act.who)[act.form], act)
 
     # --- recipients
 
@@ -132,12 +142,21 @@ class Doors:
         proof = Proof("page", "Yes, please", "en", now)
         catalogue = current_catalogue()
         record([lifting(context.new_id(), address(form), act.scope, proof, origin(), catalogue)])
-        self.oracle.says_yes(form, act.scope, now)
+        self.oracle.says_yes(form, act.scope, now, self.clock.now)
         self.known(form, now)
         if act.number % TIES == 0:  # and says no at the very same time
             self._said(form, act.scope, now)
             return "recorded, and the opposite"
         return "recorded"
+
+    def _opt_in_dated(self, form: Form, act: Act) -> str:
+        """A sender tells late of an opt-in; what was said since stands."""
+        context, at = services(), self.clock.now - timedelta(seconds=act.number)
+        proof, catalogue = Proof("page", "Yes, please", "en", at), current_catalogue()
+        record([lifting(context.new_id(), address(form), act.scope, proof, origin(), catalogue)])
+        self.oracle.says_yes(form, act.scope, at, self.clock.now)
+        self.known(form, self.clock.now)
+        return f"said at {at:%d %H:%M:%S}"
 
     def _phone(self, form: Form, act: Act) -> str:
         """Support writes down what was said hours ago."""
@@ -223,10 +242,11 @@ class Doors:
         yeses = [yes.at for other in covered for yes in self.oracle.yeses[other]]
         lifted = said and any(yes > said.first for yes in yeses)
         if said and abs(at - said.first) <= REPEAT and not said.gone and not lifted:
+            said.last = max(said.last, at)
             return said  # it stands: saying it twice is saying it once (I7)
         lifts = [yes.at for yes in self.oracle.yeses[form]] if source in OURS else []
         no = self.oracle.says_no(
-            No(form, scope, at, max([at, *lifts]), at, own=source in OURS, known=services().now())
+            No(form, scope, at, max([at, *lifts]), at, own=source in OURS, known=self.clock.now)
         )
         self.own[form, scope, source] = no
         self.ours.add(id(no))

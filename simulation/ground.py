@@ -41,10 +41,20 @@ class Clock:
     """Simulated time: it moves when told, and never back."""
 
     now: datetime = START
+    ahead: timedelta = timedelta(0)
 
     def __call__(self) -> datetime:
-        """The time (UTC)."""
-        return self.now
+        """The time (UTC), as the host that is at work has it."""
+        return self.now + self.ahead
+
+    @contextmanager
+    def of_host(self, ahead: timedelta) -> Iterator[None]:
+        """What is done meanwhile is done on a host whose clock is so much ahead."""
+        self.ahead = ahead
+        try:
+            yield
+        finally:
+            self.ahead = timedelta(0)
 
     def sleep(self, seconds: float) -> None:
         """Let so much time pass."""
@@ -75,7 +85,7 @@ class Ground:
     def empty(self, seed: str, queue: Callable[[Clock], Queue]) -> None:
         """Delete every row, and begin time, ids, chance and Redis anew."""
         self.before_transaction = self.before_claim = lambda: None
-        self.clock.now = START
+        self.clock.now, self.clock.ahead = START, timedelta(0)
         random, clock = Random(seed), self.clock
         self.app.extensions[NAME] = replace(
             self.services(),

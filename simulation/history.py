@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from simulation.people import ALL, CLUB, NEWS, OFFERS, TOPICS, forms_of
@@ -95,9 +95,19 @@ def _people(random: Random, options: Options) -> Iterator[Act]:
             yield Act(at + random.randrange(10, 20 * MINUTE), "undo", who, form, scope, number)
         if what in {"one_click", "mailed", "phone"} and random.random() < 0.3:
             yield Act(at + random.randrange(HOUR), "one_click", who, form, scope, number)
+        if what == "one_click" and random.random() < 0.15:
+            yield from _between(random, Act(at, what, who, form, scope, number))
         if what in {"in_tool", "one_click"} and random.random() < 0.3:
             again = at + random.choice(_GAPS)
             yield Act(min(again, end), "opt_in", who, form, random.choice(TOPICS), number)
+
+
+def _between(random: Random, first: Act) -> Iterator[Act]:
+    """They say it again, and a sender tells late of an opt-in between the two."""
+    gap = random.choice([8, 60, 14 * MINUTE])
+    told = gap + random.choice([5, HOUR])
+    yield replace(first, at=first.at + gap)
+    yield replace(first, at=first.at + told, what="opt_in_dated", number=told - gap // 2)
 
 
 def _lists(random: Random, options: Options) -> Iterator[Act]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.domain.addresses import Channel
@@ -33,6 +33,12 @@ class Hooks:
     step: Callable[[str], None]
     trace: Callable[[str], None]
     asked: Callable[[Tool, Sequence[Item]], None]
+
+
+def hosts(seed: str) -> list[timedelta]:
+    """How far ahead the clock of each web host is: the first one's is right."""
+    random = Random(f"{seed}/hosts")
+    return [timedelta(0), *(timedelta(seconds=random.uniform(-6, 6)) for _ in range(2))]
 
 
 def made(seed: str, options: Options, clock: Clock, hooks: Hooks) -> dict[str, Tool]:

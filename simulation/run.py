@@ -27,7 +27,7 @@ from simulation.history import Act, Options
 from simulation.inside import Inside
 from simulation.lists import Lists
 from simulation.looking import Looks
-from simulation.making import Hooks, made
+from simulation.making import Hooks, hosts, made
 from simulation.oracle import No, Oracle
 from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
@@ -108,7 +108,7 @@ class Run:
         self.crew = Crew(self.ground.app, self.clock, self._connect, self._freeze, self.note)
         self.ground.before_transaction = self.crew.step
         self.ground.before_claim = self._before_claim
-        self.doors = Doors(client, self.oracle, self._know)
+        self.doors = Doors(client, self.oracle, self.clock, hosts(self.seed), self._know)
         self.lists = Lists(self.oracle, self._know)
         hooks = Hooks(self.later, self._step, self.note, self._asked)
         self.tools |= made(self.seed, self.options, self.clock, hooks)
