@@ -144,14 +144,16 @@ def _append(
 def _addresses(keys: Keys, addresses: Sequence[Address | Hashed], digests: Sequence[bytes]) -> str:
     """The distinct addresses, given with their exact digests, and all their match keys, as JSON.
 
-    An address and its SHA-256 have one digest, so one row: the readable one.
+    An address and its SHA-256 have one digest, so one row: the readable one. The rows of the
+    mailbox and of the base come with it, to be locked: forms that match have one in common, so
+    of two that are written at the same moment one sees the other (I9, docs/decisions/0033).
     """
     distinct: dict[tuple[bytes, str], Address | Hashed] = {}
     for address, digest in zip(addresses, digests, strict=True):
         key = (digest, address.channel)
         if key not in distinct or isinstance(address, Address):
             distinct[key] = address
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "channel": channel,
             "digest": _octets(digest),
@@ -160,6 +162,15 @@ def _addresses(keys: Keys, addresses: Sequence[Address | Hashed], digests: Seque
             "keys": _keys(keys, address),
         }
         for (digest, channel), address in distinct.items()
+    ]
+    shared = {
+        (digest, address.channel)
+        for address in distinct.values()
+        for digest in keys.match_keys(address)
+    }
+    rows += [
+        {"channel": channel, "digest": _octets(digest), "keys": []}
+        for digest, channel in shared - distinct.keys()
     ]
     return json.dumps(rows)
 

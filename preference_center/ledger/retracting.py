@@ -14,10 +14,13 @@ from preference_center.storage.database import Connection
 from preference_center.storage.events import events_of
 
 _LOCK = """
-SELECT id FROM address
-WHERE id IN (SELECT address_id FROM event WHERE id = ANY(%(ids)s))
+SELECT FROM address
+WHERE (digest, channel) IN (SELECT k.digest, k.channel
+    FROM event JOIN address_key k ON k.address_id = event.address_id WHERE event.id = ANY(%(ids)s))
 ORDER BY digest, channel FOR UPDATE
 """
+"""The addresses, their mailboxes and their bases, as `LOCK_ADDRESSES` does."""
+
 _MARK = """
 INSERT INTO retracted (event_id, by_event_id)
 SELECT event_id, %(by)s FROM unnest(%(ids)s::uuid[]) AS given (event_id)
@@ -42,7 +45,7 @@ def retract(
     here yet is taken back in advance: should it come, it counts for nothing.
     """
     ids = list(retraction.event_ids)
-    locked = [row[0] for row in connection.execute(_LOCK, {"ids": ids})]
+    connection.execute(_LOCK, {"ids": ids})
     marked = connection.execute(_MARK, {"ids": ids, "by": retraction.id}).fetchall()
     taken = [row[0] for row in marked]
     groups: dict[tuple[int, str], list[UUID]] = {}
@@ -50,7 +53,7 @@ def retract(
         groups.setdefault((address_id, scope), []).append(event_id)
     if not groups:
         return (), frozenset()
-    _refold(connection, locked)
+    _refold(connection, {address for address, _ in groups})
     row = connection.execute(
         APPEND_RETRACTIONS,
         {

@@ -2,7 +2,7 @@
 
 Two statements make one transaction, the same for one change or ten thousand. The first
 inserts or locks the addresses, in digest order so that writers never wait in a ring.
-The second therefore sees whatever an earlier writer of the same addresses committed.
+The second therefore sees whatever an earlier writer of the same mailboxes committed.
 """
 
 from __future__ import annotations
@@ -76,6 +76,9 @@ WHERE NOT key.md5 OR (SELECT md5_is_matched() FROM given LIMIT 1)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - a constant
 """An erased address keeps its row and its "no", and takes no readable form again (I6).
+
+Rows without keys are of a mailbox or a base that nobody has named as an address so far. They
+are found by nothing and are there to be locked.
 
 An address known by its SHA-256 only has the same row once it is told: it gets its readable
 form and the keys of its other forms. Whether MD5s are matched is asked inside of the gate by

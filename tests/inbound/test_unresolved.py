@@ -207,7 +207,8 @@ def test_an_erased_address_is_not_made_readable_by_guessing(
     assert not allowed(ALIAS)
     assert receive(make_to(ALIAS), sender=ALIAS).recorded == 1
     with psycopg.connect(database_url) as connection:
-        assert connection.execute("SELECT ciphertext FROM address").fetchall() == [(None,)]
+        readable = "SELECT FROM address WHERE ciphertext IS NOT NULL"
+        assert connection.execute(readable).fetchall() == []
 
 
 def test_a_topic_that_the_catalogue_has_no_more_is_found_in_its_history(

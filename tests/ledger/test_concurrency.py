@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from threading import Thread
+from threading import Barrier, Thread
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.config import Settings
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
 from preference_center.ledger import record
 from preference_center.storage.database import run
@@ -98,6 +98,45 @@ def test_forms_of_one_mailbox_at_once_all_reach_the_tools() -> None:  # I9
         *(lambda n=n, who=who: record([change(n, address=who)]) for n, who in enumerate(FORMS))
     )
     assert all({"news", "both"} <= waiting(who).keys() for who in FORMS)
+
+
+PAIRS = 200
+
+
+@pytest.mark.parametrize(
+    "told, learned",
+    [("jo{n}", "jo{n}+shop"), ("jo{n}+shop", "jo{n}"), ("j.o{n}", "jo{n}+shop")],
+    ids=["base", "tag", "neither is the mailbox"],
+)
+@pytest.mark.parametrize("by", ["event", "contact"])
+def test_a_form_learned_at_the_moment_of_an_opt_out_reaches_the_tools(
+    told: str, learned: str, by: str
+) -> None:  # I9: whatever else happens at that moment
+    domain = "gmail.com" if told.startswith("j.") else "example.org"
+
+    def form(text: str, n: int) -> Address:
+        return parse(f"{text.format(n=n)}@{domain}", Channel.EMAIL)
+
+    def opt_out(n: int) -> None:
+        record([change(n, address=form(told, n))])
+
+    def learn(n: int) -> None:
+        who = form(learned, n)
+        if by == "contact":
+            record([], known=[who])
+        else:
+            record([change(10_000 + n, Kind.CONSENTED, OFFERS, address=who)])
+
+    in_step = Barrier(2)
+
+    def each(work: Callable[[int], None]) -> None:
+        for n in range(PAIRS):
+            in_step.wait(timeout=30)
+            work(n)
+
+    together(lambda: each(opt_out), lambda: each(learn))
+    missed = [n for n in range(PAIRS) if "news" not in waiting(form(learned, n))]
+    assert missed == []
 
 
 def test_a_retraction_waits_for_the_event_it_names(app: Flask, settings: Settings) -> None:
