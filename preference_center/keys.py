@@ -36,6 +36,9 @@ _FINGERPRINT_OCTETS = 8
 # Before an MD5, whose digests so are apart from those of all canonical forms.
 MD5_FORM = b"preference-center: MD5 of an address\0"
 
+# Before a text of an event's evidence.
+_MARK_FORM = b"preference-center: text of evidence\0"
+
 # RFC 2104 2: what the key is XORed with, for SHA-256's blocks.
 _BLOCK_OCTETS = 64
 _INNER = bytes(octet ^ 0x36 for octet in range(256))
@@ -116,6 +119,18 @@ class Keys:
     def digest_md5(self, md5: bytes) -> bytes:
         """A digest of its own kind from an MD5 of a canonical form, equal to no `digest`."""
         return self.digest_sha256(hashlib.sha256(MD5_FORM + md5).digest())
+
+    def mark(self, text: str) -> str:
+        """What stands in evidence for a text that may not: whoever has it can find it again."""
+        return self.marks(text)[-1]
+
+    def marks(self, text: str) -> list[str]:
+        """The same as each length of the digest chain made it, the oldest first."""
+        sha = hashlib.sha256(_MARK_FORM + text.encode()).digest()
+        return [
+            f"hmac:{key_id}:{_wrap(self._macs[: place + 1], sha).hex()}"
+            for place, (key_id, _) in enumerate(self.digest_chain)
+        ]
 
     def digest_pads(self) -> list[tuple[bytes, bytes]]:
         """The inner and outer pad of each digest key, for an engine with SHA-256 but no HMAC.

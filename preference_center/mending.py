@@ -6,7 +6,8 @@ line itself is wrong (click's own code).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,27 @@ def mending_argument(name: str) -> Iterator[None]:
         yield
     except InvalidInput as error:
         raise click.BadParameter(str(error), param_hint=name) from None
+
+
+def typed(what: str) -> Iterator[str]:
+    """The lines of standard input, without blank ones; a person at a terminal is asked.
+
+    For what is personal: arguments of a command are seen by every user of the host, and kept
+    by the shell (I12).
+    """
+    stream = sys.stdin
+    if stream.isatty():
+        click.echo(f"{what}, one a line; end with Ctrl-D:", err=True)
+    return (line.strip() for line in stream if line.strip())
+
+
+def refuse_arguments(given: Sequence[str], what: str, example: str) -> None:
+    """Raises UsageError if something personal was given on the command line; `-` is allowed."""
+    if any(text != "-" for text in given):
+        raise click.UsageError(
+            f"{what} on the command line can be seen by every user of this host, and stays in the"
+            f" shell's history. Leave it out and type it when asked, or pipe it: {example}"
+        )
 
 
 class Moment(click.ParamType[datetime]):

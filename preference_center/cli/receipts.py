@@ -15,7 +15,7 @@ from preference_center.domain.progress import No, progress, standing_nos
 from preference_center.domain.references import ids_of
 from preference_center.extensions import services
 from preference_center.links import recovered
-from preference_center.mending import mending, mending_argument
+from preference_center.mending import mending, mending_argument, typed
 from preference_center.storage import bursts, unresolved
 from preference_center.storage.addresses import readable
 from preference_center.storage.bursts import Flag
@@ -63,6 +63,17 @@ def find(reference: str) -> None:
     if not blocks:
         raise click.ClickException("no opt-out has this reference")
     click.echo("\n\n".join("\n".join(block) for block in blocks))
+
+
+@receipts.command()
+def mark() -> None:
+    """Show what a receipt has in place of a message id that may not stay readable.
+
+    The id is read from standard input, or typed. Compare with `hmac:...` in `flask receipts
+    find`: one line for each digest key, the oldest first.
+    """
+    for line in typed("Message id"):
+        click.echo("\n".join(services().keys.marks(line)))
 
 
 def _look(connection: Connection, events: Sequence[Event], now: datetime) -> list[Found]:

@@ -10,18 +10,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue, Topic
 from preference_center.domain.events import ALL_MARKETING, CLOCK_TRUST, EVERYTHING, Change, Kind
+from preference_center.domain.evidence import names
 from preference_center.domain.hashes import Hashed
 from preference_center.errors import InvalidInput, UnknownTopic, WrongChannel
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing that is still owed happened before; an earlier time is a mistake."""
-
-
-_NATIONAL_DIGITS = 9
-"""People write phone numbers with and without what comes before these last digits."""
 
 
 class Via(StrEnum):
@@ -65,7 +62,7 @@ class Proof:
 
         Raises InvalidInput if it names the person (I8).
         """
-        if _names(f"{self.source}\n{self.wording}", address):
+        if names(f"{self.source}\n{self.wording}\n{self.language}", address):
             raise InvalidInput("the evidence holds the person's address: send it without")
         return {"source": self.source, "wording": self.wording, "language": self.language}
 
@@ -158,10 +155,3 @@ def consent(
         actor=origin.actor,
         evidence=proof.evidence(address),
     )
-
-
-def _names(text: str, address: Address) -> bool:
-    if address.channel is Channel.EMAIL:
-        return any(form in text.casefold() for form in address.forms())
-    digits = "".join(character for character in text if character.isdigit())
-    return address.exact[-_NATIONAL_DIGITS:] in digits

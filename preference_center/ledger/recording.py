@@ -11,6 +11,7 @@ from uuid import UUID
 from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import REPEAT, Change, Kind, Retraction
+from preference_center.domain.evidence import reduced
 from preference_center.domain.hashes import Hashed
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
@@ -121,7 +122,7 @@ def _append(
         "norm_version": NORM_VERSION,
     }
     events = {
-        "events": _events(changes, owners, now),
+        "events": _events(context.keys, changes, owners, now),
         "count": len(changes),
         "repeat": REPEAT,
         "bulk": bulk,
@@ -190,7 +191,7 @@ def _keys(keys: Keys, address: Address | Hashed) -> list[dict[str, object]]:
     ]
 
 
-def _events(changes: Sequence[Change], owners: Sequence[bytes], now: datetime) -> str:
+def _events(keys: Keys, changes: Sequence[Change], owners: Sequence[bytes], now: datetime) -> str:
     """The changes as JSON. Nothing can have been received after `now`."""
     rows = [
         {
@@ -205,7 +206,7 @@ def _events(changes: Sequence[Change], owners: Sequence[bytes], now: datetime) -
             "until": change.until and change.until.isoformat(),
             "source": change.source,
             "actor": change.actor,
-            "evidence": dict(change.evidence),
+            "evidence": reduced(change.evidence, change.address, keys.mark),
             "own": change.once and change.kind is Kind.OPTED_OUT,
             "live": change.is_live(now),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from preference_center.domain.events import Change, Kind
+from preference_center.domain.evidence import reduced
 from preference_center.extensions import services
 from preference_center.languages import page_language
 from preference_center.links import Link
@@ -96,7 +97,7 @@ def only_says_no(link: Link, now: datetime) -> bool:
 
 
 def evidence(link: Link, method: str) -> dict[str, str]:
-    """What is kept to prove the click: no IP address, no User-Agent (I8)."""
+    """What is kept to prove the click: no IP address, no User-Agent, no address (I8)."""
     found = {
         "method": method,
         "key_id": link.key_id,
@@ -107,4 +108,4 @@ def evidence(link: Link, method: str) -> dict[str, str]:
         found["destination"] = str(link.destination)
     if method != ONE_CLICK:  # a mail client shows its own words
         found |= {"text_version": text_version(), "language": page_language()}
-    return found
+    return reduced(found, link.address, services().keys.mark)

@@ -10,7 +10,7 @@ import pytest
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
 from preference_center.domain.references import reference
-from preference_center.extensions import services
+from preference_center.extensions import NAME, services
 from preference_center.ledger import record
 from preference_center.storage import unresolved
 from preference_center.storage.database import run
@@ -93,3 +93,10 @@ def test_a_mistyped_reference_is_told_from_an_unknown_one(in_force: Flask) -> No
     mistyped = find(in_force, wrong + unknown[1:])
     assert mistyped.exit_code == 2
     assert "character" in mistyped.stderr
+
+
+def test_a_message_id_is_found_again_by_what_is_kept_of_it(app: Flask) -> None:
+    """It is read from standard input: arguments are seen by every user of the host (I12)."""
+    result = app.test_cli_runner().invoke(args=["receipts", "mark"], input="ada@example.com\n")
+    assert result.exit_code == 0
+    assert result.output.strip() == app.extensions[NAME].keys.mark("ada@example.com")

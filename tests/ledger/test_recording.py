@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from threading import Barrier, Thread
@@ -18,6 +19,7 @@ from preference_center.domain.events import (
     Kind,
     Retraction,
 )
+from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.ledger.recording import Recorded
 from preference_center.storage.database import Connection, run
@@ -189,3 +191,14 @@ def _together(batches: Sequence[Sequence[Change]]) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_no_evidence_that_anybody_gives_keeps_the_address_readable() -> None:  # I6, I8
+    md5 = hashlib.md5(b"jane@example.com", usedforsecurity=False).hexdigest()
+    given = {"id": md5, "group": "of jane@example.com", "wording": "Ask privacy@acme.example."}
+    record([change(1, evidence=given)])
+    row = run(lambda c: c.execute("SELECT evidence FROM event").fetchone())
+    assert row
+    assert row[0]["id"] == services().keys.mark(md5)
+    assert row[0]["group"].startswith("hmac:")
+    assert row[0]["wording"] == given["wording"]
