@@ -29,6 +29,9 @@ TIMEOUT = 0.05
 BREAKER = 5.0
 """Seconds that Redis may take, and that it is left alone after it failed."""
 
+MOST_LOTS = 10_000
+"""Lots that are kept before those that are over are dropped: anybody can make keys."""
+
 LOTS = 100
 """In how many parts processes take a rate from Redis."""
 
@@ -111,10 +114,32 @@ class Limiter:
             now = self._monotonic()
             lot = self._lots.get((rate, *key))
             if lot is None or now >= lot.ends or (not lot.own and lot.shared):
+                self._drop_ended(now)
                 lot = self._lots[rate, *key] = self._lot(item, key, now)
             allowed = lot.own > 0
             lot.own -= allowed
             return Allowance(allowed, known, lot.own + lot.shared, math.ceil(lot.ends - now))
+
+    def is_spent(self, rate: str, *key: str) -> bool:
+        """Whether `take` would refuse now, as far as this process knows; nothing is counted."""
+        with self._taking:
+            lot = self._lots.get((rate, *key))
+            return lot is not None and not lot.own + lot.shared and self._monotonic() < lot.ends
+
+    def count(self, window: str, *key: str) -> int:
+        """Count an act, and return how many there were in this "hour", "day" or other window.
+
+        The window begins with the first act.
+        """
+        item = _item(f"1 per {window}")[0]
+        name, expiry = item.key_for("count", *key), item.get_expiry()
+        return self._with_redis(
+            lambda: int(self._redis.incr(name, expiry)), lambda: self._memory.incr(name, expiry)
+        )
+
+    def _drop_ended(self, now: float) -> None:
+        if len(self._lots) >= MOST_LOTS:
+            self._lots = {key: lot for key, lot in self._lots.items() if now < lot.ends}
 
     def _lot(self, item: RateLimitItem, key: tuple[str, ...], now: float) -> _Lot:
         def taken(storage: RedisStorage | MemoryStorage) -> _Lot:

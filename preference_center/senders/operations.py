@@ -1,6 +1,6 @@
 """`operation`: one decorator makes a view an operation of the API, and documents it.
 
-What happens, in this order: the key and its scopes, the rate, an earlier answer under the
+What happens, in this order: the key, its rate and its scopes, an earlier answer under the
 same Idempotency-Key, the body or query, the view. docs/api.md says what senders see of it.
 """
 
@@ -25,7 +25,7 @@ from preference_center.extensions import csrf, services
 from preference_center.ledger import record
 from preference_center.ledger.recording import Recorded
 from preference_center.senders import documents, problems, rates, responding
-from preference_center.senders.permissions import require_scope, sender_with
+from preference_center.senders.permissions import require_scope, sender
 from preference_center.senders.problems import Problem
 from preference_center.senders.reading import (
     Body,
@@ -185,14 +185,12 @@ def operation(
 
 
 def _admitted(view: View, scopes: Sequence[KeyScope]) -> View:
-    first, *others = scopes
-
     def called(**arguments: Any) -> Response:
-        key, context = sender_with(first), services()
-        for scope in others:
-            require_scope(key, scope)
+        key, context = sender(), services()
         allowance = rates.count(key, context)
         try:
+            for scope in scopes:
+                require_scope(key, scope)
             call = Call(key, Origin("senders", key.actor, context.now()))
             return rates.tell(view(call, **arguments), allowance)
         except Exception:

@@ -123,6 +123,12 @@ def find(text: str) -> ApiKey | None:
     return key
 
 
+def was_seen(text: str) -> bool:
+    """Whether this process has found the key with this text before, revoked since or not."""
+    cache: dict[bytes, object] = current_app.extensions.get(_CACHE, {})
+    return bool(_TEXT.fullmatch(text)) and _digest(text) in cache
+
+
 def revoke(connection: Connection, name: str, now: datetime) -> bool:
     """End a key; False if it was revoked before. Raises InvalidInput if there is none."""
     row = connection.execute(
