@@ -1,4 +1,4 @@
-# One image for every process: `docker run IMAGE web`, `worker`, `scheduler` or `mail` runs what the
+# One image for every process: `docker run IMAGE web`, `worker`, `fresh`, `scheduler` or `mail` runs what the
 # Procfile says; anything else is run as it stands, e.g. `docker run IMAGE flask db upgrade`.
 # No HEALTHCHECK here, since most of these processes serve no HTTP: probe `web` at /livez for liveness
 # and at /readyz for readiness (docs/deploy.md).

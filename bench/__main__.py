@@ -26,6 +26,7 @@ from bench import (
     pacing,
     probing,
     sql,
+    starving,
     streaming,
     web,
     working,
@@ -257,6 +258,23 @@ def measure_probing(engines: Engines, options: Options) -> None:
         )
 
 
+def measure_starving(engines: Engines, options: Options) -> None:
+    """A healthy tool beside a slow one: it hears of clicks at p99 in under 10 s."""
+    for which, (slow, delay) in starving.MODES.items():
+        found = []
+        for _ in range(options.rounds):
+            with ground.ground(engines) as here:
+                processes = ["workers.worker", "workers.worker fresh"]
+                seconds = options.seconds * 24
+                found.append(starving.clicks_beside(here, seconds, processes, slow, delay))
+        say(
+            f"beside a tool {which} a healthy one hears of {found[0].clicks} clicks at p50"
+            f" {median(one.p50 for one in found):.1f} s,"
+            f" p99 {median(one.p99 for one in found):.1f} s (wanted: under 10),"
+            f" at worst {max(one.worst for one in found):.1f} s"
+        )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
@@ -267,6 +285,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "minting": measure_minting,
     "inbound": measure_inbound,
     "probing": measure_probing,
+    "starving": measure_starving,
 }
 
 

@@ -44,7 +44,7 @@ def settle(ground: Ground, count: int, workers: int) -> float:
         ground.vacuum()
         with ExitStack() as stack:
             for module in ["workers.worker"] * workers + ["workers.schedule"]:
-                stack.enter_context(_running(ground, module))
+                stack.enter_context(running(ground, module))
             if not wait_until(lambda: not run(_pends), LONGEST):
                 raise RuntimeError(f"{run(_told)[0]} of {count} rows were settled")
         told, took = run(_told)
@@ -68,9 +68,10 @@ def _told(connection: Connection) -> tuple[int, timedelta]:
 
 
 @contextmanager
-def _running(ground: Ground, module: str) -> Iterator[None]:
+def running(ground: Ground, module: str) -> Iterator[None]:
+    """A process of the service: `python -m MODULE`, which may have arguments."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module],
+        [sys.executable, "-m", *module.split()],
         cwd=ROOT,
         env=os.environ | ground.environ | {ALLOW_PRIVATE: "1"},
         stdout=subprocess.DEVNULL,

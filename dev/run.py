@@ -150,6 +150,7 @@ def _start(supervisor: Supervisor, environ: Mapping[str, str]) -> None:
     own = {
         "web": {"WEB_APP": "dev.site:server"},
         "worker": {"CONNECTORS_ALLOW_PRIVATE": "1"},
+        "fresh": {"CONNECTORS_ALLOW_PRIVATE": "1"},
     }
     for name, command in commands.items():
         supervisor.start(name, command, {**environ, **own.get(name, {})})

@@ -18,6 +18,7 @@ from rq.serializers import JSONSerializer
 
 log = structlog.get_logger()
 
+FRESH = "workers.jobs.sync_fresh"
 SYNC = "workers.jobs.sync"
 MAIL = "workers.jobs.send_mail"
 IMPORT = "workers.jobs.go_on_importing"
@@ -25,6 +26,7 @@ VERIFY = "workers.jobs.verify"
 NEWS = "workers.jobs.take_news"
 BACKFILL = "workers.jobs.backfill"
 QUEUES = {
+    FRESH: "fresh",
     SYNC: "sync",
     MAIL: "mail",
     IMPORT: "lists",
@@ -33,7 +35,8 @@ QUEUES = {
     BACKFILL: "lists",
 }
 """Which queue a job waits in. Workers take from each in turn, so that a backlog of a tool
-keeps no letter waiting, and a list of millions no opt-out."""
+keeps no letter waiting, and a list of millions no opt-out. Jobs in `fresh` are short: what
+people did, for tools that answer quickly. Some workers take nothing else (I3)."""
 NAMES = tuple(dict.fromkeys(QUEUES.values()))
 
 JOB_SECONDS = 180
@@ -84,11 +87,15 @@ class Queue:
         finds the work later (I1).
         """
         for destination in destinations:
-            self._nudge(f"sync-{destination}", SYNC, destination)
+            self._nudge(f"fresh-{destination}", FRESH, destination)
 
     def nudge_mail(self) -> None:
         """Have the letters that are due sent soon, in the same way."""
         self._nudge("mail", MAIL)
+
+    def enqueue_fresh(self, destination: int) -> bool:
+        """Enqueue one job for what people did; False if Redis can't be reached."""
+        return self._enqueue(f"fresh-{destination}-0", FRESH, destination)
 
     def enqueue(self, destination: int, *, slot: int) -> bool:
         """Enqueue one sync for this tick; False if Redis can't be reached."""

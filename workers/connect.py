@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -14,7 +15,7 @@ from workers.connectors.base import Connector, Rate, Setup
 from workers.connectors.entry import RATE
 from workers.connectors.http import Http
 from workers.connectors.registry import ENTRIES, SetupError, make
-from workers.pacing import Bucket, Buckets, read_rate
+from workers.pacing import PATIENCE, Bucket, Buckets, read_rate
 
 if TYPE_CHECKING:
     from workers.leases import Lease
@@ -45,7 +46,9 @@ def connector(kind: str, setup: Setup, lease: Lease | None = None) -> Connector:
     http = Http(
         now=services().now,
         allow_private=os.environ.get(ALLOW_PRIVATE) == "1",
-        pace=Bucket(_buckets(), setup.name, _rate(kind, setup)),
+        pace=Bucket(
+            _buckets(), setup.name, _rate(kind, setup), math.inf if lease is None else PATIENCE
+        ),
     )
     if lease is not None:
         http = replace(http, alive=lease, spare=lease.spare)

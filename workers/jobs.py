@@ -24,6 +24,7 @@ from workers.stopping import stopping
 from workers.sync import sync as sync_destination
 from workers.verify import verify as read
 
+FRESH_TICK = timedelta(seconds=1)
 P = ParamSpec("P")
 log = structlog.get_logger()
 
@@ -40,6 +41,13 @@ def _while_it_can(job: Callable[P, None]) -> Callable[P, None]:
             log.warning("job_ended_early", job=job.__name__, cause=error.cause, error=found)
 
     return run
+
+
+@_while_it_can
+def sync_fresh(destination_id: int) -> None:
+    """Sync what people did with one destination, shortly: others wait for this worker."""
+    until = services().now() + FRESH_TICK
+    sync_destination(destination_id, connect, until=until, stop=stopping.is_set, fresh=True)
 
 
 @_while_it_can

@@ -8,6 +8,7 @@ to the limit by itself.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 TIMEOUT = 0.25
 BREAKER = 5.0
 """Seconds that Redis may take, and that it is left alone after it failed."""
+PATIENCE = 1.0
+"""Seconds that a worker's batch waits for its first turn: beyond, the worker does others' work."""
 MARGIN = 1.04
 """How much further apart than the limit allows requests are sent. They don't reach the tool
 as evenly: at the very limit, one that was late and others that weren't are one too many in
@@ -117,9 +120,17 @@ class Buckets:
 
 
 class Bucket:
-    """One destination's share of `Buckets`; a `Pace`."""
+    """One destination's share of `Buckets`; a `Pace` of one batch.
 
-    def __init__(self, buckets: Buckets, destination: str, rate: Rate | None) -> None:
+    Its first request waits `patience` seconds at most and gives the turn back where that
+    is too short: a worker that sleeps keeps other tools waiting (I3). Later ones wait as
+    long as they may, since what was sent before them would have to be sent again.
+    """
+
+    def __init__(
+        self, buckets: Buckets, destination: str, rate: Rate | None, patience: float = math.inf
+    ) -> None:
+        self._patience = patience
         self._buckets = buckets
         self._destination = destination
         self._key = f"pace:{destination}"
@@ -128,12 +139,16 @@ class Bucket:
 
     def reserve(self, most: float) -> float:
         """See Pace."""
-        wait = self._buckets.take(self._key, self._interval, self._burst, max(most, 0.0))
-        if wait > max(most, 0.0):
+        most = max(min(most, self._patience), 0.0)
+        wait = self._buckets.take(self._key, self._interval, self._burst, most)
+        if wait > most:
+            # Back as soon as the rest is short enough to be waited for.
+            early = self._patience if self._patience < wait else 0.0
             raise Paced(
                 f"{self._destination}: kept to its rate limit",
-                retry_after=timedelta(seconds=wait),
+                retry_after=timedelta(seconds=wait - early),
             )
+        self._patience = math.inf
         return wait
 
     def hold(self, seconds: float) -> None:

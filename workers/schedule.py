@@ -14,6 +14,7 @@ from datetime import datetime
 import structlog
 
 from preference_center.app import create_app
+from preference_center.domain.lanes import SLOTS
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.importing.uploads import KEPT
@@ -25,11 +26,13 @@ from preference_center.storage import (
     kept_mail,
     outbox,
     posted,
+    pushes,
     syncs,
     undecided,
     verifying,
 )
 from preference_center.storage.database import run, run_at_once
+from preference_center.storage.syncs import Due
 from preference_center.waits import WORKER
 from workers.bursts import look_for_bursts
 from workers.starting import await_database
@@ -42,8 +45,6 @@ EVERY = 2.0
 """Seconds between looks."""
 TIDY_EVERY = 60.0
 """Seconds between deletions of what is older than it is kept."""
-SLOTS = 4
-"""The most jobs that work on one destination, or on mail, at once."""
 ROWS_PER_SLOT = 500
 LETTERS_PER_SLOT = 20
 BODIES_PER_SLOT = 1_000
@@ -55,19 +56,31 @@ def tick() -> int:
     """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted."""
     context = services()
     now = context.now()
-    due = run_at_once(lambda connection: syncs.due_destinations(connection, now))
     wanted = 0
-    for destination, rows in due.items():
-        for slot in range(min(SLOTS, 1 + rows // ROWS_PER_SLOT)):
+    for due in run_at_once(lambda connection: syncs.due(connection, now)):
+        wanted += (slots := _slots(due))
+        if due.fresh and not due.slow:
             wanted += 1
-            if not context.queue.enqueue(destination, slot=slot):
+            if not context.queue.enqueue_fresh(due.destination):
+                return wanted
+        for slot in range(slots):
+            if not context.queue.enqueue(due.destination, slot=slot):
                 return wanted
     wanted += _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
     return wanted + _tick_backfills()
 
 
+def _slots(due: Due) -> int:
+    """How many jobs besides the fresh one: for lists, and for more than that one does soon."""
+    if due.slow:
+        return 1
+    rows = due.lists + max(0, due.fresh - ROWS_PER_SLOT)
+    return min(SLOTS, -(-rows // ROWS_PER_SLOT))
+
+
 def tidy(now: datetime) -> None:
     """Delete what is older than it is kept."""
+    run_at_once(lambda connection: pushes.forget(connection, now))
     run_at_once(lambda connection: outbox.expire(connection, now))
     run_at_once(lambda connection: outbox.forget(connection, now))
     run_at_once(lambda connection: kept_answers.forget(connection, now, most=KEPT_ANSWERS))

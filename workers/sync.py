@@ -15,8 +15,9 @@ from uuid import UUID
 import structlog
 
 from preference_center.domain.deadlines import PROBE_EVERY, destination_retry
+from preference_center.domain.lanes import SLOW, SLOW_FOR, may_begin
 from preference_center.extensions import Services, services
-from preference_center.storage import destinations, heard, syncs
+from preference_center.storage import destinations, heard, pushes, syncs
 from preference_center.storage.addresses import readable
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run, run_at_once
@@ -56,22 +57,33 @@ class Batch:
     plans: Mapping[int, Plan]
     """Rows whose address can't be read any more have none."""
     may_be_followed: bool
-    """Whether the claim was full, or one lane's part of it may have been: see `syncs.claim`."""
+    """Whether the claim was full, or one lane's part of it may have been: see `syncs.claim`.
+    In the fresh lane any claim is followed: a click meanwhile found this push under way."""
 
 
 def sync(
-    destination_id: int, connect: Connect, *, until: datetime, stop: Callable[[], bool]
+    destination_id: int,
+    connect: Connect,
+    *,
+    until: datetime,
+    stop: Callable[[], bool],
+    fresh: bool = False,
 ) -> int:
     """Sync one destination batch by batch until nothing is due; how many rows were settled.
 
-    Starts no batch at or after `until`, nor once `stop()` says so.
+    Starts no batch at or after `until`, nor once `stop()` says so. `fresh`: only what people
+    did, and only while the tool answers quickly; a slow one is left to a job that may
+    keep its worker (I3).
     """
     context, total = services(), 0
     while not stop() and context.now() < until:
         destination = run_at_once(lambda c: destinations.by_id(c, context.keys, destination_id))
         if destination is None or not _may_knock(destination, context.now()):
             break
-        count, more = _sync_batch(context, destination, connect)
+        if fresh and destination.is_slow(context.now()):
+            context.queue.enqueue(destination_id, slot=0)
+            break
+        count, more = _sync_batch(context, destination, connect, fresh=fresh)
         total += count
         if not more:
             break
@@ -83,16 +95,33 @@ def _may_knock(destination: Destination, now: datetime) -> bool:
     return destination.status is Status.ACTIVE and closed
 
 
-def _sync_batch(context: Services, destination: Destination, connect: Connect) -> tuple[int, bool]:
+def _sync_batch(
+    context: Services, destination: Destination, connect: Connect, *, fresh: bool
+) -> tuple[int, bool]:
     """How many rows were settled, and whether more may be due."""
     lease, ends_at = context.new_id(), context.now() + LEASE
     connector = connect(destination, Lease(ends_at, context.now))
-    batch = run(lambda c: _claim(c, context, destination, connector, lease, ends_at))
+    batch = run(lambda c: _claim(c, context, destination, connector, lease, ends_at, fresh=fresh))
+    if not batch.claims:
+        return 0, False
+    began = context.now()
+    try:
+        return _push(context, destination, connector, batch)
+    finally:
+        now = context.now()
+        slow_until = now + SLOW_FOR if now > began + SLOW else None
+        run_at_once(lambda c: pushes.end(c, lease, slow_until))
+
+
+def _push(
+    context: Services, destination: Destination, connector: Connector, batch: Batch
+) -> tuple[int, bool]:
+    """Tell the tool, and settle; as `_sync_batch`."""
     items = [p.item for p in batch.plans.values() if not p.is_empty]
     lifts = [item.ref for item in items if item.lift]
     if lifts:
-        until = ends_at + ECHO
-        run_at_once(lambda c: syncs.announce_lifts(c, destination.id, lease, lifts, until))
+        until = batch.ends_at + ECHO
+        run_at_once(lambda c: syncs.announce_lifts(c, destination.id, batch.lease, lifts, until))
     try:
         outcomes = connector.push(items) if items else {}
     except LeaseOver:
@@ -100,13 +129,12 @@ def _sync_batch(context: Services, destination: Destination, connect: Connect) -
         run(lambda c: _give_back(c, destination, batch, rows, context.now()))
         return 0, False
     except Paced as error:
-        _wait(context, destination, lease, error)
+        _wait(context, destination, batch.lease, error)
         return 0, False
     except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
         _fail(context, destination, batch, error)
         return 0, False
-    if batch.claims:
-        _settle(context, destination, connector.capabilities, batch, outcomes)
+    _settle(context, destination, connector.capabilities, batch, outcomes)
     return len(batch.claims), batch.may_be_followed
 
 
@@ -117,10 +145,18 @@ def _claim(
     connector: Connector,
     lease: UUID,
     ends_at: datetime,
+    *,
+    fresh: bool,
 ) -> Batch:
-    """Claim due rows and read what their addresses should be like now."""
+    """Claim due rows and read what their addresses should be like now.
+
+    None where as much as may be is under way with this tool already: see `may_begin`.
+    """
     capabilities = connector.capabilities
     now = context.now()
+    began_at = pushes.under_way(connection, destination.id, now)
+    if not may_begin(began_at, now, slow=destination.is_slow(now), fresh=fresh):
+        return Batch(lease, ends_at, {}, {}, may_be_followed=False)
     # One poisoned row must not hold the rest: see `Destination.failures`.
     limit = max(1, capabilities.batch_size >> destination.failures)
     claims = syncs.claim(
@@ -130,8 +166,10 @@ def _claim(
         now=now,
         until=ends_at,
         limit=limit,
-        lists=destination.pulled_at is not None,
+        lists=destination.pulled_at is not None and not fresh,
     )
+    if claims:
+        pushes.begin(connection, destination.id, lease, now, ends_at)
     ids = [claim.address_id for claim in claims]
     addresses = readable(connection, context.keys, ids)
     facts = facts_by_id(connection, ids)
@@ -153,15 +191,15 @@ def _claim(
         reported = heard.of(connection, destination.name, lifting)
         for ref, what in reported.items():
             plans[ref] = without_lifts_before(plans[ref], what)
-    fresh = {
+    to_note = {
         claim.address_id: off
         for claim in claims
         if claim.address_id in plans
         and (off := plans[claim.address_id].item.off - frozenset(claim.told))
     }
-    if fresh:
-        syncs.announce_noes(connection, destination.id, lease, fresh)
-    full = len(claims) >= limit - limit // 10
+    if to_note:
+        syncs.announce_noes(connection, destination.id, lease, to_note)
+    full = fresh or len(claims) >= limit - limit // 10
     return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, full)
 
 

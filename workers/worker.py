@@ -1,7 +1,14 @@
-"""A worker process: `python -m workers.worker`. Any number of them may run."""
+"""A worker process: `python -m workers.worker`. Any number of them may run.
+
+`python -m workers.worker fresh` takes jobs of the queue `fresh` only: what people did, for tools
+that answer quickly. At least one such process keeps slow tools and long lists from
+delaying the others (I3).
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection
 from contextlib import suppress
 from types import FrameType
 
@@ -50,24 +57,24 @@ class Worker(SimpleWorker):
             raise StopRequested
 
 
-def main() -> None:
-    """Work until asked to stop, across any absence of Redis and the database."""
+def main(queues: Collection[str] = NAMES) -> None:
+    """Work on these queues until asked to stop, across any absence of Redis and the database."""
     with create_app(limits=WORKER).app_context(), suppress(StopRequested):
         await_database()
         while not stopping.is_set():
             try:
                 connection = connect(services().settings.redis_url)
-                make_worker(connection).work(logging_level="WARNING")
+                make_worker(connection, queues).work(logging_level="WARNING")
             except redis.RedisError as error:
                 log.warning("redis_away", error=type(error).__name__)
             # RQ ends by itself too, when Redis was late or had forgotten the job in hand.
             stopping.wait(RECONNECT)
 
 
-def make_worker(connection: redis.Redis) -> Worker:
-    """A worker of all queues."""
+def make_worker(connection: redis.Redis, queues: Collection[str] = NAMES) -> Worker:
+    """A worker of these queues."""
     return Worker(
-        [rq_queue(connection, name) for name in NAMES],
+        [rq_queue(connection, name) for name in queues],
         connection=connection,
         serializer=JSONSerializer,
         worker_ttl=60,
@@ -75,5 +82,13 @@ def make_worker(connection: redis.Redis) -> Worker:
     )
 
 
+def queues_of(arguments: list[str]) -> Collection[str]:
+    """The queues that the command line names; all if none. Raises SystemExit for others."""
+    unknown = sorted(set(arguments) - set(NAMES))
+    if unknown:
+        raise SystemExit(f"no such queue: {', '.join(unknown)}. There are: {', '.join(NAMES)}.")
+    return arguments or NAMES
+
+
 if __name__ == "__main__":
-    main()
+    main(queues_of(sys.argv[1:]))

@@ -58,10 +58,16 @@ class Destination:
     retry_at: datetime | None
     pulled_at: datetime | None
     """When its own opt-outs had been read in; until then its back-fill waits."""
+    slow_until: datetime | None
+    """Until when it counts as slow, so that it gets one push at a time."""
+
+    def is_slow(self, now: datetime) -> bool:
+        """Whether a push took long lately."""
+        return self.slow_until is not None and self.slow_until > now
 
 
 _COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
-    reason, failures, retry_at, pulled_at"""
+    reason, failures, retry_at, pulled_at, slow_until"""
 
 
 def add(  # noqa: PLR0913 - a row has that many columns
@@ -208,7 +214,7 @@ def closed(connection: Connection, destination_id: int) -> None:
 
 def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
     destination_id, name, kind, settings, channels, sends, mapping, *rest = row
-    sends_service, can_lift, status, reason, failures, retry_at, pulled_at = rest
+    sends_service, can_lift, status, reason, failures, retry_at, pulled_at, slow_until = rest
     return Destination(
         id=destination_id,
         name=name,
@@ -224,4 +230,5 @@ def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
         failures=failures,
         retry_at=retry_at,
         pulled_at=pulled_at,
+        slow_until=slow_until,
     )

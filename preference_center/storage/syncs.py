@@ -142,18 +142,39 @@ class Settlement:
     verify_after: timedelta | None = None
 
 
-def due_destinations(connection: Connection, now: datetime) -> dict[int, int]:
-    """Active destinations that may be knocked at now -> how many rows are due (to 10,000)."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is due at one destination, each counted to 10,000: what people did, and lists."""
+
+    destination: int
+    fresh: int
+    lists: int
+    slow: bool
+    """Whether it counts as slow (see `domain.lanes`)."""
+
+
+def due(connection: Connection, now: datetime) -> list[Due]:
+    """Active destinations that a request may be sent to now, and have something due."""
     rows = connection.execute(
-        """SELECT d.id, (SELECT count(*) FROM (SELECT FROM sync_state s
-                WHERE s.destination_id = d.id
-                    AND s.bulk IN (false, d.pulled_at IS NOT NULL)
-                    AND s.next_at <= %(now)s LIMIT 10000) AS due)
+        """SELECT d.id, fresh.count, lists.count, COALESCE(d.slow_until > %(now)s, false)
         FROM destination d
-        WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)""",
+        CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
+            WHERE s.destination_id = d.id AND NOT s.bulk AND s.next_at <= %(now)s
+            LIMIT 10000) AS due) AS fresh
+        CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
+            WHERE s.destination_id = d.id AND s.bulk AND d.pulled_at IS NOT NULL
+                AND s.next_at <= %(now)s LIMIT 10000) AS due) AS lists
+        WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
+            AND fresh.count + lists.count > 0
+        ORDER BY d.id""",
         {"now": now},
     )
-    return {row[0]: row[1] for row in rows if row[1]}
+    return [Due(*row) for row in rows]
+
+
+def due_destinations(connection: Connection, now: datetime) -> dict[int, int]:
+    """The destinations of `due` -> how many rows are due there."""
+    return {each.destination: each.fresh + each.lists for each in due(connection, now)}
 
 
 def claim(

@@ -22,4 +22,5 @@ def now() -> datetime:
 
 if __name__ == "__main__":
     app.create_app = partial(app.create_app, now=now)
-    runpy.run_module(sys.argv[1], run_name="__main__")
+    del sys.argv[0]  # the module's own arguments follow its name
+    runpy.run_module(sys.argv[0], run_name="__main__")

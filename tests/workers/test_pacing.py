@@ -13,7 +13,7 @@ from workers.connectors.base import Connector, DeliveryError, Rate, Setup
 from workers.connectors.http import Http
 from workers.connectors.pace import Pace, Paced, reset_headers
 from workers.connectors.registry import make
-from workers.pacing import MARGIN, Bucket, Buckets, read_rate
+from workers.pacing import MARGIN, PATIENCE, Bucket, Buckets, read_rate
 
 TEN_A_SECOND = Rate(10, 1)
 TURN = 0.1 * MARGIN
@@ -74,6 +74,32 @@ def test_a_turn_beyond_the_lease_is_not_taken(redis_url: str, seconds: Seconds) 
         assert caught.value.retry_after == timedelta(seconds=60 * MARGIN)
     seconds.now += 60 * MARGIN
     assert pace.reserve(50) == 0
+
+
+def test_a_batch_gives_its_turn_back_rather_than_have_a_worker_sleep(
+    redis_url: str, seconds: Seconds
+) -> None:  # I3: the worker is free for other tools meanwhile
+    bucket(redis_url, seconds, Rate(1, 10)).reserve(50)
+    turn = 10 * MARGIN
+    for _ in range(2):
+        with pytest.raises(Paced) as caught:
+            patient(redis_url, seconds, Rate(1, 10)).reserve(50)
+        # Early enough to wait for the rest, so that no room is lost.
+        assert caught.value.retry_after == timedelta(seconds=turn - PATIENCE)
+    seconds.now += turn - PATIENCE
+    assert patient(redis_url, seconds, Rate(1, 10)).reserve(50) == pytest.approx(PATIENCE)
+
+
+def test_a_batch_that_has_begun_waits_for_its_other_turns(
+    redis_url: str, seconds: Seconds
+) -> None:  # else a batch of several requests would never end
+    pace = patient(redis_url, seconds, Rate(1, 10))
+    assert [pace.reserve(50), pace.reserve(50)] == pytest.approx([0, 10 * MARGIN])
+
+
+def patient(url: str, seconds: Seconds, rate: Rate) -> Bucket:
+    """The bucket as a worker's batch has it."""
+    return Bucket(Buckets(url, seconds), "mailer", rate, PATIENCE)
 
 
 def test_what_the_tool_asks_for_holds_everybody(redis_url: str, seconds: Seconds) -> None:

@@ -44,6 +44,19 @@ class DestinationRow(db.Model):  # type: ignore[misc,name-defined]
     created_at: Mapped[datetime] = mapped_column(Moment)
     pulled_at: Mapped[datetime | None] = mapped_column(Moment)
     """When the tool's own opt-outs had been read in; the back-fill waits for it."""
+    slow_until: Mapped[datetime | None] = mapped_column(Moment)
+    """Until when it counts as slow, after a push that took long: see `domain.lanes`."""
+
+
+class PushRow(db.Model):  # type: ignore[misc,name-defined]
+    """A push under way; one whose `ends_at` has passed was a worker's that died."""
+
+    __tablename__ = "push"
+    lease: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    destination_id: Mapped[int] = mapped_column(Integer)
+    began_at: Mapped[datetime] = mapped_column(Moment)
+    ends_at: Mapped[datetime] = mapped_column(Moment)
+    __table_args__ = (Index("push_destination", "destination_id"),)
 
 
 class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]

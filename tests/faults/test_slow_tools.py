@@ -1,0 +1,51 @@
+"""A tool that sits on every request, beside one that is well, on real processes."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+from werkzeug.wrappers import Request, Response
+
+from dev.processes import wait_until
+from tests.faults.service import PATIENCE, Service
+from tests.faults.tool import SlowReceiver
+
+
+class Counting(SlowReceiver):
+    """Knows how many requests it sat on at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._held = 0
+        self.most = 0
+
+    def handle(self, request: Request) -> Response:
+        with self._lock:
+            self._held += 1
+            self.most = max(self.most, self._held)
+        try:
+            return super().handle(request)
+        finally:
+            with self._lock:
+                self._held -= 1
+
+
+def test_a_stalled_tool_occupies_one_worker_and_the_others_hear_at_once(
+    service: Service,
+) -> None:  # I3
+    with Counting() as stalled, Counting() as healthy:
+        service.add_destination(stalled.url, "stalled")
+        service.add_destination(healthy.url, "healthy")
+        stalled.holds = lambda _: True
+        for name in ("web", "scheduler", "worker", "fresh"):
+            service.start(name)
+        people = [f"person-{number}@example.com" for number in range(12)]
+        for who in people:
+            assert service.post(service.token(who)).status_code == 200
+            assert wait_until(partial(healthy.off.__contains__, who), PATIENCE)
+        assert stalled.holding.is_set()
+        assert stalled.most == 1
+        stalled.let_go()
+        assert wait_until(lambda: set(stalled.off) == set(people), 2 * PATIENCE)
