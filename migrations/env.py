@@ -2,8 +2,10 @@
 
 from alembic import context
 from flask import current_app
+from sqlalchemy import Connection
 
 from preference_center.storage import tables  # noqa: F401 - so that autogenerate sees them
+from preference_center.storage.migrating import patiently
 
 migrate = current_app.extensions["migrate"]
 
@@ -11,12 +13,19 @@ migrate = current_app.extensions["migrate"]
 def run() -> None:
     if context.is_offline_mode():
         raise SystemExit("Migrations need the database itself: leave out --sql.")
-    with migrate.db.engine.connect() as connection:
-        context.configure(
-            connection=connection, target_metadata=migrate.db.metadata, **migrate.configure_args
-        )
-        with context.begin_transaction():
-            context.run_migrations()
+    patiently(migrate.db.engine, work)
+
+
+def work(connection: Connection) -> None:
+    # Each in a transaction of its own, so that none keeps what an earlier one has locked.
+    context.configure(
+        connection=connection,
+        target_metadata=migrate.db.metadata,
+        transaction_per_migration=True,
+        **migrate.configure_args,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
 
 
 run()

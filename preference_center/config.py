@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     web_threads: int = Field(
         default=8, ge=1, description="Requests that each web process answers at a time"
     )
+    snapshot_minutes: int = Field(
+        default=30, ge=1, description="Longest that a snapshot or an export of everything may take"
+    )
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
 
     spool_dir: str | None = Field(

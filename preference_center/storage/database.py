@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import exc
+from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
 from preference_center.errors import Cause
@@ -95,21 +95,25 @@ def is_writable(connection: Connection) -> bool:
 
 
 @contextmanager
-def transaction() -> Iterator[Connection]:
+def transaction(limits: Limits | None = None, *, one_moment: bool = False) -> Iterator[Connection]:
     """A connection inside one transaction: commits at the end, rolls back on an error.
 
+    All that it reads is as of `one_moment` if that is asked for, and it can't write then.
     Raises Unavailable as `run` does. Never retries: use `run` where a restart of the
     database should not be felt.
     """
-    limits = current_limits()
+    limits = limits or current_limits()
+    engine = db.engine  # a stream may end outside of the app's context
     proxy = _check_out()
     connection = _driver(proxy, time.monotonic() + limits.total)
     try:
-        keep_to_limits(connection)
+        if one_moment:  # before any query
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        keep_to_limits(connection, limits)
         yield connection
         connection.commit()
     except psycopg.Error as error:
-        cause = _clean_up(error, proxy)
+        cause = _clean_up(error, proxy, engine)
         if cause is None:
             raise
         raise unavailable(cause) from error
@@ -120,18 +124,18 @@ def transaction() -> Iterator[Connection]:
         proxy.close()
 
 
-def keep_to_limits(connection: Connection) -> None:
-    """Have PostgreSQL keep to the current limits until this transaction, or pipeline, ends.
+def keep_to_limits(connection: Connection, limits: Limits | None = None) -> None:
+    """Have PostgreSQL keep to `limits` until this transaction, or pipeline, ends.
 
-    Costs nothing where they are those that the session began with.
+    By default to the current ones. Costs nothing where they are those that the session began with.
     """
-    limits = current_limits()
+    limits = limits or current_limits()
     if isinstance(connection, Bounded) and not limits.same_session(connection.limits):
         connection.set_limits(limits, local=True)
 
 
 def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
-    begun = time.monotonic()
+    begun, engine = time.monotonic(), db.engine
     for attempt in count(1):
         proxy = _check_out()
         connection = _driver(proxy, begun + total)
@@ -139,7 +143,7 @@ def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
             result = work(connection)
             connection.commit()
         except psycopg.Error as error:
-            cause = _clean_up(error, proxy)
+            cause = _clean_up(error, proxy, engine)
             if cause is None:
                 raise
             passed = time.monotonic() - begun
@@ -184,7 +188,7 @@ def _driver(proxy: PoolProxiedConnection, deadline: float) -> Bounded:
     return connection
 
 
-def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection) -> Cause | None:
+def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine) -> Cause | None:
     """Roll back, or throw away what can't be; None if the statement itself is at fault."""
     connection = cast("Bounded", proxy.driver_connection)
     cause = cause_of(error)
@@ -193,7 +197,7 @@ def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection) -> Cause | Non
     if cause in _GONE or connection.closed:
         proxy.invalidate()
         # Every idle connection is probably as dead, as frozen or as read-only as this one.
-        db.engine.dispose()
+        engine.dispose()
     else:
         _roll_back(proxy)
     return cause

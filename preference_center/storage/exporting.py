@@ -18,8 +18,9 @@ from preference_center.domain.decisions import Decision, standing_no
 from preference_center.domain.events import RESERVED_SCOPES, Kind
 from preference_center.domain.watermarks import Watermark
 from preference_center.keys import Keys
-from preference_center.storage.database import Connection, transaction
+from preference_center.storage.database import Connection
 from preference_center.storage.facts import facts_by_id
+from preference_center.storage.one_moment import one_moment
 from preference_center.storage.watermarks import current, ensure_epoch
 
 _FETCHED = 2_000
@@ -139,8 +140,7 @@ class Moment:
 def moment(keys: Keys, now: datetime) -> Iterator[Moment]:
     """All as of one moment. Raises Unavailable; holds a connection until the block ends."""
     ensure_epoch()
-    with transaction() as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with one_moment() as connection:
         watermark = current(connection)
         row = connection.execute("SELECT COALESCE(max(id), 0) FROM address").fetchone()
         assert row  # an aggregate

@@ -16,9 +16,10 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.events import Event, Kind, Mark, State
 from preference_center.domain.watermarks import Watermark, beginning
 from preference_center.keys import Keys
-from preference_center.storage.database import Connection, transaction
+from preference_center.storage.database import Connection
 from preference_center.storage.events import events_by_id
 from preference_center.storage.horizons import HeldBack, held_back
+from preference_center.storage.one_moment import one_moment
 from preference_center.storage.watermarks import (
     Horizon,
     current,
@@ -112,11 +113,11 @@ def snapshot(keys: Keys) -> Generator[Watermark | Standing]:
     """First the watermark to go on from, then how every scope of every address stands.
 
     All of it as of one moment, in no order, a few thousand rows at a time. Raises
-    Unavailable. Holds a connection until it is read to its end or closed.
+    Unavailable, also where it is read too slowly: see `one_moment`. Holds a connection until
+    it is read to its end or closed.
     """
     ensure_epoch()
-    with transaction() as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with one_moment() as connection:
         yield current(connection)
         with connection.cursor("snapshot", binary=True) as cursor:
             cursor.itersize = _FETCHED

@@ -17,8 +17,9 @@ from preference_center.domain.events import ALL_MARKETING, Kind
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
-from preference_center.storage.database import Connection, transaction
+from preference_center.storage.database import Connection
 from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage.one_moment import one_moment
 from preference_center.storage.watermarks import current, ensure_epoch
 
 COLUMNS: Mapping[str, str] = {
@@ -88,8 +89,7 @@ def take(write: Callable[[Buffer], object]) -> Taken:
     require_known_keys()
     ensure_epoch()
     at = services().now()
-    with transaction() as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with one_moment() as connection:
         connection.execute("SET LOCAL enable_seqscan = on")
         watermark = current(connection)
         version, text = _catalogue(connection)
