@@ -47,12 +47,13 @@ def typed(what: str) -> Iterator[str]:
     return (line.strip() for line in stream if line.strip())
 
 
-def refuse_arguments(given: Sequence[str], what: str, example: str) -> None:
-    """Raises UsageError if something personal was given on the command line; `-` is allowed."""
+def refuse_arguments(given: Sequence[str], example: str) -> None:
+    """Raises UsageError if an address was given on the command line; `-` is allowed."""
     if any(text != "-" for text in given):
         raise click.UsageError(
-            f"{what} on the command line can be seen by every user of this host, and stays in the"
-            f" shell's history. Leave it out and type it when asked, or pipe it: {example}"
+            "an address on the command line can be seen by every user of this host, and stays in"
+            " the shell's history. Leave it out and type it when asked, or pipe it:"
+            f" {example}"
         )
 
 

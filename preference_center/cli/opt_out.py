@@ -13,13 +13,13 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.requests import Origin, Via
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.mending import Moment, mending, mending_argument
+from preference_center.mending import Moment, mending, mending_argument, refuse_arguments
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.fingerprints import require_known_keys
 
 
 @click.command("opt-out")
-@click.argument("address")
+@click.argument("given", nargs=-1, metavar="")
 @click.option(
     "--channel",
     type=click.Choice([channel.value for channel in Channel]),
@@ -46,14 +46,21 @@ from preference_center.storage.fingerprints import require_known_keys
     " The 72 hours run from here, so an earlier time makes it more urgent.",
 )
 @with_appcontext
-def opt_out(address: str, channel: str, scope: str, via: str, received_at: datetime | None) -> None:
-    """Record that the person at ADDRESS said no, and tell every connected tool.
+def opt_out(
+    given: tuple[str, ...], channel: str, scope: str, via: str, received_at: datetime | None
+) -> None:
+    """Record that a person opted out, and push it to every connected tool.
 
-    Example: flask opt-out ada@example.com --via phone --received-at 2026-11-24T09:30+01:00
+    The address is asked for, or read from standard input, so that it stands in no shell
+    history and no list of processes.
+
+    Example: flask opt-out --via phone --received-at 2026-11-24T09:30+01:00 < address.txt
     """
+    refuse_arguments(given, "flask opt-out --via phone < address.txt")
+    address = click.prompt("Address", err=True)
     wired = services()
     now = wired.now()
-    with mending_argument("ADDRESS"):
+    with mending_argument("Address"):
         parsed = parse(address, Channel(channel), region=wired.settings.phone_region)
     with mending_argument("--received-at"):
         received = requests.past(received_at or now, now)

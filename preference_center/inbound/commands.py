@@ -23,7 +23,7 @@ from preference_center.extensions import services
 from preference_center.inbound import maildir as maildirs
 from preference_center.inbound.opting_out import resolve as resolve_kept
 from preference_center.inbound.taking import take_mail
-from preference_center.mending import mending, mending_argument
+from preference_center.mending import mending, mending_argument, refuse_arguments, typed
 from preference_center.storage import audit
 from preference_center.storage import unresolved as kept
 from preference_center.storage.catalogues import current_catalogue
@@ -52,9 +52,11 @@ group = AppGroup(
     multiple=True,
     metavar="ADDRESS",
     help="Whom the envelope names; repeat it. Without it Delivered-To, X-Original-To,"
-    " Envelope-To and To are looked at.",
+    " Envelope-To and To are read, which no list of processes shows.",
 )
-@click.option("--sender", default="", metavar="ADDRESS", help="The envelope's sender, if known.")
+@click.option(
+    "--sender", default="", metavar="ADDRESS", help="The envelope's sender; else Return-Path."
+)
 def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
     """Take one mail from FILE, or from standard input as a mail server pipes it.
 
@@ -63,7 +65,7 @@ def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
     committed, 67 if no recipient is ours (the mail server bounces it), and 75 if it can't
     be recorded just now (it keeps the mail and tries again).
 
-    Example, for Postfix's pipe: flask inbound receive --recipient ${recipient} -
+    Example, for Postfix's pipe with flags=DOR: flask inbound receive -
     """
     with _try_again():
         require_known_keys()
@@ -111,7 +113,7 @@ def unresolved(limit: int) -> None:
     A mail token names its address by half of a digest. If we have never stored that
     address, and it was sent from another one, nobody can be told yet. Checks honour it all
     the same. It is recorded by itself when the address turns up; `flask inbound resolve
-    ADDRESS` does so for an address that you found, in the sender's own records, say.
+    -` does so for an address that you found, in the sender's own records, say.
     """
     with mending():
         rows = run(lambda connection: kept.oldest(connection, limit))
@@ -125,18 +127,22 @@ def unresolved(limit: int) -> None:
 
 
 @group.command("resolve")
-@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
+@click.argument("given", nargs=-1, metavar="[-]")
 @click.option(
     "--scope",
     help="What to record where no catalogue has the topic: one of today's, or all_marketing.",
 )
-def resolve(addresses: tuple[str, ...], scope: str | None) -> None:
-    """Record the unresolved opt-outs by mail that belong to ADDRESS, or to one stored by now.
+def resolve(given: tuple[str, ...], scope: str | None) -> None:
+    """Record the unresolved opt-outs by mail that belong to an address stored by now.
 
-    An address that none of them belongs to changes nothing, so many may be tried.
+    With `-` also those that belong to an address of standard input, one a line. One that none
+    of them belongs to changes nothing, so many may be tried.
+
+    Example: flask inbound resolve - < addresses.txt
     """
-    with mending_argument("ADDRESS"):
-        parsed = [parse(address, Channel.EMAIL) for address in addresses]
+    refuse_arguments(given, "flask inbound resolve - < addresses.txt")
+    with mending_argument("Address"):
+        parsed = [parse(line, Channel.EMAIL) for line in typed("Addresses")] if given else []
     with mending():
         require_known_keys()
         catalogue = current_catalogue() if scope and parsed else None

@@ -33,7 +33,7 @@ NO_DOORS = Doors()
 # What names the recipient when no envelope does. The first three are written by MTAs:
 # Postfix and qmail, Postfix, Exim.
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
-_WRITER_FIELDS = ("From", "Sender", "Reply-To")
+_WRITER_FIELDS = ("From", "Sender", "Reply-To", "Return-Path")
 # What may be a token with its @, in a field however broken.
 _TO = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}@[A-Za-z0-9.-]{0,253}")
 _ADDRESS = re.compile(r'[^\s<>"(),:;@]{1,128}@[A-Za-z0-9.-]{1,253}')

@@ -17,7 +17,7 @@ from preference_center.domain.mails.parts import opened
 from preference_center.domain.requests import Origin, Via
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.mending import mending, mending_argument
+from preference_center.mending import mending, mending_argument, refuse_arguments, typed
 from preference_center.storage import kept_mail
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
@@ -75,7 +75,7 @@ def show(mail: UUID, *, raw: bool) -> None:
 
 @queue.command("resolve")
 @click.argument("mail", type=click.UUID)
-@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@click.argument("given", nargs=-1, metavar="")
 @click.option(
     "--as",
     "meaning",
@@ -90,13 +90,21 @@ def show(mail: UUID, *, raw: bool) -> None:
     show_default=True,
     help="A topic of the catalogue, or all_marketing.",
 )
-def resolve(mail: UUID, addresses: tuple[str, ...], meaning: str, scope: str) -> None:
-    """Record what MAIL says for the person at ADDRESS, from when it came, and forget it."""
+def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> None:
+    """Record what MAIL says for a person, from when it came, and forget it.
+
+    The person's addresses are asked for, or read from standard input, one a line.
+
+    Example: flask inbound queue resolve ID --scope acme.offers < address.txt
+    """
+    refuse_arguments(given, "flask inbound queue resolve ID < address.txt")
     found, _ = _waiting(mail)
     channel = Channel.SMS if found.door == Channel.SMS else Channel.EMAIL
     region = services().settings.phone_region
-    with mending_argument("ADDRESS"):
-        parsed = [parse(address, channel, region=region) for address in addresses]
+    with mending_argument("Address"):
+        parsed = [parse(line, channel, region=region) for line in typed("Addresses")]
+    if not parsed:
+        raise click.UsageError("no address was given: type or pipe one a line")
     with mending():
         require_known_keys()
         catalogue = current_catalogue()

@@ -20,8 +20,8 @@ def in_force(app: Flask) -> Flask:
     return app
 
 
-def flask(app: Flask, *words: str) -> Result:
-    return app.test_cli_runner().invoke(args=["opt-out", *words])
+def flask(app: Flask, address: str, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=["opt-out", *words], input=f"{address}\n")
 
 
 def events(app: Flask) -> list[tuple[Any, ...]]:
@@ -60,17 +60,18 @@ def test_repeating_it_is_harmless_and_says_so(in_force: Flask) -> None:
 def test_the_address_is_not_repeated_on_the_screen(in_force: Flask) -> None:
     # I12: output ends up in logs
     for words in (["--via", "phone"], ["--via", "phone", "--scope", "acme.sms"]):
-        assert "ada" not in flask(in_force, "ada@example.com", *words).output
+        result = flask(in_force, "ada@example.com", *words)
+        assert "ada" not in result.stdout
 
 
 @pytest.mark.parametrize(
     "words, exit_code, says",
     [
-        ([], 2, "Missing argument 'ADDRESS'"),
+        (["ada@example.com", "ada@example.com", "--via", "phone"], 2, "shell's history"),
         (["ada@example.com"], 2, "Missing option '--via'"),
         (["ada@example.com", "--via", "telegraph"], 2, "'phone', 'letter'"),
-        (["ada at example", "--via", "phone"], 2, "ADDRESS"),
-        (["12", "--via", "phone", "--channel", "sms"], 2, "ADDRESS"),
+        (["ada at example", "--via", "phone"], 2, "Address"),
+        (["12", "--via", "phone", "--channel", "sms"], 2, "Address"),
         (["ada@example.com", "--via", "phone", "--scope", "acme.newz"], 2, "did you mean"),
         (["ada@example.com", "--via", "phone", "--scope", "acme.sms"], 2, "sent by sms"),
         (["ada@example.com", "--via", "phone", "--received-at", "yesterday"], 2, "2026-11-24T"),
@@ -98,3 +99,11 @@ def test_without_a_catalogue_it_says_how_to_get_one(app: Flask) -> None:
 
     assert result.exit_code == 1
     assert "flask catalogue apply" in result.stderr
+
+
+def test_no_address_is_taken_from_the_command_line(in_force: Flask) -> None:  # I12
+    result = flask(in_force, "", "ada@example.com", "--via", "phone")
+    assert result.exit_code == 2
+    assert "every user of this host" in result.stderr
+    assert "flask opt-out --via phone < address.txt" in " ".join(result.stderr.split())
+    assert events(in_force) == []

@@ -165,15 +165,20 @@ class TestUnresolved:
         assert "link of 2026-11-21" in shown
         assert "alias" not in shown
 
-        result = inbound(app, "resolve", "alias@example.com")
+        result = inbound(app, "resolve", "-", mail=b"alias@example.com\n")
         assert "1 recorded, 0 still unresolved" in result.output
         assert ledger.kinds() == [OUT]
 
     def test_an_unknown_scope_or_address_says_what_to_mend(self, app: Flask) -> None:
-        result = inbound(app, "resolve", "alias@example.com", "--scope", "acme.offerz")
+        result = inbound(app, "resolve", "-", "--scope", "acme.offerz", mail=b"alias@example.com")
         assert result.exit_code == 2
         assert "did you mean" in result.stderr
-        assert inbound(app, "resolve", "alias at example").exit_code == 2
+        assert inbound(app, "resolve", "-", mail=b"alias at example").exit_code == 2
+
+    def test_no_address_is_taken_from_the_command_line(self, app: Flask) -> None:  # I12
+        result = inbound(app, "resolve", "alias@example.com")
+        assert result.exit_code == 2
+        assert "every user of this host" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["receive", "maildir", "unresolved", "resolve"])

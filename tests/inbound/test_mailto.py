@@ -131,3 +131,9 @@ def test_real_bounces_reports_and_vacation_replies_opt_nobody_out() -> None:  # 
     assert names
     for name in names:
         assert read_mail(LINKS, (index.parent / name).read_bytes(), None).references == (), name
+
+
+def test_the_return_path_that_a_mail_server_wrote_is_a_writer_too() -> None:  # I12
+    """So that no pipe needs to name the sender on a command line."""
+    mail = b"Return-Path: <envelope@example.com>\r\nFrom: jane@example.com\r\n\r\n"
+    assert parse("envelope@example.com", Channel.EMAIL) in read_mail(LINKS, mail, [TO]).writers

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("doors")
 
 @pytest.fixture
 def cli(app: Flask) -> Callable[..., str]:
-    def run(*words: str) -> str:
-        result = app.test_cli_runner().invoke(args=["inbound", "queue", *words])
+    def run(*words: str, given: str = "") -> str:
+        result = app.test_cli_runner().invoke(args=["inbound", "queue", *words], input=given)
         assert result.exit_code == 0, result.output
         return result.output
 
@@ -46,7 +46,7 @@ def test_shows_what_waits_and_forgets_what_was_decided(
     assert "I moved" in content
     assert "\x1b" not in content
 
-    assert "1 recorded" in cli("resolve", number, JANE, "--scope", "acme.offers")
+    assert "1 recorded" in cli("resolve", number, "--scope", "acme.offers", given=JANE)
 
     (event,) = ledger.events()
     assert (event["kind"], event["scope"]) == ("opted_out", "acme.offers")
@@ -109,5 +109,5 @@ def test_content_is_kept_for_30_days_and_sealed_and_the_row_is_not_lost(
 
 def test_a_complaint_can_be_resolved(take: Take, cli: Callable[..., str], ledger: Ledger) -> None:
     take(arf("Original-Rcpt-To: redacted@example.com"), REPORTS)
-    cli("resolve", cli("list").split("\t")[0], JANE, "--as", "complained")
+    cli("resolve", cli("list").split("\t")[0], "--as", "complained", given=JANE)
     assert ledger.kinds() == [("complained", "all_marketing")]

@@ -260,7 +260,9 @@ def test_a_person_may_decide_that_it_was_a_stop(app: Flask, text: Text, ledger: 
     text("please don't text me any more")
     with app.app_context():
         (waits,) = run(lambda c: kept_mail.waiting(c, 10))
-    done = app.test_cli_runner().invoke(args=["inbound", "queue", "resolve", str(waits.id), ANNA])
+    done = app.test_cli_runner().invoke(
+        args=["inbound", "queue", "resolve", str(waits.id)], input=ANNA
+    )
     assert done.exit_code == 0, done.output
     assert ledger.kinds() == [(Kind.OPTED_OUT, ALL_MARKETING)]
     assert text("STOP") == ""  # it stands for the number

@@ -83,7 +83,7 @@ def test_an_opt_out_by_command_is_refused_with_another_digest_key(in_use: Settin
     # I1: it would be stored under a digest that no check looks up
     with app_with(in_use, digest_keys=new_key("d1")) as other:
         result = other.test_cli_runner().invoke(
-            args=["opt-out", "ada@example.com", "--via", "phone"]
+            args=["opt-out", "--via", "phone"], input="ada@example.com\n"
         )
         assert result.exit_code == 1
         assert "DIGEST_KEYS" in result.output
