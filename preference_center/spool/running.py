@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,18 @@ from typing import Any
 import structlog
 from flask import Flask, current_app
 
-from preference_center.errors import CatalogueError, Unavailable
+from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.spool.accepting import NAME, OPT_OUTS, Spool, current
 from preference_center.spool.changes import from_json
 from preference_center.spool.folder import CannotSpool, Folder, HeldFile
+from preference_center.spool.known import recall, remember
 from preference_center.spool.replaying import Handler, Progress, Replay, Replayed
 from preference_center.spool.writing import Writer
 from preference_center.storage import outage
-from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import within
 from preference_center.storage.fingerprints import require_known_keys
-from preference_center.storage.links import remember_senders
 from preference_center.waits import Limits
 
 log = structlog.get_logger()
@@ -60,6 +58,7 @@ def start(app: Flask) -> None:
         if spool is None:
             log.warning("spool_off", setting="SPOOL_DIR")
             return
+        recall(spool.folder.path)
         replayer = Replayer(spool, outage.watch())
     threading.Thread(target=keep_looking, args=(app, replayer), name="spool", daemon=True).start()
 
@@ -172,17 +171,10 @@ def keep_looking(app: Flask, replayer: Replayer, until: threading.Event | None =
             with app.app_context():
                 replayer.look()
                 if time.monotonic() >= remember_at:
-                    _remember()
+                    remember(replayer.spool.folder.path)
                     remember_at = time.monotonic() + REMEMBER_EVERY
         except Unavailable:
             time.sleep(RETRY)
         except Exception as error:  # noqa: BLE001 - nobody else would try again
             log.error("spool_failed", error=type(error).__name__)  # noqa: TRY400 - a trace may quote a row
             time.sleep(EVERY)
-
-
-def _remember() -> None:
-    """Read what an opt-out needs in an outage: senders' keys, and how the page looks."""
-    remember_senders()
-    with suppress(CatalogueError):
-        current_catalogue()

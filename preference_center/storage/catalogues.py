@@ -90,6 +90,18 @@ def last_known_catalogue() -> Catalogue | None:
     return cached[2] if cached else None
 
 
+def last_known_text() -> str | None:
+    """The source of `last_known_catalogue`."""
+    cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
+    return cached[1] if cached else None
+
+
+def assume_catalogue(text: str) -> None:
+    """Have this process know this one, unless it knows one. Raises CatalogueError."""
+    known = (time.monotonic(), text, parse(text))
+    current_app.extensions.setdefault(_CACHE, known)
+
+
 def default_language() -> str:
     """The catalogue's own language; "" where this process knows of no catalogue."""
     try:

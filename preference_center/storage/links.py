@@ -130,12 +130,21 @@ def begin_anew(connection: Connection, destination: int, now: datetime) -> bool:
     return row is not None
 
 
-def remember_senders() -> None:
+def remember_senders() -> list[SenderKey]:
     """Have this process know every sender's key, should the database go away."""
     cache = current_app.extensions.setdefault(_CACHE, {})
     until = time.monotonic() + _FRESH
-    for key in run_at_once(every):
+    keys = run_at_once(every)
+    for key in keys:
         cache["sender", key.id] = (until, key)
+    return keys
+
+
+def assume_senders(keys: Sequence[SenderKey]) -> None:
+    """Have this process know these while the database is away; it asks again once it is back."""
+    cache = current_app.extensions.setdefault(_CACHE, {})
+    for key in keys:
+        cache.setdefault(("sender", key.id), (time.monotonic(), key))
 
 
 def forget_links() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,63 @@ def test_a_link_of_a_sender_whose_key_is_unknown_is_refused(
     token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
     with database.away():
         assert client.post(f"/u/{token}", data=PAIR).status_code == 503
+
+
+def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
+    app: Flask,
+    client: FlaskClient,
+    minter: Minter,
+    database: Database,
+    ledger: Ledger,
+    replay: Replay,
+    folder: Path,
+) -> None:
+    from preference_center.spool.known import NAME, recall, remember
+    from preference_center.storage.catalogues import forget_catalogue
+    from preference_center.storage.links import forget_links
+
+    token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
+    with app.app_context():
+        remember(folder)
+        forget_links()  # and now another process
+        forget_catalogue()
+    assert (folder / NAME).stat().st_mode & 0o777 == 0o600
+    with database.away():
+        assert client.post(f"/u/{token}", data=PAIR).status_code == 503
+        with app.app_context():
+            recall(folder)
+        assert "Offers" in client.get(f"/u/{token}?lang=en").text
+        assert client.post(f"/u/{token}", data=PAIR).status_code == 202
+    assert replay().recorded == 1
+    assert ledger.kinds() == [("opted_out", TOPIC)]
+
+
+def test_what_was_kept_is_only_assumed_until_the_database_says_otherwise(
+    app: Flask, client: FlaskClient, minter: Minter, folder: Path
+) -> None:
+    from preference_center.spool.known import recall, remember
+
+    with app.app_context():
+        remember(folder)
+        app.test_cli_runner().invoke(args=["keys", "revoke-link-key", "shop"])
+        recall(folder)
+    token = minter.preferences_url(ADDRESS, TOPIC).rpartition("/")[2]
+    assert "checkbox" not in client.get(f"/p/{token}").text  # it only says no
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[]", b'{"senders": [1], "catalogue": 2}'],
+    ids=["empty", "no fields", "a list", "other types"],
+)
+def test_a_damaged_file_of_what_was_kept_is_ignored(
+    app: Flask, folder: Path, replayer: Replayer, content: bytes
+) -> None:
+    from preference_center.spool.known import NAME, recall
+
+    (folder / NAME).write_bytes(content)
+    with app.app_context():
+        recall(folder)
 
 
 def test_a_mail_to_an_address_that_a_sender_made_is_received(
