@@ -3,15 +3,21 @@
 Most HTTP clients send a whole body before they read a line of the answer. If we read no
 further than we have answered, both sides would wait for ever once the buffers between
 them are full. So a thread takes in what comes, and what can't be answered yet waits in a
-file without a name, of which nothing is left when the process ends in whatever way.
+file without a name, of which nothing is left when the process ends in whatever way. What is in
+it was encrypted with a key that only this object has: its blocks on the disk outlive the file.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from threading import Condition, Thread
 from typing import Protocol
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from preference_center.errors import UnreadableBody
 
@@ -46,6 +52,10 @@ class Backlog:
     def __init__(self, source: Source, length: int | None = None) -> None:
         self._source, self._length = source, length
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - see close
+        # Bytes are written and read once each, in one order, so no part of the key stream is
+        # used twice, though the file begins again from its start.
+        cipher = Cipher(AES(os.urandom(32)), CTR(os.urandom(16)))
+        self._seal, self._open = cipher.encryptor(), cipher.decryptor()
         self._changed = Condition()
         self._came = self._handed_on = 0
         self._at_end = self._closed = False
@@ -78,7 +88,8 @@ class Backlog:
                     raise UnreadableBody(self._fault)
                 return b""
             self._file.seek(self._handed_on)
-            block = self._file.read(min(BLOCK, self._came - self._handed_on))
+            sealed = self._file.read(min(BLOCK, self._came - self._handed_on))
+            block = self._open.update(sealed)
             self._handed_on += len(block)
             if self._handed_on == self._came:
                 self._file.seek(0)
@@ -107,6 +118,6 @@ class Backlog:
             self._changed.wait_for(lambda: self._closed or self._came - self._handed_on < MOST)
             if not self._closed:
                 self._file.seek(self._came)
-                self._file.write(octets)
+                self._file.write(self._seal.update(octets))
                 self._came += len(octets)
                 self._changed.notify_all()
