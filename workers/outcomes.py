@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from preference_center.domain.deadlines import row_retry
+from preference_center.domain.deadlines import refused_retry, row_retry
 from preference_center.storage import checks
 from preference_center.storage.syncs import UNTOLD, Claim, Settlement
 from workers.connectors.base import Capabilities, Listing, Outcome, Result
@@ -36,9 +36,12 @@ def settlement(
     settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
     if outcome.result in {Result.REFLECTED, Result.ABSENT}:
         return replace(settled, off=item.off, lifted=item.lift)
-    again = row_retry(
-        claim.attempts + 1, claim.due_at, now, wish=outcome.retry_after, jitter=jitter
-    )
+    if outcome.result is Result.REFUSED:
+        again = refused_retry(now, jitter=jitter)
+    else:
+        again = row_retry(
+            claim.attempts + 1, claim.due_at, now, wish=outcome.retry_after, jitter=jitter
+        )
     # Part of it may have been told: remember, so that it can be taken back.
     return replace(settled, done=False, next_at=again, off=item.off)
 

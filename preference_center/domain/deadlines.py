@@ -14,6 +14,8 @@ AT_RISK = timedelta(hours=36)
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(hours=1)
 OVERDUE_RETRY = timedelta(minutes=15)
+REFUSED_RETRY = timedelta(days=1)
+"""For an address that the tool says it never takes, however late it is: only a person can help."""
 FIRST_PROBE = timedelta(seconds=5)
 LONGEST_MAIL_RETRY = timedelta(minutes=5)
 """Long enough for greylisting, short enough for somebody who waits for a link."""
@@ -74,6 +76,14 @@ def row_retry(
     if due_at is not None:
         delay = min(delay, max((due_at - now) / 3, OVERDUE_RETRY))
     return now + delay
+
+
+def refused_retry(now: datetime, *, jitter: float = 0.0) -> datetime:
+    """When to try an address again that the tool has refused: daily (I3).
+
+    `jitter` in 0..1 spreads those refused together over the last hour.
+    """
+    return now + REFUSED_RETRY - timedelta(hours=jitter)
 
 
 def destination_retry(

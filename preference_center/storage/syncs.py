@@ -50,7 +50,10 @@ WITH given AS (
 ), noted AS (
     INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
     SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
-    FROM given WHERE outcome <> 'untold'
+    FROM given WHERE outcome <> 'untold' AND NOT (outcome = 'refused' AND EXISTS (
+        SELECT FROM sync_state s JOIN delivery d USING (destination_id, address_id)
+        WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
+            AND s.outcome = 'refused' AND d.outcome = 'refused' AND d.version = given.version))
     UNION ALL
     SELECT d.id, e.address_id, e.seq, 'superseded', 'by ' || given.version, %(now)s
     FROM given JOIN destination d ON d.id = %(destination)s
@@ -65,13 +68,14 @@ UPDATE sync_state s SET
     due_at = CASE WHEN given.sure AND given.done AND s.wanted <= given.version THEN NULL
         ELSE s.due_at END,
     next_at = CASE
-        WHEN NOT given.done THEN given.next_at
         WHEN s.wanted > given.version THEN %(now)s
+        WHEN NOT given.done THEN given.next_at
         WHEN NOT given.sure THEN s.lift_until
         ELSE given.next_at END,
     attempts = CASE WHEN given.done THEN 0 ELSE s.attempts + 1 END,
     lift_until = CASE WHEN given.sure AND given.done THEN NULL ELSE s.lift_until END,
     lease = NULL,
+    bulk = s.bulk OR (given.outcome = 'refused' AND s.wanted <= given.version),
     outcome = given.outcome,
     checks = CASE WHEN NOT given.done THEN s.checks
         WHEN given.outcome = 'absent' THEN LEAST(s.checks + 1, 5)
@@ -83,7 +87,9 @@ WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
     AND s.lease = %(lease)s
 RETURNING s.address_id
 """
-"""What came of it is noted of every row, also of one that is another worker's by now.
+"""What came of it is noted of every row, also of one that is another worker's by now; but not
+that a row was refused once more. A refused row waits with the lists, so that it keeps no click
+waiting however many there are.
 
 What was told has been noted before (`announce_noes`), and what the tool was heard to have
 turned off meanwhile counts as told, too: only what was lifted is taken away.
@@ -235,7 +241,8 @@ def settle(
 ) -> set[int]:
     """Write down outcomes; returns the addresses whose rows were still ours.
 
-    Every outcome but UNTOLD becomes a delivery, and every event that was overtaken too.
+    Every outcome but UNTOLD and a repeated refusal becomes a delivery, and every event that
+    was overtaken too.
     """
     columns = {
         "destination": destination,

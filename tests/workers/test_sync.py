@@ -189,16 +189,71 @@ def test_one_poisoned_row_does_not_hold_the_others(
     assert len(tool.off) == 20
 
 
-def test_one_refused_address_is_retried_and_shouted_about(
+def refuse(batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    return {item.ref: Outcome(Result.REFUSED, "invalid") for item in batch}
+
+
+def test_a_refused_address_is_retried_daily_and_reported_late(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
-    tool.before = lambda batch: {item.ref: Outcome(Result.REFUSED, "invalid") for item in batch}
+    tool.before = refuse
     say(Kind.OPTED_OUT)
-    for _ in range(80):
+    for _ in range(10 * 24):
         work(destination, tool)
         clock.advance(timedelta(hours=1))
-    assert len(tool.pushes) > 70
+    assert len(tool.pushes) == 10
     assert run(lambda c: syncs.late(c, clock()))[0].stage is Stage.OVERDUE
+    tool.before = None
+    work(destination, tool)
+    assert tool.off == {"jane@example.com": {TOPIC}}
+
+
+def test_a_refusal_is_noted_when_the_outcome_changes(
+    destination: int, tool: Tool, clock: Clock
+) -> None:
+    say(Kind.OPTED_OUT)
+    for answer in (refuse, refuse, put_off, refuse, refuse):
+        tool.before = answer
+        work(destination, tool)
+        clock.advance(timedelta(days=1))
+    assert len(tool.pushes) == 5
+    assert deliveries() == ["refused", "later", "refused"]
+    say(Kind.COMPLAINED, scope=ALL_MARKETING)
+    work(destination, tool)
+    assert deliveries() == ["refused", "later", "refused", "refused"]
+
+
+def put_off(batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    return {item.ref: Outcome(Result.LATER, "503") for item in batch}
+
+
+def test_refused_addresses_keep_no_click_waiting(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3
+    tool.before = refuse
+    for number in range(5):
+        say(Kind.OPTED_OUT, parse(f"refused-{number}@example.com", Channel.EMAIL))
+    work(destination, tool)
+    clock.advance(timedelta(days=1))
+    say(Kind.OPTED_OUT)
+    until = clock() + timedelta(seconds=90)
+    rows = run(lambda c: syncs.claim(c, destination, uuid4(), now=clock(), until=until, limit=1))
+    assert [row.attempts for row in rows] == [0]
+
+
+def test_a_click_while_its_address_is_refused_is_pushed_at_once(
+    destination: int, tool: Tool, clock: Clock
+) -> None:  # I3
+    def click_meanwhile(batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        say(Kind.COMPLAINED, scope=ALL_MARKETING)
+        return refuse(batch)
+
+    tool.before = click_meanwhile
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    tool.before = None
+    assert work(destination, tool) == 1
+    assert tool.off == {"jane@example.com": {TOPIC}}
 
 
 def test_a_dead_workers_rows_come_back_when_its_lease_ends(
