@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,13 @@ from uuid import UUID
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from werkzeug.wrappers import Request, Response
 
 from preference_center.domain.addresses import Channel
 from tests.connectors.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off
 from tests.connectors.tools.receiver import SECRET, Receiver
 from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import DeliveryError, Gone, Item, Reason, Setup
+from workers.connectors.base import DeliveryError, Gone, Item, Outcome, Reason, Result, Setup
 from workers.connectors.http import Http, Rejected, utc_now
 from workers.connectors.registry import make
 from workers.connectors.webhook import message_id
@@ -235,3 +237,64 @@ def test_the_documented_verification_accepts_our_request_and_no_other(
     assert names["read_request"](headers, body)[0]["off"] == ["news"]
     with pytest.raises(WebhookVerificationError):
         names["read_request"](headers, body.replace(b"news", b"shoe"))
+
+
+class Choosy(Receiver):
+    """Rejects, with `status`, each batch that holds an address it doesn't like."""
+
+    def __init__(self, status: int = 422) -> None:
+        super().__init__()
+        self.status = status
+        self.dislikes: set[str] = set()
+
+    def handle(self, request: Request) -> Response:
+        items = json.loads(request.get_data())["data"]["items"]
+        if self.dislikes & {item["address"] for item in items}:
+            return Response(status=self.status)
+        return super().handle(request)
+
+
+def many(count: int) -> list[Item]:
+    return [off(n, f"person-{n}@example.com", "news") for n in range(1, count + 1)]
+
+
+def results(outcomes: Mapping[int, Outcome], result: Result) -> set[int]:
+    return {ref for ref, outcome in outcomes.items() if outcome.result is result}
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("bad", [1, 250, 500], ids=["the first", "in the middle", "the last"])
+def test_one_item_that_is_rejected_is_found_in_one_run(bad: int, status: int) -> None:  # I3
+    with Choosy(status) as server:
+        server.dislikes = {f"person-{bad}@example.com"}
+        setup = Setup("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
+        outcomes = make("webhook", setup, Http(allow_private=True)).push(many(500))
+        assert results(outcomes, Result.REFUSED) == {bad}
+        assert results(outcomes, Result.REFLECTED) == set(range(1, 501)) - {bad}
+        assert len(server.seen) <= 2 * 9 + 1
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_receiver_that_takes_nothing_is_at_fault_itself(status: int) -> None:
+    with Choosy(status) as server:
+        server.dislikes = {item.address for item in many(500)}
+        setup = Setup("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
+        with pytest.raises(Rejected):
+            make("webhook", setup, Http(allow_private=True)).push(many(500))
+        assert len(server.seen) <= (12 if status == 400 else 1)
+
+
+def test_many_rejected_items_take_a_few_runs_each_of_which_goes_on() -> None:  # I3
+    with Choosy() as server:
+        server.dislikes = {f"person-{n}@example.com" for n in range(7, 500, 20)}
+        setup = Setup("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
+        connector, left, runs = make("webhook", setup, Http(allow_private=True)), many(500), 0
+        refused: set[int] = set()
+        while left:
+            runs += 1
+            outcomes = connector.push(left)
+            assert outcomes
+            refused |= results(outcomes, Result.REFUSED)
+            left = [item for item in left if item.ref not in outcomes]
+        assert refused == set(range(7, 500, 20))
+        assert runs <= 6

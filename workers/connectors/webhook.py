@@ -30,6 +30,7 @@ from workers.connectors.base import (
 )
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
+from workers.connectors.isolating import push_isolating
 from workers.connectors.mapping import ensure_fits
 from workers.connectors.ssrf import ForbiddenTarget, vet_url, vetted_addresses
 
@@ -80,11 +81,14 @@ class Webhook:
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. A 2xx takes the whole batch, anything else none of it.
 
-        Raises Gone for a 410.
+        A batch that is rejected for its content is halved. Raises Gone for a 410.
         """
         if not batch:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
+        return push_isolating(batch, self._push)
+
+    def _push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         body = self._body(batch)
         name = message_id(self._setup.name, body)
         origin, path = _split(self._setup.settings["url"])
