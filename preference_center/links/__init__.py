@@ -253,7 +253,7 @@ class Links:
         return link, use
 
     def _is_revoked(self, destination: int, issued_at: datetime) -> bool:
-        """Taken to be, while nobody can tell: either way it says no, and so it shows the least."""
+        """Whether it was. Assumed while that can't be looked up: it opts out all the same."""
         try:
             since = self.registry.standing_since(destination)
         except Unavailable:

@@ -69,7 +69,7 @@ def _signal(link: Link) -> Signal | None:
         return None
     try:
         facts = exact_facts_for([link.address])[0]
-    except Unavailable:  # the page must work without the database, and nobody can tell now
+    except Unavailable:  # the page must work without the database; the signal is left out
         return None
     if marketing_suppressed(facts):
         return Signal.HONOURED

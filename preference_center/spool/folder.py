@@ -112,10 +112,10 @@ class Folder:
     def writable(self) -> bool:
         """Whether another record could be accepted now, as far as can be seen without writing."""
         try:
-            room = min(self.max_bytes - self.used(), _free_bytes(self.path))
+            free = min(self.max_bytes - self.used(), _free_bytes(self.path))
         except OSError:
             return False
-        return room > MAX_PAYLOAD_BYTES and os.access(self.path, os.W_OK | os.X_OK)
+        return free > MAX_PAYLOAD_BYTES and os.access(self.path, os.W_OK | os.X_OK)
 
     def keep_aside(self, path: Path, suffix: str, content: bytes) -> None:
         """Append bytes of a spool file to the one of this kind beside it, durably.

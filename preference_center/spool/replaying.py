@@ -34,7 +34,7 @@ _NEVER = (
     psycopg.DataError,
     psycopg.IntegrityError,
 )
-"""What trying again does not help against. All else is tried again for ever."""
+"""Errors that trying again does not help against. After any other it is tried until it works."""
 
 
 @dataclass(slots=True)
@@ -64,6 +64,8 @@ class Progress:
     """Offsets of what was recorded or kept aside."""
     waiting: list[int] = field(default_factory=list)
     """Offsets of what a lock holds up; the one tried longest ago first."""
+    reported: set[int] = field(default_factory=set)
+    """Offsets of those that were logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,11 @@ class Replay:
             self._reject(held, batch[0].offset, batch[0].frame, error, replayed)
             progress.done.add(batch[0].offset)
         else:
-            log.warning("spool_held_up", file=held.path.name, error=type(error).__name__)
-            progress.waiting.append(batch[0].offset)
+            offset = batch[0].offset
+            progress.waiting.append(offset)
+            if offset not in progress.reported:
+                progress.reported.add(offset)
+                log.warning("spool_held_up", file=held.path.name, error=type(error).__name__)
 
     def _try(self, batch: Sequence[_Record]) -> Exception | None:
         """What kept these from being recorded. Raises Unavailable if the database is away."""

@@ -29,7 +29,7 @@ from preference_center.waits import Limits
 log = structlog.get_logger()
 
 EVERY = 1.0
-"""Seconds between two looks at the folder, for files of processes that ended."""
+"""Seconds after which the folder is searched again for files of processes that ended."""
 RETRY = 0.5
 """Seconds between two attempts to reach a database that is away."""
 REMEMBER_EVERY = 60.0
@@ -60,7 +60,7 @@ def start(app: Flask) -> None:
             return
         recall(spool.folder.path)
         replayer = Replayer(spool, outage.watch())
-    threading.Thread(target=keep_looking, args=(app, replayer), name="spool", daemon=True).start()
+    threading.Thread(target=keep_replaying, args=(app, replayer), name="spool", daemon=True).start()
 
 
 def install(app: Flask) -> Spool | None:
@@ -87,7 +87,7 @@ class Replayer:
     outage: outage.Outage
     _progress: dict[Path, Progress] = field(default_factory=dict)
 
-    def look(self) -> Replayed:
+    def run_once(self) -> Replayed:
         """End the outage if the database is back, and record all that waits.
 
         Raises Unavailable while it is away, and KeyMismatch if our keys are not its own.
@@ -151,7 +151,7 @@ def replay_abandoned(app: Flask) -> Replayed:
     """Record what processes that ended have left, once, from whatever process."""
     with app.app_context():
         spool = current() or install(app)
-        return Replayed() if spool is None else Replayer(spool, outage.Outage()).look()
+        return Replayed() if spool is None else Replayer(spool, outage.Outage()).run_once()
 
 
 def _handlers() -> Mapping[str, Handler]:
@@ -162,14 +162,14 @@ def _record_opt_outs(requests: Sequence[Mapping[str, Any]]) -> None:
     record([from_json(change) for request in requests for change in request["changes"]])
 
 
-def keep_looking(app: Flask, replayer: Replayer, until: threading.Event | None = None) -> None:
-    """Look every second, and at once when an outage begins; for ever, or until told to stop."""
+def keep_replaying(app: Flask, replayer: Replayer, until: threading.Event | None = None) -> None:
+    """Run `replayer` every second, and at once when an outage begins, until `until` is set."""
     remember_at = 0.0
     while until is None or not until.is_set():
         replayer.outage.began.wait(EVERY)
         try:
             with app.app_context():
-                replayer.look()
+                replayer.run_once()
                 if time.monotonic() >= remember_at:
                     remember(replayer.spool.folder.path)
                     remember_at = time.monotonic() + REMEMBER_EVERY

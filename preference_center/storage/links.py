@@ -30,7 +30,7 @@ class StoredRegistry:
     """What `Links` has to look up. This process trusts what it saw for two seconds.
 
     While the database is away it trusts what it saw last, however old: an opt-out must be
-    accepted then, too, and a link that was revoked since may still say no.
+    accepted then, too, and a link that was revoked since may still opt out.
     """
 
     def sender(self, number: int) -> SenderKey | None:

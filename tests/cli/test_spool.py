@@ -1,4 +1,4 @@
-"""What an operator is told of the spool of a host."""
+"""What `flask spool` reports of a host, and replays there."""
 
 from __future__ import annotations
 

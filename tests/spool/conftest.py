@@ -1,4 +1,4 @@
-"""A spool of the test's own, and a real database that goes away when told to."""
+"""A spool of the test's own, and a real database that the test takes away."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replayer]:
-    """Has the app spool into `folder`; the test says when it looks at it."""
+    """Has the app spool into `folder`; the test runs it."""
     from preference_center.extensions import NAME
     from preference_center.spool import accepting, install
     from preference_center.spool.running import Replayer
@@ -125,7 +125,7 @@ def replay(app: Flask, replayer: Replayer) -> Replay:
 
     def do() -> Replayed:
         with app.app_context():
-            return replayer.look()
+            return replayer.run_once()
 
     return do
 

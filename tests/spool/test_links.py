@@ -69,7 +69,7 @@ def test_a_link_of_a_sender_whose_key_is_known_is_received(
 
 def test_a_link_of_a_sender_whose_key_is_unknown_is_refused(
     client: FlaskClient, minter: Minter, database: Database
-) -> None:  # nobody can tell whether it is genuine: never a 2xx for what may not be recorded
+) -> None:  # it can not be verified: never a 2xx for what may not be recorded
     token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
     with database.away():
         assert client.post(f"/u/{token}", data=PAIR).status_code == 503

@@ -1,4 +1,4 @@
-"""What the probes tell of a spool."""
+"""What the probes report of a spool."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
     with monkeypatch.context() as patched, app.app_context():
         patched.setattr(running, "require_known_keys", other_keys)
         with pytest.raises(KeyMismatch):
-            replayer.look()
+            replayer.run_once()
     assert client.post(f"/u/{token}", data=PAIR).status_code == 202
     assert ledger.events() == []
 
@@ -244,10 +244,10 @@ def test_the_thread_ends_an_outage_by_itself(
     database: Database,
     replayer: Replayer,
 ) -> None:
-    from preference_center.spool.running import keep_looking
+    from preference_center.spool.running import keep_replaying
 
     stop = threading.Event()
-    thread = threading.Thread(target=keep_looking, args=(app, replayer, stop))
+    thread = threading.Thread(target=keep_replaying, args=(app, replayer, stop))
     thread.start()
     try:
         spool_clicks(client, database, [token])
