@@ -22,6 +22,10 @@ class KeyMismatch(ConfigError):
     """A key differs from the one the stored data was made with."""
 
 
+class NotDurable(ConfigError):
+    """PostgreSQL acknowledges commits that a crash may take back; the process must not start."""
+
+
 class CannotOpen(PreferenceCenterError):
     """Encrypted data was altered or belongs elsewhere; nothing of it is readable."""
 

@@ -11,6 +11,7 @@ from preference_center.errors import KeyMismatch, Unavailable
 from preference_center.extensions import services
 from preference_center.storage import outage
 from preference_center.storage.database import Connection, run
+from preference_center.storage.durability import require_durable
 
 log = structlog.get_logger()
 
@@ -35,11 +36,13 @@ def require_known_keys() -> None:
     """Refuse to go on with keys that can't read what is stored; note new keys.
 
     Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody.
-    So would an additional one, until something wraps the stored digests with it.
+    So would an additional one, until something wraps the stored digests with it. Every
+    process begins with this, so it also raises NotDurable, see `require_durable`.
     """
     keys = services().keys
 
     def work(connection: Connection) -> None:
+        require_durable(connection)
         rows = connection.execute("SELECT key, fingerprint FROM key_fingerprint")
         stored: dict[str, str] = dict(rows.fetchall())
         keys.verify_fingerprints(stored)
