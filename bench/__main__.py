@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench import (
+    backfilling,
     decisions,
     draining,
     ground,
@@ -275,11 +276,27 @@ def measure_starving(engines: Engines, options: Options) -> None:
         )
 
 
+def measure_backfilling(engines: Engines, options: Options) -> None:
+    """A new destination beside clicks: none slower than 500 ms by it."""
+    with ground.ground(engines) as here:
+        found = backfilling.measure(here, FULL if options.full else PACED)
+    say(
+        f"back-fill of {found.rows:,}: {found.seconds:,.0f} s,"
+        f" {found.rows / found.seconds:,.0f} rows/s, beside {backfilling.CLICKS} clicks a second"
+    )
+    for name, clicks in (("before it", found.alone), ("beside it", found.beside)):
+        say(
+            f"  clicks {name}: {clicks.count:,}, p50 {clicks.p50:.1f} ms, p99 {clicks.p99:.1f} ms,"
+            f" slowest {clicks.slowest:.0f} ms (wanted: 500)"
+        )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
     "streaming": measure_streaming,
     "draining": measure_draining,
+    "backfilling": measure_backfilling,
     "pacing": measure_pacing,
     "workers": measure_workers,
     "minting": measure_minting,

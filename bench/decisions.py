@@ -23,7 +23,7 @@ ASKED = 20_000
 # Who is to be stored, and by which statements.
 DRAFT = "CREATE TEMPORARY TABLE draft (id bigint, digest bytea, event uuid)"
 # A person whom nobody asks about has a made-up digest: of a number, as pgbench asks.
-_MADE_UP = """INSERT INTO draft
+MADE_UP = """INSERT INTO draft
 SELECT n, sha256(n::text::bytea), gen_random_uuid() FROM generate_series(1, %s) AS n"""
 FILL = (
     """INSERT INTO address (id, channel, digest, norm_version, created_at)
@@ -46,7 +46,7 @@ def fill(ground: Ground) -> None:
     values = {"norm": NORM_VERSION, "topic": TOPIC, "now": datetime.now(UTC)}
     with psycopg.connect(ground.settings.database_url) as connection:
         connection.execute(DRAFT)
-        connection.execute(_MADE_UP, (STORED - len(digests),))
+        connection.execute(MADE_UP, (STORED - len(digests),))
         with connection.cursor() as cursor, cursor.copy("COPY draft FROM STDIN") as copy:
             for number, digest in enumerate(digests, STORED):
                 copy.write_row((number, digest, f"00000000-0000-4000-8000-{number:012}"))
