@@ -177,11 +177,10 @@ def _sort(
     for each, judgement in judged:
         match judgement.verdict:
             case Verdict.RECORD if each.bounce is not None:
-                work.bounces.append(_report(destination, person, each, each.bounce, now))
+                acted = _acted_at(each, judgement, facts, now)
+                work.bounces.append(_report(destination, person, each, each.bounce, acted, now))
             case Verdict.RECORD:
-                opted_in = newest_opt_in(judgement.scope, facts)
-                is_bounce = each.kind is NewsKind.BOUNCED  # no opt-out: it is true of its date
-                acted = acted_at(each, now, opted_in.at if opted_in and not is_bounce else None)
+                acted = _acted_at(each, judgement, facts, now)
                 change = _change(destination, person, each, judgement, acted, now)
                 # Without a date or an id of its own, saying it twice is saying it once.
                 once = (change.kind, change.scope) if not (each.id or each.at) else change.id
@@ -227,10 +226,23 @@ def _change(
     )
 
 
+def _acted_at(
+    news: News, judgement: Judgement, facts: Sequence[Fact], now: datetime
+) -> datetime | None:
+    """When the person acted; None if the tool's date can't be right (I5)."""
+    opted_in = newest_opt_in(judgement.scope, facts)
+    return acted_at(news, now, opted_in.at if opted_in else None)
+
+
 def _report(
-    destination: Destination, person: Person, news: News, bounce: Bounce, now: datetime
+    destination: Destination,
+    person: Person,
+    news: News,
+    bounce: Bounce,
+    acted: datetime | None,
+    now: datetime,
 ) -> Report:
-    received_at, acted = news.received_at or now, acted_at(news, now)
+    received_at = news.received_at or now
     return Report(
         id=_event_id(destination, person.address, news),
         address=person.address,

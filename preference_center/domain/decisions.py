@@ -211,13 +211,13 @@ def nothing_left_of(scope: str, facts: Sequence[Fact]) -> bool:
     """
     exact = [fact for fact in facts if fact.exact]
     out = _newest_out(exact, scope)
-    return out is not None and _stands(out.state.out, newest_opt_in(ALL_MARKETING, exact))
+    return out is not None and _stands(out.state.out, newest_opt_in(scope, exact))
 
 
 def newest_opt_in(scope: str, facts: Sequence[Fact]) -> Mark | None:
     """The newest own opt-in of exactly this form that an opt-out of `scope` would end.
 
-    ALL_MARKETING covers every topic; a topic lies in it.
+    ALL_MARKETING covers every topic, and so does a bounce; a topic lies in it.
     """
     within = {scope, ALL_MARKETING}
     return _newest(
@@ -226,7 +226,7 @@ def newest_opt_in(scope: str, facts: Sequence[Fact]) -> Mark | None:
             for fact in facts
             if fact.exact
             and fact.scope != EVERYTHING
-            and (scope == ALL_MARKETING or fact.scope in within)
+            and (scope in {ALL_MARKETING, UNDELIVERABLE} or fact.scope in within)
         ]
     )
 

@@ -183,3 +183,22 @@ def test_what_was_taken_back_holds_up_no_lift(clock: Clock) -> None:  # I5
     record([Retraction(uuid4(), (last[0],), clock(), "test", "test")])
     work(number, tool)
     assert tool.off[ANNA] == set()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({"type": "bounce", "bounce_classification": "Invalid Address"}, id="details"),
+        pytest.param({"type": "bounce"}, id="no details"),
+    ],
+)
+def test_a_bounce_is_no_older_than_an_opt_in_that_we_held_already(
+    more: dict[str, Any], clock: Clock
+) -> None:  # I5, I11: the simulation found it, with a tool that stamps its local time
+    tool = TwoWayTool()
+    number = ready(tool, clock)
+    post(number, unsubscribe(event="bounce", timestamp=ago(7), **more))
+    take(number, tool)
+    found = decision()
+    assert found
+    assert found.since == clock()
