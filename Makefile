@@ -108,6 +108,13 @@ simulate-short: $(READY) ## The same for about a minute
 planted: $(READY) ## See that the simulation finds bugs planted on purpose (ARGS=name for one)
 	@$(BIN)/python -m simulation.planting $(ARGS)
 
+# make mutate TARGETS="decisions sync" ARGS="--every 5"
+TARGETS ?= decisions
+
+.PHONY: mutate
+mutate: $(READY) ## Plant small mistakes one at a time and see that a test fails (docs/mutation.md)
+	@$(BIN)/python -m dev.mutate $(TARGETS) $(ARGS)
+
 .PHONY: screenshots
 screenshots: $(READY) ## Take the pictures of docs/pages.md anew (needs Chromium)
 	@$(BIN)/python -m dev.screenshots

@@ -4,87 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import (
-    AfterClosing,
-    Default,
-    Ground,
-    MessageClass,
-    MessageType,
     Topic,
 )
 from preference_center.domain.decisions import (
+    UNPARSEABLE_ADDRESS,
     Decision,
     Fact,
     Rule,
     decide,
     marketing_suppressed,
-    newest_opt_in,
-    nothing_left_of,
-    own_end,
     running_pause_end,
-    standing_no,
     topic_standing,
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
-    UNDELIVERABLE,
     Event,
     Kind,
-    Mark,
-    State,
     fold,
 )
+from tests.domain.facts import (
+    BOUNCED,
+    BOUNCED_ONCE,
+    BOUNCING,
+    CLOSED,
+    CLOSED_NEARBY,
+    ERASED,
+    INVOICE,
+    LAST_INVOICE,
+    MINUTE,
+    NEWSLETTER,
+    OFF,
+    ON,
+    REOPENED,
+    consent,
+    mark,
+    no,
+    pause,
+    yes,
+)
 from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
-
-MINUTE = timedelta(minutes=1)
-NEWSLETTER = MessageType("newsletter", MessageClass.MARKETING, NEWS)
-INVOICE = MessageType("invoice", MessageClass.SERVICE, ground=Ground.BILLING)
-LAST_INVOICE = replace(INVOICE, after_closing=True, after_closing_ground=AfterClosing.FINAL_INVOICE)
-ON = Topic(NEWS, "acme", Channel.EMAIL, Default.OPT_OUT, "news", {}, {})
-OFF = replace(ON, default=Default.OPT_IN)
-
-
-def mark(minute: int) -> Mark:
-    return Mark(NOW + minute * MINUTE, UUID(int=10_000 + minute))
-
-
-def no(
-    scope: str = NEWS, at: int = -10, kind: Kind = Kind.OPTED_OUT, *, exact: bool = True
-) -> Fact:
-    return Fact(scope, exact, State(out=mark(at), reason=kind))
-
-
-def yes(scope: str = NEWS, at: int = -5, *, exact: bool = True) -> Fact:
-    """An own opt-in; of a topic it is a consent too."""
-    consent = mark(at) if scope in {NEWS, OFFERS} else None
-    return Fact(scope, exact, State(lift=mark(at), consent=consent))
-
-
-def consent(at: int = -5, *, exact: bool = True) -> Fact:
-    return Fact(NEWS, exact, State(consent=mark(at)))
-
-
-def pause(scope: str = NEWS, at: int = -10, until: int = 60, *, exact: bool = True) -> Fact:
-    return Fact(scope, exact, State(pause=mark(at), pause_until=NOW + until * MINUTE))
-
-
-CLOSED = no(EVERYTHING, kind=Kind.DEACTIVATED)
-CLOSED_NEARBY = no(EVERYTHING, kind=Kind.DEACTIVATED, exact=False)
-"""Of another form of the mailbox: it may be another contact's."""
-ERASED = no(EVERYTHING, kind=Kind.ERASED)
-BOUNCED = no(UNDELIVERABLE, kind=Kind.BOUNCED)
-BOUNCING = pause(UNDELIVERABLE)
-BOUNCED_ONCE = pause(UNDELIVERABLE, until=-1)
-REOPENED = yes(EVERYTHING)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +205,7 @@ def test_the_switch_of_all_marketing_goes_by_exactly_this_form() -> None:  # I9
 
 
 def test_unknown_means_no() -> None:  # I11, F3
+    assert not UNPARSEABLE_ADDRESS.allow
     assert not decide(NEWSLETTER, None, [], NOW).allow
     assert not decide(NEWSLETTER, replace(ON, retired=True), [yes()], NOW).allow
 
@@ -278,104 +245,6 @@ def test_pages_show_what_decisions_say() -> None:
 )  # fmt: skip
 def test_the_switch_of_all_marketing(facts: list[Fact], *, suppressed: bool) -> None:
     assert marketing_suppressed(facts) is suppressed
-
-
-# --- of several marks it is the newest one that counts
-
-
-@pytest.mark.parametrize(
-    "facts, rule",
-    [
-        pytest.param([no(at=-5), yes(at=-10), yes(at=-1)], Rule.CONSENTED, id="the newest yes"),
-        pytest.param(
-            [no(ALL_MARKETING, at=-5), yes(at=-10), yes(ALL_MARKETING, at=-1)],
-            Rule.NOT_OPTED_OUT,
-            id="the newer of a topic's and a wide one",
-        ),
-        pytest.param(
-            [no(ALL_MARKETING, at=-5), yes(at=-1), yes(ALL_MARKETING, at=-10)],
-            Rule.CONSENTED,
-            id="whichever of the two it is",
-        ),
-        pytest.param([no(at=-5), consent(-10), yes(at=-1), consent(-7)], Rule.CONSENTED, id="asks"),
-    ],
-)
-def test_the_newest_of_several_counts(facts: list[Fact], rule: Rule) -> None:  # I5
-    for order in (facts, facts[::-1]):
-        assert decide(NEWSLETTER, ON, order, NOW).rule is rule
-
-
-@pytest.mark.parametrize("bounce", [BOUNCED, BOUNCING], ids=["for good", "for now"])
-def test_mail_to_this_form_arrives_again_only_by_its_own_yes(bounce: Fact) -> None:  # I9
-    assert decide(INVOICE, None, [bounce, yes(exact=False)], NOW).advisory == Rule.BOUNCED
-    assert decide(INVOICE, None, [bounce, yes(at=-20), yes()], NOW).advisory is None
-    assert decide(NEWSLETTER, ON, [bounce, yes(exact=False)], NOW).rule is Rule.BOUNCED
-
-
-@pytest.mark.parametrize(
-    "facts, minutes",
-    [
-        pytest.param([pause()], 60, id="a pause"),
-        pytest.param([BOUNCING], 60, id="counted bounces"),
-        pytest.param([BOUNCING, pause(until=90)], 60, id="counted bounces beside a longer pause"),
-        pytest.param([BOUNCED], None, id="a hard bounce"),
-        pytest.param([BOUNCED, BOUNCING], None, id="a hard bounce beside counted ones"),
-        pytest.param([BOUNCED, pause()], None, id="a hard bounce beside a pause"),
-        pytest.param(
-            [no(UNDELIVERABLE, -20, Kind.BOUNCED), yes(at=-15), BOUNCING],
-            60,
-            id="a lifted hard bounce beside counted ones",
-        ),
-        pytest.param(
-            [no(UNDELIVERABLE, -20, Kind.BOUNCED), yes(ALL_MARKETING, at=-15), BOUNCING],
-            60,
-            id="one that was lifted with all marketing",
-        ),
-        pytest.param([no()], None, id="an opt-out"),
-    ],
-)
-def test_what_ends_by_itself_says_when(facts: list[Fact], minutes: int | None) -> None:  # I10
-    found = standing_no(NEWS, facts, NOW)
-    assert found
-    end = own_end(found, NEWS, facts, NOW)
-    assert end == (None if minutes is None else NOW + minutes * MINUTE)
-
-
-@pytest.mark.parametrize(
-    "facts, changes",
-    [
-        pytest.param([], True, id="nothing was said"),
-        pytest.param([no(ALL_MARKETING)], False, id="it stands"),
-        pytest.param([no(ALL_MARKETING), yes(at=-11)], False, id="an older yes"),
-        pytest.param([no(ALL_MARKETING), yes()], True, id="a topic was opted in to since"),
-        pytest.param([no(ALL_MARKETING), yes(ALL_MARKETING)], True, id="all of it was"),
-        pytest.param([no(ALL_MARKETING), yes(exact=False)], False, id="for another form"),
-        pytest.param([no(ALL_MARKETING, exact=False)], True, id="another form said it"),
-        pytest.param([no(ALL_MARKETING), REOPENED], False, id="the account was reopened"),
-        pytest.param([no()], True, id="a topic is off"),
-    ],
-)
-def test_one_more_opt_out_of_all_marketing_changes_something(
-    facts: list[Fact], *, changes: bool
-) -> None:  # I5
-    assert nothing_left_of(ALL_MARKETING, facts) is not changes
-
-
-@pytest.mark.parametrize(
-    "scope, minute",
-    [
-        pytest.param(NEWS, -4, id="a topic"),
-        pytest.param(OFFERS, -7, id="another topic"),
-        pytest.param(ALL_MARKETING, -4, id="all marketing"),
-        pytest.param("acme.other", -9, id="a topic of which nothing was said"),
-    ],
-)
-def test_the_newest_own_opt_in_that_an_opt_out_would_end(scope: str, minute: int) -> None:  # I5
-    facts = [
-        yes(NEWS, -4), yes(NEWS, -8), yes(OFFERS, -7), yes(ALL_MARKETING, -9),
-        yes(NEWS, -1, exact=False), yes(EVERYTHING, -2),
-    ]  # fmt: skip
-    assert newest_opt_in(scope, facts) == mark(minute)
 
 
 # --- histories: candidate 0 of PERSON; the other addresses are forms of its mailbox

@@ -6,24 +6,22 @@ act. An opt-out whose date is not plausible counts from when it reached us.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from preference_center.domain.events import CLOCK_TRUST
 from preference_center.domain.news import News
+from preference_center.domain.requests import EARLIEST
 
 RETRIED = timedelta(days=3)
 """How much older than its receipt a webhook's act may be: most vendors retry for hours,
 SendGrid for a day, and what Customer.io retries for a week may count from its receipt."""
-
-FLOOR = datetime(2000, 1, 1, tzinfo=UTC)
-"""No list of a connected tool has an older act: none of these vendors existed."""
 
 
 def acted_at(news: News, now: datetime, opted_in_at: datetime | None = None) -> datetime | None:
     """The tool's date of the act (UTC) if it is plausible, else None: count from receipt.
 
     A webhook (`received_at` is set) reports what just happened: its date lies in the three
-    days before. A listing may report any act since FLOOR. Neither may lie in the future.
+    days before. A listing may report any act since EARLIEST. Neither may lie in the future.
     `opted_in_at` is when the person last opted in with us to what this covers: a webhook
     that arrives later and claims an earlier act is late, or its clock is wrong. Nobody can
     tell which, so the opt-out wins.
@@ -31,7 +29,7 @@ def acted_at(news: News, now: datetime, opted_in_at: datetime | None = None) -> 
     if news.at is None:
         return None
     if news.received_at is None:
-        return news.at if FLOOR <= news.at <= now else None
+        return news.at if EARLIEST <= news.at <= now else None
     if not news.received_at - RETRIED <= news.at <= news.received_at:
         return None
     if opted_in_at is not None and news.at + CLOCK_TRUST < opted_in_at <= news.received_at:

@@ -1,0 +1,190 @@
+"""`make mutate`: does a test fail for each small mistake in the code that matters most?
+
+Each mutant is compiled in memory and run in a process of its own, forked here: nothing is
+written, and a run may be stopped at any moment. A survivor that docs/mutation.md names is
+known; any other is a case that no test has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from dev.engines import for_test
+from dev.mutants import mutants
+
+ROOT = Path(__file__).resolve().parent.parent
+KNOWN = ROOT / "docs" / "mutation.md"
+PRELOADED = ("flask", "sqlalchemy", "psycopg", "redis", "rq", "structlog", "pydantic", "httpx")
+"""What takes long to import, and is no part of what is mutated."""
+OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly")
+LONGER = 10
+"""How many times as long as the unchanged code a mutant may take, at least a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A module and the tests that should find its mutants; `engines`: they need servers."""
+
+    path: str
+    tests: tuple[str, ...]
+    engines: bool = False
+
+
+TARGETS = {
+    "decisions": Target(
+        "preference_center/domain/decisions.py",
+        ("tests/domain/test_marks.py", "tests/domain/test_decisions.py"),
+    ),
+    "deadlines": Target(
+        "preference_center/domain/deadlines.py", ("tests/domain/test_deadlines.py",)
+    ),
+    "dates": Target("preference_center/domain/news/dates.py", ("tests/domain/news/test_dates.py",)),
+    "events": Target("preference_center/domain/events.py", ("tests/domain/test_events.py",)),
+    "ledger": Target("preference_center/ledger/statements.py", ("tests/ledger",), engines=True),
+    "syncs": Target(
+        "preference_center/storage/syncs.py",
+        ("tests/workers/test_sync.py", "tests/workers/test_claiming.py",
+         "tests/workers/test_lanes.py", "tests/workers/test_window.py"),
+        engines=True,
+    ),
+    "sync": Target(
+        "workers/sync.py",
+        ("tests/workers/test_sync.py", "tests/workers/test_claiming.py",
+         "tests/workers/test_lanes.py", "tests/workers/test_window.py"),
+        engines=True,
+    ),
+}  # fmt: skip
+
+
+class Planted(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports one module from code that is held here."""
+
+    def __init__(self, name: str, path: Path, code: CodeType) -> None:
+        """`path` is where the unchanged module lies."""
+        self._name, self._path, self._code = name, path, code
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the protocol's
+        target: ModuleType | None = None,  # noqa: ARG002 - the protocol's
+    ) -> importlib.machinery.ModuleSpec | None:
+        """See MetaPathFinder."""
+        if fullname != self._name:
+            return None
+        return importlib.util.spec_from_loader(fullname, self, origin=str(self._path))
+
+    def exec_module(self, module: ModuleType) -> None:
+        """See Loader."""
+        module.__file__ = str(self._path)
+        exec(self._code, module.__dict__)  # noqa: S102 - our own code, with one mistake
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Plant every mutant of the named targets; 1 if an unknown one survives."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="make mutate")
+    parser.add_argument("targets", nargs="*", default=["decisions"], choices=[*TARGETS, []])
+    parser.add_argument("--every", type=int, default=1, help="plant every n-th mutant only")
+    parser.add_argument("--only", default="", help="plant those whose description has this text")
+    given = parser.parse_args(words)
+    for name in PRELOADED:
+        importlib.import_module(name)
+    failed = False
+    for name in given.targets:
+        target = TARGETS[name]
+        if target.engines:
+            with for_test(environ={}) as engines:
+                os.environ["DATABASE_URL"] = engines.database.url
+                os.environ["REDIS_URL"] = engines.redis.url
+                failed |= not _hold(name, target, given.every, given.only)
+        else:
+            failed |= not _hold(name, target, given.every, given.only)
+    return int(failed)
+
+
+def _hold(name: str, target: Target, every: int, only: str) -> bool:
+    """Whether all mutants of a target are found or known."""
+    path, known = ROOT / target.path, KNOWN.read_text(encoding="utf-8")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    began = time.monotonic()
+    if _survives(target, tree, limit=600) is not True:
+        sys.exit(f"{name}: the tests fail without a mutant: fix them first")
+    limit = max(60.0, LONGER * (time.monotonic() - began))
+    survivors, unknown, count = 0, 0, 0
+    chosen = [mutant for mutant in mutants(tree) if only in mutant.what]
+    for mutant in chosen[::every]:
+        mutant.plant()
+        survived = _survives(target, tree, limit)
+        mutant.undo()
+        count += 1
+        if survived:
+            survivors += 1
+            is_known = f"`{mutant.what.replace('`', chr(39))}`" in known
+            unknown += not is_known
+            state = "known" if is_known else "SURVIVES"
+            print(f"{target.path}:{mutant.line}: {state}: {mutant.what}", flush=True)
+    print(f"{name}: {count - survivors} of {count} found, {unknown} unknown survivors")
+    return unknown == 0
+
+
+def _survives(target: Target, tree: ast.Module, limit: float) -> bool:
+    """Whether the tests pass with this tree; within `limit` seconds, or it is found."""
+    path = ROOT / target.path
+    module = target.path.removesuffix(".py").replace("/", ".")
+    try:
+        code = compile(ast.fix_missing_locations(tree), str(path), "exec")
+    except (SyntaxError, ValueError, TypeError):
+        return False
+    child = os.fork()
+    if child == 0:
+        _test(Planted(module, path, code), target.tests)
+    return _waited_for(child, limit) == 0
+
+
+def _test(planted: Planted, tests: Sequence[str]) -> None:
+    """Run the tests in this process, and end it with their code."""
+    code = 70
+    try:
+        os.setsid()
+        silence = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(silence, stream)
+        os.chdir(ROOT)
+        sys.meta_path.insert(0, planted)
+        code = int(importlib.import_module("pytest").main([*OPTIONS, *tests]))
+    finally:
+        os._exit(code)
+
+
+def _waited_for(child: int, limit: float) -> int:
+    """The child's exit code; not 0 if it took longer and was ended."""
+    ends_at = time.monotonic() + limit
+    while time.monotonic() < ends_at:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    for number in (signal.SIGINT, signal.SIGKILL):
+        os.killpg(child, number)
+        for _ in range(500):
+            if os.waitpid(child, os.WNOHANG)[0]:
+                return 1
+            time.sleep(0.02)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
