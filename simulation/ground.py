@@ -27,11 +27,14 @@ from preference_center.ids import uuid7
 from preference_center.queue import Queue
 from preference_center.storage import catalogues, checks, syncs
 from preference_center.storage.database import run
+from preference_center.waits import Limits
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 TEMPLATE = "pc_simulation"
+PATIENT = Limits(lock=60, statement=600, idle=600, retry=600, total=600, at_once=600)
+"""In real time, which must change nothing: a busy machine is no fault of the service's."""
 _NOWHERE = "redis://127.0.0.1:9/0"
 """Redis is simulated: nothing listens here."""
 
@@ -156,7 +159,7 @@ def ground(engines: Engines, name: str) -> Iterator[Ground]:
     """A database `name`, as the migrations make it, and the service on it, in its context."""
     server = engines.database.url
     make_database(server, name, TEMPLATE)
-    app = create_app(settings_for(with_database(server, name), _NOWHERE))
+    app = create_app(settings_for(with_database(server, name), _NOWHERE), limits=PATIENT)
     with _quiet(), _in_order(), app.app_context():
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
@@ -189,7 +192,7 @@ def prepare(engines: Engines) -> None:
     make_database(server, draft)
     settings = settings_for(with_database(server, draft), _NOWHERE)
     migrate(settings)
-    app, text = create_app(settings), CATALOGUE.read_text()
+    app, text = create_app(settings, limits=PATIENT), CATALOGUE.read_text()
     with app.app_context():
         run(lambda connection: catalogues.save(connection, text, digest(text), START))
         db.engine.dispose()
