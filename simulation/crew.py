@@ -17,7 +17,7 @@ from flask import Flask
 from preference_center.importing.pace import Pace
 from preference_center.importing.uploads import go_on
 from preference_center.importing.work import Work
-from preference_center.queue import IMPORT, NEWS, SYNC, VERIFY, Queue
+from preference_center.queue import FRESH, IMPORT, NEWS, SYNC, VERIFY, Queue
 from preference_center.storage.verifying import Part
 from simulation.ground import Clock
 from simulation.people import START
@@ -51,7 +51,7 @@ class Redis(Queue):
         self.nudged: Callable[[int], None] = lambda _: None
 
     def _nudge(self, work: str, job: str, *args: int | str) -> None:
-        if job == SYNC:
+        if job == FRESH:
             self.nudged(int(args[0]))
         super()._nudge(work, job, *args)
 
@@ -196,11 +196,14 @@ class Crew:
 
     def _work(self, job: str, args: tuple[int | str, ...]) -> None:
         until, never = self.clock() + TURN, lambda: False
-        if job == SYNC:
-            sync(int(args[0]), self.connect, until=until, stop=never)
+        if job in {FRESH, SYNC}:
+            fresh = job == FRESH
+            sync(int(args[0]), self.connect, until=until, stop=never, fresh=fresh)
         elif job == VERIFY:
             verify(int(args[0]), Part(str(args[1])), self.connect, until=until, stop=never)
         elif job == NEWS:
             take_posted(int(args[0]), self.connect, until=until, stop=never)
         elif job == IMPORT:
             go_on(UUID(str(args[0])), Work(until, never, Pace(size=7), lambda _: None, lambda: 0.0))
+        else:
+            raise NotImplementedError(f"no simulated worker does {job}")

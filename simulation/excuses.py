@@ -30,8 +30,8 @@ class Excuse(StrEnum):
 
 BOUNDS: Mapping[Excuse, float] = {
     Excuse.UNKNOWN_FORM: 260,
-    Excuse.DOWN: 120,
-    Excuse.WAITING: 75,
+    Excuse.DOWN: 150,
+    Excuse.WAITING: 150,
     Excuse.FOUND_LATE: 300,
     Excuse.ASKED_TO_WAIT: 20,
     Excuse.UNSURE: 80,

@@ -153,7 +153,7 @@ def _faults(random: Random, options: Options) -> Iterator[Act]:
         what = random.choice(["killed", "killed", "frozen", "frozen", "frozen_dies"])
         length = random.choice([40, MINUTE, 3 * MINUTE, 20 * MINUTE, 5 * HOUR])
         step = min(1 + int(random.expovariate(1 / 4)), 20)
-        job = random.choice(["", "sync"])
+        job = random.choice(["", "fresh", "sync"])
         yield Act(random.randrange(end), what, form=step, scope=job, number=length)
     for _ in range(random.randrange(4)):
         tool = random.randrange(options.tools)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from preference_center.extensions import services
-from preference_center.queue import SYNC, VERIFY
+from preference_center.queue import FRESH, SYNC, VERIFY
 from preference_center.storage import verifying
 from preference_center.storage.database import run_at_once
 from preference_center.storage.verifying import Part
@@ -98,7 +98,7 @@ class Looks:
 
     def _is_vain(self, job: str, args: tuple[int | str, ...]) -> bool:
         """Whether nothing would come of it but what came of it last time."""
-        if job not in {SYNC, VERIFY}:
+        if job not in {FRESH, SYNC, VERIFY}:
             return False
         tool = self.tools[f"tool-{int(args[0]) - 1}"]
         is_down = tool.good_since is None and not self.thorough
