@@ -162,7 +162,9 @@ class Cause(StrEnum):
     LOCK = "lock"
     """Others hold what is needed, and did not release it in time."""
     TIMEOUT = "timeout"
-    """A statement took too long, or no answer came."""
+    """A statement took too long."""
+    SILENT = "silent"
+    """No answer came in time: the server is frozen, or the network before it."""
     FULL = "full"
     """No connection, memory or disk is left."""
 

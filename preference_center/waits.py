@@ -6,7 +6,7 @@ for a while.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Limits:
 
     The others are kept on our side. `retry`: no further attempt begins once so much has
     passed. `total`: all attempts together; a connection that has not answered by then is
-    closed, since its server may be frozen. `at_once`: the same for what takes one round trip.
+    closed, since its server may be frozen. `at_once`: the same for what takes one round trip,
+    and for a new connection.
     """
 
     lock: float
@@ -37,8 +38,15 @@ class Limits:
         )
 
 
-WEB = Limits(lock=2, statement=10, idle=10, retry=2, total=12, at_once=3.5)
-"""Somebody waits for the answer. A click that meets a lock is refused after two seconds."""
+WEB = Limits(lock=1.25, statement=10, idle=10, retry=2, total=12, at_once=1.5)
+"""Somebody waits for the answer: a click that meets no lock gets it within two seconds.
+
+`lock` is longer than PostgreSQL's `deadlock_timeout` of a second, so that only one of two gives
+way; and shorter than `at_once`, else a locked row would pass for a server that is away.
+"""
+
+CLICK = replace(WEB, total=1.5)
+"""The same, for all that a person's link does."""
 
 WORKER = Limits(lock=1, statement=120, idle=60, retry=60, total=240, at_once=150)
 """Nobody waits for the answer.

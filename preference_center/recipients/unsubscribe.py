@@ -24,7 +24,9 @@ from preference_center.recipients.changes import (
 from preference_center.recipients.pages import link_mark, link_page, speak_to
 from preference_center.recipients.signals import honouring, signalled_page
 from preference_center.spool import accept
+from preference_center.storage.database import within
 from preference_center.storage.facts import exact_facts_for
+from preference_center.waits import CLICK
 
 UNDO_FOR = timedelta(minutes=30)
 
@@ -41,6 +43,11 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     Only the pair of RFC 8058 or the page's own field opts out; any other body gets the
     page (RULES A9). A valid link always answers 2xx, however often and however old (I7).
     """
+    with within(CLICK):
+        return _answer(token)
+
+
+def _answer(token: str) -> ResponseReturnValue:
     try:
         link = services().links.read(token, services().now())
     except ProbeLink:

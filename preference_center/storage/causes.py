@@ -28,7 +28,8 @@ _MESSAGES = {
     Cause.UNREACHABLE: "the database can't be reached",
     Cause.READ_ONLY: "the database takes no writes",
     Cause.LOCK: "the database is too busy",
-    Cause.TIMEOUT: "the database did not answer in time",
+    Cause.TIMEOUT: "a statement took too long",
+    Cause.SILENT: "the database did not answer in time",
     Cause.FULL: "the database has no connection, memory or disk left",
 }
 
@@ -40,7 +41,7 @@ def cause_of(error: Exception) -> Cause | None:
     if isinstance(error, exc.DBAPIError):
         error = error.orig if isinstance(error.orig, Exception) else error
     if isinstance(error, NoAnswer | psycopg.errors.ConnectionTimeout):
-        return Cause.TIMEOUT
+        return Cause.SILENT
     if not isinstance(error, psycopg.Error):
         return None
     state = error.sqlstate or ""

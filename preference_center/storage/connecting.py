@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import select
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import psycopg
@@ -115,11 +117,43 @@ def connector(conninfo: str, limits: Limits) -> Callable[[], Bounded]:
     given = make_conninfo(conninfo, **left_out)
 
     def connect() -> Bounded:
-        connection = Bounded.connect(given, autocommit=True)
-        connection.deadline = time.monotonic() + limits.at_once
-        connection.set_limits(limits, local=False)
+        deadline = time.monotonic() + limits.at_once
+        connection = _in_time(lambda: Bounded.connect(given, autocommit=True), limits.at_once)
+        connection.deadline = deadline
+        try:
+            connection.set_limits(limits, local=False)
+        except BaseException:
+            connection.close()
+            raise
         connection.limits = limits
         connection.autocommit = False
+        connection.deadline = None  # whoever has it out sets another
         return connection
 
     return connect
+
+
+def _in_time(connect: Callable[[], Bounded], seconds: float) -> Bounded:
+    """`connect()`, or NoAnswer after so many seconds; a connection that comes later is closed.
+
+    libpq waits for two seconds at least, and so for each host. A thread of its own does.
+    """
+    future: Future[Bounded] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(connect())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="connecting", daemon=True).start()
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        future.add_done_callback(_close)
+        raise NoAnswer("the server did not accept a connection in time") from None
+
+
+def _close(late: Future[Bounded]) -> None:
+    if late.exception() is None:
+        late.result().close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from itertools import count
 from typing import Any, TypeVar, cast
 
 import psycopg
+from flask import has_app_context
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
@@ -77,6 +78,9 @@ def run_at_once(work: Callable[[Connection], T], *, long: bool = False) -> T:
         connection.autocommit = True
         try:
             return work(connection)
+        except psycopg.Error:
+            _forget_prepared(connection)
+            raise
         finally:
             if connection.info.transaction_status is TransactionStatus.IDLE:
                 connection.autocommit = False
@@ -147,7 +151,7 @@ def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
             if cause is None:
                 raise
             passed = time.monotonic() - begun
-            if not _worth_another(cause, attempt, passed, limits):
+            if not _worth_another(cause, attempt, passed, limits, total):
                 raise unavailable(cause) from error
         except BaseException:
             _roll_back(proxy)
@@ -163,11 +167,13 @@ def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
     raise AssertionError("unreachable")
 
 
-def _worth_another(cause: Cause, attempt: int, passed: float, limits: Limits) -> bool:
-    """Whether to try again, `passed` seconds after the first attempt began."""
+def _worth_another(cause: Cause, attempt: int, passed: float, limits: Limits, total: float) -> bool:
+    """Whether to try again, `passed` of `total` seconds after the first attempt began."""
     if passed >= limits.retry:
         return False
-    return cause is Cause.LOCK or (cause in _GONE and attempt <= _DISCONNECTS)
+    if cause is Cause.LOCK:  # another wait must end on the server, not by our giving up
+        return passed + limits.lock <= total
+    return cause in _GONE and attempt <= _DISCONNECTS
 
 
 def _check_out() -> PoolProxiedConnection:
@@ -188,12 +194,25 @@ def _driver(proxy: PoolProxiedConnection, deadline: float) -> Bounded:
     return connection
 
 
+def _forget_prepared(connection: Bounded) -> None:
+    """After an error: in a pipeline, psycopg takes for prepared what the server then skipped.
+
+    Every later use of it would fail (26000, seen with psycopg 3.3.9).
+    """
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        with suppress(psycopg.Error):
+            connection.execute("DEALLOCATE ALL")
+
+
 def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine) -> Cause | None:
     """Roll back, or throw away what can't be; None if the statement itself is at fault."""
     connection = cast("Bounded", proxy.driver_connection)
     cause = cause_of(error)
     if cause is None and connection.closed:
         cause = Cause.UNREACHABLE
+    # Whoever comes next need not wait as long; a stream may end outside of the app's context.
+    if cause is Cause.SILENT and has_app_context():
+        outage.begin(cause)
     if cause in _GONE or connection.closed:
         proxy.invalidate()
         # Every idle connection is probably as dead, as frozen or as read-only as this one.

@@ -19,7 +19,7 @@ from preference_center.errors import Cause, Unavailable
 NAME = "preference_center.outage"
 
 
-_AWAY = {Cause.READ_ONLY, Cause.TIMEOUT, Cause.UNREACHABLE}
+_AWAY = {Cause.READ_ONLY, Cause.SILENT, Cause.TIMEOUT, Cause.UNREACHABLE}
 """Not LOCK, which is about a few people, nor FULL, which may yet answer a check."""
 
 

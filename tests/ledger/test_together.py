@@ -122,6 +122,8 @@ def test_with_the_database_away_everybody_is_told_so(app: Flask, slow: Slow) -> 
 
 
 OTHERS = 50
+PATIENT = replace(WEB, at_once=30)
+"""However slow the machine is: who meets no lock is not to be refused for it."""
 
 
 def lock(connection: psycopg.Connection, who: Change) -> None:
@@ -136,7 +138,7 @@ def all_at_once(app: Flask, group: Group, changes: Sequence[Change]) -> list[obj
     meeting = Barrier(len(changes))
 
     def work(change: Change) -> object:
-        with app.app_context():
+        with app.app_context(), within(PATIENT):
             meeting.wait(30)
             try:
                 return group.record(change)

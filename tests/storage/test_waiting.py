@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from preference_center.app import create_app
 from preference_center.errors import Cause, Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
-from preference_center.storage.connecting import Bounded
+from preference_center.storage import outage
+from preference_center.storage.connecting import Bounded, NoAnswer, connector
 from preference_center.storage.database import (
     Connection,
     current_limits,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 SHORT = replace(WEB, lock=0.2, statement=0.5, idle=0.3, retry=0.2, total=3, at_once=3)
 FROZEN = replace(WEB, total=0.5, at_once=0.5)
+LONG = 600.0
 READ = "SELECT count(*) FROM audit"
 
 
@@ -61,6 +64,7 @@ def write_in_a_pipeline(connection: Connection) -> None:
     with connection.pipeline():
         keep_to_limits(connection)
         write(connection)
+        connection.execute("SELECT 'x'")
 
 
 def cause(error: pytest.ExceptionInfo[Unavailable]) -> Cause:
@@ -78,7 +82,7 @@ def locked(database_url: str) -> Iterator[None]:
 def test_a_session_begins_with_the_limits_of_its_process() -> None:
     names = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
     shown = [run(lambda c, n=name: c.execute(f"SHOW {n}".encode()).fetchone()) for name in names]  # type: ignore[misc]
-    assert shown == [("2s",), ("10s",), ("10s",)]
+    assert shown == [("1250ms",), ("10s",), ("10s",)]
 
 
 @pytest.mark.parametrize("how", [run, run_at_once], ids=["run", "at once"])
@@ -93,8 +97,19 @@ def test_what_was_chosen_for_a_block_ends_with_it() -> None:
         assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("200ms",)
         run_at_once(write_in_a_pipeline)
     assert current_limits() == WEB
-    assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("2s",)
-    assert run_at_once(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("2s",)
+    assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
+    assert run_at_once(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
+
+
+def test_a_pipeline_works_again_after_one_that_was_cut_short(database_url: str) -> None:
+    """What psycopg was about to prepare in it was never prepared (I7: no click gets a 500)."""
+    db.engine.dispose()
+    with within(SHORT):
+        for _ in range(5):  # after which psycopg prepares it
+            run_at_once(write_in_a_pipeline)
+        with locked(database_url), pytest.raises(Unavailable):
+            run_at_once(write_in_a_pipeline)
+        run_at_once(write_in_a_pipeline)
 
 
 def test_a_lock_is_had_again_once_it_is_free(database_url: str) -> None:
@@ -239,6 +254,30 @@ def test_a_frozen_connection_is_given_up_and_the_next_works(
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert [error.cause for error in failed] == [Cause.TIMEOUT] * len(frozen)
+    assert [error.cause for error in failed] == [Cause.SILENT] * len(frozen)
     assert all(connection.closed for connection in frozen)
     ways[what]()
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("frozen")
+def test_nobody_tries_a_server_that_another_has_found_silent() -> None:  # I2
+    noted = outage.watch()
+    with within(FROZEN), pytest.raises(Unavailable) as first:
+        record([change(2)])
+    with within(replace(WEB, total=LONG, at_once=LONG)), pytest.raises(Unavailable) as second:
+        record([change(2)])
+    assert (cause(first), cause(second)) == (Cause.SILENT, Cause.SILENT)
+    noted.began.clear()
+
+
+def test_a_new_connection_to_silent_hosts_is_given_up() -> None:  # I2
+    """libpq would wait for two seconds and more, for each of them."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        ports = f"{one.getsockname()[1]},{two.getsockname()[1]}"
+        connect = connector(f"host=127.0.0.1,127.0.0.1 port={ports} user=any", FROZEN)
+        with pytest.raises(NoAnswer):
+            connect()
