@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from preference_center.cli.addresses import addresses
 from preference_center.cli.catalogue import catalogue
 from preference_center.cli.check import check_domain, check_mail
 from preference_center.cli.contacts import group as contacts
@@ -27,6 +28,7 @@ def register(app: Flask) -> None:
     for command in (link_key, link_keys, revoke_link_key):
         keys.add_command(command)
     for command in (
+        addresses,
         catalogue,
         check_domain,
         check_mail,

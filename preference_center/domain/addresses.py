@@ -26,8 +26,8 @@ from preference_center.errors import InvalidAddress
 NORM_VERSION = 1
 """Version of the canonical form and of the provider rules.
 
-Stored beside every digest: raise it whenever `parse` or `PROVIDERS` changes an answer,
-so that rows made under the older rules can be found and made again.
+Stored beside every digest: raise it whenever `parse` or `PROVIDERS` changes an answer.
+Then, or when a library changes one, no process starts before `flask addresses renormalise`.
 """
 
 MAX_OCTETS = 254

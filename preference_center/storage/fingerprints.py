@@ -9,7 +9,7 @@ from flask import Flask, request
 
 from preference_center.errors import KeyMismatch, Unavailable
 from preference_center.extensions import services
-from preference_center.storage import outage
+from preference_center.storage import canonical, outage
 from preference_center.storage.database import Connection, run
 from preference_center.storage.durability import require_durable
 
@@ -32,8 +32,10 @@ def require_known_keys_of(app: Flask, spooling: Collection[str] = ()) -> None:
         app.before_request(_once(require_known_keys, spooling))
 
 
-def require_known_keys() -> None:
+def require_known_keys(*, forms: bool = True) -> None:
     """Refuse to go on with keys that can't read what is stored; note new keys.
+
+    `forms` also refuses canonical forms of addresses that are not those of the stored ones.
 
     Raises KeyMismatch: a wrong digest key would find no suppression and allow everybody.
     So would an additional one, until something wraps the stored digests with it. Every
@@ -57,6 +59,8 @@ def require_known_keys() -> None:
                 " ON CONFLICT DO NOTHING",
                 list(keys.fingerprints().items()),
             )
+        if forms:
+            canonical.verify(connection)
 
     run(work)
 
