@@ -49,6 +49,12 @@ def start_web(service: Service) -> Process:
     return web
 
 
+def start_mail(service: Service, port: int) -> Process:
+    mail = service.start("mail")
+    assert wait_until(lambda: mail_answers(port), PATIENCE), service.logs()
+    return mail
+
+
 @contextmanager
 def frozen(service: Service) -> Iterator[None]:
     """Inside, the database's sockets stay open, and nothing answers."""
@@ -156,11 +162,13 @@ def test_an_opt_out_by_mail_is_received_in_an_outage(
     given = {"mail_receiver_port": port, "mail_receiver_protocol": "smtp"}
     spooling.settings = spooling.settings.model_copy(update=given)
     jane, paul = to(spooling, JANE), to(spooling, PAUL)
-    spooling.start("mail")
-    assert wait_until(lambda: mail_answers(port), PATIENCE), spooling.logs()
+    mail = start_mail(spooling, port)
     own_engines.database.stop()
-    for address, person in ((jane, JANE), (paul, PAUL)):
-        assert send(port, apple(address, person), address, sender=person) == {}
+    assert send(port, apple(jane, JANE), jane, sender=JANE) == {}
+    mail.signal(signal.SIGKILL)
+    mail.popen.wait()
+    start_mail(spooling, port)  # which has never seen the database
+    assert send(port, apple(paul, PAUL), paul, sender=PAUL) == {}
     assert waiting(folder) == 2
     own_engines.database.start()
     assert wait_until(lambda: waiting(folder) == 0, PATIENCE)
