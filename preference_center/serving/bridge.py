@@ -26,8 +26,8 @@ SMALL = 1 << 16
 """Bytes of a body for which there is always memory."""
 PROGRESS = 10.0
 """Seconds in which a client must send the rest of its body, or the next SMALL bytes of it."""
-STALL = 30.0
-"""Seconds for which a client of a stream may send nothing, or read nothing."""
+STALL = 60.0
+"""Seconds for which a client of a stream may send nothing, or read nothing (docs/feed.md)."""
 LARGE_BODIES = 1 << 26
 """Bytes that all bodies over SMALL together may take while they arrive, in one process."""
 

@@ -42,7 +42,7 @@ class Exchange:
         self._receive, self._send, self._stall = receive, send, stall
         self._loop = asyncio.get_running_loop()
         self._ended = not sends_body(environ)
-        self._answering = False
+        self._answering = self._noted = False
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -55,7 +55,10 @@ class Exchange:
         return name
 
     def note(self, event: str, **values: object) -> None:
-        """Log what ended the exchange, with the name of the route."""
+        """Log what ended the exchange, with the name of the route; only the first cause."""
+        if self._noted:
+            return
+        self._noted = True
         method = self.environ["REQUEST_METHOD"]
         log.warning(event, endpoint=self.endpoint, method=method, **values)
 

@@ -214,7 +214,9 @@ def test_a_reader_that_stops_reading_is_given_up(
 ) -> None:
     client = serve(flask, scope("/parts"), lambda: Client(reads=3), stall=0.05)
     assert len(client.got) == 3
-    assert "client_stalled" in "".join(capsys.readouterr())
+    said = "".join(capsys.readouterr())
+    assert "client_stalled" in said
+    assert "client_gone" not in said  # one line, with the cause
 
 
 def test_a_reader_that_goes_away_ends_the_work(flask: Flask) -> None:
