@@ -21,6 +21,8 @@ ORDER BY digest, channel FOR UPDATE
 """
 """The addresses, their mailboxes and their bases, as `LOCK_ADDRESSES` does."""
 
+_PATIENCE = "200ms"
+
 _MARK = """
 INSERT INTO retracted (event_id, by_event_id)
 SELECT event_id, %(by)s FROM unnest(%(ids)s::uuid[]) AS given (event_id)
@@ -30,7 +32,12 @@ _CONCERNED = "SELECT address_id, scope, id FROM event WHERE id = ANY(%s) ORDER B
 
 
 def await_appends(connection: Connection, retractions: Sequence[Retraction]) -> None:
-    """To be called before `retract`, and before this transaction locks anything."""
+    """To be called before `retract`, and before this transaction locks anything.
+
+    It may close the gate to all other writers, so it waits for no lock longer than they may
+    wait for it (I2): not for the gate, nor, once it has that, for an address.
+    """
+    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
     ids = [event for retraction in retractions for event in retraction.event_ids]
     connection.execute(CLOSE_GATE, {"ids": ids})
 

@@ -91,11 +91,12 @@ FROM (SELECT pg_get_serial_sequence('event', 'seq')::regclass AS name) AS sequen
 WHERE EXISTS (SELECT FROM epoch)
 """  # noqa: S608 - a constant
 
-_PATIENCE = "2s"
+_PATIENCE = "1500ms"
 """Whoever waits for a lock holds up all who come after, and those are opt-outs.
 
-But longer than `deadlock_timeout`, 1 s by default: so long an autovacuum of the ledger, whose
-lock is in the way of ours, waits before it gives way (PostgreSQL, 24.1.6).
+So less than an opt-out waits (`waits.WEB`), but longer than `deadlock_timeout`, 1 s by default:
+so long an autovacuum of the ledger, whose lock is in the way of ours, waits before it gives way
+(PostgreSQL, 24.1.6).
 """
 _ALONE = 0x7265747261637422
 """Advisory lock: for whoever begins an epoch by itself."""

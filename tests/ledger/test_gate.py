@@ -1,0 +1,75 @@
+"""A retraction of what is not here yet closes the gate; it holds up nobody while it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import UUID
+
+import psycopg
+import pytest
+from flask import Flask
+
+from dev.processes import wait_until
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change
+from preference_center.errors import Cause, Unavailable
+from preference_center.extensions import services
+from preference_center.ledger import gate, record
+from preference_center.ledger.recording import _append
+from preference_center.storage.database import run, within
+from preference_center.waits import WEB, WORKER
+from tests.ledger.changes import change, retraction
+
+GATE_ASKED = b"SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def person(number: int) -> Change:
+    return change(number, address=parse(f"person-{number}@example.org", Channel.EMAIL))
+
+
+@contextmanager
+def writing(database_url: str) -> Iterator[psycopg.Connection]:
+    """Somebody who has passed the gate and does not end."""
+    record([person(8)])  # begins the epoch
+    with psycopg.connect(database_url) as writer:
+        _append(writer, services(), [person(1)])
+        yield writer
+
+
+def test_who_comes_behind_a_retraction_that_waits_is_not_held_up(
+    app: Flask, database_url: str
+) -> None:  # I2
+    def take_back() -> tuple[UUID, ...]:
+        with app.app_context(), within(WORKER):
+            return record([retraction(9, 3)]).events
+
+    with writing(database_url) as writer, ThreadPoolExecutor(1) as pool:
+        retracted = pool.submit(take_back)
+        assert wait_until(lambda: bool(run(lambda c: c.execute(GATE_ASKED).fetchall())), 30)
+        assert record([person(2)]).events == (person(2).id,)
+        assert not retracted.done()
+        writer.rollback()
+        retracted.result(30)
+    record([person(3)])
+    standing = run(lambda c: c.execute("SELECT count(*) FROM suppression").fetchone())
+    assert standing == (2,)  # 2 and 8: what was taken back in advance counts for nothing
+
+
+def test_writers_of_before_are_waited_for_but_not_without_end(database_url: str) -> None:  # I2
+    with (
+        writing(database_url),
+        within(replace(WEB, total=1.0)),
+        pytest.raises(Unavailable) as error,
+    ):
+        gate.await_writers()
+    assert error.value.cause is Cause.LOCK
+    gate.await_writers()
