@@ -20,6 +20,7 @@ from bench import (
     backfilling,
     decisions,
     draining,
+    forms,
     ground,
     inbound,
     minting,
@@ -291,6 +292,22 @@ def measure_backfilling(engines: Engines, options: Options) -> None:
         )
 
 
+def measure_forms(engines: Engines, options: Options) -> None:
+    """A mailbox with a thousand forms: facts do not grow with their square."""
+    found = []
+    for _ in range(options.rounds):
+        with ground.ground(engines) as here:
+            found.append(forms.measure(here))
+    say(
+        f"a mailbox with {forms.FORMS:,} forms and {forms.DESTINATIONS} destinations: a click"
+        f" {median(one.click for one in found) * 1000:,.0f} ms, one look-up"
+        f" {median(one.one for one in found) * 1000:,.1f} ms, {forms.FORMS:,} look-ups"
+        f" {median(one.all for one in found) * 1000:,.0f} ms; a claimed batch of {forms.BATCH}"
+        f" loads {median(one.facts for one in found):,.0f} facts in"
+        f" {median(one.batch for one in found) * 1000:,.0f} ms"
+    )
+
+
 MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "opt-out": measure_opt_outs,
     "decisions": measure_decisions,
@@ -303,6 +320,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "inbound": measure_inbound,
     "probing": measure_probing,
     "starving": measure_starving,
+    "forms": measure_forms,
 }
 
 

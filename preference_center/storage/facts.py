@@ -16,6 +16,7 @@ from preference_center.extensions import services
 from preference_center.links import PREFIX_OCTETS
 from preference_center.storage.arrays import BYTEA_ARRAY, OctetsArray
 from preference_center.storage.database import Connection, run_at_once
+from preference_center.storage.folding import folded
 from preference_center.storage.prepared import Prepared, rows_of
 from preference_center.storage.watermarks import NEWEST_EPOCH, XMIN, horizon, know_epoch
 
@@ -33,14 +34,17 @@ _CONSENT = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.e
 # An opt-out by mail before its address is known. Unknown means no (I11): a topic that no
 # catalogue has may have been any.
 _UNRESOLVED = f"""COALESCE(u.scope, '{ALL_MARKETING}'), u.last_received_at, u.id,
-    '{Kind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
+    '{Kind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
 
-BY_DIGEST = f"""
-SELECT k.digest, k.kind, k.channel, {_STATE}
+_FOUND = f"""
+SELECT k.digest, k.kind, k.channel, {_STATE}, k.address_id
 FROM address_key k JOIN suppression s ON s.address_id = k.address_id
 WHERE k.digest = ANY(%(digests)b)
+"""  # noqa: S608 - constants of this module
+
+BY_DIGEST = f"""{_FOUND}
 UNION ALL
-SELECT k.digest, k.kind, k.channel, {_CONSENT}
+SELECT k.digest, k.kind, k.channel, {_CONSENT}, k.address_id
 FROM address_key k JOIN consent c ON c.address_id = k.address_id
 WHERE k.digest = ANY(%(digests)b) AND k.kind & {KeyKind.EXACT:d} <> 0
 UNION ALL
@@ -49,7 +53,7 @@ FROM unnest(%(digests)b::bytea[]) AS given (digest)
 JOIN inbound_unresolved u ON u.digest_prefix = substr(given.digest, 1, {PREFIX_OCTETS})
 UNION ALL
 SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH}, {XMIN},
-    {", ".join(["NULL"] * 10)}
+    {", ".join(["NULL"] * 11)}
 """  # noqa: S608 - constants of this module
 """The row without a digest tells of this snapshot: its epoch and xmin, which are `as_of`.
 
@@ -62,16 +66,9 @@ _LOOK_UP = Prepared("by_digest", BY_DIGEST.replace("%(digests)b", "$1"), [BYTEA_
 MAY_MATCH = "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
 """`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means no."""
 
-_BY_ID = f"""
-WITH form AS (
-    SELECT DISTINCT a.address_id, b.address_id AS other
-    FROM address_key a JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
-    WHERE a.address_id = ANY(%(ids)b) AND {MAY_MATCH} <> 0
-)
-SELECT form.address_id, form.other, {_STATE}
-FROM form JOIN suppression s ON s.address_id = form.other
-UNION ALL
-SELECT c.address_id, c.address_id, {_CONSENT} FROM consent c WHERE c.address_id = ANY(%(ids)b)
+_KEYS_OF = "SELECT digest, channel, kind, address_id FROM address_key WHERE address_id = ANY(%s)"
+_CONSENTS_OF = f"""
+SELECT c.address_id, {_CONSENT} FROM consent c WHERE c.address_id = ANY(%(ids)b)
 """  # noqa: S608 - constants of this module
 
 
@@ -110,10 +107,23 @@ def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts
     """Per address id that has any, the facts of every form of its mailbox."""
     if not ids:
         return {}
-    found: dict[int, list[Fact]] = {}
-    for row in connection.execute(_BY_ID, {"ids": list(ids)}, binary=True):
-        found.setdefault(row[0], []).append(_fact(row[2:], exact=row[0] == row[1]))
-    return {address_id: tuple(facts) for address_id, facts in found.items()}
+    asked: dict[tuple[bytes, str], list[tuple[int, KeyKind]]] = {}
+    for digest, channel, kind, address_id in connection.execute(_KEYS_OF, (list(ids),)):
+        asked.setdefault((digest, channel), []).append((address_id, KeyKind(kind)))
+    digests = OctetsArray(dict.fromkeys(digest for digest, _ in asked))
+    found: dict[int, dict[tuple[int, str], Fact]] = {}
+    rows = connection.execute(_FOUND, {"digests": digests}, binary=True)
+    for row in folded(rows):
+        digest, kind, channel, scope, *_, other = row
+        for address_id, probe in asked.get((digest, channel), ()):
+            exact = address_id == other
+            if kind & _EXACT if exact else may_match(probe, KeyKind(kind)):
+                facts = found.setdefault(address_id, {})
+                facts[other, scope] = _fact(row[3:-1], exact=exact)
+    result = {address_id: tuple(facts.values()) for address_id, facts in found.items()}
+    for consent in connection.execute(_CONSENTS_OF, {"ids": list(ids)}, binary=True):
+        result[consent[0]] = (*result.get(consent[0], ()), _fact(consent[1:], exact=True))
+    return result
 
 
 def _look_up(
@@ -127,13 +137,21 @@ def _look_up(
         by_md5 = _probes(addresses, keys.md5_keys, exact_only=exact_only)
         rows += _rows(by_md5, connection)[0]
         probes |= by_md5
-    for digest, stored_kind, channel, *columns in rows:
+    own: set[tuple[int, int | None]] = set()
+    others: list[tuple[int, Sequence[Any], int | None]] = []
+    for digest, stored_kind, channel, *columns, address_id in folded(rows):
         for index, probe in probes[digest]:
-            exact = bool(int(probe) & stored_kind & _EXACT)
-            if channel == addresses[index].channel and (
-                exact or (not exact_only and may_match(probe, KeyKind(stored_kind)))
-            ):
-                result[index] += (_fact(columns, exact=exact),)
+            if channel != addresses[index].channel:
+                continue
+            if int(probe) & stored_kind & _EXACT:
+                if address_id is not None:
+                    own.add((index, address_id))
+                result[index] += (_fact(columns, exact=True),)
+            elif not exact_only and may_match(probe, KeyKind(stored_kind)):
+                others.append((index, columns, address_id))
+    for index, said, address_id in others:
+        if (index, address_id) not in own:  # found again, by the digest of its mailbox
+            result[index] += (_fact(said, exact=False),)
     return result, snapshot
 
 

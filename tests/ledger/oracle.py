@@ -85,7 +85,7 @@ class Oracle:
 
     def lifted(self, no: Change, who: Address, topic: str) -> bool:
         by = {topic} if no.scope == topic else {topic, "all_marketing"}
-        if no.scope == "everything":
+        if no.scope == "everything" and is_exact(no.address, who):
             by = {"everything"}
         return any(
             yes.address == who and self.at(yes) > self.at(no) for yes in self.said(YESES, by)
@@ -115,7 +115,10 @@ class Oracle:
 
     def closed(self, who: Address) -> bool:
         """Whether service mail stops too."""
-        return any(no.scope == "everything" for no in self.noes(who, "no topic"))
+        return any(
+            no.scope == "everything" and is_exact(no.address, who)
+            for no in self.noes(who, "no topic")
+        )
 
     # --- state
 
@@ -158,6 +161,11 @@ def same_mailbox(one: Address | Hashed, other: Address) -> bool:
         texts = [text for text in (other.exact, other.mailbox, other.base) if text]
         return any(hashed(text, one.algorithm, other) == one for text in texts)
     return one.mailbox == other.mailbox or one.base == other.exact or other.base == one.exact
+
+
+def is_exact(one: Address | Hashed, other: Address) -> bool:
+    """Whether they are the same address; a closed account reaches no further."""
+    return one in (other, *(hashed(other.exact, name, other) for name in ("md5", "sha256")))
 
 
 def hashed(text: str, algorithm: str, like: Address) -> Hashed:

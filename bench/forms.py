@@ -1,0 +1,63 @@
+"""A mailbox with a thousand forms: one click, one decision, one claimed batch.
+
+Anybody can sign up like that (I9).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bench.ground import TOPIC, Ground, add_destinations
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage.database import run
+from preference_center.storage.facts import facts_by_id, facts_for
+
+FORMS, DESTINATIONS, BATCH = 1_000, 10, 500
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """Seconds that each took; `facts` is how many a claimed batch loads."""
+
+    click: float
+    one: float
+    all: float
+    batch: float
+    facts: int
+
+
+def measure(ground: Ground) -> Forms:
+    """Sign up a mailbox with FORMS forms, each of which opts out, and go through the paths."""
+    forms = [parse(f"jo.doe+{n}@gmail.com", Channel.EMAIL) for n in range(FORMS)]
+    with ground.app.app_context():
+        for first in range(0, FORMS, 50):
+            record([_opt_out(form) for form in forms[first : first + 50]], bulk=True)
+        add_destinations(DESTINATIONS)
+        ground.vacuum()
+        click = _seconds(lambda: record([_opt_out(forms[0], "click")]))
+        one = _seconds(lambda: facts_for(forms[:1]))
+        every = _seconds(lambda: facts_for(forms))
+        ids = run(lambda c: c.execute("SELECT DISTINCT address_id FROM event").fetchall())
+        batch = [number for (number,) in ids[:BATCH]]
+        begun = time.perf_counter()
+        facts = run(lambda c: facts_by_id(c, batch))
+        taken = time.perf_counter() - begun
+    return Forms(click, one, every, taken, sum(map(len, facts.values())))
+
+
+def _opt_out(form: Address, source: str = "bench") -> Change:
+    now = datetime.now(UTC)
+    new_id = services().new_id()
+    return Change(new_id, Kind.OPTED_OUT, form, TOPIC, now, now, source, "bench", once=True)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun

@@ -1,0 +1,51 @@
+"""What other forms of a mailbox said, folded: no more of it for a thousand forms (I9).
+
+Of a form that is not the candidate itself, a decision uses opt-outs and pauses and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from preference_center.domain.addresses import KeyKind
+
+Row = Sequence[Any]
+"""Digest, kind and channel of a key, then the columns of a suppression from its scope on."""
+
+_EXACT = KeyKind.EXACT.value
+_FEW = 3
+"""So few rows of one digest and scope are left as they are."""
+_OUT_AT, _OUT_EVENT, _PAUSE_AT, _PAUSE_UNTIL = 4, 5, 9, 11
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def folded(rows: Iterable[Row]) -> Iterator[Row]:
+    """These rows, but of those found by the digest of their mailbox or base only what may count.
+
+    Per digest and scope that is the two newest opt-outs, since the newest may be of the candidate
+    itself, and each pause that no newer one outlasts: the longest may be older than an opt-in.
+    """
+    others: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row[1] & _EXACT:
+            yield row
+        else:
+            others.setdefault(tuple(row[:4]), []).append(row)
+    for group in others.values():
+        yield from group if len(group) <= _FEW else _what_counts(group)
+
+
+def _what_counts(group: list[Row]) -> Iterator[Row]:
+    out = [row for row in group if row[_OUT_AT]]
+    out.sort(key=lambda row: (row[_OUT_AT], row[_OUT_EVENT]), reverse=True)
+    newest = out[:2]
+    yield from newest
+    end = _NEVER
+    paused = [row for row in group if row[_PAUSE_AT]]
+    for row in sorted(paused, key=lambda row: row[_PAUSE_AT], reverse=True):
+        if row[_PAUSE_UNTIL] > end:
+            end = row[_PAUSE_UNTIL]
+            if not any(row is other for other in newest):
+                yield row

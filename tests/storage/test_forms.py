@@ -1,0 +1,107 @@
+"""What is read for one candidate does not grow with the forms of its mailbox (I9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.decisions import Fact, standing_no
+from preference_center.domain.events import EVERYTHING, Kind
+from preference_center.domain.progress import another_form_says_no
+from preference_center.ledger import record
+from preference_center.storage.database import run
+from preference_center.storage.facts import facts_by_id, facts_for
+from tests.clock import START
+from tests.domain.histories import NEWS
+from tests.ledger.changes import change, id_of
+
+FORMS = 60
+MOST = 5
+"""Facts of one scope: the address's own two, the two newest opt-outs and the longest pause."""
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+
+
+def _form(n: int, domain: str = "gmail.com") -> Address:
+    return parse(f"jo+{n}@{domain}", Channel.EMAIL)
+
+
+def _by_id(who: Address) -> tuple[Fact, ...]:
+    found = id_of(who)
+    assert found
+    return run(lambda c: facts_by_id(c, [found]))[found]
+
+
+@pytest.mark.parametrize("domain", ["gmail.com", "example.org"])
+def test_a_look_up_finds_no_more_facts_for_more_forms(domain: str) -> None:
+    forms = [_form(n, domain) for n in range(FORMS)]
+    base = parse(f"jo@{domain}", Channel.EMAIL)
+    acts = [change(n, address=form) for n, form in enumerate(forms)]
+    acts += [
+        change(
+            FORMS + n,
+            Kind.PAUSED,
+            address=form,
+            at=START - timedelta(minutes=n),
+            until=START + timedelta(days=7, hours=-n),
+        )
+        for n, form in enumerate(forms)
+    ]
+    record([*acts, change(2 * FORMS, Kind.CONSENTED, address=base)])
+    for facts in (*facts_for([base, *forms]), *map(_by_id, (base, *forms))):
+        assert len(facts) <= MOST
+
+
+def test_the_newest_opt_out_of_the_mailbox_is_found_from_every_form() -> None:
+    forms = [_form(n) for n in range(FORMS)]
+    record(
+        [
+            change(n, address=form, at=START - timedelta(minutes=n * 37 % FORMS))
+            for n, form in enumerate(forms)
+        ]
+    )
+    for who in (*forms, parse("jo@gmail.com", Channel.EMAIL), _form(FORMS)):
+        (facts,) = facts_for([who])
+        no = standing_no(NEWS, facts, START)
+        assert no is not None
+        assert no.event == change(0).id
+
+
+def test_a_shorter_pause_counts_where_the_longer_one_was_outranked() -> None:
+    """Of two forms: the longer pause is older than this form's own opt-in, the other is not."""
+    soon, late = START + timedelta(days=1), START + timedelta(days=90)
+    at = [START - timedelta(minutes=minutes) for minutes in (30, 20, 10)]
+    record(
+        [
+            change(1, Kind.PAUSED, address=_form(1), at=at[0], until=late),
+            change(2, Kind.OPTED_IN, address=_form(2), at=at[1]),
+            change(3, Kind.PAUSED, address=_form(3), at=at[2], until=soon),
+        ]
+    )
+    for facts in (facts_for([_form(2)])[0], _by_id(_form(2))):
+        no = standing_no(NEWS, facts, START)
+        assert no is not None
+        assert no.event == change(3).id
+
+
+def test_an_address_is_not_another_form_of_itself() -> None:  # I4, I9
+    """It is found by its own digest and by that of its mailbox: one account, closed and open."""
+    who, hour = _form(1), timedelta(hours=1)
+    record(
+        [
+            change(1, Kind.DEACTIVATED, EVERYTHING, address=who, at=START - hour),
+            change(2, Kind.REOPENED, EVERYTHING, address=who),
+        ]
+    )
+    (facts,) = facts_for([who])
+    assert standing_no(NEWS, facts, START) is None
+    assert not another_form_says_no(facts, START)
+    assert facts == _by_id(who)
