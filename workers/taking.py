@@ -69,6 +69,10 @@ def take_in(
 
     def together(connection: Connection, recorded: Recorded) -> None:
         tally = work.tally + Tally(recorded=len(recorded.events))
+        turned_on = {
+            s.address_id: on for key, on in work.on.items() if on and (s := here[key].state)
+        }
+        checks.count_as_on(connection, destination.id, turned_on)
         _settle(connection, destination, connector, work)
         _raise(connection, destination, work, here)
         verifying.add(connection, destination.id, tally)

@@ -70,6 +70,8 @@ class Work:
     """What went off in the tool by itself, as it says."""
     still_off: dict[Key, frozenset[str]] = field(default_factory=dict)
     """Of that, what surely is off now."""
+    on: dict[Key, frozenset[str]] = field(default_factory=dict)
+    """What we had turned off there, and was turned on by somebody else since."""
     needs: defaultdict[Need, list[Key]] = field(default_factory=lambda: defaultdict(list))
     tally: Tally = field(default_factory=Tally)
     told: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -140,6 +142,7 @@ def weigh(
         if seen and seen.off and not is_past(None, spot.state, now):
             shows = seen.off & spot.topics
         work.off[key] = off_there(own, spot, things) | shows
+        work.on[key] = _on_again(seen, spot, now)
         now_off = [
             each
             for each in news
@@ -190,6 +193,20 @@ def _sort(
             case Verdict.UNMAPPED:
                 work.tally += Tally(unmapped=1)
     work.changes += changes.values()
+
+
+def _on_again(seen: Seen | None, here: Here, now: datetime) -> frozenset[str]:
+    """What is on in the tool though we had turned it off, and need not be off any more.
+
+    Only its own doing can have turned it on while nothing waits to be lifted there. Once it is
+    off again, that is a person's act, and no echo of ours (I13).
+    """
+    state = here.state
+    if seen is None or seen.off is None or state is None or state.waits:
+        return frozenset()
+    if is_past(None, state, now):
+        return frozenset()
+    return (state.told & here.topics) - seen.off - here.wanted
 
 
 def _between_the_lines(

@@ -211,6 +211,22 @@ def count_as_told(
     )
 
 
+def count_as_on(
+    connection: Connection, destination: int, topics: Mapping[int, frozenset[str]]
+) -> None:
+    """Per address, `topics` that we had turned off are on in the tool by its own doing."""
+    if not topics:
+        return
+    connection.execute(
+        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
+            EXCEPT SELECT jsonb_array_elements_text(given.topics::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, topics)
+        WHERE s.destination_id = %s AND s.address_id = given.address_id
+            AND s.lease IS NULL AND s.due_at IS NULL""",
+        (list(topics), [json.dumps(sorted(on)) for on in topics.values()], destination),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An address whose whole "no" the tool holds already, as it says itself."""

@@ -1,0 +1,56 @@
+"""A tool that can't lift: what is off in it may be a person's own act all the same (I13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import ClassVar
+
+import pytest
+
+from preference_center.domain.events import Kind
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.workers.reading import ANNA, TOPIC, events, read, say, work
+from tests.workers.two_ways import TwoWayTool, add_destination
+from workers.connectors.base import Capabilities, Page, Seen
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+LATER = timedelta(hours=2)
+
+
+@dataclass
+class OneWayTool(TwoWayTool):
+    """It can't lift; its list of contacts tells what is off."""
+
+    capabilities: ClassVar[Capabilities] = replace(
+        TwoWayTool.capabilities, can_lift=False, pulls=None, can_hold_link=False
+    )
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        page = super().scan(cursor)
+        rows = tuple(
+            replace(row, off=frozenset(self.off.get(row.address, ()))) for row in page.rows
+        )
+        return replace(page, rows=rows)
+
+
+def test_an_opt_out_made_where_ours_had_been_turned_on_again_is_recorded(clock: Clock) -> None:
+    # I13: found by the simulation
+    tool, destination = OneWayTool(), add_destination("mailer", TOPIC, pulls=False)
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT)
+    work(destination, tool)
+    clock.advance(LATER)
+    say(Kind.OPTED_IN)
+    work(destination, tool)
+    assert tool.off[ANNA] == {TOPIC}  # it can't be lifted there
+    clock.advance(LATER)
+    tool.off[ANNA].clear()  # the person subscribes there
+    tool.add(ANNA)
+    read(destination, tool, Part.SCAN)
+    clock.advance(LATER)
+    tool.opt_out(ANNA, TOPIC)
+    read(destination, tool, Part.SCAN)
+    assert [event[:3] for event in events()][2:] == [("opted_out", TOPIC, "destination")]
