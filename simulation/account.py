@@ -86,6 +86,9 @@ class Account:
             for address in dict.fromkeys(some)
             if address in tool.contacts
         ]
+        for row in rows:
+            for topic in tool.topics - (row.off or frozenset()):
+                tool.shown_on[row.address, topic] = tool.clock()
         if start + len(some) >= len(log):
             tool.listed["scan"] = len(tool.log)
         return self._page(

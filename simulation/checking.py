@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import cycle
 
 import psycopg
@@ -24,6 +24,8 @@ from simulation.oracle import No, Oracle
 from simulation.people import BOUNCED, START, TOPICS, Form, forms_of
 from simulation.tools import Tool
 
+SHOWS_OLD = timedelta(minutes=11)
+"""How long a tool may go on showing what was before it was asked."""
 MESSAGES = {"acme.news": "send.news", "acme.offers": "send.offers", "acme.club": "send.club"}
 MARKETING = {topic: MESSAGES[topic] for topic in TOPICS}
 _RECORDED = """
@@ -135,7 +137,11 @@ class Checks:
         now, pauses = services().now(), tool.profile.capabilities.can_lift
         hidden = self.oracle.must_be_off(no.form, no.scope, now, pauses=pauses) is True
         hidden = hidden or self.oracle.asked_since(no.form, no.scope, no.first)
-        return not hidden and tool.asked_off.get((no.form.text, no.scope), START) < no.first
+        place = (no.form.text, no.scope)
+        asked_off, shown_on = tool.asked_off.get(place), tool.shown_on.get(place, START)
+        # Once turned off there by us, it has to be seen on again to be told from that.
+        seen_since = asked_off is None or asked_off + SHOWS_OLD < shown_on < no.first
+        return not hidden and seen_since
 
     def count_unsure(self) -> None:
         """Of how many opt-outs nobody can know, though everybody rests."""

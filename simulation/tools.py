@@ -65,6 +65,8 @@ class Tool:
     """None while it is down."""
     asked_off: dict[tuple[str, str], datetime] = field(default_factory=dict)
     """When the service last asked for a topic to be off."""
+    shown_on: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """When its list of contacts last showed a topic on, or did not tell."""
     resumed_at: datetime | None = START
     """When support last let it be written to; None while they don't."""
     asked: Callable[[Tool, Sequence[Item]], None] = lambda *_: None
