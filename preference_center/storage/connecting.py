@@ -60,6 +60,9 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
     """By `time.monotonic()`; None for no limit, as in migrations."""
     limits: Limits | None = None
     """What its session was set to."""
+    spoiled: bool = False
+    """Whether a pipeline was cut short on it: psycopg takes for prepared what the server then
+    skipped, and every later use of that would fail (26000, seen with psycopg 3.3.9)."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """See psycopg, which calls it for every wait. Raises NoAnswer."""

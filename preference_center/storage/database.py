@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 from typing import Any, TypeVar, cast
@@ -79,7 +79,7 @@ def run_at_once(work: Callable[[Connection], T], *, long: bool = False) -> T:
         try:
             return work(connection)
         except psycopg.Error:
-            _forget_prepared(connection)
+            connection.spoiled = True
             raise
         finally:
             if connection.info.transaction_status is TransactionStatus.IDLE:
@@ -194,16 +194,6 @@ def _driver(proxy: PoolProxiedConnection, deadline: float) -> Bounded:
     return connection
 
 
-def _forget_prepared(connection: Bounded) -> None:
-    """After an error: in a pipeline, psycopg takes for prepared what the server then skipped.
-
-    Every later use of it would fail (26000, seen with psycopg 3.3.9).
-    """
-    if connection.info.transaction_status is TransactionStatus.IDLE:
-        with suppress(psycopg.Error):
-            connection.execute("DEALLOCATE ALL")
-
-
 def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine) -> Cause | None:
     """Roll back, or throw away what can't be; None if the statement itself is at fault."""
     connection = cast("Bounded", proxy.driver_connection)
@@ -217,6 +207,8 @@ def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine
         proxy.invalidate()
         # Every idle connection is probably as dead, as frozen or as read-only as this one.
         engine.dispose()
+    elif connection.spoiled:
+        proxy.invalidate()
     else:
         _roll_back(proxy)
     return cause

@@ -109,7 +109,9 @@ def test_a_pipeline_works_again_after_one_that_was_cut_short(database_url: str) 
             run_at_once(write_in_a_pipeline)
         with locked(database_url), pytest.raises(Unavailable):
             run_at_once(write_in_a_pipeline)
-        run_at_once(write_in_a_pipeline)
+        for _ in range(10):
+            run_at_once(write_in_a_pipeline)
+            run_at_once(lambda connection: connection.execute(READ).fetchone())
 
 
 def test_a_lock_is_had_again_once_it_is_free(database_url: str) -> None:
