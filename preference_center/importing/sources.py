@@ -6,8 +6,9 @@ import bisect
 import gzip
 import hashlib
 import io
+import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
@@ -20,7 +21,13 @@ from preference_center.storage import import_parts
 from preference_center.storage.database import run
 
 _GZIP = b"\x1f\x8b"  # RFC 1952 2.3.1
+_GZIP_BITS = 16 + zlib.MAX_WBITS
 _BLOCK = 1024 * 1024
+_ROOM = 64 * 1024 * 1024
+_MOST_TIMES = 200
+"""How many times larger than itself a gzip file may be inside, beyond _ROOM bytes. Lists of
+addresses are 3 to 20 times; it can be 1,032 (zlib's own limit), to exhaust who unpacks it."""
+_DAMAGED = "the gzip file is damaged or cut short: get it again, or pack it again"
 
 
 class Source(Protocol):
@@ -94,9 +101,51 @@ def unpacked(source: Source) -> Iterator[BinaryIO]:
             with gzip.open(stream) as inside:
                 yield cast("BinaryIO", inside)
         except (EOFError, gzip.BadGzipFile, zlib.error):
-            raise InvalidInput(
-                "the gzip file is damaged or cut short: get it again, or pack it anew"
-            ) from None
+            raise InvalidInput(_DAMAGED) from None
+
+
+def unpacked_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a file that comes in blocks; of one in gzip, what is inside (RFC 1952).
+
+    Raises InvalidInput where it is damaged, cut short, or grows beyond all measure.
+    """
+    remaining = iter(blocks)
+    head = b""
+    for block in remaining:
+        head += block
+        if len(head) >= len(_GZIP):
+            break
+    if not head.startswith(_GZIP):
+        yield head
+        yield from remaining
+        return
+    yield from _members(itertools.chain([head], remaining))
+
+
+def _members(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """What is inside of the members of a gzip file, which may be several."""
+    member, packed, unpacked_size = zlib.decompressobj(_GZIP_BITS), 0, 0
+    for block in blocks:
+        packed += len(block)
+        left = block
+        while left:
+            if member.eof:
+                left = left.lstrip(b"\0")  # padding is allowed, as `gzip` has it
+                member = zlib.decompressobj(_GZIP_BITS) if left else member
+                continue
+            try:
+                piece = member.decompress(left, _BLOCK)
+            except zlib.error:
+                raise InvalidInput(_DAMAGED) from None
+            left = member.unconsumed_tail or member.unused_data
+            unpacked_size += len(piece)
+            if unpacked_size > max(_ROOM, _MOST_TIMES * packed):
+                raise InvalidInput(
+                    "the gzip file unpacks to more than a list can be: send it unpacked"
+                )
+            yield piece
+    if not member.eof:
+        raise InvalidInput(_DAMAGED)
 
 
 class _Parts(io.RawIOBase):

@@ -20,7 +20,7 @@ from preference_center.importing.applying import apply, refuse_twice
 from preference_center.importing.judging import Judge
 from preference_center.importing.planning import CHUNK, Findings
 from preference_center.importing.reading import Start, records
-from preference_center.importing.sources import Spooled, unpacked
+from preference_center.importing.sources import Spooled, unpacked, unpacked_blocks
 from preference_center.importing.undoing import undo
 from preference_center.importing.work import LEASE, Work
 from preference_center.storage import audit, import_parts, import_plans, imports
@@ -41,7 +41,9 @@ MAX_REFUSALS = 1_000
 def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
     """Keep a file as it comes in, in place of one before it; workers then plan.
 
-    Raises ImportMoved if it is being applied, or another upload is under way.
+    What is in gzip is kept unpacked; its digest is that of the file as it was sent.
+    Raises InvalidInput for a gzip file that is damaged, ImportMoved if it is being applied,
+    or another upload is under way.
     """
     context = services()
     lease = context.new_id()
@@ -71,7 +73,15 @@ def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
 
 def _keep(import_id: UUID, lease: UUID, blocks: Iterable[bytes]) -> tuple[bytes, int]:
     digest, octets = hashlib.sha256(), 0
-    for number, part in enumerate(_parts(blocks)):
+
+    def as_sent() -> Iterator[bytes]:
+        for block in blocks:
+            digest.update(block)
+            yield block
+
+    # Unpacked once, here: a gzip file can be read from its beginning only, and every tick
+    # of an import goes on from where the one before it stopped.
+    for number, part in enumerate(_parts(unpacked_blocks(as_sent()))):
 
         def work(connection: Connection, number: int = number, part: bytes = part) -> bool:
             now = services().now()
@@ -80,7 +90,6 @@ def _keep(import_id: UUID, lease: UUID, blocks: Iterable[bytes]) -> tuple[bytes,
 
         if not run(work):
             raise ImportMoved("another upload took the place of this one")
-        digest.update(part)
         octets += len(part)
     return digest.digest(), octets
 

@@ -12,8 +12,9 @@ import pytest
 from preference_center.domain.imports import Instructions, Only, Record, ScopeMap
 from preference_center.domain.imports.moments import read_moment
 from preference_center.errors import InvalidInput
+from preference_center.importing import sources
 from preference_center.importing.reading import Start, records
-from preference_center.importing.sources import LocalFile, unpacked
+from preference_center.importing.sources import LocalFile, unpacked, unpacked_blocks
 
 ROME = ZoneInfo("Europe/Rome")
 PACKED = gzip.compress(b"address\na@example.com\nb@example.com\n", mtime=0)
@@ -177,3 +178,43 @@ def test_a_bare_day_is_its_end_for_a_no_and_its_beginning_for_a_yes() -> None:
     assert no is not None
     assert yes is not None
     assert yes < no
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 10_000], ids=str)
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\x1f", id="one byte of it"),
+        pytest.param(b"address\na@example.com\n", id="plain"),
+        pytest.param(PACKED, id="gzip"),
+        pytest.param(PACKED + PACKED, id="two members"),
+        pytest.param(PACKED + b"\0" * 9, id="padded"),
+    ],
+)
+def test_blocks_are_unpacked_as_gzip_does_it(file: bytes, size: int) -> None:
+    blocks = [file[at : at + size] for at in range(0, len(file), size)]
+    expected = gzip.decompress(file) if file.startswith(PACKED[:2]) else file
+    assert b"".join(unpacked_blocks(blocks)) == expected
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(PACKED[:12], id="cut short"),
+        pytest.param(PACKED[:-8] + bytes(8), id="a wrong sum"),
+        pytest.param(PACKED + b"more", id="something behind it"),
+        pytest.param(b"\x1f\x8bno gzip", id="no gzip"),
+    ],
+)
+def test_damaged_blocks_are_refused(file: bytes) -> None:
+    with pytest.raises(InvalidInput, match="gzip file is damaged or cut short"):
+        list(unpacked_blocks([file]))
+
+
+def test_a_gzip_file_that_is_made_to_exhaust_us_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "_ROOM", 1024)
+    with pytest.raises(InvalidInput, match="unpacks to more than a list can be"):
+        list(unpacked_blocks([gzip.compress(bytes(10_000_000))]))

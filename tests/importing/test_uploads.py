@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from datetime import timedelta
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -12,7 +13,7 @@ import pytest
 
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports import Instructions
-from preference_center.errors import ImportMoved
+from preference_center.errors import ImportMoved, InvalidInput
 from preference_center.extensions import services
 from preference_center.importing import uploads
 from preference_center.importing.pace import Pace
@@ -139,17 +140,24 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
     assert now_as(import_id).state is State.PLANNED
 
 
-def test_a_damaged_gzip_file_is_told_and_can_be_sent_again() -> None:
+def test_a_damaged_gzip_file_is_refused_and_can_be_sent_again() -> None:
     import_id = entered()
-    receive(import_id, [gzip.compress(lines(2))[:-4]])
-    go_on(import_id, AT_ONCE)
-    found = now_as(import_id)
-    assert found.state is State.UNUSABLE
-    assert "gzip" in found.problem
+    with pytest.raises(InvalidInput, match="gzip file is damaged or cut short"):
+        receive(import_id, [gzip.compress(lines(2))[:-4]])
+    assert now_as(import_id).state is State.AWAITING_FILE
 
     receive(import_id, [gzip.compress(lines(2))])
     go_on(import_id, AT_ONCE)
     assert now_as(import_id).state is State.PLANNED
+
+
+def test_a_gzip_file_is_kept_unpacked_so_that_it_is_read_on_and_not_again() -> None:
+    import_id, content = entered(), lines(2)
+    packed = gzip.compress(content)
+    found = receive(import_id, [packed[:1], packed[1:7], packed[7:]])
+    assert found.digest == sha256(packed).digest()
+    assert found.octets == len(content)
+    assert run(lambda c: import_parts.read(c, import_id, 0)) == content
 
 
 def test_an_upload_that_breaks_off_can_be_sent_again() -> None:
