@@ -94,9 +94,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=8 * MEBIBYTE, description="Largest request body")
 
-    spool_dir: str | None = Field(
-        default=None,
-        description="Folder on a local disk for opt-outs that come while PostgreSQL is away",
+    spool_dir: str = Field(
+        default=".data/spool",
+        description="Folder on a local disk for opt-outs while PostgreSQL is away; or none",
     )
     spool_max_bytes: int = Field(
         default=64 * MEBIBYTE, ge=MEBIBYTE, description="Size of that folder; about 90,000 opt-outs"

@@ -112,6 +112,7 @@ def settings_for(database_url: str, redis_url: str) -> Settings:
         digest_keys=f"d1:{_key(1)}",
         encryption_keys=f"e1:{_key(2)}",
         link_keys=f"l1:{_key(3)}",
+        spool_dir="none",
     )
 
 

@@ -72,5 +72,5 @@ def _spool() -> Spool:
     """This host's. Raises ConfigError where there is none."""
     found = install(current_app)
     if found is None:
-        raise ConfigError("SPOOL_DIR is not set: name the folder that web and mail use")
+        raise ConfigError("SPOOL_DIR is none here: name the folder that web and mail use")
     return found

@@ -59,7 +59,7 @@ def healthz() -> tuple[Response, int]:
     with `waits_for` (`undecided.Waits`). `late` was counted at `counted_at`, at most FRESH
     ago; a row `at_least` has more than it says. `bursts` is how many bursts of opt-outs were
     found in the last day, `queue` how many mails and texts wait for a person (to 1,000). `spool` is
-    what waits on this host's disk, null where there is no SPOOL_DIR; its oldest record counts in
+    what waits on this host's disk, null where SPOOL_DIR is none; its oldest record counts in
     `window` too.
 
     A late tool is no reason to take web processes out of service, so it does not change

@@ -50,7 +50,7 @@ def handle(app: Flask, kind: str, handler: Handler) -> None:
 def start(app: Flask) -> None:
     """Have this process spool opt-outs in an outage, and replay them.
 
-    To be called once, by a process that serves. Without SPOOL_DIR it does nothing, and an
+    To be called once, by a process that serves. With `SPOOL_DIR=none` it does nothing, and an
     opt-out is refused while the database is away.
     """
     with app.app_context():
@@ -64,10 +64,10 @@ def start(app: Flask) -> None:
 
 
 def install(app: Flask) -> Spool | None:
-    """This process's spool, with nobody yet to replay it; None without SPOOL_DIR."""
+    """This process's spool, with nobody yet to replay it; None where SPOOL_DIR is none."""
     with app.app_context():
         settings = services().settings
-    if settings.spool_dir is None:
+    if settings.spool_dir == "none":
         return None
     folder = Folder(Path(settings.spool_dir), settings.spool_max_bytes)
     try:

@@ -101,7 +101,7 @@ def test_without_a_folder_it_says_what_to_set(app: Flask, monkeypatch: pytest.Mo
     from preference_center.extensions import NAME
 
     wired = app.extensions[NAME]
-    settings = wired.settings.model_copy(update={"spool_dir": None})
+    settings = wired.settings.model_copy(update={"spool_dir": "none"})
     monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=settings))
     for command in ("status", "replay"):
         code, text = run(app, command)
