@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.closing import closing, reopening
+from preference_center.domain.closing import adds_to_closing, closing, reopening
 from preference_center.domain.contacts import Book, Contact, Named, Profile
-from preference_center.domain.decisions import newest_opt_in, nothing_left_of
-from preference_center.domain.events import ALL_MARKETING, Change
+from preference_center.domain.events import Change
 from preference_center.domain.requests import Origin, Proof
 from preference_center.errors import (
     Cause,
@@ -33,7 +32,7 @@ from preference_center.ledger import Recorded, record
 from preference_center.storage import audit, contacts
 from preference_center.storage.contacts import Outdated
 from preference_center.storage.database import Connection, run
-from preference_center.storage.facts import exact_facts_for
+from preference_center.storage.facts import exact_facts_for, facts_for
 
 _ATTEMPTS = 5
 
@@ -222,11 +221,10 @@ def _closings(book: Book, rows: _Rows, origin: Origin) -> Iterator[Change]:
         for contact in rows.closed_again.values()
         for address in sorted(contact.addresses, key=lambda a: (a.channel, a.exact))
     ]
-    facts = exact_facts_for([address for _, address in again]) if again else []
+    facts = facts_for([address for _, address in again]) if again else []
     for (contact, address), known in zip(again, facts, strict=True):
-        at, opted_in = rows.closed_at[contact.id], newest_opt_in(ALL_MARKETING, known)
-        # Opted in while it was closed: without this, marketing would go on once it is reopened.
-        if opted_in and opted_in.at < at and not nothing_left_of(ALL_MARKETING, known):
+        at = rows.closed_at[contact.id]
+        if adds_to_closing(known, at):
             yield from closing((new_id(), new_id()), address, origin, at)
 
 

@@ -265,6 +265,19 @@ class TestReopening:
         reopen(ADA, clock.now)
         assert ask(WEEKLY, ADA).rule is Rule.OPTED_OUT_OF_ALL_MARKETING
 
+    def test_closed_again_it_stops_what_another_form_has_opted_in_to_since(
+        self, clock: Clock
+    ) -> None:  # I5, I9
+        ada()
+        other = parse("ada+shop@example.com", Channel.EMAIL)
+        close(other)
+        clock.advance(HOUR)
+        record([_opt_in(1, clock.now)])
+        assert ask(WEEKLY, ADA).allow
+        clock.advance(HOUR)
+        close(other)
+        assert not ask(WEEKLY, ADA).allow
+
     def test_closed_again_as_of_before_an_opt_in_nothing_is_added(self, clock: Clock) -> None:  # I7
         ada()
         close(ADA)

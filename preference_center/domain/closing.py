@@ -46,6 +46,18 @@ def closing(
     return over_everything, over_marketing
 
 
+def adds_to_closing(facts: Sequence[Fact], at: datetime) -> bool:
+    """Whether closing the account again at `at` changes any decision (I5).
+
+    It does if a form of the mailbox was opted in since the opt-out of all marketing that the
+    closing made, and before `at`: marketing would go on there, or after a reopening.
+    """
+    outs = [f.state.out.at for f in facts if f.exact and f.scope == ALL_MARKETING and f.state.out]
+    lifts = [f.state.lift.at for f in facts if f.scope != EVERYTHING and f.state.lift]
+    closed_at = max(outs, default=None)
+    return any((closed_at is None or closed_at < lift) and lift < at for lift in lifts)
+
+
 def reopening(
     id: UUID,  # noqa: A002 - as in `Change`
     address: Address,
