@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Ready, Wait
 
 from preference_center.waits import Limits
 
@@ -63,6 +65,7 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
     spoiled: bool = False
     """Whether a pipeline was cut short on it: psycopg takes for prepared what the server then
     skipped, and every later use of that would fail (26000, seen with psycopg 3.3.9)."""
+    _readable: select.poll | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """See psycopg, which calls it for every wait. Raises NoAnswer."""
@@ -82,19 +85,22 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
         The same as `wait` at a quarter of its cost, for `Prepared`.
         """
         pgconn = self.pgconn
-        socket = select.poll()
-        socket.register(pgconn.socket, select.POLLIN)
-        unsent = pgconn.flush()
-        if unsent:
-            socket.modify(pgconn.socket, select.POLLIN | select.POLLOUT)
-        while unsent or pgconn.is_busy():
-            left = None if self.deadline is None else self.deadline - time.monotonic()
-            if left is not None and left <= 0:
-                self.give_up()
-            socket.poll(None if left is None else left * 1000)
+        if self._readable is None:
+            self._readable = select.poll()
+            self._readable.register(pgconn.socket, select.POLLIN)
+        if pgconn.flush():
+            self.wait(_flushed(pgconn))
+        while True:
+            if self.deadline is None:
+                self._readable.poll()
+            else:
+                left = self.deadline - time.monotonic()
+                if left <= 0:
+                    self.give_up()
+                self._readable.poll(left * 1000)
             pgconn.consume_input()
-            if unsent and not (unsent := pgconn.flush()):
-                socket.modify(pgconn.socket, select.POLLIN)
+            if not pgconn.is_busy():
+                return
 
     def give_up(self) -> None:
         """Close it, since nobody knows what its server is doing. Raises NoAnswer."""
@@ -112,6 +118,13 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
             )
         }
         self.execute(_SET if local else _BEGIN_SESSION, given | {"local": local})
+
+
+def _flushed(pgconn: PGconn) -> PQGen[None]:
+    """Send what did not fit into the socket's buffer, and read meanwhile, as libpq wants it."""
+    while pgconn.flush():
+        if (yield Wait.RW) & Ready.R:
+            pgconn.consume_input()
 
 
 def connector(conninfo: str, limits: Limits) -> Callable[[], Bounded]:

@@ -108,7 +108,7 @@ def transaction(limits: Limits | None = None, *, one_moment: bool = False) -> It
     """
     limits = limits or current_limits()
     engine = db.engine  # a stream may end outside of the app's context
-    proxy = _check_out()
+    proxy = _check_out(engine)
     connection = _driver(proxy, time.monotonic() + limits.total)
     try:
         if one_moment:  # before any query
@@ -141,7 +141,7 @@ def keep_to_limits(connection: Connection, limits: Limits | None = None) -> None
 def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
     begun, engine = time.monotonic(), db.engine
     for attempt in count(1):
-        proxy = _check_out()
+        proxy = _check_out(engine)
         connection = _driver(proxy, begun + total)
         try:
             result = work(connection)
@@ -176,10 +176,10 @@ def _worth_another(cause: Cause, attempt: int, passed: float, limits: Limits, to
     return cause in _GONE and attempt <= _DISCONNECTS
 
 
-def _check_out() -> PoolProxiedConnection:
+def _check_out(engine: Engine) -> PoolProxiedConnection:
     outage.refuse()
     try:
-        return db.engine.raw_connection()
+        return engine.raw_connection()
     except (psycopg.Error, exc.SQLAlchemyError) as error:
         cause = cause_of(error)
         if cause is None:

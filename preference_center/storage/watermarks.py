@@ -91,7 +91,7 @@ FROM (SELECT pg_get_serial_sequence('event', 'seq')::regclass AS name) AS sequen
 WHERE EXISTS (SELECT FROM epoch)
 """  # noqa: S608 - a constant
 
-_PATIENCE = "1500ms"
+_PATIENCE = "1100ms"
 """Whoever waits for a lock holds up all who come after, and those are opt-outs.
 
 So less than an opt-out waits (`waits.WEB`), but longer than `deadlock_timeout`, 1 s by default:

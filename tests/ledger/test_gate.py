@@ -49,7 +49,7 @@ def test_who_comes_behind_a_retraction_that_waits_is_not_held_up(
     app: Flask, database_url: str
 ) -> None:  # I2
     def take_back() -> tuple[UUID, ...]:
-        with app.app_context(), within(WORKER):
+        with app.app_context(), within(replace(WORKER, lock=60, statement=60)):
             return record([retraction(9, 3)]).events
 
     with writing(database_url) as writer, ThreadPoolExecutor(1) as pool:

@@ -50,6 +50,7 @@ READ = "SELECT count(*) FROM audit"
 @pytest.fixture(autouse=True)
 def _context(app: Flask) -> Iterator[None]:
     with app.app_context():
+        db.engine.dispose()  # another test may have set its sessions otherwise
         yield
         db.engine.dispose()
 
