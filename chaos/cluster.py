@@ -79,6 +79,7 @@ class Cluster:
         if self.proxy is not None:
             self.standby.start()  # first: the primary commits nothing without it
             self.primary.start()
+            self._await_standby()
             return
         self.primary.start()
         self._attach()
@@ -136,6 +137,9 @@ class Cluster:
             self._set(self.primary, f"SET {name} = '{value}'")
         self.standby.follow(self.primary)
         self._set(self.primary, "SET synchronous_standby_names = '*'")
+        self._await_standby()
+
+    def _await_standby(self) -> None:
         if not wait_until(self._synchronous, ATTACHED):
             raise RuntimeError(f"the standby does not catch up: {self.standby.log}")
 
