@@ -31,6 +31,8 @@ from dev.valkey import Valkey
 from tests.connectors.tools.mailgun import DOMAIN, KEY
 from tests.faults.service import TOPIC, Service
 
+SHOWN = 20
+"""Faults that are printed; all are kept."""
 RATE = "100000 per second"
 """No limit of the tools' own: the machine is limit enough."""
 
@@ -46,8 +48,10 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         say("interrupted: nothing is proven")
         return 130
-    for line in found:
+    for line in found[:SHOWN]:
         print(line)
+    if len(found) > SHOWN:
+        print(f"and {len(found) - SHOWN} more, in faults.txt")
     print(f"seed {wish.seed}: {len(found)} faults" if found else "the books balance")
     return bool(found)
 

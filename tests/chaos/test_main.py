@@ -52,6 +52,17 @@ def test_books_that_do_not_are_told_and_kept(
     assert (tmp_path / ".data" / "chaos-7" / "faults.txt").read_text() == f"{missing}\n"
 
 
+def test_of_many_faults_the_first_are_printed_and_all_are_kept(
+    ends: Callable[[Ending], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends(lambda: [f"fault {number}" for number in range(chaos.SHOWN + 3)]) == 1
+    assert capsys.readouterr().out.endswith(
+        "fault 19\nand 3 more, in faults.txt\nseed 7: 23 faults\n"
+    )
+    kept = (tmp_path / ".data" / "chaos-7" / "faults.txt").read_text()
+    assert len(kept.splitlines()) == chaos.SHOWN + 3
+
+
 def test_a_run_that_breaks_leaves_its_logs(ends: Callable[[Ending], int], tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         ends(fail)
