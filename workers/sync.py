@@ -23,7 +23,7 @@ from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.facts import NO_FACTS, facts_by_id
-from preference_center.storage.syncs import Claim, Settlement
+from preference_center.storage.syncs import BEGINNING, Claim, Settlement, Since
 from workers.connectors.base import (
     Capabilities,
     Connector,
@@ -56,9 +56,8 @@ class Batch:
     claims: Mapping[int, Claim]
     plans: Mapping[int, Plan]
     """Rows whose address can't be read any more have none."""
-    may_be_followed: bool
-    """Whether the claim was full, or one lane's part of it may have been: see `syncs.claim`.
-    In the fresh lane any claim is followed: a click meanwhile found this push under way."""
+    then: Since | None
+    """Where the next claim begins, if more may be due: see `_next`."""
 
 
 def sync(
@@ -76,17 +75,16 @@ def sync(
     keep its worker (I3).
     """
     context, total = services(), 0
-    while not stop() and context.now() < until:
+    since: Since | None = BEGINNING
+    while since and not stop() and context.now() < until:
         destination = run_at_once(lambda c: destinations.by_id(c, context.keys, destination_id))
         if destination is None or not _may_knock(destination, context.now()):
             break
         if fresh and destination.is_slow(context.now()):
             context.queue.enqueue(destination_id, slot=0)
             break
-        count, more = _sync_batch(context, destination, connect, fresh=fresh)
+        count, since = _sync_batch(context, destination, connect, since, fresh=fresh)
         total += count
-        if not more:
-            break
     return total
 
 
@@ -96,14 +94,16 @@ def _may_knock(destination: Destination, now: datetime) -> bool:
 
 
 def _sync_batch(
-    context: Services, destination: Destination, connect: Connect, *, fresh: bool
-) -> tuple[int, bool]:
-    """How many rows were settled, and whether more may be due."""
+    context: Services, destination: Destination, connect: Connect, since: Since, *, fresh: bool
+) -> tuple[int, Since | None]:
+    """How many rows were settled, and where to go on; None to stop."""
     lease, ends_at = context.new_id(), context.now() + LEASE
     connector = connect(destination, Lease(ends_at, context.now))
-    batch = run(lambda c: _claim(c, context, destination, connector, lease, ends_at, fresh=fresh))
+    batch = run(
+        lambda c: _claim(c, context, destination, connector, lease, ends_at, since, fresh=fresh)
+    )
     if not batch.claims:
-        return 0, False
+        return 0, batch.then
     began = context.now()
     try:
         return _push(context, destination, connector, batch)
@@ -115,7 +115,7 @@ def _sync_batch(
 
 def _push(
     context: Services, destination: Destination, connector: Connector, batch: Batch
-) -> tuple[int, bool]:
+) -> tuple[int, Since | None]:
     """Tell the tool, and settle; as `_sync_batch`."""
     items = [p.item for p in batch.plans.values() if not p.is_empty]
     lifts = [item.ref for item in items if item.lift]
@@ -127,15 +127,15 @@ def _push(
     except LeaseOver:
         rows = _unanswered(context, batch)
         run(lambda c: _give_back(c, destination, batch, rows, context.now()))
-        return 0, False
+        return 0, None
     except Paced as error:
         _wait(context, destination, batch.lease, error)
-        return 0, False
+        return 0, None
     except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
         _fail(context, destination, batch, error)
-        return 0, False
+        return 0, None
     _settle(context, destination, connector.capabilities, batch, outcomes)
-    return len(batch.claims), batch.may_be_followed
+    return len(batch.claims), batch.then
 
 
 def _claim(
@@ -145,6 +145,7 @@ def _claim(
     connector: Connector,
     lease: UUID,
     ends_at: datetime,
+    since: Since,
     *,
     fresh: bool,
 ) -> Batch:
@@ -156,7 +157,7 @@ def _claim(
     now = context.now()
     began_at = pushes.under_way(connection, destination.id, now)
     if not may_begin(began_at, now, slow=destination.is_slow(now), fresh=fresh):
-        return Batch(lease, ends_at, {}, {}, may_be_followed=False)
+        return Batch(lease, ends_at, {}, {}, then=None)
     # One poisoned row must not hold the rest: see `Destination.failures`.
     limit = max(1, capabilities.batch_size >> destination.failures)
     claims = syncs.claim(
@@ -167,6 +168,7 @@ def _claim(
         until=ends_at,
         limit=limit,
         lists=destination.pulled_at is not None and not fresh,
+        since=since,
     )
     if claims:
         pushes.begin(connection, destination.id, lease, now, ends_at)
@@ -199,8 +201,21 @@ def _claim(
     }
     if to_note:
         syncs.announce_noes(connection, destination.id, lease, to_note)
-    full = fresh or len(claims) >= limit - limit // 10
-    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, full)
+    is_full = fresh or len(claims) >= limit - limit // 10
+    then = _next(claims, since, is_full=is_full)
+    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, then)
+
+
+def _next(claims: Sequence[Claim], since: Since, *, is_full: bool) -> Since | None:
+    """Where the claim after this one begins; None if nothing that is due may be left.
+
+    `is_full`: whether it was, or one lane's part of it may have been (see `syncs.claim`). In the
+    fresh lane any claim counts as full: a click meanwhile found this push under way. A job
+    ends with a claim from the beginning, for what came due behind it.
+    """
+    if claims and is_full:
+        return claims[0].reached
+    return None if since == BEGINNING else BEGINNING
 
 
 def _settle(

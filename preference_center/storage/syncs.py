@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from preference_center.domain.deadlines import WINDOW, Stage, late_stages
@@ -17,16 +17,19 @@ from preference_center.storage.destinations import Status, state_word
 
 _CLAIM = """
 WITH live AS (
-    SELECT address_id FROM sync_state
-    WHERE destination_id = %(destination)s AND NOT bulk AND next_at <= %(now)s
+    SELECT address_id, next_at FROM sync_state
+    WHERE destination_id = %(destination)s AND NOT bulk
+        AND next_at BETWEEN %(live)s AND %(now)s
     ORDER BY next_at
     LIMIT %(limit)s::int - CASE WHEN %(lists)s AND EXISTS (SELECT FROM sync_state
-        WHERE destination_id = %(destination)s AND bulk AND next_at <= %(now)s)
+        WHERE destination_id = %(destination)s AND bulk
+            AND next_at BETWEEN %(bulk)s AND %(now)s)
         THEN %(limit)s::int / 10 ELSE 0 END
     FOR UPDATE SKIP LOCKED
 ), lists AS (
-    SELECT address_id FROM sync_state
-    WHERE destination_id = %(destination)s AND bulk AND next_at <= %(now)s
+    SELECT address_id, next_at FROM sync_state
+    WHERE destination_id = %(destination)s AND bulk
+        AND next_at BETWEEN %(bulk)s AND %(now)s
     ORDER BY next_at
     LIMIT CASE WHEN %(lists)s THEN %(limit)s::int - (SELECT count(*) FROM live) ELSE 0 END
     FOR UPDATE SKIP LOCKED
@@ -34,7 +37,8 @@ WITH live AS (
 UPDATE sync_state s SET lease = %(lease)s, next_at = %(until)s
 WHERE s.destination_id = %(destination)s AND s.address_id = ANY(ARRAY(
     SELECT address_id FROM live UNION ALL SELECT address_id FROM lists))
-RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.lift_until
+RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.lift_until,
+    (SELECT max(next_at) FROM live), (SELECT max(next_at) FROM lists)
 """
 """An array, since that is made once. Joined instead, both lists are gone through anew for a row
 that an opt-out touched meanwhile, and more are claimed than the limit says.
@@ -107,6 +111,20 @@ FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(off)b::text[])
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 
+COMMITTED_WITHIN = timedelta(seconds=10)
+"""How far back a row may come due: what its writer took to commit, and how clocks differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Where a claim begins to search each lane, by `next_at`."""
+
+    live: datetime
+    bulk: datetime
+
+
+BEGINNING = Since(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+
 UNTOLD = "untold"
 """Outcome of a row that asked for no request: there was nothing to turn off or on."""
 
@@ -122,6 +140,8 @@ class Claim:
     attempts: int
     told: Sequence[str]
     lift_until: datetime | None
+    reached: Since
+    """Where the next claim may begin: before it, this one left nothing that it could see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +212,28 @@ def claim(
     until: datetime,
     limit: int,
     lists: bool = True,
+    since: Since = BEGINNING,
 ) -> list[Claim]:
     """Take up to `limit` due rows for the lease `lease`, which ends at `until`.
 
     Rows of lists and back-fills come after what people did, however long they have waited,
     but a tenth of the batch is theirs: so neither holds the other up for good. Without
     `lists` they are left where they are.
+
+    What came due before `since` is not found. A claim from there on reads no index entries of
+    rows that were claimed before it; they stay for as long as any snapshot is older than the
+    claim, a dump's perhaps. Who goes on from `Claim.reached` claims from BEGINNING once more in
+    the end: a row that another transaction had locked may have been passed over.
     """
     given = {"destination": destination, "lease": lease, "now": now, "until": until}
-    rows = connection.execute(_CLAIM, given | {"limit": limit, "lists": lists}, binary=True)
-    return [Claim(*row) for row in rows]
+    given |= {"limit": limit, "lists": lists, "live": since.live, "bulk": since.bulk}
+    rows = connection.execute(_CLAIM, given, binary=True).fetchall()
+    if not rows:
+        return []
+    *_, live, bulk = rows[0]
+    surely = now - COMMITTED_WITHIN
+    reached = Since(min(live or since.live, surely), min(bulk or since.bulk, surely))
+    return [Claim(*(*row[:-2], reached)) for row in rows]
 
 
 def announce_noes(

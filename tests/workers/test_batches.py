@@ -13,7 +13,7 @@ from preference_center.domain.deadlines import PROBE_EVERY
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import destinations
+from preference_center.storage import destinations, syncs
 from preference_center.storage.database import Connection, run
 from preference_center.storage.destinations import Destination, Status
 from tests.clock import Clock
@@ -109,6 +109,28 @@ def test_a_claim_takes_no_more_than_the_tool_takes_at_once(destination: int, too
     opt_out(Tool.capabilities.batch_size + 1)
     work(destination, tool)
     assert [len(push) for push in tool.pushes] == [Tool.capabilities.batch_size, 1]
+
+
+@pytest.mark.parametrize("fresh", [pytest.param(False, id="all"), pytest.param(True, id="fresh")])
+def test_a_job_ends_only_once_what_came_due_behind_its_claims_is_pushed(
+    destination: int, tool: Tool, clock: Clock, *, fresh: bool
+) -> None:  # I3
+    def come_due_behind(_: Sequence[Item]) -> None:
+        tool.before = None
+        run(lambda c: c.execute("UPDATE sync_state SET next_at = %s WHERE next_at IS NULL", (day,)))
+
+    day = clock() - timedelta(days=1)
+    opt_out(1)
+    assert work(destination, tool) == 1
+    opt_out(2 * Tool.capabilities.batch_size, first=1)
+    clock.advance(timedelta(minutes=1))
+    tool.before = come_due_behind
+    until = clock() + timedelta(seconds=5)
+    settled = sync(destination, tool.connect, until=until, stop=lambda: False, fresh=fresh)
+    behind = [item.address for item in tool.pushes[0]]
+    found = [[item.address for item in push].count(*behind) for push in tool.pushes]
+    assert (settled, found) == (2 * Tool.capabilities.batch_size + 1, [1, 0, 0, 1])
+    assert run(lambda c: syncs.due_destinations(c, clock())) == {}
 
 
 def test_each_failure_halves_the_next_claim(destination: int, tool: Tool) -> None:

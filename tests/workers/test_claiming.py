@@ -18,6 +18,7 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.ledger import record
 from preference_center.storage import syncs
 from preference_center.storage.connecting import OPTIONS
+from preference_center.storage.database import Connection
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -75,3 +76,47 @@ def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
 
     with ThreadPoolExecutor(WORKERS) as pool:
         assert max(pool.map(claim, range(1, WORKERS + 1))) == LIMIT
+
+
+SETTLED = "UPDATE sync_state SET lease = NULL, next_at = NULL WHERE lease = %s"
+READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'sync_state_queue'"
+
+
+@pytest.mark.parametrize("bulk", [pytest.param(False, id="live"), pytest.param(True, id="list")])
+def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
+    app: Flask, settings: Settings, clock: Clock, *, bulk: bool
+) -> None:  # while any snapshot is older, they stay: a dump's, a report's
+    with app.app_context():
+        destination = add_destination("mailer", NEWS)
+        people = [parse(f"person-{number}@example.net", Channel.EMAIL) for number in range(500)]
+        for number, who in enumerate(people, start=1):
+            clock.advance(timedelta(seconds=1))
+            record([change(number, address=who)], bulk=bulk)
+    clock.advance(timedelta(minutes=1))
+    now, lease, since = clock(), UUID(int=1), syncs.BEGINNING
+    until = now + timedelta(seconds=90)
+    with (
+        psycopg.connect(settings.database_url) as old,
+        psycopg.connect(settings.database_url, options=OPTIONS, autocommit=True) as connection,
+    ):
+        old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        old.execute("SELECT count(*) FROM sync_state")
+        read = []
+        for _ in range(500 // LIMIT):
+            before = entries_read(connection)
+            claims = syncs.claim(
+                connection, destination, lease, now=now, until=until, limit=LIMIT, since=since
+            )
+            read.append(entries_read(connection) - before)
+            assert len(claims) == LIMIT
+            since = claims[0].reached
+            connection.execute(SETTLED, (lease,))
+    assert max(read) <= 4 * LIMIT  # 509 at the last of them if each begins at the beginning
+
+
+def entries_read(connection: Connection) -> int:
+    """Of the index that is the queue, by anyone so far."""
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    row = connection.execute(READ).fetchone()
+    assert row
+    return int(row[0])
