@@ -211,8 +211,12 @@ def _newest_out(scope: str) -> str:
     covers = f"scope = {quoted(scope)}"
     if scope == EVERYTHING:
         covers += " AND exact"
-    elif scope == ALL_MARKETING:  # all that the closing of another form reaches
-        covers += f" OR (scope = {quoted(EVERYTHING)} AND NOT exact)"
+    elif scope == ALL_MARKETING:  # all that the closing of another form reaches; its own meets
+        # a probe by the digest of its mailbox, too
+        covers += (
+            f" OR (scope = {quoted(EVERYTHING)} AND NOT exact"
+            " AND (own_closing IS NULL OR out_event <> own_closing))"
+        )
     return f"max(CASE WHEN {covers} THEN {mark} END)"
 
 
@@ -234,7 +238,10 @@ def _judged(decision: str, *, pauses: str, topic: str = "") -> str:
     wide = ["greatest(topic_lift, all_lift) AS wide_lift"] if topic else []
     return f"""
     WITH met AS ({_met()}),
-    newest AS (SELECT cell, {", ".join(columns)} FROM met GROUP BY cell),
+    own AS (SELECT cell, max(out_event) AS own_closing FROM met
+        WHERE exact AND scope = {quoted(EVERYTHING)} GROUP BY cell),
+    newest AS (SELECT met.cell, {", ".join(columns)}
+        FROM met LEFT JOIN own ON own.cell = met.cell GROUP BY met.cell),
     standing AS (SELECT *, {", ".join([*at, *wide])} FROM newest){pauses}
     {decision}"""
 

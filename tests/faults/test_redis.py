@@ -76,7 +76,7 @@ def test_flushing_redis_loses_no_work(
     service.start("web")
     service.post(service.token("jane@example.com"))
     with Redis.from_url(own_engines.redis.url) as redis:
-        assert redis.llen("rq:queue:sync") == 1
+        assert redis.llen("rq:queue:fresh") == 1
         redis.flushall()
     service.start("worker")
     service.start("scheduler")
