@@ -300,7 +300,10 @@ def measure_forms(engines: Engines, options: Options) -> None:
             found.append(forms.measure(here))
     say(
         f"a mailbox with {forms.FORMS:,} forms and {forms.DESTINATIONS} destinations: a click"
-        f" {median(one.click for one in found) * 1000:,.0f} ms, one look-up"
+        f" {median(one.click for one in found) * 1000:,.0f} ms"
+        f" ({median(one.raised for one in found):,.0f} sync states, the rest later in"
+        f" {median(one.rest for one in found) * 1000:,.0f} ms), {forms.FORMS:,} opt-outs in one"
+        f" batch {median(one.every for one in found):,.2f} s, one look-up"
         f" {median(one.one for one in found) * 1000:,.1f} ms, {forms.FORMS:,} look-ups"
         f" {median(one.all for one in found) * 1000:,.0f} ms; a claimed batch of {forms.BATCH}"
         f" loads {median(one.facts for one in found):,.0f} facts in"

@@ -15,6 +15,7 @@ from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
+from preference_center.ledger.deferring import raise_deferred
 from preference_center.storage.database import run
 from preference_center.storage.facts import facts_by_id, facts_for
 
@@ -23,9 +24,16 @@ FORMS, DESTINATIONS, BATCH = 1_000, 10, 500
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """Seconds that each took; `facts` is how many a claimed batch loads."""
+    """Seconds that each took; `facts` is how many a claimed batch loads.
+
+    `raised` is how many sync states the click raises in its transaction, `rest` the seconds
+    in which the scheduler raises the others. In `every` seconds each form opts out, in one batch.
+    """
 
     click: float
+    raised: int
+    rest: float
+    every: float
     one: float
     all: float
     batch: float
@@ -41,14 +49,17 @@ def measure(ground: Ground) -> Forms:
         add_destinations(DESTINATIONS)
         ground.vacuum()
         click = _seconds(lambda: record([_opt_out(forms[0], "click")]))
+        raised = run(lambda c: c.execute("SELECT count(*) FROM sync_state").fetchall())[0][0]
+        rest = _seconds(lambda: raise_deferred(steps=FORMS))
+        every = _seconds(lambda: record([_opt_out(form, "batch") for form in forms], bulk=True))
         one = _seconds(lambda: facts_for(forms[:1]))
-        every = _seconds(lambda: facts_for(forms))
+        looked_up = _seconds(lambda: facts_for(forms))
         ids = run(lambda c: c.execute("SELECT DISTINCT address_id FROM event").fetchall())
         batch = [number for (number,) in ids[:BATCH]]
         begun = time.perf_counter()
         facts = run(lambda c: facts_by_id(c, batch))
         taken = time.perf_counter() - begun
-    return Forms(click, one, every, taken, sum(map(len, facts.values())))
+    return Forms(click, raised, rest, every, one, looked_up, taken, sum(map(len, facts.values())))
 
 
 def _opt_out(form: Address, source: str = "bench") -> Change:

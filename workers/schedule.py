@@ -18,6 +18,7 @@ from preference_center.domain.lanes import SLOTS
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.importing.uploads import KEPT
+from preference_center.ledger.deferring import raise_deferred
 from preference_center.storage import (
     backfills,
     import_parts,
@@ -53,10 +54,14 @@ KEPT_ANSWERS = 10_000
 
 
 def tick() -> int:
-    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted."""
+    """Enqueue what has due work: destinations, mail, imports, news; how many jobs were wanted.
+
+    Before that, raise some of the forms that were left for later.
+    """
     context = services()
     now = context.now()
     wanted = 0
+    raise_deferred()
     for due in run_at_once(lambda connection: syncs.due(connection, now)):
         wanted += (slots := _slots(due))
         if due.fresh and not due.slow:

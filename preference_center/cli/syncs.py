@@ -29,6 +29,7 @@ _WAITS = {
     Waits.WEBHOOK: "webhooks that are not processed yet",
     Waits.MAIL_OPT_OUT: "opt-outs by mail whose address is not known",
     Waits.MESSAGE: "messages whose meaning is not clear",
+    Waits.FORMS: "opt-outs that wait for the scheduler, for some forms of a mailbox",
 }
 _COMMANDS = {
     Waits.VENDOR_EVENT: "flask inbound events list",
@@ -46,7 +47,8 @@ def overdue() -> None:
     risk from 36 hours on, past target from 48, overdue from 72. Rows of paused, observed
     and broken destinations count too: their clock keeps running. So does whatever was
     acknowledged and not understood, until a person decides: vendor events, opt-outs by mail
-    whose address is not known, mails that wait in the queue.
+    whose address is not known, mails that wait in the queue. So do the forms of a mailbox
+    that the scheduler has not come to yet.
 
     Exits with 1 as soon as one is at risk, so that a monitor shouts while there is still
     time to mend the tool; with 0 if all is on time.
@@ -57,8 +59,11 @@ def overdue() -> None:
         click.echo(_late_line(row, now))
     for wait in waits:
         click.echo(_wait_line(wait, now))
-    for command in dict.fromkeys(_COMMANDS[wait.what] for wait in waits):
+    commands = [_COMMANDS[wait.what] for wait in waits if wait.what in _COMMANDS]
+    for command in dict.fromkeys(commands):
         click.echo(f"What to decide: {command}", err=True)
+    if any(wait.what is Waits.FORMS for wait in waits):
+        click.echo("What to fix: start `python -m workers.schedule`, or read its log", err=True)
     if late:
         click.echo("What to fix: flask destinations list", err=True)
     if late or waits:
@@ -92,7 +97,7 @@ def _late_line(row: Late, now: datetime) -> str:
 
 
 def _wait_line(wait: LateWait, now: datetime) -> str:
-    source = wait.destination or "mail"
+    source = wait.destination or ("scheduler" if wait.what is Waits.FORMS else "mail")
     parts = (source, _STAGES[wait.stage], _count(wait), _due(wait, now), _WAITS[wait.what])
     return "\t".join(parts)
 

@@ -16,8 +16,9 @@ from preference_center.domain.hashes import Hashed
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
 from preference_center.ledger.hashing import is_md5, match_md5
+from preference_center.ledger.raising import RAISE_LEARNED
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES, RAISE_LEARNED
+from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
 from preference_center.storage.addresses import domain_digest, sealed
 from preference_center.storage.database import Connection, keep_to_limits, run, run_at_once
 from preference_center.storage.watermarks import know_epoch

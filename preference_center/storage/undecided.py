@@ -46,6 +46,8 @@ class Waits(StrEnum):
     """Its address is not known: `flask inbound unresolved`."""
     MESSAGE = "message"
     """A mail or text whose meaning is not clear: `flask inbound queue list`."""
+    FORMS = "forms"
+    """The forms of a mailbox that the scheduler has still to raise: `ledger.deferring`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ _OLD = {
         FROM inbound_unresolved WHERE dismissed_at IS NULL""",
     Waits.MESSAGE: """SELECT received_at, NULL::int AS destination_id, id
         FROM kept_mail WHERE settled_at IS NULL""",
+    Waits.FORMS: """SELECT received_at, NULL::int AS destination_id, id
+        FROM deferred_raise WHERE received_at IS NOT NULL""",
 }
 
 _LATE = " UNION ALL ".join(

@@ -122,6 +122,37 @@ class BackfillRow(db.Model):  # type: ignore[misc,name-defined]
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class DeferredRaiseRow(db.Model):  # type: ignore[misc,name-defined]
+    """The forms of a mailbox whose sync states an event has still to raise (I9).
+
+    They are those that match the key (`digest`, `channel`, `kind`) and have ids above
+    `reached`. Events of one key and scope share a row until it is `begun`; `received_at` is
+    the earliest of them, null if all of them lift.
+    """
+
+    __tablename__ = "deferred_raise"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    channel: Mapped[str] = mapped_column(Text)
+    kind: Mapped[int] = mapped_column(SmallInteger)
+    scope: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(BigInteger)
+    received_at: Mapped[datetime | None] = mapped_column(Moment)
+    reached: Mapped[int] = mapped_column(BigInteger)
+    begun: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    __table_args__ = (
+        Index(
+            "deferred_raise_waiting",
+            "digest",
+            "channel",
+            "kind",
+            "scope",
+            unique=True,
+            postgresql_where=text("NOT begun"),
+        ),
+    )
+
+
 class DeliveryRow(db.Model):  # type: ignore[misc,name-defined]
     """What a destination was told about an address; append-only like the ledger."""
 
