@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
-
-import ijson
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.hashes import parse_hash
 from preference_center.domain.imports import Instructions, Record, plain
 from preference_center.errors import InvalidInput
 from preference_center.importing.columns import check_columns
+from preference_center.importing.parsing import ARRAY, Rows
 
 ENCODINGS = ("utf-8", "cp1252", "iso-8859-1", "iso-8859-15")
 """Those in which a line ends where its octets say so."""
 
 LONGEST_LINE = 1024 * 1024  # octets
-_UTF8_MARK = b"\xef\xbb\xbf"
+UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = ",;\t|"
+_BLOCK = 64 * 1024
+RECORD = b"\x1e"
+"""Begins each text of a JSON text sequence (RFC 7464)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,11 @@ def records(stream: BinaryIO, instructions: Instructions, start: Start) -> Itera
     head = stream.read(4096)
     if head.startswith(_UTF16_MARKS):
         raise InvalidInput("the file is in UTF-16: save it as UTF-8")
-    begin = len(_UTF8_MARK) if head.startswith(_UTF8_MARK) else 0
+    begin = len(UTF8_MARK) if head.startswith(UTF8_MARK) else 0
     stream.seek(begin)
-    if head[begin:].lstrip()[:1] not in {b"{", b"["}:
+    if head.startswith(RECORD):
+        yield from _sequence(stream, instructions, start)
+    elif head[begin:].lstrip()[:1] not in {b"{", b"["}:
         yield from _csv(stream, instructions, start, begin)
     elif _is_ndjson(stream, instructions.preset.json_list):
         stream.seek(begin)
@@ -53,8 +57,8 @@ def records(stream: BinaryIO, instructions: Instructions, start: Start) -> Itera
     else:
         stream.seek(begin)
         is_list = head[begin:].lstrip()[:1] == b"["
-        path = "item" if is_list else instructions.preset.json_list
-        yield from _document(stream, instructions, start, path)
+        name = ARRAY if is_list else list_of(instructions.preset.json_list)
+        yield from _document(stream, instructions, start, name)
 
 
 class _Lines:
@@ -160,12 +164,21 @@ def _is_row(text: str, instructions: Instructions) -> bool:
     return True
 
 
+def list_of(json_list: str) -> str:
+    """The member of a document that `Preset.json_list` leads to; ARRAY for none."""
+    return ARRAY if json_list == "item" else json_list.removesuffix(".item")
+
+
 def _is_ndjson(stream: BinaryIO, json_list: str) -> bool:
     """Whether the first line is a row by itself, and not (the first line of) a document."""
-    line = stream.readline(LONGEST_LINE)
+    return is_row(stream.readline(LONGEST_LINE), json_list)
+
+
+def is_row(line: bytes, json_list: str) -> bool:
+    """Whether the first line of a file that begins as JSON is a row by itself."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and json_list.partition(".")[0] not in found
 
@@ -184,7 +197,7 @@ def _ndjson(
         fault, found = "", None
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             fault = "the line is not JSON"
         if not fault and not isinstance(found, dict):
             fault = "the line is not a JSON object"
@@ -197,22 +210,42 @@ def _ndjson(
 
 
 def _document(
-    stream: BinaryIO, instructions: Instructions, start: Start, path: str
+    stream: BinaryIO, instructions: Instructions, start: Start, name: str
 ) -> Iterator[Record]:
-    # Pages of an API may have been put one after another: multiple_values.
-    rows: Iterable[Any] = ijson.items(stream, path, multiple_values=True, use_float=True)
-    index = 0
-    try:
-        for index, found in enumerate(rows):
-            if index < start.index:
-                continue
-            fault = "" if isinstance(found, dict) else "it is not a JSON object"
-            cells, names = _flat(found if isinstance(found, dict) else {})
-            if index == 0 and not fault:
-                check_columns(names.values(), instructions.preset)
-            yield Record(index, index + 1, cells, names, 0, index + 1, fault)
-    except (ijson.JSONError, UnicodeDecodeError):  # the latter: text that is no UTF-8
-        raise InvalidInput(f"the JSON document is damaged after its row {index + 1}") from None
+    rows, index = Rows({name}), 0
+    for block in iter(lambda: stream.read(_BLOCK), b""):
+        for _, found in rows.add(block):
+            if index >= start.index:
+                yield _row(index, found, instructions)
+            index += 1
+    rows.end()
+
+
+def _sequence(stream: BinaryIO, instructions: Instructions, start: Start) -> Iterator[Record]:
+    """A document as an upload keeps it: see `documents`."""
+    stream.seek(start.octets)
+    lines = _Lines(stream, "utf-8", start.octets, start.line)
+    name, index = list_of(instructions.preset.json_list), start.index
+    for text in lines:
+        try:
+            page = json.loads(text.strip().removeprefix(RECORD.decode()) or "[]")
+        except (ValueError, RecursionError):
+            raise InvalidInput(f"the JSON text sequence is damaged after its row {index}") from None
+        rows = page.get(name, []) if isinstance(page, dict) else page
+        if not isinstance(rows, list) or len(rows) > 1:  # somebody else's: it could not go on
+            raise InvalidInput("the file is a JSON text sequence: send its rows as NDJSON")
+        for found in rows:
+            yield _row(index, found, instructions, lines.octets)
+            index += 1
+
+
+def _row(index: int, found: Any, instructions: Instructions, end: int = 0) -> Record:
+    """A row of a JSON document, whose lines are not ours to count."""
+    fault = "" if isinstance(found, dict) else "it is not a JSON object"
+    cells, names = _flat(found if isinstance(found, dict) else {})
+    if index == 0 and not fault:
+        check_columns(names.values(), instructions.preset)
+    return Record(index, index + 1, cells, names, end, index + 1, fault)
 
 
 def _flat(found: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

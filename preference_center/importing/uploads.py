@@ -17,6 +17,7 @@ from preference_center.domain.imports import Instructions
 from preference_center.errors import ImportMoved, InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.importing.applying import apply, refuse_twice
+from preference_center.importing.documents import kept_by_rows
 from preference_center.importing.judging import Judge
 from preference_center.importing.planning import CHUNK, Findings
 from preference_center.importing.reading import Start, records
@@ -41,14 +42,14 @@ MAX_REFUSALS = 1_000
 def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
     """Keep a file as it comes in, in place of one before it; workers then plan.
 
-    What is in gzip is kept unpacked; its digest is that of the file as it was sent.
-    Raises InvalidInput for a gzip file that is damaged, ImportMoved if it is being applied,
-    or another upload is under way.
+    What is in gzip is kept unpacked, a JSON document as its rows; the digest is that of the
+    file as it was sent. Raises InvalidInput for such a file that is damaged, ImportMoved if
+    it is being applied, or another upload is under way.
     """
     context = services()
     lease = context.new_id()
 
-    def begin(connection: Connection) -> None:
+    def begin(connection: Connection) -> Instructions:
         found = imports.lock(connection, import_id)
         now = context.now()
         if found.state not in CAN_CHANGE:
@@ -57,10 +58,11 @@ def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
             raise ImportMoved("another upload is under way, or it is being planned")
         import_plans.plan_anew(connection, import_id, State.AWAITING_FILE)
         import_parts.forget(connection, import_id)
+        return Instructions.from_json(found.instructions)
 
-    run(begin)
+    instructions = run(begin)
     try:
-        digest, octets = _keep(import_id, lease, blocks)
+        digest, octets = _keep(import_id, lease, blocks, instructions.preset.json_list)
     except BaseException:
         with suppress(PreferenceCenterError):
             run(lambda c: imports.release(c, import_id, lease))
@@ -71,7 +73,9 @@ def receive(import_id: UUID, blocks: Iterable[bytes]) -> Import:
     return run(lambda c: imports.by_id(c, import_id))
 
 
-def _keep(import_id: UUID, lease: UUID, blocks: Iterable[bytes]) -> tuple[bytes, int]:
+def _keep(
+    import_id: UUID, lease: UUID, blocks: Iterable[bytes], json_list: str
+) -> tuple[bytes, int]:
     digest, octets = hashlib.sha256(), 0
 
     def as_sent() -> Iterator[bytes]:
@@ -79,9 +83,10 @@ def _keep(import_id: UUID, lease: UUID, blocks: Iterable[bytes]) -> tuple[bytes,
             digest.update(block)
             yield block
 
-    # Unpacked once, here: a gzip file can be read from its beginning only, and every tick
-    # of an import goes on from where the one before it stopped.
-    for number, part in enumerate(_parts(unpacked_blocks(as_sent()))):
+    # Unpacked and parsed once, here: a gzip file and a JSON document can be read from their
+    # beginning only, and every tick of an import goes on from where the one before it stopped.
+    kept = kept_by_rows(unpacked_blocks(as_sent()), json_list)
+    for number, part in enumerate(_parts(kept)):
 
         def work(connection: Connection, number: int = number, part: bytes = part) -> bool:
             now = services().now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
@@ -21,12 +22,14 @@ from preference_center.importing.undoing import begin_undo
 from preference_center.importing.uploads import KEPT, go_on, receive
 from preference_center.importing.work import Work
 from preference_center.storage import import_parts, import_plans, imports
-from preference_center.storage.database import run
+from preference_center.storage.database import Connection, run
 from preference_center.storage.imports import Import, State
 from tests.clock import Clock
 from tests.importing.importing import AT_ONCE, books, events, planned, saying
 
 OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
+
+LISTED = saying("generic-list", ("list", ALL_MARKETING), only="opt-outs")
 
 pytestmark = pytest.mark.usefixtures("in_force")
 
@@ -57,13 +60,18 @@ def confirm(import_id: UUID) -> None:
     )
 
 
-def one_chunk() -> Work:
+def one_chunk(size: int = 3) -> Work:
     steps = count()
-    return Work(pause=lambda _: None, pace=Pace(size=3), stop=lambda: next(steps) > 0)
+    return Work(pause=lambda _: None, pace=Pace(size=size), stop=lambda: next(steps) > 0)
 
 
 def lines(number: int) -> bytes:
     return b"".join(b"person-%d@example.com\n" % n for n in range(number))
+
+
+def people(number: int, note: str = "") -> bytes:
+    rows = [{"address": f"person-{n}@example.com", "note": note} for n in range(number)]
+    return json.dumps(rows).encode()
 
 
 def test_a_file_is_planned_applied_and_undone_step_by_step(
@@ -158,6 +166,55 @@ def test_a_gzip_file_is_kept_unpacked_so_that_it_is_read_on_and_not_again() -> N
     assert found.digest == sha256(packed).digest()
     assert found.octets == len(content)
     assert run(lambda c: import_parts.read(c, import_id, 0)) == content
+
+
+def test_a_damaged_document_is_refused_and_can_be_sent_again() -> None:
+    import_id, document = entered(LISTED), people(3)
+    with pytest.raises(InvalidInput, match="damaged after its row 3"):
+        receive(import_id, [document[:-1]])
+    assert now_as(import_id).state is State.AWAITING_FILE
+
+    receive(import_id, [document])
+    go_on(import_id, AT_ONCE)
+    assert now_as(import_id).state is State.PLANNED
+
+
+def test_a_tick_reads_no_more_of_a_document_the_further_it_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(import_parts, "PART", 10_000)
+    monkeypatch.setattr(uploads, "CHUNK", 30)
+    read, numbers = import_parts.read, list[int]()
+
+    def counted(connection: Connection, import_id: UUID, number: int) -> bytes:
+        numbers.append(number)
+        return read(connection, import_id, number)
+
+    monkeypatch.setattr(import_parts, "read", counted)
+    import_id, document = entered(LISTED), people(300, note="x" * 2_000)
+    found = receive(import_id, [document])
+    assert found.digest == sha256(document).digest()
+    ticks: dict[State, list[int]] = {State.UPLOADED: [], State.APPLYING: []}
+    while (found := now_as(import_id)).state is not State.APPLIED:
+        if found.state is State.PLANNED:
+            confirm(import_id)
+            continue
+        numbers.clear()
+        go_on(import_id, one_chunk(30))
+        ticks[found.state].append(len(numbers))
+
+    assert len(events("kind = 'opted_out'")) == 300
+    for parts in ticks.values():
+        assert len(parts) >= 10
+        # 30 rows are in 8 parts at most, and the first part says what kind of file it is.
+        assert max(parts) <= 9
+
+
+def test_a_refusal_names_the_row_of_a_document() -> None:
+    import_id = entered(LISTED)
+    receive(import_id, [b'[{"address": "a@example.com"},\n\n{"address": "nobody"}, 3]'])
+    go_on(import_id, AT_ONCE)
+    assert [refusal["line"] for refusal in now_as(import_id).refusals] == [2, 3]
 
 
 def test_an_upload_that_breaks_off_can_be_sent_again() -> None:
