@@ -29,8 +29,8 @@ RAISE = f"""wanted AS (
     JOIN destination d ON address.channel = ANY(d.channels)
         AND (news.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
             OR news.scope = ANY(d.sends))
-    WHERE NOT news.unless_told OR NOT EXISTS (SELECT FROM sync_state told
-        WHERE told.destination_id = d.id AND told.address_id = news.target)
+    WHERE NOT news.unless_told OR (SELECT told.wanted FROM sync_state told
+        WHERE told.destination_id = d.id AND told.address_id = news.target) IS NULL
     GROUP BY d.id, news.target
 ), raised AS (
     INSERT INTO sync_state AS s (destination_id, address_id, wanted, due_at, next_at, bulk)
@@ -67,17 +67,22 @@ def keys_of(source: str, *columns: str) -> str:
 
     That is of every form that has one of these keys. Each form is read once for all of them: of
     a thousand forms each of which opts out, every event by itself would read a thousand.
+    `OFFSET 0` keeps a plan that is made while the tables are small from going through them
+    whole, and so does asking `around` what stands, not partial indexes.
     """
     return f"""key AS (
     SELECT {"".join(f"e.{name}, " for name in columns)}a.digest, a.channel, a.kind, a.address_id
-    FROM {source} e JOIN address_key a ON a.address_id = e.address_id
+    FROM {source} e CROSS JOIN LATERAL (
+        SELECT * FROM address_key WHERE address_id = e.address_id OFFSET 0) AS a
 ), around AS (
     SELECT b.digest, b.channel, b.kind, s.address_id, s.scope, s.lift_at, s.out_event,
-        s.pause_event, GREATEST(s.out_at, s.pause_at) AS off_at,
+        s.pause_event, s.standing, s.pause_until, GREATEST(s.out_at, s.pause_at) AS off_at,
         s.out_at IS NOT NULL OR s.pause_until > %(now)s AS off
     FROM (SELECT DISTINCT digest, channel FROM key) AS key
-    JOIN address_key b ON b.digest = key.digest AND b.channel = key.channel
-    JOIN suppression s ON s.address_id = b.address_id
+    CROSS JOIN LATERAL (SELECT * FROM address_key
+        WHERE digest = key.digest AND channel = key.channel OFFSET 0) AS b
+    CROSS JOIN LATERAL (
+        SELECT * FROM suppression WHERE address_id = b.address_id OFFSET 0) AS s
 )"""  # noqa: S608 - constants of this package
 
 
@@ -117,7 +122,7 @@ WANTED = f"""said AS (
     UNION ALL
     SELECT e.seq, s.scope, e.address_id, e.kind <> '{Kind.CONSENTED}',
         CASE WHEN e.kind <> '{Kind.CONSENTED}' THEN {_RECEIVED} ELSE e.received_at END
-    FROM appended e JOIN suppression s ON s.address_id = e.address_id
+    FROM appended e JOIN around s ON s.address_id = e.address_id
     WHERE s.standing OR s.pause_until > %(now)s
     UNION ALL
     SELECT e.seq, b.scope, e.address_id, false, e.received_at
@@ -149,7 +154,7 @@ WITH learned AS (
 ), {keys_of("learned")}, {_MARK}, news AS (
     SELECT (SELECT max(seq) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
         s.scope, s.address_id AS target, true AS unless_told, {_RECEIVED} AS waiting_since
-    FROM learned JOIN suppression s USING (address_id)
+    FROM learned JOIN around s USING (address_id)
     WHERE s.standing OR s.pause_until > %(now)s
     UNION ALL
     SELECT (SELECT max(seq) FROM event WHERE id IN (b.out_event, b.pause_event)),

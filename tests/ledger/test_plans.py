@@ -1,0 +1,58 @@
+"""Plans made while the tables are empty stay good when they have grown (I2).
+
+PostgreSQL keeps the plan of a prepared statement, so what it may go through whole while there
+is nothing in it, it goes through with millions of rows for every click.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import REPEAT
+from preference_center.ledger.raising import RAISE_DEFERRED, RAISE_LEARNED
+from preference_center.ledger.statements import APPEND, APPEND_RETRACTIONS
+from preference_center.storage.database import run
+from tests.clock import START
+
+SMALL = {"destination_pkey", "deferred_raise_pkey"}
+"""Of tables that stay small."""
+WHOLE = {"suppression_reason", "suppression_scope"}
+"""An address is not what these begin with, so a look-up by it reads all of them."""
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for each in plan.get("Plans", ()):
+        yield from _nodes(each)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(APPEND, id="append"),
+        pytest.param(APPEND_RETRACTIONS, id="retractions"),
+        pytest.param(RAISE_LEARNED, id="learned"),
+        pytest.param(RAISE_DEFERRED, id="deferred"),
+    ],
+)
+def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
+    given = {
+        "events": "[]", "addresses": "[]", "count": 1, "size": 1, "id": 1, "bulk": False,
+        "now": START, "window": WINDOW, "repeat": REPEAT,
+        "occurred": START, "source": "test", "actor": "test", "evidence": "{}",
+    }  # fmt: skip
+    if statement is APPEND_RETRACTIONS:
+        given |= {"ids": [], "addresses": [], "scopes": [], "retracts": []}
+    with app.app_context():
+        row = run(lambda c: c.execute("EXPLAIN (FORMAT JSON) " + statement, given).fetchone())
+    assert row
+    for node in _nodes(row[0][0]["Plan"]):
+        index = node.get("Index Name")
+        assert node["Node Type"] != "Seq Scan"
+        assert index not in WHOLE
+        assert index is None or index in SMALL or "Index Cond" in node
