@@ -1,9 +1,9 @@
 """Strike every process at random while people opt out, wait for calm, balance the books.
 
-Starts web, two workers, the scheduler, PostgreSQL with a standby, Valkey and two tools of its
-own, and leaves nothing behind but, after a failure, what was written, in .data/chaos-SEED. A run
-takes a minute or two longer than --minutes. A seed draws the same strikes and the same people
-every time; what is struck in the middle of what differs.
+Starts web, two workers, one in the fresh lane, the scheduler, PostgreSQL with a standby, Valkey
+and two tools of its own, and leaves nothing behind but, after a failure, what was written, in
+.data/chaos-SEED. A run takes a minute or two longer than --minutes. A seed draws the same
+strikes and the same people every time; what is struck in the middle of what differs.
 
 Exits with 0 if the books balance; with 1 if not, having named what is missing; with 130 if it
 was interrupted, which proves nothing.

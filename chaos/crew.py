@@ -166,6 +166,7 @@ def muster(
         "web": Running(service, "web", whole=Webs(service.port).whole),
         "worker-1": Running(service, "worker"),
         "worker-2": Running(service, "worker"),
+        "fresh": Running(service, "fresh"),
         "scheduler": Running(service, "scheduler"),
         "database": Database(cluster, cluster.proxy, rows),
         "valkey": Served(redis),

@@ -69,6 +69,7 @@ HABITS: Mapping[str, Habit] = {
     "web": Habit(40.0, {Deed.KILL: 3.0, Deed.KILL_ONE: 1.0, Deed.STOP: 2.0, Deed.FREEZE: 12.0}),
     "worker-1": WORKER,
     "worker-2": WORKER,
+    "fresh": WORKER,
     "scheduler": Habit(25.0, PROCESS),
     # One after the other, so that it can be said what made people wait.
     "database": Habit(

@@ -5,6 +5,8 @@ from itertools import pairwise
 import pytest
 
 from chaos.plan import HABITS, Deed, draw
+from dev.supervisor import read_procfile
+from tests.faults.service import ROOT
 
 TEN_MINUTES = 600.0
 
@@ -43,3 +45,9 @@ def test_everybody_is_back_when_the_time_is_over() -> None:
 def test_nobody_is_struck_while_down() -> None:
     for strikes in draw("1", TEN_MINUTES).values():
         assert all(one.at + one.lasts <= next_.at for one, next_ in pairwise(strikes))
+
+
+def test_every_process_that_sends_or_serves_is_struck() -> None:
+    # Mail has tests of its own, see tests/faults.
+    processes = read_procfile(ROOT / "Procfile").keys() - {"mail"}
+    assert processes <= {name.partition("-")[0] for name in HABITS}
