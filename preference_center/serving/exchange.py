@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
-from preference_center.serving.environ import sends_body
+from preference_center.serving.environ import announced_length, sends_body
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -42,6 +42,7 @@ class Exchange:
         self._receive, self._send, self._stall = receive, send, stall
         self._loop = asyncio.get_running_loop()
         self._ended = not sends_body(environ)
+        self._missing = announced_length(environ) or -1  # of no announced length: never 0
         self._answering = self._noted = False
         self._watching: asyncio.Task[None] | None = None
 
@@ -69,11 +70,13 @@ class Exchange:
             if message["type"] == "http.disconnect":
                 self.gone = self._ended = True
                 raise ClientDisconnected
-            if not message.get("more_body", False):
+            part: bytes = message.get("body", b"")
+            self._missing -= len(part)
+            if self._missing == 0 or not message.get("more_body", False):
                 self._ended = True
                 self._watch()
-            if part := message.get("body", b""):
-                return bytes(part)
+            if part:
+                return part
         return b""
 
     async def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
