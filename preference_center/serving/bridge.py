@@ -34,8 +34,6 @@ LARGE_BODIES = 1 << 26
 _LATE = "The request did not arrive in time. Nothing was changed: send it again."
 _BUSY = "Too many large requests at once. Nothing was changed: try again shortly."
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
-
 
 class _Full(Exception):
     """There is no memory for more large bodies."""
@@ -130,13 +128,11 @@ class Bridge:
 
     async def _answer(self, exchange: Exchange, body: io.BufferedIOBase) -> None:
         exchange.environ["wsgi.input"] = body
-        answer = await self._pool.run(lambda: _call(self.app, exchange))
-        if answer is not None:
-            await exchange.answer(*answer)
+        await self._pool.run(lambda: _call(self.app, exchange))
 
 
-def _call(app: Flask, exchange: Exchange) -> Answer | None:
-    """What the application answers; None if it was sent in parts already."""
+def _call(app: Flask, exchange: Exchange) -> bool:
+    """In the thread: answer; whether as a whole, so that nothing waits for the end of it."""
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
@@ -146,7 +142,8 @@ def _call(app: Flask, exchange: Exchange) -> Answer | None:
     try:
         status, headers = started[0]
         if any(name.lower() == "content-length" for name, _ in headers):
-            return status, headers, b"".join(parts)
+            exchange.answer_at_once(status, headers, b"".join(parts))
+            return True
         sent = False
         for part in parts:
             if not sent:
@@ -154,7 +151,8 @@ def _call(app: Flask, exchange: Exchange) -> Answer | None:
                 sent = True
             exchange.write(part)
         if not sent:
-            return status, headers, b""
+            exchange.answer_at_once(status, headers, b"")
+            return True
         exchange.write(b"", more=False)
     except ClientDisconnected:
         exchange.note("client_gone", stage="answer")
@@ -163,4 +161,4 @@ def _call(app: Flask, exchange: Exchange) -> Answer | None:
     finally:
         with suppress(AttributeError):
             parts.close()  # type: ignore[attr-defined]  # PEP 3333: if it has one
-    return None
+    return False
