@@ -58,9 +58,6 @@ What comes in `bulk` waits behind the rest, unless a row waits for something els
 _RECEIVED = """(SELECT received_at FROM event
         WHERE id = CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END)"""
 
-_RECEIVED = """(SELECT received_at FROM event
-        WHERE id = CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END)"""
-
 
 def keys_of(source: str, *columns: str) -> str:
     """CTEs: the `key`s of the addresses in `source`, and what is stored `around` them.

@@ -14,7 +14,7 @@ from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import destinations, syncs
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination, Status
 from tests.clock import Clock
 from tests.workers.tool import Hook, Tool
@@ -27,34 +27,6 @@ FULL = Tool.capabilities.batch_size - Tool.capabilities.batch_size // 10
 """As many rows as a claim has at least where more may be due: one lane's part may be missing."""
 
 pytestmark = pytest.mark.usefixtures("in_context")
-
-
-@pytest.fixture
-def tool() -> Tool:
-    return Tool()
-
-
-@pytest.fixture
-def destination(in_context: None) -> int:
-    context = services()
-
-    def work(connection: Connection) -> int:
-        number = destinations.add(
-            connection,
-            context.keys,
-            name="mailer",
-            kind="tool",
-            settings={},
-            channels=frozenset({Channel.EMAIL}),
-            mapping={},
-            sends=frozenset({TOPIC}),
-            sends_service=False,
-            now=context.now(),
-        )
-        destinations.set_status(connection, number, Status.ACTIVE)
-        return number
-
-    return run(work)
 
 
 def opt_out(count: int, first: int = 0) -> None:

@@ -16,8 +16,8 @@ from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.queue import FRESH, QUEUES, SYNC, rq_queue
 from preference_center.storage import destinations, pushes
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Destination
 from tests.clock import Clock
 from tests.workers.tool import Tool
 from workers import schedule
@@ -28,34 +28,6 @@ TOPIC = "acme.offers"
 
 pytestmark = pytest.mark.usefixtures("in_context")
 Jobs = Callable[[], list[str]]
-
-
-@pytest.fixture
-def tool() -> Tool:
-    return Tool()
-
-
-@pytest.fixture
-def destination(in_context: None) -> int:
-    context = services()
-
-    def work(connection: Connection) -> int:
-        number = destinations.add(
-            connection,
-            context.keys,
-            name="mailer",
-            kind="tool",
-            settings={},
-            channels=frozenset({Channel.EMAIL}),
-            mapping={},
-            sends=frozenset({TOPIC}),
-            sends_service=False,
-            now=context.now(),
-        )
-        destinations.set_status(connection, number, Status.ACTIVE)
-        return number
-
-    return run(work)
 
 
 @pytest.fixture

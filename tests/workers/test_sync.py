@@ -30,34 +30,6 @@ TOPIC = "acme.offers"
 pytestmark = pytest.mark.usefixtures("in_context")
 
 
-@pytest.fixture
-def tool() -> Tool:
-    return Tool()
-
-
-@pytest.fixture
-def destination() -> int:
-    context = services()
-
-    def work(connection: object) -> int:
-        number = destinations.add(
-            connection,  # type: ignore[arg-type]
-            context.keys,
-            name="mailer",
-            kind="tool",
-            settings={},
-            channels=frozenset({Channel.EMAIL}),
-            mapping={},
-            sends=frozenset({TOPIC}),
-            sends_service=False,
-            now=context.now(),
-        )
-        destinations.set_status(connection, number, Status.ACTIVE)  # type: ignore[arg-type]
-        return number
-
-    return run(work)
-
-
 def say(kind: Kind, address: Address = JANE, scope: str = TOPIC, **given: object) -> None:
     now = services().now()
     record([Change(uuid4(), kind, address, scope, now, now, "test", "test", **given)])  # type: ignore[arg-type]

@@ -1,0 +1,41 @@
+"""A connected tool that the tests of this folder play."""
+
+from __future__ import annotations
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.extensions import services
+from preference_center.storage import destinations
+from preference_center.storage.database import Connection, run
+from preference_center.storage.destinations import Status
+from tests.workers.tool import Tool
+
+
+@pytest.fixture
+def tool() -> Tool:
+    return Tool()
+
+
+@pytest.fixture
+def destination(in_context: None) -> int:
+    """The id of an active destination that sends `acme.offers` by email."""
+    context = services()
+
+    def work(connection: Connection) -> int:
+        number = destinations.add(
+            connection,
+            context.keys,
+            name="mailer",
+            kind="tool",
+            settings={},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=frozenset({"acme.offers"}),
+            sends_service=False,
+            now=context.now(),
+        )
+        destinations.set_status(connection, number, Status.ACTIVE)
+        return number
+
+    return run(work)
