@@ -34,6 +34,8 @@ LARGE_BODIES = 1 << 26
 _LATE = "The request did not arrive in time. Nothing was changed: send it again."
 _BUSY = "Too many large requests at once. Nothing was changed: try again shortly."
 
+Answer = tuple[int, list[tuple[str, str]], bytes]
+
 
 class _Full(Exception):
     """There is no memory for more large bodies."""
@@ -128,11 +130,13 @@ class Bridge:
 
     async def _answer(self, exchange: Exchange, body: io.BufferedIOBase) -> None:
         exchange.environ["wsgi.input"] = body
-        await self._pool.run(lambda: _call(self.app, exchange))
+        answer = await self._pool.run(lambda: _call(self.app, exchange))
+        if answer is not None:
+            await exchange.answer(*answer)
 
 
-def _call(app: Flask, exchange: Exchange) -> bool:
-    """In the thread: answer; whether as a whole, so that nothing waits for the end of it."""
+def _call(app: Flask, exchange: Exchange) -> Answer | None:
+    """What the application answers; None if it was sent in parts already."""
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:
@@ -142,8 +146,7 @@ def _call(app: Flask, exchange: Exchange) -> bool:
     try:
         status, headers = started[0]
         if any(name.lower() == "content-length" for name, _ in headers):
-            exchange.answer_at_once(status, headers, b"".join(parts))
-            return True
+            return status, headers, b"".join(parts)
         sent = False
         for part in parts:
             if not sent:
@@ -151,8 +154,7 @@ def _call(app: Flask, exchange: Exchange) -> bool:
                 sent = True
             exchange.write(part)
         if not sent:
-            exchange.answer_at_once(status, headers, b"")
-            return True
+            return status, headers, b""
         exchange.write(b"", more=False)
     except ClientDisconnected:
         exchange.note("client_gone", stage="answer")
@@ -161,4 +163,4 @@ def _call(app: Flask, exchange: Exchange) -> bool:
     finally:
         with suppress(AttributeError):
             parts.close()  # type: ignore[attr-defined]  # PEP 3333: if it has one
-    return False
+    return None

@@ -84,16 +84,6 @@ class Exchange:
         await self._send(_start(status, headers))
         await self._send({"type": "http.response.body", "body": body})
 
-    def answer_at_once(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """In the thread: send an answer as a whole, without the event loop.
-
-        Granian's `send` may be called in any thread, and takes a whole answer when it is called:
-        what it returns has nothing to wait for. Raises RuntimeError if a server makes it wait.
-        """
-        for message in (_start(status, headers), {"type": "http.response.body", "body": body}):
-            if any(True for _ in self._send(message).__await__()):
-                raise RuntimeError("serve this with Granian: a whole answer must not wait")
-
     async def refuse(self, status: int, detail: str) -> None:
         """Answer what no view has seen, in the form of the API or of a page."""
         title, body = HTTPStatus(status).phrase, f"{detail}\n"

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -76,6 +77,9 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
             return super().wait(gen, interval, left if timeout is None else min(left, timeout))
         except psycopg.OperationalError as error:
             if error.sqlstate is None and time.monotonic() >= self.deadline:
+                self.pgconn.finish()
+                with suppress(psycopg.Error, RuntimeError):
+                    gen.close()  # or its clean-up fails, and is logged, when it is collected
                 self.give_up()
             raise
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, MutableMapping
-from threading import current_thread
 from typing import Any
 
 import pytest
@@ -126,29 +125,6 @@ def test_a_body_is_complete_with_its_last_announced_byte(flask: Flask) -> None:
     client = serve(flask, asked, lambda: Client(part(b"ab", more=True), part(b"cd", more=True)))
     assert (client.status, client.body) == (200, b"abcd")
     assert not client.asked_twice.is_set()
-
-
-def test_a_whole_answer_is_sent_from_the_thread_that_made_it(flask: Flask) -> None:
-    sent_in: list[str] = []
-
-    class Noting(Client):
-        async def send(self, message: Message) -> None:
-            sent_in.append(current_thread().name)
-            await super().send(message)
-
-    serve(flask, scope("/environ"), Noting)
-    assert {name.rstrip("12") for name in sent_in} == {"request-"}
-
-
-def test_what_a_view_raises_reaches_the_server(flask: Flask) -> None:
-    flask.config["PROPAGATE_EXCEPTIONS"] = True
-
-    @flask.get("/broken")
-    def broken() -> Response:
-        raise LookupError("broken")
-
-    with pytest.raises(LookupError):
-        serve(flask, scope("/broken"), Client)
 
 
 def test_a_path_is_handed_on_as_its_bytes(flask: Flask) -> None:
