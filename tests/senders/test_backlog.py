@@ -17,7 +17,7 @@ def test_what_waits_in_the_file_can_be_read_by_nobody_else() -> None:  # I12
         backlog._file.seek(0)
         waiting = backlog._file.read()
     assert len(waiting) == len(body)
-    assert b"ada" not in waiting
+    assert LINE.strip() not in waiting
     assert b"".join(backlog) == body
     backlog.close()
 
