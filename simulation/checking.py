@@ -29,13 +29,14 @@ SHOWS_OLD = timedelta(minutes=11)
 MESSAGES = {"acme.news": "send.news", "acme.offers": "send.offers", "acme.club": "send.club"}
 MARKETING = {topic: MESSAGES[topic] for topic in TOPICS}
 _RECORDED = """
-SELECT given.place
+SELECT given.place - 1, found.at
 FROM unnest(%s::bytea[], %s::text[], %s::text[], %s::timestamptz[])
     WITH ORDINALITY AS given (digest, scope, actor, first, place)
-WHERE EXISTS (
-    SELECT FROM event e JOIN address a ON a.id = e.address_id
+CROSS JOIN LATERAL (
+    SELECT min(e.recorded_at) AS at FROM event e JOIN address a ON a.id = e.address_id
     WHERE a.digest = given.digest AND e.scope = given.scope AND e.actor = given.actor
-        AND e.recorded_at >= given.first AND e.source = 'destination')
+        AND e.recorded_at >= given.first AND e.source = 'destination') AS found
+WHERE found.at IS NOT NULL
 """
 SERVICE, AFTER_CLOSING = "invoice", "password_reset"
 ASKED = (*MARKETING.items(), ("", SERVICE), ("", AFTER_CLOSING))
@@ -113,10 +114,11 @@ class Checks:
     def learn(self) -> None:
         """See what of it is in the ledger by now."""
         now, recorded = services().now(), self._recorded()
-        for index in recorded:
+        for index, at in recorded.items():
             no, _ = self.awaited[index]
-            no.sure, no.last, no.received = True, max(now, no.first + CLOCK_TRUSTED), now
-            self.known.setdefault(no.form, now)
+            # A worker may have recorded it and asked other tools already, before this check.
+            no.sure, no.last, no.received = True, max(now, no.first + CLOCK_TRUSTED), at
+            self.known.setdefault(no.form, at)
             self.oracle.changed[no.form.person] = now
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]
 
@@ -153,10 +155,10 @@ class Checks:
             if no.scope != BOUNCED
         )
 
-    def _recorded(self) -> set[int]:
-        """Which of what is awaited is in the ledger, by its place."""
+    def _recorded(self) -> dict[int, datetime]:
+        """Which of what is awaited is in the ledger, by its place, and when it was recorded."""
         if not self.awaited:
-            return set()
+            return {}
         columns = zip(
             *(
                 (services().keys.exact(address(no.form)), no.scope, tool.name, no.first)
@@ -165,8 +167,7 @@ class Checks:
             strict=True,
         )
         given = [list(column) for column in columns]
-        rows = run_at_once(lambda c: c.execute(_RECORDED, given).fetchall())
-        return {row[0] - 1 for row in rows}
+        return dict(run_at_once(lambda c: c.execute(_RECORDED, given).fetchall()))
 
     def nudged(self, destination: int) -> None:
         """A quick worker that is nudged must find what it is nudged for."""
