@@ -171,10 +171,21 @@ class Comparison:
             raise Violation(f"I3: {found}")
         if now <= max(begun, free_since) + PROMPT:
             self.excused[Excuse.WAITING] += 1
-        elif put_off > begun:
+        elif put_off > begun or self._is_put_off(found, now):
             self.excused[Excuse.ASKED_TO_WAIT] += 1
         else:
             raise Violation(f"I3: {found}, though it has been up since {free_since:%d %H:%M}")
+
+    def _is_put_off(self, found: Difference, now: datetime) -> bool:
+        """Whether the last request about this opt-out is the one that the tool put off.
+
+        What the tool turns on by itself while that row waits is corrected when it is tried again.
+        """
+        tool, form = found.tool, found.form
+        pauses = tool.profile.capabilities.can_lift
+        since = self.oracle.since(form, found.topic, now, pauses=pauses)
+        asked = tool.asked_off.get((form.text, found.topic))
+        return bool(since and asked and since <= asked <= tool.put_off.get(form.text, START))
 
     def _free_since(self, tool: Tool) -> datetime | None:
         """Since when workers could reach it; None if they can't."""

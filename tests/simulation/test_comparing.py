@@ -1,0 +1,76 @@
+"""The simulation excuses a tool that still mails somebody only while nobody could do more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from random import Random
+
+import pytest
+
+from simulation.comparing import PROMPT, WINDOW, Comparison, Difference, Row
+from simulation.crew import Redis
+from simulation.doors import Violation
+from simulation.excuses import Excuse
+from simulation.ground import Clock
+from simulation.oracle import No, Oracle
+from simulation.people import NEWS, START, Form, forms_of
+from simulation.profiles import MAILER
+from simulation.tools import Tool
+
+(FORM,) = forms_of(2)
+
+
+def at(minutes: float) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+def mails(*, asked: float, put_off: float, turned_on: float, now: datetime) -> Counter[str]:
+    """What is excused of a tool that mails somebody who opted out after ten minutes."""
+    clock, oracle = Clock(), Oracle()
+    oracle.says_no(No(FORM, NEWS, at(10), at(10), at(10)))
+    tool = Tool(
+        "tool-0",
+        MAILER,
+        frozenset({NEWS}),
+        clock,
+        Random("tool-0"),
+        lambda *_: None,
+        lambda _: None,
+        lambda _: None,
+        contacts={FORM.text: START},
+        asked_off={(FORM.text, NEWS): at(asked)},
+        put_off={FORM.text: at(put_off)},
+        good_since=START,
+    )
+    known: dict[Form, datetime] = {FORM: at(10)}
+    comparison = Comparison(oracle, {"tool-0": tool}, known, Redis(clock), {FORM.text: FORM})
+    begun = at(max(10, turned_on))
+    found = Difference(tool, FORM, NEWS, begun, caused=turned_on > 10)
+    comparison._is_in_time(found, Row(at(10) + WINDOW, None), begun, now)
+    return comparison.excused
+
+
+LATER = at(60) + PROMPT + timedelta(hours=1)
+
+
+def test_what_a_tool_turns_on_while_it_puts_a_request_off_waits_for_that_request() -> None:  # I3
+    excused = mails(asked=11, put_off=12, turned_on=60, now=LATER)
+    assert excused == {Excuse.ASKED_TO_WAIT: 1}
+
+
+@pytest.mark.parametrize(
+    "asked, put_off",
+    [
+        pytest.param(30, 12, id="a later request was answered"),
+        pytest.param(5, 7, id="it put off a request before the opt-out"),
+    ],
+)
+def test_another_request_that_was_put_off_excuses_nothing(asked: float, put_off: float) -> None:
+    with pytest.raises(Violation, match="I3"):
+        mails(asked=asked, put_off=put_off, turned_on=60, now=LATER)  # I3
+
+
+def test_no_tool_puts_an_opt_out_off_beyond_the_window() -> None:  # I3
+    with pytest.raises(Violation, match="I3"):
+        mails(asked=11, put_off=12, turned_on=0, now=at(13) + WINDOW)
