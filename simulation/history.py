@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -66,6 +66,8 @@ _PERSONAL = {
     "reopen": 4,
 }
 """How often people do what."""
+CLOSED_AGAIN = 0.3
+"""Of how many accounts that are closed the same is done again after an opt-in."""
 _GAPS = (5, 90, 20 * MINUTE, HOUR, 9 * HOUR)
 _SCOPES = [ALL, ALL, NEWS, NEWS, OFFERS, OFFERS, CLUB]
 
@@ -75,6 +77,7 @@ def draw(seed: str, options: Options) -> list[Act]:
     random = Random(f"{seed}/history")
     acts = [*_people(random, options), *_lists(random, options), *_faults(random, options)]
     acts += [*_burst(random, options), *_followed(random, options)]
+    acts += _closed_again(Random(f"{seed}/closed again"), acts, options)
     return sorted(acts, key=lambda act: (act.at, act.what, act.who, act.form))
 
 
@@ -108,6 +111,21 @@ def _between(random: Random, first: Act) -> Iterator[Act]:
     told = gap + random.choice([5, HOUR])
     yield replace(first, at=first.at + gap)
     yield replace(first, at=first.at + told, what="opt_in_dated", number=told - gap // 2)
+
+
+def _closed_again(random: Random, acts: Sequence[Act], options: Options) -> Iterator[Act]:
+    """Some opt in though their account is closed, have it closed again, and later reopened.
+
+    Only the second closing stops what they opted in to once the account is open. Drawn by a
+    `random` of its own, so that it changes nothing else in a history.
+    """
+    end = options.hours * HOUR
+    for act in acts:
+        if act.what == "close" and random.random() < CLOSED_AGAIN:
+            at, topic = act.at, random.choice(TOPICS)
+            for what in ("opt_in", "close", "reopen"):
+                at = min(at + random.randrange(MINUTE, HOUR), end)
+                yield replace(act, at=at, what=what, scope=topic)
 
 
 def _lists(random: Random, options: Options) -> Iterator[Act]:

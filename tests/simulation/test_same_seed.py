@@ -46,3 +46,13 @@ def test_a_failing_history_is_cut_down_to_what_fails() -> None:
         return {7, 33} <= {act.at for act in less}
 
     assert [act.at for act in shrunk(acts, fails, 10)] == [7, 33]
+
+
+def test_histories_close_an_account_again_after_an_opt_in_and_reopen_it() -> None:  # I5, I6
+    told = [[(act.who, act.form, act.what) for act in draw(str(n), Options())] for n in range(10)]
+    rests = [acts[acts.index(one) :] for acts in told for one in acts if one[2] == "close"]
+    assert any(
+        [what for *who, what in rest if who == [*rest[0][:2]]][:4]
+        == ["close", "opt_in", "close", "reopen"]
+        for rest in rests
+    )
