@@ -78,7 +78,9 @@ def _frame_at(content: bytes, at: int) -> Frame | None:
         return None
     payload = content[begin : begin + size]
     head = content[at : at + _HEAD.size]
-    if len(payload) < size or content[at + _HEAD.size : begin] != _checksum(head, payload):
+    if len(payload) < size or not payload.isascii():
+        return None
+    if content[at + _HEAD.size : begin] != _checksum(head, payload):
         return None
     return Frame(_EPOCH + timedelta(milliseconds=milliseconds), payload)
 
