@@ -58,7 +58,10 @@ def rows() -> list[tuple[int, datetime, bool]]:
 
 
 def deliveries() -> list[str]:
-    return [row[0] for row in run(lambda c: c.execute("SELECT outcome FROM delivery").fetchall())]
+    return [
+        row[0]
+        for row in run(lambda c: c.execute("SELECT outcome FROM delivery ORDER BY id").fetchall())
+    ]
 
 
 @pytest.mark.parametrize(

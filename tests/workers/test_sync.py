@@ -47,7 +47,10 @@ def look(destination: int) -> Destination:
 
 
 def deliveries() -> list[str]:
-    return [row[0] for row in run(lambda c: c.execute("SELECT outcome FROM delivery").fetchall())]
+    return [
+        row[0]
+        for row in run(lambda c: c.execute("SELECT outcome FROM delivery ORDER BY id").fetchall())
+    ]
 
 
 def test_an_opt_out_reaches_the_tool_and_is_settled(destination: int, tool: Tool) -> None:  # I3
