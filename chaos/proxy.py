@@ -195,4 +195,4 @@ class Proxy:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1:]))
+    asyncio.run(_main(sys.argv[1:]))  # noqa: TID251 - not in a test

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, MutableMapping
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 from flask import Flask, Response, request
@@ -12,6 +13,7 @@ from flask import Flask, Response, request
 from preference_center.serving import Bridge
 from preference_center.serving.bridge import LARGE_BODIES, SMALL
 
+T = TypeVar("T")
 Message = MutableMapping[str, Any]
 LIMIT = 4 * SMALL
 
@@ -101,16 +103,21 @@ def part(body: bytes, *, more: bool = False) -> Message:
 GONE: Message = {"type": "http.disconnect"}
 
 
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` in its own thread: in this one the shared browser may keep an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()  # noqa: TID251 - in its own thread
+
+
 def serve(flask: Flask, asked: Message, client: Callable[[], Client], **limits: float) -> Client:
-    async def run() -> Client:
+    async def work() -> Client:
         found = client()
         bridge = Bridge(flask, 2, **limits)
         async with asyncio.timeout(60):
             await bridge(asked, found.receive, found.send)
         return found
 
-    work: Coroutine[Any, Any, Client] = run()
-    return asyncio.run(work)
+    return run(work())
 
 
 def test_a_body_in_parts_reaches_the_view_as_a_whole(flask: Flask) -> None:
@@ -246,7 +253,7 @@ def test_a_reader_that_goes_away_ends_the_work(flask: Flask) -> None:
 
 
 def test_more_streams_than_half_of_the_threads_are_refused(flask: Flask) -> None:
-    async def run() -> int:
+    async def work() -> int:
         bridge = Bridge(flask, 2)
         asked = scope("/stream", "POST", transfer__encoding="chunked")
         first, second = Client(part(b"abcd", more=True)), Client(part(b"abcd", more=True))
@@ -257,7 +264,7 @@ def test_more_streams_than_half_of_the_threads_are_refused(flask: Flask) -> None
         await asyncio.wait_for(waiting, 60)
         return second.status
 
-    assert asyncio.run(asyncio.wait_for(run(), 60)) == 503
+    assert run(asyncio.wait_for(work(), 60)) == 503
 
 
 def test_what_is_no_http_request_is_refused(flask: Flask) -> None:
