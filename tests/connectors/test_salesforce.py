@@ -27,6 +27,7 @@ from tests.connectors.tools.salesforce import (
     NEWS,
     OFFERS,
     OPT_OUT,
+    SALES,
     SECRET,
     SalesforceStandIn,
 )
@@ -148,6 +149,16 @@ def test_every_record_of_an_address_is_told_and_the_last_one_counts(
     assert lead[NEWS] is True
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
     assert [len(update) for update in server.updates] == [1], "the contact said so already"
+
+
+def test_no_record_changes_its_owner(rig: Rig, server: SalesforceStandIn) -> None:
+    records = [server.add(ANNA), server.add(ANNA, "Lead")]
+    connector = connect(rig)
+    connector.push([off(1, ANNA, "news")])
+    connector.push([lift(1, ANNA, "news")])
+    connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")])
+    assert len(server.updates) == 3
+    assert [record["OwnerId"] for record in records] == [SALES, SALES]
 
 
 def test_a_record_that_fails_holds_up_no_other(rig: Rig, server: SalesforceStandIn) -> None:

@@ -3,6 +3,7 @@
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections_update.htm
 https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_client_credentials_flow.htm
+https://developer.salesforce.com/docs/platform/api-rest/guide/headers-autoassign.html
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ OVERLAP = timedelta(minutes=15)
 EXHAUSTED = timedelta(minutes=30)
 """The day's requests are used up; the day is the last 24 hours, so some come back soon."""
 _DATA = "/services/data/v62.0"
+_KEEP_OWNERS = {"Sforce-Auto-Assign": "FALSE"}
+"""For every write: without it an updated lead, and whatever triggers update with it, is
+assigned by the org's rules as if it were new, and changes its owner."""
 _PASSING = frozenset({"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"})
 _SETUP = frozenset({"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "API_DISABLED_FOR_ORG"})
 _QUERY_FAULTS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
@@ -179,7 +183,8 @@ class Org:
                 for record, fields in changes
             ],
         }
-        saved = self._send("PATCH", f"{_DATA}/composite/sobjects", body=body).parse(SAVED)
+        route = f"{_DATA}/composite/sobjects"
+        saved = self._send("PATCH", route, body=body, headers=_KEEP_OWNERS).parse(SAVED)
         if len(saved) != len(changes):
             raise DeliveryError(f"{self._setup.name}: the answer leaves records out")
         return saved
@@ -217,11 +222,13 @@ class Org:
             )
         return answer.parse(TOKEN).access_token
 
-    def _send(self, method: str, route: str, **request: Any) -> Answer:
+    def _send(
+        self, method: str, route: str, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> Answer:
         answer = self._session.send(
             method,
             route,
-            headers={"Authorization": f"Bearer {self._token}"},
+            headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
             allow=_QUERY_FAULTS,
             **request,
         )

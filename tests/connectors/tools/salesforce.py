@@ -19,6 +19,8 @@ CLIENT, SECRET, TOKEN = "3MVG9.stand-in", "E1F2.stand-in", "00D.stand-in"
 DATA = "/services/data/v62.0"
 NEWS, OFFERS, EVENTS, LINK = "No_News__c", "No_Offers__c", "No_Events__c", "Choices__c"
 OPT_OUT = "HasOptedOutOfEmail"
+SALES, QUEUE = "005000000000001", "00G000000000001"
+"""Whose a record is when it is made, and whose the assignment rule makes it."""
 
 
 class SalesforceStandIn(StandIn):
@@ -45,6 +47,7 @@ class SalesforceStandIn(StandIn):
             "IsConverted": False,
             **dict.fromkeys([NEWS, OFFERS, EVENTS, OPT_OUT], False),
             LINK: None,
+            "OwnerId": SALES,
             **fields,
         }
         self.records.append(record)
@@ -71,7 +74,8 @@ class SalesforceStandIn(StandIn):
             case ["query", locator]:
                 return self._rows(self.locators.pop(locator))
             case ["composite", "sobjects"]:
-                return self._update(request.get_json()["records"])
+                assigns = request.headers.get("Sforce-Auto-Assign", "TRUE").upper() != "FALSE"
+                return self._update(request.get_json()["records"], assigns=assigns)
         return _error("NOT_FOUND", 404)
 
     def _token(self, form: dict[str, list[str]]) -> Response:
@@ -132,7 +136,7 @@ class SalesforceStandIn(StandIn):
             page["nextRecordsUrl"] = f"{DATA}/query/{locator}"
         return _json(page)
 
-    def _update(self, updates: list[dict[str, Any]]) -> Response:
+    def _update(self, updates: list[dict[str, Any]], *, assigns: bool) -> Response:
         held = {record["Id"]: record for record in self.records}
         chunks = sum(
             1
@@ -143,7 +147,11 @@ class SalesforceStandIn(StandIn):
         if len(updates) > 200 or chunks > 10 or bad:
             return _error("JSON_PARSER_ERROR", 400)
         self.updates.append(updates)
-        return _json([self._save(held[update["id"]], update) for update in updates])
+        saved = [self._save(held[update["id"]], update) for update in updates]
+        for update in updates if assigns else []:
+            if held[update["id"]]["type"] == "Lead":
+                held[update["id"]]["OwnerId"] = QUEUE
+        return _json(saved)
 
     def _save(self, record: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
         if code := self.faults.get(record["Email"]):
