@@ -21,7 +21,7 @@ from flask import current_app
 from psycopg import errors
 
 from preference_center.errors import InvalidInput
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run_at_once
 
 EVERY_TYPE = "*"
 """Stands for every message type of the catalogue, also those to come."""
@@ -115,7 +115,7 @@ def find(text: str) -> ApiKey | None:
     cached = cache.get(digest)
     if cached and time.monotonic() < cached[0]:
         return cached[1]
-    key = run(lambda connection: _select(connection, digest))
+    key = run_at_once(lambda connection: _select(connection, digest))
     if key is None or key.revoked_at is not None:
         cache.pop(digest, None)
         return None

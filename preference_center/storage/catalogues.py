@@ -9,7 +9,7 @@ from flask import current_app
 
 from preference_center.domain.catalogue import Catalogue, parse
 from preference_center.errors import CatalogueError, Unavailable
-from preference_center.storage.database import Connection, run
+from preference_center.storage.database import Connection, run_at_once
 
 _CACHE = "preference_center.catalogue"
 _APPLYING = 0x636174616C6F6775
@@ -76,7 +76,7 @@ def current_catalogue() -> Catalogue:
     cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
     if cached and time.monotonic() < cached[0]:
         return cached[2]
-    text = run(current_text)
+    text = run_at_once(current_text)
     if text is None:
         raise CatalogueError(["No catalogue yet: run `flask catalogue apply FILE`."])
     catalogue = cached[2] if cached and cached[1] == text else parse(text)
