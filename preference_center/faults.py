@@ -88,7 +88,14 @@ def _page(status: int) -> Response:
             if status < 500  # noqa: PLR2004 - RFC 9110 15.6: the server's own fault
             else _("Something went wrong on our side. Please try again shortly.")
         )
-        html = render_template("fault.html", language=language, status=status, message=message)
+        html = render_template(
+            "fault.html",
+            language=language,
+            status=status,
+            message=message,
+            can_mail=recipients.can_mail(),
+            **recipients.contacts(),
+        )
     response = Response(html, status, mimetype="text/html")
     response.headers["Content-Language"] = language
     response.headers.update(recipients.HEADERS)  # a path that no room knows may hold a token too

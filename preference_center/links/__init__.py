@@ -8,6 +8,7 @@ A link in a message never expires: an opt-out must work for as long as the mail 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from preference_center.errors import (
     ProbeLink,
     Unavailable,
 )
+from preference_center.links.finding import find_token, shape_of
 from preference_center.links.mailto import PREFIX_OCTETS, MailReference, MailTokens
 from preference_center.links.offline import MARK
 from preference_center.links.sealing import FAULT, Sealer, checked
@@ -92,6 +94,7 @@ class Links:
     public_url: str
     mail_domain: str | None = None
     registry: Registry = field(default_factory=NoRegistry, repr=False)
+    _shape: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _tokens: Sealer = field(init=False, repr=False, compare=False)
     _forms: Mapping[SealedForm, Sealer] = field(init=False, repr=False, compare=False)
     _requests: Sealer = field(init=False, repr=False, compare=False)
@@ -104,6 +107,7 @@ class Links:
             raise ConfigError("PUBLIC_URL must begin with https://")
         checked(self.ring)
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
+        object.__setattr__(self, "_shape", shape_of([key_id for key_id, _ in self.ring]))
         object.__setattr__(self, "_tokens", Sealer(self.ring, "link"))
         forms = {form: Sealer(self.ring, f"form {form}") for form in SealedForm}
         object.__setattr__(self, "_forms", forms)
@@ -143,9 +147,24 @@ class Links:
             raise ExpiredLink("the time of this link is over")
         return replace(link, proven=True)
 
+    def token_in(self, text: str) -> str:
+        """The first token in a path, or in a part of one; `text` itself if there is none.
+
+        Mail programs and people add to links: punctuation, brackets, blanks, characters of no
+        width, line breaks in the middle. None of these can belong to a token.
+        """
+        return find_token(self._shape, text) or text
+
     def address_of(self, token: str) -> Address:
         """Whose token it is, whatever its use and age. Raises InvalidLink."""
-        return self._open(token)[0].address
+        return self.any_link(token).address
+
+    def any_link(self, token: str) -> Link:
+        """What a token says, whatever its use and age: good for an opt-out, for nothing else.
+
+        Raises InvalidLink, and ProbeLink for what `make_probe` made.
+        """
+        return self._open(token)[0]
 
     def make_standing(self, link: Link) -> str:
         """The token for a column of `link.destination`: the same whenever it is made."""

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
+from werkzeug import Response as BaseResponse
 from werkzeug.routing import BaseConverter
 
 from preference_center.errors import ExpiredLink, InvalidLink
-from preference_center.extensions import csrf
+from preference_center.extensions import csrf, services
 from preference_center.languages import keep_switch
+from preference_center.recipients import one_click
 from preference_center.recipients.brands import logo, style
 from preference_center.recipients.confirming import confirm
 from preference_center.recipients.opening import expired_link, open_mailed, open_portal
-from preference_center.recipients.pages import unreadable_link
+from preference_center.recipients.pages import can_mail, contacts, unreadable_link
 from preference_center.recipients.preferences import preferences
 from preference_center.recipients.reasons import give_reason
 from preference_center.recipients.requesting import request_link, root
 from preference_center.recipients.signals import support
 from preference_center.recipients.unsubscribe import unsubscribe
 from preference_center.recipients.where import receipt_file, where
+
+__all__ = ["HEADERS", "IN_AN_OUTAGE", "blueprint", "can_mail", "contacts"]
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
@@ -51,8 +55,12 @@ star bars cookies, and who holds the token needs none."""
 class _Token(BaseConverter):
     """Whatever follows, slashes and nothing included: a broken link deserves a page too."""
 
-    regex = ".*"
+    regex = "(?s:.*)"
     part_isolating = False
+
+    def to_python(self, value: str) -> str:
+        """The token alone, so that every view and what it writes have one spelling of it."""
+        return services().links.token_in(value)
 
 
 def _install(state: BlueprintSetupState) -> None:
@@ -68,10 +76,19 @@ def _harden(response: Response) -> Response:
     return response
 
 
+def _one_click() -> BaseResponse | None:
+    """Before any view: the pair of RFC 8058 with a token, at whatever path of this host."""
+    response = one_click.answer()
+    if response is not None:
+        response.headers.update({**HEADERS, **CORS})
+    return response
+
+
 blueprint = Blueprint("recipients", __name__)
 # Mail clients have no CSRF token (RULES A4); the preference form checks its own.
 csrf.exempt(blueprint)
 blueprint.record_once(_install)
+blueprint.before_app_request(_one_click)
 blueprint.after_request(_harden)
 blueprint.url_defaults(keep_switch)
 blueprint.register_error_handler(InvalidLink, unreadable_link)

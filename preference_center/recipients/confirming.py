@@ -130,6 +130,11 @@ def confirm(token: str = "") -> ResponseReturnValue:
     return link_page("confirmed", asked.token, asked.link, holds=stand(choices, changes), **shown)
 
 
+def link_to_confirm(token: str, now: datetime) -> Link:
+    """The link from which the mail of this token was asked for. Raises InvalidLink."""
+    return _read(token, now).link
+
+
 def titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
     """What these scopes are called, in the page's language."""
     text = Wording(catalogue)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from email.utils import parseaddr
 from hashlib import sha256
 from pathlib import Path
@@ -130,6 +131,16 @@ def catalogue_or_empty() -> Catalogue:
         if kept is None or not kept.folder.writable:
             raise
         return last_known_catalogue() or _NONE_YET
+
+
+def contacts() -> dict[str, Any]:
+    """What a page about a fault needs to name the brands; it must not fail for them in turn."""
+    catalogue = last_known_catalogue()
+    if catalogue is None:
+        with suppress(Unavailable):
+            catalogue = catalogue_or_empty()
+    catalogue = catalogue or _NONE_YET
+    return {"brands": tuple(catalogue.brands.values()), "text": Wording(catalogue)}
 
 
 def lead(brands: tuple[Brand, ...]) -> Brand | None:

@@ -1,22 +1,20 @@
-"""`/u/<token>`: the page with one button, the one-click POST, and undo (RULES A3-A9)."""
+"""`/u/<token>`: the page with one button, and undo (RULES A3-A9)."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from uuid import UUID
 
-from flask import Response, request, url_for
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
 from preference_center.domain.events import ALL_MARKETING, Retraction
 from preference_center.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.links import ONE_CLICK as ONE_CLICK_BODY
 from preference_center.links import Link, SealedForm, probed
 from preference_center.recipients.changes import (
     ACTOR,
-    ONE_CLICK,
     UNSUBSCRIBE_PAGE,
     evidence,
     opt_out,
@@ -30,18 +28,14 @@ from preference_center.waits import CLICK
 
 UNDO_FOR = timedelta(minutes=30)
 
-_PAIR = ONE_CLICK_BODY.encode()
-_NAME, _, _VALUE = ONE_CLICK_BODY.partition("=")
-_SHORT = 64  # octets; the pair has 26
-
 _RECEIVED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
 
 
 def unsubscribe(token: str = "") -> ResponseReturnValue:
-    """Show the page (GET, HEAD) or do what its buttons and mail clients ask (POST).
+    """Show the page (GET, HEAD) or do what its buttons ask (POST); for one click see `one_click`.
 
-    Only the pair of RFC 8058 or the page's own field opts out; any other body gets the
-    page (RULES A9). A valid link always answers 2xx, however often and however old (I7).
+    Only the page's own field opts out; any other body gets the page (RULES A9). A valid link
+    always answers 2xx, however often and however old (I7).
     """
     with within(CLICK):
         return _answer(token)
@@ -50,11 +44,8 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
 def _answer(token: str) -> ResponseReturnValue:
     try:
         link = services().links.read(token, services().now())
-    except ProbeLink:
-        return _probed(token)
-    if request.method == "POST" and _is_one_click():
-        recorded = accept([opt_out(link, link.scope, ONE_CLICK, services().now())])
-        return _received() if recorded is None else _unsubscribed()
+    except ProbeLink:  # `flask check-domain` sees what anybody would: there is nobody
+        return link_page("unsubscribe", token, probed(services().now()))
     speak_to(link.address)
     if request.method != "POST":
         return signalled_page("unsubscribe", token, link)
@@ -65,23 +56,6 @@ def _answer(token: str) -> ResponseReturnValue:
     if scope is None:
         return signalled_page("unsubscribe", token, link)
     return _stop(token, link, scope)
-
-
-def _unsubscribed() -> Response:
-    return Response("You are unsubscribed.\n", mimetype="text/plain")
-
-
-def _received() -> Response:
-    """Durable, and not in the ledger yet: checks may still allow for some moments."""
-    text = "Received. You will be unsubscribed within moments.\n"
-    return Response(text, _RECEIVED, mimetype="text/plain")
-
-
-def _probed(token: str) -> ResponseReturnValue:
-    """Answer `flask check-domain` as anybody else, and record nothing: there is nobody."""
-    if request.method == "POST" and _is_one_click():
-        return _unsubscribed()
-    return link_page("unsubscribe", token, probed(services().now()))
 
 
 def _stop(token: str, link: Link, scope: str) -> ResponseReturnValue:
@@ -111,14 +85,6 @@ def _is_off(link: Link, scope: str) -> bool:
     except Unavailable:
         return False
     return any(fact.scope == scope and fact.state.stands for fact in facts)
-
-
-def _is_one_click() -> bool:
-    """Whether the body holds the pair: bare in whatever content type, or as a form field."""
-    size = request.content_length
-    if size is not None and size <= _SHORT and request.get_data().strip() == _PAIR:
-        return True
-    return request.form.get(_NAME, "").strip() == _VALUE
 
 
 def _undo_offer(token: str, events: tuple[UUID, ...]) -> str | None:

@@ -6,7 +6,6 @@ import html
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -18,131 +17,13 @@ from tests.recipients.ledger import Ledger
 
 PAIR = "List-Unsubscribe=One-Click"
 FORM = "application/x-www-form-urlencoded"
-MULTIPART = (
-    "--sep\r\n"
-    'Content-Disposition: form-data; name="List-Unsubscribe"\r\n'
-    "\r\n"
-    "One-Click\r\n"
-    "--sep--\r\n"
-)
 FOREIGN = "moz-extension://3f0c1f2e-0000-4000-8000-000000000000"
-
-# CLIENTS.md, one each; those that never POST are tested further down.
-SHAPES: dict[str, dict[str, Any]] = {
-    "Gmail": {"data": PAIR, "content_type": FORM, "headers": {"Content-Length": "26"}},
-    "RFC 8058 8.3": {"data": MULTIPART, "content_type": "multipart/form-data; boundary=sep"},
-    "Nextcloud Mail": {"data": PAIR, "content_type": FORM, "headers": {"User-Agent": "Nextcloud"}},
-    "FairEmail": {"data": PAIR, "content_type": FORM, "headers": {"User-Agent": "FairEmail/1.2"}},
-    "BetterUnsubscribe": {"data": PAIR, "content_type": FORM, "headers": {"Origin": FOREIGN}},
-    "List-Unsubscribe add-on": {"data": PAIR, "content_type": "text/plain;charset=UTF-8"},
-    "List-Unsubscribe add-on, value with its space": {"data": " " + PAIR, "content_type": FORM},
-    "Inbox Zero": {"data": {"List-Unsubscribe": "One-Click"}, "headers": {"User-Agent": "axios"}},
-    "no content type": {"data": PAIR},
-    "no User-Agent": {"data": PAIR, "content_type": FORM, "headers": {"User-Agent": ""}},
-    "null Origin": {"data": PAIR, "content_type": FORM, "headers": {"Origin": "null"}},
-    "stale cookie": {"data": PAIR, "content_type": FORM, "headers": {"Cookie": "session=x"}},
-    "more fields": {"data": PAIR + "&utm_source=mail&confirm=", "content_type": FORM},
-}
 
 
 def undo_of(page: str) -> str:
     found = re.search(r'name="undo" value="([^"]+)"', page)
     assert found
     return html.unescape(found[1])
-
-
-class TestOneClick:
-    @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-    def test_of_every_client_opts_out(
-        self, client: FlaskClient, token: str, ledger: Ledger, shape: dict[str, Any]
-    ) -> None:  # A3, A4, A5
-        response = client.post(f"/u/{token}", **shape)
-        assert response.status_code == 200
-        assert "Set-Cookie" not in response.headers
-        assert ledger.kinds() == [("opted_out", "digest")]
-
-    def test_answer_can_be_read_by_an_add_on(
-        self, client: FlaskClient, token: str
-    ) -> None:  # CLIENTS.md
-        response = client.post(f"/u/{token}", data=PAIR, headers={"Origin": FOREIGN})
-        assert response.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Access-Control-Allow-Credentials" not in response.headers
-        assert response.text == "You are unsubscribed.\n"
-
-    def test_is_one_event_however_often_it_comes_within_seconds(
-        self, client: FlaskClient, token: str, ledger: Ledger, clock: Clock
-    ) -> None:  # A8, I7
-        for _ in range(3):
-            assert client.post(f"/u/{token}", data=PAIR).status_code == 200
-            clock.advance(timedelta(seconds=2))
-        assert len(ledger.events()) == 1
-
-    def test_stays_when_what_the_page_did_before_is_undone(
-        self, client: FlaskClient, token: str, subscribed: Callable[..., bool], clock: Clock
-    ) -> None:  # I5
-        undo = undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text)
-        clock.advance(timedelta(minutes=5))
-        client.post(f"/u/{token}", data=PAIR)
-        client.post(f"/u/{token}", data={"undo": undo})
-        assert not subscribed()
-
-    def test_stops_its_topic_only(
-        self,
-        client: FlaskClient,
-        token: str,
-        proven: str,
-        subscribed: Callable[..., bool],
-    ) -> None:  # A16
-        turn_on(client, proven, "offers")
-        client.post(f"/u/{token}", data=PAIR)
-        assert not subscribed(topic="digest")
-        assert subscribed(topic="offers")
-
-    @pytest.mark.parametrize("scope", ["all_marketing", "a_topic_no_longer_declared"])
-    def test_honours_every_scope_a_link_may_name(
-        self, client: FlaskClient, make_token: MakeToken, ledger: Ledger, scope: str
-    ) -> None:
-        assert client.post(f"/u/{make_token(scope=scope)}", data=PAIR).status_code == 200
-        assert ledger.kinds() == [("opted_out", scope)]
-
-    def test_never_expires(
-        self, client: FlaskClient, make_token: MakeToken, ledger: Ledger
-    ) -> None:  # B11
-        old = make_token(age=timedelta(days=5000))
-        assert client.post(f"/u/{old}", data=PAIR).status_code == 200
-        assert len(ledger.events()) == 1
-
-    def test_keeps_evidence_of_the_link_and_nothing_of_the_device(
-        self, client: FlaskClient, token: str, ledger: Ledger
-    ) -> None:  # I8
-        headers = {"User-Agent": "Robot/9", "X-Forwarded-For": "198.51.100.7"}
-        client.post(f"/u/{token}", data=PAIR, headers=headers)
-        [event] = ledger.events()
-        assert event["evidence"] == {
-            "method": "one_click",
-            "key_id": "l1",
-            "message_id": MESSAGE_ID,
-            "issued_at": (START - timedelta(days=1)).isoformat(),
-        }
-        assert (event["source"], event["actor"]) == ("one_click", "recipient")
-        assert event["received_at"] == START
-        assert not re.search(r"Robot|198\.51|127\.0\.0\.1", str(ledger.rows()))
-
-    def test_works_without_any_catalogue(
-        self, client: FlaskClient, token: str, ledger: Ledger
-    ) -> None:
-        import psycopg
-
-        from preference_center.storage.catalogues import forget_catalogue
-
-        with psycopg.connect(ledger.url) as connection:
-            connection.execute("SET session_replication_role = replica")
-            connection.execute("DELETE FROM catalogue_version")
-        with client.application.app_context():
-            forget_catalogue()
-        assert client.get(f"/u/{token}").status_code == 200
-        assert client.post(f"/u/{token}", data=PAIR).status_code == 200
-        assert ledger.kinds() == [("opted_out", "digest")]
 
 
 class TestReading:
@@ -247,11 +128,6 @@ class TestBrokenLinks:
             flipped = token[:at] + chr(ord(token[at]) ^ 1) + token[at + 1 :]
             assert client.post(f"/u/{flipped}", data=PAIR).status_code in {404, 405}
         assert ledger.events() == []
-
-    def test_with_a_trailing_slash_are_not_redirected(
-        self, client: FlaskClient, token: str
-    ) -> None:  # A5
-        assert client.post(f"/u/{token}/", data=PAIR).status_code == 404
 
 
 class TestThePage:
