@@ -110,7 +110,7 @@ def check(name: str) -> Report:
         return Report((str(error),))
     gone = _gone_topics(destination, current_catalogue())
     hints = _webhook_hints(destination.kind, destination.settings)
-    return Report((*report.problems, *gone), report.unmapped, (*report.hints, *hints))
+    return replace(report, problems=(*report.problems, *gone), hints=(*report.hints, *hints))
 
 
 def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:

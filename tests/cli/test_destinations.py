@@ -20,6 +20,7 @@ from preference_center.extensions import services
 from preference_center.storage import destinations
 from preference_center.storage.database import run
 from tests.clock import START, Clock
+from tests.connectors.tools.listmonk import TOKEN, USER, ListmonkStandIn
 from tests.connectors.tools.receiver import SECRET, Receiver
 from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.in_force import put_in_force
@@ -178,6 +179,27 @@ def test_check_asks_the_tool_and_names_what_no_topic_maps_to(
     assert "map it to a group that exists" in result.stderr
 
 
+def test_a_key_that_may_not_write_is_refused_before_the_first_push(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTMONK_TOKEN", TOKEN)
+    words = ["--kind", "listmonk", "--set", f"user={USER}", "--set", "token=env:LISTMONK_TOKEN"]
+    words += ["--topic", "acme.offers=12"]
+    with ListmonkStandIn() as server:
+        words += ["--set", f"base_url={server.url}"]
+        server.granted.discard("lists:manage_all")
+        refused = flask(app, "destinations", "add", "monk", *words)
+        assert refused.exit_code != 0
+        assert "list:manage on list 12" in refused.output
+        assert stored(app) == 0
+
+        server.granted.add("lists:manage_all")
+        assert flask(app, "destinations", "add", "monk", *words).exit_code == 0
+        shown = flask(app, "destinations", "check", "monk").output
+        assert "right to turn list 12 off and on: lists:manage_all" in shown
+        assert "PUT" not in {method for method, _ in server.seen}
+
+
 def test_resume_is_refused_while_check_finds_a_problem(
     app: Flask, sendgrid: SendGridStandIn
 ) -> None:
@@ -185,7 +207,7 @@ def test_resume_is_refused_while_check_finds_a_problem(
     sendgrid.rights = []
     result = flask(app, "destinations", "resume", "mailer")
     assert result.exit_code == 1
-    assert "lacks" in result.stderr
+    assert "asm.groups.suppressions.create is missing" in result.stderr
     assert "\tobserve\t" in flask(app, "destinations", "list").output
 
 

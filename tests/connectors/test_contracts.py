@@ -16,6 +16,7 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ConnectorContract, HttpContract, JsonApiContract
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.rights_contract import RightsContract
 from workers.connectors.entry import Entry
 from workers.connectors.registry import ENTRIES
 
@@ -29,6 +30,7 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     PullContract: lambda entry: entry.capabilities.can_pull,
     FieldContract: lambda entry: entry.capabilities.can_hold_link,
     AbsentContract: lambda entry: entry.capabilities.can_create,
+    RightsContract: lambda entry: entry.capabilities.tells_rights,
 }
 TOLD = [kind for kind, entry in ENTRIES.items() if entry.capabilities.channels]
 """Those that are only listened to keep no contract of this kind."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -16,7 +17,9 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.rights_contract import RightsContract
 from tests.connectors.tools.listmonk import TOKEN, USER, ListmonkStandIn
+from tests.connectors.tools.stand_in import Fault
 from workers.connectors import listmonk
 from workers.connectors.base import DeliveryError, Result, Setup
 from workers.connectors.listmonk import Listmonk
@@ -33,7 +36,8 @@ class Lists:
         return {topic for topic, id_ in TOPICS.items() if held.get(int(id_)) == "unsubscribed"}
 
     def turn_off(self, address: str, topic: str) -> None:
-        self.server.join(address)["lists"][int(TOPICS[topic])] = "unsubscribed"
+        self.server.join(address)
+        self.server.leave(address, int(TOPICS[topic]))
 
     def requests(self) -> int:
         return len(self.server.seen)
@@ -46,6 +50,10 @@ class Lists:
 
     def has(self, address: str) -> bool:
         return address in self.server.subscribers
+
+    def revoke(self) -> str:
+        self.server.granted.discard("lists:manage_all")
+        return "list:manage on list 12"
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ def rig(server: ListmonkStandIn) -> Rig:
     return Rig("listmonk", setup, Lists(server), requests_before_writing=2)
 
 
-class TestListmonk(JsonApiContract, MappedContract, ReadContract, PullContract):
+class TestListmonk(JsonApiContract, MappedContract, ReadContract, PullContract, RightsContract):
     pass
 
 
@@ -152,9 +160,105 @@ def test_a_bounce_is_not_taken_for_a_no(rig: Rig, server: ListmonkStandIn) -> No
         rig.tool.turn_off(address, "news")
     server.bounced.add(BO)
     connector = connect(rig)
-    assert whole(connector.pull)[0] == [News(NewsKind.OPTED_OUT, ANNA)]
+    assert [(n.kind, n.address, n.thing) for n in whole(connector.pull)[0]] == [
+        (NewsKind.OPTED_OUT, ANNA, None)
+    ]
     assert connector.read([off(2, BO)]) == {2: frozenset()}
     assert [seen.off for seen in whole(connector.scan)[0]] == [None, None]
+
+
+def test_an_opt_out_is_dated_by_its_subscription(rig: Rig, server: ListmonkStandIn) -> None:  # I5
+    server.join(ANNA)
+    left = server.leave(ANNA, 11)
+    server.tick()
+    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, "11", left)]
+
+
+def test_one_that_was_never_stamped_has_no_date(rig: Rig, server: ListmonkStandIn) -> None:
+    row = server.join(ANNA)
+    row["lists"][11] = "unsubscribed"  # as `add` with that status does, and a clerk's form
+    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, "11")]
+
+
+@pytest.mark.parametrize("stamps", ["subscriptions", "subscriber"])
+def test_a_blocklisting_is_dated_by_the_last_change(
+    rig: Rig, server: ListmonkStandIn, stamps: str
+) -> None:
+    row = server.join(ANNA)
+    row["status"] = "blocklisted"
+    if stamps == "subscriptions":  # from a campaign
+        at = server.leave(ANNA, 11)
+    else:
+        row["updated_at"] = at = server.tick()
+    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, at=at)]
+
+
+@pytest.mark.parametrize(
+    "right",
+    ["subscribers:get_all", "subscribers:sql_query", "subscribers:manage", "lists:get_all"],
+)
+def test_each_right_is_asked_for(rig: Rig, server: ListmonkStandIn, right: str) -> None:
+    server.granted.discard(right)
+    problems = rig.make().check().problems
+    assert any(right in problem and "Users" in problem for problem in problems)
+
+
+def test_a_list_role_is_enough_for_the_mapped_lists(rig: Rig, server: ListmonkStandIn) -> None:
+    server.granted = {"subscribers:get", "subscribers:sql_query", "subscribers:manage"}
+    server.on_lists = {11: {"list:get", "list:manage"}, 12: {"list:get", "list:manage"}}
+    connector = rig.make()
+    assert connector.check().ok
+    assert results(connector.push([off(1, ANNA, "news", "offers")])) == {1: Result.REFLECTED}
+    server.on_lists[12].discard("list:manage")
+    (problem,) = connector.check().problems
+    assert "list:manage on list 12" in problem
+
+
+def test_nobody_is_called_absent_whom_the_user_may_not_see(
+    rig: Rig, server: ListmonkStandIn
+) -> None:
+    server.granted = {"subscribers:get", "subscribers:sql_query", "subscribers:manage"}
+    server.granted |= {"lists:get_all", "lists:manage_all"}
+    server.join(ANNA)
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    (problem,) = rig.make().check().problems
+    assert "subscribers:get_all" in problem
+
+
+ROWS = [
+    {"id": 1, "email": ANNA, "status": None, "lists": None, "updated_at": None},
+    {"id": 2, "email": BO},
+    {"id": 3, "email": CY, "lists": [{"id": 11, "subscription_status": "unsubscribed"}]},
+    {"id": 4, "email": "d@example.com", "lists": [{}, {"id": 12, "subscription_status": None}]},
+    {
+        "id": 5,
+        "email": "e@example.com",
+        "lists": [
+            {"id": 12, "subscription_status": "unsubscribed", "subscription_updated_at": "soon"}
+        ],
+    },
+]
+
+
+def test_rows_may_lack_what_the_description_does_not_promise(
+    rig: Rig, server: ListmonkStandIn
+) -> None:  # docs/swagger/collections.yaml of v6.2.0 requires no field
+    server.fail(Fault(200, body=json.dumps({"data": {"results": ROWS, "total": 5}})))
+    seen = connect(rig).scan(None).rows
+    assert [set(each.off or ()) for each in seen] == [
+        set(),
+        set(),
+        {"news"},
+        set(),
+        {"offers"},
+    ]
+    server.fail(Fault(200, body=json.dumps({"data": {"results": ROWS, "total": 5}})))
+    assert [(n.address, n.thing, n.at) for n in connect(rig).pull(None).rows] == [
+        (CY, "11", None),
+        ("e@example.com", "12", None),
+    ]
+    server.fail(Fault(200, body='{"data": {"results": null}}'))
+    assert connect(rig).scan(None).rows == ()
 
 
 def test_a_list_that_is_gone_stops_the_destination(rig: Rig, server: ListmonkStandIn) -> None:

@@ -29,6 +29,7 @@ from tests.connectors.contract import (
     results,
 )
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.rights_contract import RightsContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -67,6 +68,10 @@ class Account:
 
     def reject(self, address: str) -> None:
         self.server.invalid.add(address)
+
+    def revoke(self) -> str:
+        self.server.rights.remove("asm.groups.suppressions.create")
+        return "asm.groups.suppressions.create"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +115,13 @@ def rig(server: SendGridStandIn) -> Rig:
 
 
 class TestSendGrid(
-    JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract, FieldContract
+    JsonApiContract,
+    MappedContract,
+    ReadContract,
+    ScanContract,
+    PullContract,
+    FieldContract,
+    RightsContract,
 ):
     pass
 

@@ -189,8 +189,9 @@ def list_() -> None:
 def check(name: str) -> None:
     """Ask the tool NAME whether it may be sent to; changes nothing.
 
-    Verifies the credentials and that everything mapped exists, and names what the tool
-    has that no topic maps to. Exits with 1 if there is a problem.
+    Verifies the credentials and that everything mapped exists, asks what the credentials
+    may do, writing included, where the tool can be asked, and names what the tool has that
+    no topic maps to. Exits with 1 if there is a problem.
     """
     with mending():
         report = setting_up.check(name)
@@ -268,6 +269,8 @@ def _unique(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
 def _echo_findings(report: Report) -> None:
     for thing in report.unmapped:
         click.echo(f"no topic maps to: {thing}")
+    for right in report.rights:
+        click.echo(f"right to {right.use}: {right.name}, {'held' if right.held else 'missing'}")
     for hint in report.hints:
         click.echo(f"note: {hint}")
 

@@ -17,6 +17,7 @@ from uuid import UUID
 from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News
 from workers.connectors.capabilities import Capabilities, Listing, Rate, Scopes
+from workers.connectors.report import Report, Right
 
 __all__ = [
     "Capabilities",
@@ -37,6 +38,7 @@ __all__ = [
     "Reason",
     "Report",
     "Result",
+    "Right",
     "Scannable",
     "Scopes",
     "Seen",
@@ -107,24 +109,6 @@ class Outcome:
     result: Result
     ack: str = ""
     retry_after: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What `check` found.
-
-    `problems` are faults that forbid sending, each with its remedy; `unmapped` names
-    things in the tool that no topic maps to; `hints` are what it can't do as it is set up.
-    """
-
-    problems: tuple[str, ...] = ()
-    unmapped: tuple[str, ...] = ()
-    hints: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether the destination may be sent to."""
-        return not self.problems
 
 
 @dataclass(frozen=True, slots=True)

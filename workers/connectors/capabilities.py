@@ -73,6 +73,9 @@ class Capabilities:
 
     Not so where a topic is off for all who never joined its list: then only `pull` and
     the tool's own news say what people said (I13)."""
+    tells_rights: bool = False
+    """Whether `check` asks the tool what the credentials may do; else a right to write that
+    is missing shows at the first push only."""
     needs_mapping: bool = True
     """Whether every topic must be mapped to a thing in the tool."""
 

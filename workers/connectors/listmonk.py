@@ -23,6 +23,7 @@ from workers.connectors.base import (
     Page,
     Report,
     Result,
+    Right,
     Scopes,
     Seen,
     Setup,
@@ -30,6 +31,7 @@ from workers.connectors.base import (
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
 from workers.connectors.listmonk_api import Account, Subscriber, open_account
+from workers.connectors.listmonk_rights import rights
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
 
@@ -57,11 +59,13 @@ class Listmonk:
         can_read=True,
         scans=Listing.SWEEP,
         pulls=Listing.SWEEP,
+        tells_rights=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "where listmonk is, as in https://lists.example.com",
-        "user": "an API user with the rights lists:get_all, subscribers:get_all, "
-        "subscribers:sql_query and subscribers:manage",
+        "user": "an API user with the rights lists:get_all, lists:manage_all, "
+        "subscribers:get_all, subscribers:sql_query and subscribers:manage; in place of "
+        "lists:manage_all, a list role with list:manage on each mapped list will do",
         "token": "its access token",
     }
 
@@ -73,12 +77,16 @@ class Listmonk:
     def check(self) -> Report:
         """See Connector. Also says which lists no topic maps to."""
         problems = [*mapping_problems(self._setup, "list")]
+        mapped = sorted(target for target in self._setup.topics.values() if target.isdigit())
+        needed: tuple[Right, ...] = ()
         try:
             with open_account(self._setup, self._http) as account:
-                lists = {str(each.id): each.name for each in account.lists()}
+                needed = tuple(rights(account.profile(), mapped))
+                lists = {str(each.id): each.name or "" for each in account.lists()}
                 account.page(0, 1)
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check base_url, user, token and its rights"))
+            fault = f"{error}: check base_url, user, token and its rights"
+            return Report((*problems, fault)).with_rights(needed)
         problems += [
             f"topic {topic} is mapped to list {target}, which listmonk has not (or doesn't show "
             "this user): map it to a list that exists"
@@ -86,7 +94,7 @@ class Listmonk:
             if target.isdigit() and target not in lists
         ]
         unmapped = [f"{name} ({id_})" for id_, name in lists.items() if id_ not in self._topics]
-        return Report(tuple(problems), tuple(unmapped))
+        return Report(tuple(problems), tuple(unmapped)).with_rights(needed)
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. Opt-outs go first, a list at a time."""
@@ -161,17 +169,22 @@ class Listmonk:
         return Page(tuple(seen), following, following is None)
 
     def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable. Who unsubscribed or is blocklisted, but not for bounces."""
+        """See Pullable. Who unsubscribed or is blocklisted, but not for bounces.
+
+        Whether a person did it or a clerk is not said.
+        """
         rows, following = self._listed(cursor, _SAID_NO)
         news = [news for row in rows for news in self._news(row)]
         return Page(tuple(news), following, following is None)
 
     def _news(self, subscriber: Subscriber) -> Iterable[News]:
         if subscriber.is_blocked:
-            yield News(NewsKind.OPTED_OUT, subscriber.email)
+            yield News(NewsKind.OPTED_OUT, subscriber.email, at=subscriber.blocked_at)
             return
         for topic in sorted(self._left(subscriber)):
-            yield News(NewsKind.OPTED_OUT, subscriber.email, self._setup.topics[topic])
+            list_id = self._setup.topics[topic]
+            at = subscriber.left_at(list_id)
+            yield News(NewsKind.OPTED_OUT, subscriber.email, list_id, at)
 
     def _listed(
         self, cursor: str | None, condition: str = ""

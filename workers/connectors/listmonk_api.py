@@ -9,20 +9,25 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from workers.connectors.base import DeliveryError, Setup
+from workers.connectors.fields import Moment
 from workers.connectors.http import Http, Session
+from workers.connectors.listmonk_rights import Profile
 
-UNSUBSCRIBED, BLOCKLISTED, DOUBLE = "unsubscribed", "blocklisted", "double"
+UNSUBSCRIBED, BLOCKLISTED, SINGLE = "unsubscribed", "blocklisted", "single"
 LONGEST_QUERY = 3_000
 """Characters of SQL in one URL: proxies stop at 8,000, and some characters become three."""
 
 
 class _Subscription(BaseModel):
-    id: int
-    subscription_status: str
+    id: int = 0
+    subscription_status: str | None = None
+    subscription_created_at: Moment = None
+    subscription_updated_at: Moment = None
 
 
 class Subscriber(BaseModel):
@@ -30,8 +35,14 @@ class Subscriber(BaseModel):
 
     id: int
     email: str
-    status: str
-    lists: list[_Subscription] = []
+    status: str | None = None
+    updated_at: Moment = None
+    subscriptions: list[_Subscription] | None = Field(default=None, alias="lists")
+
+    @property
+    def lists(self) -> list[_Subscription]:
+        """Those that it is or was in."""
+        return self.subscriptions or []
 
     @property
     def is_blocked(self) -> bool:
@@ -50,17 +61,38 @@ class Subscriber(BaseModel):
             str(s.id) == list_id and s.subscription_status == UNSUBSCRIBED for s in self.lists
         )
 
+    def left_at(self, list_id: str) -> datetime | None:
+        """When it was unsubscribed from this list (UTC), if that can be known.
+
+        listmonk stamps a subscription when it is unsubscribed, and not when a clerk's form
+        or an API call gives it a status: one that was never stamped tells nothing.
+        """
+        for each in self.lists:
+            made, changed = each.subscription_created_at, each.subscription_updated_at
+            if str(each.id) == list_id and changed and (made is None or changed > made):
+                return changed
+        return None
+
+    @property
+    def blocked_at(self) -> datetime | None:
+        """When it was blocklisted (UTC), or later: one of the last changes was it.
+
+        Blocklisting from a campaign stamps the subscriptions, any other the subscriber.
+        """
+        stamps = [self.updated_at, *(each.subscription_updated_at for each in self.lists)]
+        return max((stamp for stamp in stamps if stamp), default=None)
+
 
 class List(BaseModel):
     """A list; `optin` is "single" or "double"."""
 
     id: int
-    name: str
-    optin: str
+    name: str | None = None
+    optin: str | None = None
 
 
 class _Lists(BaseModel):
-    results: list[List]
+    results: list[List] | None = None
 
 
 class _ListsAnswer(BaseModel):
@@ -68,7 +100,7 @@ class _ListsAnswer(BaseModel):
 
 
 class _Subscribers(BaseModel):
-    results: list[Subscriber]
+    results: list[Subscriber] | None = None
 
 
 class _SubscribersAnswer(BaseModel):
@@ -79,9 +111,14 @@ class _Done(BaseModel):
     data: bool
 
 
+class _ProfileAnswer(BaseModel):
+    data: Profile
+
+
 _LISTS = TypeAdapter(_ListsAnswer)
 _SUBSCRIBERS = TypeAdapter(_SubscribersAnswer)
 _DONE = TypeAdapter(_Done)
+_PROFILE = TypeAdapter(_ProfileAnswer)
 
 
 @contextmanager
@@ -105,7 +142,11 @@ class Account:
     def lists(self) -> list[List]:
         """All lists."""
         answer = self._session.send("GET", "/api/lists", query={"per_page": "all"})
-        return answer.parse(_LISTS).data.results
+        return answer.parse(_LISTS).data.results or []
+
+    def profile(self) -> Profile:
+        """The API user itself, with what it may do."""
+        return self._session.send("GET", "/api/profile").parse(_PROFILE).data
 
     def double_opt_in(self, wanted: Collection[str]) -> set[str]:
         """Which of these lists mail only who has confirmed.
@@ -119,7 +160,8 @@ class Account:
                 f"{self._name}: the lists {', '.join(gone)} are gone: map their topics anew",
                 permanent=True,
             )
-        return {list_id for list_id in wanted if lists[list_id] == DOUBLE}
+        # What is not known to be single is not turned on again.
+        return {list_id for list_id in wanted if lists[list_id] != SINGLE}
 
     def find(self, addresses: Sequence[str]) -> dict[str, Subscriber]:
         """Address in lower case, as listmonk keeps it -> subscriber."""
@@ -139,7 +181,7 @@ class Account:
     def _query(self, condition: str) -> list[Subscriber]:
         query = {"query": condition, "per_page": "all"}
         answer = self._session.send("GET", "/api/subscribers", query=query)
-        return answer.parse(_SUBSCRIBERS).data.results
+        return answer.parse(_SUBSCRIBERS).data.results or []
 
     def unsubscribe(self, list_id: str, subscribers: Sequence[int]) -> None:
         """Mark their subscriptions to a list as unsubscribed; makes none."""

@@ -24,6 +24,7 @@ What the columns mean:
 - **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers keep together (`--set rate=...` states another).
 - **absent**: what becomes of an address that the tool doesn't know. It is looked for again; where it says "or created", the setting `create_contacts=yes` adds it, suppressed.
 - **link field**: whether each contact's standing link can be written into a custom field.
+- **asks rights**: whether `flask destinations check` (and `add` and `resume`) ask the tool what the key may do there, writing included, and name what is missing. Where not, a right to write that is missing shows at the first push.
 - **erases**: whether a person's data there can be deleted from here. Where not, whoever is erased here stays suppressed there, and their data in the tool is to be deleted by hand.
 """  # noqa: E501 - a paragraph is a line there
 
@@ -48,6 +49,7 @@ _HEADS = (
     "limit",
     "absent",
     "link field",
+    "asks rights",
     "erases",
     "tested against",
 )
@@ -84,6 +86,7 @@ def _cells(entry: Entry) -> Iterator[str]:
     yield str(can.rate) if can.rate else "none documented"
     yield _absent(can)
     yield _yes(can.can_hold_link)
+    yield _yes(can.tells_rights)
     yield _yes(can.can_erase)
     yield entry.proof.value
 

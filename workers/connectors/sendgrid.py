@@ -6,7 +6,7 @@ The global unsubscribe list is never written: it would stop service mail too (I1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -24,6 +24,7 @@ from workers.connectors.base import (
     Page,
     Report,
     Result,
+    Right,
     Scopes,
     Seen,
     Setup,
@@ -50,6 +51,7 @@ READING_RIGHTS = (
     "suppression.bounces.read",
     "marketing.read",
 )
+LINK_RIGHT = "marketing.update"
 # https://www.twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/rate-limits
 _HEARD = reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
 _DOCS = "https://www.twilio.com/docs/sendgrid/api-reference"
@@ -89,6 +91,7 @@ class SendGrid:
         scans=Listing.CHANGES,
         pulls=Listing.SWEEP,
         can_hold_link=True,
+        tells_rights=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": f"an API key with the rights {', '.join(RIGHTS)}; to read what people did "
@@ -118,13 +121,6 @@ class SendGrid:
                 groups = self._groups(session)
         except DeliveryError as error:
             return Report((*problems, f"{error}: check the API key and its rights"))
-        if lacking := [right for right in RIGHTS if right not in rights]:
-            problems.append(f"the API key lacks {', '.join(lacking)}: add them to the key")
-        hints = [
-            f"without the right {right} the key can't read what people did there"
-            for right in READING_RIGHTS
-            if right not in rights
-        ]
         problems += [
             f"topic {topic} is mapped to group {group}, which the account has not: "
             "map it to a group that exists"
@@ -133,7 +129,17 @@ class SendGrid:
         ]
         mapped = set(self._setup.topics.values())
         unmapped = [f"{name} ({id_})" for id_, name in groups.items() if str(id_) not in mapped]
-        return Report(tuple(problems), tuple(unmapped), tuple(hints))
+        return Report(tuple(problems), tuple(unmapped)).with_rights(self._rights(rights))
+
+    def _rights(self, held: Collection[str]) -> Iterator[Right]:
+        add = "add it to the API key"
+        for name in RIGHTS:
+            yield Right(name, "turn topics off and on", name in held, add)
+        for name in READING_RIGHTS:
+            use = "read what people did there"
+            yield Right(name, use, name in held, add, needed=False)
+        if self._setup.link_field:
+            yield Right(LINK_RIGHT, "write links", LINK_RIGHT in held, add)
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. Opt-outs go first, a group at a time; then lifts, one by one."""

@@ -8,7 +8,7 @@ inactive from the start and was never changed: nobody has said no there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -23,6 +23,7 @@ from workers.connectors.base import (
     Page,
     Report,
     Result,
+    Right,
     Scopes,
     Seen,
     Setup,
@@ -31,7 +32,7 @@ from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
-from workers.connectors.tryton_api import Database, Row, open_database
+from workers.connectors.tryton_api import Access, Database, Row, open_database
 
 _DOCS = "https://docs.tryton.org/latest"
 Rows = Mapping[tuple[str, int], Row]
@@ -52,6 +53,7 @@ class Tryton:
         can_read=True,
         scans=Listing.CHANGES,
         pulls=Listing.CHANGES,
+        tells_rights=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "where Tryton's server is, as in https://tryton.example.com",
@@ -69,14 +71,9 @@ class Tryton:
         problems = list(mapping_problems(self._setup, "list"))
         try:
             with open_database(self._setup, self._http) as database:
-                lacking, lists = database.lacking_rights(), database.lists()
+                access, lists = database.rights(), database.lists()
         except DeliveryError as error:
             return Report((*problems, f"{error}: check base_url, database, user and password"))
-        if lacking:
-            problems.append(
-                f"the user may not {' or '.join(lacking)} addresses of mailing lists: "
-                "put the user into the group Marketing"
-            )
         problems += [
             f"topic {topic} is mapped to list {target}, which Tryton has not: "
             "map it to a list that exists"
@@ -85,7 +82,7 @@ class Tryton:
         ]
         mapped = set(self._setup.topics.values())
         unmapped = [f"{name} ({id_})" for id_, name in lists.items() if str(id_) not in mapped]
-        return Report(tuple(problems), tuple(unmapped))
+        return Report(tuple(problems), tuple(unmapped)).with_rights(_rights(access))
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. Opt-outs go first, a list at a time."""
@@ -171,6 +168,15 @@ def _write(
     for part, _ in taken:
         outcomes |= dict.fromkeys(part, Outcome(Result.REFLECTED, f"active: {active}"))
     return outcomes
+
+
+def _rights(access: Access) -> Iterator[Right]:
+    grant = "put the user into the group Marketing"
+    for name, use, held in (
+        ("read", "see who is in the lists", access.read),
+        ("write", "turn addresses off and on", access.write),
+    ):
+        yield Right(f"{name} on addresses of mailing lists", use, held, grant)
 
 
 ENTRY = Entry(

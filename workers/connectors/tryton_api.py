@@ -67,7 +67,9 @@ class _List(BaseModel):
     name: str
 
 
-class _Access(BaseModel):
+class Access(BaseModel):
+    """What may be done with a model."""
+
     read: bool
     write: bool
 
@@ -81,7 +83,7 @@ _ANSWER = TypeAdapter(_Answer)
 _LOGIN = TypeAdapter(tuple[int, str, Any])
 _LISTS = TypeAdapter(list[_List])
 _ROWS = TypeAdapter(list[Row])
-_RIGHTS = TypeAdapter(dict[str, _Access])
+_RIGHTS = TypeAdapter(dict[str, Access])
 _NOTHING = TypeAdapter(None)
 
 
@@ -133,11 +135,10 @@ class Database:
                 f"{self._name}: the lists {names} are gone: map their topics anew", permanent=True
             )
 
-    def lacking_rights(self) -> list[str]:
-        """Which of "read" and "write" the user may not do with addresses of lists."""
+    def rights(self) -> Access:
+        """What the user may do with addresses of lists."""
         model = _ADDRESS.removeprefix("model.")
-        found = self._call("model.ir.model.access.get_access", [[model], {}], _RIGHTS)[model]
-        return [right for right in ("read", "write") if not getattr(found, right)]
+        return self._call("model.ir.model.access.get_access", [[model], {}], _RIGHTS)[model]
 
     def find(self, addresses: Sequence[str], lists: Sequence[int]) -> list[Row]:
         """The rows of these addresses, in lower case as Tryton keeps them, in these lists."""

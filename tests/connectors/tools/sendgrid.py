@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from werkzeug.wrappers import Request, Response
 
 from tests.connectors.tools.stand_in import StandIn, Watch
-from workers.connectors.sendgrid import READING_RIGHTS, RIGHTS
+from workers.connectors.sendgrid import LINK_RIGHT, READING_RIGHTS, RIGHTS
 
 KEY = "SG.stand-in"
 _EMPTY: dict[str, Any] = {"list_ids": [], "segment_ids": [], "custom_fields": {}}
@@ -25,7 +25,7 @@ class SendGridStandIn(StandIn):
         self.groups = {11: "News", 12: "Offers", 99: "Events"}
         self.held: dict[int, set[str]] = {group: set() for group in self.groups}
         self.everywhere: set[str] = set()
-        self.rights = [*RIGHTS, *READING_RIGHTS]
+        self.rights = [*RIGHTS, *READING_RIGHTS, LINK_RIGHT]
         self.contacts: dict[str, dict[str, Any]] = {}
         self.created = 1_700_000_000
         self.reported: dict[str, list[dict[str, Any]]] = {"spam_reports": [], "bounces": []}
@@ -69,6 +69,8 @@ class SendGridStandIn(StandIn):
         }
 
     def _add(self, group: int, emails: list[str]) -> Response:
+        if "asm.groups.suppressions.create" not in self.rights:
+            return _json({"errors": [{"message": "access forbidden"}]}, 403)
         if self.invalid & set(emails):
             return _json({"errors": [{"message": "invalid email"}]}, 400)
         if group not in self.groups:

@@ -27,6 +27,7 @@ class TrytonStandIn(StandIn):
         self.lists = {11: "News", 12: "Offers", 99: "Events"}
         self.rows: dict[tuple[str, int], dict[str, Any]] = {}
         self.invalid: set[str] = set()
+        self.methods: list[str] = []
 
     def join(self, email: str, *lists: int, active: bool = True) -> None:
         for list_id in lists or self.lists:
@@ -47,6 +48,7 @@ class TrytonStandIn(StandIn):
             return Response("no such database", 404)
         call = request.get_json()
         method, parameters = call["method"], call["params"]
+        self.methods.append(method)
         if method == "common.db.login":
             if parameters != [USER, {"password": PASSWORD}]:
                 return Response("<h1>Unauthorized</h1>", 401)
@@ -86,7 +88,8 @@ class TrytonStandIn(StandIn):
 
     def _write(self, ids: list[int], values: dict[str, Any], _: Any) -> Response:
         rows = [row for row in self.rows.values() if row["id"] in ids]
-        if self.invalid & {row["email"] for row in rows} or len(rows) < len(ids):
+        barred = self.invalid & {row["email"] for row in rows} or not self.may["write"]
+        if barred or len(rows) < len(ids):
             return _error(["UserError", ["You are not allowed to, anna@example.com.", "", None]])
         for row in rows:
             row.update(values, write_date=self._tick())
