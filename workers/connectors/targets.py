@@ -1,0 +1,93 @@
+"""The values that a `MappedConnector` and its runtime exchange.
+
+A target is what a vendor has for a topic: a group, a list, a stream, a subscription type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One target of the tool."""
+
+    id: str
+    name: str
+    fault: str = ""
+    """Why no topic may be mapped to it, with the remedy: "is archived: use another"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a target is off for one address."""
+
+    reason: str
+    is_opt_out: bool = True
+    """Whether somebody said so. What is off without (a default, a mailbox that bounces) is
+    reported only where it is wanted off (I13), and an opt-out is written all the same."""
+    may_lift: bool = True
+    """Whether we may turn it on again: never a complaint, or the person's own switch (I5)."""
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What the tool says of one address that it has. A vendor may add fields by a subclass."""
+
+    held: Mapping[str, Hold] = field(default_factory=dict)
+    """Id of each target that is off -> why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be changed for one address, in ids of targets."""
+
+    ref: int
+    address: str
+    off: frozenset[str] = frozenset()
+    on: frozenset[str] = frozenset()
+    contact: Contact | None = None
+    """What `look` found; None if it was not asked, or if the address is to be created."""
+
+
+class Looks(StrEnum):
+    """Which addresses are looked up before they are written."""
+
+    NONE = "none"
+    LIFTS = "lifts"
+    """Those with a lift, since the tool would also take back what is not ours (I5)."""
+    ALL = "all"
+    """Each, since the tool creates whom it does not know, or replaces what it holds."""
+
+
+class Guard(StrEnum):
+    """When the tool is asked whether the mapped targets still exist."""
+
+    IN_DOUBT = "in doubt"
+    """When an address was absent or rejected: the target may be what is missing."""
+    ALWAYS = "always"
+    """Before each push: the tool acknowledges changes of a target that is gone, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a vendor's calls take addresses."""
+
+    target: str
+    """The vendor's word for a target, in messages: "topic", "list"."""
+    credentials: str
+    """What to check when the tool refuses the credentials: "the API key"."""
+    group: int
+    """The most addresses that one `look` or `write` is given."""
+    by_target: bool = False
+    """Whether one `write` is about one target in one direction; else about whole changes."""
+    looks: Looks = Looks.NONE
+    lifts: int | None = None
+    """The most addresses with a lift in one push, if fewer than a batch end inside a lease."""
+    reads: int | None = None
+    """The most addresses that one `read` looks up, likewise."""
+    guard: Guard = Guard.IN_DOUBT
+    numbered: bool = False
+    """Whether the ids of targets are positive numbers."""
