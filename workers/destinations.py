@@ -13,7 +13,7 @@ from preference_center.domain.news.sources import WEBHOOKS
 from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.extensions import services
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage import audit, backfills, destinations
+from preference_center.storage import audit, backfills, destinations, verifying
 from preference_center.storage.backfills import Backfill
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.database import Connection, run
@@ -73,7 +73,7 @@ def add(wish: Wish, actor: str, progress: Callable[[Backfill], None] | None = No
     setup = Setup(wish.name, wish.settings, wish.mapping, wish.sends_service)
     report = _report(wish.kind, setup, wish.topics)
     _refuse(wish.name, report)
-    capabilities = ENTRIES[wish.kind].capabilities
+    capabilities = ENTRIES[wish.kind].able(wish.settings)
 
     def work(connection: Connection) -> int:
         context = services()
@@ -123,12 +123,51 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
     together = {k: value for k, value in {**destination.settings, **settings}.items() if value}
     setup = Setup(name, together, destination.mapping, destination.sends_service)
     _refuse(name, _report(destination.kind, setup, destination.sends))
+    entry = ENTRIES[destination.kind]
+    was, will = entry.able(destination.settings), entry.able(together)
+    if will.only_listens and not was.only_listens:
+        raise DestinationError(
+            f"{name} could not be pushed to without {', '.join(sorted(entry.secrets))}: "
+            "to stop that, pause it"
+        )
+    channels = _channels(_wish(destination, together), current_catalogue())
 
     def work(connection: Connection) -> None:
         destinations.set_settings(connection, services().keys, name, together)
+        if was.only_listens and not will.only_listens:
+            _begin_to_push(connection, destination.id, channels, will)
         _note(connection, actor, "changed", name)
 
     run(work)
+
+
+def _wish(destination: Destination, settings: Mapping[str, str]) -> Wish:
+    """What would make `destination`, with other settings."""
+    return Wish(
+        name=destination.name,
+        kind=destination.kind,
+        settings=settings,
+        mapping=destination.mapping,
+        sends=destination.sends - destination.mapping.keys(),
+        sends_service=destination.sends_service,
+    )
+
+
+def _begin_to_push(
+    connection: Connection, number: int, channels: frozenset[Channel], able: Capabilities
+) -> None:
+    """Have what only reported so far treated like a new destination, in *observe*."""
+    now = services().now()
+    destinations.set_abilities(
+        connection,
+        number,
+        channels=channels,
+        can_lift=able.can_lift,
+        pulled_at=None if able.can_pull else now,
+    )
+    destinations.set_status(connection, number, Status.OBSERVE)
+    verifying.forget(connection, number)
+    backfills.begin_again(connection, number, now)
 
 
 def pause(name: str, actor: str) -> None:
@@ -189,7 +228,7 @@ def _report(kind: str, setup: Setup, topics: frozenset[str]) -> Report:
 
 def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:
     """Whether its webhook would be believed: it may be set up later, or never."""
-    if kind not in WEBHOOKS or ENTRIES[kind].capabilities.only_listens:
+    if kind not in WEBHOOKS or ENTRIES[kind].is_heard_only(settings):
         return []
     fault = unready(kind, settings, services().now())
     return [f"its webhook is not read yet: {fault}"] if fault else []
@@ -207,7 +246,7 @@ def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:
     """The channels of what is sent. Raises DestinationError with all that is wrong."""
     if wish.kind not in ENTRIES:
         raise DestinationError(f"there is no connector of that kind: use {', '.join(ENTRIES)}")
-    capabilities = ENTRIES[wish.kind].capabilities
+    capabilities = ENTRIES[wish.kind].able(wish.settings)
     faults = [*_name_faults(wish.name), *_mapping_faults(wish, capabilities)]
     channels = set()
     for key in sorted(wish.topics):

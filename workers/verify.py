@@ -67,9 +67,11 @@ def parts_of(capabilities: Capabilities) -> list[Part]:
 
 def begin_listings(now: datetime) -> None:
     """Have read what never was of every active destination."""
-    for number, kind in run_at_once(verifying.not_begun):
-        entry = ENTRIES.get(kind)
-        parts = parts_of(entry.capabilities) if entry else []
+    keys = services().keys
+    for number in run_at_once(verifying.not_begun):
+        found = run_at_once(partial(destinations.by_id, keys=keys, destination_id=number))
+        entry = ENTRIES.get(found.kind) if found else None
+        parts = parts_of(entry.able(found.settings)) if found and entry else []
         run_at_once(partial(verifying.begin, destination=number, parts=parts, now=now))
 
 

@@ -74,6 +74,12 @@ def begin(connection: Connection, destination: int, now: datetime) -> None:
     )
 
 
+def begin_again(connection: Connection, destination: int, now: datetime) -> None:
+    """Note that the destination needs one as if it was new, whatever was done before."""
+    connection.execute("DELETE FROM backfill WHERE destination_id = %s", (destination,))
+    begin(connection, destination, now)
+
+
 def limit(connection: Connection, destination: int) -> None:
     """Let it end at the newest address of now, unless that is settled."""
     connection.execute(

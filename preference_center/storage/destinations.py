@@ -177,6 +177,21 @@ def set_settings(
     )
 
 
+def set_abilities(
+    connection: Connection,
+    destination_id: int,
+    *,
+    channels: frozenset[Channel],
+    can_lift: bool,
+    pulled_at: datetime | None,
+) -> None:
+    """What a destination can do once its settings let it do more; see `add`."""
+    connection.execute(
+        "UPDATE destination SET channels = %s, can_lift = %s, pulled_at = %s WHERE id = %s",
+        (sorted(channels), can_lift, pulled_at, destination_id),
+    )
+
+
 def opened(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
     """The tool failed as a whole: nothing more before `retry_at`."""
     connection.execute(

@@ -105,13 +105,19 @@ def begin(connection: Connection, destination: int, parts: Collection[Part], now
     )
 
 
-def not_begun(connection: Connection) -> list[tuple[int, str]]:
-    """Id and kind of active destinations of whose listings one was never begun."""
-    return connection.execute(
-        """SELECT id, kind FROM destination d WHERE status = 'active'
+def forget(connection: Connection, destination: int) -> None:
+    """Have all listings of the destination begun again, as `not_begun` tells."""
+    connection.execute("DELETE FROM listing WHERE destination_id = %s", (destination,))
+
+
+def not_begun(connection: Connection) -> list[int]:
+    """Ids of active destinations of whose listings one was never begun."""
+    rows = connection.execute(
+        """SELECT id FROM destination d WHERE status = 'active'
             AND (SELECT count(*) FROM listing WHERE destination_id = d.id) < %s""",
         (len(Part),),
     ).fetchall()
+    return [number for (number,) in rows]
 
 
 def due(connection: Connection, now: datetime) -> list[tuple[int, Part]]:

@@ -13,12 +13,14 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import destinations
+from preference_center.storage import destinations, verifying
 from preference_center.storage.database import run
+from tests.connectors.tools.resend import KEY, ResendStandIn
 from tests.in_force import put_in_force
 from workers.cli import register
-from workers.connect import connect
+from workers.connect import ALLOW_PRIVATE, connect
 from workers.news import take_posted
+from workers.verify import begin_listings
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -87,6 +89,53 @@ def test_it_may_name_topics_of_any_channel_and_needs_none(app: Flask) -> None:
     with app.app_context():
         sparks = run(lambda c: destinations.by_name(c, services().keys, "sparks"))
     assert (sparks.channels, sparks.mapping) == (frozenset(), {"acme.offers": "summer"})
+
+
+def resend(app: Flask, *words: str) -> Result:
+    base = ["--kind", "resend", "--set", "webhook_secret=env:RESEND_SECRET"]
+    return flask(app, "destinations", "add", "re", *base, "--topic", "acme.news=11", *words)
+
+
+def test_a_tool_that_only_listened_is_pushed_to_once_it_has_a_key(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESEND_SECRET", "whsec_" + "c2VjcmV0" * 4)
+    monkeypatch.setenv("RESEND_KEY", KEY)
+    monkeypatch.setenv(ALLOW_PRIVATE, "1")
+    assert "listened to from now on" in resend(app).output
+    say(app)
+    assert count(app, "sync_state") == 0
+    with ResendStandIn() as server:
+        words = ["re", "api_key=env:RESEND_KEY", f"base_url={server.url}"]
+        found = flask(app, "destinations", "set", *words)
+        assert found.exit_code == 0, found.output
+        assert flask(app, "destinations", "list").output.startswith("re\tresend\tobserve\t")
+        assert flask(app, "destinations", "resume", "re").exit_code == 0
+    assert count(app, "sync_state") == 1, "what was said before is pushed, too"
+
+
+def test_a_tool_that_is_pushed_to_keeps_its_key(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESEND_SECRET", "whsec_" + "c2VjcmV0" * 4)
+    monkeypatch.setenv("RESEND_KEY", KEY)
+    monkeypatch.setenv(ALLOW_PRIVATE, "1")
+    with ResendStandIn() as server:
+        resend(app, "--set", "api_key=env:RESEND_KEY", "--set", f"base_url={server.url}")
+        found = flask(app, "destinations", "set", "re", "api_key=")
+    assert found.exit_code == 1
+    assert "pause it" in found.stderr
+
+
+def test_nothing_is_listed_of_a_tool_that_only_listens(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESEND_SECRET", "whsec_" + "c2VjcmV0" * 4)
+    resend(app)
+    with app.app_context():
+        now = services().now()
+        begin_listings(now)
+        assert run(lambda c: verifying.due(c, now + timedelta(days=2))) == []
 
 
 def test_without_what_proves_its_reports_it_is_not_set_up(app: Flask) -> None:

@@ -138,7 +138,7 @@ def _told(count: int | None) -> None:
 
 
 def _observed(found: Observed) -> Iterator[str]:
-    if ENTRIES[found.destination.kind].capabilities.only_listens:
+    if ENTRIES[found.destination.kind].is_heard_only(found.destination.settings):
         yield "It is only listened to: what it posts is taken in, and it is told nothing."
         return
     yield f"would be pushed\t{found.pushes} addresses"

@@ -93,3 +93,9 @@ class Capabilities:
     def can_pull(self) -> bool:
         """Whether the opt-outs made in it can be listed at all."""
         return self.pulls is not None
+
+
+ONLY_LISTENS = Capabilities(
+    channels=frozenset(), scopes=frozenset(), can_lift=True, batch_size=1, needs_mapping=False
+)
+"""Of a tool that reports by its webhook, and that nothing is pushed to."""

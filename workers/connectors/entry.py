@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from preference_center.domain.news.sources import SECRETS, WEBHOOKS
 from workers.connectors.base import CREATE_CONTACTS, LINK_FIELD, Capabilities, Connector, Setup
+from workers.connectors.capabilities import ONLY_LISTENS
 from workers.connectors.http import Http
 
 LINK_TOPIC = "link_topic"
@@ -44,6 +45,18 @@ class Entry:
     """What needs the extra, if not all of it does."""
     paced: bool = True
     """Whether it makes requests, so that a rate means something."""
+    listen: Callable[[Setup, Http], Connector] | None = None
+    """Makes a connector that only listens, for a destination that has none of `secrets`."""
+
+    def is_heard_only(self, settings: Mapping[str, str]) -> bool:
+        """Whether a destination with these settings reports, and nothing is pushed to it."""
+        if self.capabilities.only_listens:
+            return True
+        return self.listen is not None and not any(settings.get(name) for name in self.secrets)
+
+    def able(self, settings: Mapping[str, str]) -> Capabilities:
+        """The abilities of a destination with these settings."""
+        return ONLY_LISTENS if self.is_heard_only(settings) else self.capabilities
 
     @property
     def hidden(self) -> frozenset[str]:

@@ -24,6 +24,7 @@ from workers.connectors.base import (
     Setup,
     UnsupportedByDestination,
 )
+from workers.connectors.capabilities import ONLY_LISTENS
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
 
@@ -33,9 +34,7 @@ _NOBODY = Post("POST", "", "", {}, b"")
 class Listener:
     """A destination that is only listened to, of any kind that WEBHOOKS has."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        channels=frozenset(), scopes=frozenset(), can_lift=True, batch_size=1, needs_mapping=False
-    )
+    capabilities: ClassVar[Capabilities] = ONLY_LISTENS
     settings: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, kind: str, things: str, setup: Setup, http: Http) -> None:
@@ -134,13 +133,6 @@ LISTENERS: tuple[Entry, ...] = (
             "What is left there and not mapped counts for nothing.",
         ),
         things=r"(?:channel|type|list):\d+",
-    ),
-    listener(
-        "resend",
-        "Resend",
-        "https://resend.com/docs/webhooks/verify-webhooks-requests",
-        "https://resend.com/docs/webhooks/event-types",
-        notes=("Map each topic to the id of a topic of Resend's.",),
     ),
     listener("mailersend", "MailerSend", "https://developers.mailersend.com/api/v1/webhooks.html"),
     listener(

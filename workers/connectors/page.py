@@ -103,6 +103,11 @@ def _section(entry: Entry) -> Iterator[str]:
     yield f"## {entry.title}"
     yield ""
     yield f"`--kind {entry.kind}`, tested against: {entry.proof.value}."
+    if entry.listen is not None:
+        yield (
+            f"Without `{'`, `'.join(sorted(entry.secrets))}` it is only listened to; once that "
+            "is set, it observes first like a new destination."
+        )
     if entry.extra:
         use = f" for {entry.extra_for}" if entry.extra_for else ""
         yield f"Needs the extra `{entry.extra}`{use}."

@@ -16,6 +16,7 @@ from workers.connectors import (
     mailgun,
     mailman,
     postmark,
+    resend,
     salesforce,
     sendgrid,
     ses,
@@ -52,6 +53,7 @@ _ENTRIES = (
     postmark.ENTRY,
     braze.ENTRY,
     intercom.ENTRY,
+    resend.ENTRY,
     *LISTENERS,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
@@ -72,6 +74,8 @@ def make(kind: str, setup: Setup, http: Http) -> Connector:
     if entry is None:
         raise SetupError(f"there is no connector {kind!r}: use one of {', '.join(ENTRIES)}")
     _check_names(entry, setup)
+    if entry.listen is not None and entry.is_heard_only(setup.settings):
+        return entry.listen(setup, http)
     try:
         return entry.build(setup, http)
     except ModuleNotFoundError as error:
@@ -86,6 +90,8 @@ def make(kind: str, setup: Setup, http: Http) -> Connector:
 def _check_names(entry: Entry, setup: Setup) -> None:
     known = {name.removesuffix("?") for name in entry.settings}
     needed = {name for name in entry.settings if not name.endswith("?")}
+    if entry.is_heard_only(setup.settings):
+        needed = set()
     faults = [f"unknown setting {name}" for name in sorted(setup.settings.keys() - known)]
     faults += [f"setting {n} is missing" for n in sorted(needed) if not setup.settings.get(n)]
     if setup.settings.get(CREATE_CONTACTS, "no") not in {"yes", "no"}:
