@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 from flask import current_app
 
+from preference_center.domain.addresses import Channel
 from preference_center.extensions import services
+from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.destinations import Destination
 from workers.connectors.base import Connector, Rate, Setup
 from workers.connectors.entry import RATE
 from workers.connectors.http import Http
 from workers.connectors.registry import ENTRIES, SetupError, make
 from workers.pacing import PATIENCE, Bucket, Buckets, read_rate
+from workers.plan import topics_by_channel
 
 if TYPE_CHECKING:
     from workers.leases import Lease
@@ -34,8 +37,17 @@ def connect(destination: Destination, lease: Lease | None = None) -> Connector:
         settings=destination.settings,
         topics=destination.mapping,
         sends_service=destination.sends_service,
+        channels=_channels(destination),
     )
     return connector(destination.kind, setup, lease)
+
+
+def _channels(destination: Destination) -> dict[str, Channel]:
+    """What each of its topics is sent by."""
+    if destination.channels <= {Channel.EMAIL}:
+        return {}
+    by_channel = topics_by_channel(destination, current_catalogue())
+    return {topic: channel for channel, topics in by_channel.items() for topic in topics}
 
 
 def connector(kind: str, setup: Setup, lease: Lease | None = None) -> Connector:

@@ -70,7 +70,7 @@ def add(wish: Wish, actor: str, progress: Callable[[Backfill], None] | None = No
     """
     require_known_keys()
     channels = _channels(wish, current_catalogue())
-    setup = Setup(wish.name, wish.settings, wish.mapping, wish.sends_service)
+    setup = _setup(wish.name, wish.settings, wish.mapping, sends_service=wish.sends_service)
     report = _report(wish.kind, setup, wish.topics)
     _refuse(wish.name, report)
     capabilities = ENTRIES[wish.kind].able(wish.settings)
@@ -121,7 +121,8 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
     """
     destination = _by_name(name)
     together = {k: value for k, value in {**destination.settings, **settings}.items() if value}
-    setup = Setup(name, together, destination.mapping, destination.sends_service)
+    service = destination.sends_service
+    setup = _setup(name, together, destination.mapping, sends_service=service)
     _refuse(name, _report(destination.kind, setup, destination.sends))
     entry = ENTRIES[destination.kind]
     was, will = entry.able(destination.settings), entry.able(together)
@@ -212,6 +213,14 @@ def _refuse(name: str, report: Report) -> None:
     if not report.ok:
         faults = "".join(f"\n- {problem}" for problem in report.problems)
         raise DestinationError(f"{name} is not in order yet:{faults}")
+
+
+def _setup(
+    name: str, settings: Mapping[str, str], mapping: Mapping[str, str], *, sends_service: bool
+) -> Setup:
+    topics = current_catalogue().topics
+    channels = {key: topics[key].channel for key in mapping if key in topics}
+    return Setup(name, settings, mapping, sends_service, channels)
 
 
 def _report(kind: str, setup: Setup, topics: frozenset[str]) -> Report:

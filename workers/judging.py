@@ -16,7 +16,7 @@ from preference_center.domain.decisions import (
 )
 from preference_center.domain.deliverability import Policy, complaint_scope
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
-from preference_center.domain.news import ALL_EMAIL, WHOLE, News, NewsKind
+from preference_center.domain.news import ALL_EMAIL, ALL_SMS, WHOLE, News, NewsKind
 from preference_center.domain.news.dates import acted_at
 from preference_center.storage.checks import State
 from preference_center.storage.destinations import Destination
@@ -27,6 +27,7 @@ LAG = timedelta(minutes=10)
 AT_MOST_DAILY = timedelta(days=1)
 """How often somebody is told again to a tool that can't be read."""
 
+_ALL = frozenset({WHOLE, ALL_EMAIL, ALL_SMS})
 _KINDS = {
     NewsKind.OPTED_OUT: Kind.OPTED_OUT,
     NewsKind.COMPLAINED: Kind.COMPLAINED,
@@ -136,7 +137,7 @@ def _scope(news: News, things: Mapping[str, str]) -> str | None:
         return UNDELIVERABLE
     if news.kind is NewsKind.COMPLAINED or news.thing is None:
         return ALL_MARKETING
-    return things.get(news.thing, ALL_MARKETING if news.thing in {WHOLE, ALL_EMAIL} else None)
+    return things.get(news.thing, ALL_MARKETING if news.thing in _ALL else None)
 
 
 def _stands(scope: str, facts: Sequence[Fact], now: datetime) -> bool:

@@ -10,7 +10,7 @@ from typing import cast
 
 import structlog
 
-from preference_center.domain.addresses import parse
+from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.deadlines import destination_retry
 from preference_center.domain.news import Confirmation, Confirming, News, NewsKind
 from preference_center.domain.news.sources import SOURCES
@@ -22,6 +22,7 @@ from preference_center.storage.destinations import Destination
 from preference_center.storage.posted import Posted
 from workers.confirming import confirm
 from workers.connectors.base import Connector, DeliveryError, Findable
+from workers.connectors.by_channel import part_of
 from workers.judging import things_of, unmapped
 from workers.leases import LEASE, Lease
 from workers.sync import Connect
@@ -196,16 +197,23 @@ def _put_off(destination: Destination, body: Posted, error: DeliveryError) -> No
 
 def _with_addresses(connector: Connector, said: Sequence[News]) -> Sequence[News]:
     """The same with the addresses of contacts that are named by an id; gone ones left out."""
-    unnamed = sorted({news.contact for news in said if not news.address and news.contact})
-    if not unnamed:
-        return [news for news in said if news.address]
-    if not hasattr(connector, "find"):
-        raise InvalidInput("the connector can't find contacts by id")
-    found: dict[str, str] = {}
-    for start in range(0, len(unnamed), FOUND_AT_ONCE):
-        found |= cast("Findable", connector).find(unnamed[start : start + FOUND_AT_ONCE])
+    unnamed = {(news.channel, news.contact) for news in said if not news.address and news.contact}
+    found: dict[tuple[Channel, str], str] = {}
+    for channel in sorted({channel for channel, _ in unnamed}):
+        contacts = sorted(contact for on, contact in unnamed if on is channel)
+        addresses = _find(part_of(connector, channel), contacts)
+        found |= {(channel, contact): address for contact, address in addresses.items()}
     named = [
-        news if news.address else replace(news, address=found.get(news.contact, ""))
+        news if news.address else replace(news, address=found.get((news.channel, news.contact), ""))
         for news in said
     ]
     return [news for news in named if news.address]
+
+
+def _find(connector: Connector, contacts: Sequence[str]) -> dict[str, str]:
+    if not hasattr(connector, "find"):
+        raise InvalidInput("the connector can't find contacts by id")
+    found: dict[str, str] = {}
+    for start in range(0, len(contacts), FOUND_AT_ONCE):
+        found |= cast("Findable", connector).find(contacts[start : start + FOUND_AT_ONCE])
+    return found

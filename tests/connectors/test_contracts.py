@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from tests.connectors.both_ways_contract import (
     AbsentContract,
     FieldContract,
@@ -17,8 +18,20 @@ from tests.connectors.both_ways_contract import (
 from tests.connectors.contract import ConnectorContract, HttpContract, JsonApiContract
 from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.rights_contract import RightsContract
+from tests.connectors.sms_contract import (
+    SmsAbsentContract,
+    SmsContract,
+    SmsPullContract,
+    SmsReadContract,
+    SmsScanContract,
+)
 from workers.connectors.entry import Entry
 from workers.connectors.registry import ENTRIES
+
+
+def _by_sms(entry: Entry) -> bool:
+    return Channel.SMS in entry.capabilities.channels
+
 
 CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     ConnectorContract: lambda _: True,
@@ -31,7 +44,14 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     FieldContract: lambda entry: entry.capabilities.can_hold_link,
     AbsentContract: lambda entry: entry.capabilities.can_create,
     RightsContract: lambda entry: entry.capabilities.tells_rights,
+    SmsContract: _by_sms,
+    SmsReadContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
+    SmsScanContract: lambda entry: _by_sms(entry) and entry.capabilities.can_scan,
+    SmsPullContract: lambda entry: _by_sms(entry) and entry.capabilities.can_pull,
+    SmsAbsentContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
 }
+
+
 TOLD = [kind for kind, entry in ENTRIES.items() if entry.capabilities.channels]
 """Those that are only listened to keep no contract of this kind."""
 

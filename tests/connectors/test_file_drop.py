@@ -12,6 +12,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from tests.connectors.contract import ANNA, BO, NOW, ConnectorContract, Rig, lift, off, results
+from tests.connectors.sms_contract import SmsContract
 from workers.connectors.base import DeliveryError, Item, Result, Setup
 from workers.connectors.file_drop import COLUMNS, is_safe
 from workers.connectors.registry import make
@@ -53,7 +54,7 @@ def rig(tmp_path: Path) -> Rig:
     return Rig("file_drop", Setup("printer", {"folder": str(tmp_path)}), Uploader(tmp_path, {}))
 
 
-class TestFileDrop(ConnectorContract):
+class TestFileDrop(ConnectorContract, SmsContract):
     pass
 
 

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from preference_center.domain.addresses import Channel
 from tests.connectors.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off
+from tests.connectors.sms_contract import SmsContract
 from tests.connectors.tools.receiver import SECRET, Receiver
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import DeliveryError, Gone, Item, Outcome, Reason, Result, Setup
@@ -51,7 +52,7 @@ def rig(server: Receiver) -> Rig:
     return Rig("webhook", setup, Books(server))
 
 
-class TestWebhook(HttpContract):
+class TestWebhook(HttpContract, SmsContract):
     pass
 
 

@@ -8,7 +8,7 @@ and says, per address, what came of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -89,6 +89,7 @@ class Item:
     ref: int
     """Opaque to the connector: names the row in the outcome."""
     address: str
+    """An email address, or on the other channels a phone number in E.164."""
     channel: Channel
     off: frozenset[str] = frozenset()
     lift: frozenset[str] = frozenset()
@@ -122,6 +123,17 @@ class Setup:
     """Our topic -> the tool's own id of its group, list or subscription type."""
     sends_service: bool = False
     """Whether service mail goes out through this account too (I10)."""
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    """Our topic -> what it is sent by; email where nothing is said."""
+
+    def on(self, channel: Channel) -> Setup:
+        """The same with the topics of one channel only."""
+        topics = {
+            topic: thing
+            for topic, thing in self.topics.items()
+            if self.channels.get(topic, Channel.EMAIL) is channel
+        }
+        return replace(self, topics=topics)
 
     @property
     def create_contacts(self) -> bool:
@@ -202,7 +214,7 @@ class Readable(Protocol):
     """A connector with `can_read`."""
 
     def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
-        """Per ref, all mapped topics that are off there now; None if it is absent.
+        """Per ref, all topics of its channel that are off there now; None if it is absent.
 
         Changes nothing. A ref that is left out could not be looked at: it is asked again
         later. A switch that stops more than topics (a global unsubscribe) counts as all
@@ -272,7 +284,7 @@ class Findable(Protocol):
     """A connector of a tool whose webhooks name contacts by id instead of address."""
 
     def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
-        """Contact id -> email address, for at most 100; those that are gone are left out."""
+        """Contact id -> address, for at most 100; those that are gone or have none left out."""
         ...
 
 

@@ -48,6 +48,8 @@ class Capabilities:
     """A connector's abilities. Each `can_…` and listing goes with a protocol of `base`."""
 
     channels: frozenset[Channel]
+    """What it holds opt-outs for. A kind that holds several is a `ByChannel`, and all that is
+    said here is true of each of them."""
     scopes: frozenset[Scopes]
     can_lift: bool
     """Whether the API can turn a topic back on. If not, pauses are not pushed."""

@@ -21,6 +21,8 @@ WHOLE = "audience"
 """A `thing`: the whole of a tool's list, which a destination may map to its only topic."""
 ALL_EMAIL = "email"
 """A `thing`: all email of a tool's account, which may be mapped likewise."""
+ALL_SMS = "sms"
+"""A `thing`: all text messages of a tool's account, which may be mapped likewise."""
 
 
 class NewsKind(StrEnum):
@@ -46,8 +48,8 @@ class News:
 
     `thing` is the tool's own id of what it is about, as in a destination's mapping: a
     group, list or subscription type; None for all that the account sends; WHOLE for all
-    that its list is sent, and ALL_EMAIL for all its email, which are the same unless a topic
-    is mapped to them. `at` is when the
+    that its list is sent, ALL_EMAIL for all its email and ALL_SMS for all its texts, which are
+    the same unless a topic is mapped to them. `at` is when the
     person acted (UTC), None if the tool doesn't say. `by_person` is only true where the
     vendor says that no API call did it: such an act is never our own echo. `id` is the
     vendor's own id of the act, the same whenever it is told again; "" if it has none.
