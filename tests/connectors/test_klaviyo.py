@@ -7,7 +7,9 @@ from typing import cast
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News, NewsKind
+from tests.connectors import sms_contract
 from tests.connectors.both_ways_contract import (
     AbsentContract,
     FieldContract,
@@ -19,11 +21,23 @@ from tests.connectors.both_ways_contract import (
 from tests.connectors.both_ways_contract import whole as listed
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.sms_contract import (
+    CHANNELS,
+    TOPIC,
+    SmsAbsentContract,
+    SmsContract,
+    SmsPullContract,
+    SmsReadContract,
+    SmsScanContract,
+    text_lift,
+    text_off,
+)
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.klaviyo import KEY, KlaviyoStandIn
 from tests.connectors.tools.stand_in import Fault
 from tests.shared import SHARED, shared_path
-from workers.connectors.base import DeliveryError, Item, Result, Setup
+from workers.connectors.base import DeliveryError, Findable, Item, Result, Setup
+from workers.connectors.by_channel import part_of
 from workers.connectors.klaviyo import Klaviyo
 
 TOPICS = {"news": "11", "offers": "12"}
@@ -98,6 +112,47 @@ class TestKlaviyosContacts(AbsentContract, FieldContract, ScanContract):
     @pytest.fixture(autouse=True)
     def _only_who_was_added(self, server: KlaviyoStandIn) -> None:
         server.strict = True
+
+
+class Texts(Lists):
+    """Email addresses and phone numbers."""
+
+    def off(self, address: str) -> set[str]:
+        if not address.startswith("+"):
+            return super().off(address)
+        known = self.server.phones.get(address, {"consent": "SUBSCRIBED"})
+        return set() if known["consent"] == "SUBSCRIBED" else {TOPIC}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        if topic != TOPIC:
+            super().turn_off(address, topic)
+        else:
+            self.server.revoke(address)
+
+    def add(self, address: str) -> None:
+        if address.startswith("+"):
+            self.server.add_phone(address)
+        else:
+            super().add(address)
+
+    def has(self, address: str) -> bool:
+        return address in self.server.phones or super().has(address)
+
+
+@pytest.fixture
+def texts(rig: Rig, server: KlaviyoStandIn) -> Rig:
+    """The same account, with a topic by SMS besides."""
+    topics = TOPICS | {TOPIC: "sms"}
+    setup = replace(rig.setup, topics=topics, channels=CHANNELS)
+    return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestKlaviyosTexts(
+    SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
+):
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return texts
 
 
 def connect(rig: Rig) -> Klaviyo:
@@ -260,8 +315,130 @@ def test_a_setting_that_makes_no_sense_is_reported(rig: Rig) -> None:
 
 def test_profiles_that_a_webhook_names_are_found(rig: Rig, server: KlaviyoStandIn) -> None:
     server.add(ANNA)
-    connector = connect(rig)
+    connector = cast("Findable", part_of(rig.make(), Channel.EMAIL))
     assert connector.find([f"id:{ANNA}", "id:gone"]) == {f"id:{ANNA}": ANNA}
     assert connector.find([]) == {}
     asked = [f"id:{number}" for number in range(99)]
     assert connector.find([*asked, f"id:{ANNA}"]) == {f"id:{ANNA}": ANNA}
+
+
+PHONE, OTHER_PHONE = sms_contract.ANNA, sms_contract.BO
+SUBSCRIBE, UNSUBSCRIBE = (f"profile-subscription-bulk-{what}-jobs" for what in ("create", "delete"))
+
+
+def test_texts_are_asked_for_as_klaviyos_own_description_has_it(
+    texts: Rig, server: KlaviyoStandIn, description: Description | None
+) -> None:
+    shared_path(DESCRIPTION)
+    assert description is not None
+    server.add_phone(PHONE)
+    before = description.checked
+    connector = connect(texts)
+    connector.push([text_off(1, PHONE)])
+    connector.push([text_lift(1, PHONE)])
+    connector.read([text_off(1, PHONE)])
+    listed(connector.scan)
+    assert description.checked - before == 7  # find, job, find; find, job; read; listing
+    assert description.faults == []
+    assert server.jobs == [(UNSUBSCRIBE, [PHONE]), (SUBSCRIBE, [PHONE])]
+
+
+def test_texts_of_several_topics_have_one_switch_and_are_refused(texts: Rig) -> None:  # I10
+    channels = {"flash": Channel.SMS, "deals": Channel.SMS}
+    for topics in ({"flash": "11"}, {"flash": "sms", "deals": "sms"}):
+        setup = replace(texts.setup, topics=topics, channels=channels)
+        (problem,) = replace(texts, setup=setup).make().check().problems
+        assert "switch for every text message" in problem or "map it to sms" in problem
+
+
+def test_who_was_never_texted_is_unsubscribed_all_the_same(
+    texts: Rig, server: KlaviyoStandIn
+) -> None:
+    """A later import does not subscribe a number that is unsubscribed."""  # I5
+    server.add_phone(PHONE).update(can_receive_sms_marketing=False, consent="NEVER_SUBSCRIBED")
+    assert results(texts.make().push([text_off(1, PHONE)])) == {1: Result.REFLECTED}
+    assert server.phones[PHONE]["consent"] == "UNSUBSCRIBED"
+
+
+def test_an_sms_job_that_is_only_accepted_is_not_reflected(
+    texts: Rig, server: KlaviyoStandIn
+) -> None:
+    server.add_phone(PHONE)
+    server.slow_jobs = True
+    found = texts.make().push([text_off(1, PHONE)])
+    assert results(found) == {1: Result.LATER}
+    assert found[1].retry_after == timedelta(seconds=30)
+
+
+def test_one_number_that_klaviyo_rejects_does_not_hold_up_the_others(
+    texts: Rig, server: KlaviyoStandIn
+) -> None:
+    server.add_phone(PHONE)
+    server.invalid.add(OTHER_PHONE)
+    found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
+    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+
+
+def test_numbers_of_profiles_that_a_webhook_names_are_found(
+    texts: Rig, server: KlaviyoStandIn
+) -> None:
+    server.add_phone(PHONE)
+    part = cast("Findable", part_of(texts.make(), Channel.SMS))
+    assert part.find([f"id:{PHONE}", "id:gone"]) == {f"id:{PHONE}": PHONE}
+
+
+def test_of_two_profiles_with_a_number_one_that_is_texted_counts(
+    texts: Rig, server: KlaviyoStandIn
+) -> None:
+    server.add_phone(PHONE)
+    server.twins[PHONE] = {"can_receive_sms_marketing": False, "consent": "UNSUBSCRIBED"}
+    assert connect(texts).read([text_off(1, PHONE)]) == {1: frozenset()}
+
+
+NULLABLE = {
+    "id": ("id",),
+    "properties": ("attributes", "properties"),
+    "subscriptions": ("attributes", "subscriptions"),
+    "email": ("attributes", "subscriptions", "email"),
+    "marketing": ("attributes", "subscriptions", "email", "marketing"),
+    "suppression": ("attributes", "subscriptions", "email", "marketing", "suppression"),
+    "attributes": ("attributes",),
+}
+
+
+@pytest.mark.parametrize("path", NULLABLE.values(), ids=NULLABLE)
+def test_null_in_one_profile_never_fails_those_of_others(
+    rig: Rig, server: KlaviyoStandIn, path: tuple[str, ...]
+) -> None:
+    server.unwatch()  # the library that checks takes what may be null for a fault
+    batch = [off(n, f"p{n}@example.com", "news") for n in range(20)]
+    for item in batch:
+        server.add(item.address)
+    server.suppress(BO, "UNSUBSCRIBE")
+    server.nulls, server.null_for = path, batch[7].address
+    connector = connect(with_settings(rig, suppress_all="yes"))
+    found = results(connector.push(batch))
+    others = {ref: result for ref, result in found.items() if ref != 7}
+    assert set(others.values()) == {Result.REFLECTED}
+    assert all(rig.tool.off(item.address) == {"news"} for item in batch if item.ref != 7)
+    read = connector.read(batch)
+    assert {ref for ref, off in read.items() if off == frozenset({"news"})} >= others.keys()
+    assert len(listed(connector.scan)[0]) >= 20
+    assert {news.address for news in listed(connector.pull)[0]} == {BO}
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [None, {}, {"sms": None}, {"sms": {"marketing": None}}],
+    ids=["subscriptions", "missing", "sms", "marketing"],
+)
+def test_a_number_without_consent_is_sent_nothing(
+    texts: Rig, server: KlaviyoStandIn, consent: object
+) -> None:
+    server.unwatch()
+    server.add_phone(PHONE)
+    server.blank = {"subscriptions": consent}
+    connector = connect(texts)
+    assert connector.read([text_off(1, PHONE)]) == {1: frozenset({TOPIC})}
+    assert results(connector.push([text_off(1, PHONE)])) == {1: Result.REFLECTED}
+    assert [each.off for each in listed(connector.scan)[0] if each.address == PHONE]

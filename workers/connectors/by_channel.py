@@ -66,6 +66,7 @@ class ByChannel:
             problems=tuple(dict.fromkeys(each for r in reports for each in r.problems)),
             unmapped=tuple(dict.fromkeys(each for r in reports for each in r.unmapped)),
             hints=tuple(dict.fromkeys(each for r in reports for each in r.hints)),
+            rights=tuple(dict.fromkeys(each for r in reports for each in r.rights)),
         )
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:

@@ -1,14 +1,28 @@
-"""Types for fields of tools' answers, for models of pydantic."""
+"""Shapes of tools' answers and types of their fields, for pydantic."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator, model_validator
 
 from preference_center.domain.news.reading import iso_moment
 
 Moment = Annotated[datetime | None, BeforeValidator(iso_moment)]
 """A time of ISO 8601 (UTC). None for nonsense and for a time without a zone: a date that
 can't be read must not hold up the rows around it, which then count from receipt."""
+
+
+class Lenient(BaseModel):
+    """A shape in which null says the same as a field that is missing.
+
+    Vendors answer with either; a field that has to be there is declared without a default.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: each for name, each in value.items() if each is not None}
+        return value

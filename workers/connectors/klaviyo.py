@@ -10,6 +10,7 @@ more, and makes profiles of addresses that Klaviyo doesn't know (I10).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -25,26 +26,29 @@ from workers.connectors.base import (
     Page,
     Rate,
     Report,
-    Result,
     Scopes,
     Seen,
     Setup,
 )
+from workers.connectors.by_channel import ByChannel, Parts
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http
-from workers.connectors.klaviyo_api import Account, Profile, open_account
+from workers.connectors.klaviyo_answers import Profile
+from workers.connectors.klaviyo_api import Account, open_account
 from workers.connectors.klaviyo_changes import (
     SUPPRESS,
     UNSUPPRESS,
     by_hand,
+    find,
     jobs,
     turn_off,
     turn_on,
     write_link,
 )
 from workers.connectors.klaviyo_listing import news_of, walk
+from workers.connectors.klaviyo_texts import KlaviyoTexts
 from workers.connectors.mapping import ensure_fits, mapping_problems
-from workers.connectors.steps import Step, carry_out, send_halving
+from workers.connectors.steps import Step, carry_out
 
 _DOCS = "https://developers.klaviyo.com/en/reference"
 
@@ -126,7 +130,7 @@ class Klaviyo:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_account(self._setup, self._http) as account:
-            known, others = _find(account, batch)
+            known, others = find(account.profiles, batch)
             steps = self._steps(account, [item for item in batch if item.ref in known], known)
             return carry_out(batch, steps) | others
 
@@ -182,7 +186,7 @@ class Klaviyo:
             return {}
         items = [Item(i.ref, i.address, i.channel) for i in batch]
         with open_account(self._setup, self._http) as account:
-            known, others = _find(account, items)
+            known, others = find(account.profiles, items)
             steps = [
                 Step((i.ref,), partial(write_link, account, known[i.ref], i, field))
                 for i in batch
@@ -209,7 +213,7 @@ class Klaviyo:
     def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
         """See Findable."""
         with open_account(self._setup, self._http) as account:
-            return account.addresses(contacts)
+            return account.addresses(contacts, lambda profile: profile.email, "email")
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. Suppressions of all marketing, then of each mapped list."""
@@ -225,27 +229,22 @@ class Klaviyo:
         return Page(tuple(rows), following, done)
 
 
-def _find(account: Account, items: Sequence[Item]) -> tuple[dict[int, Profile], dict[int, Outcome]]:
-    """Ref -> profile of who is known, and what came of the others."""
-    known: dict[int, Profile] = {}
-    others = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
-    for part, profiles in send_halving(
-        items, lambda some: account.profiles([item.address for item in some])
-    ):
-        for item in part:
-            if profile := profiles.get(item.address):
-                known[item.ref] = profile
-                del others[item.ref]
-            else:
-                others[item.ref] = Outcome(Result.ABSENT, "no profile")
-    return known, others
+class KlaviyoAccount(ByChannel):
+    """One Klaviyo account, for email and SMS."""
+
+    kind: ClassVar[str] = Klaviyo.kind
+    capabilities: ClassVar[Capabilities] = replace(
+        Klaviyo.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
+    )
+    settings: ClassVar[Mapping[str, str]] = Klaviyo.settings
+    parts: ClassVar[Parts] = {Channel.EMAIL: Klaviyo, Channel.SMS: KlaviyoTexts}
 
 
 ENTRY = Entry(
     kind=Klaviyo.kind,
     title="Klaviyo",
     proof=Proof.DESCRIPTION,
-    capabilities=Klaviyo.capabilities,
+    capabilities=KlaviyoAccount.capabilities,
     own_settings=Klaviyo.settings,
     secrets=frozenset({"api_key"}),
     sources=(
@@ -253,11 +252,15 @@ ENTRY = Entry(
         f"{_DOCS}/get_profiles_for_list",
         f"{_DOCS}/get_profiles",
         f"{_DOCS}/bulk_suppress_profiles",
+        f"{_DOCS}/bulk_unsubscribe_profiles",
     ),
-    build=Klaviyo,
+    build=KlaviyoAccount,
     notes=(
         "Lists stop campaigns to that list. What goes to segments and by flows is only stopped "  # noqa: ISC004
         "by a suppression: set suppress_all, or let them ask for the list.",
         "A flow that starts when somebody is added to a list also starts after a lift.",
+        "Map a topic that goes by SMS to `sms`: there is one consent for all marketing by SMS.",
+        "Where the account asks for SMS consent twice, a lift sends the person a text to answer.",
+        "Its webhook needs Advanced KDP, or a partner's app. Without, reading finds opt-outs.",
     ),
 )

@@ -6,18 +6,20 @@ https://developers.klaviyo.com/en/reference/api_overview
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
-
-from pydantic import BaseModel, TypeAdapter
 
 from workers.connectors.base import DeliveryError, Setup
 from workers.connectors.http import Answer, Http, Session
+from workers.connectors.klaviyo_answers import (
+    JOB,
+    LISTS,
+    ONE,
+    PROFILES_PAGE,
+    Profile,
+    Profiles,
+)
 
 REVISION = "2026-07-15"
 PAGE = 100
@@ -28,121 +30,7 @@ _PROFILES = "/api/profiles"
 _MEMBERS = "/api/lists/{list}/profiles"
 _RELATED = "/api/lists/{list}/relationships/profiles"
 _EMAIL_ONLY = {"fields[profile]": "email"}
-
-
-class Suppression(BaseModel):
-    """Why a profile gets no marketing at all."""
-
-    reason: str
-    timestamp: datetime
-
-
-class ListSuppression(BaseModel):
-    """Why a profile gets nothing from one list."""
-
-    list_id: str
-    timestamp: datetime
-
-
-class _Marketing(BaseModel):
-    consent: str = ""
-    suppression: list[Suppression] | None = None
-    list_suppressions: list[ListSuppression] | None = None
-
-
-class _Email(BaseModel):
-    marketing: _Marketing = _Marketing()
-
-
-class _Subscriptions(BaseModel):
-    email: _Email = _Email()
-
-
-class _Attributes(BaseModel):
-    email: str | None = None
-    subscriptions: _Subscriptions | None = None
-    properties: dict[str, Any] = {}
-
-
-class Profile(BaseModel):
-    """One person in Klaviyo."""
-
-    id: str
-    attributes: _Attributes
-
-    @property
-    def email(self) -> str:
-        """The address; "" for one who is known by a phone number only."""
-        return self.attributes.email or ""
-
-    @property
-    def _marketing(self) -> _Marketing:
-        found = self.attributes.subscriptions
-        return found.email.marketing if found else _Marketing()
-
-    @property
-    def suppressions(self) -> Sequence[Suppression]:
-        """What stops all marketing to them."""
-        return self._marketing.suppression or ()
-
-    @property
-    def list_suppressions(self) -> Sequence[ListSuppression]:
-        """What stops single lists."""
-        return self._marketing.list_suppressions or ()
-
-    @property
-    def gets_nothing(self) -> bool:
-        """Whether no marketing goes to them at all."""
-        return bool(self.suppressions) or self._marketing.consent == "UNSUBSCRIBED"
-
-
-class _Links(BaseModel):
-    next: str | None = None
-
-
-class _ProfilesPage(BaseModel):
-    data: list[Profile]
-    links: _Links = _Links()
-
-
-class _One(BaseModel):
-    data: Profile
-
-
-class _Name(BaseModel):
-    name: str
-
-
-class _List(BaseModel):
-    id: str
-    attributes: _Name
-
-
-class _Lists(BaseModel):
-    data: list[_List]
-    links: _Links = _Links()
-
-
-class _Job(BaseModel):
-    id: str
-
-
-class _JobMade(BaseModel):
-    data: _Job
-
-
-_PROFILES_PAGE = TypeAdapter(_ProfilesPage)
-_ONE = TypeAdapter(_One)
-_LISTS = TypeAdapter(_Lists)
-_JOB = TypeAdapter(_JobMade)
-
-
-@dataclass(frozen=True, slots=True)
-class Profiles:
-    """A page of profiles, and where the next one begins; "" if this is the last."""
-
-    rows: tuple[Profile, ...]
-    cursor: str
+_WITH_CONSENT = {"additional-fields[profile]": "subscriptions"}
 
 
 @contextmanager
@@ -171,24 +59,33 @@ class Account:
         cursor: str | None = ""
         while cursor is not None:
             query = {"fields[list]": "name"} | ({"page[cursor]": cursor} if cursor else {})
-            page = self._session.send("GET", "/api/lists", query=query).parse(_LISTS)
-            found |= {row.id: row.attributes.name for row in page.data}
-            cursor = _cursor(page.links) or None
+            page = self._session.send("GET", "/api/lists", query=query).parse(LISTS)
+            found |= {row.id: row.attributes.name for row in page.data if row.id}
+            cursor = page.links.cursor or None
         return found
 
     def profiles(self, addresses: Sequence[str]) -> dict[str, Profile]:
         """Address -> profile of those that are known, with what they are subscribed to."""
-        query = {"additional-fields[profile]": "subscriptions"}
-        return self._by_address(addresses, _PROFILES, query)
+        return self._by_address(addresses, _PROFILES, _WITH_CONSENT)
 
-    def addresses(self, ids: Sequence[str]) -> dict[str, str]:
+    def by_phone(self, numbers: Sequence[str]) -> dict[str, Profile]:
+        """Number -> profile of those that are known, with what they are subscribed to.
+
+        Of several with the same number one that is sent texts counts.
+        """
+        found: dict[str, Profile] = {}
+        for profile in self._any("phone_number", numbers, _PROFILES, _WITH_CONSENT):
+            if profile.phone not in found or profile.texts.are_sent:
+                found[profile.phone] = profile
+        return {number: found[number] for number in numbers if number in found}
+
+    def addresses(
+        self, ids: Sequence[str], of: Callable[[Profile], str], fields: str
+    ) -> dict[str, str]:
         """Profile id -> address of those that there are and that have one."""
-        found: dict[str, str] = {}
-        for start in range(0, len(ids), ASKED_AT_ONCE):
-            asked = f"any(id,{json.dumps(ids[start : start + ASKED_AT_ONCE])})"
-            page = self.page(_PROFILES, {**_EMAIL_ONLY, "filter": asked})
-            found |= {profile.id: profile.email for profile in page.rows if profile.email}
-        return found
+        query = {"fields[profile]": fields}
+        found = self._any("id", ids, _PROFILES, query)
+        return {profile.id: of(profile) for profile in found if profile.id and of(profile)}
 
     def members(self, list_: str, addresses: Sequence[str]) -> dict[str, Profile]:
         """Address -> profile of those on a list."""
@@ -197,13 +94,22 @@ class Account:
     def _by_address(
         self, addresses: Sequence[str], route: str, query: Mapping[str, str], **holes: str
     ) -> dict[str, Profile]:
-        found: dict[str, Profile] = {}
-        for start in range(0, len(addresses), ASKED_AT_ONCE):
-            part = addresses[start : start + ASKED_AT_ONCE]
-            asked = f"any(email,{json.dumps(part, ensure_ascii=False)})"
-            page = self.page(route, {**query, "filter": asked}, **holes)
-            found |= {profile.email.casefold(): profile for profile in page.rows}
+        rows = self._any("email", addresses, route, query, **holes)
+        found = {profile.email.casefold(): profile for profile in rows}
         return {a: found[a.casefold()] for a in addresses if a.casefold() in found}
+
+    def _any(
+        self,
+        field: str,
+        values: Sequence[str],
+        route: str,
+        query: Mapping[str, str],
+        **holes: str,
+    ) -> Iterator[Profile]:
+        for start in range(0, len(values), ASKED_AT_ONCE):
+            part = values[start : start + ASKED_AT_ONCE]
+            asked = f"any({field},{json.dumps(part, ensure_ascii=False)})"
+            yield from self.page(route, {**query, "filter": asked}, **holes).rows
 
     def joined(self, list_: str, since: str, cursor: str) -> Profiles:
         """Who joined a list after `since`, in that order."""
@@ -214,6 +120,11 @@ class Account:
         }
         return self.page(_MEMBERS, query, cursor, list=list_)
 
+    def updated(self, since: str, cursor: str) -> Profiles:
+        """Who was changed after `since`, in that order, with what they are subscribed to."""
+        query = {"sort": "updated", "filter": f"greater-than(updated,{since})"}
+        return self.page(_PROFILES, query | _WITH_CONSENT, cursor)
+
     def suppressed(self, since: str, cursor: str, *, list_: str | None = None) -> Profiles:
         """Who was suppressed after `since`, for one list or for all marketing."""
         field = "list_suppressions" if list_ else "suppression"
@@ -221,20 +132,16 @@ class Account:
         asked = f"greater-than({field}.timestamp,{since})"
         if list_:
             asked = f'and(equals({field}.list_id,"{list_}"),{asked})'
-        query = {
-            "additional-fields[profile]": "subscriptions",
-            "sort": f"{field}.timestamp",
-            "filter": asked,
-        }
-        return self.page(_PROFILES, query, cursor)
+        query = {"sort": f"{field}.timestamp", "filter": asked}
+        return self.page(_PROFILES, query | _WITH_CONSENT, cursor)
 
     def page(
         self, route: str, query: Mapping[str, str], cursor: str = "", **holes: str
     ) -> Profiles:
         """A page of any listing of profiles."""
         query = {**query, "page[size]": str(PAGE)} | ({"page[cursor]": cursor} if cursor else {})
-        found = self._session.send("GET", route, holes=holes, query=query).parse(_PROFILES_PAGE)
-        return Profiles(tuple(found.data), _cursor(found.links))
+        found = self._session.send("GET", route, holes=holes, query=query).parse(PROFILES_PAGE)
+        return Profiles(tuple(found.data), found.links.cursor)
 
     def remove(self, list_: str, profiles: Iterable[Profile]) -> None:
         """Take profiles off a list. Their consent is not touched."""
@@ -252,9 +159,19 @@ class Account:
 
     def job(self, kind: str, addresses: Iterable[str]) -> str:
         """Ask for a bulk job about at most 100 addresses; its id. It is done later."""
-        rows = [{"type": "profile", "attributes": {"email": address}} for address in addresses]
-        body = {"data": {"type": kind, "attributes": {"profiles": {"data": rows}}}}
-        return self._write("POST", f"/api/{kind}s", body).parse(_JOB).data.id
+        rows = [{"email": address} for address in addresses]
+        return self._write("POST", f"/api/{kind}s", _bulk(kind, rows)).parse(JOB).data.id
+
+    def consent(self, kind: str, consent: str, numbers: Iterable[str]) -> None:
+        """Ask for a bulk job that sets the SMS consent of at most 100 numbers.
+
+        It is done later. Klaviyo makes profiles for numbers that it doesn't know.
+        """
+        asked = {"sms": {"marketing": {"consent": consent}}}
+        rows = [{"phone_number": number, "subscriptions": asked} for number in numbers]
+        answer = self._write("POST", f"/api/{kind}s", _bulk(kind, rows))
+        if answer.status != HTTPStatus.ACCEPTED:
+            raise DeliveryError("the answer is not what the tool's API promises")
 
     def set_property(self, profile: Profile, name: str, value: str) -> bool:
         """Set a custom property; whether it then has the value."""
@@ -266,7 +183,7 @@ class Account:
             }
         }
         answer = self._write("PATCH", f"{_PROFILES}/{{profile}}", body, profile=profile.id)
-        return bool(answer.parse(_ONE).data.attributes.properties.get(name) == value)
+        return bool(answer.parse(ONE).data.attributes.properties.get(name) == value)
 
     def _write(self, method: str, route: str, body: object, **holes: str) -> Answer:
         return self._session.send(
@@ -274,8 +191,6 @@ class Account:
         )
 
 
-def _cursor(links: _Links) -> str:
-    """The `page[cursor]` of the link to the next page."""
-    if not links.next:
-        return ""
-    return "".join(parse_qs(urlsplit(links.next).query).get("page[cursor]", []))
+def _bulk(kind: str, rows: Iterable[Mapping[str, object]]) -> dict[str, object]:
+    profiles = [{"type": "profile", "attributes": row} for row in rows]
+    return {"data": {"type": kind, "attributes": {"profiles": {"data": profiles}}}}

@@ -6,31 +6,54 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from workers.connectors.base import Item, LinkItem, Outcome, Result
-from workers.connectors.klaviyo_api import Account, Profile
+from workers.connectors.klaviyo_answers import Profile
+from workers.connectors.klaviyo_api import Account
 from workers.connectors.klaviyo_listing import Why
-from workers.connectors.steps import Step
+from workers.connectors.steps import Step, send_halving
 
 SUPPRESS, UNSUPPRESS = "profile-suppression-bulk-create-job", "profile-suppression-bulk-delete-job"
 JOB_TAKES = timedelta(seconds=30)
+_NAMELESS = Outcome(Result.LATER, "the answer has no id for the profile")
+"""Only an id names a profile where lists are changed; an answer may hold null in its place."""
+
+
+def find(
+    ask: Callable[[Sequence[str]], Mapping[str, Profile]], items: Sequence[Item]
+) -> tuple[dict[int, Profile], dict[int, Outcome]]:
+    """Ref -> profile of who is known, and what came of the others."""
+    known: dict[int, Profile] = {}
+    others = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
+    for part, profiles in send_halving(items, lambda some: ask([item.address for item in some])):
+        for item in part:
+            if profile := profiles.get(item.address):
+                known[item.ref] = profile
+                del others[item.ref]
+            else:
+                others[item.ref] = Outcome(Result.ABSENT, "no profile")
+    return known, others
 
 
 def turn_off(account: Account, list_: str, items: Sequence[Item]) -> Mapping[int, Outcome]:
     """Take off a list whoever of `items` is on it."""
     members = account.members(list_, [item.address for item in items])
-    if members:
-        account.remove(list_, members.values())
-    return {
-        item.ref: Outcome(Result.REFLECTED, "204" if item.address in members else "not on it")
-        for item in items
-    }
+    named = {address: profile for address, profile in members.items() if profile.id}
+    if named:
+        account.remove(list_, named.values())
+    done = {address: Outcome(Result.REFLECTED, "204") for address in named}
+    done |= dict.fromkeys(members.keys() - named.keys(), _NAMELESS)
+    untouched = Outcome(Result.REFLECTED, "not on it")
+    return {item.ref: done.get(item.address, untouched) for item in items}
 
 
 def turn_on(
     account: Account, known: Mapping[int, Profile], list_: str, items: Sequence[Item]
 ) -> Mapping[int, Outcome]:
     """Put `items`, whose profiles are known by their refs, on a list again."""
-    account.add(list_, [known[item.ref] for item in items])
-    return {item.ref: Outcome(Result.REFLECTED, "204") for item in items}
+    named = [item for item in items if known[item.ref].id]
+    if named:
+        account.add(list_, [known[item.ref] for item in named])
+    done = {item.ref: Outcome(Result.REFLECTED, "204") for item in named}
+    return {item.ref: done.get(item.ref, _NAMELESS) for item in items}
 
 
 def jobs(
@@ -62,6 +85,8 @@ def write_link(
     account: Account, profile: Profile, item: LinkItem, field: str
 ) -> Mapping[int, Outcome]:
     """Write a standing link into a custom property."""
+    if not profile.id:
+        return {item.ref: _NAMELESS}
     if account.set_property(profile, field, item.link):
         return {item.ref: Outcome(Result.REFLECTED, profile.id)}
     return {item.ref: Outcome(Result.LATER, "not acknowledged")}

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from preference_center.domain.news import News, NewsKind
 from workers.connectors.http import Rejected
-from workers.connectors.klaviyo_api import Profile, Profiles
+from workers.connectors.klaviyo_answers import Profile, Profiles
 
 
 class Why(StrEnum):

@@ -57,6 +57,21 @@ def whole_problems(setup: Setup, switch: str, thing: str) -> Iterator[str]:
         )
 
 
+def only_switch_problems(setup: Setup, switch: str, sent: str) -> tuple[str, ...]:
+    """Faults of a map for a channel of which the tool can only stop all, by `switch`.
+
+    `sent` is what goes by it, in the singular.
+    """
+    problems = list(mapping_problems(setup, f"switch for every {sent}", numbered=False))
+    problems += [
+        f"topic {topic} is mapped to {target!r}: map it to {switch}, which stops every {sent}, "
+        "or take it from the destination"
+        for topic, target in sorted(setup.topics.items())
+        if target != switch
+    ]
+    return tuple(problems)
+
+
 def ensure_fits(batch: Sequence[Item], setup: Setup, capabilities: Capabilities) -> None:
     """Raise UnsupportedByDestination for a batch that the tool can't hold exactly.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from functools import reduce
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -27,9 +28,18 @@ class KlaviyoStandIn(StandIn):
         self.lists = {"11": "News", "12": "Offers", "99": "Events"}
         self.on: dict[str, list[str]] = {list_: [] for list_ in self.lists}
         self.profiles: dict[str, dict[str, Any]] = {}
+        self.phones: dict[str, dict[str, Any]] = {}
+        """Number -> SMS consent; all of them are of one profile each, without an address."""
+        self.twins: dict[str, dict[str, Any]] = {}
+        """Number -> SMS consent of another profile that has it too."""
+        self.blank: dict[str, Any] = {}
+        """What all profiles that are known by a number have instead."""
         self.strict = False
         self.slow_jobs = False
         self.old_cursors = False
+        self.nulls: tuple[str, ...] = ()
+        """Path, within a profile, of what is null in each answer about `null_for`."""
+        self.null_for = ""
         self.invalid: set[str] = set()
         self.jobs: list[tuple[str, list[str]]] = []
 
@@ -40,6 +50,16 @@ class KlaviyoStandIn(StandIn):
             for members in self.on.values():
                 members.append(address)
         return self.profiles[address]
+
+    def add_phone(self, number: str) -> dict[str, Any]:
+        """A profile that is known by its number, and subscribed to texts."""
+        if number not in self.phones:
+            self.phones[number] = _consent("SUBSCRIBED")
+        return self.phones[number]
+
+    def revoke(self, number: str) -> None:
+        """What a texted STOP does."""
+        self.phones[number] = _consent("UNSUBSCRIBED")
 
     def suppress(self, address: str, reason: str) -> None:
         self.add(address)["suppression"].append({"reason": reason, "timestamp": WHEN})
@@ -57,7 +77,7 @@ class KlaviyoStandIn(StandIn):
                 names = self.lists.items()
                 return _json(_document([_named(i, name) for i, name in names], request))
             case "GET", "profiles":
-                return self._listing(request, self.profiles)
+                return self._profiles(request)
             case "GET", "lists", list_, "profiles" if list_ in self.lists:
                 return self._listing(request, self.on[list_])
             case method, "lists", list_, "relationships", "profiles" if list_ in self.lists:
@@ -70,6 +90,51 @@ class KlaviyoStandIn(StandIn):
                 self.profiles[address]["properties"] |= properties
                 return _json(_document(self._profile(address), request))
         return _error(404)
+
+    def _profiles(self, request: Request) -> Response:
+        """By phone, or all that were updated; else `_listing`."""
+        asked = request.args.get("filter", "")
+        if wanted := re.fullmatch(r"any\(phone_number,(.*)\)", asked):
+            numbers = json.loads(wanted[1])
+            if self.invalid & set(numbers):
+                return _error(400)
+            rows = [
+                self._known_by_phone(n, held[n])
+                for n in numbers
+                for held in (self.phones, self.twins)
+                if n in held
+            ]
+            return _json(_document(rows, request))
+        if named := re.fullmatch(r"any\(id,(.*)\)", asked):
+            ids = json.loads(named[1])
+            rows = [self._known_by_phone(n) for n in self.phones if f"id:{n}" in ids]
+            if rows:
+                return _json(_document(rows, request))
+        if "updated" in asked:
+            rows = [self._known_by_phone(n) for n in self.phones]
+            rows += [self._profile(a) for a in self.profiles]
+            return self._paged(rows, request)
+        return self._listing(request, self.profiles)
+
+    def _known_by_phone(self, number: str, consent: dict[str, Any] | None = None) -> dict[str, Any]:
+        attributes = {
+            "phone_number": number,
+            "properties": {},
+            "subscriptions": {"sms": {"marketing": consent or self.phones[number]}},
+        }
+        attributes |= self.blank
+        links = {"self": f"{BASE}/api/profiles/x"}
+        return {"type": "profile", "id": f"id:{number}", "attributes": attributes, "links": links}
+
+    def _consent_job(self, jobs: str, rows: list[dict[str, Any]]) -> Response:
+        numbers = [row["attributes"]["phone_number"] for row in rows]
+        if self.invalid & set(numbers):
+            return _error(400)
+        self.jobs.append((jobs, numbers))
+        for row in [] if self.slow_jobs else rows:
+            asked = row["attributes"]["subscriptions"]["sms"]["marketing"]["consent"]
+            self.phones[row["attributes"]["phone_number"]] = _consent(asked)  # made if it is new
+        return Response(status=202)
 
     def _listing(self, request: Request, among: Iterable[str]) -> Response:
         asked, cursor = request.args.get("filter", ""), request.args.get("page[cursor]", "")
@@ -92,9 +157,12 @@ class KlaviyoStandIn(StandIn):
             addresses = [a for a in among if self.profiles[a]["suppression"]]
         else:
             addresses = list(among)
-        start, end = int(cursor or 0), int(cursor or 0) + int(request.args["page[size]"])
-        rows = [self._profile(address) for address in addresses[start:end]]
-        return _json(_document(rows, request, str(end) if end < len(addresses) else ""))
+        return self._paged([self._profile(address) for address in addresses], request)
+
+    def _paged(self, rows: list[dict[str, Any]], request: Request) -> Response:
+        start = int(request.args.get("page[cursor]", 0))
+        end = start + int(request.args["page[size]"])
+        return _json(_document(rows[start:end], request, str(end) if end < len(rows) else ""))
 
     def _held(self, address: str) -> set[str]:
         return {held["list_id"] for held in self.profiles[address][_LIST_FIELD]}
@@ -110,6 +178,8 @@ class KlaviyoStandIn(StandIn):
 
     def _job(self, jobs: str, body: dict[str, Any]) -> Response:
         rows = body["data"]["attributes"]["profiles"]["data"]
+        if "subscription" in jobs:
+            return self._consent_job(jobs, rows)
         addresses = [row["attributes"]["email"] for row in rows]
         self.jobs.append((jobs, addresses))
         for address in [] if self.slow_jobs else addresses:
@@ -136,7 +206,27 @@ class KlaviyoStandIn(StandIn):
             "subscriptions": {"email": {"marketing": marketing}},
         }
         links = {"self": f"{BASE}/api/profiles/x"}
-        return {"type": "profile", "id": f"id:{address}", "attributes": attributes, "links": links}
+        row: dict[str, Any] = {
+            "type": "profile",
+            "id": f"id:{address}",
+            "attributes": attributes,
+            "links": links,
+        }
+        if address == self.null_for:
+            *above, last = self.nulls
+            reduce(lambda part, name: part[name], above, row)[last] = None
+        return row
+
+
+def _consent(consent: str) -> dict[str, Any]:
+    can_receive = consent == "SUBSCRIBED"
+    return {
+        "can_receive_sms_marketing": can_receive,
+        "consent": consent,
+        "consent_timestamp": WHEN,
+        "method": None,
+        "last_updated": WHEN,
+    }
 
 
 def _named(id_: str, name: str) -> dict[str, Any]:

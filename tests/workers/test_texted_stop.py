@@ -1,0 +1,104 @@
+"""A STOP that is texted to one of our numbers reaches each tool that sends texts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.extensions import services
+from preference_center.storage import destinations
+from preference_center.storage.database import run
+from preference_center.storage.destinations import Destination
+from tests.connectors.tools.klaviyo import KEY as KLAVIYO_KEY
+from tests.connectors.tools.klaviyo import KlaviyoStandIn
+from tests.in_force import put_in_force
+from workers.connect import connect
+from workers.destinations import Wish, add, resume
+from workers.sync import sync
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+ANNA, OURS = "+393331234567", "+15550100"
+TOKEN = "0123456789abcdef"
+TOPIC, EMAIL_TOPIC = "acme.sms", "acme.offers"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool that knows Anna's number and texts it."""
+
+    settings: dict[str, str]
+    mapping: dict[str, str]
+    is_texted: Callable[[], bool]
+
+
+@contextmanager
+def klaviyo() -> Iterator[Tool]:
+    with KlaviyoStandIn() as server:
+        consent = server.add_phone(ANNA)
+        assert consent["consent"] == "SUBSCRIBED"
+        yield Tool(
+            {"api_key": KLAVIYO_KEY, "base_url": server.url},
+            {TOPIC: "sms", EMAIL_TOPIC: "11"},
+            lambda: server.phones[ANNA]["consent"] == "SUBSCRIBED",
+        )
+
+
+TOOLS = {"klaviyo": klaviyo}
+
+
+@pytest.fixture
+def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    put_in_force(app)
+    monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
+    return app
+
+
+def text_stop(client: FlaskClient, name: str) -> None:
+    """What Twilio posts when Anna texts STOP, signed as it signs."""
+    fields = {"From": ANNA, "To": OURS, "Body": "STOP", "MessageSid": "SM1"}
+    url = f"https://preferences.example.com/in/{name}"
+    signed = url + "".join(name + value for name, value in sorted(fields.items()))
+    digest = hmac.digest(TOKEN.encode(), signed.encode(), hashlib.sha1)
+    answer = client.post(
+        f"/in/{name}",
+        data=urlencode(fields),
+        headers={"X-Twilio-Signature": base64.b64encode(digest).decode()},
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert answer.status_code == 200
+
+
+def set_up(kind: str, name: str, tool: Tool) -> Destination:
+    wish = Wish(name, kind, tool.settings, tool.mapping, frozenset())
+    added = add(wish, "test")
+    assert added.report.ok
+    destination = resume(name, "test")
+    run(lambda c: destinations.pulled(c, added.id, services().now()))
+    return destination
+
+
+@pytest.mark.parametrize("kind", TOOLS)
+def test_a_texted_stop_reaches_the_tool(app: Flask, client: FlaskClient, kind: str) -> None:  # I3
+    with TOOLS[kind]() as tool, app.app_context():
+        listener = Wish("texts", "twilio", {"auth_token": TOKEN}, {}, frozenset())
+        add(listener, "test")
+        destination = set_up(kind, "mailer", tool)
+        assert Channel.SMS in destination.channels
+        assert tool.is_texted()
+        text_stop(client, "texts")
+        until = services().now() + timedelta(seconds=5)
+        assert sync(destination.id, connect, until=until, stop=lambda: False) == 1
+        assert not tool.is_texted()
