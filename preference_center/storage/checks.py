@@ -170,14 +170,15 @@ def push_again(
     """Have these brought to the current state anew; returns how many.
 
     `drifted`: the tool had confirmed and says something else, which is flagged and noted.
-    A contact that is merely new there is not (I13).
+    A contact that is merely new there is not (I13). What has a deadline already keeps it (I3).
     """
     ids = _set(
         connection,
         destination,
         versions,
         now,
-        f"""reflected = 0, next_at = %(now)s, verify_at = NULL, due_at = %(now)s + %(window)s
+        f"""reflected = 0, next_at = %(now)s, verify_at = NULL,
+        due_at = LEAST(s.due_at, %(now)s + %(window)s)
         {", outcome = 'drift', checks = LEAST(s.checks + 1, 5)" if drifted else ""}""",
     )
     if drifted:

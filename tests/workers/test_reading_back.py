@@ -172,6 +172,20 @@ def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
     assert len(facts_for([person(ANNA)])[0]) == 1
 
 
+def test_a_resubscribe_in_the_tool_gives_what_waits_there_no_later_deadline(
+    destination: int, tool: TwoWayTool, clock: Clock
+) -> None:  # I3
+    from workers.taking import take_in
+
+    tool.add(ANNA)
+    say(Kind.OPTED_OUT, ANNA)
+    due = state(ANNA, "due_at")
+    clock.advance(timedelta(hours=1))
+    news = News(NewsKind.RESUBSCRIBED, ANNA, TOPIC, at=clock(), by_person=True)
+    take_in(look(destination), tool, [news])
+    assert state(ANNA, "due_at") == due
+
+
 class DeafTool(TwoWayTool):
     """Says nothing of itself: only pushing shows what it knows."""
 
