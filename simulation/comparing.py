@@ -185,7 +185,8 @@ class Comparison:
         pauses = tool.profile.capabilities.can_lift
         since = self.oracle.since(form, found.topic, now, pauses=pauses)
         asked = tool.asked_off.get((form.text, found.topic))
-        return bool(since and asked and since <= asked <= tool.put_off.get(form.text, START))
+        put_off = tool.put_off.get(form.text, START)
+        return bool(since and asked and since - SLACK <= asked <= put_off)
 
     def _free_since(self, tool: Tool) -> datetime | None:
         """Since when workers could reach it; None if they can't."""

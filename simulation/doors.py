@@ -216,10 +216,13 @@ class Doors:
         return "contact"
 
     def _close(self, form: Form, _: Act) -> str:
+        # Closed already, it changes nothing unless an opt-in came between: that may be noted by
+        # a clock that is behind.
+        sure = self.oracle.closed(form, services().now()) is not True
         contacts.deactivate([(Named(address=address(form)), services().now())], origin())
         now = services().now()
         for scope in (EVERYTHING, ALL):
-            self.oracle.says_no(No(form, scope, now, now, now))
+            self.oracle.says_no(No(form, scope, now, now, now, sure=sure))
         self.known(form, now)
         return "closed"
 
@@ -244,9 +247,11 @@ class Doors:
         if said and abs(at - said.first) <= REPEAT and not said.gone and not lifted:
             said.last = max(said.last, at)
             return said  # it stands: saying it twice is saying it once (I7)
-        lifts = [yes.at for yes in self.oracle.yeses[form]] if source in OURS else []
+        # What support writes down while it is said is as good as what was pressed.
+        own = source in OURS or abs(services().now() - at) <= REPEAT
+        lifts = [yes.at for yes in self.oracle.yeses[form]] if own else []
         no = self.oracle.says_no(
-            No(form, scope, at, max([at, *lifts]), at, own=source in OURS, known=self.clock.now)
+            No(form, scope, at, max([at, *lifts]), at, own=own, known=self.clock.now)
         )
         self.own[form, scope, source] = no
         self.ours.add(id(no))
