@@ -35,6 +35,8 @@ class Tool:
 
     held: dict[str, dict[str, Hold]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    """Whose writes are not acknowledged."""
     bad: set[str] = field(default_factory=set)
     unlookable: set[str] = field(default_factory=set)
     written: list[Sequence[Change]] = field(default_factory=list)
@@ -81,7 +83,7 @@ class Vendor(ReadableConnector[Tool]):
             raise Rejected("no", client.refuses)
         if client.bad & {change.address for change in changes}:
             raise Rejected("no", 422)
-        return {change.ref: DONE for change in changes}
+        return {change.ref: DONE for change in changes if change.address not in client.silent}
 
     def look(self, client: Tool, addresses: Sequence[str]) -> Mapping[str, Contact | None]:
         client.looked_up.append(addresses)
@@ -181,6 +183,15 @@ def test_what_is_off_without_an_opt_out_is_written_all_the_same(tool: Tool) -> N
     assert written(tool) == [[(ANNA, {"11"}, set())]]
 
 
+def test_a_wider_switch_is_read_and_neither_relied_on_nor_lifted(tool: Tool) -> None:
+    tool.held[ANNA] = {"11": Hold("all", is_exact=False), "12": Hold("all", is_exact=False)}
+    connector = Vendor(tool, LOOKED_UP)
+    assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
+    both = replace(off(1, ANNA, "news"), lift=frozenset({"offers"}))
+    assert results(connector.push([both])) == {1: Result.REFLECTED}
+    assert written(tool) == [[(ANNA, {"11"}, set())]]
+
+
 def test_a_lift_that_is_not_ours_does_not_hold_up_the_opt_out_beside_it(tool: Tool) -> None:
     tool.held[ANNA] = {"12": Hold("complaint", may_lift=False)}
     both = replace(off(1, ANNA, "news"), lift=frozenset({"offers"}))
@@ -212,6 +223,16 @@ def test_that_all_could_be_looked_up_does_not_excuse_that_nothing_was_written(to
     tool.refuses = 400
     with pytest.raises(DeliveryError, match="the request itself"):
         Vendor(tool, LOOKED_UP).push([off(1, ANNA, "news"), off(2, BO, "news")])
+
+
+@pytest.mark.parametrize("looks", Looks)
+def test_what_is_not_acknowledged_is_tried_again(tool: Tool, looks: Looks) -> None:
+    tool.know(ANNA, BO)
+    tool.silent.add(BO)
+    found = Vendor(tool, replace(WHOLE, looks=looks)).push(
+        [off(1, ANNA, "news"), off(2, BO, "news")]
+    )
+    assert results(found) == {1: Result.REFLECTED, 2: Result.LATER}
 
 
 def test_a_status_that_is_not_about_content_is_not_isolated(tool: Tool) -> None:

@@ -21,6 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _UNCHANGED = Outcome(Result.REFLECTED, "nothing to change")
+_UNANSWERED = Outcome(Result.LATER, "not acknowledged")
 _ABSENT = Outcome(Result.ABSENT, "unknown there")
 
 
@@ -154,7 +155,9 @@ class Push(Generic[Client]):
         if self._must_look(group):
             group = list(self._looked_up(group, outcomes))
         taken, alone = self._writes.send(group)
-        found = {ref: outcome for _, answer in taken for ref, outcome in answer.items()}
+        found = dict.fromkeys((change.ref for change in group), _UNANSWERED)
+        for _, answer in taken:
+            found |= answer
         found |= {change.ref: Outcome(Result.REFUSED, "rejected") for change in alone}
         for ref, outcome in found.items():
             outcomes[ref] = worse(outcomes[ref], outcome) if ref in outcomes else outcome
@@ -189,11 +192,11 @@ def still_to_change(change: Change, contact: Contact) -> tuple[Change, Outcome]:
 
     What is off for a reason that is not ours to lift stays off: the lift is REFUSED.
     """
-    kept = [contact.held[id_] for id_ in sorted(change.on) if id_ in contact.held]
-    refused = [hold.reason for hold in kept if not hold.may_lift]
-    off = {id_ for id_ in change.off if not (h := contact.held.get(id_)) or not h.is_opt_out}
-    on = {id_ for id_ in change.on if (h := contact.held.get(id_)) and h.may_lift}
-    left = replace(change, off=frozenset(off), on=frozenset(on), contact=contact)
+    exact = {id_: hold for id_, hold in contact.held.items() if hold.is_exact}
+    off = frozenset(id_ for id_ in change.off if id_ not in exact or not exact[id_].is_opt_out)
+    on = frozenset(id_ for id_ in change.on if id_ in exact and exact[id_].may_lift)
+    refused = [exact[id_].reason for id_ in sorted(change.on - on) if id_ in exact]
+    left = replace(change, off=off, on=on, contact=contact)
     return left, Outcome(Result.REFUSED, refused[0]) if refused else _UNCHANGED
 
 

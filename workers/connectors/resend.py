@@ -49,7 +49,7 @@ _ORIGINS = {
 }
 _NOT_THERE = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
 """What an account is answered that has no suppressions by API: they are in a private beta."""
-_UNSUBSCRIBED = Hold("unsubscribed", may_lift=False)
+_UNSUBSCRIBED = Hold("unsubscribed", is_exact=False)
 _DOCS = "https://resend.com/docs"
 
 

@@ -29,7 +29,10 @@ class Hold:
     """Whether somebody said so. What is off without (a default, a mailbox that bounces) is
     reported only where it is wanted off (I13), and an opt-out is written all the same."""
     may_lift: bool = True
-    """Whether we may turn it on again: never a complaint, or the person's own switch (I5)."""
+    """Whether we may turn it on again: never a complaint (I5)."""
+    is_exact: bool = True
+    """Whether the target itself is off. A wider switch may be turned back, so an opt-out is
+    written all the same; and it is nothing that we could lift."""
 
 
 @dataclass(frozen=True)
