@@ -248,7 +248,7 @@ class JsonApiContract(HttpContract):
     def test_what_was_done_before_a_failure_counts_and_the_rest_is_later(self, rig: Rig) -> None:
         batch = self._two_requests_worth()
         wait = {"Retry-After": "30"}
-        self._server(rig).fail(Fault(503, wait, after=rig.requests_before_writing + 1))
+        self._server(rig).fail(Fault(503, wait, after=self._requests_of_the_first_write(rig)))
         outcomes = rig.make().push(batch)
         found = results(outcomes)
         assert set(found) == {item.ref for item in batch}
@@ -261,10 +261,14 @@ class JsonApiContract(HttpContract):
         assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
 
     def test_credentials_revoked_when_part_was_done_stop_the_destination(self, rig: Rig) -> None:
-        self._server(rig).fail(Fault(401, after=rig.requests_before_writing + 1))
+        self._server(rig).fail(Fault(401, after=self._requests_of_the_first_write(rig)))
         with pytest.raises(DeliveryError) as caught:
             rig.make().push(self._two_requests_worth())
         assert caught.value.permanent
+
+    def _requests_of_the_first_write(self, rig: Rig) -> int:
+        """How many requests there are until the first of `_two_requests_worth` is written."""
+        return rig.requests_before_writing + 1
 
     def _two_requests_worth(self) -> list[Item]:
         return [off(1, ANNA, "news"), off(2, BO, "offers"), off(3, CY, "news", "offers")]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from preference_center.domain.deliverability import Policy
 from preference_center.domain.events import ALL_MARKETING, Kind
 from preference_center.domain.news import ALL_EMAIL, WHOLE, News, NewsKind
+from preference_center.domain.news.sources import SOURCES
+from preference_center.storage.checks import State
 from workers.judging import Here, Judgement, Verdict, judge
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -34,3 +38,44 @@ def test_an_opt_out_covers_what_it_says_there(
     found = judge(news, HERE, mapped, Policy(), NOW)
     recorded = Judgement(Verdict.RECORD, Kind.OPTED_OUT, scope or "")
     assert found == (recorded if scope else Judgement(Verdict.UNMAPPED))
+
+
+OUR_PUSHES: dict[str, tuple[str, dict[str, Any]]] = {
+    "resend": (
+        "7a1c",
+        {
+            "type": "contact.topics.updated",
+            "created_at": NOW.isoformat(),
+            "data": {
+                "email": "anna@example.com",
+                "topics": [{"id": "7a1c", "subscription": "opt_out"}],
+            },
+        },
+    ),
+    "iterable": (
+        "channel:11",
+        {
+            "email": "anna@example.com",
+            "eventName": "emailUnSubscribe",
+            "dataFields": {
+                "createdAt": "2026-11-25 12:00:00 +00:00",
+                "unsubSource": "ApiSubscriptionUpdate",
+                "channelIds": [11],
+            },
+        },
+    ),
+}
+"""Kind of destination -> a target, and what the tool posts once we turned it off there."""
+
+
+@pytest.mark.parametrize("kind", OUR_PUSHES)
+@pytest.mark.parametrize("told", [True, False], ids=["pushed", "another hand"])
+def test_what_we_pushed_does_not_come_back_as_a_persons_act(kind: str, told: bool) -> None:  # noqa: FBT001
+    """I13: what we did not push is somebody's act."""
+    target, body = OUR_PUSHES[kind]
+    (news,) = SOURCES[kind].parse(json.dumps(body).encode())
+    pushed = frozenset({"news"} if told else ())
+    state = State(1, True, False, True, 1, pushed, False, "reflected", None)
+    here = Here((), frozenset({"news"}), frozenset(), state)
+    found = judge(news, here, {target: "news"}, Policy(), NOW)
+    assert found.verdict is (Verdict.ECHO if told else Verdict.RECORD)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self, TypeVar
 
 from workers.connectors.base import Page
 
@@ -28,3 +30,34 @@ def sweep(cursor: str | None, sources: Sequence[Source[T]]) -> Page[T]:
         return Page(tuple(rows), f"{number}|{following}", done=False)
     is_last = number + 1 == len(sources)
     return Page(tuple(rows), None if is_last else f"{number + 1}|", done=is_last)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of a listing by time (UTC): from `since`, included, until `until`, excluded.
+
+    For a Listing.CHANGES: windows follow one another up to the present, and the next pass
+    begins a `lag` before it, by which the vendor's index may be late.
+    """
+
+    since: datetime
+    until: datetime
+    is_first: bool
+    """Whether a pass begins with it."""
+
+    @classmethod
+    def read(cls, cursor: str | None, now: datetime, *, first: datetime, width: timedelta) -> Self:
+        """The window at a cursor that `after` wrote; the one that begins at `first` for None."""
+        mark, since = ("begin", first) if cursor is None else _split(cursor)
+        return cls(since, min(since + width, now), is_first=mark == "begin")
+
+    def after(self, now: datetime, lag: timedelta) -> tuple[str, bool]:
+        """The cursor after this window, and whether all of the present has been read."""
+        if self.until < now:
+            return f"go on|{self.until.isoformat()}", False
+        return f"begin|{max(self.since, now - lag).isoformat()}", True
+
+
+def _split(cursor: str) -> tuple[str, datetime]:
+    mark, _, since = cursor.partition("|")
+    return mark, datetime.fromisoformat(since)

@@ -123,17 +123,6 @@ LISTENERS: tuple[Entry, ...] = (
         notes=("Map each topic to a subscription topic as the webhook names it: `topic_7`.",),
         things=r"topic_\d+",
     ),
-    listener(
-        "iterable",
-        "Iterable",
-        "https://support.iterable.com/hc/en-us/articles/208013936-System-Webhooks",
-        "https://support.iterable.com/hc/en-us/articles/208508736-Subscribe-and-Unsubscribe-Events",
-        notes=(
-            "Map each topic to `channel:27447`, `type:31082` or `list:1589748`.",
-            "What is left there and not mapped counts for nothing.",
-        ),
-        things=r"(?:channel|type|list):\d+",
-    ),
     listener("mailersend", "MailerSend", "https://developers.mailersend.com/api/v1/webhooks.html"),
     listener(
         "twilio",

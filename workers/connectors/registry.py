@@ -10,6 +10,7 @@ from workers.connectors import (
     file_drop,
     hubspot,
     intercom,
+    iterable,
     klaviyo,
     listmonk,
     mailchimp,
@@ -54,6 +55,7 @@ _ENTRIES = (
     braze.ENTRY,
     intercom.ENTRY,
     resend.ENTRY,
+    iterable.ENTRY,
     *LISTENERS,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}

@@ -55,6 +55,18 @@ class IterableNews:
         return addressed(news for row in json_objects(body) for news in _read(row))
 
 
+def exported(body: bytes) -> Iterator[News]:
+    """What an export of the type emailUnSubscribe lists: an event a line, as in a webhook.
+
+    Raises InvalidInput when a line is no object.
+    """
+    for line in body.splitlines():
+        if line.strip():
+            (fields,) = json_objects(line)
+            event = {"eventName": "emailUnSubscribe", "email": fields.get("email")}
+            yield from _read(event | {"dataFields": fields})
+
+
 def _read(row: dict[str, Any]) -> Iterator[News]:
     event, fields = text(row, "eventName"), part(row, "dataFields")
     if event in _OF_NO_USE or event.startswith(_FAMILIES_OF_NO_USE):
