@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post, Unverified
+from preference_center.domain.news import ALL_SMS, News, NewsKind, Post, Unverified
 from preference_center.domain.news.reading import (
     addressed,
     header,
@@ -45,9 +46,14 @@ _KINDS = {
     "subscribed_to_list": NewsKind.SEEN,
     "updated_email_preferences": NewsKind.SEEN,  # which ones, the connector reads
 }
+_BY_SMS = {
+    "unsubscribed_from_sms_marketing": NewsKind.OPTED_OUT,
+    "subscribed_to_sms_marketing": NewsKind.RESUBSCRIBED,
+}
 _OF_NO_USE = {
     "received_email", "opened_email", "clicked_email", "dropped_email", "sent_sms",
-    "received_sms", "clicked_sms", "failed_to_deliver_sms", "received_push", "opened_push",
+    "received_sms", "clicked_sms", "failed_to_deliver_sms", "received_automated_response_sms",
+    "failed_to_deliver_automated_response_sms", "received_push", "opened_push",
     "bounced_push",
 }  # fmt: skip
 _ADDRESSES = ("email_address", "Recipient Email Address")
@@ -87,28 +93,38 @@ def _read(row: dict[str, Any]) -> News | None:
     name = topic.removeprefix(_PREFIX)
     if name in _OF_NO_USE:
         return None
-    if name not in _KINDS:
+    kind = _KINDS.get(name) or _BY_SMS.get(name)
+    if kind is None:
         return unknown(topic)
     event = part(row, "payload", "data")
     attributes = part(event, "attributes")
     return News(
-        kind=_KINDS[name],
-        address=_address(row),
+        kind=kind,
+        address=_number(row) if name in _BY_SMS else _address(row),
+        thing=ALL_SMS if name in _BY_SMS else None,
+        channel=Channel.SMS if name in _BY_SMS else Channel.EMAIL,
         at=iso_moment(attributes.get("datetime")) or moment(attributes.get("timestamp")),
         id=text(row, "external_id"),
-        by_person=_KINDS[name] is NewsKind.COMPLAINED,
+        by_person=kind is NewsKind.COMPLAINED,
         contact=text(part(event, "relationships", "profile", "data"), "id"),
-        bounce=_bounce(attributes) if _KINDS[name] is NewsKind.BOUNCED else None,
+        bounce=_bounce(attributes) if kind is NewsKind.BOUNCED else None,
     )
 
 
 def _address(row: dict[str, Any]) -> str:
     properties = part(row, "payload", "data", "attributes", "event_properties")
+    given = [text(properties, name) for name in _ADDRESSES] + _included(row, "email")
+    return next(filter(None, given), "")
+
+
+def _number(row: dict[str, Any]) -> str:
+    """A profile's number: what a text was sent to may stand in the event, too, as ours does."""
+    return next(filter(None, _included(row, "phone_number")), "")
+
+
+def _included(row: dict[str, Any], name: str) -> list[str]:
     included = several(part(row, "payload"), "included")
-    profiles = [each for each in included if isinstance(each, dict)]
-    told = [text(properties, name) for name in _ADDRESSES]
-    told += [text(part(each, "attributes"), "email") for each in profiles]
-    return next((address for address in told if address), "")
+    return [text(part(each, "attributes"), name) for each in included if isinstance(each, dict)]
 
 
 def _bounce(attributes: dict[str, Any]) -> Bounce:

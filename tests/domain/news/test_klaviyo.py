@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import ALL_SMS, News, NewsKind
 from preference_center.domain.news.klaviyo import KlaviyoNews
 from preference_center.errors import InvalidInput
 from tests.domain.news.posts import ANNA, AT, NOW
@@ -79,10 +80,29 @@ def test_the_address_is_looked_for_where_it_may_stand() -> None:
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
-    found = parse(event("unsubscribed_from_sms_marketing"), event("placed_order"))
+    found = parse(event("subscribed_to_whatsapp"), event("placed_order"))
     assert [news.thing for news in found] == [
-        f"{PREFIX}unsubscribed_from_sms_marketing",
+        f"{PREFIX}subscribed_to_whatsapp",
         f"{PREFIX}placed_order",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("unsubscribed_from_sms_marketing", NewsKind.OPTED_OUT),
+        ("subscribed_to_sms_marketing", NewsKind.RESUBSCRIBED),
+    ],
+)
+def test_sms_consent_is_about_the_profiles_number(name: str, kind: NewsKind) -> None:
+    named = event(name, email_address=ANNA)
+    number = {"email": ANNA, "phone_number": "+393331234567"}
+    included = event(name)
+    included["payload"]["included"] = [{"type": "profile", "attributes": number}]
+    both: dict[str, Any] = {"at": NOW, "id": "73WCCK7JKtE", "contact": "01KP"}
+    assert parse(named, included) == [
+        News(kind, "", ALL_SMS, channel=Channel.SMS, **both),
+        News(kind, "+393331234567", ALL_SMS, channel=Channel.SMS, **both),
     ]
 
 
