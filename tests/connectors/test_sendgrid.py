@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -37,6 +37,7 @@ from tests.shared import SHARED, shared_path
 from workers.connectors.base import DeliveryError, Result, Setup
 from workers.connectors.sendgrid import LIFTS_PER_PUSH, SendGrid
 
+DAY = timedelta(days=1)
 TOPICS = {"news": "11", "offers": "12"}
 DESCRIPTION = "contracts/sendgrid-suppressions.json"
 CONTACTS = "contracts/sendgrid-mc-contacts.json"
@@ -101,6 +102,7 @@ def server(descriptions: list[Description]) -> Iterator[SendGridStandIn]:
             description.watch(request, response)
 
     with SendGridStandIn(watch) as server:
+        server.created = int(NOW.timestamp())
         yield server
     for description in descriptions:
         assert description.faults == []
@@ -127,7 +129,7 @@ class TestSendGrid(
 
 
 def test_what_is_not_of_a_group_is_pulled_too(rig: Rig, server: SendGridStandIn) -> None:
-    at = 1_700_000_000
+    at = server.created = 1_700_000_000
     server.everywhere.add(ANNA)
     server.reported["spam_reports"].append({"email": BO, "created": at, "ip": "192.0.2.1"})
     server.reported["bounces"] += [
@@ -142,6 +144,86 @@ def test_what_is_not_of_a_group_is_pulled_too(rig: Rig, server: SendGridStandIn)
         News(NewsKind.BOUNCED, CY, at=when, bounce=Bounce("5.1.1", text="no such user")),
         News(NewsKind.BOUNCED, "full@example.com", at=when, bounce=Bounce("5.2.2", text="full")),
     ]
+
+
+@pytest.mark.parametrize("pages", [True, False], ids=["paged", "all at once"])
+def test_every_group_opt_out_comes_home_however_the_list_is_served(
+    rig: Rig, server: SendGridStandIn, *, pages: bool
+) -> None:  # I13
+    everybody = {f"p{n}@example.com" for n in range(12_000)}
+    server.held[11] |= everybody
+    server.pages_groups = pages
+    server.unwatch()
+    found, _ = whole(SendGrid(rig.setup, rig.http).pull)
+    assert {news.address for news in found} == everybody
+    assert len(found) == len(everybody)
+
+
+def test_a_short_list_that_knows_no_pages_is_read_once(rig: Rig, server: SendGridStandIn) -> None:
+    server.pages_groups = False
+    server.held[11] |= {ANNA, BO}
+    found, _ = whole(SendGrid(rig.setup, rig.http).pull)
+    assert sorted(news.address for news in found) == [ANNA, BO]
+
+
+def test_a_later_pull_asks_for_what_came_since(rig: Rig, server: SendGridStandIn) -> None:
+    server.created -= 86_400
+    server.held[11] |= {f"p{n}@example.com" for n in range(3_000)}
+    pull = SendGrid(rig.setup, rig.http).pull
+    _, cursor = whole(pull)
+    server.seen.clear()
+    server.created = int(NOW.timestamp())
+    server.everywhere.add(ANNA)
+    assert [news.address for news in whole(pull, cursor)[0]] == [ANNA]
+    assert len(server.seen) <= 5
+
+
+def test_a_list_that_does_not_heed_the_time_is_read_whole_once_a_day(
+    rig: Rig, server: SendGridStandIn
+) -> None:  # I13
+    server.pages_groups = False
+    server.created -= 86_400
+    server.held[11] |= {ANNA}
+    _, cursor = whole(SendGrid(rig.setup, rig.http).pull)
+    server.held[11] |= {BO}  # with a date before the last pass, so only a whole one shows it
+    server.seen.clear()
+    later = Rig(rig.kind, rig.setup, rig.tool, replace(rig.http, now=lambda: NOW + DAY))
+    found, _ = whole(SendGrid(later.setup, later.http).pull, cursor)
+    assert {news.address for news in found} == {ANNA, BO}
+
+
+def test_rows_without_an_address_group_or_date_fail_no_page(
+    rig: Rig, server: SendGridStandIn
+) -> None:
+    server.unwatch()
+    server.reported["unsubscribes"] = [
+        {"email": None, "created": None},
+        {"created": 1},
+        {"email": ANNA, "created": None},
+    ]
+    server.reported["bounces"] = [{"email": BO, "created": 1, "reason": None, "status": None}]
+    server.odd_groups = [{"email": CY, "group_id": None, "created_at": None}, {"group_id": 11}]
+    found, _ = whole(SendGrid(rig.setup, rig.http).pull)
+    assert [(news.address, news.thing) for news in found] == [(ANNA, None), (BO, None)]
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        {"phone_number_id": "+4915112345678"},
+        {"external_id": "17", "email": None, "custom_fields": None},
+        {"anonymous_id": "a", "email": ""},
+    ],
+    ids=["by phone", "by an id of the company's", "anonymous"],
+)
+def test_a_contact_without_an_address_fails_no_page(
+    rig: Rig, server: SendGridStandIn, contact: dict[str, object]
+) -> None:  # I13: else the people behind it are never suppressed
+    server.unwatch()
+    server.add(ANNA, NOW)
+    server.add(BO, NOW)
+    server.contacts[BO] = {k: v for k, v in server.contacts[BO].items() if k != "email"} | contact
+    assert {seen.address for seen in whole(SendGrid(rig.setup, rig.http).scan)[0]} == {ANNA}
 
 
 def test_a_key_that_may_not_read_is_told_and_may_push(rig: Rig, server: SendGridStandIn) -> None:

@@ -30,6 +30,7 @@ from workers.connectors.base import (
     Setup,
 )
 from workers.connectors.entry import Entry, Proof
+from workers.connectors.fields import Lenient
 from workers.connectors.http import Http, Session
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.pace import reset_headers
@@ -58,13 +59,13 @@ _DOCS = "https://www.twilio.com/docs/sendgrid/api-reference"
 _SUPPRESSIONS = "/v3/asm/groups/{group}/suppressions"
 
 
-class _Group(BaseModel):
+class _Group(Lenient):
     id: int
-    name: str
+    name: str = ""
 
 
-class _Added(BaseModel):
-    recipient_emails: list[str] = []
+class _Added(Lenient):
+    recipient_emails: Sequence[str] = ()
 
 
 class _Rights(BaseModel):
@@ -89,7 +90,7 @@ class SendGrid:
         batch_size=1_000,
         can_read=True,
         scans=Listing.CHANGES,
-        pulls=Listing.SWEEP,
+        pulls=Listing.CHANGES,
         can_hold_link=True,
         tells_rights=True,
     )
@@ -172,7 +173,8 @@ class SendGrid:
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable: groups, the global list, spam reports and hard bounces."""
         with self._session() as session:
-            return pull_page(session, cursor, frozenset(self._setup.topics.values()))
+            groups, secret = frozenset(self._setup.topics.values()), self._setup.settings["api_key"]
+            return pull_page(session, cursor, groups, self._http.now(), secret)
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
         """See Fieldable: `link_field` is a custom field's name."""

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from workers.connectors.base import DeliveryError, LinkItem, Outcome, Page, Result, Seen
+from workers.connectors.fields import Lenient
 from workers.connectors.http import Session
 
 SHOWN = 50
@@ -29,27 +30,28 @@ _HEX = "0123456789abcdef"
 _CONTACTS = "/v3/marketing/contacts"
 
 
-class _Contact(BaseModel):
-    email: str
-    custom_fields: dict[str, object] = {}
+class _Contact(Lenient):
+    email: str = ""
+    """Missing where a contact is known by its phone number, or by an id of the company's."""
+    custom_fields: dict[str, object] = Field(default_factory=dict)
 
 
-class _Found(BaseModel):
-    result: list[_Contact] = []
+class _Found(Lenient):
+    result: Sequence[_Contact] = ()
     contact_count: int
 
 
-class _Looked(BaseModel):
-    result: dict[str, dict[str, object]] = {}
+class _Looked(Lenient):
+    result: dict[str, dict[str, object]] = Field(default_factory=dict)
 
 
-class _Field(BaseModel):
-    id: str
-    name: str
+class _Field(Lenient):
+    id: str = ""
+    name: str = ""
 
 
-class _Fields(BaseModel):
-    custom_fields: list[_Field] = []
+class _Fields(Lenient):
+    custom_fields: Sequence[_Field] = ()
 
 
 _FOUND = TypeAdapter(_Found)
@@ -118,7 +120,7 @@ def scan_page(session: Session, cursor: str | None, now: datetime, field: str | 
         if found.contact_count > len(found.result):
             spans += reversed(span.parts())
         else:
-            rows += [_seen(contact, field) for contact in found.result]
+            rows += [_seen(contact, field) for contact in found.result if contact.email]
     place = _Place(place.until, tuple(spans))
     return Page(tuple(rows), place.cursor(), done=not spans)
 

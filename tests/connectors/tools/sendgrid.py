@@ -28,7 +28,12 @@ class SendGridStandIn(StandIn):
         self.rights = [*RIGHTS, *READING_RIGHTS, LINK_RIGHT]
         self.contacts: dict[str, dict[str, Any]] = {}
         self.created = 1_700_000_000
+        """When whatever is held was suppressed, and reported."""
+        self.pages_groups = True
+        """Whether the list of groups heeds `limit`, `offset` and `start_time`."""
         self.reported: dict[str, list[dict[str, Any]]] = {"spam_reports": [], "bounces": []}
+        self._stamps: dict[tuple[str | int, str], int] = {}
+        self.odd_groups: list[dict[str, Any]] = []
         self.invalid: set[str] = set()
         self.echoes_old = True
         self.drops: set[str] = set()
@@ -44,7 +49,7 @@ class SendGridStandIn(StandIn):
             case ["v3", "asm", "groups"]:
                 return _json([self._group(i) for i in self.groups])
             case ["v3", "asm", "suppressions"]:
-                return _json(self._all())
+                return _json(self._part(self._all(), request) if self.pages_groups else self._all())
             case ["v3", "suppression", name]:
                 return self._listed(name, request)
             case ["v3", "marketing", *rest]:
@@ -100,20 +105,35 @@ class SendGridStandIn(StandIn):
 
     def _all(self) -> list[dict[str, Any]]:
         return [
-            {"email": e, "group_id": g, "group_name": self.groups[g], "created_at": self.created}
+            {
+                "email": e,
+                "group_id": g,
+                "group_name": self.groups[g],
+                "created_at": self._stamp(g, e),
+            }
             for g, held in self.held.items()
             for e in sorted(held)
-        ]
+        ] + self.odd_groups
 
     def _listed(self, name: str, request: Request) -> Response:
-        whole = {"email": "", "created": self.created}
         rows = self.reported.get(name) or (
-            [whole | {"email": e} for e in sorted(self.everywhere)]
+            [{"email": e, "created": self._stamp(name, e)} for e in sorted(self.everywhere)]
             if name == "unsubscribes"
             else []
         )
+        return _json(self._part(rows, request))
+
+    def _stamp(self, what: str | int, email: str) -> int:
+        """When it was suppressed: `created` of when it was first listed."""
+        return self._stamps.setdefault((what, email), self.created)
+
+    def _part(self, rows: list[dict[str, Any]], request: Request) -> list[dict[str, Any]]:
+        since = int(request.args.get("start_time", 0))
+        later = [
+            row for row in rows if (row.get("created", row.get("created_at")) or since) >= since
+        ]
         start, limit = int(request.args["offset"]), int(request.args["limit"])
-        return _json(rows[start : start + limit])
+        return later[start : start + min(limit, 500)]
 
     def _search(self, query: str) -> Response:
         since, until = (
