@@ -84,7 +84,7 @@ class SmsContract:
         assert rig.tool.off(BOS_EMAIL) == {"offers"}
 
     def test_a_full_batch_of_numbers_is_taken(self, rig: Rig) -> None:
-        size = min(ENTRIES[rig.kind].capabilities.batch_size, 150)
+        size = min(ENTRIES[rig.kind].capabilities.batch_size, 100)
         numbers = [f"+39333{n:07}" for n in range(size)]
         prepare(rig, *numbers)
         found = rig.make().push([text_off(n, number) for n, number in enumerate(numbers)])

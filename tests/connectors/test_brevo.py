@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import (
     AbsentContract,
@@ -20,6 +21,18 @@ from tests.connectors.both_ways_contract import (
 from tests.connectors.both_ways_contract import whole as listed
 from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.sms_contract import ANNA as PHONE
+from tests.connectors.sms_contract import BO as OTHER_PHONE
+from tests.connectors.sms_contract import (
+    CHANNELS,
+    TOPIC,
+    SmsAbsentContract,
+    SmsContract,
+    SmsPullContract,
+    SmsReadContract,
+    SmsScanContract,
+    text_off,
+)
 from tests.connectors.tools.brevo import KEY, BrevoStandIn
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.stand_in import Fault
@@ -30,6 +43,16 @@ from workers.connectors.brevo_api import heard
 TOPICS = {"news": "11", "offers": "12"}
 REMOVE_NEWS = ("POST", "/v3/contacts/lists/11/contacts/remove")
 DI = "di@example.com"
+OLDEST = datetime(2026, 8, 27, tzinfo=UTC)
+"""90 days before NOW."""
+BLOCKED = {
+    "unsubscribedViaMA": (NewsKind.OPTED_OUT, True),
+    "unsubscribedViaEmail": (NewsKind.OPTED_OUT, True),
+    "adminBlocked": (NewsKind.OPTED_OUT, False),
+    "unsubscribedViaApi": (NewsKind.OPTED_OUT, False),
+    "hardBounce": (NewsKind.BOUNCED, False),
+    "contactFlaggedAsSpam": (NewsKind.COMPLAINED, True),
+}
 
 
 @dataclass(slots=True)
@@ -176,8 +199,139 @@ def test_why_somebody_is_blocklisted_comes_home(rig: Rig, server: BrevoStandIn) 
         News(NewsKind.OPTED_OUT, ANNA, at=when(3)),
         News(NewsKind.COMPLAINED, BO, at=when(4)),
         News(NewsKind.BOUNCED, CY, at=when(5)),
-        News(NewsKind.OPTED_OUT, DI, at=when(25)),
+        News(NewsKind.OPTED_OUT, DI, at=OLDEST),
     ]
+
+
+@pytest.mark.parametrize(
+    "modified, at",
+    [
+        ("2026-11-25T10:00:00.000+00:00", datetime(2026, 8, 27, tzinfo=UTC)),
+        ("2025-01-02T10:00:00.000+00:00", datetime(2025, 1, 2, 10, tzinfo=UTC)),
+    ],
+    ids=["edited-now", "edited-long-ago"],
+)
+def test_a_block_without_a_trace_is_older_than_the_statistics(
+    rig: Rig, server: BrevoStandIn, modified: str, at: datetime
+) -> None:
+    """Else an edit of the contact would beat what the person said since."""  # I5
+    server.add(ANNA, emailBlacklisted=True, modifiedAt=modified)
+    news, _ = listed(connect(rig).pull)
+    assert news == [News(NewsKind.OPTED_OUT, ANNA, at=at)]
+
+
+def test_who_is_blocked_for_transactional_mail_comes_home(rig: Rig, server: BrevoStandIn) -> None:
+    for number, code in enumerate(BLOCKED):
+        server.block(f"p{number}@example.com", code, f"2026-11-{number + 1:02d}T10:00:00.000Z")
+    news, _ = listed(connect(rig).pull)
+    found = {each.address: (each.kind, each.by_person, each.at) for each in news}
+    assert found == {
+        f"p{number}@example.com": (kind, person, datetime(2026, 11, number + 1, 10, tzinfo=UTC))
+        for number, (kind, person) in enumerate(BLOCKED.values())
+    }
+
+
+def test_all_blocks_are_found_and_later_only_the_new_ones(rig: Rig, server: BrevoStandIn) -> None:
+    for number in range(230):
+        server.block(f"p{number}@example.com", "hardBounce", "2026-11-25T10:00:00.000Z")
+    connector = connect(rig)
+    news, cursor = listed(connector.pull)
+    assert len({each.address for each in news}) == 230
+    server.block(ANNA, "unsubscribedViaEmail", "2026-11-25T11:58:00.000Z")
+    server.seen.clear()
+    news, _ = listed(connector.pull, cursor)
+    assert [each.address for each in news] == [ANNA]
+    assert [path for _, path in server.seen] == ["/v3/contacts", "/v3/smtp/blockedContacts"]
+
+
+def test_null_in_one_contact_never_fails_those_of_others(rig: Rig, server: BrevoStandIn) -> None:
+    server.unwatch()
+    server.add(ANNA, attributes=None, listIds=None, modifiedAt=None, statistics=None)
+    server.add(BO, emailBlacklisted=True, statistics={"complaints": None, "unsubscriptions": None})
+    connector = connect(rig)
+    assert {each.address for each in listed(connector.scan)[0]} == {ANNA, BO}
+    assert [each.address for each in listed(connector.pull)[0]] == [BO]
+    assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
+
+
+class Texts(Lists):
+    """Email addresses and phone numbers."""
+
+    def off(self, address: str) -> set[str]:
+        if not address.startswith("+"):
+            return super().off(address)
+        known = self.server.contacts.get(address, {})
+        return {TOPIC} if known.get("smsBlacklisted") else set()
+
+    def turn_off(self, address: str, topic: str) -> None:
+        if topic != TOPIC:
+            super().turn_off(address, topic)
+        else:
+            self.server.add_phone(address, smsBlacklisted=True)
+
+    def add(self, address: str) -> None:
+        (self.server.add_phone if address.startswith("+") else self.server.add)(address)
+
+
+@pytest.fixture
+def texts(rig: Rig, server: BrevoStandIn) -> Rig:
+    """The same account, with a topic by SMS besides."""
+    setup = replace(rig.setup, topics=TOPICS | {TOPIC: "sms"}, channels=CHANNELS)
+    return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestBrevosTexts(
+    SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
+):
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return texts
+
+
+@pytest.mark.parametrize("held", ["393331234567", "+393331234567", "00393331234567", 393331234567])
+def test_a_number_is_read_however_brevo_holds_it(
+    texts: Rig, server: BrevoStandIn, held: object
+) -> None:
+    server.add(ANNA, attributes={"SMS": held}, smsBlacklisted=True, emailBlacklisted=False)
+    seen = [each for each in listed(connect(texts).scan)[0] if each.channel is Channel.SMS]
+    assert seen == [Seen(PHONE, Channel.SMS, off=frozenset({TOPIC}))]
+    news = [each for each in listed(connect(texts).pull)[0] if each.channel is Channel.SMS]
+    assert [(each.address, each.at) for each in news] == [(PHONE, NOW)]
+
+
+def test_texts_are_blocklisted_and_nothing_else_of_the_contact(
+    texts: Rig, server: BrevoStandIn
+) -> None:  # I13
+    server.add_phone(PHONE)
+    before = dict(server.contacts[PHONE])
+    texts.make().push([text_off(1, PHONE)])
+    assert server.contacts[PHONE] == before | {"smsBlacklisted": True}
+
+
+def test_more_numbers_than_a_lease_allows_are_left_for_the_next_push(
+    texts: Rig, server: BrevoStandIn
+) -> None:
+    numbers = [f"+39333{n:07}" for n in range(120)]
+    for number in numbers:
+        server.add_phone(number)
+    found = results(texts.make().push([text_off(n, each) for n, each in enumerate(numbers)]))
+    assert list(found.values()).count(Result.REFLECTED) == 100
+    assert list(found.values()).count(Result.LATER) == 20
+
+
+def test_one_number_that_brevo_rejects_does_not_hold_up_the_others(
+    texts: Rig, server: BrevoStandIn
+) -> None:
+    server.add_phone(PHONE)
+    server.no_address.add(OTHER_PHONE)
+    found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
+    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+
+
+def test_a_list_is_no_topics_place_by_sms(texts: Rig) -> None:  # I10
+    setup = replace(texts.setup, topics={TOPIC: "11"})
+    (problem,) = replace(texts, setup=setup).make().check().problems
+    assert "map it to sms" in problem
 
 
 def test_the_next_run_lists_what_was_modified_since(rig: Rig, server: BrevoStandIn) -> None:

@@ -19,6 +19,8 @@ from preference_center.extensions import services
 from preference_center.storage import destinations
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination
+from tests.connectors.tools.brevo import KEY as BREVO_KEY
+from tests.connectors.tools.brevo import BrevoStandIn
 from tests.connectors.tools.klaviyo import KEY as KLAVIYO_KEY
 from tests.connectors.tools.klaviyo import KlaviyoStandIn
 from tests.in_force import put_in_force
@@ -56,7 +58,18 @@ def klaviyo() -> Iterator[Tool]:
         )
 
 
-TOOLS = {"klaviyo": klaviyo}
+@contextmanager
+def brevo() -> Iterator[Tool]:
+    with BrevoStandIn() as server:
+        server.add_phone(ANNA)
+        yield Tool(
+            {"api_key": BREVO_KEY, "base_url": server.url},
+            {TOPIC: "sms", EMAIL_TOPIC: "11"},
+            lambda: not server.contacts[ANNA]["smsBlacklisted"],
+        )
+
+
+TOOLS = {"klaviyo": klaviyo, "brevo": brevo}
 
 
 @pytest.fixture

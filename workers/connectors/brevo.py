@@ -9,13 +9,13 @@ but who blocklisted them isn't told: it is the person's own switch, which we onl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import News
 from workers.connectors.base import (
     Capabilities,
     DeliveryError,
@@ -31,15 +31,16 @@ from workers.connectors.base import (
     Seen,
     Setup,
 )
-from workers.connectors.brevo_api import PAGE, Account, Contact, Event, Place, open_account
+from workers.connectors.brevo_api import PAGE, Account, Contact, Place, open_account
+from workers.connectors.brevo_pulling import pull_page
+from workers.connectors.brevo_texts import BrevoTexts
+from workers.connectors.by_channel import ByChannel, Parts
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Rejected
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
 
 REMOVE, ADD = "remove", "add"
-PULLED = 40
-"""Contacts a page of `pull`: each that is blocklisted is looked at by itself."""
 _DOCS = "https://developers.brevo.com"
 
 
@@ -149,40 +150,10 @@ class Brevo:
         return Page(tuple(rows), str(following), done)
 
     def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable. Who is blocklisted, or unsubscribed from a mapped list."""
-        place = Place.read(cursor)
+        """See Pullable. Who is blocklisted, unsubscribed from a mapped list, or blocked."""
+        lists = [*self._setup.topics.values()]
         with open_account(self._setup, self._http) as account:
-            contacts = account.modified(place, PULLED)
-            rows = tuple(news for c in contacts if c.email for news in self._news(account, c))
-        following, done = place.after(len(contacts), PULLED, self._http.now())
-        return Page(rows, str(following), done)
-
-    def _news(self, account: Account, listed: Contact) -> Iterator[News]:
-        """When is told for 90 days; else it was no later than the last change."""
-        if listed.email_blacklisted:
-            contact = account.contact(listed.email)
-            known = contact if isinstance(contact, Contact) else listed
-            yield from _why(known.model_copy(update={"email": listed.email}))
-        for list_ in self._setup.topics.values():
-            left = int(list_) in (listed.list_unsubscribed or ())
-            if left and int(list_) not in listed.list_ids:
-                yield News(NewsKind.OPTED_OUT, listed.email, list_, listed.modified_at)
-
-
-def _why(contact: Contact) -> Iterator[News]:
-    """Why a contact is blocklisted."""
-    held = contact.statistics
-    unsubscribed = held.unsubscriptions
-    events: Mapping[NewsKind, Sequence[Event]] = {
-        NewsKind.COMPLAINED: held.complaints,
-        NewsKind.BOUNCED: held.hard_bounces,
-        NewsKind.OPTED_OUT: unsubscribed.user_unsubscription + unsubscribed.admin_unsubscription,
-    }
-    for kind, happened in events.items():
-        if happened:
-            yield News(kind, contact.email, at=max(event.event_time for event in happened))
-    if not any(events.values()):
-        yield News(NewsKind.OPTED_OUT, contact.email, at=contact.modified_at)
+            return pull_page(account, cursor, lists, self._http.now())
 
 
 @dataclass(slots=True)
@@ -249,22 +220,37 @@ def _write_link(account: Account, item: LinkItem, name: str) -> Mapping[int, Out
     return {item.ref: Outcome(result, str(status))}
 
 
+class BrevoAccount(ByChannel):
+    """One Brevo account, for email and SMS."""
+
+    kind: ClassVar[str] = Brevo.kind
+    capabilities: ClassVar[Capabilities] = replace(
+        Brevo.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
+    )
+    settings: ClassVar[Mapping[str, str]] = Brevo.settings
+    parts: ClassVar[Parts] = {Channel.EMAIL: Brevo, Channel.SMS: BrevoTexts}
+
+
 ENTRY = Entry(
     kind=Brevo.kind,
     title="Brevo",
     proof=Proof.DOCUMENTATION,
-    capabilities=Brevo.capabilities,
+    capabilities=BrevoAccount.capabilities,
     own_settings=Brevo.settings,
     secrets=frozenset({"api_key"}),
     sources=(
         f"{_DOCS}/reference/remove-contact-from-list",
         f"{_DOCS}/reference/get-contact-info",
         f"{_DOCS}/reference/get-contacts",
+        f"{_DOCS}/reference/update-contact",
+        f"{_DOCS}/reference/get-transac-blocked-contacts",
         f"{_DOCS}/docs/api-limits",
     ),
-    build=Brevo,
+    build=BrevoAccount,
     notes=(
         "What is sent to segments and by automations asks for no list: let it ask for one.",
-        "Nobody is blocklisted by us; who is blocklisted in Brevo has said no to all marketing.",
+        "No email is blocklisted by us; who is blocklisted in Brevo has said no to all marketing.",
+        "Map a topic that goes by SMS to `sms`: a contact is blocklisted for SMS or not.",
+        "A blocklisting without a trace in the last 90 days counts as 90 days old.",
     ),
 )

@@ -1,22 +1,25 @@
 """Brevo's API v3, as far as contacts and their lists are called.
 
 https://developers.brevo.com/reference/get-contacts
+https://developers.brevo.com/reference/get-transac-blocked-contacts
 https://developers.brevo.com/docs/limit-headers
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from workers.connectors.base import Setup
+from workers.connectors.fields import Lenient, Moment
 from workers.connectors.http import Http, Session
 
 PAGE = 500
@@ -25,49 +28,76 @@ OVERLAP = timedelta(minutes=10)
 """Runs overlap: an index may lag behind, and clocks differ."""
 _CONTACT = "/v3/contacts/{address}"
 _BY_EMAIL = {"identifierType": "email_id"}
+_BY_PHONE = {"identifierType": "phone_id"}
+BLOCKED_PAGE = 100
+_PHONE = "SMS"
+"""The attribute that holds the phone number, of 6 to 15 digits, mostly without its `+`."""
 
 
-class _Camel(BaseModel):
+class _Camel(Lenient):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
 class Event(_Camel):
     """Something that happened to a contact."""
 
-    event_time: datetime
+    event_time: Moment = None
 
 
 class _Unsubscriptions(_Camel):
-    user_unsubscription: list[Event] = []
-    admin_unsubscription: list[Event] = []
+    user_unsubscription: list[Event] = Field(default_factory=list)
+    admin_unsubscription: list[Event] = Field(default_factory=list)
 
 
 class _Statistics(_Camel):
-    hard_bounces: list[Event] = []
-    complaints: list[Event] = []
+    hard_bounces: list[Event] = Field(default_factory=list)
+    complaints: list[Event] = Field(default_factory=list)
     unsubscriptions: _Unsubscriptions = _Unsubscriptions()
 
 
 class Contact(_Camel):
     """One contact. `statistics`, of its last 90 days, come with a single one only."""
 
-    email: Annotated[str, BeforeValidator(lambda email: email or "")] = ""
+    email: str = ""
     """"" for one who is known by a phone number only."""
     email_blacklisted: bool = False
-    list_ids: list[int] = []
-    list_unsubscribed: list[int] | None = None
-    modified_at: datetime
-    attributes: dict[str, Any] = {}
+    sms_blacklisted: bool = False
+    list_ids: list[int] = Field(default_factory=list)
+    list_unsubscribed: list[int] = Field(default_factory=list)
+    modified_at: Moment = None
+    attributes: dict[str, Any] = Field(default_factory=dict)
     statistics: _Statistics = _Statistics()
+
+    @property
+    def phone(self) -> str:
+        """The phone number with its `+`; "" if there is none."""
+        digits = re.sub(r"\D", "", str(self.attributes.get(_PHONE) or "")).removeprefix("00")
+        return f"+{digits}" if digits else ""
 
 
 class _Contacts(_Camel):
-    contacts: list[Contact]
+    contacts: list[Contact] = Field(default_factory=list)
+
+
+class _Reason(_Camel):
+    code: str = ""
+
+
+class Block(_Camel):
+    """An address that no transactional mail goes to."""
+
+    email: str = ""
+    reason: _Reason = _Reason()
+    blocked_at: Moment = None
+
+
+class _Blocks(_Camel):
+    contacts: list[Block] = Field(default_factory=list)
 
 
 class _Moved(_Camel):
-    success: list[str] = []
-    failure: list[str] = []
+    success: list[str] = Field(default_factory=list)
+    failure: list[str] = Field(default_factory=list)
 
 
 class _MovedContacts(_Camel):
@@ -81,7 +111,7 @@ class _List(_Camel):
 
 class _Lists(_Camel):
     count: int
-    lists: list[_List] = []
+    lists: list[_List] = Field(default_factory=list)
 
 
 class _Attribute(_Camel):
@@ -95,6 +125,7 @@ class _Attributes(_Camel):
 
 _CONTACT_SHAPE = TypeAdapter(Contact)
 _CONTACTS = TypeAdapter(_Contacts)
+_BLOCKS = TypeAdapter(_Blocks)
 _MOVED = TypeAdapter(_MovedContacts)
 _LISTS = TypeAdapter(_Lists)
 _ATTRIBUTES = TypeAdapter(_Attributes)
@@ -111,17 +142,19 @@ class Place:
     since: str = ""
     offset: int = 0
     began: str = ""
+    blocked: bool = False
+    """Whether it stands in the list of blocked addresses, which a pull reads last."""
 
     @classmethod
     def read(cls, cursor: str | None) -> Place:
         """The place that `str` wrote; the beginning for None."""
         if cursor is None:
             return cls()
-        since, offset, began = cursor.split("|")
-        return cls(since, int(offset), began)
+        since, offset, began, *more = cursor.split("|")
+        return cls(since, int(offset), began, blocked=bool(more))
 
     def __str__(self) -> str:
-        return f"{self.since}|{self.offset}|{self.began}"
+        return f"{self.since}|{self.offset}|{self.began}" + "|blocked" * self.blocked
 
     def after(self, rows: int, limit: int, now: datetime) -> tuple[Place, bool]:
         """The place after a page of `rows`, and whether it was the last."""
@@ -171,13 +204,13 @@ class Account:
         answer = self._session.send("GET", "/v3/contacts/attributes")
         return {a.name for a in answer.parse(_ATTRIBUTES).attributes if a.type == "text"}
 
-    def contact(self, address: str) -> Contact | int:
+    def contact(self, address: str, *, phone: bool = False) -> Contact | int:
         """One contact, or the status that says why not: 404 unknown, 400 no address."""
         answer = self._session.send(
             "GET",
             _CONTACT,
             holes={"address": address},
-            query=_BY_EMAIL,
+            query=_BY_PHONE if phone else _BY_EMAIL,
             allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
         )
         if answer.status >= HTTPStatus.BAD_REQUEST:
@@ -207,6 +240,23 @@ class Account:
             body={"attributes": {name: value}},
             allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
         ).status
+
+    def blocklist_texts(self, number: str, *, blocked: bool) -> int:
+        """Whether campaigns may text a contact; the status: 404 unknown, 400 no number."""
+        return self._session.send(
+            "PUT",
+            _CONTACT,
+            holes={"address": number},
+            query=_BY_PHONE,
+            body={"smsBlacklisted": blocked},
+            allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
+        ).status
+
+    def blocked(self, offset: int) -> list[Block]:
+        """A page of the addresses blocked for transactional mail, the newest first."""
+        query = {"limit": str(BLOCKED_PAGE), "offset": str(offset), "sort": "desc"}
+        answer = self._session.send("GET", "/v3/smtp/blockedContacts", query=query)
+        return answer.parse(_BLOCKS).contacts
 
     def modified(self, place: Place, limit: int) -> list[Contact]:
         """A page of contacts, oldest first."""

@@ -24,6 +24,9 @@ class BrevoStandIn(StandIn):
         self.lists = {11: "News", 12: "Offers", 99: "Events"}
         self.attributes = {"CHOICES": "text", "AGE": "float"}
         self.contacts: dict[str, dict[str, Any]] = {}
+        """By email address, or for who has none by phone number."""
+        self.blocks: list[dict[str, Any]] = []
+        """Of transactional mail, the newest first."""
         self.strict = False
         self.invalid: set[str] = set()
         self.no_address: set[str] = set()
@@ -45,11 +48,36 @@ class BrevoStandIn(StandIn):
         contact |= changes
         return contact
 
+    def add_phone(self, number: str, **changes: Any) -> dict[str, Any]:
+        """A contact without an email address."""
+        held: dict[str, Any] = {
+            "email": None,
+            "smsBlacklisted": False,
+            "attributes": {"SMS": number[1:]},
+        }
+        return self.add(number, **(held | changes))
+
+    def block(self, address: str, code: str, at: str) -> None:
+        """What happens when transactional mail is unsubscribed from, or doesn't arrive."""
+        reason = {"code": code, "message": code}
+        block = {"email": address, "senderEmail": "us@example.com", "reason": reason}
+        self.blocks.insert(0, block | {"blockedAt": at})
+
     def handle(self, request: Request) -> Response:
         if request.headers.get("api-key") != KEY:
             return _error("unauthorized", 401)
         # The path before unquoting: an address may hold a slash.
-        path = request.environ["RAW_URI"].partition("?")[0].strip("/").split("/")[2:]
+        path = request.environ["RAW_URI"].partition("?")[0].strip("/").split("/")[1:]
+        match path:
+            case ["smtp", "blockedContacts"]:
+                start, size = (int(request.args[name]) for name in ("offset", "limit"))
+                blocks = self.blocks[start : start + size]
+                return _json({"count": len(self.blocks), "contacts": blocks})
+            case ["contacts", *rest]:
+                return self._of_contacts(request, rest)
+        return _error("document_not_found", 404)
+
+    def _of_contacts(self, request: Request, path: list[str]) -> Response:
         match path:
             case []:
                 return self._listing(request)
@@ -69,15 +97,18 @@ class BrevoStandIn(StandIn):
         return _error("document_not_found", 404)
 
     def _contact(self, request: Request, address: str) -> Response:
-        if address in self.no_address:
+        by_phone = request.args.get("identifierType") == "phone_id"
+        if address in self.no_address or by_phone != address.startswith("+"):
             return _error("invalid_parameter", 400)
-        if not self.strict:
+        if not self.strict and not address.startswith("+"):
             self.add(address)
         if address not in self.contacts:
             return _error("document_not_found", 404)
         if request.method == "GET":
             return _json(self.contacts[address])
-        self.contacts[address]["attributes"] |= request.get_json()["attributes"]
+        body = request.get_json()
+        self.contacts[address]["attributes"] |= body.pop("attributes", {})
+        self.contacts[address] |= body | {"modifiedAt": WHEN}
         return Response(status=204)
 
     def _move(self, list_: int, action: str, emails: list[str]) -> Response:
