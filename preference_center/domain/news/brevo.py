@@ -6,19 +6,22 @@ https://developers.brevo.com/docs/secured-webhooks
 https://help.brevo.com/hc/en-us/articles/15127404548498
 Who unsubscribes is blocklisted, whatever lists the mail went to: a no to all marketing. That
 the recipient did it is said at https://developers.brevo.com/reference/gettransacemailcontent;
-we blocklist nobody. The `id` is the webhook's and tells no acts apart. Batches are read as an
-array of the same events; their form is not published.
+no email is blocklisted by us. The `id` is the webhook's and tells no acts apart. The form of
+batches is not published: an array of the same events, in an object of one field or not. Events
+of SMS have their type in `msg_status` and the number in `to`; whose act it was isn't said.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post
-from preference_center.domain.news.guarding import GUARD, guard
+from preference_center.domain.news import ALL_SMS, News, NewsKind, Post
+from preference_center.domain.news.guarding import BEARER, GUARD, guard
 from preference_center.domain.news.reading import (
     addressed,
     json_objects,
@@ -48,6 +51,16 @@ _OF_NO_USE = {
     "opened", "unique_opened", "proxy_open", "unique_proxy_open", "contact_deleted",
     "coupon_sent",
 }  # fmt: skip
+_SAID_BY_SMS = {
+    "unsubscribe": NewsKind.OPTED_OUT,
+    "unsubscribed": NewsKind.OPTED_OUT,
+    "subscribe": NewsKind.RESUBSCRIBED,
+    "subscribed": NewsKind.RESUBSCRIBED,
+}
+_SMS_OF_NO_USE = {
+    "sent", "accepted", "delivered", "replied", "reply", "softBounce", "soft_bounce",
+    "hardBounce", "hard_bounce", "skip", "skipped", "blacklisted", "rejected",
+}  # fmt: skip
 _MILLI = 1000
 _LATEST_IN_SECONDS = 100_000_000_000
 """`ts_epoch` is in milliseconds, says the table; the example has seconds."""
@@ -56,7 +69,7 @@ _LATEST_IN_SECONDS = 100_000_000_000
 class BrevoNews:
     """See NewsSource."""
 
-    settings: ClassVar[Mapping[str, str]] = GUARD
+    settings: ClassVar[Mapping[str, str]] = {**GUARD, **BEARER}
 
     def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
@@ -64,10 +77,22 @@ class BrevoNews:
 
     def parse(self, body: bytes) -> Sequence[News]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) for news in _read(row))
+        rows = (row for each in json_objects(body) for row in _rows(each))
+        return addressed(news for row in rows for news in _read(row))
+
+
+def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events of a batch that comes in an object; else the one event that it is."""
+    for name, rows in found.items():
+        if not found.keys() & {"event", "msg_status"} and isinstance(rows, list):
+            return [row for row in several(found, name) if isinstance(row, dict)]
+    return [found]
 
 
 def _read(row: dict[str, Any]) -> Iterator[News]:
+    if "event" not in row and "msg_status" in row:
+        yield from _read_text(row)
+        return
     event, address = text(row, "event"), text(row, "email")
     if event in _OF_NO_USE:
         return
@@ -83,6 +108,21 @@ def _read(row: dict[str, Any]) -> Iterator[News]:
         yield News(_SAID[event], address, at=at, by_person=by_person)
     else:
         yield unknown(event)
+
+
+def _read_text(row: dict[str, Any]) -> Iterator[News]:
+    status = text(row, "msg_status")
+    number = re.sub(r"\D", "", text(row, "to"))
+    if status in _SAID_BY_SMS:
+        yield News(
+            _SAID_BY_SMS[status],
+            f"+{number}" if number else "",
+            ALL_SMS,
+            _at(row),
+            channel=Channel.SMS,
+        )
+    elif status not in _SMS_OF_NO_USE:
+        yield unknown(f"SMS {status}")
 
 
 def _at(row: dict[str, Any]) -> datetime | None:

@@ -18,6 +18,7 @@ from preference_center.domain.news.reading import same
 SECRET = "webhook_secret"  # noqa: S105 - the setting's name
 USER = "webhook_user"
 PASSWORD = "webhook_password"  # noqa: S105 - the setting's name
+TOKEN = "webhook_token"  # noqa: S105 - the setting's name
 NETWORKS = "networks"
 ANY = "any"
 
@@ -31,21 +32,33 @@ GUARD: Mapping[str, str] = {
 }
 """The settings that `guard` goes by, for a NewsSource."""
 
+BEARER: Mapping[str, str] = {
+    f"{TOKEN}?": "instead of them: 16 or more characters, at random, which the vendor sends as a "
+    "bearer token",
+}
+"""Besides GUARD, for a NewsSource whose vendor can send one (RFC 6750)."""
+
 _SECRET = re.compile(r"[A-Za-z0-9_-]{16,}")
+_TOKEN = re.compile(r"[!-~]{16,}")
 
 Network = IPv4Network | IPv6Network
 
 
 def guard(post: Post, settings: Mapping[str, str]) -> None:
-    """Return if `post` has the secret in its path, or the password, and an address allowed.
+    """Return if `post` has the secret, the password or the token, and an address allowed.
 
     All that is set must be right. Raises Unready if too little is set, else Unverified.
     """
     secret, user = settings.get(SECRET, ""), settings.get(USER, "")
+    token = settings.get(TOKEN, "")
     password, networks = settings.get(PASSWORD, ""), _networks(settings.get(NETWORKS, ""))
     if bool(user) != bool(password):
         raise Unready(f"set both {USER} and {PASSWORD}, or neither")
-    if not secret and not user:
+    if user and token:
+        raise Unready(f"set {USER} and {PASSWORD}, or {TOKEN}: a request has one or the other")
+    if token and not _TOKEN.fullmatch(token):
+        raise Unready(f"{TOKEN}: write 16 or more characters, at random, without spaces")
+    if not secret and not user and not token:
         raise Unready(f"set {SECRET}, or {USER} and {PASSWORD}: the vendor signs nothing")
     if secret and not _SECRET.fullmatch(secret):
         raise Unready(f"{SECRET}: write 16 or more of A-Z, a-z, 0-9, - and _, at random")
@@ -53,19 +66,24 @@ def guard(post: Post, settings: Mapping[str, str]) -> None:
         raise Unverified("the secret in the path does not match")
     if user and not same(_credentials(post), f"{user}:{password}"):
         raise Unverified("the user name and password do not match")
+    if token and not same(_authorization(post, "bearer"), token):
+        raise Unverified("the token does not match")
     if networks is not None and not _is_from(post.remote, networks):
         raise Unverified("it does not come from an allowed network")
 
 
 def _credentials(post: Post) -> str:
     """`user:password` of the request (RFC 7617); "" if there are none."""
-    scheme, _, encoded = post.headers.get("authorization", "").partition(" ")
-    if scheme.casefold() != "basic":
-        return ""
     try:
-        return base64.b64decode(encoded.strip(), validate=True).decode()
+        return base64.b64decode(_authorization(post, "basic"), validate=True).decode()
     except ValueError:
         return ""
+
+
+def _authorization(post: Post, scheme: str) -> str:
+    """What follows the `scheme` in the request's Authorization; "" if it has another."""
+    given, _, rest = post.headers.get("authorization", "").partition(" ")
+    return rest.strip() if given.casefold() == scheme else ""
 
 
 @lru_cache

@@ -50,5 +50,7 @@ TEXTS: Mapping[str, Webhook] = {"twilio": TwilioTexts()}
 WEBHOOKS: Mapping[str, Webhook] = {**SOURCES, **TEXTS}
 IN_PATH = frozenset({"mailchimp", "postmark", "sparkpost", "brevo", "braze", "iterable"})
 """Those whose `webhook_secret` stands in the URL; all others sign with it, and keep it out."""
-SECRETS = frozenset({"webhook_secret", "webhook_password", "client_secret", "signing_key"})
+SECRETS = frozenset(
+    {"webhook_secret", "webhook_password", "webhook_token", "client_secret", "signing_key"}
+)
 """Settings of SOURCES that are never to be shown again."""

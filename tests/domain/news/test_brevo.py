@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.news import ALL_SMS, News, NewsKind
 from preference_center.domain.news.brevo import BrevoNews
 from tests.domain.news.posts import ANNA, AT, NOW
 
@@ -69,3 +71,36 @@ def test_several_at_once_are_each_told() -> None:
 def test_a_no_of_nobody_is_kept_for_a_person() -> None:
     found = BrevoNews().parse(b'[{"event": "unsubscribe"}, {"event": "contact_updated"}]')
     assert found == [News(NewsKind.UNKNOWN, "", "opted_out without address")]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda rows: rows, lambda rows: {"events": rows}, lambda rows: [{"items": rows}]],
+    ids=["array", "object", "array-of-object"],
+)
+def test_a_batch_is_read_however_it_is_wrapped(wrap: Callable[[Any], Any]) -> None:
+    rows = [{"event": "unsubscribed", "email": f"p{n}@example.com", "ts": AT} for n in range(500)]
+    found = BrevoNews().parse(json.dumps(wrap(rows)).encode())
+    assert [news.address for news in found] == [row["email"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "status, kind",
+    [
+        ("unsubscribe", NewsKind.OPTED_OUT),
+        ("subscribe", NewsKind.RESUBSCRIBED),
+        ("delivered", None),
+        ("replied", None),
+    ],
+)
+def test_what_it_says_of_text_messages(status: str, kind: NewsKind | None) -> None:
+    row = {"id": 7, "to": "393331234567", "msg_status": status, "type": "marketing", "ts_event": AT}
+    found = BrevoNews().parse(json.dumps(row).encode())
+    assert found == (
+        [News(kind, "+393331234567", ALL_SMS, NOW, channel=Channel.SMS)] if kind else []
+    )
+
+
+def test_a_type_of_text_message_that_is_new_is_unknown() -> None:
+    found = BrevoNews().parse(b'{"to": "393331234567", "msg_status": "opted"}')
+    assert found == [News(NewsKind.UNKNOWN, "", "SMS opted")]

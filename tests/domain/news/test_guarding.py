@@ -15,6 +15,8 @@ from tests.domain.news.posts import GUARDED, NOW, basic, post
 
 SECRET = GUARDED["webhook_secret"]
 USER = {"webhook_user": "brevo", "webhook_password": "pass:word"}
+TOKEN = "brevo.token~0123456789"
+BY_TOKEN = {"webhook_token": TOKEN, "networks": "any"}
 GENUINE = post(secret=SECRET)
 
 
@@ -28,6 +30,8 @@ GENUINE = post(secret=SECRET)
         (replace(GENUINE, remote="2001:db8::1"), GUARDED | {"networks": "2001:db8::/32"}),
         (replace(GENUINE, headers=basic("brevo:pass:word")), GUARDED | USER),
         (post(headers=basic("brevo:pass:word")), USER | {"networks": "any"}),
+        (post(headers={"authorization": f"Bearer {TOKEN}"}), BY_TOKEN),
+        (post(headers={"authorization": f"bearer  {TOKEN}"}), BY_TOKEN),
     ],
 )
 def test_all_that_is_set_has_to_be_right(given: Post, settings: Mapping[str, str]) -> None:
@@ -48,6 +52,10 @@ def test_all_that_is_set_has_to_be_right(given: Post, settings: Mapping[str, str
         (replace(GENUINE, headers={"authorization": "Basic é"}), GUARDED | USER),
         (replace(GENUINE, headers={"authorization": "Bearer brevo"}), GUARDED | USER),
         (replace(GENUINE, headers=basic("brevo:pass:word")), USER | {"networks": "any"}),
+        (post(), BY_TOKEN),
+        (post(headers={"authorization": f"Bearer {TOKEN}x"}), BY_TOKEN),
+        (post(headers={"authorization": f"Basic {TOKEN}"}), BY_TOKEN),
+        (GENUINE, GUARDED | BY_TOKEN),
     ],
 )
 def test_anything_else_is_nobodys(given: Post, settings: Mapping[str, str]) -> None:
@@ -91,5 +99,5 @@ def test_its_secrets_are_never_shown() -> None:
 
 
 def test_whose_secret_stands_in_the_url_is_known_of_each() -> None:
-    guarded = {kind for kind, source in SOURCES.items() if source.settings is GUARD}
+    guarded = {kind for kind, source in SOURCES.items() if source.settings.items() >= GUARD.items()}
     assert guarded | {"mailchimp"} == IN_PATH
