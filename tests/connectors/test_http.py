@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import BeforeValidator, TypeAdapter
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
@@ -21,6 +22,7 @@ from workers.connectors.base import DeliveryError
 from workers.connectors.http import (
     LONGEST_WAIT,
     MAX_ANSWER,
+    Answer,
     Http,
     LeaseOver,
     Unanswered,
@@ -166,3 +168,12 @@ def test_a_certificate_for_the_address_is_none_for_the_name(
         trusting(pem).session("x", f"https://hooks.example.com:{port}") as session,
     ):
         session.send("GET", "/")
+
+
+@pytest.mark.parametrize("body", ["17", "null", '"anna@example.com"', "not JSON"])
+def test_what_a_validator_did_not_expect_is_an_answer_that_was_not_promised(body: str) -> None:
+    shape = TypeAdapter(Annotated[int, BeforeValidator(lambda value: value.strip().year)])
+    with pytest.raises(DeliveryError) as caught:
+        Answer(200, body.encode()).parse(shape)
+    assert not caught.value.permanent
+    assert "anna" not in str(caught.value)  # I12

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import httpcore
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from workers.connectors.base import DeliveryError
 from workers.connectors.network import Countdown, TimedBackend, make_transport
@@ -151,11 +151,15 @@ class Answer:
     """Names in lower case."""
 
     def parse(self, shape: TypeAdapter[Shape]) -> Shape:
-        """The JSON body as `shape`. Raises DeliveryError when it is something else."""
+        """The JSON body as `shape`. Raises DeliveryError when it is something else.
+
+        Whatever a validator of the shape raises is that, too: it met a type that it did not
+        expect.
+        """
         try:
             return shape.validate_json(self.body)
-        except ValidationError:
-            # Not chained: pydantic's message quotes the body.
+        except Exception:  # noqa: BLE001 - see above
+            # Not chained: the message may quote the body.
             raise DeliveryError("the answer is not what the tool's API promises") from None
 
 
