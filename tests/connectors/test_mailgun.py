@@ -60,7 +60,7 @@ def description() -> Description | None:
     if not (SHARED / DESCRIPTION).exists():
         return None  # the stand-in alone then; one test below says so
     # Tags and a domain's settings are described elsewhere.
-    ignored = {f"/v3/{DOMAIN}/tags", f"/v3/{DOMAIN}/tag", f"/v3/domains/{DOMAIN}/tracking"}
+    ignored = {"/v1/analytics/tags", f"/v3/domains/{DOMAIN}/tracking"}
     return Description(SHARED / DESCRIPTION, ignored=ignored.__contains__, mend=mend)
 
 
@@ -184,6 +184,26 @@ def test_long_lists_are_pulled_whole_by_cursors_that_hold_no_address(
     news, _ = listed(cast("Mailgun", rig.make()).pull)
     assert {n.address for n in news} == everybody
     assert len(server.seen) <= 9
+
+
+def test_a_list_without_one_odd_field_or_row_is_read_all_the_same(
+    rig: Rig, server: MailgunStandIn, description: Description | None
+) -> None:  # I13
+    server.unwatch()
+    server.odd_rows["unsubscribes"] = [
+        {"address": ANNA, "tags": "*", "created_at": 1_795_600_000},
+        {"address": BO, "tags": "11", "created_at": None},
+        {"address": CY, "tags": None, "created_at": "yesterday"},
+        {"address": None, "tags": ["11"]},
+    ]
+    server.odd_rows["bounces"] = [{"address": ANNA, "code": None, "error": None}]
+    news, _ = listed(cast("Mailgun", rig.make()).pull)
+    assert [(n.address, n.thing, n.at) for n in news] == [
+        (ANNA, None, None),
+        (BO, "11", None),
+        (CY, None, None),
+        (ANNA, None, None),
+    ]
 
 
 def test_more_than_fit_a_lease_are_read_in_part(rig: Rig) -> None:

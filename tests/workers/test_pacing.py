@@ -157,6 +157,12 @@ def test_retry_after_holds_every_worker(redis_url: str, seconds: Seconds) -> Non
     assert bucket(redis_url, seconds, None).reserve(60) == pytest.approx(40, abs=1e-3)
 
 
+def test_a_time_in_milliseconds_is_read_as_such() -> None:
+    heard = reset_headers("x-left", "x-reset", epoch=True)
+    reset = str(int(NOW.timestamp() * 1000) + 90_000)
+    assert heard(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
+
+
 @pytest.mark.parametrize("epoch", [True, False])
 def test_a_tools_own_headers_are_read(epoch: bool) -> None:  # noqa: FBT001
     heard = reset_headers("x-left", "x-reset", epoch=epoch)

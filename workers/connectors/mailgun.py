@@ -75,7 +75,7 @@ class Mailgun:
         self._http = http
 
     def check(self) -> Report:
-        """See Connector. Also says which tags no topic maps to, of the first thousand."""
+        """See Connector. Also says which tags no topic maps to, of the account's first thousand."""
         topics = self._setup.topics
         problems = [*mapping_problems(self._setup, "tag", numbered=False), *self._tag_problems()]
         try:
@@ -191,7 +191,7 @@ class Mailgun:
 
     def _news(self, kind: NewsKind, entry: Listed) -> Iterator[News]:
         """One piece a mapped tag; complaints and bounces have no tags and are about all."""
-        for tag in entry.tags:
+        for tag in entry.tags if entry.address else ():
             thing = self._things.get(tag.casefold())
             if tag == ALL or thing is not None:
                 news = News(kind, entry.address, thing, entry.created_at)

@@ -8,46 +8,55 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, field_validator
 
 from workers.connectors.base import Setup
+from workers.connectors.fields import Lenient, MailMoment
 from workers.connectors.http import Answer, Http, Session
+from workers.connectors.pace import reset_headers
 
 ALL = "*"
 """The tag of every message of the domain; what an entry without tags has."""
 PAGE = 1_000
 
 
-class Entry(BaseModel):
+# Sent with every answer, though the description names none of them.
+_HEARD = reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
+
+
+class Entry(Lenient):
     """One address on a list. Complaints and bounces have no tags: they are about all."""
 
-    address: str
-    tags: list[str] = [ALL]
-    created_at: Annotated[datetime, BeforeValidator(parsedate_to_datetime)]
+    address: str = ""
+    tags: Sequence[str] = (ALL,)
+    created_at: MailMoment = None
     code: str | int = ""
     """The SMTP reply to a mail that bounced; `error` is its text."""
     error: str = ""
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def _as_sequence(cls, value: object) -> object:
+        """One tag alone may come as it is: github.com/mailgun/documentation/issues/652."""
+        return (value,) if isinstance(value, str) else value
 
 
 class _Done(BaseModel):
     message: str
 
 
-class _Entries(BaseModel):
-    items: list[Entry]
+class _Entries(Lenient):
+    items: Sequence[Entry] = ()
 
 
-class _Tag(BaseModel):
-    tag: str
+class _Tag(Lenient):
+    tag: str = ""
 
 
-class _Tags(BaseModel):
-    items: list[_Tag]
+class _Tags(Lenient):
+    items: Sequence[_Tag] = ()
 
 
 class _Handling(BaseModel):
@@ -78,7 +87,7 @@ def open_domain(setup: Setup, http: Http) -> Iterator[Domain]:
     credentials = b64encode(f"api:{settings['api_key']}".encode()).decode()
     base_url = settings.get("base_url", "https://api.mailgun.net")
     headers = {"Authorization": f"Basic {credentials}"}
-    with http.session(setup.name, base_url, headers=headers) as session:
+    with http.session(setup.name, base_url, headers=headers, heard=_HEARD) as session:
         yield Domain(settings["domain"], session)
 
 
@@ -94,25 +103,23 @@ class Domain:
         answer = self._send("GET", "/v3/domains/{domain}/tracking")
         return answer.parse(_DOMAIN).tracking.unsubscribe.active
 
-    def tags(self) -> list[str]:
-        """Tags that messages of the domain carried, the first thousand."""
-        answer = self._send("GET", "/v3/{domain}/tags", query={"limit": str(PAGE)})
-        return [tag.tag for tag in answer.parse(_TAGS).items]
+    def tags(self, prefix: str = "") -> list[str]:
+        """Tags that messages of the account carried and that begin so, the first thousand.
+
+        https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/tags-new
+        """
+        body = {"pagination": {"skip": 0, "limit": PAGE}} | ({"tag": prefix} if prefix else {})
+        answer = self._send("POST", "/v1/analytics/tags", body=body)
+        return [tag.tag for tag in answer.parse(_TAGS).items if tag.tag]
 
     def used(self, tag: str) -> bool:
-        """Whether a message ever carried the tag."""
-        answer = self._send(
-            "GET",
-            "/v3/{domain}/tag",
-            query={"tag": tag},
-            allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
-        )
-        return answer.status == HTTPStatus.OK
+        """Whether a message of the account ever carried the tag."""
+        return tag.casefold() in map(str.casefold, self.tags(tag))
 
-    def tags_off(self, address: str) -> list[str]:
+    def tags_off(self, address: str) -> Sequence[str]:
         """The tags that an address has unsubscribed from."""
         answer = self._send("GET", _ADDRESS, allow={HTTPStatus.NOT_FOUND}, address=address)
-        return [] if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_ENTRY).tags
+        return () if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_ENTRY).tags
 
     def add(self, entries: Mapping[str, Sequence[str]]) -> None:
         """Unsubscribe up to 1,000 addresses from tags; the tags they had stay.
@@ -128,7 +135,7 @@ class Domain:
             "DELETE", _ADDRESS, query={"tag": tag}, allow={HTTPStatus.NOT_FOUND}, address=address
         )
 
-    def listed(self, kind: str, after: str = "", *, limit: int = PAGE) -> list[Entry]:
+    def listed(self, kind: str, after: str = "", *, limit: int = PAGE) -> Sequence[Entry]:
         """A page of unsubscribes, complaints or bounces, in the order of the alphabet."""
         query = {"limit": str(limit)} | ({"page": "next", "address": after} if after else {})
         return self._send("GET", f"/v3/{{domain}}/{kind}", query=query).parse(_ENTRIES).items
@@ -158,6 +165,7 @@ def divider(entries: Sequence[Entry]) -> str:
 
     Mailgun pages by an address, and a cursor may hold none (I12). Some rows come again.
     """
-    last, middle = entries[-1].address, entries[len(entries) // 2].address
+    known = [entry.address for entry in entries if entry.address]
+    last, middle = (known[-1], known[len(known) // 2]) if known else ("", "")
     lengths = range(1, len(last))
     return next((last[:n] for n in lengths if last[:n] > middle), last[:-1])

@@ -49,18 +49,24 @@ class NoPace:
 def reset_headers(remaining: str, reset: str, *, epoch: bool) -> Heard:
     """A `Heard` for a pair of headers: none left, so wait until the reset.
 
-    `reset` tells seconds since 1970 if `epoch`, else seconds from now.
+    `reset` tells seconds (or milliseconds) since 1970 if `epoch`, else seconds from now.
     """
 
     def heard(_: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
         left, until = _number(headers.get(remaining)), _number(headers.get(reset))
         if left is None or left > 0 or until is None:
             return None
+        if epoch and until > _IN_MILLISECONDS:
+            until /= 1000
         return timedelta(seconds=max(0.0, until - now.timestamp() if epoch else until))
 
     return heard
 
 
+_IN_MILLISECONDS = 1e11
+"""Seconds since 1970 reach it in the year 5138."""
+
+
 def _number(text: str | None) -> float | None:
     text = (text or "").strip()
-    return float(text[:12]) if text.isascii() and text.isdigit() else None
+    return float(text[:15]) if text.isascii() and text.isdigit() else None

@@ -25,6 +25,7 @@ class MailgunStandIn(StandIn):
         self.unsubscribed: dict[str, set[str]] = {}
         self.complained: set[str] = set()
         self.bounced: set[str] = set()
+        self.odd_rows: dict[str, list[dict[str, Any]]] = {}
         self.invalid: set[str] = set()
         self.knows_tag_of_delete = True
 
@@ -34,6 +35,8 @@ class MailgunStandIn(StandIn):
             return _json({"message": "Invalid private key"}, 401)
         # The path before unquoting: an address may hold a slash.
         path = request.environ["RAW_URI"].partition("?")[0]
+        if path == "/v1/analytics/tags":
+            return self._tags(request.get_json())
         match path.strip("/").split("/")[1:]:
             case ["domains", domain, "tracking"] if domain == DOMAIN:
                 return _json({"tracking": {"unsubscribe": {"active": self.handles}}})
@@ -43,14 +46,15 @@ class MailgunStandIn(StandIn):
                 return self._list(request, kind)
         return _json({"message": "Domain not found"}, 404)
 
+    def _tags(self, body: dict[str, Any]) -> Response:
+        skip, limit = body["pagination"]["skip"], body["pagination"]["limit"]
+        found = [tag for tag in self.tags if tag.lower().startswith(body.get("tag", "").lower())]
+        items = [{"tag": tag, "account_id": "1"} for tag in found[skip : skip + limit]]
+        return _json({"items": items, "pagination": {"skip": skip, "limit": limit}})
+
     def _list(self, request: Request, kind: str) -> Response:
-        if kind == "tags":
-            return _json({"items": [{"tag": tag} for tag in self.tags], "paging": _PAGING})
-        if kind == "tag":
-            known = request.args["tag"] in self.tags
-            return _json(
-                {"tag": request.args["tag"]} if known else {"message": ""}, 200 if known else 404
-            )
+        if kind in {"tags", "tag"}:
+            return _json({"message": "this API was turned off"}, 410)
         if request.method == "POST":
             return self._add(request.get_json())
         return self._page(request, kind)
@@ -86,6 +90,7 @@ class MailgunStandIn(StandIn):
         later = (address for address in list(lists[kind]) if address > after)
         found = heapq.nsmallest(int(request.args["limit"]), later)
         items = [{"address": a, "created_at": WHEN} | self._row(kind, a) for a in found]
+        items += [] if after else self.odd_rows.get(kind, [])
         return _json({"items": items, "paging": _PAGING})
 
     def _row(self, kind: str, address: str) -> dict[str, Any]:
