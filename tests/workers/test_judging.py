@@ -52,6 +52,19 @@ OUR_PUSHES: dict[str, tuple[str, dict[str, Any]]] = {
             },
         },
     ),
+    "customerio": (
+        "topic_11",
+        {
+            "object_type": "customer",
+            "metric": "cio_subscription_preferences_changed",
+            "event_id": "01",
+            "timestamp": int(NOW.timestamp()),
+            "data": {
+                "identifiers": {"email": "anna@example.com"},
+                "content": '{"topics": {"topic_11": false}}',
+            },
+        },
+    ),
     "iterable": (
         "channel:11",
         {

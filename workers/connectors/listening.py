@@ -115,14 +115,6 @@ LISTENERS: tuple[Entry, ...] = (
         "https://developers.sparkpost.com/api/webhooks/",
         "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
     ),
-    listener(
-        "customerio",
-        "Customer.io",
-        "https://docs.customer.io/integrations/api/webhooks",
-        "https://docs.customer.io/integrations/data-out/connections/webhooks",
-        notes=("Map each topic to a subscription topic as the webhook names it: `topic_7`.",),
-        things=r"topic_\d+",
-    ),
     listener("mailersend", "MailerSend", "https://developers.mailersend.com/api/v1/webhooks.html"),
     listener(
         "twilio",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from workers.connectors import (
     braze,
     brevo,
+    customerio,
     file_drop,
     hubspot,
     intercom,
@@ -56,6 +57,7 @@ _ENTRIES = (
     intercom.ENTRY,
     resend.ENTRY,
     iterable.ENTRY,
+    customerio.ENTRY,
     *LISTENERS,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
