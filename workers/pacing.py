@@ -21,7 +21,7 @@ from limits import parse
 
 from preference_center.queue import connect
 from workers.connectors.base import Rate
-from workers.connectors.pace import Paced
+from workers.connectors.pace import Limit, Pace, Paced
 
 log = structlog.get_logger()
 
@@ -154,6 +154,32 @@ class Bucket:
     def hold(self, seconds: float) -> None:
         """See Pace."""
         self._buckets.hold(self._key, self._interval, self._burst, seconds)
+
+    def within(self, limit: Limit) -> Pace:
+        """See Pace."""
+        name = f"{self._destination}:{limit.name}"
+        return _Both(Bucket(self._buckets, name, limit.rate, self._patience), self)
+
+
+class _Both:
+    """A further limit within a destination's own. A turn of it may pass in vain."""
+
+    def __init__(self, narrow: Bucket, wide: Bucket) -> None:
+        self._narrow = narrow
+        self._wide = wide
+
+    def reserve(self, most: float) -> float:
+        """See Pace."""
+        wait = self._narrow.reserve(most)
+        return max(wait, self._wide.reserve(most))
+
+    def hold(self, seconds: float) -> None:
+        """See Pace: of all requests."""
+        self._wide.hold(seconds)
+
+    def within(self, limit: Limit) -> Pace:
+        """See Pace."""
+        return self._wide.within(limit)
 
 
 def read_rate(text: str) -> Rate:

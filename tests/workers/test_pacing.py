@@ -11,7 +11,7 @@ from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import Connector, DeliveryError, Rate, Setup
 from workers.connectors.http import Http
-from workers.connectors.pace import Pace, Paced, reset_headers
+from workers.connectors.pace import Limit, Pace, Paced, reset_headers
 from workers.connectors.registry import make
 from workers.pacing import MARGIN, PATIENCE, Bucket, Buckets, read_rate
 
@@ -57,6 +57,29 @@ def test_workers_of_a_destination_take_turns(redis_url: str, seconds: Seconds) -
 def test_destinations_do_not_wait_for_each_other(redis_url: str, seconds: Seconds) -> None:
     bucket(redis_url, seconds).reserve(60)
     assert bucket(redis_url, seconds, name="other").reserve(60) == 0
+
+
+def test_a_limit_of_one_kind_of_request_is_kept_besides_the_accounts(
+    redis_url: str, seconds: Seconds
+) -> None:
+    pace = bucket(redis_url, seconds)
+    search = pace.within(Limit("search", Rate(2, 1)))
+    assert search.reserve(60) == pytest.approx(0, abs=1e-4)
+    assert pace.reserve(60) == pytest.approx(TURN, abs=1e-4), "it took a turn of both"
+    assert search.reserve(60) == pytest.approx(5 * TURN, abs=1e-4)
+    with pytest.raises(Paced):
+        search.reserve(0.1)
+
+
+def test_a_limit_of_one_kind_of_request_never_widens_the_accounts(
+    redis_url: str, seconds: Seconds
+) -> None:
+    pace = bucket(redis_url, seconds, Rate(1, 60))
+    pace.reserve(60)
+    with pytest.raises(Paced):
+        pace.within(Limit("search", Rate(2, 1))).reserve(50)
+    other = bucket(redis_url, seconds, name="other").within(Limit("search", Rate(2, 1)))
+    assert other.reserve(60) == pytest.approx(0, abs=1e-4)
 
 
 def test_a_documented_burst_may_be_sent_at_once(redis_url: str, seconds: Seconds) -> None:

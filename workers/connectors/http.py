@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 
 from workers.connectors.base import DeliveryError
 from workers.connectors.network import Countdown, TimedBackend, make_transport
-from workers.connectors.pace import Heard, NoPace, Pace
+from workers.connectors.pace import Heard, Limit, NoPace, Pace
 from workers.connectors.ssrf import (
     ForbiddenTarget,
     Resolve,
@@ -128,13 +128,15 @@ class Http:
         except httpx.InvalidURL as error:
             raise DeliveryError(f"{name}: the URL can't be read", permanent=True) from error
 
-    def admit(self, name: str) -> None:
+    def admit(self, name: str, limit: Limit | None = None) -> None:
         """Wait for the turn of one request, as every request of a session does.
 
-        To be called by connectors whose vendor's library does the requests itself.
+        `limit` is a further one, for requests of its kind only. To be called by connectors
+        whose vendor's library does the requests itself.
         Raises Paced or LeaseOver: then nothing may be sent.
         """
-        wait = self.pace.reserve(self.spare())
+        pace = self.pace.within(limit) if limit else self.pace
+        wait = pace.reserve(self.spare())
         if wait > 0:
             self.sleep(wait)
         if not self.alive():
@@ -219,6 +221,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         allow: Collection[int] = (),
         most: int = MAX_ANSWER,
+        limit: Limit | None = None,
     ) -> Answer:
         """Send one request and read the answer; no retries, no redirects.
 
@@ -226,8 +229,8 @@ class Session:
         is a whole path and query to use in its stead, then `route` is for the log only.
         `body` is sent as it is if bytes, else as JSON.
         Statuses in `allow` are returned like a 2xx, an answer of more than `most` octets
-        isn't read. Raises LeaseOver before anything is
-        sent, Unanswered, Rejected, or DeliveryError, permanent for bad credentials.
+        isn't read. `limit` is kept besides the account's rate. Raises LeaseOver before
+        anything is sent, Unanswered, Rejected, or DeliveryError, permanent for bad credentials.
         """
         path = exact or route.format_map({k: quote(v, safe="") for k, v in (holes or {}).items()})
         request = self._client.build_request(
@@ -238,7 +241,7 @@ class Session:
             json=None if isinstance(body, bytes) else body,
             headers=headers,
         )
-        self._http.admit(self._name)
+        self._http.admit(self._name, limit)
         try:
             self._countdown.restart()
             answer = self._exchange(request, most)
@@ -257,20 +260,23 @@ class Session:
             },
         )
         now = self._http.now()
-        self._heed(answer.status, answer.headers, now)
+        held = self._heed(answer.status, answer.headers, now)
         if answer.status not in allow:
-            retry_after = answer.headers.get("retry-after")
-            judge(f"{self._name}: {method} {route}", answer.status, retry_after, now)
+            retry_after = parse_retry_after(answer.headers.get("retry-after"), now)
+            if retry_after is None and answer.status == httpx.codes.TOO_MANY_REQUESTS:
+                retry_after = held
+            judge(f"{self._name}: {method} {route}", answer.status, retry_after)
         return answer
 
-    def _heed(self, status: int, headers: Mapping[str, str], now: datetime) -> None:
-        """Keep every worker from sending while the tool wants nothing."""
+    def _heed(self, status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+        """Keep every worker from sending while the tool wants nothing; how long that is."""
         wishes = [self._heard(status, headers, now)] if self._heard else []
         if status in {429, 503}:
             wishes.append(parse_retry_after(headers.get("retry-after"), now))
         longest = max((wish for wish in wishes if wish), default=None)
         if longest:
             self._http.pace.hold(min(longest, LONGEST_HOLD).total_seconds())
+        return longest
 
     def _exchange(self, request: httpx.Request, most: int) -> Answer:
         response = self._client.send(request, stream=True)
@@ -286,7 +292,7 @@ class Session:
         return Answer(response.status_code, bytes(body), headers)
 
 
-def judge(what: str, status: int, retry_after: str | None, now: datetime) -> None:
+def judge(what: str, status: int, retry_after: timedelta | None) -> None:
     """Raise the DeliveryError that `status` means, or return for a 2xx.
 
     `what` names the request. 1xx and 3xx are failures: we follow no redirects.
@@ -297,7 +303,7 @@ def judge(what: str, status: int, retry_after: str | None, now: datetime) -> Non
     if status in {401, 403}:
         raise DeliveryError(f"{message}, credentials or rights refused", permanent=True)
     if status in {408, 425, 429} or httpx.codes.is_server_error(status):
-        raise DeliveryError(message, retry_after=parse_retry_after(retry_after, now))
+        raise DeliveryError(message, retry_after=retry_after)
     if httpx.codes.is_client_error(status):
         raise Rejected(message, status)
     raise DeliveryError(f"{message}, redirects are not followed: mend the base URL")

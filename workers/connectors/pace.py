@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from workers.connectors.base import DeliveryError
+from workers.connectors.base import DeliveryError, Rate
 
 Heard = Callable[[int, Mapping[str, str], datetime], timedelta | None]
 """Status, headers (names in lower case) and the time of an answer to how long the tool
@@ -18,6 +19,14 @@ class Paced(DeliveryError):
 
     No failure of the tool. `retry_after` says when there will be room.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A tool's limit for one kind of its requests, which count for the account's rate too."""
+
+    name: str
+    rate: Rate
 
 
 class Pace(Protocol):
@@ -34,6 +43,10 @@ class Pace(Protocol):
         """Let nobody send anything for so long."""
         ...
 
+    def within(self, limit: Limit) -> Pace:
+        """The pace of requests that a further limit is for: a turn there is one of both."""
+        ...
+
 
 class NoPace:
     """No limit, as in tests and for folders."""
@@ -44,6 +57,10 @@ class NoPace:
 
     def hold(self, seconds: float) -> None:
         """Nothing: the push itself fails with the tool's wish."""
+
+    def within(self, limit: Limit) -> Pace:  # noqa: ARG002 - the protocol's
+        """Itself: no limit either."""
+        return self
 
 
 def reset_headers(remaining: str, reset: str, *, epoch: bool) -> Heard:
