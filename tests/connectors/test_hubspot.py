@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from werkzeug.wrappers import Request, Response
 
 from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import (
@@ -27,11 +31,20 @@ from tests.connectors.contract import (
     results,
 )
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.rights_contract import RightsContract
 from tests.connectors.tools.described import Description
-from tests.connectors.tools.hubspot import ROOT, TOKEN, HubSpotStandIn
+from tests.connectors.tools.hubspot import (
+    BATCH_READ,
+    BATCH_WRITE,
+    CONTACTS,
+    ROOT,
+    TOKEN,
+    HubSpotStandIn,
+)
 from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import Item, Readable, Result, Setup
+from workers.connectors.base import DeliveryError, Item, Readable, Result, Setup
 from workers.connectors.hubspot import HubSpot
+from workers.connectors.pace import Limit, NoPace, Pace
 
 TOPICS = {"news": "11", "offers": "12"}
 
@@ -55,8 +68,7 @@ class Portal:
 
     def turn_off(self, address: str, topic: str) -> None:
         self.add(address)
-        held = self.server.statuses.setdefault(address.lower(), {})
-        held[int(TOPICS[topic])] = "UNSUBSCRIBED"
+        self.server.leave(address, int(TOPICS[topic]))
 
     def requests(self) -> int:
         return len(self.server.seen)
@@ -64,19 +76,54 @@ class Portal:
     def reject(self, address: str) -> None:
         self.server.poison.add(address)
 
+    def revoke(self) -> str:
+        self.server.scopes -= {BATCH_WRITE, "communication_preferences.write"}
+        return "communication_preferences.write"
+
 
 @pytest.fixture(scope="module")
-def description() -> Description:
-    """Ours, from HubSpot's documentation: see its `info`."""
-    return Description(Path(__file__).parent / "contracts" / "hubspot.json")
+def descriptions() -> list[Description]:
+    """Ours, from HubSpot's documentation: see its `info`. And HubSpot's own, if it is there."""
+    ours = Path(__file__).parent / "contracts" / "hubspot.json"
+    return [Description(ours), *published()]
+
+
+def published() -> Iterator[Description]:
+    """HubSpot's, which may not be kept here: subscriptions.json and contacts.json of 2026-03.
+
+    Theirs says that `sorts` are texts, its pages that they are objects.
+    """
+    folder = os.environ.get("HUBSPOT_DESCRIPTIONS")
+    for name, root in (("subscriptions", ROOT), ("contacts", CONTACTS)) if folder else ():
+        path = Path(folder or "") / f"{name}.json"
+        yield Description(path, ignored=elsewhere(root), mend=correct)
+
+
+def elsewhere(root: str) -> Callable[[str], bool]:
+    return lambda path: not path.startswith(root)
+
+
+def correct(spec: dict[str, Any]) -> None:
+    spec.get("security", []).clear()
+    for operations in spec["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    if search := spec["components"]["schemas"].get("PublicObjectSearchRequest"):
+        search["properties"]["sorts"]["items"] = {"type": "object"}
 
 
 @pytest.fixture
-def server(description: Description) -> Iterator[HubSpotStandIn]:
-    description.faults.clear()
-    with HubSpotStandIn(description.watch) as server:
+def server(descriptions: list[Description]) -> Iterator[HubSpotStandIn]:
+    def watch(request: Request, response: Response) -> None:
+        for description in descriptions:
+            description.watch(request, response)
+
+    for description in descriptions:
+        description.faults.clear()
+    with HubSpotStandIn(watch) as server:
         yield server
-    assert description.faults == []
+    for description in descriptions:
+        assert description.faults == []
 
 
 @pytest.fixture
@@ -87,10 +134,97 @@ def rig(server: HubSpotStandIn) -> Rig:
 
 
 class TestHubSpot(
-    JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract, FieldContract
+    JsonApiContract,
+    MappedContract,
+    ReadContract,
+    ScanContract,
+    PullContract,
+    FieldContract,
+    RightsContract,
 ):
     def _two_requests_worth(self) -> list[Item]:
         return [off(n, f"p{n}@example.com", "news", "offers") for n in range(60)]
+
+
+class TestWithoutBatches(JsonApiContract, MappedContract, ReadContract, PullContract):
+    """As with all accounts that are not Marketing Hub Enterprise."""
+
+    @pytest.fixture(autouse=True)
+    def _no_batches(self, server: HubSpotStandIn) -> None:
+        server.scopes -= {BATCH_READ, BATCH_WRITE}
+
+    @pytest.fixture
+    def rig(self, rig: Rig) -> Rig:
+        # A push asks for a batch first, and is told that the scope is missing.
+        return replace(rig, requests_before_writing=1, one_by_one=True)
+
+    def test_a_full_batch_is_taken_and_a_longer_one_is_not_sent(self, rig: Rig) -> None:
+        batch = [off(n, f"p{n}@example.com", "news", "offers") for n in range(100)]
+        waiting, connector = batch, rig.make()
+        for _ in range(2):  # 100 requests each
+            found = connector.push(waiting)
+            waiting = [i for i in waiting if found[i.ref].result is Result.LATER]
+        assert waiting == []
+        assert rig.tool.off("p99@example.com") == {"news", "offers"}
+        before = rig.tool.requests()
+        with pytest.raises(ValueError, match="fit a batch"):
+            connector.push([*batch, off(100, ANNA, "news")])
+        assert rig.tool.requests() == before
+
+    def test_a_batch_is_asked_for_once(self, rig: Rig, server: HubSpotStandIn) -> None:
+        connector = rig.make()
+        for _ in range(2):
+            connector.push([off(1, ANNA, "news"), off(2, BO, "offers")])
+            cast("Readable", connector).read([off(1, ANNA)])
+        assert [path for _, path in server.seen if "batch" in path] == [
+            f"{ROOT}/statuses/batch/write",
+            f"{ROOT}/statuses/batch/read",
+        ]
+
+    def test_unsubscribe_all_goes_one_by_one_too(self, rig: Rig, server: HubSpotStandIn) -> None:
+        server.unknown.add(CY)
+        asked = with_settings(rig, unsubscribe_all="yes")
+        found = asked.make().push([of_all(1, ANNA), of_all(3, CY)])
+        assert results(found) == {1: Result.REFLECTED, 3: Result.ABSENT}
+        assert server.opted_out_of_all == {ANNA}
+
+    def test_who_hubspot_does_not_know_is_absent(self, rig: Rig, server: HubSpotStandIn) -> None:
+        server.unknown.add(BO)
+        connector = rig.make()
+        found = connector.push([off(1, ANNA, "news"), off(2, BO, "news")])
+        assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
+        assert cast("Readable", connector).read([off(2, BO)]) == {2: None}
+
+    def test_one_that_can_not_be_looked_at_is_left_out(
+        self, rig: Rig, server: HubSpotStandIn
+    ) -> None:
+        server.poison.add(BO)
+        found = cast("Readable", rig.make()).read([off(1, ANNA), off(2, BO)])
+        assert found == {1: frozenset()}
+
+    @pytest.mark.parametrize("tells", [True, False], ids=["asked", "tried by reading"])
+    def test_check_says_which_calls_are_made(
+        self, rig: Rig, server: HubSpotStandIn, *, tells: bool
+    ) -> None:
+        server.tells_scopes = tells
+        report = rig.make().check()
+        assert report.ok
+        assert any("request of its own" in hint for hint in report.hints)
+
+    def test_opt_outs_are_dated(self, rig: Rig, server: HubSpotStandIn) -> None:  # I5
+        assert_dated(rig, server)
+
+
+def assert_dated(rig: Rig, server: HubSpotStandIn) -> None:
+    server.add(ANNA, NOW)
+    server.add(BO, NOW)
+    left = server.leave(ANNA, 11)
+    all_left = server.leave(BO)
+    found, _ = whole(HubSpot(rig.setup, rig.http).pull)
+    assert set(found) == {
+        News(NewsKind.OPTED_OUT, ANNA, "11", left),
+        News(NewsKind.OPTED_OUT, BO, None, all_left),
+    }
 
 
 def with_settings(rig: Rig, **settings: str) -> Rig:
@@ -198,10 +332,98 @@ def test_settings_that_make_no_sense_are_reported(rig: Rig, settings: dict[str, 
     assert next(iter(settings)) in problem
 
 
-def test_a_token_without_the_batch_right_is_reported(rig: Rig, server: HubSpotStandIn) -> None:
-    server.fail(Fault(403, after=1))
-    (problem,) = rig.make().check().problems
-    assert "Marketing Hub Enterprise" in problem
+def test_opt_outs_are_dated(rig: Rig, server: HubSpotStandIn) -> None:  # I5
+    assert_dated(rig, server)
+
+
+def test_an_opt_out_whose_time_can_not_be_had_is_told_without(
+    rig: Rig, server: HubSpotStandIn
+) -> None:
+    server.add(ANNA, NOW)
+    server.leave(ANNA, 11)
+    server.fail(Fault(400, after=1))
+    found, _ = whole(HubSpot(rig.setup, rig.http).pull)
+    assert found == [News(NewsKind.OPTED_OUT, ANNA, "11")]
+
+
+def test_a_key_that_may_only_read_is_found_by_its_scopes(rig: Rig, server: HubSpotStandIn) -> None:
+    server.scopes = {"communication_preferences.read", "crm.objects.contacts.read"}
+    problems = rig.make().check().problems
+    assert [p for p in problems if "communication_preferences.write" in p]
+    assert [p for p in problems if "crm.objects.contacts.write" in p], "links are asked for"
+
+
+def test_the_names_of_scopes_in_the_guide_count_too(rig: Rig, server: HubSpotStandIn) -> None:
+    body = {"scopes": ["subscriptions-definition-read", "subscriptions-status-read"]}
+    body["scopes"] += ["subscriptions-status-write", "crm.objects.contacts.write"]
+    server.fail(Fault(200, body=json.dumps(body)))
+    assert rig.make().check().ok
+
+
+def test_a_403_that_names_no_scope_stops_the_destination(rig: Rig, server: HubSpotStandIn) -> None:
+    server.fail(Fault(403, body='{"category": "BANNED"}'))
+    with pytest.raises(DeliveryError) as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+    assert len(server.seen) == 1
+
+
+def test_check_says_what_rate_hubspot_allows(rig: Rig, server: HubSpotStandIn) -> None:
+    window = {"X-HubSpot-RateLimit-Interval-Milliseconds": "10000"}
+    server.limits = window | {"X-HubSpot-RateLimit-Max": "190"}
+    assert any("19 per second" in hint for hint in rig.make().check().hints)
+    assert rig.make().check().hints == rig.make().check().hints
+    server.limits = window | {"X-HubSpot-RateLimit-Max": "100"}
+    assert not any("per second" in hint for hint in rig.make().check().hints)
+
+
+@pytest.mark.parametrize(
+    "headers, wait",
+    [
+        ({}, timedelta(seconds=10)),
+        ({"X-HubSpot-RateLimit-Interval-Milliseconds": "1000"}, timedelta(seconds=1)),
+        ({"X-HubSpot-RateLimit-Daily-Remaining": "0"}, timedelta(hours=1)),
+    ],
+    ids=["no headers", "a window", "the day's"],
+)
+def test_a_429_without_a_time_waits_for_the_window(
+    rig: Rig, server: HubSpotStandIn, headers: dict[str, str], wait: timedelta
+) -> None:
+    server.fail(Fault(429, headers))
+    with pytest.raises(DeliveryError) as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert caught.value.retry_after == wait
+
+
+def test_searches_keep_to_a_limit_of_their_own(rig: Rig) -> None:
+    asked: list[str] = []
+
+    class Noted(NoPace):
+        def within(self, limit: Limit) -> Pace:
+            asked.append(f"{limit.name}: {limit.rate}")
+            return self
+
+    connector = HubSpot(rig.setup, replace(rig.http, pace=Noted()))
+    connector.scan(None)
+    connector.push([off(1, ANNA, "news")])
+    assert asked == ["search: 4 requests per second"]
+
+
+NULLS: dict[str, Any] = {"results": None, "errors": None, "numErrors": None}
+
+
+def test_answers_may_lack_what_is_not_needed(rig: Rig, server: HubSpotStandIn) -> None:
+    connector = HubSpot(rig.setup, rig.http)
+    server.fail(Fault(200, body=json.dumps(NULLS)))
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.LATER}
+    bare = {"subscriberIdString": ANNA, "subscriptionId": 11, "status": "UNSUBSCRIBED"}
+    rows: list[Any] = [{"subscriberIdString": ANNA, "statuses": [bare]}]
+    rows += [{"subscriberIdString": BO, "statuses": None}]
+    server.fail(Fault(200, body=json.dumps({"results": rows})))
+    assert connector.read([off(1, ANNA), off(2, BO)]) == {1: {"news"}, 2: frozenset()}
+    contacts = [{"id": "1", "properties": None}, {"id": "2", "properties": {"email": None}}]
+    server.fail(Fault(200, body=json.dumps({"results": contacts, "paging": None})))
+    assert connector.scan(None).rows == ()
 
 
 def test_an_inactive_subscription_type_is_reported(rig: Rig, server: HubSpotStandIn) -> None:
@@ -214,7 +436,7 @@ def test_who_opted_out_of_all_is_news_about_all(rig: Rig, server: HubSpotStandIn
     server.add(ANNA, NOW)
     server.opted_out_of_all.add(ANNA)
     found, _ = whole(HubSpot(rig.setup, rig.http).pull)
-    assert found == [News(NewsKind.OPTED_OUT, ANNA)]
+    assert [(n.kind, n.address, n.thing) for n in found] == [(NewsKind.OPTED_OUT, ANNA, None)]
 
 
 def test_many_types_take_several_searches(rig: Rig, server: HubSpotStandIn) -> None:

@@ -37,6 +37,8 @@ class Entry:
     sources: tuple[str, ...]
     """The pages that the connector was written from."""
     build: Callable[[Setup, Http], Connector]
+    by_hand: str = ""
+    """What it was also run against by a person, with version and date: not by CI."""
     notes: tuple[str, ...] = ()
     """What a person who sets it up has to know, a sentence each; for docs/destinations.md."""
     extra: str = ""
@@ -57,6 +59,11 @@ class Entry:
     def able(self, settings: Mapping[str, str]) -> Capabilities:
         """The abilities of a destination with these settings."""
         return ONLY_LISTENS if self.is_heard_only(settings) else self.capabilities
+
+    @property
+    def proved(self) -> str:
+        """What it was run against, for people."""
+        return f"{self.proof.value}; by hand {self.by_hand}" if self.by_hand else self.proof.value
 
     @property
     def hidden(self) -> frozenset[str]:

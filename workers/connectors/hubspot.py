@@ -1,17 +1,17 @@
-"""HubSpot: a topic is a subscription type (communication preferences v4, batch).
+"""HubSpot: a topic is a subscription type (communication preferences 2026-03).
 
-https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/guide
-The batch calls need a Marketing Hub Enterprise account. HubSpot publishes no description
-of this API to test against; what its documentation leaves open is noted where it matters.
+https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
+HubSpot publishes descriptions of its APIs (github.com/HubSpot/
+HubSpot-public-api-spec-collection) and licenses them to nobody, so the one under tests/ is
+our own; the connector was held to HubSpot's by hand. What both leave open is noted where it
+matters.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News
@@ -25,28 +25,28 @@ from workers.connectors.base import (
     Page,
     Rate,
     Report,
-    Result,
     Scopes,
     Seen,
     Setup,
 )
-from workers.connectors.entry import Entry, Proof
+from workers.connectors.entry import RATE, Entry, Proof
 from workers.connectors.http import Http, Session
-from workers.connectors.hubspot_answers import (
-    DEFINITIONS,
-    SUBSCRIBERS,
-    WRITTEN,
-    Fault,
-    Subscriber,
-    Subscribers,
-    Written,
+from workers.connectors.hubspot_api import (
+    INPUTS_PER_CALL,
+    OFF,
+    ON,
+    MissingScope,
+    Preferences,
+    open_portal,
+    scopes,
 )
 from workers.connectors.hubspot_contacts import find, pull_page, scan_page, write_links
+from workers.connectors.hubspot_reading import Calls, dated, statuses
+from workers.connectors.hubspot_rights import has_batch, rights
+from workers.connectors.hubspot_writing import Input, Writer
 from workers.connectors.mapping import ensure_fits, mapping_problems
-from workers.connectors.steps import Step, carry_out, send_halving, worse
+from workers.connectors.steps import carry_out
 
-INPUTS_PER_CALL = 100
-OFF, ON = "UNSUBSCRIBED", "SUBSCRIBED"
 LEGAL_BASES = frozenset(
     {
         "CONSENT_WITH_NOTICE",
@@ -58,16 +58,12 @@ LEGAL_BASES = frozenset(
         "PROCESS_AND_STORE",
     }
 )
-_DOCS = "https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences"
-_ROOT = "/communication-preferences/v4"
+_DOCS = "https://developers.hubspot.com/docs"
 _PROBE = "preference-center-check@example.com"
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    item: Item
-    subscription: int
-    state: str
+_SINGLE = (
+    "each address and topic is a request of its own, at most 100 a push: the key lacks the "
+    "scopes of the batch calls, which take Marketing Hub Enterprise"
+)
 
 
 class HubSpot:
@@ -80,18 +76,23 @@ class HubSpot:
         # v3 refused to resubscribe who had opted out; v4 does it (v3 guide, note on v4).
         can_lift=True,
         # No size is documented for these calls; 100 is that of HubSpot's other batches.
-        batch_size=100,
+        batch_size=INPUTS_PER_CALL,
+        # That of Free and Starter; `check` says what HubSpot allows the account, as it answers.
         # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
-        rate=Rate(190, 10),
+        rate=Rate(100, 10),
         can_read=True,
         scans=Listing.CHANGES,
         pulls=Listing.CHANGES,
         can_hold_link=True,
+        tells_rights=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "token": "access token of a private app with the scopes subscriptions-definition-read, "
-        "subscription-status-batch-read and subscription-status-batch-write; to read contacts also "
-        "crm.objects.contacts.read, and crm.objects.contacts.write to write links",
+        "token": "a service key (Development, Keys, Service keys) or the access token of an app "
+        "that is installed in this account only, with the scopes communication_preferences.read "
+        "and communication_preferences.write; with Marketing Hub Enterprise also "
+        "communication_preferences.statuses.batch.read and .write, by which 100 addresses go in "
+        "one request; to read contacts also crm.objects.contacts.read, and "
+        "crm.objects.contacts.write to write links",
         "unsubscribe_all?": "yes: a no to all marketing also sets HubSpot's own unsubscribe-all; "
         "only where no service mail goes through this account",
         "legal_basis?": f"one of {', '.join(sorted(LEGAL_BASES))}; accounts with data privacy "
@@ -104,40 +105,27 @@ class HubSpot:
     def __init__(self, setup: Setup, http: Http) -> None:
         self._setup = setup
         self._http = http
+        self._calls = Calls()
         self._ids = {t: int(i) for t, i in setup.topics.items() if i.isascii() and i.isdigit()}
 
-    def _session(self) -> Session:
-        settings = self._setup.settings
-        return self._http.session(
-            self._setup.name,
-            settings.get("base_url", "https://api.hubapi.com"),
-            headers={"Authorization": f"Bearer {settings['token']}"},
-        )
-
-    @property
-    def _query(self) -> dict[str, str]:
-        unit = self._setup.settings.get("business_unit")
-        return {"channel": "EMAIL"} | ({"businessUnitId": unit} if unit else {})
+    def _preferences(self, session: Session) -> Preferences:
+        return Preferences(session, self._setup.settings.get("business_unit"))
 
     @property
     def _sets_all(self) -> bool:
         return self._setup.settings.get("unsubscribe_all") == "yes"
 
     def check(self) -> Report:
-        """See Connector. Reads one made-up address to try the batch right."""
+        """See Connector. Also says by which calls changes will be made."""
         problems = [*mapping_problems(self._setup, "subscription type"), *self._setting_problems()]
+        report = Report()
         try:
-            with self._session() as session:
-                found = session.send("GET", f"{_ROOT}/definitions").parse(DEFINITIONS).results
-                self._statuses(session, [_PROBE])
+            with open_portal(self._setup, self._http) as session:
+                report = self._key_report(session)
+                found, headers = self._preferences(session).definitions()
         except DeliveryError as error:
-            return Report(
-                (
-                    *problems,
-                    f"{error}: check the token, its scopes, and that the account is "  # noqa: ISC004
-                    "Marketing Hub Enterprise, which the batch calls need",
-                )
-            )
+            fault = f"{error}: check the token and its scopes"
+            return replace(report, problems=(*problems, fault, *report.problems))
         active = {int(d.id): d.name for d in found if d.is_active and d.id.isdigit()}
         problems += [
             f"topic {topic} is mapped to subscription type {id_}, which is missing or inactive: "
@@ -146,7 +134,39 @@ class HubSpot:
             if id_ not in active
         ]
         unmapped = set(active) - set(self._ids.values())
-        return Report(tuple(problems), tuple(f"{active[i]} ({i})" for i in sorted(unmapped)))
+        return replace(
+            report,
+            problems=(*problems, *report.problems),
+            unmapped=tuple(f"{active[i]} ({i})" for i in sorted(unmapped)),
+            hints=(*report.hints, *self._rate_hints(headers)),
+        )
+
+    def _key_report(self, session: Session) -> Report:
+        """What the key may do, by HubSpot's word; else whether it may read in batches."""
+        held = scopes(session, self._setup.settings["token"])
+        if held is not None:
+            report = Report(hints=() if has_batch(held) else (_SINGLE,))
+            return report.with_rights(rights(held, self._setup))
+        hints: tuple[str, ...] = (
+            "HubSpot doesn't say which scopes this key has: the first push will show it",
+        )
+        preferences = self._preferences(session)
+        try:
+            preferences.read([_PROBE])
+        except MissingScope:
+            preferences.read_one(_PROBE)
+            hints += (_SINGLE,)
+        return Report(hints=hints)
+
+    def _rate_hints(self, headers: Mapping[str, str]) -> Iterator[str]:
+        allowed = headers.get("x-hubspot-ratelimit-max", "")
+        milliseconds = headers.get("x-hubspot-ratelimit-interval-milliseconds", "")
+        if self._setup.settings.get(RATE) or not (allowed.isdecimal() and milliseconds.isdecimal()):
+            return
+        per_second = int(allowed) * 1000 // max(int(milliseconds), 1)
+        usual = self.capabilities.rate
+        if usual and per_second > usual.requests / usual.seconds:
+            yield f"HubSpot allows more requests: set {RATE}='{per_second} per second'"
 
     def _setting_problems(self) -> Iterator[str]:
         settings = self._setup.settings
@@ -174,13 +194,11 @@ class HubSpot:
         ensure_fits(batch, self._setup, self.capabilities)
         whole = [item for item in batch if self._is_all(item)]
         single = [item for item in batch if not self._is_all(item)]
-        lifts = [_Input(i, self._ids[t], ON) for i in batch for t in sorted(i.lift)]
-        offs = [_Input(i, self._ids[t], OFF) for i in single for t in sorted(i.off)]
-        with self._session() as session:
-            steps = [*self._writes(session, lifts), *self._writes(session, offs)]
-            if whole:
-                refs = tuple(item.ref for item in whole)
-                steps.append(Step(refs, lambda: self._unsubscribe_all(session, whole)))
+        lifts = [Input(i, self._ids[t], ON) for i in batch for t in sorted(i.lift)]
+        offs = [Input(i, self._ids[t], OFF) for i in single for t in sorted(i.off)]
+        with open_portal(self._setup, self._http) as session:
+            writer = Writer(self._preferences(session), self._setup, self._calls)
+            steps = [*writer.changes(lifts), *writer.changes(offs), *writer.leaving(whole)]
             return carry_out(batch, steps)
 
     def _is_all(self, item: Item) -> bool:
@@ -201,31 +219,36 @@ class HubSpot:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         topics = {id_: topic for topic, id_ in self._ids.items()}
-        with self._session() as session:
-            found = self._statuses(session, [item.address for item in batch])
+        with open_portal(self._setup, self._http) as session:
+            addresses = [item.address for item in batch]
+            found = statuses(self._preferences(session), self._calls, addresses)
         off = {
-            s.subscriber_id_string.casefold(): frozenset(
+            address: None
+            if held is None
+            else frozenset(
                 topics[status.subscription_id]
-                for status in s.statuses
+                for status in held
                 if status.status == OFF and status.subscription_id in topics
             )
-            for s in found
+            for address, held in found.items()
         }
-        return {item.ref: off.get(item.address.casefold()) for item in batch}
+        return {i.ref: off[i.address.casefold()] for i in batch if i.address.casefold() in off}
 
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable."""
-        with self._session() as session:
+        with open_portal(self._setup, self._http) as session:
             return scan_page(session, cursor, self._http.now(), self._setup.link_field)
 
     def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable."""
-        with self._session() as session:
-            return pull_page(session, cursor, self._http.now(), list(self._ids.values()))
+        """See Pullable. The search finds who opted out, the statuses say when."""
+        with open_portal(self._setup, self._http) as session:
+            page = pull_page(session, cursor, self._http.now(), list(self._ids.values()))
+            rows = dated(self._preferences(session), self._calls, page.rows)
+        return replace(page, rows=rows)
 
     def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
         """See Findable."""
-        with self._session() as session:
+        with open_portal(self._setup, self._http) as session:
             return find(session, contacts) if contacts else {}
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
@@ -233,108 +256,44 @@ class HubSpot:
         field = self._setup.link_field
         if not batch or field is None:
             return {}
-        with self._session() as session:
+        with open_portal(self._setup, self._http) as session:
             return write_links(session, batch, field)
-
-    def _statuses(self, session: Session, addresses: Sequence[str]) -> list[Subscriber]:
-        answer = session.send(
-            "POST",
-            f"{_ROOT}/statuses/batch/read",
-            query={"channel": "EMAIL"},
-            body={"inputs": list(addresses)},
-        )
-        return answer.parse(SUBSCRIBERS).results
-
-    def _writes(self, session: Session, inputs: Sequence[_Input]) -> list[Step]:
-        steps = []
-        for start in range(0, len(inputs), INPUTS_PER_CALL):
-            part = inputs[start : start + INPUTS_PER_CALL]
-            refs = tuple(dict.fromkeys(i.item.ref for i in part))
-            steps.append(Step(refs, partial(self._write, session, part)))
-        return steps
-
-    def _write(self, session: Session, inputs: Sequence[_Input]) -> Mapping[int, Outcome]:
-        def send(part: Sequence[_Input]) -> Written:
-            body = {"inputs": [self._as_json(i) for i in part]}
-            return session.send("POST", f"{_ROOT}/statuses/batch/write", body=body).parse(WRITTEN)
-
-        verdicts = dict.fromkeys(inputs, Outcome(Result.REFUSED, "400"))
-        for part, written in send_halving(inputs, send):
-            held = {
-                (s.subscriber_id_string.casefold(), s.subscription_id, s.status): s
-                for s in written.results
-            }
-            for i in part:
-                status = held.get((i.item.address.casefold(), i.subscription, i.state))
-                verdicts[i] = (
-                    Outcome(Result.REFLECTED, status.set_status_success_reason or status.status)
-                    if status
-                    else _explain(i.item.address, written.errors)
-                )
-        return _worst(verdicts)
-
-    def _as_json(self, i: _Input) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "channel": "EMAIL",
-            "statusState": i.state,
-            "subscriberIdString": i.item.address,
-            "subscriptionId": i.subscription,
-        }
-        if basis := self._setup.settings.get("legal_basis"):
-            body["legalBasis"] = basis
-            body["legalBasisExplanation"] = self._setup.settings["legal_basis_explanation"]
-        return body
-
-    def _unsubscribe_all(self, session: Session, items: Sequence[Item]) -> Mapping[int, Outcome]:
-        def send(part: Sequence[Item]) -> Subscribers:
-            return session.send(
-                "POST",
-                f"{_ROOT}/statuses/batch/unsubscribe-all",
-                query=self._query | {"verbose": "true"},
-                body={"inputs": [item.address for item in part]},
-            ).parse(SUBSCRIBERS)
-
-        outcomes = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
-        for part, answer in send_halving(items, send):
-            held = {s.subscriber_id_string.casefold() for s in answer.results}
-            for item in part:
-                outcomes[item.ref] = (
-                    Outcome(Result.REFLECTED, "unsubscribe-all")
-                    if item.address.casefold() in held
-                    else _explain(item.address, answer.errors)
-                )
-        return outcomes
-
-
-def _explain(address: str, faults: Sequence[Fault]) -> Outcome:
-    """Why an address is missing from the results, by the error that names it.
-
-    The documentation doesn't say how an error names its input, so any value will do; one
-    that no error names is tried again.
-    """
-    for fault in faults:
-        if f'"{address.casefold()}"' in json.dumps(fault.context, ensure_ascii=False).casefold():
-            result = {"OBJECT_NOT_FOUND": Result.ABSENT, "VALIDATION_ERROR": Result.REFUSED}
-            return Outcome(result.get(fault.category, Result.LATER), fault.category)
-    return Outcome(Result.LATER, "not acknowledged")
-
-
-def _worst(verdicts: Mapping[_Input, Outcome]) -> Mapping[int, Outcome]:
-    """One outcome per item; see steps.carry_out for the order."""
-    outcomes: dict[int, Outcome] = {}
-    for i, outcome in verdicts.items():
-        ref = i.item.ref
-        outcomes[ref] = worse(outcomes[ref], outcome) if ref in outcomes else outcome
-    return outcomes
 
 
 ENTRY = Entry(
     kind=HubSpot.kind,
     title="HubSpot",
     proof=Proof.DOCUMENTATION,
+    by_hand="HubSpot's own description of 2026-03, on 27 November 2026",
     capabilities=HubSpot.capabilities,
     own_settings=HubSpot.settings,
     secrets=frozenset({"token"}),
-    sources=(f"{_DOCS}/guide", f"{_DOCS}/status/batch/update-subscription-status-batch"),
+    sources=(
+        f"{_DOCS}/api-reference/2026-03/communication-preferences/guide",
+        f"{_DOCS}/api-reference/2026-03/crm/search-the-crm",
+        f"{_DOCS}/apps/developer-platform/build-apps/authentication/account-service-keys",
+        f"{_DOCS}/apps/developer-platform/add-features/configure-webhooks",
+        f"{_DOCS}/developer-tooling/platform/usage-guidelines",
+    ),
     build=HubSpot,
+    notes=(
+        "Map each topic to the number of a subscription type.",
+        (
+            "New private apps can't be made since 26 October 2026: make a service key. A token "
+            "of one that was made before works as before."
+        ),
+        (
+            "Without Marketing Hub Enterprise each address and topic is a request of its own: "
+            "100,000 opt-outs of one topic take about three hours at 100 requests in 10 seconds. "
+            "`flask destinations check` says which calls are made, and what rate HubSpot allows."
+        ),
+        (
+            "A service key has no webhooks: they take an app made with HubSpot's CLI. Name its "
+            "properties in the app's webhooks file, under `legacyCrmObjects`, with the "
+            "subscription type `contact.propertyChange`: `hs_email_optout`, and "
+            "`hs_email_optout_NUMBER` for each mapped subscription type. The pages of an older "
+            "app's settings may not list them. Without a webhook opt-outs are pulled every five "
+            "minutes."
+        ),
+    ),
 )

@@ -1,7 +1,7 @@
 """HubSpot's contacts: who is there, who opted out, and their standing links.
 
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
-https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/contacts/batch/update-contacts
+https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/guide
 Searches are sorted by when contacts were changed, and go on from the last one's moment, since
 one search shows 10,000 at most. Opting out shows in a contact's properties, without a date.
 """
@@ -13,25 +13,36 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from preference_center.domain.news import News, NewsKind
-from workers.connectors.base import LinkItem, Outcome, Page, Result, Seen
+from workers.connectors.base import LinkItem, Outcome, Page, Rate, Result, Seen
 from workers.connectors.http import Session
+from workers.connectors.hubspot_api import VERSION
+from workers.connectors.pace import Limit
 
 SHOWN = 100
+PULLED = 50
+"""Opt-outs on a page: the time of each may take two requests more."""
 OVERLAP = timedelta(minutes=15)
 """How far a later search looks back: what is new can be searched for after a while only."""
 GROUPS_PER_SEARCH = 5
 """Alternatives that one search may name."""
-_CONTACTS = "/crm/v3/objects/contacts"
+# Five a second are documented now, four were before.
+_SEARCHES = Limit("search", Rate(4, 1))
+_CONTACTS = f"/crm/objects/{VERSION}/contacts"
 _CHANGED = "lastmodifieddate"
 _OPTED_OUT = "hs_email_optout"
 
 
 class _Contact(BaseModel):
     id: str
-    properties: dict[str, str | None] = {}
+    held: dict[str, str | None] | None = Field(default=None, alias="properties")
+
+    @property
+    def properties(self) -> dict[str, str | None]:
+        """Those that were asked for and have a value."""
+        return self.held or {}
 
 
 class _Next(BaseModel):
@@ -43,8 +54,13 @@ class _Paging(BaseModel):
 
 
 class _Found(BaseModel):
-    results: list[_Contact] = []
-    paging: _Paging = _Paging()
+    rows: list[_Contact] | None = Field(default=None, alias="results")
+    paging: _Paging | None = None
+
+    @property
+    def results(self) -> list[_Contact]:
+        """The contacts."""
+        return self.rows or []
 
 
 _FOUND = TypeAdapter(_Found)
@@ -79,7 +95,7 @@ class _Place:
 
     def following(self, found: _Found) -> _Place | None:
         """Where the same search goes on, if it does."""
-        if found.paging.next is None or not found.results:
+        if found.paging is None or found.paging.next is None or not found.results:
             return None
         last = _changed_at(found.results[-1])
         if last > self.since:
@@ -94,7 +110,7 @@ class _Place:
 def scan_page(session: Session, cursor: str | None, now: datetime, field: str | None) -> Page[Seen]:
     """The next contacts that were added or changed; see Scannable."""
     place = _Place.read(cursor, now)
-    found = _search(session, place, [[]], [field] if field else [])
+    found = _search(session, place, [[]], [field] if field else [], SHOWN)
     rows = tuple(
         Seen(email, link=(contact.properties.get(field) or "") if field else None)
         for contact in found.results
@@ -114,7 +130,7 @@ def pull_page(
     names = [_OPTED_OUT, *(f"{_OPTED_OUT}_{type_}" for type_ in sorted(types))]
     some = names[place.part * GROUPS_PER_SEARCH :][:GROUPS_PER_SEARCH]
     wanted = [[{"propertyName": name, "operator": "EQ", "value": "true"}] for name in some]
-    found = _search(session, place, wanted, some)
+    found = _search(session, place, wanted, some, PULLED)
     rows = tuple(news for contact in found.results for news in _news(contact, some))
     following = place.following(found)
     if following is None and (place.part + 1) * GROUPS_PER_SEARCH < len(names):
@@ -126,7 +142,8 @@ def pull_page(
 
 def find(session: Session, contacts: Sequence[str]) -> dict[str, str]:
     """Contact id -> address; see Findable."""
-    body = {"properties": ["email"], "inputs": [{"id": contact} for contact in contacts]}
+    inputs = [{"id": contact} for contact in contacts]
+    body = {"properties": ["email"], "propertiesWithHistory": [], "inputs": inputs}
     found = session.send("POST", f"{_CONTACTS}/batch/read", body=body).parse(_FOUND)
     return {
         contact.id: email for contact in found.results if (email := contact.properties.get("email"))
@@ -155,17 +172,18 @@ def _search(
     place: _Place,
     alternatives: Sequence[Sequence[Mapping[str, str]]],
     properties: Sequence[str],
+    most: int,
 ) -> _Found:
     since = {"propertyName": _CHANGED, "operator": "GTE", "value": str(place.since)}
     body: dict[str, Any] = {
         "filterGroups": [{"filters": [since, *each]} for each in alternatives],
         "sorts": [{"propertyName": _CHANGED, "direction": "ASCENDING"}],
         "properties": ["email", _CHANGED, *properties],
-        "limit": SHOWN,
+        "limit": most,
+        "after": str(place.after),
     }
-    if place.after:
-        body["after"] = str(place.after)
-    return session.send("POST", f"{_CONTACTS}/search", body=body).parse(_FOUND)
+    answer = session.send("POST", f"{_CONTACTS}/search", body=body, limit=_SEARCHES)
+    return answer.parse(_FOUND)
 
 
 def _news(contact: _Contact, names: Sequence[str]) -> Iterator[News]:

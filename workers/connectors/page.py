@@ -88,7 +88,7 @@ def _cells(entry: Entry) -> Iterator[str]:
     yield _yes(can.can_hold_link)
     yield _yes(can.tells_rights)
     yield _yes(can.can_erase)
-    yield entry.proof.value
+    yield entry.proved
 
 
 def _yes(can: bool) -> str:  # noqa: FBT001 - a table's cell
@@ -102,7 +102,7 @@ def _absent(can: Capabilities) -> str:
 def _section(entry: Entry) -> Iterator[str]:
     yield f"## {entry.title}"
     yield ""
-    yield f"`--kind {entry.kind}`, tested against: {entry.proof.value}."
+    yield f"`--kind {entry.kind}`, tested against: {entry.proved}."
     if entry.listen is not None:
         yield (
             f"Without `{'`, `'.join(sorted(entry.secrets))}` it is only listened to; once that "

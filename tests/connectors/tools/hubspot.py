@@ -1,19 +1,31 @@
-"""HubSpot's communication preferences v4 as its documentation has them, with memory."""
+"""HubSpot's communication preferences 2026-03 as its documentation has them, with memory."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from werkzeug.wrappers import Request, Response
 
 from tests.connectors.tools.stand_in import StandIn, Watch
 
 TOKEN = "pat-stand-in"
-ROOT = "/communication-preferences/v4"
-CONTACTS = "/crm/v3/objects/contacts"
+ROOT = "/communication-preferences/2026-03"
+CONTACTS = "/crm/objects/2026-03/contacts"
+TOKEN_INFO = "/oauth/v2/private-apps/get/access-token-info"
 WHEN = "2026-11-25T00:00:00Z"
+BATCH_READ = "communication_preferences.statuses.batch.read"
+BATCH_WRITE = "communication_preferences.statuses.batch.write"
+SCOPES = (
+    "communication_preferences.read",
+    "communication_preferences.write",
+    BATCH_READ,
+    BATCH_WRITE,
+    "crm.objects.contacts.read",
+    "crm.objects.contacts.write",
+)
 
 
 class HubSpotStandIn(StandIn):
@@ -28,27 +40,97 @@ class HubSpotStandIn(StandIn):
         self.poison: set[str] = set()
         self.bases: list[str | None] = []
         self.written: list[tuple[int, str]] = []
+        self.scopes: set[str] = set(SCOPES)
+        self.tells_scopes = True
+        self.limits: dict[str, str] = {}
+        self.now = datetime(2026, 11, 20, tzinfo=UTC)
+        self.stamps: dict[tuple[str, int | None], datetime] = {}
         self.contacts: dict[str, dict[str, str]] = {}
         self.ids: list[str] = []
 
     def handle(self, request: Request) -> Response:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return _json({"status": "error", "category": "INVALID_AUTHENTICATION"}, 401)
-        if request.path == f"{ROOT}/definitions":
-            return _batch([self._definition(i) for i in self.types])
+        if request.path == TOKEN_INFO:
+            if not self.tells_scopes:
+                return _json({"status": "error", "category": "NOT_FOUND"}, 404)
+            return _json({"userId": 1, "hubId": 2, "appId": 3, "scopes": sorted(self.scopes)})
         if request.path.startswith(CONTACTS):
             return self._contacts(request.path.removeprefix(CONTACTS), request.get_json())
+        if request.path == f"{ROOT}/definitions":
+            if not self._may("communication_preferences.read"):
+                return _missing("communication_preferences.read")
+            return _batch([self._definition(i) for i in self.types], headers=self.limits)
+        # The path before unquoting: an address may hold a slash.
+        path = request.environ["RAW_URI"].partition("?")[0].removeprefix(f"{ROOT}/statuses/")
+        if path.startswith("batch/"):
+            return self._in_batches(path, request)
+        return self._single(request, *map(unquote, path.split("/")))
+
+    def _may(self, *scopes: str) -> bool:
+        return bool(self.scopes & {*scopes, "communication_preferences.read_write"})
+
+    def _in_batches(self, path: str, request: Request) -> Response:
+        scope = BATCH_READ if path.endswith("/read") else BATCH_WRITE
+        if scope not in self.scopes:
+            return _missing(scope)
         inputs = request.get_json()["inputs"]
         if len(inputs) > 100:
             return _json({"status": "error", "category": "VALIDATION_ERROR"}, 400)
-        if request.path == f"{ROOT}/statuses/batch/read":
-            known = [a for a in inputs if a not in self.unknown]
-            return _batch([self._subscriber(address) for address in known])
-        if request.path == f"{ROOT}/statuses/batch/write":
+        if path == "batch/write":
             return self._write(inputs)
-        if request.path == f"{ROOT}/statuses/batch/unsubscribe-all":
+        if path == "batch/unsubscribe-all":
             return self._unsubscribe_all(inputs)
-        return _json({"status": "error"}, 404)
+        known = [a for a in inputs if a not in self.unknown]
+        if path == "batch/read":
+            return _batch([self._subscriber(address) for address in known])
+        return _batch([{"subscriberIdString": a, "wideStatuses": self._wide(a)} for a in known])
+
+    def _single(self, request: Request, address: str, what: str = "") -> Response:
+        verb = "read" if request.method == "GET" else "write"
+        if not self._may(f"communication_preferences.{verb}"):
+            return _missing(f"communication_preferences.{verb}")
+        if address in self.unknown:
+            return _json({"status": "error", "category": "OBJECT_NOT_FOUND"}, 404)
+        if address in self.poison | self.invalid:
+            return _json({"status": "error", "category": "VALIDATION_ERROR"}, 400)
+        match verb, what:
+            case "read", "":
+                return _batch(self._subscriber(address)["statuses"])
+            case "read", _:
+                return _batch(self._wide(address))
+            case _, "":
+                return self._write([request.get_json() | {"subscriberIdString": address}])
+        self._unsubscribe_all([address])
+        return _batch(self._subscriber(address)["statuses"])
+
+    def _wide(self, address: str) -> list[dict[str, Any]]:
+        if address.lower() not in self.opted_out_of_all:
+            return []
+        return [
+            {
+                "channel": "EMAIL",
+                "status": "UNSUBSCRIBED",
+                "subscriberIdString": address,
+                "timestamp": self._when(address, None),
+                "wideStatusType": "PORTAL_WIDE",
+            }
+        ]
+
+    def leave(self, address: str, type_: int | None = None) -> datetime:
+        """What a person does on HubSpot's own page; all types without `type_`."""
+        email = address.lower()
+        self.now += timedelta(seconds=1)
+        if type_ is None:
+            self.opted_out_of_all.add(email)
+        else:
+            self.statuses.setdefault(email, {})[type_] = "UNSUBSCRIBED"
+        self.stamps[email, type_] = self.now
+        return self.now
+
+    def _when(self, address: str, type_: int | None) -> str:
+        stamp = self.stamps.get((address.lower(), type_))
+        return stamp.isoformat() if stamp else WHEN
 
     def add(self, email: str, at: datetime) -> None:
         """Make a contact, or change it."""
@@ -66,7 +148,7 @@ class HubSpotStandIn(StandIn):
         known = [i for i in body["inputs"] if i["id"].lower() in self.contacts]
         for i in known:
             self.contacts[i["id"].lower()] |= i["properties"]
-        errors = [{"category": "OBJECT_NOT_FOUND"}] * (len(body["inputs"]) - len(known))
+        errors = [_error("OBJECT_NOT_FOUND")] * (len(body["inputs"]) - len(known))
         return _batch([self._contact(i["id"].lower()) for i in known], errors)
 
     def _search(self, body: dict[str, Any]) -> Response:
@@ -98,7 +180,13 @@ class HubSpotStandIn(StandIn):
         }
         if email in self.opted_out_of_all:
             opted["hs_email_optout"] = "true"
-        return {"id": str(self.ids.index(email)), "properties": self.contacts[email] | opted}
+        return {
+            "id": str(self.ids.index(email)),
+            "properties": self.contacts[email] | opted,
+            "createdAt": WHEN,
+            "updatedAt": WHEN,
+            "archived": False,
+        }
 
     def _write(self, inputs: list[dict[str, Any]]) -> Response:
         if self.poison & {i["subscriberIdString"] for i in inputs}:
@@ -115,7 +203,7 @@ class HubSpotStandIn(StandIn):
             self.statuses[address.lower()][type_] = state
             reason = "NO_STATUS_CHANGE" if before == state else "REQUESTED_CHANGE_OCCURRED"
             results.append(self._status(address, type_, state) | {"setStatusSuccessReason": reason})
-        return _batch(results, errors)
+        return _batch(results, errors, status=200)
 
     def _unsubscribe_all(self, inputs: list[str]) -> Response:
         good = [address for address in inputs if not self._fault(address)]
@@ -123,19 +211,14 @@ class HubSpotStandIn(StandIn):
             self.opted_out_of_all.add(address.lower())
             self.statuses[address.lower()] = dict.fromkeys(self.types, "UNSUBSCRIBED")
         errors = [fault for address in inputs if (fault := self._fault(address))]
-        return _batch([self._subscriber(address) for address in good], errors)
+        return _batch([self._subscriber(address) for address in good], errors, status=200)
 
     def _fault(self, address: str) -> dict[str, Any] | None:
         # How an error names its input is our guess: the documentation leaves it open.
         category = "OBJECT_NOT_FOUND" if address in self.unknown else "VALIDATION_ERROR"
         if address not in self.unknown | self.invalid:
             return None
-        return {
-            "status": "error",
-            "category": category,
-            "message": category,
-            "context": {"subscriberIdString": [address]},
-        }
+        return _error(category) | {"context": {"subscriberIdString": [address]}}
 
     def _subscriber(self, address: str) -> dict[str, Any]:
         states = self.statuses.get(address.lower(), {})
@@ -154,7 +237,7 @@ class HubSpotStandIn(StandIn):
             "status": state,
             "subscriberIdString": address,
             "subscriptionId": type_,
-            "timestamp": WHEN,
+            "timestamp": self._when(address, type_),
         }
 
     def _definition(self, type_: int) -> dict[str, Any]:
@@ -170,12 +253,31 @@ class HubSpotStandIn(StandIn):
         }
 
 
-def _batch(results: list[Any], errors: list[Any] | None = None) -> Response:
+def _batch(
+    results: list[Any],
+    errors: list[Any] | None = None,
+    *,
+    status: int = 207,
+    headers: dict[str, str] | None = None,
+) -> Response:
     body = {"status": "COMPLETE", "startedAt": WHEN, "completedAt": WHEN, "results": results}
     if errors:
-        return _json(body | {"errors": errors, "numErrors": len(errors)}, 207)
-    return _json(body)
+        return _json(body | {"errors": errors, "numErrors": len(errors)}, status)
+    return _json(body, headers=headers)
 
 
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(json.dumps(body), status, mimetype="application/json")
+def _error(category: str) -> dict[str, Any]:
+    said = {"status": "error", "category": category, "message": category}
+    return {**said, "context": {}, "errors": [], "links": {}}
+
+
+def _missing(scope: str) -> Response:
+    detail = {
+        "message": "One or more of these scopes are required.",
+        "context": {"scopes": [scope]},
+    }
+    return _json(_error("MISSING_SCOPES") | {"errors": [detail]}, 403)
+
+
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(json.dumps(body), status, headers, mimetype="application/json")
