@@ -7,6 +7,7 @@ import zlib
 from datetime import datetime
 from uuid import UUID
 
+from preference_center.errors import ImportMoved
 from preference_center.extensions import services
 from preference_center.storage.database import Connection
 
@@ -27,12 +28,13 @@ def write(connection: Connection, import_id: UUID, number: int, octets: bytes) -
 
 
 def read(connection: Connection, import_id: UUID, number: int) -> bytes:
-    """One part as it was uploaded."""
+    """One part as it was uploaded. Raises ImportMoved if the file is gone."""
     row = connection.execute(
         "SELECT content FROM list_import_part WHERE import_id = %s AND number = %s",
         (import_id, number),
     ).fetchone()
-    assert row  # parts go only when nothing is left to do
+    if row is None:  # we stood still meanwhile
+        raise ImportMoved("another process has finished this import, or its file was replaced")
     packed = services().keys.open(row[0], context=_context(import_id, number))
     return zlib.decompress(base64.b64decode(packed))
 

@@ -210,6 +210,25 @@ def test_a_tick_reads_no_more_of_a_document_the_further_it_has_come(
         assert max(parts) <= 9
 
 
+def test_a_process_that_another_overtook_stops_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was frozen while it applied a file; the other finished, so the file is gone."""
+    monkeypatch.setattr(import_parts, "PART", 100)
+    import_id = entered()
+    receive(import_id, [lines(40)])
+    go_on(import_id, AT_ONCE)
+    confirm(import_id)
+    read = import_parts.read
+
+    def overtaken(connection: Connection, import_id: UUID, number: int) -> bytes:
+        if number == 3:
+            import_parts.forget(connection, import_id)
+        return read(connection, import_id, number)
+
+    monkeypatch.setattr(import_parts, "read", overtaken)
+    go_on(import_id, AT_ONCE)
+    assert now_as(import_id).state is State.APPLYING
+
+
 def test_a_refusal_names_the_row_of_a_document() -> None:
     import_id = entered(LISTED)
     receive(import_id, [b'[{"address": "a@example.com"},\n\n{"address": "nobody"}, 3]'])
