@@ -147,7 +147,7 @@ def _list(context: Services, destination: Destination, part: Part, connect: Conn
         _fail(context, turn, error)
         return False
     _go_on(context, turn, page)
-    return not page.done
+    return not page.done and page.again is None
 
 
 def _page(turn: _Turn) -> Page[Any]:
@@ -188,7 +188,8 @@ def _take(turn: _Turn, page: Page[Any]) -> Tally:
 def _go_on(context: Services, turn: _Turn, page: Page[Any]) -> None:
     number, now = turn.destination.id, context.now()
     if not page.done:
-        run_at_once(lambda c: verifying.rest(c, number, turn.part, turn.lease, now))
+        at = now + (page.again or timedelta(0))
+        run_at_once(lambda c: verifying.rest(c, number, turn.part, turn.lease, at))
         return
     next_at = _next_pass(context, turn, now)
     run_at_once(

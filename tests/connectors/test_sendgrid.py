@@ -87,7 +87,9 @@ def descriptions() -> list[Description]:
         ),
         Description(
             SHARED / CONTACTS,
-            ignored=lambda path: not path.startswith("/v3/marketing/contacts"),
+            ignored=lambda path: (
+                not path.startswith("/v3/marketing/contacts") or path.endswith("/count")
+            ),
         ),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
@@ -34,7 +35,7 @@ from tests.workers.reading import (
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.connectors.base import Result
+from workers.connectors.base import Page, Result, Seen
 from workers.verify import SHORT_EVERY, verify
 
 pytestmark = pytest.mark.usefixtures("in_context")
@@ -178,3 +179,31 @@ def test_contacts_get_their_standing_link_once(tool: TwoWayTool, clock: Clock) -
     token = tool.contacts[ANNA].rpartition("/")[2]
     link = services().links.read(token, clock())
     assert link == Link(person(ANNA), TOPIC, "", link.issued_at, "l1", destination=destination)
+
+
+@dataclass
+class Preparing(TwoWayTool):
+    """Lists its contacts by a job of its own, which takes its time."""
+
+    asked: list[str | None] = field(default_factory=list)
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        self.asked.append(cursor)
+        if cursor != "job 1" or len(self.asked) < 4:
+            return Page((), "job 1", done=False, again=timedelta(minutes=2))
+        return Page(tuple(map(Seen, self.contacts)), "0", done=True)
+
+
+def test_a_listing_that_the_tool_prepares_is_waited_for_and_survives_its_worker(
+    destination: int, clock: Clock
+) -> None:  # I13
+    tool = Preparing()
+    tool.add(ANNA)
+    for minutes in range(1, 5):
+        read(destination, tool, Part.SCAN)
+        read(destination, tool, Part.SCAN)  # asked again no sooner than the tool said
+        assert len(tool.asked) == minutes
+        clock.advance(timedelta(minutes=2))
+    assert tool.asked == [None, "job 1", "job 1", "job 1"]
+    assert tally(destination).contacts == 1
+    assert {each.reason for each in progress(destination)} == {""}

@@ -230,12 +230,14 @@ class Page(Generic[T]):
     `cursor` is opaque, at most 2,000 characters, holds no address (it is stored and
     logged), and stays good for days. `done` says that there is nothing more now. Then a
     listing by change goes on from `cursor` minutes later, and a sweep, whose last cursor is
-    None, begins anew.
+    None, begins anew. `again`: what comes next is not ready yet, since the tool prepares it
+    by a job of its own, whose id is in the cursor; to be asked again no sooner than after that.
     """
 
     rows: tuple[T, ...]
     cursor: str | None
     done: bool
+    again: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class ByChannel:
         cursors[at] = page.cursor
         after = channels[channels.index(at) + 1 :] if page.done else [at]
         if after:
-            return Page(page.rows, _written(after[0], cursors), done=False)
+            return Page(page.rows, _written(after[0], cursors), done=False, again=page.again)
         ended = any(cursors.values())
         return Page(page.rows, _written(channels[0], cursors) if ended else None, done=True)
 

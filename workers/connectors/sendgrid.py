@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -31,10 +32,11 @@ from workers.connectors.base import (
 )
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.fields import Lenient
-from workers.connectors.http import Http, Session
+from workers.connectors.http import Answer, Http, Session
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.pace import reset_headers
 from workers.connectors.sendgrid_contacts import scan_page, write_links
+from workers.connectors.sendgrid_export import LONGEST_FILE, LOST
 from workers.connectors.sendgrid_pulling import pull_page
 from workers.connectors.steps import Step, carry_out, not_yet, send_halving
 
@@ -168,7 +170,15 @@ class SendGrid:
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable: marketing contacts."""
         with self._session() as session:
-            return scan_page(session, cursor, self._http.now(), self._setup.link_field)
+            now, field = self._http.now(), self._setup.link_field
+            return scan_page(session, self._download, cursor, now, field)
+
+    def _download(self, url: str) -> Answer:
+        """A file of an export. Its host is another, and must not be sent the API key."""
+        whole = urlsplit(url)
+        with self._http.session(self._setup.name, f"{whole.scheme}://{whole.netloc}") as session:
+            exact = f"{whole.path}?{whole.query}"
+            return session.send("GET", "/{file}", exact=exact, allow=LOST, most=LONGEST_FILE)
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable: groups, the global list, spam reports and hard bounces."""

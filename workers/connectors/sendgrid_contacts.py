@@ -19,6 +19,15 @@ from pydantic import Field, TypeAdapter
 from workers.connectors.base import DeliveryError, LinkItem, Outcome, Page, Result, Seen
 from workers.connectors.fields import Lenient
 from workers.connectors.http import Session
+from workers.connectors.sendgrid_answers import CONTACTS, Contact, seen
+from workers.connectors.sendgrid_export import (
+    Download,
+    NoExport,
+    Ticket,
+    begin,
+    export_page,
+    is_large,
+)
 
 SHOWN = 50
 """Contacts in one answer."""
@@ -27,17 +36,10 @@ OVERLAP = timedelta(minutes=30)
 """How far a later scan looks back: the search's index is a few minutes behind."""
 EMAILS_PER_SEARCH = 100
 _HEX = "0123456789abcdef"
-_CONTACTS = "/v3/marketing/contacts"
-
-
-class _Contact(Lenient):
-    email: str = ""
-    """Missing where a contact is known by its phone number, or by an id of the company's."""
-    custom_fields: dict[str, object] = Field(default_factory=dict)
 
 
 class _Found(Lenient):
-    result: Sequence[_Contact] = ()
+    result: Sequence[Contact] = ()
     contact_count: int
 
 
@@ -95,10 +97,10 @@ class _Place:
         until = int(now.timestamp())
         if cursor is None:
             return cls(until, (_Span(0, until),))
-        seen, spans = json.loads(cursor)
+        before, spans = json.loads(cursor)
         if spans:
-            return cls(seen, tuple(_Span(*span) for span in spans))
-        return cls(until, (_Span(seen - int(OVERLAP.total_seconds()), until),))
+            return cls(before, tuple(_Span(*span) for span in spans))
+        return cls(until, (_Span(before - int(OVERLAP.total_seconds()), until),))
 
     def cursor(self) -> str:
         """As text."""
@@ -106,21 +108,37 @@ class _Place:
         return json.dumps((self.until, spans), separators=(",", ":"))
 
 
-def scan_page(session: Session, cursor: str | None, now: datetime, field: str | None) -> Page[Seen]:
-    """The next contacts that were added or changed; see Scannable. `field` holds links."""
-    place = _Place.read(cursor, now)
+def scan_page(
+    session: Session, download: Download, cursor: str | None, now: datetime, field: str | None
+) -> Page[Seen]:
+    """The next contacts that were added or changed; see Scannable. `field` holds links.
+
+    All there are of a large account are exported.
+    """
+    ticket = Ticket.read(cursor)
+    try:
+        if ticket:
+            return export_page(session, download, ticket, now, field)
+        if cursor is None and is_large(session):
+            return begin(session, now)
+    except NoExport as error:
+        return _search(session, _Place(error.until, (_Span(0, error.until),)), field)
+    return _search(session, _Place.read(cursor, now), field)
+
+
+def _search(session: Session, place: _Place, field: str | None) -> Page[Seen]:
     spans, rows = list(place.spans), []
     for _ in range(SEARCHES_PER_PAGE):
         if not spans:
             break
         span = spans.pop()
-        found = session.send("POST", f"{_CONTACTS}/search", body={"query": span.query()}).parse(
+        found = session.send("POST", f"{CONTACTS}/search", body={"query": span.query()}).parse(
             _FOUND
         )
         if found.contact_count > len(found.result):
             spans += reversed(span.parts())
         else:
-            rows += [_seen(contact, field) for contact in found.result if contact.email]
+            rows += [seen(contact, field) for contact in found.result if contact.email]
     place = _Place(place.until, tuple(spans))
     return Page(tuple(rows), place.cursor(), done=not spans)
 
@@ -135,7 +153,7 @@ def write_links(session: Session, batch: Sequence[LinkItem], field: str) -> Mapp
     for start in range(0, len(batch), EMAILS_PER_SEARCH):
         emails = [item.address for item in batch[start : start + EMAILS_PER_SEARCH]]
         answer = session.send(
-            "POST", f"{_CONTACTS}/search/emails", body={"emails": emails}, allow={404}
+            "POST", f"{CONTACTS}/search/emails", body={"emails": emails}, allow={404}
         )
         if answer.status != 404:  # noqa: PLR2004 - none of them
             looked = answer.parse(_LOOKED).result
@@ -143,7 +161,7 @@ def write_links(session: Session, batch: Sequence[LinkItem], field: str) -> Mapp
     known = [item for item in batch if item.address.casefold() in there]
     if known:
         contacts = [{"email": i.address, "custom_fields": {field_id: i.link}} for i in known]
-        session.send("PUT", _CONTACTS, body={"contacts": contacts})
+        session.send("PUT", CONTACTS, body={"contacts": contacts})
     written = {item.ref for item in known}
     return {
         item.ref: Outcome(Result.REFLECTED, "202") if item.ref in written else _ABSENT
@@ -160,11 +178,6 @@ def _field_id(session: Session, name: str) -> str:
         if field.name == name:
             return field.id
     raise DeliveryError(f"there is no custom field {name}: make one, of type Text", permanent=True)
-
-
-def _seen(contact: _Contact, field: str | None) -> Seen:
-    link = None if field is None else str(contact.custom_fields.get(field) or "")
-    return Seen(contact.email, link=link)
 
 
 def _iso(seconds: int) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from werkzeug.wrappers import Request, Response
 
+from tests.connectors.tools.sendgrid_exports import Exports
 from tests.connectors.tools.stand_in import StandIn, Watch
 from workers.connectors.sendgrid import LINK_RIGHT, READING_RIGHTS, RIGHTS
 
@@ -32,13 +33,16 @@ class SendGridStandIn(StandIn):
         self.pages_groups = True
         """Whether the list of groups heeds `limit`, `offset` and `start_time`."""
         self.reported: dict[str, list[dict[str, Any]]] = {"spam_reports": [], "bounces": []}
+        self.exports = Exports()
         self._stamps: dict[tuple[str | int, str], int] = {}
         self.odd_groups: list[dict[str, Any]] = []
         self.invalid: set[str] = set()
         self.echoes_old = True
         self.drops: set[str] = set()
 
-    def handle(self, request: Request) -> Response:  # noqa: PLR0911 - a route each
+    def handle(self, request: Request) -> Response:  # noqa: C901, PLR0911 - a route each
+        if request.path.startswith("/files/"):
+            return self.exports.file(request)
         if request.headers.get("Authorization") != f"Bearer {self.key}":
             return _json({"errors": [{"message": "authorization required"}]}, 401)
         # The path before unquoting: an address may hold a slash.
@@ -88,6 +92,10 @@ class SendGridStandIn(StandIn):
 
     def _market(self, rest: list[str], request: Request) -> Response:
         match rest:
+            case ["contacts", "count"]:
+                return _json({"contact_count": len(self.contacts), "billable_count": 0})
+            case ["contacts", "exports", *ids]:
+                return self.exports.handle(request, ids, [*self.contacts.values()], self.url)
             case ["field_definitions"]:
                 return _json({"custom_fields": [{"id": "e1_T", "name": "choices"}]})
             case ["contacts", "search"]:
