@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, ODD, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.rights_contract import RightsContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.salesforce import (
     CLIENT,
@@ -77,6 +79,10 @@ class Org:
     def link(self, address: str) -> str | None:
         return cast("str | None", self.server.of(address)[0][LINK])
 
+    def revoke(self) -> str:
+        self.server.frozen.add(OFFERS)
+        return f"Edit Access on Contact.{OFFERS}"
+
 
 @pytest.fixture(scope="module")
 def description() -> Description:
@@ -110,6 +116,7 @@ class TestSalesforce(
     ScanContract,
     PullContract,
     FieldContract,
+    RightsContract,
 ):
     thing: ClassVar[str] = NEWS
     missing: ClassVar[str] = "No_Such__c"
@@ -247,7 +254,8 @@ def test_a_mapping_that_stops_more_than_its_topic_is_refused(
 
 @pytest.mark.parametrize(
     "fault, named",
-    [("hidden", "No_Offers__c"), ("frozen", "may not be edited")],
+    [("hidden", "No_Offers__c"), ("frozen", "Edit Access on")],
+    ids=["hidden", "frozen"],
 )
 def test_a_checkbox_that_the_user_may_not_write_is_reported(
     rig: Rig, server: SalesforceStandIn, fault: str, named: str
@@ -256,6 +264,30 @@ def test_a_checkbox_that_the_user_may_not_write_is_reported(
     problems = rig.make().check().problems
     assert len(problems) == 2  # for contacts and for leads
     assert all(named in problem for problem in problems)
+
+
+def test_records_that_the_user_may_not_edit_are_reported(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    server.locked.add("Lead")
+    (problem,) = rig.make().check().problems
+    assert "Edit on Lead" in problem
+    assert "permission set" in problem
+    server.add(ANNA, "Lead")
+    server.everybody = False
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFUSED}
+
+
+def test_rows_may_lack_what_is_not_needed(rig: Rig, server: SalesforceStandIn) -> None:
+    stamp = "2026-11-25T12:00:00.000+0000"
+    row = {"attributes": {"type": "Contact"}, "Id": "1", "SystemModstamp": stamp}
+    rows = [{**row, "Email": None}, {**row, "Email": ANNA, NEWS: None, OPT_OUT: None}]
+    server.fail(Fault(200, body=json.dumps({"done": True, "records": rows}), after=1))
+    (seen,) = connect(rig).scan(None).rows
+    assert (seen.address, seen.off) == (ANNA, frozenset())
+    saved = [{"id": None, "success": False, "errors": None}]
+    server.fail(Fault(200, body=json.dumps(saved), after=BEFORE_WRITING))
+    assert results(connect(rig).push([off(1, BO, "news")])) == {1: Result.LATER}
 
 
 def test_a_hidden_opt_out_is_reported(rig: Rig, server: SalesforceStandIn) -> None:

@@ -292,5 +292,9 @@ ENTRY = Entry(
     notes=(
         f"Map each topic to the id of a subscription type, or the only one to `{GLOBAL}`.",
         "Who leaves a single type in Intercom is only seen when the address is read back.",
+        (
+            "Intercom doesn't say what a token may do: that it may not write shows at the first "
+            "push, as a 401 or 403."
+        ),
     ),
 )

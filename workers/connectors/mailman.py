@@ -226,6 +226,7 @@ ENTRY = Entry(
     notes=(
         "Map each topic to the id of a list, as in `news.lists.example.com`.",
         "A member who said no stays a member, with delivery disabled by the moderator.",
+        "The API's only user may do everything, so there are no rights to ask for.",
         (
             "Who disabled delivery in Mailman is read in as a no; who left a list is not: that "
             "can't be told from never having joined. Put our link into the footer, not Mailman's."

@@ -237,5 +237,6 @@ ENTRY = Entry(
         "Map each topic to the ID of a broadcast stream; transactional streams are refused.",
         "Postmark may take a minute until a suppression counts.",
         "Spam complaints can't be taken back there, and hard bounces are not by us.",
+        "A server's token may do everything on its server, so there are no rights to ask for.",
     ),
 )

@@ -28,6 +28,7 @@ from workers.connectors.base import (
     Rate,
     Report,
     Result,
+    Right,
     Scopes,
     Seen,
     Setup,
@@ -43,6 +44,7 @@ from workers.connectors.salesforce_setup import (
     OPT_OUT,
     column_problems,
     objects,
+    rights,
     setting_problems,
 )
 from workers.connectors.steps import Step, carry_out, send_halving, worse
@@ -82,6 +84,7 @@ class Salesforce:
         scans=Listing.CHANGES,
         pulls=Listing.CHANGES,
         can_hold_link=True,
+        tells_rights=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "url": "the org's My Domain URL, as in https://example.my.salesforce.com",
@@ -105,16 +108,20 @@ class Salesforce:
         if not set(self._objects) <= set(OBJECTS):
             return Report(tuple(problems))
         unmapped: dict[str, str] = {}
+        needed: list[Right] = []
         try:
             with open_org(self._setup, self._http) as org:
                 for name in self._objects:
-                    columns = org.columns(name)
+                    described = org.describe(name)
+                    columns = described.columns
                     problems += column_problems(self._setup, name, columns)
-                    unmapped |= {c.name: c.label for c in columns.values() if c.is_custom_switch}
+                    needed += rights(self._setup, name, described)
+                    switches = [c for c in columns.values() if c.is_custom_switch]
+                    unmapped |= {c.name: c.label or c.name for c in switches}
         except DeliveryError as error:
             return Report((*problems, f"{error}: check the URL, the app and its user's rights"))
         names = [f"{unmapped[n]} ({n})" for n in sorted(unmapped.keys() - self._watched)]
-        return Report(tuple(problems), tuple(names))
+        return Report(tuple(problems), tuple(names)).with_rights(needed)
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. All records of an address are looked at, and told what differs."""
@@ -185,7 +192,9 @@ class Salesforce:
         fields = self._watched | ({field} if field else set())
         rows, following, done = self._listing(fields, "Email != null", cursor)
         link = self._setup.link_in
-        seen = [Seen(row.email, off=self._off(row), link=link(row.fields)) for row in rows]
+        seen = [
+            Seen(row.email, off=self._off(row), link=link(row.fields)) for row in rows if row.email
+        ]
         return Page(tuple(seen), following, done)
 
     def pull(self, cursor: str | None) -> Page[News]:
@@ -202,6 +211,7 @@ class Salesforce:
                 at=row.system_modstamp,
             )
             for row in rows
+            if row.email
             for name in sorted(self._watched)
             if row.fields.get(name) is True
         ]
@@ -218,7 +228,8 @@ class Salesforce:
         found = defaultdict[str, list[Record]](list)
         for name in self._objects:
             for record in org.known(name, fields, [item.address for item in items]):
-                found[record.email.casefold()].append(record)
+                if record.email:
+                    found[record.email.casefold()].append(record)
         return found
 
     def _listing(
@@ -296,6 +307,7 @@ ENTRY = Entry(
         "Flows and campaigns have to look at that checkbox; Salesforce does not by itself.",
         f"`{OPT_OUT}` stops every mail: only for an org that sends one topic and no service mail.",
         "All apps of an org share its API requests of a day: set `rate` to what may be ours.",
+        "No write assigns a lead again: owners stay as they are.",
         "Person accounts were not tried; converted leads are left out.",
     ),
 )

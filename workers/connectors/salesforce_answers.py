@@ -39,7 +39,7 @@ class Record(BaseModel):
 
     attributes: _Attributes = Field(alias="attributes")
     id: str
-    email: str
+    email: str | None
     system_modstamp: datetime
 
     @property
@@ -60,25 +60,31 @@ class _Rows(_Camel):
 
 
 class _RowFault(_Camel):
-    status_code: str
+    status_code: str = ""
 
 
 class Saved(BaseModel):
     """What became of one record that was to be changed."""
 
     success: bool
-    errors: list[_RowFault] = []
+    faults: list[_RowFault] | None = Field(default=None, alias="errors")
+
+    @property
+    def errors(self) -> list[_RowFault]:
+        """Why it was not changed."""
+        return self.faults or []
 
 
 class Column(_Camel):
     """A field of an object, as our user sees it; who may not see it is not told of it."""
 
     name: str
-    label: str
+    label: str | None = None
     type: str
-    custom: bool
-    updateable: bool
-    length: int = 0
+    custom: bool = False
+    updateable: bool = False
+    """Whether our user may edit it."""
+    length: int | None = None
 
     @property
     def is_custom_switch(self) -> bool:
@@ -86,8 +92,17 @@ class Column(_Camel):
         return self.custom and self.type == "boolean"
 
 
-class _Described(BaseModel):
-    fields: list[Column]
+class Described(BaseModel):
+    """An object, as our user sees it."""
+
+    rows: list[Column] | None = Field(default=None, alias="fields")
+    updateable: bool = False
+    """Whether our user may edit records of it."""
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Field name -> field."""
+        return {row.name: row for row in self.rows or []}
 
 
 TOKEN = TypeAdapter(_Token)
@@ -95,4 +110,4 @@ REFUSAL = TypeAdapter(_Refusal)
 FAULTS = TypeAdapter(list[_Fault])
 ROWS = TypeAdapter(_Rows)
 SAVED = TypeAdapter(list[Saved])
-DESCRIBED = TypeAdapter(_Described)
+DESCRIBED = TypeAdapter(Described)

@@ -26,7 +26,7 @@ from workers.connectors.salesforce_answers import (
     ROWS,
     SAVED,
     TOKEN,
-    Column,
+    Described,
     Record,
     Saved,
 )
@@ -137,11 +137,10 @@ class Org:
         self._http = http
         self._session = session
 
-    def columns(self, object_: str) -> dict[str, Column]:
-        """Field name -> field."""
+    def describe(self, object_: str) -> Described:
+        """An object's fields, and what our user may do with it."""
         route = f"{_DATA}/sobjects/{{object}}/describe"
-        answer = self._send("GET", route, holes={"object": object_}).parse(DESCRIBED)
-        return {field.name: field for field in answer.fields}
+        return self._send("GET", route, holes={"object": object_}).parse(DESCRIBED)
 
     def people(
         self, object_: str, fields: Collection[str], condition: str, order: str = ""

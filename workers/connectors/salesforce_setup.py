@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from workers.connectors.base import LINK_FIELD, Setup
 from workers.connectors.mapping import whole_problems
-from workers.connectors.salesforce_answers import Column
+from workers.connectors.report import Right
+from workers.connectors.salesforce_answers import Column, Described
 
 OPT_OUT = "HasOptedOutOfEmail"
 OBJECTS = ("Contact", "Lead")
@@ -43,8 +44,6 @@ def column_problems(setup: Setup, object_: str, columns: Mapping[str, Column]) -
                 f"topic {topic} is mapped to {name}, which is no checkbox of {object_} that "
                 "the app's user may see: add it there, or grant it"
             )
-        elif not column.updateable:
-            yield f"{name} of {object_} may not be edited by the app's user: grant it"
     if OPT_OUT not in columns and OPT_OUT not in setup.topics.values():
         yield (
             f"{OPT_OUT} of {object_} is hidden from the app's user, who could not see a no "
@@ -52,8 +51,24 @@ def column_problems(setup: Setup, object_: str, columns: Mapping[str, Column]) -
         )
     if setup.link_field:
         column = columns.get(setup.link_field)
-        if column is None or not column.updateable or column.length < LINK_LENGTH:
+        if column is None or (column.length or 0) < LINK_LENGTH:
             yield (
                 f"{LINK_FIELD} {setup.link_field} is no field of {object_} that takes "
-                f"{LINK_LENGTH} characters from the app's user: add it, or grant it"
+                f"{LINK_LENGTH} characters and that the app's user may see: add it, or grant it"
             )
+
+
+def rights(setup: Setup, object_: str, described: Described) -> Iterator[Right]:
+    """What the app's user must be allowed, by the description of an object.
+
+    https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_describesobjects_describesobjectresult.htm
+    """
+    grant = "grant it to the app's user, in a permission set"
+    use = f"change a {object_.lower()}"
+    yield Right(f"Edit on {object_}", use, described.updateable, grant)
+    uses = {name: f"turn {topic} off and on" for topic, name in sorted(setup.topics.items())}
+    if setup.link_field:
+        uses[setup.link_field] = "write links"
+    for name, use in uses.items():
+        if column := described.columns.get(name):
+            yield Right(f"Edit Access on {object_}.{name}", use, column.updateable, grant)

@@ -30,6 +30,7 @@ class SalesforceStandIn(StandIn):
         self.batch = 2_000
         self.hidden: set[str] = set()
         self.frozen: set[str] = set()
+        self.locked: set[str] = set()
         self.records: list[dict[str, Any]] = []
         self.locators: dict[str, list[dict[str, Any]]] = {}
         self.poison: set[str] = set()
@@ -68,7 +69,8 @@ class SalesforceStandIn(StandIn):
             return _error("INVALID_SESSION_ID", 401)
         match request.path.removeprefix(DATA).strip("/").split("/"):
             case ["sobjects", object_, "describe"]:
-                return _json({"name": object_, "fields": self._fields()})
+                described = {"name": object_, "updateable": object_ not in self.locked}
+                return _json(described | {"fields": self._fields()})
             case ["query"]:
                 return self._query(request.args["q"])
             case ["query", locator]:
@@ -154,7 +156,12 @@ class SalesforceStandIn(StandIn):
         return _json(saved)
 
     def _save(self, record: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
-        if code := self.faults.get(record["Email"]):
+        code = self.faults.get(record["Email"])
+        if record["type"] in self.locked:
+            code = "INSUFFICIENT_ACCESS_OR_READONLY"
+        elif self.frozen & update.keys():
+            code = "INVALID_FIELD_FOR_INSERT_UPDATE"
+        if code:
             fault = {"statusCode": code, "message": record["Email"], "fields": []}
             return {"success": False, "errors": [fault]}
         record |= {k: v for k, v in update.items() if k not in {"attributes", "id"}}
