@@ -247,7 +247,7 @@ def _acted_at(
     news: News, judgement: Judgement, facts: Sequence[Fact], now: datetime
 ) -> datetime | None:
     """When the person acted; None if the tool's date can't be right (I5)."""
-    opted_in = newest_opt_in(judgement.scope, facts)
+    opted_in = newest_opt_in(judgement.scope, facts, any_form=True)
     return acted_at(news, now, opted_in.at if opted_in else None)
 
 

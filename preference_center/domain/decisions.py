@@ -214,9 +214,10 @@ def nothing_left_of(scope: str, facts: Sequence[Fact]) -> bool:
     return out is not None and _stands(out.state.out, newest_opt_in(scope, exact))
 
 
-def newest_opt_in(scope: str, facts: Sequence[Fact]) -> Mark | None:
+def newest_opt_in(scope: str, facts: Sequence[Fact], *, any_form: bool = False) -> Mark | None:
     """The newest own opt-in of exactly this form that an opt-out of `scope` would end.
 
+    `any_form`: of every form of the mailbox, since it would end them all (I9).
     ALL_MARKETING covers every topic, and so does a bounce; a topic lies in it.
     """
     within = {scope, ALL_MARKETING}
@@ -224,7 +225,7 @@ def newest_opt_in(scope: str, facts: Sequence[Fact]) -> Mark | None:
         [
             fact.state.lift
             for fact in facts
-            if fact.exact
+            if (fact.exact or any_form)
             and fact.scope != EVERYTHING
             and (scope in {ALL_MARKETING, UNDELIVERABLE} or fact.scope in within)
         ]

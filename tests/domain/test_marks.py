@@ -141,3 +141,8 @@ def test_the_newest_own_opt_in_that_an_opt_out_would_end(scope: str, minute: int
         yes(NEWS, -1, exact=False), yes(EVERYTHING, -2),
     ]  # fmt: skip
     assert newest_opt_in(scope, facts) == mark(minute)
+
+
+def test_the_newest_opt_in_of_any_form_of_the_mailbox() -> None:  # I9
+    facts = [yes(NEWS, -4), yes(NEWS, -1, exact=False), yes(EVERYTHING, -2, exact=False)]
+    assert newest_opt_in(NEWS, facts, any_form=True) == mark(-1)

@@ -95,6 +95,17 @@ def test_a_persons_no_in_a_tool_is_never_turned_on_again_whatever_its_date(
     assert lifts_of(tool) == pushed
 
 
+def test_a_no_that_another_form_says_is_not_dated_before_an_opt_in_either(
+    clock: Clock,
+) -> None:  # I5, I9
+    tool = Tool()
+    number = ready(tool, clock)
+    tag = ANNA.replace("@", "+shop@")
+    post(number, unsubscribe(email=tag, timestamp=ago(7)))
+    take(number, tool)
+    assert decision()
+
+
 def standard(at: str) -> dict[str, Any]:
     data = {"address": ANNA, "topic": TOPIC}
     return {"type": "opted_out", "timestamp": at, "data": data}
