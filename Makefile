@@ -28,6 +28,10 @@ run: $(READY) ## Start everything, with a demo to click through; Ctrl-C stops it
 test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=... to choose)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
 
+.PHONY: test-answers
+test-answers: $(READY) ## Make every value of every vendor's answers odd in turn, not a sample of them
+	@TEST_ANSWERS=60 $(BIN)/python -m pytest $(SHARED_OUT) tests/connectors -k OddAnswers $(ARGS)
+
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
 	@$(BIN)/python -m dev.real_tools

@@ -17,6 +17,7 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.braze import KEY, BrazeStandIn
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.stand_in import Fault
@@ -108,6 +109,10 @@ class TestBraze(JsonApiContract, MappedContract, ReadContract):
         outcomes = rig.make().push(batch)
         assert results(outcomes) == {1: Result.REFLECTED, 2: Result.LATER, 3: Result.LATER}
         assert outcomes[2].retry_after == timedelta(seconds=30)
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestWhoLeftEverything(WholePullContract):

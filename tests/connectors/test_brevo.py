@@ -21,6 +21,7 @@ from tests.connectors.both_ways_contract import (
 from tests.connectors.both_ways_contract import whole as listed
 from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
@@ -107,6 +108,10 @@ def rig(server: BrevoStandIn) -> Rig:
 class TestBrevo(JsonApiContract, MappedContract, ReadContract, PullContract):
     def _two_requests_worth(self) -> list[Item]:
         return [off(1, ANNA, "news"), off(2, BO, "offers")]
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestBrevosContacts(AbsentContract, FieldContract, ScanContract):

@@ -20,6 +20,7 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.customerio import (
     APP_KEY,
     CHANGED,
@@ -94,6 +95,10 @@ class TestCustomerIo(JsonApiContract, MappedContract, ReadContract, PullContract
 
     def _two_requests_worth(self) -> list[Item]:
         return [off(n, f"p{n}@example.com", "news") for n in range(101)]
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestCustomerIosPeople(AbsentContract, ScanContract):

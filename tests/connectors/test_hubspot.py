@@ -31,7 +31,9 @@ from tests.connectors.contract import (
     results,
 )
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.rights_contract import RightsContract
+from tests.connectors.tools.answer_schemas import AllSchemas, AnswerSchemas
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.hubspot import (
     BATCH_READ,
@@ -225,6 +227,12 @@ def assert_dated(rig: Rig, server: HubSpotStandIn) -> None:
         News(NewsKind.OPTED_OUT, ANNA, "11", left),
         News(NewsKind.OPTED_OUT, BO, None, all_left),
     }
+
+
+class TestOddAnswers(OddAnswersContract):
+    @pytest.fixture
+    def schemas(self, descriptions: list[Description]) -> AnswerSchemas:
+        return AllSchemas(descriptions)
 
 
 def with_settings(rig: Rig, **settings: str) -> Rig:

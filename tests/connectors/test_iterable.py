@@ -12,6 +12,7 @@ from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import AbsentContract, PullContract, ReadContract, whole
 from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.iterable import KEY, IterableStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -83,6 +84,10 @@ class TestIterable(JsonApiContract, MappedContract, ReadContract, PullContract):
     def _requests_of_the_first_write(self, rig: Rig) -> int:
         """Each user of a group is looked up before it is written."""
         return rig.requests_before_writing + 25
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestIterablesUsers(AbsentContract):

@@ -21,6 +21,7 @@ from tests.connectors.both_ways_contract import (
 from tests.connectors.both_ways_contract import whole as listed
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import (
     CHANNELS,
     TOPIC,
@@ -105,6 +106,10 @@ def rig(server: KlaviyoStandIn) -> Rig:
 
 
 class TestKlaviyo(JsonApiContract, MappedContract, ReadContract, PullContract):
+    pass
+
+
+class TestOddAnswers(OddAnswersContract):
     pass
 
 

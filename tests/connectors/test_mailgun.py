@@ -13,6 +13,7 @@ from tests.connectors.both_ways_contract import PullContract, ReadContract
 from tests.connectors.both_ways_contract import whole as listed
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.mailgun import DOMAIN, KEY, MailgunStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -86,6 +87,10 @@ class TestMailgun(JsonApiContract, MappedContract, ReadContract, PullContract):
 
     def test_check_names_what_no_topic_maps_to(self, rig: Rig) -> None:
         assert rig.make().check().unmapped == ("99",)  # a tag is its own name
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 def test_requests_and_answers_obey_mailguns_own_description(

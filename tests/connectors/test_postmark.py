@@ -12,6 +12,7 @@ from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import PullContract, ReadContract, whole
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.postmark import TOKEN, PostmarkStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -60,6 +61,10 @@ def rig(server: PostmarkStandIn) -> Rig:
 
 
 class TestPostmark(JsonApiContract, MappedContract, ReadContract, PullContract):
+    pass
+
+
+class TestOddAnswers(OddAnswersContract):
     pass
 
 

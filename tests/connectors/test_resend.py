@@ -19,6 +19,7 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.resend import KEY, ResendStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -88,6 +89,10 @@ def rig(server: ResendStandIn) -> Rig:
 
 class TestResend(JsonApiContract, MappedContract, ReadContract, WholePullContract):
     refusal = "403"
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestResendsContacts(AbsentContract, ScanContract):

@@ -21,6 +21,7 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, ODD, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.rights_contract import RightsContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.salesforce import (
@@ -133,6 +134,10 @@ class TestSalesforce(
             for n in range(150):
                 server.add(f"p{n}@example.com")
                 server.add(f"p{n}@example.com", "Lead")
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestStrangers(AbsentContract):

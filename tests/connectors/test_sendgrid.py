@@ -29,7 +29,9 @@ from tests.connectors.contract import (
     results,
 )
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.rights_contract import RightsContract
+from tests.connectors.tools.answer_schemas import AllSchemas, AnswerSchemas
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -128,6 +130,14 @@ class TestSendGrid(
     RightsContract,
 ):
     pass
+
+
+class TestOddAnswers(OddAnswersContract):
+    @pytest.fixture
+    def schemas(self, descriptions: list[Description]) -> AnswerSchemas:
+        if not descriptions:
+            pytest.skip("the descriptions are not beside this checkout")
+        return AllSchemas(descriptions)
 
 
 def test_what_is_not_of_a_group_is_pulled_too(rig: Rig, server: SendGridStandIn) -> None:

@@ -13,6 +13,8 @@ from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAP
 from openapi_core.exceptions import OpenAPIError
 from werkzeug.wrappers import Request, Response
 
+from tests.connectors.tools.answer_schemas import OpenApiSchemas, Schema
+
 
 class Description:
     """Checks traffic; what breaks the description ends in `faults`.
@@ -32,9 +34,18 @@ class Description:
         spec: dict[str, Any] = json.loads(path.read_text()) | {"servers": [{"url": "/"}]}
         mend(spec)
         self._openapi = OpenAPI.from_dict(spec)
+        self._schemas = OpenApiSchemas(spec)
         self._ignored = ignored
         self.faults: list[str] = []
         self.checked = 0
+
+    def find(self, request: Request, status: int) -> tuple[str, Schema] | None:
+        """See AnswerSchemas."""
+        return None if self._ignored(request.path) else self._schemas.find(request, status)
+
+    def at(self, schema: Schema, value: Any) -> Schema:
+        """See AnswerSchemas."""
+        return self._schemas.at(schema, value)
 
     def watch(self, request: Request, response: Response) -> None:
         """Check one exchange; error answers need no description."""

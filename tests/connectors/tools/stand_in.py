@@ -12,6 +12,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 Watch = Callable[[Request, Response], None]
+Change = Callable[[Request, Response], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class StandIn:
 
     def __init__(self, watch: Watch | None = None) -> None:
         self.seen: list[tuple[str, str]] = []
+        self.change: Change | None = None
+        """Makes another answer of a good one, after it was watched."""
         self._faults: deque[Fault] = deque()
         self._passes = 0
         self._released = threading.Event()
@@ -81,6 +84,8 @@ class StandIn:
         response = self._faulty(fault) if fault else self.handle(request)
         if not fault and self._watch:
             self._watch(request, response)
+        if not fault and self.change:
+            response = self.change(request, response)
         return response(environ, start_response)
 
     def _next_fault(self) -> Fault | None:
