@@ -23,6 +23,9 @@ from tests.connectors.tools.brevo import KEY as BREVO_KEY
 from tests.connectors.tools.brevo import BrevoStandIn
 from tests.connectors.tools.klaviyo import KEY as KLAVIYO_KEY
 from tests.connectors.tools.klaviyo import KlaviyoStandIn
+from tests.connectors.tools.twilio import KEY as TWILIO_KEY
+from tests.connectors.tools.twilio import SECRET as TWILIO_SECRET
+from tests.connectors.tools.twilio import TwilioStandIn
 from tests.in_force import put_in_force
 from workers.connect import connect
 from workers.destinations import Wish, add, resume
@@ -69,7 +72,18 @@ def brevo() -> Iterator[Tool]:
         )
 
 
-TOOLS = {"klaviyo": klaviyo, "brevo": brevo}
+@contextmanager
+def twilio() -> Iterator[Tool]:
+    """Another number than the one that STOP was texted to, which Twilio blocks by itself."""
+    with TwilioStandIn() as server:
+        yield Tool(
+            {"api_key": TWILIO_KEY, "api_secret": TWILIO_SECRET, "base_url": server.url},
+            {TOPIC: "MG00000000000000000000000000000001"},
+            lambda: not server.off.get(ANNA),
+        )
+
+
+TOOLS = {"klaviyo": klaviyo, "brevo": brevo, "twilio": twilio}
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from typing import ClassVar
 
 from preference_center.domain.news import Post, Unready, Unverified
 from preference_center.domain.news.sources import WEBHOOKS
-from preference_center.domain.news.twilio import ACCOUNT_KEY, SHARED_KEY
 from workers.connectors.base import (
     Capabilities,
     Item,
@@ -116,18 +115,6 @@ LISTENERS: tuple[Entry, ...] = (
         "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
     ),
     listener("mailersend", "MailerSend", "https://developers.mailersend.com/api/v1/webhooks.html"),
-    listener(
-        "twilio",
-        "Twilio, for what people text",
-        "https://www.twilio.com/docs/messaging/guides/webhook-request",
-        "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-        "https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out",
-        notes=(
-            "STOP counts for all marketing at the number that it comes from.",
-            "Where one number sends one topic, map it: `+15550100`, or its service, `MG...`.",
-        ),
-        secrets=frozenset({ACCOUNT_KEY, SHARED_KEY}),
-    ),
     listener(
         "ghost",
         "Ghost",

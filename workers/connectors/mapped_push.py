@@ -128,7 +128,9 @@ class Push(Generic[Client]):
                 late.append(item)
                 on = frozenset()
             lifts += bool(on)
-            changes.append(Change(item.ref, item.address, self._ids(item.off), on))
+            changes.append(
+                Change(item.ref, item.address, self._ids(item.off), on, since=item.since)
+            )
         changes.sort(key=lambda change: not change.off)
         return [change for change in changes if change.off or change.on], late
 

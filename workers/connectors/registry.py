@@ -23,6 +23,7 @@ from workers.connectors import (
     sendgrid,
     ses,
     tryton,
+    twilio,
     webhook,
 )
 from workers.connectors.base import CREATE_CONTACTS, Connector, Setup
@@ -58,6 +59,7 @@ _ENTRIES = (
     resend.ENTRY,
     iterable.ENTRY,
     customerio.ENTRY,
+    twilio.ENTRY,
     *LISTENERS,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -53,6 +54,8 @@ class Change:
     on: frozenset[str] = frozenset()
     contact: Contact | None = None
     """What `look` found; None if it was not asked, or if the address is to be created."""
+    since: datetime | None = None
+    """When the newest of what turns it off was received (UTC)."""
 
 
 class Looks(StrEnum):

@@ -23,7 +23,7 @@ from preference_center.domain.news.sendgrid import SendGridNews
 from preference_center.domain.news.ses import SesNews
 from preference_center.domain.news.sparkpost import SparkPostNews
 from preference_center.domain.news.standard import StandardNews
-from preference_center.domain.news.twilio import TwilioTexts
+from preference_center.domain.news.twilio import ACCOUNT_KEY, SHARED_KEY, TwilioTexts
 
 SOURCES: Mapping[str, NewsSource] = {
     "sendgrid": SendGridNews(),
@@ -52,5 +52,6 @@ IN_PATH = frozenset({"mailchimp", "postmark", "sparkpost", "brevo", "braze", "it
 """Those whose `webhook_secret` stands in the URL; all others sign with it, and keep it out."""
 SECRETS = frozenset(
     {"webhook_secret", "webhook_password", "webhook_token", "client_secret", "signing_key"}
+    | {ACCOUNT_KEY, SHARED_KEY}
 )
-"""Settings of SOURCES that are never to be shown again."""
+"""Settings of WEBHOOKS that are never to be shown again."""
