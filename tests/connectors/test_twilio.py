@@ -15,6 +15,7 @@ from openapi_schema_validator import OAS30Validator
 from preference_center.domain.addresses import Channel
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import CHANNELS, TOPIC, SmsContract, text_lift, text_off
 from tests.connectors.tools.described import Description
@@ -120,6 +121,10 @@ class TestTwilio(JsonApiContract, MappedContract):
         rig.tool.reject(BO)  # type: ignore[attr-defined]
         found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
         assert results(found) == {1: Result.REFUSED, 2: Result.REFUSED}
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestTwiliosTexts(SmsContract):
