@@ -18,6 +18,16 @@ from tests.connectors.both_ways_contract import (
 from tests.connectors.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.odd_answers_contract import OddAnswersContract
+from tests.connectors.sms_contract import ANNA as PHONE
+from tests.connectors.sms_contract import BO as OTHER_PHONE
+from tests.connectors.sms_contract import (
+    CHANNELS,
+    TOPIC,
+    SmsAbsentContract,
+    SmsContract,
+    SmsReadContract,
+    text_off,
+)
 from tests.connectors.tools.braze import KEY, BrazeStandIn
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.stand_in import Fault
@@ -237,3 +247,79 @@ def test_success_is_the_only_good_word(rig: Rig, server: BrazeStandIn) -> None:
 def test_more_than_can_be_read_are_left_for_the_next_time(rig: Rig) -> None:
     many = [off(n, f"p{n}@example.com") for n in range(40)]
     assert len(connect(rig).read(many)) == READS // 4
+
+
+class Texts(Workspace):
+    """Email addresses and phone numbers."""
+
+    def off(self, address: str) -> set[str]:
+        if not address.startswith("+"):
+            return super().off(address)
+        held = self.server.groups["99"].get(address)
+        return {TOPIC} if held == "unsubscribed" else set()
+
+    def turn_off(self, address: str, topic: str) -> None:
+        if topic != TOPIC:
+            super().turn_off(address, topic)
+        else:
+            self.server.groups["99"][address] = "unsubscribed"
+
+
+@pytest.fixture
+def texts(rig: Rig, server: BrazeStandIn) -> Rig:
+    """The same workspace, with a topic by SMS besides."""
+    setup = replace(rig.setup, topics=TOPICS | {TOPIC: "99"}, channels=CHANNELS)
+    return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestBrazesTexts(SmsContract, SmsReadContract, SmsAbsentContract):
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return texts
+
+
+def test_fifty_numbers_are_searched_for_and_turned_off_by_two_requests_each(
+    texts: Rig, server: BrazeStandIn
+) -> None:
+    """Two people have each number, so that they are answered on two pages."""
+    numbers = [f"+39333{n:07}" for n in range(50)]
+    for number in numbers:
+        server.add(number)
+    found = texts.make().push([text_off(n, each) for n, each in enumerate(numbers)])
+    assert set(results(found).values()) == {Result.REFLECTED}
+    assert [path for _, path in server.seen] == ["/subscription/user/status"] * 2 + [
+        "/v2/subscription/status/set"
+    ]
+
+
+def test_one_number_that_braze_rejects_does_not_hold_up_the_others(
+    texts: Rig, server: BrazeStandIn
+) -> None:
+    server.add(PHONE)
+    server.add(OTHER_PHONE)
+    server.poison.add(OTHER_PHONE)
+    found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
+    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+
+
+def test_who_was_never_in_a_group_of_texts_has_not_left_it(
+    texts: Rig, server: BrazeStandIn
+) -> None:  # I13
+    server.add(PHONE)
+    assert connect(texts).read([text_off(1, PHONE)]) == {1: frozenset()}
+
+
+def test_a_group_of_texts_that_is_missing_is_reported(texts: Rig) -> None:
+    setup = replace(texts.setup, topics={TOPIC: "77"})
+    (problem,) = replace(texts, setup=setup).make().check().problems
+    assert "no SMS subscription group" in problem
+
+
+def test_pulling_lists_email_only(texts: Rig, server: BrazeStandIn) -> None:
+    server.add(PHONE)
+    Texts(server).turn_off(PHONE, TOPIC)
+    server.unsubscribed[ANNA] = server.now()
+    news, cursor = whole(connect(texts).pull)
+    assert [each.address for each in news] == [ANNA]
+    alone = replace(texts.setup, topics={TOPIC: "99"})
+    assert whole(connect(replace(texts, setup=alone)).pull, cursor) == ([], None)

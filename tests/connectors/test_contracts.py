@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import cast
 
 import pytest
 
@@ -26,6 +27,8 @@ from tests.connectors.sms_contract import (
     SmsReadContract,
     SmsScanContract,
 )
+from workers.connectors.base import Capabilities, Connector
+from workers.connectors.by_channel import Parts
 from workers.connectors.entry import Entry
 from workers.connectors.registry import ENTRIES
 
@@ -47,6 +50,13 @@ NOT_YET = {"intercom", "mailchimp", "ses"}
 """Connectors that some odd answers still harm."""
 
 
+def _texts(entry: Entry) -> Capabilities:
+    """What can be done by SMS."""
+    parts: Parts = getattr(entry.build, "parts", {})
+    part = parts.get(Channel.SMS)
+    return cast("Connector", part).capabilities if part else entry.capabilities
+
+
 CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     ConnectorContract: lambda _: True,
     HttpContract: lambda entry: entry.paced,
@@ -62,7 +72,7 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     SmsContract: _by_sms,
     SmsReadContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
     SmsScanContract: lambda entry: _by_sms(entry) and entry.capabilities.can_scan,
-    SmsPullContract: lambda entry: _by_sms(entry) and entry.capabilities.can_pull,
+    SmsPullContract: lambda entry: _by_sms(entry) and _texts(entry).can_pull,
     SmsAbsentContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
 }
 

@@ -19,6 +19,8 @@ from preference_center.extensions import services
 from preference_center.storage import destinations
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination
+from tests.connectors.tools.braze import KEY as BRAZE_KEY
+from tests.connectors.tools.braze import BrazeStandIn
 from tests.connectors.tools.brevo import KEY as BREVO_KEY
 from tests.connectors.tools.brevo import BrevoStandIn
 from tests.connectors.tools.klaviyo import KEY as KLAVIYO_KEY
@@ -73,6 +75,18 @@ def brevo() -> Iterator[Tool]:
 
 
 @contextmanager
+def braze() -> Iterator[Tool]:
+    with BrazeStandIn() as server:
+        server.add(ANNA)
+        server.groups["99"][ANNA] = "subscribed"
+        yield Tool(
+            {"api_key": BRAZE_KEY, "url": server.url},
+            {TOPIC: "99", EMAIL_TOPIC: "11"},
+            lambda: server.groups["99"][ANNA] == "subscribed",
+        )
+
+
+@contextmanager
 def twilio() -> Iterator[Tool]:
     """Another number than the one that STOP was texted to, which Twilio blocks by itself."""
     with TwilioStandIn() as server:
@@ -83,7 +97,7 @@ def twilio() -> Iterator[Tool]:
         )
 
 
-TOOLS = {"klaviyo": klaviyo, "brevo": brevo, "twilio": twilio}
+TOOLS = {"klaviyo": klaviyo, "brevo": brevo, "braze": braze, "twilio": twilio}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ nobody there has, so each is looked for first; who isn't there is not told about
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import ClassVar
@@ -39,6 +40,8 @@ from workers.connectors.braze_api import (
     Workspace,
     open_workspace,
 )
+from workers.connectors.braze_texts import BrazeTexts
+from workers.connectors.by_channel import ByChannel, Parts
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Rejected
 from workers.connectors.mapping import ensure_fits, mapping_problems, whole_problems
@@ -206,11 +209,22 @@ def _lift(item: Item) -> frozenset[str]:
     return item.lift
 
 
+class BrazeWorkspace(ByChannel):
+    """One Braze workspace, for email and SMS."""
+
+    kind: ClassVar[str] = Braze.kind
+    capabilities: ClassVar[Capabilities] = replace(
+        Braze.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
+    )
+    settings: ClassVar[Mapping[str, str]] = Braze.settings
+    parts: ClassVar[Parts] = {Channel.EMAIL: Braze, Channel.SMS: BrazeTexts}
+
+
 ENTRY = Entry(
     kind=Braze.kind,
     title="Braze",
     proof=Proof.DOCUMENTATION,
-    capabilities=Braze.capabilities,
+    capabilities=BrazeWorkspace.capabilities,
     own_settings=Braze.settings,
     secrets=frozenset({"api_key"}),
     sources=(
@@ -219,10 +233,12 @@ ENTRY = Entry(
         f"{_DOCS}/endpoints/email/get_query_unsubscribed_email_addresses/",
         f"{_DOCS}/api_limits/",
     ),
-    build=Braze,
+    build=BrazeWorkspace,
     notes=(
         f"Map each topic to the id of an email subscription group, or the only one to `{GLOBAL}`.",
         "Who leaves a single group in Braze is only seen when the address is read back.",
+        "Map a topic that goes by SMS to the id of an SMS subscription group; the API key needs "  # noqa: ISC004
+        "subscription.groups.get too.",
         "Braze can't list users by change: who is added there is found when looked for again.",
         f"`{CREATE_CONTACTS}` adds no user, but tells the state of an address for when one has it.",
     ),

@@ -2,25 +2,30 @@
 
 https://www.braze.com/docs/api/endpoints/subscription_groups/post_update_user_subscription_group_status_v2/
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_group_status/
+https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_groups/
 https://www.braze.com/docs/api/endpoints/export/user_data/post_users_identifier/
 https://www.braze.com/docs/api/endpoints/email/get_query_unsubscribed_email_addresses/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
 from workers.connectors.base import DeliveryError, Setup
+from workers.connectors.fields import Lenient
 from workers.connectors.http import Answer, Http, Session
 from workers.connectors.pace import reset_headers
 
 PER_CALL = 50
+USERS = 100
+"""Users a page: two may share a number."""
 OFF, ON = "unsubscribed", "subscribed"
 PAGE, STRIDE = 500, 450
 """Pages overlap: who leaves the list in the meantime moves all after him up."""
@@ -67,6 +72,21 @@ class _Rows(_Done):
     emails: list[Row]
 
 
+class _Group(Lenient):
+    id: str = ""
+    status: str = ""
+
+
+class _User(Lenient):
+    phone: str = ""
+    subscription_groups: list[_Group] = Field(default_factory=list)
+
+
+class _Users(Lenient):
+    users: list[_User] = Field(default_factory=list)
+
+
+_USERS = TypeAdapter(_Users)
 _DONE = TypeAdapter(_Done)
 _EXPORTED = TypeAdapter(_Exported)
 _STATUS = TypeAdapter(_Status)
@@ -176,6 +196,41 @@ class Workspace:
             "offset": str(place.offset),
         }
         return self._session.send("GET", route, query=query).parse(_ROWS).emails
+
+    def by_phone(self, numbers: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Number -> the groups that all who have it left, of the numbers that anybody has.
+
+        At most 50 numbers.
+        """
+        users: list[_User] = []
+        while True:
+            asked = [("phone[]", number) for number in numbers]
+            asked += [("limit", str(USERS)), ("offset", str(len(users)))]
+            route = "/subscription/user/status"
+            exact = f"{route}?{urlencode(asked)}"
+            page = self._session.send("GET", route, exact=exact).parse(_USERS).users
+            users += page
+            if len(page) < USERS:
+                break
+        found: dict[str, frozenset[str]] = {}
+        for user in users:
+            left = frozenset(g.id for g in user.subscription_groups if g.status.casefold() == OFF)
+            number = user.phone if user.phone.startswith("+") else f"+{user.phone}"
+            found[number] = found.get(number, left) & left
+        return {number: found[number] for number in numbers if number in found}
+
+    def state_by_phone(self, group: str, number: str) -> Mapping[str, str]:
+        """The states of all who have this number in a subscription group."""
+        query = {"subscription_group_id": group, "phone": number}
+        answer = self._session.send("GET", "/subscription/status/get", query=query)
+        return answer.parse(_STATUS).status
+
+    def set_group_by_phone(self, group: str, state: str, numbers: Sequence[str]) -> None:
+        """Set up to 50 numbers' state in a subscription group; all who share one get it."""
+        asked = {"subscription_group_id": group, "subscription_state": state}
+        groups = [{**asked, "phones": list(numbers)}]
+        body = {"subscription_groups": groups}
+        self._done(self._session.send("POST", "/v2/subscription/status/set", body=body))
 
     def _done(self, answer: Answer) -> None:
         if answer.parse(_DONE).message != "success":

@@ -21,10 +21,8 @@ from workers.connectors.base import (
     LinkItem,
     Outcome,
     Page,
-    Pullable,
     Readable,
     Report,
-    Scannable,
     Seen,
     Setup,
 )
@@ -39,8 +37,8 @@ Cursors: TypeAlias = dict[str, str | None]
 class ByChannel:
     """A Connector made of one for each channel; subclasses say which.
 
-    What `capabilities` says is true of each part, but for `can_hold_link`, which the parts
-    that are Fieldable have.
+    What `capabilities` says is true of each part, but for `can_hold_link` and `pulls`: parts
+    without the method are left out, and have to be Readable if they have no `pull`.
     """
 
     kind: ClassVar[str]
@@ -100,11 +98,11 @@ class ByChannel:
 
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable. The contacts of one channel after those of another."""
-        return self._list(cursor, lambda part: cast("Scannable", part).scan)
+        return self._list(cursor, "scan")
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. As `scan`."""
-        return self._list(cursor, lambda part: cast("Pullable", part).pull)
+        return self._list(cursor, "pull")
 
     def _split(self, batch: Sequence[Item]) -> list[tuple[Connector, list[Item]]]:
         split = (
@@ -113,14 +111,14 @@ class ByChannel:
         )
         return [(part, items) for part, items in split if items]
 
-    def _list(
-        self, cursor: str | None, listing: Callable[[Connector], Callable[[str | None], Page[Any]]]
-    ) -> Page[Any]:
-        channels = [*self._parts]
+    def _list(self, cursor: str | None, listing: str) -> Page[Any]:
+        channels = [channel for channel, part in self._parts.items() if hasattr(part, listing)]
+        if not channels:
+            return Page((), None, done=True)
         at, cursors = _place(cursor, channels[0])
         if at not in channels:
             at = channels[0]  # the topics of that channel are gone
-        page = listing(self._parts[at])(cursors.get(at))
+        page: Page[Any] = getattr(self._parts[at], listing)(cursors.get(at))
         if len(channels) == 1 and not cursors.keys() - {at}:
             return page
         cursors[at] = page.cursor

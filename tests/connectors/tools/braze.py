@@ -22,6 +22,7 @@ class BrazeStandIn(StandIn):
         self.everybody = True
         self.groups: dict[str, dict[str, str]] = {"11": {}, "12": {}, "99": {}}
         self.users: set[str] = set()
+        """By email address, or by phone number."""
         self.unsubscribed: dict[str, str] = {}
         self.bounced: dict[str, str] = {}
         self.poison: set[str] = set()
@@ -49,21 +50,24 @@ class BrazeStandIn(StandIn):
             case "/email/status":
                 return self._set_global(request.get_json())
             case "/subscription/status/get":
-                return self._status(request.args["subscription_group_id"], request.args["email"])
-            case "/email/unsubscribes":
-                return self._rows(self.unsubscribed, "unsubscribed_at", request.args)
-            case "/email/hard_bounces":
-                return self._rows(self.bounced, "hard_bounced_at", request.args)
+                who = request.args.get("email") or request.args["phone"]
+                return self._status(request.args["subscription_group_id"], who)
+            case "/subscription/user/status":
+                return self._groups_of(request.args)
+            case "/email/unsubscribes" | "/email/hard_bounces" as path:
+                lists = {"unsubscribes": self.unsubscribed, "hard_bounces": self.bounced}
+                name = path.removeprefix("/email/")
+                return self._rows(lists[name], f"{name[:-1]}d_at", request.args)
         return _json({"message": "not found"}, 404)
 
     def _set(self, groups: list[dict[str, Any]]) -> Response:
         for group in groups:
-            emails = group["emails"]
+            emails = group.get("emails") or group["phones"]
             unknown = group["subscription_group_id"] not in self.groups
             if unknown or len(emails) > 50 or self.poison & set(emails):
                 return _json({"message": "anna@example.com did it"}, 400)
             for email in emails:
-                if self.everybody or email.lower() in self.users:
+                if email.lower() in self.users or (self.everybody and "@" in email):
                     held = self.groups[group["subscription_group_id"]]
                     held[email.lower()] = group["subscription_state"]
         return _json({"message": "success"}, 201)
@@ -82,6 +86,29 @@ class BrazeStandIn(StandIn):
         state = self.groups[group].get(email.lower(), "unknown").capitalize()
         # Two people may share an address: then both have its state.
         return _json({"message": "success", "status": {f"id-{n}": state for n in range(2)}})
+
+    def _groups_of(self, query: Any) -> Response:
+        numbers = query.getlist("phone[]")
+        if not 0 < len(numbers) <= 50 or self.poison & set(numbers):
+            return _json({"message": "phone"}, 400)
+        users = [
+            {
+                "external_id": f"id-{n}",
+                "email": None,
+                "phone": number,
+                "subscription_groups": [
+                    {"id": group, "name": group, "channel": "sms", "status": held[number].title()}
+                    for group, held in self.groups.items()
+                    if number in held
+                ],
+            }
+            for number in numbers
+            if number in self.users
+            for n in range(2)
+        ]
+        start, limit = int(query["offset"]), int(query["limit"])
+        page = users[start : start + limit]
+        return _json({"message": "success", "total_count": len(users), "users": page})
 
     def _rows(self, held: dict[str, str], name: str, query: Any) -> Response:
         if "end_date" not in query or not ("start_date" in query or "email" in query):
