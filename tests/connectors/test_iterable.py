@@ -16,8 +16,9 @@ from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.iterable import KEY, IterableStandIn
 from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import DeliveryError, Item, Result, Setup
-from workers.connectors.iterable import EXPORT_EVERY, IterableConnector
+from workers.connectors.base import DeliveryError, Item, Rate, Result, Setup
+from workers.connectors.iterable import IterableConnector
+from workers.connectors.pace import Limit, NoPace, Pace
 
 TOPICS = {"news": "channel:11", "offers": "channel:12"}
 CHANNELS = {"news": 11, "offers": 12}
@@ -69,8 +70,7 @@ def server(description: Description) -> Iterator[IterableStandIn]:
 def rig(server: IterableStandIn) -> Rig:
     setup = Setup("it", {"api_key": KEY, "base_url": server.url}, TOPICS)
     # Channels, message types, and the user.
-    rig = Rig("iterable", setup, Project(server), requests_before_writing=3, one_by_one=True)
-    return replace(rig, http=replace(rig.http, sleep=lambda _: None))
+    return Rig("iterable", setup, Project(server), requests_before_writing=3, one_by_one=True)
 
 
 class TestIterable(JsonApiContract, MappedContract, ReadContract, PullContract):
@@ -232,14 +232,18 @@ def test_who_did_it_and_when_is_told(rig: Rig, server: IterableStandIn) -> None:
     ]
 
 
-def test_exports_keep_to_four_a_minute(rig: Rig) -> None:
-    slept: list[float] = []
-    connector = cast("IterableConnector", rig.make(sleep=slept.append))
-    _, cursor = whole(connector.pull)
-    assert set(slept) == {EXPORT_EVERY}
-    slept.clear()
-    assert connector.pull(cursor).done
-    assert slept == [], "one every five minutes need not wait"
+def test_exports_keep_to_a_limit_of_their_own(rig: Rig) -> None:
+    paces: list[Limit] = []
+
+    class Kept(NoPace):
+        def within(self, limit: Limit) -> Pace:
+            paces.append(limit)
+            return self
+
+    connector = cast("IterableConnector", rig.make(pace=Kept()))
+    connector.pull(None)
+    connector.push([off(1, ANNA, "news")])
+    assert paces == [Limit("exports", Rate(4, 60))]
 
 
 def test_an_export_that_is_no_list_of_events_is_no_page(rig: Rig, server: IterableStandIn) -> None:

@@ -42,22 +42,15 @@ class Window:
 
     since: datetime
     until: datetime
-    is_first: bool
-    """Whether a pass begins with it."""
 
     @classmethod
     def read(cls, cursor: str | None, now: datetime, *, first: datetime, width: timedelta) -> Self:
         """The window at a cursor that `after` wrote; the one that begins at `first` for None."""
-        mark, since = ("begin", first) if cursor is None else _split(cursor)
-        return cls(since, min(since + width, now), is_first=mark == "begin")
+        since = first if cursor is None else datetime.fromisoformat(cursor)
+        return cls(since, min(since + width, now))
 
     def after(self, now: datetime, lag: timedelta) -> tuple[str, bool]:
-        """The cursor after this window, and whether all of the present has been read."""
+        """The cursor after this window, and whether all up to the present has been read."""
         if self.until < now:
-            return f"go on|{self.until.isoformat()}", False
-        return f"begin|{max(self.since, now - lag).isoformat()}", True
-
-
-def _split(cursor: str) -> tuple[str, datetime]:
-    mark, _, since = cursor.partition("|")
-    return mark, datetime.fromisoformat(since)
+            return self.until.isoformat(), False
+        return max(self.since, now - lag).isoformat(), True

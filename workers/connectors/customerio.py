@@ -61,8 +61,8 @@ class CustomerIo(ReadableConnector[Workspace]):
         scopes=frozenset({Scopes.TOPIC}),
         can_lift=True,
         batch_size=500,
-        # Of the App API, which is every second request; the Track API allows 100 a second.
-        rate=Rate(10, 1),
+        # Of the Track API; the App API's is kept besides: see customerio_api.
+        rate=Rate(100, 1),
         can_read=True,
         scans=Listing.SWEEP,
         pulls=Listing.SWEEP,

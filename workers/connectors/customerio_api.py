@@ -16,8 +16,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, TypeAdapter
 
 from preference_center.domain.news.reading import moment
+from workers.connectors.base import Rate
 from workers.connectors.http import Rejected, Session
+from workers.connectors.pace import Limit
 
+APP = Limit("app", Rate(10, 1))
 _TRUE = {"true", "1"}
 _HAS_EMAIL = {"attribute": {"field": "email", "operator": "exists"}}
 Id = Annotated[str, BeforeValidator(lambda id_: "" if id_ is None else str(id_))]
@@ -107,7 +110,8 @@ class Workspace:
 
     def topics(self) -> dict[str, str]:
         """Id of each topic, as in `topic_7` -> its name."""
-        found = self.app.send("GET", "/v1/subscription_topics").parse(_TOPICS).topics or ()
+        answer = self.app.send("GET", "/v1/subscription_topics", limit=APP)
+        found = answer.parse(_TOPICS).topics or ()
         return {topic.identifier or f"topic_{topic.id}": topic.name or "" for topic in found}
 
     def region(self) -> str:
@@ -117,14 +121,19 @@ class Workspace:
     def people(self, ids: Sequence[str], *, by: str) -> list[Person]:
         """At most 100 people `by` "email" or "cio_id"; those that are not there are left out."""
         answer = self.app.send(
-            "POST", "/v1/customers/attributes", query={"id_type": by}, body={"ids": list(ids)}
+            "POST",
+            "/v1/customers/attributes",
+            query={"id_type": by},
+            body={"ids": list(ids)},
+            limit=APP,
         )
         return [_person(row.customer) for row in answer.parse(_CUSTOMERS).customers or ()]
 
     def search(self, start: str, limit: int) -> tuple[Sequence[Identifiers], str]:
         """A page of those who have an address, and where the next begins, "" at the end."""
         query = {"limit": str(limit)} | ({"start": start} if start else {})
-        answer = self.app.send("POST", "/v1/customers", query=query, body={"filter": _HAS_EMAIL})
+        body = {"filter": _HAS_EMAIL}
+        answer = self.app.send("POST", "/v1/customers", query=query, body=body, limit=APP)
         found = answer.parse(_SEARCH)
         return found.identifiers or (), found.next
 

@@ -41,8 +41,6 @@ from workers.connectors.targets import Change, Contact, Guard, Hold, Looks, Rule
 YEARS = timedelta(days=5 * 365)
 """How far back the first pull begins: who left before that is found by reading back."""
 WINDOW, LAG = timedelta(days=90), timedelta(hours=1)
-EXPORT_EVERY = 16.0
-"""Seconds between two exports: 4 a minute are allowed."""
 _API = "https://api.iterable.com"
 _HELP = "https://support.iterable.com/hc"
 
@@ -134,8 +132,6 @@ class IterableConnector(ReadableConnector[Project]):
         """See Pullable. What was left, with its dates; complaints and bounces are not listed."""
         now = self.http.now()
         window = Window.read(cursor, now, first=now - YEARS, width=WINDOW)
-        if not window.is_first:
-            self.http.sleep(EXPORT_EVERY)
         with self.open() as client:
             body = client.unsubscribes(window.since, window.until)
         try:

@@ -12,10 +12,13 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from workers.connectors.base import Rate
 from workers.connectors.http import Session
+from workers.connectors.pace import Limit
 
 CHANNEL, TYPE, LIST = "channel", "type", "list"
 """Kinds of targets, as the webhook's module names them, too."""
+EXPORTS = Limit("exports", Rate(4, 60))
 MOST = 100_000_000
 """Bytes of an export, which has no pages."""
 
@@ -175,4 +178,7 @@ class Project:
             "startDateTime": f"{since:%Y-%m-%d %H:%M:%S} +00:00",
             "endDateTime": f"{until:%Y-%m-%d %H:%M:%S} +00:00",
         }
-        return self.session.send("GET", "/api/export/data.json", query=query, most=MOST).body
+        answer = self.session.send(
+            "GET", "/api/export/data.json", query=query, most=MOST, limit=EXPORTS
+        )
+        return answer.body
