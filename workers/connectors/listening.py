@@ -114,7 +114,6 @@ LISTENERS: tuple[Entry, ...] = (
         "https://developers.sparkpost.com/api/webhooks/",
         "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
     ),
-    listener("mailersend", "MailerSend", "https://developers.mailersend.com/api/v1/webhooks.html"),
     listener(
         "ghost",
         "Ghost",

@@ -15,6 +15,7 @@ from workers.connectors import (
     klaviyo,
     listmonk,
     mailchimp,
+    mailersend,
     mailgun,
     mailman,
     postmark,
@@ -59,6 +60,7 @@ _ENTRIES = (
     resend.ENTRY,
     iterable.ENTRY,
     customerio.ENTRY,
+    mailersend.ENTRY,
     twilio.ENTRY,
     *LISTENERS,
 )
