@@ -11,6 +11,7 @@ from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import PullContract, ScanContract, whole
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.mailersend import SAID_AT, TOKEN, MailerSendStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -67,6 +68,10 @@ def rig(server: MailerSendStandIn) -> Rig:
 
 
 class TestMailerSend(JsonApiContract, MappedContract, PullContract, ScanContract):
+    pass
+
+
+class TestOddAnswers(OddAnswersContract):
     pass
 
 

@@ -58,7 +58,7 @@ class _Row(_Recipient):
     name: str | None = None
     recipient: _Recipient | None = None
     created_at: Moment = None
-    deleted_at: str | None = None
+    deleted_at: Moment = None
 
 
 class _Links(BaseModel):
