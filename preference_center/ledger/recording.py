@@ -21,7 +21,10 @@ from preference_center.ledger.retracting import await_appends, retract
 from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
 from preference_center.storage.addresses import domain_digest, sealed
 from preference_center.storage.database import Connection, keep_to_limits, run, run_at_once
+from preference_center.storage.prepared import Numbered
 from preference_center.storage.watermarks import know_epoch
+
+_APPEND = Numbered(APPEND)
 
 FEW = 100
 """Changes for which somebody may be waiting; more are a list, and are given longer."""
@@ -131,7 +134,7 @@ def _append(
     with connection.pipeline():
         keep_to_limits(connection)
         connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
-        cursors = [connection.execute(APPEND, events | {"now": now, "window": WINDOW}, binary=True)]
+        cursors = [_APPEND.run(connection, events | {"now": now, "window": WINDOW})]
         if known:
             learned = addresses | {"now": now, "window": WINDOW, "bulk": bulk}
             cursors.append(connection.execute(RAISE_LEARNED, learned, binary=True))

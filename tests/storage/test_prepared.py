@@ -11,7 +11,7 @@ import pytest
 from preference_center.errors import Unavailable
 from preference_center.storage.arrays import BYTEA_ARRAY, OctetsArray
 from preference_center.storage.database import Connection, run, run_at_once
-from preference_center.storage.prepared import Prepared, rows_of
+from preference_center.storage.prepared import Numbered, Prepared, rows_of
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -75,3 +75,22 @@ def test_its_faults_are_those_of_psycopg(app: Flask) -> None:
 
         with pytest.raises(Unavailable):
             run_at_once(too_late)
+
+
+def test_a_name_that_stands_twice_is_one_parameter(app: Flask) -> None:
+    twice = Numbered("SELECT %(n)s::int + %(n)s::int, %(text)s::text")
+    with app.app_context():
+        row = run_at_once(lambda c: twice.run(c, {"text": "a", "n": 2, "unused": 0}).fetchone())
+    assert row == (4, "a")
+
+
+def test_a_long_statement_is_parsed_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    # psycopg keeps what it found in a statement of up to 4,096 bytes only.
+    long = Numbered(f"SELECT %(n)s::int /* {'x' * 5_000} */")
+
+    def parse(*_: object) -> None:
+        raise AssertionError("parsed again")
+
+    monkeypatch.setattr("psycopg._queries._split_query", parse)
+    with app.app_context():
+        assert run_at_once(lambda c: long.run(c, {"n": 2}).fetchone()) == (2,)
