@@ -28,14 +28,15 @@ def sender() -> ApiKey:
     A network that sent too many others is refused without a look-up; a key that this process
     has found before is looked up all the same, so nobody can shut out those who share it.
     """
-    limiter, network = services().limiter, _network()
+    limiter = services().limiter
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     text = token.strip() if scheme.lower() == "bearer" else ""
-    if limiter.is_spent(UNKNOWN_KEYS, "unknown-key", network) and not api_keys.was_seen(text):
+    seen = api_keys.was_seen(text)  # first: to name the network costs as much as the look-up
+    if not seen and limiter.is_spent(UNKNOWN_KEYS, "unknown-key", _network()):
         raise Refused(RATE_LIMITED, _TOO_MANY, {"Retry-After": "60"})
     key = api_keys.find(text) if text else None
     if key is None:
-        limiter.take(UNKNOWN_KEYS, "unknown-key", network)
+        limiter.take(UNKNOWN_KEYS, "unknown-key", _network())
         detail = "This key is unknown or was revoked." if text else UNAUTHENTICATED.remedy
         raise Refused(UNAUTHENTICATED, detail, _CHALLENGE)
     return key
