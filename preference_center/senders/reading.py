@@ -160,7 +160,7 @@ def _read(raw: bytes, validate: Callable[[bytes], T], model: type[Body]) -> T:
             raise Refused(MALFORMED_JSON, first["msg"]) from None
         raise InvalidBody(faults_of(error, model)) from None
     # Now that its shape is known to be flat, a second reading can't run away.
-    json.loads(raw, object_pairs_hook=_refuse_repeated)
+    _NO_REPEATS.decode(raw.decode())
     return body
 
 
@@ -171,3 +171,7 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
         if key in seen:
             raise InvalidBody([Fault("", "repeated-field", f"the field {key} stands there twice")])
         seen.add(key)
+
+
+_NO_REPEATS = json.JSONDecoder(object_pairs_hook=_refuse_repeated)
+"""Made once: `json.loads` with a hook makes one for every body."""
