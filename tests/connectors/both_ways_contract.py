@@ -233,7 +233,35 @@ class FieldContract:
         assert not hands(rig).has(BO)
 
 
-class AbsentContract:
+class NobodyCreatedContract:
+    """For connectors of tools with contacts: unless it is asked for, nothing adds one.
+
+    A contact that is made of an opt-out is one that the tool may mail, and bills for.
+    """
+
+    def test_nothing_that_is_done_about_a_stranger_creates_them(self, rig: Rig) -> None:  # I13
+        connector, can = rig.make(), ENTRIES[rig.kind].capabilities
+        connector.check()
+        for item in (
+            off(1, BO, "news", "offers"),
+            replace(off(1, BO, *rig.setup.topics), all_off=True),
+            *([lift(1, BO, "news")] if can.can_lift else ()),
+            *([replace(off(1, BO, "news"), lift=frozenset({"offers"}))] if can.can_lift else ()),
+        ):
+            connector.push([item])
+            assert not hands(rig).has(BO)
+        if can.can_read:
+            cast("Readable", connector).read([off(1, BO, "news")])
+        if can.can_hold_link:
+            cast("Fieldable", connector).write_links([LinkItem(1, BO, Channel.EMAIL, LINK)])
+        if can.can_scan:
+            assert BO not in {seen.address for seen in whole(cast("Scannable", connector).scan)[0]}
+        if can.can_pull:
+            whole(cast("Pullable", connector).pull)
+        assert not hands(rig).has(BO)
+
+
+class AbsentContract(NobodyCreatedContract):
     """For tools that mail only who is in their list of contacts."""
 
     def test_who_is_not_there_is_absent_and_not_created(self, rig: Rig) -> None:

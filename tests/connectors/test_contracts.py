@@ -12,6 +12,7 @@ from preference_center.domain.addresses import Channel
 from tests.connectors.both_ways_contract import (
     AbsentContract,
     FieldContract,
+    NobodyCreatedContract,
     PullContract,
     ReadContract,
     ScanContract,
@@ -46,6 +47,16 @@ UNDESCRIBED = {
 }
 """Connectors of tools that have no description of their answers, and why."""
 
+WITHOUT_CONTACTS = {
+    "file_drop": "who reads the file has contacts of their own",
+    "mailersend": "its suppression lists take any address",
+    "mailgun": "its suppression lists take any address",
+    "postmark": "its suppression lists take any address",
+    "twilio": "its consents are of any number",
+    "webhook": "who is called has contacts of their own",
+}
+"""Connectors of tools that keep no contacts, or of none that we see, and why."""
+
 NOT_YET = {"intercom", "mailchimp", "ses"}
 """Connectors that some odd answers still harm."""
 
@@ -67,6 +78,7 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     PullContract: lambda entry: entry.capabilities.can_pull,
     FieldContract: lambda entry: entry.capabilities.can_hold_link,
     AbsentContract: lambda entry: entry.capabilities.can_create,
+    NobodyCreatedContract: lambda entry: entry.kind not in WITHOUT_CONTACTS,
     OddAnswersContract: lambda entry: entry.kind not in UNDESCRIBED.keys() | NOT_YET,
     RightsContract: lambda entry: entry.capabilities.tells_rights,
     SmsContract: _by_sms,

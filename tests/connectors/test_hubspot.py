@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import (
     FieldContract,
+    NobodyCreatedContract,
     PullContract,
     ReadContract,
     ScanContract,
@@ -227,6 +228,10 @@ def assert_dated(rig: Rig, server: HubSpotStandIn) -> None:
         News(NewsKind.OPTED_OUT, ANNA, "11", left),
         News(NewsKind.OPTED_OUT, BO, None, all_left),
     }
+
+
+class TestStrangers(NobodyCreatedContract):
+    pass
 
 
 class TestOddAnswers(OddAnswersContract):

@@ -12,6 +12,7 @@ from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import (
     FieldContract,
+    NobodyCreatedContract,
     PullContract,
     ReadContract,
     ScanContract,
@@ -129,6 +130,10 @@ class TestSendGrid(
     FieldContract,
     RightsContract,
 ):
+    pass
+
+
+class TestStrangers(NobodyCreatedContract):
     pass
 
 
