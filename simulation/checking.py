@@ -139,6 +139,7 @@ class Checks:
         now, pauses = services().now(), tool.profile.capabilities.can_lift
         hidden = self.oracle.must_be_off(no.form, no.scope, now, pauses=pauses) is True
         hidden = hidden or self.oracle.asked_since(no.form, no.scope, no.first)
+        hidden = hidden or self.oracle.taken_back(no.form, no.scope)
         place = (no.form.text, no.scope)
         asked_off, shown_on = tool.asked_off.get(place), tool.shown_on.get(place, START)
         # Once turned off there by us, it has to be seen on again to be told from that.

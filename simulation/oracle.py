@@ -103,6 +103,13 @@ class Oracle:
         """Whether the person opted in to this topic, or to all marketing, after that."""
         return any(yes.at > at and yes.scope in {topic, ALL} for yes in self.yeses[form])
 
+    def taken_back(self, form: Form, topic: str) -> bool:
+        """Whether a "no" that reached this topic was taken back, or may have been."""
+        return any(
+            no.gone is not False and no.scope in {topic, *WIDE} and no.form.meets(form)
+            for no in self.noes[form.person]
+        )
+
     def _about(self, form: Form, topic: str) -> Iterator[No]:
         for no in self.noes[form.person]:
             reaches = no.form == form if no.scope == EVERYTHING else no.form.meets(form)

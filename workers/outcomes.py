@@ -34,8 +34,12 @@ def settlement(
     item = planned.item
     outcome = outcome or Outcome(Result.LATER, "no answer for this address")
     settled = replace(settled, outcome=outcome.result, ack=outcome.ack)
-    if outcome.result in {Result.REFLECTED, Result.ABSENT}:
+    if outcome.result is Result.REFLECTED:
         return replace(settled, off=item.off, lifted=item.lift)
+    if outcome.result is Result.ABSENT:
+        # It turned nothing off. What was turned off before may outlive the contact.
+        never_off = item.off - frozenset(claim.told)
+        return replace(settled, off=item.off - never_off, lifted=item.lift | never_off)
     if outcome.result is Result.REFUSED:
         again = refused_retry(now, jitter=jitter)
     else:

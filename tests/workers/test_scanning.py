@@ -66,6 +66,15 @@ def test_a_contact_that_comes_after_its_no_is_suppressed(
     assert tally(destination).raised == 1
 
 
+def test_nothing_counts_as_turned_off_where_the_contact_is_absent(
+    destination: int, tool: TwoWayTool
+) -> None:  # I13: else what its owner turns off there one day would pass for our doing
+    say(Kind.OPTED_OUT, ANNA)
+    work(destination, tool)
+    assert outcomes(ANNA) == [Result.ABSENT]
+    assert state(ANNA, "told") == []
+
+
 def test_another_form_of_the_mailbox_is_suppressed(
     destination: int, tool: TwoWayTool
 ) -> None:  # I9
