@@ -13,6 +13,10 @@ from tests.shared import SHARED, shared_path
 
 INDEX = SHARED / "corpus/mail/index.json"
 FILES = json.loads(INDEX.read_text())["files"] if INDEX.exists() else []
+# Of these the index knows only that they failed for good, by flufl.bounce, which asks for no
+# reason. They say that a disk quota was reached, and that a mail went in a circle: neither is
+# the mailbox's end (RULES F10, F11; Sisimai: mailboxfull, networkerror, neither of them hard).
+NOT_THE_MAILBOX = {"flufl-bounce__dsn_01.txt", "flufl-bounce__sendmail_01.txt"}
 ENDS = {"CRLF": b"\r\n", "LF": b"\n", "CR": b"\r"}
 
 
@@ -28,6 +32,8 @@ def test_does_what_is_expected_of_real_mails(
         before = len(ledger.kinds())
         take(lines, REPORTS)
         named = {each["address"]: each["decision"] for each in about["expected"]}
+        if about["file"] in NOT_THE_MAILBOX:
+            named = dict.fromkeys(named, "do_not_suppress")
         told = len(ledger.kinds()) - before
         assert told == sum(each == "suppress" for each in named.values()), about["file"]
         for address, decision in named.items():

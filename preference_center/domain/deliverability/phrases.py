@@ -8,7 +8,7 @@ and Italian, French, German and Spanish ones); whatever is not in it is left to 
 
 The order decides where a text holds several. What passes, or is the sender's own doing, goes
 before what would suppress somebody: in doubt nobody loses their mail. "Too many hops" is not in
-it: an address that leads in a circle need not pass, so the code or the reporter decides.
+it: an address that leads in a circle need not pass, so the code or the vendor decides.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         r"""gr[ea]y\ ?-?list|verification\ in\ progress|rate\ ?limit|throttl
         |temporar(?:y|ily)\ (?:failure|error|deferred|rejected|unavailable|local|problem|lookup
             |inactive|locked|suspended|disabled|blocked)
+        |(?:try|retry)\ (?:it\ |your\ \S+\ )?(?:again\ )?(?:later|slower)|please\ slow\ down
+        |at\ a\ rate\ that|sending\ rate|rate\ (?:has\ been\ )?(?:exceeded|limited)
+        |plus\ tard|sp[\u00e4a]e?ter\ (?:erneut|noch)|pi[\u00f9u]\ tardi|m[\u00e1a]s\ tarde
+        |trop\ de\ connexions|allowable\ number
         |too\ many\ (?:concurrent\ )?(?:smtp\ )?(?:connections|sessions|recipients|errors)
         |connection\ limit|(?:e?mails|messages)\ per\ (?:hour|day)
         |unable\ to\ verify\ (?:user|address)
@@ -78,15 +82,41 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |no\ space\ left\ on|system\ (?:is\ )?full|service\ (?:is\ )?(?:currently\ |temporarily\ )?
             (?:not\ available|unavailable)|(?:un)?able\ to\ connect|could\ not\ connect
         |(?:local|server|system|internal)\ (?:server\ )?(?:config(?:uration)?\ |system\ )?error
-        |misconfigured""",
+        |misconfigured|connection\ (?:was\ )?(?:closed|dropped|lost|broken|terminated)
+        |(?:command|pipe|program|script)\ (?:\S+\ ){0,2}(?:died|failed|output|time\ limit|returned)
+        |pipe\ to\ \||/bin/|\bprocmail\b|\bmaildrop\b|mailer\ error|\|\|\ exit
+        |(?:can't|cannot|couldn't|could\ not|unable\ to)\ (?:create|open|write|lock)\b
+        |permission\ denied|i/o\ error|read-only\ file|routing\ loop|forwarding\ loop|looping
+        |local\ delivery\ failed|unable\ to\ resolve\ route|dns\ (?:lookup|error|failure)
+        |(?:unexpected|malformed)\ name\ server|no\ route\ for|delivery\ attempts\ will
+        |has\ been\ delayed|giving\ up\ (?:on|after)\ \S+\ (?:attempts|tries|hours|days)
+        |(?:tls|ssl)\ (?:\S+\ ){0,3}(?:fail|error|not\ available|unavailable|negotiat|handshake)
+        |(?:no|without|offer|support)\ (?:\S+\ )?(?:tls|ssl)\b|handshake\ fail
+        |certificate\ (?:\S+\ ){0,4}(?:fail|expired|invalid|mismatch|verif|not\ trusted)""",
     ),
     (
         Cause.POLICY,
-        r"""\bspf\b|\bdkim\b|\bdmarc\b|sender\ policy\ framework|reverse\ dns|\bptr\ record
+        r"""\bspf\b|\bdane\b|mta-sts|\bdkim\b|\bdmarc\b|sender\ policy\ framework
+        |reverse\ dns|\bptr\b
         |(?:is\ )?not\ allowed\ to\ send|sender\ (?:\S+\ ){0,3}(?:rejected|denied|blocked|verify)
-        |sender\ address\ rejected|invalid\ sender|unroutable\ sender|sender\ domain
+        |sender\ address\ rejected|(?:invalid|bad|unknown)\ sender|unroutable\ sender
+        |sender(?:'s)?\ (?:e?-?mail\ )?(?:address\ )?(?:domain|host|ip)
+        |domain\ of\ (?:the\ )?(?:sender|envelope|return)|return[- ]?path
+        |(?:your|from|envelope\ sender|mail\ from)\ (?:e?-?mail\ )?(?:address\ )?
+            (?:domain|host\ ?name)|(?:cannot|can't|could\ not|unable\ to)\ (?:resolve|verify)
+            \ (?:your|the\ sender|sender)|sender\ (?:\S+\ ){0,2}(?:does\ not\ exist|unknown)
         |\bspam|unsolicited|\bbulk\ (?:e?mail|advertis)|block\ ?list|black\ ?list|\brbl\b|dnsbl
         |barracuda|reputation|proofpoint|blocked\ (?:by|using|for|due)|blocked\ -\ see
+        |spamhaus|spamcop|abuseat|\bdrbl\b|uribl|surbl|\babusive\b|\babuse\b
+        |listed\ (?:at|as|by|in)\ \S*(?:bl|list|abusive)\b|(?:bad|extreme)\ (?:\S+\ ){0,2}ip\b
+        |\bbad\ dns|\brdns\b|mass\ mailer|mail\ score|message\ scored|\bscored\b
+        |(?:sender|connections?|access)\ (?:\S+\ ){0,3}
+            (?:not\ (?:be\ )?accepted|not\ allowed|refused)
+        |host\ network\ not\ allowed|not\ accepting\ connections|has\ not\ passed\ validation
+        |refused\ to\ talk|service\ (?:permits|refused)|protocol\ violation|captcha
+        |organi[sz]ational\ settings|invalid\ ip\b|authentication\ (?:credentials|invalid|turned)
+        |authentification\ invalide|mail\ rejet[\u00e9e]|rule\ imposed|suspicious
+        |protected\ by|list\ of\ senders|verification\ failure|esmtp\ not\ accepting
         |(?:ip|client|host|domain|server)\ (?:\S+\ ){0,4}(?:is\ )?blocked
         |policy\ (?:reasons?|violation|rejection)|polic(?:y|ies)\ (?:\S+\ ){0,2}prohibit
         |administrative(?:ly)?\ prohibit|relay(?:ing)?\ (?:access\ )?(?:denied|not\ permitted)
@@ -112,7 +142,10 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |message\ (?:length|size)\ exceeds|content\ (?:rejected|denied|filter)
         |(?:unacceptable|mail)\ content|executable\ (?:attachment|files?)
         |mime\ (?:complexity|header)
-        |(?:improper|duplicate|invalid)\ (?:\S+\ ){0,3}headers?\b
+        |(?:improper|duplicate|invalid)\ (?:\S+\ ){0,3}headers?\b|header\ (?:error|size)
+        |line\ (?:length\ )?(?:limit|too\ long)|lines?\ (?:\S+\ ){0,3}longer\ than|size\ limit
+        |taille\ limite|base64|8-?bit\ data|bare\ (?:lf|cr)\b|non-?compliant
+        |(?:illegal|banned|forbidden|blocked|dangerous|infected|containing|other)\ attachments?\b
         |not\ rfc\ ?\d*\ ?compliant|8bitmime|smtputf8""",
     ),
     (
@@ -146,6 +179,7 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |(?:unknown|invalid|illegal|non-?existent|bad|no\ such)[ _](?:or\ \S+\ )?(?:virtual\ |
             local\ |e-?mail\ |destination\ )?(?:user|recipient|mail\ ?box|account|address|alias
             |local[ -]?part|person)
+        |invalid\ (?:final\ )?(?:delivery\ )?user\ ?id
         |userunknown|nosuchuser|recip(?:ient)?\ ?notfound|bad_?rcptto|not\ in\ my\ validrcptto
         |(?:email\ name\ is|someone(?:\ was)?)\ not\ found|addresses\ were\ unknown
         |\bno\ \S+\ in\ name\ directory|has\ (?:been\ replaced\ by|moved\ to)\b
@@ -159,6 +193,7 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |no\ (?:mail\ ?box|account|user|person|one)\ (?:\S+\ ){0,4}
             (?:here|by\ that\ name|this\ (?:address|user))|no\ mail\ ?box\ found
         |not\ an?\ (?:known|valid|local|active)\ (?:user|mail\ ?box|recipient|address)
+        |(?:can't|cannot)\ accept\ user|non-?existing\ (?:user|address|mailbox)
         |(?:not|no\ longer)\ (?:a\ )?valid\ (?:recipient|address|mailbox)
         |address\ is\ (?:wrong|(?:no\ longer|not)\ valid)|no\ valid\ recipients
         |no\ longer\ (?:works|employed)|couldn't\ be\ found\ at|address\ could\ not\ be\ found
@@ -185,6 +220,25 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
 
 _COMPILED = tuple((cause, re.compile(pattern, re.VERBOSE)) for cause, pattern in _TABLE)
 
+# What a vendor advises after its reason, as "such bounces can harm your reputation".
+_ADVICE = re.compile(
+    r"\b(?:impact|affect|effect|harm|hurt|damag|protect|maintain|preserv|improv|worsen|lower)"
+    r"[^.;]{0,60}\breputation\b"
+)
+# Names of servers and addresses of pages are no words: mx.antispam.example says nothing.
+_SERVER = re.compile(
+    r"https?://\S+|\b(?:host|server|from|by|at|mta:|dns;)\ (?=\S*\.)[\w.-]+"
+    r"|\b[\w-]+(?:\.[\w-]+)+\ ?[\[(](?=[0-9a-f.:]{7,45}[\])])"
+)
+_BLOCK_LIST = re.compile(r"spamhaus|spamcop|abuseat|barracudacentral|uribl|surbl|dnsbl|blocklist")
+
+
+def _place(found: re.Match[str]) -> str:
+    """What is left of a server's name or a page's address: the block list that it is of."""
+    kept = _BLOCK_LIST.search(found[0])
+    return f" {kept[0]} " if kept else " somewhere "
+
+
 _SOMEONE = re.compile(r"<[^<>\s]{1,320}>|[^\s<>@]{1,64}@[^\s<>@]{1,255}")
 _MUCH = 2000
 """Characters of a text that are looked at; a diagnostic is a line or a few."""
@@ -193,8 +247,9 @@ _MUCH = 2000
 def cause_in(text: str) -> Cause | None:
     """What a text clearly says, None if nothing. Takes time in proportion to the text.
 
-    Diagnostics are folded (RFC 3464 2.3.6): any white space is one blank. Addresses are left
-    out: that of spam@example.com says nothing.
+    Diagnostics are folded (RFC 3464 2.3.6): any white space is one blank. Addresses and names
+    of servers are left out: that of spam@example.com says nothing.
     """
-    head = _SOMEONE.sub("someone", " ".join(text[:_MUCH].lower().split()))
+    head = " ".join(text[:_MUCH].lower().split()).replace("\u2019", "'")
+    head = _SERVER.sub(_place, _ADVICE.sub("", _SOMEONE.sub("someone", head)))
     return next((cause for cause, pattern in _COMPILED if pattern.search(head)), None)

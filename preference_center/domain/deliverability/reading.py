@@ -51,7 +51,20 @@ _OF_THE_ADDRESS = {Cause.NO_MAILBOX, Cause.NO_DOMAIN, Cause.ADDRESS}
 
 _CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])")
-_AT_RCPT = re.compile(r"\bRCPT[ _]TO\b", re.IGNORECASE)
+# The command by its name, as most systems quote it, or in the words of qmail and of others.
+_AT_RCPT = re.compile(
+    r"\bRCPT[ _]TO\b|\bRCPT command|\bSMTP:RCPT\b|does not like recipient|rejected recipient <",
+    re.IGNORECASE,
+)
+_OF_YAHOO = re.compile(r"user does ?n[o']t have an? \S+ account", re.IGNORECASE)
+"""What Yahoo answers at the end of the mail, of a user whom it does not have."""
+_PASSED_ON = "5.1.351"
+"""Exchange Online's, of a reply of another server that it passes on, whatever that was."""
+_OF_MICROSOFT = {"5.4.1", "5.5.0"}
+_UNAVAILABLE = re.compile(
+    r"requested action not taken: mailbox unavailable(\W{0,3}\(-?\d+:\d+:-?\d+)?", re.IGNORECASE
+)
+"""RFC 5321 4.2.3 of 550; with numbers, as Outlook.com reports those it doesn't have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,9 @@ def classify(bounce: Bounce) -> Reading:
     if code.startswith("2") or (not code and _reply(bounce).startswith("2")):
         return Reading(Cause.NONE, code)
     said = cause_in(bounce.text)
-    if said is Cause.NO_MAILBOX or (said is Cause.ADDRESS and bounce.permanent and not code):
+    if said is Cause.ADDRESS and _is_confirmed(bounce, code):
+        return Reading(Cause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
+    if said is Cause.NO_MAILBOX:
         return _no_mailbox(bounce, code)
     if said is not None and (said is not Cause.ADDRESS or _says_nothing_of_it(code)):
         return _said(said, code, _reply(bounce))
@@ -91,8 +106,33 @@ def classify(bounce: Bounce) -> Reading:
     return Reading(_cause(code), code)
 
 
+def _is_confirmed(bounce: Bounce, code: str) -> bool:
+    """Whether a refusal of the address, for no stated reason, means that it is not there.
+
+    The vendor may say so. A server that refuses RCPT in the very words of RFC 5321 means it;
+    Microsoft's do, with codes that blame the network or the protocol: `_says_nothing_of_it`.
+    """
+    if bounce.permanent is not None:
+        return (
+            bounce.permanent
+            and not code.startswith("4")
+            and (not code or _says_nothing_of_it(code))
+        )
+    if _is_passing(bounce, code):
+        return False
+    standard = _UNAVAILABLE.search(" ".join(bounce.text.split()))
+    if standard and _says_nothing_of_it(code):
+        return standard[1] is not None or _is_at_rcpt(bounce)
+    return code in _OF_MICROSOFT and _is_at_rcpt(bounce)
+
+
 def _no_mailbox(bounce: Bounce, code: str) -> Reading:
-    if code.startswith("5") and not _is_vague(code) and _cause(code) in _OF_THE_ADDRESS:
+    if (
+        code.startswith("5")
+        and not _is_vague(code)
+        and code != _PASSED_ON
+        and _cause(code) in _OF_THE_ADDRESS
+    ):
         agreed = True
     else:
         # A server may be set to say 450 of users that it doesn't know, as Postfix is at
@@ -100,13 +140,14 @@ def _no_mailbox(bounce: Bounce, code: str) -> Reading:
         agreed = (
             code.partition(".")[2] == "1.1"
             or bounce.permanent is True
+            or (_OF_YAHOO.search(bounce.text) is not None and not _is_passing(bounce, code))
             or (_is_at_rcpt(bounce) and not _is_passing(bounce, code))
         )
     if agreed and bounce.permanent is not False:
         return Reading(Cause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
     if _is_passing(bounce, code):
         return Reading(_cause(code), code)
-    if _is_vague(code) or _cause(code) is Cause.NO_MAILBOX:
+    if _is_vague(code) or _cause(code) in {Cause.NO_MAILBOX, Cause.ADDRESS}:
         return Reading(Cause.ADDRESS, "5.1.0", code not in {"", "5.1.0"})
     return Reading(_cause(code), code)
 
@@ -147,7 +188,7 @@ def _is_passing(bounce: Bounce, code: str) -> bool:
 
 def _is_vague(code: str) -> bool:
     """Whether a code says hardly more than that it failed."""
-    return code.partition(".")[2] in {"", "0.0", "1.0"}
+    return code.partition(".")[2] in {"", "0.0", "1.0", "5.0"}
 
 
 def _says_nothing_of_it(code: str) -> bool:

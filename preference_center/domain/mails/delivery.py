@@ -13,9 +13,10 @@ from preference_center.domain.bounces import Bounce
 from preference_center.domain.deliverability import Cause
 from preference_center.domain.deliverability.phrases import cause_in
 from preference_center.domain.mails import Said, Saying
-from preference_center.domain.mails.fields import Group, first, recipient_groups
+from preference_center.domain.mails.fields import Group, fields, first, recipient_groups
+from preference_center.domain.mails.parties import parties
 from preference_center.domain.mails.parts import Opened, header_of
-from preference_center.domain.mails.prose import about, prose_of
+from preference_center.domain.mails.prose import about, prose_of, quotes_a_reply
 from preference_center.domain.mails.recipients import is_usable, named, names_of, sole
 
 STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
@@ -24,14 +25,22 @@ STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
 _FAILED = re.compile(r"\s*(?:fail|error)", re.IGNORECASE)
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
 _REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -]|$)")
-_VAGUE = {"", "5.0.0"}
 # How Postfix and Exim tell at which command they were refused, and Sendmail's transcript.
-_AT_RCPT = re.compile(r"(?:in reply to|after) RCPT TO|>>> RCPT TO:\s*<?([^>\s]*)", re.IGNORECASE)
+_AT_RCPT = re.compile(
+    r"(?:in\s+reply\s+to|after)\s+RCPT\s+TO|>>> RCPT TO:\s*<?([^>\s]*)", re.IGNORECASE
+)
 
 
 def is_delivery_report(mail: Opened) -> bool:
     """Whether it has the part that makes it one, or says that it should."""
     return bool(mail.of_kind(*STATUS_KINDS)) or mail.report_type == "delivery-status"
+
+
+def is_delay(mail: Opened) -> bool:
+    """Whether its parts for machines say of nobody that the mail failed (RFC 3464 2.3.3)."""
+    parts = [fields(text) for text in mail.of_kind(*STATUS_KINDS)]
+    actions = [action for part in parts for action in part.get("action", [])]
+    return bool(actions) and not any(map(_FAILED.match, actions))
 
 
 def groups_in(mail: Opened) -> list[Group]:
@@ -51,12 +60,12 @@ def groups_in(mail: Opened) -> list[Group]:
 def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -> Iterator[Saying]:
     """What it says of each recipient whom the mail did not reach."""
     prose = prose_of(mail)
-    is_exim = "x-failed-recipients" in mail.message
     alone = len(groups) == 1
     everybody = [name for group in groups for name in _names(group)]
+    involved = parties(mail, returned)
     for group in groups:
         if _has_failed(group):
-            names = _names(group)
+            names = tuple(name for name in _names(group) if not involved.are_others(name))
             if not names and alone and not _names_somebody(group):
                 to = sole(header_of(returned), "to")
                 names = (to,) if to else ()
@@ -65,9 +74,7 @@ def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -
             if alone and first(group, "diagnostic-code"):
                 # Some explain in their prose whatever can go wrong.
                 words = about(prose, names, alone=False) or words
-            yield Saying(
-                Said.BOUNCED, names, _bounce(group, words, at_rcpt=at_rcpt, is_exim=is_exim)
-            )
+            yield Saying(Said.BOUNCED, names, _bounce(group, words, at_rcpt=at_rcpt))
 
 
 def _has_failed(group: Group) -> bool:
@@ -94,23 +101,22 @@ def _is_at_rcpt(words: str, names: Iterable[str], *, alone: bool) -> bool:
     return any(alone or name in known for name in refused)
 
 
-def _bounce(group: Group, prose: str, *, at_rcpt: bool, is_exim: bool) -> Bounce:
+def _bounce(group: Group, prose: str, *, at_rcpt: bool) -> Bounce:
     """The report's words. What stands in a comment of a field counts for nothing (RFC 5322).
 
     The prose for people comes second. It is read where a report has no better diagnosis: to
-    check a code that has no text (Exim keeps to prose, and gives 5.0.0 to everything), and
-    where it speaks of a full mailbox, since some servers have but one code for all that they
-    reject (RULES F11). A report that has neither code nor diagnosis rests on its own word.
+    check a code that has no text (Exim and OpenSMTPD keep to prose, and give 5.0.0 to
+    everything), and where it speaks of a full mailbox, since some servers have but one code
+    for all that they reject (RULES F11). "Failed" without a reason that is understood
+    suppresses nobody.
     """
     diagnosis = first(group, "diagnostic-code").partition(";")
     text = (diagnosis[2] or diagnosis[0]).strip()
     found = _STATUS.search(first(group, "status"))
     status = found[1] if found else ""
-    if not text and status in _VAGUE and not is_exim:
-        return Bounce(status=status, permanent=True)
     cause = cause_in(prose)
-    # Exim's own finding, of no other server's reply, needs nothing to agree with it.
-    found_itself = is_exim and not text and cause is Cause.NO_MAILBOX
+    # What the reporting system found itself, of no reply of another, needs no agreement.
+    found_itself = not text and cause is Cause.NO_MAILBOX and not quotes_a_reply(prose)
     if not text or cause is Cause.FULL:
         text = f"{text}\n{prose}".strip()
     reply = _REPLY.search(text)

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flufl.bounce import all_failures
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.deliverability import Cause
+from preference_center.domain.deliverability import Cause, classify
 from preference_center.domain.deliverability.phrases import cause_in
 from preference_center.domain.mails import Said, Saying
-from preference_center.domain.mails.parts import Opened, header_of, parsed
-from preference_center.domain.mails.prose import RETURNED_KINDS, about, prose_of
-from preference_center.domain.mails.recipients import addresses_in, usable
+from preference_center.domain.mails.parties import Parties, parties
+from preference_center.domain.mails.parts import Opened, parsed
+from preference_center.domain.mails.prose import RETURNED_KINDS, about, prose_of, quotes_a_reply
+from preference_center.domain.mails.recipients import usable
 
 # It would log what it chokes on (I12).
 logging.getLogger("flufl.bounce").disabled = True
@@ -31,6 +32,16 @@ _GOES_ON = re.compile(
     r"|will (?:continue|keep)|no need to (?:resend|retry)|not (?:yet )?failed)",
     re.IGNORECASE,
 )
+# Addresses in prose, and lines that begin with one.
+_NAMED = re.compile(
+    r"(?<![^\s<>:;,\"()\[\]=])[^\s<>:;,\"()\[\]=@]{1,64}@[a-z0-9-][a-z0-9.-]{1,250}[a-z]"
+)
+_LEADING = re.compile(rf"^[ \t]*<?({_NAMED.pattern})>?:(?=\s)", re.MULTILINE)
+
+
+def says_it_goes_on(mail: Opened) -> bool:
+    """Whether it is only a warning: the system goes on trying (RULES F9)."""
+    return any(_GOES_ON.search(text) for text in (prose_of(mail), mail.field("Subject")))
 
 
 def read_bounce(mail: Opened, returned: str, *, by_a_system: bool) -> tuple[list[Saying], bool]:
@@ -40,40 +51,67 @@ def read_bounce(mail: Opened, returned: str, *, by_a_system: bool) -> tuple[list
     whether a mail system wrote it, by its own word; nobody else's own form is read.
     """
     delayed, failed = _failures(mail)
+    involved = parties(mail, returned)
+    failed = [address for address in failed if not involved.are_others(address)]
     if delayed or failed:
-        return list(_sayings(mail, failed)), True
-    stated = list(_stated(mail, returned)) if by_a_system else []
+        return list(_sayings(mail, failed, involved)), True
+    stated = list(_stated(mail, involved)) if by_a_system else []
     return stated, bool(stated)
 
 
-def _sayings(mail: Opened, failed: list[str]) -> Iterator[Saying]:
-    """What it says of each who failed; one whose name is masked is nobody, for a person."""
+def _sayings(mail: Opened, failed: list[str], involved: Parties) -> Iterator[Saying]:
+    """What it says of each who failed.
+
+    That is a recipient in the header of the returned mail, or one whom a line of the report
+    begins with, as the forms of qmail and others name those of the envelope. Any other, and
+    one whose name is masked, is nobody: a token of ours says who it was, or a person.
+    """
     prose = prose_of(mail)
-    # What names them in its header need not be final: Google writes so of its own refusals.
-    final = "x-failed-recipients" not in mail.message or "permanent" in prose.casefold()
+    leading = {name.casefold() for name in _LEADING.findall(prose.casefold())}
     for address in failed:
         text = about(prose, (address,), failed, alone=len(failed) == 1)
-        yield Saying(
-            Said.BOUNCED, usable((address,)), Bounce(text=text, permanent=True if final else None)
-        )
+        known = involved.were_mailed(address) or address.casefold() in leading
+        names = usable((address,)) if known else ()
+        yield Saying(Said.BOUNCED, names, _bounce(text))
 
 
-def _stated(mail: Opened, returned: str) -> Iterator[Saying]:
+def _stated(mail: Opened, involved: Parties) -> Iterator[Saying]:
     """What a system of no known form clearly says of those whom the mail was to."""
     prose = prose_of(mail)
-    if _GOES_ON.search(prose) or _GOES_ON.search(mail.field("Subject")):
+    if says_it_goes_on(mail):
         return
-    sent_to = header_of(returned).get_all("to", []) + mail.message.get_all(
-        "x-failed-recipients", []
-    )
-    known = usable(addresses_in([str(value) for value in sent_to]))
-    named = [address for address in known if address.casefold() in prose.casefold()]
+    folded = prose.casefold()
+    sent_to = sorted(usable(involved.recipients)) or _named_in(folded, involved)
+    named = [address for address in sent_to if address in folded]
     for address in named:
         text = about(prose, (address,), named, alone=len(named) == 1)
-        cause = cause_in(text)
-        if cause is not None:
-            final = True if cause is Cause.NO_MAILBOX else None
-            yield Saying(Said.BOUNCED, (address,), Bounce(text=text, permanent=final))
+        bounce = _bounce(text) if involved.recipients else Bounce(text=text)
+        if cause_in(text) or (quotes_a_reply(text) and classify(bounce).cause is not Cause.UNKNOWN):
+            yield Saying(Said.BOUNCED, (address,), bounce)
+
+
+def _named_in(prose: str, involved: Parties) -> Sequence[str]:
+    """Who is reported, where the returned mail does not say whom it was to.
+
+    Those whom lines begin with, or else the only address there is besides our own. Since it
+    may be another's, a code or the command that was refused has to agree with the words.
+    """
+    for pattern in (_LEADING, _NAMED):
+        found = usable(name for name in pattern.findall(prose) if not involved.are_others(name))
+        if found and (pattern is _LEADING or len(found) == 1):
+            return found
+    return ()
+
+
+def _bounce(text: str) -> Bounce:
+    """A bounce of these words. That a mail "failed" is no reason: only the words may hold one.
+
+    "No such user" is the system's own finding unless it quotes a reply of another server.
+    That may have refused the whole mail so, as filters do; then the code or the command that
+    was refused has to agree.
+    """
+    own = cause_in(text) is Cause.NO_MAILBOX and not quotes_a_reply(text)
+    return Bounce(text=text, permanent=True if own else None)
 
 
 def _failures(mail: Opened) -> tuple[list[str], list[str]]:

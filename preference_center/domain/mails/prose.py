@@ -45,7 +45,9 @@ _QUOTED_FIELD = re.compile(
         |da|objet|envoy[e\u00e9]|asunto|enviado)\ ?:[^\n]*$""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-_DISCLAIMER = re.compile(r"(?<=\n)[ \t]*_{20,}[ \t]*$", re.MULTILINE)
+_DISCLAIMER = re.compile(r"(?<=\n)[ \t]*_{8,}(?:[ \t][^\n]*)?$", re.MULTILINE)
+# The code of a reply of another server (RFC 5321 4.2).
+_REPLY = re.compile(r"(?<![\w.])[45]\d\d(?=[\s:,;)-])")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
@@ -111,3 +113,8 @@ def reason_of(prose: str) -> str:
     """
     below = _DISCLAIMER.search(prose)
     return _QUOTED_FIELD.sub("", prose[: below.start()] if below else prose)
+
+
+def quotes_a_reply(text: str) -> bool:
+    """Whether it gives the reply of another server, and not only what the system found itself."""
+    return _REPLY.search(text) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from preference_center.domain.deliverability import Cause
+from preference_center.domain.deliverability.phrases import cause_in
 from preference_center.domain.mails import Form, Reading, Said, Saying, Why
 from preference_center.domain.mails.automatic import (
     from_a_daemon,
@@ -11,6 +13,7 @@ from preference_center.domain.mails.automatic import (
 )
 from preference_center.domain.mails.delivery import (
     groups_in,
+    is_delay,
     is_delivery_report,
     read_delivery_report,
 )
@@ -20,13 +23,14 @@ from preference_center.domain.mails.feedback import (
     read_feedback_report,
     read_junk_report,
 )
-from preference_center.domain.mails.guessing import read_bounce
+from preference_center.domain.mails.guessing import read_bounce, says_it_goes_on
 from preference_center.domain.mails.parts import Opened, opened
-from preference_center.domain.mails.prose import split
+from preference_center.domain.mails.prose import prose_of, reason_of, split
 from preference_center.domain.mails.quoting import own_words
 from preference_center.domain.mails.recipients import addresses_in, usable
 from preference_center.domain.mails.replies import clear_no
 
+_HARMLESS = {Cause.FULL, Cause.PASSING, Cause.POLICY, Cause.CONTENT}
 _MUCH = 128 * 1024
 """Characters of a mail that came back which are searched for a token of ours."""
 
@@ -59,10 +63,22 @@ def _other(mail: Opened, returned: str, *, for_reports: bool) -> Reading:
         if about_a_delivery:
             return Reading(Form.DELIVERY_REPORT, tuple(sayings), ours=returned)
     if daemon:
-        return Reading(Form.DELIVERY_REPORT, why=Why.NO_RECIPIENT, ours=returned)
+        why = Why.NO_RECIPIENT if _may_suppress(mail) else None
+        return Reading(Form.DELIVERY_REPORT, why=why, ours=returned)
     if is_automatic(mail):
         return Reading(Form.AUTOMATIC)
     return _reply(mail)
+
+
+def _may_suppress(mail: Opened) -> bool:
+    """Whether a report that names nobody could suppress anybody if it did.
+
+    A delay does not, whatever else it says (RULES F9), nor does a clear reason other than
+    the address; a person need not see those.
+    """
+    if is_delay(mail) or says_it_goes_on(mail):
+        return False
+    return cause_in(reason_of(prose_of(mail))) not in _HARMLESS
 
 
 def _reply(mail: Opened) -> Reading:

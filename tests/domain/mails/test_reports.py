@@ -93,9 +93,9 @@ class TestDelivery:
         assert bounce is not None
         assert "spf" not in bounce.text
 
-    def test_without_code_and_diagnosis_the_report_stands_on_its_word(self) -> None:
+    def test_without_code_and_diagnosis_what_it_says_to_people_is_read(self) -> None:
         mail = dsn(failed(JANE, "5.0.0 (over quota)", ""))
-        assert bounces(mail) == [((JANE,), Bounce("5.0.0", permanent=True))]
+        assert bounces(mail) == [((JANE,), Bounce("5.0.0", text="It did not work."))]
 
     @pytest.mark.parametrize("to", ["", "To: list@example.org\n"])
     def test_a_masked_recipient_is_nobody(self, to: str) -> None:  # RULES F7
