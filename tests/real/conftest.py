@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dev.real_tools import runs_here
+from tests.real.tools.listmonk import PROGRAM, listmonk
 from tests.real.tools.mailman import mailman
 from tests.real.tools.moto import moto
 from tests.real.tools.running import RealTool
@@ -19,8 +20,16 @@ STARTS: dict[str, Callable[[Path], AbstractContextManager[RealTool]]] = {
     "mailman": mailman,
     "tryton": tryton,
     "moto": moto,
+    "listmonk": listmonk,
 }
 Start = Callable[[str], RealTool]
+
+
+def hindrance(name: str) -> str:
+    """Why a tool can't be run here; "" if it can."""
+    if name == "listmonk" and not os.environ.get(PROGRAM):
+        return f"set {PROGRAM} to the program of listmonk: no registry has it"
+    return "" if runs_here(name) else f"{name} does not run on so new a Python"
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +41,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def once(name: str) -> RealTool:
-            if not runs_here(name):
-                pytest.skip(f"{name} does not run on so new a Python")
+            if reason := hindrance(name):
+                pytest.skip(reason)
             if name not in found:
                 home = tmp_path_factory.mktemp(name)
                 found[name] = stack.enter_context(STARTS[name](home))

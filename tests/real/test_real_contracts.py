@@ -19,6 +19,7 @@ from tests.real.tools.running import NEWS, OFFERS, RealTool
 from workers.connectors.base import Connector, Item, Outcome, Pullable, Scannable, Setup
 from workers.connectors.entry import Entry
 from workers.connectors.http import Http
+from workers.connectors.listmonk import Listmonk
 from workers.connectors.mailman import Mailman
 from workers.connectors.registry import ENTRIES
 from workers.connectors.tryton import Tryton
@@ -78,7 +79,7 @@ class CrowdedRig(Rig):
         return cast("Connector", Crowded(super().make(**http), cast("Hands", self.tool)))
 
 
-@pytest.fixture(params=["mailman", "tryton"])
+@pytest.fixture(params=["mailman", "tryton", "listmonk"])
 def hands(request: pytest.FixtureRequest, start: Start) -> Iterator[Hands]:
     tool = start(request.param)
     tool.forget()
@@ -99,7 +100,7 @@ class TestPushing(PushContract, ReadContract):
     @pytest.fixture(autouse=True)
     def _smaller_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So that a full one doesn't take half a minute; long enough for Tryton to compress."""
-        for connector in (Mailman, Tryton):
+        for connector in (Mailman, Tryton, Listmonk):
             capabilities = replace(connector.capabilities, batch_size=20)
             monkeypatch.setattr(connector, "capabilities", capabilities)
             entry = replace(ENTRIES[connector.kind], capabilities=capabilities)

@@ -25,7 +25,7 @@ from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.verifying import Part
 from tests.clock import Clock
 from tests.in_force import put_in_force
-from tests.real.conftest import STARTS, Start
+from tests.real.conftest import STARTS, Start, hindrance
 from tests.real.tools.running import NEWS, OFFERS, RealTool
 from workers.connectors.base import Connector, Setup
 from workers.connectors.http import Http
@@ -137,7 +137,7 @@ def test_a_persons_own_newer_opt_in_turns_only_that_topic_on_again(
 
 @pytest.mark.parametrize("name", STARTS)
 def test_an_opt_out_made_in_one_tool_reaches_the_others(start: Start, name: str) -> None:  # I13
-    tools = {each: start(each) for each in STARTS}
+    tools = {each: start(each) for each in STARTS if each == name or not hindrance(each)}
     for tool in tools.values():
         tool.forget()
         tool.add(ANNA, BO)
@@ -148,7 +148,7 @@ def test_an_opt_out_made_in_one_tool_reaches_the_others(start: Start, name: str)
     for number in numbers.values():
         push(number)
     assert {each: tool.off(ANNA) for each, tool in tools.items()} == {
-        each: {OFFERS} for each in STARTS
+        each: {OFFERS} for each in tools
     }
     assert all(tool.off(BO) == set() for tool in tools.values())
 
@@ -171,7 +171,7 @@ def test_a_contact_that_is_imported_after_its_opt_out_is_suppressed_there(
     assert set(failures(destination)) == {""}
 
 
-@pytest.mark.parametrize("name", ["mailman", "tryton"])  # moto has no suppression list
+@pytest.mark.parametrize("name", ["mailman", "tryton", "listmonk"])  # moto: no suppression list
 def test_a_connector_finds_no_fault_in_the_tool(start: Start, name: str) -> None:
     tool = start(name)
     report = make(tool.kind, Setup(name, tool.settings, tool.mapping), Http()).check()

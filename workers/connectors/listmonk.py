@@ -231,6 +231,7 @@ ENTRY = Entry(
     kind=Listmonk.kind,
     title="listmonk",
     proof=Proof.DOCUMENTATION,
+    by_hand="listmonk 6.2.0 itself, on 27 November 2026",
     capabilities=Listmonk.capabilities,
     own_settings=Listmonk.settings,
     secrets=frozenset({"token"}),

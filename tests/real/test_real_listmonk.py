@@ -1,0 +1,73 @@
+"""What only listmonk itself can show: its rights, and the times that it tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from tests.connectors.both_ways_contract import whole
+from tests.connectors.contract import off, results
+from tests.real.conftest import Start
+from tests.real.tools.listmonk import RIGHTS, Listmonk
+from tests.real.tools.running import NEWS, OFFERS
+from workers.connectors.base import Connector, DeliveryError, Pullable, Result, Setup
+from workers.connectors.http import Http, utc_now
+from workers.connectors.registry import make
+
+ANNA = "anna@example.com"
+
+
+@pytest.fixture
+def tool(start: Start) -> Listmonk:
+    tool = cast("Listmonk", start("listmonk"))
+    tool.forget()
+    return tool
+
+
+def connect(tool: Listmonk, user: str = "", token: str = "") -> Connector:
+    topics = {"news": tool.mapping[NEWS], "offers": tool.mapping[OFFERS]}
+    setup = Setup("monk", tool.settings, topics)
+    if user:
+        setup = replace(setup, settings={**setup.settings, "user": user, "token": token})
+    return make("listmonk", setup, Http())
+
+
+def test_its_profile_names_all_rights_that_are_held(tool: Listmonk) -> None:
+    report = connect(tool).check()
+    assert report.ok
+    assert len(report.rights) == 7
+    assert all(right.held for right in report.rights)
+
+
+@pytest.mark.parametrize("missing", RIGHTS)
+def test_a_right_that_is_missing_is_found_by_check(tool: Listmonk, missing: str) -> None:
+    tool.add(ANNA)
+    name = missing.replace(":", "-")
+    token = tool.make_user(name, tuple(right for right in RIGHTS if right != missing))
+    connector = connect(tool, name, token)
+    assert any(missing in problem for problem in connector.check().problems)
+    with pytest.raises(DeliveryError) as caught:
+        connector.push([off(1, ANNA, "news")])
+    assert caught.value.permanent, "what check reports missing is needed"
+    assert tool.off(ANNA) == set()
+
+
+def test_nobody_is_seen_without_a_list_role_or_all_subscribers(tool: Listmonk) -> None:
+    tool.add(ANNA)
+    rights = (*RIGHTS, "subscribers:get")
+    token = tool.make_user("blind", tuple(r for r in rights if r != "subscribers:get_all"))
+    connector = connect(tool, "blind", token)
+    assert any("subscribers:get_all" in problem for problem in connector.check().problems)
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+
+
+def test_the_time_of_an_opt_out_is_told(tool: Listmonk) -> None:  # I5
+    tool.add(ANNA)
+    before = utc_now()
+    tool.turn_off(ANNA, NEWS)
+    (news,) = whole(cast("Pullable", connect(tool)).pull)[0]
+    assert (news.address, news.thing) == (ANNA, tool.mapping[NEWS])
+    assert news.at is not None
+    assert before <= news.at <= utc_now()
