@@ -3,20 +3,20 @@
 https://www.braze.com/docs/api/endpoints/subscription_groups/post_update_user_subscription_group_status_v2/
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_group_status/
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_groups/
-https://www.braze.com/docs/api/endpoints/export/user_data/post_users_identifier/
 https://www.braze.com/docs/api/endpoints/email/get_query_unsubscribed_email_addresses/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import count
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from workers.connectors.base import DeliveryError, Setup
 from workers.connectors.fields import Lenient
@@ -25,7 +25,10 @@ from workers.connectors.pace import reset_headers
 
 PER_CALL = 50
 USERS = 100
-"""Users a page: two may share a number."""
+"""The most users of one answer."""
+URL = 6_000
+"""Bytes of the addresses in one URL."""
+EMAIL, PHONE = "email", "phone"
 OFF, ON = "unsubscribed", "subscribed"
 PAGE, STRIDE = 500, 450
 """Pages overlap: who leaves the list in the meantime moves all after him up."""
@@ -35,32 +38,57 @@ LAG = timedelta(days=2)
 """Days begin at midnight UTC; those that were not over are read again."""
 
 
-def _moment(text: object) -> object:
+def _moment(text: object) -> datetime | None:
     """Braze writes "2016-08-25 15:24:32 +0000"."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z") if isinstance(text, str) else text
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z") if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
-_Moment = Annotated[datetime, BeforeValidator(_moment)]
+_Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
-class _Done(BaseModel):
+class _Done(Lenient):
     message: str
 
 
-class _Exported(_Done):
-    users: list[dict[str, object]] = []
+class _Group(Lenient):
+    id: str = ""
+    status: str = ""
+
+
+class _User(Lenient):
+    email: str = ""
+    phone: str = ""
+    subscription_groups: tuple[_Group, ...] = ()
+
+    def name(self, by: str) -> str:
+        """The address that the user goes by, in lower case; "" if that can't be read."""
+        if by == EMAIL:
+            return self.email.casefold()
+        return f"+{self.phone.lstrip('+')}" if self.phone else ""
+
+    def off(self) -> frozenset[str]:
+        """Ids of the groups that the user is out of; those never set are not listed."""
+        groups = self.subscription_groups
+        return frozenset(group.id for group in groups if group.status.casefold() == OFF)
+
+
+class _Users(_Done):
+    users: list[_User]
 
 
 class _Status(_Done):
     status: dict[str, str]
 
 
-class Row(BaseModel):
+class Row(Lenient):
     """An address that unsubscribed from all, or bounced for good."""
 
-    email: str
-    unsubscribed_at: _Moment | None = None
-    hard_bounced_at: _Moment | None = None
+    email: str = ""
+    unsubscribed_at: _Moment = None
+    hard_bounced_at: _Moment = None
 
     @property
     def at(self) -> datetime | None:
@@ -72,23 +100,8 @@ class _Rows(_Done):
     emails: list[Row]
 
 
-class _Group(Lenient):
-    id: str = ""
-    status: str = ""
-
-
-class _User(Lenient):
-    phone: str = ""
-    subscription_groups: list[_Group] = Field(default_factory=list)
-
-
-class _Users(Lenient):
-    users: list[_User] = Field(default_factory=list)
-
-
-_USERS = TypeAdapter(_Users)
 _DONE = TypeAdapter(_Done)
-_EXPORTED = TypeAdapter(_Exported)
+_USERS = TypeAdapter(_Users)
 _STATUS = TypeAdapter(_Status)
 _ROWS = TypeAdapter(_Rows)
 
@@ -145,41 +158,53 @@ class Workspace:
         self._name = name
         self._session = session
 
-    def knows(self, address: str) -> bool:
-        """Whether anybody there has this address. Exports no more than their id."""
-        body = {"email_address": address, "fields_to_export": ["external_id"]}
-        answer = self._session.send("POST", "/users/export/ids", body=body)
-        return bool(answer.parse(_EXPORTED).users)
+    def users(self, by: str, values: Sequence[str]) -> dict[str, frozenset[str] | None]:
+        """Address -> ids of the groups that all who have it are out of; None if nobody has it.
 
-    def set_group(self, group: str, state: str, addresses: Sequence[str]) -> None:
+        `by` EMAIL or PHONE, for up to 50 of them, by as few requests as their length allows.
+        Who is not in the answer is left out when it has a user by none of the addresses that
+        were asked for, who may be the one. Raises Rejected where one of the addresses can't
+        be asked for.
+        """
+        found: dict[str, list[frozenset[str]]] = {value.casefold(): [] for value in values}
+        is_clear = True
+        for part in _in_urls(values):
+            for user in self._users(by, part):
+                held = found.get(user.name(by))
+                is_clear &= held is not None
+                if held is not None:
+                    held.append(user.off())
+        return {
+            value: frozenset.intersection(*held) if held else None
+            for value in values
+            if (held := found[value.casefold()]) or is_clear
+        }
+
+    def _users(self, by: str, values: Sequence[str]) -> Iterator[_User]:
+        """All users of these: several may share an address."""
+        for offset in count(0, USERS):
+            query = {f"{by}[]": values, "limit": str(USERS), "offset": str(offset)}
+            answer = self._session.send("GET", "/subscription/user/status", query=query)
+            users = answer.parse(_USERS).users
+            yield from users
+            if len(users) < USERS:
+                return
+
+    def set_group(self, group: str, state: str, by: str, values: Sequence[str]) -> None:
         """Set up to 50 addresses' state in a subscription group; all who share one get it."""
-        groups = [
-            {
-                "subscription_group_id": group,
-                "subscription_state": state,
-                "emails": list(addresses),
-            }
-        ]
-        self._done(
-            self._session.send(
-                "POST", "/v2/subscription/status/set", body={"subscription_groups": groups}
-            )
-        )
+        change = {"subscription_group_id": group, "subscription_state": state}
+        body = {"subscription_groups": [{**change, f"{by}s": list(values)}]}
+        self._done(self._session.send("POST", "/v2/subscription/status/set", body=body))
 
     def set_global(self, state: str, addresses: Sequence[str]) -> None:
         """Set up to 50 addresses' state for all email, also of those that nobody there has."""
         body = {"email": list(addresses), "subscription_state": state}
         self._done(self._session.send("POST", "/email/status", body=body))
 
-    def is_off(self, group: str, address: str) -> bool:
-        """Whether all who have this address are out of a subscription group.
-
-        One address at a time: how several are told apart in the answer is not documented.
-        """
-        query = {"subscription_group_id": group, "email": address}
-        answer = self._session.send("GET", "/subscription/status/get", query=query)
-        states = answer.parse(_STATUS).status.values()
-        return bool(states) and all(state.casefold() == OFF for state in states)
+    def ensure_group(self, group: str, by: str, probe: str) -> None:
+        """Raise Rejected when Braze takes `group` for no subscription group."""
+        query = {"subscription_group_id": group, by: probe}
+        self._session.send("GET", "/subscription/status/get", query=query).parse(_STATUS)
 
     def is_off_everywhere(self, address: str, today: date) -> bool:
         """Whether an address is unsubscribed from all email."""
@@ -197,41 +222,18 @@ class Workspace:
         }
         return self._session.send("GET", route, query=query).parse(_ROWS).emails
 
-    def by_phone(self, numbers: Sequence[str]) -> dict[str, frozenset[str]]:
-        """Number -> the groups that all who have it left, of the numbers that anybody has.
-
-        At most 50 numbers.
-        """
-        users: list[_User] = []
-        while True:
-            asked = [("phone[]", number) for number in numbers]
-            asked += [("limit", str(USERS)), ("offset", str(len(users)))]
-            route = "/subscription/user/status"
-            exact = f"{route}?{urlencode(asked)}"
-            page = self._session.send("GET", route, exact=exact).parse(_USERS).users
-            users += page
-            if len(page) < USERS:
-                break
-        found: dict[str, frozenset[str]] = {}
-        for user in users:
-            left = frozenset(g.id for g in user.subscription_groups if g.status.casefold() == OFF)
-            number = user.phone if user.phone.startswith("+") else f"+{user.phone}"
-            found[number] = found.get(number, left) & left
-        return {number: found[number] for number in numbers if number in found}
-
-    def state_by_phone(self, group: str, number: str) -> Mapping[str, str]:
-        """The states of all who have this number in a subscription group."""
-        query = {"subscription_group_id": group, "phone": number}
-        answer = self._session.send("GET", "/subscription/status/get", query=query)
-        return answer.parse(_STATUS).status
-
-    def set_group_by_phone(self, group: str, state: str, numbers: Sequence[str]) -> None:
-        """Set up to 50 numbers' state in a subscription group; all who share one get it."""
-        asked = {"subscription_group_id": group, "subscription_state": state}
-        groups = [{**asked, "phones": list(numbers)}]
-        body = {"subscription_groups": groups}
-        self._done(self._session.send("POST", "/v2/subscription/status/set", body=body))
-
     def _done(self, answer: Answer) -> None:
         if answer.parse(_DONE).message != "success":
             raise DeliveryError(f"{self._name}: Braze answered without success")
+
+
+def _in_urls(addresses: Sequence[str]) -> Iterator[list[str]]:
+    """`addresses` in parts that fit a URL, which servers and proxies limit to 8,000 bytes."""
+    part: list[str] = []
+    for address in addresses:
+        if part and sum(len(quote(other)) + 12 for other in (*part, address)) > URL:
+            yield part
+            part = []
+        part.append(address)
+    if part:
+        yield part

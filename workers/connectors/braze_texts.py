@@ -24,13 +24,14 @@ from workers.connectors.base import (
     Scopes,
     Setup,
 )
-from workers.connectors.braze_api import OFF, ON, PER_CALL, Workspace, open_workspace
+from workers.connectors.braze_api import OFF, ON, PER_CALL, PHONE, Workspace, open_workspace
 from workers.connectors.http import Http, Rejected
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, send_halving
 
 _PROBE = "+15005550006"
 _ABSENT = Outcome(Result.ABSENT, "no user")
+_UNREADABLE = Outcome(Result.LATER, "the answer can't be read")
 _REFUSED = Outcome(Result.REFUSED, "400")
 
 
@@ -65,7 +66,7 @@ class BrazeTexts:
             )
         try:
             with open_workspace(self._setup, self._http) as workspace:
-                workspace.by_phone([_PROBE])
+                workspace.users(PHONE, [_PROBE])
                 problems += self._group_problems(workspace)
         except DeliveryError as error:
             return Report((*problems, f"{error}: check the URL, the API key and its permissions"))
@@ -74,7 +75,7 @@ class BrazeTexts:
     def _group_problems(self, workspace: Workspace) -> Iterator[str]:
         for topic, group in sorted(self._setup.topics.items()):
             try:
-                workspace.state_by_phone(group, _PROBE)
+                workspace.ensure_group(group, PHONE, _PROBE)
             except Rejected:
                 yield (
                     f"topic {topic} is mapped to {group!r}, which Braze takes for no SMS "
@@ -91,10 +92,12 @@ class BrazeTexts:
             others = {item.ref: _REFUSED for item in wanted}
             there = []
             for part, known in send_halving(
-                wanted, lambda some: workspace.by_phone([item.address for item in some])
+                wanted, lambda some: workspace.users(PHONE, [item.address for item in some])
             ):
-                others |= {item.ref: _ABSENT for item in part}
-                there += [item for item in part if item.address in known]
+                others |= {
+                    item.ref: _ABSENT if item.address in known else _UNREADABLE for item in part
+                }
+                there += [item for item in part if known.get(item.address) is not None]
             for item in there:
                 del others[item.ref]
             return carry_out(batch, list(self._steps(workspace, there))) | others
@@ -113,14 +116,13 @@ class BrazeTexts:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_workspace(self._setup, self._http) as workspace:
-            known = workspace.by_phone([item.address for item in batch])
+            known = workspace.users(PHONE, [item.address for item in batch])
+        topics = self._setup.topics.items()
         return {
-            item.ref: frozenset(
-                topic for topic, group in self._setup.topics.items() if group in known[item.address]
-            )
-            if item.address in known
-            else None
+            item.ref: left if left is None else frozenset(t for t, group in topics if group in left)
             for item in batch
+            if item.address in known
+            for left in [known[item.address]]
         }
 
 
@@ -130,7 +132,7 @@ def _set(
     outcomes = {item.ref: _REFUSED for item in items}
     for part, _ in send_halving(
         items,
-        lambda some: workspace.set_group_by_phone(group, state, [item.address for item in some]),
+        lambda some: workspace.set_group(group, state, PHONE, [item.address for item in some]),
     ):
         outcomes |= {item.ref: Outcome(Result.REFLECTED, "success") for item in part}
     return outcomes

@@ -10,7 +10,7 @@ import logging
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -54,6 +54,10 @@ class LeaseOver(DeliveryError):
 
 class Unanswered(DeliveryError):
     """No whole answer came: the request may have taken effect, or may do so yet."""
+
+
+class Unreadable(DeliveryError):
+    """A good status came with something else than the tool's API promises."""
 
 
 class Rejected(DeliveryError):
@@ -153,7 +157,7 @@ class Answer:
     """Names in lower case."""
 
     def parse(self, shape: TypeAdapter[Shape]) -> Shape:
-        """The JSON body as `shape`. Raises DeliveryError when it is something else.
+        """The JSON body as `shape`. Raises Unreadable when it is something else.
 
         Whatever a validator of the shape raises is that, too: it met a type that it did not
         expect.
@@ -162,7 +166,7 @@ class Answer:
             return shape.validate_json(self.body)
         except Exception:  # noqa: BLE001 - see above
             # Not chained: the message may quote the body.
-            raise DeliveryError("the answer is not what the tool's API promises") from None
+            raise Unreadable("the answer is not what the tool's API promises") from None
 
 
 class Session:
@@ -216,7 +220,7 @@ class Session:
         *,
         holes: Mapping[str, str] | None = None,
         exact: str | None = None,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | Sequence[str]] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         allow: Collection[int] = (),

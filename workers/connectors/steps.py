@@ -8,13 +8,15 @@ from datetime import timedelta
 from typing import TypeVar
 
 from workers.connectors.base import DeliveryError, Item, Outcome, Result
-from workers.connectors.http import LeaseOver, Rejected
+from workers.connectors.http import LeaseOver, Rejected, Unreadable
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # The worst of an item's results counts. LATER outranks REFUSED: the rest must be tried.
 _RANK = {Result.REFLECTED: 0, Result.ABSENT: 1, Result.REFUSED: 2, Result.LATER: 3}
+MOST_UNREADABLE = 5
+"""So many answers in a row that can't be read are no matter of single addresses."""
 _CONTENT_FAULTS = frozenset({400, 413, 422})
 
 
@@ -32,25 +34,63 @@ def carry_out(batch: Sequence[Item], steps: Iterable[Step]) -> dict[int, Outcome
     A failure that may pass ends the run: what was done counts, the rest is LATER. It is
     raised when nothing was done before, and always when it is permanent or the lease is
     over: pushes are idempotent, so telling too little is safe.
+
+    An answer about one item that can't be read is that item's LATER and no failure of the
+    others; MOST_UNREADABLE in a row are one.
     """
     outcomes = {item.ref: Outcome(Result.REFLECTED, "nothing to change") for item in batch}
     touched: set[int] = set()
-    failure: DeliveryError | None = None
+    failures = _Failures()
     for step in steps:
         found: Mapping[int, Outcome] = {}
-        if failure is None:
+        if failures.final is None:
             try:
                 found = step.call()
+                failures.clear(step)
             except DeliveryError as error:
-                if error.permanent or isinstance(error, LeaseOver) or not touched:
-                    raise
-                failure = error
-        missing = _later(failure)
+                failures.add(step, error)
+        missing = _later(failures.latest)
         for ref in step.refs:
             outcome = found.get(ref, missing)
             outcomes[ref] = worse(outcomes[ref], outcome) if ref in touched else outcome
             touched.add(ref)
+    failures.ensure_some_done()
     return outcomes
+
+
+class _Failures:
+    """What failed in one run, and whether it goes on."""
+
+    def __init__(self) -> None:
+        self.final: DeliveryError | None = None
+        """What ended the run."""
+        self.latest: DeliveryError | None = None
+        """What the step failed for that was tried last; None if it did not."""
+        self._is_any_done = False
+        self._unreadable = 0
+
+    def clear(self, step: Step) -> None:
+        """After a step that was answered."""
+        self._is_any_done |= bool(step.refs)
+        self.latest, self._unreadable = None, 0
+
+    def add(self, step: Step, error: DeliveryError) -> None:
+        """After a step that was not. Raises `error` where that is for the whole push."""
+        if error.permanent or isinstance(error, LeaseOver):
+            raise error
+        self.latest = error
+        if isinstance(error, Unreadable) and len(step.refs) == 1:
+            self._unreadable += 1
+        else:
+            self._unreadable = MOST_UNREADABLE
+        if self._unreadable == MOST_UNREADABLE:
+            self.final = error
+            self.ensure_some_done()
+
+    def ensure_some_done(self) -> None:
+        """Raise what failed where nothing can be said to have happened."""
+        if self.latest and not self._is_any_done:
+            raise self.latest
 
 
 def _later(failure: DeliveryError | None) -> Outcome:

@@ -26,6 +26,7 @@ class BrazeStandIn(StandIn):
         self.unsubscribed: dict[str, str] = {}
         self.bounced: dict[str, str] = {}
         self.poison: set[str] = set()
+        self.unaskable: set[str] = set()
         self.clock = datetime(2026, 11, 25, 11, tzinfo=UTC)
 
     def add(self, address: str) -> None:
@@ -40,11 +41,8 @@ class BrazeStandIn(StandIn):
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return _json({"message": "Invalid API key"}, 401)
         match request.path:
-            case "/users/export/ids":
-                address = request.get_json()["email_address"]
-                there = self.everybody or address.lower() in self.users
-                users = [{"external_id": f"id-{n}"} for n in range(2)] if there else []
-                return _json({"message": "success", "users": users})
+            case "/subscription/user/status":
+                return self._users(request.args)
             case "/v2/subscription/status/set":
                 return self._set(request.get_json()["subscription_groups"])
             case "/email/status":
@@ -52,13 +50,36 @@ class BrazeStandIn(StandIn):
             case "/subscription/status/get":
                 who = request.args.get("email") or request.args["phone"]
                 return self._status(request.args["subscription_group_id"], who)
-            case "/subscription/user/status":
-                return self._groups_of(request.args)
             case "/email/unsubscribes" | "/email/hard_bounces" as path:
                 lists = {"unsubscribes": self.unsubscribed, "hard_bounces": self.bounced}
                 name = path.removeprefix("/email/")
                 return self._rows(lists[name], f"{name[:-1]}d_at", request.args)
         return _json({"message": "not found"}, 404)
+
+    def _users(self, query: Any) -> Response:
+        """Two users for each address: both have its state, in groups where any was set."""
+        by = "phone" if "phone[]" in query else "email"
+        asked = [value.lower() for value in query.getlist(f"{by}[]")]
+        if not 1 <= len(asked) <= 50 or self.unaskable & set(asked):
+            return _json({"message": f"{by} is invalid"}, 400)
+        users = [
+            {"external_id": f"{value}-{n}" if n else None, "email": None, "phone": None}
+            | {by: value, "subscription_groups": self._groups_of(value)}
+            for value in asked
+            if value in self.users or (self.everybody and by == "email")
+            for n in range(2)
+        ]
+        start, limit = int(query["offset"]), min(100, int(query["limit"]))
+        shown = users[start : start + limit]
+        return _json({"message": "success", "total_count": len(users), "users": shown})
+
+    def _groups_of(self, value: str) -> list[dict[str, str]]:
+        channel = "email" if "@" in value else "sms"
+        return [
+            {"id": group, "name": group, "channel": channel, "status": held[value].capitalize()}
+            for group, held in self.groups.items()
+            if value in held
+        ]
 
     def _set(self, groups: list[dict[str, Any]]) -> Response:
         for group in groups:
@@ -86,29 +107,6 @@ class BrazeStandIn(StandIn):
         state = self.groups[group].get(email.lower(), "unknown").capitalize()
         # Two people may share an address: then both have its state.
         return _json({"message": "success", "status": {f"id-{n}": state for n in range(2)}})
-
-    def _groups_of(self, query: Any) -> Response:
-        numbers = query.getlist("phone[]")
-        if not 0 < len(numbers) <= 50 or self.poison & set(numbers):
-            return _json({"message": "phone"}, 400)
-        users = [
-            {
-                "external_id": f"id-{n}",
-                "email": None,
-                "phone": number,
-                "subscription_groups": [
-                    {"id": group, "name": group, "channel": "sms", "status": held[number].title()}
-                    for group, held in self.groups.items()
-                    if number in held
-                ],
-            }
-            for number in numbers
-            if number in self.users
-            for n in range(2)
-        ]
-        start, limit = int(query["offset"]), int(query["limit"])
-        page = users[start : start + limit]
-        return _json({"message": "success", "total_count": len(users), "users": page})
 
     def _rows(self, held: dict[str, str], name: str, query: Any) -> Response:
         if "end_date" not in query or not ("start_date" in query or "email" in query):
