@@ -36,6 +36,7 @@ from preference_center.storage.database import run, run_at_once
 from preference_center.storage.syncs import Due
 from preference_center.waits import WORKER
 from workers.bursts import look_for_bursts
+from workers.connectors.registry import ENTRIES
 from workers.starting import await_database
 from workers.stopping import stopping
 from workers.verify import begin_listings
@@ -49,6 +50,7 @@ TIDY_EVERY = 60.0
 ROWS_PER_SLOT = 500
 LETTERS_PER_SLOT = 20
 BODIES_PER_SLOT = 1_000
+BY_SCAN = [kind for kind, entry in ENTRIES.items() if entry.capabilities.backfills_by_scan]
 KEPT_ANSWERS = 10_000
 """How many old ones are forgotten at once."""
 
@@ -62,7 +64,7 @@ def tick() -> int:
     now = context.now()
     wanted = 0
     raise_deferred()
-    for due in run_at_once(lambda connection: syncs.due(connection, now)):
+    for due in run_at_once(lambda connection: syncs.due(connection, now, BY_SCAN)):
         wanted += (slots := _slots(due))
         if due.fresh and not due.slow:
             wanted += 1

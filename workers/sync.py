@@ -134,7 +134,7 @@ def _push(
     except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
         _fail(context, destination, batch, error)
         return 0, None
-    _settle(context, destination, connector.capabilities, batch, outcomes)
+    settle(context, destination, connector.capabilities, batch, outcomes)
     return len(batch.claims), batch.then
 
 
@@ -167,11 +167,29 @@ def _claim(
         now=now,
         until=ends_at,
         limit=limit,
-        lists=destination.pulled_at is not None and not fresh,
+        lists=destination.pulled_at is not None
+        and not fresh
+        and not capabilities.backfills_by_scan,
         since=since,
     )
     if claims:
         pushes.begin(connection, destination.id, lease, now, ends_at)
+    plans = planned(connection, context, destination, capabilities, lease, claims)
+    is_full = fresh or len(claims) >= limit - limit // 10
+    then = _next(claims, since, is_full=is_full)
+    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, then)
+
+
+def planned(
+    connection: Connection,
+    context: Services,
+    destination: Destination,
+    capabilities: Capabilities,
+    lease: UUID,
+    claims: Sequence[Claim],
+) -> dict[int, Plan]:
+    """What claimed rows ask for, by address id; that it may be turned off there is noted."""
+    now = context.now()
     ids = [claim.address_id for claim in claims]
     addresses = readable(connection, context.keys, ids)
     facts = facts_by_id(connection, ids)
@@ -201,9 +219,7 @@ def _claim(
     }
     if to_note:
         syncs.announce_noes(connection, destination.id, lease, to_note)
-    is_full = fresh or len(claims) >= limit - limit // 10
-    then = _next(claims, since, is_full=is_full)
-    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, then)
+    return plans
 
 
 def _next(claims: Sequence[Claim], since: Since, *, is_full: bool) -> Since | None:
@@ -218,13 +234,15 @@ def _next(claims: Sequence[Claim], since: Since, *, is_full: bool) -> Since | No
     return None if since == BEGINNING else BEGINNING
 
 
-def _settle(
+def settle(
     context: Services,
     destination: Destination,
     capabilities: Capabilities,
     batch: Batch,
     outcomes: Mapping[int, Outcome],
+    beside: Callable[[Connection], None] = lambda _: None,
 ) -> None:
+    """Write down what came of a batch; `beside` is done in the same transaction."""
     now, random = context.now(), context.random.random
     settlements = []
     for ref, claim in batch.claims.items():
@@ -234,6 +252,7 @@ def _settle(
     def work(connection: Connection) -> int:
         kept = syncs.settle(connection, destination.id, batch.lease, settlements, now=now)
         late = _overrule(connection, destination, batch, settlements, kept, now)
+        beside(connection)
         if destination.failures or destination.retry_at:
             destinations.closed(connection, destination.id)
         return late

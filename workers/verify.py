@@ -22,6 +22,7 @@ from preference_center.storage import destinations, verifying
 from preference_center.storage.database import Connection, run, run_at_once
 from preference_center.storage.destinations import Destination, Status
 from preference_center.storage.verifying import Overtaken, Part, Place, Tally
+from workers import bringing
 from workers.connectors.base import (
     Capabilities,
     Connector,
@@ -140,6 +141,7 @@ def _list(context: Services, destination: Destination, part: Part, connect: Conn
         return False
     try:
         page = _page(turn)
+        _bring(turn, page)
         _take(turn, page)
     except (Overtaken, LeaseOver):
         return False
@@ -154,6 +156,16 @@ def _page(turn: _Turn) -> Page[Any]:
     if turn.part is Part.PULL:
         return cast("Pullable", turn.connector).pull(turn.place.cursor)
     return cast("Scannable", turn.connector).scan(turn.place.cursor)
+
+
+def _bring(turn: _Turn, page: Page[Any]) -> None:
+    """Bring lists to their state by what a page of contacts shows, where pushing is too slow."""
+    destination, begun_at = turn.destination, turn.place.begun_at
+    if turn.part is Part.SCAN and bringing.serves(destination, turn.connector, begun_at):
+        assert begun_at
+        bringing.bring(destination, turn.connector, page.rows, turn.lease, turn.ends_at)
+        if page.done:
+            bringing.end_pass(destination, begun_at)
 
 
 def _take(turn: _Turn, page: Page[Any]) -> Tally:
@@ -205,6 +217,10 @@ def _next_pass(context: Services, turn: _Turn, now: datetime) -> datetime:
     listings = {Part.PULL: capabilities.pulls, Part.SCAN: capabilities.scans}
     if listings.get(turn.part) is Listing.CHANGES:
         return now + CHANGES_EVERY
+    if capabilities.backfills_by_scan and turn.part is Part.SCAN:
+        for_lists = bringing.next_pass(turn.destination, now)
+        if for_lists:
+            return for_lists
     begun_at = turn.place.begun_at or now
     if now - begun_at <= SHORT_PASS:
         return now + SHORT_EVERY

@@ -179,8 +179,11 @@ class Due:
     """Whether it counts as slow (see `domain.lanes`)."""
 
 
-def due(connection: Connection, now: datetime) -> list[Due]:
-    """Active destinations that a request may be sent to now, and have something due."""
+def due(connection: Connection, now: datetime, by_scan: Collection[str] = ()) -> list[Due]:
+    """Active destinations that a request may be sent to now, and have something due.
+
+    Lists of the kinds `by_scan` are not counted: see `storage.seen`.
+    """
     rows = connection.execute(
         """SELECT d.id, fresh.count, lists.count, COALESCE(d.slow_until > %(now)s, false)
         FROM destination d
@@ -189,11 +192,12 @@ def due(connection: Connection, now: datetime) -> list[Due]:
             LIMIT 10000) AS due) AS fresh
         CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
             WHERE s.destination_id = d.id AND s.bulk AND d.pulled_at IS NOT NULL
-                AND s.next_at <= %(now)s LIMIT 10000) AS due) AS lists
+                AND d.kind <> ALL(%(by_scan)s) AND s.next_at <= %(now)s
+            LIMIT 10000) AS due) AS lists
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
             AND fresh.count + lists.count > 0
         ORDER BY d.id""",
-        {"now": now},
+        {"now": now, "by_scan": list(by_scan)},
     )
     return [Due(*row) for row in rows]
 

@@ -20,6 +20,7 @@ from workers.connectors.capabilities import Capabilities, Listing, Rate, Scopes
 from workers.connectors.report import Report, Right
 
 __all__ = [
+    "BackFillable",
     "Capabilities",
     "Connector",
     "DeliveryError",
@@ -253,6 +254,8 @@ class Seen:
     channel: Channel = Channel.EMAIL
     off: frozenset[str] | None = None
     link: str | None = None
+    record: object = None
+    """What the connector itself needs to know of the contact for `push_seen`."""
 
 
 class Scannable(Protocol):
@@ -265,6 +268,20 @@ class Scannable(Protocol):
         there are, and such a pass may be under way beside one by change. A contact may come
         twice, but never not at all: let windows of time overlap by more than the tool's
         index lags behind. Raises DeliveryError.
+        """
+        ...
+
+
+class BackFillable(Protocol):
+    """A connector with `backfills_by_scan`."""
+
+    def push_seen(self, batch: Sequence[tuple[Item, Seen]]) -> Mapping[int, Outcome]:
+        """Bring contacts that `scan` has just shown to their state, many at once.
+
+        Answers like `push`, but may answer LATER for what it leaves to `push`, and for what
+        the tool will do in its own time: then `retry_after` is when to push it after all,
+        unless a later pass shows that it was done. Raises Paced when the tool is busy with
+        what it was given before.
         """
         ...
 

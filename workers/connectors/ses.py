@@ -9,9 +9,10 @@ too, and what stands there is a bounce or a complaint, which a choice is not (I1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News, NewsKind
@@ -38,9 +39,12 @@ from workers.connectors.steps import Step, carry_out, ensure_some_taken
 
 if TYPE_CHECKING:
     from workers.connectors.ses_api import Contact, ContactList
+    from workers.connectors.ses_import import Record
 
 OPT_IN, OPT_OUT = "OPT_IN", "OPT_OUT"
 INVALID = "BadRequest"
+BUCKET = "import_bucket"
+ONE_BY_ONE = Outcome(Result.LATER, "told one by one")
 REASONS = {"BOUNCE": NewsKind.BOUNCED, "COMPLAINT": NewsKind.COMPLAINED}
 _SUPPRESSIONS = "suppressions"
 _PROBE = "preference-center-check@example.com"
@@ -62,6 +66,7 @@ class Ses:
         scans=Listing.SWEEP,
         pulls=Listing.SWEEP,
         can_create=True,
+        backfills_by_scan=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "region": "the AWS region that mails, as in eu-central-1",
@@ -70,14 +75,21 @@ class Ses:
         "ses:GetContact, ses:CreateContact, ses:UpdateContact and "
         "ses:ListSuppressedDestinations; left out, the role that the worker runs as counts",
         "secret_access_key?": "the secret that goes with it",
+        "import_bucket?": "an S3 bucket in the same region, without dots in its name, for imports "
+        "of many opt-outs at once; needs also ses:CreateImportJob and ses:ListImportJobs, and "
+        "s3:PutObject below preference-center/",
         "base_url?": "another address of the API, for tests",
+        "bucket_url?": "another address of the bucket, for tests",
     }
 
     def __init__(self, setup: Setup, http: Http) -> None:
         # Only here: without the extra the other connectors work.
+        from workers.connectors import ses_import  # noqa: PLC0415
         from workers.connectors.ses_api import open_list  # noqa: PLC0415
 
+        self._imports = ses_import
         self._setup = setup
+        self._http = http
         self._open = partial(open_list, setup, http)
 
     def check(self) -> Report:
@@ -92,6 +104,8 @@ class Ses:
                 contacts.contact(_PROBE)
                 contacts.contacts(None, limit=1)
                 contacts.suppressed(None, limit=1)
+                if self._setup.settings.get(BUCKET):
+                    self._imports.under_way(self._setup, contacts, self._http.now())
         except DeliveryError as error:
             return Report((*problems, f"{error}: check the region, the list, the key and rights"))
         problems += [
@@ -110,6 +124,7 @@ class Ses:
         settings = self._setup.settings
         if bool(settings.get("access_key_id")) != bool(settings.get("secret_access_key")):
             yield "access_key_id and secret_access_key go together: set both or neither"
+        yield from self._imports.bucket_problems(self._setup)
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. Each contact is looked at, and told what differs."""
@@ -118,8 +133,9 @@ class Ses:
         self._ensure_fits(batch)
         with self._open() as contacts:
             self._ensure_topics(contacts, batch)
+            may_lift = self._may_lift(contacts, batch)
             steps = [
-                Step((item.ref,), partial(self._bring, contacts, item))
+                Step((item.ref,), partial(self._bring, contacts, item, may_lift=may_lift))
                 for item in batch
                 if item.off or item.lift
             ]
@@ -132,8 +148,17 @@ class Ses:
         for problem in self._setting_problems():
             raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
 
-    def _ensure_topics(self, contacts: ContactList, batch: Sequence[Item]) -> None:
-        """Raise DeliveryError (permanent) when the list or a topic that is needed is gone."""
+    def _may_lift(self, contacts: ContactList, batch: Sequence[Item]) -> bool:
+        """Whether no import is under way that would turn off again what is lifted now."""
+        if not self._setup.settings.get(BUCKET) or not any(item.lift for item in batch):
+            return True
+        return not self._imports.under_way(self._setup, contacts, self._http.now())
+
+    def _ensure_topics(self, contacts: ContactList, batch: Sequence[Item]) -> Collection[str]:
+        """The topics there are.
+
+        Raises DeliveryError (permanent) when the list or a topic that is needed is gone.
+        """
         there = contacts.topics()
         named: set[str] = set().union(*(item.off | item.lift for item in batch))
         if gone := sorted(t for t in named if self._setup.topics[t] not in there):
@@ -141,12 +166,47 @@ class Ses:
                 f"{self._setup.name}: the topics of {', '.join(gone)} are gone: map them anew",
                 permanent=True,
             )
+        return there
 
-    def _bring(self, contacts: ContactList, item: Item) -> Mapping[int, Outcome]:
+    def _bring(self, contacts: ContactList, item: Item, *, may_lift: bool) -> Mapping[int, Outcome]:
         try:
+            if item.lift and not may_lift:
+                if item.off:
+                    self._told(contacts, replace(item, lift=frozenset()))
+                wait = self._imports.AGAIN
+                return {item.ref: Outcome(Result.LATER, "an import is under way", wait)}
             return {item.ref: self._told(contacts, item)}
         except Rejected:
             return {item.ref: Outcome(Result.REFUSED, INVALID)}
+
+    def push_seen(self, batch: Sequence[tuple[Item, Seen]]) -> Mapping[int, Outcome]:
+        """See BackFillable: by an import, if a bucket is set and nothing can be lost by it."""
+        self._ensure_fits([item for item, _ in batch])
+        outcomes: dict[int, Outcome] = {}
+        records: dict[int, Record] = {}
+        with self._open() as contacts:
+            there = self._ensure_topics(contacts, [item for item, _ in batch])
+            for item, seen in batch:
+                contact = cast("Contact", seen.record)
+                record = self._imports.Record(contact, self._wanted(contact, item))
+                if not item.lift and item.off <= self._off(contact):
+                    outcomes[item.ref] = Outcome(Result.REFLECTED, "as listed")
+                elif not item.lift and record.leaves_nothing_on(there):
+                    records[item.ref] = record
+                else:
+                    outcomes[item.ref] = ONE_BY_ONE
+            if self._setup.settings.get(BUCKET) and len(records) > self._imports.FEW:
+                job = self._imports.begin(self._setup, self._http, contacts, [*records.values()])
+                wait = self._imports.AFTER_ALL
+                outcome = Outcome(Result.LATER, f"import {job}", wait)
+                return outcomes | dict.fromkeys(records, outcome)
+        return outcomes | dict.fromkeys(records, ONE_BY_ONE)
+
+    def _wanted(self, contact: Contact, item: Item) -> dict[str, str]:
+        """All preferences that the contact is to have."""
+        topics = self._setup.topics
+        lifts = {topics[topic]: OPT_IN for topic in item.lift}
+        return contact.preferences | lifts | {topics[topic]: OPT_OUT for topic in item.off}
 
     def _told(self, contacts: ContactList, item: Item) -> Outcome:
         topics = self._setup.topics
@@ -157,9 +217,8 @@ class Ses:
                 return Outcome(Result.ABSENT, "404")
             contacts.create(item.address, offs)
             return Outcome(Result.REFLECTED, "created")
-        before = contact.preferences
-        wanted = before | {topics[topic]: OPT_IN for topic in item.lift} | offs
-        if wanted != before:
+        wanted = self._wanted(contact, item)
+        if wanted != contact.preferences:
             contacts.update(contact, item.address, wanted)
         return Outcome(Result.REFLECTED, "200")
 
@@ -185,7 +244,11 @@ class Ses:
         """See Scannable."""
         with self._open() as contacts:
             found, token = contacts.contacts(cursor)
-        seen = [Seen(contact.email_address, off=self._off(contact)) for contact in found]
+        seen = [
+            Seen(contact.email_address, off=self._off(contact), record=contact)
+            for contact in found
+            if contact.email_address
+        ]
         return Page(tuple(seen), token, done=token is None)
 
     def pull(self, cursor: str | None) -> Page[News]:
@@ -200,7 +263,7 @@ class Ses:
                 bad = [
                     News(REASONS[s.reason], s.email_address, at=s.last_update_time)
                     for s in suppressed
-                    if s.reason in REASONS
+                    if s.reason in REASONS and s.email_address
                 ]
                 following = f"{_SUPPRESSIONS} {token_after}" if token_after else None
                 return Page(tuple(bad), following, done=following is None)
@@ -241,8 +304,19 @@ ENTRY = Entry(
     notes=(
         "Map each topic to a topic of the contact list, which has 20 at most.",
         "Only mails sent with `ListManagementOptions` for that list and topic heed it.",
-        "AWS allows one such request a second, two an address: 40,000 addresses a day. Ask AWS "  # noqa: ISC004
-        "for more, and set `rate` to it.",
+        (
+            "AWS allows one such request a second, which can't be raised, and a contact takes "
+            "two. Lists of opt-outs (a back-fill, an import) therefore go by the listing of "
+            "contacts, a thousand a request: who is off already, or not there, costs nothing "
+            "more. The others are told one by one, 43,000 a day, unless `import_bucket` is set."
+        ),
+        (
+            "`import_bucket` is for contact lists whose contacts carry no `AttributesData`, which "
+            "an import may overwrite. Only contacts who have every topic of the list off then "
+            "are imported. Let `ses.amazonaws.com` read the bucket (`s3:GetObject`), and have a "
+            "lifecycle rule delete what is below `preference-center/` after a day: the files "
+            "hold addresses. Imports need production access."
+        ),
         "Who unsubscribed from the whole list stays so: we never take that back.",
     ),
     extra="ses",

@@ -15,10 +15,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_pascal
 
 from workers.connectors.base import DeliveryError, Setup
+from workers.connectors.fields import Lenient
 from workers.connectors.http import Answer, Http, Rejected, Session
 from workers.connectors.ses_signing import Signer
 
@@ -33,27 +34,29 @@ _THROTTLED = frozenset(
 _DONE = frozenset({b"", b"{}"})
 
 
-class _Pascal(BaseModel):
+class Pascal(Lenient):
+    """A shape whose fields are named as AWS names them."""
+
     model_config = ConfigDict(alias_generator=to_pascal)
 
 
-class Topic(_Pascal):
+class Topic(Pascal):
     """One topic of the list."""
 
     topic_name: str
-    display_name: str
+    display_name: str = ""
 
 
-class _Preference(_Pascal):
+class _Preference(Pascal):
     topic_name: str
     subscription_status: str
 
 
-class Contact(_Pascal):
+class Contact(Pascal):
     """One contact. Topics without a preference are left to their default."""
 
-    email_address: str
-    topic_preferences: list[_Preference] = []
+    email_address: str = ""
+    topic_preferences: Sequence[_Preference] = ()
     unsubscribe_all: bool = False
     attributes_data: str | None = None
     last_updated_timestamp: datetime | None = None
@@ -64,25 +67,25 @@ class Contact(_Pascal):
         return {p.topic_name: p.subscription_status for p in self.topic_preferences}
 
 
-class Suppressed(_Pascal):
+class Suppressed(Pascal):
     """An address that SES doesn't mail at all, and why."""
 
-    email_address: str
-    reason: str
-    last_update_time: datetime
+    email_address: str = ""
+    reason: str = ""
+    last_update_time: datetime | None = None
 
 
-class _List(_Pascal):
-    topics: list[Topic] = []
+class _List(Pascal):
+    topics: Sequence[Topic] = ()
 
 
-class _Contacts(_Pascal):
-    contacts: list[Contact] = []
+class _Contacts(Pascal):
+    contacts: Sequence[Contact] = ()
     next_token: str | None = None
 
 
-class _Suppressions(_Pascal):
-    suppressed_destination_summaries: list[Suppressed] = []
+class _Suppressions(Pascal):
+    suppressed_destination_summaries: Sequence[Suppressed] = ()
     next_token: str | None = None
 
 
@@ -123,7 +126,7 @@ class ContactList:
 
         Everybody would be absent from it, by the same answer.
         """
-        answer = self._send("GET", _LIST)
+        answer = self.send("GET", _LIST)
         if answer.status == HTTPStatus.NOT_FOUND:
             raise DeliveryError(
                 f"{self._name}: HTTP 404, there is no such contact list in the region",
@@ -133,13 +136,13 @@ class ContactList:
 
     def contact(self, address: str) -> Contact | None:
         """One contact; None if the list doesn't know the address."""
-        answer = self._send("GET", _CONTACT, address=address)
+        answer = self.send("GET", _CONTACT, address=address)
         return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_ONE)
 
     def create(self, address: str, preferences: Mapping[str, str]) -> None:
         """Add a contact."""
         body = {"EmailAddress": address, "TopicPreferences": _as_json(preferences)}
-        self._done(self._send("POST", f"{_LIST}/contacts", body))
+        self._done(self.send("POST", f"{_LIST}/contacts", body))
 
     def update(self, contact: Contact, address: str, preferences: Mapping[str, str]) -> None:
         """Give a contact `preferences`, all of them; the rest stays as it was read."""
@@ -149,20 +152,22 @@ class ContactList:
         }
         if contact.attributes_data is not None:
             body["AttributesData"] = contact.attributes_data
-        self._done(self._send("PUT", _CONTACT, body, address=address))
+        self._done(self.send("PUT", _CONTACT, body, address=address))
 
-    def contacts(self, token: str | None, *, limit: int = PAGE) -> tuple[list[Contact], str | None]:
+    def contacts(
+        self, token: str | None, *, limit: int = PAGE
+    ) -> tuple[Sequence[Contact], str | None]:
         """A page of contacts in no stated order, and the token of the next."""
         body = {"PageSize": limit} | ({"NextToken": token} if token else {})
-        page = self._send("POST", f"{_LIST}/contacts/list", body).parse(_CONTACTS)
+        page = self.send("POST", f"{_LIST}/contacts/list", body).parse(_CONTACTS)
         return page.contacts, page.next_token
 
     def suppressed(
         self, token: str | None, *, limit: int = PAGE
-    ) -> tuple[list[Suppressed], str | None]:
+    ) -> tuple[Sequence[Suppressed], str | None]:
         """A page of the account's suppression list, and the token of the next."""
         query = {"PageSize": str(limit)} | ({"NextToken": token} if token else {})
-        page = self._send("GET", "/v2/email/suppression/addresses", query=query)
+        page = self.send("GET", "/v2/email/suppression/addresses", query=query)
         found = page.parse(_SUPPRESSIONS)
         return found.suppressed_destination_summaries, found.next_token
 
@@ -170,7 +175,7 @@ class ContactList:
         if answer.status == HTTPStatus.NOT_FOUND or answer.body not in _DONE:
             raise DeliveryError(f"{self._name}: the answer is not what the tool's API promises")
 
-    def _send(
+    def send(
         self,
         method: str,
         route: str,

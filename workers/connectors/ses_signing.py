@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
@@ -33,6 +33,12 @@ class Signer:
         """Headers that sign a request. Raises DeliveryError (permanent) without a key."""
         request = AWSRequest(method, url, {"Content-Type": "application/json"}, body)
         SigV4Auth(self._credentials(), "ses", self._setup.settings["region"]).add_auth(request)
+        return dict(request.headers.items())
+
+    def s3_headers(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
+        """The same of a request to S3, which wants its body's digest signed, too."""
+        request = AWSRequest(method, url, {"Content-Type": "application/json"}, body)
+        S3SigV4Auth(self._credentials(), "s3", self._setup.settings["region"]).add_auth(request)
         return dict(request.headers.items())
 
     def _credentials(self) -> Credentials:

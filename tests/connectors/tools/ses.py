@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.model import OperationModel
@@ -21,6 +21,7 @@ from botocore.session import Session
 from botocore.validate import ParamValidator
 from werkzeug.wrappers import Request, Response
 
+from tests.connectors.tools.ses_imports import BUCKET, Imports
 from tests.connectors.tools.stand_in import StandIn
 
 # The stand-in reads its own answers by botocore, which logs them.
@@ -35,6 +36,8 @@ ROUTES: list[tuple[str, re.Pattern[str], str]] = [
     ("GET", re.compile(r"/v2/email/contact-lists/([^/]+)/contacts/([^/]+)"), "GetContact"),
     ("PUT", re.compile(r"/v2/email/contact-lists/([^/]+)/contacts/([^/]+)"), "UpdateContact"),
     ("GET", re.compile(r"/v2/email/suppression/addresses"), "ListSuppressedDestinations"),
+    ("POST", re.compile(r"/v2/email/import-jobs"), "CreateImportJob"),
+    ("POST", re.compile(r"/v2/email/import-jobs/list"), "ListImportJobs"),
 ]
 
 
@@ -49,6 +52,7 @@ class SesStandIn(StandIn):
         self.invalid: set[str] = set()
         self.updates: list[dict[str, Any]] = []
         self.page = 100
+        self.imports = Imports()
         self.faults: list[str] = []
         self.checked = 0
         self.clock = datetime(2026, 11, 25, 11, tzinfo=UTC)
@@ -70,6 +74,9 @@ class SesStandIn(StandIn):
 
     def handle(self, request: Request) -> Response:
         raw = request.environ["RAW_URI"]
+        if raw.startswith(f"/{BUCKET}/"):
+            signed = self._is_signed(request, raw, S3SigV4Auth, "s3")
+            return self.imports.put(raw, request.get_data(), signed=signed)
         if not self._is_signed(request, raw):
             return _error("InvalidSignatureException", 403)
         for method, pattern, name in ROUTES:
@@ -81,12 +88,15 @@ class SesStandIn(StandIn):
                 return response
         return _error("UnknownOperationException", 404)
 
-    def _is_signed(self, request: Request, raw: str) -> bool:
+    def _is_signed(
+        self, request: Request, raw: str, kind: type[SigV4Auth] = SigV4Auth, service: str = "ses"
+    ) -> bool:
         headers = {"Content-Type": request.headers["Content-Type"], "Host": request.host}
-        headers["X-Amz-Date"] = request.headers["X-Amz-Date"]
+        for name in ("X-Amz-Date", "X-Amz-Content-SHA256"):
+            headers |= {name: request.headers[name]} if name in request.headers else {}
         again = AWSRequest(request.method, self.url + raw, headers, request.get_data())
         again.context["timestamp"] = request.headers["X-Amz-Date"]
-        auth = SigV4Auth(Credentials(KEY, SECRET), "ses", REGION)
+        auth = kind(Credentials(KEY, SECRET), service, REGION)
         text = auth.string_to_sign(again, auth.canonical_request(again))
         return request.headers["Authorization"].endswith(auth.signature(text, again))
 
@@ -109,7 +119,7 @@ class SesStandIn(StandIn):
             self.faults.append(f"{operation.name}: {report.generate_report()}")
         self.checked += 1
 
-    def _answer(self, name: str, holes: list[str], request: Request) -> Response:
+    def _answer(self, name: str, holes: list[str], request: Request) -> Response:  # noqa: PLR0911 - a route each
         if holes and holes[0] not in self.lists:
             return _error("NotFoundException", 404)
         match name:
@@ -123,6 +133,11 @@ class SesStandIn(StandIn):
                 return self._page("SuppressedDestinationSummaries", self.suppressed, token)
             case "CreateContact":
                 return self._create(request.get_json())
+            case "CreateImportJob":
+                return _json({"JobId": self.imports.begin(request.get_json(), self.clock)})
+            case "ListImportJobs":
+                jobs = self.imports.list(self.contacts, self.touch)
+                return _json({"ImportJobs": jobs})
         contact = self.of(holes[1])
         if contact is None:
             return _error("NotFoundException", 404)
