@@ -118,6 +118,7 @@ class Checks:
             no, _ = self.awaited[index]
             # A worker may have recorded it and asked other tools already, before this check.
             no.sure, no.last, no.received = True, max(now, no.first + CLOCK_TRUSTED), at
+            no.heard = True
             self.known.setdefault(no.form, at)
             self.oracle.changed[no.form.person] = now
         self.awaited = [each for index, each in enumerate(self.awaited) if index not in recorded]

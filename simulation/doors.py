@@ -95,7 +95,8 @@ class Doors:
         if "Not undone" in answer.text:
             return "too late"
         for other in self.oracle.noes[form.person]:
-            if (id(other) in self.ours and other is not no) or other.until:  # an act of its own
+            own = id(other) in self.ours and other is not no
+            if own or other.heard or other.until:  # an act of its own
                 continue
             if (other.form, other.scope) == (no.form, no.scope) and other.first >= no.first:
                 # A list or a tool that said the same meanwhile may not have been recorded.

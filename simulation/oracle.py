@@ -34,6 +34,8 @@ class No:
     """Whether it was said at an entry point of ours: it outranks all that was recorded before."""
     known: datetime | None = None
     """When it was recorded, if anybody can tell."""
+    heard: bool = False
+    """Whether a tool's report of it is in the ledger, as an event that no undo names."""
 
 
 @dataclass(frozen=True, slots=True)
