@@ -17,7 +17,7 @@ from tests.connectors.tools.described import Description
 from tests.connectors.tools.iterable import KEY, IterableStandIn
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import DeliveryError, Item, Rate, Result, Setup
-from workers.connectors.iterable import IterableConnector
+from workers.connectors.iterable import PULLED, IterableConnector
 from workers.connectors.pace import Limit, NoPace, Pace
 
 TOPICS = {"news": "channel:11", "offers": "channel:12"}
@@ -224,12 +224,41 @@ def test_who_did_it_and_when_is_told(rig: Rig, server: IterableStandIn) -> None:
     server.leave(ANNA, at, "EmailLink", channelIds=[11], messageTypeIds=[31])
     server.leave(BO, at, "ApiSubscriptionUpdate", emailListIds=[41])
     server.leave(CY, at, "Complaint")
-    assert whole(connect(rig).pull)[0] == [
+    connector = connect(rig, news="channel:11", vip="list:41")
+    assert whole(connector.pull)[0] == [
         News(NewsKind.OPTED_OUT, ANNA, "channel:11", at=at, by_person=True),
-        News(NewsKind.OPTED_OUT, ANNA, "type:31", at=at, by_person=True),
         News(NewsKind.OPTED_OUT, BO, "list:41", at=at),
         News(NewsKind.COMPLAINED, CY, at=at, by_person=True),
     ]
+
+
+def test_who_came_back_there_since_did_not_opt_out(rig: Rig, server: IterableStandIn) -> None:
+    server.leave(ANNA, NOW - timedelta(days=400), "EmailLink", channelIds=[11, 12])
+    server.add(ANNA, unsubscribedChannelIds=[12])
+    server.leave(BO, NOW - timedelta(days=400), "EmailLink", channelIds=[11])
+    del server.users[BO]
+    server.strict = True
+    news, _ = whole(connect(rig).pull)
+    assert [(n.address, n.thing) for n in news] == [(ANNA, "channel:12"), (BO, "channel:11")], (
+        "who is deleted there can't have come back"
+    )
+
+
+@pytest.mark.parametrize("apart", [0, 1], ids=["in one second", "one a second"])
+def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
+    rig: Rig, server: IterableStandIn, apart: int
+) -> None:
+    many = 2 * PULLED + 50
+    for n in range(many):
+        at = NOW - timedelta(days=3) + timedelta(seconds=apart * n)
+        server.leave(f"p{n}@example.com", at, "EmailLink", channelIds=[11])
+    connector = connect(rig)
+    news, _ = whole(connector.pull)
+    assert len(news) == many, "each of them once"
+    last = (NOW - timedelta(days=4)).isoformat()
+    server.seen.clear()
+    assert len(connector.pull(last).rows) == (PULLED if apart else many)
+    assert len(server.seen) == 1 + PULLED, "the export, and as many as end inside a lease"
 
 
 def test_exports_keep_to_a_limit_of_their_own(rig: Rig) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
+from itertools import pairwise
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
@@ -38,6 +39,8 @@ from workers.connectors.listening import Listener
 from workers.connectors.mapped import ReadableConnector
 from workers.connectors.targets import Change, Contact, Guard, Hold, Looks, Rules, Target
 
+PULLED = 200
+"""People whose events one page of a pull holds: each is looked up inside a lease."""
 YEARS = timedelta(days=5 * 365)
 """How far back the first pull begins: who left before that is found by reading back."""
 WINDOW, LAG = timedelta(days=90), timedelta(hours=1)
@@ -129,17 +132,48 @@ class IterableConnector(ReadableConnector[Project]):
         return outcomes
 
     def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable. What was left, with its dates; complaints and bounces are not listed."""
+        """See Pullable. What was left and is left still; complaints are listed, bounces not.
+
+        Events tell what was: each user is looked up, since who came back since did not opt out.
+        Of more than PULLED in one second, the others are believed without.
+        """
         now = self.http.now()
         window = Window.read(cursor, now, first=now - YEARS, width=WINDOW)
         with self.open() as client:
             body = client.unsubscribes(window.since, window.until)
-        try:
-            rows = [news for news in exported(body) if news.address]
-        except InvalidInput as error:
-            raise DeliveryError(f"{self.setup.name}: {error}") from None
+            try:
+                events = [news for news in exported(body) if news.address]
+            except InvalidInput as error:
+                raise DeliveryError(f"{self.setup.name}: {error}") from None
+            events, window = _first(events, window)
+            rows = tuple(self._still_left(client, events))
         following, done = window.after(now, LAG)
-        return Page(tuple(rows), following, done)
+        return Page(rows, following, done)
+
+    def _still_left(self, client: Project, events: Sequence[News]) -> Iterator[News]:
+        mapped, contacts = set(self.setup.topics.values()), dict[str, Contact | None]()
+        for news in events:
+            if news.thing is None:
+                yield news
+            elif news.thing in mapped:
+                if news.address not in contacts and len(contacts) < PULLED:
+                    contacts |= self.look(client, [news.address])
+                contact = contacts.get(news.address)
+                if contact is None or news.thing in contact.held:
+                    yield news
+
+
+def _first(events: Sequence[News], window: Window) -> tuple[list[News], Window]:
+    """As many as a page may hold, and the window that they fill: whole seconds of it."""
+    listed = sorted(events, key=lambda news: news.at or window.since)
+    people: set[str] = set()
+    for before, news in pairwise(listed):
+        people.add(before.address)
+        if len(people) >= PULLED and news.at and news.at != before.at:
+            return [each for each in listed if (each.at or window.since) < news.at], Window(
+                window.since, news.at
+            )
+    return listed, window
 
 
 def _hold(client: Project, user: User, kind: str, id_: int) -> Hold | None:
