@@ -17,6 +17,7 @@ from tests.connectors.both_ways_contract import (
     WholePullContract,
     with_settings,
 )
+from tests.connectors.both_ways_contract import whole as listed
 from tests.connectors.contract import (
     ANNA,
     BO,
@@ -29,8 +30,21 @@ from tests.connectors.contract import (
     results,
 )
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.sms_contract import ANNA as PHONE
+from tests.connectors.sms_contract import BO as OTHER_PHONE
+from tests.connectors.sms_contract import (
+    CHANNELS,
+    TOPIC,
+    SmsAbsentContract,
+    SmsContract,
+    SmsPullContract,
+    SmsReadContract,
+    SmsScanContract,
+    text_lift,
+    text_off,
+)
 from tests.connectors.tools.described import Description
-from tests.connectors.tools.mailchimp import AUDIENCE, KEY, MailchimpStandIn, member_id
+from tests.connectors.tools.mailchimp import AUDIENCE, KEY, WHEN, MailchimpStandIn, member_id
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import (
     DeliveryError,
@@ -382,3 +396,122 @@ def test_a_key_without_a_data_centre_is_told_where_it_is_missing() -> None:
     setup = Setup("chimp", {"api_key": "0123", "audience": AUDIENCE}, TOPICS)
     (problem,) = Mailchimp(setup, Http()).check().problems
     assert "-us21" in problem
+
+
+class Texts(Groups):
+    """Email addresses and phone numbers."""
+
+    def off(self, address: str) -> set[str]:
+        if not address.startswith("+"):
+            return super().off(address)
+        return {TOPIC} if value_of(self.server, address) == "unsubscribed" else set()
+
+    def turn_off(self, address: str, topic: str) -> None:
+        if topic != TOPIC:
+            super().turn_off(address, topic)
+        else:
+            self.server.add_phone(address, "unsubscribed", NOW.isoformat())
+
+    def add(self, address: str) -> None:
+        if address.startswith("+"):
+            self.server.add_phone(address, changed=NOW.isoformat())
+        else:
+            super().add(address)
+
+    def has(self, address: str) -> bool:
+        return address in self.server.texts or super().has(address)
+
+    def reject(self, address: str) -> None:
+        self.server.invalid.add(member_id(address))
+
+
+def value_of(server: MailchimpStandIn, number: str) -> str:
+    """What comes of a contact's consents."""
+    return str(server.texts[number]["sms_channel"]["effective_subscription_status"]["value"])
+
+
+@pytest.fixture
+def texts(rig: Rig, server: MailchimpStandIn) -> Rig:
+    """The same audience, with a topic by SMS besides."""
+    setup = replace(rig.setup, topics=TOPICS | {TOPIC: "sms"}, channels=CHANNELS)
+    return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestMailchimpsTexts(
+    SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
+):
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return texts
+
+
+def test_a_contact_is_found_by_its_numbers_hash_and_changed_by_its_id(
+    texts: Rig, server: MailchimpStandIn
+) -> None:
+    server.add_phone(PHONE)
+    texts.make().push([text_off(1, PHONE)])
+    contacts = f"/3.0/audiences/{AUDIENCE}/contacts"
+    (_, looked), (method, changed) = server.seen[-2:]
+    assert looked.startswith(f"{contacts}/sms:")
+    assert (method, changed) == ("PATCH", f"{contacts}/C0")
+
+
+@pytest.mark.parametrize("asks_twice", [False, True], ids=["once", "twice"])
+def test_a_lift_consents_as_the_audience_has_it(
+    texts: Rig, server: MailchimpStandIn, *, asks_twice: bool
+) -> None:
+    server.double_optin = asks_twice
+    server.add_phone(PHONE, "unsubscribed")
+    assert results(texts.make().push([text_lift(1, PHONE)])) == {1: Result.REFLECTED}
+    assert value_of(server, PHONE) == "subscribed"
+
+
+def test_an_archived_number_is_absent(texts: Rig, server: MailchimpStandIn) -> None:
+    server.add_phone(PHONE)
+    server.texts[PHONE]["status"] = "archived"
+    connector = connect(texts)
+    assert results(connector.push([text_off(1, PHONE)])) == {1: Result.ABSENT}
+    assert connector.read([text_off(1, PHONE)]) == {1: None}
+
+
+def test_one_number_that_mailchimp_rejects_does_not_hold_up_the_others(
+    texts: Rig, server: MailchimpStandIn
+) -> None:
+    server.add_phone(PHONE)
+    server.add_phone(OTHER_PHONE)
+    server.invalid.add(member_id(OTHER_PHONE))
+    found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
+    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+
+
+def test_numbers_that_are_hashed_otherwise_are_reported(
+    texts: Rig, server: MailchimpStandIn
+) -> None:
+    """Nobody would be found, and all of them be taken for absent."""  # I3
+    server.add_phone(PHONE)
+    server.texts[PHONE]["sms_channel"]["hashed_sms_phone"] = "0" * 64
+    (problem,) = texts.make().check().problems
+    assert "hashes numbers otherwise" in problem
+
+
+def test_a_token_that_mailchimp_forgot_begins_its_listing_again(
+    texts: Rig, server: MailchimpStandIn
+) -> None:
+    for number in range(150):
+        server.add_phone(f"+39333{number:07}")
+    alone = replace(texts, setup=replace(texts.setup, topics={TOPIC: "sms"}))
+    page = connect(alone).scan(None)
+    server.fail(Fault(400))
+    assert connect(alone).scan(page.cursor).rows == page.rows
+
+
+def test_null_in_one_contact_never_fails_those_of_others(
+    texts: Rig, server: MailchimpStandIn
+) -> None:
+    server.unwatch()
+    server.add_phone(PHONE, "unsubscribed")
+    server.add_phone(OTHER_PHONE)
+    server.texts[OTHER_PHONE] |= {"sms_channel": None, "last_updated_at": WHEN, "status": None}
+    alone = replace(texts, setup=replace(texts.setup, topics={TOPIC: "sms"}))
+    assert [each.address for each in listed(connect(alone).pull)[0]] == [PHONE]
+    assert [each.address for each in listed(connect(alone).scan)[0]] == [PHONE]

@@ -25,6 +25,8 @@ from tests.connectors.tools.brevo import KEY as BREVO_KEY
 from tests.connectors.tools.brevo import BrevoStandIn
 from tests.connectors.tools.klaviyo import KEY as KLAVIYO_KEY
 from tests.connectors.tools.klaviyo import KlaviyoStandIn
+from tests.connectors.tools.mailchimp import AUDIENCE, MailchimpStandIn
+from tests.connectors.tools.mailchimp import KEY as MAILCHIMP_KEY
 from tests.connectors.tools.twilio import KEY as TWILIO_KEY
 from tests.connectors.tools.twilio import SECRET as TWILIO_SECRET
 from tests.connectors.tools.twilio import TwilioStandIn
@@ -87,6 +89,18 @@ def braze() -> Iterator[Tool]:
 
 
 @contextmanager
+def mailchimp() -> Iterator[Tool]:
+    with MailchimpStandIn() as server:
+        server.add_phone(ANNA)
+        sms = server.texts[ANNA]["sms_channel"]
+        yield Tool(
+            {"api_key": MAILCHIMP_KEY, "audience": AUDIENCE, "base_url": server.url},
+            {TOPIC: "sms", EMAIL_TOPIC: "11"},
+            lambda: sms["effective_subscription_status"]["value"] == "subscribed",
+        )
+
+
+@contextmanager
 def twilio() -> Iterator[Tool]:
     """Another number than the one that STOP was texted to, which Twilio blocks by itself."""
     with TwilioStandIn() as server:
@@ -97,7 +111,13 @@ def twilio() -> Iterator[Tool]:
         )
 
 
-TOOLS = {"klaviyo": klaviyo, "brevo": brevo, "braze": braze, "twilio": twilio}
+TOOLS = {
+    "klaviyo": klaviyo,
+    "brevo": brevo,
+    "braze": braze,
+    "mailchimp": mailchimp,
+    "twilio": twilio,
+}
 
 
 @pytest.fixture

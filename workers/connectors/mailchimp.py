@@ -33,6 +33,7 @@ from workers.connectors.base import (
     Setup,
     UnsupportedByDestination,
 )
+from workers.connectors.by_channel import ByChannel, Parts
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Rejected
 from workers.connectors.mailchimp_answers import Member
@@ -45,6 +46,7 @@ from workers.connectors.mailchimp_api import (
     Audience,
     open_audience,
 )
+from workers.connectors.mailchimp_texts import MailchimpTexts
 from workers.connectors.mapping import ensure_fits, mapping_problems
 from workers.connectors.steps import Step, carry_out, not_yet, send_halving
 
@@ -269,27 +271,47 @@ def _write_link(audience: Audience, item: LinkItem, field: str) -> Mapping[int, 
     return {item.ref: written}
 
 
-def _connect(setup: Setup, http: Http) -> Connector:
+def _by_email(setup: Setup, http: Http) -> Connector:
     return (MailchimpAdding if setup.create_contacts else Mailchimp)(setup, http)
+
+
+class MailchimpChannels(ByChannel):
+    """One audience, for email and SMS."""
+
+    kind: ClassVar[str] = Mailchimp.kind
+    capabilities: ClassVar[Capabilities] = replace(
+        Mailchimp.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
+    )
+    settings: ClassVar[Mapping[str, str]] = Mailchimp.settings
+    parts: ClassVar[Parts] = {Channel.EMAIL: _by_email, Channel.SMS: MailchimpTexts}
+
+
+def _connect(setup: Setup, http: Http) -> Connector:
+    """Batches are longer where only email is sent and contacts are created."""
+    texts = setup.on(Channel.SMS).topics
+    return MailchimpChannels(setup, http) if texts else _by_email(setup, http)
 
 
 ENTRY = Entry(
     kind=Mailchimp.kind,
     title="Mailchimp",
     proof=Proof.DOCUMENTATION,
-    capabilities=Mailchimp.capabilities,
+    capabilities=MailchimpChannels.capabilities,
     own_settings=Mailchimp.settings,
     secrets=frozenset({"api_key"}),
     sources=(
         f"{_DOCS}/api/list-members/update-list-member/",
         f"{_DOCS}/api/lists/batch-subscribe-or-unsubscribe/",
         f"{_DOCS}/api/list-members/list-members-info/",
+        f"{_DOCS}/docs/audiences-introduction/",
     ),
     build=_connect,
     notes=(
         f"Map each topic to a group of the audience, or the only one to `{WHOLE}`.",
         "Who unsubscribed in Mailchimp can come back by Mailchimp's own forms only, not by us.",
         "An account may have 10 requests under way: run no more workers on it.",
+        "Map a topic that goes by SMS to `sms`. Contacts without an email address are only to be "  # noqa: ISC004
+        "had by endpoints that Mailchimp calls beta.",
         "Who left a group can't be told from who never joined: neither is read in as a no.",
     ),
 )

@@ -120,7 +120,7 @@ class Audience:
 
     def role(self) -> str:
         """What the API key's user is in the account."""
-        return self._send("GET", "/3.0/", query={"fields": "role"}).parse(ACCOUNT).role
+        return self.send("GET", "/3.0/", query={"fields": "role"}).parse(ACCOUNT).role
 
     def ensure_there(self) -> None:
         """Raise DeliveryError (permanent) when the audience is gone.
@@ -128,9 +128,7 @@ class Audience:
         Everybody would be absent from it, by the same answer.
         """
         if (
-            self._send(
-                "GET", _AUDIENCE, query={"fields": "id"}, allow={HTTPStatus.NOT_FOUND}
-            ).status
+            self.send("GET", _AUDIENCE, query={"fields": "id"}, allow={HTTPStatus.NOT_FOUND}).status
             == HTTPStatus.NOT_FOUND
         ):
             raise DeliveryError(
@@ -140,11 +138,11 @@ class Audience:
     def groups(self) -> dict[str, str]:
         """Group id -> its name, of all categories."""
         query = {"count": str(PAGE)}
-        found = self._send("GET", _CATEGORIES, query=query).parse(CATEGORIES)
+        found = self.send("GET", _CATEGORIES, query=query).parse(CATEGORIES)
         return {
             interest.id: interest.name
             for category in found.categories
-            for interest in self._send(
+            for interest in self.send(
                 "GET", f"{_CATEGORIES}/{{category}}/interests", query=query, category=category.id
             )
             .parse(INTERESTS)
@@ -153,12 +151,12 @@ class Audience:
 
     def link_fields(self) -> set[str]:
         """Tags of the custom fields that can hold a link."""
-        answer = self._send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE)})
+        answer = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE)})
         return {f.tag for f in answer.parse(FIELDS).merge_fields if f.type in {"text", "url"}}
 
     def member(self, address: str) -> Member | None:
         """One member; None if the audience doesn't know the address."""
-        answer = self._send(
+        answer = self.send(
             "GET",
             _MEMBER,
             query={"fields": "id,status,interests"},
@@ -174,7 +172,7 @@ class Audience:
 
         The audience may ask for merge fields that the member hasn't: not our business.
         """
-        answer = self._send(
+        answer = self.send(
             "PATCH",
             _MEMBER,
             query={"skip_merge_validation": "true"},
@@ -196,7 +194,7 @@ class Audience:
     def unsubscribe(self, addresses: Sequence[str]) -> dict[str, Outcome]:
         """Unsubscribe up to 500; who isn't there is added, unsubscribed. By casefolded address."""
         members = [{"email_address": address, "status": UNSUBSCRIBED} for address in addresses]
-        batch = self._send(
+        batch = self.send(
             "POST",
             _AUDIENCE,
             query={"skip_merge_validation": "true"},
@@ -233,11 +231,11 @@ class Audience:
             if place.since:
                 query["unsubscribed_since"] = place.since.isoformat()
         now = self._http.now()
-        rows = self._send("GET", f"{_AUDIENCE}/members", query=query).parse(MEMBERS).members
+        rows = self.send("GET", f"{_AUDIENCE}/members", query=query).parse(MEMBERS).members
         following, done = place.after(rows, now)
         return rows, str(following), done
 
-    def _send(
+    def send(
         self,
         method: str,
         route: str,
@@ -247,6 +245,7 @@ class Audience:
         allow: Collection[int] = (),
         **holes: str,
     ) -> Answer:
+        """One request about the audience. Raises DeliveryError, Rejected and so on as Session."""
         answer = self._session.send(
             method,
             route,

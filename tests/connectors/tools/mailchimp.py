@@ -37,6 +37,9 @@ class MailchimpStandIn(StandIn):
         self.invalid: set[str] = set()
         self.in_person: set[str] = set()
         self.written: list[dict[str, Any]] = []
+        self.texts: dict[str, dict[str, Any]] = {}
+        """Phone number -> contact, whose consent to text messages it has."""
+        self.double_optin = False
 
     def member(self, id_: str) -> dict[str, Any]:
         if id_ not in self.members:
@@ -49,6 +52,17 @@ class MailchimpStandIn(StandIn):
                 "last_changed": WHEN,
             }
         return self.members[id_]
+
+    def add_phone(self, number: str, value: str = "subscribed", changed: str = WHEN) -> None:
+        """A contact without an email address."""
+        sms = {
+            "sms_phone": number,
+            "hashed_sms_phone": hashlib.sha256(number.encode()).hexdigest(),
+            "effective_subscription_status": {"value": value},
+        }
+        id_ = f"C{len(self.texts)}"
+        contact = {"id": id_, "audience_id": AUDIENCE, "status": "active", "sms_channel": sms}
+        self.texts[number] = contact | {"email_channel": {}, "last_updated_at": changed}
 
     def _knows(self, id_: str) -> bool:
         return id_ not in self.unknown and (not self.strict or id_ in self.members)
@@ -68,7 +82,40 @@ class MailchimpStandIn(StandIn):
                 return _json({"role": self.role})
             case ["3.0", "lists", audience, *rest] if audience in self.audiences:
                 return self._in_audience(rest, request)
+            case ["3.0", "audiences", audience, "contacts", *rest] if audience in self.audiences:
+                return self._contacts(rest, request)
         return _problem(404, "Resource Not Found")
+
+    def _contacts(self, path: list[str], request: Request) -> Response:
+        if not path:
+            return self._listed_contacts(request.args)
+        (name,) = path
+        for number, contact in self.texts.items():
+            sms = contact["sms_channel"]
+            if name in {contact["id"], f"sms:{sms['hashed_sms_phone']}"}:
+                if request.method == "PATCH":
+                    if member_id(number) in self.invalid:
+                        return _problem(400, "Invalid Resource")
+                    self._consent(contact, request.get_json()["sms_channel"])
+                return _json(contact)
+        return _problem(404, "Resource Not Found")
+
+    def _consent(self, contact: dict[str, Any], asked: dict[str, Any]) -> None:
+        consent = asked["marketing_consent"]["status"]
+        granted = {"consented": "pending" if self.double_optin else "subscribed"}
+        value = granted | {"denied": "unsubscribed", "confirmed": "subscribed"}
+        contact["sms_channel"]["effective_subscription_status"] = {"value": value[consent]}
+        contact["last_updated_at"] = WHEN
+
+    def _listed_contacts(self, query: Any) -> Response:
+        found = sorted(self.texts.values(), key=lambda contact: contact["last_updated_at"])
+        if since := query.get("updated_since"):
+            after = datetime.fromisoformat(since)
+            found = [c for c in found if datetime.fromisoformat(c["last_updated_at"]) > after]
+        start, count = int(query.get("cursor", 0)), min(int(query["count"]), 100)
+        page = {"contacts": found[start : start + count]}
+        more = {"next_cursor": str(start + count)} if start + count < len(found) else {}
+        return _json(page | more)
 
     def _in_audience(self, path: list[str], request: Request) -> Response:
         match request.method, path:
@@ -84,7 +131,7 @@ class MailchimpStandIn(StandIn):
     def _found(self, path: list[str], request: Request) -> dict[str, Any] | None:
         match path:
             case []:
-                return {"id": AUDIENCE}
+                return {"id": AUDIENCE, "double_optin": self.double_optin}
             case ["interest-categories"]:
                 return {"categories": [{"id": "c1", "title": "Topics"}]}
             case ["interest-categories", "c1", "interests"]:
