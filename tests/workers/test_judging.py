@@ -10,7 +10,7 @@ import pytest
 
 from preference_center.domain.deliverability import Policy
 from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.news import ALL_EMAIL, WHOLE, News, NewsKind
+from preference_center.domain.news import ALL_EMAIL, ALL_SMS, WHOLE, News, NewsKind
 from preference_center.domain.news.sources import SOURCES
 from preference_center.storage.checks import State
 from workers.judging import Here, Judgement, Verdict, judge
@@ -29,6 +29,8 @@ HERE = Here((), frozenset({"news"}), frozenset(), None)
         (ALL_EMAIL, {"11": "news"}, ALL_MARKETING),
         (WHOLE, {WHOLE: "news"}, "news"),
         (ALL_EMAIL, {ALL_EMAIL: "news"}, "news"),
+        (ALL_SMS, {"11": "news"}, ALL_MARKETING),
+        (ALL_SMS, {ALL_SMS: "news"}, "news"),
     ],
 )
 def test_an_opt_out_covers_what_it_says_there(

@@ -1,13 +1,14 @@
-"""A STOP that is texted to one of our numbers reaches each tool that sends texts."""
+"""A STOP that is texted to one of our numbers, or to a tool, reaches each that sends texts."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -16,9 +17,11 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.extensions import services
-from preference_center.storage import destinations
+from preference_center.storage import destinations, verifying
 from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination
+from preference_center.storage.verifying import Part
+from tests.clock import START
 from tests.connectors.tools.braze import KEY as BRAZE_KEY
 from tests.connectors.tools.braze import BrazeStandIn
 from tests.connectors.tools.brevo import KEY as BREVO_KEY
@@ -33,14 +36,16 @@ from tests.connectors.tools.twilio import TwilioStandIn
 from tests.in_force import put_in_force
 from workers.connect import connect
 from workers.destinations import Wish, add, resume
+from workers.news import take_posted
 from workers.sync import sync
+from workers.verify import verify
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
 ANNA, OURS = "+393331234567", "+15550100"
-TOKEN = "0123456789abcdef"
+TOKEN, SECRET = "0123456789abcdef", "long-and-random-secret"
 TOPIC, EMAIL_TOPIC = "acme.sms", "acme.offers"
 
 
@@ -51,6 +56,8 @@ class Tool:
     settings: dict[str, str]
     mapping: dict[str, str]
     is_texted: Callable[[], bool]
+    stop: Callable[[], None] = lambda: None
+    """What STOP does that is texted to the tool itself."""
 
 
 @contextmanager
@@ -62,6 +69,7 @@ def klaviyo() -> Iterator[Tool]:
             {"api_key": KLAVIYO_KEY, "base_url": server.url},
             {TOPIC: "sms", EMAIL_TOPIC: "11"},
             lambda: server.phones[ANNA]["consent"] == "SUBSCRIBED",
+            lambda: server.revoke(ANNA),
         )
 
 
@@ -73,6 +81,7 @@ def brevo() -> Iterator[Tool]:
             {"api_key": BREVO_KEY, "base_url": server.url},
             {TOPIC: "sms", EMAIL_TOPIC: "11"},
             lambda: not server.contacts[ANNA]["smsBlacklisted"],
+            lambda: server.contacts[ANNA].update(smsBlacklisted=True),
         )
 
 
@@ -97,6 +106,7 @@ def mailchimp() -> Iterator[Tool]:
             {"api_key": MAILCHIMP_KEY, "audience": AUDIENCE, "base_url": server.url},
             {TOPIC: "sms", EMAIL_TOPIC: "11"},
             lambda: sms["effective_subscription_status"]["value"] == "subscribed",
+            lambda: sms.update(effective_subscription_status={"value": "unsubscribed"}),
         )
 
 
@@ -163,3 +173,86 @@ def test_a_texted_stop_reaches_the_tool(app: Flask, client: FlaskClient, kind: s
         until = services().now() + timedelta(seconds=5)
         assert sync(destination.id, connect, until=until, stop=lambda: False) == 1
         assert not tool.is_texted()
+
+
+def klaviyo_hears(client: FlaskClient) -> None:
+    """Its webhook names the profile only, whose number the worker asks for."""
+    event = {
+        "external_id": "e1",
+        "topic": "event:klaviyo.unsubscribed_from_sms_marketing",
+        "payload": {
+            "data": {
+                "type": "event",
+                "attributes": {"datetime": START.isoformat()},
+                "relationships": {"profile": {"data": {"type": "profile", "id": f"id:{ANNA}"}}},
+            }
+        },
+    }
+    body = json.dumps({"data": [event], "meta": {"timestamp": START.isoformat()}}).encode()
+    stamp = "Tue, 24 Nov 2026 09:00:00 GMT"
+    signature = hmac.digest(SECRET.encode(), body + stamp.encode(), hashlib.sha256).hex()
+    headers = {"Klaviyo-Signature": signature, "Klaviyo-Timestamp": stamp}
+    assert client.post("/in/klaviyo", data=body, headers=headers).status_code < 300
+
+
+def brevo_hears(client: FlaskClient) -> None:
+    row = {"to": ANNA.removeprefix("+"), "msg_status": "unsubscribe", "type": "marketing"}
+    body = json.dumps([row | {"ts_event": int(START.timestamp())}])
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    assert client.post("/in/brevo", data=body, headers=headers).status_code < 300
+
+
+def braze_hears(client: FlaskClient) -> None:
+    properties = {
+        "subscription_group_id": "99",
+        "channel": "sms",
+        "channel_identifier": ANNA,
+        "subscription_status": "Unsubscribed",
+        "state_change_source": "Inbound Message",
+    }
+    event = {
+        "event_type": "users.behaviors.subscriptiongroup.StateChange",
+        "id": "a1",
+        "time": int(START.timestamp()),
+        "properties": properties,
+    }
+    body = json.dumps({"events": [event]})
+    assert client.post(f"/in/braze/{SECRET}", data=body).status_code < 300
+
+
+HEARS = {"klaviyo": klaviyo_hears, "brevo": brevo_hears, "braze": braze_hears}
+PROOFS = {
+    "klaviyo": {"webhook_secret": SECRET},
+    "brevo": {"webhook_token": SECRET, "networks": "any"},
+    "braze": {"webhook_secret": SECRET, "networks": "any"},
+}
+
+
+@pytest.mark.parametrize("kind", HEARS)
+def test_a_stop_that_a_vendor_reports_reaches_all_the_others(
+    app: Flask, client: FlaskClient, kind: str
+) -> None:  # I3, I13
+    with ExitStack() as stack, app.app_context():
+        tools = {name: stack.enter_context(make()) for name, make in TOOLS.items()}
+        there = {
+            name: set_up(name, name, replace(tool, settings=tool.settings | PROOFS.get(name, {})))
+            for name, tool in tools.items()
+        }
+        HEARS[kind](client)
+        until = services().now() + timedelta(seconds=5)
+        assert take_posted(there[kind].id, connect, until=until, stop=lambda: False) == 1
+        for destination in there.values():
+            sync(destination.id, connect, until=until, stop=lambda: False)
+        assert not [name for name, tool in tools.items() if name != kind and tool.is_texted()]
+
+
+@pytest.mark.parametrize("kind", ["klaviyo", "brevo", "mailchimp"])
+def test_a_stop_that_is_found_in_a_tool_reaches_another(app: Flask, kind: str) -> None:  # I13
+    with TOOLS[kind]() as tool, twilio() as other, app.app_context():
+        heard, texts = set_up(kind, "mailer", tool), set_up("twilio", "texts", other)
+        tool.stop()
+        run(lambda c: verifying.begin(c, heard.id, [Part.PULL], services().now()))
+        until = services().now() + timedelta(seconds=5)
+        assert verify(heard.id, Part.PULL, connect, until=until, stop=lambda: False)
+        sync(texts.id, connect, until=until, stop=lambda: False)
+        assert not other.is_texted()
