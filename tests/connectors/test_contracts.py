@@ -57,7 +57,7 @@ WITHOUT_CONTACTS = {
 }
 """Connectors of tools that keep no contacts, or of none that we see, and why."""
 
-NOT_YET = {"intercom", "mailchimp", "ses"}
+NOT_YET = {"ses"}
 """Connectors that some odd answers still harm."""
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -19,6 +20,7 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.intercom import LINK, TOKEN, IntercomStandIn
 from tests.connectors.tools.stand_in import Fault
@@ -105,6 +107,10 @@ class TestIntercom(JsonApiContract, MappedContract, ReadContract, ScanContract, 
         server.fail(Fault(503, after=4))  # types, contacts; look and attach; look
         outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
         assert results(outcomes) == {1: Result.REFLECTED, 2: Result.LATER}
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 class TestWhoLeftEverything(WholePullContract):
@@ -260,3 +266,26 @@ def test_a_page_that_is_too_old_to_go_on_from_begins_the_listing_anew(
 def test_a_link_field_that_holds_no_text_is_reported(rig: Rig) -> None:
     (problem,) = with_settings(rig, link_field="age").make().check().problems
     assert "age" in problem
+
+
+@pytest.mark.parametrize("consent", [None, "opt_maybe"], ids=["none", "a new one"])
+def test_a_type_whose_consent_is_not_known_is_not_written(
+    rig: Rig, server: IntercomStandIn, consent: str | None
+) -> None:  # I5: attaching might be a yes
+    types = [
+        {"id": id_, "consent_type": consent, "content_types": ["email"]} for id_ in ("11", "12")
+    ]
+    server.fail(Fault(200, body=json.dumps({"type": "list", "data": types})))
+    with pytest.raises(DeliveryError, match="neither opt-in nor opt-out") as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+
+
+def test_a_contact_without_an_address_makes_nobody_absent(
+    rig: Rig, server: IntercomStandIn
+) -> None:
+    server.add(BO)
+    contacts = [{"id": "c-9", "email": None, "updated_at": None}, *server.of(BO)]
+    server.fail(Fault(200, body=json.dumps({"type": "list", "data": contacts}), after=1))
+    found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
+    assert results(found) == {1: Result.LATER, 2: Result.REFLECTED}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from tests.connectors.contract import (
     results,
 )
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
@@ -126,6 +128,10 @@ def rig(server: MailchimpStandIn) -> Rig:
 
 
 class TestMailchimp(JsonApiContract, MappedContract, ReadContract):
+    pass
+
+
+class TestOddAnswers(OddAnswersContract):
     pass
 
 
@@ -265,6 +271,16 @@ def test_who_unsubscribed_in_person_is_not_subscribed_again(
     assert statuses(server, ANNA) == ["unsubscribed"]
 
 
+def test_a_lift_that_mailchimp_acknowledges_and_does_not_make_is_refused(
+    rig: Rig, server: MailchimpStandIn
+) -> None:  # I5: it doesn't count as on
+    server.ignored.add(member_id(ANNA))
+    server.add(ANNA, "unsubscribed")
+    server.add(BO, "unsubscribed")
+    found = whole(rig).push([lift(1, ANNA, "news"), lift(2, BO, "news")])
+    assert results(found) == {1: Result.REFUSED, 2: Result.REFLECTED}
+
+
 def test_a_lifted_group_leaves_an_unsubscribed_member_unsubscribed(
     rig: Rig, server: MailchimpStandIn
 ) -> None:  # I13
@@ -344,6 +360,28 @@ def test_scanning_and_pulling_tell_who_is_there_and_who_unsubscribed(
     assert news.rows == (News(NewsKind.OPTED_OUT, BO, "audience", when),)
     assert page.done
     assert news.done
+
+
+def test_members_who_get_texts_only_hold_up_nobody(rig: Rig, server: MailchimpStandIn) -> None:
+    rows: list[dict[str, Any]] = [
+        {"email_address": None, "status": "unsubscribed", "sms_phone_number": "+15550100"},
+        {"status": "unsubscribed", "last_changed": ""},
+        {"email_address": ANNA, "status": "unsubscribed", "last_changed": NOW.isoformat()},
+    ]
+    connector = cast("Mailchimp", rig.make())
+    for listing in (connector.scan, connector.pull):
+        server.fail(Fault(200, body=json.dumps({"members": rows})))
+        page = listing(None)
+        assert [row.address for row in page.rows] == [ANNA]
+        assert page.done
+
+
+def test_a_full_page_without_times_is_gone_on_from(rig: Rig, server: MailchimpStandIn) -> None:
+    rows = [{"email_address": f"p{n}@example.com", "status": "unsubscribed"} for n in range(1_000)]
+    server.fail(Fault(200, body=json.dumps({"members": rows})))
+    page = cast("Mailchimp", rig.make()).pull(None)
+    assert not page.done
+    assert (page.cursor or "").split("|")[2] == "900"
 
 
 def test_the_next_run_lists_what_changed_since_with_an_overlap(

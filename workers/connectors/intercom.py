@@ -9,6 +9,7 @@ leads: all are told, and a topic is off when it is off for all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial, reduce
 from typing import ClassVar
 
@@ -32,7 +33,7 @@ from workers.connectors.base import (
     UnsupportedByDestination,
 )
 from workers.connectors.entry import Entry, Proof
-from workers.connectors.http import Http, Rejected
+from workers.connectors.http import Http, Rejected, Unreadable
 from workers.connectors.intercom_api import Contact, SubscriptionType, Workspace, open_workspace
 from workers.connectors.mapping import ensure_fits, mapping_problems, whole_problems
 from workers.connectors.steps import Step, carry_out, ensure_some_taken, worse
@@ -132,7 +133,14 @@ class Intercom:
                 "map them anew",
                 permanent=True,
             )
-        return {topic: there[id_] for topic, id_ in self._types.items()}
+        types = {topic: there[id_] for topic, id_ in self._types.items()}
+        if unknown := sorted(t for t, type_ in types.items() if not type_.is_known):
+            raise DeliveryError(
+                f"{self._setup.name}: the subscription types of {', '.join(unknown)} are neither "
+                "opt-in nor opt-out: map them to others",
+                permanent=True,
+            )
+        return types
 
     def _tell(
         self,
@@ -166,11 +174,21 @@ class Intercom:
             types = self._named(workspace)
             found = workspace.known({item.address for item in batch})
             for item in batch:
-                contacts = found.get(item.address.casefold(), [])
-                held = [self._off(workspace, types, contact, item) for contact in contacts]
-                there = [topics for topics in held if topics is not None]
-                off[item.ref] = frozenset.intersection(*there) if there else None
+                with suppress(Unreadable):
+                    off[item.ref] = self._held(workspace, types, found, item)
         return off
+
+    def _held(
+        self,
+        workspace: Workspace,
+        types: Mapping[str, SubscriptionType],
+        found: Mapping[str, list[Contact]],
+        item: Item,
+    ) -> frozenset[str] | None:
+        """What is off for all contacts of an address. Raises Unreadable when that is unclear."""
+        held = [self._off(workspace, types, c, item) for c in _contacts(found, item)]
+        there = [topics for topics in held if topics is not None]
+        return frozenset.intersection(*there) if there else None
 
     def _off(
         self,
@@ -247,13 +265,21 @@ def _tell_all(
     found = workspace.known({item.address for item in asked})
 
     def bring(item: Item) -> Mapping[int, Outcome]:
-        contacts = found.get(item.address.casefold(), [])
+        contacts = _contacts(found, item)
         outcomes = [_tried(tell, contact, item) for contact in contacts]
         return {item.ref: reduce(worse, outcomes) if outcomes else _GONE}
 
     outcomes = carry_out(batch, [Step((item.ref,), partial(bring, item)) for item in asked])
     ensure_some_taken(outcomes, INVALID)
     return outcomes
+
+
+def _contacts(found: Mapping[str, list[Contact]], item: Item) -> list[Contact]:
+    """The contacts of an address. Raises Unreadable where the answer left it open."""
+    try:
+        return found[item.address.casefold()]
+    except KeyError:
+        raise Unreadable("a contact came without an address that was asked for") from None
 
 
 def _tried(tell: Tell, contact: Contact, item: Item) -> Outcome:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from workers.connectors.base import Setup
-from workers.connectors.http import Answer, Http, Rejected, Session
+from workers.connectors.fields import Lenient
+from workers.connectors.http import Answer, Http, Rejected, Session, Unreadable
 from workers.connectors.pace import reset_headers
 
 VERSION = "2.15"
@@ -31,18 +32,31 @@ _CONTACT = "/contacts/{contact}"
 _SUBSCRIPTIONS = f"{_CONTACT}/subscriptions"
 
 
-class _Translation(BaseModel):
+def _moment(value: object) -> datetime | None:
+    """Seconds since 1970, or nothing."""
+    try:
+        return datetime.fromtimestamp(float(str(value)), UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+class _Translation(Lenient):
     name: str = ""
 
 
-class SubscriptionType(BaseModel):
+class SubscriptionType(Lenient):
     """One type; attaching a contact means "no" if the type is opt_out, else "yes"."""
 
     id: str
     state: str = "live"
-    consent_type: str
-    content_types: list[str] = []
+    consent_type: str = ""
+    content_types: tuple[str, ...] = ()
     default_translation: _Translation = _Translation()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is clear what attaching a contact means."""
+        return self.consent_type in {"opt_in", "opt_out"}
 
     @property
     def is_opt_out(self) -> bool:
@@ -50,42 +64,52 @@ class SubscriptionType(BaseModel):
         return self.consent_type == "opt_out"
 
 
-class Contact(BaseModel):
-    """One user or lead; several may have one address."""
+class Contact(Lenient):
+    """One user or lead; several may have one address. One without an id can't be changed."""
 
-    id: str
-    email: str | None = None
+    id: str = ""
+    email: str = ""
     unsubscribed_from_emails: bool = False
     marked_email_as_spam: bool = False
     has_hard_bounced: bool = False
-    updated_at: datetime
-    custom_attributes: dict[str, Any] = {}
+    updated_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
+    custom_attributes: dict[str, Any] = Field(default_factory=dict)
 
 
-class _Attribute(BaseModel):
-    name: str
+class _Attribute(Lenient):
+    name: str = ""
     data_type: str = ""
     custom: bool = False
     archived: bool = False
 
 
-class _Types(BaseModel):
+class _Types(Lenient):
     data: list[SubscriptionType]
 
 
-class _Attributes(BaseModel):
+class _Attached(Lenient):
+    """A type that a contact is attached to, or is no longer."""
+
+    id: Annotated[str, Field(min_length=1)]
+
+
+class _AllAttached(Lenient):
+    data: list[_Attached]
+
+
+class _Attributes(Lenient):
     data: list[_Attribute]
 
 
-class _Next(BaseModel):
+class _Next(Lenient):
     starting_after: str | None = None
 
 
-class _Pages(BaseModel):
+class _Pages(Lenient):
     next: _Next | None = None
 
 
-class _Found(BaseModel):
+class _Found(Lenient):
     data: list[Contact]
     pages: _Pages | None = None
 
@@ -95,7 +119,8 @@ class _Found(BaseModel):
         return self.pages.next.starting_after if self.pages and self.pages.next else None
 
 
-_TYPE = TypeAdapter(SubscriptionType)
+_ATTACHED = TypeAdapter(_Attached)
+_ALL_ATTACHED = TypeAdapter(_AllAttached)
 _TYPES = TypeAdapter(_Types)
 _ATTRIBUTES = TypeAdapter(_Attributes)
 _ONE = TypeAdapter(Contact)
@@ -130,7 +155,7 @@ class Place:
         What changes in the meantime goes to the front, and is seen by the next run.
         """
         began = self.began or now
-        times = [contact.updated_at for contact in found]
+        times = [contact.updated_at for contact in found if contact.updated_at]
         is_past = (
             self.since is not None
             and bool(times)
@@ -181,18 +206,26 @@ class Workspace:
         }
 
     def known(self, addresses: Collection[str]) -> dict[str, list[Contact]]:
-        """Casefolded address -> its contacts. Intercom keeps addresses in lower case."""
+        """Casefolded address -> its contacts. Intercom keeps addresses in lower case.
+
+        An address without contacts is left out when a contact by none of them was found, who
+        may be the one that was asked for.
+        """
         values = sorted({*addresses, *(address.lower() for address in addresses)})
-        found: dict[str, list[Contact]] = {}
+        found: dict[str, list[Contact]] = {address.casefold(): [] for address in addresses}
+        is_clear = True
         for start in range(0, len(values), VALUES):
             query = {"field": "email", "operator": "IN", "value": values[start : start + VALUES]}
             token: str | None = ""
             while token is not None:
                 page = self._search(query, token)
                 for contact in page.data:
-                    found.setdefault((contact.email or "").casefold(), []).append(contact)
+                    held = found.get(contact.email.casefold())
+                    is_clear &= held is not None
+                    if held is not None:
+                        held.append(contact)
                 token = page.following
-        return found
+        return {address: held for address, held in found.items() if held or is_clear}
 
     def listing(self, flags: Sequence[str], cursor: str | None) -> tuple[list[Contact], str, bool]:
         """A page of contacts, newest change first, the next cursor, and whether that was all.
@@ -218,7 +251,7 @@ class Workspace:
         answer = self._send("GET", _SUBSCRIPTIONS, contact)
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        return {type_.id for type_ in answer.parse(_TYPES).data}
+        return {type_.id for type_ in answer.parse(_ALL_ATTACHED).data}
 
     def attach(self, contact: Contact, type_: SubscriptionType) -> bool:
         """Attach a contact to a type; whether that was acknowledged."""
@@ -253,6 +286,8 @@ class Workspace:
         body: Mapping[str, Any] | None = None,
         **holes: str,
     ) -> Answer:
+        if not contact.id:
+            raise Unreadable("a contact came without an id")
         return self._session.send(
             method,
             route,
@@ -263,7 +298,7 @@ class Workspace:
 
 
 def _names(answer: Answer, type_: SubscriptionType) -> bool:
-    return answer.status != HTTPStatus.NOT_FOUND and answer.parse(_TYPE).id == type_.id
+    return answer.status != HTTPStatus.NOT_FOUND and answer.parse(_ATTACHED).id == type_.id
 
 
 def _filter(field: str, operator: str, value: bool | int) -> dict[str, Any]:  # noqa: FBT001

@@ -11,6 +11,7 @@ time: batches of operations (POST /batches) may act after our lease, and out of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -35,8 +36,8 @@ from workers.connectors.base import (
 )
 from workers.connectors.by_channel import ByChannel, Parts
 from workers.connectors.entry import Entry, Proof
-from workers.connectors.http import Http, Rejected
-from workers.connectors.mailchimp_answers import Member
+from workers.connectors.http import Http, Rejected, Unreadable
+from workers.connectors.mailchimp_answers import Listed, Member
 from workers.connectors.mailchimp_api import (
     ARCHIVED,
     INVALID,
@@ -159,17 +160,38 @@ class Mailchimp:
         if member is None or member.status == ARCHIVED:
             # The archived are not mailed; a change of theirs would bring them back.
             return {item.ref: Outcome(Result.ABSENT, member.status if member else "404")}
+        if missing := self._missing(item, member):
+            audience.ensure_groups(missing)
+            raise Unreadable("a member came without a group that the audience has")
         changes = self._changes(item, member)
         if not changes:
             return {item.ref: Outcome(Result.REFLECTED, member.status)}
-        outcome = audience.change(item.address, changes, lambda m: not self._changes(item, m))
+        outcome = audience.change(item.address, changes, partial(self._holds, item))
+        if item.lift and self._is_whole and outcome.result is Result.REFLECTED:
+            outcome = self._kept(item, audience.member(item.address))
         return {item.ref: outcome}
 
-    def _changes(self, item: Item, member: Member) -> dict[str, Any]:
-        """What is still to be told about a member. Groups that aren't named stay (I13).
+    def _kept(self, item: Item, member: Member | None) -> Outcome:
+        """What came of a lift that was acknowledged.
 
-        Raises DeliveryError (permanent) when a mapped group is gone.
+        Users report that Mailchimp may leave it undone without a word, for who left in person
+        (github.com/strangerstudios/pmpro-mailchimp/issues/151).
         """
+        if member is None or not self._holds(item, member):
+            return Outcome(Result.REFUSED, "acknowledged, but not done")
+        return Outcome(Result.REFLECTED, member.status)
+
+    def _missing(self, item: Item, member: Member) -> dict[str, str]:
+        """Topic -> group, of the groups that the item is about and the member doesn't name."""
+        wanted = item.off | item.lift
+        groups = {topic: group for topic, group in self._groups.items() if topic in wanted}
+        return {topic: id_ for topic, id_ in groups.items() if id_ not in member.interests}
+
+    def _holds(self, item: Item, member: Member) -> bool:
+        return not self._missing(item, member) and not self._changes(item, member)
+
+    def _changes(self, item: Item, member: Member) -> dict[str, Any]:
+        """What is still to be written of a member. Groups that aren't named stay (I13)."""
         if self._is_whole:
             if item.off and member.status not in SILENCED:
                 return {"status": UNSUBSCRIBED}
@@ -177,11 +199,6 @@ class Mailchimp:
                 return {"status": SUBSCRIBED}
             return {}
         wanted = dict.fromkeys(item.lift, True) | dict.fromkeys(item.off, False)
-        if gone := sorted(t for t in wanted if self._groups[t] not in member.interests):
-            raise DeliveryError(
-                f"{self._setup.name}: the groups of {', '.join(gone)} are gone: map them anew",
-                permanent=True,
-            )
         interests = {self._groups[topic]: on for topic, on in wanted.items()}
         differing = {id_: on for id_, on in interests.items() if member.interests[id_] != on}
         return {"interests": differing} if differing else {}
@@ -193,15 +210,22 @@ class Mailchimp:
         ensure_fits(batch, self._setup, self.capabilities)
         with open_audience(self._setup, self._http) as audience:
             audience.ensure_there()
-            members = {item.ref: audience.member(item.address) for item in batch}
-        return {ref: self._off(m.status, m.interests) if m else None for ref, m in members.items()}
+            found: dict[int, frozenset[str] | None] = {}
+            for item in batch:
+                with suppress(Unreadable):
+                    member = audience.member(item.address)
+                    found[item.ref] = self._off(member.status, member.interests) if member else None
+        return found
 
     def _off(self, status: str, interests: Mapping[str, bool]) -> frozenset[str] | None:
+        """None for the archived. Raises Unreadable where a mapped group is not told."""
         if status == ARCHIVED:
             return None
         if status in SILENCED:
             return frozenset(self._setup.topics)
-        return frozenset(t for t, group in self._groups.items() if not interests.get(group, False))
+        if not interests.keys() >= set(self._groups.values()):
+            raise Unreadable("a member came without a group that is mapped")
+        return frozenset(topic for topic, group in self._groups.items() if not interests[group])
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
         """See Fieldable. Writes a text field of the audience, named by its tag."""
@@ -220,19 +244,28 @@ class Mailchimp:
         rows = (
             Seen(
                 m.email_address,
-                off=self._off(m.status, m.interests),
+                off=self._seen_off(m),
                 link=self._setup.link_in(m.merge_fields),
             )
             for m in members
-            if m.status != ARCHIVED
+            if m.status != ARCHIVED and m.email_address
         )
         return Page(tuple(rows), following, done)
+
+    def _seen_off(self, member: Listed) -> frozenset[str] | None:
+        with suppress(Unreadable):
+            return self._off(member.status, member.interests)
+        return None
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. Who unsubscribed from the audience, no later than the last change."""
         with open_audience(self._setup, self._http) as audience:
             members, following, done = audience.listing(cursor, unsubscribed=True)
-        rows = (News(NewsKind.OPTED_OUT, m.email_address, WHOLE, m.last_changed) for m in members)
+        rows = (
+            News(NewsKind.OPTED_OUT, m.email_address, WHOLE, m.last_changed)
+            for m in members
+            if m.email_address
+        )
         return Page(tuple(rows), following, done)
 
 

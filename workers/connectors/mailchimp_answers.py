@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import Field, TypeAdapter
+
+from workers.connectors.fields import Lenient, Moment
 
 
-class Member(BaseModel):
+class Member(Lenient):
     """One address in the audience. `interests` has every group of the audience."""
 
-    id: str
+    id: str = ""
     status: str
-    interests: dict[str, bool] = {}
-    merge_fields: dict[str, Any] = {}
+    interests: dict[str, bool] = Field(default_factory=dict)
+    merge_fields: dict[str, Any] = Field(default_factory=dict)
 
 
-class Listed(BaseModel):
-    """A member as the listing shows it."""
+class Listed(Lenient):
+    """A member as the listing shows it; one who gets texts only has no email address."""
 
-    email_address: str
-    status: str
-    interests: dict[str, bool] = {}
-    merge_fields: dict[str, Any] = {}
-    last_changed: datetime
+    email_address: str = ""
+    status: str = ""
+    interests: dict[str, bool] = Field(default_factory=dict)
+    merge_fields: dict[str, Any] = Field(default_factory=dict)
+    last_changed: Moment = None
 
 
-class Named(BaseModel):
+class Named(Lenient):
     """A member, or a fault, as a batch shows it."""
 
     email_address: str = ""
@@ -35,47 +36,47 @@ class Named(BaseModel):
     error_code: str = ""
 
 
-class Batch(BaseModel):
+class Batch(Lenient):
     """What became of a batch of members."""
 
-    new_members: list[Named]
-    updated_members: list[Named]
-    errors: list[Named]
+    new_members: list[Named] = Field(default_factory=list)
+    updated_members: list[Named] = Field(default_factory=list)
+    errors: list[Named] = Field(default_factory=list)
 
 
-class Problem(BaseModel):
+class Problem(Lenient):
     """An error: `title` is its name in Mailchimp's glossary, never an address."""
 
     title: str = ""
 
 
-class _Account(BaseModel):
+class _Account(Lenient):
     role: str = ""
 
 
-class _Thing(BaseModel):
-    id: str
+class _Thing(Lenient):
+    id: str = ""
     name: str = ""
 
 
-class _Categories(BaseModel):
+class _Categories(Lenient):
     categories: list[_Thing]
 
 
-class _Interests(BaseModel):
+class _Interests(Lenient):
     interests: list[_Thing]
 
 
-class _Field(BaseModel):
-    tag: str
-    type: str
+class _Field(Lenient):
+    tag: str = ""
+    type: str = ""
 
 
-class _Fields(BaseModel):
+class _Fields(Lenient):
     merge_fields: list[_Field]
 
 
-class _Members(BaseModel):
+class _Members(Lenient):
     members: list[Listed]
 
 

@@ -80,8 +80,9 @@ class Place:
         if len(rows) < PAGE:
             start = began - OVERLAP
             return Place(start, start), True
-        newest = rows[-1].last_changed - _MOMENT
-        if self.position is None or newest > self.position:
+        times = [row.last_changed for row in rows if row.last_changed]
+        newest = times[-1] - _MOMENT if times else None
+        if newest and (self.position is None or newest > self.position):
             return Place(self.since, newest, 0, began), False
         return Place(self.since, self.position, self.offset + STRIDE, began), False
 
@@ -142,6 +143,7 @@ class Audience:
         return {
             interest.id: interest.name
             for category in found.categories
+            if category.id
             for interest in self.send(
                 "GET", f"{_CATEGORIES}/{{category}}/interests", query=query, category=category.id
             )
@@ -164,6 +166,15 @@ class Audience:
             member=member_id(address),
         )
         return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(MEMBER)
+
+    def ensure_groups(self, topics: Mapping[str, str]) -> None:
+        """Raise DeliveryError (permanent) when the group of a topic is gone."""
+        there = self.groups()
+        if gone := sorted(topic for topic, group in topics.items() if group not in there):
+            raise DeliveryError(
+                f"{self._name}: the groups of {', '.join(gone)} are gone: map them anew",
+                permanent=True,
+            )
 
     def change(
         self, address: str, changes: Mapping[str, Any], holds: Callable[[Member], bool]

@@ -36,6 +36,8 @@ class MailchimpStandIn(StandIn):
         self.strict = False
         self.invalid: set[str] = set()
         self.in_person: set[str] = set()
+        self.ignored: set[str] = set()
+        """Members whose status stays, though a change of it is answered as if it were made."""
         self.written: list[dict[str, Any]] = []
         self.texts: dict[str, dict[str, Any]] = {}
         """Phone number -> contact, whose consent to text messages it has."""
@@ -152,6 +154,8 @@ class MailchimpStandIn(StandIn):
         if id_ in self.invalid or not body.get("interests", {}).keys() <= self.groups.keys():
             return _problem(400, "Invalid Resource")
         self.written.append(body)
+        if id_ in self.ignored:
+            return _json(member | body)
         member["status"] = body.get("status", member["status"])
         for part in ("interests", "merge_fields"):
             member[part] |= body.get(part, {})
