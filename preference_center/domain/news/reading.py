@@ -15,6 +15,7 @@ from preference_center.errors import InvalidInput
 _ESCAPE = b"\\u"
 _FAULT = "the body is not what the vendor promises"
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,59}")
 
 
@@ -33,10 +34,13 @@ def json_objects(body: bytes) -> list[dict[str, Any]]:
 
 
 def _storable(found: Any) -> Any:
-    """The same without what no database takes: NUL, and halves of surrogate pairs."""
+    """The same with SUBSTITUTE for what no database takes: NUL, and halves of surrogate pairs.
+
+    It is part of no address, so that one that held them does not become somebody else's.
+    """
     match found:
         case str():
-            return found.replace("\0", "").encode(errors="replace").decode()
+            return _UNSTORABLE.sub("\x1a", found)
         case list():
             return [_storable(each) for each in found]
         case dict():

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.news.reading import json_objects
 from preference_center.domain.news.sources import SOURCES
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidAddress, InvalidInput
 
 NAMES = [
     "event", "email", "list_id", "data", "topic", "payload", "attributes", "event_properties",
@@ -54,9 +55,16 @@ def test_nothing_but_a_refusal_comes_of_what_is_not_promised(body: dict[str, Any
                 assert told.encode()
 
 
-def test_what_no_database_takes_is_left_out() -> None:
+def test_what_no_database_takes_is_replaced() -> None:
     body = rb'[{"a\u0000": "x\u0000\ud800y", "b": ["\udfff", {"c": "\u00e9"}], "d": 7}]'
-    assert json_objects(body) == [{"a": "x?y", "b": ["?", {"c": "é"}], "d": 7}]
+    assert json_objects(body) == [{"a\x1a": "x\x1a\x1ay", "b": ["\x1a", {"c": "é"}], "d": 7}]
+
+
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"], ids=["NUL", "surrogate"])
+def test_an_address_that_held_it_becomes_nobody_elses(odd: str) -> None:
+    (row,) = json_objects(f'{{"email": "a{odd}b@example.com"}}'.encode())
+    with pytest.raises(InvalidAddress):
+        parse(row["email"], Channel.EMAIL)
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"[" + b"9" * 5_000 + b"]", b'{"a": \xff}'])
