@@ -49,10 +49,11 @@ class Exchange:
     @property
     def endpoint(self) -> str | None:
         """The name of the route; never the path, which may hold a token (I12)."""
-        try:
-            name: str = self._app.url_map.bind_to_environ(self.environ).match()[0]
-        except HTTPException:
-            return None
+        with self._app.app_context():  # a converter of a path may need it
+            try:
+                name: str = self._app.url_map.bind_to_environ(self.environ).match()[0]
+            except HTTPException:
+                return None
         return name
 
     def note(self, event: str, **values: object) -> None:

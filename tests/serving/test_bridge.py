@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pytest
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
+from werkzeug.routing import BaseConverter
 
 from preference_center.serving import Bridge
 from preference_center.serving.bridge import LARGE_BODIES, SMALL
@@ -176,6 +177,21 @@ def test_a_body_that_does_not_come_is_answered_408_and_logged_with_its_route(
     assert "request_timed_out" in line
     assert "echo" in line
     assert "secret-token" not in line
+
+
+def test_a_route_whose_converter_needs_the_application_is_named_too(
+    flask: Flask, capsys: pytest.CaptureFixture[str]
+) -> None:  # as that of a token does: these were answered 500, and nothing was logged
+    class Token(BaseConverter):
+        def to_python(self, value: str) -> str:
+            return f"{current_app.name} {value}"
+
+    flask.url_map.converters["token"] = Token
+    flask.add_url_rule("/u/<token:token>", "unsubscribe", lambda token: token, methods=["POST"])
+    asked = scope("/u/secret-token", "POST", content__length="26")
+    client = serve(flask, asked, Client, progress=0.01)
+    assert client.status == 408
+    assert "unsubscribe" in "".join(capsys.readouterr())
 
 
 def test_a_client_that_goes_away_is_logged_with_its_route_and_not_answered(
