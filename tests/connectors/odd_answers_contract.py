@@ -27,6 +27,7 @@ from tests.connectors.tools.described import Description
 from tests.connectors.tools.odd_answers import OddAnswers, Place
 from tests.connectors.tools.stand_in import StandIn
 from workers.connectors.base import (
+    Capabilities,
     DeliveryError,
     Fieldable,
     Item,
@@ -57,13 +58,24 @@ class OddAnswersContract:
             pytest.skip("the description is not beside this checkout")
         return description
 
+    def people(self, run: int) -> dict[int, str]:
+        """Addresses of three people, who are others in each run."""
+        return {ref: f"{name}{run}@example.com" for ref, name in enumerate(("anna", "bo", "cy"), 1)}
+
+    def abilities(self, rig: Rig) -> Capabilities:
+        """What the connector can do for them."""
+        return ENTRIES[rig.kind].capabilities
+
+    def run(self, rig: Rig, schemas: AnswerSchemas, place: Place | None) -> Run:
+        return Run(rig, schemas, place, self.people(next(_RUNS)), self.abilities(rig))
+
     @pytest.mark.parametrize("part", range(PARTS), ids=lambda part: f"part {part + 1}")
     def test_one_odd_value_in_an_answer_does_no_harm(
         self, rig: Rig, schemas: AnswerSchemas, part: int
     ) -> None:
         server = cast("StandIn", rig.tool.server)  # type: ignore[attr-defined]
         server.unwatch()  # what we ask for is checked elsewhere
-        plain = Run(rig, server, schemas, None)
+        plain = self.run(rig, schemas, None)
         assert list(plain.problems()) == [], "without anything odd"
         places = sorted(plain.answers.places)
         random.Random(rig.kind).shuffle(places)
@@ -71,7 +83,7 @@ class OddAnswersContract:
         harm = [
             f"{place}: {problem}"
             for place in places[part * PLACES : (part + 1) * PLACES]
-            for problem in Run(rig, server, schemas, place).problems()
+            for problem in self.run(rig, schemas, place).problems()
         ]
         assert not harm, "\n".join(harm)
 
@@ -80,14 +92,17 @@ class Run:
     """All that a connector can do, once, for three people of whom the second is odd."""
 
     def __init__(
-        self, rig: Rig, server: StandIn, schemas: AnswerSchemas, place: Place | None
+        self,
+        rig: Rig,
+        schemas: AnswerSchemas,
+        place: Place | None,
+        people: Mapping[int, str],
+        abilities: Capabilities,
     ) -> None:
-        run = next(_RUNS)
-        self.people = {
-            ref: f"{name}{run}@example.com" for ref, name in enumerate(("anna", "bo", "cy"), 1)
-        }
+        self.people, self._abilities = people, abilities
         self.odd = 2
-        self._rig, self._server, self._place = rig, server, place
+        self._rig, self._place = rig, place
+        self._server = cast("StandIn", rig.tool.server)  # type: ignore[attr-defined]
         self._is_harmless = place is None or place.is_harmless
         self._is_strict = self._is_harmless or bool(place and place.personal)
         others = {address for ref, address in self.people.items() if ref != self.odd}
@@ -98,7 +113,7 @@ class Run:
 
     def problems(self) -> Iterator[str]:
         """What went wrong, in words; nothing if nothing did."""
-        abilities = ENTRIES[self._rig.kind].capabilities
+        abilities = self._abilities
         yield from self._check()
         yield from self._push()
         if abilities.can_read:

@@ -58,12 +58,19 @@ class Tool(Protocol):
 
 def off(ref: int, address: str, *topics: str, version: int = 1) -> Item:
     """An item that turns `topics` off."""
-    return Item(ref, address, Channel.EMAIL, off=frozenset(topics), version=version, since=NOW)
+    channel = channel_of(address)
+    return Item(ref, address, channel, off=frozenset(topics), version=version, since=NOW)
 
 
 def lift(ref: int, address: str, *topics: str, version: int = 2) -> Item:
     """An item that turns `topics` back on."""
-    return Item(ref, address, Channel.EMAIL, lift=frozenset(topics), version=version, since=NOW)
+    channel = channel_of(address)
+    return Item(ref, address, channel, lift=frozenset(topics), version=version, since=NOW)
+
+
+def channel_of(address: str) -> Channel:
+    """Numbers are texted."""
+    return Channel.SMS if address.startswith("+") else Channel.EMAIL
 
 
 def results(outcomes: Any) -> dict[int, Result]:

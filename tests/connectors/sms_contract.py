@@ -9,17 +9,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News, NewsKind
-from tests.connectors.both_ways_contract import hands, whole
+from tests.connectors.both_ways_contract import Contacts, hands, whole
 from tests.connectors.contract import ANNA as ANNAS_EMAIL
 from tests.connectors.contract import BO as BOS_EMAIL
-from tests.connectors.contract import NOW, Rig, off, results
-from workers.connectors.base import Item, Pullable, Readable, Result, Scannable
+from tests.connectors.contract import NOW, Rig, Tool, off, results
+from tests.connectors.odd_answers_contract import OddAnswersContract
+from workers.connectors.base import (
+    Capabilities,
+    Connector,
+    Item,
+    Pullable,
+    Readable,
+    Result,
+    Scannable,
+)
+from workers.connectors.by_channel import Parts
+from workers.connectors.entry import Entry
 from workers.connectors.registry import ENTRIES
 
 ANNA, BO, CY = "+393331234567", "+4915123456789", "+15005550001"
@@ -37,6 +49,13 @@ def text_lift(ref: int, number: str, *topics: str) -> Item:
     """An item that turns texts on again."""
     lift = frozenset(topics or (TOPIC,))
     return Item(ref, number, Channel.SMS, lift=lift, version=2, since=NOW)
+
+
+def texts_of(entry: Entry) -> Capabilities:
+    """What a kind can do by SMS."""
+    parts: Parts = getattr(entry.build, "parts", {})
+    part = parts.get(Channel.SMS)
+    return cast("Connector", part).capabilities if part else entry.capabilities
 
 
 def prepare(rig: Rig, *numbers: str) -> None:
@@ -180,6 +199,44 @@ class SmsAbsentContract:
         if ENTRIES[rig.kind].capabilities.can_read:
             asked = [Item(1, BO, Channel.SMS)]
             assert cast("Readable", rig.make()).read(asked) == {1: None}
+
+
+class SmsOddAnswersContract(OddAnswersContract):
+    """For those of them whose tools have a description; the rig is made by `as_news`."""
+
+    def people(self, run: int) -> dict[int, str]:
+        return {ref: f"+39333{run:05}{ref}" for ref in (1, 2, 3)}
+
+    def abilities(self, rig: Rig) -> Capabilities:
+        return texts_of(ENTRIES[rig.kind])
+
+
+def as_news(rig: Rig) -> Rig:
+    """A rig whose topic by SMS is the only one, and called as that contract calls it."""
+    topics = {"news": rig.setup.topics[TOPIC]}
+    setup = replace(rig.setup, topics=topics, channels={"news": Channel.SMS})
+    return replace(rig, setup=setup, tool=_News(rig.tool))
+
+
+@dataclass
+class _News:
+    tool: Tool
+
+    @property
+    def server(self) -> object:
+        return self.tool.server  # type: ignore[attr-defined]
+
+    def add(self, address: str) -> None:
+        cast("Contacts", self.tool).add(address)
+
+    def off(self, address: str) -> set[str]:
+        return {"news"} if TOPIC in self.tool.off(address) else set()
+
+    def turn_off(self, address: str, topic: str) -> None:  # noqa: ARG002 - the only one
+        self.tool.turn_off(address, TOPIC)
+
+    def requests(self) -> int:
+        return self.tool.requests()
 
 
 def _texted(news: Iterable[News]) -> list[News]:

@@ -28,7 +28,9 @@ from tests.connectors.sms_contract import (
     TOPIC,
     SmsAbsentContract,
     SmsContract,
+    SmsOddAnswersContract,
     SmsReadContract,
+    as_news,
     text_off,
 )
 from tests.connectors.tools.answer_schemas import AnswerSchemas
@@ -328,6 +330,16 @@ def texts(rig: Rig, server: BrazeStandIn) -> Rig:
     """The same workspace, with a topic by SMS besides."""
     setup = replace(rig.setup, topics=TOPICS | {TOPIC: "99"}, channels=CHANNELS)
     return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestOddAnswersAboutTexts(SmsOddAnswersContract):
+    @pytest.fixture
+    def schemas(self, descriptions: list[Description]) -> AnswerSchemas:
+        return descriptions[0]
+
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return as_news(texts)
 
 
 class TestBrazesTexts(SmsContract, SmsReadContract, SmsAbsentContract):

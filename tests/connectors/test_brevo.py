@@ -29,9 +29,11 @@ from tests.connectors.sms_contract import (
     TOPIC,
     SmsAbsentContract,
     SmsContract,
+    SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
     SmsScanContract,
+    as_news,
     text_off,
 )
 from tests.connectors.tools.brevo import KEY, BrevoStandIn
@@ -283,6 +285,12 @@ def texts(rig: Rig, server: BrevoStandIn) -> Rig:
     """The same account, with a topic by SMS besides."""
     setup = replace(rig.setup, topics=TOPICS | {TOPIC: "sms"}, channels=CHANNELS)
     return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestOddAnswersAboutTexts(SmsOddAnswersContract):
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return as_news(texts)
 
 
 class TestBrevosTexts(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import cast
 
 import pytest
 
@@ -24,12 +23,12 @@ from tests.connectors.rights_contract import RightsContract
 from tests.connectors.sms_contract import (
     SmsAbsentContract,
     SmsContract,
+    SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
     SmsScanContract,
+    texts_of,
 )
-from workers.connectors.base import Capabilities, Connector
-from workers.connectors.by_channel import Parts
 from workers.connectors.entry import Entry
 from workers.connectors.registry import ENTRIES
 
@@ -61,13 +60,6 @@ NOT_YET = {"ses"}
 """Connectors that some odd answers still harm."""
 
 
-def _texts(entry: Entry) -> Capabilities:
-    """What can be done by SMS."""
-    parts: Parts = getattr(entry.build, "parts", {})
-    part = parts.get(Channel.SMS)
-    return cast("Connector", part).capabilities if part else entry.capabilities
-
-
 CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     ConnectorContract: lambda _: True,
     HttpContract: lambda entry: entry.paced,
@@ -82,9 +74,14 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     OddAnswersContract: lambda entry: entry.kind not in UNDESCRIBED.keys() | NOT_YET,
     RightsContract: lambda entry: entry.capabilities.tells_rights,
     SmsContract: _by_sms,
+    SmsOddAnswersContract: lambda entry: (
+        _by_sms(entry)
+        and entry.capabilities.can_read
+        and entry.kind not in UNDESCRIBED.keys() | NOT_YET
+    ),
     SmsReadContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
     SmsScanContract: lambda entry: _by_sms(entry) and entry.capabilities.can_scan,
-    SmsPullContract: lambda entry: _by_sms(entry) and _texts(entry).can_pull,
+    SmsPullContract: lambda entry: _by_sms(entry) and texts_of(entry).can_pull,
     SmsAbsentContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
 }
 

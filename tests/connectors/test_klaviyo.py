@@ -27,9 +27,11 @@ from tests.connectors.sms_contract import (
     TOPIC,
     SmsAbsentContract,
     SmsContract,
+    SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
     SmsScanContract,
+    as_news,
     text_lift,
     text_off,
 )
@@ -150,6 +152,12 @@ def texts(rig: Rig, server: KlaviyoStandIn) -> Rig:
     topics = TOPICS | {TOPIC: "sms"}
     setup = replace(rig.setup, topics=topics, channels=CHANNELS)
     return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestOddAnswersAboutTexts(SmsOddAnswersContract):
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return as_news(texts)
 
 
 class TestKlaviyosTexts(
