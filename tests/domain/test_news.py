@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -21,7 +22,7 @@ from preference_center.domain.news import WHOLE, News, NewsKind, Post, Unverifie
 from preference_center.domain.news.hubspot import HubSpotNews
 from preference_center.domain.news.mailchimp import MailchimpNews
 from preference_center.domain.news.sendgrid import SendGridNews
-from preference_center.domain.news.sources import SECRETS, SOURCES
+from preference_center.domain.news.sources import SECRETS, SOURCES, WEBHOOKS
 from preference_center.errors import InvalidInput
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -131,6 +132,51 @@ class TestMailchimp:
             with pytest.raises(Unverified):
                 self.source.verify(post(b"", secret=secret), known, NOW)
 
+    def signed(self, body: bytes, at: datetime = NOW, secret: str = "") -> Post:
+        stamp = int(at.timestamp())
+        digest = hmac.digest(b"signing", f"{stamp}.".encode() + body, "sha256").hex()
+        return post(body, {"x-mailchimp-signature": f"t={stamp},v1={digest}"}, secret)
+
+    @pytest.mark.parametrize(
+        "secret", ["", "long and random"], ids=["alone", "with one in the path"]
+    )
+    def test_with_a_signing_secret_only_what_is_signed_is_genuine(self, secret: str) -> None:
+        settings = {"signing_secret": "signing", "webhook_secret": secret}
+        body = b"type=unsubscribe&data%5Bemail%5D=anna%40example.com"
+        genuine = self.signed(body, secret=secret)
+        self.source.verify(genuine, settings, NOW)
+        self.source.verify(self.signed(body, NOW - timedelta(minutes=75), secret), settings, NOW)
+        given = genuine.headers["x-mailchimp-signature"]
+        for forged in [
+            replace(genuine, headers={}),
+            replace(genuine, body=body + b"x"),
+            replace(genuine, secret="another"),
+            replace(genuine, headers={"x-mailchimp-signature": "v1=" + given.partition("v1=")[2]}),
+            replace(genuine, headers={"x-mailchimp-signature": f"t=,v1={'0' * 64}"}),
+            self.signed(body, NOW - timedelta(minutes=81), secret),
+            self.signed(body, NOW + timedelta(minutes=81), secret),
+        ]:
+            with pytest.raises(Unverified):
+                self.source.verify(forged, settings, NOW)
+
+    def test_while_a_signing_secret_changes_there_may_be_two_signatures(self) -> None:
+        genuine = self.signed(b"type=profile")
+        given = genuine.headers["x-mailchimp-signature"].replace(",v1=", f",v1={'0' * 64}, v1=")
+        both = replace(genuine, headers={"x-mailchimp-signature": given})
+        self.source.verify(both, {"signing_secret": "signing"}, NOW)
+
+    def test_an_event_of_another_audience_is_not_for_this_destination(self) -> None:
+        settings = {"webhook_secret": "long and random", "audience": "a1"}
+        for list_id, is_ours in [("a1", True), ("b2", False), ("", True)]:
+            form = {"type": "unsubscribe", "data[email]": ANNA, "data[list_id]": list_id}
+            given = post(urlencode(form).encode(), secret="long and random")
+            with nullcontext() if is_ours else pytest.raises(Unverified, match="another audience"):
+                self.source.verify(given, settings, NOW)
+
+    def test_an_opt_out_without_an_address_is_not_passed_over(self) -> None:
+        (news,) = self.source.parse(b"type=unsubscribe&data%5Bphone%5D=%2B15550100")
+        assert news.kind is NewsKind.UNKNOWN
+
     @pytest.mark.parametrize(
         "form, kind",
         [
@@ -232,7 +278,7 @@ def test_garbage_is_refused_and_not_quoted(kind: str, body: bytes) -> None:  # I
 
 
 def test_what_a_webhook_needs_is_optional() -> None:
-    for source in SOURCES.values():
+    for source in WEBHOOKS.values():
         assert all(name.endswith("?") for name in source.settings)
-    named = {name.removesuffix("?") for source in SOURCES.values() for name in source.settings}
+    named = {name.removesuffix("?") for source in WEBHOOKS.values() for name in source.settings}
     assert named >= SECRETS

@@ -345,6 +345,7 @@ ENTRY = Entry(
         "An account may have 10 requests under way: run no more workers on it.",
         "Map a topic that goes by SMS to `sms`. Contacts without an email address are only to be "  # noqa: ISC004
         "had by endpoints that Mailchimp calls beta.",
-        "Who left a group can't be told from who never joined: neither is read in as a no.",
+        "Who leaves a group by Mailchimp's own form is not noticed; who leaves the audience is.",
+        "Who unsubscribed and was archived before the first reading is not read in: no mail goes.",
     ),
 )

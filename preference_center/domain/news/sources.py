@@ -13,7 +13,7 @@ from preference_center.domain.news.hubspot import HubSpotNews
 from preference_center.domain.news.intercom import IntercomNews
 from preference_center.domain.news.iterable import IterableNews
 from preference_center.domain.news.klaviyo import KlaviyoNews
-from preference_center.domain.news.mailchimp import MailchimpNews
+from preference_center.domain.news.mailchimp import SIGNING, MailchimpNews
 from preference_center.domain.news.mailersend import MailerSendNews
 from preference_center.domain.news.mailgun import MailgunNews
 from preference_center.domain.news.mandrill import MandrillNews
@@ -52,6 +52,6 @@ IN_PATH = frozenset({"mailchimp", "postmark", "sparkpost", "brevo", "braze", "it
 """Those whose `webhook_secret` stands in the URL; all others sign with it, and keep it out."""
 SECRETS = frozenset(
     {"webhook_secret", "webhook_password", "webhook_token", "client_secret", "signing_key"}
-    | {ACCOUNT_KEY, SHARED_KEY}
+    | {ACCOUNT_KEY, SHARED_KEY, SIGNING}
 )
 """Settings of WEBHOOKS that are never to be shown again."""
