@@ -16,13 +16,15 @@ import structlog
 
 from preference_center import deliverability
 from preference_center.deliverability import Report
+from preference_center.domain.addresses import Address
 from preference_center.domain.bounces import Bounce
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.deliverability import classify, complaint_scope
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
 from preference_center.domain.mails import Form, Reading, Said, Saying, TooComplex, Why
-from preference_center.domain.mails.doors import Door, scopes
+from preference_center.domain.mails.doors import Door, Entry, scopes
 from preference_center.domain.mails.reading import read
+from preference_center.domain.mails.recipients import addresses_in
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
 from preference_center.inbound.mailto import AtDoor, Mail
@@ -68,9 +70,10 @@ def take_at_doors(mail: Mail, head: bytes, size: int, received_at: datetime) -> 
     `head` is its beginning, `size` that of the whole. The same mail again changes nothing.
     Raises Unavailable when the database can't be reached.
     """
-    reading = _read(head, for_reports=any(at.entry.door is Door.REPORTS for at in mail.doors))
+    for_reports = any(at.entry.door is Door.REPORTS for at in mail.doors)
+    reading = _read(head, for_reports=for_reports, is_whole=size <= len(head))
     references = [at.reference for at in mail.doors if at.reference is not None]
-    mark = services().keys.digest_sha256(hashlib.sha256(head).digest())
+    mark = _mark(head)
     proof = proof_in(reading.ours, references)
     arrived = _Arrived(mark, mail.doors, reading, proof, received_at)
     changes, reports, whys = _weigh(arrived)
@@ -83,6 +86,22 @@ def take_at_doors(mail: Mail, head: bytes, size: int, received_at: datetime) -> 
     recorded = _commit(arrived, changes, next(iter(whys), None), head, size)
     log.info("mail_taken", form=reading.form, recorded=recorded, for_a_person=next(iter(whys), ""))
     return Taken(recorded, for_a_person=len(whys[:1]))
+
+
+def keep_unread(mail: Mail, head: bytes, size: int, received_at: datetime) -> Taken:
+    """Keep a mail for a person that can't be handled, whatever it is to; once.
+
+    Raises Unavailable when the database can't be reached.
+    """
+    entry = mail.doors[0].entry if mail.doors else Entry(Door.REPLIES)
+    reading = Reading(Form.REPLY, why=Why.UNREADABLE)
+    arrived = _Arrived(_mark(head), (AtDoor(entry, None),), reading, Proof(), received_at)
+    _commit(arrived, (), Why.UNREADABLE, head, size)
+    return Taken(for_a_person=1)
+
+
+def _mark(head: bytes) -> bytes:
+    return services().keys.digest_sha256(hashlib.sha256(head).digest())
 
 
 def _commit(
@@ -103,9 +122,9 @@ def _commit(
     return len(record(changes, lambda connection, _: keep(connection)).events)
 
 
-def _read(head: bytes, *, for_reports: bool) -> Reading:
+def _read(head: bytes, *, for_reports: bool, is_whole: bool) -> Reading:
     try:
-        return read(head, for_reports=for_reports)
+        return read(head, for_reports=for_reports, is_whole=is_whole)
     except TooComplex:
         return Reading(Form.REPLY, why=Why.TOO_COMPLEX)
     except Exception as error:  # noqa: BLE001 - else it would be sent again and again
@@ -142,10 +161,25 @@ def _doubt(arrived: _Arrived, saying: Saying, found: Whose | None) -> Why | None
         if not arrived.has(Door.REPLIES):
             return Why.WRONG_DOOR
         return None if found else Why.NOT_CLEAR
-    if found is None:
+    if found is None or (found.proof == NONE and _is_our_own(found.address)):
         return Why.NO_RECIPIENT
     believed = services().settings.unproven_reports == "believe" and arrived.has(Door.REPORTS)
     return None if believed or found.proof != NONE else Why.NOT_PROVED
+
+
+def _is_our_own(address: Address) -> bool:
+    """Whether mail comes from it, or to us by it: nobody's mailbox that we mail to."""
+    settings, catalogue = services().settings, _catalogue()
+    senders = [settings.mail_from]
+    senders += [brand.sender for brand in catalogue.brands.values()] if catalogue else []
+    ours = {name.casefold() for name in addresses_in([each for each in senders if each])}
+    name = address.exact.casefold()
+    domain = settings.unsubscribe_mail_domain
+    return (
+        name in ours
+        or settings.mail_doors.entry(name) is not None
+        or (bool(domain) and name.endswith(f"@{domain}"))
+    )
 
 
 def _matters(bounce: Bounce) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 from preference_center.domain.mails import HEAD_OCTETS
-from preference_center.errors import InvalidInput
+from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.inbound.taking import take_mail
+
+log = structlog.get_logger()
 
 SEEN = ":2,S"
 
@@ -42,11 +45,29 @@ def handle(folder: Path, passed_over: Collection[str] = ()) -> Iterator[Handled]
     for path in sorted(found, key=lambda path: path.name):
         if path.name.startswith("."):
             continue
-        with suppress(FileNotFoundError):  # another process was quicker, which does no harm
-            handled = _handle(path)
-            if handled.ours:
-                path.rename(folder / "cur" / f"{path.name}{SEEN}")
+        handled = _handled(path, folder)
+        if handled is not None:
             yield handled
+
+
+def _handled(path: Path, folder: Path) -> Handled | None:
+    """Handle one message and put it away; None if another process was quicker.
+
+    A message that can't even be read from the disk, or kept, stays in `new` and in the log:
+    it must not hold up those behind it.
+    """
+    try:
+        handled = _handle(path)
+        if handled.ours:
+            path.rename(folder / "cur" / f"{path.name}{SEEN}")
+    except FileNotFoundError:
+        return None
+    except PreferenceCenterError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next one may be an opt-out
+        log.error("mail_left_in_new", error=type(error).__name__)  # noqa: TRY400 - no quotes (I12)
+        return Handled(path.name, ours=False)
+    return handled
 
 
 def _handle(path: Path) -> Handled:

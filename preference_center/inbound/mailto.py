@@ -14,17 +14,18 @@ that we have never stored, and no more than that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
-from email.utils import getaddresses
 from itertools import islice
 
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.mails import HEAD_OCTETS
 from preference_center.domain.mails.doors import Doors, Entry
+from preference_center.domain.mails.parts import values_of
+from preference_center.domain.mails.recipients import addresses_in
 from preference_center.errors import InvalidAddress, InvalidLink
 from preference_center.links import Links, MailReference
 
@@ -97,7 +98,7 @@ def read_mail(
     `recipients` and `sender` are the envelope's. Where no envelope is known (a maildir, a
     pipe), `recipients` is None and the header fields that name the recipient are read.
     """
-    header = BytesHeaderParser().parsebytes(head[:HEAD_OCTETS])
+    header = _header(head[:HEAD_OCTETS])
     if recipients is None:
         recipients = list(_named(header, doors))
     entries = {recipient: doors.entry(recipient) for recipient in recipients}
@@ -111,9 +112,19 @@ def read_mail(
     return Mail(tuple(references), tuple(_writers(header, sender)), tuple(at_doors))
 
 
+def _header(head: bytes) -> Message:
+    """The header; whatever it is that can't be parsed may still name a token of ours."""
+    try:
+        return BytesHeaderParser().parsebytes(head)
+    except Exception:  # noqa: BLE001 - hostile bytes: an opt-out may stand in them
+        header = Message()
+        header["To"] = " ".join(head.partition(b"\n\n")[0].decode("latin-1").split())
+        return header
+
+
 def _named(header: Message, doors: Doors) -> Iterator[str]:
     """Recipients that the header names and that may be ours."""
-    for value in _values(header, _RECIPIENT_FIELDS):
+    for value in values_of(header, *_RECIPIENT_FIELDS):
         yield from (found[0] for found in _TO.finditer(value))
         if doors != NO_DOORS:
             for found in _ADDRESS.finditer(value[:_MAX_RECIPIENT_FIELD]):
@@ -122,14 +133,8 @@ def _named(header: Message, doors: Doors) -> Iterator[str]:
 
 
 def _writers(header: Message, sender: str) -> Iterator[Address]:
-    values = [value[:_MAX_WRITER_FIELD] for value in _values(header, _WRITER_FIELDS)]
-    claimed = dict.fromkeys([sender, *(address for _, address in getaddresses(values))])
+    values = [value[:_MAX_WRITER_FIELD] for value in values_of(header, *_WRITER_FIELDS)]
+    claimed = dict.fromkeys([sender, *addresses_in(values)])
     for address in islice(claimed, _MAX_WRITERS):
         with suppress(InvalidAddress):
             yield parse(address, Channel.EMAIL)
-
-
-def _values(header: Message, fields: Iterable[str]) -> Iterator[str]:
-    for field in fields:
-        for value in header.get_all(field, []):
-            yield str(value)  # a `Header` if it holds octets that are no ASCII

@@ -33,6 +33,7 @@ _WHYS = {
     Why.NO_RECIPIENT: "a report that does not say whom it is about",
     Why.NOT_PROVED: "a report that nothing shows to be about a mail of ours",
     Why.UNKNOWN_KIND: "a report of a kind that is not known",
+    Why.CUT_SHORT: "a report too long to be read to its end: what was read is recorded",
     Why.TOO_COMPLEX: "it has more parts than any honest mail",
     Why.UNREADABLE: "it could not be read",
 }

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
+from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.inbound.doors import take_at_doors
+from preference_center.inbound.doors import keep_unread, take_at_doors
 from preference_center.inbound.mailto import read_mail
 from preference_center.inbound.opting_out import Taken
 from preference_center.inbound.spooling import take_or_spool
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,22 @@ def take_mail(
     `head` is its beginning, `size` that of all of it in octets. Recipients and sender are the
     envelope's; without one, `recipients` is None and the header tells. Returns once all of it
     is committed, or spooled as far as that is done with opt-outs (I1); raises Unavailable when
-    the database can't be reached, and may then be called again.
+    the database can't be reached, and may then be called again. A mail that can't be handled
+    is kept for a person: it would fail again, and hold up those behind it.
     """
     context = services()
     doors = context.settings.mail_doors
     mail = read_mail(context.links, head, recipients, sender, doors)
-    taken = take_or_spool(mail, received_at) if mail.references else Taken()
-    if mail.doors:
-        taken += take_at_doors(mail, head, size, received_at)
-    return Arrival(taken, mail.is_ours)
+    if not mail.is_ours:
+        return Arrival(Taken(), is_ours=False)
+    try:
+        taken = take_or_spool(mail, received_at) if mail.references else Taken()
+        if mail.doors:
+            taken += take_at_doors(mail, head, size, received_at)
+    except Exception as error:
+        if isinstance(error, PreferenceCenterError) and not isinstance(error, InvalidInput):
+            raise  # nothing is wrong with the mail
+        # Without the traceback, which would quote the mail (I12).
+        log.error("mail_unhandled", error=type(error).__name__)  # noqa: TRY400
+        taken = keep_unread(mail, head, size, received_at)
+    return Arrival(taken, is_ours=True)

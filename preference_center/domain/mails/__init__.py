@@ -54,6 +54,8 @@ class Why(StrEnum):
     """A report that nothing shows to be about a mail of ours."""
     UNKNOWN_KIND = "unknown_kind"
     """A report of a kind that is not known."""
+    CUT_SHORT = "cut_short"
+    """A report that goes on after what is read of it: who else is in it is not known."""
     TOO_COMPLEX = "too_complex"
     UNREADABLE = "unreadable"
 

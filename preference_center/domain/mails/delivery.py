@@ -16,7 +16,7 @@ from preference_center.domain.mails import Said, Saying
 from preference_center.domain.mails.fields import Group, fields, first, recipient_groups
 from preference_center.domain.mails.parties import parties
 from preference_center.domain.mails.parts import Opened, header_of
-from preference_center.domain.mails.prose import about, prose_of, quotes_a_reply
+from preference_center.domain.mails.prose import about, is_cut, prose_of, quotes_a_reply
 from preference_center.domain.mails.recipients import is_usable, named, names_of, sole
 
 STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
@@ -41,6 +41,13 @@ def is_delay(mail: Opened) -> bool:
     parts = [fields(text) for text in mail.of_kind(*STATUS_KINDS)]
     actions = [action for part in parts for action in part.get("action", [])]
     return bool(actions) and not any(map(_FAILED.match, actions))
+
+
+def ends_within(mail: Opened) -> bool:
+    """Whether what is read of it ends before the part for machines does."""
+    if not mail.of_kind(*STATUS_KINDS):
+        return mail.is_cut or is_cut(mail)
+    return mail.is_cut and mail.leaves[-1].kind in STATUS_KINDS
 
 
 def groups_in(mail: Opened) -> list[Group]:

@@ -9,7 +9,6 @@ from typing import TypeAlias
 Group: TypeAlias = Mapping[str, list[str]]
 """Names in lower case -> values, unfolded."""
 
-MAX_GROUPS = 1000
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]*:[ \t]*(.*)")
 _LONGEST = 4000  # characters of a value
 _RECIPIENT = {"original-recipient", "final-recipient", "x-actual-recipient"}
@@ -34,7 +33,7 @@ def recipient_groups(text: str) -> Iterator[Group]:
     line ends.
     """
     group: dict[str, list[str]] = {}
-    count, blank = 0, False
+    blank = False
     for name, value in _lines(text):
         if not name:
             blank = True
@@ -42,9 +41,6 @@ def recipient_groups(text: str) -> Iterator[Group]:
         if (name in _ONCE and name in group) or (blank and name in _RECIPIENT and _is_whole(group)):
             if _is_whole(group):
                 yield group
-                count += 1
-            if count >= MAX_GROUPS:
-                return
             group = {}
         blank = blank and name not in _RECIPIENT
         group.setdefault(name, []).append(value)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from email.message import Message
 
-from preference_center.domain.mails.parts import Opened, header_of
+from preference_center.domain.mails.parts import Opened, header_of, values_of
 from preference_center.domain.mails.recipients import addresses_in
 
 _SENT_TO = ("to", "cc", "bcc", "delivered-to", "x-original-to", "envelope-to", "x-envelope-to")
@@ -46,12 +46,12 @@ def parties(mail: Opened, returned: str) -> Parties:
     """Those of the mail `returned` in the report `mail`."""
     header = header_of(returned)
     recipients = _addresses(header, _SENT_TO) | _addresses(mail.message, ["x-failed-recipients"])
-    for value in header.get_all("received", []):
-        recipients |= {found.casefold() for found in _FOR.findall(str(value))}
+    for value in values_of(header, "received"):
+        recipients |= {found.casefold() for found in _FOR.findall(value)}
     others = _addresses(header, _SENT_BY_AND_ID) | _addresses(mail.message, _OF_THE_REPORT)
     return Parties(frozenset(recipients), frozenset(others))
 
 
 def _addresses(header: Message, fields: Iterable[str]) -> set[str]:
-    values = [str(value) for field in fields for value in header.get_all(field, [])]
+    values = values_of(header, *fields)
     return {address.casefold() for address in addresses_in(values) if "@" in address}

@@ -46,8 +46,10 @@ class Part(Message):
 
     def get(self, name: str, failobj: Any = None) -> Any:
         """The beginning of a field: reading parameters takes time that grows faster than it."""
-        value = super().get(name, failobj)
-        return value if value is failobj else str(value)[:_MUCH]
+        wanted = name.lower()
+        found = (value for known, value in self.raw_items() if known.lower() == wanted)
+        value = next(found, None)
+        return failobj if value is None else text_of_field(value)[:_MUCH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Opened:
     """`delivery-status` and the like, of a multipart/report (RFC 6522)."""
     beginning: bytes
     """The header and as much of the body as a mail system needs to state its case."""
+    is_cut: bool = False
+    """Whether it goes on after what is read."""
 
     def field(self, name: str) -> str:
         """A field of the header, unfolded; "" if there is none."""
@@ -83,6 +87,7 @@ class Opened:
 def opened(head: bytes) -> Opened:
     """Take apart the beginning of a mail, with line ends of any form. Raises TooComplex."""
     octets = _LINE_END.sub(b"\n", head[:HEAD_OCTETS]).lstrip(b"\n")
+    is_cut = len(head) > HEAD_OCTETS or octets.count(b"\n") > MAX_LINES
     octets = _lines(octets, MAX_LINES)
     if len(_BOUNDARY.findall(octets)) > MAX_BOUNDARIES:
         raise TooComplex("the mail has too many boundaries")
@@ -98,7 +103,7 @@ def opened(head: bytes) -> Opened:
     header, blank, body = octets.partition(b"\n\n")
     lines = body[:_BEGINNING].split(b"\n", _BEGINNING_LINES)[:_BEGINNING_LINES]
     beginning = header + blank + b"\n".join(line[:_LINE] for line in lines)
-    return Opened(mail, tuple(leaves), report_type, beginning)
+    return Opened(mail, tuple(leaves), report_type, beginning, is_cut)
 
 
 def parsed(octets: bytes) -> Message:
@@ -123,7 +128,26 @@ def text_of(part: Message) -> str:
     charset = part.get_param("charset", "utf-8")
     name = charset[2] if isinstance(charset, tuple) else str(charset)
     text = _decoded(octets, name.strip("'\" ") or "utf-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+
+
+def text_of_field(value: Any) -> str:
+    """A field as it was sent: bytes that are not ASCII are UTF-8 (RFC 6532), or else Latin-1."""
+    text = str(value)
+    try:
+        return text.encode("ascii", "surrogateescape").decode("utf-8")
+    except UnicodeEncodeError:
+        return text
+    except UnicodeDecodeError:
+        return text.encode("ascii", "surrogateescape").decode("latin-1")
+
+
+def values_of(header: Message, *fields: str) -> list[str]:
+    """All values of these fields, in the order of `fields`, as they were sent."""
+    found: dict[str, list[str]] = {}
+    for name, value in header.raw_items():
+        found.setdefault(name.lower(), []).append(text_of_field(value))
+    return [value for field in fields for value in found.get(field.lower(), [])]
 
 
 def header_of(text: str) -> Message:
@@ -132,13 +156,13 @@ def header_of(text: str) -> Message:
 
 
 def unfolded(value: Any) -> str:
-    """The value of a field on one line, encoded words decoded (RFC 2047)."""
+    """The value of a field on one line, encoded words decoded (RFC 2047); raises nothing."""
     text = " ".join(str(value)[:_MUCH].split())
     if "=?" not in text:
         return text
     try:
         return str(make_header(decode_header(text)))
-    except (LookupError, ValueError):
+    except Exception:  # noqa: BLE001 - false base64, charsets, lengths: it stays as it was sent
         return text
 
 

@@ -56,6 +56,12 @@ def prose_of(mail: Opened) -> str:
     return split(mail)[0]
 
 
+def is_cut(mail: Opened) -> bool:
+    """Whether it says more to people than is read of it, before what is given back."""
+    texts = mail.of_kind("text/plain")
+    return bool(texts) and len(texts[0]) > MUCH and _GIVEN_BACK.search(texts[0][:MUCH]) is None
+
+
 def split(mail: Opened) -> tuple[str, str]:
     """The prose, and the mail that is given back (or its header), however it is attached."""
     texts = mail.of_kind("text/plain") or [text_of_html(h) for h in mail.of_kind("text/html")]

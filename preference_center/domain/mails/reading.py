@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from preference_center.domain.deliverability import Cause
 from preference_center.domain.deliverability.phrases import cause_in
 from preference_center.domain.mails import Form, Reading, Said, Saying, Why
@@ -12,6 +14,7 @@ from preference_center.domain.mails.automatic import (
     pressed_in_apple_mail,
 )
 from preference_center.domain.mails.delivery import (
+    ends_within,
     groups_in,
     is_delay,
     is_delivery_report,
@@ -25,7 +28,7 @@ from preference_center.domain.mails.feedback import (
 )
 from preference_center.domain.mails.guessing import read_bounce, says_it_goes_on
 from preference_center.domain.mails.parts import Opened, opened
-from preference_center.domain.mails.prose import prose_of, reason_of, split
+from preference_center.domain.mails.prose import is_cut, prose_of, reason_of, split
 from preference_center.domain.mails.quoting import own_words
 from preference_center.domain.mails.recipients import addresses_in, usable
 from preference_center.domain.mails.replies import clear_no
@@ -35,13 +38,16 @@ _MUCH = 128 * 1024
 """Characters of a mail that came back which are searched for a token of ours."""
 
 
-def read(head: bytes, *, for_reports: bool) -> Reading:
+def read(head: bytes, *, for_reports: bool, is_whole: bool = True) -> Reading:
     """What the mail that begins with `head` says. Raises TooComplex.
 
-    `for_reports` is whether it came to an address for reports: there bounces in no standard
-    form are looked for in any mail, elsewhere only in what a mail system says it wrote.
+    A report that goes on after what is read says what was read of it, and is for a person
+    too; `is_whole` is whether `head` is all of the mail. `for_reports` is whether it came to
+    an address for reports: there bounces in no standard form are searched for in any mail,
+    elsewhere only in what a mail system says it wrote.
     """
     mail = opened(head)
+    mail = replace(mail, is_cut=mail.is_cut or not is_whole)
     returned = split(mail)[1][:_MUCH]
     if is_feedback_report(mail):
         return read_feedback_report(mail, returned)
@@ -49,7 +55,8 @@ def read(head: bytes, *, for_reports: bool) -> Reading:
         groups = groups_in(mail)
         if groups:
             found = tuple(read_delivery_report(mail, groups, returned))
-            return Reading(Form.DELIVERY_REPORT, found, ours=returned)
+            why = Why.CUT_SHORT if ends_within(mail) else None
+            return Reading(Form.DELIVERY_REPORT, found, why, ours=returned)
     if is_junk_report(mail, returned):
         return read_junk_report(returned)
     return _other(mail, returned, for_reports=for_reports)
@@ -61,7 +68,8 @@ def _other(mail: Opened, returned: str, *, for_reports: bool) -> Reading:
     if daemon or for_reports or has_null_sender(mail):
         sayings, about_a_delivery = read_bounce(mail, returned, by_a_system=daemon)
         if about_a_delivery:
-            return Reading(Form.DELIVERY_REPORT, tuple(sayings), ours=returned)
+            why = Why.CUT_SHORT if is_cut(mail) else None
+            return Reading(Form.DELIVERY_REPORT, tuple(sayings), why, ours=returned)
     if daemon:
         why = Why.NO_RECIPIENT if _may_suppress(mail) else None
         return Reading(Form.DELIVERY_REPORT, why=why, ours=returned)

@@ -24,7 +24,13 @@ _PLACEHOLDER = re.compile(
       | .*@(?:.*\.)?(?:redacted|hidden|invalid|removed)(?:\..*)?""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_NEVER = re.compile(r"[\x00-\x20\x7f\ufffd]")
 _LONGEST = 1000  # characters
+_FIELD = 50_000
+"""Characters of a field in which addresses are looked for."""
+_MANY = 100
+"""Fields of one kind that are read."""
+_PLAIN = re.compile(r'[^\s<>"(),:;@]{1,64}@[^\s<>"(),:;@]{1,255}')
 
 
 def named(value: str) -> str | None:
@@ -62,11 +68,42 @@ def sole(header: Message, field: str) -> str | None:
 
 
 def addresses_in(values: Sequence[str]) -> list[str]:
-    """The bare addresses in fields of a header; none if they can't be read."""
-    try:
-        return [address for _, address in getaddresses(values)]
-    except RecursionError:  # comments inside comments
-        return []
+    """The bare addresses in fields of a header, of any form and length. Raises nothing.
+
+    The standard library calls itself for each comment within a comment, and for each group
+    within a group. Neither holds an address that counts: comments are left out, and of a
+    field that it still can't read what looks like an address is found.
+    """
+    found: list[str] = []
+    for value in values[:_MANY]:
+        text = without_comments(value[:_FIELD])
+        try:
+            found.extend(address for _, address in getaddresses([text]))
+        except Exception:  # noqa: BLE001 - hostile fields: whatever it raises, the mail is read
+            found.extend(_PLAIN.findall(text))
+    return found
+
+
+def without_comments(value: str) -> str:
+    """A field without its comments, however deep they are (RFC 5322 3.2.2).
+
+    Where one never ends, brackets mean nothing.
+    """
+    kept: list[str] = []
+    depth, quoted, escaped = 0, False, False
+    for character in value:
+        if escaped or character == "\\":
+            escaped = not escaped
+        elif character == '"' and not depth:
+            quoted = not quoted
+        elif character == "(" and not quoted:
+            depth += 1
+        elif character == ")" and depth and not quoted:
+            depth -= 1
+            continue
+        if not depth:
+            kept.append(character)
+    return value.replace("(", " ").replace(")", " ") if depth else "".join(kept)
 
 
 def usable(values: Iterable[str]) -> tuple[str, ...]:
@@ -75,8 +112,11 @@ def usable(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_usable(text: str) -> bool:
-    """Whether it looks like an address, and not like something in place of one."""
-    return "@" in text[1:-1] and " " not in text and not _PLACEHOLDER.fullmatch(text)
+    """Whether it looks like an address, and not like something in place of one.
+
+    One that could not be decoded, or holds a NUL, is none: without that it is another's.
+    """
+    return "@" in text[1:-1] and _NEVER.search(text) is None and not _PLACEHOLDER.fullmatch(text)
 
 
 def _character(found: re.Match[str]) -> str:

@@ -1,0 +1,221 @@
+"""No mail holds up those behind it, and none is lost because it could not be read."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.errors import Unavailable
+from tests.domain.mails.reports import arf, dsn, failed, reply
+from tests.inbound.conftest import REPLIES, REPORTS, Take
+from tests.inbound.mails import outlook, receiving
+from tests.recipients.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+JANE = "jane.doe@example.com"
+OUT = ("opted_out", "acme.offers")
+DEEP = {
+    "comments": "(" * 1500 + ")" * 1500 + f" {JANE}",
+    "comments that never end": "(" * 1500 + JANE,
+    "groups": "a:" * 3000 + f"{JANE};",
+    "quotes": '"' * 3001,
+    "backslashes": "\\" * 3001,
+    "brackets": "<" * 3000,
+    "routes": "@" * 3000,
+    "false base64": f"=?utf-8?b?abcde?= <{JANE}>",
+    "a charset of nobody": f"=?quux?q?Jane?= <{JANE}>",
+    "encoded words": "=?utf-8?q?a?=" * 3000,
+}
+
+pytestmark = pytest.mark.usefixtures("doors")
+
+
+def hostile(field: str, to: str) -> bytes:
+    return (
+        f"From: {field}\r\nSender: {field}\r\nReply-To: {field}\r\nTo: {to}\r\n"
+        f"Subject: {field}\r\n\r\nstop\r\n"
+    ).encode()
+
+
+@pytest.fixture
+def whys(app: Flask) -> Callable[[], list[str]]:
+    from preference_center.storage import kept_mail
+    from preference_center.storage.database import run
+
+    def ask() -> list[str]:
+        with app.app_context():
+            return [mail.why for mail in run(lambda connection: kept_mail.waiting(connection, 9))]
+
+    return ask
+
+
+@pytest.fixture
+def maildir(tmp_path: Path) -> Path:
+    for name in ("new", "cur", "tmp"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("field", DEEP.values(), ids=DEEP)
+def test_deep_fields_hold_up_no_maildir(
+    app: Flask, to: str, ledger: Ledger, maildir: Path, field: str
+) -> None:
+    (maildir / "new/1").write_bytes(hostile(field, REPLIES))
+    (maildir / "new/2").write_bytes(hostile(field, REPORTS))
+    (maildir / "new/3").write_bytes(outlook(to))
+    result = app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
+    assert (result.exit_code, list((maildir / "new").iterdir())) == (0, [])
+    assert OUT in ledger.kinds()
+
+
+@pytest.mark.parametrize("field", DEEP.values(), ids=DEEP)
+def test_deep_fields_are_no_reason_to_refuse_an_opt_out(
+    take: Take, to: str, ledger: Ledger, field: str
+) -> None:
+    take(hostile(field, to), to)
+    assert ledger.kinds() in ([OUT], [])  # kept until its address is known, if nobody named it
+
+
+def test_lmtp_takes_them(app: Flask, to: str, whys: Callable[[], list[str]]) -> None:
+    with receiving(app, "lmtp") as port, smtplib.LMTP("127.0.0.1", port) as client:
+        for field in DEEP.values():
+            assert client.sendmail(JANE, [REPLIES], hostile(field, REPLIES)) == {}
+            assert client.sendmail(JANE, [to], hostile(field, to)) == {}
+    assert set(whys()) <= {"not_clear", "unreadable"}
+
+
+def fail(*_: object, **_named: object) -> None:
+    raise RuntimeError
+
+
+class TestWhateverFails:
+    """A fault of ours in one mail is for a person, and comes again with no other."""
+
+    @pytest.mark.parametrize("function", ["whose", "proof_in", "record", "scopes"])
+    def test_at_an_address_set_aside(
+        self,
+        app: Flask,
+        maildir: Path,
+        whys: Callable[[], list[str]],
+        monkeypatch: pytest.MonkeyPatch,
+        function: str,
+    ) -> None:
+        monkeypatch.setattr(f"preference_center.inbound.doors.{function}", fail)
+        (maildir / "new/1").write_bytes(reply("STOP"))
+        result = app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
+        assert (result.exit_code, list((maildir / "new").iterdir())) == (0, [])
+        assert whys() == ["unreadable"]
+
+    def test_at_a_token(
+        self, to: str, take: Take, whys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("preference_center.inbound.opting_out.record", fail)
+        assert take(outlook(to), to).for_a_person == 1
+        assert whys() == ["unreadable"]
+
+    def test_a_header_that_can_not_be_parsed_still_names_a_token(
+        self, app: Flask, to: str, ledger: Ledger, maildir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("preference_center.inbound.mailto.BytesHeaderParser", fail)
+        (maildir / "new/1").write_bytes(outlook(to))
+        app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
+        assert list((maildir / "new").iterdir()) == []
+        assert ledger.kinds() in ([OUT], [])
+
+    def test_but_a_database_that_is_away_is_waited_for(
+        self, take: Take, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # I1
+        def away(*_: object, **_named: object) -> None:
+            raise Unavailable("away")
+
+        monkeypatch.setattr("preference_center.inbound.doors.record", away)
+        with pytest.raises(Unavailable):
+            take(reply("STOP"), REPLIES)
+
+    def test_a_message_that_can_not_be_opened_stays(
+        self, app: Flask, to: str, ledger: Ledger, maildir: Path
+    ) -> None:
+        (maildir / "new/1").mkdir()
+        (maildir / "new/2").write_bytes(outlook(to))
+        result = app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
+        assert (result.exit_code, ledger.kinds()) == (0, [OUT])
+        assert [path.name for path in (maildir / "new").iterdir()] == ["1"]
+
+
+class TestLongReports:
+    @pytest.fixture(autouse=True)
+    def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
+        set_to(unproven_reports="believe")
+
+    def test_each_of_1500_recipients_is_read(
+        self, take: Take, whys: Callable[[], list[str]]
+    ) -> None:
+        names = [f"user{number}@example.com" for number in range(1500)]
+        taken = take(dsn(*(f"{failed(name, diagnosis='')}\n" for name in names)), REPORTS)
+        assert (taken.recorded, whys()) == (1500, [])
+
+    def test_what_is_not_read_is_for_a_person(
+        self, take: Take, whys: Callable[[], list[str]]
+    ) -> None:
+        names = [f"user{number}@example.com" for number in range(5000)]
+        taken = take(dsn(*(f"{failed(name, diagnosis='')}\n" for name in names)), REPORTS)
+        assert 0 < taken.recorded < 5000
+        assert whys() == ["cut_short"]
+
+    def test_a_long_mail_that_is_given_back_cuts_nothing(
+        self, take: Take, whys: Callable[[], list[str]]
+    ) -> None:
+        mail = dsn(failed(JANE), returned=f"To: {JANE}\n\n" + "long\n" * 100_000)
+        assert take(mail, REPORTS).recorded == 1
+        assert whys() == []
+
+    def test_nor_does_a_long_list_in_prose_go_unseen(
+        self, take: Take, whys: Callable[[], list[str]]
+    ) -> None:
+        lines = "".join(f"<user{n}@example.com>:\nno such user here\n\n" for n in range(1000))
+        mail = (
+            "Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.net\nSubject: failure notice\n\n"
+            f"Hi. This is the qmail-send program at mx.example.net.\n\n{lines}"
+            "--- Below this line is a copy of the message.\n\nSubject: Offers\n"
+        ).encode()
+        take(mail, REPORTS)
+        assert whys() == ["cut_short"]
+
+
+class TestOurOwn:
+    @pytest.fixture(autouse=True)
+    def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
+        set_to(unproven_reports="believe", mail_from="Acme <news@acme.example>")
+
+    @pytest.mark.parametrize(
+        "address", [REPLIES, REPORTS, "any@replies.acme.example", "news@acme.example"]
+    )
+    def test_an_address_of_ours_is_never_suppressed(
+        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]], address: str
+    ) -> None:
+        take(dsn(failed(address), returned=f"To: {address}\n"), REPORTS)
+        take(arf(f"Original-Rcpt-To: {address}", returned="Subject: x\n"), REPORTS)
+        assert (ledger.kinds(), whys()) == ([], ["no_recipient", "no_recipient"])
+
+
+@pytest.mark.parametrize("writer", ["jané@example.com", "jane@exämple.example"])
+def test_an_address_that_is_not_ascii_is_read(
+    take: Take, ledger: Ledger, writer: str
+) -> None:  # RFC 6532
+    mail = f"From: Jané Doe <{writer}>\nTo: {REPLIES}\nSubject: stop\n\nstop\n".encode()
+    assert take(mail, REPLIES).recorded == 1
+    assert ledger.kinds() == [("opted_out", "all_marketing")]
+
+
+def test_a_nul_within_an_address_makes_it_nobodys(
+    take: Take, ledger: Ledger, set_to: Callable[..., None]
+) -> None:
+    set_to(unproven_reports="believe")
+    take(dsn(failed("a\0b@example.com"), returned="Subject: x\n"), REPORTS)
+    assert ledger.kinds() == []
