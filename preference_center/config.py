@@ -58,8 +58,8 @@ class Settings(BaseSettings):
         default="", description="Where bounces and reports of spam buttons come, written the same"
     )
     unproven_reports: Literal["believe", "keep"] = Field(
-        default="believe",
-        description="What a report does that holds no token of ours: count, or wait for a person",
+        default="keep",
+        description="What a report does that nothing proves: count, or wait for a person",
     )
     smtp_url: str | None = Field(
         default=None,

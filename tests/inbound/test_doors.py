@@ -140,6 +140,10 @@ class TestReplies:
 
 
 class TestReports:
+    @pytest.fixture(autouse=True)
+    def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
+        set_to(unproven_reports="believe")
+
     def test_each_recipient_of_a_bounce_has_its_own_fate(
         self, take: Take, ledger: Ledger, allowed: Callable[..., bool]
     ) -> None:  # RULES F8
@@ -233,11 +237,7 @@ class TestReports:
 
 
 class TestDistrust:
-    @pytest.fixture(autouse=True)
-    def distrust(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
-        set_to(unproven_reports="keep")
-
-    def test_without_proof_a_report_waits_for_a_person_if_so_set(
+    def test_without_proof_a_report_waits_for_a_person(
         self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
     ) -> None:
         take(dsn(failed(JANE)), REPORTS)
