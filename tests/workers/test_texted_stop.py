@@ -35,7 +35,7 @@ from tests.connectors.tools.twilio import SECRET as TWILIO_SECRET
 from tests.connectors.tools.twilio import TwilioStandIn
 from tests.in_force import put_in_force
 from workers.connect import connect
-from workers.destinations import Wish, add, resume
+from workers.destinations import Wish, add, change_settings, resume
 from workers.news import take_posted
 from workers.sync import sync
 from workers.verify import verify
@@ -172,6 +172,19 @@ def test_a_texted_stop_reaches_the_tool(app: Flask, client: FlaskClient, kind: s
         text_stop(client, "texts")
         until = services().now() + timedelta(seconds=5)
         assert sync(destination.id, connect, until=until, stop=lambda: False) == 1
+        assert not tool.is_texted()
+
+
+def test_what_only_heard_stop_pushes_once_it_has_a_key(app: Flask, client: FlaskClient) -> None:
+    """Of one destination at Twilio, that hears STOP at one number and pushes to another."""
+    with twilio() as tool, app.app_context():
+        add(Wish("texts", "twilio", {"auth_token": TOKEN}, tool.mapping, frozenset()), "test")
+        text_stop(client, "texts")
+        change_settings("texts", tool.settings, "test")
+        destination = resume("texts", "test")
+        assert destination.channels == {Channel.SMS}
+        until = services().now() + timedelta(seconds=5)
+        sync(destination.id, connect, until=until, stop=lambda: False)
         assert not tool.is_texted()
 
 
