@@ -210,7 +210,7 @@ def test_settings_that_make_no_sense_are_refused(
 
 def test_what_the_key_may_not_read_is_noted(app: Flask, server: SendGridStandIn) -> None:
     server.rights.remove("marketing.read")
-    assert "note: without the right marketing.read" in add(app, server).output
+    assert "note: the right marketing.read is missing" in add(app, server).output
 
 
 def test_old_opt_outs_of_the_tool_count_from_when_they_were_made(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -41,6 +41,7 @@ class Tool:
     unlookable: set[str] = field(default_factory=set)
     written: list[Sequence[Change]] = field(default_factory=list)
     looked_up: list[Sequence[str]] = field(default_factory=list)
+    asked_about: list[set[str]] = field(default_factory=list)
     listed: int = 0
     refuses: int = 0
     """The status that every write is answered."""
@@ -85,8 +86,11 @@ class Vendor(ReadableConnector[Tool]):
             raise Rejected("no", 422)
         return {change.ref: DONE for change in changes if change.address not in client.silent}
 
-    def look(self, client: Tool, addresses: Sequence[str]) -> Mapping[str, Contact | None]:
+    def look(
+        self, client: Tool, addresses: Sequence[str], targets: Collection[str]
+    ) -> Mapping[str, Contact | None]:
         client.looked_up.append(addresses)
+        client.asked_about.append(set(targets))
         if client.bad & set(addresses):
             raise Rejected("no", 400)
         return {
@@ -136,6 +140,7 @@ def test_only_lifts_are_looked_up_where_the_tool_would_lift_too_much(tool: Tool)
     batch = [off(1, ANNA, "news"), lift(2, BO, "news"), lift(3, CY, "news")]
     found = Vendor(tool, replace(BY_TARGET, looks=Looks.LIFTS)).push(batch)
     assert tool.looked_up == [[BO, CY]]
+    assert tool.asked_about == [{"11"}], "and only about what is to be lifted"
     assert written(tool) == [[(ANNA, {"11"}, set())], [(CY, set(), {"11"})]]
     assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED, 3: Result.REFLECTED}
     assert found[2].ack == "complaint"
@@ -273,6 +278,15 @@ def test_a_tool_that_rejects_most_is_not_asked_for_ever(tool: Tool) -> None:
     assert len(tool.written) <= MOST + 20
     assert found[0] is Result.REFLECTED
     assert Result.LATER in found.values()
+
+
+def test_a_lookup_about_each_target_counts_for_as_many(tool: Tool) -> None:
+    tool.know(ANNA, BO, CY)
+    by_target = replace(BY_TARGET, looks=Looks.LIFTS, reads=3, lifts=3)
+    batch = [lift(n, a, "news", "offers") for n, a in enumerate((ANNA, BO, CY))]
+    found = Vendor(tool, by_target).push(batch)
+    assert results(found) == {0: Result.REFLECTED, 1: Result.LATER, 2: Result.LATER}
+    assert Vendor(tool, by_target).read(batch) == {0: frozenset()}
 
 
 def test_only_as_many_are_read_as_end_inside_a_lease(tool: Tool) -> None:

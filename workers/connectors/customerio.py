@@ -9,7 +9,7 @@ person's `unsubscribed` stops all that they are sent: it is only read (I13).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -120,23 +120,12 @@ class CustomerIo(ReadableConnector[Workspace]):
                 "the workspace's settings"
             )
 
-    def look(self, client: Workspace, addresses: Sequence[str]) -> Mapping[str, Contact | None]:
+    def look(
+        self, client: Workspace, addresses: Sequence[str], targets: Collection[str]
+    ) -> Mapping[str, Contact | None]:
         """See MappedConnector. One request for all."""
         people = {p.email.casefold(): p for p in client.people(addresses, by="email")}
-        return {address: self._found(people.get(address.casefold())) for address in addresses}
-
-    def _found(self, person: Person | None) -> Contact | None:
-        if person is None:
-            return None
-        held = {}
-        for target in self.setup.topics.values():
-            if person.topics.get(target) is False:
-                held[target] = Hold("unsubscribed")
-            elif person.is_unsubscribed:
-                held[target] = Hold("unsubscribed from all", is_exact=False)
-            elif person.computed.get(target) is False:
-                held[target] = Hold("the topic's default", is_opt_out=False)
-        return Found(held, person.cio_id)
+        return {a: _found(people.get(a.casefold()), targets) for a in addresses}
 
     def write(self, client: Workspace, changes: Sequence[Change]) -> Mapping[int, Outcome]:
         """See MappedConnector. Customer.io accepts, and acts a little later."""
@@ -180,6 +169,20 @@ class CustomerIo(ReadableConnector[Workspace]):
         for target in sorted(set(self.setup.topics.values())):
             if person.topics.get(target) is False:
                 yield News(NewsKind.OPTED_OUT, person.email, target, person.changed_at)
+
+
+def _found(person: Person | None, targets: Collection[str]) -> Contact | None:
+    if person is None:
+        return None
+    held = {}
+    for target in targets:
+        if person.topics.get(target) is False:
+            held[target] = Hold("unsubscribed")
+        elif person.is_unsubscribed:
+            held[target] = Hold("unsubscribed from all", is_exact=False)
+        elif person.computed.get(target) is False:
+            held[target] = Hold("the topic's default", is_opt_out=False)
+    return Found(held, person.cio_id)
 
 
 def _update(change: Change) -> Mapping[str, object]:

@@ -8,7 +8,7 @@ user is looked up first, and what is not ours is written back as it was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -103,20 +103,11 @@ class IterableConnector(ReadableConnector[Project]):
                 if f"{LIST}:{list_.id}" in mapped:
                     yield Target(f"{LIST}:{list_.id}", list_.name or "", list_.fault)
 
-    def look(self, client: Project, addresses: Sequence[str]) -> Mapping[str, Contact | None]:
+    def look(
+        self, client: Project, addresses: Sequence[str], targets: Collection[str]
+    ) -> Mapping[str, Contact | None]:
         """See MappedConnector. A request for each address."""
-        return {address: self._found(client, client.user(address)) for address in addresses}
-
-    def _found(self, client: Project, user: User | None) -> Found | None:
-        return None if user is None else Found(self._held(client, user), user)
-
-    def _held(self, client: Project, user: User) -> Mapping[str, Hold]:
-        held = {}
-        for target in self.setup.topics.values():
-            kind, _, number = target.partition(":")
-            if number.isdigit() and (hold := _hold(client, user, kind, int(number))):
-                held[target] = hold
-        return held
+        return {a: _found(client, client.user(a), targets) for a in addresses}
 
     def write(self, client: Project, changes: Sequence[Change]) -> Mapping[int, Outcome]:
         """See MappedConnector."""
@@ -157,7 +148,7 @@ class IterableConnector(ReadableConnector[Project]):
                 yield news
             elif news.thing in mapped:
                 if news.address not in contacts and len(contacts) < PULLED:
-                    contacts |= self.look(client, [news.address])
+                    contacts |= self.look(client, [news.address], mapped)
                 contact = contacts.get(news.address)
                 if contact is None or news.thing in contact.held:
                     yield news
@@ -174,6 +165,17 @@ def _first(events: Sequence[News], window: Window) -> tuple[list[News], Window]:
                 window.since, news.at
             )
     return listed, window
+
+
+def _found(client: Project, user: User | None, targets: Collection[str]) -> Found | None:
+    if user is None:
+        return None
+    held = {}
+    for target in targets:
+        kind, _, number = target.partition(":")
+        if number.isdigit() and (hold := _hold(client, user, kind, int(number))):
+            held[target] = hold
+    return Found(held, user)
 
 
 def _hold(client: Project, user: User, kind: str, id_: int) -> Hold | None:

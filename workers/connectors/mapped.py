@@ -11,7 +11,7 @@ In a stack trace: `push` -> `Push.run` -> `Push._settle` -> the vendor's `look` 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import ClassVar, Generic, TypeVar
 
@@ -63,11 +63,14 @@ class MappedConnector(ABC, Generic[Client]):
         the tool rejects the content: the address at fault is then found by halving.
         """
 
-    def look(self, client: Client, addresses: Sequence[str]) -> Mapping[str, Contact | None]:
+    def look(
+        self, client: Client, addresses: Sequence[str], targets: Collection[str]
+    ) -> Mapping[str, Contact | None]:
         """What the tool holds of each address, at most `rules.group`; None if it has none.
 
-        An address that is left out could not be looked up. Needed to read back, and for any
-        `rules.looks`. Raises Rejected like `write`.
+        Of `targets` at least, where a target is a request of its own. An address that is left
+        out could not be looked up. Needed to read back, and for any `rules.looks`. Raises
+        Rejected like `write`.
         """
         raise NotImplementedError
 
@@ -120,7 +123,9 @@ class ReadableConnector(MappedConnector[Client]):
     """A MappedConnector with `can_read`: it has a `look`."""
 
     @abstractmethod
-    def look(self, client: Client, addresses: Sequence[str]) -> Mapping[str, Contact | None]:
+    def look(
+        self, client: Client, addresses: Sequence[str], targets: Collection[str]
+    ) -> Mapping[str, Contact | None]:
         """See MappedConnector."""
 
     def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
@@ -129,8 +134,15 @@ class ReadableConnector(MappedConnector[Client]):
             return {}
         ensure_fits(batch, self.setup, self.capabilities)
         with self.open() as client:
-            found = look_up(self, client, batch[: self.rules.reads])
+            found = look_up(self, client, batch[: self._reads()])
         return {item.ref: self._off(found[item.ref], item) for item in batch if item.ref in found}
+
+    def _reads(self) -> int | None:
+        """How many addresses are looked up at once."""
+        most = self.rules.reads
+        if most is None or not self.rules.by_target:
+            return most
+        return max(1, most // max(1, len(self.setup.topics)))
 
     def _off(self, contact: Contact | None, item: Item) -> frozenset[str] | None:
         if contact is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from workers.connectors.base import DeliveryError, Item, Outcome, Result
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from workers.connectors.mapped import MappedConnector
 
 Client = TypeVar("Client")
+_Asked = tuple[int, str, frozenset[str]]
+"""Ref, address, and the targets that a lookup is about."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -124,10 +127,10 @@ class Push(Generic[Client]):
         changes, late, lifts = [], [], 0
         for item in self._batch:
             on = self._ids(item.lift)
-            if on and lifts == self._rules.lifts:
+            if lifts and on and lifts + len(on) > (self._rules.lifts or inf):
                 late.append(item)
                 on = frozenset()
-            lifts += bool(on)
+            lifts += len(on)
             changes.append(
                 Change(item.ref, item.address, self._ids(item.off), on, since=item.since)
             )
@@ -171,9 +174,10 @@ class Push(Generic[Client]):
 
     def _looked_up(self, group: Sequence[Change], outcomes: dict[int, Outcome]) -> Iterator[Change]:
         """Those that there is something to write of; `outcomes` gets what is settled already."""
-        taken, alone = self._looks.send([(change.ref, change.address) for change in group])
+        asked = [(change.ref, change.address, change.off | change.on) for change in group]
+        taken, alone = self._looks.send(asked)
         found = {ref: contact for _, answer in taken for ref, contact in answer.items()}
-        outcomes |= {ref: Outcome(Result.REFUSED, "rejected") for ref, _ in alone}
+        outcomes |= {ref: Outcome(Result.REFUSED, "rejected") for ref, *_ in alone}
         creates = self._connector.capabilities.can_create and self._connector.setup.create_contacts
         for change in group:
             if change.ref not in found:
@@ -208,7 +212,9 @@ def look_up(
     """Ref -> what the tool holds of the address; those that can't be looked up are left out."""
     looks = Isolation(partial(_look, connector, client))
     found: dict[int, Contact | None] = {}
-    for group in in_groups([(item.ref, item.address) for item in items], connector.rules.group):
+    targets = frozenset(connector.setup.topics.values())
+    asked = [(item.ref, item.address, targets) for item in items]
+    for group in in_groups(asked, connector.rules.group):
         taken, _ = looks.send(group)
         for _, answer in taken:
             found |= answer
@@ -217,10 +223,11 @@ def look_up(
 
 
 def _look(
-    connector: MappedConnector[Client], client: Client, asked: Sequence[tuple[int, str]]
+    connector: MappedConnector[Client], client: Client, asked: Sequence[_Asked]
 ) -> dict[int, Contact | None]:
-    contacts = connector.look(client, [address for _, address in asked])
-    return {ref: contacts[address] for ref, address in asked if address in contacts}
+    targets = frozenset[str]().union(*(wanted for *_, wanted in asked))
+    contacts = connector.look(client, [address for _, address, _ in asked], targets)
+    return {ref: contacts[address] for ref, address, _ in asked if address in contacts}
 
 
 def in_groups(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -9,7 +9,7 @@ suppression stops service mail too, and is never written (I10).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -176,7 +176,9 @@ class Resend(ReadableConnector[Account]):
             return {}
         return {change.ref: Outcome(Result.REFLECTED, str(answer.status))}
 
-    def look(self, client: Account, addresses: Sequence[str]) -> Mapping[str, Contact | None]:
+    def look(
+        self, client: Account, addresses: Sequence[str], targets: Collection[str]
+    ) -> Mapping[str, Contact | None]:
         """See MappedConnector. What is off by a topic's default is no opt-out."""
         (address,) = addresses
         answer = client.session.send(
@@ -185,11 +187,11 @@ class Resend(ReadableConnector[Account]):
         if answer.status == HTTPStatus.NOT_FOUND:
             return {address: None}
         if answer.parse(_ROW).unsubscribed:
-            return {address: Contact(dict.fromkeys(self.setup.topics.values(), _UNSUBSCRIBED))}
+            return {address: Contact(dict.fromkeys(targets, _UNSUBSCRIBED))}
         held = {
             row.id: Hold(OFF, is_opt_out=client.topics[row.id].default_subscription != OFF)
             for row in client.all_rows(_TOPICS, address)
-            if row.subscription == OFF and row.id and row.id in client.topics
+            if row.subscription == OFF and row.id and row.id in targets and row.id in client.topics
         }
         return {address: Contact(held)}
 

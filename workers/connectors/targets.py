@@ -91,9 +91,11 @@ class Rules:
     """Whether one `write` is about one target in one direction; else about whole changes."""
     looks: Looks = Looks.NONE
     lifts: int | None = None
-    """The most addresses with a lift in one push, if fewer than a batch end inside a lease."""
+    """The most lifts of one push, if fewer than a batch may hold end inside a lease: each is
+    of one address and one target."""
     reads: int | None = None
-    """The most addresses that one `read` looks up, likewise."""
+    """The most lookups of one `read`, likewise: each is of one address, or of one address and
+    one target if requests are `by_target`."""
     guard: Guard = Guard.IN_DOUBT
     numbered: bool = False
     """Whether the ids of targets are positive numbers."""
