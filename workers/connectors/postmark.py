@@ -1,6 +1,7 @@
 """Postmark: a topic is a broadcast message stream of one server.
 
 https://postmarkapp.com/developer/api/suppressions-api
+https://postmarkapp.com/developer/api/message-streams-api
 Each stream has suppressions of its own. Those of transactional streams would stop service
 mail and are never written: what a stream is, is looked at before each push (I10). There are
 no contacts, so nobody is absent.
@@ -8,29 +9,17 @@ no contacts, so nobody is absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News, NewsKind
-from workers.connectors.base import (
-    Capabilities,
-    DeliveryError,
-    Item,
-    Listing,
-    Outcome,
-    Page,
-    Report,
-    Result,
-    Scopes,
-    Setup,
-)
+from workers.connectors.base import Capabilities, Listing, Outcome, Page, Result, Scopes
 from workers.connectors.entry import Entry, Proof
-from workers.connectors.http import Http
-from workers.connectors.mapping import ensure_fits, mapping_problems
+from workers.connectors.mapped import ReadableConnector
 from workers.connectors.postmark_api import PER_CALL, Place, Server, Suppression, open_server
-from workers.connectors.steps import Step, carry_out, not_yet, send_halving
+from workers.connectors.targets import Change, Contact, Guard, Hold, Looks, Rules, Target
 
 LOOKS = 50
 """Addresses that one push or read may look up in a stream: more would not end in a lease."""
@@ -40,10 +29,14 @@ REASONS = {
     "SpamComplaint": NewsKind.COMPLAINED,
     BOUNCE: NewsKind.BOUNCED,
 }
+_NO_BROADCASTS = (
+    "is archived or not for broadcasts, so that service mail may go through it: make a broadcast "
+    "stream, and send the topic through it"
+)
 _DOCS = "https://postmarkapp.com/developer/api"
 
 
-class Postmark:
+class Postmark(ReadableConnector[Server]):
     """One server of a Postmark account."""
 
     kind: ClassVar[str] = "postmark"
@@ -60,154 +53,78 @@ class Postmark:
         "server_token": "API token of the server whose streams are mapped",
         "base_url?": "another address of the API, for tests",
     }
+    rules: ClassVar[Rules] = Rules(
+        target="broadcast stream",
+        credentials="the server token",
+        group=PER_CALL,
+        by_target=True,
+        looks=Looks.LIFTS,
+        lifts=LOOKS,
+        reads=LOOKS,
+        guard=Guard.ALWAYS,
+    )
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
-        self._http = http
+    def open(self) -> AbstractContextManager[Server]:
+        """See MappedConnector."""
+        return open_server(self.setup, self.http)
 
-    def check(self) -> Report:
-        """See Connector. Also says which broadcast streams no topic maps to."""
-        problems = list(mapping_problems(self._setup, "broadcast stream", numbered=False))
-        try:
-            with open_server(self._setup, self._http) as server:
-                streams = server.streams()
-        except DeliveryError as error:
-            return Report((*problems, f"{error}: check the server token"))
-        broadcasts = {id_: stream for id_, stream in streams.items() if stream.is_broadcast}
-        for topic, stream in sorted(self._setup.topics.items()):
-            if stream not in streams:
-                problems.append(
-                    f"topic {topic} is mapped to {stream!r}, which is no stream of the server: "
-                    "map it to a broadcast stream that exists"
-                )
-            elif stream not in broadcasts:
-                problems.append(
-                    f"topic {topic} is mapped to {stream!r}, which is archived or not for "
-                    "broadcasts, so that service mail may go through it: make a broadcast "
-                    "stream, and send the topic through it"
-                )
-        unmapped = broadcasts.keys() - set(self._setup.topics.values())
-        return Report(
-            tuple(problems), tuple(f"{broadcasts[i].name} ({i})" for i in sorted(unmapped))
-        )
+    def targets(self, client: Server) -> Iterator[Target]:
+        """See MappedConnector. Streams of all kinds."""
+        for stream in client.streams().values():
+            yield Target(stream.id, stream.name, "" if stream.is_broadcast else _NO_BROADCASTS)
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
-        """See Connector. Opt-outs go first; lifts are looked at one by one."""
-        if not batch:
-            return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        offs = [(item, topic) for item in batch for topic in item.off]
-        lifts = [(item, topic) for item in batch for topic in sorted(item.lift)]
-        with open_server(self._setup, self._http) as server:
-            self._ensure_broadcasts(server, batch)
-            steps = self._steps(server, offs, self._turn_off)
-            steps += self._steps(server, lifts[:LOOKS], self._turn_on)
-            steps += [Step((item.ref,), partial(not_yet, item)) for item, _ in lifts[LOOKS:]]
-            return carry_out(batch, steps)
-
-    def _steps(
-        self,
-        server: Server,
-        wanted: Sequence[tuple[Item, str]],
-        turn: Callable[[Server, str, Sequence[Item]], Mapping[int, Outcome]],
-    ) -> list[Step]:
-        steps = []
-        for topic in sorted({topic for _, topic in wanted}):
-            items = [item for item, other in wanted if other == topic]
-            for start in range(0, len(items), PER_CALL):
-                part = items[start : start + PER_CALL]
-                call = partial(turn, server, self._setup.topics[topic], part)
-                steps.append(Step(tuple(item.ref for item in part), call))
-        return steps
-
-    def _ensure_broadcasts(self, server: Server, batch: Sequence[Item]) -> None:
-        """Raise DeliveryError (permanent) when a stream is gone, or may carry service mail."""
-        streams = server.streams()
-        named: set[str] = set().union(*(item.off | item.lift for item in batch))
-        wrong = [
-            topic
-            for topic in sorted(named)
-            if (stream := streams.get(self._setup.topics[topic])) is None or not stream.is_broadcast
-        ]
-        if wrong:
-            raise DeliveryError(
-                f"{self._setup.name}: {', '.join(wrong)} go to no broadcast stream: map them anew",
-                permanent=True,
-            )
-
-    def _turn_off(
-        self, server: Server, stream: str, items: Sequence[Item]
-    ) -> Mapping[int, Outcome]:
-        outcomes = {item.ref: Outcome(Result.REFUSED, "422") for item in items}
-        for part, settled in send_halving(
-            items, lambda some: server.suppress(stream, [item.address for item in some])
-        ):
-            for item in part:
-                status = settled.get(item.address.casefold(), "")
-                if status == "Failed":
-                    # An invalid address, or one that stands there for a reason that stays.
-                    outcomes[item.ref] = _standing(server.reason(stream, item.address))
-                else:
-                    done = status == "Suppressed"
-                    outcomes[item.ref] = Outcome(
-                        Result.REFLECTED if done else Result.LATER, status or "not acknowledged"
-                    )
+    def write(self, client: Server, changes: Sequence[Change]) -> Mapping[int, Outcome]:
+        """See MappedConnector. Of one stream, either off or on."""
+        (stream,) = changes[0].off or changes[0].on
+        is_off = bool(changes[0].off)
+        settle = client.suppress if is_off else client.reactivate
+        settled = settle(stream, [change.address for change in changes])
+        outcomes = {}
+        for change in changes:
+            status = settled.get(change.address.casefold(), "not acknowledged")
+            if status == "Failed" and is_off:
+                outcomes[change.ref] = _kept(client.reason(stream, change.address))
+            elif status == ("Suppressed" if is_off else "Deleted"):
+                outcomes[change.ref] = Outcome(Result.REFLECTED, status)
+            else:
+                outcomes[change.ref] = Outcome(Result.LATER, status)
         return outcomes
 
-    def _turn_on(self, server: Server, stream: str, items: Sequence[Item]) -> Mapping[int, Outcome]:
-        """Delete suppressions that somebody asked for; a dead mailbox is none of them."""
-        reasons = {item.ref: server.reason(stream, item.address) for item in items}
-        outcomes = {
-            ref: Outcome(Result.REFUSED, reason)
-            if reason
-            else Outcome(Result.REFLECTED, "not suppressed")
-            for ref, reason in reasons.items()
-        }
-        asked = [item for item in items if reasons[item.ref] == MANUAL]
-        settled = server.reactivate(stream, [item.address for item in asked]) if asked else {}
-        for item in asked:
-            status = settled.get(item.address.casefold(), "not acknowledged")
-            done = status == "Deleted"
-            outcomes[item.ref] = Outcome(Result.REFLECTED if done else Result.LATER, status)
-        return outcomes
+    def look(
+        self, client: Server, addresses: Sequence[str], targets: Collection[str]
+    ) -> Mapping[str, Contact | None]:
+        """See MappedConnector. A request for each address and stream.
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable. An address is a request for each stream: only the first few are read.
-
-        A dead mailbox holds a "no" that is wanted, and is none that anybody said (I13).
+        A dead mailbox holds an opt-out that is wanted, and is none that anybody made (I13).
         """
-        if not batch:
-            return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        topics = self._setup.topics
-        looked = batch[: max(1, LOOKS // max(1, len(topics)))]
-        with open_server(self._setup, self._http) as server:
-            return {
-                item.ref: frozenset(
-                    topic
-                    for topic, stream in topics.items()
-                    if (reason := server.reason(stream, item.address)) is not None
-                    and (reason != BOUNCE or topic in item.off)
-                )
-                for item in looked
-            }
+        return {
+            address: Contact(
+                {
+                    stream: Hold(reason, is_opt_out=reason != BOUNCE, may_lift=reason == MANUAL)
+                    for stream in sorted(targets)
+                    if (reason := client.reason(stream, address)) is not None
+                }
+            )
+            for address in addresses
+        }
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. A stream and a year at a time, then what the last days brought."""
-        streams = set(self._setup.topics.values())
+        streams = set(self.setup.topics.values())
         if not streams:
             return Page((), cursor, done=True)
         place = Place.read(cursor, list(streams))
-        stream, today = place.streams[place.index], self._http.now().date()
+        stream, today = place.streams[place.index], self.http.now().date()
         days = {"fromdate": str(place.since), "todate": str(place.until)}
-        with open_server(self._setup, self._http) as server:
+        with self.open() as server:
             found = server.dump(stream, days)
         following, done = place.after(today)
         news = [_news(s, stream) for s in found if s.suppression_reason in REASONS]
         return Page(tuple(news), str(following), done)
 
 
-def _standing(reason: str | None) -> Outcome:
+def _kept(reason: str | None) -> Outcome:
+    """Of an address that could not be suppressed: an invalid one, or one that is already."""
     if reason is None:
         return Outcome(Result.REFUSED, "Failed")
     return Outcome(Result.REFLECTED, reason)
