@@ -337,8 +337,8 @@ def push_again(
 class Late:
     """Rows of one destination in one stage beyond `on_time`, and the earliest of them.
 
-    `count` stops at COUNTED; `at_least` says that it did. `state` and `reason` are the
-    destination's own.
+    `count` stops at COUNTED, or sooner: see `late`; `at_least` says that it did. `state` and
+    `reason` are the destination's own.
     """
 
     destination: str
@@ -347,26 +347,31 @@ class Late:
     stage: Stage
     count: int
     due_at: datetime
-
-    @property
-    def at_least(self) -> bool:
-        """Whether there may be more than `count`."""
-        return self.count >= COUNTED
+    at_least: bool
+    """Whether there may be more than `count`."""
 
 
 COUNTED = 1_000
 """As far as late rows of one stage are counted: enough to see how bad it is, and the cost of
 an answer does not grow with the trouble that it reports."""
+COUNTED_OF_ALL = 10_000
+"""As far as those of all destinations together are, which share it equally ..."""
+COUNTED_OF_EACH = 100
+"""... though this far each of them is, however many there are."""
 
 
 def late(connection: Connection, now: datetime) -> list[Late]:
     """Pending opt-outs that are at risk or worse, counted per destination and stage.
 
-    The most urgent first. Reads at most COUNTED rows of a destination and stage, by index.
+    The most urgent first. Reads by index at most COUNTED rows of a destination and stage, and
+    fewer where there are so many destinations that COUNTED_OF_ALL is less for each.
     """
     stages = late_stages(now)
     rows = connection.execute(
-        """SELECT d.name, d.status, d.retry_at, d.reason, of.stage, found.count, found.earliest
+        """WITH counted AS MATERIALIZED (
+            SELECT GREATEST(%s, LEAST(%s, %s / GREATEST(count(*), 1))) AS most FROM destination)
+        SELECT d.name, d.status, d.retry_at, d.reason, of.stage, found.count, found.earliest,
+            found.count >= (SELECT most FROM counted)
         FROM destination d
         CROSS JOIN unnest(%s::text[], %s::timestamptz[], %s::timestamptz[])
             AS of (stage, after, upto)
@@ -375,16 +380,18 @@ def late(connection: Connection, now: datetime) -> list[Late]:
                 SELECT s.due_at FROM sync_state s
                 WHERE s.destination_id = d.id AND s.due_at <= of.upto
                     AND s.due_at > COALESCE(of.after, '-infinity')
-                ORDER BY s.due_at LIMIT %s) AS first) AS found
+                ORDER BY s.due_at LIMIT (SELECT most FROM counted)) AS first) AS found
         WHERE found.count > 0 ORDER BY found.earliest, d.name""",
         (
+            min(COUNTED, COUNTED_OF_EACH),
+            COUNTED,
+            COUNTED_OF_ALL,
             [name for name, _, _ in stages],
             [after for _, after, _ in stages],
             [upto for _, _, upto in stages],
-            COUNTED,
         ),
     )
     return [
-        Late(name, state_word(Status(status), retry_at), reason, Stage(of), count, due_at)
-        for name, status, retry_at, reason, of, count, due_at in rows
+        Late(name, state_word(Status(status), retry_at), reason, Stage(of), count, due_at, more)
+        for name, status, retry_at, reason, of, count, due_at, more in rows
     ]

@@ -92,6 +92,28 @@ class TestHealth:
         shown = app.test_cli_runner().invoke(args=["syncs", "overdue"]).stdout
         assert "OVERDUE (72 h gone)\tat least 2 pending" in shown
 
+    def test_many_destinations_share_what_is_counted(
+        self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # I3
+        monkeypatch.setattr(syncs, "COUNTED_OF_ALL", 6)
+        monkeypatch.setattr(syncs, "COUNTED_OF_EACH", 1)
+        for name in ("mailer", "other", "third"):
+            add_destination(name, NEWS)
+        opt_outs(3, clock)
+        clock.advance(WINDOW)
+        assert late_of(client) == [("overdue", 2, True)] * 3
+
+    def test_however_many_destinations_share_each_is_counted_so_far(
+        self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:  # I3
+        monkeypatch.setattr(syncs, "COUNTED_OF_ALL", 1)
+        monkeypatch.setattr(syncs, "COUNTED_OF_EACH", 2)
+        for name in ("mailer", "other"):
+            add_destination(name, NEWS)
+        opt_outs(3, clock)
+        clock.advance(WINDOW)
+        assert late_of(client) == [("overdue", 2, True)] * 2
+
     def test_late_rows_are_counted_again_after_ten_seconds(
         self, clock: Clock, client: FlaskClient
     ) -> None:
