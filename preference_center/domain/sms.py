@@ -8,6 +8,7 @@ reasonable person would understand), so it is for a person to read, never for us
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
@@ -16,8 +17,8 @@ import phonenumbers
 from babel.languages import get_official_languages
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.mails.phrases import SECOND_THOUGHTS
-from preference_center.domain.mails.replies import language_of, plain
+from preference_center.domain.mails.objections.words import plain
+from preference_center.domain.mails.replies import language_of
 
 
 class Meaning(StrEnum):
@@ -88,6 +89,7 @@ _COURTESIES = frozenset(
     {"please", "pls", "plz", "thanks", "thank you", "thx", "per favore", "grazie", "bitte"}
     | {"danke", "merci", "svp", "s il vous plait", "por favor", "gracias", "obrigado", "obrigada"}
 )
+_ASKS_OR_GOES_ON = re.compile(r"\?|[.!] ")
 _LONGEST = 100  # characters; no stop word with all its courtesies comes near
 
 
@@ -131,7 +133,7 @@ def languages_of(country: str | None) -> tuple[str, ...]:
 
 def _is_clear_no(text: str) -> bool:
     words = " ".join(plain(text).split()).strip(" .!")
-    if " " not in words or SECOND_THOUGHTS.search(words):  # a word alone has its language
+    if " " not in words or _ASKS_OR_GOES_ON.search(words):  # a word alone has its language
         return False
     return language_of(words) is not None
 

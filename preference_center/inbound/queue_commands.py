@@ -29,6 +29,7 @@ OPTED_OUT, COMPLAINED = "opted-out", "complained"
 
 _WHYS = {
     Why.NOT_CLEAR: "somebody wrote, and what they want is not clear",
+    Why.ASKS_MORE: "the opt-out is recorded, and somebody wrote something else as well",
     Why.WRONG_DOOR: "somebody wrote to an address for reports",
     Why.NO_RECIPIENT: "a report that does not say whom it is about",
     Why.NOT_PROVED: "a report that nothing shows to be about a mail of ours",

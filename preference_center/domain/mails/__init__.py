@@ -46,6 +46,8 @@ class Why(StrEnum):
 
     NOT_CLEAR = "not_clear"
     """Somebody wrote, and what they want is not clear."""
+    ASKS_MORE = "asks_more"
+    """Somebody objected, which is recorded, and said something else that a person must read."""
     WRONG_DOOR = "wrong_door"
     """Somebody wrote to an address for reports."""
     NO_RECIPIENT = "no_recipient"

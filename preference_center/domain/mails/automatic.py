@@ -1,9 +1,17 @@
-"""Mails that no person has just written: they never opt anybody out (RULES A12)."""
+"""Mails that no person has just written: they never opt anybody out (RULES A12).
+
+Some say so by a field or a subject that only machines set (RFC 3834); nothing is done about
+those. Others only look so: by what a list, a ticket system or a vacation program writes. A person
+might have written them, so an objection in one is neither recorded nor dropped.
+"""
 
 from __future__ import annotations
 
 import re
+from email.utils import parseaddr
 
+from preference_center.domain.mails.machines import AWAY, HANDLED, NOBODY, phrases
+from preference_center.domain.mails.objections.words import plain, words_of
 from preference_center.domain.mails.parts import Opened
 
 _PRESENT = (
@@ -15,24 +23,29 @@ _PRESENT = (
     "X-Vacation",
     "X-FC-MachineGenerated",
 )
-_PRECEDENCE = {"auto_reply", "auto-reply", "bulk", "junk"}
-_AWAY = re.compile(
-    r"""^(?:(?:auto(?:matic|mated)?[ -]?(?:reply|response|answer)|out\ of\ (?:the\ )?office
-        |on\ (?:vacation|holiday|leave)|away\ (?:from|until)|i\ am\ away
-        |risposta\ automatica|fuori\ (?:sede|ufficio)|assenza|assente
-        |abwesenheit(?:snotiz)?|automatische\ (?:antwort|abwesenheit)|nicht\ im\ b[u\u00fc]ro
-        |r[e\u00e9]ponse\ automatique|absen(?:t|ce)
-        |respuesta\ autom[a\u00e1]tica|fuera\ de\ (?:la\ )?oficina
-        |resposta\ autom[a\u00e1]tica|automatisch\ antwoord|afwezig)\b|report\ domain:)""",
-    re.VERBOSE | re.IGNORECASE,
-)
+_PRECEDENCE = {"auto_reply", "auto-reply", "autoreply", "bulk", "junk"}
+_ALSO_OF_LISTS = ("X-Loop", "X-Auto-Response-Suppress", "X-BeenThere", "X-Mailing-List")
+"""Fields that programs set against loops, and lists on what people write through them."""
+_AWAY = phrases(AWAY)
+_HANDLED = phrases(HANDLED)
+_NOBODY_WRITES = phrases(NOBODY)
+_REPORT = re.compile(r"report domain:", re.IGNORECASE)
+# "[Acme #48113]", "(#48113)": how ticket systems recognize their own.
+_TICKET = re.compile(r"\[[^\[\]\n]{0,30}#\s?[A-Z-]{0,8}\d+\]|\(#\s?\d+\)|\[[A-Z]{2,6}-\d{2,}\]")
 _SENT_BY_NOBODY = re.compile(r"<?\s*>?")
+_NO_PERSON = re.compile(
+    r"""^(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|noreply\w*|donotreply\w*|listserv|majordomo|mailman|sympa|ezmlm|auto-?(?:reply|responder|respond)
+    |vacation|notifications?|bounces?|nobody|root|mailer|www-data) | -(?:bounces|request|owner|noreply)$ | ^owner-""",
+    re.VERBOSE,
+)
 _DAEMON = re.compile(
     r"\b(?:mailer[ -]?daemon|postmaster|mail-?daemon|mdaemon|mail deliver(?:y|er)? (?:sub)?system"
     r"|microsoftexchange[0-9a-f]{32})\b",  # what Exchange sends its own reports as
     re.IGNORECASE,
 )
 _RECEIPTS = {"disposition-notification", "tlsrpt", "smtp-tls-reporting"}
+_MUCH = 3000
+"""Characters of what was written that are searched."""
 
 
 def is_automatic(mail: Opened) -> bool:
@@ -48,8 +61,27 @@ def is_automatic(mail: Opened) -> bool:
         or mail.report_type in _RECEIPTS
         or any(name in mail.message for name in _PRESENT)
         or mail.field("Precedence").strip().lower() in _PRECEDENCE
-        or _AWAY.match(mail.field("Subject").strip()) is not None
+        or _AWAY.match(words_of(plain(mail.field("Subject")))) is not None
+        or _REPORT.match(mail.field("Subject").strip()) is not None
         or has_null_sender(mail)
+    )
+
+
+def may_be_automatic(mail: Opened, own: str) -> bool:
+    """Whether a list, a ticket system or the like may have written it, or passed it on.
+
+    `own` are the words of the mail without what it quotes.
+    """
+    sender = parseaddr(mail.field("From"))[1].rpartition("@")[0].lower()
+    return (
+        any(name.lower().startswith("list-") for name in mail.message.keys())
+        or any(name in mail.message for name in _ALSO_OF_LISTS)
+        or bool(mail.field("Precedence").strip())
+        or bool(mail.report_type)
+        or _NO_PERSON.search(sender) is not None
+        or _TICKET.search(mail.field("Subject")) is not None
+        or _HANDLED.fullmatch(words_of(plain(mail.field("Subject")))) is not None
+        or _NOBODY_WRITES.search(words_of(plain(own[:_MUCH]))) is not None
     )
 
 

@@ -14,15 +14,19 @@ _MOST = 4000
 
 _WROTE = (
     r"(?:wrote|writes|ha\ scritto|schrieb|hat\ geschrieben|a\ [e\u00e9]crit"
-    r"|escribi[o\u00f3]|escreveu|schreef|geschreven|napisa[l\u0142]|skrev|kirjoitti)"
+    r"|escribi[o\u00f3]|escreveu|schreef|geschreven|geschrieben|napisa[l\u0142]a?(?:\(a\))?|pisze|napisana\ przez"
+    r"|skrev|kirjoitti)"
 )
 # "On Tuesday, Acme wrote:", which programs wrap as they like. In any language it may end with
 # the address of who wrote, "<news@acme.example>:".
 _ATTRIBUTION = re.compile(
-    rf"(?:\b{_WROTE}\b[^\n]{{0,120}}|[<(]?[^\s<>()@]{{1,64}}@[^\s<>()@]{{1,255}}[>)]):[ \t]*$",
+    rf"(?:\b{_WROTE}(?!\w)[^\n]{{0,120}}|[<(]?[^\s<>()@]{{1,64}}@[^\s<>()@]{{1,255}}[>)]):[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_ATTRIBUTION_BEGINS = re.compile(r"(?:On|Il|Am|Le|El|Em|Op|Den|P\u00e5|W|\d{4}[-/]\d)\b")
+_ATTRIBUTION_BEGINS = re.compile(
+    r"(?:On|Il|Am|Le|El|En|Em|No\ dia|Op|Den|P\u00e5|W\ dniu|Wiadomo|\d{4}[-/]\d)\b"
+)
+_ADDRESS_BEGINS = re.compile(r"[ \t]*\(?<[^\s<>@]{1,64}@")
 _WRAPPED = 3
 _SEPARATOR = re.compile(
     r"""^[ \t]*(?:
@@ -30,7 +34,9 @@ _SEPARATOR = re.compile(
             |messaggio\ (?:originale|inoltrato)|(?:urspr[u\u00fc]ngliche|weitergeleitete)\ nachricht
             |message\ (?:d['\u2019]origine|transf[e\u00e9]r[e\u00e9]|original)
             |mensaje\ (?:original|reenviado)|mensagem\ (?:original|encaminhada)
-            |oorspronkelijk\ bericht|doorgestuurd\ bericht)\b.*
+            |oorspronkelijk\ bericht|doorgestuurd\ bericht
+            |(?:oryginalna|przekazana)\ wiadomo[s\u015b][c\u0107]
+            |wiadomo[s\u015b][c\u0107]\ (?:oryginalna|przekazana))\b.*
       | _{8,} | -{12,} | begin\ forwarded\ message:.*
     )$""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
@@ -39,7 +45,7 @@ _SEPARATOR = re.compile(
 _HEADER_BLOCK = re.compile(
     r"""^[ \t]*\*?(?:from|von|da|de|van|od|fra|fr[a\u00e5]n)\s?:\*?\ [^\n]*\n(?:[^\n]*\n){0,2}?
         [ \t]*\*?(?:sent|date|gesendet|datum|inviato|data|envoy[e\u00e9]|enviado|fecha|verzonden
-            |sendt|skickat|til|till|emne|[a\u00e4]mne|to|an|a|[a\u00e0]|para|aan|subject|betreff|oggetto|objet|asunto|assunto
+            |wys[l\u0142]ano|do|temat|enviado\ el|enviada\ em|sendt|skickat|til|till|emne|[a\u00e4]mne|to|an|a|[a\u00e0]|para|aan|subject|betreff|oggetto|objet|asunto|assunto
             |onderwerp)\s?:\*?\ """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
@@ -49,7 +55,8 @@ _SIGNATURE = re.compile(
             |scarica\ outlook|(?:von|mit)\ (?:meinem?|der)\ |gesendet\ (?:mit|von|\u00fcber)
             |hol(?:en\ sie\ sich)?\ outlook|envoy[e\u00e9]\ (?:de|depuis|avec)
             |t[e\u00e9]l[e\u00e9]charg(?:er|ez)\ outlook|enviado\ (?:desde|do|de|con|a\ partir)
-            |obtener\ outlook|verzonden\ (?:met|vanaf|via)|verstuurd)\b[^\n]* )""",
+            |obtener\ outlook|obter\ (?:o\ )?outlook|wys[l\u0142]an[eoy]\ z|pobierz\ outlook
+            |outlook\ voor\ (?:ios|android)|download\ outlook|verzonden\ (?:met|vanaf|via)|verstuurd)\b[^\n]* )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _QUOTED = re.compile(r"^[ \t]*[>|]")
@@ -87,6 +94,8 @@ def _unquoted(text: str) -> str:
 def _attribution_begins(text: str, at: int) -> int:
     """Where the line begins that `at` is in, or one shortly before it that it continues."""
     start = first = text.rfind("\n", 0, at) + 1
+    if start and _ADDRESS_BEGINS.match(text, start) and text[start - 2 : start] != "\n\n":
+        start = text.rfind("\n", 0, start - 1) + 1  # the name is on the line before
     for _ in range(_WRAPPED):
         if _ATTRIBUTION_BEGINS.match(text, first):
             return first

@@ -11,6 +11,7 @@ from preference_center.domain.mails.automatic import (
     from_a_daemon,
     has_null_sender,
     is_automatic,
+    may_be_automatic,
     pressed_in_apple_mail,
 )
 from preference_center.domain.mails.delivery import (
@@ -91,9 +92,12 @@ def _may_suppress(mail: Opened) -> bool:
 
 def _reply(mail: Opened) -> Reading:
     quoted = "\n".join(leaf.text for leaf in mail.leaves)[:_MUCH]
-    clear = clear_no(mail.field("Subject"), own_words(mail))
-    if clear is None and not pressed_in_apple_mail(mail):
-        return Reading(Form.REPLY, why=Why.NOT_CLEAR, ours=quoted)
     senders = usable(addresses_in([mail.field("From")]))
     sender = senders if len(senders) == 1 else ()
-    return Reading(Form.REPLY, (Saying(Said.OPTED_OUT, sender),), ours=quoted)
+    own = own_words(mail)
+    clear = clear_no(mail.field("Subject"), own, *sender[:1])
+    is_own_act = clear is not None and not may_be_automatic(mail, own)
+    if not is_own_act and not pressed_in_apple_mail(mail):
+        return Reading(Form.REPLY, why=Why.NOT_CLEAR, ours=quoted)
+    why = Why.ASKS_MORE if clear and clear.asks_more else None
+    return Reading(Form.REPLY, (Saying(Said.OPTED_OUT, sender),), why, quoted)

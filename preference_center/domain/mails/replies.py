@@ -1,31 +1,50 @@
-"""Replies by which somebody says that they want no more mail, in so many words.
+"""Replies by which somebody objects to advertising, in the law's words or in everyday ones.
 
-Taken for a "no" is a subject, or a sentence that the person's own words begin with, which
-says that and nothing else. Whatever says more, or asks, or takes something back, is left to
-a person: neither is a "no" missed, nor one made up.
+The tables of `objections` say what an objection is in each language. This says when one
+counts: not if it is negated, asked about, reported, under a condition, about somebody else,
+or taken back elsewhere in the mail. Such a mail is left to a person; so is one that objects and
+asks for more, after the objection was recorded.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.mails.phrases import GREETING, PATTERNS, POLITE, SECOND_THOUGHTS
+from preference_center.domain.mails.objections import LANGUAGES, Language, Spelling
+from preference_center.domain.mails.objections.language import SENTENCE
+from preference_center.domain.mails.objections.sentences import Sentence, paragraphs, sentences
+from preference_center.domain.mails.objections.words import (
+    plain,
+    unquoted,
+    with_addresses_named,
+    words_of,
+)
 
-LONGEST = 600
-"""Characters of own words: who writes more has more to say."""
+LONGEST = 3000
+"""Characters of own words. The longest objections are letters written by lawyers."""
 
-_PATTERNS = tuple((language, re.compile(pattern, re.VERBOSE)) for language, pattern in PATTERNS)
-_LONGEST_SENTENCE = 160
 _REPLY_PREFIX = re.compile(
-    r"^\s*(?:re|aw|sv|antw|antwort|r|rif|ref|fw|fwd|wg|i|tr|rv|res|enc)\s*(?:\[\d+\])?\s*:",
+    r"^\s*(?:re|aw|sv|antw|antwort|r|rif|ref|fw|fwd|wg|i|tr|rv|res|enc|odp|pd|vs|doorst)"
+    r"\s*(?:\[\d+\])?\s*:",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!;:,\n]+|(?<=\s)[-\u2013\u2014]+(?=\s)")
-_MARKS = re.compile(r"[^\w'?\s-]|_")
-_NEGATION = re.compile(r"\b(?:not|don'?t|never|non|nicht|kein\w*|pas|no|nao|niet|geen)\b")
+_SHORT = 3
+"""Words that are a name, or part of a signature, rather than a request."""
+_LITTLE = 9
+"""Words beside a request in its sentence that are no request of their own."""
+_FAREWELL = 8
+"""Words of the line before a signature."""
+_WINDOW = 5
+"""Words before a request among which a negation is of it."""
+_HALTS = frozenset(
+    {"stop", "stopp", "it", "this", "that", "now", "all", "enough", "basta", "genug", "schluss"}
+    | {"aufhoren", "assez", "alto", "parem", "parar", "chega", "sair", "dosc", "dosyc", "koniec"}
+)
+"""Words that end anything: alone they are about the mail only if nothing else is said."""
+_SPELLING = {each.code: Spelling(each.words) for each in LANGUAGES}
 
 
 class Place(StrEnum):
@@ -37,84 +56,242 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """A clear "no": where it stood, and in which language (BCP 47)."""
+    """A clear objection: where it stood, in which language (BCP 47), and if more was said."""
 
     place: Place
     language: str
+    asks_more: bool = False
 
 
-def clear_no(subject: str, own: str) -> Clear | None:
-    """The clear "no" of a reply, if it is one; `own` are the writer's own words.
+class _Found(StrEnum):
+    """What a sentence says of advertising."""
 
-    A subject that a reply has taken over from the mail it answers is not the writer's.
+    OBJECTION = "objection"
+    DENIED = "denied"
+    """An objection turned round: "don't unsubscribe me"."""
+    DOUBTFUL = "doubtful"
+    """An objection asked about, reported, or of somebody else."""
+    NOTHING = "nothing"
+
+
+def clear_no(subject: str, own: str, sender: str = "") -> Clear | None:
+    """The clear objection of a reply, if it is one; `own` are the writer's own words.
+
+    `sender` is the address that it is from: who names it means themselves. A subject that a
+    reply has taken over from the mail it answers is not the writer's.
     """
-    words = plain(own)
-    if len(own) > LONGEST or SECOND_THOUGHTS.search(words):
+    if len(own) > LONGEST:
         return None
-    in_body = _first_sentence(words)
-    if in_body is not None:
-        return Clear(Place.BODY, in_body)
-    if _REPLY_PREFIX.match(subject) or _NEGATION.search(words):
+    text = with_addresses_named(unquoted(plain(own)), sender.casefold())
+    heading = words_of(plain(subject))
+    if any(_wants_mail(language, text) for language in LANGUAGES):
         return None
-    heading = plain(subject)
-    in_subject = None if SECOND_THOUGHTS.search(heading) else language_of(heading)
-    return Clear(Place.SUBJECT, in_subject) if in_subject else None
+    found = _in_body(paragraphs(text))
+    if found is not None:
+        return found
+    if _REPLY_PREFIX.match(subject) or "?" in subject or _negates(text):
+        return None
+    in_subject = language_of(heading)
+    if in_subject is None:
+        return None
+    return Clear(Place.SUBJECT, in_subject, asks_more=_says_more(paragraphs(text)))
 
 
 def language_of(sentence: str) -> str | None:
-    """The language in which a sentence says "no" and nothing else; None if it doesn't."""
-    text = " ".join(POLITE.sub(" ", _MARKS.sub(" ", sentence)).split())
-    if not text or len(text) > _LONGEST_SENTENCE:
+    """The language in which a plain sentence objects and says nothing else, if it does."""
+    words = words_of(sentence)
+    if not words or len(words) > SENTENCE:
         return None
-    return next((language for language, each in _PATTERNS if each.fullmatch(text)), None)
-
-
-def plain(text: str) -> str:
-    """In lower case, without accents, with plain quotes."""
-    lower = text[: 2 * LONGEST].replace("\u2019", "'").replace("\u00df", "ss").casefold()
-    apart = unicodedata.normalize("NFKD", lower)
-    return "".join(each for each in apart if not unicodedata.combining(each))
-
-
-def _first_sentence(words: str) -> str | None:
-    """The language of the first thing that is said, greetings aside.
-
-    That may be a line of its own, a paragraph that was wrapped, or a sentence in either.
-    """
-    paragraph = ""
-    for part in re.split(r"\n\s*\n", words):
-        said = _ungreeted(part)
-        if said:
-            paragraph = said
-            break
-    if not paragraph:
-        return None
-    line = paragraph.partition("\n")[0]
-    wrapped = " ".join(paragraph.split())
-    for text in (line, wrapped):
-        found = language_of(text)
-        if found:
-            return found
-    for text in (line, wrapped):
-        first = next((each for each in _SENTENCE_END.split(text) if _says_something(each)), "")
-        found = language_of(first)
-        if found:
-            return found
+    for language in LANGUAGES:
+        read = _read(language, words)
+        if _wants_mail(language, words):
+            continue
+        if _is_bare(language, read) or (
+            _found(language, Sentence(read, False, True)) is _Found.OBJECTION
+            and _rest(language, read) <= _SHORT
+        ):
+            return language.code
     return None
 
 
-def _ungreeted(paragraph: str) -> str:
-    """A paragraph without a greeting in its first line or before its first comma."""
-    text = paragraph.strip()
-    line, _, rest = text.partition("\n")
-    if GREETING.fullmatch(line.strip(" ,.!-")) and language_of(line) is None:
-        greeting, comma, after = line.partition(",")
-        if comma and after.strip() and GREETING.fullmatch(greeting.strip()):
-            return f"{after.strip()}\n{rest}".strip()
-        return _ungreeted(rest) if rest else ""
-    return text
+def _in_body(parts: Sequence[str]) -> Clear | None:
+    """What the paragraphs of a plain text object to, each line read alone or all in one."""
+    for join in (False, True):
+        said = list(sentences(parts, join=join))
+        founds = {each.code: [_found_or_bare(each, one) for one in said] for each in LANGUAGES}
+        if any(_Found.DENIED in found for found in founds.values()):
+            return None
+        for language in LANGUAGES:
+            found = founds[language.code]
+            if _Found.OBJECTION in found:
+                more = _asks_more(language, said)
+                objections = [one for one, each in zip(said, found, strict=True) if each is _Found.OBJECTION]
+                only_halts = all(_halts(language, one) for one in objections)
+                return None if more and only_halts else Clear(Place.BODY, language.code, more)
+    return None
 
 
-def _says_something(sentence: str) -> bool:
-    text = " ".join(POLITE.sub(" ", _MARKS.sub(" ", sentence)).split())
-    return bool(text) and GREETING.fullmatch(text) is None
+def _halts(language: Language, sentence: Sentence) -> bool:
+    """Whether a sentence is a word that may be about anything else that was being done."""
+    words = language.courtesy.sub(" ", _read(language, sentence.words)).replace(",", " ")
+    return {*words.split()} <= _HALTS
+
+
+def _found_or_bare(language: Language, sentence: Sentence) -> _Found:
+    if sentence.in_first_paragraph and not sentence.asks:
+        if _is_bare(language, _read(language, sentence.words)):
+            return _Found.OBJECTION
+    return _found(language, sentence)
+
+
+def _read(language: Language, words: str) -> str:
+    """Words as the table of a language is written."""
+    corrected = _SPELLING[language.code].corrected(language.folded(words[:SENTENCE]))
+    return " ".join(language.aside.sub(" ", corrected).split())
+
+
+def _found(language: Language, sentence: Sentence) -> _Found:
+    """What a sentence says; an objection if one of its clauses is one beyond doubt."""
+    words = _read(language, sentence.words)
+    outcome = _Found.NOTHING
+    for request in language.request.finditer(words):
+        clause = _clause_around(language, words, request)
+        if _is_interrupted(language, words[: request.start()]):
+            return _Found.DENIED
+        before = " ".join(clause.before.split()[-_WINDOW:])
+        if language.negated.search(before) or language.negated_after.match(clause.after):
+            return _Found.DENIED
+        if _is_doubtful(language, sentence, words, request, clause):
+            outcome = _Found.DOUBTFUL if outcome is _Found.NOTHING else outcome
+        else:
+            outcome = _Found.OBJECTION
+    return outcome
+
+
+def _is_interrupted(language: Language, before: str) -> bool:
+    """Whether a negation ends a clause early: "please do not, ever, unsubscribe me"."""
+    clauses = [clause.split() for clause in before.split(" ,")[:-1]]
+    return any(
+        1 < len(words) <= _SHORT and _ends_negated(language, words) for words in clauses
+    )
+
+
+def _ends_negated(language: Language, words: Sequence[str]) -> bool:
+    return any(
+        language.negated.fullmatch(" ".join(words[-size:])) is not None for size in (1, 2)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """The words of a clause on both sides of a request."""
+
+    before: str
+    after: str
+
+
+def _clause_around(language: Language, words: str, request: re.Match[str]) -> _Clause:
+    before = language.boundary.split(words[: request.start()])[-1]
+    after = language.boundary.split(words[request.end() :])[0]
+    return _Clause(before.strip(), after.strip())
+
+
+def _is_doubtful(
+    language: Language, sentence: Sentence, words: str, request: re.Match[str], clause: _Clause
+) -> bool:
+    """Whether a request is asked about, reported, under a condition or about others."""
+    before = words[: request.start()]
+    if sentence.asks and (language.question.search(before) or not language.asked.search(before)):
+        asked = language.asked.search(words[: request.end()])
+        if asked is None or language.question.search(before):
+            return True
+    without_courtesies = language.courtesy.sub(" ", words)
+    return (
+        language.question.match(clause.before) is not None
+        or language.report.search(words) is not None
+        or language.condition.search(without_courtesies) is not None
+        or language.other.search(clause.before) is not None
+        or language.other.search(clause.after) is not None
+        or language.other.search(request[0]) is not None
+    )
+
+
+def _is_bare(language: Language, words: str) -> bool:
+    """Whether words are a bare objection, with a greeting, courtesies or a name at most."""
+    if language.report.search(words):
+        return False
+    return any(
+        _clauses_are_bare(language, language.courtesy.sub(pause, words)) for pause in (" ", " , ")
+    )
+
+
+def _clauses_are_bare(language: Language, words: str) -> bool:
+    objects = False
+    for clause in words.split(","):
+        whole = " ".join(clause.split())
+        said = " ".join(language.greeting.sub(" ", whole).split())
+        if language.bare.fullmatch(said) or language.bare.fullmatch(whole):
+            objects = True
+        elif language.negated.search(said) or not _is_harmless(language, said):
+            return False
+    return objects
+
+
+def _is_harmless(language: Language, words: str) -> bool:
+    """Whether words ask for nothing: few, a greeting, or a usual remark."""
+    if language.further.search(words):
+        return False
+    return (
+        len(words.split()) <= _SHORT
+        or language.greeting.match(words) is not None
+        or language.remark.search(words) is not None
+    )
+
+
+def _rest(language: Language, words: str) -> int:
+    """How many words a sentence has besides its requests and courtesies."""
+    rest = language.courtesy.sub(" ", language.request.sub(" ", words)).replace(",", " ")
+    return len(language.greeting.sub(" ", rest).split())
+
+
+def _asks_more(language: Language, said: Sequence[Sentence]) -> bool:
+    """Whether something else is said that a person has to read."""
+    for sentence in said:
+        words = _read(language, sentence.words)
+        if language.further.search(words):
+            return True
+        if _found_or_bare(language, sentence) is _Found.OBJECTION:
+            if _rest(language, words) > _LITTLE and not language.remark.search(words):
+                return True
+            continue
+        if language.farewell.match(words) and len(words.split()) <= _FAREWELL:
+            break
+        if sentence.asks or not _is_harmless(language, language.courtesy.sub(" ", words).strip()):
+            return True
+    return False
+
+
+def _says_more(parts: Sequence[str]) -> bool:
+    """Whether a text without an objection holds more than names and courtesies."""
+    said = list(sentences(parts, join=False))
+    return bool(said) and all(_asks_more(language, said) for language in LANGUAGES)
+
+
+def _wants_mail(language: Language, text: str) -> bool:
+    """Whether some of the mail is wanted, or wanted again."""
+    words = language.folded(words_of(re.sub(r"[.!?\n]+", ",", text)))
+    return any(
+        not language.negated.search(_shortly_before(language, words, found))
+        for found in language.keep.finditer(words)
+    )
+
+
+def _shortly_before(language: Language, words: str, found: re.Match[str]) -> str:
+    """The last words of the clause before what was found."""
+    clause = language.boundary.split(words[max(found.start() - 120, 0) : found.start()])[-1]
+    return " ".join(clause.split()[-_WINDOW:])
+
+
+def _negates(text: str) -> bool:
+    words = words_of(re.sub(r"[.!?\n]+", ",", text))
+    return any(each.negated.search(words) for each in LANGUAGES)

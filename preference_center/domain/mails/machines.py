@@ -1,0 +1,133 @@
+"""What programs write instead of people, in eight languages.
+
+In words as `words_of` leaves them: lower case, no accents, no punctuation. One phrase a line;
+`.{0,30}` is what may stand between two of its words.
+"""
+
+from __future__ import annotations
+
+import re
+
+AWAY = """
+    auto(matic|mated|matically)? (generated )?(reply|response|answer|respond|responder|resposta|antwort|odpowiedz)
+    auto|autoreply|autoresponse|autosvar|autorisposta|autoantwort|vacation (reply|response|notice)
+    (i am |i m |currently )*out of (the )?office|ooo|on (annual |maternity |parental )?(vacation|holiday|leave)
+    away (from|until)|(i am |i m )?away
+
+    risposta (automatica|di assenza)|messaggio (automatico|di assenza)|fuori (sede|ufficio|dall ufficio)
+    non (sono )?in ufficio|assenza|assente|in ferie
+
+    (automatische|automatisierte) (antwort|abwesenheit[a-z]*|nachricht|mitteilung)|abwesenheit[a-z]*|abwesend
+    nicht im bu?e?ro|ausser haus|im urlaub|urlaub|urlaubs(notiz|meldung|benachrichtigung)
+
+    (reponse|message|courriel) (automatique|d absence)|absente?|absence|en conges?|hors (du )?bureau
+
+    respuesta automatica|mensaje (automatico|de ausencia)|fuera de (la )?oficina|ausente|ausencia|de vacaciones
+
+    resposta automatica|mensagem (automatica|de ausencia)|fora do escritorio|de ferias|em ferias
+
+    automatische? (antwoord|bericht|reactie|beantwoord[a-z]*)|afwezig|afwezigheid[a-z]*|niet op kantoor
+    buiten kantoor|met vakantie|op vakantie
+
+    automatyczna (odpowiedz|wiadomosc)|odpowiedz automatyczna|autoodpowiedz|poza biurem|nieobecn(osc|y|a)
+    urlop|na urlopie
+"""
+"""Beginnings of the subjects of vacation notices."""
+
+HANDLED = """
+    (ticket|case|request|issue|incident) (number |no |id |nr )?[a-z]{0,6} ?[0-9]{3,}.{0,60}(received|created|opened|registered|updated|closed|solved)
+    (received|created|opened) .{0,30}(ticket|case|request) [a-z]{0,6} ?[0-9]{3,}
+    (read|gelesen|letto|lu|leido|gelezen|przeczytano|przeczytane|lida|lido|not read|nicht gelesen|non letto) , .*
+    confirm [0-9a-f]{8,}.*|(undeliver|delivery (status|failure)|mail delivery|returned mail|failure notice|return receipt).*
+    welcome to the .*|.{0,80}post.{0,30}(approval|moderator).*|your message to .*
+"""
+"""Subjects of ticket systems, lists, and receipts."""
+
+NOBODY = """
+    out of (the )?office
+    on (annual|maternity|parental|sick|paternity) leave
+    (am|currently|be) on (vacation|holidays?|leave)
+    away from (my|the) (desk|office)
+    (limited|no|intermittent) access to (my )?e ?mails?
+    i (will|ll) (be back|return)
+    automatic(ally)? (generated|reply|response|message|e ?mail)
+    auto ?reply|autoresponder
+    automated (message|reply|response|e ?mail|notification)
+    do not reply to this
+    (mailbox|inbox|address) is (not|un)
+    (not|un) ?monitored
+    your (message|request|ticket|enquiry|inquiry|e ?mail|case) ([0-9]+ )?(has been|was|is being) (received|created|opened|registered|logged|assigned|closed)
+    we( ve| have)? received your
+    thank you for (contacting|reaching out to) (us|our)
+    (ticket|case|reference) (number|no|id) ?[a-z]{0,4} ?[0-9]+
+    (confirm|verify|prove) (that )?you (are|re) (a |not a )?(human|person|robot|real)
+    (awaiting|awaits) (your |moderator )?(approval|moderation|confirmation)
+    held (for|until)
+    delivered (once|after|if|when) you
+    (was|has been) (read|displayed|opened) (on|at|by)
+    you have been (un)?subscribed
+    mailing list .{0,40}(policy|moderator|welcome)
+
+    fuori (sede|ufficio)
+    sono (assente|in ferie|in congedo|in maternita)|saro (assente|di ritorno)
+    (messaggio|risposta|e ?mail) (e stat[oa] )?(generat[oa] )?automatic[oa](mente)?
+    non rispond(ere|ete|a) a quest[oa]
+    (richiesta|segnalazione|ticket) .{0,30}(ricevut[oa]|pres[oa] in carico|apert[oa]|registrat[oa])
+    abbiamo ricevuto (la|il) (tu[ao]|su[ao]|vostr[ao])
+    confermare di essere (una persona|umano)
+
+    (nicht im|ausser) (bu?e?ro|haus)|bin im urlaub
+    bin (ich )?(derzeit |zurzeit |aktuell |momentan |bis .{1,20} )?(abwesend|im urlaub|nicht erreichbar|in elternzeit)
+    automatisch (generiert|erzeugt|erstellt|versendet|versandt)[a-z]*
+    automatische (antwort|nachricht|abwesenheit|email|e mail)
+    nicht auf diese (e ?mail|nachricht|mail)
+    (anfrage|nachricht|e ?mail|meldung|anliegen) .{0,40}(eingegangen|erhalten|ticketnummer)
+    (ticket ?nummer|vorgangsnummer|ticket nr|ticket id)
+    (wieder|zuruck) (erreichbar|im bu?e?ro)|wird nicht weitergeleitet
+
+    (suis|serai) (actuellement )?(absente?|en conges?|de retour)|absente? (du|jusqu|actuellement)|en conges? (du|jusqu)
+    (message|reponse|courriel|e ?mail) (est )?(genere )?automatique(ment)?
+    ne pas repondre a ce
+    (demande|message|courriel|e ?mail|ticket) .{0,40}(bien ete recue?|recue?|enregistree?|pris[e]? en (compte|charge))
+    nous avons (bien )?recu
+    numero de (ticket|dossier)
+
+    fuera de (la )?oficina
+    estoy (de vacaciones|ausente|fuera)|estare (ausente|de vuelta|fuera|de vacaciones)
+    (mensaje|respuesta|correo) (ha sido |fue )?(generad[oa] )?automatic[oa](mente)?
+    no respond(a|an|as|er) a este
+    (solicitud|mensaje|consulta|correo|ticket) .{0,40}(recibid[oa]|registrad[oa]|cread[oa])
+    hemos recibido (su|tu)
+    numero de (caso|incidencia|ticket)
+
+    fora do escritorio
+    estou (ausente|de ferias|em ferias|fora)|estarei (ausente|de volta|fora|de ferias)
+    (mensagem|resposta|e ?mail) (foi )?(gerad[oa] )?automatic[oa](mente)?
+    nao respond(a|am|er) a est[ea]
+    (solicitacao|pedido|mensagem|chamado) .{0,40}(recebid[oa]|registrad[oa]|abert[oa])
+    recebemos (a sua|o seu|sua|seu|a tua)
+    numero d[oe] (chamado|protocolo|ticket)
+
+    (niet op|buiten) kantoor
+    ben (ik )?(momenteel |tijdelijk |tot .{1,20} )?(afwezig|met vakantie|op vakantie|met verlof)
+    (automatisch|geautomatiseerd)e? (bericht|antwoord|gegenereerd[a-z]*|e ?mail)
+    niet op d(it|eze) (bericht|e ?mail|mail) (te )?(reageren|antwoorden)
+    (aanvraag|bericht|verzoek|vraag|melding) .{0,40}(ontvangen|geregistreerd|aangemaakt)
+    (ticket|zaak)nummer
+
+    poza biurem
+    (jestem|bede) (obecnie )?(nieobecn[a-z]+|na urlopie|poza biurem)
+    (wiadomosc|odpowiedz) (zostala )?(wygenerowan[a-z]+ )?automatyczn[a-z]+
+    nie odpowiada(c|j|jcie) na
+    (zgloszenie|wiadomosc|zapytanie) .{0,40}(przyjet[a-z]+|zarejestrowan[a-z]+|otrzyman[a-z]+)
+    otrzymalismy (panstwa|twoja|twoje|pana|pani)
+    numer (zgloszenia|sprawy)
+"""
+"""What vacation programs, ticket systems and lists write into a body."""
+
+
+def phrases(table: str) -> re.Pattern[str]:
+    """A table as a pattern of whole words."""
+    lines = [line.strip() for line in table.splitlines() if line.strip()]
+    source = re.sub(r"\((?!\?)", "(?:", "|".join(lines))
+    return re.compile(rf"(?<![^ ,])(?:{source})(?![^ ,])")

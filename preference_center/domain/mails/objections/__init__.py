@@ -1,0 +1,28 @@
+"""What people write when they object to advertising, a table for each language."""
+
+from __future__ import annotations
+
+from preference_center.domain.mails.objections.de import GERMAN
+from preference_center.domain.mails.objections.en import ENGLISH
+from preference_center.domain.mails.objections.es import SPANISH
+from preference_center.domain.mails.objections.fr import FRENCH
+from preference_center.domain.mails.objections.it import ITALIAN
+from preference_center.domain.mails.objections.language import Language
+from preference_center.domain.mails.objections.nl import DUTCH
+from preference_center.domain.mails.objections.pl import POLISH
+from preference_center.domain.mails.objections.pt import PORTUGUESE
+from preference_center.domain.mails.objections.words import Spelling
+
+LANGUAGES: tuple[Language, ...] = (
+    ENGLISH,
+    ITALIAN,
+    GERMAN,
+    FRENCH,
+    SPANISH,
+    PORTUGUESE,
+    DUTCH,
+    POLISH,
+)
+"""In the order in which they are asked: where two have the same words, the first counts."""
+
+__all__ = ["LANGUAGES", "Language", "Spelling"]

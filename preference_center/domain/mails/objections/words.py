@@ -1,0 +1,93 @@
+"""Text as the tables of objections are written: words, commas, sentences."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+
+_LETTERS = str.maketrans(
+    {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00df": "ss", "\u00e6": "ae", "\u0153": "oe"}
+)
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+_QUOTATION = re.compile(
+    "\"[^\"\n]{1,200}\"|[\u201c\u201e][^\u201c\u201d\n]{1,200}[\u201c\u201d]"
+    "|\u00ab[^\u00ab\u00bb\n]{1,200}\u00bb|(?<!\\w)'[^'\n]{1,200}'(?!\\w)"
+)
+_ADDRESS = re.compile(r"(?<!\S)[^\s@]{1,64}@[^\s@]{1,255}")
+_LINK = re.compile(r"(?:https?://|www\.)\S{1,2000}")
+_PAUSE = re.compile(r"[,;:()\[\]/|\u2026\u2022]+|(?<=\s)[-\u2013\u2014]+(?=\s)|[\u2013\u2014]")
+_NO_WORD = re.compile(r"[^\w,]+|_+")
+_COMMAS = re.compile(r"(?: ?,)+ ?")
+_LEAST = 7
+"""Letters of a word whose typing errors are corrected."""
+
+
+def plain(text: str) -> str:
+    """In lower case, without accents and invisible characters, with plain quotes."""
+    lower = _INVISIBLE.sub("", text).replace("\u2019", "'").casefold()
+    apart = unicodedata.normalize("NFKD", lower)
+    return "".join(c for c in apart if not unicodedata.combining(c)).translate(_LETTERS)
+
+
+def unquoted(text: str) -> str:
+    """Plain text without what stands in quotation marks: others said that."""
+    return _QUOTATION.sub(" x ", text)
+
+
+def with_addresses_named(text: str, sender: str) -> str:
+    """Plain text with the word `myaddress` for the sender's, `otheraddress` for any other."""
+
+    def name(found: re.Match[str]) -> str:
+        address = found[0].strip("<>().,;:!?\"'")
+        return " myaddress " if address == sender else " otheraddress "
+
+    return _LINK.sub(" link ", _ADDRESS.sub(name, text))
+
+
+def words_of(sentence: str) -> str:
+    """A plain sentence as words with one blank between them; commas where the voice pauses."""
+    paused = _PAUSE.sub(" , ", sentence)
+    bare = _NO_WORD.sub(" ", paused).replace(",", " , ")
+    return " ".join(_COMMAS.sub(" , ", f" {bare} ").split()).strip(" ,")
+
+
+class Spelling:
+    """Corrects one typing error in a long word to the word of a table that it must be.
+
+    The error may be a letter too many, too few, wrong, or two letters exchanged. The first
+    letter and the ending are left alone: there other words differ, "anmelden", "unsubscribed".
+    """
+
+    def __init__(self, words: Collection[str]) -> None:
+        self._words = frozenset(words)
+        near: dict[str, set[str]] = defaultdict(set)
+        for word in words:
+            for form in (word, *_shorter(word)):
+                near[form].add(word)
+        self._near: Mapping[str, set[str]] = near
+
+    def corrected(self, text: str) -> str:
+        """The text with its long words corrected."""
+        return " ".join(self._correct(word) for word in text.split(" "))
+
+    def _correct(self, word: str) -> str:
+        if not _LEAST <= len(word) <= 40 or word in self._words:
+            return word
+        meant = {
+            known
+            for form in (word, *_shorter(word))
+            for known in self._near.get(form, ())
+            if known[0] == word[0] and _ends_alike(known, word)
+        }
+        return meant.pop() if len(meant) == 1 else word
+
+
+def _ends_alike(known: str, word: str) -> bool:
+    """Whether the ending is the same, or a letter shortly before the last was left out."""
+    return known[-2:] == word[-2:] or (len(word) < len(known) and known[-1] == word[-1])
+
+
+def _shorter(word: str) -> list[str]:
+    return [word[:at] + word[at + 1 :] for at in range(1, len(word))]
