@@ -23,7 +23,7 @@ LENGTH = 8_000
 """Characters of each hostile text: a linear search takes a few milliseconds for them."""
 LIMIT = 0.15
 """CPU seconds. The quadratic patterns that were found took 0.4 to 5 for such a text."""
-CAPPED = {"preference_center.domain.mails.replies:_PATTERNS": 160}
+CAPPED = {"preference_center.domain.mails.replies:_PATTERNS": 400}
 """The longest text that reaches a pattern whose caller refuses longer ones."""
 
 PUMPS = (

@@ -79,7 +79,11 @@ def take_at_doors(mail: Mail, head: bytes, size: int, received_at: datetime) -> 
     changes, reports, whys = _weigh(arrived)
     if whys == [Why.NOT_CLEAR] and reading.sayings and len(references) == 1:
         # All is clear but the address, of which only half the digest is known.
-        return take(Mail(tuple(references), mail.writers), received_at, reading.form)
+        taken = take(Mail(tuple(references), mail.writers), received_at, reading.form)
+        if reading.why is not Why.ASKS_MORE:
+            return taken
+        _commit(arrived, (), Why.ASKS_MORE, head, size)
+        return taken + Taken(for_a_person=1)
     if reports:
         judged = deliverability.bounced(reports)
         changes += [each.change for each in judged if each.change]
@@ -137,7 +141,8 @@ def _weigh(arrived: _Arrived) -> tuple[list[Change], list[Report], list[Why]]:
     """What is to be recorded, what bounced, and what is not certain."""
     changes: list[Change] = []
     reports: list[Report] = []
-    whys = [arrived.reading.why] if arrived.reading.why else []
+    asks_more = arrived.reading.why is Why.ASKS_MORE
+    whys = [arrived.reading.why] if arrived.reading.why and not asks_more else []
     if whys == [Why.NOT_CLEAR] and not arrived.has(Door.REPLIES):
         whys = [Why.WRONG_DOOR]
     alone = len(arrived.reading.sayings) == 1
@@ -150,6 +155,8 @@ def _weigh(arrived: _Arrived) -> tuple[list[Change], list[Report], list[Why]]:
             reports.append(_report(arrived, number, found, saying.bounce))
         elif found:
             changes.extend(_changes(arrived, number, found, saying.said))
+    if asks_more and not whys:
+        whys.append(Why.ASKS_MORE)
     return changes, reports, whys
 
 

@@ -125,6 +125,42 @@ class TestReplies:
         assert of(ledger, OUT)
         assert whys() == ["not_clear"]
 
+    def test_an_objection_with_a_question_is_recorded_and_read_by_a_person(
+        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+    ) -> None:  # I1
+        both = "Please unsubscribe me. Where is my order 4711?"
+        for _ in range(2):
+            take(reply(both), REPLIES)
+        assert of(ledger, OUT)
+        assert whys() == ["asks_more"]
+
+    def test_so_it_is_if_the_objection_stood_already(
+        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+    ) -> None:
+        take(reply("STOP"), REPLIES)
+        take(reply("Please unsubscribe me, and delete all my data."), REPLIES)
+        assert of(ledger, OUT)
+        assert whys() == ["asks_more"]
+
+    def test_so_it_is_if_only_a_token_says_whose_it_is(
+        self,
+        take: Take,
+        make_to: MakeTo,
+        allowed: Callable[..., bool],
+        whys: Callable[[], list[str]],
+    ) -> None:  # I2
+        to = f"{make_to(PAUL).partition('@')[0]}@replies.acme.example"
+        taken = take(reply("Please unsubscribe me. Where is my order 4711?"), to)
+        assert (taken.kept, taken.for_a_person) == (1, 1)
+        assert not allowed(PAUL)
+        assert whys() == ["asks_more"]
+
+    def test_at_an_address_for_reports_it_is_not_said_to_be_recorded(
+        self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
+    ) -> None:
+        take(reply("Please unsubscribe me. Where is my order 4711?"), REPORTS)
+        assert (ledger.kinds(), whys()) == ([], ["wrong_door"])
+
     def test_a_vacation_notice_is_forgotten(
         self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
     ) -> None:  # RULES A12

@@ -8,7 +8,6 @@ might have written them, so an objection in one is neither recorded nor dropped.
 from __future__ import annotations
 
 import re
-from email.utils import parseaddr
 
 from preference_center.domain.mails.machines import AWAY, HANDLED, NOBODY, phrases
 from preference_center.domain.mails.objections.words import plain, words_of
@@ -34,8 +33,9 @@ _REPORT = re.compile(r"report domain:", re.IGNORECASE)
 _TICKET = re.compile(r"\[[^\[\]\n]{0,30}#\s?[A-Z-]{0,8}\d+\]|\(#\s?\d+\)|\[[A-Z]{2,6}-\d{2,}\]")
 _SENT_BY_NOBODY = re.compile(r"<?\s*>?")
 _NO_PERSON = re.compile(
-    r"""^(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|noreply\w*|donotreply\w*|listserv|majordomo|mailman|sympa|ezmlm|auto-?(?:reply|responder|respond)
-    |vacation|notifications?|bounces?|nobody|root|mailer|www-data) | -(?:bounces|request|owner|noreply)$ | ^owner-""",
+    r"""^(?:no[-_.]?reply\w*|do[-_.]?not[-_.]?reply\w*|listserv|majordomo|mailman|sympa|ezmlm
+    |auto-?(?:reply|responder|respond)|vacation|notifications?|bounces?|nobody|root|mailer|www-data)$
+    | -(?:bounces|request|owner|noreply)$ | ^owner-""",
     re.VERBOSE,
 )
 _DAEMON = re.compile(
@@ -67,18 +67,17 @@ def is_automatic(mail: Opened) -> bool:
     )
 
 
-def may_be_automatic(mail: Opened, own: str) -> bool:
+def may_be_automatic(mail: Opened, own: str, sender: str = "") -> bool:
     """Whether a list, a ticket system or the like may have written it, or passed it on.
 
-    `own` are the words of the mail without what it quotes.
+    `own` are the words of the mail without what it quotes, `sender` is the address it is from.
     """
-    sender = parseaddr(mail.field("From"))[1].rpartition("@")[0].lower()
     return (
-        any(name.lower().startswith("list-") for name in mail.message.keys())
+        any(name.lower().startswith("list-") for name in mail.message)
         or any(name in mail.message for name in _ALSO_OF_LISTS)
         or bool(mail.field("Precedence").strip())
         or bool(mail.report_type)
-        or _NO_PERSON.search(sender) is not None
+        or _NO_PERSON.search(sender.rpartition("@")[0].lower()) is not None
         or _TICKET.search(mail.field("Subject")) is not None
         or _HANDLED.fullmatch(words_of(plain(mail.field("Subject")))) is not None
         or _NOBODY_WRITES.search(words_of(plain(own[:_MUCH]))) is not None

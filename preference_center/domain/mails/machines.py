@@ -10,15 +10,15 @@ import re
 
 AWAY = """
     auto(matic|mated|matically)? (generated )?(reply|response|answer|respond|responder|resposta|antwort|odpowiedz)
-    auto|autoreply|autoresponse|autosvar|autorisposta|autoantwort|vacation (reply|response|notice)
+    auto , .*|autoreply|autoresponse|autosvar|autorisposta|autoantwort|vacation (reply|response|notice)
     (i am |i m |currently )*out of (the )?office|ooo|on (annual |maternity |parental )?(vacation|holiday|leave)
-    away (from|until)|(i am |i m )?away
+    away (from|until)|(i am |i m )away
 
     risposta (automatica|di assenza)|messaggio (automatico|di assenza)|fuori (sede|ufficio|dall ufficio)
     non (sono )?in ufficio|assenza|assente|in ferie
 
     (automatische|automatisierte) (antwort|abwesenheit[a-z]*|nachricht|mitteilung)|abwesenheit[a-z]*|abwesend
-    nicht im bu?e?ro|ausser haus|im urlaub|urlaub|urlaubs(notiz|meldung|benachrichtigung)
+    nicht im bu?e?ro|ausser haus|im urlaub|urlaubs(notiz|meldung|benachrichtigung)
 
     (reponse|message|courriel) (automatique|d absence)|absente?|absence|en conges?|hors (du )?bureau
 

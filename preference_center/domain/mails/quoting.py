@@ -14,7 +14,8 @@ _MOST = 4000
 
 _WROTE = (
     r"(?:wrote|writes|ha\ scritto|schrieb|hat\ geschrieben|a\ [e\u00e9]crit"
-    r"|escribi[o\u00f3]|escreveu|schreef|geschreven|geschrieben|napisa[l\u0142]a?(?:\(a\))?|pisze|napisana\ przez"
+    r"|escribi[o\u00f3]|escreveu|schreef|geschreven|geschrieben"
+    r"|napisa[l\u0142]a?(?:\(a\))?|pisze|napisana\ przez"
     r"|skrev|kirjoitti)"
 )
 # "On Tuesday, Acme wrote:", which programs wrap as they like. In any language it may end with
@@ -45,7 +46,9 @@ _SEPARATOR = re.compile(
 _HEADER_BLOCK = re.compile(
     r"""^[ \t]*\*?(?:from|von|da|de|van|od|fra|fr[a\u00e5]n)\s?:\*?\ [^\n]*\n(?:[^\n]*\n){0,2}?
         [ \t]*\*?(?:sent|date|gesendet|datum|inviato|data|envoy[e\u00e9]|enviado|fecha|verzonden
-            |wys[l\u0142]ano|do|temat|enviado\ el|enviada\ em|sendt|skickat|til|till|emne|[a\u00e4]mne|to|an|a|[a\u00e0]|para|aan|subject|betreff|oggetto|objet|asunto|assunto
+            |wys[l\u0142]ano|do|temat|enviado\ el|enviada\ em|sendt|skickat|til|till|emne
+            |[a\u00e4]mne|to|an|a|[a\u00e0]|para|aan|subject|betreff|oggetto|objet
+            |asunto|assunto
             |onderwerp)\s?:\*?\ """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
@@ -56,7 +59,8 @@ _SIGNATURE = re.compile(
             |hol(?:en\ sie\ sich)?\ outlook|envoy[e\u00e9]\ (?:de|depuis|avec)
             |t[e\u00e9]l[e\u00e9]charg(?:er|ez)\ outlook|enviado\ (?:desde|do|de|con|a\ partir)
             |obtener\ outlook|obter\ (?:o\ )?outlook|wys[l\u0142]an[eoy]\ z|pobierz\ outlook
-            |outlook\ voor\ (?:ios|android)|download\ outlook|verzonden\ (?:met|vanaf|via)|verstuurd)\b[^\n]* )""",
+            |outlook\ voor\ (?:ios|android)|download\ outlook
+            |verzonden\ (?:met|vanaf|via)|verstuurd)\b[^\n]* )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _QUOTED = re.compile(r"^[ \t]*[>|]")

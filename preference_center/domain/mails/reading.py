@@ -96,7 +96,7 @@ def _reply(mail: Opened) -> Reading:
     sender = senders if len(senders) == 1 else ()
     own = own_words(mail)
     clear = clear_no(mail.field("Subject"), own, *sender[:1])
-    is_own_act = clear is not None and not may_be_automatic(mail, own)
+    is_own_act = clear is not None and not may_be_automatic(mail, own, *sender[:1])
     if not is_own_act and not pressed_in_apple_mail(mail):
         return Reading(Form.REPLY, why=Why.NOT_CLEAR, ours=quoted)
     why = Why.ASKS_MORE if clear and clear.asks_more else None

@@ -15,7 +15,12 @@ from enum import StrEnum
 
 from preference_center.domain.mails.objections import LANGUAGES, Language, Spelling
 from preference_center.domain.mails.objections.language import SENTENCE
-from preference_center.domain.mails.objections.sentences import Sentence, paragraphs, sentences
+from preference_center.domain.mails.objections.sentences import (
+    Sentence,
+    paragraphs,
+    sentences,
+    unwrapped,
+)
 from preference_center.domain.mails.objections.words import (
     plain,
     unquoted,
@@ -44,6 +49,7 @@ _HALTS = frozenset(
     | {"aufhoren", "assez", "alto", "parem", "parar", "chega", "sair", "dosc", "dosyc", "koniec"}
 )
 """Words that end anything: alone they are about the mail only if nothing else is said."""
+_PATTERNS = tuple(each.patterns for each in LANGUAGES)
 _SPELLING = {each.code: Spelling(each.words) for each in LANGUAGES}
 
 
@@ -82,11 +88,12 @@ def clear_no(subject: str, own: str, sender: str = "") -> Clear | None:
     """
     if len(own) > LONGEST:
         return None
-    text = with_addresses_named(unquoted(plain(own)), sender.casefold())
+    written = with_addresses_named(unquoted(plain(own)), sender.casefold())
+    text = with_addresses_named(unquoted(plain(unwrapped(own))), sender.casefold())
     heading = words_of(plain(subject))
     if any(_wants_mail(language, text) for language in LANGUAGES):
         return None
-    found = _in_body(paragraphs(text))
+    found = _in_body(paragraphs(text), paragraphs(written))
     if found is not None:
         return found
     if _REPLY_PREFIX.match(subject) or "?" in subject or _negates(text):
@@ -114,8 +121,8 @@ def language_of(sentence: str) -> str | None:
     return None
 
 
-def _in_body(parts: Sequence[str]) -> Clear | None:
-    """What the paragraphs of a plain text object to, each line read alone or all in one."""
+def _in_body(parts: Sequence[str], as_written: Sequence[str]) -> Clear | None:
+    """What the paragraphs of a plain text object to, each sentence alone or all in one."""
     for join in (False, True):
         said = list(sentences(parts, join=join))
         founds = {each.code: [_found_or_bare(each, one) for one in said] for each in LANGUAGES}
@@ -123,12 +130,33 @@ def _in_body(parts: Sequence[str]) -> Clear | None:
             return None
         for language in LANGUAGES:
             found = founds[language.code]
-            if _Found.OBJECTION in found:
-                more = _asks_more(language, said)
-                objections = [one for one, each in zip(said, found, strict=True) if each is _Found.OBJECTION]
-                only_halts = all(_halts(language, one) for one in objections)
-                return None if more and only_halts else Clear(Place.BODY, language.code, more)
+            objections = [
+                one for one, each in zip(said, found, strict=True) if each is _Found.OBJECTION
+            ]
+            if objections:
+                return _clear(language, said, objections)
+    return _in_a_line(list(sentences(as_written, join=False)))
+
+
+def _in_a_line(lines: Sequence[Sentence]) -> Clear | None:
+    """A bare objection in the first line below a greeting, whatever the next line goes on with."""
+    for line in lines[:_SHORT]:
+        for language in LANGUAGES:
+            if not line.asks and _is_bare(language, _read(language, line.words)):
+                return _clear(language, lines, [line])
+        if len(line.words.split()) > _SHORT:
+            return None
     return None
+
+
+def _clear(
+    language: Language, said: Sequence[Sentence], objections: Sequence[Sentence]
+) -> Clear | None:
+    """An objection, unless all that it says is "stop", and the rest may be about what."""
+    more = _asks_more(language, said)
+    if more and all(_halts(language, one) for one in objections):
+        return None
+    return Clear(Place.BODY, language.code, more)
 
 
 def _halts(language: Language, sentence: Sentence) -> bool:
@@ -138,9 +166,9 @@ def _halts(language: Language, sentence: Sentence) -> bool:
 
 
 def _found_or_bare(language: Language, sentence: Sentence) -> _Found:
-    if sentence.in_first_paragraph and not sentence.asks:
-        if _is_bare(language, _read(language, sentence.words)):
-            return _Found.OBJECTION
+    may_be_bare = sentence.in_first_paragraph and not sentence.asks
+    if may_be_bare and _is_bare(language, _read(language, sentence.words)):
+        return _Found.OBJECTION
     return _found(language, sentence)
 
 
@@ -171,15 +199,11 @@ def _found(language: Language, sentence: Sentence) -> _Found:
 def _is_interrupted(language: Language, before: str) -> bool:
     """Whether a negation ends a clause early: "please do not, ever, unsubscribe me"."""
     clauses = [clause.split() for clause in before.split(" ,")[:-1]]
-    return any(
-        1 < len(words) <= _SHORT and _ends_negated(language, words) for words in clauses
-    )
+    return any(1 < len(words) <= _SHORT and _ends_negated(language, words) for words in clauses)
 
 
 def _ends_negated(language: Language, words: Sequence[str]) -> bool:
-    return any(
-        language.negated.fullmatch(" ".join(words[-size:])) is not None for size in (1, 2)
-    )
+    return any(language.negated.fullmatch(" ".join(words[-size:])) is not None for size in (1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +265,11 @@ def _is_harmless(language: Language, words: str) -> bool:
     """Whether words ask for nothing: few, a greeting, or a usual remark."""
     if language.further.search(words):
         return False
+    clauses = [
+        [word for word in clause.split() if not word.isdigit()] for clause in words.split(",")
+    ]
     return (
-        len(words.split()) <= _SHORT
+        all(len(clause) <= _SHORT for clause in clauses)
         or language.greeting.match(words) is not None
         or language.remark.search(words) is not None
     )

@@ -107,11 +107,6 @@ def test_an_automatic_mail_says_nothing_whatever_it_says(header: str) -> None:  
     assert found == Reading(Form.AUTOMATIC)
 
 
-def test_a_person_may_write_through_a_list() -> None:
-    mail = reply("STOP", header="List-Id: <sales.example.com>\nPrecedence: list\n")
-    assert people(read(mail, for_reports=False)) == [(Said.OPTED_OUT, JANE)]
-
-
 @pytest.mark.parametrize(
     "subject", ["Automatic reply: Offers", "Fuori sede", "Abwesenheitsnotiz: Angebote"]
 )

@@ -128,7 +128,7 @@ def test_a_subject_of_the_writers_own_is_enough(subject: str) -> None:
         ("Unsubscribe?", ""),
         ("unsubscribe", "Only from the weekly one"),
         ("unsubscribe", "I do not want that"),
-        ("", "unsubscribe\n\n" + "I have more to tell. " * 40),
+        ("", "unsubscribe\n\n" + "I have more to tell. " * 200),
         ("", ""),
     ],
 )

@@ -88,7 +88,6 @@ ENGLISH = Language(
         (remove|removal) (of|from)( my| our| your| the| this)*( e ?mail)? (address|mailing list|list)
         (cancel|end|terminate|discontinue)( my| this| the| all)*( e ?mail| newsletter)* (subscription|subscriptions|newsletter|newsletters|mailings|e ?mails)( to{any} {mails})?
         no (more|further){any} {mails}( from you)?
-        no {mails}
         leave (me|us) alone
         enough( (with|of)( the| your| these| all)*( {mails})?)?
         (list )?(unsubscribe|removal|opt out)( from)?( request)?( newsletter| mailing list| marketing)?

@@ -54,6 +54,7 @@ FRENCH = Language(
     """,
     alone="""
         ne plus recevoir{any}( {mails})?
+        assez|ca suffit
         stop( a| aux| a la| les| la| au)?( {mails})?
         (je |nous )?({want} |de |a |pour )*(me |se |etre |nous )?(desinscrire|desinscrite?|desabonner|desabonnee?|desinscription|desabonnement|desinscrivez|desinscris|desabonnez|radiation|desabo){any}( {list})?{any}( {list})?
         (demande de )?(desinscription|desabonnement|retrait|resiliation|suppression|radiation){any}( {list})?{any}( {list})?

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from preference_center.domain.mails.objections.words import words_of
 
 _END = re.compile(r"(?<![\s.!?])[.!?]+(?=\s|\Z)|[!?]+|\n+|(?<=[a-z]{2})\.(?=[a-z]{3})")
-_ABBREVIATION = re.compile(r"\b(?:art|abs|nr|no|n|par|sec|lit|ust|cf|p|c|st|str|tel|mr|mrs|ms|dr|sr|sra|mme)\Z")
+_ABBREVIATION = re.compile(
+    r"\b(?:art|abs|nr|no|n|par|sec|lit|ust|cf|p|c|st|str|tel|mr|mrs|ms|dr|sr|sra|mme)\Z"
+)
+_LONG = 60
+"""Characters of a line that a program may have wrapped."""
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
@@ -20,6 +24,23 @@ class Sentence:
     words: str
     asks: bool
     in_first_paragraph: bool
+
+
+def unwrapped(text: str) -> str:
+    """A text with those lines joined that only the width of a window has parted.
+
+    That is so where the next line goes on in lower case, or a long line ends without a stop.
+    """
+    lines = text.split("\n")
+    joined = [lines[0].strip()]
+    for line in map(str.strip, lines[1:]):
+        last = joined[-1]
+        goes_on = line[:1].islower() or (len(last) >= _LONG and line[:1].isalpha())
+        if last and goes_on and last[-1] not in ".!?:":
+            joined[-1] = f"{last} {line}"
+        else:
+            joined.append(line)
+    return "\n".join(joined)
 
 
 def paragraphs(text: str) -> list[str]:
@@ -48,7 +69,9 @@ def _is_no_end(text: str, end: re.Match[str]) -> bool:
     """Whether a full stop ends a number or an abbreviation: "Art. 21", "21. 11."."""
     before = text[max(end.start() - 8, 0) : end.start()]
     after = text[end.end() : end.end() + 2].strip()
-    return _ABBREVIATION.search(before) is not None or (before[-1:].isdigit() and after[:1].isalnum())
+    return _ABBREVIATION.search(before) is not None or (
+        before[-1:].isdigit() and after[:1].isalnum()
+    )
 
 
 def _sentence(text: str, end: str, *, first: bool) -> Iterator[Sentence]:

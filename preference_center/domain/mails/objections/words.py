@@ -12,7 +12,7 @@ _LETTERS = str.maketrans(
 )
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 _QUOTATION = re.compile(
-    "\"[^\"\n]{1,200}\"|[\u201c\u201e][^\u201c\u201d\n]{1,200}[\u201c\u201d]"
+    '"[^"\n]{1,200}"|[\u201c\u201e][^\u201c\u201d\n]{1,200}[\u201c\u201d]'
     "|\u00ab[^\u00ab\u00bb\n]{1,200}\u00bb|(?<!\\w)'[^'\n]{1,200}'(?!\\w)"
 )
 _ADDRESS = re.compile(r"(?<!\S)[^\s@]{1,64}@[^\s@]{1,255}")
@@ -20,8 +20,8 @@ _LINK = re.compile(r"(?:https?://|www\.)\S{1,2000}")
 _PAUSE = re.compile(r"[,;:()\[\]/|\u2026\u2022]+|(?<=\s)[-\u2013\u2014]+(?=\s)|[\u2013\u2014]")
 _NO_WORD = re.compile(r"[^\w,]+|_+")
 _COMMAS = re.compile(r"(?: ?,)+ ?")
-_LEAST = 7
-"""Letters of a word whose typing errors are corrected."""
+_LEAST, _MOST = 6, 40
+"""Characters of a word whose typing errors are corrected."""
 
 
 def plain(text: str) -> str:
@@ -73,7 +73,7 @@ class Spelling:
         return " ".join(self._correct(word) for word in text.split(" "))
 
     def _correct(self, word: str) -> str:
-        if not _LEAST <= len(word) <= 40 or word in self._words:
+        if not _LEAST <= len(word) <= _MOST or word in self._words:
             return word
         meant = {
             known

@@ -1,0 +1,32 @@
+"""The own words of a reply, as each mail program sets them apart from what it quotes."""
+
+from __future__ import annotations
+
+import pytest
+
+from preference_center.domain.mails.parts import opened
+from preference_center.domain.mails.quoting import own_words
+from tests.domain.mails.clients import OWN, quotations
+from tests.domain.mails.reports import reply
+
+UTF8 = "Content-Type: text/plain; charset=utf-8\n"
+
+
+@pytest.mark.parametrize(
+    "language, quotation",
+    [
+        pytest.param(language, quotation, id=f"{client}-{language}")
+        for client, language, quotation in quotations()
+    ],
+)
+def test_quotations_and_signatures_are_left_out(language: str, quotation: str) -> None:
+    mail = opened(reply(f"{OWN[language]}\n\n{quotation}", header=UTF8))
+    assert own_words(mail) == OWN[language]
+
+
+@pytest.mark.parametrize(
+    "quotation", [pytest.param(text, id=f"{client}-{code}") for client, code, text in quotations()]
+)
+def test_a_quotation_alone_says_nothing(quotation: str) -> None:
+    own = own_words(opened(reply(quotation, header=UTF8)))
+    assert own in {"", "Acme"}
