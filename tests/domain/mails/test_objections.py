@@ -7,6 +7,7 @@ looked at while the tables for it were made. docs/decisions/0046 has what was fo
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,9 @@ MISSED = {"nl-b05"}
 UTF8 = "Content-Type: text/plain; charset=utf-8\n"
 
 
-def rows(kind: str) -> list[object]:
+def rows(kind: str) -> Sequence[object]:
     """The texts of one kind, in all languages and sets."""
-    found = []
+    found: list[object] = []
     for language in LANGUAGES:
         sets = tomllib.loads((CORPUS / f"{language}.toml").read_text())
         for each in sets.values():

@@ -42,7 +42,7 @@ class Language:
     farewells: str
     """The first words of the line after which only a signature follows."""
     negations: str
-    """Shortly before a request they turn it round."""
+    """Shortly before a request they reverse it."""
     within: str
     """Single words that no gap may hold, negations above all."""
     questions: str
