@@ -30,7 +30,7 @@ from workers.connectors.base import (
     Result,
     Scannable,
 )
-from workers.connectors.by_channel import Parts
+from workers.connectors.by_channel import Parts, part_of
 from workers.connectors.entry import Entry
 from workers.connectors.registry import ENTRIES
 
@@ -208,7 +208,7 @@ class SmsOddAnswersContract(OddAnswersContract):
         return {ref: f"+39333{run:05}{ref}" for ref in (1, 2, 3)}
 
     def abilities(self, rig: Rig) -> Capabilities:
-        return texts_of(ENTRIES[rig.kind])
+        return part_of(rig.make(), Channel.SMS).capabilities
 
 
 def as_news(rig: Rig) -> Rig:

@@ -39,9 +39,11 @@ from tests.connectors.sms_contract import (
     TOPIC,
     SmsAbsentContract,
     SmsContract,
+    SmsOddAnswersContract,
     SmsPullContract,
     SmsReadContract,
     SmsScanContract,
+    as_news,
     text_lift,
     text_off,
 )
@@ -473,6 +475,12 @@ def texts(rig: Rig, server: MailchimpStandIn) -> Rig:
     """The same audience, with a topic by SMS besides."""
     setup = replace(rig.setup, topics=TOPICS | {TOPIC: "sms"}, channels=CHANNELS)
     return replace(rig, setup=setup, tool=Texts(server))
+
+
+class TestOddAnswersAboutTexts(SmsOddAnswersContract):
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return as_news(texts)
 
 
 class TestMailchimpsTexts(

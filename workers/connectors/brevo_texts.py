@@ -1,10 +1,9 @@
 """Brevo's SMS: a contact is blocklisted for it or not; the topic is mapped to `sms`.
 
 https://developers.brevo.com/reference/update-contact
-https://help.brevo.com/hc/en-us/articles/360000931179
+https://developers.brevo.com/reference/get-contact-info
 A list holds people, whatever they are written to by, so none stands for a topic by SMS (I10).
-Who texts STOP to a campaign is blocklisted by Brevo. When is not said: no later than the
-contact was changed last.
+When and by whom a contact was blocklisted is not said: no later than it was changed last.
 """
 
 from __future__ import annotations

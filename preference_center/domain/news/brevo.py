@@ -8,7 +8,9 @@ Who unsubscribes is blocklisted, whatever lists the mail went to: a no to all ma
 the recipient did it is said at https://developers.brevo.com/reference/gettransacemailcontent;
 no email is blocklisted by us. The `id` is the webhook's and tells no acts apart. The form of
 batches is not published: an array of the same events, in an object of one field or not. Events
-of SMS have their type in `msg_status` and the number in `to`; whose act it was isn't said.
+of SMS have their type in `msg_status` and the number in `to`. Which of them reports an opt-out
+is not published either: those that are called as with email are read, and without whose act it
+was; what is not known is left to a person.
 """
 
 from __future__ import annotations

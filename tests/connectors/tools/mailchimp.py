@@ -62,7 +62,7 @@ class MailchimpStandIn(StandIn):
             "hashed_sms_phone": hashlib.sha256(number.encode()).hexdigest(),
             "effective_subscription_status": {"value": value},
         }
-        id_ = f"C{len(self.texts)}"
+        id_ = self.texts.get(number, {}).get("id") or f"C{len(self.texts)}"
         contact = {"id": id_, "audience_id": AUDIENCE, "status": "active", "sms_channel": sms}
         self.texts[number] = contact | {"email_channel": {}, "last_updated_at": changed}
 
