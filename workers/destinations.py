@@ -131,11 +131,13 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
             f"{name} could not be pushed to without {', '.join(sorted(entry.secrets))}: "
             "to stop that, pause it"
         )
-    channels = _channels(_wish(destination, together), current_catalogue())
+    begins = was.only_listens and not will.only_listens
+    wish = _wish(destination, together)
+    channels = _channels(wish, current_catalogue()) if begins else frozenset()
 
     def work(connection: Connection) -> None:
         destinations.set_settings(connection, services().keys, name, together)
-        if was.only_listens and not will.only_listens:
+        if begins:
             _begin_to_push(connection, destination.id, channels, will)
         _note(connection, actor, "changed", name)
 

@@ -228,6 +228,16 @@ def test_a_new_key_is_taken_only_if_the_tool_accepts_it(
     assert "in order" in flask(app, "destinations", "check", "mailer").output
 
 
+def test_a_key_is_changed_also_while_a_topic_is_not_in_the_catalogue(
+    app: Flask, sendgrid: SendGridStandIn
+) -> None:
+    add_sendgrid(app, sendgrid, "--topic", "acme.offers=12")
+    with app.app_context():
+        run(lambda c: c.execute("UPDATE destination SET sends = sends || '{acme.old}'"))
+    changed = flask(app, "destinations", "set", "mailer", "on_behalf_of=shop")
+    assert changed.exit_code == 0, changed.output
+
+
 def test_tells_the_kinds_of_tools_and_what_each_needs(app: Flask) -> None:
     kinds = flask(app, "destinations", "kinds").output
     assert all(f"{kind}\t" in kinds for kind in ENTRIES)
