@@ -39,7 +39,6 @@ def _by_sms(entry: Entry) -> bool:
 
 UNDESCRIBED = {
     "file_drop": "writes files",
-    "listmonk": "is held to the real server where one is at hand",
     "mailman": "is held to the real server",
     "tryton": "is held to the real server",
     "webhook": "its answers are ours to define",

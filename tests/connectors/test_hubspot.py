@@ -240,6 +240,12 @@ class TestOddAnswers(OddAnswersContract):
         return AllSchemas(descriptions)
 
 
+class TestOddAnswersWithoutBatches(TestOddAnswers):
+    @pytest.fixture(autouse=True)
+    def _no_batches(self, server: HubSpotStandIn) -> None:
+        server.scopes -= {BATCH_READ, BATCH_WRITE}
+
+
 def with_settings(rig: Rig, **settings: str) -> Rig:
     return replace(rig, setup=replace(rig.setup, settings={**rig.setup.settings, **settings}))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -17,7 +18,9 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
+from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.rights_contract import RightsContract
+from tests.connectors.tools.described import Description
 from tests.connectors.tools.listmonk import TOKEN, USER, ListmonkStandIn
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors import listmonk
@@ -56,10 +59,18 @@ class Lists:
         return "list:manage on list 12"
 
 
+@pytest.fixture(scope="module")
+def description() -> Description:
+    """Ours, of what listmonk answers: see its `info`."""
+    return Description(Path(__file__).parent / "contracts" / "listmonk.json")
+
+
 @pytest.fixture
-def server() -> Iterator[ListmonkStandIn]:
-    with ListmonkStandIn() as server:
+def server(description: Description) -> Iterator[ListmonkStandIn]:
+    description.faults.clear()
+    with ListmonkStandIn(description.watch) as server:
         yield server
+    assert description.faults == []
 
 
 @pytest.fixture
@@ -78,6 +89,10 @@ class TestSubscribers(AbsentContract, ScanContract):
     @pytest.fixture(autouse=True)
     def _only_subscribers(self, server: ListmonkStandIn) -> None:
         server.everybody = False
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
 
 
 def connect(rig: Rig) -> Listmonk:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from workers.connectors.fields import Moment
+from workers.connectors.fields import Lenient, Moment
 
 
-class _Camel(BaseModel):
+class _Camel(Lenient):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
@@ -23,8 +23,8 @@ class Status(_Camel):
 
     subscriber_id_string: str
     subscription_id: int
-    status: str | None = None
-    set_status_success_reason: str | None = None
+    status: str = ""
+    set_status_success_reason: str = ""
     timestamp: Moment = None
     """When it was last changed (UTC)."""
 
@@ -33,97 +33,70 @@ class WideStatus(_Camel):
     """One address's status for all of an account, or of a brand."""
 
     subscriber_id_string: str
-    status: str | None = None
+    status: str = ""
     timestamp: Moment = None
 
 
 class Fault(_Camel):
     """Why some input was not taken."""
 
-    category: str | None = None
+    category: str = ""
     context: Any = None
     """Documented as a map of lists; once shown as a text."""
 
 
-class _Rows(_Camel):
-    faults: list[Fault] | None = Field(default=None, alias="errors")
-
-    @property
-    def errors(self) -> list[Fault]:
-        """Why some inputs were not taken."""
-        return self.faults or []
-
-
-class Written(_Rows):
+class Written(_Camel):
     """Answer to a change of statuses, and to a look at those of one address."""
 
-    rows: list[Status] | None = Field(default=None, alias="results")
-
-    @property
-    def results(self) -> list[Status]:
-        """The statuses as they are now."""
-        return self.rows or []
+    results: tuple[Status, ...] = ()
+    errors: tuple[Fault, ...] = ()
 
 
-class WideStatuses(_Rows):
+class WideStatuses(_Camel):
     """Answer to a look at whether one address has left everything."""
 
-    rows: list[WideStatus] | None = Field(default=None, alias="results")
-
-    @property
-    def results(self) -> list[WideStatus]:
-        """Its statuses; none if it has left nothing."""
-        return self.rows or []
+    results: tuple[WideStatus, ...] = ()
 
 
 class Subscriber(_Camel):
     """One address's statuses, for single types or for everything."""
 
     subscriber_id_string: str
-    rows: list[Status] | None = Field(default=None, alias="statuses")
-    wide_statuses: list[WideStatus] | None = None
-
-    @property
-    def statuses(self) -> list[Status]:
-        """Those for single types."""
-        return self.rows or []
+    statuses: tuple[Status, ...] = ()
+    wide_statuses: tuple[WideStatus, ...] = ()
 
 
-class Subscribers(_Rows):
+class Subscribers(_Camel):
     """Answer to the batch calls about whole addresses."""
 
-    rows: list[Subscriber] | None = Field(default=None, alias="results")
-
-    @property
-    def results(self) -> list[Subscriber]:
-        """The addresses that were taken."""
-        return self.rows or []
+    results: tuple[Subscriber, ...] = ()
+    errors: tuple[Fault, ...] = ()
 
 
 class Definition(_Camel):
     """One subscription type."""
 
     id: str
-    name: str | None = None
-    is_active: bool | None = True
+    name: str = ""
+    is_active: bool = True
 
 
 class Definitions(_Camel):
     """Answer to definitions."""
 
-    results: list[Definition]
+    results: tuple[Definition, ...] = ()
 
 
 class Key(_Camel):
     """What HubSpot says of an access token or a service key."""
 
-    scopes: list[str]
+    scopes: tuple[str, ...] = ()
 
 
 class Refusal(_Camel):
     """Why a request was refused; the message is not read (I12)."""
 
-    category: str | None = None
+    category: str = ""
 
 
 WRITTEN = TypeAdapter(Written)

@@ -107,12 +107,12 @@ class Preferences:
         self._session = session
         self._wide = {"channel": "EMAIL"} | ({"businessUnitId": brand} if brand else {})
 
-    def definitions(self) -> tuple[list[Definition], Mapping[str, str]]:
+    def definitions(self) -> tuple[Sequence[Definition], Mapping[str, str]]:
         """The subscription types, and the headers of the answer."""
         answer = self._send("GET", f"{ROOT}/definitions")
         return answer.parse(DEFINITIONS).results, answer.headers
 
-    def read(self, addresses: Sequence[str]) -> list[Subscriber]:
+    def read(self, addresses: Sequence[str]) -> Sequence[Subscriber]:
         """The statuses of at most 100 addresses; who isn't known is left out."""
         body = {"inputs": list(addresses)}
         answer = self._send(
@@ -120,7 +120,7 @@ class Preferences:
         )
         return answer.parse(SUBSCRIBERS).results
 
-    def read_one(self, address: str) -> list[Status] | None:
+    def read_one(self, address: str) -> Sequence[Status] | None:
         """The statuses of one address; None if it isn't known."""
         answer = self._send(
             "GET",
@@ -140,9 +140,9 @@ class Preferences:
             body={"inputs": list(addresses)},
         )
         found = answer.parse(SUBSCRIBERS).results
-        return [status for each in found for status in each.wide_statuses or []]
+        return [status for each in found for status in each.wide_statuses]
 
-    def read_wide_one(self, address: str) -> list[WideStatus]:
+    def read_wide_one(self, address: str) -> Sequence[WideStatus]:
         """Whether one address has left everything."""
         answer = self._send(
             "GET",
@@ -151,7 +151,7 @@ class Preferences:
             query=self._wide | {"verbose": "true"},
             allow={HTTPStatus.NOT_FOUND},
         )
-        return [] if answer.status == HTTPStatus.NOT_FOUND else answer.parse(WIDE).results
+        return () if answer.status == HTTPStatus.NOT_FOUND else answer.parse(WIDE).results
 
     def write(self, changes: Sequence[Mapping[str, Any]]) -> Written:
         """Change at most 100 statuses."""
@@ -203,7 +203,7 @@ def _refused(what: str, answer: Answer) -> DeliveryError:
     try:
         category = answer.parse(REFUSAL).category
     except DeliveryError:
-        category = None
+        category = ""
     message = f"{what}: HTTP {answer.status}"
     if category == "MISSING_SCOPES":
         return MissingScope(f"{message}, the key lacks the scope of this call", permanent=True)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from preference_center.domain.news import News, NewsKind
 from workers.connectors.base import LinkItem, Outcome, Page, Rate, Result, Seen
+from workers.connectors.fields import Lenient
 from workers.connectors.http import Session
 from workers.connectors.hubspot_api import VERSION
 from workers.connectors.pace import Limit
@@ -35,32 +36,22 @@ _CHANGED = "lastmodifieddate"
 _OPTED_OUT = "hs_email_optout"
 
 
-class _Contact(BaseModel):
+class _Contact(Lenient):
     id: str
-    held: dict[str, str | None] | None = Field(default=None, alias="properties")
-
-    @property
-    def properties(self) -> dict[str, str | None]:
-        """Those that were asked for and have a value."""
-        return self.held or {}
+    properties: dict[str, str | None] = Field(default_factory=dict)
 
 
-class _Next(BaseModel):
+class _Next(Lenient):
     after: str
 
 
-class _Paging(BaseModel):
+class _Paging(Lenient):
     next: _Next | None = None
 
 
-class _Found(BaseModel):
-    rows: list[_Contact] | None = Field(default=None, alias="results")
-    paging: _Paging | None = None
-
-    @property
-    def results(self) -> list[_Contact]:
-        """The contacts."""
-        return self.rows or []
+class _Found(Lenient):
+    results: tuple[_Contact, ...] = ()
+    paging: _Paging = _Paging()
 
 
 _FOUND = TypeAdapter(_Found)
@@ -95,7 +86,7 @@ class _Place:
 
     def following(self, found: _Found) -> _Place | None:
         """Where the same search goes on, if it does."""
-        if found.paging is None or found.paging.next is None or not found.results:
+        if found.paging.next is None or not found.results:
             return None
         last = _changed_at(found.results[-1])
         if last > self.since:

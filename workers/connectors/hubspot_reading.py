@@ -28,7 +28,7 @@ class Calls:
 
 def statuses(
     preferences: Preferences, calls: Calls, addresses: Sequence[str]
-) -> Mapping[str, list[Status] | None]:
+) -> Mapping[str, Sequence[Status] | None]:
     """Address in lower case -> its statuses, None if HubSpot doesn't know it.
 
     At most 100; one that could not be looked at is left out.

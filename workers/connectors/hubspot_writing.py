@@ -168,7 +168,6 @@ def _explain(address: str, faults: Sequence[Fault]) -> Outcome:
     """
     for fault in faults:
         if f'"{address.casefold()}"' in json.dumps(fault.context, ensure_ascii=False).casefold():
-            category = fault.category or ""
             result = {"OBJECT_NOT_FOUND": Result.ABSENT, "VALIDATION_ERROR": Result.REFUSED}
-            return Outcome(result.get(category, Result.LATER), category)
+            return Outcome(result.get(fault.category, Result.LATER), fault.category)
     return Outcome(Result.LATER, "not acknowledged")

@@ -82,7 +82,7 @@ class Listmonk:
         try:
             with open_account(self._setup, self._http) as account:
                 needed = tuple(rights(account.profile(), mapped))
-                lists = {str(each.id): each.name or "" for each in account.lists()}
+                lists = {str(each.id): each.name for each in account.lists()}
                 account.page(0, 1)
         except DeliveryError as error:
             fault = f"{error}: check base_url, user, token and its rights"
@@ -124,7 +124,8 @@ class Listmonk:
         there = [item for item in batch if item.ref in found]
         for topic in sorted(set().union(*(item.off for item in batch))):
             list_id = self._setup.topics[topic]
-            refs = [i.ref for i in there if topic in i.off and found[i.ref].gets(list_id)]
+            # Also who seems not to be in the list: unsubscribing puts nobody there.
+            refs = [i.ref for i in there if topic in i.off and not found[i.ref].left(list_id)]
             steps.append(Step(tuple(refs), partial(_unsubscribe, account, list_id, refs, found)))
         for topic in sorted(set().union(*(item.lift for item in batch))):
             list_id = self._setup.topics[topic]
@@ -190,9 +191,8 @@ class Listmonk:
         self, cursor: str | None, condition: str = ""
     ) -> tuple[list[Subscriber], str | None]:
         with open_account(self._setup, self._http) as account:
-            rows = account.page(int(cursor or 0), PAGE, condition)
-        more = len(rows) == PAGE
-        return rows, str(max(row.id for row in rows)) if more else None
+            rows, last = account.page(int(cursor or 0), PAGE, condition)
+        return rows, None if last is None else str(last)
 
 
 def _find(account: Account, batch: Sequence[Item]) -> dict[int, Subscriber]:

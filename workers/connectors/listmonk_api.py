@@ -14,7 +14,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field, TypeAdapter
 
 from workers.connectors.base import DeliveryError, Setup
-from workers.connectors.fields import Moment
+from workers.connectors.fields import Lenient, Moment
 from workers.connectors.http import Http, Session
 from workers.connectors.listmonk_rights import Profile
 
@@ -23,26 +23,26 @@ LONGEST_QUERY = 3_000
 """Characters of SQL in one URL: proxies stop at 8,000, and some characters become three."""
 
 
-class _Subscription(BaseModel):
+class _Subscription(Lenient):
     id: int = 0
-    subscription_status: str | None = None
+    subscription_status: str = ""
     subscription_created_at: Moment = None
     subscription_updated_at: Moment = None
 
 
-class Subscriber(BaseModel):
+class Subscriber(Lenient):
     """One address, and the lists that it is or was in."""
 
-    id: int
-    email: str
-    status: str | None = None
+    id: int = 0
+    email: str = ""
+    status: str = ""
     updated_at: Moment = None
-    subscriptions: list[_Subscription] | None = Field(default=None, alias="lists")
+    subscriptions: tuple[_Subscription, ...] | None = Field(default=None, alias="lists")
 
     @property
-    def lists(self) -> list[_Subscription]:
-        """Those that it is or was in."""
-        return self.subscriptions or []
+    def lists(self) -> tuple[_Subscription, ...]:
+        """Those that it is or was in, as far as they are told."""
+        return self.subscriptions or ()
 
     @property
     def is_blocked(self) -> bool:
@@ -50,9 +50,13 @@ class Subscriber(BaseModel):
         return self.status == BLOCKLISTED
 
     def gets(self, list_id: str) -> bool:
-        """Whether it is in this list and has not left it; it may have to confirm yet."""
-        return any(
-            str(s.id) == list_id and s.subscription_status != UNSUBSCRIBED for s in self.lists
+        """Whether it is in this list and has not left it; it may have to confirm yet.
+
+        Also where that can't be told.
+        """
+        return self.subscriptions is None or any(
+            s.id == 0 or (str(s.id) == list_id and s.subscription_status != UNSUBSCRIBED)
+            for s in self.subscriptions
         )
 
     def left(self, list_id: str) -> bool:
@@ -83,24 +87,24 @@ class Subscriber(BaseModel):
         return max((stamp for stamp in stamps if stamp), default=None)
 
 
-class List(BaseModel):
+class List(Lenient):
     """A list; `optin` is "single" or "double"."""
 
-    id: int
-    name: str | None = None
-    optin: str | None = None
+    id: int = 0
+    name: str = ""
+    optin: str = ""
 
 
-class _Lists(BaseModel):
-    results: list[List] | None = None
+class _Lists(Lenient):
+    results: tuple[List, ...] = ()
 
 
 class _ListsAnswer(BaseModel):
     data: _Lists
 
 
-class _Subscribers(BaseModel):
-    results: list[Subscriber] | None = None
+class _Subscribers(Lenient):
+    results: tuple[Subscriber, ...] = ()
 
 
 class _SubscribersAnswer(BaseModel):
@@ -142,7 +146,7 @@ class Account:
     def lists(self) -> list[List]:
         """All lists."""
         answer = self._session.send("GET", "/api/lists", query={"per_page": "all"})
-        return answer.parse(_LISTS).data.results or []
+        return [each for each in answer.parse(_LISTS).data.results if each.id]
 
     def profile(self) -> Profile:
         """The API user itself, with what it may do."""
@@ -168,20 +172,26 @@ class Account:
         found: dict[str, Subscriber] = {}
         for names in _portions([_literal(address.lower()) for address in addresses]):
             rows = self._query(f"LOWER(subscribers.email) IN ({','.join(names)})")
-            found |= {row.email.lower(): row for row in rows}
+            found |= {row.email.lower(): row for row in rows if row.id and row.email}
         return found
 
-    def page(self, after: int, size: int, condition: str = "") -> list[Subscriber]:
-        """The next subscribers by id after `after`; fewer than `size` are the last."""
+    def page(
+        self, after: int, size: int, condition: str = ""
+    ) -> tuple[list[Subscriber], int | None]:
+        """The next subscribers by id after `after`, and the last id if there may be more."""
         where = f"subscribers.id > {after}" + (f" AND {condition}" if condition else "")
         # The API can't sort by id, so the page is chosen inside. Numbers and our own text only.
         inner = f"SELECT id FROM subscribers WHERE {where} ORDER BY id LIMIT {size}"  # noqa: S608
-        return self._query(f"subscribers.id IN ({inner})")
+        rows = self._query(f"subscribers.id IN ({inner})")
+        last = max((row.id for row in rows), default=0)
+        return [row for row in rows if row.email], last if len(
+            rows
+        ) == size and last > after else None
 
-    def _query(self, condition: str) -> list[Subscriber]:
+    def _query(self, condition: str) -> Sequence[Subscriber]:
         query = {"query": condition, "per_page": "all"}
         answer = self._session.send("GET", "/api/subscribers", query=query)
-        return answer.parse(_SUBSCRIBERS).data.results or []
+        return answer.parse(_SUBSCRIBERS).data.results
 
     def unsubscribe(self, list_id: str, subscribers: Sequence[int]) -> None:
         """Mark their subscriptions to a list as unsubscribed; makes none."""

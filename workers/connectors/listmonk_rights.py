@@ -9,28 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pydantic import BaseModel
-
+from workers.connectors.fields import Lenient
 from workers.connectors.report import Right
 
 _USER_ROLE = "grant it to the user's role (Users, User roles)"
 _LIST_ROLE = "grant it to the user's role, or give the user a list role (Users, List roles)"
 
 
-class _Role(BaseModel):
-    permissions: list[str] | None = None
+class _Role(Lenient):
+    permissions: tuple[str, ...] = ()
 
 
-class _OnList(BaseModel):
-    id: int
-    permissions: list[str] | None = None
+class _OnList(Lenient):
+    id: int = 0
+    permissions: tuple[str, ...] = ()
 
 
-class _ListRole(BaseModel):
-    lists: list[_OnList] | None = None
+class _ListRole(Lenient):
+    lists: tuple[_OnList, ...] = ()
 
 
-class Profile(BaseModel):
+class Profile(Lenient):
     """The API user, with its user role and its list role if it has one."""
 
     user_role: _Role | None = None
@@ -38,15 +37,12 @@ class Profile(BaseModel):
 
     def may(self, permission: str) -> bool:
         """Whether the user role has it."""
-        return self.user_role is not None and permission in (self.user_role.permissions or [])
+        return self.user_role is not None and permission in self.user_role.permissions
 
     def may_with(self, permission: str, list_id: str) -> bool:
         """Whether the list role has it for this list."""
-        lists = self.list_role.lists if self.list_role else None
-        return any(
-            str(each.id) == list_id and permission in (each.permissions or [])
-            for each in lists or []
-        )
+        lists = self.list_role.lists if self.list_role else []
+        return any(str(each.id) == list_id and permission in each.permissions for each in lists)
 
 
 def rights(profile: Profile, lists: Sequence[str]) -> Iterator[Right]:

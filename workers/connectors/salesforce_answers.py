@@ -9,8 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel, to_pascal
 
+from workers.connectors.fields import Lenient
 
-class _Camel(BaseModel):
+
+class _Camel(Lenient):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
@@ -18,7 +20,7 @@ class _Token(BaseModel):
     access_token: str
 
 
-class _Refusal(BaseModel):
+class _Refusal(Lenient):
     error: str = Field(default="", pattern=r"^[a-z_]*$")
 
 
@@ -63,28 +65,23 @@ class _RowFault(_Camel):
     status_code: str = ""
 
 
-class Saved(BaseModel):
+class Saved(Lenient):
     """What became of one record that was to be changed."""
 
     success: bool
-    faults: list[_RowFault] | None = Field(default=None, alias="errors")
-
-    @property
-    def errors(self) -> list[_RowFault]:
-        """Why it was not changed."""
-        return self.faults or []
+    errors: tuple[_RowFault, ...] = ()
 
 
 class Column(_Camel):
     """A field of an object, as our user sees it; who may not see it is not told of it."""
 
     name: str
-    label: str | None = None
+    label: str = ""
     type: str
     custom: bool = False
     updateable: bool = False
     """Whether our user may edit it."""
-    length: int | None = None
+    length: int = 0
 
     @property
     def is_custom_switch(self) -> bool:
@@ -92,17 +89,17 @@ class Column(_Camel):
         return self.custom and self.type == "boolean"
 
 
-class Described(BaseModel):
+class Described(Lenient):
     """An object, as our user sees it."""
 
-    rows: list[Column] | None = Field(default=None, alias="fields")
+    columns_: tuple[Column, ...] = Field(default=(), alias="fields")
     updateable: bool = False
     """Whether our user may edit records of it."""
 
     @property
     def columns(self) -> dict[str, Column]:
         """Field name -> field."""
-        return {row.name: row for row in self.rows or []}
+        return {row.name: row for row in self.columns_}
 
 
 TOKEN = TypeAdapter(_Token)

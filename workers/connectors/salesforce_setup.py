@@ -51,7 +51,7 @@ def column_problems(setup: Setup, object_: str, columns: Mapping[str, Column]) -
         )
     if setup.link_field:
         column = columns.get(setup.link_field)
-        if column is None or (column.length or 0) < LINK_LENGTH:
+        if column is None or column.length < LINK_LENGTH:
             yield (
                 f"{LINK_FIELD} {setup.link_field} is no field of {object_} that takes "
                 f"{LINK_LENGTH} characters and that the app's user may see: add it, or grant it"

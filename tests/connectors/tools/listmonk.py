@@ -55,7 +55,7 @@ class ListmonkStandIn(StandIn):
         row = self.subscribers.setdefault(
             email.lower(),
             {
-                "id": len(self.subscribers) + 1,
+                "id": len(self.subscribers) + 1_001,  # no number of a list
                 "email": email.lower(),
                 "name": "",
                 "status": "enabled",
