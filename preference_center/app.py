@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from apiflask import APIFlask
+from dkim.dnsplug import get_txt
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import cli, console, inbound, languages, recipients, senders, spool
@@ -98,6 +99,7 @@ def _services(
         StoredRegistry(),
     )
     return Services(
+        txt_record=get_txt,
         settings=settings,
         keys=Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys)),
         links=links,

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         default="keep",
         description="What a report does that nothing proves: count, or wait for a person",
     )
+    trusted_reporters: str = Field(
+        default="",
+        description="From addresses whose DKIM-signed reports count without a token of ours:"
+        " feedback@arf.example.net, @fbl.example.org",
+    )
     smtp_url: str | None = Field(
         default=None,
         repr=False,
@@ -124,6 +129,15 @@ class Settings(BaseSettings):
         except InvalidInput as error:
             raise ValueError(str(error)) from None
 
+    @field_validator("trusted_reporters")
+    @classmethod
+    def _readable_reporters(cls, text: str) -> str:
+        try:
+            places(text)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return text
+
     @field_validator("reply_addresses", "report_addresses")
     @classmethod
     def _readable_places(cls, text: str, info: ValidationInfo) -> str:
@@ -168,6 +182,11 @@ class Settings(BaseSettings):
     def mail_doors(self) -> Doors:
         """The addresses set aside for replies and reports."""
         return Doors(places(self.reply_addresses), places(self.report_addresses))
+
+    @property
+    def reporters(self) -> tuple[str, ...]:
+        """Addresses and domains of `trusted_reporters`."""
+        return places(self.trusted_reporters)
 
     @property
     def mail_server(self) -> MailServer | None:

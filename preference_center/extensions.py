@@ -58,6 +58,8 @@ class Services:
     """Jitter."""
     limits: Limits
     """How long this process may wait for the database."""
+    txt_record: Callable[..., bytes | str | None]
+    """`txt_record(name, timeout=seconds)`: that of a DNS name; None if it has none."""
     new_id: Callable[[], UUID]
     """Ids for events: version 7, so that they sort by time (RFC 9562)."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -29,7 +29,8 @@ from preference_center.errors import CatalogueError
 from preference_center.extensions import services
 from preference_center.inbound.mailto import AtDoor, Mail
 from preference_center.inbound.opting_out import Taken, take
-from preference_center.inbound.proofs import NONE, Proof, Whose, proof_in, whose
+from preference_center.inbound.proofs import NONE, SIGNED, Proof, Whose, proof_in, whose
+from preference_center.inbound.signatures import is_signed
 from preference_center.ledger import record
 from preference_center.links import MailReference
 from preference_center.storage import kept_mail
@@ -56,6 +57,8 @@ class _Arrived:
     reading: Reading
     proof: Proof
     received_at: datetime
+    is_signed: bool = False
+    """Whether a reporter that the company trusts signed it."""
 
     def has(self, door: Door) -> bool:
         return any(each.entry.door is door for each in self.doors)
@@ -76,6 +79,8 @@ def take_at_doors(mail: Mail, head: bytes, size: int, received_at: datetime) -> 
     mark = _mark(head)
     proof = proof_in(reading.ours, references)
     arrived = _Arrived(mark, mail.doors, reading, proof, received_at)
+    if for_reports and reading.form is not Form.REPLY and size <= len(head):
+        arrived = replace(arrived, is_signed=_is_signed(head))
     changes, reports, whys = _weigh(arrived)
     if whys == [Why.NOT_CLEAR] and reading.sayings and len(references) == 1:
         # All is clear but the address, of which only half the digest is known.
@@ -148,6 +153,8 @@ def _weigh(arrived: _Arrived) -> tuple[list[Change], list[Report], list[Why]]:
     alone = len(arrived.reading.sayings) == 1
     for number, saying in enumerate(arrived.reading.sayings):
         found = whose(saying, arrived.proof, alone=alone)
+        if found and found.proof == NONE and arrived.is_signed:
+            found = replace(found, proof=SIGNED)
         why = _doubt(arrived, saying, found)
         if why:
             whys.append(why)
@@ -168,10 +175,15 @@ def _doubt(arrived: _Arrived, saying: Saying, found: Whose | None) -> Why | None
         if not arrived.has(Door.REPLIES):
             return Why.WRONG_DOOR
         return None if found else Why.NOT_CLEAR
-    if found is None or (found.proof == NONE and _is_our_own(found.address)):
+    if found is None or (found.proof in {NONE, SIGNED} and _is_our_own(found.address)):
         return Why.NO_RECIPIENT
     believed = services().settings.unproven_reports == "believe" and arrived.has(Door.REPORTS)
     return None if believed or found.proof != NONE else Why.NOT_PROVED
+
+
+def _is_signed(mail: bytes) -> bool:
+    reporters = services().settings.reporters
+    return bool(reporters) and is_signed(mail, reporters, services().txt_record)
 
 
 def _is_our_own(address: Address) -> bool:

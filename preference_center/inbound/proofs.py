@@ -22,7 +22,7 @@ from preference_center.links import PREFIX_OCTETS, MailReference, recovered
 from preference_center.storage.addresses import known_by_prefix
 from preference_center.storage.database import run
 
-LINK, TOKEN, NONE = "link", "token", "none"
+LINK, TOKEN, SIGNED, NONE = "link", "token", "dkim", "none"
 """Kinds of proof, as events name them."""
 
 _LINK = re.compile(r"/(?:u|p|m|portal)/([A-Za-z0-9._~-]{24,2000})")
