@@ -18,7 +18,7 @@ from workers.connectors.entry import RATE
 from workers.connectors.http import Http
 from workers.connectors.registry import ENTRIES, SetupError, make
 from workers.pacing import PATIENCE, Bucket, Buckets, read_rate
-from workers.plan import topics_by_channel
+from workers.plan import channels_of
 
 if TYPE_CHECKING:
     from workers.leases import Lease
@@ -46,8 +46,7 @@ def _channels(destination: Destination) -> dict[str, Channel]:
     """What each of its topics is sent by."""
     if destination.channels <= {Channel.EMAIL}:
         return {}
-    by_channel = topics_by_channel(destination, current_catalogue())
-    return {topic: channel for channel, topics in by_channel.items() for topic in topics}
+    return channels_of(destination.mapping, current_catalogue())
 
 
 def connector(kind: str, setup: Setup, lease: Lease | None = None) -> Connector:

@@ -24,6 +24,7 @@ from workers.connectors.base import Capabilities, Report, Setup
 from workers.connectors.entry import LINK_TOPIC
 from workers.connectors.listening import unready
 from workers.connectors.registry import ENTRIES, SetupError
+from workers.plan import channels_of
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -220,8 +221,7 @@ def _refuse(name: str, report: Report) -> None:
 def _setup(
     name: str, settings: Mapping[str, str], mapping: Mapping[str, str], *, sends_service: bool
 ) -> Setup:
-    topics = current_catalogue().topics
-    channels = {key: topics[key].channel for key in mapping if key in topics}
+    channels = channels_of(mapping, current_catalogue())
     return Setup(name, settings, mapping, sends_service, channels)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from preference_center.domain.decisions import (
     standing_no,
 )
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.news import ALL_SMS
 from preference_center.storage.destinations import Destination
 from preference_center.storage.heard import Heard
 from preference_center.storage.syncs import Claim
@@ -102,6 +103,21 @@ def _reason(topic: str, facts: Sequence[Fact], now: datetime) -> Reason | None:
     assert no.event is not None
     assert no.since is not None
     return Reason(no.rule, no.scope, no.event, no.since, own_end(no, topic, facts, now))
+
+
+def channels_of(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[str, Channel]:
+    """What each topic of a destination's mapping goes by, also those that are retired.
+
+    One that the catalogue has no more goes by what its target says.
+    """
+    return {
+        topic: catalogue.topics[topic].channel
+        if topic in catalogue.topics
+        else Channel.SMS
+        if target == ALL_SMS
+        else Channel.EMAIL
+        for topic, target in mapping.items()
+    }
 
 
 def topics_by_channel(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlencode
 
 import pytest
@@ -22,6 +22,7 @@ from preference_center.storage.database import run
 from preference_center.storage.destinations import Destination
 from preference_center.storage.verifying import Part
 from tests.clock import START
+from tests.connectors.both_ways_contract import whole
 from tests.connectors.tools.braze import KEY as BRAZE_KEY
 from tests.connectors.tools.braze import BrazeStandIn
 from tests.connectors.tools.brevo import KEY as BREVO_KEY
@@ -33,8 +34,9 @@ from tests.connectors.tools.mailchimp import KEY as MAILCHIMP_KEY
 from tests.connectors.tools.twilio import KEY as TWILIO_KEY
 from tests.connectors.tools.twilio import SECRET as TWILIO_SECRET
 from tests.connectors.tools.twilio import TwilioStandIn
-from tests.in_force import put_in_force
+from tests.in_force import CATALOGUE, put_in_force
 from workers.connect import connect
+from workers.connectors.base import Item, Pullable, Readable
 from workers.destinations import Wish, add, change_settings, resume
 from workers.news import take_posted
 from workers.sync import sync
@@ -173,6 +175,24 @@ def test_a_texted_stop_reaches_the_tool(app: Flask, client: FlaskClient, kind: s
         until = services().now() + timedelta(seconds=5)
         assert sync(destination.id, connect, until=until, stop=lambda: False) == 1
         assert not tool.is_texted()
+
+
+@pytest.mark.parametrize(
+    "catalogue",
+    [
+        CATALOGUE.replace('channel = "sms"', 'channel = "sms"\nretired = true'),
+        CATALOGUE[: CATALOGUE.index('[topics."acme.sms"]')],
+    ],
+    ids=["retired", "deleted"],
+)
+def test_email_goes_on_when_the_topic_by_sms_is_no_more(app: Flask, catalogue: str) -> None:
+    with klaviyo() as tool, app.app_context():
+        destination = set_up("klaviyo", "mailer", tool)
+        put_in_force(app, catalogue)
+        connector = cast("Readable", connect(destination))
+        item = Item(1, "bo@example.com", Channel.EMAIL)
+        assert connector.read([item]) == {1: frozenset()}
+        assert list(whole(cast("Pullable", connector).pull)[0]) == []
 
 
 def test_what_only_heard_stop_pushes_once_it_has_a_key(app: Flask, client: FlaskClient) -> None:
