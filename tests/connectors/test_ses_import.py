@@ -19,7 +19,7 @@ from workers.connectors.pace import Paced
 from workers.connectors.ses import Ses
 
 TOPICS = {"news": "11", "offers": "12"}
-MANY = [f"p{n}@example.com" for n in range(ses_import.FEW + 5)]
+MANY = [f"p{n}@example.com" for n in range(max(ses_import.FEW, Ses.capabilities.batch_size) + 5)]
 
 
 @pytest.fixture

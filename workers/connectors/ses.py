@@ -143,8 +143,8 @@ class Ses:
         ensure_some_taken(outcomes, INVALID)
         return outcomes
 
-    def _ensure_fits(self, batch: Sequence[Item]) -> None:
-        ensure_fits(batch, self._setup, self.capabilities)
+    def _ensure_fits(self, batch: Sequence[Item], capabilities: Capabilities | None = None) -> None:
+        ensure_fits(batch, self._setup, capabilities or self.capabilities)
         for problem in self._setting_problems():
             raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
 
@@ -181,7 +181,8 @@ class Ses:
 
     def push_seen(self, batch: Sequence[tuple[Item, Seen]]) -> Mapping[int, Outcome]:
         """See BackFillable: by an import, if a bucket is set and nothing can be lost by it."""
-        self._ensure_fits([item for item, _ in batch])
+        page = replace(self.capabilities, batch_size=len(batch))  # as many as one shows
+        self._ensure_fits([item for item, _ in batch], page)
         outcomes: dict[int, Outcome] = {}
         records: dict[int, Record] = {}
         with self._open() as contacts:
