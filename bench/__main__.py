@@ -30,6 +30,7 @@ from bench import (
     sql,
     starving,
     streaming,
+    vendors,
     web,
     working,
 )
@@ -179,6 +180,26 @@ def measure_pacing(engines: Engines, options: Options) -> None:
     )
 
 
+def measure_vendors(engines: Engines, options: Options) -> None:
+    """A back-fill of a million contacts at each vendor with limits: inside 72 hours."""
+    for vendor in vendors.VENDORS:
+        sizes = (FULL,) if options.full else vendor.sizes
+        found = []
+        for size in sizes:
+            with ground.ground(engines) as here:
+                found.append(vendors.measure(here, vendor, size))
+            took = found[-1]
+            say(
+                f"  {vendor.name}, {took.count:,}: {took.answered:,} requests in"
+                f" {took.hours:.2f} h, {took.refused:,} refused with 429"
+            )
+        million = vendors.Million(vendor, tuple(found))
+        say(
+            f"{vendor.name}, a million contacts: {million.requests:,.0f} requests in"
+            f" {million.hours:.1f} h, {million.share:.2f} times the 72 h"
+        )
+
+
 def measure_workers(engines: Engines, options: Options) -> None:
     """Two workers against one, where a call takes 50 ms: at least 1.7 times."""
     rounds = []
@@ -318,6 +339,7 @@ MEASUREMENTS: dict[str, Callable[[Engines, Options], None]] = {
     "draining": measure_draining,
     "backfilling": measure_backfilling,
     "pacing": measure_pacing,
+    "vendors": measure_vendors,
     "workers": measure_workers,
     "minting": measure_minting,
     "inbound": measure_inbound,

@@ -22,12 +22,17 @@ def opt_out(count: int) -> float:
     return count / (time.perf_counter() - begin)
 
 
+def address_of(number: int) -> str:
+    """The address of one of those people."""
+    return f"drained-{number}@example.com"
+
+
 def _change(number: int) -> Change:
     now = datetime.now(UTC)
     return Change(
         id=services().new_id(),
         kind=Kind.OPTED_OUT,
-        address=parse(f"drained-{number}@example.com", Channel.EMAIL),
+        address=parse(address_of(number), Channel.EMAIL),
         scope=TOPIC,
         occurred_at=now,
         received_at=now,

@@ -104,7 +104,7 @@ def keep_to_limit(ground: Ground, count: int) -> Kept:
         destination = add_destination("hubspot", HubSpot.kind, {"token": TOKEN}, SUBSCRIPTION)
         opt_out(count)
         ground.vacuum()
-        with _simulated() as clock, Limited(clock, rate) as tool:
+        with simulated() as clock, Limited(clock, rate) as tool:
             took = _work_off(ground, destination, clock, tool, count)
         if tool.answered * HubSpot.capabilities.batch_size < count or len(tool.statuses) != count:
             raise RuntimeError(f"{len(tool.statuses)} of {count} opt-outs reached the tool")
@@ -136,7 +136,7 @@ def _work_off(ground: Ground, destination: int, clock: Clock, tool: Limited, cou
 
 
 @contextmanager
-def _simulated() -> Iterator[Clock]:
+def simulated() -> Iterator[Clock]:
     """The service with a clock of this bench."""
     real, clock = services(), Clock()
     current_app.extensions[NAME] = replace(real, now=clock)
