@@ -30,7 +30,7 @@ test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=.
 
 .PHONY: test-answers
 test-answers: $(READY) ## Make every value of every vendor's answers odd in turn, not a sample of them
-	@TEST_ANSWERS=60 $(BIN)/python -m pytest $(SHARED_OUT) tests/connectors -k OddAnswers $(ARGS)
+	@TEST_ANSWERS=30 $(BIN)/python -m pytest $(SHARED_OUT) tests/connectors -k OddAnswers $(ARGS)
 
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real

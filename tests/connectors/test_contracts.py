@@ -55,10 +55,6 @@ WITHOUT_CONTACTS = {
 }
 """Connectors of tools that keep no contacts, or of none that we see, and why."""
 
-NOT_YET = {"ses"}
-"""Connectors that some odd answers still harm."""
-
-
 CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     ConnectorContract: lambda _: True,
     HttpContract: lambda entry: entry.paced,
@@ -70,13 +66,11 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     FieldContract: lambda entry: entry.capabilities.can_hold_link,
     AbsentContract: lambda entry: entry.capabilities.can_create,
     NobodyCreatedContract: lambda entry: entry.kind not in WITHOUT_CONTACTS,
-    OddAnswersContract: lambda entry: entry.kind not in UNDESCRIBED.keys() | NOT_YET,
+    OddAnswersContract: lambda entry: entry.kind not in UNDESCRIBED,
     RightsContract: lambda entry: entry.capabilities.tells_rights,
     SmsContract: _by_sms,
     SmsOddAnswersContract: lambda entry: (
-        _by_sms(entry)
-        and entry.capabilities.can_read
-        and entry.kind not in UNDESCRIBED.keys() | NOT_YET
+        _by_sms(entry) and entry.capabilities.can_read and entry.kind not in UNDESCRIBED
     ),
     SmsReadContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
     SmsScanContract: lambda entry: _by_sms(entry) and entry.capabilities.can_scan,

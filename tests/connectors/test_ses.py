@@ -19,7 +19,9 @@ from tests.connectors.both_ways_contract import (
 )
 from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.connectors.mapped_contract import MappedContract
-from tests.connectors.tools.ses import KEY, LIST, REGION, SECRET, SesStandIn
+from tests.connectors.odd_answers_contract import OddAnswersContract
+from tests.connectors.tools.answer_schemas import AnswerSchemas, AwsSchemas
+from tests.connectors.tools.ses import KEY, LIST, MODEL, REGION, ROUTES, SECRET, SesStandIn
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import DeliveryError, Result, Setup, UnsupportedByDestination
 from workers.connectors.registry import SetupError
@@ -94,6 +96,12 @@ class TestSes(JsonApiContract, MappedContract, ReadContract, ScanContract, PullC
         server.fail(Fault(503, after=5))  # the list; look and change; look and change; look
         outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")])
         assert results(outcomes) == {1: Result.REFLECTED, 2: Result.REFLECTED, 3: Result.LATER}
+
+
+class TestOddAnswers(OddAnswersContract):
+    @pytest.fixture
+    def schemas(self) -> AnswerSchemas:
+        return AwsSchemas(MODEL, ROUTES)
 
 
 class TestStrangers(AbsentContract):
