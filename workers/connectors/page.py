@@ -18,7 +18,7 @@ The tools that can be connected, and what each can do. This page is made from th
 
 What the columns mean:
 
-- **channels**: what it sends by. **holds**: whether a "no" to one topic, or to all marketing, can be kept there without meaning more or less than the person said.
+- **channels**: what it sends by. The catalogue says what each topic goes by; one destination may have topics by email and by SMS, and below each tool stands what a topic by SMS is mapped to. **holds**: whether a "no" to one topic, or to all marketing, can be kept there without meaning more or less than the person said.
 - **lifts**: whether we can turn on again there what we turned off. Where not, pauses are not pushed and lifts stay off, which the page tells beforehand.
 - **reads back**: whether we look if it still says what it confirmed. **own opt-outs** and **contacts**: how what people said in it, and who is there, is read: what has changed every few minutes, or all of it at night (every hour if that takes a minute). Where contacts are listed by change, all of them are listed at night as well: who has been there for long may have to be suppressed since somebody said no by another form of their address. **webhook**: whether it tells us at once, at `/in/NAME`.
 - **batch** and **limit**: addresses per push, and the vendor's documented rate, which all workers keep together (`--set rate=...` states another).
