@@ -108,5 +108,6 @@ def _services(
         now=now,
         random=random,
         limits=limits,
+        receive_mail=inbound.receive_mail,
         new_id=lambda: uuid7(now(), random.getrandbits(80)),
     )

@@ -17,6 +17,7 @@ from flask_wtf import CSRFProtect
 
 if TYPE_CHECKING:
     from preference_center.config import Settings
+    from preference_center.domain.news import ReceivedMail
     from preference_center.keys import Keys
     from preference_center.limiting import Limiter
     from preference_center.links import Links
@@ -60,6 +61,8 @@ class Services:
     """How long this process may wait for the database."""
     txt_record: Callable[..., bytes | str | None]
     """`txt_record(name, timeout=seconds)`: that of a DNS name; None if it has none."""
+    receive_mail: Callable[[ReceivedMail, datetime], bool]
+    """Do what a mail says that a vendor received for us at that time: `inbound.receive_mail`."""
     new_id: Callable[[], UUID]
     """Ids for events: version 7, so that they sort by time (RFC 9562)."""
 

@@ -12,7 +12,15 @@ import structlog
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.deadlines import destination_retry
-from preference_center.domain.news import Confirmation, Confirming, News, NewsKind
+from preference_center.domain.news import (
+    CarriesMail,
+    Confirmation,
+    Confirming,
+    News,
+    NewsKind,
+    NewsSource,
+)
+from preference_center.domain.news.reading import unknown
 from preference_center.domain.news.sources import SOURCES
 from preference_center.errors import InvalidAddress, InvalidInput
 from preference_center.extensions import Services, services
@@ -100,10 +108,22 @@ def _heard(destination: Destination, bodies: Sequence[Posted]) -> Iterator[Heard
         except InvalidInput as error:
             _unreadable(destination, body, error)
             continue
+        said = [*said, *_take_mails(source, body)]
         types = Counter(news.thing or "" for news in said if news.kind is NewsKind.UNKNOWN)
         known = [news for news in said if news.kind is not NewsKind.UNKNOWN]
         known = [replace(news, received_at=body.received_at) for news in known]
         yield Heard(body, known, types, wish, _questions(known, types, things))
+
+
+def _take_mails(source: NewsSource, body: Posted) -> Iterator[News]:
+    """Do what the mails in it say; news of those to no mailbox of ours, for a person.
+
+    Taking a mail twice changes nothing, so it need not be in the transaction of the rest.
+    """
+    mails = source.mails(body.body) if isinstance(source, CarriesMail) else ()
+    for mail in mails:
+        if not services().receive_mail(mail, body.received_at):
+            yield unknown("a mail to an address that REPLY_ADDRESSES lacks")
 
 
 def _questions(

@@ -7,9 +7,10 @@ from preference_center.inbound.commands import group
 from preference_center.inbound.event_commands import events
 from preference_center.inbound.queue_commands import queue
 from preference_center.inbound.spooling import SPOOLED, record_spooled
+from preference_center.inbound.taking import receive_mail
 from preference_center.inbound.webhooks import blueprint
 
-__all__ = ["SPOOLED", "blueprint", "group", "record_spooled"]
+__all__ = ["SPOOLED", "blueprint", "group", "receive_mail", "record_spooled"]
 
 group.add_command(bursts)
 group.add_command(events)

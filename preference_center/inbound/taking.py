@@ -8,6 +8,8 @@ from datetime import datetime
 
 import structlog
 
+from preference_center.domain.mails import HEAD_OCTETS
+from preference_center.domain.news import ReceivedMail
 from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
 from preference_center.inbound.doors import keep_unread, take_at_doors
@@ -24,6 +26,12 @@ class Arrival:
 
     taken: Taken
     is_ours: bool
+
+
+def receive_mail(mail: ReceivedMail, received_at: datetime) -> bool:
+    """Take a mail that a vendor received for us; whether any of its recipients is ours."""
+    head, size = mail.content[:HEAD_OCTETS], len(mail.content)
+    return take_mail(head, mail.recipients, received_at, size=size, sender=mail.sender).is_ours
 
 
 def take_mail(

@@ -137,6 +137,26 @@ class Dated(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedMail:
+    """A mail that a vendor received for us, as it would have come by SMTP."""
+
+    content: bytes = field(repr=False)
+    """RFC 5322; composed from the parts that the vendor tells where it tells no more."""
+    recipients: Sequence[str] = field(repr=False)
+    sender: str = field(default="", repr=False)
+    """The envelope's; "" if the vendor does not tell it."""
+
+
+@runtime_checkable
+class CarriesMail(Protocol):
+    """A NewsSource whose vendor also posts the mails that it receives, as replies."""
+
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """The mails in a body, of which `parse` says nothing. Raises InvalidInput as that does."""
+        ...
+
+
 @runtime_checkable
 class Certified(Protocol):
     """A Webhook whose vendor signs with a key that stands in a certificate online."""

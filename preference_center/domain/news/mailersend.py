@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from email.utils import formataddr
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post, Unverified
+from preference_center.domain.news import News, NewsKind, Post, ReceivedMail, Unverified
 from preference_center.domain.news.reading import (
     addressed,
     header,
@@ -23,14 +24,17 @@ from preference_center.domain.news.reading import (
     json_objects,
     part,
     secret_of,
+    several,
     text,
     unknown,
 )
+from preference_center.domain.news.received import composed
 from preference_center.domain.news.signing import ensure_signed
 from preference_center.errors import InvalidInput
 
 SETTING = "webhook_secret"
 TEST = "webhook.test"
+INBOUND = "inbound.message"
 TEST_SECRET = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"  # noqa: S105 - everybody may know it
 _KINDS = {
     "activity.unsubscribed": NewsKind.OPTED_OUT,
@@ -39,10 +43,16 @@ _KINDS = {
     "activity.hard_bounced": NewsKind.BOUNCED,
     "activity.soft_bounced": NewsKind.BOUNCED,
 }
+_NOTED = (
+    ("unsubscri", NewsKind.OPTED_OUT),
+    ("spam", NewsKind.COMPLAINED),
+    ("bounce", NewsKind.BOUNCED),
+)
+"""Words in the reason why a mail was suppressed."""
 _OF_NO_USE = {
-    TEST, "activity.sent", "activity.delivered", "activity.deferred", "activity.opened",
+    TEST, INBOUND, "activity.sent", "activity.delivered", "activity.deferred", "activity.opened",
     "activity.opened_unique", "activity.clicked", "activity.clicked_unique",
-    "activity.suppressed", "activity.survey_opened", "activity.survey_submitted",
+    "activity.survey_opened", "activity.survey_submitted",
     "sender_identity.verified", "maintenance.start", "maintenance.end",
 }  # fmt: skip
 
@@ -68,6 +78,26 @@ class MailerSendNews:
         """See NewsSource."""
         return addressed(news for row in json_objects(body) if (news := _read(row)) is not None)
 
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """See CarriesMail; https://developers.mailersend.com/api/v1/inbound.html."""
+        rows = [row for row in json_objects(body) if text(row, "type") == INBOUND]
+        return [_mail(part(row, "data")) for row in rows]
+
+
+def _mail(data: dict[str, Any]) -> ReceivedMail:
+    raw, sender = text(data, "raw"), part(data, "from")
+    name, address = text(sender, "name"), text(sender, "email")
+    headers = [("From", formataddr((name, address))), ("Subject", text(data, "subject"))]
+    told = [
+        (name, str(value))
+        for name, value in part(data, "headers").items()
+        if name.casefold() not in {"from", "subject"}
+    ]
+    whole = composed([*headers, *told], text(data, "text"), text(data, "html"))
+    rcpt = several(part(data, "recipients"), "rcptTo")
+    recipients = [text(each, "email") for each in rcpt if isinstance(each, dict)]
+    return ReceivedMail(raw.encode() or whole, recipients)
+
 
 def _is_test(body: bytes) -> bool:
     try:
@@ -80,13 +110,17 @@ def _read(row: dict[str, Any]) -> News | None:
     event, data = text(row, "type"), part(row, "data")
     if event in _OF_NO_USE:
         return None
-    kind = _KINDS.get(event)
-    if kind is None:
-        return unknown(event)
     meta = part(data, "meta")
     reason = text(meta, "bounce_reason") or text(part(data, "morph"), "reason")
-    bounce = Bounce(reply=text(meta, "bounce_code"), text=reason, permanent="hard" in event)
+    kind = _KINDS.get(event)
+    if event == "activity.suppressed":  # not sent, because of what was noted before
+        reason = text(meta, "reason") or text(data, "reason") or reason
+        kind = next((kind for word, kind in _NOTED if word in reason.casefold()), None)
+    if kind is None:
+        return unknown(event)
     is_bounce = kind is NewsKind.BOUNCED
+    permanent = "soft" not in event
+    bounce = Bounce(reply=text(meta, "bounce_code"), text=reason, permanent=permanent)
     return News(
         kind=kind,
         address=text(data, "recipient") or text(part(data, "email", "recipient"), "email"),

@@ -5,18 +5,24 @@ https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payl
 Who gets hold of one signed request could therefore say anything else with it. So a token
 counts once, and for a few hours; and since nothing that a tool says ever lifts, a forged body
 could only suppress.
+
+Older webhooks, and routes that forward or store received mail, post a form with the signature
+among its fields: it is kept as `{"form": {...}}`.
+https://documentation.mailgun.com/docs/mailgun/user-manual/receive-forward-store/
+https://github.com/anymail/django-anymail knows the fields of the older webhooks.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post, Unverified
+from preference_center.domain.news import News, NewsKind, Post, ReceivedMail, Unverified
 from preference_center.domain.news.reading import (
     addressed,
     json_objects,
@@ -28,6 +34,7 @@ from preference_center.domain.news.reading import (
     text,
     unknown,
 )
+from preference_center.domain.news.received import addresses, composed, form_of
 from preference_center.domain.news.signing import ensure_recent
 from preference_center.errors import InvalidInput
 
@@ -50,7 +57,7 @@ class MailgunNews:
     def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> str:
         """See NewsSource."""
         key = secret_of(settings, SETTING)
-        given = _signature(post.body)
+        given = _signature(post)
         stamp, token = text(given, "timestamp"), text(given, "token")
         if not token:
             raise Unverified("the request is not signed")
@@ -62,19 +69,80 @@ class MailgunNews:
         ensure_recent(moment(stamp), now, FRESH)
         return token
 
+    def whole(self, post: Post) -> bytes:
+        """See Dated."""
+        form = form_of(post)
+        return post.body if form is None else json.dumps({"form": form}).encode()
+
     def parse(self, body: bytes) -> Sequence[News]:
         """See NewsSource. One event a request."""
-        return addressed(
-            news for row in json_objects(body) if (news := _read(part(row, "event-data")))
-        )
+        return addressed(news for row in json_objects(body) if (news := _read_row(row)))
+
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """See CarriesMail."""
+        forms = [part(row, "form") for row in json_objects(body)]
+        return [_mail(form) for form in forms if "recipient" in form and "event" not in form]
 
 
-def _signature(body: bytes) -> dict[str, Any]:
+def _signature(post: Post) -> dict[str, Any]:
     try:
-        (row,) = json_objects(body)
+        form = form_of(post)
+        if form is not None:
+            return form
+        (row,) = json_objects(post.body)
     except (InvalidInput, ValueError):
         raise Unverified("the request is not signed") from None
     return part(row, "signature")
+
+
+def _read_row(row: dict[str, Any]) -> News | None:
+    form = part(row, "form")
+    if not form:
+        return _read(part(row, "event-data"))
+    return _read(_event_of(form)) if "event" in form or "recipient" not in form else None
+
+
+def _event_of(form: dict[str, Any]) -> dict[str, Any]:
+    """An event of an older webhook as a newer one tells it."""
+    name = text(form, "event")
+    failed = name in {"bounced", "dropped"}
+    gives_up = name == "bounced" or text(form, "reason") == "hardfail"
+    return {
+        **form,
+        "event": "failed" if failed else name,
+        "severity": "permanent" if gives_up else "temporary",
+        "reason": text(form, "reason"),
+        "id": text(form, "token"),
+        "delivery-status": {
+            "code": text(form, "code"),
+            "message": text(form, "error") or text(form, "description"),
+        },
+    }
+
+
+def _mail(form: dict[str, Any]) -> ReceivedMail:
+    """A mail that a route forwards: whole, or in its parts."""
+    whole = text(form, "body-mime")
+    if not whole:
+        whole = composed(
+            [
+                (str(pair[0]), str(pair[1]))
+                for pair in _json_list(text(form, "message-headers"))
+                if isinstance(pair, list) and len(pair) > 1
+            ]
+            or [("From", text(form, "from")), ("Subject", text(form, "subject"))],
+            text(form, "body-plain"),
+            text(form, "body-html"),
+        ).decode(errors="replace")
+    return ReceivedMail(whole.encode(), addresses(text(form, "recipient")), text(form, "sender"))
+
+
+def _json_list(written: str) -> list[Any]:
+    try:
+        found = json.loads(written or "[]")
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _read(event: dict[str, Any]) -> News | None:

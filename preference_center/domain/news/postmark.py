@@ -14,21 +14,23 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post
+from preference_center.domain.news import News, NewsKind, Post, ReceivedMail
 from preference_center.domain.news.guarding import GUARD, guard
 from preference_center.domain.news.reading import (
     addressed,
     iso_moment,
     json_objects,
+    several,
     status_in,
     text,
     unknown,
 )
+from preference_center.domain.news.received import addresses, composed
 from preference_center.errors import InvalidInput
 
 _RECIPIENT = "Recipient"
 """The origin of what a person did; others are an API call of ours, and Postmark's staff."""
-_NO_MAIL = {"Delivery", "Open", "Click", "Inbound"}
+_NO_MAIL = {"Delivery", "Open", "Click"}
 _SAID = {
     "Unsubscribe": NewsKind.OPTED_OUT,  # a reply that asks for it
     "ManuallyDeactivated": NewsKind.OPTED_OUT,
@@ -78,8 +80,32 @@ class PostmarkNews:
         """See NewsSource."""
         return addressed(news for row in json_objects(body) if (news := _read(row)))
 
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """See CarriesMail; https://postmarkapp.com/developer/webhooks/inbound-webhook."""
+        return [_mail(row) for row in json_objects(body) if _is_inbound(row)]
+
+
+def _is_inbound(row: dict[str, Any]) -> bool:
+    """Inbound mail has been posted without a record type as well."""
+    return text(row, "RecordType") == "Inbound" or ("RecordType" not in row and "FromFull" in row)
+
+
+def _mail(row: dict[str, Any]) -> ReceivedMail:
+    raw = text(row, "RawEmail")
+    told = [
+        (text(field, "Name"), text(field, "Value"))
+        for field in several(row, "Headers")
+        if isinstance(field, dict)
+    ]
+    headers = [(name, text(row, name)) for name in ("From", "To", "Subject", "Date")]
+    whole = composed([*headers, *told], text(row, "TextBody"), text(row, "HtmlBody"))
+    recipients = addresses(text(row, "OriginalRecipient")) or addresses(text(row, "To"))
+    return ReceivedMail(raw.encode() or whole, recipients)
+
 
 def _read(row: dict[str, Any]) -> News | None:
+    if _is_inbound(row):
+        return None
     match text(row, "RecordType"):
         case "":
             raise InvalidInput("the body is not what the vendor promises")

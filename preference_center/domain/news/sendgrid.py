@@ -41,6 +41,12 @@ _KINDS = {
     "group_resubscribe": NewsKind.RESUBSCRIBED,
 }
 _OF_A_GROUP = {"group_unsubscribe", "group_resubscribe", "spamreport"}
+_DROPPED = {
+    "Unsubscribed Address": NewsKind.OPTED_OUT,
+    "Spam Reporting Address": NewsKind.COMPLAINED,
+    "Bounced Address": NewsKind.BOUNCED,
+}
+"""Why SendGrid did not send, where that is what it has noted of the person before."""
 _OF_NO_USE = {"processed", "deferred", "delivered", "dropped", "open", "click"}
 _GONE = {"", "Invalid Address"}
 """Classes of bounces that say that there is no such mailbox; others may pass."""
@@ -82,21 +88,33 @@ def _public_key(encoded: str) -> ec.EllipticCurvePublicKey:
 def _read(row: dict[str, Any]) -> News | None:
     event = text(row, "event")
     kind = _KINDS.get(event)
+    if event == "dropped":
+        kind = _DROPPED.get(text(row, "reason"))
     if kind is None:
         return None if event in _OF_NO_USE else unknown(event)
     return News(
         kind=kind,
         address=text(row, "email"),
         # "unsubscribe" is the global list, whatever group the mail was of.
-        thing=text(row, "asm_group_id") or None if event in _OF_A_GROUP else None,
+        thing=text(row, "asm_group_id") or None if _is_of_group(event, kind) else None,
         at=moment(row.get("timestamp")),
         id=text(row, "sg_event_id"),
-        by_person=kind is not NewsKind.BOUNCED,
+        # What was noted before may have come of an API call of ours.
+        by_person=kind is not NewsKind.BOUNCED and event != "dropped",
         bounce=_bounce(row) if kind is NewsKind.BOUNCED else None,
     )
 
 
+def _is_of_group(event: str, kind: NewsKind) -> bool:
+    return event in _OF_A_GROUP or (event == "dropped" and kind is not NewsKind.BOUNCED)
+
+
 def _bounce(row: dict[str, Any]) -> Bounce:
-    """A block, or a bounce of another class, may pass: SendGrid itself goes on mailing."""
+    """A block, or a bounce of another class, may pass: SendGrid itself goes on mailing.
+
+    It drops what is addressed to whom it has on its list of bounces.
+    """
+    if text(row, "event") == "dropped":
+        return Bounce(text=text(row, "reason"), permanent=True)
     is_gone = text(row, "type") in {"", "bounce"} and text(row, "bounce_classification") in _GONE
     return Bounce(text(row, "status"), text=text(row, "reason"), permanent=is_gone)

@@ -25,7 +25,6 @@ def parse(name: str, **data: Any) -> list[News]:
         ("activity.spam_complaint", NewsKind.COMPLAINED),
         ("activity.spam_complaints", NewsKind.COMPLAINED),
         ("activity.opened_unique", None),
-        ("activity.suppressed", None),
         ("webhook.test", None),
     ],
 )

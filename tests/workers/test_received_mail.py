@@ -1,0 +1,67 @@
+"""A reply that a vendor received and posted counts as one that came by SMTP."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from preference_center.domain.decisions import standing_no
+from preference_center.extensions import NAME
+from preference_center.storage import undecided
+from preference_center.storage.database import run
+from preference_center.storage.facts import facts_for
+from tests.clock import Clock
+from tests.workers.reading import ANNA, TOPIC, person
+from tests.workers.test_news import post, take
+from tests.workers.two_ways import TwoWayTool, add_destination
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+
+def reply(text: str, to: str = "stop@acme.example") -> dict[str, Any]:
+    return {
+        "RecordType": "Inbound",
+        "From": ANNA,
+        "OriginalRecipient": to,
+        "Subject": "Re: News",
+        "TextBody": text,
+        "Headers": [{"Name": "Message-ID", "Value": "<1@example.com>"}],
+    }
+
+
+@pytest.fixture
+def destination(app: Flask, monkeypatch: pytest.MonkeyPatch) -> int:
+    wired = app.extensions[NAME]
+    settings = wired.settings.model_copy(update={"reply_addresses": "stop@acme.example"})
+    monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=settings))
+    return add_destination("mailer", TOPIC, kind="postmark")
+
+
+def is_off(clock: Clock) -> bool:
+    return standing_no(TOPIC, facts_for([person(ANNA)])[0], clock()) is not None
+
+
+def test_a_reply_that_a_vendor_posts_opts_out(destination: int, clock: Clock) -> None:  # I13
+    post(destination, reply("Please unsubscribe me"))
+    take(destination, TwoWayTool())
+    assert is_off(clock)
+
+
+def test_another_reply_changes_nothing(destination: int, clock: Clock) -> None:
+    post(destination, reply("Thank you, I like it"))
+    take(destination, TwoWayTool())
+    assert not is_off(clock)
+
+
+def test_a_mail_to_no_mailbox_of_ours_waits_for_a_person(
+    destination: int, clock: Clock
+) -> None:  # never a 2xx for nothing
+    post(destination, reply("Please unsubscribe me", to="news@acme.example"))
+    take(destination, TwoWayTool())
+    rows = run(lambda c: c.execute("SELECT question FROM undecided_event").fetchall())
+    assert rows == [(undecided.of_type("a mail to an address that REPLY_ADDRESSES lacks"),)]
