@@ -120,8 +120,9 @@ def _in_body(parts: Sequence[str], as_written: Sequence[str]) -> Clear | None:
             objections = [
                 one for one, each in zip(said, found, strict=True) if each is Found.OBJECTION
             ]
-            if objections:
-                return _clear(language, said, objections)
+            clear = _clear(language, said, objections)
+            if clear:
+                return clear
     return _in_a_line(list(sentences(as_written, join=False)))
 
 
@@ -140,6 +141,8 @@ def _clear(
     language: Language, said: Sequence[Sentence], objections: Sequence[Sentence]
 ) -> Clear | None:
     """An objection, unless all that it says is "stop", and the rest may be about what."""
+    if not objections:
+        return None
     more = asks_more(language, said)
     if more and all(only_halts(language, one) for one in objections):
         return None

@@ -68,6 +68,8 @@ GERMAN = Language(
         (widerrufe|widerrufen|ziehe|ziehen|entziehe|entziehen|nehme|nehmen|zurucknehmen|zuruckziehen)( ich| wir| hiermit| meine?| unsere?| jegliche| alle| samtliche| ihnen| die| erteilte| gegebene| etwaige| eventuell| sofort| mit sofortiger wirkung| ausdrucklich)* {consent}
         (meine?|unsere?|erteilte)~ {consent}~~ (widerrufe|widerrufen|zuruck|zuruckziehen|zuruckzuziehen|entziehen)
         widerruf~ {consent}
+        (erlaube|erlauben|gestatte|gestatten)( ich| wir)?( ihnen| euch)?~ nicht( ,)?~~ {purpose}
+        (keine|nie|nicht|niemals)( ihnen| meine| eine| ihre)* {consent}~~ {purpose}
         (erteile|erteilen|gebe)~ keine?~ {consent}~~ {purpose}
         (nutzen|verwenden|verarbeiten){p}~ (daten|adresse)~ (nicht|keinesfalls)~~ {purpose}
         daten~ nicht (mehr|langer|weiter)~~ {purpose}~ (nutzen|verwenden|verarbeiten|genutzt|verwendet|verarbeitet)?
@@ -77,7 +79,7 @@ GERMAN = Language(
     """,
     alone="""
         (stop|stopp)( {mails})?
-        (abmelden|abmeldung|abbestellen|abbestellung|austragen|austragung|abmeldebitte|abmeldewunsch){any}( {list})?( {list})?
+        (sofortige )?(abmelden|abmeldung|abbestellen|abbestellung|austragen|austragung|abmeldebitte|abmeldewunsch){any}( {list})?( {list})?
         (newsletters?|werbung|{mails}|mich|uns|ihren newsletter|den newsletter)( vom| von| aus)?{any}( {list})? (abmelden|abbestellen|austragen|abmeldung|abbestellung|stornieren|kundigen|loschen|stoppen|einstellen)
         (keine?n?|keinerlei){any} {mails}{any}( senden| schicken| zusenden| zuschicken| erwunscht| gewunscht| an mich| erhalten)*
         (bitte )?um (abmeldung|austragung|loschung aus~ {list}){any}( {list})?

@@ -10,7 +10,7 @@ ENGLISH = Language(
         "|(my|our) (e ?mail )?account from|(my|our) (e ?mails?|name|contact)( details)?",
         "mails": "e ?mails?|mails?|e ?mailings?|mailings?|news ?letters?|messages?"
         "|communications?|correspondence|adverts?|advertisements?|ads?|advertising|marketing"
-        "|promotions?|promos?|promotional materials?|offers?|deals|spam|junk|updates?|bulletins?"
+        "|promotions?|promos?|promotional materials?|offers|deals|spam|junk|updates?|bulletins?"
         "|solicitations?|notifications?|digests?|crap|e ?blasts?|blasts|texts?|sms|rubbish",
         "list": "lists?|databases?|mailing|mailings|maillist|records|distribution|files?|systems?"
         "|contacts|crm|everything|{mails}",
@@ -46,7 +46,7 @@ ENGLISH = Language(
         stop all~ {mails} (to|at) ({me}|this~ address)
         {no} (ever |please )?(e ?mail|contact|message|spam|bother|write|write to|send to|solicit) {me}
         {no} (ever |please )?send( {me})?{any} {mails}
-        {no} (ever |please )?send {me} (any ?thing|any ?more|these|this|stuff|such things)
+        {no} (ever |please )?send( {me})? (any ?thing( else| more| further)?|any ?more|these|this|stuff|such things){soon}$
         no longer (send|e ?mail|contact|write to) {me}
         {i} (do not|don ?t|no longer|never|did not|didn ?t)( ever| really| even| simply)?( again)? (want|wish|need|care|ask)( to| for)?( be)?( continue)?( receive| receiving| get| getting| see| seeing| have| hear about| having| sent)?( from you)?{any} {mails}
         {i} (do not|don ?t|no longer)( ever| really)? (want|wish|care) to (hear from you|hear from your|be contacted|be e ?mailed|be on{any} {list}|be part of{any} {list}|be subscribed|receive (any ?thing|these|this|it))
@@ -58,6 +58,8 @@ ENGLISH = Language(
         (cancel|end|terminate|discontinue) (my|our|this) (subscription|subscriptions)( to| for){any} {mails}
         (cancel|discontinue)( sending)?( {me})? (my|our|this|these|the|your|all)( e ?mail| free)* (news ?letters?|mailings?|e ?mails|promotional e ?mails)
         ({i}|hereby)~ (object|objecting) to~~ {purpose}
+        ((do|does) not|don ?t|never|not)( give| gave| grant| have)*( you)?( my| any| your| our)* (permission|consent|authoris?z?ation)( to| for)~~ ({mails}|{purpose})
+        objection~~ (to|against)~ (direct marketing|marketing|advertising|processing)
         (object|objection) to (the|all|any|your)?~~ (for|direct|as)~ (marketing|advertising)
         (exercise|exercising|invoke|invoking|asserting|using)~ right to (object|opt out|withdraw)
         ({i}|hereby|we are|i am)~ (withdraw|revoke|rescind|retract|withdrawing|revoking|rescinding)( my| our| any| all| the| previous| prior| given| this| express| implied| earlier| marketing| that)* (consent|consents|permission|authoris?z?ation|opt in)(?! form)
@@ -134,7 +136,7 @@ ENGLISH = Language(
         boss|manager|client|clients|customers?|him|her|their|his|he|she|they|otheraddress
         orders?|invoices?|deliver(y|ies)|parcel|shipment|appointments?|meetings?|booking|refund
         payments?|contract|insurance|netflix|facebook|linkedin|amazon|spotify|instagram|twitter
-        miss|missing|cookies?|waiting list|wait ?list|about my account|trial|webinar|project|thread|phone|calls?|call|team|group chat|slack|whatsapp
+        miss|missing|guest|without an? unsubscribe|cookies?|waiting list|wait ?list|about my account|trial|webinar|project|thread|phone|calls?|call|team|group chat|slack|whatsapp
         reservation|event|course|account reminders|receipts?|password|magazine|paper version
     """,
     keeps="""

@@ -6,7 +6,7 @@ SPANISH = Language(
     code="es",
     slots={
         "address": "(mi|este|esta|nuestra|nuestro|mis) (direccion|correo|e ?mail|mail|cuenta de correo|nombre|contacto|datos de contacto)( (de correo|electronic[oa]|de e ?mail|e ?mail))?( electronico)?|myaddress",
-        "mails": "e ?mails?|mails?|correos?|correspondencia|news ?letters?|boletin(es)?|mensajes?|publicidad(es)?|ofertas?|spam|propaganda|promocion(es)?"
+        "mails": "e ?mails?|mails?|correos?|correspondencia|news ?letters?|boletin(es)?|mensajes?|publicidad(es)?|ofertas|spam|propaganda|promocion(es)?"
         "|informacion(es)?|comunicacion(es)?|anuncios?|publicitari[oa]s?|comerciales?|nada|marketing|novedades|envios?|notificaciones|avisos|basura|catalogos?",
         "list": "listas?|bases?|base de datos|ficheros?|mailing|suscripcion(es)?|registros?|contactos|sistemas?|destinatarios|suscriptores|distribucion|{mails}",
         "now": "( ya| ahora| inmediatamente| por favor| gracias| cuanto antes| de inmediato| urgentemente| definitivamente| hoy| porfavor)*",
@@ -46,6 +46,7 @@ SPANISH = Language(
         (ejerzo|ejercer|ejercito|ejercitar|hago uso)~~ oposicion
         (revoco|retiro|revocamos|retirar|revocar|revoque|anulo|dejo sin efecto|retiramos)( formalmente| por la presente| mediante la presente| expresamente| con efecto inmediato)?( el| la| mi| todo| nuestro| cualquier)*~ {consent}
         {consent}~ (revocad[oa]|retirad[oa])
+        no( les| le| os| te)? (tienen|tiene|teneis|cuentan con|doy|di|dimos|damos)~ {consent}~~ ({purpose}|{mails}|enviarme)
         no (autorizo|consiento|doy|presto|permito|acepto|otorgo)( a| mi| el| que| mas| la)*~~ ({purpose}|envio|{mails})
         no (vuelvan|vuelva|volvais|vuelvas) a (escribirme|contactarme|enviarme|mandarme|molestarme)
         no (usar|utilizar|usen|utilicen|traten|tratar|use|utilice)~ (mis datos|mi correo|mi direccion)~~ {purpose}

@@ -114,14 +114,25 @@ def _is_doubtful(
         asked = language.asked.search(words[: request.end()])
         if asked is None or language.question.search(before):
             return True
-    without_courtesies = language.courtesy.sub(" ", words)
     return (
         language.question.match(clause.before) is not None
         or language.report.search(words) is not None
-        or language.condition.search(without_courtesies) is not None
+        or _is_conditional(language, words, request)
         or language.other.search(clause.before) is not None
         or language.other.search(clause.after) is not None
         or language.other.search(request[0]) is not None
+    )
+
+
+def _is_conditional(language: Language, words: str, request: re.Match[str]) -> bool:
+    """Whether a request, or any clause beside its own, begins with a condition.
+
+    What another sentence after an "and" is about does not matter: "and tell me when".
+    """
+    masked = language.courtesy.sub(lambda found: "-" * len(found[0]), words)
+    clause = _clause_around(language, masked, request)
+    return any(language.condition.match(part.strip("- ")) for part in masked.split(",")) or any(
+        language.condition.search(part) for part in (clause.before, clause.after)
     )
 
 

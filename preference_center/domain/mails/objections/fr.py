@@ -7,16 +7,16 @@ FRENCH = Language(
     slots={
         "me": "moi|nous|{address}",
         "address": "(mon|cette|notre) (adresse|e ?mail|mail|courriel|nom|contact)( (e ?mail|mail|electronique|courriel|de messagerie))?|mes (coordonnees|donnees de contact)|myaddress",
-        "mails": "e ?mails?|mails?|courriels?|news ?letters?|news|lettres?( d information)?|messages?|publicites?|pubs?|offres?|spams?|promos?|promotions?"
+        "mails": "e ?mails?|mails?|courriels?|news ?letters?|news|lettres?( d information)?|messages?|publicites?|pubs?|offres|spams?|promos?|promotions?"
         "|informations?|infos?|sollicitations?|communications?|mailings?|prospection|demarchage|envois?|publipostages?|bulletins?|courriers?|rien|actualites?|annonces?|marketing|publicitaires?",
         "list": "listes?|fichiers?|bases?|base de donnees|listing|mailing ?lists?|diffusion|abonnes|contacts|registres?|systemes?|destinataires|{mails}",
         "now": "( svp| stp| s il vous plait| merci| immediatement| tout de suite| rapidement| au plus vite| des que possible| definitivement| d urgence)*",
-        "any": "( de| d| des| du| la| le| les| l| a| aux?| vos| votre| vous| cette?| ces| ce| toutes?| tous| tout| aucune?s?| autres?| par| tes| ton| ta| nouvelles?| quelconques?| type| genre| sorte| futures?| leurs?| vos differentes)*",
+        "any": "( de| d| des| du| la| le| les| l| a| aux?| vos| votre| vous| cette?| ces| ce| immediate?| toutes?| tous| tout| aucune?s?| autres?| par| tes| ton| ta| nouvelles?| quelconques?| type| genre| sorte| futures?| leurs?| vos differentes)*",
         "off": "(desinscrire|desabonner|retirer|supprimer|enlever|rayer|radier|exclure|effacer|desinscription|desabonnement|oter|sortir|virer)",
         "offed": "(desinscrite?s?|desabonnee?s?|retiree?s?|supprimee?s?|enlevee?s?|rayee?s?|radiee?s?|exclue?s?|effacee?s?)",
         "want": "(veux|voudrais|souhaite|souhaiterais|desire|desirerais|demande( a)?|aimerais|exige|prie( de)?|vous prie( de)?|voulons|souhaitons|demandons|tiens a|entends|prefere|prefererais)",
         "imp": "(desinscrivez|desinscris|desinscrire|desabonnez|desabonne|desabonner|retirez|retire|retirer|supprimez|supprime|supprimer|enlevez|enleve|enlever|rayez|radiez|effacez|otez|sortez|virez|excluez)",
-        "stop": "(arretez|arrete|arreter|cessez|cesse|cesser|stoppez|stopper|stop)",
+        "stop": "(arretez|arrete|arreter|arretiez|cessiez|cessez|cesse|cesser|stoppez|stopper|stop)",
         "purpose": "(prospection|marketing|publicitaires?|publicite|commerciales?|commerciaux|commercial|profilage|promotionnel(s|le|les)?|demarchage|newsletters?|donnees|sollicitations?|publipostage)",
         "consent": "(consentement|accord|autorisation|consentements|permission)",
     },
@@ -46,6 +46,7 @@ FRENCH = Language(
         (exerce|exercer|exerçons|valoir|user de)~ droit (d|a l|a) ?opposition
         (retire|retirer|revoque|revoquer|retirons|revoquons|annule|reprends)( par la presente| donc| formellement| immediatement)?( mon| le| tout| notre| ma| mes)?~ {consent}
         {consent}~ (retire|revoque|annule)
+        (ne|n)( vous)? (autorise|autorisons|permets|donne|donnons|avez|ai|ai jamais)( pas| plus| jamais| donne| aucun| aucune)*( de| mon| ma| l| a)*( {consent})?~~ ({purpose}|{mails}|publicitaires?)
         (n autorise|n accepte|ne consens|n autorisons|interdis|refuse|refusons|m interdis)( plus| pas)?( a| de| l| d| toute?| que)?~~ ({purpose}|{mails})
         (interdis|interdisons|interdiction)~~ {purpose}
         (plus|pas) interessee?s? par( vos| votre| ces| cette| la)? (newsletters?|mails|e ?mails|offres|publicites|communications|courriels|{mails})

@@ -7,7 +7,7 @@ ITALIAN = Language(
     slots={
         "mails": "e ?mails?|mails?|news ?letters?|messagg(i|io)|comunicazion[ei]|pubblicita"
         "|(materiale|messaggi|comunicazioni|invii|mail|email|posta|contenuti|informazioni) (pubblicitari[aeo]?|promozional[ei]|commercial[ei]|informativ[aeoi]|marketing)"
-        "|offert[ae]|promozion[ei]|spam|niente|nulla|corrispondenza|posta|informazioni|marketing"
+        "|offerte|promozion[ei]|spam|niente|nulla|corrispondenza|posta|informazioni|marketing"
         "|aggiornamenti|volantini|inviti|roba|mailing|invii|reclame|proposte|contenuti",
         "list": "list[ae]|mailing ?list|database|data ?base|elenc(o|hi)|archivi[o]?|contatti|rubrica"
         "|indirizzari[o]?|banca dati|banche dati|iscritti|sistem[ai]|registri|{mails}",
@@ -27,6 +27,7 @@ ITALIAN = Language(
         "|miei dati|dati personali|newsletter|direct marketing|spam|telemarketing|propaganda|vendita diretta",
     },
     requests="""
+        (smetteste|smettiate|cessiate|cessaste)( di| con)?~ (mandarmi|inviarmi|scrivermi|contattarmi|spedirmi|disturbarmi|inviare|{mails})
         (cancellami|cancellatemi|cancellateci|cancellaci|disiscrivimi|disiscrivetemi|disiscriveteci|rimuovimi|rimuovetemi|rimuoveteci|toglimi|toglietemi|toglieteci|eliminami|eliminatemi|eliminateci|depennatemi|escludetemi|levatemi|levami|disabbonatemi|disabbonami)( da~~ {list}|{now}$)
         (cancellami|cancellatemi|cancellateci|disiscrivimi|disiscrivetemi|rimuovimi|rimuovetemi|rimuoveteci|toglimi|toglietemi|toglieteci|eliminatemi|eliminami|escludetemi|levatemi|levami|disabbonatemi)~ (dalla|dalle|dal|dai|dagli|da|della|delle)~ {list}
         (mi|ci) (cancelli|cancellate|cancellino|disiscriva|disiscrivete|disiscrivi|rimuova|rimuovete|rimuovano|tolga|togliete|tolgano|elimini|eliminate|eliminino|togli|cancelli pure|escluda|depenni|levi|levate)(~ (dalla|dalle|dal|dai|da|dagli|della|alla)~ {list}|{now}$)

@@ -6,7 +6,7 @@ punctuation but commas. One phrase a line. In it
 - `|`, `(...)`, `?` and `*` mean what they mean in a regular expression,
 - `{name}` is a slot of the table, itself such a phrase,
 - `~` is a gap of at most three words, `~~` of at most eight, none of them a negation,
-- `$` is the end of a clause.
+- `$` is the end of a clause, courtesies aside.
 
 Every gap is bounded and every sentence is cut, so the time is linear in the text.
 """
@@ -163,7 +163,9 @@ class Language:
         """All of them."""
         kind = type(self)
         names = [name for name in vars(kind) if isinstance(vars(kind)[name], cached_property)]
-        return tuple(getattr(self, name) for name in names if name not in {"patterns", "words"})
+        return tuple(
+            getattr(self, name) for name in names if name not in {"patterns", "words", "_end"}
+        )
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -184,4 +186,11 @@ class Language:
         source = re.sub(r"\((?!\?)", "(?:", self.folded(phrase))
         word = rf" (?!(?:{self.within})(?![^ ,]))[^ ,]+"
         source = source.replace("~~", f"(?:{word}){{0,8}}").replace("~", f"(?:{word}){{0,3}}")
-        return source.replace("$", r"(?= ?(?:,|\Z))")
+        return source.replace("$", self._end)
+
+    @cached_property
+    def _end(self) -> str:
+        """What finds the end of a clause, without reading beyond it."""
+        courtesies = "|".join(line.strip() for line in self.polite.strip().splitlines())
+        phrase = re.sub(r"\((?!\?)", "(?:", self.folded(f"( ({courtesies}))*"))
+        return rf"(?={phrase}(?: ,| (?:{self.joins})(?![^ ,])|\Z))"

@@ -9,7 +9,7 @@ DUTCH = Language(
         "me": "mij|me|ons|mezelf|{address}",
         "mails": "e ?mails?|mails?|mailtjes|mailings?|mailinglijst|nieuwsbrie(f|ven)|nieuwsmails?|reclame[a-z]*|advertenties?|aanbiedingen|berichten|post|spam|marketing[a-z]*|promoties?|informatie|info"
         "|berichtgeving|commerciele (berichten|mails?|e ?mails?)|communicatie|correspondentie|toezending(en)?|troep|rommel|folders|acties|updates|newsletters?|mededelingen",
-        "list": "[a-z]*lijst(en)?|[a-z]*bestand(en)?|database|databank|systeem|systemen|adressenbestand|distributielijst|abonnees|abonnement|{mails}",
+        "list": "[a-z]*lijst(en)?|[a-z]*bestand(en)?|database|databank|systeem|systemen|adressenbestand|contact(en)?|contactpersonen|adresboek|distributielijst|abonnees|abonnement|{mails}",
         "p": "( u| je| jullie| alstublieft| alsjeblieft| aub| svp| even| onmiddellijk| direct| graag| dan| nu| per direct| dus| a u b| gewoon| zo spoedig mogelijk| eens| meteen| ook| hierbij| svp)*",
         "any": "( meer| de| het| uw| jullie| je| deze| dit| die| dat| van| voor| uit| alle| andere| verdere| soort| soortgelijke| ongevraagde| aan| in| op| via| per| verder| al| dergelijke| nieuwe| commerciele| e ?mail| enkele| verdere| toekomstige| reclame)*",
         "want": "(wil|willen|zou|zouden|wens|wensen|verzoek|verzoeken|vraag|vragen|eis|eisen|hoop|verlang|zou graag)",
@@ -53,6 +53,7 @@ DUTCH = Language(
         (trek|trekken|intrekken|herroep|herroepen|in te trekken)~~ (toestemming|instemming|akkoord)
         (mijn|onze) (toestemming|instemming)~~ (in|intrekken|in te trekken|ingetrokken|herroepen)
         (toestemming|instemming)~ ingetrokken
+        (geen|nooit|niet)( mijn)? toestemming~~ ({purpose}|{mails})
         (geef|geven)~ geen toestemming~~ {purpose}
         gegevens~ (niet|niet langer|niet meer)~~ {purpose}~ (gebruiken|verwerken|gebruikt|verwerkt)
         (gebruik|gebruikt|verwerk)~ gegevens~ niet~~ {purpose}

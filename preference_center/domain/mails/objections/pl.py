@@ -6,7 +6,7 @@ POLISH = Language(
     code="pl",
     slots={
         "me": "mnie|nas|{address}",
-        "address": "(moj|moja|ten|tego|mojego|nasz|naszego) (adres|adresu|e ?mail|email|maila|mail|e ?maila|emaila|kontakt|kontaktu|skrzynke|skrzynki)( (e ?mail|mailowy|mailowego|email|poczty))?|moje dane kontaktowe|myaddress|swoj adres",
+        "address": "(moj|moja|ten|tego|mojego|nasz|naszego) (adres|adresu|e ?mail|email|maila|mail|e ?maila|emaila|kontakt|kontaktu|skrzynke|skrzynki)( (e ?mail|mailowy|mailowego|email|poczty))?|moje (dane kontaktowe|nazwisko|imie)|myaddress|swoj adres",
         "mails": "maili|maile|mailow|e ?maili|e ?maile|emaili|emaile|wiadomosci|newsletter(a|ow|y|em|ze|owi)?|reklam[a-z]*|ofert[a-z]*|informacji( (handlow|marketingow|reklamow|promocyjn)[a-z]+)?|informacje( (handlow|marketingow|reklamow)[a-z]+)?"
         "|spamu?|spamem|korespondencji|promocji|promocje|biuletyn[a-z]*|mailing[a-z]*|tresci|niczego|nic|materialow|marketing[a-z]*|powiadomien|powiadomienia|przesylek|komunikatow|korespondencje|smieci|subskrypcj[a-z]+",
         "list": "list[a-z]*|baz[aye]?|newsletter[a-z]*|mailing[a-z]*|subskrypcj[a-z]+|subskrybentow|systemu|odbiorcow|kontaktow|bazie|{mails}",
@@ -29,13 +29,14 @@ POLISH = Language(
         (anuluj|anulujcie|anulowac|anuluje|prosze anulowac|wypowiadam|zakonczcie|zakonczyc)( moj[aei]*)?( prenumerate)? (subskrypcje|subskrypcji|newsletter|newslettera|mailing)
         nie {want}( juz| wiecej| dluzej| wcale| absolutnie| w ogole| sobie)*( od was| od panstwa)? (otrzymywac|dostawac|otrzymac|dostac|miec|czytac|otrzymywania|dostawania|byc na|widziec|byc informowany|byc informowana|zadnych|wiecej|{mails})
         nie {want}( juz| wiecej| sobie)*{any} ({mails}|waszych|kontaktu|aby|zeby|byscie)
+        nie (potrzebuje|potrzebujemy)( juz| wiecej)*{any} {mails}
         nie zycz[a-z]+ sobie( juz| wiecej| dalszego| zadnych| dalszych| zadnej| otrzymywania| przesylania| dostawania| abyscie)*{any}~ ({mails}|kontaktu|przesylania|otrzymywania|kontaktowali)
         {want} przestac (otrzymywac|dostawac)
         {want} nie (otrzymywac|dostawac)
         nie {send}( mi| do mnie| nam| prosze| mnie)*( juz| wiecej)*{any}( {mails}| na~ adres|{now}$)
         (prosze|prosimy|blagam)( juz| wiecej)? (mi |do mnie |mnie |nam |juz |sie |ze mna )*nie ({send}|{contact})
         nie {contact}( do mnie| sie ze mna| ze mna| mnie| nam| sie| do nas| mi)( wiecej| juz| nigdy)*
-        (prosze|prosimy|zadam|przestancie|przestan|przestac|zaprzestancie|zaprzestac|zaprzestanie|zaprzestania|skonczcie|koniec|stop|wstrzymac|wstrzymajcie|wstrzymanie)( o| juz| natychmiast| mi| z| do mnie| mnie| prosze| zaprzestanie| zaprzestania)* ({send}|wysylki|wysylke|wysylania|przesylania|{contact})
+        (prosze|prosimy|zadam|przestancie|przestan|przestac|przestali|zaprzestancie|zaprzestac|zaprzestanie|zaprzestania|skonczcie|koniec|stop|wstrzymac|wstrzymajcie|wstrzymanie)( o| juz| natychmiast| mi| z| do mnie| mnie| prosze| zaprzestanie| zaprzestania)* ({send}|wysylki|wysylke|wysylania|przesylania|{contact})
         (przestancie|przestan|skonczcie)( juz| mi| mnie)* ({send}|{contact}|zasmiecac|z tymi {mails}|z {mails})
         (wnosze|skladam|zglaszam|wyrazam|sprzeciw|wnosimy|zlozyc|wniesc|zglosic)~ (sprzeciw)~~ ({purpose}|wobec)
         sprzeciw~ (wobec|na|przeciw|przeciwko|dotyczacy|co do)~~ {purpose}
@@ -44,6 +45,7 @@ POLISH = Language(
         (wycofuje|wycofujemy|cofam|cofamy|odwoluje|wycofac|cofnac|odwolac|wycofuje niniejszym|wypowiadam|odwolujemy)( niniejszym| moja| swoja| wszystkie| wszelkie| udzielona| wczesniejsza| nasza| wszystkich| moje| natychmiast)* {consent}
         {consent}~~ (wycofuje|cofam|odwoluje|wycofana|cofnieta)
         nie (wyrazam|udzielam|mam|wyrazalem|wyrazalam|daje|wyrazamy)( juz| swojej)? (zgody|zgode)~~ ({purpose}|otrzymywanie|{mails}|wysylanie|przesylanie)
+        nie (zezwalam|zezwalamy|pozwalam)( na)?~~ ({purpose}|{mails})
         nie (zgadzam sie|godze sie|wyrazam checi)~~ ({purpose}|{mails}|otrzymywanie|otrzymywania)
         nie (przetwarzajcie|przetwarzac|wykorzystujcie|wykorzystywac|uzywajcie|uzywac)~~ {purpose}
         (zabraniam|zakazuje|nie pozwalam)~~ ({purpose}|{send}|wysylania|przesylania|{mails}|kontaktowania)
@@ -85,7 +87,7 @@ POLISH = Language(
     """,
     keeps="""
         (chce|chcialbym|chcialabym|wole)( nadal| dalej| tylko| znowu| znow| jednak| ponownie| jeszcze)+ (otrzymywac|dostawac|byc|zostac|sie zapisac|subskrybowac|tego|czytac|zapisac)
-        (chce|chcialbym|chcialabym) (otrzymywac|dostawac|zostac|sie zapisac|zapisac sie|zachowac|zmienic|subskrybowac|wrocic)
+        (chce|chcialbym|chcialabym) (otrzymywac|dostawac|zostac(?! (usunie|wypisan|wykresl|skresl))|sie zapisac|zapisac sie|zachowac|zmienic|subskrybowac|wrocic)
         (zachowac|zachowajcie|zostawcie|zostawic|pozostawic|nadal otrzymywac|kontynuowac|dalej otrzymywac)
         (ale|lecz) (nie|tylko|zostawcie|zachowajcie|chce|nadal|te|ten|ile|chcialbym|prosze o)
         (tylko|wylacznie|jedynie) (z|ze|od|te|ten|zmienic|zmiane|na|miesieczn[a-z]+|tygodniow[a-z]+|cotygodniow[a-z]+|o|dla|adres|jeden)

@@ -6,7 +6,7 @@ PORTUGUESE = Language(
     code="pt",
     slots={
         "address": "(o |a )?(meu|minha|este|esse|esta|nosso|nossa|meus) (endereco|e ?mail|mail|email|nome|contato|contacto|correio|contactos)( (de e ?mail|de email|eletronico|electronico|de correio))?|myaddress",
-        "mails": "e ?mails?|mails?|correios?|news ?letters?|mensage(m|ns)|publicidades?|ofertas?|spam|propagandas?|promocoes|promocao|informac(ao|oes)|comunicac(ao|oes)|comunicados?"
+        "mails": "e ?mails?|mails?|correios?|news ?letters?|mensage(m|ns)|publicidades?|ofertas|spam|propagandas?|promocoes|promocao|informac(ao|oes)|comunicac(ao|oes)|comunicados?"
         "|publicitari[oa]s?|comercia(l|is)|anuncios?|boletins|boletim|nada|marketing|novidades|mailings?|correspondencia|divulgac(ao|oes)|campanhas?|avisos|notificacoes|lixo|conteudos?|sms",
         "list": "lista(s|gem)?|base(s)?|banco de dados|base de dados|cadastros?|mailing|registos?|registros?|sistemas?|contat[o]s?|contactos|distribuicao|assinantes|assinatura|subscricao|inscricao|{mails}",
         "now": "( ja| agora| imediatamente| por favor| obrigad[oa]| o quanto antes| com urgencia| urgente| definitivamente| hoje| pf)*",
@@ -15,7 +15,7 @@ PORTUGUESE = Language(
         "want": "(quero|queria|gostaria( de)?|desejo|solicito|peco|pretendo|queremos|gostariamos|exijo|requeiro|venho (por este meio )?(solicitar|pedir)|desejaria|solicitamos|prefiro|preferia|rogo|quer[ia]+mos|pretendemos|venho)",
         "imp": "(removam|remova|remove|remover|retirem|retire|retira|retirar|excluam|exclua|exclui|excluir|tirem|tire|tira|tirar|apaguem|apague|apaga|apagar|eliminem|elimine|elimina|eliminar|deletem|delete|deletar|descadastrem|descadastre|descadastrar)",
         "verb": "(remov|retir|exclu|tir|apag|elimin|delet|descadastr|cancel|desinscrev|desinscr|desassoci|riscar)",
-        "stop": "(parem|pare|para|parar|cessem|cesse|deixem|deixe|deixa|chega|interrompam|suspendam|suspenda|cessar)",
+        "stop": "(parem|pare|para|parar|parassem|deixassem|parassem ja|cessem|cesse|deixem|deixe|deixa|chega|interrompam|suspendam|suspenda|cessar)",
         "purpose": "(publicidade|publicitari[oa]s?|marketing|comercia(l|is)|comercializacao|promociona(l|is)|meus dados|dados pessoais|newsletters?|perfis|propaganda|divulgacao|prospeccao)",
         "consent": "(consentimentos?|autorizac(ao|oes)|permissao)",
     },
