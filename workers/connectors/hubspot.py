@@ -285,6 +285,8 @@ ENTRY = Entry(
         (
             "Without Marketing Hub Enterprise each address and topic is a request of its own: "
             "100,000 opt-outs of one topic take about three hours at 100 requests in 10 seconds. "
+            "HubSpot also limits the requests of a day, of all apps together: 250,000 in Free and "
+            "Starter, 650,000 in Professional. What is more than that waits for the next day. "
             "`flask destinations check` says which calls are made, and what rate HubSpot allows."
         ),
         (
