@@ -227,8 +227,9 @@ _ADVICE = re.compile(
 )
 # Names of servers and addresses of pages are no words: mx.antispam.example says nothing.
 _SERVER = re.compile(
-    r"https?://\S+|\b(?:host|server|from|by|at|mta:|dns;)\ (?=\S*\.)[\w.-]+"
-    r"|\b[\w-]+(?:\.[\w-]+)+\ ?[\[(](?=[0-9a-f.:]{7,45}[\])])"
+    r"https?://\S{1,2000}"
+    r"|\b(?:host|server|from|by|at|mta:|dns;)\ [\w-]{1,63}(?:\.[\w-]{1,63}){1,9}\.?"
+    r"|(?<![\w.-])[\w-]{1,63}(?:\.[\w-]{1,63}){1,9}\ ?[\[(](?=[0-9a-f.:]{7,45}[\])])"
 )
 _BLOCK_LIST = re.compile(r"spamhaus|spamcop|abuseat|barracudacentral|uribl|surbl|dnsbl|blocklist")
 

@@ -56,7 +56,7 @@ _AT_RCPT = re.compile(
     r"\bRCPT[ _]TO\b|\bRCPT command|\bSMTP:RCPT\b|does not like recipient|rejected recipient <",
     re.IGNORECASE,
 )
-_OF_YAHOO = re.compile(r"user does ?n[o']t have an? \S+ account", re.IGNORECASE)
+_OF_YAHOO = re.compile(r"delivery error: dd .{0,20}user does ?n[o']t have", re.IGNORECASE)
 """What Yahoo answers at the end of the mail, of a user whom it does not have."""
 _PASSED_ON = "5.1.351"
 """Exchange Online's, of a reply of another server that it passes on, whatever that was."""

@@ -46,8 +46,10 @@ _QUOTED_FIELD = re.compile(
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _DISCLAIMER = re.compile(r"(?<=\n)[ \t]*_{8,}(?:[ \t][^\n]*)?$", re.MULTILINE)
-# The code of a reply of another server (RFC 5321 4.2).
-_REPLY = re.compile(r"(?<![\w.])[45]\d\d(?=[\s:,;)-])")
+# The code of a reply of another server (RFC 5321 4.2), or Yahoo's answer, often without its code.
+_REPLY = re.compile(
+    r"(?<![\w.])[45]\d\d(?=[\s:,;)-])|user does ?n[o']t have an? \S{1,255} account", re.IGNORECASE
+)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 

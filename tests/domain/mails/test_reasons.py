@@ -88,6 +88,12 @@ def test_words_of_another_server_need_its_code_or_the_command_that_it_refused() 
     assert effects(plain(at_rcpt)) == {JANE: 1}
 
 
+def test_yahoos_answer_without_its_code_is_anothers() -> None:
+    assert effects(plain(f"{QMAIL}<{JANE}>:\nThis user doesn't have a yahoo.com account")) == {
+        JANE: 2
+    }
+
+
 def test_what_the_system_found_itself_needs_nothing_else() -> None:
     assert effects(plain(f"{QMAIL}<{JANE}>:\nSorry, no mailbox here by that name.")) == {JANE: 1}
 
