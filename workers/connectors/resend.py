@@ -255,6 +255,7 @@ ENTRY = Entry(
     notes=(
         "Map each topic to the id of a topic of Resend.",
         "A broadcast without a topic goes to all who did not unsubscribe from all: name one.",
+        "Who unsubscribed from all stays off until they are subscribed again in Resend, too.",
         "The limit is that of the team: set a lower `rate` if emails are sent by the API too.",
     ),
 )
