@@ -80,6 +80,8 @@ class Vendor(ReadableConnector[Tool]):
 
     def write(self, client: Tool, changes: Sequence[Change]) -> Mapping[int, Outcome]:
         client.written.append(changes)
+        if any(change.off & client.gone for change in changes):
+            raise Rejected("no such list", 404)
         if client.refuses:
             raise Rejected("no", client.refuses)
         if client.bad & {change.address for change in changes}:
@@ -255,6 +257,14 @@ def test_nobody_is_absent_from_a_target_that_is_gone(tool: Tool, guard: Guard) -
         connector.push([off(1, ANNA, "offers")])
     assert caught.value.permanent
     assert tool.written == []
+
+
+def test_a_target_that_is_gone_is_found_also_if_another_was_written_before(tool: Tool) -> None:
+    tool.gone.add("12")
+    batch = [off(1, ANNA, "news"), off(2, BO, "offers")]
+    with pytest.raises(DeliveryError, match="offers is mapped to no list") as caught:
+        Vendor(tool, BY_TARGET).push(batch)
+    assert caught.value.permanent
 
 
 def test_targets_are_only_listed_in_doubt_or_where_the_tool_never_says(tool: Tool) -> None:

@@ -35,6 +35,8 @@ class Isolation(Generic[T, R]):
         self._send = send
         self._requests_rejected = 0
         self._is_any_taken = False
+        self.was_rejected = False
+        """Whether a request was rejected as a whole: what it is about may be gone."""
         self._alone: list[T] = []
 
     def send(self, group: Sequence[T]) -> tuple[list[tuple[Sequence[T], R]], list[T]]:
@@ -52,6 +54,7 @@ class Isolation(Generic[T, R]):
                 taken.append((part, self._send(part)))
             except Rejected as error:
                 if error.status not in ABOUT_CONTENT:
+                    self.was_rejected = True
                     raise
                 self._requests_rejected += 1
                 middle = len(part) // 2
@@ -94,7 +97,9 @@ class Push(Generic[Client]):
         except Rejected:
             self._doubt_targets()
             raise
-        if {outcome.result for outcome in outcomes.values()} & {Result.ABSENT, Result.REFUSED}:
+        results = {outcome.result for outcome in outcomes.values()}
+        was_rejected = self._looks.was_rejected or self._writes.was_rejected
+        if was_rejected or results & {Result.ABSENT, Result.REFUSED}:
             self._doubt_targets()
         return outcomes
 
