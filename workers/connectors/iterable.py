@@ -249,6 +249,7 @@ ENTRY = Entry(
     notes=(
         "Map each topic to `channel:27447`, `type:31082` or `list:1589748`.",
         "What is left there and not mapped counts for nothing.",
+        "The project identifies users by email; one that does so by userId alone can't be used.",
         "A choice made in Iterable in the second or two between our look and our write is lost.",
     ),
 )
