@@ -4,7 +4,8 @@ Servers choose their codes carelessly and their words with more care: a full mai
 5.1.1, an unknown user as 4.1.1 or as 5.0.0. So the words are looked at first (RULES F11).
 The table is short on purpose. It holds what is clear, in the words of the MTAs and providers
 that most mail goes to (Postfix, Sendmail, Exim, qmail, Exchange, Gmail, Yahoo, Outlook.com,
-and Italian, French, German and Spanish ones); whatever is not in it is left to the code.
+and Italian, French, German and Spanish ones, with a little Polish, Dutch and Russian);
+whatever is not in it is left to the code.
 
 The order decides where a text holds several. What passes, or is the sender's own doing, goes
 before what would suppress somebody: in doubt nobody loses their mail. "Too many hops" is not in
@@ -205,7 +206,11 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |nessun\ utente|(?:benutzer|empf(?:ae|\u00e4)nger|adresse|postfach)\ (?:ist\ )?
             (?:unbekannt|nicht\ (?:gefunden|vorhanden|bekannt|existent)|existiert\ nicht)
         |adresse\ d\ ?au\ moins\ un\ destinataire\ invalide|(?:utilisateur|destinataire)\ inconnu
-        |no\ existe\ (?:dicha|ese|el|la|este)\ (?:persona|usuario|buz[o\u00f3]n|cuenta)""",
+        |no\ existe\ (?:dicha|ese|el|la|este)\ (?:persona|usuario|buz[o\u00f3]n|cuenta)
+        |nieznany\ u\u017cytkownik|(?:u\u017cytkownik|konto|skrzynka)\ nie\ istnieje
+        |onbekende\ gebruiker|gebruiker\ (?:is\ )?(?:onbekend|bestaat\ niet)
+        |\u043d\u0435\u0442\ \u0442\u0430\u043a\u043e\u0433\u043e\x20
+            \u043f\u043e\u043b\u044c\u0437\u043e\u0432\u0430\u0442\u0435\u043b\u044f""",
     ),
     (
         Cause.POLICY,

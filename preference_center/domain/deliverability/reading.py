@@ -56,8 +56,10 @@ _AT_RCPT = re.compile(
     r"\bRCPT[ _]TO\b|\bRCPT command|\bSMTP:RCPT\b|does not like recipient|rejected recipient <",
     re.IGNORECASE,
 )
-_OF_YAHOO = re.compile(r"delivery error: dd .{0,20}user does ?n[o']t have", re.IGNORECASE)
-"""What Yahoo answers at the end of the mail, of a user whom it does not have."""
+_DECISIVE = re.compile(
+    r"delivery error: dd .{0,20}user does ?n[o't]{2} have|\b(?:LPN|OFR)\d{3}_416\b", re.IGNORECASE
+)
+"""Of an unknown user only, at whatever command: Yahoo's words, the codes of Orange and La Poste."""
 _PASSED_ON = "5.1.351"
 """Exchange Online's, of a reply of another server that it passes on, whatever that was."""
 _OF_MICROSOFT = {"5.4.1", "5.5.0"}
@@ -140,7 +142,7 @@ def _no_mailbox(bounce: Bounce, code: str) -> Reading:
         agreed = (
             code.partition(".")[2] == "1.1"
             or bounce.permanent is True
-            or (_OF_YAHOO.search(bounce.text) is not None and not _is_passing(bounce, code))
+            or (_DECISIVE.search(bounce.text) is not None and not _is_passing(bounce, code))
             or (_is_at_rcpt(bounce) and not _is_passing(bounce, code))
         )
     if agreed and bounce.permanent is not False:
