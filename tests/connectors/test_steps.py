@@ -8,7 +8,7 @@ import pytest
 from tests.connectors.rig import off, results
 from workers.connectors.base import DeliveryError, Item, Outcome, Result
 from workers.connectors.http import Unanswered, Unreadable
-from workers.connectors.steps import MOST_UNREADABLE, Step, carry_out
+from workers.connectors.steps import MOST_UNREADABLE, Step, carry_out, read_each
 
 DONE, UNREADABLE, BUSY = "done", "unreadable", "busy"
 
@@ -64,3 +64,19 @@ def test_another_failure_ends_the_run_after_one_that_can_not_be_read() -> None:
 def test_a_run_that_nothing_came_of_has_failed(kinds: tuple[str, ...]) -> None:
     with pytest.raises(DeliveryError):
         run(*kinds)
+
+
+def read(address: str) -> str:
+    if address.startswith("odd"):
+        raise Unreadable("not what is promised")
+    return address.upper()
+
+
+def test_what_can_not_be_read_is_left_out() -> None:
+    assert read_each(["a", "odd", "b"], read) == {"a": "A", "b": "B"}
+    assert read_each(["odd"], read) == read_each([], read) == {}
+
+
+def test_when_nothing_of_several_can_be_read_the_tool_is_at_fault() -> None:
+    with pytest.raises(Unreadable):
+        read_each(["odd", "odder"], read)

@@ -9,7 +9,6 @@ leads: all are told, and a topic is off when it is off for all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial, reduce
 from typing import ClassVar
 
@@ -36,7 +35,7 @@ from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Rejected, Unreadable
 from workers.connectors.intercom_api import Contact, SubscriptionType, Workspace, open_workspace
 from workers.connectors.mapping import ensure_fits, mapping_problems, whole_problems
-from workers.connectors.steps import Step, carry_out, ensure_some_taken, worse
+from workers.connectors.steps import Step, carry_out, ensure_some_taken, read_each, worse
 
 GLOBAL = ALL_EMAIL
 """What a topic is mapped to that is all email and no subscription type."""
@@ -169,14 +168,11 @@ class Intercom:
         if not batch:
             return {}
         self._ensure_fits(batch)
-        off: dict[int, frozenset[str] | None] = {}
         with open_workspace(self._setup, self._http) as workspace:
             types = self._named(workspace)
             found = workspace.known({item.address for item in batch})
-            for item in batch:
-                with suppress(Unreadable):
-                    off[item.ref] = self._held(workspace, types, found, item)
-        return off
+            off = read_each(batch, partial(self._held, workspace, types, found))
+        return {item.ref: topics for item, topics in off.items()}
 
     def _held(
         self,

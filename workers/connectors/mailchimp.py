@@ -49,7 +49,7 @@ from workers.connectors.mailchimp_api import (
 )
 from workers.connectors.mailchimp_texts import MailchimpTexts
 from workers.connectors.mapping import ensure_fits, mapping_problems
-from workers.connectors.steps import Step, carry_out, not_yet, send_halving
+from workers.connectors.steps import Step, carry_out, not_yet, read_each, send_halving
 
 BULK = 500
 """Members that one batch may add or change, says the reference."""
@@ -210,12 +210,12 @@ class Mailchimp:
         ensure_fits(batch, self._setup, self.capabilities)
         with open_audience(self._setup, self._http) as audience:
             audience.ensure_there()
-            found: dict[int, frozenset[str] | None] = {}
-            for item in batch:
-                with suppress(Unreadable):
-                    member = audience.member(item.address)
-                    found[item.ref] = self._off(member.status, member.interests) if member else None
-        return found
+            found = read_each(batch, partial(self._held, audience))
+        return {item.ref: off for item, off in found.items()}
+
+    def _held(self, audience: Audience, item: Item) -> frozenset[str] | None:
+        member = audience.member(item.address)
+        return self._off(member.status, member.interests) if member else None
 
     def _off(self, status: str, interests: Mapping[str, bool]) -> frozenset[str] | None:
         """None for the archived. Raises Unreadable where a mapped group is not told."""

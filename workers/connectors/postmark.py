@@ -17,8 +17,17 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.news import News, NewsKind
 from workers.connectors.base import Capabilities, Listing, Outcome, Page, Result, Scopes
 from workers.connectors.entry import Entry, Proof
+from workers.connectors.http import Unreadable
 from workers.connectors.mapped import ReadableConnector
-from workers.connectors.postmark_api import PER_CALL, Place, Server, Suppression, open_server
+from workers.connectors.postmark_api import (
+    PER_CALL,
+    UNKNOWN,
+    Place,
+    Server,
+    Suppression,
+    open_server,
+)
+from workers.connectors.steps import read_each
 from workers.connectors.targets import Change, Contact, Guard, Hold, Looks, Rules, Target
 
 LOOKS = 50
@@ -83,7 +92,7 @@ class Postmark(ReadableConnector[Server]):
         for change in changes:
             status = settled.get(change.address.casefold(), "not acknowledged")
             if status == "Failed" and is_off:
-                outcomes[change.ref] = _kept(client.reason(stream, change.address))
+                outcomes[change.ref] = _kept(client, stream, change.address)
             elif status == ("Suppressed" if is_off else "Deleted"):
                 outcomes[change.ref] = Outcome(Result.REFLECTED, status)
             else:
@@ -97,16 +106,17 @@ class Postmark(ReadableConnector[Server]):
 
         A dead mailbox holds an opt-out that is wanted, and is none that anybody made (I13).
         """
-        return {
-            address: Contact(
-                {
-                    stream: Hold(reason, is_opt_out=reason != BOUNCE, may_lift=reason == MANUAL)
-                    for stream in sorted(targets)
-                    if (reason := client.reason(stream, address)) is not None
-                }
-            )
-            for address in addresses
-        }
+
+        def held(address: str) -> Contact:
+            reasons = {stream: client.reason(stream, address) for stream in sorted(targets)}
+            holds = {
+                stream: Hold(reason, reason not in {BOUNCE, UNKNOWN}, reason == MANUAL)
+                for stream, reason in reasons.items()
+                if reason is not None
+            }
+            return Contact(holds)
+
+        return read_each(addresses, held)
 
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. A stream and a year at a time, then what the last days brought."""
@@ -119,12 +129,18 @@ class Postmark(ReadableConnector[Server]):
         with self.open() as server:
             found = server.dump(stream, days)
         following, done = place.after(today)
-        news = [_news(s, stream) for s in found if s.suppression_reason in REASONS]
+        news = [
+            _news(s, stream) for s in found if s.suppression_reason in REASONS and s.email_address
+        ]
         return Page(tuple(news), str(following), done)
 
 
-def _kept(reason: str | None) -> Outcome:
+def _kept(server: Server, stream: str, address: str) -> Outcome:
     """Of an address that could not be suppressed: an invalid one, or one that is already."""
+    try:
+        reason = server.reason(stream, address)
+    except Unreadable:
+        return Outcome(Result.LATER, "the answer can't be read")
     if reason is None:
         return Outcome(Result.REFUSED, "Failed")
     return Outcome(Result.REFLECTED, reason)

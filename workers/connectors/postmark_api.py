@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_pascal
 
 from workers.connectors.base import Setup
-from workers.connectors.http import Http, Session
+from workers.connectors.fields import Lenient, Moment
+from workers.connectors.http import Http, Session, Unreadable
 
 PER_CALL = 50
 """The most addresses that one request may suppress or reactivate."""
 BROADCASTS = "Broadcasts"
+UNKNOWN = "no reason given"
 FIRST = date(2010, 1, 1)
 """Before Postmark there was no suppression."""
 WINDOW = timedelta(days=365)
@@ -30,38 +32,38 @@ MOST = 100_000_000
 _SUPPRESSIONS = "/message-streams/{stream}/suppressions"
 
 
-class _Pascal(BaseModel):
+class _Pascal(Lenient):
     model_config = ConfigDict(alias_generator=to_pascal)
 
 
 class Stream(_Pascal):
     """One message stream."""
 
-    id: str = Field(alias="ID")
-    name: str
-    message_stream_type: str
-    archived_at: datetime | None = None
+    id: str = Field("", alias="ID")
+    name: str = ""
+    message_stream_type: str = ""
+    archived_at: str = ""
 
     @property
     def is_broadcast(self) -> bool:
         """Whether no service mail goes through it, and anything does."""
-        return self.message_stream_type == BROADCASTS and self.archived_at is None
+        return self.message_stream_type == BROADCASTS and not self.archived_at
 
 
 class Suppression(_Pascal):
     """One address that a stream doesn't mail, why, and who said so."""
 
-    email_address: str
-    suppression_reason: str
-    origin: str
-    created_at: datetime
+    email_address: str = ""
+    suppression_reason: str = UNKNOWN
+    origin: str = ""
+    created_at: Moment = None
 
 
 class Settled(_Pascal):
     """What became of one address."""
 
-    email_address: str
-    status: str
+    email_address: str = ""
+    status: str = ""
 
 
 class _Streams(_Pascal):
@@ -152,10 +154,15 @@ class Server:
         return self._settle(f"{_SUPPRESSIONS}/delete", stream, addresses)
 
     def reason(self, stream: str, address: str) -> str | None:
-        """Why an address is suppressed in a stream; None if it isn't."""
+        """Why an address is suppressed in a stream; None if it isn't.
+
+        Raises Unreadable when another was answered, or none that can be read.
+        """
         found = self.dump(stream, {"EmailAddress": address})
-        same = (s for s in found if s.email_address.casefold() == address.casefold())
-        return next((s.suppression_reason for s in same), None)
+        same = [s for s in found if s.email_address.casefold() == address.casefold()]
+        if found and not same:
+            raise Unreadable("a suppression came without the address that was asked for")
+        return same[0].suppression_reason if same else None
 
     def dump(self, stream: str, query: Mapping[str, str]) -> list[Suppression]:
         """The suppressions of a stream that fit `query`; there are no pages."""

@@ -99,6 +99,23 @@ def _later(failure: DeliveryError | None) -> Outcome:
     return Outcome(Result.LATER, str(failure), failure.retry_after)
 
 
+def read_each(items: Iterable[T], read: Callable[[T], R]) -> dict[T, R]:
+    """Item -> what `read` says of it, without those whose answer can't be read.
+
+    Raises Unreadable where that is so of all of several: then it is no matter of single ones.
+    """
+    found: dict[T, R] = {}
+    failures: list[Unreadable] = []
+    for item in items:
+        try:
+            found[item] = read(item)
+        except Unreadable as error:
+            failures.append(error)
+    if len(failures) > 1 and not found:
+        raise failures[0]
+    return found
+
+
 def not_yet(item: Item) -> Mapping[int, Outcome]:
     """What an item gets that would make a push too long to end inside a lease."""
     return {item.ref: Outcome(Result.LATER, "a few go at a time", timedelta(seconds=1))}
