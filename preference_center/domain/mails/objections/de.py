@@ -24,9 +24,14 @@ GERMAN = Language(
         "consent": "([a-z]*einwilligung(en)?|zustimmung(en)?|einverstandnis[a-z]*|erlaubnis|genehmigung|opt in)",
         "purpose": "(werbung|werbe[a-z]+|direktwerbung|direktmarketing|marketing[a-z]*|newsletters?|datenverarbeitung|profiling|zusendung(en)?|werblich[a-z]+|{mails}|(nutzung|verwendung|verarbeitung|speicherung|weitergabe)~ daten)",
         "none": "(keine?n?|keinerlei|nichts|nie)",
-        "any": "( dem| weiteren?| mehr| solchen?| derartigen?| eure[nr]?| ihre[nr]?| euer| ihr| diese[nr]?| den| die| das| der| von| zu| an| mir| uns| sonstigen?| kunftig| zukunftig| unerwunschten?| unaufgeforderte[nr]?| ihnen| per| weiterhin| auch| art| jegliche[nr]?| e ?mail| einzigen?| neue[nr]?)*",
+        "any": "( dem| vom| aus| im| zum| zu| weiteren?| mehr| solchen?| derartigen?| eure[nr]?| ihre[nr]?| euer| ihr| diese[nr]?| den| die| das| der| von| zu| an| mir| uns| sonstigen?| kunftig| zukunftig| unerwunschten?| unaufgeforderte[nr]?| ihnen| per| weiterhin| auch| art| jegliche[nr]?| e ?mail| einzigen?| neue[nr]?)*",
     },
     requests="""
+        (habe|haben)( ich| wir)? (kein|keinerlei) (interesse|interesse mehr)( mehr)? (am|an|mehr am|mehr an)~ (newsletters?|e ?mails|mails|werbung|zusendungen|werbemails)
+        (um|wunsche|verlange|fordere|beantrage)~ (sofortige |umgehende )?(abmeldung|austragung|loschung|entfernung)~~ (newsletter|[a-z]*verteiler|[a-z]*liste)
+        (ich|wir) {want}~ (das|dies|sowas|so etwas) nicht (mehr|langer) {get}
+        (stoppen|stoppt|stopp|stoppe|beenden|beendet){p}~ (newsletters?|mailings?|{mails})
+        (loschen|entfernen|streichen|loscht|entfernt) (sie )?(bitte )?meine (daten|kontaktdaten)~ (aus|von|vom)~ {list}
         (?<!ich )(melden|melde|meldet|meld){p} {me}~~ ab(?! (montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag|dem|den|der|morgen|nachste|nachsten|kommende|kommenden|januar|februar|marz|april|mai|juni|juli|august|september|oktober|november|dezember|[0-9]))
         (tragen|trage|trag|tragt){p} {me}~~ aus
         {verb}{p} {me}~~ (aus|von|vom|raus|heraus|runter)~ {list}
@@ -49,7 +54,7 @@ GERMAN = Language(
         (schreiben|schreib|schreibt|mailen|mailt|kontaktieren|kontaktiert|belastigen|belastigt|nerven|nervt|behelligen){p} (mir|mich|uns) (bitte )?(nicht|nie) (mehr|weiter|wieder|langer)
         (schreiben|schreibt|kontaktieren|kontaktiert|belastigen|belastigt){p} (mich|mir|uns) (bitte )?nicht$
         {i} {want}{p} (ab sofort |von ihnen |von euch |per mail )?{none}{any} ({mails}|mehr~ (horen|lesen|{get}))
-        {i} (brauchen?|benotigen?){p} (keine?n?|keinerlei){any} {mails}
+        {i} (brauchen?|benotigen?){p} (keine?n?|keinerlei){any} (newsletters?|e ?mails?|mails?|werbung|werbemails|zusendungen|spam)
         {i} {want}~~ (nicht|nie) (mehr|langer|weiter|weiterhin|wieder)~ ({get}|{contact}|auf~ {list})
         (nicht|nie) (mehr|langer|weiter|weiterhin|wieder)~ {contact}( zu)?( werden)?$
         {want}{p}~ {none}{any} {mails}~ {get}
@@ -78,6 +83,7 @@ GERMAN = Language(
         bin( ich)?~ nicht (mehr|langer|weiter) (an|am)~ (newsletters?|{mails}) interessiert
     """,
     alone="""
+        loschen
         (stop|stopp)( {mails})?
         (sofortige )?(abmelden|abmeldung|abbestellen|abbestellung|austragen|austragung|abmeldebitte|abmeldewunsch){any}( {list})?( {list})?
         (newsletters?|werbung|{mails}|mich|uns|ihren newsletter|den newsletter)( vom| von| aus)?{any}( {list})? (abmelden|abbestellen|austragen|abmeldung|abbestellung|stornieren|kundigen|loschen|stoppen|einstellen)

@@ -27,6 +27,15 @@ ENGLISH = Language(
         "|prospecting|promotional|promotions|newsletters?|e ?mails?|(my|our)~ (data|information)",
     },
     requests="""
+        ({i}|and|but|so)~ (do not|don ?t|no longer) need{any} (e ?mails?|mails|mailings?|news ?letters?|spam|marketing|advertising)
+        ({i}|do|does) (no longer|not) consent to~~ {mails}
+        stop (these|those|this|your|all)( [a-z]+)? {mails}$
+        (sure|ensure|confirm)( that)? {address} (is|gets|will be) (removed|deleted|taken off|unsubscribed)
+        (process|honou?r|accept|register|action|submit|record)~ (opt out|unsubscribe|unsubscription|removal|objection)( request)?
+        (want|wish|would like|d like|get|be) {me}?( ?)off~ (mailing list|list|newsletter|distribution list)
+        (can|could|may|how) (i|we) get off~ {list}
+        {i} (want|wish|would like|d like) no (more|further){any} ({mails}|contact)
+        (request|requesting|demand)~ (removal|deletion|unsubscription|to unsubscribe)~~ (from|of)~ {list}
         (unsubscribe|unsub|deregister|unregister|opt out|de subscribe|desubscribe) {me}
         opt {me} out
         (get|have) {me} (unsubscribed|removed)
@@ -48,7 +57,7 @@ ENGLISH = Language(
         {no} (ever |please )?send( {me})?{any} {mails}
         {no} (ever |please )?send( {me})? (any ?thing( else| more| further)?|any ?more|these|this|stuff|such things){soon}$
         no longer (send|e ?mail|contact|write to) {me}
-        {i} (do not|don ?t|no longer|never|did not|didn ?t)( ever| really| even| simply)?( again)? (want|wish|need|care|ask)( to| for)?( be)?( continue)?( receive| receiving| get| getting| see| seeing| have| hear about| having| sent)?( from you)?{any} {mails}
+        {i} (do not|don ?t|no longer|never|did not|didn ?t)( ever| really| even| simply)?( again)? (want|wish|care|ask)( to| for)?( be)?( continue)?( receive| receiving| get| getting| see| seeing| have| hear about| having| sent)?( from you)?{any} {mails}
         {i} (do not|don ?t|no longer)( ever| really)? (want|wish|care) to (hear from you|hear from your|be contacted|be e ?mailed|be on{any} {list}|be part of{any} {list}|be subscribed|receive (any ?thing|these|this|it))
         ({i}|would|d|who)~ (prefer|rather|wish|like|choose|ask|want|request)( not)?( to)? not( to)? (to )?(receive|get|be contacted|be e ?mailed|be on|be mailed|be sent)
         (not|no longer) (wish|wishing|want|wanting|interested in) (to )?(receive|receiving|get|getting|subscribing|being on){any} {list}
@@ -56,7 +65,7 @@ ENGLISH = Language(
         not interested in( receiving| getting){any} {mails}
         (cancel|end|terminate|discontinue) (my|our|this)( e ?mail| newsletter| mailing| mail| marketing)+ (subscription|subscriptions|membership)
         (cancel|end|terminate|discontinue) (my|our|this) (subscription|subscriptions)( to| for){any} {mails}
-        (cancel|discontinue)( sending)?( {me})? (my|our|this|these|the|your|all)( e ?mail| free)* (news ?letters?|mailings?|e ?mails|promotional e ?mails)
+        (cancel|discontinue)( sending)?( {me})? (my|our|this|these|the|your|all)( e ?mail| free)* (news ?letters?|mailings?|e ?mails|promotional e ?mails)( to {me})?$
         ({i}|hereby)~ (object|objecting) to~~ {purpose}
         ((do|does) not|don ?t|never|not)( give| gave| grant| have)*( you)?( my| any| your| our)* (permission|consent|authoris?z?ation)( to| for)~~ ({mails}|{purpose})
         objection~~ (to|against)~ (direct marketing|marketing|advertising|processing)
@@ -72,7 +81,7 @@ ENGLISH = Language(
         you (may|must|do|are|should) (no longer|not) have~ (consent|permission)~~ {mails}
         (can|could|may|might|possible|able|like) (i |we )?(please |to )*be (removed|taken off|unsubscribed|deleted|opted out)(~~ {list}|{soon}$)
         (cease|stop|end|discontinue)~ processing
-        (and|but|so|so i) (do not|don ?t|no longer) (want|need|wish to receive|wish to get){any} {mails}
+        (and|but|so|so i) (do not|don ?t|no longer) (want|wish to receive|wish to get){any} {mails}
         (sure|ensure)( that)? {i} (do not|don ?t|no longer|never) (receive|get){any} {mails}
         ({i}|would)~ want out of~ {list}
         (remove|delete|take|strike) (my|our) (contact )?(details|data|info|information)~ (from|off|out of)~ {list}
@@ -80,6 +89,9 @@ ENGLISH = Language(
         (please|pls|kindly|just|now|and) (unsubscribe|opt out) (from|of){any} {list}
     """,
     alone="""
+        (no longer|not) (wish|want|wishing|wanting) to be on~ {list}
+        (request|requesting|asking) to (unsubscribe|opt out)(~ {list})?
+        no (more|further) (contact|of these|of this)
         stop( it| this| these| that| now| all| please| pls)*( {mails})?
         stop{any} {mails}( to {me})?
         (i (want|would like|d like|wish|need) to |wanna |to )?(be )?(unsubscribed?|unsub|unsubscription|unsubscribing|unsubscribe request)( (me|us))?( (from|off|to|of){any}( {list})?)?{soon}

@@ -21,6 +21,13 @@ SPANISH = Language(
         "consent": "(consentimientos?|autorizacion(es)?|permiso)",
     },
     requests="""
+        me (eliminaran|borraran|quitaran|retiraran|sacaran|eliminasen|borrasen|quitasen|dieran de baja|diesen de baja)(~ (de|del)~ {list}|{now}$)
+        no (enviar|mandar|envien|envie|manden|mande)( me)?( mas){any} {mails}
+        no me interesa(n)?( ya| mas)? (recibir|seguir recibiendo){any} {mails}
+        me (quiero|gustaria|deseo) dar(me)? de baja
+        {imp}( por favor)? mis datos~~ (lista|listas|boletin|mailing|base)
+        ({want}|procedan a|procedan con|tramiten)~ (la )?(cancelacion|anulacion|eliminacion|baja)~~ (suscripcion|boletin|newsletter|envio|lista)
+        (cancelen|cancele|suspendan|detengan|paren)~ (envio|envios|boletin|newsletter|{mails})
         {off}( ya| por favor| inmediatamente)*( de)?( la)? (baja|vaja)
         {imps}( de~~ {list}|{now}$)
         {imps}~ (de|del)~ {list}
@@ -74,7 +81,7 @@ SPANISH = Language(
     farewells="""
         (un |cordiales |atentos |muchos |reciban un )?(cordial )?salud(o|os)|atentamente|atte|gracias|muchas gracias|cordialmente|un abrazo|abrazos|quedo a la espera
     """,
-    negations="no|nunca|jamas|sin|ni|en vez de|en lugar de|antes de|tampoco|evitar",
+    negations="pena|lastima|no|nunca|jamas|sin|ni|en vez de|en lugar de|antes de|tampoco|evitar",
     within="no|nunca|jamas|sin|ni|nada",
     questions="como|por que|porque me|cuando|que|donde|quien|cual|cuanto|cuantos|puedo|debo|se puede|tengo que|han|ha|funciona",
     reports="""

@@ -152,7 +152,9 @@ def _clauses_are_bare(language: Language, words: str) -> bool:
         said = " ".join(language.greeting.sub(" ", whole).split())
         if language.bare.fullmatch(said) or language.bare.fullmatch(whole):
             objects = True
-        elif language.negated.search(said) or not _is_harmless(language, said):
+        elif not _is_harmless(language, said) or (
+            language.negated.search(said) and not language.remark.search(said)
+        ):
             return False
     return objects
 

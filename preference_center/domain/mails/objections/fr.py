@@ -21,6 +21,9 @@ FRENCH = Language(
         "consent": "(consentement|accord|autorisation|consentements|permission)",
     },
     requests="""
+        (souhaite|veux|voudrais|demande)~ (arreter|stopper|cesser)~~ (newsletters?|mails|e ?mails|envois?|abonnement)
+        (supprimez|supprimer|effacez|effacer|retirez|retirer)~ mes (donnees|coordonnees)~~ (liste|listes|fichiers?|newsletter)
+        ((ne |n )?(suis|sommes|serai) )?(plus|pas) interessee?s? a recevoir{any} {mails}
         {imp} {me}(~ (de|des|du|d)~ {list}|{now}$)
         (me|nous) {off}(~ (de|des|du|d|a|aux?|dans)~ {list}|{now}$)
         (je|nous|j) ?{want}~ (etre|me|nous) ({off}|{offed})(~ {list}|{now}$)
@@ -49,11 +52,12 @@ FRENCH = Language(
         (ne|n)( vous)? (autorise|autorisons|permets|donne|donnons|avez|ai|ai jamais)( pas| plus| jamais| donne| aucun| aucune)*( de| mon| ma| l| a)*( {consent})?~~ ({purpose}|{mails}|publicitaires?)
         (n autorise|n accepte|ne consens|n autorisons|interdis|refuse|refusons|m interdis)( plus| pas)?( a| de| l| d| toute?| que)?~~ ({purpose}|{mails})
         (interdis|interdisons|interdiction)~~ {purpose}
-        (plus|pas) interessee?s? par( vos| votre| ces| cette| la)? (newsletters?|mails|e ?mails|offres|publicites|communications|courriels|{mails})
+        ((ne |n )?(suis|sommes|serai) )?(plus|pas) interessee?s? par( vos| votre| ces| cette| la)? (newsletters?|mails|e ?mails|offres|publicites|communications|courriels|{mails})
         (oubliez|laissez) moi( tranquille| en paix)
         (cesser|cessez|cesse)~ (tout|toute|tous|vos|l) (envoi|envois|sollicitation|prospection|communication|contact|{mails})
     """,
     alone="""
+        plus jamais( de)?{any} {mails}( de votre part)?
         ne plus recevoir{any}( {mails})?
         assez|ca suffit
         stop( a| aux| a la| les| la| au)?( {mails})?

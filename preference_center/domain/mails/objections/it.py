@@ -27,6 +27,12 @@ ITALIAN = Language(
         "|miei dati|dati personali|newsletter|direct marketing|spam|telemarketing|propaganda|vendita diretta",
     },
     requests="""
+        (annullate|annulli|cancellate|cancelli|annulla|cancella) (la mia |l |mia )?(iscrizione|sottoscrizione)(~ {list})?$
+        (si richiede|si chiede|si prega di procedere alla)~ (cancellazione|disiscrizione|rimozione)~~ (newsletter|mailing|{list})
+        non sono (piu )?interessat[oa](?= a| alle| al| all)( piu)?( a| ai| alle| alla| al)( ricevere)?{of} (newsletter|e ?mails?|mails?|comunicazioni|pubblicita)
+        (cancellate|cancelli|cancellare|eliminate|elimini|eliminare|rimuovete|rimuova|rimuovere|togliete|tolga|togliere) i miei dati~~ (mailing ?list|newsletter|lista|list[ae] di|indirizzario)
+        (chiedo|richiedo|domando|esigo|pretendo|vorrei)~~ (cancellazione|disiscrizione|rimozione|eliminazione)~~ (newsletter|mailing|mailing ?list|lista contatti|indirizzario|lista)
+        non (voglio|desidero)~ (piu )?(sapere|sentire) (piu )?(nulla|niente)
         (smetteste|smettiate|cessiate|cessaste)( di| con)?~ (mandarmi|inviarmi|scrivermi|contattarmi|spedirmi|disturbarmi|inviare|{mails})
         (cancellami|cancellatemi|cancellateci|cancellaci|disiscrivimi|disiscrivetemi|disiscriveteci|rimuovimi|rimuovetemi|rimuoveteci|toglimi|toglietemi|toglieteci|eliminami|eliminatemi|eliminateci|depennatemi|escludetemi|levatemi|levami|disabbonatemi|disabbonami)( da~~ {list}|{now}$)
         (cancellami|cancellatemi|cancellateci|disiscrivimi|disiscrivetemi|rimuovimi|rimuovetemi|rimuoveteci|toglimi|toglietemi|toglieteci|eliminatemi|eliminami|escludetemi|levatemi|levami|disabbonatemi)~ (dalla|dalle|dal|dai|dagli|da|della|delle)~ {list}
@@ -66,6 +72,7 @@ ITALIAN = Language(
         (lasciatemi|lasciami) (in pace|stare)
     """,
     alone="""
+        smettetela|smettila|la smetta|piantatela
         mi oppongo
         stop( alle| con le| con| a| alla| ai| allo)?( {mails})?
         basta( con)?{of}( {mails})?

@@ -20,6 +20,11 @@ DUTCH = Language(
         "get": "(ontvangen|krijgen|hebben|zien|lezen|te ontvangen|te krijgen|toegestuurd|gestuurd)",
     },
     requests="""
+        {imp}{p} mijn gegevens~ (uit|van)~ {list}
+        (ontvang|krijg)( ik)? (liever|graag) (geen|niets)
+        (gebruik|gebruikt|gebruiken) mijn (adres|e ?mailadres|mailadres|gegevens)~ (niet|nooit) (meer|langer)~ {purpose}
+        (gebruik|gebruikt|gebruiken) mijn (adres|e ?mailadres|mailadres|gegevens) niet( meer| langer)?~~ {purpose}
+        ({want}|verzoek u|graag)~ (uitschrijving|afmelding|verwijdering)~~ ({list}|nieuwsbrief)
         (meld|meldt|melden){p} {me}~~ af
         (schrijf|schrijft|schrijven){p} {me}~~ uit
         {imp}{p} {me}~~ (van|uit|vanaf|van af)~ {list}

@@ -8,7 +8,7 @@ POLISH = Language(
         "me": "mnie|nas|{address}",
         "address": "(moj|moja|ten|tego|mojego|nasz|naszego) (adres|adresu|e ?mail|email|maila|mail|e ?maila|emaila|kontakt|kontaktu|skrzynke|skrzynki)( (e ?mail|mailowy|mailowego|email|poczty))?|moje (dane kontaktowe|nazwisko|imie)|myaddress|swoj adres",
         "mails": "maili|maile|mailow|e ?maili|e ?maile|emaili|emaile|wiadomosci|newsletter(a|ow|y|em|ze|owi)?|reklam[a-z]*|ofert[a-z]*|informacji( (handlow|marketingow|reklamow|promocyjn)[a-z]+)?|informacje( (handlow|marketingow|reklamow)[a-z]+)?"
-        "|spamu?|spamem|korespondencji|promocji|promocje|biuletyn[a-z]*|mailing[a-z]*|tresci|niczego|nic|materialow|marketing[a-z]*|powiadomien|powiadomienia|przesylek|komunikatow|korespondencje|smieci|subskrypcj[a-z]+",
+        "|spamu?|spamem|mailami|reklamami|korespondencji|promocji|promocje|biuletyn[a-z]*|mailing[a-z]*|tresci|niczego|nic|materialow|marketing[a-z]*|powiadomien|powiadomienia|przesylek|komunikatow|korespondencje|smieci|subskrypcj[a-z]+",
         "list": "list[a-z]*|baz[aye]?|newsletter[a-z]*|mailing[a-z]*|subskrypcj[a-z]+|subskrybentow|systemu|odbiorcow|kontaktow|bazie|{mails}",
         "now": "( prosze| natychmiast| dziekuje| jak najszybciej| niezwlocznie| pilnie| dzieki| pozdrawiam| od zaraz)*",
         "any": "( juz| wiecej| od| z| ze| do| na| waszych| wasze| waszego| panstwa| tych| te| tego| tej| ten| zadnych| zadne| dalszych| kolejnych| innych| takich| takiego| wszystkich| tej| nowych| niechcianych| jakichkolwiek| ani| nam| mi| mnie| typu| podobnych| was| mailowych| e ?mail| handlowych| reklamowych)*",
@@ -20,6 +20,13 @@ POLISH = Language(
         "consent": "(zgode|zgody|zgoda|zgodzie|pozwolenie|pozwolenia)",
     },
     requests="""
+        (prosze|prosimy) o (natychmiastowe |niezwloczne )?(wypisanie|usuniecie|wykreslenie|wyrejestrowanie)( {me})?$
+        (rezygnuje|rezygnujemy|rezygnacja)( juz)? z (otrzymywania|dalszego otrzymywania|subskrypcji|prenumeraty|dalszych)
+        (prosze|prosimy|zadam)~ o? ?(niewysylanie|nieprzysylanie|nieprzesylanie|niekontaktowanie)
+        (prosze|zadam|zadamy|domagam sie|oczekuje)~ (usuniecia|wypisania|wykreslenia|usuniecie)~~ (listy|bazy|newslettera|subskrypcji|mailingu)
+        (nie|prosze)~ wiecej nie {contact}
+        (skonczcie|koniec|przestancie)~ (z tym|z tymi|z) {mails}
+        (usuncie|usun|wypiszcie|wypisz|wykreslcie)( prosze)? (mojego|moj|moja|moje) (maila|e ?maila|adres|e ?mail|dane)~ (z|ze)~ {list}
         {imp} {me}(~ (z|ze|od|spod)~ {list}|{now}$)
         {me}~ (wypisac|usunac|wykreslic|skreslic|wyrejestrowac|wyrzucic|wypiszcie|usuncie|wypisz|usun|wykreslcie|wypisanie|usuniecie)(~ (z|ze|od)~ {list}|{now}$)
         (prosze|prosimy|prosilbym|prosilabym|prosic|uprzejmie|zadam|wnosze|wnioskuje|domagam sie)~ (wypisanie|usuniecie|wykreslenie|wyrejestrowanie|skreslenie|anulowanie)~ ({me}|mojego adresu|z~ {list}|subskrypcji|newslettera)

@@ -9,7 +9,7 @@ PORTUGUESE = Language(
         "mails": "e ?mails?|mails?|correios?|news ?letters?|mensage(m|ns)|publicidades?|ofertas|spam|propagandas?|promocoes|promocao|informac(ao|oes)|comunicac(ao|oes)|comunicados?"
         "|publicitari[oa]s?|comercia(l|is)|anuncios?|boletins|boletim|nada|marketing|novidades|mailings?|correspondencia|divulgac(ao|oes)|campanhas?|avisos|notificacoes|lixo|conteudos?|sms",
         "list": "lista(s|gem)?|base(s)?|banco de dados|base de dados|cadastros?|mailing|registos?|registros?|sistemas?|contat[o]s?|contactos|distribuicao|assinantes|assinatura|subscricao|inscricao|{mails}",
-        "now": "( ja| agora| imediatamente| por favor| obrigad[oa]| o quanto antes| com urgencia| urgente| definitivamente| hoje| pf)*",
+        "now": "( ja| dai| dali| daqui| agora| imediatamente| por favor| obrigad[oa]| o quanto antes| com urgencia| urgente| definitivamente| hoje| pf)*",
         "any": "( mais| de| da| do| das| dos| a| o| as| os| sua| suas| seu| seus| vossa| vossas| vosso| vossos| essa| esta| este| esse| desta| dessa| desse| deste| tod[oa]s?| nenhum[a]?| nenhuns| outr[oa]s?| qualquer| quaisquer| tipo| em|"
         " por| via| nov[oa]s?| tua| tuas| nossa| esses| estas| essas| futur[oa]s?| desses| destas| voces| para| genero)*",
         "want": "(quero|queria|gostaria( de)?|desejo|solicito|peco|pretendo|queremos|gostariamos|exijo|requeiro|venho (por este meio )?(solicitar|pedir)|desejaria|solicitamos|prefiro|preferia|rogo|quer[ia]+mos|pretendemos|venho)",
@@ -20,6 +20,10 @@ PORTUGUESE = Language(
         "consent": "(consentimentos?|autorizac(ao|oes)|permissao)",
     },
     requests="""
+        (cancelar|suspender|parar|interromper)( com)?( o)? (recebimento|envio)~ {mails}
+        (cancelem|cancele|cancelar|suspendam|parem|cessem)~ (envio|registo|registro|cadastro|inscricao|subscricao|assinatura)~~ (newsletter[s]?|{mails}|lista)
+        ({want}|solicito|peco|requeiro)~ (cancelamento|remocao|exclusao|suspensao|interrupcao)~~ (envio|newsletter|{mails}|lista|subscricao|inscricao)
+        {imp}~ (os )?meus dados~~ (lista|mailing|newsletter)
         {imp} (me|nos)(~ (da|das|do|dos|de|desta|dessa|desse|deste)~ {list}|{now}$)
         (me|nos) {imp}(~ (da|das|do|dos|de|desta|dessa|desse|deste)~ {list}|{now}$)
         (removerem|retirarem|excluirem|apagarem|eliminarem|cancelarem|removessem) (me|{address})
