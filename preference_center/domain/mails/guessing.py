@@ -36,7 +36,7 @@ _GOES_ON = re.compile(
 _NAMED = re.compile(
     r"(?<![^\s<>:;,\"()\[\]=])[^\s<>:;,\"()\[\]=@]{1,64}@[a-z0-9-][a-z0-9.-]{1,250}[a-z]"
 )
-_LEADING = re.compile(rf"^[ \t]*<?({_NAMED.pattern})>?:(?=\s)", re.MULTILINE)
+_LEADING = re.compile(rf"^[ \t]*<?({_NAMED.pattern})>?(?=[\s:]|$)", re.MULTILINE)
 
 
 def says_it_goes_on(mail: Opened) -> bool:
