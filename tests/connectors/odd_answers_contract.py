@@ -41,7 +41,7 @@ from workers.connectors.base import (
 )
 from workers.connectors.registry import ENTRIES
 
-PLACES = 10
+PLACES = 7
 """Odd places of one test, in a sample."""
 ALL = int(os.environ.get("TEST_ANSWERS", "0"))
 """In how many parts to try all of them; 0 for a sample."""
