@@ -75,7 +75,7 @@ def may_be_automatic(mail: Opened, own: str, sender: str = "") -> bool:
     return (
         any(name.lower().startswith("list-") for name in mail.message)
         or any(name in mail.message for name in _ALSO_OF_LISTS)
-        or bool(mail.field("Precedence").strip())
+        or mail.field("Precedence").strip().lower() == "list"
         or bool(mail.report_type)
         or _NO_PERSON.search(sender.rpartition("@")[0].lower()) is not None
         or _TICKET.search(mail.field("Subject")) is not None

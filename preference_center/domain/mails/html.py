@@ -19,6 +19,8 @@ _HIDDEN = {"style", "script", "head", "title"}
 # What mail programs put around, or before, the mail that is answered.
 _QUOTES = {"gmail_quote", "gmail_attr", "yahoo_quoted", "moz-cite-prefix", "protonmail_quote"}
 _QUOTES |= {"divrplyfwdmsg", "appendonsend", "mail-editor-reference-message-container"}
+_QUOTES |= {"tutanota_quote", "zwchr"}
+_QUOTE_END = "yahoo_quoted"  # which Yahoo prefixes with an id of the mail
 
 
 def text_of_html(page: str) -> str:
@@ -54,7 +56,9 @@ def _after_comment(page: str, position: int) -> int:
 
 def _is_quote(attributes: str) -> bool:
     return any(
-        word in _QUOTES for found in _MARK.finditer(attributes) for word in found[1].lower().split()
+        word in _QUOTES or word.endswith(_QUOTE_END)
+        for found in _MARK.finditer(attributes)
+        for word in found[1].lower().split()
     )
 
 

@@ -99,5 +99,6 @@ def _reply(mail: Opened) -> Reading:
     is_own_act = clear is not None and not may_be_automatic(mail, own, *sender[:1])
     if not is_own_act and not pressed_in_apple_mail(mail):
         return Reading(Form.REPLY, why=Why.NOT_CLEAR, ours=quoted)
-    why = Why.ASKS_MORE if clear and clear.asks_more else None
+    asks_more = clear is not None and clear.asks_more and not pressed_in_apple_mail(mail)
+    why = Why.ASKS_MORE if asks_more else None
     return Reading(Form.REPLY, (Saying(Said.OPTED_OUT, sender),), why, quoted)

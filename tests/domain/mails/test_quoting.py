@@ -30,3 +30,24 @@ def test_quotations_and_signatures_are_left_out(language: str, quotation: str) -
 def test_a_quotation_alone_says_nothing(quotation: str) -> None:
     own = own_words(opened(reply(quotation, header=UTF8)))
     assert own in {"", "Acme"}
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        pytest.param('<div class="gmail_quote gmail_quote_container">', id="gmail"),
+        pytest.param(
+            '<div id="ydp1a2b3cyahoo_quoted_123" class="ydp1a2b3cyahoo_quoted">', id="yahoo"
+        ),
+        pytest.param('<div id="divRplyFwdMsg" dir="ltr">', id="outlook"),
+        pytest.param('<div class="moz-cite-prefix">', id="thunderbird"),
+        pytest.param('<blockquote type="cite">', id="apple"),
+        pytest.param('<div class="protonmail_quote">', id="proton"),
+        pytest.param('<blockquote class="tutanota_quote">', id="tuta"),
+        pytest.param('<hr id="zwchr">', id="zimbra"),
+    ],
+)
+def test_so_they_are_in_html(mark: str) -> None:
+    page = f"<p>Abmelden bitte</p>{mark}<p>Unsubscribe here</p></div>"
+    mail = opened(reply(page, header="Content-Type: text/html; charset=utf-8\n"))
+    assert own_words(mail) == "Abmelden bitte"
