@@ -48,7 +48,7 @@ ENGLISH = Language(
         (remove|delete|drop|unlist) (me|us|myaddress|this e ?mail address|my e ?mail address|my address|my name){soon}$
         take (me|us|myaddress|my e ?mail|my name) (off|out)( of (it|this|that|there))?{soon}$
         (mind|consider|appreciate|appreciate you|request|grateful for|insist on|about) (removing|unsubscribing|taking|deleting) {me}(~~ {list}|{soon}$| off)
-        stop (e ?mailing|mailing|contacting|spamming|messaging|texting|bothering|harassing|bombarding|pestering|bugging|soliciting|annoying|flooding|writing|writing to|targeting) ({me}|{soon}$)
+        (stop|quit|cease) (e ?mailing|mailing|contacting|spamming|messaging|texting|bothering|harassing|bombarding|pestering|bugging|soliciting|annoying|flooding|writing|writing to|targeting) ({me}|{soon}$)
         ((?<!to )|(?<=you to ))(stop|quit|cease|discontinue|halt) (sending|sending out|the sending of)( {me})?{any} {mails}
         (stop|quit|cease|discontinue) sending( {me})?( all)? (this|these|those|them|it|stuff|things|anything|any ?more){soon}$
         stop{any} {mails}( (to|at) ({me}|this~ address))?{soon}$

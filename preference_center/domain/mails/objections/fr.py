@@ -25,7 +25,7 @@ FRENCH = Language(
         (supprimez|supprimer|effacez|effacer|retirez|retirer)~ mes (donnees|coordonnees)~~ (liste|listes|fichiers?|newsletter)
         ((ne |n )?(suis|sommes|serai) )?(plus|pas) interessee?s? a recevoir{any} {mails}
         {imp} {me}(~ (de|des|du|d)~ {list}|{now}$)
-        (me|nous) {off}(~ (de|des|du|d|a|aux?|dans)~ {list}|{now}$)
+        (me|nous|m) {off}(~ (de|des|du|d|a|aux?|dans)~ {list}|{now}$)
         (je|nous|j) ?{want}~ (etre|me|nous) ({off}|{offed})(~ {list}|{now}$)
         (je|nous) {want}~ que (vous )?(me|mon adresse|soit)~ (retir|supprim|desinscri|enlev|desabonn)[a-z]+
         (retirer|supprimer|enlever|effacer|rayer|retirez|supprimez|enlevez|effacez|retrait|suppression|radier)( immediatement| definitivement| svp| de| d)* {address}(~~ (de|des|du|d)~ {list}|{now}$)

@@ -20,6 +20,7 @@ DUTCH = Language(
         "get": "(ontvangen|krijgen|hebben|zien|lezen|te ontvangen|te krijgen|toegestuurd|gestuurd)",
     },
     requests="""
+        (haal|haalt|gooi){p} {me} (eraf|er af)$
         {imp}{p} mijn gegevens~ (uit|van)~ {list}
         (ontvang|krijg)( ik)? (liever|graag) (geen|niets)
         (gebruik|gebruikt|gebruiken) mijn (adres|e ?mailadres|mailadres|gegevens)~ (niet|nooit) (meer|langer)~ {purpose}
