@@ -101,6 +101,15 @@ def _names_somebody(group: Group) -> bool:
     return any("@" in first(group, name) for name in ("original-recipient", "final-recipient"))
 
 
+def _is_called_bad(group: Group, status: str) -> bool:
+    """Whether PowerMTA calls the mailbox bad, and the status says nothing else.
+
+    X-PowerMTA-BounceCategory, of the PowerMTA User's Guide, "Bounce categories".
+    """
+    category = first(group, "x-powermta-bouncecategory").strip().lower()
+    return category == "bad-mailbox" and status in {"", "5.0.0", "5.1.0", "5.5.0"}
+
+
 def _is_at_rcpt(words: str, names: Iterable[str], *, alone: bool) -> bool:
     """Whether the words about a recipient say that it was refused itself."""
     known = {"", *(name.casefold() for name in names)}
@@ -131,6 +140,6 @@ def _bounce(group: Group, prose: str, *, at_rcpt: bool) -> Bounce:
         status=status,
         reply=reply[1] if reply else "",
         text=text,
-        permanent=True if found_itself else None,
+        permanent=True if found_itself or _is_called_bad(group, status) else None,
         at_rcpt=at_rcpt,
     )

@@ -30,7 +30,7 @@ _FIELD = 50_000
 """Characters of a field in which addresses are looked for."""
 _MANY = 100
 """Fields of one kind that are read."""
-_PLAIN = re.compile(r'[^\s<>"(),:;@]{1,64}@[^\s<>"(),:;@]{1,255}')
+_LOOSE = re.compile(r'[^\s<>"(),:;@]{1,64}@[^\s<>"(),:;@]{1,255}')
 
 
 def named(value: str) -> str | None:
@@ -80,7 +80,7 @@ def addresses_in(values: Sequence[str]) -> list[str]:
         try:
             found.extend(address for _, address in getaddresses([text]))
         except Exception:  # noqa: BLE001 - hostile fields: whatever it raises, the mail is read
-            found.extend(_PLAIN.findall(text))
+            found.extend(_LOOSE.findall(text))
     return found
 
 

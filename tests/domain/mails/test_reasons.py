@@ -63,6 +63,15 @@ class TestPlainStatus:
         assert effects(self.mail(reason))[JANE] == (1 if "5.1.1" in reason else 2)
 
 
+@pytest.mark.parametrize(
+    "category, needed", [("bad-mailbox", 1), ("spam-related", 0), ("other", 0)]
+)
+def test_powermtas_category_is_the_vendors_verdict(category: str, needed: int) -> None:
+    group = failed(JANE, "5.0.0", "550 quux") + f"X-PowerMTA-BounceCategory: {category}\n"
+    assert effects(dsn(group)) == {JANE: needed}
+    assert effects(dsn(group.replace("5.0.0", "5.2.1"))) == {JANE: 2}  # disabled, it may return
+
+
 def plain(prose: str, returned: str = RETURNED, subject: str = "Delivery failed") -> bytes:
     """A report in a form of the system's own, that flufl.bounce knows."""
     return (
