@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.connectors.both_ways_contract import whole
 from tests.connectors.contract import ANNA, NOW, Rig
 from tests.connectors.test_sendgrid import Account
+from tests.connectors.tools.described import Description
 from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from workers.connectors import sendgrid_export
 from workers.connectors.base import DeliveryError, Seen, Setup
@@ -19,12 +21,23 @@ from workers.connectors.sendgrid import SendGrid
 MANY = 2_600
 
 
+EXPORTS = ("/v3/marketing/contacts/exports", "/v3/marketing/contacts/count")
+
+
+@pytest.fixture(scope="module")
+def description() -> Description:
+    path = Path(__file__).parent / "contracts/sendgrid-exports.json"
+    return Description(path, ignored=lambda path: not path.startswith(EXPORTS))
+
+
 @pytest.fixture
-def server() -> Iterator[SendGridStandIn]:
-    with SendGridStandIn() as server:
+def server(description: Description) -> Iterator[SendGridStandIn]:
+    description.faults.clear()
+    with SendGridStandIn(description.watch) as server:
         for number in range(MANY):
             server.add(f"p{number}@example.com", NOW - timedelta(days=30))
         yield server
+    assert description.faults == [], "SendGrid's own description"
 
 
 @pytest.fixture
@@ -50,6 +63,14 @@ def test_a_large_account_takes_as_many_requests_as_its_export_has_files(
     assert {row.link for row in rows} == {""}
     assert searches(server) == 0
     assert len(server.seen) == 2 + 2 + 3 + 3  # count, begin; pending; three files, asked for first
+
+
+def test_each_exchange_about_an_export_is_held_to_the_description(
+    rig: Rig, description: Description
+) -> None:
+    before = description.checked
+    scanned(rig)
+    assert description.checked - before == 2 + 2 + 3  # count, begin; pending; ready for each file
 
 
 def test_the_hosts_of_files_are_not_sent_the_key(rig: Rig, server: SendGridStandIn) -> None:
