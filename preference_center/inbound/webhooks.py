@@ -17,7 +17,7 @@ from flask import Blueprint, Response, current_app, request
 
 from preference_center.bodies import whole_body
 from preference_center.domain.news import Certified, Dated, Post, Unverified, Webhook
-from preference_center.domain.news.sources import TEXTS, WEBHOOKS
+from preference_center.domain.news.sources import ANSWERED_200, TEXTS, WEBHOOKS
 from preference_center.domain.news.twilio import read_text, twiml
 from preference_center.errors import InvalidInput
 from preference_center.extensions import csrf, services
@@ -40,7 +40,7 @@ csrf.exempt(blueprint)  # each vendor proves itself in its own way
 @blueprint.route("/in/<name>", methods=["GET", "POST"], defaults={"secret": ""})
 @blueprint.route("/in/<name>/<secret>", methods=["GET", "POST"])
 def receive(name: str, secret: str) -> Response:
-    """Keep what the tool posts: 204 once it is committed (I1). Texts get an answer of their own.
+    """Keep what the tool posts: 2xx once it is committed (I1). Texts get an answer of their own.
 
     404 for a destination that has no webhook; 401, without a hint, for what is not proved to
     be the tool's. A GET or HEAD, with which vendors try a URL, changes nothing (I7).
@@ -72,7 +72,7 @@ def receive(name: str, secret: str) -> Response:
         return Response("No.\n", 401, mimetype="text/plain")
     if is_new:
         context.queue.nudge_news(destination.id)
-    return Response(status=204)
+    return Response(status=200 if destination.kind in ANSWERED_200 else 204)
 
 
 def _whole(source: Webhook, post: Post) -> bytes:

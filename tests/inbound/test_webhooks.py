@@ -120,6 +120,15 @@ def test_where_a_vendor_that_signs_nothing_calls_from_counts_and_is_not_kept(
     assert ("news_unverified" in str(logs)) == (status == 401)
 
 
+def test_a_vendor_that_repeats_all_but_200_is_answered_200(app: Flask, client: FlaskClient) -> None:
+    body = b'{"events": [{"event": "unsubscribe", "email": "anna@example.com"}]}'
+    headers = {"Mailtrap-Signature": hmac.digest(SECRET.encode(), body, "sha256").hex()}
+    with app.app_context():
+        _add("traps", "mailtrap", {"webhook_secret": SECRET})
+    answer = client.post("/in/traps", data=body, headers=headers)
+    assert (answer.status_code, answer.data, kept(app)) == (200, b"", 1)
+
+
 @pytest.mark.parametrize("name", ["nobody", "hook", "%00", "hook%00", "%ff"])
 def test_where_no_tool_reports_it_says_so(app: Flask, client: FlaskClient, name: str) -> None:
     with app.app_context():

@@ -122,6 +122,33 @@ LISTENERS: tuple[Entry, ...] = (
         notes=("Map each topic to the id of a newsletter.",),
     ),
     listener(
+        "mailjet",
+        "Mailjet",
+        "https://dev.mailjet.com/email/guides/webhooks/",
+        "https://dev.mailjet.com/email/guides/parse-api/",
+        notes=("Map each topic to the id of a contact list.",),
+        things=r"\d+",
+    ),
+    listener(
+        "unisender_go",
+        "Unisender Go",
+        "https://godocs.unisender.ru/web-api-ref#callback-format",
+        "https://godocs.unisender.ru/email-statuses",
+    ),
+    listener(
+        "mailtrap",
+        "Mailtrap",
+        "https://docs.mailtrap.io/email-api-smtp/advanced/webhooks",
+        "https://docs.mailtrap.io/email-api-smtp/deliverability/bounce-categorization",
+    ),
+    listener(
+        "postal",
+        "Postal",
+        "https://docs.postalserver.io/developer/webhooks",
+        "https://github.com/postalserver/postal/blob/main/lib/postal/http.rb",
+        notes=("It knows neither opt-outs nor complaints: only bounces come from it.",),
+    ),
+    listener(
         "standard_webhooks",
         "Standard Webhooks, of your own programs",
         "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",

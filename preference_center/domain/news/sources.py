@@ -16,7 +16,10 @@ from preference_center.domain.news.klaviyo import KlaviyoNews
 from preference_center.domain.news.mailchimp import SIGNING, MailchimpNews
 from preference_center.domain.news.mailersend import MailerSendNews
 from preference_center.domain.news.mailgun import MailgunNews
+from preference_center.domain.news.mailjet import MailjetNews
+from preference_center.domain.news.mailtrap import MailtrapNews
 from preference_center.domain.news.mandrill import MandrillNews
+from preference_center.domain.news.postal import PostalNews
 from preference_center.domain.news.postmark import PostmarkNews
 from preference_center.domain.news.resend import ResendNews
 from preference_center.domain.news.sendgrid import SendGridNews
@@ -24,6 +27,7 @@ from preference_center.domain.news.ses import SesNews
 from preference_center.domain.news.sparkpost import SparkPostNews
 from preference_center.domain.news.standard import StandardNews
 from preference_center.domain.news.twilio import ACCOUNT_KEY, SHARED_KEY, TwilioTexts
+from preference_center.domain.news.unisender_go import UnisenderGoNews
 
 SOURCES: Mapping[str, NewsSource] = {
     "sendgrid": SendGridNews(),
@@ -43,13 +47,19 @@ SOURCES: Mapping[str, NewsSource] = {
     "mailersend": MailerSendNews(),
     "intercom": IntercomNews(),
     "ghost": GhostNews(),
+    "mailjet": MailjetNews(),
+    "unisender_go": UnisenderGoNews(),
+    "mailtrap": MailtrapNews(),
+    "postal": PostalNews(),
     "standard_webhooks": StandardNews(),
 }
 TEXTS: Mapping[str, Webhook] = {"twilio": TwilioTexts()}
 """Those that bring text messages, which are taken in and answered at once."""
 WEBHOOKS: Mapping[str, Webhook] = {**SOURCES, **TEXTS}
-IN_PATH = frozenset({"mailchimp", "postmark", "sparkpost", "brevo", "braze", "iterable"})
+IN_PATH = frozenset({"mailchimp", "postmark", "sparkpost", "brevo", "braze", "iterable", "mailjet"})
 """Those whose `webhook_secret` stands in the URL; all others sign with it, and keep it out."""
+ANSWERED_200 = frozenset({"mailjet", "unisender_go", "mailtrap"})
+"""Those whose vendors document that they repeat whatever is not answered with just 200."""
 SECRETS = frozenset(
     {"webhook_secret", "webhook_password", "webhook_token", "client_secret", "signing_key"}
     | {ACCOUNT_KEY, SHARED_KEY, SIGNING}
