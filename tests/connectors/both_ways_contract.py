@@ -6,7 +6,7 @@ tool has, besides `contract.Tool`, the hands of `Contacts`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, cast
 
@@ -18,8 +18,10 @@ from tests.connectors.contract import ANNA, BO, CY, ODD, Rig, lift, off, results
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import (
     CREATE_CONTACTS,
+    BackFillable,
     DeliveryError,
     Fieldable,
+    Item,
     LinkItem,
     Listing,
     Page,
@@ -27,6 +29,7 @@ from workers.connectors.base import (
     Readable,
     Result,
     Scannable,
+    Seen,
 )
 from workers.connectors.registry import ENTRIES
 
@@ -145,6 +148,30 @@ class ScanContract:
         assert not caught.value.permanent
         seen, _ = whole(cast("Scannable", rig.make()).scan)
         assert ANNA in {contact.address for contact in seen}
+
+
+class BackfillContract:
+    """For connectors with `backfills_by_scan`."""
+
+    def test_those_on_a_page_are_brought_to_their_state_as_many_as_it_shows(self, rig: Rig) -> None:
+        capabilities = ENTRIES[rig.kind].capabilities
+        assert capabilities.scans is Listing.SWEEP, "each pass shows all there are"
+        everybody = [f"p{n}@example.com" for n in range(capabilities.batch_size + 5)]
+        for address in everybody:
+            hands(rig).add(address)
+        rig.tool.turn_off(everybody[0], "news")
+        batch = self.shown(rig, everybody)
+        outcomes = results(cast("BackFillable", rig.make()).push_seen(batch))
+        assert outcomes.pop(0) is Result.REFLECTED
+        assert set(outcomes.values()) <= {Result.LATER, Result.REFLECTED}
+        for number, address in enumerate(everybody):
+            if outcomes.get(number) is Result.REFLECTED:
+                assert "news" in rig.tool.off(address)
+
+    def shown(self, rig: Rig, addresses: Sequence[str]) -> list[tuple[Item, Seen]]:
+        """An item for each, with how the listing shows it."""
+        seen = {row.address: row for row in whole(cast("Scannable", rig.make()).scan)[0]}
+        return [(off(n, address, "news"), seen[address]) for n, address in enumerate(addresses)]
 
 
 class PullContract:

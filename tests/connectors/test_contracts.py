@@ -10,6 +10,7 @@ import pytest
 from preference_center.domain.addresses import Channel
 from tests.connectors.both_ways_contract import (
     AbsentContract,
+    BackfillContract,
     FieldContract,
     NobodyCreatedContract,
     PullContract,
@@ -62,6 +63,7 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     MappedContract: lambda entry: entry.capabilities.needs_mapping,
     ReadContract: lambda entry: entry.capabilities.can_read,
     ScanContract: lambda entry: entry.capabilities.can_scan,
+    BackfillContract: lambda entry: entry.capabilities.backfills_by_scan,
     PullContract: lambda entry: entry.capabilities.can_pull,
     FieldContract: lambda entry: entry.capabilities.can_hold_link,
     AbsentContract: lambda entry: entry.capabilities.can_create,

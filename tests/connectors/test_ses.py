@@ -11,6 +11,7 @@ import pytest
 from preference_center.domain.news import News, NewsKind
 from tests.connectors.both_ways_contract import (
     AbsentContract,
+    BackfillContract,
     PullContract,
     ReadContract,
     ScanContract,
@@ -83,7 +84,9 @@ def rig(server: SesStandIn) -> Rig:
     return Rig("ses", setup, List(server), requests_before_writing=2, one_by_one=True)
 
 
-class TestSes(JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract):
+class TestSes(
+    JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract, BackfillContract
+):
     refusal: ClassVar[str] = "403"
 
     # An empty body is what AWS promises to a change.
