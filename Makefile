@@ -29,8 +29,9 @@ test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=.
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
 
 .PHONY: test-answers
-test-answers: $(READY) ## Make every value of every vendor's answers odd in turn, not a sample of them
-	@TEST_ANSWERS=30 $(BIN)/python -m pytest $(SHARED_OUT) tests/connectors -k OddAnswers $(ARGS)
+test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and push ten thousand in a row
+	@TEST_ANSWERS=30 TEST_ROW=10000 $(BIN)/python -m pytest $(SHARED_OUT) tests/connectors \
+		-k "OddAnswers or in_a_row" $(ARGS)
 
 .PHONY: test-real
 test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, installed into .data/real
