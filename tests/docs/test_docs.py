@@ -138,12 +138,13 @@ def test_every_dependency_has_its_reason() -> None:
 
 
 def test_the_readme_labels_each_connector_as_the_registry_does() -> None:
-    found = rows(ROOT / "README.md", "| connector | `--kind` | tested against |")
+    found = rows(ROOT / "README.md", "| connector | `--kind` | tested against | which, when |")
     assert found == {
-        entry.title: [f"`{entry.kind}`", entry.proof.value]
+        entry.title: [f"`{entry.kind}`", entry.proof.value, entry.run_with]
         for entry in ENTRIES.values()
         if not entry.capabilities.only_listens
     }
+    assert all(which for _, _, which in found.values())
 
 
 @PAGES

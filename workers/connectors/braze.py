@@ -256,6 +256,7 @@ ENTRY = Entry(
     kind=Braze.kind,
     title="Braze",
     proof=Proof.DOCUMENTATION,
+    against="Braze's pages and the community's description of its API, read on 2026-11-27",
     capabilities=BrazeWorkspace.capabilities,
     own_settings=Braze.settings,
     secrets=frozenset({"api_key"}),

@@ -235,6 +235,7 @@ ENTRY = Entry(
     kind=Brevo.kind,
     title="Brevo",
     proof=Proof.DOCUMENTATION,
+    against="Brevo's API reference, read on 2026-11-27",
     capabilities=BrevoAccount.capabilities,
     own_settings=Brevo.settings,
     secrets=frozenset({"api_key"}),

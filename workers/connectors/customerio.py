@@ -204,6 +204,7 @@ ENTRY = Entry(
     kind=CustomerIo.kind,
     title="Customer.io",
     proof=Proof.DOCUMENTATION,
+    against="Customer.io's pages, read on 2026-11-27",
     capabilities=CustomerIo.capabilities,
     own_settings=CustomerIo.settings,
     secrets=frozenset({"api_key", "app_key"}),

@@ -37,6 +37,8 @@ class Entry:
     sources: tuple[str, ...]
     """The pages that the connector was written from."""
     build: Callable[[Setup, Http], Connector]
+    against: str = ""
+    """What `proof` was made with: its version or date."""
     by_hand: str = ""
     """What it was also run against by a person, with version and date: not by CI."""
     notes: tuple[str, ...] = ()
@@ -63,7 +65,13 @@ class Entry:
     @property
     def proved(self) -> str:
         """What it was run against, for people."""
-        return f"{self.proof.value}; by hand {self.by_hand}" if self.by_hand else self.proof.value
+        return f"{self.proof.value} ({self.run_with})" if self.run_with else self.proof.value
+
+    @property
+    def run_with(self) -> str:
+        """Versions and dates of that; "" for a tool that is only listened to."""
+        by_hand = f"by hand {self.by_hand}" if self.by_hand else ""
+        return "; ".join(each for each in (self.against, by_hand) if each)
 
     @property
     def hidden(self) -> frozenset[str]:

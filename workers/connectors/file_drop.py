@@ -143,6 +143,7 @@ ENTRY = Entry(
     kind=FileDrop.kind,
     title="File drop (CSV)",
     proof=Proof.REAL,
+    against="files and SFTP with every test run, S3 by moto 5.2.5 and `make test-real`",
     capabilities=FileDrop.capabilities,
     own_settings=FileDrop.settings,
     secrets=frozenset({"password", "secret_access_key"}),

@@ -264,6 +264,7 @@ ENTRY = Entry(
     kind=HubSpot.kind,
     title="HubSpot",
     proof=Proof.DOCUMENTATION,
+    against="HubSpot's pages of the API 2026-03, read on 2026-11-27",
     by_hand="HubSpot's own description of 2026-03, on 27 November 2026",
     capabilities=HubSpot.capabilities,
     own_settings=HubSpot.settings,

@@ -302,6 +302,7 @@ ENTRY = Entry(
     kind=Intercom.kind,
     title="Intercom",
     proof=Proof.DESCRIPTION,
+    against="the description of API 2.15",
     capabilities=Intercom.capabilities,
     own_settings=Intercom.settings,
     secrets=frozenset({"access_token"}),

@@ -233,6 +233,7 @@ ENTRY = Entry(
     kind=IterableConnector.kind,
     title="Iterable",
     proof=Proof.DESCRIPTION,
+    against="the description 1.8 of 2026-07-09",
     capabilities=IterableConnector.capabilities,
     own_settings=IterableConnector.settings,
     secrets=frozenset({"api_key"}),

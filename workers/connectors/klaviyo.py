@@ -244,6 +244,7 @@ ENTRY = Entry(
     kind=Klaviyo.kind,
     title="Klaviyo",
     proof=Proof.DESCRIPTION,
+    against="the description of revision 2026-07-15",
     capabilities=KlaviyoAccount.capabilities,
     own_settings=Klaviyo.settings,
     secrets=frozenset({"api_key"}),

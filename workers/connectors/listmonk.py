@@ -231,6 +231,7 @@ ENTRY = Entry(
     kind=Listmonk.kind,
     title="listmonk",
     proof=Proof.DOCUMENTATION,
+    against="the documentation of 6.2.0, read on 2026-11-27",
     by_hand="listmonk 6.2.0 itself, on 27 November 2026",
     capabilities=Listmonk.capabilities,
     own_settings=Listmonk.settings,

@@ -329,6 +329,7 @@ ENTRY = Entry(
     kind=Mailchimp.kind,
     title="Mailchimp",
     proof=Proof.DOCUMENTATION,
+    against="the API reference, read on 2026-11-27, and the description 3.0.55",
     capabilities=MailchimpChannels.capabilities,
     own_settings=Mailchimp.settings,
     secrets=frozenset({"api_key"}),

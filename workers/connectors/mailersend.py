@@ -185,6 +185,7 @@ ENTRY = Entry(
     kind=MailerSend.kind,
     title="MailerSend",
     proof=Proof.DOCUMENTATION,
+    against="MailerSend's API reference, read on 2026-11-27",
     capabilities=MailerSend.capabilities,
     own_settings=MailerSend.settings,
     secrets=frozenset({"api_token"}),

@@ -204,6 +204,7 @@ ENTRY = Entry(
     kind=Mailgun.kind,
     title="Mailgun",
     proof=Proof.DESCRIPTION,
+    against="the description of 2026-07-09",
     capabilities=Mailgun.capabilities,
     own_settings=Mailgun.settings,
     secrets=frozenset({"api_key"}),

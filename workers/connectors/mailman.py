@@ -218,6 +218,7 @@ ENTRY = Entry(
     kind=Mailman.kind,
     title="GNU Mailman 3",
     proof=Proof.REAL,
+    against="GNU Mailman core 3.3.10, by `make test-real`",
     capabilities=Mailman.capabilities,
     own_settings=Mailman.settings,
     secrets=frozenset({"password"}),

@@ -161,6 +161,7 @@ ENTRY = Entry(
     kind=Postmark.kind,
     title="Postmark",
     proof=Proof.DOCUMENTATION,
+    against="Postmark's API reference, read in November 2026",
     capabilities=Postmark.capabilities,
     own_settings=Postmark.settings,
     secrets=frozenset({"server_token"}),

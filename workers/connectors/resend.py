@@ -239,6 +239,7 @@ ENTRY = Entry(
     kind=Resend.kind,
     title="Resend",
     proof=Proof.DESCRIPTION,
+    against="the description 1.5.0 of 2026-08-21",
     capabilities=Resend.capabilities,
     own_settings=Resend.settings,
     secrets=frozenset({"api_key"}),

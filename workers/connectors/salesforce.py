@@ -292,6 +292,7 @@ ENTRY = Entry(
     kind=Salesforce.kind,
     title="Salesforce",
     proof=Proof.DOCUMENTATION,
+    against="Salesforce's pages of API 62.0, read in November 2026",
     capabilities=Salesforce.capabilities,
     own_settings=Salesforce.settings,
     secrets=frozenset({"client_secret"}),

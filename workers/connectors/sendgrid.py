@@ -280,6 +280,7 @@ ENTRY = Entry(
     kind=SendGrid.kind,
     title="SendGrid",
     proof=Proof.DESCRIPTION,
+    against="the description of 2026-01-22",
     capabilities=SendGrid.capabilities,
     own_settings=SendGrid.settings,
     secrets=frozenset({"api_key"}),

@@ -292,6 +292,7 @@ ENTRY = Entry(
     kind=Ses.kind,
     title="Amazon SES",
     proof=Proof.DESCRIPTION,
+    against="the description of API 2019-09-27, and moto 5.2.5 by `make test-real`",
     capabilities=Ses.capabilities,
     own_settings=Ses.settings,
     secrets=frozenset({"secret_access_key"}),

@@ -183,6 +183,7 @@ ENTRY = Entry(
     kind=Tryton.kind,
     title="Tryton",
     proof=Proof.REAL,
+    against="Tryton 8.2.1, by `make test-real`",
     capabilities=Tryton.capabilities,
     own_settings=Tryton.settings,
     secrets=frozenset({"password"}),

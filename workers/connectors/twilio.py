@@ -158,6 +158,7 @@ ENTRY = Entry(
     kind=Twilio.kind,
     title="Twilio",
     proof=Proof.DESCRIPTION,
+    against="the description of accounts v1, read on 2026-11-27",
     capabilities=Twilio.capabilities,
     own_settings=Twilio.settings,
     secrets=frozenset({"api_secret"}),

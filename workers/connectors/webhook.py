@@ -179,6 +179,7 @@ ENTRY = Entry(
     kind=Webhook.kind,
     title="Webhook",
     proof=Proof.REAL,
+    against="a receiver of Standard Webhooks 1.0.0; with every test run",
     capabilities=Webhook.capabilities,
     own_settings=Webhook.settings,
     secrets=frozenset({"secret"}),
