@@ -100,6 +100,7 @@ def judge(
     An act that the vendor says a person did is recorded, whatever stands: a repeat must be
     in the ledger too (I5), and can't be our own doing. Anything else may be the echo of what
     we told, so it only counts where it says something that we neither know nor have told.
+    A switch that no push of ours changes can be no echo: it counts once until it is shown on.
     `can_ask`: what is off there can be read, so what may be past need not be believed.
     """
     if news.kind not in _KINDS:
@@ -114,6 +115,11 @@ def judge(
         return Judgement(Verdict.RECORD, kind, scope)
     if _stands(scope, here.facts, now):
         return Judgement(Verdict.KNOWN)
+    if news.all_off:
+        is_repeat = is_switched_off(here.state) and (
+            news.at is None or is_past(news, here.state, now)
+        )
+        return Judgement(Verdict.ECHO if is_repeat else Verdict.RECORD, kind, scope)
     if kind is Kind.OPTED_OUT and not news.by_person:
         if _is_echo(scope, here):
             return Judgement(Verdict.ECHO)
@@ -152,6 +158,24 @@ def _stands(scope: str, facts: Sequence[Fact], now: datetime) -> bool:
     return no is not None and no.rule not in {Rule.PAUSED, Rule.BOUNCED}
 
 
+def is_switched_off(state: State | None) -> bool:
+    """Whether the contact's own switch for all was off when the tool last showed it.
+
+    One of a contact that is gone is gone with it.
+    """
+    return state is not None and ALL_MARKETING in state.told and state.outcome != Result.ABSENT
+
+
+def switch_of(news: Sequence[News], seen: Seen | None, now: datetime) -> bool | None:
+    """Whether the contact's own switch for all is off now; None where that is not reported.
+
+    A late report says nothing of now where it was off: it may be on since.
+    """
+    reported = [each.all_off for each in news if not (each.all_off and is_history(each, now))]
+    shown = [*reported, seen.all_off if seen else None]
+    return next((all_off for all_off in reversed(shown) if all_off is not None), None)
+
+
 def _is_echo(scope: str, here: Here) -> bool:
     state = here.state
     if state is None or not state.row:
@@ -170,7 +194,9 @@ def _may_be_ours(scope: str, here: Here) -> bool:
     if scope != ALL_MARKETING:
         return True
     exact = [fact for fact in here.facts if fact.exact]
-    return here.state is not None and (not here.state.told or marketing_suppressed(exact))
+    if here.state is None:
+        return False
+    return not here.state.told - {ALL_MARKETING} or marketing_suppressed(exact)
 
 
 def is_past(news: News | None, state: State | None, now: datetime) -> bool:

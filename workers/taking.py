@@ -74,6 +74,7 @@ def take_in(
         }
         checks.count_as_on(connection, destination.id, turned_on)
         _settle(connection, destination, connector, work)
+        _note_switches(connection, destination, work)
         _raise(connection, destination, work, here)
         verifying.add(connection, destination.id, tally)
         beside(connection)
@@ -172,6 +173,17 @@ def _settle(
             ends = [reason.until for reason in reasons.values() if reason.until]
             found[state.address_id] = Found(state.wanted, told, min(ends, default=None))
     checks.settle_found(connection, destination.id, found, now)
+
+
+def _note_switches(connection: Connection, destination: Destination, work: Work) -> None:
+    """Remember how the switches for all stand that differ from what was known."""
+    if not work.switches:
+        return
+    keys, now = list(work.switches), services().now()
+    states = checks.by_digest(connection, destination.id, keys, now)
+    for is_off in (True, False):
+        ids = [state.address_id for key, state in states.items() if work.switches[key] is is_off]
+        checks.set_switch(connection, destination.id, ids, is_off=is_off)
 
 
 def _raise(

@@ -33,10 +33,12 @@ from workers.judging import (
     Verdict,
     is_history,
     is_past,
+    is_switched_off,
     judge,
     look,
     off_there,
     resubscribed,
+    switch_of,
     things_of,
 )
 from workers.plan import standing, topics_by_channel
@@ -72,6 +74,8 @@ class Work:
     """Of that, what surely is off now."""
     on: dict[Key, frozenset[str]] = field(default_factory=dict)
     """What we had turned off there, and was turned on by somebody else since."""
+    switches: dict[Key, bool] = field(default_factory=dict)
+    """Whose switch for all is off now, or on, where that was not known: see `News.all_off`."""
     needs: defaultdict[Need, list[Key]] = field(default_factory=lambda: defaultdict(list))
     tally: Tally = field(default_factory=Tally)
     told: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -143,6 +147,9 @@ def weigh(
             shows = seen.off & spot.topics
         work.off[key] = off_there(own, spot, things) | shows
         work.on[key] = _on_again(seen, spot, now)
+        switch = switch_of(person.news, seen, now)
+        if switch is not None and switch != is_switched_off(spot.state):
+            work.switches[key] = switch
         now_off = [
             each
             for each in news
@@ -213,7 +220,13 @@ def _between_the_lines(
     destination: Destination, capabilities: Capabilities, seen: Seen | None, here: Here
 ) -> list[News]:
     """What a contact's state says beyond what must be off there."""
-    if seen is None or not seen.off or not capabilities.off_is_a_no:
+    if seen is None:
+        return []
+    if seen.all_off:
+        return [News(NewsKind.OPTED_OUT, seen.address, channel=seen.channel, all_off=True)]
+    if not seen.off or not capabilities.off_is_a_no:
+        return []
+    if here.topics <= seen.off and is_switched_off(here.state):
         return []
     extra = sorted((seen.off & here.topics) - here.wanted)
     things = [destination.mapping.get(topic, topic) for topic in extra]

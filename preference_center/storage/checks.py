@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import ALL_MARKETING
 from preference_center.storage.database import Connection
 
 RECHECK = timedelta(minutes=5)
@@ -228,6 +229,21 @@ def count_as_on(
     )
 
 
+def set_switch(
+    connection: Connection, destination: int, ids: Sequence[int], *, is_off: bool
+) -> None:
+    """What the tool showed of the switch for all that it sends these addresses."""
+    if not ids:
+        return
+    connection.execute(
+        """UPDATE sync_state SET told = CASE WHEN %(is_off)s
+            THEN array_append(told, %(all)s) ELSE array_remove(told, %(all)s) END
+        WHERE destination_id = %(destination)s AND address_id = ANY(%(ids)s)
+            AND (%(all)s = ANY(told)) <> %(is_off)s""",
+        {"destination": destination, "ids": list(ids), "is_off": is_off, "all": ALL_MARKETING},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An address whose whole "no" the tool holds already, as it says itself."""
@@ -242,13 +258,16 @@ def settle_found(
 ) -> int:
     """Nothing needs to be pushed of these; returns how many were still waiting.
 
-    One whose lift may be under way is pushed all the same: the lift might act late.
+    One whose lift may be under way is pushed all the same: the lift might act late. How its
+    switch for all stands is left to `set_switch`.
     """
     if not found:
         return 0
     rows = connection.execute(
         """UPDATE sync_state s SET reflected = GREATEST(s.reflected, given.version),
-            told = ARRAY(SELECT jsonb_array_elements_text(given.told::jsonb)),
+            told = ARRAY(SELECT jsonb_array_elements_text(given.told::jsonb)
+                EXCEPT SELECT %(all)s
+                UNION SELECT unnest(s.told) INTERSECT SELECT %(all)s),
             due_at = NULL, next_at = given.wake_at, attempts = 0, outcome = 'reflected',
             verify_at = NULL, checks = 0
         FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[], %(told)s::text[],
@@ -264,6 +283,7 @@ def settle_found(
             "wake": [each.wake_at for each in found.values()],
             "destination": destination,
             "now": now,
+            "all": ALL_MARKETING,
         },
     ).fetchall()
     versions = {row[0]: found[row[0]].version for row in rows}

@@ -147,7 +147,13 @@ def test_who_unsubscribed_from_all_gets_nothing_and_is_never_freed(
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
     assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
     assert server.contacts[ANNA]["unsubscribed"]
-    assert whole(connector.scan)[0] == [Seen(ANNA, off=frozenset(TOPICS))]
+    assert whole(connector.scan)[0] == [Seen(ANNA, off=frozenset(TOPICS), all_off=True)]
+
+
+def test_who_is_subscribed_is_shown_to_be_so(rig: Rig, server: ResendStandIn) -> None:
+    """Only so is their next "unsubscribed" known to be another act (I13)."""
+    server.add(ANNA)
+    assert whole(connect(rig).scan)[0] == [Seen(ANNA, all_off=False)]
 
 
 def test_an_answer_that_names_another_state_is_no_acknowledgement(
@@ -183,7 +189,7 @@ def test_an_account_without_suppressions_by_api_is_pulled_all_the_same(
 ) -> None:
     server.has_suppressions = False
     server.add(ANNA, unsubscribed=True)
-    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA)]
+    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, all_off=True)]
 
 
 def test_nulls_and_missing_fields_fail_no_listing(rig: Rig, server: ResendStandIn) -> None:

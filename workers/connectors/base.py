@@ -247,13 +247,15 @@ class Seen:
 
     `off` as `read` would answer, and `link` as it stands in the field for links ("" if
     empty), each None where the listing doesn't tell. A connector that is Fieldable tells
-    `link`, since only contacts without theirs are given one.
+    `link`, since only contacts without theirs are given one. `all_off` as in `News`: a
+    connector whose `pull` reports it must show here where it is on, too (I13).
     """
 
     address: str
     channel: Channel = Channel.EMAIL
     off: frozenset[str] | None = None
     link: str | None = None
+    all_off: bool | None = None
     record: object = None
     """What the connector itself needs to know of the contact for `push_seen`."""
 

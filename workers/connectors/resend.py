@@ -202,7 +202,11 @@ class Resend(ReadableConnector[Account]):
         def contacts(after: str) -> tuple[list[Seen], str]:
             rows, following = account.page("/contacts", after)
             seen = [
-                Seen(row.email, off=everything if row.unsubscribed else None)
+                Seen(
+                    row.email,
+                    off=everything if row.unsubscribed else None,
+                    all_off=row.unsubscribed,
+                )
                 for row in rows
                 if row.email
             ]
@@ -212,12 +216,16 @@ class Resend(ReadableConnector[Account]):
             return sweep(cursor, [contacts])
 
     def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable. Contacts who unsubscribed from all, then suppressions, with their dates."""
+        """See Pullable. Contacts who unsubscribed from all, then suppressions, with their dates.
+
+        Since when a contact has been unsubscribed is not documented to be told.
+        """
 
         def unsubscribed(after: str) -> tuple[list[News], str]:
             rows, following = account.page("/contacts", after)
             gone = [row.email for row in rows if row.unsubscribed and row.email]
-            return [News(NewsKind.OPTED_OUT, address) for address in gone], following
+            found = [News(NewsKind.OPTED_OUT, address, all_off=True) for address in gone]
+            return found, following
 
         def suppressed(after: str) -> tuple[list[News], str]:
             rows, following = account.page("/suppressions", after, allow=frozenset(_NOT_THERE))
@@ -256,7 +264,8 @@ ENTRY = Entry(
     notes=(
         "Map each topic to the id of a topic of Resend.",
         "A broadcast without a topic goes to all who did not unsubscribe from all: name one.",
-        "Who unsubscribed from all stays off until they are subscribed again in Resend, too.",
+        "Who unsubscribed from all gets nothing there until subscribed again in Resend, too.",
+        "What they opt in to on our page meanwhile counts everywhere else.",
         "The limit is that of the team: set a lower `rate` if emails are sent by the API too.",
     ),
 )

@@ -56,6 +56,9 @@ class News:
     `contact` is the tool's id of the contact, for a tool that doesn't tell the `address`.
     `bounce` is what a BOUNCED is about; without it the tool itself says that it is for good.
     `received_at` is when it reached us, if that was before it is taken in: no vendor tells it.
+    `all_off` is how a contact's own switch for all that the account sends stands, of a tool
+    that shows it off and on, and where no push of ours changes it; None if it is not about one.
+    While it stays off it is reported again and again, which is one act (decision 54).
     """
 
     kind: NewsKind
@@ -68,6 +71,7 @@ class News:
     contact: str = ""
     bounce: Bounce | None = None
     received_at: datetime | None = None
+    all_off: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ def _read(row: dict[str, Any]) -> Iterator[News]:
         for topic in several(data, "topics"):
             yield _of_topic(topic, address, at)
     elif event in _CONTACTS:
-        kind = NewsKind.OPTED_OUT if data.get("unsubscribed") is True else NewsKind.SEEN
-        yield News(kind, address, at=at)
+        said = data.get("unsubscribed")
+        kind = NewsKind.OPTED_OUT if said is True else NewsKind.SEEN
+        yield News(kind, address, at=at, all_off=said if isinstance(said, bool) else None)
     else:
         yield unknown(event)
 

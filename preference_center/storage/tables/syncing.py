@@ -65,7 +65,8 @@ class SyncStateRow(db.Model):  # type: ignore[misc,name-defined]
     `next_at` alone is the queue: null means settled, and while a worker holds the row
     it is the end of its lease. What an import or a back-fill raised is `bulk` and waits
     behind what people do now. `due_at` belongs to the earliest opt-out not yet
-    reflected. `told` are the topics we turned off there. Until `lift_until` a request
+    reflected. `told` are the topics we turned off there, and `all_marketing` where the tool
+    showed the contact's own switch for all it sends as off. Until `lift_until` a request
     that turns one on may still be under way (a frozen worker, a slow tool). At
     `verify_at` it is read back, or an absent address looked for again; `checks` counts how
     often in a row that found it missing.

@@ -37,13 +37,14 @@ def test_a_bounce_is_told_in_the_servers_words(kind: str, *, permanent: bool | N
         (
             "contact.updated",
             {"email": ANNA, "unsubscribed": True},
-            News(NewsKind.OPTED_OUT, ANNA, at=NOW),
+            News(NewsKind.OPTED_OUT, ANNA, at=NOW, all_off=True),
         ),
         (
             "contact.created",
             {"email": ANNA, "unsubscribed": False},
-            News(NewsKind.SEEN, ANNA, at=NOW),
+            News(NewsKind.SEEN, ANNA, at=NOW, all_off=False),
         ),
+        ("contact.updated", {"email": ANNA}, News(NewsKind.SEEN, ANNA, at=NOW)),
         ("contact.deleted", {"email": ANNA}, None),
         ("email.delivered", {"to": [ANNA]}, None),
     ],

@@ -1,0 +1,227 @@
+"""A contact's own switch for all that the account sends: it has no date, and is listed again and
+again while it is off. Only seeing it on makes the next "off" another act (I5, I13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import ClassVar
+
+import pytest
+
+from preference_center.domain.decisions import marketing_suppressed, standing_no
+from preference_center.domain.events import ALL_MARKETING, Kind
+from preference_center.domain.news import News, NewsKind
+from preference_center.extensions import services
+from preference_center.storage.facts import facts_for
+from preference_center.storage.verifying import Part
+from tests.clock import Clock
+from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, read, say, work
+from tests.workers.two_ways import TwoWayTool, add_destination, look
+from workers.connectors.base import Capabilities, Item, Listing, Page, Seen
+from workers.judging import LAG
+from workers.taking import take_in
+
+DAY = timedelta(days=1)
+WIDE = ("opted_out", ALL_MARKETING, "destination", "mailer", False)
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+
+@dataclass
+class SwitchedTool(TwoWayTool):
+    """Has a switch that stops all it mails a contact; pushes leave it alone.
+
+    Its listings are sweeps: `pull` tells whose switch is off, `scan` how each one is.
+    """
+
+    capabilities: ClassVar[Capabilities] = replace(
+        TwoWayTool.capabilities, scans=Listing.SWEEP, pulls=Listing.SWEEP, can_hold_link=False
+    )
+    switched_off: set[str] = field(default_factory=set)
+
+    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+        everything = frozenset({TOPIC, OTHER})
+        off = {item.ref: everything for item in batch if item.address in self.switched_off}
+        return {**super().read(batch), **off}
+
+    def scan(self, cursor: str | None) -> Page[Seen]:  # noqa: ARG002 - one page
+        everything = frozenset({TOPIC, OTHER})
+        return Page(
+            tuple(
+                Seen(each, off=everything, all_off=True)
+                if each in self.switched_off
+                else Seen(each, all_off=False)
+                for each in self.contacts
+            ),
+            None,
+            done=True,
+        )
+
+    def pull(self, cursor: str | None) -> Page[News]:  # noqa: ARG002 - one page
+        gone = sorted(self.switched_off)
+        rows = tuple(News(NewsKind.OPTED_OUT, each, all_off=True) for each in gone)
+        return Page(rows, None, done=True)
+
+
+@pytest.fixture
+def tool() -> SwitchedTool:
+    tool = SwitchedTool()
+    tool.add(ANNA)
+    return tool
+
+
+@pytest.fixture
+def destination(tool: SwitchedTool) -> int:
+    number = add_destination("mailer", TOPIC, OTHER)
+    read(number, tool)
+    return number
+
+
+def night(destination: int, tool: SwitchedTool, clock: Clock, *parts: Part) -> None:
+    """Read all of the tool a day later, and push what comes of it."""
+    clock.advance(DAY)
+    read(destination, tool, *parts)
+    work(destination, tool)
+
+
+def opt_in(destination: int, tool: SwitchedTool, clock: Clock, scope: str = TOPIC) -> None:
+    """The person's own, on our page; what it leads to is pushed."""
+    clock.advance(DAY)
+    say(Kind.OPTED_IN, scope=scope)
+    work(destination, tool)
+
+
+def is_on() -> bool:
+    (facts,) = facts_for([person(ANNA)])
+    return standing_no(TOPIC, facts, services().now()) is None
+
+
+@pytest.mark.parametrize("scope", [TOPIC, ALL_MARKETING])
+def test_a_switch_that_stays_off_does_not_end_the_persons_newer_opt_in(
+    destination: int, tool: SwitchedTool, clock: Clock, scope: str
+) -> None:  # I5, I13
+    tool.switched_off.add(ANNA)
+    for _ in range(2):
+        night(destination, tool, clock)
+    assert events() == [WIDE]
+    opt_in(destination, tool, clock, scope)
+    for _ in range(3):
+        night(destination, tool, clock)
+    assert [event[0] for event in events()] == ["opted_out", "opted_in"]
+    assert is_on()
+
+
+def test_reading_the_address_back_after_the_opt_in_finds_no_new_opt_out(
+    destination: int, tool: SwitchedTool, clock: Clock
+) -> None:  # I5, I13
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    opt_in(destination, tool, clock)
+    for _ in range(3):
+        clock.advance(LAG)
+        read(destination, tool, Part.READ)
+    assert tool.reads
+    assert len(events()) == 2
+    assert is_on()
+
+
+@pytest.mark.parametrize("part", [Part.PULL, Part.SCAN])
+def test_a_switch_that_was_on_in_between_is_another_act(
+    destination: int, tool: SwitchedTool, clock: Clock, part: Part
+) -> None:  # I13
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    opt_in(destination, tool, clock)
+    tool.switched_off.clear()
+    night(destination, tool, clock)
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock, part)
+    assert events()[2:] == [WIDE]
+    night(destination, tool, clock)
+    assert events()[3:] == []
+    assert not is_on()
+
+
+@pytest.mark.parametrize("part", [Part.PULL, Part.SCAN])
+def test_a_switch_is_recorded_though_each_topic_was_turned_off_by_us(
+    destination: int, tool: SwitchedTool, clock: Clock, part: Part
+) -> None:
+    """It covers more than those topics, and no push of ours ever sets it (I13)."""
+    for topic in (TOPIC, OTHER):
+        say(Kind.OPTED_OUT, scope=topic)
+    work(destination, tool)
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock, part)
+    assert events()[2:] == [WIDE]
+    (facts,) = facts_for([person(ANNA)])
+    assert marketing_suppressed(facts)
+
+
+def test_a_switch_that_was_seen_when_all_was_off_already_is_no_news_later(
+    destination: int, tool: SwitchedTool, clock: Clock
+) -> None:  # I5
+    say(Kind.OPTED_OUT, scope=ALL_MARKETING)
+    work(destination, tool)
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    opt_in(destination, tool, clock)
+    night(destination, tool, clock)
+    assert len(events()) == 2
+    assert is_on()
+
+
+def test_a_contact_that_was_gone_in_between_is_heard_again(
+    destination: int, tool: SwitchedTool, clock: Clock
+) -> None:
+    """What was deleted and came back with its switch off was turned off again (I13)."""
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    del tool.contacts[ANNA]
+    tool.switched_off.clear()
+    opt_in(destination, tool, clock)
+    tool.add(ANNA)
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    assert events()[2:] == [WIDE]
+
+
+@pytest.mark.parametrize(
+    "after, recorded", [(DAY, 1), (LAG / 2, 0)], ids=["by itself", "after a push of ours"]
+)
+def test_a_dated_report_counts_also_where_the_switch_was_off_already(
+    destination: int, tool: SwitchedTool, clock: Clock, after: timedelta, recorded: int
+) -> None:
+    """Nobody knows that it is no act of its own, and the opt-out wins (I5); but a push of ours
+    changes the contact, and a tool reports that with its switch as it stood."""
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    opt_in(destination, tool, clock)
+    clock.advance(after)
+    said = News(NewsKind.OPTED_OUT, ANNA, at=clock.now, all_off=True)
+    take_in(look(destination), tool, [said])
+    assert len(events()) == 2 + recorded
+
+
+def test_a_switch_that_a_webhook_told_first_is_no_news_in_the_listing(
+    destination: int, tool: SwitchedTool, clock: Clock
+) -> None:  # I5, I13
+    tool.switched_off.add(ANNA)
+    said = News(NewsKind.OPTED_OUT, ANNA, at=clock.now, all_off=True)
+    take_in(look(destination), tool, [said])
+    opt_in(destination, tool, clock)
+    night(destination, tool, clock)
+    assert len(events()) == 2
+
+
+def test_a_webhook_that_tells_of_a_switch_turned_on_makes_the_next_off_an_act(
+    destination: int, tool: SwitchedTool, clock: Clock
+) -> None:  # I13
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    opt_in(destination, tool, clock)
+    said = News(NewsKind.SEEN, ANNA, at=clock.now, all_off=False)
+    take_in(look(destination), tool, [said])
+    night(destination, tool, clock)
+    assert events()[2:] == [WIDE]
