@@ -115,13 +115,6 @@ LISTENERS: tuple[Entry, ...] = (
         "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
     ),
     listener(
-        "ghost",
-        "Ghost",
-        "https://docs.ghost.org/webhooks",
-        "https://github.com/TryGhost/Ghost/tree/main/ghost/core/core/server/services/webhooks",
-        notes=("Map each topic to the id of a newsletter.",),
-    ),
-    listener(
         "mailjet",
         "Mailjet",
         "https://dev.mailjet.com/email/guides/webhooks/",

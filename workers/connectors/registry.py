@@ -9,6 +9,7 @@ from workers.connectors import (
     brevo,
     customerio,
     file_drop,
+    ghost,
     hubspot,
     intercom,
     iterable,
@@ -62,6 +63,7 @@ _ENTRIES = (
     customerio.ENTRY,
     mailersend.ENTRY,
     twilio.ENTRY,
+    ghost.ENTRY,
     *LISTENERS,
 )
 ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
