@@ -44,7 +44,16 @@ FRESH = timedelta(hours=9)
 _KINDS = {"unsubscribed": NewsKind.OPTED_OUT, "complained": NewsKind.COMPLAINED}
 _OF_NO_USE = re.compile("accepted|rejected|delivered|opened|clicked|stored|failed|list_.*")
 _INTERNAL = 600
-"""From here on codes are Mailgun's own: it did not try, for what it has on its lists."""
+"""From here on codes are Mailgun's own: it did not try."""
+_NOTED = {
+    "605": NewsKind.BOUNCED,
+    "606": NewsKind.OPTED_OUT,
+    "607": NewsKind.COMPLAINED,
+    "suppress-bounce": NewsKind.BOUNCED,
+    "suppress-unsubscribe": NewsKind.OPTED_OUT,
+    "suppress-complaint": NewsKind.COMPLAINED,
+}
+"""Codes, and reasons, of mails not sent -> what Mailgun has noted of the person before."""
 
 
 class MailgunNews:
@@ -149,8 +158,9 @@ def _read(event: dict[str, Any]) -> News | None:
     name = text(event, "event")
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
-    kind = _KINDS.get(name)
-    bounce = _bounce(event) if name == "failed" else None
+    noted = _noted(event) if name == "failed" else None
+    kind = _KINDS.get(name) or noted
+    bounce = _bounce(event, noted) if name == "failed" else None
     if kind is None and bounce is None:
         return None if _OF_NO_USE.fullmatch(name) else unknown(name)
     return News(
@@ -159,18 +169,26 @@ def _read(event: dict[str, Any]) -> News | None:
         # Whether somebody left one tag or all isn't told, so it is all.
         at=moment(event.get("timestamp")),
         id=text(event, "id"),
-        by_person=kind is not None,
+        # What was noted before may have come of an API call of ours.
+        by_person=name in _KINDS,
         bounce=bounce,
     )
 
 
-def _bounce(event: dict[str, Any]) -> Bounce | None:
-    """None while Mailgun goes on trying, and where it did not even try."""
+def _noted(event: dict[str, Any]) -> NewsKind | None:
+    code = text(part(event, "delivery-status"), "code")
+    return _NOTED.get(code) or _NOTED.get(text(event, "reason"))
+
+
+def _bounce(event: dict[str, Any], noted: NewsKind | None) -> Bounce | None:
+    """None while Mailgun goes on trying, and where it did not try, unless for a bounce before."""
     told = part(event, "delivery-status")
     code, said = text(told, "code"), text(told, "message") or text(told, "description")
+    if noted is not None:
+        return Bounce(text=said, permanent=True) if noted is NewsKind.BOUNCED else None
     if text(event, "severity") != "permanent":
         return None
-    if text(event, "reason").startswith("suppress") or (code.isdigit() and int(code) >= _INTERNAL):
+    if code.isdigit() and int(code) >= _INTERNAL:
         return None
     return Bounce(
         status=text(told, "enhanced-code") or status_in(said),

@@ -61,14 +61,34 @@ def test_anything_else_is_nobodys(body: bytes, settings: dict[str, str]) -> None
         ({"event": "complained"}, NewsKind.COMPLAINED),
         ({"event": "delivered"}, None),
         ({"event": "failed", "severity": "temporary", "delivery-status": {"code": 450}}, None),
-        ({"event": "failed", "severity": "permanent", "reason": "suppress-unsubscribe"}, None),
-        ({"event": "failed", "severity": "permanent", "delivery-status": {"code": 605}}, None),
+        ({"event": "failed", "severity": "permanent", "delivery-status": {"code": 612}}, None),
     ],
 )
 def test_what_it_says(event: dict[str, Any], kind: NewsKind | None) -> None:
     at = NOW + timedelta(milliseconds=250)
     news = News(kind or NewsKind.SEEN, ANNA, None, at, "W3X4", by_person=True)
     assert parse(**event) == ([news] if kind else [])
+
+
+@pytest.mark.parametrize(
+    "why, kind",
+    [
+        ({"reason": "suppress-bounce"}, NewsKind.BOUNCED),
+        ({"reason": "suppress-unsubscribe"}, NewsKind.OPTED_OUT),
+        ({"reason": "suppress-complaint"}, NewsKind.COMPLAINED),
+        ({"delivery-status": {"code": 605}}, NewsKind.BOUNCED),
+        ({"delivery-status": {"code": 606}}, NewsKind.OPTED_OUT),
+        ({"delivery-status": {"code": 607}}, NewsKind.COMPLAINED),
+    ],
+    ids=["bounce", "unsubscribe", "complaint", "605", "606", "607"],
+)
+def test_a_mail_not_sent_counts_for_what_was_noted_before(
+    why: dict[str, Any], kind: NewsKind
+) -> None:
+    (news,) = parse(event="failed", severity="permanent", **why)
+    assert (news.kind, news.address, news.by_person) == (kind, ANNA, False)
+    is_bounce = kind is NewsKind.BOUNCED
+    assert news.bounce == (Bounce(permanent=True) if is_bounce else None)
 
 
 def test_a_bounce_is_told_in_the_servers_words() -> None:

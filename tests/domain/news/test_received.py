@@ -71,10 +71,11 @@ class TestMailgunsForms:
             ({"event": "bounced", "code": "550", "error": "5.1.1 no such user"}, True),
             ({"event": "dropped", "reason": "hardfail", "code": "550"}, True),
             ({"event": "dropped", "reason": "old", "code": "498"}, False),
-            ({"event": "dropped", "reason": "hardfail", "code": "605"}, False),
+            ({"event": "dropped", "reason": "hardfail", "code": "605"}, True),
+            ({"event": "dropped", "reason": "hardfail", "code": "612"}, False),
             ({"event": "delivered"}, False),
         ],
-        ids=["bounced", "given up", "too old", "on its list", "delivered"],
+        ids=["bounced", "given up", "too old", "bounced before", "not tried", "delivered"],
     )
     def test_an_older_bounce_is_one_where_mailgun_gave_up(
         self, kind: str, fields: dict[str, str], *, bounces: bool
