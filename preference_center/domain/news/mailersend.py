@@ -107,7 +107,8 @@ def _is_test(body: bytes) -> bool:
 
 
 def _read(row: dict[str, Any]) -> News | None:
-    event, data = text(row, "type"), part(row, "data")
+    data = part(row, "data")
+    event = text(row, "type") or f"activity.{text(data, 'type')}"  # an activity has its name twice
     if event in _OF_NO_USE:
         return None
     meta = part(data, "meta")

@@ -54,6 +54,12 @@ def test_the_older_form_is_read_too() -> None:
     assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
 
 
+def test_an_activity_is_known_by_its_own_name_where_the_event_has_none() -> None:
+    row = {"created_at": STAMP, "data": {"id": "63fd", "type": "unsubscribed", "recipient": ANNA}}
+    (news,) = MailerSendNews().parse(json.dumps(row).encode())
+    assert news == parse("activity.unsubscribed")[0]
+
+
 def test_what_cannot_be_told_is_kept_for_a_person() -> None:
     found = [*parse("activity.resubscribed"), *parse("activity.unsubscribed", recipient=None)]
     assert [news.thing for news in found] == ["activity.resubscribed", "opted_out without address"]
