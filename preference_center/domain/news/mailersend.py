@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from email.utils import formataddr
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces import Bounce
@@ -28,7 +27,7 @@ from preference_center.domain.news.reading import (
     text,
     unknown,
 )
-from preference_center.domain.news.received import composed
+from preference_center.domain.news.received import composed, mailbox
 from preference_center.domain.news.signing import ensure_signed
 from preference_center.errors import InvalidInput
 
@@ -87,7 +86,7 @@ class MailerSendNews:
 def _mail(data: dict[str, Any]) -> ReceivedMail:
     raw, sender = text(data, "raw"), part(data, "from")
     name, address = text(sender, "name"), text(sender, "email")
-    headers = [("From", formataddr((name, address))), ("Subject", text(data, "subject"))]
+    headers = [("From", mailbox(name, address)), ("Subject", text(data, "subject"))]
     told = [
         (name, str(value))
         for name, value in part(data, "headers").items()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.utils import getaddresses
+from email.utils import formataddr, getaddresses
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,8 @@ _NAME = re.compile(r"[!-9;-~]+")
 """A field's name, RFC 5322 3.6.8."""
 _BREAKS = re.compile(r"[\r\n\0]+")
 _OF_THE_BODY = ("content-", "mime-version")
+_ERRORS = {True: "replace", False: "strict"}
+"""Of a text that is what somebody else sent a wrong byte is no reason to lose all of it."""
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -38,6 +41,18 @@ def composed(headers: Iterable[tuple[str, str]], text: str, html: str = "") -> b
     return "".join(lines).encode(errors="replace") + mail.as_bytes()
 
 
+def fields(told: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Header fields that are told as an object: one that is repeated has a list of values."""
+    for name, value in told.items():
+        for each in value if isinstance(value, list) else [value]:
+            yield name, str(each)
+
+
+def mailbox(name: str, address: str) -> str:
+    """As a From field has it; an address may hold more than ASCII (RFC 6532)."""
+    return f"{formataddr((name, '')).removesuffix('<>')}<{address}>" if name else address
+
+
 def addresses(*texts: str) -> list[str]:
     """The addresses of header fields such as To, without names."""
     return [address for _, address in getaddresses([*texts]) if address]
@@ -46,7 +61,8 @@ def addresses(*texts: str) -> list[str]:
 def form_of(post: Post) -> dict[str, str] | None:
     """The fields of a posted form, each by its first value; None if the body is no form.
 
-    Files that come with it are left out. Raises InvalidInput if it cannot be read.
+    Files that come with it are left out. A field `charsets` says how the others are encoded
+    where that is not UTF-8, as SendGrid does. Raises InvalidInput if it cannot be read.
     """
     kind = post.headers.get("content-type", "")
     if not kind.casefold().startswith(_FORMS):
@@ -54,7 +70,7 @@ def form_of(post: Post) -> dict[str, str] | None:
     try:
         pairs = _pairs(kind, post.body)
         return dict(reversed([*pairs]))  # the first of a name counts
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, RecursionError):
         raise InvalidInput("the body is not what the vendor promises") from None
 
 
@@ -63,12 +79,18 @@ def _pairs(kind: str, body: bytes) -> list[tuple[str, str]]:
         return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
     head = f"Content-Type: {_BREAKS.sub(' ', kind)}\r\n\r\n".encode()
     whole = BytesParser(policy=policy.HTTP).parsebytes(head + body)
-    return [*_fields(whole.iter_parts())] if whole.is_multipart() else []
+    found = [*_fields(whole.iter_parts())] if whole.is_multipart() else []
+    told = json.loads(dict(found).get("charsets", b"{}"))
+    charsets = told if isinstance(told, dict) else {}
+    return [
+        (name, content.decode(str(charsets.get(name, "utf-8")), _ERRORS[name in charsets]))
+        for name, content in found
+    ]
 
 
-def _fields(parts: Iterable[Any]) -> Iterator[tuple[str, str]]:
+def _fields(parts: Iterable[Any]) -> Iterator[tuple[str, bytes]]:
     for part in parts:
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         if isinstance(name, str) and part.get_filename() is None and isinstance(content, bytes):
-            yield name, content.decode()
+            yield name, content

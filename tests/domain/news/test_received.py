@@ -174,6 +174,13 @@ def test_mailersend_s_inbound_mail_is_read() -> None:
     assert found.get_content().strip() == "STOP"
 
 
+def test_a_sender_whose_address_is_not_ascii_is_read_as_well() -> None:
+    data = {"from": {"email": "josé@example.com", "name": "José"}, "text": "STOP"}
+    body = json.dumps({"type": "inbound.message", "data": data}).encode()
+    (mail,) = MailerSendNews().mails(body)
+    assert "<josé@example.com>" in mail.content.decode()
+
+
 def test_resend_s_received_mail_has_no_text() -> None:
     data = {
         "from": "Anna <anna@example.com>",
