@@ -18,7 +18,7 @@ from preference_center.domain.news import (
     Confirming,
     News,
     NewsKind,
-    NewsSource,
+    ReceivedMail,
 )
 from preference_center.domain.news.reading import unknown
 from preference_center.domain.news.sources import SOURCES
@@ -105,22 +105,22 @@ def _heard(destination: Destination, bodies: Sequence[Posted]) -> Iterator[Heard
         try:
             said = source.parse(body.body)
             wish = source.confirmation(body.body) if isinstance(source, Confirming) else None
+            mails = source.mails(body.body) if isinstance(source, CarriesMail) else ()
         except InvalidInput as error:
             _unreadable(destination, body, error)
             continue
-        said = [*said, *_take_mails(source, body)]
+        said = [*said, *_take_mails(mails, body)]
         types = Counter(news.thing or "" for news in said if news.kind is NewsKind.UNKNOWN)
         known = [news for news in said if news.kind is not NewsKind.UNKNOWN]
         known = [replace(news, received_at=body.received_at) for news in known]
         yield Heard(body, known, types, wish, _questions(known, types, things))
 
 
-def _take_mails(source: NewsSource, body: Posted) -> Iterator[News]:
+def _take_mails(mails: Sequence[ReceivedMail], body: Posted) -> Iterator[News]:
     """Do what the mails in it say; news of those to no mailbox of ours, for a person.
 
     Taking a mail twice changes nothing, so it need not be in the transaction of the rest.
     """
-    mails = source.mails(body.body) if isinstance(source, CarriesMail) else ()
     for mail in mails:
         if not services().receive_mail(mail, body.received_at):
             yield unknown("a mail to an address that REPLY_ADDRESSES lacks")

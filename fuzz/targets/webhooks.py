@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
-from preference_center.domain.news import Certified, Confirming, Post, Unverified
+from preference_center.domain.news import CarriesMail, Certified, Confirming, Post, Unverified
 from preference_center.domain.news.sources import SOURCES, WEBHOOKS
 from preference_center.domain.news.twilio import as_mail, read_text
 from preference_center.errors import InvalidInput
@@ -21,6 +21,10 @@ def webhook(data: bytes) -> None:
         for news in source.parse(body):
             assert news.at is None or news.at.tzinfo
             news.address.encode()
+    if isinstance(source, CarriesMail):
+        with suppress(InvalidInput):
+            for mail in source.mails(body):
+                assert isinstance(mail.content, bytes)
     if isinstance(source, Confirming):
         with suppress(InvalidInput):
             source.confirmation(body)

@@ -65,3 +65,16 @@ def test_a_mail_to_no_mailbox_of_ours_waits_for_a_person(
     take(destination, TwoWayTool())
     rows = run(lambda c: c.execute("SELECT question FROM undecided_event").fetchall())
     assert rows == [(undecided.of_type("a mail to an address that REPLY_ADDRESSES lacks"),)]
+
+
+def test_a_mail_that_cannot_be_read_does_not_hold_up_the_next(app: Flask, clock: Clock) -> None:
+    wired = app.extensions[NAME]
+    settings = wired.settings.model_copy(update={"reply_addresses": "stop@acme.example"})
+    app.extensions[NAME] = replace(wired, settings=settings)
+    relay = add_destination("relay", TOPIC, kind="postal")
+    broken = {"rcpt_to": "stop@acme.example", "message": "a", "base64": True}
+    whole = f"From: {ANNA}\r\nSubject: Re: News\r\n\r\nPlease unsubscribe me\r\n"
+    post(relay, broken)
+    post(relay, broken | {"message": whole, "base64": False})
+    take(relay, TwoWayTool())
+    assert is_off(clock)
