@@ -22,16 +22,18 @@ from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import ALL_SMS, News, NewsKind, Post
+from preference_center.domain.news import ALL_SMS, News, NewsKind, Post, ReceivedMail
 from preference_center.domain.news.guarding import BEARER, GUARD, guard
 from preference_center.domain.news.reading import (
     addressed,
     json_objects,
     moment,
+    part,
     several,
     text,
     unknown,
 )
+from preference_center.domain.news.received import composed, fields, mailbox
 
 # The two kinds of webhook, and older pages, name the same thing differently.
 _SAID = {
@@ -82,6 +84,31 @@ class BrevoNews:
         rows = (row for each in json_objects(body) for row in _rows(each))
         return addressed(news for row in rows for news in _read(row))
 
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """See CarriesMail; https://developers.brevo.com/docs/inbound-parse-webhooks."""
+        rows = (row for each in json_objects(body) for row in _rows(each))
+        return [_mail(row) for row in rows if _is_mail(row)]
+
+
+def _is_mail(row: dict[str, Any]) -> bool:
+    return "RawTextBody" in row or "RawHtmlBody" in row
+
+
+def _mail(row: dict[str, Any]) -> ReceivedMail:
+    headers = [*fields(part(row, "Headers"))]
+    to = [text(each, "Address") for name in ("To", "Cc") for each in _objects(row, name)]
+    if not headers:
+        sender = part(row, "From")
+        headers = [("From", mailbox(text(sender, "Name"), text(sender, "Address")))]
+        headers.append(("Subject", text(row, "Subject")))
+    content = composed(headers, text(row, "RawTextBody"), text(row, "RawHtmlBody"))
+    recipients = [str(each) for each in several(row, "Recipients")] or to
+    return ReceivedMail(content, recipients)
+
+
+def _objects(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [each for each in several(row, name) if isinstance(each, dict)]
+
 
 def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     """The events of a batch that comes in an object; else the one event that it is."""
@@ -92,6 +119,8 @@ def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _read(row: dict[str, Any]) -> Iterator[News]:
+    if _is_mail(row):
+        return
     if "event" not in row and "msg_status" in row:
         yield from _read_text(row)
         return

@@ -9,7 +9,7 @@ the reasons are what the person said before, or that the address is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from preference_center.domain.news.reading import (
     text,
     unknown,
 )
-from preference_center.domain.news.received import addresses, composed
+from preference_center.domain.news.received import addresses, composed, fields
 from preference_center.errors import InvalidInput
 
 _KINDS = {"unsub": NewsKind.OPTED_OUT, "spam": NewsKind.COMPLAINED}
@@ -70,20 +70,13 @@ def _is_mail(row: dict[str, Any]) -> bool:
 
 
 def _mail(row: dict[str, Any]) -> ReceivedMail:
-    headers = [*_headers(part(row, "Headers"))]
+    headers = [*fields(part(row, "Headers"))]
     known = {name.casefold() for name, _ in headers}
     headers += [
         (name, text(row, name)) for name in ("From", "Subject") if name.casefold() not in known
     ]
     content = composed(headers, text(row, "Text-part"), text(row, "Html-part"))
     return ReceivedMail(content, addresses(text(row, "Recipient")), text(row, "Sender"))
-
-
-def _headers(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The fields of a mail; one that is repeated, and some others, have a list of values."""
-    for name, value in told.items():
-        for each in value if isinstance(value, list) else [value]:
-            yield name, str(each)
 
 
 def _read(row: dict[str, Any]) -> News | None:

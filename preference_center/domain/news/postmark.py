@@ -87,7 +87,8 @@ class PostmarkNews:
 
 def _is_inbound(row: dict[str, Any]) -> bool:
     """Inbound mail has been posted without a record type as well."""
-    return text(row, "RecordType") == "Inbound" or ("RecordType" not in row and "FromFull" in row)
+    is_mail = "FromFull" in row or "RawEmail" in row
+    return text(row, "RecordType") == "Inbound" or ("RecordType" not in row and is_mail)
 
 
 def _mail(row: dict[str, Any]) -> ReceivedMail:

@@ -4,13 +4,20 @@ https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
 The events come from what recipients do: adding to a group by API makes none. Any age is
 taken, since SendGrid tries again for a day; what is posted anew is the same event.
+
+Inbound Parse posts the mails that it receives, as forms. With a security policy these are
+signed in the same way, by a key of their own.
+https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/setting-up-the-inbound-parse-webhook
+https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/securing-your-parse-webhooks
 """
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from email import message_from_string
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -20,17 +27,22 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post, Unready, Unverified
+from preference_center.domain.news import News, NewsKind, Post, ReceivedMail, Unready, Unverified
 from preference_center.domain.news.reading import (
     header,
     json_objects,
     moment,
+    part,
     secret_of,
+    several,
     text,
     unknown,
 )
+from preference_center.domain.news.received import addresses, composed, form_of
+from preference_center.errors import InvalidInput
 
 SETTING = "webhook_key"
+_FORM = "form"
 _SIGNATURE = "x-twilio-email-event-webhook-signature"
 _TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 _KINDS = {
@@ -56,22 +68,34 @@ class SendGridNews:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the verification key of the signed event webhook (Mail Settings)",
+        f"{SETTING}?": "the verification key of the signed event webhook (Mail Settings); those "
+        "of several webhooks, as of Inbound Parse, with spaces between",
     }
 
     def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        key = _public_key(secret_of(settings, SETTING))
+        keys = [_public_key(each) for each in secret_of(settings, SETTING).split()]
         signature, timestamp = header(post, _SIGNATURE), header(post, _TIMESTAMP)
         try:
             raw = base64.b64decode(signature, validate=True)
-            key.verify(raw, timestamp.encode() + post.body, ec.ECDSA(SHA256()))
-        except (ValueError, InvalidSignature):
+        except ValueError:
             raise Unverified("the signature does not match") from None
+        if not any(_fits(key, raw, timestamp.encode() + post.body) for key in keys):
+            raise Unverified("the signature does not match")
 
     def parse(self, body: bytes) -> Sequence[News]:
         """See NewsSource."""
-        return [news for row in json_objects(body) if (news := _read(row)) is not None]
+        rows = (row for row in json_objects(body) if not part(row, _FORM))
+        return [news for row in rows if (news := _read(row)) is not None]
+
+    def whole(self, post: Post) -> bytes:
+        """See Dated: of a mail, which is posted as a form, the fields."""
+        form = form_of(post)
+        return post.body if form is None else json.dumps({_FORM: form}).encode()
+
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """See CarriesMail."""
+        return [_mail(form) for row in json_objects(body) if (form := part(row, _FORM))]
 
 
 @lru_cache
@@ -83,6 +107,36 @@ def _public_key(encoded: str) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise Unready(f"the setting {SETTING} is no ECDSA key")
     return key
+
+
+def _fits(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _mail(form: dict[str, Any]) -> ReceivedMail:
+    """A mail as Inbound Parse posts it: whole (`email`), or in its parts."""
+    told = _object(text(form, "envelope"))
+    content = text(form, "email").encode(errors="replace")
+    if not content:
+        headers = [*message_from_string(text(form, "headers")).items()]
+        headers = headers or [("From", text(form, "from")), ("Subject", text(form, "subject"))]
+        content = composed(
+            [(name, str(value)) for name, value in headers], text(form, "text"), text(form, "html")
+        )
+    recipients = [str(each) for each in several(told, "to")] or addresses(text(form, "to"))
+    return ReceivedMail(content, recipients, text(told, "from"))
+
+
+def _object(written: str) -> dict[str, Any]:
+    try:
+        (found,) = json_objects(written.encode(errors="replace"))
+    except (InvalidInput, ValueError):
+        return {}
+    return found
 
 
 def _read(row: dict[str, Any]) -> News | None:

@@ -23,16 +23,25 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.x509.oid import NameOID
 
-from preference_center.domain.news import Confirmation, News, Post, Unready, Unverified
+from preference_center.domain.news import (
+    Confirmation,
+    News,
+    Post,
+    ReceivedMail,
+    Unready,
+    Unverified,
+)
 from preference_center.domain.news.reading import (
     addressed,
     iso_moment,
     json_objects,
+    part,
     secret_of,
+    several,
     text,
     unknown,
 )
-from preference_center.domain.news.ses_events import read_event
+from preference_center.domain.news.ses_events import is_mail, read_event
 from preference_center.domain.news.signing import ensure_recent
 from preference_center.errors import InvalidInput
 
@@ -117,17 +126,40 @@ class SesNews:
                 return []
         return [unknown(text(message, "Type"))]
 
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """See CarriesMail; https://docs.aws.amazon.com/ses/latest/dg/receiving-email-action-sns.html."""
+        said = text(_message(body), "Message")
+        return [mail for event in _events(said) for mail in _received(event)]
+
+
+def _received(event: dict[str, Any]) -> Iterator[ReceivedMail]:
+    if not is_mail(event):
+        return
+    content, receipt, mail = text(event, "content"), part(event, "receipt"), part(event, "mail")
+    raw = content.encode(errors="replace")
+    if text(part(receipt, "action"), "encoding").casefold() == "base64":
+        try:
+            raw = base64.b64decode(raw)
+        except ValueError:
+            raise InvalidInput("the body is not what the vendor promises") from None
+    recipients = several(receipt, "recipients") or several(mail, "destination")
+    yield ReceivedMail(raw, [str(each) for each in recipients], text(mail, "source"))
+
 
 def _read(said: str) -> Iterator[News]:
-    if not said.lstrip().startswith("{"):
-        return  # "Successfully validated SNS topic ...": a word to us
-    (event,) = json_objects(said.encode(errors="replace"))
-    yield from read_event(event)
+    for event in _events(said):
+        yield from read_event(event)
+
+
+def _events(said: str) -> list[dict[str, Any]]:
+    """What SNS hands on; a text such as "Successfully validated SNS topic ..." is to us."""
+    is_event = said.lstrip().startswith("{")
+    return json_objects(said.encode(errors="replace")) if is_event else []
 
 
 def _message(body: bytes) -> dict[str, Any]:
     found = json_objects(body)
-    if len(found) != 1 or "TopicArn" not in found[0]:
+    if len(found) != 1 or "Type" not in found[0]:
         raise Unverified("the body is not what the vendor promises")
     return found[0]
 

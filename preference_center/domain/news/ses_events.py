@@ -40,6 +40,8 @@ def read_event(event: dict[str, Any]) -> Iterator[News]:
     """What one notification says."""
     name = text(event, "eventType") or text(event, "notificationType")
     match name:
+        case "Received" if is_mail(event):
+            return
         case "Bounce":
             yield from _bounces(part(event, "bounce"))
         case "Complaint":
@@ -48,6 +50,11 @@ def read_event(event: dict[str, Any]) -> Iterator[News]:
             yield from _changes(event)
         case _ if name not in _OF_NO_USE:
             yield unknown(name)
+
+
+def is_mail(event: dict[str, Any]) -> bool:
+    """Whether it carries a mail that was received: with a rule that stores it, it does not."""
+    return text(event, "notificationType") == "Received" and bool(text(event, "content"))
 
 
 def _bounces(bounce: dict[str, Any]) -> Iterator[News]:

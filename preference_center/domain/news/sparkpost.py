@@ -6,23 +6,26 @@ https://support.sparkpost.com/docs/deliverability/bounce-classification-codes
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces import Bounce
-from preference_center.domain.news import News, NewsKind, Post
+from preference_center.domain.news import News, NewsKind, Post, ReceivedMail
 from preference_center.domain.news.guarding import GUARD, guard
 from preference_center.domain.news.reading import (
     is_complaint,
     iso_moment,
     json_objects,
     moment,
+    part,
     status_in,
     text,
     unknown,
 )
+from preference_center.domain.news.received import addresses
 from preference_center.errors import InvalidInput
 
 _OF_NO_USE = re.compile(
@@ -30,6 +33,7 @@ _OF_NO_USE = re.compile(
     "|generation_(failure|rejection)|relay_(injection|rejection|delivery|tempfail|permfail)"
     "|success|error|ab_test_(completed|cancelled)|bounce|out_of_band|spam_complaint"
 )
+_RELAYED = "relay_message"
 _UNSUBSCRIBE = "90"
 """The class of a reply that asks to be left alone."""
 _NO_BOUNCES = {"60", "80", "100"}
@@ -51,11 +55,28 @@ class SparkPostNews:
         """See NewsSource. `{"msys": {}}` is how SparkPost tries the URL."""
         return [news for row in json_objects(body) for news in _read(row)]
 
+    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+        """See CarriesMail; https://developers.sparkpost.com/api/relay-webhooks/."""
+        told = [part(row, "msys", _RELAYED) for row in json_objects(body)]
+        return [_mail(each) for each in told if each]
+
+
+def _mail(told: dict[str, Any]) -> ReceivedMail:
+    content = part(told, "content")
+    raw = text(content, "email_rfc822").encode(errors="replace")
+    if content.get("email_rfc822_is_base64") is True:
+        try:
+            raw = base64.b64decode(raw)
+        except ValueError:
+            raise InvalidInput("the body is not what the vendor promises") from None
+    return ReceivedMail(raw, addresses(text(told, "rcpt_to")), text(told, "msg_from"))
+
 
 def _read(row: dict[str, Any]) -> Iterator[News]:
     wrapped = row.get("msys")
-    events = list(wrapped.values()) if isinstance(wrapped, dict) else [None]
-    for event in events:
+    events = dict(wrapped) if isinstance(wrapped, dict) else {"": None}
+    events.pop(_RELAYED, None)
+    for event in events.values():
         if not isinstance(event, dict):
             raise InvalidInput("the body is not what the vendor promises")
         name = text(event, "type")
