@@ -58,8 +58,13 @@ TEXTS: Mapping[str, Webhook] = {"twilio": TwilioTexts()}
 WEBHOOKS: Mapping[str, Webhook] = {**SOURCES, **TEXTS}
 IN_PATH = frozenset({"mailchimp", "postmark", "sparkpost", "brevo", "braze", "iterable", "mailjet"})
 """Those whose `webhook_secret` stands in the URL; all others sign with it, and keep it out."""
-ANSWERED_200 = frozenset({"mailjet", "unisender_go", "mailtrap"})
-"""Those whose vendors document that they repeat whatever is not answered with just 200."""
+ANSWERED_200 = frozenset({"mailgun", "mailjet", "mailtrap", "postmark", "unisender_go"})
+"""Those whose vendors document that they repeat whatever is not answered with just 200.
+
+https://help.mailgun.com/hc/en-us/articles/202236504-Webhooks
+https://postmarkapp.com/developer/user-guide/inbound/parse-an-email
+The pages of the others are in their modules.
+"""
 SECRETS = frozenset(
     {"webhook_secret", "webhook_password", "webhook_token", "client_secret", "signing_key"}
     | {ACCOUNT_KEY, SHARED_KEY, SIGNING}
