@@ -166,12 +166,17 @@ def is_switched_off(state: State | None) -> bool:
     return state is not None and ALL_MARKETING in state.told and state.outcome != Result.ABSENT
 
 
-def switch_of(news: Sequence[News], seen: Seen | None, now: datetime) -> bool | None:
+def switch_of(
+    news: Sequence[News], seen: Seen | None, now: datetime, *, whole: bool
+) -> bool | None:
     """Whether the contact's own switch for all is off now; None where that is not reported.
 
-    A late report says nothing of now where it was off: it may be on since.
+    A late report says nothing of now where it was off: it may be on since. Unless it comes of
+    a list of all that is off (`whole`).
     """
-    reported = [each.all_off for each in news if not (each.all_off and is_history(each, now))]
+    reported = [
+        each.all_off for each in news if whole or not (each.all_off and is_history(each, now))
+    ]
     shown = [*reported, seen.all_off if seen else None]
     return next((all_off for all_off in reversed(shown) if all_off is not None), None)
 

@@ -147,7 +147,7 @@ def weigh(
             shows = seen.off & spot.topics
         work.off[key] = off_there(own, spot, things) | shows
         work.on[key] = _on_again(seen, spot, now)
-        switch = switch_of(person.news, seen, now)
+        switch = switch_of(person.news, seen, now, whole=whole)
         if switch is not None and switch != is_switched_off(spot.state):
             work.switches[key] = switch
         now_off = [

@@ -153,7 +153,16 @@ def test_who_unsubscribed_from_all_gets_nothing_and_is_never_freed(
     assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
     assert rig.tool.off(ANNA) == set()
     assert server.people[ANNA]["unsubscribed"]
-    assert whole(connector.pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, at=SAID_AT)]
+    assert whole(connector.pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, at=SAID_AT, all_off=True)]
+
+
+def test_who_left_at_an_unknown_time_is_reported_each_time(
+    rig: Rig, server: CustomerIoStandIn
+) -> None:
+    """No listing shows that they are back, so nobody knows whether it is one act (I13)."""
+    server.leave(ANNA)
+    server.people[ANNA]["times"] = {}
+    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA)]
 
 
 def test_a_topic_that_is_gone_stops_the_push(rig: Rig, server: CustomerIoStandIn) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 import pytest
@@ -40,6 +40,8 @@ class SwitchedTool(TwoWayTool):
         TwoWayTool.capabilities, scans=Listing.SWEEP, pulls=Listing.SWEEP, can_hold_link=False
     )
     switched_off: set[str] = field(default_factory=set)
+    since: datetime | None = None
+    """When they were, of a tool that reports it. Such a one need not show who is on."""
 
     def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
         everything = frozenset({TOPIC, OTHER})
@@ -50,7 +52,9 @@ class SwitchedTool(TwoWayTool):
         everything = frozenset({TOPIC, OTHER})
         return Page(
             tuple(
-                Seen(each, off=everything, all_off=True)
+                Seen(each)
+                if self.since
+                else Seen(each, off=everything, all_off=True)
                 if each in self.switched_off
                 else Seen(each, all_off=False)
                 for each in self.contacts
@@ -61,7 +65,7 @@ class SwitchedTool(TwoWayTool):
 
     def pull(self, cursor: str | None) -> Page[News]:  # noqa: ARG002 - one page
         gone = sorted(self.switched_off)
-        rows = tuple(News(NewsKind.OPTED_OUT, each, all_off=True) for each in gone)
+        rows = tuple(News(NewsKind.OPTED_OUT, each, at=self.since, all_off=True) for each in gone)
         return Page(rows, None, done=True)
 
 
@@ -225,3 +229,33 @@ def test_a_webhook_that_tells_of_a_switch_turned_on_makes_the_next_off_an_act(
     take_in(look(destination), tool, [said])
     night(destination, tool, clock)
     assert events()[2:] == [WIDE]
+
+
+def test_a_dated_switch_that_stays_off_does_not_end_the_persons_newer_opt_in(
+    destination: int, tool: SwitchedTool, clock: Clock
+) -> None:
+    """Nor does reading the address back, which shows every topic off without a date (I5)."""
+    tool.since = clock.now
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    opt_in(destination, tool, clock)
+    for _ in range(3):
+        clock.advance(LAG)
+        read(destination, tool, Part.READ)
+    night(destination, tool, clock)
+    assert len(events()) == 2
+    assert is_on()
+
+
+def test_a_switch_with_a_newer_date_is_another_act(
+    destination: int, tool: SwitchedTool, clock: Clock
+) -> None:  # I13
+    tool.since = clock.now
+    tool.switched_off.add(ANNA)
+    night(destination, tool, clock)
+    opt_in(destination, tool, clock)
+    clock.advance(DAY)
+    tool.since = clock.now
+    night(destination, tool, clock)
+    assert events()[2:] == [WIDE]
+    assert not is_on()

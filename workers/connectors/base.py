@@ -248,7 +248,7 @@ class Seen:
     `off` as `read` would answer, and `link` as it stands in the field for links ("" if
     empty), each None where the listing doesn't tell. A connector that is Fieldable tells
     `link`, since only contacts without theirs are given one. `all_off` as in `News`: a
-    connector whose `pull` reports it must show here where it is on, too (I13).
+    connector whose `pull` reports it without a date must show here where it is on, too (I13).
     """
 
     address: str

@@ -165,7 +165,9 @@ class CustomerIo(ReadableConnector[Workspace]):
         if not person.email:
             return
         if person.is_unsubscribed:
-            yield News(NewsKind.OPTED_OUT, person.email, at=person.unsubscribed_at)
+            # Only what has a date, since `scan` doesn't show whose switch is on.
+            since = person.unsubscribed_at
+            yield News(NewsKind.OPTED_OUT, person.email, at=since, all_off=True if since else None)
         for target in sorted(set(self.setup.topics.values())):
             if person.topics.get(target) is False:
                 yield News(NewsKind.OPTED_OUT, person.email, target, person.changed_at)

@@ -38,6 +38,8 @@ _KINDS = {
     ("email", "bounced"): NewsKind.BOUNCED,
     ("customer", "subscribed"): NewsKind.RESUBSCRIBED,
 }
+_SWITCHES = {("customer", "unsubscribed"): True, ("customer", "subscribed"): False}
+"""What says how the person's own switch for all stands."""
 _OF_NO_USE = {
     "drafted", "attempted", "sent", "delivered", "opened", "human_opened", "clicked",
     "human_clicked", "converted", "deferred", "dropped", "suppressed", "failed",
@@ -83,7 +85,8 @@ def _read(row: dict[str, Any]) -> Iterator[News]:
     else:
         bounce = Bounce(text=text(data, "failure_message")) if metric == "bounced" else None
         by_person = about == "email" and bounce is None
-        yield News(kind, address, None, at, act, by_person, bounce=bounce)
+        switch = _SWITCHES.get((about, metric))
+        yield News(kind, address, None, at, act, by_person, bounce=bounce, all_off=switch)
 
 
 def _preferences(
@@ -101,6 +104,7 @@ def _preferences(
             yield News(kind, address, name, at, f"{act} {name}" if act else "")
     for name, is_on in part(content, "channels").items():
         if is_on is False and name == "email":
-            yield News(NewsKind.OPTED_OUT, address, None, at, f"{act} {name}" if act else "")
+            once = f"{act} {name}" if act else ""
+            yield News(NewsKind.OPTED_OUT, address, None, at, once, all_off=True)
         elif is_on is False:
             yield unknown(f"preferences of {name}")

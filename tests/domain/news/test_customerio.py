@@ -19,15 +19,15 @@ def parse(about: str, metric: str, **data: Any) -> list[News]:
 
 
 @pytest.mark.parametrize(
-    "about, metric, kind, by_person",
+    "about, metric, kind, by_person, all_off",
     [
-        ("customer", "unsubscribed", OUT, False),
-        ("email", "unsubscribed", OUT, True),
-        ("email", "spammed", NewsKind.COMPLAINED, True),
-        ("customer", "subscribed", IN, False),
-        ("email", "delivered", None, False),
-        ("push", "dropped", None, False),
-        ("email", "undeliverable", None, False),
+        ("customer", "unsubscribed", OUT, False, True),
+        ("email", "unsubscribed", OUT, True, None),
+        ("email", "spammed", NewsKind.COMPLAINED, True, None),
+        ("customer", "subscribed", IN, False, False),
+        ("email", "delivered", None, False, None),
+        ("push", "dropped", None, False, None),
+        ("email", "undeliverable", None, False, None),
     ],
 )
 @pytest.mark.parametrize(
@@ -39,9 +39,15 @@ def parse(about: str, metric: str, **data: Any) -> list[News]:
     ],
 )
 def test_what_it_says(
-    about: str, metric: str, kind: NewsKind | None, data: dict[str, Any], *, by_person: bool
+    about: str,
+    metric: str,
+    kind: NewsKind | None,
+    data: dict[str, Any],
+    *,
+    by_person: bool,
+    all_off: bool | None,
 ) -> None:
-    news = News(kind or OUT, ANNA, None, NOW, "01E4", by_person)
+    news = News(kind or OUT, ANNA, None, NOW, "01E4", by_person, all_off=all_off)
     assert parse(about, metric, **data) == ([news] if kind else [])
 
 
