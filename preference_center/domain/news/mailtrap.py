@@ -5,7 +5,7 @@ https://docs.mailtrap.io/email-api-smtp/analytics/statuses-and-events
 https://docs.mailtrap.io/email-api-smtp/deliverability/bounce-categorization
 The events come in one object, or one a line (JSON Lines). No time is signed; an event has an
 id, and counts once. A soft bounce and a suspension are tried again. What somebody is
-suppressed for is said in the words of a `reject`. Of a mail received Mailtrap tells no more than a
+suppressed for is said in the words of a `reject`. Of a mail received Mailtrap has no more than a
 number, so that a person has to read it there.
 """
 

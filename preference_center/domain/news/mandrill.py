@@ -73,14 +73,14 @@ class MandrillNews:
     def mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://mailchimp.com/developer/transactional/docs/inbound-email/."""
         rows = json_objects(dict(_form(body)).get(_EVENTS, "[]").encode())
-        told = [part(row, "msg") for row in rows if text(row, "event") == "inbound"]
+        messages = [part(row, "msg") for row in rows if text(row, "event") == "inbound"]
         return [
             ReceivedMail(
                 text(each, "raw_msg").encode(errors="replace"),
                 addresses(text(each, "email")),
                 text(each, "sender"),
             )
-            for each in told
+            for each in messages
             if text(each, "raw_msg")
         ]
 

@@ -108,8 +108,8 @@ def _public_keys(written: str) -> tuple[rsa.RSAPublicKey, ...]:
     return found
 
 
-def _of_jwks(told: dict[str, Any]) -> Iterator[rsa.RSAPublicKey]:
-    for key in several(told, "keys") or [told]:
+def _of_jwks(document: dict[str, Any]) -> Iterator[rsa.RSAPublicKey]:
+    for key in several(document, "keys") or [document]:
         if key.get("kty") == "RSA":
             modulus, exponent = (
                 int.from_bytes(base64.urlsafe_b64decode(text(key, name) + "=="))

@@ -41,9 +41,9 @@ def composed(headers: Iterable[tuple[str, str]], text: str, html: str = "") -> b
     return "".join(lines).encode(errors="replace") + mail.as_bytes()
 
 
-def fields(told: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Header fields that are told as an object: one that is repeated has a list of values."""
-    for name, value in told.items():
+def fields(given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Header fields given as an object: one that is repeated has a list of values."""
+    for name, value in given.items():
         for each in value if isinstance(value, list) else [value]:
             yield name, str(each)
 
@@ -80,8 +80,8 @@ def _pairs(kind: str, body: bytes) -> list[tuple[str, str]]:
     head = f"Content-Type: {_BREAKS.sub(' ', kind)}\r\n\r\n".encode()
     whole = BytesParser(policy=policy.HTTP).parsebytes(head + body)
     found = [*_fields(whole.iter_parts())] if whole.is_multipart() else []
-    told = json.loads(dict(found).get("charsets", b"{}"))
-    charsets = told if isinstance(told, dict) else {}
+    given = json.loads(dict(found).get("charsets", b"{}"))
+    charsets = given if isinstance(given, dict) else {}
     return [
         (name, content.decode(str(charsets.get(name, "utf-8")), _ERRORS[name in charsets]))
         for name, content in found

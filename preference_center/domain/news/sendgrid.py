@@ -119,7 +119,7 @@ def _fits(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bo
 
 def _mail(form: dict[str, Any]) -> ReceivedMail:
     """A mail as Inbound Parse posts it: whole (`email`), or in its parts."""
-    told = _object(text(form, "envelope"))
+    envelope = _object(text(form, "envelope"))
     content = text(form, "email").encode(errors="replace")
     if not content:
         headers = [*message_from_string(text(form, "headers")).items()]
@@ -127,8 +127,8 @@ def _mail(form: dict[str, Any]) -> ReceivedMail:
         content = composed(
             [(name, str(value)) for name, value in headers], text(form, "text"), text(form, "html")
         )
-    recipients = [str(each) for each in several(told, "to")] or addresses(text(form, "to"))
-    return ReceivedMail(content, recipients, text(told, "from"))
+    recipients = [str(each) for each in several(envelope, "to")] or addresses(text(form, "to"))
+    return ReceivedMail(content, recipients, text(envelope, "from"))
 
 
 def _object(written: str) -> dict[str, Any]:

@@ -57,19 +57,19 @@ class SparkPostNews:
 
     def mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://developers.sparkpost.com/api/relay-webhooks/."""
-        told = [part(row, "msys", _RELAYED) for row in json_objects(body)]
-        return [_mail(each) for each in told if each]
+        relayed = [part(row, "msys", _RELAYED) for row in json_objects(body)]
+        return [_mail(each) for each in relayed if each]
 
 
-def _mail(told: dict[str, Any]) -> ReceivedMail:
-    content = part(told, "content")
+def _mail(relayed: dict[str, Any]) -> ReceivedMail:
+    content = part(relayed, "content")
     raw = text(content, "email_rfc822").encode(errors="replace")
     if content.get("email_rfc822_is_base64") is True:
         try:
             raw = base64.b64decode(raw)
         except ValueError:
             raise InvalidInput("the body is not what the vendor promises") from None
-    return ReceivedMail(raw, addresses(text(told, "rcpt_to")), text(told, "msg_from"))
+    return ReceivedMail(raw, addresses(text(relayed, "rcpt_to")), text(relayed, "msg_from"))
 
 
 def _read(row: dict[str, Any]) -> Iterator[News]:

@@ -99,8 +99,8 @@ def _events(row: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _read(name: str, event: dict[str, Any]) -> News | None:
-    status, told = text(event, "status"), part(event, "delivery_info")
-    reason = text(told, "delivery_status")
+    status, info = text(event, "status"), part(event, "delivery_info")
+    reason = text(info, "delivery_status")
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
     if name != _OF_EMAIL:
@@ -115,12 +115,12 @@ def _read(name: str, event: dict[str, Any]) -> News | None:
         text(event, "email"),
         at=iso_moment(event.get("event_time"), zone=UTC),
         by_person=kind in {NewsKind.OPTED_OUT, NewsKind.COMPLAINED} and not is_noted,
-        bounce=_bounce(reason, told) if kind is NewsKind.BOUNCED else None,
+        bounce=_bounce(reason, info) if kind is NewsKind.BOUNCED else None,
     )
 
 
-def _bounce(reason: str, told: dict[str, Any]) -> Bounce:
-    said = text(told, "destination_response")
+def _bounce(reason: str, info: dict[str, Any]) -> Bounce:
+    said = text(info, "destination_response")
     code = _GONE.get(reason, "")
     permanent = True if code else False if reason in _PASSING else None
     reply = said[:3]

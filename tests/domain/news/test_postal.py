@@ -144,15 +144,15 @@ RAW = f"From: {ANNA}\r\nSubject: Re: News\r\n\r\nstop\r\n".encode()
 
 
 @pytest.mark.parametrize(
-    "told, content",
+    "form, content",
     [
         ({"message": base64.encodebytes(RAW).decode(), "base64": True}, RAW),
         ({"message": RAW.decode(), "base64": False}, RAW),
     ],
     ids=["in base64", "as it is"],
 )
-def test_a_mail_received_is_read_as_a_reply(told: dict[str, Any], content: bytes) -> None:
-    row = {"id": 1, "rcpt_to": "stop@replies.example.com", "mail_from": ANNA, **told}
+def test_a_mail_received_is_read_as_a_reply(form: dict[str, Any], content: bytes) -> None:
+    row = {"id": 1, "rcpt_to": "stop@replies.example.com", "mail_from": ANNA, **form}
     body = json.dumps(row).encode()
     assert PostalNews().parse(body) == []
     (mail,) = PostalNews().mails(body)

@@ -35,19 +35,19 @@ def ses(content: str, encoding: str) -> bytes:
     action = {"type": "SNS", "encoding": encoding}
     mail = {"source": ANNA, "destination": ["news@example.com", STOP]}
     receipt = {"recipients": [STOP], "action": action}
-    told = {"notificationType": "Received", "mail": mail, "receipt": receipt, "content": content}
-    return message(told)
+    item = {"notificationType": "Received", "mail": mail, "receipt": receipt, "content": content}
+    return message(item)
 
 
 def sparkpost(content: str, *, is_base64: bool) -> bytes:
-    told = {"email_rfc822": content, "email_rfc822_is_base64": is_base64}
-    relayed = {"rcpt_to": STOP, "msg_from": ANNA, "content": told, "webhook_id": "1"}
+    item = {"email_rfc822": content, "email_rfc822_is_base64": is_base64}
+    relayed = {"rcpt_to": STOP, "msg_from": ANNA, "content": item, "webhook_id": "1"}
     return json.dumps([{"msys": {"relay_message": relayed}}]).encode()
 
 
 def mandrill(**more: Any) -> bytes:
-    told = {"event": "inbound", "msg": {"email": STOP, "sender": ANNA, **more}}
-    return urlencode({"mandrill_events": json.dumps([told])}).encode()
+    item = {"event": "inbound", "msg": {"email": STOP, "sender": ANNA, **more}}
+    return urlencode({"mandrill_events": json.dumps([item])}).encode()
 
 
 def brevo(**more: Any) -> bytes:
@@ -129,7 +129,7 @@ def test_a_mail_is_read_as_it_came(name: str) -> None:
 
 
 def test_what_was_stored_elsewhere_waits_for_a_person() -> None:
-    """A receipt rule that stores a mail in S3 tells only that there is one."""
+    """A receipt rule that stores a mail in S3 reports only that there is one."""
     body = ses("", "UTF8")
     assert [news.thing for news in SesNews().parse(body)] == ["Received"]
     assert list(SesNews().mails(body)) == []
@@ -191,10 +191,10 @@ def test_mails_may_be_signed_with_another_key_than_events() -> None:
 
 def test_so_it_is_at_mandrill() -> None:
     body = mandrill(raw_msg=RAW)
-    told = json.dumps(
+    item = json.dumps(
         [{"event": "inbound", "msg": {"email": STOP, "sender": ANNA, "raw_msg": RAW}}]
     )
-    signed = f"{URL}mandrill_events{told}".encode()
+    signed = f"{URL}mandrill_events{item}".encode()
     digest = base64.b64encode(hmac.digest(b"second", signed, "sha1")).decode()
     given = post(body, {"x-mandrill-signature": digest})
     MandrillNews().verify(given, {"signing_key": "first second"}, NOW)

@@ -19,13 +19,13 @@ STAMP = "2026-11-25 12:00:00"
 
 
 def email(status: str, reason: str = "", said: str = "", **more: Any) -> dict[str, Any]:
-    told = {"delivery_status": reason, "destination_response": said}
+    info = {"delivery_status": reason, "destination_response": said}
     return {
         "event_name": "transactional_email_status",
         "email": ANNA,
         "status": status,
         "event_time": STAMP,
-        "delivery_info": told,
+        "delivery_info": info,
     } | more
 
 
