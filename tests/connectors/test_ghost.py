@@ -25,7 +25,7 @@ from tests.connectors.tools.ghost import EVENTS, KEY, MOST, NEWS, OFFERS, GhostS
 from tests.connectors.tools.nql import matcher
 from tests.connectors.tools.stand_in import Fault
 from workers.connectors.base import DeliveryError, Item, Result, Seen, Setup
-from workers.connectors.ghost import Ghost
+from workers.connectors.ghost import HEARD, Ghost
 
 TOPICS = {"news": NEWS, "offers": OFFERS}
 YESTERDAY = NOW - timedelta(days=1)
@@ -153,13 +153,23 @@ def test_newsletters_that_are_not_mapped_stay_as_they_are(
 
 
 @pytest.mark.parametrize("source", ["member", "admin", "import", "system"])
-def test_only_what_was_turned_off_by_api_is_lifted(
+def test_what_somebody_turned_off_in_ghost_lately_is_not_lifted(
     rig: Rig, server: GhostStandIn, source: str
 ) -> None:  # I5, I13
-    server.leave(ANNA, NEWS, source)
+    """We may not have heard of it yet."""
+    server.leave(ANNA, NEWS, source, NOW - HEARD)
     assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
     assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFUSED}
     assert rig.tool.off(ANNA) == {"news"}
+
+
+def test_what_we_have_heard_of_is_lifted_by_the_persons_later_act(
+    rig: Rig, server: GhostStandIn
+) -> None:  # I5
+    """That it is later was made sure before a lift is asked for: decision 36."""
+    server.leave(ANNA, NEWS, at=NOW - HEARD - timedelta(seconds=1))
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert rig.tool.off(ANNA) == set()
 
 
 def test_what_was_unsubscribed_in_bulk_is_not_lifted(

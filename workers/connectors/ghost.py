@@ -52,10 +52,14 @@ from workers.connectors.targets import Change, Contact, Guard, Hold, Looks, Rule
 
 LAG = timedelta(minutes=1)
 """How much later than its time an event may show: it is written by a transaction of its own."""
+HEARD = timedelta(days=1)
+"""After it, what somebody turned off in Ghost was read from its events: a lift that we are
+asked for then is of the person's own later act (decision 36). Before, it may be unheard."""
 _NEVER = Hold("never subscribed", is_opt_out=False, may_lift=False)
 _IN_BULK = Hold("unsubscribed in bulk", may_lift=False)
 _BY_API = Hold("unsubscribed by API")
-_BY_HAND = Hold("unsubscribed in Ghost", may_lift=False)
+_LONG_AGO = Hold("unsubscribed in Ghost")
+_LATELY = Hold("unsubscribed in Ghost lately", may_lift=False)
 _COMPLAINED = Hold("complained", may_lift=False, is_exact=False)
 
 
@@ -234,18 +238,21 @@ def _holds(
     complained = {member.id for member in members if member.has_complained}
     return {
         id_: dict.fromkeys(targets if id_ in complained else (), _COMPLAINED)
-        | {each: _hold(choices.get((id_, each))) for each in ids}
+        | {each: _hold(choices.get((id_, each)), client.now()) for each in ids}
         for id_, ids in missing.items()
     }
 
 
-def _hold(last: Event | None) -> Hold:
+def _hold(last: Event | None, now: datetime) -> Hold:
     """Why a member does not get a newsletter, by the last event of the two."""
     if last is None:
         return _NEVER
     if last.data.subscribed:
         return _IN_BULK
-    return _BY_API if last.data.source == "api" else _BY_HAND
+    if last.data.source == "api":
+        return _BY_API
+    at = last.data.created_at
+    return _LONG_AGO if at and at < now - HEARD else _LATELY
 
 
 def _in_all(holds: Sequence[Mapping[str, Hold]]) -> Mapping[str, Hold]:
@@ -292,7 +299,8 @@ ENTRY = Entry(
     listen=partial(Listener, "ghost", ".+"),
     notes=(
         "Map each topic to the id of a newsletter.",
-        "What a member or an administrator turned off is turned on again in Ghost only.",
+        "What is turned off in Ghost is turned on again by us after a day at the earliest.",
+        "Who was unsubscribed in bulk there is subscribed again in Ghost only.",
         "Who was unsubscribed in bulk is found at night, by the pass over all members.",
     ),
 )

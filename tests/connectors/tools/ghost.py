@@ -13,7 +13,7 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -26,6 +26,7 @@ SECRET = "5ea1" * 16
 KEY = f"5f5f5f5f5f5f5f5f5f5f5f5f:{SECRET}"
 NEWS, OFFERS, EVENTS = "11", "12", "99"
 MOST = 100
+SIGNED_UP = NOW - timedelta(days=100)
 _ADDRESSES = re.compile(r"email:'((?:\\['\"]|[^'\"])+?)'")
 
 
@@ -54,7 +55,7 @@ class GhostStandIn(StandIn):
         wanted = set(self.newsletters if newsletters is None else newsletters)
         self.members[id_] = member = {"id": id_, "email": address, "newsletters": wanted}
         for each in sorted(() if silently else wanted):
-            self._note(id_, each, "member", self.now, subscribed=True)
+            self._note(id_, each, "member", SIGNED_UP, subscribed=True)
         return member
 
     def leave(
