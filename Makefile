@@ -38,6 +38,10 @@ test-real: $(READY) ## Sync with GNU Mailman, Tryton and moto's SES and S3, inst
 	@$(BIN)/python -m dev.real_tools
 	@TEST_REAL=1 $(BIN)/python -m pytest -n 0 tests/real $(ARGS)
 
+.PHONY: real-ghost
+real-ghost: $(READY) ## Install Ghost into .data/real for make test-real (Node.js 20, a compiler, minutes)
+	@$(BIN)/python -m dev.real_tools ghost
+
 # Minutes of faults, and what draws them: make chaos MINUTES=2 SEED=7
 MINUTES ?= 10
 SEED ?= 1

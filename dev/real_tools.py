@@ -3,15 +3,21 @@
 Each gets a virtual environment of its own in .data/real, from a file of hashed versions;
 again when that file changes. In tests/real/requirements, such a file is made anew by
 `uv pip compile --python-version 3.11 --generate-hashes --no-annotate --no-header X.in -o X.txt`.
+
+Ghost is not among them: `python -m dev.real_tools ghost` installs it from npm, which builds two
+libraries with node-gyp (minutes, and 600 MB).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +27,10 @@ REQUIREMENTS = ROOT / "tests" / "real" / "requirements"
 TOOLS = ("mailman", "tryton", "moto")
 TOO_NEW = {"mailman": (3, 13)}
 """The first Python that a tool does not run on."""
+GHOST = "GHOST"
+"""Environment variable with the path of an unpacked and installed package of Ghost."""
+GHOST_VERSION = "5.130.6"
+"""The last that runs on Node.js 20."""
 
 
 def runs_here(tool: str) -> bool:
@@ -48,12 +58,50 @@ def install(tool: str) -> str:
     return f"{tool}: installed"
 
 
-def main() -> None:
-    """Install them all, side by side."""
+def ghost_package() -> Path | None:
+    """Where Ghost is installed, if it is: by `install_ghost`, or where GHOST says."""
+    if named := os.environ.get(GHOST):
+        return Path(named)
+    home = HOME / "ghost"
+    return home / "package" if (home / "installed").exists() else None
+
+
+def install_ghost() -> str:
+    """Install Ghost from npm. Raises CalledProcessError where npm fails.
+
+    As a dependency of another package it does not install: it has a dependency of its own in a
+    file beside it. Those for its own tests are left out, since one is no package of npm's.
+    """
+    home = HOME / "ghost"
+    stamp = home / "installed"
+    if stamp.exists() and stamp.read_text() == GHOST_VERSION:
+        return "ghost: there"
+    npm = shutil.which("npm")
+    if npm is None:
+        return "ghost: left out, there is no npm here"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    subprocess.run([npm, "pack", "--silent", f"ghost@{GHOST_VERSION}"], cwd=home, check=True)
+    shutil.unpack_archive(home / f"ghost-{GHOST_VERSION}.tgz", home, filter="data")
+    described = home / "package" / "package.json"
+    package = json.loads(described.read_text())
+    del package["devDependencies"]
+    described.write_text(json.dumps(package))
+    options = ["--omit=dev", "--no-audit", "--no-fund", "--legacy-peer-deps"]
+    subprocess.run([npm, "install", "--silent", *options], cwd=home / "package", check=True)
+    stamp.write_text(GHOST_VERSION)
+    return "ghost: installed"
+
+
+def main(names: Sequence[str]) -> None:
+    """Install them all, side by side, or Ghost if it is named."""
+    if "ghost" in names:
+        print(install_ghost(), flush=True)
+        return
     with ThreadPoolExecutor() as pool:
         for line in pool.map(install, TOOLS):
             print(line, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

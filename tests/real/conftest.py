@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 
-from dev.real_tools import runs_here
+from dev.real_tools import GHOST, ghost_package, runs_here
+from tests.real.tools.ghost import ghost
 from tests.real.tools.listmonk import PROGRAM, listmonk
 from tests.real.tools.mailman import mailman
 from tests.real.tools.moto import moto
@@ -21,6 +23,7 @@ STARTS: dict[str, Callable[[Path], AbstractContextManager[RealTool]]] = {
     "tryton": tryton,
     "moto": moto,
     "listmonk": listmonk,
+    "ghost": ghost,
 }
 Start = Callable[[str], RealTool]
 
@@ -29,6 +32,10 @@ def hindrance(name: str) -> str:
     """Why a tool can't be run here; "" if it can."""
     if name == "listmonk" and not os.environ.get(PROGRAM):
         return f"set {PROGRAM} to the program of listmonk: no registry has it"
+    if name == "ghost" and not shutil.which("node"):
+        return "Ghost needs Node.js"
+    if name == "ghost" and not ghost_package():
+        return f"`make real-ghost` installs Ghost, or set {GHOST} to its installed package"
     return "" if runs_here(name) else f"{name} does not run on so new a Python"
 
 

@@ -18,6 +18,7 @@ from tests.real.conftest import Start
 from tests.real.tools.running import NEWS, OFFERS, RealTool
 from workers.connectors.base import Connector, Item, Outcome, Pullable, Scannable, Setup
 from workers.connectors.entry import Entry
+from workers.connectors.ghost import Ghost
 from workers.connectors.http import Http
 from workers.connectors.listmonk import Listmonk
 from workers.connectors.mailman import Mailman
@@ -79,7 +80,7 @@ class CrowdedRig(Rig):
         return cast("Connector", Crowded(super().make(**http), cast("Hands", self.tool)))
 
 
-@pytest.fixture(params=["mailman", "tryton", "listmonk"])
+@pytest.fixture(params=["mailman", "tryton", "listmonk", "ghost"])
 def hands(request: pytest.FixtureRequest, start: Start) -> Iterator[Hands]:
     tool = start(request.param)
     tool.forget()
@@ -100,7 +101,7 @@ class TestPushing(PushContract, ReadContract):
     @pytest.fixture(autouse=True)
     def _smaller_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """So that a full one doesn't take half a minute; long enough for Tryton to compress."""
-        for connector in (Mailman, Tryton, Listmonk):
+        for connector in (Mailman, Tryton, Listmonk, Ghost):
             capabilities = replace(connector.capabilities, batch_size=20)
             monkeypatch.setattr(connector, "capabilities", capabilities)
             entry = replace(ENTRIES[connector.kind], capabilities=capabilities)

@@ -61,7 +61,8 @@ def opt_out(client: FlaskClient, clock: Clock) -> Callable[[str, str], None]:
 
 def connect(destination: Destination, lease: Lease | None = None) -> Connector:
     setup = Setup(destination.name, destination.settings, destination.mapping)
-    http = Http(alive=lease or (lambda: True), allow_private=True, now=services().now)
+    # By the clock of the machine, as the tools have it: Ghost takes no older token.
+    http = Http(alive=lease or (lambda: True), allow_private=True)
     return make(destination.kind, setup, http)
 
 
@@ -171,7 +172,9 @@ def test_a_contact_that_is_imported_after_its_opt_out_is_suppressed_there(
     assert set(failures(destination)) == {""}
 
 
-@pytest.mark.parametrize("name", ["mailman", "tryton", "listmonk"])  # moto: no suppression list
+@pytest.mark.parametrize(
+    "name", ["mailman", "tryton", "listmonk", "ghost"]
+)  # moto: no suppression list
 def test_a_connector_finds_no_fault_in_the_tool(start: Start, name: str) -> None:
     tool = start(name)
     report = make(tool.kind, Setup(name, tool.settings, tool.mapping), Http()).check()

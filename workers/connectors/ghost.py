@@ -285,6 +285,7 @@ ENTRY = Entry(
     title="Ghost",
     proof=Proof.DOCUMENTATION,
     against="Ghost's pages and the source of 5.130.6, read on 2026-11-27",
+    by_hand="Ghost 5.130.6 itself, on 27 November 2026",
     capabilities=Ghost.capabilities,
     own_settings=Ghost.settings,
     secrets=frozenset({"admin_key"}),
