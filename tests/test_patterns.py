@@ -82,7 +82,10 @@ def slow_text(pattern: re.Pattern[Any], method: str, length: int) -> tuple[str, 
     for pump in (*PUMPS, *words, *(f"{word} " for word in words)):
         for end in ENDS:
             text = pump * (length // len(pump)) + end
-            if seconds(pattern, method, text) > LIMIT:
+            took = seconds(pattern, method, text)
+            # A machine that is busy may take as long for what is linear, but then for half of
+            # it half as long, and not a quarter.
+            if took > LIMIT and took > 3 * seconds(pattern, method, text[: length // 2] + end):
                 return pump, end
     return None
 
