@@ -19,10 +19,10 @@ PACKAGES = (preference_center, workers)
 STARTED = ("__main__", "wsgi", "asgi", "spark")
 """Modules that start a process, or need Java, when they are imported."""
 
-LENGTH = 8_000
-"""Characters of each hostile text: a linear search takes a few milliseconds for them."""
-LIMIT = 0.15
-"""CPU seconds. The quadratic patterns that were found took 0.4 to 5 for such a text."""
+LENGTH = 4_000
+"""Characters of each hostile text: a linear search takes a millisecond or two for them."""
+LIMIT = 0.03
+"""CPU seconds. The quadratic patterns that were found took 0.1 to 1.2 for such a text."""
 CAPPED = {"preference_center.domain.mails.replies:_PATTERNS": 400}
 """The longest text that reaches a pattern whose caller refuses longer ones."""
 
