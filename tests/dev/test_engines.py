@@ -145,7 +145,8 @@ def test_any_process_can_stop_a_server_and_its_supervisor_can_start_it_again(run
     other = at(run.folder, durable=True, environ={})
     address = run.redis.url
     other.redis.stop()
-    assert not run.redis.running
+    # Its command line is gone a moment before its end can be waited for.
+    assert wait_until(lambda: not run.redis.running, 10)
     run.redis.start()
     assert run.redis.url == address
     assert other.redis.running
