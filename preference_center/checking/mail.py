@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import Message
-from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import getaddresses
 
 from preference_center.checking.bodies import judge_bodies
 from preference_center.checking.dkim import judge_signatures
@@ -21,6 +21,7 @@ from preference_center.checking.tokens import (
     judge_time,
 )
 from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.news.reading import mail_moment
 from preference_center.errors import InvalidAddress, InvalidInput
 
 __all__ = ["Ours", "judge_mail"]
@@ -55,7 +56,7 @@ def _judge(mail: Message, octets: bytes, ours: Ours, now: datetime) -> Iterator[
     yield from judge_pair(mail, ours, now, header)
     if header.link:
         yield from judge_key(header.link, ours, now)
-        yield from judge_time(header.link, _sent_at(mail), now)
+        yield from judge_time(header.link, mail_moment(mail.get("Date")), now)
         yield from judge_recipients(header.link, _recipients(mail))
     yield from judge_signatures(mail)
     yield from judge_bodies(mail, ours, now, header.link)
@@ -70,10 +71,3 @@ def _recipients(mail: Message) -> list[Address]:
             address = parse(text, Channel.EMAIL)
             found[address.exact] = address
     return list(found.values())
-
-
-def _sent_at(mail: Message) -> datetime | None:
-    with suppress(TypeError, ValueError):
-        date = parsedate_to_datetime(str(mail.get("Date")))
-        return date if date.tzinfo else date.replace(tzinfo=UTC)
-    return None

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, model_validator
 
-from preference_center.domain.news.reading import iso_moment
+from preference_center.domain.news.reading import iso_moment, mail_moment
 
 Moment = Annotated[datetime | None, BeforeValidator(iso_moment)]
 """A time of ISO 8601 (UTC). None for nonsense and for a time without a zone: a date that
 can't be read must not hold up the rows around it, which then count from receipt."""
 
 
-def _mail_moment(value: object) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
-
-
-MailMoment = Annotated[datetime | None, BeforeValidator(_mail_moment)]
+MailMoment = Annotated[datetime | None, BeforeValidator(mail_moment)]
 """The same of a time as in a mail's header (RFC 5322, 3.3)."""
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,6 +22,7 @@ import httpcore
 import httpx
 from pydantic import TypeAdapter
 
+from preference_center.domain.news.reading import mail_moment
 from workers.connectors.base import DeliveryError
 from workers.connectors.network import Countdown, TimedBackend, make_transport
 from workers.connectors.pace import Heard, Limit, NoPace, Pace
@@ -323,10 +323,7 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
     text = value.strip()
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+    moment = mail_moment(text)
+    if moment is None:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return min(max(moment - now, timedelta()), LONGEST_WAIT)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from preference_center.domain.news import News, NewsKind, Post, Unready, Unverified
@@ -88,6 +89,18 @@ def iso_moment(value: object, *, zone: tzinfo | None = None) -> datetime | None:
             return None if zone is None else found.replace(tzinfo=zone).astimezone(UTC)
         return found.astimezone(UTC)
     except (ValueError, OverflowError):
+        return None
+
+
+def mail_moment(value: object) -> datetime | None:
+    """A time as mail and HTTP write it (RFC 5322 3.3, RFC 9110 5.6.7), in UTC; None for nonsense.
+
+    One without a zone, or of the unknown zone `-0000`, is taken for UTC.
+    """
+    try:
+        found = parsedate_to_datetime(str(value))
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

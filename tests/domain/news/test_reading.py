@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.news.reading import json_objects
+from preference_center.domain.news.reading import json_objects, mail_moment
 from preference_center.domain.news.sources import SOURCES
 from preference_center.errors import InvalidAddress, InvalidInput
 
@@ -71,3 +72,21 @@ def test_an_address_that_held_it_becomes_nobody_elses(odd: str) -> None:
 def test_what_is_too_deep_or_too_long_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         json_objects(body)
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("Thu, 26 Nov 2026 13:00:00 +0100", datetime(2026, 11, 26, 12, tzinfo=UTC)),
+        ("Thu, 26 Nov 2026 12:00:00 GMT", datetime(2026, 11, 26, 12, tzinfo=UTC)),
+        ("Thu, 26 Nov 2026 12:00:00 -0000", datetime(2026, 11, 26, 12, tzinfo=UTC)),
+        ("Thu, 26 Nov 2026 " + "7" * 50 + ":00:00 +0000", None),
+        ("Fri, 31 Dec 9999 23:59:59 -1200", None),
+        ("tomorrow", None),
+        (None, None),
+        (7, None),
+    ],
+    ids=["zone", "GMT", "unknown zone", "huge", "after all time", "words", "none", "number"],
+)
+def test_a_time_of_a_mail_is_read_or_is_none(text: object, found: datetime | None) -> None:
+    assert mail_moment(text) == found
