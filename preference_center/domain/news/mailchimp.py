@@ -16,10 +16,16 @@ import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
-from urllib.parse import parse_qs
 
 from preference_center.domain.news import WHOLE, News, NewsKind, Post, Unready, Unverified
-from preference_center.domain.news.reading import header, iso_moment, moment, same, unknown
+from preference_center.domain.news.reading import (
+    form_fields,
+    header,
+    iso_moment,
+    moment,
+    same,
+    unknown,
+)
 from preference_center.domain.news.signing import FRESH, ensure_recent
 from preference_center.errors import InvalidInput
 
@@ -53,8 +59,8 @@ class MailchimpNews:
 
     def parse(self, body: bytes) -> Sequence[News]:
         """See NewsSource."""
-        form = _form(body)
-        if "type" not in form:
+        form = dict(form_fields(body))
+        if not form.get("type"):
             raise InvalidInput("the body is not what the vendor promises")
         kind = _kind(form)
         address = form.get("data[new_email]") or form.get("data[email]", "")
@@ -81,17 +87,9 @@ def _ensure_signed(post: Post, secret: str, now: datetime) -> None:
 def _audience(body: bytes) -> str:
     """Which audience the body is about; "" if it doesn't say, or can't be read."""
     try:
-        return _form(body).get("data[list_id]", "")
+        return dict(form_fields(body)).get("data[list_id]", "")
     except InvalidInput:
         return ""  # kept, and shown to a person
-
-
-def _form(body: bytes) -> dict[str, str]:
-    """The last value of each field. Raises InvalidInput."""
-    try:
-        return {name: values[-1] for name, values in parse_qs(body.decode()).items()}
-    except ValueError:
-        raise InvalidInput("the body is not what the vendor promises") from None
 
 
 def _kind(form: Mapping[str, str]) -> NewsKind | None:

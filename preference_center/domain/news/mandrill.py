@@ -11,12 +11,12 @@ import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
 
 from preference_center.domain.bounces import Bounce
 from preference_center.domain.news import News, NewsKind, Post, ReceivedMail, Unverified
 from preference_center.domain.news.reading import (
     addressed,
+    form_fields,
     header,
     json_objects,
     moment,
@@ -56,8 +56,12 @@ class MandrillNews:
         """See NewsSource. Any age is taken, since no time is signed."""
         keys = secret_of(settings, SETTING).split()
         given = header(post, _SIGNATURE)
+        try:
+            form = sorted(form_fields(post.body))
+        except InvalidInput as error:
+            raise Unverified(str(error)) from None
         # The URL as it was entered at Mandrill, then the form's fields by name.
-        signed = post.url + "".join(name + value for name, value in sorted(_form(post.body)))
+        signed = post.url + "".join(name + value for name, value in form)
         raw = signed.encode(errors="surrogatepass")
         expected = [base64.b64encode(hmac.digest(key.encode(), raw, "sha1")) for key in keys]
         if not any([same(given, each.decode()) for each in expected]):  # noqa: C419 - all
@@ -65,14 +69,14 @@ class MandrillNews:
 
     def parse(self, body: bytes) -> Sequence[News]:
         """See NewsSource."""
-        events = dict(_form(body)).get(_EVENTS)
+        events = dict(form_fields(body)).get(_EVENTS)
         if events is None:
             raise InvalidInput("the body is not what the vendor promises")
         return addressed(news for row in json_objects(events.encode()) if (news := _read(row)))
 
     def mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://mailchimp.com/developer/transactional/docs/inbound-email/."""
-        rows = json_objects(dict(_form(body)).get(_EVENTS, "[]").encode())
+        rows = json_objects(dict(form_fields(body)).get(_EVENTS, "[]").encode())
         messages = [part(row, "msg") for row in rows if text(row, "event") == "inbound"]
         return [
             ReceivedMail(
@@ -83,13 +87,6 @@ class MandrillNews:
             for each in messages
             if text(each, "raw_msg")
         ]
-
-
-def _form(body: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise Unverified("the body is not what the vendor promises") from None
 
 
 def _read(row: dict[str, Any]) -> News | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from preference_center.domain.news import News, NewsKind, Post, Unready, Unverified
 from preference_center.errors import InvalidInput
@@ -32,6 +33,17 @@ def json_objects(body: bytes) -> list[dict[str, Any]]:
     if not all(isinstance(row, dict) for row in rows):
         raise InvalidInput(_FAULT)
     return rows
+
+
+def form_fields(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a URL-encoded form in their order, empty ones too.
+
+    Escaped bytes that are not UTF-8 are replaced. Raises InvalidInput, quoting nothing.
+    """
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True)
+    except ValueError:
+        raise InvalidInput(_FAULT) from None
 
 
 def _storable(found: Any) -> Any:

@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 from preference_center.domain.news import Post, Unverified
-from preference_center.domain.news.reading import header, same, secret_of
+from preference_center.domain.news.reading import form_fields, header, same, secret_of
 from preference_center.domain.sms import Meaning
 from preference_center.errors import InvalidInput
 
@@ -102,7 +102,7 @@ def _signed(post: Post) -> str:
             raise Unverified("the body is not the one that was signed")
         return post.url
     try:
-        fields = set(_form(post.body))  # each value once, as Twilio's own libraries have it
+        fields = set(form_fields(post.body))  # each value once, as Twilio's own libraries have it
     except InvalidInput as error:
         raise Unverified(str(error)) from None
     return post.url + "".join(name + value for name, value in sorted(fields))
@@ -152,15 +152,8 @@ def twiml(message: str = "") -> str:
 
 def _fields(body: bytes) -> dict[str, str]:
     if not body.lstrip().startswith(b"{"):
-        return dict(_form(body))
+        return dict(form_fields(body))
     try:
         return {name: str(value) for name, value in json.loads(body).items() if value is not None}
-    except ValueError:
-        raise InvalidInput(_FAULT) from None
-
-
-def _form(body: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(body.decode(), keep_blank_values=True)
     except ValueError:
         raise InvalidInput(_FAULT) from None
