@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 from datetime import timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from structlog.testing import capture_logs
 
 from preference_center.domain.addresses import Channel
@@ -66,6 +70,28 @@ def test_what_is_genuine_is_stored_before_it_is_acknowledged(
         now = context.now()
         (body,) = run(lambda c: posted.claim(c, context.keys, number, now=now, until=now, limit=5))
     assert b"anna@example.com" in body.body
+
+
+def test_a_mail_that_cannot_be_taken_apart_is_kept_for_a_person(
+    app: Flask, client: FlaskClient
+) -> None:  # I1
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with app.app_context():
+        _add("mails", "sendgrid", {"webhook_key": base64.b64encode(public).decode()})
+    part = b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\nstop\r\n'
+    body = part * 400 + b"--b--\r\n"
+    signature = base64.b64encode(key.sign(b"1" + body, ec.ECDSA(SHA256()))).decode()
+    answer = client.post(
+        "/in/mails",
+        data=body,
+        content_type="multipart/form-data; boundary=b",
+        headers={
+            "X-Twilio-Email-Event-Webhook-Signature": signature,
+            "X-Twilio-Email-Event-Webhook-Timestamp": "1",
+        },
+    )
+    assert (answer.status_code, kept(app)) == (204, 1)
 
 
 def test_the_same_body_again_is_acknowledged_and_kept_once(

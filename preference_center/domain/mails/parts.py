@@ -127,8 +127,19 @@ def text_of(part: Message) -> str:
         return ""
     charset = part.get_param("charset", "utf-8")
     name = charset[2] if isinstance(charset, tuple) else str(charset)
-    text = _decoded(octets, name.strip("'\" ") or "utf-8")
+    text = decoded(octets, name.strip("'\" ") or "utf-8")
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+
+
+def decoded(octets: bytes, charset: str) -> str:
+    """The text in that charset; if it is unknown or false, in UTF-8 or else Latin-1."""
+    for name in (charset, "utf-8"):
+        try:
+            if codecs.lookup(name).name.replace("-", "_") not in _UNSAFE:
+                return octets.decode(name)
+        except (LookupError, ValueError):
+            continue
+    return octets.decode("latin-1")
 
 
 def text_of_field(value: Any) -> str:
@@ -168,17 +179,6 @@ def unfolded(value: Any) -> str:
 
 def _lines(octets: bytes, most: int) -> bytes:
     return b"\n".join(octets.split(b"\n", most)[:most])
-
-
-def _decoded(octets: bytes, charset: str) -> str:
-    """The text in that charset; if it is unknown or false, in UTF-8 or else Latin-1."""
-    for name in (charset, "utf-8"):
-        try:
-            if codecs.lookup(name).name.replace("-", "_") not in _UNSAFE:
-                return octets.decode(name)
-        except (LookupError, ValueError):
-            continue
-    return octets.decode("latin-1")
 
 
 def _kind(part: Message) -> str:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from email import policy
-from email.message import EmailMessage
-from email.parser import BytesParser
-from email.utils import formataddr, getaddresses
+from email.message import EmailMessage, Message
+from email.utils import formataddr
 from typing import Any
-from urllib.parse import parse_qsl
 
+from preference_center.domain.mails.parts import decoded, parsed
+from preference_center.domain.mails.recipients import addresses_in
 from preference_center.domain.news import Post
+from preference_center.domain.news.reading import form_fields, json_objects
 from preference_center.errors import InvalidInput
 
 _NAME = re.compile(r"[!-9;-~]+")
 """A field's name, RFC 5322 3.6.8."""
 _BREAKS = re.compile(r"[\r\n\0]+")
 _OF_THE_BODY = ("content-", "mime-version")
-_ERRORS = {True: "replace", False: "strict"}
-"""Of a text that is what somebody else sent a wrong byte is no reason to lose all of it."""
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -54,8 +52,8 @@ def mailbox(name: str, address: str) -> str:
 
 
 def addresses(*texts: str) -> list[str]:
-    """The addresses of header fields such as To, without names."""
-    return [address for _, address in getaddresses([*texts]) if address]
+    """The addresses of header fields such as To, without names. Raises nothing."""
+    return [address for address in addresses_in(texts) if address]
 
 
 def form_of(post: Post) -> dict[str, str] | None:
@@ -67,30 +65,45 @@ def form_of(post: Post) -> dict[str, str] | None:
     kind = post.headers.get("content-type", "")
     if not kind.casefold().startswith(_FORMS):
         return None
-    try:
-        pairs = _pairs(kind, post.body)
-        return dict(reversed([*pairs]))  # the first of a name counts
-    except (ValueError, LookupError, RecursionError):
-        raise InvalidInput("the body is not what the vendor promises") from None
+    is_multipart = kind.casefold().startswith("multipart/")
+    pairs = _pairs(kind, post.body) if is_multipart else form_fields(post.body)
+    return dict(reversed(pairs))  # the first of a name counts
 
 
 def _pairs(kind: str, body: bytes) -> list[tuple[str, str]]:
-    if not kind.casefold().startswith("multipart/"):
-        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
+    """Name and text of each part; what cannot be decoded as it should is, as in any mail."""
     head = f"Content-Type: {_BREAKS.sub(' ', kind)}\r\n\r\n".encode()
-    whole = BytesParser(policy=policy.HTTP).parsebytes(head + body)
-    found = [*_fields(whole.iter_parts())] if whole.is_multipart() else []
-    given = json.loads(dict(found).get("charsets", b"{}"))
-    charsets = given if isinstance(given, dict) else {}
-    return [
-        (name, content.decode(str(charsets.get(name, "utf-8")), _ERRORS[name in charsets]))
-        for name, content in found
-    ]
+    try:
+        whole = parsed(head + body)
+    except Exception:  # noqa: BLE001 - TooComplex, or what the types of files make it raise
+        raise InvalidInput("the form cannot be taken apart") from None
+    found = [*_fields(whole)]
+    charsets = _charsets(dict(found).get("charsets", b""))
+    return [(name, decoded(content, str(charsets.get(name, "utf-8")))) for name, content in found]
 
 
-def _fields(parts: Iterable[Any]) -> Iterator[tuple[str, bytes]]:
-    for part in parts:
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        if isinstance(name, str) and part.get_filename() is None and isinstance(content, bytes):
+def _charsets(given: bytes) -> dict[str, Any]:
+    try:
+        (charsets,) = json_objects(given)
+    except (InvalidInput, ValueError):
+        return {}
+    return charsets
+
+
+def _fields(form: Message) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each part that is no file, not of parts within those."""
+    parts: Any = form.get_payload()
+    for part in parts if isinstance(parts, list) else []:
+        name, content = _name(part), part.get_payload(decode=True)
+        if name is not None and isinstance(content, bytes):
             yield name, content
+
+
+def _name(part: Message) -> str | None:
+    """The name of a field; None for a file, which may be called anything."""
+    try:
+        name = part.get_param("name", header="content-disposition")
+        is_file = part.get_filename() is not None
+    except Exception:  # noqa: BLE001 - names of files are hostile: the fields are read
+        return None
+    return name if isinstance(name, str) and not is_file else None

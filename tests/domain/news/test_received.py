@@ -256,3 +256,48 @@ def test_what_sendgrid_dropped_is_heard(reason: str, kind: NewsKind, target: str
 def test_what_sendgrid_dropped_for_the_mail_s_sake_is_nobody_s_doing(reason: str) -> None:
     row = {"event": "dropped", "reason": reason, "email": ANNA}
     assert list(SendGridNews().parse(json.dumps([row]).encode())) == []
+
+
+class TestWhatNobodySentSo:
+    """A field of a form, or an address, is what somebody wrote: it must not lose the mail."""
+
+    @pytest.mark.parametrize("charset", ["x-unknown", "hex", "utf-8", "punycode"])
+    def test_a_text_in_no_known_charset_is_read(self, charset: str) -> None:
+        given = {"charsets": json.dumps({"text": charset}), "text": "please unsubscribe me"}
+        form = form_of(post(multipart(given), MULTIPART))
+        assert form
+        assert form["text"] == "please unsubscribe me"
+
+    @pytest.mark.parametrize("charsets", ["{", "[]", "["], ids=["cut", "a list", "no JSON"])
+    def test_charsets_that_cannot_be_read_count_for_nothing(self, charsets: str) -> None:
+        form = form_of(post(multipart({"charsets": charsets, "text": "stöp"}), MULTIPART))
+        assert form
+        assert form["text"] == "stöp"
+
+    def test_bytes_that_are_not_utf_8_are_read_as_in_any_mail(self) -> None:
+        body = multipart({"text": "stop ~"}).replace(b"~", b"\xe9")
+        form = form_of(post(body, MULTIPART))
+        assert form
+        assert form["text"] == "stop é"
+        form = form_of(post(b"text=stop+%E9", FORM))
+        assert form
+        assert form["text"] == "stop \ufffd"
+
+    @pytest.mark.parametrize(
+        "disposition",
+        ["(" * 5000, "filename*1*=x; filename*0=y; filename*", "filename*=x''%ff"],
+        ids=["comments", "numbered twice", "no charset"],
+    )
+    def test_a_file_may_have_any_name(self, disposition: str) -> None:
+        body = multipart({"text": "stop"}).replace(b'filename="x"', disposition.encode())
+        form = form_of(post(body, MULTIPART))
+        assert form
+        assert form["text"] == "stop"
+
+    @pytest.mark.parametrize(
+        "hostile", ["(" * 3000, ":" * 3000, "a:" * 3000], ids=["comments", "colons", "groups"]
+    )
+    def test_a_field_of_any_depth_is_read(self, hostile: str) -> None:
+        row = {**INBOUND, "OriginalRecipient": "", "To": hostile}
+        (mail,) = PostmarkNews().mails(json.dumps(row).encode())
+        assert read(mail.content)["From"] == ANNA
