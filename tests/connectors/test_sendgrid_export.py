@@ -165,6 +165,24 @@ def test_a_file_is_read_in_parts_that_end_within_a_lease(
     assert [row.address for row in rows] == list(server.contacts)
 
 
+def test_a_file_of_several_gzip_members_is_read_to_its_end(
+    rig: Rig, server: SendGridStandIn
+) -> None:  # I13
+    """RFC 1952, 2.2: a file is a series of members."""
+    server.exports.members = 3
+    rows, _ = scanned(rig)
+    assert {row.address for row in rows} == set(server.contacts)
+
+
+def test_an_export_that_names_no_files_is_no_empty_account(
+    rig: Rig, server: SendGridStandIn
+) -> None:  # I13
+    server.exports.without_urls = True
+    rows, _ = scanned(rig)
+    assert {row.address for row in rows} == set(server.contacts)
+    assert len(server.exports.bodies) == sendgrid_export.ATTEMPTS
+
+
 @pytest.mark.parametrize("damage", ["cut", "no JSON"])
 def test_a_damaged_file_is_read_again_and_never_in_part(
     rig: Rig, server: SendGridStandIn, damage: str

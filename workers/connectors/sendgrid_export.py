@@ -126,8 +126,8 @@ def export_page(
 ) -> Page[Seen]:
     """The next contacts of an export, or none yet. `field` holds links. Raises NoExport.
 
-    One that failed, expired or is not known any more is asked for anew and read from its
-    beginning: to see a contact twice does no harm.
+    One that failed, expired, names no files or is not known any more is asked for again and read
+    from its beginning: to see a contact twice does no harm.
     """
     answer = session.send(
         "GET", f"{CONTACTS}/exports/{{id}}", holes={"id": ticket.export}, allow={404}
@@ -137,6 +137,8 @@ def export_page(
         return begin(session, now, ticket)
     if export.status != "ready":
         return Page((), ticket.cursor(), done=False, again=AGAIN)
+    if not export.urls:  # begun only where there are many contacts
+        return begin(session, now, ticket)
     # Their order is promised nowhere, and their signatures differ each time.
     urls = sorted(export.urls, key=lambda url: urlsplit(url).path)
     if ticket.file >= len(urls):
@@ -180,14 +182,17 @@ def _contacts(body: bytes) -> Sequence[Contact]:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """Raises DeliveryError for a file that is damaged, or too long."""
-    if not body.startswith(_GZIP):
-        return body
-    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        text = unpacking.decompress(body, LONGEST_FILE)
-    except zlib.error as error:
-        raise DeliveryError("the exported file can't be unpacked") from error
-    if not unpacking.eof:
-        raise DeliveryError("the exported file is not whole, or too long")
-    return text
+    """All members of a gzip file (RFC 1952, 2.2). Raises DeliveryError if damaged, or too long."""
+    text = b""
+    while body.startswith(_GZIP):
+        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            text += unpacking.decompress(body, LONGEST_FILE - len(text))
+        except zlib.error as error:
+            raise DeliveryError("the exported file can't be unpacked") from error
+        if not unpacking.eof or len(text) >= LONGEST_FILE:
+            raise DeliveryError("the exported file is not whole, or too long")
+        body = unpacking.unused_data.lstrip(b"\0")
+        if body and not body.startswith(_GZIP):
+            raise DeliveryError("the exported file can't be unpacked")
+    return text or body

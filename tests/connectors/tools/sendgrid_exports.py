@@ -22,6 +22,10 @@ class Exports:
         self.expires_at = EXPIRES
         self.as_array = False
         self.packed = True
+        self.members = 1
+        """Gzip members that a file is made of (RFC 1952, 2.2)."""
+        self.without_urls = False
+        """Whether what is ready names no files."""
         self.allowed = True
         self.hidden = False
         """Whether a file's host says that the files are not there."""
@@ -77,7 +81,8 @@ class Exports:
             signed = [
                 f"{url}/files/{name}/{n:04}.json.gz?s=%2B{len(self._polled)}" for n in range(count)
             ]
-            found |= {"urls": signed[::-1], "contact_count": len(self._rows[name])}
+            urls = [] if self.without_urls else signed[::-1]
+            found |= {"urls": urls, "contact_count": len(self._rows[name])}
         return found
 
     def file(self, request: Request) -> Response:
@@ -91,9 +96,14 @@ class Exports:
             json.dumps(rows) if self.as_array else "".join(json.dumps(row) + "\n" for row in rows)
         )
         text = "<html>" if self.damage == "no JSON" else text
-        body = gzip.compress(text.encode(), 1) if self.packed else text.encode()
+        body = self._pack(text.encode()) if self.packed else text.encode()
         body = body[:-20] if self.damage == "cut" else body
         return Response(body, mimetype="binary/octet-stream")
+
+    def _pack(self, text: bytes) -> bytes:
+        size = -(-len(text) // self.members)
+        parts = (text[start : start + size] for start in range(0, len(text), size))
+        return b"".join(gzip.compress(part, 1) for part in parts)
 
 
 def _exported(contact: Mapping[str, Any]) -> dict[str, Any]:
