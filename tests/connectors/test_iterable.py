@@ -244,6 +244,16 @@ def test_who_came_back_there_since_did_not_opt_out(rig: Rig, server: IterableSta
     )
 
 
+def test_an_event_of_an_address_that_iterable_rejects_holds_up_no_other(
+    rig: Rig, server: IterableStandIn
+) -> None:  # I13
+    for address in (ANNA, BO):
+        server.leave(address, NOW - timedelta(days=400), "EmailLink", channelIds=[11])
+    server.invalid.add(ANNA)
+    news, _ = whole(connect(rig).pull)
+    assert [each.address for each in news] == [ANNA, BO]
+
+
 @pytest.mark.parametrize("apart", [0, 1], ids=["in one second", "one a second"])
 def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
     rig: Rig, server: IterableStandIn, apart: int

@@ -126,7 +126,8 @@ class IterableConnector(ReadableConnector[Project]):
         """See Pullable. What was left and is left still; complaints are listed, bounces not.
 
         Events tell what was: each user is looked up, since who came back since did not opt out.
-        Of more than PULLED in one second, the others are believed without.
+        Of more than PULLED in one second, the others are believed without, and so is an address
+        that can't be looked up.
         """
         now = self.http.now()
         window = Window.read(cursor, now, first=now - YEARS, width=WINDOW)
@@ -148,10 +149,17 @@ class IterableConnector(ReadableConnector[Project]):
                 yield news
             elif news.thing in mapped:
                 if news.address not in contacts and len(contacts) < PULLED:
-                    contacts |= self.look(client, [news.address], mapped)
+                    contacts[news.address] = self._held(client, news.address, mapped)
                 contact = contacts.get(news.address)
                 if contact is None or news.thing in contact.held:
                     yield news
+
+    def _held(self, client: Project, address: str, mapped: Collection[str]) -> Contact | None:
+        """None also of an address that Iterable lists and then rejects."""
+        try:
+            return self.look(client, [address], mapped)[address]
+        except Rejected:
+            return None
 
 
 def _first(events: Sequence[News], window: Window) -> tuple[list[News], Window]:
