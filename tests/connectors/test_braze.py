@@ -372,6 +372,16 @@ def test_one_number_that_braze_rejects_does_not_hold_up_the_others(
     assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
 
 
+def test_one_number_that_braze_rejects_leaves_the_others_readable(
+    texts: Rig, server: BrazeStandIn
+) -> None:
+    server.add(PHONE)
+    Texts(server).turn_off(PHONE, TOPIC)
+    server.unaskable.add(OTHER_PHONE)
+    found = connect(texts).read([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
+    assert found == {1: frozenset({TOPIC})}
+
+
 def test_who_was_never_in_a_group_of_texts_has_not_left_it(
     texts: Rig, server: BrazeStandIn
 ) -> None:  # I13

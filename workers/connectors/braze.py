@@ -3,12 +3,12 @@
 https://www.braze.com/docs/user_guide/message_building_by_channel/email/managing_user_subscriptions/
 The global email state stops every campaign that respects it, so it may stand for a topic
 only where the workspace sends nothing else (I10). Braze says "success" for addresses that
-nobody there has, so they are looked for first, 50 a request; who isn't there is not written.
+nobody there has, so it is asked first, 50 a request; who isn't there is not written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -27,7 +27,6 @@ from workers.connectors.base import (
     Page,
     Rate,
     Report,
-    Result,
     Scopes,
     Setup,
     UnsupportedByDestination,
@@ -35,19 +34,18 @@ from workers.connectors.base import (
 from workers.connectors.braze_api import (
     EMAIL,
     LAG,
-    OFF,
-    ON,
     PER_CALL,
     Place,
     Workspace,
     open_workspace,
 )
 from workers.connectors.braze_texts import BrazeTexts
+from workers.connectors.braze_users import held_by, steps_of
 from workers.connectors.by_channel import ByChannel, Parts
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Rejected, Unreadable
 from workers.connectors.mapping import ensure_fits, mapping_problems, whole_problems
-from workers.connectors.steps import Step, carry_out, send_halving
+from workers.connectors.steps import carry_out
 
 GLOBAL = ALL_EMAIL
 """What a topic is mapped to that is the global email state and no group."""
@@ -125,38 +123,21 @@ class Braze:
             return {}
         self._ensure_fits(batch)
         with open_workspace(self._setup, self._http) as workspace:
-            return carry_out(batch, list(self._steps(workspace, batch)))
+            change, ask = partial(self._change, workspace), not self._setup.create_contacts
+            return carry_out(batch, list(steps_of(workspace, EMAIL, batch, change, ask=ask)))
 
     def _ensure_fits(self, batch: Sequence[Item]) -> None:
         ensure_fits(batch, self._setup, self.capabilities)
         for problem in self._setting_problems():
             raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
 
-    def _steps(self, workspace: Workspace, batch: Sequence[Item]) -> Iterator[Step]:
-        there = [item for item in batch if item.off or item.lift]
-        if not self._setup.create_contacts:
-            unfit = _unfit(workspace, there)
-            yield Step(tuple(unfit), partial(dict[int, Outcome], unfit))
-            there = [item for item in there if item.ref not in unfit]
-        for state, wanted in ((OFF, _off), (ON, _lift)):
-            for topic in sorted(set().union(*(wanted(item) for item in there))):
-                items = [item for item in there if topic in wanted(item)]
-                refs = tuple(item.ref for item in items)
-                yield Step(refs, partial(self._set, workspace, topic, state, items))
-
-    def _set(
-        self, workspace: Workspace, topic: str, state: str, items: Sequence[Item]
-    ) -> Mapping[int, Outcome]:
-        group = self._groups.get(topic)
-        send: Callable[[Sequence[str]], None] = (
-            partial(workspace.set_group, group, state, EMAIL)
-            if group
-            else partial(workspace.set_global, state)
-        )
-        outcomes = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
-        for part, _ in send_halving(items, lambda some: send([item.address for item in some])):
-            outcomes |= {item.ref: Outcome(Result.REFLECTED, "success") for item in part}
-        return outcomes
+    def _change(
+        self, workspace: Workspace, topic: str, state: str, addresses: Sequence[str]
+    ) -> None:
+        if group := self._groups.get(topic):
+            workspace.set_group(group, state, EMAIL, addresses)
+        else:
+            workspace.set_global(state, addresses)
 
     def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. All groups at once; whether somebody left all email, one by one.
@@ -168,7 +149,7 @@ class Braze:
         self._ensure_fits(batch)
         today = self._http.now().date()
         with open_workspace(self._setup, self._http) as workspace:
-            held, _ = _held(workspace, batch)
+            held, _ = held_by(workspace, EMAIL, batch)
             return {
                 item.ref: off
                 for item in batch
@@ -203,42 +184,6 @@ class Braze:
         following, done = place.after(len(rows), len(LISTS), today)
         news = (News(kind, row.email, thing, at=row.at) for row in rows if row.email)
         return Page(tuple(news), str(following), done)
-
-
-def _held(
-    workspace: Workspace, items: Sequence[Item]
-) -> tuple[dict[int, frozenset[str] | None], set[int]]:
-    """Ref -> groups that are off, None if nobody has the address; and who can't be asked for."""
-    taken = send_halving(items, lambda some: workspace.users(EMAIL, [i.address for i in some]))
-    held = {
-        item.ref: found[item.address]
-        for part, found in taken
-        for item in part
-        if item.address in found
-    }
-    return held, {item.ref for item in items} - {item.ref for part, _ in taken for item in part}
-
-
-def _unfit(workspace: Workspace, items: Sequence[Item]) -> dict[int, Outcome]:
-    """Ref -> why an address is not to be written, of those that are not."""
-    if not items:
-        return {}
-    held, rejected = _held(workspace, items)
-    unfit = {ref: Outcome(Result.REFUSED, "400") for ref in rejected}
-    for item in items:
-        if item.ref not in held.keys() | rejected:
-            unfit[item.ref] = Outcome(Result.LATER, "the answer can't be read")
-        elif held.get(item.ref, frozenset()) is None:
-            unfit[item.ref] = Outcome(Result.ABSENT, "no user")
-    return unfit
-
-
-def _off(item: Item) -> frozenset[str]:
-    return item.off
-
-
-def _lift(item: Item) -> frozenset[str]:
-    return item.lift
 
 
 class BrazeWorkspace(ByChannel):

@@ -3,7 +3,7 @@
 https://www.braze.com/docs/user_guide/message_building_by_channel/sms/sms_subscription_group
 https://www.braze.com/docs/api/endpoints/subscription_groups/get_list_user_subscription_groups/
 A group is what one set of numbers sends; who is in none of them is sent nothing. Braze says
-"success" for numbers that nobody there has, so they are searched for first.
+"success" for numbers that nobody there has, so it is asked first.
 """
 
 from __future__ import annotations
@@ -20,19 +20,16 @@ from workers.connectors.base import (
     Item,
     Outcome,
     Report,
-    Result,
     Scopes,
     Setup,
 )
-from workers.connectors.braze_api import OFF, ON, PER_CALL, PHONE, Workspace, open_workspace
+from workers.connectors.braze_api import PER_CALL, PHONE, Workspace, open_workspace
+from workers.connectors.braze_users import held_by, steps_of
 from workers.connectors.http import Http, Rejected
 from workers.connectors.mapping import ensure_fits, mapping_problems
-from workers.connectors.steps import Step, carry_out, send_halving
+from workers.connectors.steps import carry_out
 
 _PROBE = "+15005550006"
-_ABSENT = Outcome(Result.ABSENT, "no user")
-_UNREADABLE = Outcome(Result.LATER, "the answer can't be read")
-_REFUSED = Outcome(Result.REFUSED, "400")
 
 
 class BrazeTexts:
@@ -88,27 +85,11 @@ class BrazeTexts:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_workspace(self._setup, self._http) as workspace:
-            wanted = [item for item in batch if item.off or item.lift]
-            others = {item.ref: _REFUSED for item in wanted}
-            there = []
-            for part, known in send_halving(
-                wanted, lambda some: workspace.users(PHONE, [item.address for item in some])
-            ):
-                others |= {
-                    item.ref: _ABSENT if item.address in known else _UNREADABLE for item in part
-                }
-                there += [item for item in part if known.get(item.address) is not None]
-            for item in there:
-                del others[item.ref]
-            return carry_out(batch, list(self._steps(workspace, there))) | others
+            change = partial(self._change, workspace)
+            return carry_out(batch, list(steps_of(workspace, PHONE, batch, change)))
 
-    def _steps(self, workspace: Workspace, there: Sequence[Item]) -> Iterator[Step]:
-        for state in (OFF, ON):
-            for topic, group in sorted(self._setup.topics.items()):
-                items = [i for i in there if topic in (i.off if state == OFF else i.lift)]
-                if items:
-                    call = partial(_set, workspace, group, state, items)
-                    yield Step(tuple(item.ref for item in items), call)
+    def _change(self, workspace: Workspace, topic: str, state: str, numbers: Sequence[str]) -> None:
+        workspace.set_group(self._setup.topics[topic], state, PHONE, numbers)
 
     def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. Who was never in a group has not left it."""
@@ -116,23 +97,8 @@ class BrazeTexts:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_workspace(self._setup, self._http) as workspace:
-            known = workspace.users(PHONE, [item.address for item in batch])
-        topics = self._setup.topics.items()
-        return {
-            item.ref: left if left is None else frozenset(t for t, group in topics if group in left)
-            for item in batch
-            if item.address in known
-            for left in [known[item.address]]
-        }
+            held, _ = held_by(workspace, PHONE, batch)
+        return {ref: None if left is None else self._off(left) for ref, left in held.items()}
 
-
-def _set(
-    workspace: Workspace, group: str, state: str, items: Sequence[Item]
-) -> Mapping[int, Outcome]:
-    outcomes = {item.ref: _REFUSED for item in items}
-    for part, _ in send_halving(
-        items,
-        lambda some: workspace.set_group(group, state, PHONE, [item.address for item in some]),
-    ):
-        outcomes |= {item.ref: Outcome(Result.REFLECTED, "success") for item in part}
-    return outcomes
+    def _off(self, left: frozenset[str]) -> frozenset[str]:
+        return frozenset(topic for topic, group in self._setup.topics.items() if group in left)
