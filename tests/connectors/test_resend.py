@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.resend import KEY, ResendStandIn
 from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import DeliveryError, Item, Result, Seen, Setup
+from workers.connectors.base import DeliveryError, Item, Page, Result, Seen, Setup
+from workers.connectors.http import Unreadable
 from workers.connectors.resend import Resend
 
 TOPICS = {"news": "11", "offers": "12"}
@@ -190,6 +192,23 @@ def test_an_account_without_suppressions_by_api_is_pulled_all_the_same(
     server.has_suppressions = False
     server.add(ANNA, unsubscribed=True)
     assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, all_off=True)]
+
+
+@pytest.mark.parametrize("listing", ["scan", "pull"])
+def test_a_row_without_an_id_ends_no_listing(
+    rig: Rig, server: ResendStandIn, listing: str
+) -> None:  # I13
+    rows = [{"id": "c1", "email": ANNA, "unsubscribed": True}, {"email": BO, "unsubscribed": True}]
+    server.fail(Fault(200, body=json.dumps({"data": rows, "has_more": True})))
+    page: Page[Seen] | Page[News] = getattr(connect(rig), listing)(None)
+    assert [row.address for row in page.rows] == [ANNA, BO]
+    assert (page.cursor, page.done) == ("0|c1", False), "the last row is listed again"
+
+
+def test_a_page_without_any_id_is_not_the_last(rig: Rig, server: ResendStandIn) -> None:  # I13
+    server.fail(Fault(200, body=json.dumps({"data": [{"email": ANNA}], "has_more": True})))
+    with pytest.raises(Unreadable):
+        connect(rig).scan(None)
 
 
 def test_nulls_and_missing_fields_fail_no_listing(rig: Rig, server: ResendStandIn) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self, TypeVar
 
 from workers.connectors.base import Page
+from workers.connectors.http import Unreadable
 
 T = TypeVar("T")
 
@@ -30,6 +31,18 @@ def sweep(cursor: str | None, sources: Sequence[Source[T]]) -> Page[T]:
         return Page(tuple(rows), f"{number}|{following}", done=False)
     is_last = number + 1 == len(sources)
     return Page(tuple(rows), None if is_last else f"{number + 1}|", done=is_last)
+
+
+def last_id(ids: Iterable[str | None]) -> str:
+    """Where a page ends that is not the last, of a tool that pages by the ids of rows.
+
+    Rows without one at its end are listed again. Raises Unreadable if no row has one: an empty
+    token would end the listing, and the rows behind would be lost.
+    """
+    known = [id_ for id_ in ids if id_]
+    if not known:
+        raise Unreadable("a page without ids, which more rows follow")
+    return known[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from workers.connectors.base import (
     Scopes,
     Seen,
 )
-from workers.connectors.cursors import sweep
+from workers.connectors.cursors import last_id, sweep
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.ghost_api import (
     COMPLAINED,
@@ -142,7 +142,7 @@ class Ghost(ReadableConnector[Site]):
             targets = frozenset(self.setup.topics.values())
             holds = _holds(client, rows, targets)
             seen = [Seen(row.email, off=self._said(holds.get(row.id))) for row in rows if row.email]
-            return seen, rows[-1].id if len(rows) == PAGE else ""
+            return seen, last_id(row.id for row in rows) if len(rows) == PAGE else ""
 
         with self.open() as client:
             return sweep(cursor, [members])

@@ -22,6 +22,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from workers.connectors.base import DeliveryError
+from workers.connectors.cursors import last_id
 from workers.connectors.fields import Lenient, Moment
 from workers.connectors.http import Session, Unreadable
 
@@ -170,11 +171,13 @@ class Site:
     def newsletters(self) -> Sequence[Newsletter]:
         """All newsletters, also those that are archived."""
         found: list[Newsletter] = []
+        after = ""
         while True:
-            rows = self._page("/newsletters/", _NEWSLETTERS, _after(found)).newsletters
+            rows = self._page("/newsletters/", _NEWSLETTERS, _after(after)).newsletters
             found += rows
             if len(rows) < PAGE:
                 return found
+            after = last_id(row.id for row in rows)
 
     def members_of(self, addresses: Collection[str]) -> Sequence[Member]:
         """Members with these addresses in any case: there may be several of one address.
@@ -194,8 +197,7 @@ class Site:
 
     def members_after(self, id_: str) -> Sequence[Member]:
         """The next members by their id, which begins with the time of making; "" is the start."""
-        where = f"id:>{literal(id_)}" if id_ else ""
-        return self._page("/members/", _MEMBERS, where).members
+        return self._page("/members/", _MEMBERS, _after(id_)).members
 
     def set_newsletters(self, member: Member, ids: Collection[str]) -> Member | None:
         """Replace the active newsletters of a member; archived ones stay. None if it is gone."""
@@ -282,8 +284,8 @@ def spot(events: Sequence[Event]) -> Spot:
     return Spot(last.created_at, last.id)
 
 
-def _after(rows: Sequence[Newsletter]) -> str:
-    return f"id:>{literal(rows[-1].id)}" if rows else ""
+def _after(id_: str) -> str:
+    return f"id:>{literal(id_)}" if id_ else ""
 
 
 def by_address(members: Iterable[Member]) -> Mapping[str, Sequence[Member]]:

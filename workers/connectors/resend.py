@@ -30,7 +30,7 @@ from workers.connectors.base import (
     Scopes,
     Seen,
 )
-from workers.connectors.cursors import sweep
+from workers.connectors.cursors import last_id, sweep
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.fields import Moment
 from workers.connectors.http import Session
@@ -110,7 +110,7 @@ class Account:
         found = answer.parse(_ROWS)
         rows = found.data or []
         more = rows and (found.has_more or (found.has_more is None and len(rows) == int(PAGE)))
-        return rows, (rows[-1].id or "") if more else ""
+        return rows, last_id(row.id for row in rows) if more else ""
 
 
 class Resend(ReadableConnector[Account]):
