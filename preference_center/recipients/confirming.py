@@ -131,8 +131,10 @@ def confirm(token: str = "") -> ResponseReturnValue:
 
 
 def link_to_confirm(token: str, now: datetime) -> Link:
-    """The link from which the mail of this token was asked for. Raises InvalidLink."""
-    return _read(token, now).link
+    """The link from which the mail of this token was asked for, of any age. Raises InvalidLink."""
+    links = services().links
+    _, data = links.read_form(SealedForm.CONFIRMATION, token, None, now)
+    return links.any_link(data["link"])
 
 
 def titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:

@@ -31,13 +31,17 @@ def answer() -> Response | None:
     often it comes and however old the token is (I7). A GET at a path where there is no page,
     but with a token, is led to that token's page.
     """
-    if request.blueprint not in {None, "recipients"}:
-        return None
     lost = isinstance(request.routing_exception, NotFound)
-    if request.method == "POST" and _is_one_click():
+    is_post = request.method == "POST"
+    if request.blueprint not in {None, "recipients"} or not (lost or is_post):
+        return None
+    token = _token()
+    if token is None:  # and no body is read for it
+        return None
+    if is_post and _is_one_click():
         with within(CLICK):
-            return _opt_out(_token())
-    return _redirected() if lost and request.method in {"GET", "HEAD"} else None
+            return _opt_out(token)
+    return _redirected(token) if lost and request.method in {"GET", "HEAD"} else None
 
 
 def _opt_out(token: str) -> Response | None:
@@ -60,15 +64,16 @@ def _link(token: str) -> Link:
         return link_to_confirm(token, services().now())
 
 
-def _token() -> str:
+def _token() -> str | None:
+    """That of the page, or the first in a path where there is none; None without one."""
     values = request.view_args or {}
-    return str(values["token"]) if "token" in values else services().links.token_in(request.path)
+    if "token" in values:
+        return str(values["token"])
+    found = services().links.token_in(request.path)
+    return found if found != request.path else None
 
 
-def _redirected() -> Response | None:
-    token = services().links.token_in(request.path)
-    if token == request.path:
-        return None
+def _redirected(token: str) -> Response:
     first = request.path.strip("/").partition("/")[0].lower()
     page = first if first in _PAGES else "u"
     return redirect(f"{request.root_path}/{page}/{token}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.extensions import NAME
-from preference_center.links import Link, Use
+from preference_center.links import Link, SealedForm, Use
 from tests.clock import START, Clock
 from tests.recipients.conftest import MESSAGE_ID, MakeToken
 from tests.recipients.ledger import Ledger
@@ -124,6 +124,15 @@ class TestAnywhere:
         client.post(f"/m/{tokens['mailed']}", data=PAIR)
         assert client.post(f"/m/{tokens['mailed']}", data={"open": "1"}).status_code == 303
 
+    def test_a_link_that_confirms_opts_out_however_old_it_is(
+        self, app: Flask, client: FlaskClient, tokens: dict[str, str], ledger: Ledger, clock: Clock
+    ) -> None:  # I7
+        data = {"link": tokens["expired page"]}
+        then = clock() - timedelta(days=30)
+        token = app.extensions[NAME].links.sign_form(SealedForm.CONFIRMATION, data, then)
+        assert client.post(f"/c/{token}", data=PAIR).status_code == 200
+        assert ledger.kinds() == [("opted_out", ALL_MARKETING)]
+
     @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
     def test_without_the_pair_or_with_a_forged_token_records_nothing(
         self, client: FlaskClient, token: str, ledger: Ledger, path: str
@@ -137,6 +146,22 @@ class TestAnywhere:
         self, client: FlaskClient, token: str, path: str
     ) -> None:
         assert client.post(path.format(token), data=b"{}").status_code in {401, 404, 405}
+
+    @pytest.mark.parametrize("path", ["/nowhere", "/wp/xmlrpc.php", "/v1/nowhere", "/"])
+    def test_no_body_is_read_where_no_token_is(self, client: FlaskClient, path: str) -> None:
+        body = {"wsgi.input": Unread(), "CONTENT_LENGTH": "1048576"}
+        answer = client.post(path, environ_overrides=body)
+        assert answer.status_code in {404, 405}
+
+
+class Unread(RawIOBase):
+    """A body that fails whoever reads it."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object, /) -> int:
+        raise AssertionError("the body was read")
 
 
 class TestOneClick:
