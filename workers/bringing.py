@@ -73,7 +73,7 @@ def bring(
     ]
     try:
         outcomes = cast("BackFillable", connector).push_seen(items) if items else {}
-    except Exception:
+    except Exception:  # whatever it was: without the lease the rows wait for the next pass
         run(lambda c: syncs.release(c, destination.id, lease, now))
         raise
     # A later pass shows whether it is still so: to read each back is what is too slow.

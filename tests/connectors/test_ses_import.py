@@ -103,7 +103,7 @@ def test_who_keeps_a_topic_is_told_alone_since_an_import_could_undo_a_choice(
     rig: Rig, server: SesStandIn
 ) -> None:  # I5
     found = pushed(rig, everybody(server, "news"))
-    assert {outcome.ack for outcome in found.values()} == {"told one by one"}
+    assert {outcome.ack for outcome in found.values()} == {"pushed one by one"}
     assert server.imports.jobs == []
     assert server.updates == []
 
@@ -124,12 +124,12 @@ def test_lifts_and_a_few_contacts_are_told_alone(rig: Rig, server: SesStandIn) -
     server.add(ANNA)
     server.add(BO)
     found = pushed(rig, [off(1, ANNA, "news", "offers"), lift(2, BO, "news")])
-    assert {outcome.ack for outcome in found.values()} == {"told one by one"}
+    assert {outcome.ack for outcome in found.values()} == {"pushed one by one"}
 
 
 def test_without_a_bucket_everybody_is_told_alone(rig: Rig, server: SesStandIn) -> None:
     found = pushed(with_settings(rig, import_bucket=""), everybody(server, "news", "offers"))
-    assert {outcome.ack for outcome in found.values()} == {"told one by one"}
+    assert {outcome.ack for outcome in found.values()} == {"pushed one by one"}
 
 
 def test_while_enough_jobs_are_under_way_the_page_waits(rig: Rig, server: SesStandIn) -> None:

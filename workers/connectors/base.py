@@ -130,8 +130,8 @@ class Setup:
     def on(self, channel: Channel) -> Setup:
         """The same with the topics of one channel only."""
         topics = {
-            topic: thing
-            for topic, thing in self.topics.items()
+            topic: target
+            for topic, target in self.topics.items()
             if self.channels.get(topic, Channel.EMAIL) is channel
         }
         return replace(self, topics=topics)
@@ -231,7 +231,7 @@ class Page(Generic[T]):
     `cursor` is opaque, at most 2,000 characters, holds no address (it is stored and
     logged), and stays good for days. `done` says that there is nothing more now. Then a
     listing by change goes on from `cursor` minutes later, and a sweep, whose last cursor is
-    None, begins anew. `again`: what comes next is not ready yet, since the tool prepares it
+    None, starts again. `again`: what comes next is not ready yet, since the tool prepares it
     by a job of its own, whose id is in the cursor; to be asked again no sooner than after that.
     """
 

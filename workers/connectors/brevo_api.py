@@ -174,7 +174,7 @@ def open_account(setup: Setup, http: Http) -> Iterator[Account]:
         yield Account(session)
 
 
-def heard(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:  # noqa: ARG001
+def heard(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:  # noqa: ARG001 - the protocol's
     """How long Brevo wants nothing: the rest of a window that is used up."""
     left, reset = headers.get("x-sib-ratelimit-remaining"), headers.get("x-sib-ratelimit-reset", "")
     used_up = left == "0" or status == HTTPStatus.TOO_MANY_REQUESTS

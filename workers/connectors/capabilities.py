@@ -78,7 +78,7 @@ class Capabilities:
     backfills_by_scan: bool = False
     """`BackFillable`: lists (back-fills, imports) are not pushed address by address, which the
     tool is too slow for: each pass over the contacts brings those that are there to their
-    state, and whoever it does not show is absent. Goes with scans=Listing.SWEEP."""
+    state, and an address that it does not show is absent. Goes with scans=Listing.SWEEP."""
     tells_rights: bool = False
     """Whether `check` asks the tool what the credentials may do; else a right to write that
     is missing shows at the first push only."""

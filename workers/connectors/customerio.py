@@ -3,7 +3,7 @@
 https://docs.customer.io/journeys/channels/subscriptions/center/
 https://docs.customer.io/integrations/api/track/
 A change of attributes creates whom Customer.io does not know: each person is looked up first,
-and named by the id that Customer.io gave, with the wish to update and never to create. A
+and named by the id that Customer.io gave, with the instruction to update and never to create. A
 person's `unsubscribed` stops all that they are sent: it is only read (I13).
 """
 
@@ -106,7 +106,7 @@ class CustomerIo(ReadableConnector[Workspace]):
             yield Target(id_, name)
 
     def faults(self, client: Workspace) -> Iterator[str]:
-        """See MappedConnector. Looks a made-up address up, to see whether one can."""
+        """See MappedConnector. Queries a made-up address, to see whether one can."""
         if self._region not in _HOSTS:
             yield f"region: write one of {', '.join(sorted(_HOSTS))}"
         region = client.region()

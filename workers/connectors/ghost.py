@@ -6,7 +6,7 @@ A member gets the newsletters that they are subscribed to; emails that a member 
 in, payments) go out all the same. A change replaces all newsletters of a member, so each is
 looked up first, which also creates nobody.
 
-Whoever is not subscribed may never have been. Ghost's events tell: the last one of a member
+Who is not subscribed may never have been. Ghost's events show which: the last one of a member
 and a newsletter says who unsubscribed them. Unsubscribing many members at once in Ghost writes
 no event and calls no webhook (MemberRepository.bulkEdit, tried with 5.130.6): then the last event
 says that they were subscribed, and only the list of members shows that they are not.
@@ -226,7 +226,7 @@ def _text(moment: datetime | None) -> str:
 def _holds(
     client: Site, members: Sequence[Member], targets: frozenset[str]
 ) -> Mapping[str, Mapping[str, Hold]]:
-    """Id of each member whose newsletters are told -> what of `targets` is off, and why."""
+    """Id of each member whose newsletters are listed -> what of `targets` is off, and why."""
     held = {m.id: m.newsletter_ids for m in members if m.id}
     missing = {id_: targets - ids for id_, ids in held.items() if ids is not None}
     choices: Mapping[tuple[str, str], Event] = {}

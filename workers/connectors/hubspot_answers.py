@@ -46,14 +46,14 @@ class Fault(_Camel):
 
 
 class Written(_Camel):
-    """Answer to a change of statuses, and to a look at those of one address."""
+    """Answer to a change of statuses, and to a query for those of one address."""
 
     results: tuple[Status, ...] = ()
     errors: tuple[Fault, ...] = ()
 
 
 class WideStatuses(_Camel):
-    """Answer to a look at whether one address has left everything."""
+    """Answer to the question whether one address has left everything."""
 
     results: tuple[WideStatus, ...] = ()
 

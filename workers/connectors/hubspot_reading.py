@@ -1,4 +1,4 @@
-"""Looking at statuses in HubSpot: 100 addresses in one call, or one a call.
+"""Reading statuses in HubSpot: 100 addresses in one call, or one a call.
 
 https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
 """
@@ -45,7 +45,7 @@ def statuses(
 
 
 def dated(preferences: Preferences, calls: Calls, news: Sequence[News]) -> tuple[News, ...]:
-    """The same opt-outs, of at most 100 contacts, with the time of each where it is told.
+    """The same opt-outs, of at most 100 contacts, with the time of each where there is one.
 
     A contact's properties have no times. What can't be looked at stays without.
     """

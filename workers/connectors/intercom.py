@@ -129,7 +129,7 @@ class Intercom:
         if gone := sorted(t for t, id_ in self._types.items() if id_ not in there):
             raise DeliveryError(
                 f"{self._setup.name}: the subscription types of {', '.join(gone)} are gone: "
-                "map them anew",
+                "map them again",
                 permanent=True,
             )
         types = {topic: there[id_] for topic, id_ in self._types.items()}

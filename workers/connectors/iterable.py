@@ -64,7 +64,7 @@ class IterableConnector(ReadableConnector[Project]):
         scopes=frozenset({Scopes.TOPIC}),
         can_lift=True,
         batch_size=100,
-        # Of the look-ups, which are nearly all of it: api.iterable.com/api/docs#users_getUser
+        # Of the lookups, which are nearly all of it: api.iterable.com/api/docs#users_getUser
         rate=Rate(100, 1),
         can_read=True,
         pulls=Listing.CHANGES,
@@ -125,7 +125,7 @@ class IterableConnector(ReadableConnector[Project]):
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. What was left and is left still; complaints are listed, bounces not.
 
-        Events tell what was: each user is looked up, since who came back since did not opt out.
+        Events show what was: each user is looked up, since who came back since did not opt out.
         Of more than PULLED in one second, the others are believed without, and so is an address
         that can't be looked up.
         """
@@ -259,6 +259,6 @@ ENTRY = Entry(
         "Map each topic to `channel:27447`, `type:31082` or `list:1589748`.",
         "What is left there and not mapped counts for nothing.",
         "The project identifies users by email; one that does so by userId alone can't be used.",
-        "A choice made in Iterable in the second or two between our look and our write is lost.",
+        "A choice made in Iterable in the second or two between our lookup and our write is lost.",
     ),
 )

@@ -257,8 +257,10 @@ ENTRY = Entry(
     ),
     build=KlaviyoAccount,
     notes=(
-        "Lists stop campaigns to that list. What goes to segments and by flows is only stopped "  # noqa: ISC004
-        "by a suppression: set suppress_all, or let them ask for the list.",
+        (
+            "Lists stop campaigns to that list. What goes to segments and by flows is only "
+            "stopped by a suppression: set suppress_all, or let them ask for the list."
+        ),
         "A flow that starts when somebody is added to a list also starts after a lift.",
         "Map a topic that goes by SMS to `sms`: there is one consent for all marketing by SMS.",
         "Where the account asks for SMS consent twice, a lift sends the person a text to answer.",

@@ -41,7 +41,7 @@ class Subscriber(Lenient):
 
     @property
     def lists(self) -> tuple[_Subscription, ...]:
-        """Those that it is or was in, as far as they are told."""
+        """Those that it is or was in, as far as they are listed."""
         return self.subscriptions or ()
 
     @property
@@ -52,7 +52,7 @@ class Subscriber(Lenient):
     def gets(self, list_id: str) -> bool:
         """Whether it is in this list and has not left it; it may have to confirm yet.
 
-        Also where that can't be told.
+        Also where that is not known.
         """
         return self.subscriptions is None or any(
             s.id == 0 or (str(s.id) == list_id and s.subscription_status != UNSUBSCRIBED)
@@ -69,7 +69,7 @@ class Subscriber(Lenient):
         """When it was unsubscribed from this list (UTC), if that can be known.
 
         listmonk stamps a subscription when it is unsubscribed, and not when a clerk's form
-        or an API call gives it a status: one that was never stamped tells nothing.
+        or an API call gives it a status: one that was never stamped says nothing.
         """
         for each in self.lists:
             made, changed = each.subscription_created_at, each.subscription_updated_at
@@ -161,7 +161,7 @@ class Account:
         lists = {str(each.id): each.optin for each in self.lists()}
         if gone := sorted(wanted - lists.keys()):
             raise DeliveryError(
-                f"{self._name}: the lists {', '.join(gone)} are gone: map their topics anew",
+                f"{self._name}: the lists {', '.join(gone)} are gone: map their topics again",
                 permanent=True,
             )
         # What is not known to be single is not turned on again.

@@ -218,7 +218,7 @@ class Mailchimp:
         return self._off(member.status, member.interests) if member else None
 
     def _off(self, status: str, interests: Mapping[str, bool]) -> frozenset[str] | None:
-        """None for the archived. Raises Unreadable where a mapped group is not told."""
+        """None for the archived. Raises Unreadable where a mapped group is not listed."""
         if status == ARCHIVED:
             return None
         if status in SILENCED:
@@ -344,8 +344,10 @@ ENTRY = Entry(
         f"Map each topic to a group of the audience, or the only one to `{WHOLE}`.",
         "Who unsubscribed in Mailchimp can come back by Mailchimp's own forms only, not by us.",
         "An account may have 10 requests under way: run no more workers on it.",
-        "Map a topic that goes by SMS to `sms`. Contacts without an email address are only to be "  # noqa: ISC004
-        "had by endpoints that Mailchimp calls beta.",
+        (
+            "Map a topic that goes by SMS to `sms`. Contacts without an email address are only to "
+            "be had by endpoints that Mailchimp calls beta."
+        ),
         "Who leaves a group by Mailchimp's own form is not noticed; who leaves the audience is.",
         "Who unsubscribed and was archived before the first reading is not read in: no mail goes.",
     ),

@@ -172,7 +172,7 @@ class Audience:
         there = self.groups()
         if gone := sorted(topic for topic, group in topics.items() if group not in there):
             raise DeliveryError(
-                f"{self._name}: the groups of {', '.join(gone)} are gone: map them anew",
+                f"{self._name}: the groups of {', '.join(gone)} are gone: map them again",
                 permanent=True,
             )
 

@@ -3,7 +3,7 @@
 https://developers.mailersend.com/api/v1/recipients.html
 Who is on a domain's unsubscribe list gets nothing from that domain, service mail included: it
 is written only where no service mail goes through the account (I10). An entry can be deleted
-by its id only, which only the whole list tells: nothing is lifted or read back. There are no
+by its id only, which only the whole list shows: nothing is lifted or read back. There are no
 contacts, so nobody is absent.
 """
 
@@ -139,7 +139,7 @@ class MailerSend(MappedConnector[Session]):
             return sweep(cursor, [partial(_recipients, client, id_) for id_ in self._domains()])
 
     def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable. Who said it is not told, so our own entries are among them."""
+        """See Pullable. It is not shown who said it, so our own entries are among them."""
         with self.open() as client:
             return sweep(
                 cursor,
@@ -173,9 +173,9 @@ def _recipients(client: Session, domain: str, page: str) -> tuple[list[Seen], st
 def _suppressed(client: Session, domain: str, list_: str, page: str) -> tuple[list[News], str]:
     rows, following = _page(client, _SUPPRESSIONS, page, domain=domain, list_=list_)
     kind = LISTS[list_]
-    thing = domain if kind is NewsKind.OPTED_OUT else None
+    target = domain if kind is NewsKind.OPTED_OUT else None
     return [
-        News(kind, row.recipient.email, thing, at=row.created_at)
+        News(kind, row.recipient.email, target, at=row.created_at)
         for row in rows
         if row.recipient and row.recipient.email
     ], following

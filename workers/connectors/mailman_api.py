@@ -127,7 +127,7 @@ class Core:
         answer = self._session.send("GET", _LIST, holes=holes, allow={HTTPStatus.NOT_FOUND})
         if answer.status == HTTPStatus.NOT_FOUND:
             raise DeliveryError(
-                f"{self._name}: list {list_id} is gone: map its topic anew", permanent=True
+                f"{self._name}: list {list_id} is gone: map its topic again", permanent=True
             )
         self._there.add(list_id)
 

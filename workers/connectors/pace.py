@@ -66,7 +66,7 @@ class NoPace:
 def reset_headers(remaining: str, reset: str, *, epoch: bool) -> Heard:
     """A `Heard` for a pair of headers: none left, so wait until the reset.
 
-    `reset` tells seconds (or milliseconds) since 1970 if `epoch`, else seconds from now.
+    `reset` gives seconds (or milliseconds) since 1970 if `epoch`, else seconds from now.
     """
 
     def heard(_: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:

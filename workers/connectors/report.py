@@ -32,7 +32,7 @@ class Report:
     """What `check` found.
 
     `problems` are faults that forbid sending, each with its remedy; `unmapped` names
-    things in the tool that no topic maps to; `hints` are what it can't do as it is set up.
+    targets in the tool that no topic maps to; `hints` are what it can't do as it is set up.
     `rights` are what the credentials may do, if the tool can be asked: see `with_rights`.
     """
 

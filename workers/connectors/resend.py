@@ -3,7 +3,7 @@
 https://resend.com/docs/dashboard/contacts/manage-topics
 https://resend.com/docs/api-reference/contacts/update-contact-topics
 Broadcasts, and emails sent with a topic, go to nobody who opted out of it. A contact's own
-`unsubscribed` stops all broadcasts; who set it is not told, so it is only read (I13). A
+`unsubscribed` stops all broadcasts; Resend does not show who set it, so it is only read (I13). A
 suppression stops service mail too, and is never written (I10).
 """
 
@@ -196,7 +196,7 @@ class Resend(ReadableConnector[Account]):
         return {address: Contact(held)}
 
     def scan(self, cursor: str | None) -> Page[Seen]:
-        """See Scannable. Topics are not told, but who unsubscribed from all is."""
+        """See Scannable. Topics are not listed, but who unsubscribed from all is."""
         everything = frozenset(self.setup.topics)
 
         def contacts(after: str) -> tuple[list[Seen], str]:
@@ -218,7 +218,7 @@ class Resend(ReadableConnector[Account]):
     def pull(self, cursor: str | None) -> Page[News]:
         """See Pullable. Contacts who unsubscribed from all, then suppressions, with their dates.
 
-        Since when a contact has been unsubscribed is not documented to be told.
+        Since when a contact has been unsubscribed is not documented.
         """
 
         def unsubscribed(after: str) -> tuple[list[News], str]:

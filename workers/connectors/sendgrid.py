@@ -208,7 +208,7 @@ class SendGrid:
         gone = sorted(t for t in named if int(self._setup.topics[t]) not in groups)
         if gone:
             raise DeliveryError(
-                f"{self._setup.name}: the groups of {', '.join(gone)} are gone: map them anew",
+                f"{self._setup.name}: the groups of {', '.join(gone)} are gone: map them again",
                 permanent=True,
             )
 

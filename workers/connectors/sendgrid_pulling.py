@@ -35,7 +35,7 @@ ROWS_AT_ONCE = 10_000
 LONGEST_LIST = 500_000_000
 """Bytes; some four million suppressions."""
 OVERLAP = timedelta(hours=1)
-"""How far a pass looks back before the last one began."""
+"""How far a pass reaches back before the last one began."""
 WHOLE_EVERY = timedelta(days=1)
 
 _OF_GROUPS = "asm/suppressions"
@@ -78,11 +78,11 @@ class _Place:
     offset: int = 0
     all_at_once: bool = False
     last: str = ""
-    """Fingerprint of the page before, by a key: a cursor tells nothing of an address."""
+    """Fingerprint of the page before, by a key: a cursor reveals nothing of an address."""
 
     @classmethod
     def read(cls, cursor: str | None, now: datetime) -> _Place:
-        """Where to go on. A cursor of the time before they had this form begins anew."""
+        """Where to go on. A cursor of the time before they had this form starts again."""
         try:
             place = cls(*json.loads(cursor or ""))
         except (ValueError, TypeError):

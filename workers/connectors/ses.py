@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 OPT_IN, OPT_OUT = "OPT_IN", "OPT_OUT"
 INVALID = "BadRequest"
 BUCKET = "import_bucket"
-ONE_BY_ONE = Outcome(Result.LATER, "told one by one")
+ONE_BY_ONE = Outcome(Result.LATER, "pushed one by one")
 REASONS = {"BOUNCE": NewsKind.BOUNCED, "COMPLAINT": NewsKind.COMPLAINED}
 _SUPPRESSIONS = "suppressions"
 _PROBE = "preference-center-check@example.com"
@@ -163,7 +163,7 @@ class Ses:
         named: set[str] = set().union(*(item.off | item.lift for item in batch))
         if gone := sorted(t for t in named if self._setup.topics[t] not in there):
             raise DeliveryError(
-                f"{self._setup.name}: the topics of {', '.join(gone)} are gone: map them anew",
+                f"{self._setup.name}: the topics of {', '.join(gone)} are gone: map them again",
                 permanent=True,
             )
         return there
@@ -310,7 +310,7 @@ ENTRY = Entry(
             "AWS allows one such request a second, which can't be raised, and a contact takes "
             "two. Lists of opt-outs (a back-fill, an import) therefore go by the listing of "
             "contacts, a thousand a request: who is off already, or not there, costs nothing "
-            "more. The others are told one by one, 43,000 a day, unless `import_bucket` is set."
+            "more. The others are pushed one by one, 43,000 a day, unless `import_bucket` is set."
         ),
         (
             "`import_bucket` is for contact lists whose contacts carry no `AttributesData`, which "

@@ -2,7 +2,7 @@
 
 https://docs.aws.amazon.com/ses/latest/dg/sending-email-list-management.html
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_CreateImportJob.html
-A job replaces each record of its file, minutes later, and makes a contact of whoever is none.
+A job replaces each record of its file, minutes later, and makes a contact of who is none.
 So a file holds only contacts that were listed a moment ago, each with its whole known state,
 and only such as have every topic of the list off afterwards: a choice that the person makes
 on SES's own page meanwhile has nothing left to turn off that the job could turn on again (I5).
@@ -27,12 +27,12 @@ from workers.connectors.ses_signing import Signer
 
 BUCKET = "import_bucket"
 FEW = 10
-"""Contacts that are not worth a job: told one by one they are told sooner."""
+"""Contacts that are not worth a job: pushed one by one, they are off sooner."""
 AT_ONCE = 10
 """Jobs that may be under way: SES allows 20 in an account."""
 AGAIN = timedelta(seconds=30)
 AFTER_ALL = timedelta(hours=6)
-"""When contacts of a job are told one by one, if no listing has shown by then that it was done."""
+"""When a job's contacts are pushed one by one, unless a listing has shown that it was done."""
 AFTER_FAILURE = timedelta(minutes=30)
 """When to try again after a job that failed as a whole."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)

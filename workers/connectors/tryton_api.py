@@ -132,7 +132,7 @@ class Database:
         if gone := sorted(set(lists) - self.lists().keys()):
             names = ", ".join(map(str, gone))
             raise DeliveryError(
-                f"{self._name}: the lists {names} are gone: map their topics anew", permanent=True
+                f"{self._name}: the lists {names} are gone: map their topics again", permanent=True
             )
 
     def rights(self) -> Access:

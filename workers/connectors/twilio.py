@@ -175,8 +175,10 @@ ENTRY = Entry(
     notes=(
         "STOP counts for all marketing at the number that it comes from.",
         "Where one sender sends one topic, map it: `+15550100`, or its service, `MG...`.",
-        "Opt-outs are pushed with `api_key` and `api_secret`, to accounts that have the Consent "  # noqa: ISC004
-        "Management API (a pilot; with the Compliance Toolkit).",
+        (
+            "Opt-outs are pushed with `api_key` and `api_secret`, to accounts that have the "
+            "Consent Management API (a pilot; with the Compliance Toolkit)."
+        ),
         "An opt-out stops all that its sender sends: send codes and receipts by another.",
         "What Twilio holds can't be read back.",
     ),
