@@ -29,9 +29,9 @@ from workers.connectors.base import (
     Seen,
 )
 from workers.connectors.cursors import sweep
-from workers.connectors.customerio_api import Person, Workspace, basic
+from workers.connectors.customerio_api import Person, Workspace
 from workers.connectors.entry import Entry, Proof
-from workers.connectors.http import Rejected
+from workers.connectors.http import Rejected, basic
 from workers.connectors.listening import Listener
 from workers.connectors.mapped import ReadableConnector
 from workers.connectors.targets import Change, Contact, Guard, Hold, Looks, Rules, Target
@@ -93,7 +93,7 @@ class CustomerIo(ReadableConnector[Workspace]):
         base = settings.get("base_url")
         app_url, track_url = (base, base) if base else _HOSTS.get(self._region, _HOSTS["us"])
         bearer = {"Authorization": f"Bearer {settings['app_key']}"}
-        keys = {"Authorization": basic(settings["site_id"], settings["api_key"])}
+        keys = basic(settings["site_id"], settings["api_key"])
         with (
             self.http.session(name, app_url, headers=bearer) as app,
             self.http.session(name, track_url, headers=keys) as track,

@@ -7,7 +7,6 @@ https://docs.customer.io/integrations/api/track/
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,11 +93,6 @@ class Person:
     unsubscribed_at: datetime | None
     changed_at: datetime | None
     """When `topics` changed last."""
-
-
-def basic(user: str, password: str) -> str:
-    """A header of basic authentication (RFC 7617)."""
-    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import logging
 import secrets
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -294,6 +295,11 @@ class Session:
             response.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, bytes(body), headers)
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """The header of basic authentication (RFC 7617)."""
+    return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
 def judge(what: str, status: int, retry_after: timedelta | None) -> None:

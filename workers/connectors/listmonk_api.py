@@ -6,7 +6,6 @@ https://listmonk.app/docs/querying-and-segmentation/
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from workers.connectors.base import DeliveryError, Setup
 from workers.connectors.fields import Lenient, Moment
-from workers.connectors.http import Http, Session
+from workers.connectors.http import Http, Session, basic
 from workers.connectors.listmonk_rights import Profile
 
 UNSUBSCRIBED, BLOCKLISTED, SINGLE = "unsubscribed", "blocklisted", "single"
@@ -129,8 +128,7 @@ _PROFILE = TypeAdapter(_ProfileAnswer)
 def open_account(setup: Setup, http: Http) -> Iterator[Account]:
     """The API of a destination's listmonk, for a `with` block."""
     settings = setup.settings
-    credentials = b64encode(f"{settings['user']}:{settings['token']}".encode()).decode()
-    headers = {"Authorization": f"Basic {credentials}"}
+    headers = basic(settings["user"], settings["token"])
     base_url = settings["base_url"]
     with http.session(setup.name, base_url, headers=headers, guarded=False) as session:
         yield Account(setup.name, session)

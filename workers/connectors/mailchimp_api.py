@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from workers.connectors.base import DeliveryError, Outcome, Result, Setup
-from workers.connectors.http import Answer, Http, Session
+from workers.connectors.http import Answer, Http, Session, basic
 from workers.connectors.mailchimp_answers import (
     ACCOUNT,
     BATCH,
@@ -104,8 +103,7 @@ def open_audience(setup: Setup, http: Http) -> Iterator[Audience]:
             f"{setup.name}: the API key must end with a data centre, as in -us21", permanent=True
         )
     base_url = settings.get("base_url") or f"https://{centre and centre[1]}.api.mailchimp.com"
-    credentials = b64encode(f"any:{settings['api_key']}".encode()).decode()
-    headers = {"Authorization": f"Basic {credentials}"}
+    headers = basic("any", settings["api_key"])
     with http.session(setup.name, base_url, headers=headers) as session:
         yield Audience(setup, http, session)
 

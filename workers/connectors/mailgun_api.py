@@ -5,7 +5,6 @@ https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/unsubs
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, field_validator
 
 from workers.connectors.base import Setup
 from workers.connectors.fields import Lenient, MailMoment
-from workers.connectors.http import Answer, Http, Session
+from workers.connectors.http import Answer, Http, Session, basic
 from workers.connectors.pace import reset_headers
 
 ALL = "*"
@@ -84,9 +83,8 @@ _ADDRESS = f"{_LIST}/{{address}}"
 def open_domain(setup: Setup, http: Http) -> Iterator[Domain]:
     """The sending domain of a destination, for a `with` block."""
     settings = setup.settings
-    credentials = b64encode(f"api:{settings['api_key']}".encode()).decode()
     base_url = settings.get("base_url", "https://api.mailgun.net")
-    headers = {"Authorization": f"Basic {credentials}"}
+    headers = basic("api", settings["api_key"])
     with http.session(setup.name, base_url, headers=headers, heard=_HEARD) as session:
         yield Domain(settings["domain"], session)
 

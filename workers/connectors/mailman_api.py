@@ -6,7 +6,6 @@ Addresses travel in bodies where the API has such a way: Mailman logs its paths.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from workers.connectors.base import DeliveryError, Outcome, Result, Setup
-from workers.connectors.http import Answer, Http, Session
+from workers.connectors.http import Answer, Http, Session, basic
 
 PAGE, TAIL = 250, 25
 """Rows of a page, and how many of those before it are asked for again: when somebody leaves,
@@ -96,8 +95,7 @@ class Place:
 def open_core(setup: Setup, http: Http) -> Iterator[Core]:
     """The API of a destination's core, for a `with` block."""
     settings = setup.settings
-    credentials = b64encode(f"{settings['user']}:{settings['password']}".encode()).decode()
-    headers = {"Authorization": f"Basic {credentials}"}
+    headers = basic(settings["user"], settings["password"])
     base_url = settings["base_url"]
     with http.session(setup.name, base_url, headers=headers, guarded=False) as session:
         yield Core(setup.name, session)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from workers.connectors.base import DeliveryError, Item, Outcome, Result
 from workers.connectors.http import LeaseOver, Rejected, Unreadable
+from workers.connectors.isolating import ABOUT_CONTENT
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,7 +18,6 @@ R = TypeVar("R")
 _RANK = {Result.REFLECTED: 0, Result.ABSENT: 1, Result.REFUSED: 2, Result.LATER: 3}
 MOST_UNREADABLE = 5
 """So many answers in a row that can't be read are no matter of single addresses."""
-_CONTENT_FAULTS = frozenset({400, 413, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _halve(items: Sequence[T], send: Callable[[Sequence[T]], R]) -> list[tuple[l
     try:
         return [(list(items), send(items))]
     except Rejected as error:
-        if error.status not in _CONTENT_FAULTS:
+        if error.status not in ABOUT_CONTENT:
             raise
         if len(items) == 1:
             return []

@@ -10,7 +10,6 @@ incoming messages, see `domain/news/twilio.py`.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +34,7 @@ from workers.connectors.base import (
 )
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.fields import Lenient
-from workers.connectors.http import Session
+from workers.connectors.http import Session, basic
 from workers.connectors.listening import Listener
 from workers.connectors.mapped import MappedConnector
 from workers.connectors.targets import Change, Rules, Target
@@ -88,12 +87,10 @@ class Twilio(MappedConnector[Session]):
     def open(self) -> Iterator[Session]:
         """See MappedConnector."""
         settings = self.setup.settings
-        pair = f"{settings['api_key']}:{settings['api_secret']}"
-        basic = base64.b64encode(pair.encode()).decode()
         with self.http.session(
             self.setup.name,
             settings.get("base_url", "https://accounts.twilio.com"),
-            headers={"Authorization": f"Basic {basic}"},
+            headers=basic(settings["api_key"], settings["api_secret"]),
         ) as session:
             yield session
 
