@@ -65,8 +65,18 @@ def prepare(rig: Rig, *numbers: str) -> None:
             hands(rig).add(number)
 
 
+def with_texts(rig: Rig, tool: Tool, target: str = "sms") -> Rig:
+    """`rig` with the topic by SMS besides, at `target`; `tool` also has phone numbers."""
+    topics = {**rig.setup.topics, TOPIC: target}
+    return replace(rig, setup=replace(rig.setup, topics=topics, channels=CHANNELS), tool=tool)
+
+
 class SmsContract:
-    """For connectors that hold opt-outs from text messages."""
+    """For connectors that hold opt-outs from text messages; the fixture `texts` is their rig."""
+
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return texts
 
     def test_check_finds_no_fault_with_a_topic_that_goes_by_sms(self, rig: Rig) -> None:
         assert rig.make().check().ok
@@ -202,7 +212,11 @@ class SmsAbsentContract:
 
 
 class SmsOddAnswersContract(OddAnswersContract):
-    """For those of them whose tools have a description; the rig is made by `as_news`."""
+    """For those of them whose tools have a description; the fixture `texts` is their rig."""
+
+    @pytest.fixture
+    def rig(self, texts: Rig) -> Rig:
+        return as_news(texts)
 
     def people(self, run: int) -> dict[int, str]:
         return {ref: f"+39333{run:05}{ref}" for ref in (1, 2, 3)}

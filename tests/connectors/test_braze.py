@@ -24,14 +24,13 @@ from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
-    CHANNELS,
     TOPIC,
     SmsAbsentContract,
     SmsContract,
     SmsOddAnswersContract,
     SmsReadContract,
-    as_news,
     text_off,
+    with_texts,
 )
 from tests.connectors.tools.answer_schemas import AnswerSchemas
 from tests.connectors.tools.braze import KEY, BrazeStandIn
@@ -328,8 +327,7 @@ class Texts(Workspace):
 @pytest.fixture
 def texts(rig: Rig, server: BrazeStandIn) -> Rig:
     """The same workspace, with a topic by SMS besides."""
-    setup = replace(rig.setup, topics=TOPICS | {TOPIC: "99"}, channels=CHANNELS)
-    return replace(rig, setup=setup, tool=Texts(server))
+    return with_texts(rig, Texts(server), "99")
 
 
 class TestOddAnswersAboutTexts(SmsOddAnswersContract):
@@ -337,15 +335,9 @@ class TestOddAnswersAboutTexts(SmsOddAnswersContract):
     def schemas(self, descriptions: list[Description]) -> AnswerSchemas:
         return descriptions[0]
 
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return as_news(texts)
-
 
 class TestBrazesTexts(SmsContract, SmsReadContract, SmsAbsentContract):
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return texts
+    pass
 
 
 def test_fifty_numbers_are_searched_for_and_turned_off_by_two_requests_each(

@@ -25,7 +25,6 @@ from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
-    CHANNELS,
     TOPIC,
     SmsAbsentContract,
     SmsContract,
@@ -33,8 +32,8 @@ from tests.connectors.sms_contract import (
     SmsPullContract,
     SmsReadContract,
     SmsScanContract,
-    as_news,
     text_off,
+    with_texts,
 )
 from tests.connectors.tools.brevo import KEY, BrevoStandIn
 from tests.connectors.tools.described import Description
@@ -283,22 +282,17 @@ class Texts(Lists):
 @pytest.fixture
 def texts(rig: Rig, server: BrevoStandIn) -> Rig:
     """The same account, with a topic by SMS besides."""
-    setup = replace(rig.setup, topics=TOPICS | {TOPIC: "sms"}, channels=CHANNELS)
-    return replace(rig, setup=setup, tool=Texts(server))
+    return with_texts(rig, Texts(server))
 
 
 class TestOddAnswersAboutTexts(SmsOddAnswersContract):
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return as_news(texts)
+    pass
 
 
 class TestBrevosTexts(
     SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
 ):
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return texts
+    pass
 
 
 @pytest.mark.parametrize("held", ["393331234567", "+393331234567", "00393331234567", 393331234567])

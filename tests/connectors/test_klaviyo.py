@@ -23,7 +23,6 @@ from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, 
 from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import (
-    CHANNELS,
     TOPIC,
     SmsAbsentContract,
     SmsContract,
@@ -31,9 +30,9 @@ from tests.connectors.sms_contract import (
     SmsPullContract,
     SmsReadContract,
     SmsScanContract,
-    as_news,
     text_lift,
     text_off,
+    with_texts,
 )
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.klaviyo import KEY, KlaviyoStandIn
@@ -149,23 +148,17 @@ class Texts(Lists):
 @pytest.fixture
 def texts(rig: Rig, server: KlaviyoStandIn) -> Rig:
     """The same account, with a topic by SMS besides."""
-    topics = TOPICS | {TOPIC: "sms"}
-    setup = replace(rig.setup, topics=topics, channels=CHANNELS)
-    return replace(rig, setup=setup, tool=Texts(server))
+    return with_texts(rig, Texts(server))
 
 
 class TestOddAnswersAboutTexts(SmsOddAnswersContract):
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return as_news(texts)
+    pass
 
 
 class TestKlaviyosTexts(
     SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
 ):
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return texts
+    pass
 
 
 def connect(rig: Rig) -> Klaviyo:

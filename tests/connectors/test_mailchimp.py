@@ -35,7 +35,6 @@ from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
-    CHANNELS,
     TOPIC,
     SmsAbsentContract,
     SmsContract,
@@ -43,9 +42,9 @@ from tests.connectors.sms_contract import (
     SmsPullContract,
     SmsReadContract,
     SmsScanContract,
-    as_news,
     text_lift,
     text_off,
+    with_texts,
 )
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.mailchimp import AUDIENCE, KEY, WHEN, MailchimpStandIn, member_id
@@ -473,22 +472,17 @@ def value_of(server: MailchimpStandIn, number: str) -> str:
 @pytest.fixture
 def texts(rig: Rig, server: MailchimpStandIn) -> Rig:
     """The same audience, with a topic by SMS besides."""
-    setup = replace(rig.setup, topics=TOPICS | {TOPIC: "sms"}, channels=CHANNELS)
-    return replace(rig, setup=setup, tool=Texts(server))
+    return with_texts(rig, Texts(server))
 
 
 class TestOddAnswersAboutTexts(SmsOddAnswersContract):
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return as_news(texts)
+    pass
 
 
 class TestMailchimpsTexts(
     SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
 ):
-    @pytest.fixture
-    def rig(self, texts: Rig) -> Rig:
-        return texts
+    pass
 
 
 def test_a_contact_is_found_by_its_numbers_hash_and_changed_by_its_id(
