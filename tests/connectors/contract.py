@@ -196,7 +196,7 @@ class HttpContract(ConnectorContract):
     @pytest.mark.parametrize("fault", [Fault(hang=True), Fault(200, drip=True)])
     def test_a_silent_or_dripping_tool_is_given_up(self, rig: Rig, fault: Fault) -> None:
         self._server(rig).fail(replace(fault, after=rig.requests_before_writing))
-        limits = Timeouts(connect=2, read=0.3, total=0.6)
+        limits = Timeouts(connect=2, read=0.15, total=0.3)
         with pytest.raises(Unanswered) as caught:
             rig.make(timeouts=limits).push([off(1, ANNA, "news")])
         assert not caught.value.permanent
