@@ -312,7 +312,7 @@ def _single_calls(tool: LimitedHubSpot, _: int) -> None:
 
 
 def _nothing(_: Any, __: int) -> None:
-    """Whoever is asked for is a contact."""
+    """Every address that is asked for is a contact."""
 
 
 def _off_at_hubspot(tool: LimitedHubSpot, address: str) -> bool:

@@ -1,7 +1,7 @@
 """Sync states of lists that a pass over a tool's contacts brings to their state (decision 49).
 
 They wait in the lane of lists, which nobody claims at such a destination. Those of contacts
-that a page shows are claimed by their ids, and leave the lane when more is to be told of them;
+that a page shows are claimed by their ids, and leave the lane when more is to be pushed;
 so what is still there when the pass ends is of nobody that it saw.
 """
 
@@ -61,7 +61,7 @@ def absent(
 ) -> int:
     """Up to `limit` rows that waited before `before`, and were not seen, are absent; how many.
 
-    The tool does not know their addresses. A later pass tells if that changes.
+    The tool does not know their addresses. A later pass shows if that changes.
     """
     return connection.execute(
         f"""{_UNSEEN}, settled AS (

@@ -106,7 +106,7 @@ def begin(connection: Connection, destination: int, parts: Collection[Part], now
 
 
 def forget(connection: Connection, destination: int) -> None:
-    """Have all listings of the destination begun again, as `not_begun` tells."""
+    """Have all listings of the destination begun again: `not_begun` names it then."""
     connection.execute("DELETE FROM listing WHERE destination_id = %s", (destination,))
 
 

@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(
 _NEVER = re.compile(r"[\x00-\x20\x7f\ufffd]")
 _LONGEST = 1000  # characters
 _FIELD = 50_000
-"""Characters of a field in which addresses are looked for."""
+"""Characters of a field that are searched for addresses."""
 _MANY = 100
 """Fields of one kind that are read."""
 _LOOSE = re.compile(r'[^\s<>"(),:;@]{1,64}@[^\s<>"(),:;@]{1,255}')

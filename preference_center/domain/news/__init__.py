@@ -146,10 +146,10 @@ class ReceivedMail:
     """A mail that a vendor received for us, as it would have come by SMTP."""
 
     content: bytes = field(repr=False)
-    """RFC 5322; composed from the parts that the vendor tells where it tells no more."""
+    """RFC 5322; composed from its parts where the vendor does not post the whole."""
     recipients: Sequence[str] = field(repr=False)
     sender: str = field(default="", repr=False)
-    """The envelope's; "" if the vendor does not tell it."""
+    """The envelope's; "" if the vendor does not post it."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ https://developers.brevo.com/docs/secured-webhooks
 https://help.brevo.com/hc/en-us/articles/15127404548498
 Who unsubscribes is blocklisted, whatever lists the mail went to: a no to all marketing. That
 the recipient did it is said at https://developers.brevo.com/reference/gettransacemailcontent;
-no email is blocklisted by us. The `id` is the webhook's and tells no acts apart. The form of
+no email is blocklisted by us. The `id` is the webhook's, the same for all acts. The form of
 batches is not published: an array of the same events, in an object of one field or not. Events
 of SMS have their type in `msg_status` and the number in `to`. Which of them reports an opt-out
 is not published either: those that are called as with email are read, and without whose act it

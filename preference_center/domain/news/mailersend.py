@@ -27,7 +27,7 @@ from preference_center.domain.news.reading import (
     text,
     unknown,
 )
-from preference_center.domain.news.received import composed, mailbox
+from preference_center.domain.news.received import composed, fields, mailbox
 from preference_center.domain.news.signing import ensure_signed
 from preference_center.errors import InvalidInput
 
@@ -87,12 +87,12 @@ def _mail(data: dict[str, Any]) -> ReceivedMail:
     raw, sender = text(data, "raw"), part(data, "from")
     name, address = text(sender, "name"), text(sender, "email")
     headers = [("From", mailbox(name, address)), ("Subject", text(data, "subject"))]
-    told = [
-        (name, str(value))
-        for name, value in part(data, "headers").items()
+    others = [
+        (name, value)
+        for name, value in fields(part(data, "headers"))
         if name.casefold() not in {"from", "subject"}
     ]
-    whole = composed([*headers, *told], text(data, "text"), text(data, "html"))
+    whole = composed([*headers, *others], text(data, "text"), text(data, "html"))
     rcpt = several(part(data, "recipients"), "rcptTo")
     recipients = [text(each, "email") for each in rcpt if isinstance(each, dict)]
     return ReceivedMail(raw.encode() or whole, recipients)

@@ -112,7 +112,7 @@ def _read_row(row: dict[str, Any]) -> News | None:
 
 
 def _event_of(form: dict[str, Any]) -> dict[str, Any]:
-    """An event of an older webhook as a newer one tells it."""
+    """An event of an older webhook in the form of a newer one."""
     name = text(form, "event")
     failed = name in {"bounced", "dropped"}
     gives_up = name == "bounced" or text(form, "reason") == "hardfail"

@@ -93,13 +93,13 @@ def _is_inbound(row: dict[str, Any]) -> bool:
 
 def _mail(row: dict[str, Any]) -> ReceivedMail:
     raw = text(row, "RawEmail")
-    told = [
+    others = [
         (text(field, "Name"), text(field, "Value"))
         for field in several(row, "Headers")
         if isinstance(field, dict)
     ]
     headers = [(name, text(row, name)) for name in ("From", "To", "Subject", "Date")]
-    whole = composed([*headers, *told], text(row, "TextBody"), text(row, "HtmlBody"))
+    whole = composed([*headers, *others], text(row, "TextBody"), text(row, "HtmlBody"))
     recipients = addresses(text(row, "OriginalRecipient")) or addresses(text(row, "To"))
     return ReceivedMail(raw.encode() or whole, recipients)
 

@@ -7,7 +7,7 @@ https://resend.com/docs/webhooks/contacts/topics-updated
 An event's id is in a header only; its moment tells acts apart. A mail with several
 recipients makes an event that doesn't say whose it is. `contact.updated` tells how a contact
 stands after any change: who is unsubscribed there is so again with each. A mail is
-`suppressed` whose recipient bounced for good, or complained, before. `email.received` tells
+`suppressed` whose recipient bounced for good, or complained, before. `email.received` has
 who wrote to whom and the subject, but not the text: where the subject does not say it all,
 a person has to look.
 """
