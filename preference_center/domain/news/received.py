@@ -25,6 +25,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 def composed(headers: Iterable[tuple[str, str]], text: str, html: str = "") -> bytes:
     """A mail with these header fields and this body; fields about its encoding are left out."""
     mail = EmailMessage(policy.SMTPUTF8)
+    text, html = (each.encode(errors="replace").decode() for each in (text, html))
     if text or not html:
         mail.set_content(text)
         if html:

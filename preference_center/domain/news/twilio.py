@@ -17,14 +17,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from email import policy
-from email.message import EmailMessage
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 from preference_center.domain.news import Post, Unverified
 from preference_center.domain.news.reading import form_fields, header, same, secret_of
+from preference_center.domain.news.received import composed
 from preference_center.domain.sms import Meaning
 from preference_center.errors import InvalidInput
 
@@ -129,16 +128,8 @@ def read_text(body: bytes) -> Text | None:
 
 def as_mail(text: Text) -> bytes:
     """The text in the form of a mail, for a person to read with the others."""
-    mail = EmailMessage(policy=policy.SMTPUTF8)
-    mail["Subject"] = "SMS"
-    for name, value in (("X-From", text.sender), *(("X-To", each) for each in sorted(text.to))):
-        mail[name] = " ".join(_encodable(value).split())
-    mail.set_content(_encodable(text.words), cte="8bit")
-    return mail.as_bytes()
-
-
-def _encodable(text: str) -> str:
-    return text.encode(errors="replace").decode()
+    numbers = [("X-From", text.sender), *(("X-To", each) for each in sorted(text.to))]
+    return composed([("Subject", "SMS"), *numbers], text.words)
 
 
 def twiml(message: str = "") -> str:
