@@ -365,3 +365,15 @@ def test_a_window_that_is_used_up_is_waited_for(
 def test_an_attribute_that_can_hold_no_link_is_reported(rig: Rig, name: str) -> None:
     (problem,) = with_settings(rig, link_field=name).make().check().problems
     assert name in problem
+
+
+@pytest.mark.parametrize("by", [Channel.EMAIL, Channel.SMS])
+def test_one_contact_that_can_not_be_read_leaves_the_others_readable(
+    texts: Rig, server: BrevoStandIn, by: Channel
+) -> None:
+    addresses = (PHONE, OTHER_PHONE) if by is Channel.SMS else (ANNA, BO)
+    for address in addresses:
+        server.add_phone(address) if by is Channel.SMS else server.add(address)
+    server.fail(Fault(200, body="[]"))
+    batch = [Item(n, address, by) for n, address in enumerate(addresses)]
+    assert connect(texts).read(batch).keys() == {1}

@@ -376,6 +376,16 @@ def test_an_sms_job_that_is_only_accepted_is_not_reflected(
     assert found[1].retry_after == timedelta(seconds=30)
 
 
+def test_one_address_that_klaviyo_rejects_leaves_the_others_readable(
+    texts: Rig, server: KlaviyoStandIn
+) -> None:
+    server.add_phone(PHONE)
+    server.invalid |= {OTHER_PHONE, BO}
+    connector = connect(texts)
+    assert connector.read([text_off(1, PHONE), text_off(2, OTHER_PHONE)]) == {1: frozenset()}
+    assert connector.read([off(1, ANNA), off(2, BO)]).keys() == {1}
+
+
 def test_one_number_that_klaviyo_rejects_does_not_hold_up_the_others(
     texts: Rig, server: KlaviyoStandIn
 ) -> None:

@@ -555,3 +555,12 @@ def test_null_in_one_contact_never_fails_those_of_others(
     alone = replace(texts, setup=replace(texts.setup, topics={TOPIC: "sms"}))
     assert [each.address for each in listed(connect(alone).pull)[0]] == [PHONE]
     assert [each.address for each in listed(connect(alone).scan)[0]] == [PHONE]
+
+
+def test_one_number_that_can_not_be_read_leaves_the_others_readable(
+    texts: Rig, server: MailchimpStandIn
+) -> None:
+    for number in (PHONE, OTHER_PHONE):
+        server.add_phone(number)
+    server.fail(Fault(200, body="[]", after=1))
+    assert connect(texts).read([text_off(1, PHONE), text_off(2, OTHER_PHONE)]).keys() == {2}

@@ -38,7 +38,7 @@ from workers.connectors.by_channel import ByChannel, Parts
 from workers.connectors.entry import Entry, Proof
 from workers.connectors.http import Http, Rejected
 from workers.connectors.mapping import ensure_fits, mapping_problems
-from workers.connectors.steps import Step, carry_out, send_halving
+from workers.connectors.steps import Step, carry_out, read_each, send_halving
 
 REMOVE, ADD = "remove", "add"
 _DOCS = "https://developers.brevo.com"
@@ -114,10 +114,10 @@ class Brevo:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_account(self._setup, self._http) as account:
-            found = {item.ref: account.contact(item.address) for item in batch}
+            found = read_each(batch, lambda i: account.contact(i.address))
         return {
-            ref: self._off(contact) if isinstance(contact, Contact) else None
-            for ref, contact in found.items()
+            item.ref: self._off(contact) if isinstance(contact, Contact) else None
+            for item, contact in found.items()
         }
 
     def _off(self, contact: Contact) -> frozenset[str]:

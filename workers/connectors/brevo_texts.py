@@ -32,7 +32,7 @@ from workers.connectors.base import (
 from workers.connectors.brevo_api import PAGE, Account, Contact, Place, open_account
 from workers.connectors.http import Http
 from workers.connectors.mapping import ensure_fits, only_switch_problems
-from workers.connectors.steps import Step, carry_out, ensure_some_taken, not_yet
+from workers.connectors.steps import Step, carry_out, ensure_some_taken, not_yet, read_each
 
 AT_ONCE = 100
 """Numbers of one push: each takes a request, at 10 a second, and the lease is 90 seconds."""
@@ -89,11 +89,10 @@ class BrevoTexts:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_account(self._setup, self._http) as account:
-            some = batch[:AT_ONCE]
-            found = {item.ref: account.contact(item.address, phone=True) for item in some}
+            found = read_each(batch[:AT_ONCE], lambda i: account.contact(i.address, phone=True))
         return {
-            ref: self._off(contact) if isinstance(contact, Contact) else None
-            for ref, contact in found.items()
+            item.ref: self._off(contact) if isinstance(contact, Contact) else None
+            for item, contact in found.items()
         }
 
     def _off(self, contact: Contact) -> frozenset[str]:

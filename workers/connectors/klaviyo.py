@@ -38,6 +38,7 @@ from workers.connectors.klaviyo_api import Account, open_account
 from workers.connectors.klaviyo_changes import (
     SUPPRESS,
     UNSUPPRESS,
+    absent,
     by_hand,
     find,
     jobs,
@@ -164,19 +165,19 @@ class Klaviyo:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_account(self._setup, self._http) as account:
-            known = account.profiles([item.address for item in batch])
-            members = {t: account.members(i, [*known]) for t, i in self._setup.topics.items()}
-        return {
+            known, others = find(account.profiles, batch)
+            there = [item for item in batch if item.ref in known]
+            addresses = [item.address for item in there]
+            members = {t: account.members(i, addresses) for t, i in self._setup.topics.items()}
+        return absent(others) | {
             item.ref: frozenset(
                 topic
                 for topic, list_ in self._setup.topics.items()
-                if known[item.address].gets_nothing
+                if known[item.ref].gets_nothing
                 or item.address not in members[topic]
-                or list_ in {s.list_id for s in known[item.address].list_suppressions}
+                or list_ in {s.list_id for s in known[item.ref].list_suppressions}
             )
-            if item.address in known
-            else None
-            for item in batch
+            for item in there
         }
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:

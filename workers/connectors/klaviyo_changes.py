@@ -33,6 +33,11 @@ def find(
     return known, others
 
 
+def absent(others: Mapping[int, Outcome]) -> dict[int, frozenset[str] | None]:
+    """What is read of those whom `find` did not find, without those it could not ask for."""
+    return {ref: None for ref, outcome in others.items() if outcome.result is Result.ABSENT}
+
+
 def turn_off(account: Account, list_: str, items: Sequence[Item]) -> Mapping[int, Outcome]:
     """Take off a list whoever of `items` is on it."""
     members = account.members(list_, [item.address for item in items])

@@ -35,7 +35,7 @@ from workers.connectors.base import (
 from workers.connectors.http import Http
 from workers.connectors.klaviyo_answers import SUBSCRIBED, UNSUBSCRIBED, Profile
 from workers.connectors.klaviyo_api import Account, open_account
-from workers.connectors.klaviyo_changes import find
+from workers.connectors.klaviyo_changes import absent, find
 from workers.connectors.klaviyo_listing import walk
 from workers.connectors.mapping import ensure_fits, only_switch_problems
 from workers.connectors.steps import Step, carry_out, send_halving
@@ -102,11 +102,8 @@ class KlaviyoTexts:
             return {}
         ensure_fits(batch, self._setup, self.capabilities)
         with open_account(self._setup, self._http) as account:
-            known = account.by_phone([item.address for item in batch])
-        return {
-            item.ref: self._off(known[item.address]) if item.address in known else None
-            for item in batch
-        }
+            known, others = find(account.by_phone, batch)
+        return absent(others) | {ref: self._off(profile) for ref, profile in known.items()}
 
     def _off(self, profile: Profile) -> frozenset[str]:
         return frozenset() if profile.texts.are_sent else frozenset(self._setup.topics)

@@ -42,7 +42,7 @@ from workers.connectors.mailchimp_contacts import (
     hashed,
 )
 from workers.connectors.mapping import ensure_fits, only_switch_problems
-from workers.connectors.steps import Step, carry_out, ensure_some_taken
+from workers.connectors.steps import Step, carry_out, ensure_some_taken, read_each
 
 OVERLAP = timedelta(minutes=10)
 """Runs overlap: an index may lag behind, and clocks differ."""
@@ -106,10 +106,10 @@ class MailchimpTexts:
         with open_audience(self._setup, self._http) as audience:
             audience.ensure_there()
             contacts = TextContacts(audience)
-            found = {item.ref: contacts.of(item.address) for item in batch}
+            found = read_each(batch, lambda item: contacts.of(item.address))
         return {
-            ref: self._off(contact) if contact else None
-            for ref, contact in found.items()
+            item.ref: self._off(contact) if contact else None
+            for item, contact in found.items()
             if not isinstance(contact, int)
         }
 
