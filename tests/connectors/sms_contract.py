@@ -71,12 +71,16 @@ def with_texts(rig: Rig, tool: Tool, target: str = "sms") -> Rig:
     return replace(rig, setup=replace(rig.setup, topics=topics, channels=CHANNELS), tool=tool)
 
 
-class SmsContract:
-    """For connectors that hold opt-outs from text messages; the fixture `texts` is their rig."""
+class RigOfTexts:
+    """For test files whose fixture `rig` has no topic by SMS, and whose `texts` has."""
 
     @pytest.fixture
     def rig(self, texts: Rig) -> Rig:
         return texts
+
+
+class SmsContract:
+    """For connectors that hold opt-outs from text messages."""
 
     def test_check_finds_no_fault_with_a_topic_that_goes_by_sms(self, rig: Rig) -> None:
         assert rig.make().check().ok

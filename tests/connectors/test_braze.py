@@ -25,6 +25,7 @@ from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
     TOPIC,
+    RigOfTexts,
     SmsAbsentContract,
     SmsContract,
     SmsOddAnswersContract,
@@ -336,7 +337,7 @@ class TestOddAnswersAboutTexts(SmsOddAnswersContract):
         return descriptions[0]
 
 
-class TestBrazesTexts(SmsContract, SmsReadContract, SmsAbsentContract):
+class TestBrazesTexts(RigOfTexts, SmsContract, SmsReadContract, SmsAbsentContract):
     pass
 
 

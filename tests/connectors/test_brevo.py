@@ -26,6 +26,7 @@ from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
     TOPIC,
+    RigOfTexts,
     SmsAbsentContract,
     SmsContract,
     SmsOddAnswersContract,
@@ -290,7 +291,7 @@ class TestOddAnswersAboutTexts(SmsOddAnswersContract):
 
 
 class TestBrevosTexts(
-    SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
+    RigOfTexts, SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
 ):
     pass
 

@@ -24,6 +24,7 @@ from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import (
     TOPIC,
+    RigOfTexts,
     SmsAbsentContract,
     SmsContract,
     SmsOddAnswersContract,
@@ -156,7 +157,7 @@ class TestOddAnswersAboutTexts(SmsOddAnswersContract):
 
 
 class TestKlaviyosTexts(
-    SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
+    RigOfTexts, SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
 ):
     pass
 

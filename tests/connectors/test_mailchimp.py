@@ -36,6 +36,7 @@ from tests.connectors.sms_contract import ANNA as PHONE
 from tests.connectors.sms_contract import BO as OTHER_PHONE
 from tests.connectors.sms_contract import (
     TOPIC,
+    RigOfTexts,
     SmsAbsentContract,
     SmsContract,
     SmsOddAnswersContract,
@@ -480,7 +481,7 @@ class TestOddAnswersAboutTexts(SmsOddAnswersContract):
 
 
 class TestMailchimpsTexts(
-    SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
+    RigOfTexts, SmsContract, SmsReadContract, SmsScanContract, SmsPullContract, SmsAbsentContract
 ):
     pass
 

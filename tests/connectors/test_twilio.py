@@ -17,7 +17,14 @@ from tests.connectors.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, 
 from tests.connectors.mapped_contract import MappedContract
 from tests.connectors.odd_answers_contract import OddAnswersContract
 from tests.connectors.sms_contract import ANNA as PHONE
-from tests.connectors.sms_contract import CHANNELS, TOPIC, SmsContract, text_lift, text_off
+from tests.connectors.sms_contract import (
+    CHANNELS,
+    TOPIC,
+    RigOfTexts,
+    SmsContract,
+    text_lift,
+    text_off,
+)
 from tests.connectors.tools.described import Description
 from tests.connectors.tools.stand_in import Fault
 from tests.connectors.tools.twilio import KEY, SECRET, TwilioStandIn
@@ -127,7 +134,7 @@ class TestOddAnswers(OddAnswersContract):
     pass
 
 
-class TestTwiliosTexts(SmsContract):
+class TestTwiliosTexts(RigOfTexts, SmsContract):
     pass
 
 
