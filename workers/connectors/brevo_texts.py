@@ -8,7 +8,7 @@ When and by whom a contact was blocklisted is not said: no later than it was cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import ClassVar
@@ -17,21 +17,18 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.news import ALL_SMS, News, NewsKind
 from workers.connectors.base import (
     Capabilities,
-    DeliveryError,
     Item,
     Listing,
     Outcome,
     Page,
     Rate,
-    Report,
     Result,
     Scopes,
     Seen,
-    Setup,
 )
 from workers.connectors.brevo_api import PAGE, Account, Contact, Place, open_account
-from workers.connectors.http import Http
-from workers.connectors.mapping import ensure_fits, only_switch_problems
+from workers.connectors.mapping import ensure_fits
+from workers.connectors.only_switch import OnlySwitch
 from workers.connectors.steps import Step, carry_out, ensure_some_taken, not_yet, read_each
 
 AT_ONCE = 100
@@ -39,7 +36,7 @@ AT_ONCE = 100
 _RESULTS = {HTTPStatus.NOT_FOUND: Result.ABSENT, HTTPStatus.BAD_REQUEST: Result.REFUSED}
 
 
-class BrevoTexts:
+class BrevoTexts(OnlySwitch):
     """The phone numbers of one Brevo account."""
 
     kind: ClassVar[str] = "brevo"
@@ -54,21 +51,12 @@ class BrevoTexts:
         pulls=Listing.CHANGES,
         off_is_a_no=False,
     )
-    settings: ClassVar[Mapping[str, str]] = {}
+    credentials: ClassVar[str] = "the API key and where it may be used"
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
-        self._http = http
-
-    def check(self) -> Report:
-        """See Connector."""
-        problems = only_switch_problems(self._setup, ALL_SMS, "text message")
-        try:
-            with open_account(self._setup, self._http) as account:
-                account.modified(Place(), 1)
-        except DeliveryError as error:
-            return Report((*problems, f"{error}: check the API key and where it may be used"))
-        return Report(problems)
+    def _faults(self) -> Iterable[str]:
+        with open_account(self._setup, self._http) as account:
+            account.modified(Place(), 1)
+        return ()
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. A number that Brevo doesn't know is answered by 404: none is made."""
@@ -96,7 +84,7 @@ class BrevoTexts:
         }
 
     def _off(self, contact: Contact) -> frozenset[str]:
-        return frozenset(self._setup.topics) if contact.sms_blacklisted else frozenset()
+        return self._all(off=contact.sms_blacklisted)
 
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable."""

@@ -11,7 +11,7 @@ doesn't know, so it is asked first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import ClassVar
@@ -20,24 +20,21 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.news import ALL_SMS, News, NewsKind
 from workers.connectors.base import (
     Capabilities,
-    DeliveryError,
     Item,
     Listing,
     Outcome,
     Page,
     Rate,
-    Report,
     Result,
     Scopes,
     Seen,
-    Setup,
 )
-from workers.connectors.http import Http
 from workers.connectors.klaviyo_answers import SUBSCRIBED, UNSUBSCRIBED, Profile
 from workers.connectors.klaviyo_api import Account, open_account
 from workers.connectors.klaviyo_changes import absent, find
 from workers.connectors.klaviyo_listing import walk
-from workers.connectors.mapping import ensure_fits, only_switch_problems
+from workers.connectors.mapping import ensure_fits
+from workers.connectors.only_switch import OnlySwitch
 from workers.connectors.steps import Step, carry_out, send_halving
 
 UNSUBSCRIBE, SUBSCRIBE = (
@@ -49,7 +46,7 @@ _NOBODYS = "+15005550006"
 """Klaviyo's own example of a number."""
 
 
-class KlaviyoTexts:
+class KlaviyoTexts(OnlySwitch):
     """The phone numbers of one Klaviyo account."""
 
     kind: ClassVar[str] = "klaviyo"
@@ -64,21 +61,12 @@ class KlaviyoTexts:
         pulls=Listing.CHANGES,
         off_is_a_no=False,
     )
-    settings: ClassVar[Mapping[str, str]] = {}
+    credentials: ClassVar[str] = "the API key and its scopes"
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
-        self._http = http
-
-    def check(self) -> Report:
-        """See Connector."""
-        problems = only_switch_problems(self._setup, ALL_SMS, "text message")
-        try:
-            with open_account(self._setup, self._http) as account:
-                account.by_phone([_NOBODYS])
-        except DeliveryError as error:
-            return Report((*problems, f"{error}: check the API key and its scopes"))
-        return Report(problems)
+    def _faults(self) -> Iterable[str]:
+        with open_account(self._setup, self._http) as account:
+            account.by_phone([_NOBODYS])
+        return ()
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. Unsubscribes first."""
@@ -106,7 +94,7 @@ class KlaviyoTexts:
         return absent(others) | {ref: self._off(profile) for ref, profile in known.items()}
 
     def _off(self, profile: Profile) -> frozenset[str]:
-        return frozenset() if profile.texts.are_sent else frozenset(self._setup.topics)
+        return self._all(off=not profile.texts.are_sent)
 
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable. Whose profile was made or changed."""

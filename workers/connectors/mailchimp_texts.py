@@ -9,7 +9,7 @@ number, and changed by its id, so that none is ever made. `denied` unsubscribes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import ClassVar
@@ -19,18 +19,14 @@ from preference_center.domain.news import ALL_SMS, News, NewsKind
 from workers.connectors.base import (
     CREATE_CONTACTS,
     Capabilities,
-    DeliveryError,
     Item,
     Listing,
     Outcome,
     Page,
-    Report,
     Result,
     Scopes,
     Seen,
-    Setup,
 )
-from workers.connectors.http import Http
 from workers.connectors.mailchimp_api import INVALID, open_audience
 from workers.connectors.mailchimp_contacts import (
     ARCHIVED,
@@ -41,14 +37,15 @@ from workers.connectors.mailchimp_contacts import (
     TextContacts,
     hashed,
 )
-from workers.connectors.mapping import ensure_fits, only_switch_problems
+from workers.connectors.mapping import ensure_fits
+from workers.connectors.only_switch import OnlySwitch
 from workers.connectors.steps import Step, carry_out, ensure_some_taken, read_each
 
 OVERLAP = timedelta(minutes=10)
 """Runs overlap: an index may lag behind, and clocks differ."""
 
 
-class MailchimpTexts:
+class MailchimpTexts(OnlySwitch):
     """The phone numbers of one audience."""
 
     kind: ClassVar[str] = "mailchimp"
@@ -62,28 +59,19 @@ class MailchimpTexts:
         pulls=Listing.CHANGES,
         off_is_a_no=False,
     )
-    settings: ClassVar[Mapping[str, str]] = {}
+    credentials: ClassVar[str] = "the API key and the id of the audience"
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
-        self._http = http
-
-    def check(self) -> Report:
-        """See Connector. Also whether numbers are hashed there as they are here."""
-        problems = [*only_switch_problems(self._setup, ALL_SMS, "text message")]
+    def _faults(self) -> Iterator[str]:
+        """Also whether numbers are hashed there as they are here."""
+        with open_audience(self._setup, self._http) as audience:
+            found = TextContacts(audience).page("", "")
         if self._setup.create_contacts:
-            problems.append(
+            yield (
                 f"{CREATE_CONTACTS}: Mailchimp adds no contact that is opted out of SMS: take the "
                 "setting away"
             )
-        try:
-            with open_audience(self._setup, self._http) as audience:
-                found = TextContacts(audience).page("", "")
-        except DeliveryError as error:
-            return Report((*problems, f"{error}: check the API key and the id of the audience"))
         if any(c.hash and c.hash != hashed(c.phone) for c in found.contacts if c.phone):
-            problems.append("Mailchimp hashes numbers otherwise than it says: none would be found")
-        return Report(tuple(problems))
+            yield "Mailchimp hashes numbers otherwise than it says: none would be found"
 
     def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
         """See Connector. Each contact is read, and only changed where it differs."""
@@ -116,7 +104,7 @@ class MailchimpTexts:
     def _off(self, contact: TextContact) -> frozenset[str] | None:
         if contact.status == ARCHIVED:
             return None
-        return frozenset(self._setup.topics) if contact.value != SUBSCRIBED else frozenset()
+        return self._all(off=contact.value != SUBSCRIBED)
 
     def scan(self, cursor: str | None) -> Page[Seen]:
         """See Scannable."""
