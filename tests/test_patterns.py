@@ -14,6 +14,8 @@ from typing import Any
 
 import preference_center
 import workers
+from preference_center.domain.mails.objections import LANGUAGES
+from preference_center.domain.mails.objections.language import SENTENCE
 
 PACKAGES = (preference_center, workers)
 STARTED = ("__main__", "wsgi", "asgi", "spark")
@@ -23,7 +25,8 @@ LENGTH = 4_000
 """Characters of each hostile text: a linear search takes a millisecond or two for them."""
 LIMIT = 0.03
 """CPU seconds. The quadratic patterns that were found took 0.1 to 1.2 for such a text."""
-CAPPED = {"preference_center.domain.mails.replies:_PATTERNS": 400}
+OBJECTIONS = "preference_center.domain.mails.objections"
+CAPPED = {f"{OBJECTIONS}:LANGUAGES": SENTENCE}
 """The longest text that reaches a pattern whose caller refuses longer ones."""
 
 PUMPS = (
@@ -52,6 +55,8 @@ def used_methods() -> dict[str, set[str]]:
 
 def patterns() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
     """Module, name and pattern of each that a module keeps, also in its tables."""
+    for language in LANGUAGES:  # compiled on demand
+        yield from ((OBJECTIONS, "LANGUAGES", pattern) for pattern in language.patterns)
     for package in PACKAGES:
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not found.name.endswith(STARTED):

@@ -48,7 +48,6 @@ _REPLY_PREFIX = re.compile(
     r"\s*(?:\[\d+\])?\s*:",
     re.IGNORECASE,
 )
-_PATTERNS = tuple(each.patterns for each in LANGUAGES)  # all, for the test of patterns
 
 
 class Place(StrEnum):

@@ -11,7 +11,6 @@ from preference_center.domain.mails.objections.language import Language
 from preference_center.domain.mails.objections.nl import DUTCH
 from preference_center.domain.mails.objections.pl import POLISH
 from preference_center.domain.mails.objections.pt import PORTUGUESE
-from preference_center.domain.mails.objections.words import Spelling
 
 LANGUAGES: tuple[Language, ...] = (
     ENGLISH,
@@ -25,4 +24,4 @@ LANGUAGES: tuple[Language, ...] = (
 )
 """In the order in which they are asked: where two have the same words, the first counts."""
 
-__all__ = ["LANGUAGES", "Language", "Spelling"]
+__all__ = ["LANGUAGES", "Language"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.mails.objections import LANGUAGES, Language, Spelling
+from preference_center.domain.mails.objections import Language
 from preference_center.domain.mails.objections.language import SENTENCE
 from preference_center.domain.mails.objections.sentences import Sentence
 from preference_center.domain.mails.objections.words import words_of
@@ -29,7 +29,6 @@ _HALTS = frozenset(
     | {"aufhoren", "assez", "alto", "parem", "parar", "chega", "sair", "dosc", "dosyc", "koniec"}
 )
 """Words that end anything: alone they are about the mail only if nothing else is said."""
-_SPELLING = {each.code: Spelling(each.words) for each in LANGUAGES}
 
 
 class Found(StrEnum):
@@ -59,7 +58,7 @@ def evaluate(language: Language, sentence: Sentence) -> Found:
 
 def in_table_words(language: Language, words: str) -> str:
     """Words as the table of a language is written."""
-    corrected = _SPELLING[language.code].corrected(language.folded(words[:SENTENCE]))
+    corrected = language.spelling.corrected(language.folded(words[:SENTENCE]))
     return " ".join(language.aside.sub(" ", corrected).split())
 
 

@@ -1,4 +1,6 @@
-"""How one language objects to advertising: a table of phrases, compiled.
+"""How one language objects to advertising: a table of phrases, compiled when it is first used.
+
+All of them take half a second, which a process that reads no reply need not spend.
 
 A table is written in words as `normalise` leaves them: lower case, no accents, no
 punctuation but commas. One phrase a line. In it
@@ -17,6 +19,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from preference_center.domain.mails.objections.words import Spelling
 
 SENTENCE = 400
 """Characters of a sentence that are read."""
@@ -164,14 +168,14 @@ class Language:
         kind = type(self)
         names = [name for name in vars(kind) if isinstance(vars(kind)[name], cached_property)]
         return tuple(
-            getattr(self, name) for name in names if name not in {"patterns", "words", "_end"}
+            getattr(self, name) for name in names if name not in {"patterns", "spelling", "_end"}
         )
 
     @cached_property
-    def words(self) -> frozenset[str]:
-        """The longer words of the table: those that typing errors are corrected to."""
+    def spelling(self) -> Spelling:
+        """Corrects typing errors to the longer words of the table."""
         sources = " ".join(pattern.pattern for pattern in self.patterns)
-        return frozenset(_WORD.findall(sources.replace("\\", " ")))
+        return Spelling(frozenset(_WORD.findall(sources.replace("\\", " "))))
 
     def _compiled(self, phrases: str) -> re.Pattern[str]:
         lines = [line.strip() for line in phrases.strip().splitlines() if line.strip()]
