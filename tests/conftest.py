@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,8 +120,11 @@ def clock(_session_clock: Clock) -> Clock:
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
     from preference_center.extensions import db
+    from preference_center.waits import WEB
 
-    app = create_app(settings, now=_session_clock)
+    # A busy machine may take its time; the locks are given up when a web process would.
+    patient = replace(WEB, total=60, at_once=60)
+    app = create_app(settings, now=_session_clock, limits=patient)
     app.testing = True
     yield app
     with app.app_context():
