@@ -30,7 +30,7 @@ test: $(READY) ## Run all tests against real PostgreSQL and Valkey/Redis (ARGS=.
 
 .PHONY: test-answers
 test-answers: $(READY) ## Make every value of vendors' answers odd in turn, and push ten thousand in a row
-	@TEST_ANSWERS=30 TEST_ROW=10000 $(BIN)/python -m pytest $(SHARED_OUT) tests/connectors \
+	@TEST_ANSWERS=30 TEST_ROW=10000 $(BIN)/python -m pytest $(SHARED_OUT) tests/integrations \
 		-k "OddAnswers or in_a_row" $(ARGS)
 
 .PHONY: test-real

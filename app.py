@@ -1,7 +1,18 @@
-"""What the `flask` command looks for in its folder: the service with every command."""
+"""What the `flask` command looks for in its folder: the service, for commands."""
 
 from __future__ import annotations
 
-from workers.cli import create_app
+from flask import Flask
+from flask.cli import NoAppException
 
-__all__ = ["create_app"]
+from preference_center import app as service
+from preference_center.database_timeouts import COMMAND
+from preference_center.errors import ConfigError
+
+
+def create_app() -> Flask:
+    """The service with the limits of commands. Raises NoAppException, which `flask` shows."""
+    try:
+        return service.create_app(limits=COMMAND)
+    except ConfigError as error:
+        raise NoAppException(str(error)) from error

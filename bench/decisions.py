@@ -12,9 +12,9 @@ from bench.ground import MESSAGE_TYPE, TOPIC, Ground
 from bench.load import Request
 from preference_center.domain.addresses import NORM_VERSION, Channel, parse
 from preference_center.extensions import services
-from preference_center.storage import api_keys
-from preference_center.storage.api_keys import KeyScope
-from preference_center.storage.database import run
+from preference_center.storage.access import api_keys
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.db.database import run
 
 STORED = 2_000_000
 ASKED = 20_000

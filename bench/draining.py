@@ -10,22 +10,16 @@ from typing import ClassVar
 
 from bench.ground import Ground, add_destinations, hush
 from bench.opted_out import opt_out
+from preference_center.destinations.leases import Lease
+from preference_center.destinations.rate_limit import Bucket, Buckets
 from preference_center.domain.addresses import Channel
-from preference_center.storage.destinations import Destination
-from workers.connectors.base import (
-    Capabilities,
-    Connector,
-    Item,
-    Outcome,
-    Report,
-    Result,
-    Scopes,
-    Setup,
-)
-from workers.connectors.http import Http
-from workers.leases import Lease
-from workers.pacing import Bucket, Buckets
-from workers.sync import sync
+from preference_center.domain.sync.capabilities import Capabilities, Scopes
+from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.destination import Destination
+from preference_center.integrations.base.check_report import Report
+from preference_center.integrations.base.contract import Connector, Setup
+from preference_center.integrations.base.http import Http
+from preference_center.sync.push import sync
 
 BATCH = 1000
 

@@ -15,9 +15,9 @@ from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.ledger.deferring import raise_deferred
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_by_id, facts_for
+from preference_center.ledger.deferred_forms import raise_deferred
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_by_id, facts_for
 
 FORMS, DESTINATIONS, BATCH = 1_000, 10, 500
 

@@ -21,10 +21,11 @@ from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import digest
+from preference_center.domain.sync.destination import Status
 from preference_center.extensions import db, services
-from preference_center.storage import catalogues, destinations
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Status
+from preference_center.storage import catalogues
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations
 from tests.environment import drop_databases, migrate, settings_for, with_database
 
 TOPIC = "bottega.similar_products"

@@ -22,7 +22,7 @@ from bench.load import Rate, Request, load
 from dev.engines import Engines, for_test
 from preference_center.domain.addresses import NORM_VERSION, Channel, parse
 from preference_center.keys import parse_ring
-from preference_center.storage.facts import facts_for
+from preference_center.storage.ledger.suppression_lookup import facts_for
 
 FEW, MANY = 200_000, 20_000_000
 WANTED = 1.3

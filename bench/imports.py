@@ -27,8 +27,9 @@ from bench import ground, opt_out, web
 from bench.load import Request
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.imports import Instructions, Only, scope_map
-from preference_center.importing.planning import plan
-from preference_center.importing.sources import LocalFile
+from preference_center.imports.plan import plan
+from preference_center.imports.sources import LocalFile
+from preference_center.integrations.import_presets import preset
 from preference_center.storage.catalogues import current_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,7 +87,7 @@ def list_file(folder: Path, rows: int) -> Path:
 def applying(here: ground.Ground, path: Path, *more: str) -> subprocess.Popen[bytes]:
     """`flask imports apply` of the list, in a process of its own."""
     instructions = Instructions(
-        "addresses", scope_map([("list", ALL_MARKETING)]), only=Only.OPT_OUTS
+        preset("addresses"), scope_map([("list", ALL_MARKETING)]), only=Only.OPT_OUTS
     )
     name = instructions.plan(LocalFile(path).digest())
     words = ["--preset", "addresses", "--scope", "list=all_marketing", "--as", "opt-outs"]
@@ -164,7 +165,7 @@ def planning(rows: int) -> None:
     ):
         path = list_file(Path(folder), rows)
         scopes = scope_map([("list", ALL_MARKETING)])
-        instructions = Instructions("addresses", scopes, only=Only.OPT_OUTS)
+        instructions = Instructions(preset("addresses"), scopes, only=Only.OPT_OUTS)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begin = time.perf_counter()
         plan(LocalFile(path), instructions, current_catalogue(), refused=lambda _: None)

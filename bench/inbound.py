@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from bench.ground import Ground, add_destination, hush
 from bench.load import CONNECTIONS, Rate, Request, load
-from preference_center.domain.news.sendgrid import SETTING
-from preference_center.storage.database import run
-from workers.connect import connect
-from workers.news import take_posted
+from preference_center.destinations.connect import connect
+from preference_center.ingest.webhooks import take_posted
+from preference_center.integrations.sendgrid.webhook import SETTING
+from preference_center.storage.db.database import run
 
 NAME = "mailer"
 GROUP = "11"

@@ -19,9 +19,9 @@ from bench.load import Request
 from preference_center.domain.addresses import Channel
 from preference_center.links import Links, LinkTopic, SenderKey
 from preference_center.links.offline import Minter
-from preference_center.storage import api_keys
-from preference_center.storage.api_keys import KeyScope
-from preference_center.storage.database import run
+from preference_center.storage.access import api_keys
+from preference_center.storage.access.api_keys import KeyScope
+from preference_center.storage.db.database import run
 
 ADDRESS = "ada.lovelace.{}@example.com"
 TOPIC = "acme.newsletter"

@@ -19,19 +19,20 @@ from werkzeug.wrappers import Request, Response
 
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import opt_out
+from preference_center.destinations.leases import Lease
+from preference_center.destinations.rate_limit import Bucket, Buckets
+from preference_center.domain.sync.capabilities import Rate
+from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import NAME, services
+from preference_center.integrations.base.contract import Connector, Setup
+from preference_center.integrations.base.http import Http
+from preference_center.integrations.hubspot.connector import HubSpot
 from preference_center.queue import TICK
-from preference_center.storage.destinations import Destination
-from preference_center.storage.verifying import Part
-from tests.connectors.tools.hubspot import TOKEN, HubSpotStandIn
-from workers.connectors.base import Connector, Rate, Setup
-from workers.connectors.http import Http
-from workers.connectors.hubspot import HubSpot
-from workers.leases import Lease
-from workers.pacing import Bucket, Buckets
-from workers.schedule import EVERY
-from workers.sync import sync
-from workers.verify import verify
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import verify
+from preference_center.sync.push import sync
+from tests.integrations.tools.hubspot import TOKEN, HubSpotStandIn
+from workers.scheduler import EVERY
 
 SUBSCRIPTION = "11"
 RATE = Rate(190, 10)

@@ -18,10 +18,10 @@ from dev.accounts import server_account
 from dev.binaries import find_postgres
 from dev.engines import CHECKOUT
 from preference_center.domain.addresses import NORM_VERSION
-from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
-from preference_center.storage.connecting import OPTIONS
-from preference_center.storage.facts import BY_DIGEST
-from preference_center.storage.posted import KEEP
+from preference_center.ledger.sql import APPEND, LOCK_ADDRESSES
+from preference_center.storage.db.connections import OPTIONS
+from preference_center.storage.ledger.suppression_lookup import BY_DIGEST
+from preference_center.storage.sync.webhook_inbox import KEEP
 
 CLIENTS = 8
 

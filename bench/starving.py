@@ -17,9 +17,9 @@ from dev.processes import wait_until
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
+from preference_center.integrations.base.spec import RATE
 from preference_center.ledger import record
-from tests.connectors.tools.receiver import SECRET, Receiver
-from workers.connectors.entry import RATE
+from tests.integrations.tools.receiver import SECRET, Receiver
 
 STALLS = 18.0
 """Seconds that the stalled tool takes for a request: just inside our time-out of 20."""
@@ -66,7 +66,7 @@ def clicks_beside(
             url = {"url": f"{tool.url}/hook", "secret": SECRET}
             add_destination(name, "webhook", {**url, **settings})
         with ExitStack() as stack:
-            for module in [*modules, "workers.schedule"]:
+            for module in [*modules, "workers.scheduler"]:
                 stack.enter_context(running(ground, module))
             clicked = _click(seconds, healthy)
             if not wait_until(lambda: clicked.keys() <= healthy.heard.keys(), LONGEST):

@@ -20,22 +20,23 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import address_of, opt_out
 from bench.pacing import Clock, simulated
+from preference_center.destinations.leases import Lease
+from preference_center.destinations.rate_limit import Bucket, Buckets
 from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.sync.capabilities import Rate
+from preference_center.domain.sync.destination import Destination
+from preference_center.integrations.base.contract import Connector, Setup
+from preference_center.integrations.base.http import Http
+from preference_center.integrations.registry import ENTRIES, make
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage import syncs, verifying
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Destination
-from tests.connectors.tools import braze, hubspot, sendgrid, ses
-from tests.connectors.tools.ses_imports import BUCKET, Imports
-from tests.connectors.tools.stand_in import StandIn
-from workers.connectors.base import Connector, Rate, Setup
-from workers.connectors.http import Http
-from workers.connectors.registry import ENTRIES, make
-from workers.leases import Lease
-from workers.pacing import Bucket, Buckets
-from workers.schedule import BY_SCAN, EVERY
-from workers.sync import sync
-from workers.verify import begin_listings, verify
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import listings, states
+from preference_center.sync.listings import begin_listings, verify
+from preference_center.sync.push import sync
+from tests.integrations.tools import braze, hubspot, sendgrid, ses
+from tests.integrations.tools.ses_imports import BUCKET, Imports
+from tests.integrations.tools.stand_in import StandIn
+from workers.scheduler import BY_SCAN, EVERY
 
 MILLION = 1_000_000
 DAY = 86_400.0
@@ -233,9 +234,9 @@ def _work_off(ground: Ground, vendor: Vendor, number: int, clock: Clock) -> floa
     while _waits(number):
         begin_listings(clock())
         done = 0
-        for of, part in run(lambda c: verifying.due(c, clock())):
+        for of, part in run(lambda c: listings.due(c, clock())):
             done += verify(of, part, connect, until=clock() + SLICE, stop=lambda: False)
-        for due in run(lambda c: syncs.due(c, clock(), BY_SCAN)):
+        for due in run(lambda c: states.due(c, clock(), BY_SCAN)):
             until = clock() + SLICE
             done += sync(due.destination, connect, until=until, stop=lambda: False)
         if not done:

@@ -16,11 +16,11 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import ROOT, Ground, add_destination
 from bench.opted_out import opt_out
 from dev.processes import wait_until
-from preference_center.storage.database import Connection, run
-from tests.connectors.tools.hubspot import TOKEN, HubSpotStandIn
-from workers.connect import ALLOW_PRIVATE
-from workers.connectors.entry import RATE
-from workers.connectors.hubspot import HubSpot
+from preference_center.destinations.connect import ALLOW_PRIVATE
+from preference_center.integrations.base.spec import RATE
+from preference_center.integrations.hubspot.connector import HubSpot
+from preference_center.storage.db.database import Connection, run
+from tests.integrations.tools.hubspot import TOKEN, HubSpotStandIn
 
 CALL = 0.05
 """Seconds that the tool takes for a call."""
@@ -43,7 +43,7 @@ def settle(ground: Ground, count: int, workers: int) -> float:
         opt_out(count)
         ground.vacuum()
         with ExitStack() as stack:
-            for module in ["workers.worker"] * workers + ["workers.schedule"]:
+            for module in ["workers.worker"] * workers + ["workers.scheduler"]:
                 stack.enter_context(running(ground, module))
             if not wait_until(lambda: not run(_pends), LONGEST):
                 raise RuntimeError(f"{run(_told)[0]} of {count} rows were settled")

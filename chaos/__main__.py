@@ -28,8 +28,8 @@ from chaos.tools import TAG, MoodyMailgun, MoodyReceiver
 from dev.accounts import remove, server_account
 from dev.engines import CHECKOUT, Engines, for_test
 from dev.valkey import Valkey
-from tests.connectors.tools.mailgun import DOMAIN, KEY
 from tests.faults.service import TOPIC, Service
+from tests.integrations.tools.mailgun import DOMAIN, KEY
 
 SHOWN = 20
 """Faults that are printed; all are kept."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from werkzeug.wrappers import Request, Response
 
 from chaos.plan import Deed
-from tests.connectors.tools.mailgun import MailgunStandIn
-from tests.connectors.tools.receiver import Receiver
-from tests.connectors.tools.stand_in import StandIn
 from tests.faults.service import TOPIC
+from tests.integrations.tools.mailgun import MailgunStandIn
+from tests.integrations.tools.receiver import Receiver
+from tests.integrations.tools.stand_in import StandIn
 
 TAG = "11"
 """What Mailgun's messages about the topic carry."""

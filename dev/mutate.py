@@ -51,17 +51,19 @@ TARGETS = {
     "deadlines": Target(
         "preference_center/domain/deadlines.py", ("tests/domain/test_deadlines.py",)
     ),
-    "dates": Target("preference_center/domain/news/dates.py", ("tests/domain/news/test_dates.py",)),
+    "dates": Target(
+        "preference_center/domain/vendor_event_time.py", ("tests/domain/test_vendor_event_time.py",)
+    ),
     "events": Target("preference_center/domain/events.py", ("tests/domain/test_events.py",)),
-    "ledger": Target("preference_center/ledger/statements.py", ("tests/ledger",), engines=True),
+    "ledger": Target("preference_center/ledger/sql.py", ("tests/ledger",), engines=True),
     "syncs": Target(
-        "preference_center/storage/syncs.py",
+        "preference_center/storage/sync/states.py",
         ("tests/workers/test_sync.py", "tests/workers/test_claiming.py",
          "tests/workers/test_lanes.py", "tests/workers/test_window.py"),
         engines=True,
     ),
     "sync": Target(
-        "workers/sync.py",
+        "preference_center/sync/push.py",
         ("tests/workers/test_sync.py", "tests/workers/test_claiming.py",
          "tests/workers/test_lanes.py", "tests/workers/test_window.py"),
         engines=True,

@@ -38,7 +38,7 @@ from preference_center.app import create_app as create_service
 from preference_center.config import load_settings
 from preference_center.extensions import csrf
 from preference_center.serving import Bridge
-from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage.access.key_fingerprints import require_known_keys
 
 TOOLS_URL = "DEV_TOOLS_URL"
 OWN_REDIS = "DEV_OWN_REDIS"

@@ -5,7 +5,7 @@ from flask import current_app
 from sqlalchemy import Connection
 
 from preference_center.storage import tables  # noqa: F401 - so that autogenerate sees them
-from preference_center.storage.migrating import patiently
+from preference_center.storage.db.migrate import patiently
 
 migrate = current_app.extensions["migrate"]
 

@@ -12,20 +12,20 @@ from apiflask import APIFlask
 from dkim.dnsplug import get_txt
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from preference_center import cli, console, inbound, languages, recipients, senders, spool
+from preference_center import api, cli, console, inbound, languages, pages, spool
 from preference_center.config import Settings, load_settings
+from preference_center.database_timeouts import WEB, Limits
+from preference_center.error_pages import register_fault_pages
 from preference_center.extensions import NAME, CookieSessions, Services, csrf, db, migrate
-from preference_center.faults import register_fault_pages
 from preference_center.ids import uuid7
 from preference_center.keys import Keys, parse_ring
-from preference_center.limiting import Limiter
 from preference_center.links import Links
 from preference_center.logs import configure_logs
 from preference_center.queue import Queue
+from preference_center.rate_limiter import Limiter
+from preference_center.storage.access.link_keys import StoredRegistry
 from preference_center.storage.catalogues import default_language
-from preference_center.storage.connecting import connector
-from preference_center.storage.links import StoredRegistry
-from preference_center.waits import WEB, Limits
+from preference_center.storage.db.connections import connector
 
 ROOT = Path(__file__).resolve().parent.parent
 POOL_SECONDS = 2
@@ -79,11 +79,10 @@ def create_app(
     languages.init_app(app, default_language, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
     app.extensions[NAME] = _services(settings, now, random, limits)
-    for room in (recipients, senders, inbound, console):
+    for room in (pages, api, inbound, console):
         app.register_blueprint(room.blueprint)
-    senders.install(app, settings.public_url)
+    api.install(app, settings.public_url)
     cli.register(app)
-    app.cli.add_command(inbound.group)
     spool.handle(app, inbound.SPOOLED, inbound.record_spooled)
     register_fault_pages(app)
     return app

@@ -14,10 +14,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.bursts import Rule
-from preference_center.domain.mails.doors import Doors, places
+from preference_center.domain.mail.mailboxes import Doors, places
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
-from preference_center.limiting import read_rate
-from preference_center.smtp import MailServer
+from preference_center.mail_server import MailServer
+from preference_center.rate_limiter import read_rate
 
 MEBIBYTE = 1024 * 1024
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.closing import adds_to_closing, closing, reopening
+from preference_center.domain.account_closure import adds_to_closing, closing, reopening
 from preference_center.domain.contacts import Book, Contact, Named, Profile
 from preference_center.domain.events import Change
-from preference_center.domain.requests import Origin, Proof
+from preference_center.domain.sender_requests import Origin, Proof
 from preference_center.errors import (
     Cause,
     InvalidInput,
@@ -29,10 +29,11 @@ from preference_center.errors import (
 )
 from preference_center.extensions import services
 from preference_center.ledger import Recorded, record
-from preference_center.storage import audit, contacts
+from preference_center.storage import contacts
+from preference_center.storage.access import audit
 from preference_center.storage.contacts import Outdated
-from preference_center.storage.database import Connection, run
-from preference_center.storage.facts import exact_facts_for, facts_for
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.ledger.suppression_lookup import exact_facts_for, facts_for
 
 _ATTEMPTS = 5
 

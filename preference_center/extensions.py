@@ -17,12 +17,12 @@ from flask_wtf import CSRFProtect
 
 if TYPE_CHECKING:
     from preference_center.config import Settings
-    from preference_center.domain.news import ReceivedMail
+    from preference_center.database_timeouts import Limits
+    from preference_center.domain.vendor_events import ReceivedMail
     from preference_center.keys import Keys
-    from preference_center.limiting import Limiter
     from preference_center.links import Links
     from preference_center.queue import Queue
-    from preference_center.waits import Limits
+    from preference_center.rate_limiter import Limiter
 
 db = SQLAlchemy()
 migrate = Migrate()

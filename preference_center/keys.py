@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from preference_center.domain.addresses import Address, KeyKind
-from preference_center.domain.hashes import HASHED_KINDS, Algorithm, Hashed
+from preference_center.domain.hashed_addresses import HASHED_KINDS, Algorithm, Hashed
 from preference_center.errors import CannotOpen, ConfigError, KeyMismatch
 
 KEY_OCTETS = 32

@@ -9,8 +9,8 @@ import gc
 
 from preference_center import spool
 from preference_center.app import create_app
-from preference_center.recipients import IN_AN_OUTAGE
-from preference_center.storage.fingerprints import require_known_keys_of
+from preference_center.pages import IN_AN_OUTAGE
+from preference_center.storage.access.key_fingerprints import require_known_keys_of
 
 app = create_app()
 spool.start(app)

@@ -1,6 +1,6 @@
 """The connector of a simulated tool, for one lease: what the service asks of it.
 
-It implements `workers.connectors.base` as a vendor's connector and the vendor behind it do
+It implements `integrations.base.contract` as a vendor's connector and the vendor behind it do
 together.
 """
 
@@ -11,20 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, TypeVar
 
-from preference_center.domain.news import News
+from preference_center.destinations.leases import Lease
+from preference_center.domain.sync.capabilities import Capabilities
+from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
+from preference_center.domain.vendor_events import News
+from preference_center.integrations.base.check_report import Report
+from preference_center.integrations.base.contract import UnsupportedByDestination
+from preference_center.integrations.base.http import Unanswered
 from simulation.tools import Broken, Tool, shown
-from workers.connectors.base import (
-    Capabilities,
-    Item,
-    Outcome,
-    Page,
-    Report,
-    Result,
-    Seen,
-    UnsupportedByDestination,
-)
-from workers.connectors.http import Unanswered
-from workers.leases import Lease
 
 T = TypeVar("T")
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from preference_center.domain.sync.contract import Item
 from simulation.doors import Violation
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
 from simulation.people import START, Form
 from simulation.tools import Tool
-from workers.connectors.base import Item
 
 
 @dataclass(frozen=True, slots=True)

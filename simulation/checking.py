@@ -9,13 +9,13 @@ from itertools import cycle
 
 import psycopg
 
+from preference_center.api.decisions import decide_all
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import decide
 from preference_center.extensions import services
-from preference_center.senders.decisions import decide_all
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run_at_once
-from preference_center.storage.facts import facts_as_of
+from preference_center.storage.db.database import run_at_once
+from preference_center.storage.ledger.suppression_lookup import facts_as_of
 from simulation.comparing import Comparison
 from simulation.doors import Violation, address
 from simulation.excuses import Excuse

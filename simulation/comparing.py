@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from preference_center.extensions import services
-from preference_center.storage.database import run_at_once
+from preference_center.storage.db.database import run_at_once
 from simulation.crew import Redis
 from simulation.doors import Violation, address
 from simulation.excuses import Excuse

@@ -14,16 +14,16 @@ from uuid import UUID
 
 from flask import Flask
 
-from preference_center.importing.pace import Pace
-from preference_center.importing.uploads import go_on
-from preference_center.importing.work import Work
+from preference_center.imports.budget import Work
+from preference_center.imports.throttle import Pace
+from preference_center.imports.uploads import go_on
+from preference_center.ingest.webhooks import take_posted
 from preference_center.queue import FRESH, IMPORT, NEWS, SYNC, VERIFY, Queue
-from preference_center.storage.verifying import Part
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import verify
+from preference_center.sync.push import Connect, sync
 from simulation.ground import Clock
 from simulation.people import START
-from workers.news import take_posted
-from workers.sync import Connect, sync
-from workers.verify import verify
 
 PATIENCE = 120.0
 """Seconds of real time after which a thread that says nothing is a fault of ours."""

@@ -12,15 +12,15 @@ from preference_center import contacts
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.contacts import Named, Profile
 from preference_center.domain.events import Change, Kind
-from preference_center.domain.lifting import lifting
-from preference_center.domain.requests import Origin, Proof, Via, opt_out
+from preference_center.domain.resubscribe import lifting
+from preference_center.domain.sender_requests import Origin, Proof, Via, opt_out
 from preference_center.errors import InvalidRows
 from preference_center.extensions import services
-from preference_center.inbound.taking import take_mail
+from preference_center.inbound.ingest_mail import take_mail
 from preference_center.ledger import Recorded, record
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import Connection
+from preference_center.storage.db.database import Connection
 from simulation.ground import Clock
 from simulation.history import Act
 from simulation.oracle import No, Oracle

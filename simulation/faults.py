@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from preference_center.domain.sync.destination import Status
 from preference_center.extensions import services
-from preference_center.storage import destinations
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Status
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations
 from simulation.crew import Crew, Mishap, Redis
 from simulation.history import Act
 from simulation.people import forms_of
@@ -116,7 +116,7 @@ class Faults:
 
 
 def _set_status(tool: Tool, status: Status) -> None:
-    """As `workers.destinations` does, but for the check of the tool's own settings."""
+    """As `destinations.manage` does, but for the check of the tool's own settings."""
 
     def work(connection: Connection) -> None:
         number = destinations.by_name(connection, services().keys, tool.name).id

@@ -9,9 +9,9 @@ from uuid import UUID
 from preference_center.domain.events import State
 from preference_center.domain.watermarks import Watermark
 from preference_center.extensions import services
-from preference_center.storage import feed
-from preference_center.storage.database import run
-from preference_center.storage.feed import Standing
+from preference_center.storage.db.database import run
+from preference_center.storage.feed import changes
+from preference_center.storage.feed.changes import Standing
 from simulation.doors import Violation
 
 PAGE = 20
@@ -33,7 +33,7 @@ class Follower:
         """Go on, page by page, to where the feed ends by now; whether more is held back."""
         keys = services().keys
         while True:
-            page = run(lambda c: feed.changes(c, keys, self.after, PAGE))
+            page = run(lambda c: changes.changes(c, keys, self.after, PAGE))
             for entry in page.entries:
                 if entry.event.id in self.told:
                     raise Violation("the feed: an event is told twice")
@@ -63,7 +63,7 @@ class Follower:
     def of_snapshot(cls) -> Follower:
         """One that begins with how everything stands now, as far as it is committed."""
         found = cls()
-        for given in feed.snapshot(services().keys):
+        for given in changes.snapshot(services().keys):
             if isinstance(given, Standing):
                 found._keep(given)
             else:

@@ -21,13 +21,14 @@ from sqlalchemy import event
 from dev.engines import Engines
 from dev.postgres import make_database
 from preference_center.app import create_app
+from preference_center.database_timeouts import Limits
 from preference_center.domain.catalogue import digest
 from preference_center.extensions import NAME, Services, db
 from preference_center.ids import uuid7
 from preference_center.queue import Queue
-from preference_center.storage import catalogues, checks, syncs
-from preference_center.storage.database import run
-from preference_center.waits import Limits
+from preference_center.storage import catalogues
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import states, verification
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 
@@ -128,13 +129,13 @@ def _in_order() -> Iterator[None]:
     That depends on when PostgreSQL found their old places free, in real time. The service
     need not care: sorting a million rows that a list made due at once would cost it dear.
     """
-    claim, take = syncs._CLAIM, checks._TAKE  # noqa: SLF001 - chance is an input here
-    syncs._CLAIM = claim.replace("ORDER BY next_at", "ORDER BY next_at, address_id")  # noqa: SLF001
-    checks._TAKE = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001
+    claim, take = states._CLAIM, verification._TAKE  # noqa: SLF001 - chance is an input here
+    states._CLAIM = claim.replace("ORDER BY next_at", "ORDER BY next_at, address_id")  # noqa: SLF001
+    verification._TAKE = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001
     try:
         yield
     finally:
-        syncs._CLAIM, checks._TAKE = claim, take  # noqa: SLF001 - the same
+        states._CLAIM, verification._TAKE = claim, take  # noqa: SLF001 - the same
 
 
 def _prepare_at_once(connection: psycopg.Connection) -> None:
@@ -147,7 +148,7 @@ def _watching(found: Ground) -> type[psycopg.Cursor[Any]]:
 
     class Watching(psycopg.Cursor[Any]):
         def execute(self, query: Any, *given: Any, **options: Any) -> Self:
-            if query is syncs._CLAIM:  # noqa: SLF001 - the moment that decides what is right
+            if query is states._CLAIM:  # noqa: SLF001 - the moment that decides what is right
                 found.before_claim()
             return super().execute(query, *given, **options)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flask.testing import FlaskClient
 
-from preference_center.domain.news import NewsKind
+from preference_center.domain.vendor_events import NewsKind
 from simulation.checking import Checks
 from simulation.ground import Clock
 from simulation.history import Act

@@ -10,13 +10,14 @@ from uuid import UUID
 from preference_center.domain.imports import Instructions, LegalBasis, Only, scope_map
 from preference_center.errors import ImportMoved
 from preference_center.extensions import services
-from preference_center.importing.pace import Pace
-from preference_center.importing.undoing import begin_undo
-from preference_center.importing.uploads import confirm, go_on, receive
-from preference_center.importing.work import Work
-from preference_center.storage import imports
-from preference_center.storage.database import Connection, run, run_at_once
-from preference_center.storage.imports import State
+from preference_center.imports.budget import Work
+from preference_center.imports.throttle import Pace
+from preference_center.imports.undo import begin_undo
+from preference_center.imports.uploads import confirm, go_on, receive
+from preference_center.integrations.import_presets import preset
+from preference_center.storage.db.database import Connection, run, run_at_once
+from preference_center.storage.imports import import_jobs
+from preference_center.storage.imports.import_jobs import State
 from simulation.doors import ZONES
 from simulation.oracle import No, Oracle
 from simulation.people import Form
@@ -43,7 +44,7 @@ class Lists:
         context, now = services(), services().now()
         import_id = context.new_id()
         given = Instructions(
-            "generic-list",
+            preset("generic-list"),
             scope_map([("list", scope)]),
             only=only,
             source="old shop",
@@ -63,7 +64,7 @@ class Lists:
         text = "".join(["email,date\n", *rows])
 
         def add(connection: Connection) -> None:
-            imports.add(
+            import_jobs.add(
                 connection,
                 import_id,
                 state=State.AWAITING_FILE,
@@ -76,7 +77,7 @@ class Lists:
         run(add)
         receive(import_id, [text.encode()])
         go_on(import_id, Work(pace=Pace(), pause=lambda _: None, clock=lambda: 0.0))
-        planned = run(lambda c: imports.by_id(c, import_id))
+        planned = run(lambda c: import_jobs.by_id(c, import_id))
         if planned.state is not State.PLANNED:
             return f"{planned.state}: {planned.problem}"
         try:
@@ -109,12 +110,12 @@ class Lists:
         """See which are done by now; whether any is still at work."""
         if self._settled:
             return False
-        states = {found.id: found.state for found in run_at_once(imports.every)}
+        states = {found.id: found.state for found in run_at_once(import_jobs.every)}
         for import_id, noes in self.begun.values():
             for no in noes:
                 if states[import_id] is State.APPLIED and not no.sure:
                     no.sure = True
                     self.known(no.form, services().now())
                 no.gone = True if states[import_id] is State.UNDONE else no.gone
-        self._settled = not any(state in imports.AT_WORK for state in states.values())
+        self._settled = not any(state in import_jobs.AT_WORK for state in states.values())
         return not self._settled

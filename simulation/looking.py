@@ -11,17 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from preference_center.burst_scan import look_for_bursts
 from preference_center.extensions import services
 from preference_center.queue import FRESH, SYNC, VERIFY
-from preference_center.storage import verifying
-from preference_center.storage.database import run_at_once
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import run_at_once
+from preference_center.storage.sync import listings
+from preference_center.storage.sync.listings import Part
 from simulation.crew import Crew, Redis
 from simulation.ground import Clock
 from simulation.people import START
 from simulation.tools import Tool
-from workers.bursts import look_for_bursts
-from workers.schedule import tick, tidy
+from workers.scheduler import tick, tidy
 
 PROBES = 0.2
 """How often a tool that is down is tried where the service might: each try is like the last."""
@@ -130,7 +130,7 @@ class Looks:
         every = SWEEP_OFTEN if self.thorough else SWEEP_EVERY
         if self.clock() - self._swept_at.get(number, NEVER) < every:
             return True
-        for listing in run_at_once(lambda c: verifying.progress(c, number)):
+        for listing in run_at_once(lambda c: listings.progress(c, number)):
             if listing.part is part and listing.finished_at and not listing.under_way:
                 self._swept_at[number] = listing.finished_at
         return self.clock() - self._swept_at.get(number, NEVER) < every

@@ -8,18 +8,18 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.contract import Item
+from preference_center.domain.sync.destination import Status
 from preference_center.extensions import services
-from preference_center.storage import destinations, verifying
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Status
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations, listings
+from preference_center.sync.listings import parts_of
 from simulation.ground import Clock
 from simulation.history import Options
 from simulation.people import START, TOPICS, forms_of
 from simulation.profiles import KINDS, drawn
 from simulation.reports import KIND, SETTINGS
 from simulation.tools import Tool
-from workers.connectors.base import Item
-from workers.verify import parts_of
 
 MIXED = 0.5
 """How often some kinds of tools are there several times, and others not at all."""
@@ -82,6 +82,6 @@ def _add_destination(tool: Tool) -> None:
             now=context.now(),
         )
         destinations.set_status(connection, number, Status.ACTIVE)
-        verifying.begin(connection, number, parts_of(able), context.now())
+        listings.begin(connection, number, parts_of(able), context.now())
 
     run(add)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from preference_center.extensions import services
-from preference_center.storage.addresses import readable
-from preference_center.storage.database import Connection, run
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.ledger.addresses import readable
 from simulation.doors import Doors
 from simulation.follower import Follower
 from simulation.history import Act

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
 from simulation.people import TOPICS
-from workers.connectors.base import Capabilities, Listing, Scopes
 
 THINGS = {topic: str(11 + number) for number, topic in enumerate(TOPICS)}
 HOUR = 3600.0

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.vendor_events import News, NewsKind
 from simulation.doors import Violation
 from simulation.tools import Tool
 

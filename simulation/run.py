@@ -11,8 +11,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import cast
 
+from preference_center.destinations.leases import Lease
 from preference_center.domain.imports import Only
-from preference_center.storage.destinations import Destination
+from preference_center.domain.sync.contract import Item
+from preference_center.domain.sync.destination import Destination
+from preference_center.integrations.base.contract import Connector
 from simulation import faults
 from simulation.account import Account
 from simulation.asking import Requests
@@ -32,8 +35,6 @@ from simulation.oracle import No, Oracle
 from simulation.overlaps import Overlaps
 from simulation.people import ALL, EVER, START, Form, forms_of
 from simulation.tools import Broken, Tool
-from workers.connectors.base import Connector, Item
-from workers.leases import Lease
 
 CHECK_EVERY = timedelta(hours=6)
 SETTLING = timedelta(hours=120)

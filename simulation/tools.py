@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from preference_center.domain.news import News, NewsKind
+from preference_center.destinations.leases import Lease
+from preference_center.domain.sync.contract import Item
+from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.http import LeaseOver, Unanswered
+from preference_center.integrations.base.rate_limit import Paced
 from simulation.ground import Clock
 from simulation.people import START
 from simulation.profiles import Profile
-from workers.connectors.base import (
-    DeliveryError,
-    Item,
-)
-from workers.connectors.http import LeaseOver, Unanswered
-from workers.connectors.pace import Paced
-from workers.leases import Lease
 
 MINUTE = 60.0
 

@@ -119,8 +119,8 @@ def clock(_session_clock: Clock) -> Clock:
 @pytest.fixture(scope="session")
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
+    from preference_center.database_timeouts import WEB
     from preference_center.extensions import db
-    from preference_center.waits import WEB
 
     # A busy machine may take its time; the locks are given up when a web process would.
     patient = replace(WEB, total=60, at_once=60)

@@ -121,8 +121,8 @@ def migrate(settings: Settings) -> None:
     from flask_migrate import upgrade
 
     from preference_center.app import create_app
+    from preference_center.database_timeouts import COMMAND
     from preference_center.extensions import db
-    from preference_center.waits import COMMAND
 
     app = create_app(settings, limits=COMMAND)  # a busy machine may take its time
     with app.app_context():

@@ -60,7 +60,7 @@ topic = "acme.old"
 def put_in_force(app: Flask, text: str = CATALOGUE) -> None:
     from preference_center.domain.catalogue import digest
     from preference_center.storage.catalogues import forget_catalogue, save
-    from preference_center.storage.database import run
+    from preference_center.storage.db.database import run
 
     with app.app_context():
         run(lambda connection: save(connection, text, digest(text), START))

@@ -17,13 +17,13 @@ from preference_center.domain.contacts import Contact, ContactState, Named, Prof
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decisions import Decision, Rule, decide
 from preference_center.domain.events import Change, Kind
-from preference_center.domain.requests import Origin, Proof
+from preference_center.domain.sender_requests import Origin, Proof
 from preference_center.errors import InvalidRows, TakenAddress
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.contacts import locale_of
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, together, waiting

@@ -10,25 +10,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-DOORS = frozenset({"recipients", "senders", "inbound", "console", "cli"})
+ENTRY_POINTS = frozenset({"pages", "api", "inbound", "console"})
 
 # From the bottom up. A unit imports from layers below its own, and from its own layer
-# unless that is one of DOORS.
+# unless that is one of ENTRY_POINTS.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"domain"}),
-    frozenset(
-        {"checking", "config", "files", "ids", "keys", "limiting", "links", "logs", "mending"}
-    )
-    | frozenset({"bodies", "queue", "smtp", "waits"}),
+    frozenset({"integrations"}),
+    frozenset({"atomic_files", "config", "database_timeouts", "http_body", "ids", "keys", "links"})
+    | frozenset({"logs", "mail_server", "mailcheck", "queue", "rate_limiter"}),
     frozenset({"extensions", "languages"}),
     frozenset({"storage"}),
-    frozenset({"contacts", "deliverability", "ledger", "letters"}),
-    frozenset({"importing", "scrub", "spool"}),
-    DOORS,
-    frozenset({"faults"}),  # each door's own way of saying that something failed
+    frozenset({"bounces", "contacts", "ledger", "mailer"}),
+    frozenset({"burst_scan", "destinations", "imports", "scrub", "spool"}),
+    frozenset({"ingest", "sync"}),
+    ENTRY_POINTS,
+    frozenset({"cli", "error_pages"}),  # errors are told in each entry point's own way
     frozenset({"app"}),
-    frozenset({"mail", "serving", "wsgi"}),  # what the Procfile starts
+    frozenset({"mail_receiver", "serving", "wsgi"}),  # what the Procfile starts
     frozenset({"asgi"}),
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
@@ -70,7 +70,7 @@ def breaks(unit: str, name: str) -> bool:
     if target == unit:
         return False
     if RANK[target] == RANK[unit]:
-        return unit in DOORS
+        return unit in ENTRY_POINTS
     return RANK[target] > RANK[unit]
 
 
@@ -95,7 +95,7 @@ def test_imports_run_downward_only() -> None:
     [
         ("domain", "preference_center.storage.tables"),
         ("storage", "preference_center.ledger"),
-        ("senders", "preference_center.recipients.pages"),
+        ("api", "preference_center.pages.rendering"),
         ("queue", "workers.jobs"),
         ("app", "dev.engines"),
     ],
@@ -107,9 +107,9 @@ def test_the_rule_catches(unit: str, name: str) -> None:
 @pytest.mark.parametrize(
     "unit, name",
     [
-        ("senders", "preference_center.ledger.record"),
+        ("api", "preference_center.ledger.record"),
         ("links", "preference_center.keys"),
-        ("senders", "preference_center.senders.bodies"),
+        ("api", "preference_center.api.requests"),
         ("domain", "idna"),
     ],
 )
@@ -133,25 +133,25 @@ def test_the_domain_is_pure() -> None:
     assert not calls
 
 
-def test_connectors_know_the_domain_only() -> None:
-    own = ("workers.connectors.", "preference_center.domain.", "preference_center.errors.")
+def test_integrations_know_the_domain_only() -> None:
+    own = tuple(f"preference_center.{unit}." for unit in ("integrations", "domain", "errors"))
     banned = IMPURE - {"httpx", "structlog", "os", "random", "secrets", "socket", "time"}
     assert not offenders(
         (path, name)
-        for path in modules("workers/connectors")
+        for path in modules("preference_center/integrations")
         for name in imports(path)
-        if name.split(".")[0] in banned | {"dev", "tests", "bench"}
-        or (name.startswith(("workers", "preference_center")) and not name.startswith(own))
+        if name.split(".")[0] in banned | {"dev", "tests", "bench", "workers"}
+        or (name.startswith("preference_center") and not name.startswith(own))
     )
 
 
-def test_workers_use_no_door_and_nothing_of_development() -> None:
-    doors = tuple(f"preference_center.{door}" for door in DOORS)
+def test_workers_use_no_entry_point_and_nothing_of_development() -> None:
+    entry_points = tuple(f"preference_center.{unit}" for unit in ENTRY_POINTS | {"cli"})
     assert not offenders(
         (path, name)
         for path in modules("workers")
         for name in imports(path)
-        if name.split(".")[0] in {"dev", "tests", "bench"} or name.startswith(doors)
+        if name.split(".")[0] in {"dev", "tests", "bench"} or name.startswith(entry_points)
     )
 
 

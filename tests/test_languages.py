@@ -28,7 +28,7 @@ MIDNIGHT = datetime(2026, 7, 26, 22, 30, tzinfo=UTC)  # 00:30 of the next day in
 def spanish(app: Flask, clock: Clock) -> Flask:
     """The service of a company that writes Spanish."""
     from preference_center.storage.catalogues import forget_catalogue, save
-    from preference_center.storage.database import transaction
+    from preference_center.storage.db.database import transaction
 
     with app.app_context(), transaction() as connection:
         save(connection, CATALOGUE, "0" * 64, clock())

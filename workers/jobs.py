@@ -10,19 +10,19 @@ from uuid import UUID
 
 import structlog
 
+from preference_center.destinations.connect import connect
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
-from preference_center.importing.uploads import go_on
-from preference_center.importing.work import Work
+from preference_center.imports.budget import Work
+from preference_center.imports.uploads import go_on
+from preference_center.ingest.webhooks import take_posted
 from preference_center.ledger.backfilling import go_on as go_on_backfilling
+from preference_center.mailer.send import send_due
 from preference_center.queue import TICK
-from preference_center.storage.verifying import Part
-from workers.connect import connect
-from workers.mail import send_due
-from workers.news import take_posted
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import verify as read
+from preference_center.sync.push import sync as sync_destination
 from workers.stopping import stopping
-from workers.sync import sync as sync_destination
-from workers.verify import verify as read
 
 FRESH_TICK = timedelta(seconds=1)
 P = ParamSpec("P")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from preference_center.errors import Unavailable
-from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage.access.key_fingerprints import require_known_keys
 from workers.stopping import stopping
 
 log = structlog.get_logger()

@@ -20,9 +20,9 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from preference_center.app import create_app
+from preference_center.database_timeouts import WORKER
 from preference_center.extensions import services
 from preference_center.queue import NAMES, connect, rq_queue
-from preference_center.waits import WORKER
 from workers.starting import await_database
 from workers.stopping import stopping
 

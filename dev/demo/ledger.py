@@ -10,8 +10,8 @@ from uuid import UUID
 from preference_center.domain.addresses import mask, parse
 from preference_center.domain.events import Kind
 from preference_center.extensions import services
-from preference_center.storage.addresses import readable
-from preference_center.storage.database import Connection, run
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.ledger.addresses import readable
 
 _NEWEST = """
 SELECT e.seq, e.id, e.kind, e.scope, e.source, e.recorded_at, e.address_id,

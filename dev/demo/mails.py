@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 from markupsafe import Markup
 
 from dev.demo.files import Files
-from preference_center.domain import requests
+from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.requests import Origin, Proof
+from preference_center.domain.sender_requests import Origin, Proof
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link, list_unsubscribe_headers
@@ -91,7 +91,7 @@ def _write(number: int) -> EmailMessage:
     address = parse(f"{name}{turn + 1 if turn else ''}@example.com", Channel.EMAIL)
     topic = catalogue.topic(TOPIC)
     proof = Proof("demo", "Send me the farm journal.", LANGUAGE, now - timedelta(days=30))
-    consent = requests.consent(
+    consent = sender_requests.consent(
         context.new_id(), address, topic, proof, Origin("demo", "demo", now), own_act=False
     )
     record([consent])

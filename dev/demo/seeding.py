@@ -11,19 +11,21 @@ from typing import Any
 from flask_migrate import upgrade
 
 from dev.demo.files import TOOLS, Files, Tool
-from preference_center.domain import requests
+from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.catalogue import Catalogue, digest
 from preference_center.domain.catalogue import parse as parse_catalogue
 from preference_center.domain.events import Change
-from preference_center.domain.requests import Origin, Proof, Via
+from preference_center.domain.sender_requests import Origin, Proof, Via
+from preference_center.domain.sync.destination import Status
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import api_keys, audit, backfills, catalogues, destinations
-from preference_center.storage.api_keys import EVERY_TYPE, KeyScope
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Status
-from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage import catalogues
+from preference_center.storage.access import api_keys, audit
+from preference_center.storage.access.api_keys import EVERY_TYPE, KeyScope
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import backfills, destinations
 
 HERE = Path(__file__).parent
 ACTOR = "demo"
@@ -106,13 +108,13 @@ def _changes(contact: dict[str, Any], catalogue: Catalogue) -> list[Change]:
     address = parse(contact["address"], Channel(contact.get("channel", "email")))
     proof = Proof("demo", "Yes, write to me.", "en", now - timedelta(days=30))
     consents = [
-        requests.consent(
+        sender_requests.consent(
             context.new_id(), address, catalogue.topic(topic), proof, origin, own_act=False
         )
         for topic in contact["consents"]
     ]
     opt_outs = [
-        requests.opt_out(
+        sender_requests.opt_out(
             context.new_id(), address, scope, Via.FORM, origin, received_at=now, occurred_at=now
         )
         for scope in contact.get("opt_outs", [])

@@ -8,21 +8,22 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from dev.demo.seeding import HERE
-from preference_center.domain import requests
+from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.catalogue import digest
 from preference_center.domain.catalogue import parse as parse_catalogue
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.requests import Origin, Proof, Via
+from preference_center.domain.sender_requests import Origin, Proof, Via
+from preference_center.domain.sync.destination import Status
+from preference_center.domain.sync.outcomes import settlement
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage import catalogues, destinations, syncs
+from preference_center.storage import catalogues
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Status
-from preference_center.storage.outbox import Claim
-from workers.outcomes import settlement
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.mail.outbox import Claim
+from preference_center.storage.sync import destinations, states
 
 TOPIC = "cascina.newsletter"
 MESSAGE = "0198f1de-7c1a-7000-8000-0000000000ab"
@@ -111,7 +112,7 @@ class Demo:
         topics = current_catalogue().topics_on(address.channel)
         record(
             [
-                requests.consent(uuid4(), address, topic, proof, origin, own_act=False)
+                sender_requests.consent(uuid4(), address, topic, proof, origin, own_act=False)
                 for topic in topics[:3]
             ]
         )
@@ -122,7 +123,7 @@ class Demo:
         new_id = services().new_id()
         record(
             [
-                requests.opt_out(
+                sender_requests.opt_out(
                     new_id, address, scope, via, origin, received_at=now, occurred_at=now
                 )
             ]
@@ -158,11 +159,11 @@ def _settling(tool: int, outcome: str, now: datetime) -> Callable[[Connection], 
     def work(connection: Connection) -> None:
         lease = services().new_id()
         until = now + timedelta(seconds=90)
-        claims = syncs.claim(connection, tool, lease, now=now, until=until, limit=100)
+        claims = states.claim(connection, tool, lease, now=now, until=until, limit=100)
         rows = [
             replace(settlement(claim, None, None, now, 0.0), outcome=outcome, ack="204")
             for claim in claims
         ]
-        syncs.settle(connection, tool, lease, rows, now=now)
+        states.settle(connection, tool, lease, rows, now=now)
 
     return work

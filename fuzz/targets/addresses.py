@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from preference_center.domain.addresses import Channel, matches, parse
-from preference_center.domain.hashes import parse_hash
+from preference_center.domain.hashed_addresses import parse_hash
 from preference_center.errors import InvalidAddress
 
 

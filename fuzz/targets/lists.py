@@ -7,13 +7,14 @@ from contextlib import suppress
 from io import BytesIO
 
 from fuzz.targets.picking import pick
+from preference_center.api.gunzip import gunzip, lines
+from preference_center.api.row_formats import Ndjson, Row, Sheet, open_csv
 from preference_center.domain.decisions import Decision, Rule
-from preference_center.domain.imports import PRESETS, Instructions, ScopeMap
+from preference_center.domain.imports import Instructions, ScopeMap
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidInput, UnreadableBody
-from preference_center.importing.reading import Start, records
-from preference_center.senders.sheets import Ndjson, Row, Sheet, open_csv
-from preference_center.senders.unpacking import gunzip, lines
+from preference_center.imports.read_rows import Start, records
+from preference_center.integrations.import_presets import PRESETS
 
 _ALLOWED = Decision(allow=True, rule=Rule.NOT_OPTED_OUT)
 _AS_OF = Watermark("00000000", 1, 1)
@@ -43,7 +44,7 @@ def gzip_stream(data: bytes) -> None:
 def import_file(data: bytes) -> None:
     """A file is read to its end or refused; the first line names the preset."""
     preset, file = pick(PRESETS, data)
-    instructions = Instructions(preset.name, ScopeMap({}))
+    instructions = Instructions(preset, ScopeMap({}))
     with suppress(InvalidInput):
         found = list(records(BytesIO(file), instructions, Start()))
         assert [record.index for record in found] == list(range(len(found)))

@@ -6,13 +6,13 @@ from contextlib import suppress
 from hashlib import sha256
 
 from fuzz.targets.tokens import LINKS, NOW
-from preference_center.checking.mail import judge_mail
-from preference_center.checking.tokens import Ours
 from preference_center.domain.catalogue import parse
-from preference_center.domain.mails import TooComplex
-from preference_center.domain.mails.reading import read
+from preference_center.domain.mail import TooComplex
+from preference_center.domain.mail.interpret import read
 from preference_center.errors import InvalidInput
-from preference_center.inbound.mailto import read_mail
+from preference_center.inbound.mail_recipients import read_mail
+from preference_center.mailcheck.links import Ours
+from preference_center.mailcheck.message import judge_mail
 from tests.domain.catalogues import SMALL
 
 _OURS = Ours(LINKS, parse(SMALL), lambda address: sha256(address.exact.encode()).digest())

@@ -16,28 +16,28 @@ from pydantic import BaseModel
 
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
+from preference_center.api import (
+    change_feed,
+    contact_models,
+    decision_stream,
+    error_handlers,
+    import_models,
+    pagination,
+    requests,
+    suppression_models,
+)
+from preference_center.api.parsing import Body, Query, read_body, read_query, read_rows
+from preference_center.api.problems import InvalidRequest, Refused
 from preference_center.app import create_app
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.extensions import services
 from preference_center.links import Link
-from preference_center.recipients.answers import Ticks, wishes
-from preference_center.recipients.forms import PreferenceForm, pauses_in
-from preference_center.senders import (
-    bodies,
-    changes,
-    contact_answers,
-    import_answers,
-    paging,
-    responding,
-    streaming,
-    suppression_answers,
-)
-from preference_center.senders.problems import InvalidRequest, Refused
-from preference_center.senders.reading import Body, Query, read_body, read_query, read_rows
+from preference_center.pages.forms import PreferenceForm, pauses_in
+from preference_center.pages.preference_changes import Ticks, wishes
 from tests.environment import settings_for
 
-_MODULES = (bodies, changes, contact_answers, import_answers, paging, streaming)
+_MODULES = (requests, change_feed, contact_models, import_models, pagination, decision_stream)
 _NOWHERE = "127.0.0.1:1"
 _LINK = Link(parse("ann@example.com", Channel.EMAIL), ALL_MARKETING, "", NOW)
 _SHOWN = {"link": "mark", "all": True, "topics": {"acme.news": True, "acme.offers": False}}
@@ -60,9 +60,7 @@ def _token() -> str:
 
 
 def _models(kind: type[BaseModel]) -> dict[str, type[Any]]:
-    found = chain.from_iterable(
-        vars(module).values() for module in (*_MODULES, suppression_answers)
-    )
+    found = chain.from_iterable(vars(module).values() for module in (*_MODULES, suppression_models))
     models = [m for m in found if isinstance(m, type) and issubclass(m, kind) and m is not kind]
     return {model.__name__: model for model in models}
 
@@ -93,8 +91,8 @@ def query(data: bytes) -> None:
     text = rest.decode("latin-1")
     with _app().test_request_context("/", query_string=text), _answered():
         asked = read_query(model)
-        if isinstance(asked, paging.PageQuery):
-            paging.position(asked)
+        if isinstance(asked, pagination.PageQuery):
+            pagination.position(asked)
 
 
 def form(data: bytes) -> None:
@@ -145,9 +143,9 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except Refused as error:
-        responding.respond_to_refused(error)
+        error_handlers.respond_to_refused(error)
     except InvalidRequest as error:
-        responding.respond_to_invalid(error)
+        error_handlers.respond_to_invalid(error)
 
 
 def _texts(value: object) -> Iterator[str]:

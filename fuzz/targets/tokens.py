@@ -10,7 +10,7 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidLink
 from preference_center.links import LIFETIMES, Links, SealedForm, SenderKey
 from preference_center.links.offline import derive, encoded
-from preference_center.links.sealing import derived
+from preference_center.links.sealer import derived
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KEY = bytes(range(32))

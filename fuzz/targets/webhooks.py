@@ -6,10 +6,16 @@ from contextlib import suppress
 
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
-from preference_center.domain.news import CarriesMail, Certified, Confirming, Post, Unverified
-from preference_center.domain.news.sources import SOURCES, WEBHOOKS
-from preference_center.domain.news.twilio import as_mail, read_text
+from preference_center.domain.vendor_events import (
+    CarriesMail,
+    Certified,
+    Confirming,
+    Post,
+    Unverified,
+)
 from preference_center.errors import InvalidInput
+from preference_center.integrations.twilio.webhook import as_mail, read_text
+from preference_center.integrations.webhooks import SOURCES, WEBHOOKS
 
 _SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of nothing
 

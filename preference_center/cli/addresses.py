@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from preference_center.ledger.renormalising import Renormalised
-from preference_center.ledger.renormalising import renormalise as renormalise_all
-from preference_center.mending import mending
-from preference_center.storage.fingerprints import require_known_keys
+from preference_center.cli.errors import mending
+from preference_center.ledger.renormalise import Renormalised
+from preference_center.ledger.renormalise import renormalise as renormalise_all
+from preference_center.storage.access.key_fingerprints import require_known_keys
 
 addresses = AppGroup("addresses", help="How stored addresses are found.")
 

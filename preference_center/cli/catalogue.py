@@ -9,6 +9,7 @@ from typing import BinaryIO
 import click
 from flask.cli import AppGroup
 
+from preference_center.cli.errors import mending
 from preference_center.domain.catalogue import (
     Catalogue,
     Difference,
@@ -19,9 +20,8 @@ from preference_center.domain.catalogue import (
 )
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
-from preference_center.mending import mending
 from preference_center.storage import catalogues
-from preference_center.storage.database import Connection, transaction
+from preference_center.storage.db.database import Connection, transaction
 
 catalogue = AppGroup("catalogue", help="Declare brands, topics and message types.")
 

@@ -8,13 +8,13 @@ import click
 from flask.cli import AppGroup
 
 from preference_center import contacts
-from preference_center.domain import requests
+from preference_center.cli.errors import Moment, mending, mending_argument
+from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Address, Channel, mask, parse
 from preference_center.domain.contacts import Contact, Named
-from preference_center.domain.requests import Origin, Proof
+from preference_center.domain.sender_requests import Origin, Proof
 from preference_center.extensions import services
-from preference_center.mending import Moment, mending, mending_argument
-from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage.access.key_fingerprints import require_known_keys
 
 group = AppGroup(
     "contacts",
@@ -61,7 +61,7 @@ def deactivate(channel: str, received_at: datetime | None) -> None:
     """
     now = services().now()
     with mending_argument("--received-at"):
-        received = requests.past(received_at or now, now)
+        received = sender_requests.past(received_at or now, now)
     address = _asked(channel)
     with mending():
         require_known_keys()
@@ -90,7 +90,7 @@ def reopen(channel: str, source: str, wording: str, language: str, occurred_at: 
     """
     now = services().now()
     with mending_argument("--occurred-at"):
-        acted_at = requests.past(occurred_at, now)
+        acted_at = sender_requests.past(occurred_at, now)
     address = _asked(channel)
     proof = Proof(source, wording, language, acted_at)
     with mending():

@@ -13,19 +13,21 @@ from pathlib import Path
 import click
 from flask.cli import with_appcontext
 
+from preference_center.atomic_files import appearing_text
+from preference_center.cli.errors import mending, mending_argument
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.exports import Tool, Upload, may_run, uploads
+from preference_center.domain.export_formats import Tool, Upload, may_run, uploads
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.files import appearing_text
-from preference_center.mending import mending, mending_argument
-from preference_center.storage import audit, destinations, unresolved
+from preference_center.storage.access import audit
+from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run
-from preference_center.storage.exporting import Moment, Said, moment
-from preference_center.storage.fingerprints import require_known_keys
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.export import Moment, Said, moment
+from preference_center.storage.mail import pending_mail_opt_outs
+from preference_center.storage.sync import destinations
 
 ACTOR = "cli"
 
@@ -257,7 +259,7 @@ def _audit(tool: Tool, told: Told, scopes: Sequence[str]) -> None:
 
 
 def _tell(told: Told, output: Path) -> None:
-    waiting = run(unresolved.count)
+    waiting = run(pending_mail_opt_outs.count)
     if told.unreadable:
         click.echo(
             f"Left out: {told.unreadable} rows whose address is known by a digest only (imported"

@@ -7,12 +7,13 @@ from datetime import timedelta
 import click
 from flask.cli import AppGroup
 
+from preference_center.cli.errors import mending
 from preference_center.extensions import services
-from preference_center.mending import mending
-from preference_center.storage import audit, horizons, watermarks
-from preference_center.storage.database import Connection, run
-from preference_center.storage.horizons import COUNTED, Holder
-from preference_center.storage.watermarks import Horizon, Line
+from preference_center.storage.access import audit
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.feed import feed_lag, watermarks
+from preference_center.storage.feed.feed_lag import COUNTED, Holder
+from preference_center.storage.feed.watermarks import Horizon, Line
 
 feed = AppGroup("feed", help="The feed of changes that senders and data teams follow.")
 
@@ -65,7 +66,7 @@ def new_epoch() -> None:
 
 def _look(connection: Connection) -> tuple[Horizon, int, list[Holder]]:
     at = watermarks.horizon(connection)
-    return at, horizons.waiting(connection, at), horizons.holders(connection, at)
+    return at, feed_lag.waiting(connection, at), feed_lag.holders(connection, at)
 
 
 def _begin(connection: Connection) -> Line:

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from preference_center.domain import requests
+from preference_center.cli.errors import Moment, mending_argument
+from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import (
     Instructions,
@@ -19,13 +20,12 @@ from preference_center.domain.imports import (
     Only,
     parse_scope,
     parse_scope_file,
-    preset,
     scope_map,
 )
 from preference_center.errors import InvalidInput, MissingScopes
 from preference_center.extensions import services
-from preference_center.importing.reading import ENCODINGS
-from preference_center.mending import Moment, mending_argument
+from preference_center.imports.read_rows import ENCODINGS
+from preference_center.integrations.import_presets import preset
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,15 +123,15 @@ def instructions_of(
 ) -> Instructions:
     """What was typed, as instructions. Exits with 2 and what to mend."""
     with mending_argument("--preset"):
-        preset(preset_name)
+        chosen = preset(preset_name)
     with mending_argument("--received-at"):
-        received = received_at and requests.past(received_at, services().now())
+        received = received_at and sender_requests.past(received_at, services().now())
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise click.BadParameter("write it like Europe/Rome", param_hint="--time-zone") from None
     found = Instructions(
-        preset_name=preset_name,
+        preset=chosen,
         scopes=_scopes(scopes, scope_map),
         only=Only(only) if only else None,
         channel=Channel(channel),

@@ -15,29 +15,30 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
+from preference_center.atomic_files import appearing_text
+from preference_center.cli.errors import mending, mending_argument
 from preference_center.cli.import_options import (
     FILE,
     instructions_of,
     reading_options,
     showing_scope_map,
 )
-from preference_center.domain.imports import PRESETS, Preset, Record, Refusal, Tally, preset
-from preference_center.files import appearing_text
-from preference_center.importing.applying import apply as apply_import
-from preference_center.importing.applying import begin
-from preference_center.importing.pace import Pace
-from preference_center.importing.planning import Plan
-from preference_center.importing.planning import plan as make_plan
-from preference_center.importing.sources import LocalFile
-from preference_center.importing.undoing import begin_undo
-from preference_center.importing.undoing import undo as undo_import
-from preference_center.importing.work import Work
-from preference_center.mending import mending, mending_argument
-from preference_center.storage import imports as stored
+from preference_center.domain.imports import Preset, Record, Refusal, Tally
+from preference_center.imports.apply import apply as apply_import
+from preference_center.imports.apply import begin
+from preference_center.imports.budget import Work
+from preference_center.imports.plan import Plan
+from preference_center.imports.plan import plan as make_plan
+from preference_center.imports.sources import LocalFile
+from preference_center.imports.throttle import Pace
+from preference_center.imports.undo import begin_undo
+from preference_center.imports.undo import undo as undo_import
+from preference_center.integrations.import_presets import PRESETS, preset
+from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run
-from preference_center.storage.fingerprints import require_known_keys
-from preference_center.storage.imports import Import, State
+from preference_center.storage.db.database import run
+from preference_center.storage.imports import import_jobs as stored
+from preference_center.storage.imports.import_jobs import Import, State
 
 imports = AppGroup(
     "imports",

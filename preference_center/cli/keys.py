@@ -7,15 +7,15 @@ import secrets
 import click
 from flask.cli import AppGroup
 
+from preference_center.cli.errors import mending
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
 from preference_center.keys import new_ring_entry
-from preference_center.limiting import read_rate
-from preference_center.mending import mending
-from preference_center.storage import api_keys, audit
-from preference_center.storage.api_keys import EVERY_TYPE, ApiKey, KeyScope
+from preference_center.rate_limiter import read_rate
+from preference_center.storage.access import api_keys, audit
+from preference_center.storage.access.api_keys import EVERY_TYPE, ApiKey, KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import Connection, run
+from preference_center.storage.db.database import Connection, run
 
 ACTOR = "cli"
 

@@ -7,17 +7,18 @@ from collections.abc import Iterable, Sequence
 import click
 from flask.cli import with_appcontext
 
+from preference_center.cli.errors import mending
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.catalogue.tables import did_you_mean
+from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
 from preference_center.links import LinkTopic, SenderKey
-from preference_center.mending import mending
-from preference_center.storage import audit, links
+from preference_center.storage.access import audit
+from preference_center.storage.access import link_keys as links
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import Connection, run
+from preference_center.storage.db.database import Connection, run
 
 ACTOR = "cli"
 

@@ -14,7 +14,9 @@ from typing import BinaryIO, TextIO
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.columns import (
+from preference_center.atomic_files import appearing
+from preference_center.cli.errors import mending
+from preference_center.cli.link_columns import (
     Column,
     Sheet,
     Written,
@@ -25,16 +27,15 @@ from preference_center.cli.columns import (
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.sync.destination import Destination
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.files import appearing
-from preference_center.mending import mending
-from preference_center.storage import audit
-from preference_center.storage import links as standing
-from preference_center.storage.addresses import newest_id
+from preference_center.storage.access import audit
+from preference_center.storage.access import link_keys as standing
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Destination, by_name
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.ledger.addresses import newest_id
+from preference_center.storage.sync.destinations import by_name
 
 ACTOR = "cli"
 

@@ -7,15 +7,15 @@ from datetime import datetime
 import click
 from flask.cli import with_appcontext
 
-from preference_center.domain import requests
+from preference_center.cli.errors import Moment, mending, mending_argument, refuse_arguments
+from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.requests import Origin, Via
+from preference_center.domain.sender_requests import Origin, Via
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.mending import Moment, mending, mending_argument, refuse_arguments
+from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.fingerprints import require_known_keys
 
 
 @click.command("opt-out")
@@ -63,13 +63,13 @@ def opt_out(
     with mending_argument("Address"):
         parsed = parse(address, Channel(channel), region=wired.settings.phone_region)
     with mending_argument("--received-at"):
-        received = requests.past(received_at or now, now)
+        received = sender_requests.past(received_at or now, now)
     with mending():
         require_known_keys()  # with other keys the "no" would be stored where nobody finds it
         catalogue = current_catalogue()
     with mending_argument("--scope"):
-        covered = requests.marketing_scope(parsed, scope, catalogue)
-    change = requests.opt_out(
+        covered = sender_requests.marketing_scope(parsed, scope, catalogue)
+    change = sender_requests.opt_out(
         wired.new_id(),
         parsed,
         covered,

@@ -9,22 +9,22 @@ from datetime import datetime
 import click
 from flask.cli import AppGroup
 
+from preference_center.cli.errors import mending, mending_argument, typed
 from preference_center.domain.addresses import Channel, mask
+from preference_center.domain.delivery_status import No, progress, standing_nos
 from preference_center.domain.events import Event
-from preference_center.domain.progress import No, progress, standing_nos
-from preference_center.domain.references import ids_of
+from preference_center.domain.receipt_codes import ids_of
 from preference_center.extensions import services
 from preference_center.links import recovered
-from preference_center.mending import mending, mending_argument, typed
-from preference_center.storage import bursts, unresolved
-from preference_center.storage.addresses import readable
-from preference_center.storage.bursts import Flag
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import Connection, run
-from preference_center.storage.events import events_between, events_of
-from preference_center.storage.facts import NO_FACTS, facts_by_id
-from preference_center.storage.progress import Standing, channel_of, standings
-from preference_center.storage.unresolved import Unresolved
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.ledger.addresses import readable
+from preference_center.storage.ledger.events import events_between, events_of
+from preference_center.storage.ledger.suppression_lookup import NO_FACTS, facts_by_id
+from preference_center.storage.mail import bursts, pending_mail_opt_outs
+from preference_center.storage.mail.bursts import Flag
+from preference_center.storage.mail.pending_mail_opt_outs import Unresolved
+from preference_center.storage.sync.delivery_status import Standing, channel_of, standings
 
 receipts = AppGroup("receipts", help="Opt-outs by the reference on a person's receipt.")
 
@@ -58,7 +58,7 @@ def find(reference: str) -> None:
         found = run(
             lambda connection: _look(connection, events_between(connection, first, last), now)
         )
-        kept = run(lambda connection: unresolved.between(connection, first, last))
+        kept = run(lambda connection: pending_mail_opt_outs.between(connection, first, last))
     blocks = [_lines(each, now) for each in found] + [_kept_lines(row) for row in kept]
     if not blocks:
         raise click.ClickException("no opt-out has this reference")

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 import click
 from flask.cli import with_appcontext
 
+from preference_center.cli.errors import mending
 from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import Rule
 from preference_center.errors import InvalidInput, InvalidSnapshot, UnknownMessageType, WrongChannel
-from preference_center.mending import mending
-from preference_center.scrub.jobs import Engine, Job, Receipt
-from preference_center.scrub.model import REASONS, Progress
+from preference_center.scrub.decision_query import REASONS, Progress
+from preference_center.scrub.job import Engine, Job, Receipt
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _TABS = {"tab": "\t", "\\t": "\t"}
@@ -107,7 +107,7 @@ def scrub_(  # noqa: PLR0913 - one for each option
         master=master,
     )
     # Late, and so below: DuckDB costs a process 34 MB, and web workers come by here too.
-    from preference_center.scrub.scrubbing import scrub  # noqa: PLC0415
+    from preference_center.scrub.scrub_list import scrub  # noqa: PLC0415
 
     with mending(), _refusing(), _with_snapshot(job) as ready, _progress() as progress:
         done = scrub(ready, progress)

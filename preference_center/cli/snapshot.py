@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 from flask.cli import AppGroup
 
+from preference_center.cli.errors import mending, mending_argument
 from preference_center.extensions import services
-from preference_center.mending import mending, mending_argument
 
 if TYPE_CHECKING:
     from preference_center.scrub.snapshots import Snapshot

@@ -8,9 +8,9 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from preference_center.cli.errors import mending
 from preference_center.errors import ConfigError
 from preference_center.extensions import services
-from preference_center.mending import mending
 from preference_center.spool import Spool, install, replay_abandoned
 
 group = AppGroup(

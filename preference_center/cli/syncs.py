@@ -7,15 +7,14 @@ from datetime import datetime
 import click
 from flask.cli import AppGroup
 
+from preference_center.cli.errors import mending
 from preference_center.domain.deadlines import Stage
 from preference_center.extensions import services
-from preference_center.mending import mending
-from preference_center.storage import pending as waiting
-from preference_center.storage import syncs as states
-from preference_center.storage import undecided
-from preference_center.storage.database import Connection, run
-from preference_center.storage.syncs import Late
-from preference_center.storage.undecided import LateWait, Waits
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import backlog as waiting
+from preference_center.storage.sync import states, undecided_events
+from preference_center.storage.sync.states import Late
+from preference_center.storage.sync.undecided_events import LateWait, Waits
 
 syncs = AppGroup("syncs", help="Opt-outs on their way into the connected tools.")
 
@@ -63,7 +62,7 @@ def overdue() -> None:
     for command in dict.fromkeys(commands):
         click.echo(f"What to decide: {command}", err=True)
     if any(wait.what is Waits.FORMS for wait in waits):
-        click.echo("What to fix: start `python -m workers.schedule`, or read its log", err=True)
+        click.echo("What to fix: start `python -m workers.scheduler`, or read its log", err=True)
     if late:
         click.echo("What to fix: flask destinations list", err=True)
     if late or waits:
@@ -88,7 +87,7 @@ def pending() -> None:
 
 def _look(connection: Connection) -> tuple[list[Late], list[LateWait], datetime]:
     now = services().now()
-    return states.late(connection, now), undecided.late(connection, now), now
+    return states.late(connection, now), undecided_events.late(connection, now), now
 
 
 def _late_line(row: Late, now: datetime) -> str:

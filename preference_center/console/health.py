@@ -14,10 +14,11 @@ from preference_center.console.readiness import Database, Readiness
 from preference_center.domain.deadlines import WINDOW, Stage, stage
 from preference_center.errors import Cause, Unavailable
 from preference_center.extensions import services
-from preference_center.storage import bursts, kept_mail, syncs, undecided
-from preference_center.storage.database import Connection, is_writable, run, run_at_once
-from preference_center.storage.syncs import Late
-from preference_center.storage.undecided import LateWait
+from preference_center.storage.db.database import Connection, is_writable, run, run_at_once
+from preference_center.storage.mail import bursts, review_queue
+from preference_center.storage.sync import states, undecided_events
+from preference_center.storage.sync.states import Late
+from preference_center.storage.sync.undecided_events import LateWait
 
 blueprint = Blueprint("console", __name__)
 
@@ -128,11 +129,11 @@ def _counted_late(now: datetime) -> tuple[datetime, Sequence[Late | LateWait]]:
 
 
 def _late(connection: Connection, now: datetime) -> Sequence[Late | LateWait]:
-    return [*syncs.late(connection, now), *undecided.late(connection, now)]
+    return [*states.late(connection, now), *undecided_events.late(connection, now)]
 
 
 def _looked_up(connection: Connection, now: datetime) -> tuple[int, int]:
-    return bursts.found_since(connection, now - LATELY), kept_mail.waiting_count(connection)
+    return bursts.found_since(connection, now - LATELY), review_queue.waiting_count(connection)
 
 
 def _readiness() -> Readiness:

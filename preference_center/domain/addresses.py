@@ -20,7 +20,7 @@ import email_validator
 import idna
 import phonenumbers
 
-from preference_center.domain.providers import PROVIDERS
+from preference_center.domain.mailbox_providers import PROVIDERS
 from preference_center.errors import InvalidAddress
 
 NORM_VERSION = 1

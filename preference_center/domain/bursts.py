@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.providers import PROVIDERS
+from preference_center.domain.mailbox_providers import PROVIDERS
 
 SHARED = frozenset(PROVIDERS) | {
     *("aol.com", "bluewin.ch", "free.fr", "freenet.de", "gmx.at", "gmx.ch", "gmx.com", "gmx.de"),

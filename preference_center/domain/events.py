@@ -14,7 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.hashes import Hashed
+from preference_center.domain.hashed_addresses import Hashed
 
 ALL_MARKETING = "all_marketing"
 """Every marketing topic of every brand of the controller."""

@@ -19,7 +19,7 @@ from preference_center.domain.decisions import (
     topic_standing,
 )
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.requests import Origin, Proof, marketing_scope, topic_for
+from preference_center.domain.sender_requests import Origin, Proof, marketing_scope, topic_for
 from preference_center.errors import InvalidInput
 
 LONGEST_PAUSE = timedelta(days=366)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import structlog
 
-from preference_center.domain.mails import HEAD_OCTETS
+from preference_center.domain.mail import HEAD_OCTETS
 from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.inbound.taking import take_mail
+from preference_center.inbound.ingest_mail import take_mail
 
 log = structlog.get_logger()
 

@@ -15,17 +15,18 @@ from typing import cast
 import structlog
 from flask import Blueprint, Response, current_app, request
 
-from preference_center.bodies import whole_body
-from preference_center.domain.news import Certified, Dated, Post, Unverified, Webhook
-from preference_center.domain.news.sources import ANSWERED_200, TEXTS, WEBHOOKS
-from preference_center.domain.news.twilio import read_text, twiml
+from preference_center.domain.sync.destination import Destination
+from preference_center.domain.vendor_events import Certified, Dated, Post, Unverified, Webhook
 from preference_center.errors import InvalidInput
 from preference_center.extensions import csrf, services
-from preference_center.inbound import texting
+from preference_center.http_body import whole_body
+from preference_center.inbound import text_messages
 from preference_center.inbound.certificates import certificates
-from preference_center.storage import posted
-from preference_center.storage.database import Connection, run, run_at_once
-from preference_center.storage.destinations import Destination, find
+from preference_center.integrations.twilio.webhook import read_text, twiml
+from preference_center.integrations.webhooks import ANSWERED_200, TEXTS, WEBHOOKS
+from preference_center.storage.db.database import Connection, run, run_at_once
+from preference_center.storage.sync import webhook_inbox
+from preference_center.storage.sync.destinations import find
 
 log = structlog.get_logger()
 
@@ -102,7 +103,7 @@ def _texted(destination: Destination, body: bytes) -> Response:
     try:
         text = read_text(body)
         if text is not None:
-            answer = texting.take(destination, text)
+            answer = text_messages.take(destination, text)
     except InvalidInput as error:
         log.warning("news_unreadable", destination=destination.id, reason=str(error))
     return Response(twiml(answer), mimetype="text/xml")
@@ -114,11 +115,11 @@ def _keep(destination: int, body: bytes, token: str | None) -> bool:
     number, now = context.new_id(), context.now()
 
     def work(connection: Connection) -> bool:
-        if token is not None and not posted.use_up(
+        if token is not None and not webhook_inbox.use_up(
             connection, context.keys, number, destination, token, now
         ):
             raise Unverified("its token was used before")
-        return posted.keep(connection, context.keys, number, destination, body, now)
+        return webhook_inbox.keep(connection, context.keys, number, destination, body, now)
 
     return run_at_once(work) if token is None else run(work)
 

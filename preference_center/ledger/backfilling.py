@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from preference_center.extensions import services
-from preference_center.ledger.gate import await_writers
-from preference_center.storage import backfills
-from preference_center.storage.backfills import Backfill
-from preference_center.storage.database import Connection, current_limits, run, within
+from preference_center.ledger.append_lock import await_writers
+from preference_center.storage.db.database import Connection, current_limits, run, within
+from preference_center.storage.sync import backfills
+from preference_center.storage.sync.backfills import Backfill
 
 _LOCK = 0.1
 """Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""

@@ -11,18 +11,18 @@ from uuid import UUID
 from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import REPEAT, Change, Kind, Retraction
-from preference_center.domain.evidence import reduced
-from preference_center.domain.hashes import Hashed
+from preference_center.domain.evidence_redaction import reduced
+from preference_center.domain.hashed_addresses import Hashed
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
-from preference_center.ledger.hashing import is_md5, match_md5
-from preference_center.ledger.raising import RAISE_LEARNED
+from preference_center.ledger.md5_matching import is_md5, match_md5
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.ledger.statements import APPEND, LOCK_ADDRESSES
-from preference_center.storage.addresses import domain_digest, sealed
-from preference_center.storage.database import Connection, keep_to_limits, run, run_at_once
-from preference_center.storage.prepared import Numbered
-from preference_center.storage.watermarks import know_epoch
+from preference_center.ledger.sql import APPEND, LOCK_ADDRESSES
+from preference_center.ledger.sync_state_sql import RAISE_LEARNED
+from preference_center.storage.db.database import Connection, keep_to_limits, run, run_at_once
+from preference_center.storage.db.prepared_statements import Numbered
+from preference_center.storage.feed.watermarks import know_epoch
+from preference_center.storage.ledger.addresses import domain_digest, sealed
 
 _APPEND = Numbered(APPEND)
 

@@ -9,9 +9,9 @@ from uuid import UUID, uuid5
 
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import Retraction, State, fold
-from preference_center.ledger.statements import APPEND_RETRACTIONS, CLOSE_GATE
-from preference_center.storage.database import Connection
-from preference_center.storage.events import events_of
+from preference_center.ledger.sql import APPEND_RETRACTIONS, CLOSE_GATE
+from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.events import events_of
 
 _LOCK = """
 SELECT FROM address

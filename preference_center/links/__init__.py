@@ -26,18 +26,8 @@ from preference_center.errors import (
     ProbeLink,
     Unavailable,
 )
-from preference_center.links.finding import find_token, shape_of
-from preference_center.links.mailto import PREFIX_OCTETS, MailReference, MailTokens
-from preference_center.links.offline import MARK
-from preference_center.links.sealing import FAULT, Sealer, checked
-from preference_center.links.senders import (
-    LinkTopic,
-    NoRegistry,
-    Registry,
-    SenderKey,
-    SenderTokens,
-)
-from preference_center.links.tokens import (
+from preference_center.links.find_token import find_token, shape_of
+from preference_center.links.link_payload import (
     LIFETIMES,
     MAX_MESSAGE_ID,
     Link,
@@ -45,6 +35,16 @@ from preference_center.links.tokens import (
     pack,
     recovered,
     unpack,
+)
+from preference_center.links.mailto_tokens import PREFIX_OCTETS, MailReference, MailTokens
+from preference_center.links.offline import MARK
+from preference_center.links.sealer import FAULT, Sealer, checked
+from preference_center.links.sender_tokens import (
+    LinkTopic,
+    NoRegistry,
+    Registry,
+    SenderKey,
+    SenderTokens,
 )
 
 __all__ = [

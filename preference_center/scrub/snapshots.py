@@ -20,9 +20,9 @@ from preference_center.domain.addresses import NORM_VERSION
 from preference_center.domain.catalogue import Catalogue, parse
 from preference_center.errors import InvalidSnapshot
 from preference_center.keys import Keys
-from preference_center.scrub.drafts import drafts
-from preference_center.scrub.duck.connecting import CannotScrub, connect, telling, to_read, to_write
-from preference_center.storage.snapshots import COLUMNS, take
+from preference_center.scrub.atomic_files import drafts
+from preference_center.scrub.duck.connection import CannotScrub, connect, telling, to_read, to_write
+from preference_center.storage.feed.fact_snapshot import COLUMNS, take
 
 FORMAT = 1
 """Version of a snapshot's columns and metadata."""

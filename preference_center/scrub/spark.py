@@ -17,11 +17,9 @@ from typing import Any
 
 from preference_center.domain.decisions import Rule
 from preference_center.errors import ConfigError, InvalidList
-from preference_center.scrub import expression
-from preference_center.scrub.columns import find_by_content, find_column
-from preference_center.scrub.expression import Dialect
-from preference_center.scrub.layouts import DELIMITERS, Asked, is_parquet
-from preference_center.scrub.model import (
+from preference_center.scrub import sql
+from preference_center.scrub.address_column import find_by_content, find_column
+from preference_center.scrub.decision_query import (
     EXTRA,
     REASONS,
     Counts,
@@ -30,6 +28,8 @@ from preference_center.scrub.model import (
     Targets,
     by_rule,
 )
+from preference_center.scrub.list_layout import DELIMITERS, Asked, is_parquet
+from preference_center.scrub.sql import Dialect
 
 try:
     import pyspark
@@ -86,13 +86,13 @@ def scrub(
         lambda text, pattern: f"regexp_like({text}, '^(?:{pattern})\\\\z')",
         [(f"inner{n}", f"outer{n}") for n in range(len(question.keys.digest_chain))],
     )
-    looks = expression.looks(dialect, question.channel, md5=question.md5)
-    concerned = expression.concerned(md5=question.md5)
+    looks = sql.looks(dialect, question.channel, md5=question.md5)
+    concerned = sql.concerned(md5=question.md5)
     closer = spark.sql(f"SELECT * FROM ({looks}) AS looked WHERE {concerned}").persist()
     closer.createOrReplaceTempView("closer")
     unreadable = _read(spark, closer, question)
     progress("Deciding", 0)
-    spark.sql(expression.probes(md5=question.md5)).createOrReplaceTempView("probe")
+    spark.sql(sql.probes(md5=question.md5)).createOrReplaceTempView("probe")
     verdict = _verdicts(spark, question, unreadable).persist()
     progress("Writing", 0)
     unseen = question.unseen
@@ -158,8 +158,8 @@ def _prepare(spark: SparkSession, rows: DataFrame, snapshot: Path, question: Que
     cells = rows.select("cell").crossJoin(f.broadcast(secret))
     cells.createOrReplaceTempView("list")
     spark.read.parquet(str(snapshot)).createOrReplaceTempView("told")
-    wanted = expression.scopes(question.message, question.topic)
-    facts = expression.facts("told", question.channel, wanted)
+    wanted = sql.scopes(question.message, question.topic)
+    facts = sql.facts("told", question.channel, wanted)
     spark.sql(facts).createOrReplaceTempView("fact")
 
 
@@ -186,7 +186,7 @@ def _read(spark: SparkSession, closer: DataFrame, question: Question) -> DataFra
 def _verdicts(spark: SparkSession, question: Question, unreadable: DataFrame) -> DataFrame:
     decided = spark.sql(
         "SELECT cell, allow, rule, scope, since FROM"
-        f" ({expression.verdicts(question.message, question.topic, question.now_us)})"
+        f" ({sql.verdicts(question.message, question.topic, question.now_us)})"
     )
     refused = unreadable.select(
         "cell",

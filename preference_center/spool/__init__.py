@@ -4,10 +4,10 @@
 `docs/decisions/0032-spool.md` says why it is as it is.
 """
 
-from preference_center.spool.accepting import Spool, accept, current, keep
 from preference_center.spool.folder import CannotSpool, Folder, Status
-from preference_center.spool.replaying import Handler, Replayed
-from preference_center.spool.running import handle, install, replay_abandoned, start
+from preference_center.spool.record_or_spool import Spool, accept, current, keep
+from preference_center.spool.replay import Handler, Replayed
+from preference_center.spool.replayer import handle, install, replay_abandoned, start
 
 __all__ = [
     "CannotSpool",

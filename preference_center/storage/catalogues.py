@@ -9,7 +9,7 @@ from flask import current_app
 
 from preference_center.domain.catalogue import Catalogue, parse
 from preference_center.errors import CatalogueError, Unavailable
-from preference_center.storage.database import Connection, run_at_once
+from preference_center.storage.db.database import Connection, run_at_once
 
 _CACHE = "preference_center.catalogue"
 _APPLYING = 0x636174616C6F6775

@@ -12,7 +12,7 @@ from preference_center.domain.contacts import Book, Contact, ContactState, Named
 from preference_center.errors import PreferenceCenterError
 from preference_center.keys import Keys
 from preference_center.links import recovered
-from preference_center.storage.database import Connection
+from preference_center.storage.db.database import Connection
 
 
 class Outdated(PreferenceCenterError):

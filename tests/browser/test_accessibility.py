@@ -14,9 +14,9 @@ from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.clock import Clock
-from tests.recipients.conftest import MakeToken, app, make_token
-from tests.recipients.demo import put_in_force
-from tests.recipients.mailing import give_mail_server, letters, link_in
+from tests.pages.conftest import MakeToken, app, make_token
+from tests.pages.demo import put_in_force
+from tests.pages.mailing import give_mail_server, letters, link_in
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from preference_center.domain.sync.contract import Outcome, Result
 from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.clock import Clock
-from tests.recipients.conftest import MakeToken, app, ledger, make_token
-from tests.recipients.demo import put_in_force
-from tests.recipients.ledger import Ledger
-from tests.recipients.tools import connect, push
+from tests.pages.conftest import MakeToken, app, ledger, make_token
+from tests.pages.demo import put_in_force
+from tests.pages.ledger import Ledger
+from tests.pages.tools import connect, push
 from tests.workers.tool import Hook, Tool
-from workers.connectors.base import Outcome, Result
 
 if TYPE_CHECKING:
     from flask import Flask

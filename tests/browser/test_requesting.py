@@ -14,9 +14,9 @@ from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.pressing import press
 from tests.clock import Clock
-from tests.recipients.conftest import app, ledger
-from tests.recipients.ledger import Ledger
-from tests.recipients.mailing import give_mail_server, letters, link_in
+from tests.pages.conftest import app, ledger
+from tests.pages.ledger import Ledger
+from tests.pages.mailing import give_mail_server, letters, link_in
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -16,10 +16,10 @@ import psycopg
 import pytest
 
 from tests.clock import Clock
-from tests.recipients.conftest import MakeToken, app, make_token
-from tests.recipients.demo import put_in_force
-from tests.recipients.mailing import give_mail_server, letters
-from tests.recipients.test_preferences import Form
+from tests.pages.conftest import MakeToken, app, make_token
+from tests.pages.demo import put_in_force
+from tests.pages.mailing import give_mail_server, letters
+from tests.pages.test_preferences import Form
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -71,8 +71,8 @@ def mailed(
     """Every link of every mail: a sender's, header and body, and those that we send."""
     from dev.demo import mails
     from dev.demo.files import Files
-    from preference_center.letters import render
-    from preference_center.storage.outbox import LetterKind
+    from preference_center.mailer.messages import render
+    from preference_center.storage.mail.outbox import LetterKind
 
     put_in_force(app, clock)
     give_mail_server(app, monkeypatch)

@@ -14,8 +14,8 @@ from playwright.sync_api import Error
 from tests.browser.pressing import press
 from tests.browser.test_recipients import over_http
 from tests.clock import Clock
-from tests.recipients.conftest import app, ledger, make_token, proven, subscribed, token
-from tests.recipients.ledger import Ledger
+from tests.pages.conftest import app, ledger, make_token, proven, subscribed, token
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,14 +14,13 @@ from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.ledger import backfilling
 from preference_center.queue import BACKFILL, QUEUES, rq_queue
-from preference_center.storage import backfills
-from preference_center.storage.backfills import Backfill
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import backfills
+from preference_center.storage.sync.backfills import Backfill
 from tests.cli.test_destinations import add_hook, flask, say
-from tests.connectors.tools.receiver import SECRET, Receiver
 from tests.in_force import put_in_force
-from workers import jobs, schedule
-from workers.cli import register
+from tests.integrations.tools.receiver import SECRET, Receiver
+from workers import jobs, scheduler
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -31,7 +30,6 @@ PEOPLE = 4
 
 @pytest.fixture
 def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    register(app)
     put_in_force(app)
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
     monkeypatch.setenv("HOOK_SECRET", SECRET)
@@ -65,7 +63,7 @@ def test_it_is_seen_and_the_scheduler_has_it_done(app: Flask) -> None:  # I3
     assert re.search(f"back-fill: {said}", flask(app, "destinations", "list").output)
     assert re.search(f"back-fill\t{said}", flask(app, "destinations", "show", "shop").output)
     with app.app_context():
-        schedule.tick()
+        scheduler.tick()
         with Redis.from_url(services().settings.redis_url) as redis:
             waiting = rq_queue(redis, QUEUES[BACKFILL]).get_jobs()
         for job in waiting:
@@ -85,7 +83,7 @@ def test_resuming_the_destination_does_what_is_left_first(app: Flask) -> None:  
 
 
 def test_a_long_one_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    from workers.cli.progress import shown
+    from preference_center.cli.backfill_progress import shown
 
     show = shown()
     for reached in range(0, 101, 2):

@@ -19,7 +19,7 @@ from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import catalogues
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
 from tests.clock import START, Clock
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 

@@ -10,8 +10,8 @@ import pytest
 from preference_center import contacts
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.contacts import Profile
-from preference_center.domain.requests import Origin
-from preference_center.storage.database import run
+from preference_center.domain.sender_requests import Origin
+from preference_center.storage.db.database import run
 from tests.clock import START, Clock
 
 if TYPE_CHECKING:

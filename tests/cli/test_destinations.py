@@ -14,20 +14,19 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.destinations.connect import connect
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
-from preference_center.storage import destinations
-from preference_center.storage.database import run
+from preference_center.integrations.registry import ENTRIES
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations
+from preference_center.sync.push import sync
 from tests.clock import START, Clock
-from tests.connectors.tools.listmonk import TOKEN, USER, ListmonkStandIn
-from tests.connectors.tools.receiver import SECRET, Receiver
-from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
 from tests.in_force import put_in_force
-from workers.cli import register
-from workers.connect import connect
-from workers.connectors.registry import ENTRIES
-from workers.sync import sync
+from tests.integrations.tools.listmonk import TOKEN, USER, ListmonkStandIn
+from tests.integrations.tools.receiver import SECRET, Receiver
+from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -38,7 +37,6 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    register(app)
     put_in_force(app)
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
     monkeypatch.setenv("HOOK_SECRET", SECRET)

@@ -14,9 +14,10 @@ from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import audit, destinations
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
+from preference_center.storage.access import audit
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.sync import destinations
 from tests.clock import START
 from tests.environment import empty
 from tests.in_force import put_in_force
@@ -261,7 +262,7 @@ def test_an_export_that_fails_half_way_leaves_no_file(
 def test_more_addresses_than_are_read_at_once(
     said: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preference_center.storage.exporting._FETCHED", 2)
+    monkeypatch.setattr("preference_center.storage.ledger.export._FETCHED", 2)
     flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
     assert len(rows(tmp_path / "x.csv")) == 4
 

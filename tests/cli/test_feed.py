@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preference_center.ledger import record
-from preference_center.storage import watermarks
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
+from preference_center.storage.feed import watermarks
 from tests.environment import with_database
 from tests.ledger.changes import change
 from tests.storage.following import writing_elsewhere

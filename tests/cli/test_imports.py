@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
 from tests.in_force import put_in_force
 
 if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-EXPORTS = Path(__file__).parents[1] / "importing/exports"
+EXPORTS = Path(__file__).parents[1] / "imports/exports"
 GROUPS = str(EXPORTS / "sendgrid-groups.csv")
 GLOBAL = str(EXPORTS / "sendgrid-unsubscribes.csv")
 MAPPED = ["--scope", "Weekly News=acme.news", "--scope", "Daily News=all_marketing"]

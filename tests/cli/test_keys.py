@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.storage import api_keys
-from preference_center.storage.database import run
+from preference_center.storage.access import api_keys
+from preference_center.storage.db.database import run
 from tests.clock import START
 from tests.in_force import put_in_force
 

@@ -11,7 +11,7 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 
@@ -29,7 +29,7 @@ def tool(app: Flask) -> Flask:
     """The service with the destination `tool`, and three addresses."""
     from preference_center.extensions import services
     from preference_center.ledger import record
-    from preference_center.storage.destinations import add
+    from preference_center.storage.sync.destinations import add
 
     put_in_force(app, HOSTED)
     addresses = [

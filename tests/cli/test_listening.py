@@ -9,18 +9,17 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.destinations.connect import ALLOW_PRIVATE, connect
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
+from preference_center.ingest.webhooks import take_posted
 from preference_center.ledger import record
-from preference_center.storage import destinations, verifying
-from preference_center.storage.database import run
-from tests.connectors.tools.resend import KEY, ResendStandIn
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations, listings
+from preference_center.sync.listings import begin_listings
 from tests.in_force import put_in_force
-from workers.cli import register
-from workers.connect import ALLOW_PRIVATE, connect
-from workers.news import take_posted
-from workers.verify import begin_listings
+from tests.integrations.tools.resend import KEY, ResendStandIn
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -32,7 +31,6 @@ ANNA = "anna@example.com"
 
 @pytest.fixture
 def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    register(app)
     put_in_force(app)
     monkeypatch.setenv("HOOK_SECRET", SECRET)
     return app
@@ -135,7 +133,7 @@ def test_nothing_is_listed_of_a_tool_that_only_listens(
     with app.app_context():
         now = services().now()
         begin_listings(now)
-        assert run(lambda c: verifying.due(c, now + timedelta(days=2))) == []
+        assert run(lambda c: listings.due(c, now + timedelta(days=2))) == []
 
 
 def test_without_what_proves_its_reports_it_is_not_set_up(app: Flask) -> None:

@@ -9,21 +9,21 @@ from uuid import uuid4
 
 import pytest
 
+from preference_center.destinations.connect import connect
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
+from preference_center.domain.sync.state import RECHECK
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import checks, destinations, posted
-from preference_center.storage.database import run
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations, webhook_inbox
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import begin_listings, verify
+from preference_center.sync.push import sync
 from tests.clock import Clock
-from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
-from tests.connectors.tools.stand_in import Fault
 from tests.in_force import put_in_force
-from workers.cli import register
-from workers.connect import connect
-from workers.sync import sync
-from workers.verify import begin_listings, verify
+from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
+from tests.integrations.tools.stand_in import Fault
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -34,7 +34,6 @@ ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
 
 @pytest.fixture
 def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    register(app)
     put_in_force(app)
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
     monkeypatch.setenv("SENDGRID_KEY", KEY)
@@ -144,7 +143,7 @@ def test_an_opt_out_that_went_missing_is_seen_until_it_is_mended_and_counted_for
     work(app)
     assert "drift" not in flask(app, "list").output
     server.held[11].clear()
-    clock.advance(checks.RECHECK)
+    clock.advance(RECHECK)
     work(app, push=False)
     assert "drift: 1, 1 not yet mended" in flask(app, "list").output
     assert "1 opt-outs are missing there" in flask(app, "show", "mailer").output
@@ -179,14 +178,14 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
         context = services()
         number = run(lambda c: destinations.by_name(c, context.keys, "mailer")).id
         new_id = context.new_id()
-        run(lambda c: posted.keep(c, context.keys, new_id, number, b"[]", context.now()))
-        run(lambda c: posted.done(c, [new_id], "taken in"))
+        run(lambda c: webhook_inbox.keep(c, context.keys, new_id, number, b"[]", context.now()))
+        run(lambda c: webhook_inbox.done(c, [new_id], "taken in"))
     clock.advance(timedelta(days=2))
     yesterday = (clock() - timedelta(days=1)).date().isoformat()
     assert "0 posts" in flask(app, "replay", "mailer", "--since", yesterday).output
     assert "1 posts" in flask(app, "replay", "mailer").output
     with app.app_context():
-        assert run(lambda c: posted.due(c, clock())) == {number: 1}
+        assert run(lambda c: webhook_inbox.due(c, clock())) == {number: 1}
 
 
 def test_a_link_that_would_say_no_to_what_is_not_sent_is_refused(

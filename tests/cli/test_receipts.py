@@ -9,15 +9,15 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
-from preference_center.domain.references import reference
+from preference_center.domain.receipt_codes import reference
 from preference_center.extensions import NAME, services
 from preference_center.ledger import record
-from preference_center.storage import unresolved
-from preference_center.storage.database import run
-from preference_center.storage.unresolved import Unresolved
+from preference_center.storage.db.database import run
+from preference_center.storage.mail import pending_mail_opt_outs
+from preference_center.storage.mail.pending_mail_opt_outs import Unresolved
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
-from tests.recipients.tools import connect, push
+from tests.pages.tools import connect, push
 from tests.workers.tool import Tool
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def test_an_opt_out_by_mail_whose_address_is_not_known_yet_is_found(in_force: Fl
     with in_force.app_context():
         new_id = services().new_id()
         row = Unresolved(new_id, b"x" * 16, b"123456", None, "l1", START.date(), START, START)
-        run(lambda connection: unresolved.keep(connection, [row]))
+        run(lambda connection: pending_mail_opt_outs.keep(connection, [row]))
     result = find(in_force, reference(new_id))
     assert result.exit_code == 0
     assert "not in the ledger yet" in result.output

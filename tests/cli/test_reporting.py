@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from standardwebhooks.webhooks import Webhook as Signer
 
+from preference_center.destinations.connect import connect
 from preference_center.extensions import services
-from preference_center.storage import destinations
-from preference_center.storage.database import run
+from preference_center.ingest.webhooks import take_posted
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations
 from tests.in_force import put_in_force
-from workers.cli import register
-from workers.connect import connect
-from workers.news import take_posted
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -27,7 +26,6 @@ ANNA = "anna@example.com"
 
 @pytest.fixture
 def app(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    register(app)
     put_in_force(app)
     monkeypatch.setenv("HOOK_SECRET", KEY)
     base = ["--kind", "standard_webhooks", "--set", "webhook_secret=env:HOOK_SECRET"]

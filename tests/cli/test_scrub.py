@@ -304,7 +304,7 @@ def begin(settings: Settings, number: signal.Signals) -> subprocess.Popen[bytes]
 HOOK = """
 import os
 from preference_center.app import create_app
-from preference_center.scrub.duck.writing import Writer
+from preference_center.scrub.duck.writer import Writer
 copy = Writer._copy
 def half(self, label, query, path, names=()):
     done = copy(self, label, query, path, names)

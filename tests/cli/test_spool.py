@@ -29,12 +29,12 @@ def app(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
     from dataclasses import replace
 
     from preference_center.extensions import NAME
-    from preference_center.spool import accepting
+    from preference_center.spool import record_or_spool
 
     wired = app.extensions[NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
     monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=settings))
-    monkeypatch.setitem(app.extensions, accepting.NAME, None)
+    monkeypatch.setitem(app.extensions, record_or_spool.NAME, None)
     return app
 
 

@@ -19,8 +19,9 @@ from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW, Stage
 from preference_center.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
-from preference_center.storage import database, syncs
-from preference_center.storage.database import Connection, run
+from preference_center.storage.db import database
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import states
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -69,7 +70,7 @@ class TestHealth:
         add_destination("mailer", NEWS)
         opt_outs(1, clock)
         clock.advance(waited)
-        assert [late.stage for late in run(lambda c: syncs.late(c, clock()))] == stage
+        assert [late.stage for late in run(lambda c: states.late(c, clock()))] == stage
 
     def test_each_stage_of_each_destination_is_counted_by_itself(
         self, clock: Clock, client: FlaskClient
@@ -84,7 +85,7 @@ class TestHealth:
     def test_a_count_that_stopped_says_so(
         self, clock: Clock, client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(syncs, "COUNTED", 2)
+        monkeypatch.setattr(states, "COUNTED", 2)
         add_destination("mailer", NEWS)
         opt_outs(3, clock)
         clock.advance(WINDOW)
@@ -95,8 +96,8 @@ class TestHealth:
     def test_many_destinations_share_what_is_counted(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(syncs, "COUNTED_OF_ALL", 6)
-        monkeypatch.setattr(syncs, "COUNTED_OF_EACH", 1)
+        monkeypatch.setattr(states, "COUNTED_OF_ALL", 6)
+        monkeypatch.setattr(states, "COUNTED_OF_EACH", 1)
         for name in ("mailer", "other", "third"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -106,8 +107,8 @@ class TestHealth:
     def test_however_many_destinations_share_each_is_counted_so_far(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(syncs, "COUNTED_OF_ALL", 1)
-        monkeypatch.setattr(syncs, "COUNTED_OF_EACH", 2)
+        monkeypatch.setattr(states, "COUNTED_OF_ALL", 1)
+        monkeypatch.setattr(states, "COUNTED_OF_EACH", 2)
         for name in ("mailer", "other"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -148,9 +149,9 @@ class TestHealth:
             )
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(syncs, "COUNTED", 100)
+            patch.setattr(states, "COUNTED", 100)
             before = read_rows()
-            run(lambda c: syncs.late(c, clock()))
+            run(lambda c: states.late(c, clock()))
         assert read_rows() - before <= 200
 
 

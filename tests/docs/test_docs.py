@@ -19,10 +19,9 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from preference_center.app import create_app
 from preference_center.config import Settings
+from preference_center.integrations.registry import ENTRIES
 from tests.docs.reading import ROOT, anchors, code, pages, prose, rows
 from tests.environment import settings_for
-from workers.cli import register
-from workers.connectors.registry import ENTRIES
 
 DEPLOY = ROOT / "docs/deploy.md"
 DEPENDENCIES = ROOT / "docs/decisions/0001-dependencies.md"
@@ -39,9 +38,7 @@ PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relat
 @pytest.fixture(scope="module")
 def service() -> Flask:
     """The service with every command; nothing is connected to."""
-    app = create_app(settings_for("postgresql://nobody@localhost/none", "redis://localhost"))
-    register(app)
-    return app
+    return create_app(settings_for("postgresql://nobody@localhost/none", "redis://localhost"))
 
 
 @PAGES

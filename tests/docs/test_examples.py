@@ -16,12 +16,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
-from preference_center.checking import Ours, Severity, judge_mail
 from preference_center.domain.addresses import Channel
 from preference_center.links import Links, LinkTopic, SenderKey, offline
-from tests.checking.mails import HOSTED, digest
+from preference_center.mailcheck import Ours, Severity, judge_mail
 from tests.docs.reading import ROOT
 from tests.links.register import Register
+from tests.mailcheck.mails import HOSTED, digest
 
 PAGE = (ROOT / "docs/links.md").read_text()
 NOW = datetime.now(UTC)  # the examples go by the real clock

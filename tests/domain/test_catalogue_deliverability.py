@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.domain.catalogue import difference, parse
-from preference_center.domain.deliverability import (
+from preference_center.domain.bounces import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,
@@ -15,6 +14,7 @@ from preference_center.domain.deliverability import (
     Policy,
     Threshold,
 )
+from preference_center.domain.catalogue import difference, parse
 from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.contrast import SHAPE, TEXT, contrast, is_colour
+from preference_center.domain.colour_contrast import SHAPE, TEXT, contrast, is_colour
 
 colours = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
 

@@ -8,8 +8,8 @@ import hashlib
 import pytest
 
 from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.evidence import is_opaque, names, reduced
-from preference_center.domain.hashes import parse_hash
+from preference_center.domain.evidence_redaction import is_opaque, names, reduced
+from preference_center.domain.hashed_addresses import parse_hash
 
 ADA = parse("Ada+news@gmail.com", Channel.EMAIL)
 PHONE = parse("+39 333 123 4567", Channel.SMS)

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.hashes import Algorithm, parse_hash
+from preference_center.domain.hashed_addresses import Algorithm, parse_hash
 from preference_center.errors import InvalidAddress
 
 SHA256 = hashlib.sha256(b"jane@example.org")

@@ -20,7 +20,7 @@ from preference_center.domain.preferences import (
     change_of,
     preferences_of,
 )
-from preference_center.domain.requests import Origin, Proof
+from preference_center.domain.sender_requests import Origin, Proof
 from preference_center.errors import InvalidInput
 from tests.domain.catalogues import SECOND_TOPIC, SMALL
 

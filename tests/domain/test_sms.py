@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.sms import (
+from preference_center.domain.sms_keywords import (
     STOP_WORDS,
     STOP_WORDS_BY_LANGUAGE,
     Meaning,

@@ -25,15 +25,16 @@ from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import Change, Kind
+from preference_center.domain.sync.destination import Status
 from preference_center.extensions import db, services
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Status, add, set_status
-from tests.connectors.tools.receiver import SECRET
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync.destinations import add, set_status
 from tests.environment import migrate, settings_for
 from tests.in_force import put_in_force
+from tests.integrations.tools.receiver import SECRET
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import httpx
 
 from dev.processes import wait_until
+from preference_center.destinations.leases import LEASE
 from preference_center.extensions import services
-from preference_center.storage.database import run
-from preference_center.storage.destinations import add
+from preference_center.storage.db.database import run
+from preference_center.storage.sync.destinations import add
 from tests.faults.service import PATIENCE, Service
-from workers.leases import LEASE
 
 SECRET = "long-and-random-secret"
 

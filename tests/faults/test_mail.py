@@ -18,7 +18,7 @@ from dev.server import free_port
 from preference_center.domain.addresses import Channel, parse
 from preference_center.extensions import services
 from preference_center.links import Link
-from tests.domain.mails.reports import dsn, failed
+from tests.domain.mail.reports import dsn, failed
 from tests.faults.service import PATIENCE, TOPIC, Process, Service
 from tests.faults.tool import SlowReceiver
 from tests.inbound.mails import DOMAIN, apple, outlook, send

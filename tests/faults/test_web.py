@@ -16,9 +16,9 @@ import pytest
 
 from dev.engines import Engines
 from dev.processes import wait_until
+from preference_center.destinations.leases import LEASE
 from tests.faults.service import PATIENCE, Service
 from tests.faults.tool import SlowReceiver
-from workers.leases import LEASE
 
 LOST = 0
 """In place of a status: no answer came."""

@@ -10,9 +10,9 @@ from redis import Redis
 
 from dev.engines import Engines
 from dev.processes import wait_until
+from preference_center.destinations.leases import LEASE
 from tests.faults.service import PATIENCE, TOPIC, Service
 from tests.faults.tool import Items, SlowReceiver
-from workers.leases import LEASE
 
 JANE = "jane@example.com"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from tests.connectors.tools.receiver import Receiver
+from tests.integrations.tools.receiver import Receiver
 
 Items = list[dict[str, Any]]
 

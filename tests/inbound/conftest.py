@@ -11,12 +11,12 @@ from preference_center.domain.addresses import Channel, parse
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.inbound.mails import DOMAIN, receiving
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.inbound.opting_out import Taken
+    from preference_center.inbound.mail_opt_outs import Taken
 
 MakeTo = Callable[..., str]
 Take = Callable[..., "Taken"]
@@ -68,7 +68,7 @@ def allowed(app: Flask) -> Callable[..., bool]:
     from preference_center.domain.decisions import decide
     from preference_center.extensions import services
     from preference_center.storage.catalogues import current_catalogue
-    from preference_center.storage.facts import facts_for
+    from preference_center.storage.ledger.suppression_lookup import facts_for
 
     def ask(address: str, message_type: str = "offers.weekly") -> bool:
         with app.app_context():
@@ -125,7 +125,7 @@ def doors(set_to: Callable[..., None]) -> None:
 def take(app: Flask) -> Take:
     """`take(mail, *recipients)`: what became of it."""
     from preference_center.extensions import services
-    from preference_center.inbound.taking import take_mail
+    from preference_center.inbound.ingest_mail import take_mail
 
     def do(mail: bytes, *recipients: str) -> Taken:
         with app.app_context():

@@ -54,7 +54,7 @@ def apple(to: str, sender: str = "jane.doe@example.com") -> bytes:
 @contextmanager
 def receiving(app: Flask, protocol: Literal["lmtp", "smtp"]) -> Iterator[int]:
     """The receiver at work inside this process; its port."""
-    from preference_center.inbound.receiver import Receiver
+    from preference_center.inbound.smtp_server import Receiver
 
     ready = threading.Event()
     loop = asyncio.new_event_loop()

@@ -12,11 +12,11 @@ from preference_center.domain.addresses import Channel
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.inbound.certificates import KEPT, NAME, RESTS, Certificates
-from preference_center.storage import destinations
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations
 from tests.clock import START, Clock
-from tests.domain.news.posts import NOW
-from tests.domain.news.sns import CERTIFICATE_URL, TOPIC, certificate, message
+from tests.integrations.base.posts import NOW
+from tests.integrations.base.sns import CERTIFICATE_URL, TOPIC, certificate, message
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -16,7 +16,7 @@ from preference_center.errors import Unavailable
 from tests.clock import START
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import DOMAIN, apple, outlook
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -39,7 +39,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     def check_out() -> None:
         raise Unavailable("away")
 
-    monkeypatch.setattr("preference_center.storage.database._check_out", check_out)
+    monkeypatch.setattr("preference_center.storage.db.database._check_out", check_out)
     return monkeypatch
 
 

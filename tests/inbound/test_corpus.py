@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.inbound.conftest import REPORTS, Take
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 from tests.shared import SHARED, shared_path
 
 INDEX = SHARED / "corpus/mail/index.json"

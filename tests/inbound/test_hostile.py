@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.errors import Unavailable
-from tests.domain.mails.reports import arf, dsn, failed, reply
+from tests.domain.mail.reports import arf, dsn, failed, reply
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.inbound.mails import outlook, receiving
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -45,12 +45,14 @@ def hostile(field: str, to: str) -> bytes:
 
 @pytest.fixture
 def whys(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.storage import kept_mail
-    from preference_center.storage.database import run
+    from preference_center.storage.db.database import run
+    from preference_center.storage.mail import review_queue
 
     def ask() -> list[str]:
         with app.app_context():
-            return [mail.why for mail in run(lambda connection: kept_mail.waiting(connection, 9))]
+            return [
+                mail.why for mail in run(lambda connection: review_queue.waiting(connection, 9))
+            ]
 
     return ask
 
@@ -106,7 +108,7 @@ class TestWhateverFails:
         monkeypatch: pytest.MonkeyPatch,
         function: str,
     ) -> None:
-        monkeypatch.setattr(f"preference_center.inbound.doors.{function}", fail)
+        monkeypatch.setattr(f"preference_center.inbound.mailboxes.{function}", fail)
         (maildir / "new/1").write_bytes(reply("STOP"))
         result = app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
         assert (result.exit_code, list((maildir / "new").iterdir())) == (0, [])
@@ -115,14 +117,14 @@ class TestWhateverFails:
     def test_at_a_token(
         self, to: str, take: Take, whys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("preference_center.inbound.opting_out.record", fail)
+        monkeypatch.setattr("preference_center.inbound.mail_opt_outs.record", fail)
         assert take(outlook(to), to).for_a_person == 1
         assert whys() == ["unreadable"]
 
     def test_a_header_that_can_not_be_parsed_still_names_a_token(
         self, app: Flask, to: str, ledger: Ledger, maildir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("preference_center.inbound.mailto.BytesHeaderParser", fail)
+        monkeypatch.setattr("preference_center.inbound.mail_recipients.BytesHeaderParser", fail)
         (maildir / "new/1").write_bytes(outlook(to))
         app.test_cli_runner().invoke(args=["inbound", "maildir", str(maildir)])
         assert list((maildir / "new").iterdir()) == []
@@ -134,7 +136,7 @@ class TestWhateverFails:
         def away(*_: object, **_named: object) -> None:
             raise Unavailable("away")
 
-        monkeypatch.setattr("preference_center.inbound.doors.record", away)
+        monkeypatch.setattr("preference_center.inbound.mailboxes.record", away)
         with pytest.raises(Unavailable):
             take(reply("STOP"), REPLIES)
 

@@ -9,8 +9,8 @@ from hashlib import sha256
 import pytest
 
 from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.mails import HEAD_OCTETS
-from preference_center.inbound.mailto import read_mail, reference_of
+from preference_center.domain.mail import HEAD_OCTETS
+from preference_center.inbound.mail_recipients import read_mail, reference_of
 from preference_center.links import Link, Links
 from tests.inbound.mails import DOMAIN, apple, outlook
 from tests.shared import shared_path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.inbound.mails import DOMAIN, apple, outlook, receiving, send
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -55,7 +55,7 @@ def test_with_the_database_away_the_mail_is_kept_by_its_server(app: Flask, to: s
     import smtplib
 
     from preference_center.extensions import db
-    from preference_center.storage.links import forget_links
+    from preference_center.storage.access.link_keys import forget_links
 
     with receiving(app, "smtp") as port, app.app_context(), pytest.MonkeyPatch.context() as patch:
         forget_links()

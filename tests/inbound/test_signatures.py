@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from preference_center.inbound.signatures import is_signed
-from tests.domain.mails.reports import arf, dsn, failed
+from preference_center.inbound.dkim import is_signed
+from tests.domain.mail.reports import arf, dsn, failed
 from tests.inbound.conftest import REPLIES, REPORTS, Take
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -13,12 +13,12 @@ from preference_center.domain.addresses import Channel, parse
 from tests.clock import START, Clock
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import outlook
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.inbound.opting_out import Taken
+    from preference_center.inbound.mail_opt_outs import Taken
 
 ALIAS = "jane+shop@example.com"
 ELSEWHERE = "jane@mailbox.example"
@@ -31,8 +31,8 @@ Receive = Callable[..., "Taken"]
 def receive(app: Flask) -> Receive:
     """`receive(to, sender)`: what a mail does, by whatever way it came."""
     from preference_center.extensions import services
-    from preference_center.inbound.mailto import read_mail
-    from preference_center.inbound.opting_out import take
+    from preference_center.inbound.mail_opt_outs import take
+    from preference_center.inbound.mail_recipients import read_mail
 
     def do(to: str, sender: str = ELSEWHERE) -> Taken:
         with app.app_context():
@@ -43,7 +43,7 @@ def receive(app: Flask) -> Receive:
 
 @pytest.fixture
 def resolve(app: Flask) -> Callable[..., Taken]:
-    from preference_center.inbound.opting_out import resolve
+    from preference_center.inbound.mail_opt_outs import resolve
 
     def do(*addresses: str, scope: str | None = None) -> Taken:
         with app.app_context():
@@ -117,7 +117,7 @@ def test_the_reason_that_checks_gave_meanwhile_is_the_event_recorded(
     resolve: Callable[..., Taken],
     ledger: Ledger,
 ) -> None:
-    from preference_center.storage.facts import exact_facts_for
+    from preference_center.storage.ledger.suppression_lookup import exact_facts_for
 
     receive(make_to(ALIAS))
     with app.app_context():
@@ -252,8 +252,8 @@ def keep_many(app: Flask, *people: str) -> None:
     """An opt-out by mail of each, all of them of the same moment."""
     from preference_center.extensions import services
     from preference_center.links import PREFIX_OCTETS
-    from preference_center.storage.database import run
-    from preference_center.storage.unresolved import Unresolved, keep
+    from preference_center.storage.db.database import run
+    from preference_center.storage.mail.pending_mail_opt_outs import Unresolved, keep
 
     with app.app_context():
         keys, new_id = services().keys, services().new_id
@@ -288,13 +288,13 @@ def test_all_are_gone_through_a_few_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
     known: range,
 ) -> None:  # I3
-    from preference_center.inbound import opting_out
+    from preference_center.inbound import mail_opt_outs
 
     people = [f"person-{n}@example.com" for n in range(25)]
     keep_many(app, *people)
     for n in known:
         store(people[n])
-    monkeypatch.setattr(opting_out, "PAGE", 5)
+    monkeypatch.setattr(mail_opt_outs, "PAGE", 5)
     taken = resolve()
     assert (taken.recorded, taken.kept) == (len(known), 25 - len(known))
     assert resolve().recorded == 0
@@ -303,17 +303,17 @@ def test_all_are_gone_through_a_few_at_a_time(
 def test_what_is_held_at_once_does_not_grow_with_what_is_kept(
     app: Flask, resolve: Callable[..., Taken], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I3
-    from preference_center.storage import unresolved
+    from preference_center.storage.mail import pending_mail_opt_outs
 
     keep_many(app, *(f"person-{n}@example.com" for n in range(300)))
-    read, real = 0, unresolved.Unresolved
+    read, real = 0, pending_mail_opt_outs.Unresolved
 
     def counted(*columns: object) -> object:
         nonlocal read
         read += 1
         return real(*columns)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(unresolved, "Unresolved", counted)
+    monkeypatch.setattr(pending_mail_opt_outs, "Unresolved", counted)
     assert resolve().kept == 300
     assert read <= 1
 
@@ -324,10 +324,10 @@ def test_many_addresses_may_be_told_at_once(
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from preference_center.inbound import opting_out
+    from preference_center.inbound import mail_opt_outs
 
     people = [f"person-{n}@example.com" for n in range(12)]
     keep_many(app, *people[:9])
-    monkeypatch.setattr(opting_out, "PAGE", 5)
+    monkeypatch.setattr(mail_opt_outs, "PAGE", 5)
     assert resolve(*people).recorded == 9
     assert ledger.kinds() == [OUT] * 9

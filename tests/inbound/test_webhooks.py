@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from preference_center.domain.addresses import Channel
 from preference_center.extensions import services
 from preference_center.inbound import webhooks
-from preference_center.storage import destinations, posted
-from preference_center.storage.database import Connection, run
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations, webhook_inbox
 from tests.clock import Clock
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def test_what_is_genuine_is_stored_before_it_is_acknowledged(
     with app.app_context():
         context = services()
         now = context.now()
-        (body,) = run(lambda c: posted.claim(c, context.keys, number, now=now, until=now, limit=5))
+        (body,) = run(
+            lambda c: webhook_inbox.claim(c, context.keys, number, now=now, until=now, limit=5)
+        )
     assert b"anna@example.com" in body.body
 
 
@@ -218,7 +220,7 @@ def test_a_token_that_was_used_before_is_refused_whatever_comes_with_it(
     ]
     assert say("two", "opened") == 200
     assert kept(app) == 2
-    clock.advance(posted.KEPT + timedelta(seconds=1))
+    clock.advance(webhook_inbox.KEPT + timedelta(seconds=1))
     with app.app_context():
-        run(lambda c: posted.forget(c, clock()))
+        run(lambda c: webhook_inbox.forget(c, clock()))
         assert run(lambda c: c.execute("SELECT FROM used_token").fetchall()) == []

@@ -13,8 +13,8 @@ from flask import current_app
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import Change, Kind, Retraction
 from preference_center.extensions import services
-from preference_center.storage import destinations
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations
 from tests.clock import START
 from tests.domain.histories import NEWS
 

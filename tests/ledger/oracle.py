@@ -14,7 +14,7 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.events import Change, Retraction
-from preference_center.domain.hashes import Hashed, parse_hash
+from preference_center.domain.hashed_addresses import Hashed, parse_hash
 
 NOES = {"opted_out", "complained", "bounced", "deactivated", "erased"}
 YESES = {"opted_in", "reopened"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from preference_center.domain.addresses import Address
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
 from tests.ledger.changes import id_of
 from tests.ledger.oracle import Row, Slot
 

@@ -17,9 +17,9 @@ from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.ledger.recording import _append
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.storage import backfills, destinations
-from preference_center.storage.backfills import Backfill
-from preference_center.storage.database import Connection, run
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import backfills, destinations
+from preference_center.storage.sync.backfills import Backfill
 from tests.clock import START, Clock
 
 JANE = parse("jane@example.com", Channel.EMAIL)

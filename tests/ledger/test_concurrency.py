@@ -16,8 +16,8 @@ from preference_center.config import Settings
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
 from preference_center.ledger import record
-from preference_center.storage.database import run
-from preference_center.storage.facts import exact_facts_for
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import exact_facts_for
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import (

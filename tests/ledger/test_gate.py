@@ -13,14 +13,14 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
+from preference_center.database_timeouts import WEB, WORKER
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change
 from preference_center.errors import Cause, Unavailable
 from preference_center.extensions import services
-from preference_center.ledger import gate, record
+from preference_center.ledger import append_lock, record
 from preference_center.ledger.recording import _append
-from preference_center.storage.database import run, within
-from preference_center.waits import WEB, WORKER
+from preference_center.storage.db.database import run, within
 from tests.ledger.changes import change, retraction
 
 GATE_ASKED = b"SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -70,6 +70,6 @@ def test_writers_of_before_are_waited_for_but_not_without_end(database_url: str)
         within(replace(WEB, total=1.0)),
         pytest.raises(Unavailable) as error,
     ):
-        gate.await_writers()
+        append_lock.await_writers()
     assert error.value.cause is Cause.LOCK
-    gate.await_writers()
+    append_lock.await_writers()

@@ -15,14 +15,14 @@ from dev.processes import wait_until
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, Kind
-from preference_center.domain.hashes import Algorithm, Hashed
+from preference_center.domain.hashed_addresses import Algorithm, Hashed
 from preference_center.extensions import services
-from preference_center.ledger import hashing, record
-from preference_center.ledger.statements import GATE
-from preference_center.storage import backfills
-from preference_center.storage.addresses import readable
-from preference_center.storage.database import run
-from preference_center.storage.facts import exact_facts_for, facts_for
+from preference_center.ledger import md5_matching, record
+from preference_center.ledger.sql import GATE
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.addresses import readable
+from preference_center.storage.ledger.suppression_lookup import exact_facts_for, facts_for
+from preference_center.storage.sync import backfills
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, retraction, waiting
@@ -177,14 +177,14 @@ def test_a_check_looks_once_while_there_is_no_md5(monkeypatch: pytest.MonkeyPatc
 def test_many_known_addresses_get_their_keys_in_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hashing, "CHUNK", 3)
+    monkeypatch.setattr(md5_matching, "CHUNK", 3)
     people = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
     record([change(n, Kind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
     record([change(20, address=of(JANE, Algorithm.SHA256))])  # nothing readable: passed over
     seen: list[int] = []
-    hashing.match_md5(seen.append)
+    md5_matching.match_md5(seen.append)
     assert seen == [3, 6, 8]
-    hashing.match_md5(seen.append)
+    md5_matching.match_md5(seen.append)
     assert seen == [3, 6, 8]
     add_destination("news", NEWS)
     record([change(30, address=of(people[0], Algorithm.MD5))])
@@ -198,13 +198,13 @@ def test_making_the_keys_resumes_where_it_was_killed(monkeypatch: pytest.MonkeyP
     def die(done: int) -> None:
         raise Killed
 
-    monkeypatch.setattr(hashing, "CHUNK", 3)
+    monkeypatch.setattr(md5_matching, "CHUNK", 3)
     people = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
     record([change(n, Kind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
     with pytest.raises(Killed):
-        hashing.match_md5(die)
+        md5_matching.match_md5(die)
     seen: list[int] = []
-    hashing.match_md5(seen.append)
+    md5_matching.match_md5(seen.append)
     assert seen == [3, 4]
 
 

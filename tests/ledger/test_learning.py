@@ -13,8 +13,8 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage.addresses import readable
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.addresses import readable
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting

@@ -12,16 +12,16 @@ from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.deadlines import AT_RISK, WINDOW
 from preference_center.domain.events import Kind
 from preference_center.errors import Unavailable
-from preference_center.ledger import deferring, record
-from preference_center.ledger.deferring import raise_deferred
-from preference_center.ledger.raising import AT_ONCE
-from preference_center.storage import undecided
-from preference_center.storage.database import Connection, run
-from preference_center.storage.undecided import Waits
+from preference_center.ledger import deferred_forms, record
+from preference_center.ledger.deferred_forms import raise_deferred
+from preference_center.ledger.sync_state_sql import AT_ONCE
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import undecided_events
+from preference_center.storage.sync.undecided_events import Waits
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import add_destination, change, retraction, together, waiting
-from workers.schedule import tick
+from workers.scheduler import tick
 
 FORMS, DESTINATIONS = 1_000, 10
 HOUR = timedelta(hours=1)
@@ -114,7 +114,7 @@ def test_a_scheduler_that_dies_half_way_loses_nothing(  # I1, I9
     _sign_up(FEW)
     _add_destinations(2)
     record([change(1, address=FEW[0])])
-    real, steps = deferring._step, iter(range(9))
+    real, steps = deferred_forms._step, iter(range(9))
 
     def step(connection: Connection, deferred: int, size: int) -> bool:
         done = real(connection, deferred, size)
@@ -123,7 +123,7 @@ def test_a_scheduler_that_dies_half_way_loses_nothing(  # I1, I9
         return done
 
     with monkeypatch.context() as patched:
-        patched.setattr(deferring, "_step", step)
+        patched.setattr(deferred_forms, "_step", step)
         with pytest.raises(KeyboardInterrupt):
             raise_deferred(size=20)
     assert _raised() == (AT_ONCE + 20) * 2  # the second step was rolled back
@@ -155,7 +155,7 @@ def test_what_cannot_be_had_now_does_not_stop_the_others(  # I2
     _add_destinations(1)
     record([change(1, address=FEW[0])])
     record([change(2, address=others[0])])
-    real = deferring._step
+    real = deferred_forms._step
     first = _count("SELECT min(id) FROM deferred_raise")
 
     def step(connection: Connection, deferred: int, size: int) -> bool:
@@ -164,7 +164,7 @@ def test_what_cannot_be_had_now_does_not_stop_the_others(  # I2
         return real(connection, deferred, size)
 
     with monkeypatch.context() as patched:
-        patched.setattr(deferring, "_step", step)
+        patched.setattr(deferred_forms, "_step", step)
         assert raise_deferred()
     assert (bool(waiting(others[-1])), bool(waiting(LAST))) == (True, False)
     assert not raise_deferred()
@@ -225,10 +225,10 @@ def test_what_the_scheduler_leaves_waiting_is_late(clock: Clock) -> None:  # I3
     _add_destinations(1)
     record([change(1, Kind.OPTED_IN, OFFERS, address=FEW[0]), change(2, address=FEW[0])])
     clock.advance(AT_RISK)
-    (late,) = run(lambda c: undecided.late(c, clock()))
+    (late,) = run(lambda c: undecided_events.late(c, clock()))
     assert (late.what, late.count, late.due_at) == (Waits.FORMS, 1, START + WINDOW)
     raise_deferred()
-    assert run(lambda c: undecided.late(c, clock())) == []
+    assert run(lambda c: undecided_events.late(c, clock())) == []
 
 
 @pytest.mark.parametrize("domain", ["gmail.com", "example.org"], ids=["mailbox", "base"])

@@ -14,9 +14,9 @@ from flask import Flask
 
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import REPEAT
-from preference_center.ledger.raising import RAISE_DEFERRED, RAISE_LEARNED
-from preference_center.ledger.statements import APPEND, APPEND_RETRACTIONS
-from preference_center.storage.database import Connection, run
+from preference_center.ledger.sql import APPEND, APPEND_RETRACTIONS
+from preference_center.ledger.sync_state_sql import RAISE_DEFERRED, RAISE_LEARNED
+from preference_center.storage.db.database import Connection, run
 from tests.clock import START
 
 SMALL = {"destination_pkey", "deferred_raise_pkey"}

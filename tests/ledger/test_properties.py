@@ -18,11 +18,11 @@ from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.catalogue import Default, MessageClass, MessageType, Topic
 from preference_center.domain.decisions import Rule, decide
 from preference_center.domain.events import Change, Kind, Mark, Retraction, fold
-from preference_center.domain.hashes import Algorithm
+from preference_center.domain.hashed_addresses import Algorithm
 from preference_center.ledger import record
-from preference_center.storage.database import run
-from preference_center.storage.events import events_of
-from preference_center.storage.facts import facts_by_id, facts_for
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.events import events_of
+from preference_center.storage.ledger.suppression_lookup import facts_by_id, facts_for
 from tests.clock import START
 from tests.domain.histories import MOMENTS, NEWS, OFFERS, histories
 from tests.ledger.changes import add_destination, id_of, waiting

@@ -13,9 +13,10 @@ from flask import Flask
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.domain.sync.state import Settlement
 from preference_center.ledger import record
-from preference_center.storage import syncs
-from preference_center.storage.database import run
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import states
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, retraction, waiting
@@ -172,13 +173,13 @@ def test_what_commits_while_a_worker_looks_is_pushed_after_it() -> None:  # I3, 
     news = run(lambda c: c.execute("SELECT id FROM destination WHERE name = 'news'").fetchone())
     assert news
     lease = UUID(int=7)
-    claims = run(lambda c: syncs.claim(c, news[0], lease, now=START, until=START + HOUR, limit=9))
+    claims = run(lambda c: states.claim(c, news[0], lease, now=START, until=START + HOUR, limit=9))
     # As seen by the worker, this event has a lower number than the one it claimed.
     run(lambda c: c.execute("SELECT setval('event_seq_seq', 1, false)"))
     run(lambda c: c.execute("UPDATE sync_state SET wanted = 1000"))
     record([change(3, address=TAGGED)])
     settled = [
-        syncs.Settlement(
+        Settlement(
             address_id=claim.address_id,
             version=1000,
             reflected=0,
@@ -190,7 +191,7 @@ def test_what_commits_while_a_worker_looks_is_pushed_after_it() -> None:  # I3, 
         )
         for claim in claims
     ]
-    run(lambda c: syncs.settle(c, news[0], lease, settled, now=START))
+    run(lambda c: states.settle(c, news[0], lease, settled, now=START))
     assert waiting(JANE) == {"news": START + WINDOW}
 
 

@@ -22,8 +22,8 @@ from preference_center.domain.events import (
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.ledger.recording import Recorded
-from preference_center.storage.database import Connection, run
-from preference_center.storage.facts import exact_facts_for, facts_for
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.ledger.suppression_lookup import exact_facts_for, facts_for
 from tests.clock import START, Clock
 
 JANE = parse("jane@example.com", Channel.EMAIL)

@@ -12,8 +12,8 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Kind
 from preference_center.ledger import record
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
 from tests.clock import START, Clock
 from tests.domain.histories import OFFERS
 from tests.ledger.changes import JANE, add_destination, change, retraction, waiting

@@ -20,8 +20,8 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidLink
 from preference_center.links import Links, LinkTopic, SealedForm, SenderKey, Use, offline
+from preference_center.links.link_payload import Link, pack
 from preference_center.links.offline import MARK, Minter, encoded
-from preference_center.links.tokens import Link, pack
 from tests.links.register import Register
 
 RING = [("k2", b"2" * 32), ("k1", b"1" * 32)]

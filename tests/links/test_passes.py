@@ -11,8 +11,8 @@ from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.links import LIFETIMES, Link, Links, Use
-from preference_center.links.sealing import Sealer
-from preference_center.links.tokens import pack
+from preference_center.links.link_payload import pack
+from preference_center.links.sealer import Sealer
 
 RING = [("k1", b"1" * 32)]
 LINKS = Links(RING, "https://prefs.example.com")

@@ -12,18 +12,19 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from tests.connectors.both_ways_contract import AbsentContract, ReadContract, whole
-from tests.connectors.contract import ANNA, BO, CY, PushContract, Rig
+from preference_center.domain.sync.contract import Item, Outcome
+from preference_center.integrations.base.contract import Connector, Pullable, Scannable, Setup
+from preference_center.integrations.base.http import Http
+from preference_center.integrations.base.spec import Entry
+from preference_center.integrations.ghost.connector import Ghost
+from preference_center.integrations.listmonk.connector import Listmonk
+from preference_center.integrations.mailman.connector import Mailman
+from preference_center.integrations.registry import ENTRIES
+from preference_center.integrations.tryton.connector import Tryton
+from tests.integrations.both_ways_contract import AbsentContract, ReadContract, whole
+from tests.integrations.contract import ANNA, BO, CY, PushContract, Rig
 from tests.real.conftest import Start
 from tests.real.tools.running import NEWS, OFFERS, RealTool
-from workers.connectors.base import Connector, Item, Outcome, Pullable, Scannable, Setup
-from workers.connectors.entry import Entry
-from workers.connectors.ghost import Ghost
-from workers.connectors.http import Http
-from workers.connectors.listmonk import Listmonk
-from workers.connectors.mailman import Mailman
-from workers.connectors.registry import ENTRIES
-from workers.connectors.tryton import Tryton
 
 NAMES = {NEWS: "news", OFFERS: "offers"}
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 import httpx
 import pytest
 
-from tests.connectors.contract import ANNA, BO, NOW, ConnectorContract, Rig, off
+from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.integrations.base.http import Http
+from tests.integrations.contract import ANNA, BO, NOW, ConnectorContract, Rig, off
 from tests.real.conftest import Start
 from tests.real.tools.moto import KEY, REGION, SECRET
-from workers.connectors.base import DeliveryError, Setup
-from workers.connectors.http import Http
 
 BUCKET, FOLDER = "printers", "in/new"
 

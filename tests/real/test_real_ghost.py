@@ -6,16 +6,17 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.news import News, NewsKind
-from tests.connectors.both_ways_contract import whole
-from tests.connectors.contract import off, results
+from preference_center.domain.sync.contract import Page, Result, Seen
+from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.integrations.base.contract import Setup
+from preference_center.integrations.base.http import Http, utc_now
+from preference_center.integrations.ghost.connector import Ghost
+from preference_center.integrations.registry import make
+from tests.integrations.both_ways_contract import whole
+from tests.integrations.contract import off, results
 from tests.real.conftest import Start
 from tests.real.tools.ghost import Ghost as Site
 from tests.real.tools.running import NEWS, OFFERS
-from workers.connectors.base import Page, Result, Seen, Setup
-from workers.connectors.ghost import Ghost
-from workers.connectors.http import Http, utc_now
-from workers.connectors.registry import make
 
 ANNA, BO = "anna@example.com", "bo@example.com"
 

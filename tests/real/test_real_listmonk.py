@@ -7,14 +7,15 @@ from typing import cast
 
 import pytest
 
-from tests.connectors.both_ways_contract import whole
-from tests.connectors.contract import off, results
+from preference_center.domain.sync.contract import Result
+from preference_center.integrations.base.contract import Connector, DeliveryError, Pullable, Setup
+from preference_center.integrations.base.http import Http, utc_now
+from preference_center.integrations.registry import make
+from tests.integrations.both_ways_contract import whole
+from tests.integrations.contract import off, results
 from tests.real.conftest import Start
 from tests.real.tools.listmonk import RIGHTS, Listmonk
 from tests.real.tools.running import NEWS, OFFERS
-from workers.connectors.base import Connector, DeliveryError, Pullable, Result, Setup
-from workers.connectors.http import Http, utc_now
-from workers.connectors.registry import make
 
 ANNA = "anna@example.com"
 

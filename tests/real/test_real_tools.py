@@ -14,25 +14,25 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from preference_center.destinations.leases import Lease
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
+from preference_center.domain.sync.destination import Destination, Status
 from preference_center.extensions import services
+from preference_center.integrations.base.contract import Connector, Setup
+from preference_center.integrations.base.http import Http
+from preference_center.integrations.registry import make
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage import destinations, verifying
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Destination, Status
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations, listings
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import verify
+from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.real.conftest import STARTS, Start, hindrance
 from tests.real.tools.running import NEWS, OFFERS, RealTool
-from workers.connectors.base import Connector, Setup
-from workers.connectors.http import Http
-from workers.connectors.registry import make
-from workers.leases import Lease
-from workers.sync import sync
-from workers.verify import verify
 
 ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
 ODD = "b'c+d@example.com"
@@ -95,13 +95,13 @@ def push(destination: int) -> None:
 
 def read(destination: int, *parts: Part) -> None:
     now = services().now()
-    run(lambda c: verifying.begin(c, destination, list(parts), now))
+    run(lambda c: listings.begin(c, destination, list(parts), now))
     for part in parts:
         verify(destination, part, connect, until=now + SOON, stop=lambda: False)
 
 
 def failures(destination: int) -> list[str]:
-    return [each.reason for each in run(lambda c: verifying.progress(c, destination))]
+    return [each.reason for each in run(lambda c: listings.progress(c, destination))]
 
 
 @pytest.mark.parametrize("address", [ANNA, ODD])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from preference_center.scrub.jobs import Job
+from preference_center.scrub.job import Job
 
 
 def job(folder: Path, message_type: str, name: str = "list.csv") -> Job:

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.providers import PROVIDERS
+from preference_center.domain.mailbox_providers import PROVIDERS
 from preference_center.keys import Keys, parse_ring
-from preference_center.scrub.duck.connecting import connect, dialect
-from preference_center.scrub.expression import looks, probes
+from preference_center.scrub.duck.connection import connect, dialect
+from preference_center.scrub.sql import looks, probes
 from tests.environment import _key
 
 KEYS = Keys(parse_ring(f"d1:{_key(1)},d2:{_key(4)}"), parse_ring(f"e1:{_key(2)}"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_row_gets_the_answer_of_the_api(app: Flask, tmp_path: Path, seed: int) -> None:
     # I9, I11
-    from preference_center.scrub.scrubbing import scrub
+    from preference_center.scrub.scrub_list import scrub
     from preference_center.scrub.snapshots import make
 
     put_in_force(app, world.CLOSING)

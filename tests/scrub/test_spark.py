@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.domain.decisions import Rule
-from preference_center.scrub.jobs import Engine
+from preference_center.scrub.job import Engine
 from tests.in_force import put_in_force
 from tests.scrub import world
 from tests.scrub.lists import job, read, write
@@ -37,7 +37,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_spark_gives_every_row_the_answer_of_the_api(app: Flask, tmp_path: Path) -> None:
     # I9, I11
-    from preference_center.scrub.scrubbing import scrub
+    from preference_center.scrub.scrub_list import scrub
     from preference_center.scrub.snapshots import make
 
     put_in_force(app, world.CLOSING)
@@ -71,9 +71,9 @@ def test_no_plan_shows_the_secret(app: Flask, tmp_path: Path) -> None:
     # I12
     from preference_center.extensions import services
     from preference_center.scrub import spark
-    from preference_center.scrub.expression import Dialect, looks
-    from preference_center.scrub.scrubbing import _question
+    from preference_center.scrub.scrub_list import _question
     from preference_center.scrub.snapshots import inspect, make
+    from preference_center.scrub.sql import Dialect, looks
 
     put_in_force(app, world.CLOSING)
     with app.app_context(), spark.session("local[2]") as session:

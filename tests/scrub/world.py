@@ -18,15 +18,15 @@ from preference_center.domain.events import (
     Kind,
     is_reach_of,
 )
-from preference_center.domain.hashes import Algorithm
+from preference_center.domain.hashed_addresses import Algorithm
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import unresolved
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
-from preference_center.storage.unresolved import Unresolved
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.mail import pending_mail_opt_outs
+from preference_center.storage.mail.pending_mail_opt_outs import Unresolved
 from tests.clock import START
 from tests.domain.histories import KINDS, MOMENTS, PAST
 from tests.in_force import CATALOGUE
@@ -90,7 +90,7 @@ def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
         )
         for number, address in enumerate(random.sample(emails, 6), 1)
     ]
-    run(lambda connection: unresolved.keep(connection, mails))
+    run(lambda connection: pending_mail_opt_outs.keep(connection, mails))
 
 
 def _change(random: Random, address: Address, number: int) -> Change:

@@ -12,7 +12,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.routing import BaseConverter
 
 from preference_center.serving import Bridge
-from preference_center.serving.bridge import LARGE_BODIES, SMALL
+from preference_center.serving.asgi_bridge import LARGE_BODIES, SMALL
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]

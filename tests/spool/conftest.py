@@ -18,13 +18,13 @@ from preference_center.domain.addresses import Channel, parse
 from tests.clock import Clock
 from tests.environment import with_database
 from tests.in_force import put_in_force
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from preference_center.spool import Replayed
-    from preference_center.spool.running import Replayer
+    from preference_center.spool.replayer import Replayer
 
 ADDRESS = "jane.doe@example.com"
 TOPIC = "acme.offers"
@@ -103,9 +103,9 @@ def folder(tmp_path: Path) -> Path:
 def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replayer]:
     """Has the app spool into `folder`; the test runs it."""
     from preference_center.extensions import NAME
-    from preference_center.spool import accepting, install
-    from preference_center.spool.running import Replayer
-    from preference_center.storage import outage
+    from preference_center.spool import install, record_or_spool
+    from preference_center.spool.replayer import Replayer
+    from preference_center.storage.db import outage
 
     wired = app.extensions[NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
@@ -115,7 +115,7 @@ def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     with app.app_context():
         replayer = Replayer(spool, outage.watch())
     yield replayer
-    for name in (accepting.NAME, outage.NAME):
+    for name in (record_or_spool.NAME, outage.NAME):
         app.extensions.pop(name, None)
 
 

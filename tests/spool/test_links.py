@@ -13,21 +13,21 @@ from preference_center.links import Link
 from preference_center.links.offline import Minter
 from tests.clock import START, Clock
 from tests.inbound.mails import outlook, receiving, send
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 from tests.spool.conftest import ADDRESS, PAIR, TOPIC, Database, Replay
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.spool.running import Replayer
+    from preference_center.spool.replayer import Replayer
 
 
 @pytest.fixture
 def minter(app: Flask, clock: Clock, replayer: Replayer, monkeypatch: pytest.MonkeyPatch) -> Minter:
     """A sender that makes links by itself; no process has seen any of them yet."""
     from preference_center.extensions import NAME
-    from preference_center.storage.links import forget_links
+    from preference_center.storage.access.link_keys import forget_links
 
     wired = app.extensions[NAME]
     links = replace(wired.links, mail_domain="stop.example.com")
@@ -42,7 +42,7 @@ def minter(app: Flask, clock: Clock, replayer: Replayer, monkeypatch: pytest.Mon
 
 def remember(app: Flask) -> None:
     """What the thread of a process does once a minute."""
-    from preference_center.storage.links import remember_senders
+    from preference_center.storage.access.link_keys import remember_senders
 
     with app.app_context():
         remember_senders()
@@ -84,9 +84,9 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
     replay: Replay,
     folder: Path,
 ) -> None:
-    from preference_center.spool.known import NAME, recall, remember
+    from preference_center.spool.startup_cache import NAME, recall, remember
+    from preference_center.storage.access.link_keys import forget_links
     from preference_center.storage.catalogues import forget_catalogue
-    from preference_center.storage.links import forget_links
 
     token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
     with app.app_context():
@@ -107,7 +107,7 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
 def test_what_was_kept_is_only_assumed_until_the_database_says_otherwise(
     app: Flask, client: FlaskClient, minter: Minter, folder: Path
 ) -> None:
-    from preference_center.spool.known import recall, remember
+    from preference_center.spool.startup_cache import recall, remember
 
     with app.app_context():
         remember(folder)
@@ -125,7 +125,7 @@ def test_what_was_kept_is_only_assumed_until_the_database_says_otherwise(
 def test_a_damaged_file_of_what_was_kept_is_ignored(
     app: Flask, folder: Path, replayer: Replayer, content: bytes
 ) -> None:
-    from preference_center.spool.known import NAME, recall
+    from preference_center.spool.startup_cache import NAME, recall
 
     (folder / NAME).write_bytes(content)
     with app.app_context():

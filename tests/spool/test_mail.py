@@ -13,13 +13,13 @@ import pytest
 from preference_center.domain.addresses import Channel, parse
 from tests.clock import START, Clock
 from tests.inbound.mails import DOMAIN, outlook, receiving, send
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 from tests.spool.conftest import ADDRESS, TOPIC, Database, Replay
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.spool.running import Replayer
+    from preference_center.spool.replayer import Replayer
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_replayed_again_after_a_crash_it_is_recorded_once(
 def test_of_somebody_unknown_it_waits_for_the_address(
     app: Flask, port: int, to: str, ledger: Ledger, database: Database, replay: Replay
 ) -> None:
-    from preference_center.inbound.opting_out import resolve
+    from preference_center.inbound.mail_opt_outs import resolve
 
     with database.away():
         send(port, outlook(to, "else@example.com"), to, sender="else@example.com")

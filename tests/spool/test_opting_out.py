@@ -10,14 +10,14 @@ from uuid import uuid4
 import pytest
 
 from tests.clock import START, Clock
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 from tests.spool.conftest import ADDRESS, PAIR, TOPIC, Database, MakeToken, Replay
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.spool.running import Replayer
+    from preference_center.spool.replayer import Replayer
 
 
 def spooled(folder: Path) -> bytes:
@@ -148,7 +148,7 @@ def test_decisions_stay_no_meanwhile(
     database: Database,
     replay: Replay,
 ) -> None:  # I11
-    from tests.senders.sender import make_sender
+    from tests.api.sender import make_sender
 
     sender = make_sender(app)
     body = {"message_type": "offers.weekly", "recipient": ADDRESS}
@@ -191,7 +191,7 @@ def test_a_newer_opt_in_that_is_recorded_first_stands(
     from preference_center.domain.addresses import Channel, parse
     from preference_center.domain.events import Change, Kind
     from preference_center.ledger import record
-    from preference_center.storage.facts import exact_facts_for
+    from preference_center.storage.ledger.suppression_lookup import exact_facts_for
 
     with database.away():
         client.post(f"/u/{token}", data=PAIR)

@@ -12,7 +12,7 @@ from tests.spool.conftest import PAIR, Database, Replay
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from preference_center.spool.running import Replayer
+    from preference_center.spool.replayer import Replayer
 
 
 def test_a_process_is_ready_as_long_as_it_can_accept_an_opt_out(

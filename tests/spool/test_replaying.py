@@ -18,16 +18,16 @@ from dev.processes import wait_until
 from preference_center.errors import Unavailable
 from preference_center.spool import CannotSpool, Folder
 from preference_center.spool.frames import encode
-from preference_center.spool.writing import Writer
+from preference_center.spool.writer import Writer
 from tests.clock import START
-from tests.recipients.ledger import Ledger
+from tests.pages.ledger import Ledger
 from tests.spool.conftest import PAIR, Database, MakeToken, Replay
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.spool.running import Replayer
+    from preference_center.spool.replayer import Replayer
 
 MEBIBYTE = 1024 * 1024
 HOLDER = """
@@ -166,7 +166,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from preference_center.errors import KeyMismatch
-    from preference_center.spool import running
+    from preference_center.spool import replayer as running
 
     spool_clicks(client, database, [token])
 
@@ -184,7 +184,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
 def test_while_it_is_known_away_nobody_tries_to_connect(
     app: Flask, client: FlaskClient, token: str, database: Database, replay: Replay
 ) -> None:
-    from preference_center.storage.database import run
+    from preference_center.storage.db.database import run
 
     spool_clicks(client, database, [token])
     with app.app_context():  # it is back, and nobody has noticed
@@ -244,7 +244,7 @@ def test_the_thread_ends_an_outage_by_itself(
     database: Database,
     replayer: Replayer,
 ) -> None:
-    from preference_center.spool.running import keep_replaying
+    from preference_center.spool.replayer import keep_replaying
 
     stop = threading.Event()
     thread = threading.Thread(target=keep_replaying, args=(app, replayer, stop))
@@ -262,7 +262,7 @@ def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
     app: Flask, replayer: Replayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2: else nobody would be answered until all is replayed
     from preference_center.extensions import services
-    from preference_center.spool import running
+    from preference_center.spool import replayer as running
 
     seen: list[bool] = []
 

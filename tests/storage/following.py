@@ -17,9 +17,9 @@ from preference_center.domain.events import Change, State
 from preference_center.domain.watermarks import Watermark
 from preference_center.extensions import services
 from preference_center.ledger import Recorded, record
-from preference_center.storage import feed
-from preference_center.storage.database import Connection, run
-from preference_center.storage.feed import Page, Standing
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.feed import changes
+from preference_center.storage.feed.changes import Page, Standing
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,7 +28,7 @@ Copy = dict[tuple[int, str], State]
 
 
 def page(after: Watermark | None = None, limit: int = 100) -> Page:
-    return run(lambda connection: feed.changes(connection, services().keys, after, limit))
+    return run(lambda connection: changes.changes(connection, services().keys, after, limit))
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Reader:
 
     def start(self) -> None:
         """Take a snapshot."""
-        first, *rows = feed.snapshot(services().keys)
+        first, *rows = changes.snapshot(services().keys)
         assert isinstance(first, Watermark)
         self.after = first
         for row in rows:

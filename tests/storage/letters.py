@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from preference_center.domain.addresses import Channel, parse
-from preference_center.storage.outbox import Letter, LetterKind
+from preference_center.storage.mail.outbox import Letter, LetterKind
 from tests.clock import START
 
 LINK = "https://preferences.example.com/o/secret-token"

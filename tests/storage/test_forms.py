@@ -10,11 +10,11 @@ from flask import Flask
 
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.decisions import Fact, standing_no
+from preference_center.domain.delivery_status import another_form_says_no
 from preference_center.domain.events import EVERYTHING, Kind
-from preference_center.domain.progress import another_form_says_no
 from preference_center.ledger import record
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_by_id, facts_for
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_by_id, facts_for
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change, id_of

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from preference_center.errors import Unavailable
-from preference_center.storage.database import Connection, run, run_at_once
+from preference_center.storage.db.database import Connection, run, run_at_once
 
 if TYPE_CHECKING:
     from flask import Flask

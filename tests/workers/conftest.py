@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.destination import Status
 from preference_center.extensions import services
-from preference_center.storage import destinations
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Status
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations
 from tests.workers.tool import Tool
 
 

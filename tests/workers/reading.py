@@ -12,13 +12,13 @@ from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import Change, Kind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage import verifying
-from preference_center.storage.database import run
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import listings
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import verify
+from preference_center.sync.push import sync
 from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool
-from workers.sync import sync
-from workers.verify import verify
 
 TOPIC, OTHER = "acme.offers", "acme.news"
 ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
@@ -43,7 +43,7 @@ def read(destination: int, tool: TwoWayTool, *parts: Part) -> None:
 
 def begin(destination: int) -> None:
     now = services().now()
-    run(lambda c: verifying.begin(c, destination, list(Part), now))
+    run(lambda c: listings.begin(c, destination, list(Part), now))
 
 
 def work(destination: int, tool: Tool) -> int:
@@ -71,8 +71,8 @@ def outcomes(address: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def tally(destination: int) -> verifying.Tally:
-    return run(lambda c: verifying.tally(c, destination))
+def tally(destination: int) -> listings.Tally:
+    return run(lambda c: listings.tally(c, destination))
 
 
 def refuse(tool: TwoWayTool, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
@@ -82,8 +82,8 @@ def refuse(tool: TwoWayTool, monkeypatch: pytest.MonkeyPatch, name: str, error: 
     monkeypatch.setattr(type(tool), name, refuse)
 
 
-def progress(destination: int) -> list[verifying.Progress]:
-    return run(lambda c: verifying.progress(c, destination))
+def progress(destination: int) -> list[listings.Progress]:
+    return run(lambda c: listings.progress(c, destination))
 
 
 def state(address: str, column: str) -> Any:

@@ -12,16 +12,17 @@ import pytest
 
 from preference_center.domain.decisions import marketing_suppressed, standing_no
 from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.sync.capabilities import Capabilities, Listing
+from preference_center.domain.sync.classify import LAG
+from preference_center.domain.sync.contract import Item, Page, Seen
+from preference_center.domain.vendor_events import News, NewsKind
 from preference_center.extensions import services
-from preference_center.storage.facts import facts_for
-from preference_center.storage.verifying import Part
+from preference_center.ingest.record import take_in
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.sync.listings import Part
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.connectors.base import Capabilities, Item, Listing, Page, Seen
-from workers.judging import LAG
-from workers.taking import take_in
 
 DAY = timedelta(days=1)
 WIDE = ("opted_out", ALL_MARKETING, "destination", "mailer", False)

@@ -14,18 +14,18 @@ import pytest
 
 from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.sync.classify import LAG
+from preference_center.domain.vendor_events import News, NewsKind
 from preference_center.extensions import services
-from preference_center.storage import posted
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
+from preference_center.ingest.record import take_in
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, say, work
 from tests.workers.test_news import take
 from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.judging import LAG
-from workers.taking import take_in
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -91,7 +91,9 @@ def is_denied(topic: str) -> bool:
 
 def deliver(number: int, tool: Tool, body: bytes) -> None:
     context = services()
-    run(lambda c: posted.keep(c, context.keys, context.new_id(), number, body, context.now()))
+    run(
+        lambda c: webhook_inbox.keep(c, context.keys, context.new_id(), number, body, context.now())
+    )
     take(number, tool)
 
 

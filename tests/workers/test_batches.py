@@ -11,16 +11,17 @@ import pytest
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.deadlines import PROBE_EVERY
 from preference_center.domain.events import Change, Kind
+from preference_center.domain.sync.contract import Item
+from preference_center.domain.sync.destination import Destination, Status
 from preference_center.extensions import services
+from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination
+from preference_center.integrations.base.rate_limit import Paced
 from preference_center.ledger import record
-from preference_center.storage import destinations, syncs
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations, states
+from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.workers.tool import Hook, Tool
-from workers.connectors.base import DeliveryError, Item, UnsupportedByDestination
-from workers.connectors.pace import Paced
-from workers.sync import sync
 
 TOPIC = "acme.offers"
 FULL = Tool.capabilities.batch_size - Tool.capabilities.batch_size // 10
@@ -105,7 +106,7 @@ def test_a_job_ends_only_once_what_came_due_behind_its_claims_is_pushed(
     behind = [item.address for item in tool.pushes[0]]
     found = [[item.address for item in push].count(*behind) for push in tool.pushes]
     assert (settled, found) == (2 * Tool.capabilities.batch_size + 1, [1, 0, 0, 1])
-    assert run(lambda c: syncs.due_destinations(c, clock())) == {}
+    assert run(lambda c: states.due_destinations(c, clock())) == {}
 
 
 def test_each_failure_halves_the_next_claim(destination: int, tool: Tool) -> None:

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from preference_center.domain.bounces import Bounce
+from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.decisions import own_end, standing_no
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.sync.plan import standing
+from preference_center.domain.vendor_events import News, NewsKind
 from preference_center.extensions import services
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
+from preference_center.ingest.record import take_in, would_take
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE
 from tests.workers.test_news import post, take, unsubscribe
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.plan import standing
-from workers.sync import sync
-from workers.taking import take_in, would_take
 
 TOPIC = "acme.offers"
 DAY = timedelta(days=1)

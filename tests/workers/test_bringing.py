@@ -11,12 +11,15 @@ from uuid import uuid4
 import pytest
 
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.sync.capabilities import Capabilities, Listing
+from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
 from preference_center.extensions import services
+from preference_center.integrations.base.rate_limit import Paced
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage import destinations, syncs
-from preference_center.storage.database import run
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations, states
+from preference_center.storage.sync.listings import Part
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -33,9 +36,7 @@ from tests.workers.reading import (
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.connectors.base import Capabilities, Item, Listing, Outcome, Page, Result, Seen
-from workers.connectors.pace import Paced
-from workers.schedule import BY_SCAN
+from workers.scheduler import BY_SCAN
 
 pytestmark = pytest.mark.usefixtures("in_context")
 DONE_BY = timedelta(hours=6)
@@ -241,5 +242,5 @@ def test_what_the_tool_says_itself_is_read_first(tool: SlowTool) -> None:  # I13
 def test_lists_that_wait_for_a_pass_keep_no_worker_busy(destination: int) -> None:
     assert BY_SCAN == ["ses"]
     now = services().now()
-    assert run(lambda c: syncs.due(c, now, BY_SCAN)) == []
-    assert [due.lists for due in run(lambda c: syncs.due(c, now))] == [3]
+    assert run(lambda c: states.due(c, now, BY_SCAN)) == []
+    assert [due.lists for due in run(lambda c: states.due(c, now))] == [3]

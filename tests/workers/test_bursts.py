@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.burst_scan import EVERY, look_for_bursts
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.references import reference
+from preference_center.domain.receipt_codes import reference
 from preference_center.extensions import services
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage import bursts as stored
-from preference_center.storage.bursts import Flag
-from preference_center.storage.database import run, transaction
+from preference_center.storage.db.database import run, transaction
+from preference_center.storage.mail import bursts as stored
+from preference_center.storage.mail.bursts import Flag
 from tests.clock import Clock
 from tests.in_force import put_in_force
-from tests.recipients.ledger import Ledger
-from workers.bursts import EVERY, look_for_bursts
+from tests.pages.ledger import Ledger
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -15,10 +15,11 @@ from flask import Flask
 
 from preference_center.config import Settings
 from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.sync.state import BEGINNING
 from preference_center.ledger import record
-from preference_center.storage import syncs
-from preference_center.storage.connecting import OPTIONS
-from preference_center.storage.database import Connection
+from preference_center.storage.db.connections import OPTIONS
+from preference_center.storage.db.database import Connection
+from preference_center.storage.sync import states
 from tests.clock import Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
@@ -65,7 +66,7 @@ def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
         with psycopg.connect(settings.database_url, options=OPTIONS) as connection:
             for _ in range(CLAIMS):
                 until = now + timedelta(seconds=90)
-                rows = syncs.claim(
+                rows = states.claim(
                     connection, clicked, lease, now=now, until=until, limit=LIMIT, lists=True
                 )
                 connection.commit()
@@ -93,7 +94,7 @@ def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
             clock.advance(timedelta(seconds=1))
             record([change(number, address=who)], bulk=bulk)
     clock.advance(timedelta(minutes=1))
-    now, lease, since = clock(), UUID(int=1), syncs.BEGINNING
+    now, lease, since = clock(), UUID(int=1), BEGINNING
     until = now + timedelta(seconds=90)
     with (
         psycopg.connect(settings.database_url) as old,
@@ -104,7 +105,7 @@ def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
         read = []
         for _ in range(500 // LIMIT):
             before = entries_read(connection)
-            claims = syncs.claim(
+            claims = states.claim(
                 connection, destination, lease, now=now, until=until, limit=LIMIT, since=since
             )
             read.append(entries_read(connection) - before)

@@ -6,18 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.domain.news import Confirmation
+from preference_center.domain.sync.destination import Destination
+from preference_center.domain.vendor_events import Confirmation
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.storage import posted
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Destination
+from preference_center.ingest.confirm_subscription import confirm
+from preference_center.ingest.webhooks import take_posted
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
-from tests.domain.news.sns import TOPIC, subscription
+from tests.integrations.base.sns import TOPIC, subscription
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.confirming import confirm
-from workers.connectors.base import DeliveryError
-from workers.news import take_posted
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -51,7 +51,9 @@ def number() -> int:
     number, context = add_destination("amazon", "acme.offers"), services()
     run(lambda c: c.execute("UPDATE destination SET kind = 'ses'"))
     new_id = context.new_id()
-    run(lambda c: posted.keep(c, context.keys, new_id, number, subscription(), context.now()))
+    run(
+        lambda c: webhook_inbox.keep(c, context.keys, new_id, number, subscription(), context.now())
+    )
     return number
 
 

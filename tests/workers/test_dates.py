@@ -10,17 +10,17 @@ import pytest
 
 from preference_center.domain.decisions import Decision, standing_no
 from preference_center.domain.events import Kind, Retraction
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.vendor_events import News, NewsKind
 from preference_center.extensions import services
+from preference_center.ingest.record import take_in
 from preference_center.ledger import record
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, person, say, state, work
 from tests.workers.test_news import post, take, unsubscribe
 from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.taking import take_in
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 

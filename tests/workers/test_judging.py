@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.deliverability import Policy
+from preference_center.domain.bounces import Policy
 from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.news import ALL_EMAIL, ALL_SMS, WHOLE, News, NewsKind
-from preference_center.domain.news.sources import SOURCES
-from preference_center.storage.checks import State
-from workers.judging import Here, Judgement, Verdict, judge
+from preference_center.domain.sync.classify import Here, Judgement, Verdict, judge
+from preference_center.domain.sync.state import State
+from preference_center.domain.vendor_events import ALL_EMAIL, ALL_SMS, WHOLE, News, NewsKind
+from preference_center.integrations.webhooks import SOURCES
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HERE = Here((), frozenset({"news"}), frozenset(), None)

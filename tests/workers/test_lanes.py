@@ -10,11 +10,12 @@ import pytest
 from flask import Flask
 
 from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.sync.destination import Status
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage import syncs
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Status, set_status
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import states
+from preference_center.storage.sync.destinations import set_status
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, id_of
@@ -42,7 +43,7 @@ def listed(count: int, first: int = 1) -> list[Address]:
 def claimed(destination: int, limit: int, clock: Clock) -> set[int]:
     """The addresses that a worker takes now."""
     until = clock() + timedelta(seconds=90)
-    rows = run(lambda c: syncs.claim(c, destination, LEASE, now=clock(), until=until, limit=limit))
+    rows = run(lambda c: states.claim(c, destination, LEASE, now=clock(), until=until, limit=limit))
     return {row.address_id for row in rows}
 
 
@@ -75,7 +76,7 @@ def test_a_list_alone_fills_the_batch(clock: Clock) -> None:
     listed(12)
 
     assert len(claimed(destination, 10, clock)) == 10
-    assert run(lambda c: syncs.due_destinations(c, clock())) == {destination: 2}
+    assert run(lambda c: states.due_destinations(c, clock())) == {destination: 2}
 
 
 def test_a_click_for_an_address_that_waits_in_a_list_takes_it_to_the_front(clock: Clock) -> None:

@@ -14,17 +14,18 @@ import pytest
 
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.events import Change, Kind
+from preference_center.domain.sync.contract import Item, Outcome
+from preference_center.domain.sync.destination import Status
 from preference_center.extensions import services
+from preference_center.ingest.webhooks import take_posted
+from preference_center.integrations.base.contract import DeliveryError
 from preference_center.ledger import record
-from preference_center.storage import posted, unknown_news, verifying
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Status
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import listings, unknown_event_types, webhook_inbox
+from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.workers.tool import Tool
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.connectors.base import DeliveryError, Item, Outcome
-from workers.news import take_posted
-from workers.sync import sync
 
 TOPIC = "acme.offers"
 ANNA, BO = "anna@example.com", "bo@example.com"
@@ -63,7 +64,7 @@ def post(number: int, *rows: Mapping[str, Any]) -> bool:
     context = services()
     body, now = json.dumps(rows).encode(), context.now()
     new_id = context.new_id()
-    return run(lambda c: posted.keep(c, context.keys, new_id, number, body, now))
+    return run(lambda c: webhook_inbox.keep(c, context.keys, new_id, number, body, now))
 
 
 def take(number: int, tool: Tool) -> int:
@@ -139,14 +140,14 @@ def test_news_about_a_thing_that_no_topic_maps_to_is_counted_and_can_be_replayed
     post(number, unsubscribe(asm_group_id=4711))
     take(number, TwoWayTool())
     assert events() == []
-    assert run(lambda c: verifying.tally(c, number)).unmapped == 1
+    assert run(lambda c: listings.tally(c, number)).unmapped == 1
     run(
         lambda c: c.execute(
             """UPDATE destination SET mapping = '{"acme.offers": "4711"}' WHERE id = %s""",
             (number,),
         )
     )
-    assert run(lambda c: posted.replay(c, number, clock() - timedelta(days=1), clock())) == 1
+    assert run(lambda c: webhook_inbox.replay(c, number, clock() - timedelta(days=1), clock())) == 1
     take(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
 
@@ -163,7 +164,9 @@ def test_it_counts_whatever_state_the_destination_is_in(status: Status) -> None:
 def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
     number = add_destination("mailer", TOPIC)
     context = services()
-    run(lambda c: posted.keep(c, context.keys, UUID(int=1), number, b"<html>", context.now()))
+    run(
+        lambda c: webhook_inbox.keep(c, context.keys, UUID(int=1), number, b"<html>", context.now())
+    )
     post(number, unsubscribe())
     take(number, TwoWayTool())
     assert outcomes() == ["unreadable", "taken in"]
@@ -177,18 +180,18 @@ def test_types_that_nobody_knows_are_counted_beside_what_is_known() -> None:
     take(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
     assert outcomes() == ["taken in"] * 2
-    found = run(lambda c: unknown_news.of(c, number))
+    found = run(lambda c: unknown_event_types.of(c, number))
     assert [(one.type, one.count) for one in found] == [("consent_given", 2), ("(no name)", 1)]
 
 
 def test_only_so_many_names_of_unknown_types_are_kept(clock: Clock) -> None:
     number = add_destination("mailer", TOPIC)
-    names = [f"type{n}" for n in range(unknown_news.MOST + 5)]
+    names = [f"type{n}" for n in range(unknown_event_types.MOST + 5)]
     for _ in range(2):
-        run(lambda c: unknown_news.count(c, number, Counter(names), clock()))
-    found = {one.type: one.count for one in run(lambda c: unknown_news.of(c, number))}
-    assert len(found) == unknown_news.MOST + 1
-    assert found[unknown_news.OTHERS] == 10
+        run(lambda c: unknown_event_types.count(c, number, Counter(names), clock()))
+    found = {one.type: one.count for one in run(lambda c: unknown_event_types.of(c, number))}
+    assert len(found) == unknown_event_types.MOST + 1
+    assert found[unknown_event_types.OTHERS] == 10
     assert sum(found.values()) == 2 * len(names)
 
 
@@ -208,7 +211,7 @@ def test_many_bodies_are_taken_in_together_each_as_of_when_it_came(clock: Clock)
 
 def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     number, context = add_destination("mailer", TOPIC), services()
-    monkeypatch.setattr(posted, "OCTETS", 1_000)
+    monkeypatch.setattr(webhook_inbox, "OCTETS", 1_000)
     for act in range(4):
         post(number, unsubscribe(act=str(act), filler="x" * 400))
 
@@ -216,7 +219,11 @@ def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatc
         now = context.now()
         later = now + timedelta(minutes=1)
         return len(
-            run(lambda c: posted.claim(c, context.keys, number, now=now, until=later, limit=9))
+            run(
+                lambda c: webhook_inbox.claim(
+                    c, context.keys, number, now=now, until=later, limit=9
+                )
+            )
         )
 
     assert [claim() for _ in range(4)] == [2, 2, 0, 0]
@@ -227,14 +234,14 @@ def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None: 
     post(number, unsubscribe())
     take(number, TwoWayTool())
     post(number, unsubscribe(BO, "e2"))
-    clock.advance(posted.KEPT + timedelta(seconds=1))
-    run(lambda c: posted.forget(c, clock()))
+    clock.advance(webhook_inbox.KEPT + timedelta(seconds=1))
+    run(lambda c: webhook_inbox.forget(c, clock()))
     assert outcomes() == [""]
     clock.advance(timedelta(days=400))
-    run(lambda c: posted.forget(c, clock()))
+    run(lambda c: webhook_inbox.forget(c, clock()))
     assert outcomes() == [""]
     take(number, TwoWayTool())
-    run(lambda c: posted.forget(c, clock()))
+    run(lambda c: webhook_inbox.forget(c, clock()))
     assert outcomes() == []
 
 

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from preference_center.destinations.connect import connect
+from preference_center.destinations.manage import Wish, add, resume
 from preference_center.domain.decisions import standing_no
 from preference_center.domain.events import Kind
 from preference_center.extensions import services
-from preference_center.storage import verifying
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.sync import listings
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import verify
 from tests.clock import Clock
-from tests.connectors.tools.brevo import KEY, BrevoStandIn
 from tests.in_force import put_in_force
+from tests.integrations.tools.brevo import KEY, BrevoStandIn
 from tests.workers.reading import ANNA, TOPIC, person, say
-from workers.connect import connect
-from workers.destinations import Wish, add, resume
-from workers.verify import verify
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -46,7 +46,7 @@ def test_an_edit_of_a_blocklisted_contact_lifts_and_ends_nothing(
         events = [{"eventTime": now}] if is_dated else []
         statistics = {"unsubscriptions": {"userUnsubscription": events}}
         server.add(ANNA, emailBlacklisted=True, modifiedAt=now, statistics=statistics)
-        run(lambda c: verifying.begin(c, number, [Part.PULL], services().now()))
+        run(lambda c: listings.begin(c, number, [Part.PULL], services().now()))
         until = services().now() + timedelta(seconds=5)
         assert verify(number, Part.PULL, connect, until=until, stop=lambda: False)
         assert stands() is is_dated

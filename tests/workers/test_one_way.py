@@ -9,11 +9,12 @@ from typing import ClassVar
 import pytest
 
 from preference_center.domain.events import Kind
-from preference_center.storage.verifying import Part
+from preference_center.domain.sync.capabilities import Capabilities
+from preference_center.domain.sync.contract import Page, Seen
+from preference_center.storage.sync.listings import Part
 from tests.clock import Clock
 from tests.workers.reading import ANNA, TOPIC, events, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.connectors.base import Capabilities, Page, Seen
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

@@ -6,14 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from tests.connectors.contract import ANNA, NOW, off
-from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
-from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import Connector, DeliveryError, Rate, Setup
-from workers.connectors.http import Http
-from workers.connectors.pace import Limit, Pace, Paced, reset_headers
-from workers.connectors.registry import make
-from workers.pacing import MARGIN, PATIENCE, Bucket, Buckets, read_rate
+from preference_center.destinations.rate_limit import MARGIN, PATIENCE, Bucket, Buckets, read_rate
+from preference_center.domain.sync.capabilities import Rate
+from preference_center.integrations.base.contract import Connector, DeliveryError, Setup
+from preference_center.integrations.base.http import Http
+from preference_center.integrations.base.rate_limit import Limit, Pace, Paced, reset_headers
+from preference_center.integrations.registry import make
+from tests.integrations.contract import ANNA, NOW, off
+from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
+from tests.integrations.tools.stand_in import Fault
 
 TEN_A_SECOND = Rate(10, 1)
 TURN = 0.1 * MARGIN

@@ -10,19 +10,20 @@ from uuid import uuid4
 import pytest
 
 from preference_center.domain.events import ALL_MARKETING, Kind, Retraction
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.sync.classify import LAG
+from preference_center.domain.sync.contract import Item, Outcome
+from preference_center.domain.sync.destination import Status
+from preference_center.domain.sync.state import RECHECK
+from preference_center.domain.vendor_events import News, NewsKind
 from preference_center.extensions import services
+from preference_center.ingest.record import take_in
 from preference_center.ledger import record
-from preference_center.storage import checks, destinations
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Status
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations
+from preference_center.storage.sync.listings import Part
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.connectors.base import Item, Outcome
-from workers.judging import LAG
-from workers.taking import take_in
 
 MINUTE = timedelta(minutes=1)
 
@@ -125,7 +126,7 @@ def test_a_no_that_was_said_there_just_after_a_lift_is_heard(
     clock.advance(MINUTE)
     tool.off[ANNA].add(TOPIC)
     hear(destination, tool, at=clock() if dated else None)  # and never again
-    clock.advance(checks.RECHECK)
+    clock.advance(RECHECK)
     read(destination, tool, Part.READ)  # too soon to be trusted
     ask(destination, tool, clock)
     ask(destination, tool, clock)

@@ -7,11 +7,15 @@ from datetime import timedelta
 import pytest
 
 from preference_center.domain.events import Kind
-from preference_center.domain.news import News
+from preference_center.domain.sync.contract import Page, Result
+from preference_center.domain.sync.destination import Status
+from preference_center.domain.vendor_events import News
 from preference_center.extensions import services
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.integrations.base.http import Rejected
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage.destinations import Status
-from preference_center.storage.verifying import Part
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import PATIENCE, verify
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -29,9 +33,6 @@ from tests.workers.reading import (
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.connectors.base import DeliveryError, Page, Result
-from workers.connectors.http import Rejected
-from workers.verify import PATIENCE, verify
 
 pytestmark = pytest.mark.usefixtures("in_context")
 

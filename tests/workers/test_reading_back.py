@@ -10,11 +10,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from preference_center.domain.events import Kind
-from preference_center.domain.news import News, NewsKind
-from preference_center.storage import checks, destinations, verifying
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
-from preference_center.storage.verifying import Part
+from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.state import RECHECK
+from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.integrations.base.rate_limit import Paced
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.sync import destinations, listings, verification
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import begin_listings, next_night
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -32,9 +36,6 @@ from tests.workers.reading import (
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination, look
-from workers.connectors.base import Item, Outcome, Result
-from workers.connectors.pace import Paced
-from workers.verify import begin_listings, next_night
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -57,7 +58,7 @@ def test_a_missing_opt_out_is_flagged_repaired_and_counted(
     say(Kind.OPTED_OUT, ANNA)
     work(destination, tool)
     tool.forgets.clear()
-    clock.advance(checks.RECHECK)
+    clock.advance(RECHECK)
     read(destination, tool, Part.READ)
     assert tally(destination).drift == 1
     assert state(ANNA, "outcome") == "drift"
@@ -74,10 +75,10 @@ def test_a_tool_that_never_keeps_it_is_looked_at_less_and_less_often(
     say(Kind.OPTED_OUT, ANNA)
     for _ in range(3):
         work(destination, tool)
-        clock.advance(checks.RECHECK)
+        clock.advance(RECHECK)
         read(destination, tool, Part.READ)
     assert tally(destination).drift == 1
-    clock.advance(checks.RECHECK * 4)
+    clock.advance(RECHECK * 4)
     read(destination, tool, Part.READ)
     assert tally(destination).drift == 2
 
@@ -86,7 +87,7 @@ def test_what_is_in_order_is_left_alone(destination: int, tool: TwoWayTool, cloc
     tool.add(ANNA)
     say(Kind.OPTED_OUT, ANNA)
     work(destination, tool)
-    clock.advance(checks.RECHECK)
+    clock.advance(RECHECK)
     read(destination, tool, Part.READ)
     assert (tally(destination).checked, tally(destination).drift) == (1, 0)
     assert state(ANNA, "verify_at") is None
@@ -99,7 +100,7 @@ def test_settled_rows_are_sampled(destination: int, tool: TwoWayTool, clock: Clo
     work(destination, tool)
     run(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
     clock.advance(timedelta(hours=1))
-    run(lambda c: checks.sample(c, destination, at=0.0, limit=5, now=clock()))
+    run(lambda c: verification.sample(c, destination, at=0.0, limit=5, now=clock()))
     read(destination, tool, Part.READ)
     assert tool.reads == [[ANNA]]
 
@@ -158,7 +159,7 @@ def test_sweeps_begin_at_night_where_the_company_is() -> None:
 def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
-    from workers.taking import take_in
+    from preference_center.ingest.record import take_in
 
     tool.add(ANNA)
     say(Kind.OPTED_OUT, ANNA)
@@ -175,7 +176,7 @@ def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
 def test_a_resubscribe_in_the_tool_gives_what_waits_there_no_later_deadline(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
-    from workers.taking import take_in
+    from preference_center.ingest.record import take_in
 
     tool.add(ANNA)
     say(Kind.OPTED_OUT, ANNA)
@@ -251,9 +252,9 @@ def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) 
     begin_listings(clock())
     assert {p.part for p in progress(number)} == set(Part)
     at_once = {(number, part) for part in Part if part is not Part.SWEEP}
-    assert set(run(lambda c: verifying.due(c, clock()))) == at_once
-    clock.advance(verifying.FIRST_SWEEP)
-    assert (number, Part.SWEEP) in run(lambda c: verifying.due(c, clock()))
+    assert set(run(lambda c: listings.due(c, clock()))) == at_once
+    clock.advance(listings.FIRST_SWEEP)
+    assert (number, Part.SWEEP) in run(lambda c: listings.due(c, clock()))
 
 
 def test_a_listing_of_a_new_kind_is_begun_beside_the_others(clock: Clock) -> None:
@@ -263,7 +264,7 @@ def test_a_listing_of_a_new_kind_is_begun_beside_the_others(clock: Clock) -> Non
     begin_listings(clock.advance(timedelta(days=3)))
     begun = {p.part: p.next_at for p in progress(number)}
     assert begun[Part.SCAN] == clock() - timedelta(days=3)
-    assert begun[Part.SWEEP] == clock() + verifying.FIRST_SWEEP
+    assert begun[Part.SWEEP] == clock() + listings.FIRST_SWEEP
 
 
 def test_what_the_tool_does_not_read_at_once_is_read_after_it(
@@ -276,7 +277,7 @@ def test_what_the_tool_does_not_read_at_once_is_read_after_it(
     work(destination, tool)
     whole = tool.read
     monkeypatch.setattr(tool, "read", lambda batch: whole(batch[:2]))
-    clock.advance(checks.RECHECK)
+    clock.advance(RECHECK)
     read(destination, tool, Part.READ)
     assert sorted(address for batch in tool.reads for address in batch) == people
     assert [state(address, "verify_at") for address in people] == [None] * 5

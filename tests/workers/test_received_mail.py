@@ -9,9 +9,9 @@ import pytest
 
 from preference_center.domain.decisions import standing_no
 from preference_center.extensions import NAME
-from preference_center.storage import undecided
-from preference_center.storage.database import run
-from preference_center.storage.facts import facts_for
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.sync import undecided_events
 from tests.clock import Clock
 from tests.workers.reading import ANNA, TOPIC, person
 from tests.workers.test_news import post, take
@@ -64,7 +64,7 @@ def test_a_mail_to_no_mailbox_of_ours_waits_for_a_person(
     post(destination, reply("Please unsubscribe me", to="news@acme.example"))
     take(destination, TwoWayTool())
     rows = run(lambda c: c.execute("SELECT question FROM undecided_event").fetchall())
-    assert rows == [(undecided.of_type("a mail to an address that REPLY_ADDRESSES lacks"),)]
+    assert rows == [(undecided_events.of_type("a mail to an address that REPLY_ADDRESSES lacks"),)]
 
 
 def test_a_mail_that_cannot_be_read_does_not_hold_up_the_next(app: Flask, clock: Clock) -> None:

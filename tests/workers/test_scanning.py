@@ -10,13 +10,15 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.hashes import parse_hash
+from preference_center.domain.hashed_addresses import parse_hash
+from preference_center.domain.sync.contract import Page, Result, Seen
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage import verifying
-from preference_center.storage.database import run
-from preference_center.storage.verifying import Part
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import listings
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import SHORT_EVERY, verify
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -35,8 +37,6 @@ from tests.workers.reading import (
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.connectors.base import Page, Result, Seen
-from workers.verify import SHORT_EVERY, verify
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -91,7 +91,7 @@ def test_a_form_that_was_there_before_the_no_is_found_though_it_never_changes(
     tool.add("anna+shop@example.com", "bo+shop@example.com", CY, "di@example.com")
     read(destination, tool)
     say(Kind.OPTED_OUT, ANNA)
-    clock.advance(verifying.FIRST_SWEEP)
+    clock.advance(listings.FIRST_SWEEP)
     read(destination, tool)
     work(destination, tool)
     assert tool.off == {"anna+shop@example.com": {TOPIC}}
@@ -108,7 +108,7 @@ def test_a_sweep_that_takes_longer_than_a_day_is_followed_at_once(
     tool.add(*(f"p{number}@example.com" for number in range(4)))
     begin(destination)
     stops = iter([False, True])
-    clock.advance(verifying.FIRST_SWEEP)
+    clock.advance(listings.FIRST_SWEEP)
     until = clock() + timedelta(days=9)
     verify(destination, Part.SWEEP, tool.connect, until=until, stop=lambda: next(stops))
     clock.advance(timedelta(hours=30))
@@ -126,7 +126,7 @@ def test_a_sweep_has_nobody_read_back(
     begin(destination)
     for part, planned in ((Part.SWEEP, False), (Part.SCAN, True)):
         run(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
-        clock.advance(verifying.FIRST_SWEEP)
+        clock.advance(listings.FIRST_SWEEP)
         read(destination, tool, part)
         assert (state(ANNA, "verify_at") is not None) is planned
 

@@ -11,18 +11,18 @@ from redis import Redis
 
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.events import Change, Kind
-from preference_center.domain.lanes import COUNTS_FOR, SLOW, SLOW_FOR
+from preference_center.domain.sync.contract import Item
+from preference_center.domain.sync.destination import Destination
+from preference_center.domain.sync.push_concurrency import COUNTS_FOR, SLOW, SLOW_FOR
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.queue import FRESH, QUEUES, SYNC, rq_queue
-from preference_center.storage import destinations, pushes
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Destination
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import active_pushes, destinations
+from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.workers.tool import Tool
-from workers import schedule
-from workers.connectors.base import Item
-from workers.sync import sync
+from workers import scheduler
 
 TOPIC = "acme.offers"
 
@@ -133,12 +133,12 @@ class TestSlow:
         self, destination: int, clock: Clock
     ) -> None:
         ends_at = clock() + timedelta(seconds=90)
-        run(lambda c: pushes.begin(c, destination, uuid4(), clock(), ends_at))
+        run(lambda c: active_pushes.begin(c, destination, uuid4(), clock(), ends_at))
         clock.advance(timedelta(seconds=89))
-        schedule.tidy(clock())
+        scheduler.tidy(clock())
         assert len(under_way()) == 1
         clock.advance(timedelta(seconds=1))
-        schedule.tidy(clock())
+        scheduler.tidy(clock())
         assert under_way() == []
 
     def test_a_push_that_ended_holds_nobody_off(self, destination: int, tool: Tool) -> None:
@@ -186,22 +186,22 @@ class TestScheduler:
     def test_what_people_did_is_a_fresh_job(self, jobs: Jobs) -> None:
         opt_out(1)
         clear(jobs)
-        schedule.tick()
+        scheduler.tick()
         assert jobs() == [FRESH]
 
     def test_lists_are_not(self, jobs: Jobs) -> None:
         opt_out(1, bulk=True)
         clear(jobs)
-        schedule.tick()
+        scheduler.tick()
         assert jobs() == [SYNC]
 
     def test_more_than_a_fresh_job_does_soon_is_shared(
         self, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(schedule, "ROWS_PER_SLOT", 2)
+        monkeypatch.setattr(scheduler, "ROWS_PER_SLOT", 2)
         opt_out(*range(5))
         clear(jobs)
-        schedule.tick()
+        scheduler.tick()
         assert jobs() == [FRESH, SYNC, SYNC]
 
     def test_a_slow_tool_gets_one_job_however_much_is_due(
@@ -212,11 +212,11 @@ class TestScheduler:
         jobs: Jobs,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # I3
-        monkeypatch.setattr(schedule, "ROWS_PER_SLOT", 2)
+        monkeypatch.setattr(scheduler, "ROWS_PER_SLOT", 2)
         tool.before = takes(clock, timedelta(seconds=18))
         opt_out(1)
         work(destination, tool)
         opt_out(*range(2, 20))
         clear(jobs)
-        schedule.tick()
+        scheduler.tick()
         assert jobs() == [SYNC]

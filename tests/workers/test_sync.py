@@ -12,16 +12,17 @@ import pytest
 from preference_center.domain.addresses import Address, Channel, parse
 from preference_center.domain.deadlines import Stage
 from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.destination import Destination, Status
 from preference_center.extensions import services
+from preference_center.integrations.base.contract import DeliveryError, Gone
+from preference_center.integrations.base.http import LeaseOver
 from preference_center.ledger import record
-from preference_center.storage import destinations, syncs
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations, states
+from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.workers.tool import Tool
-from workers.connectors.base import DeliveryError, Gone, Item, Outcome, Result
-from workers.connectors.http import LeaseOver
-from workers.sync import sync
 
 JANE = parse("jane@example.com", Channel.EMAIL)
 TOPIC = "acme.offers"
@@ -144,7 +145,7 @@ def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(
     work(destination, tool)
     assert look(destination).status is Status.PAUSED
     clock.advance(timedelta(hours=37))
-    assert [late.stage for late in run(lambda c: syncs.late(c, clock()))] == [Stage.AT_RISK]
+    assert [late.stage for late in run(lambda c: states.late(c, clock()))] == [Stage.AT_RISK]
 
 
 def test_one_poisoned_row_does_not_hold_the_others(
@@ -177,7 +178,7 @@ def test_a_refused_address_is_retried_daily_and_reported_late(
         work(destination, tool)
         clock.advance(timedelta(hours=1))
     assert len(tool.pushes) == 10
-    assert run(lambda c: syncs.late(c, clock()))[0].stage is Stage.OVERDUE
+    assert run(lambda c: states.late(c, clock()))[0].stage is Stage.OVERDUE
     tool.before = None
     work(destination, tool)
     assert tool.off == {"jane@example.com": {TOPIC}}
@@ -212,7 +213,7 @@ def test_refused_addresses_keep_no_click_waiting(
     clock.advance(timedelta(days=1))
     say(Kind.OPTED_OUT)
     until = clock() + timedelta(seconds=90)
-    rows = run(lambda c: syncs.claim(c, destination, uuid4(), now=clock(), until=until, limit=1))
+    rows = run(lambda c: states.claim(c, destination, uuid4(), now=clock(), until=until, limit=1))
     assert [row.attempts for row in rows] == [0]
 
 

@@ -15,32 +15,33 @@ from urllib.parse import urlencode
 
 import pytest
 
+from preference_center.destinations.connect import connect
+from preference_center.destinations.manage import Wish, add, change_settings, resume
 from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.contract import Item
+from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import services
-from preference_center.storage import destinations, verifying
-from preference_center.storage.database import run
-from preference_center.storage.destinations import Destination
-from preference_center.storage.verifying import Part
+from preference_center.ingest.webhooks import take_posted
+from preference_center.integrations.base.contract import Pullable, Readable
+from preference_center.storage.db.database import run
+from preference_center.storage.sync import destinations, listings
+from preference_center.storage.sync.listings import Part
+from preference_center.sync.listings import verify
+from preference_center.sync.push import sync
 from tests.clock import START
-from tests.connectors.both_ways_contract import whole
-from tests.connectors.tools.braze import KEY as BRAZE_KEY
-from tests.connectors.tools.braze import BrazeStandIn
-from tests.connectors.tools.brevo import KEY as BREVO_KEY
-from tests.connectors.tools.brevo import BrevoStandIn
-from tests.connectors.tools.klaviyo import KEY as KLAVIYO_KEY
-from tests.connectors.tools.klaviyo import KlaviyoStandIn
-from tests.connectors.tools.mailchimp import AUDIENCE, MailchimpStandIn
-from tests.connectors.tools.mailchimp import KEY as MAILCHIMP_KEY
-from tests.connectors.tools.twilio import KEY as TWILIO_KEY
-from tests.connectors.tools.twilio import SECRET as TWILIO_SECRET
-from tests.connectors.tools.twilio import TwilioStandIn
 from tests.in_force import CATALOGUE, put_in_force
-from workers.connect import connect
-from workers.connectors.base import Item, Pullable, Readable
-from workers.destinations import Wish, add, change_settings, resume
-from workers.news import take_posted
-from workers.sync import sync
-from workers.verify import verify
+from tests.integrations.both_ways_contract import whole
+from tests.integrations.tools.braze import KEY as BRAZE_KEY
+from tests.integrations.tools.braze import BrazeStandIn
+from tests.integrations.tools.brevo import KEY as BREVO_KEY
+from tests.integrations.tools.brevo import BrevoStandIn
+from tests.integrations.tools.klaviyo import KEY as KLAVIYO_KEY
+from tests.integrations.tools.klaviyo import KlaviyoStandIn
+from tests.integrations.tools.mailchimp import AUDIENCE, MailchimpStandIn
+from tests.integrations.tools.mailchimp import KEY as MAILCHIMP_KEY
+from tests.integrations.tools.twilio import KEY as TWILIO_KEY
+from tests.integrations.tools.twilio import SECRET as TWILIO_SECRET
+from tests.integrations.tools.twilio import TwilioStandIn
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -284,7 +285,7 @@ def test_a_stop_that_is_found_in_a_tool_reaches_another(app: Flask, kind: str) -
     with TOOLS[kind]() as tool, twilio() as other, app.app_context():
         heard, texts = set_up(kind, "mailer", tool), set_up("twilio", "texts", other)
         tool.stop()
-        run(lambda c: verifying.begin(c, heard.id, [Part.PULL], services().now()))
+        run(lambda c: listings.begin(c, heard.id, [Part.PULL], services().now()))
         until = services().now() + timedelta(seconds=5)
         assert verify(heard.id, Part.PULL, connect, until=until, stop=lambda: False)
         sync(texts.id, connect, until=until, stop=lambda: False)

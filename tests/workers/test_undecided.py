@@ -13,16 +13,17 @@ from flask.testing import FlaskClient
 
 from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.extensions import services
-from preference_center.storage import kept_mail, posted, undecided
-from preference_center.storage.database import run
-from preference_center.storage.kept_mail import KeptMail
-from preference_center.storage.unresolved import Unresolved, keep
+from preference_center.integrations.base.contract import DeliveryError
+from preference_center.storage.db.database import run
+from preference_center.storage.mail import review_queue
+from preference_center.storage.mail.pending_mail_opt_outs import Unresolved, keep
+from preference_center.storage.mail.review_queue import KeptMail
+from preference_center.storage.sync import undecided_events, webhook_inbox
 from tests.clock import Clock
 from tests.workers.reading import TOPIC, events
 from tests.workers.test_news import post, take, unsubscribe
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.connectors.base import DeliveryError
-from workers.schedule import tidy
+from workers.scheduler import tidy
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -42,7 +43,11 @@ def command(app: Flask) -> Command:
 
 def unreadable(number: int) -> None:
     context = services()
-    run(lambda c: posted.keep(c, context.keys, context.new_id(), number, b"<html>", context.now()))
+    run(
+        lambda c: webhook_inbox.keep(
+            c, context.keys, context.new_id(), number, b"<html>", context.now()
+        )
+    )
     take(number, TwoWayTool())
 
 
@@ -75,7 +80,7 @@ def mail_of_a_stranger(_: int) -> None:
 def mail_that_is_not_clear(_: int) -> None:
     context = services()
     mail = KeptMail(context.new_id(), "replies", "not_clear", 7, context.now())
-    run(lambda c: kept_mail.keep(c, context.keys, mail, b"mark", b"Subject"))
+    run(lambda c: review_queue.keep(c, context.keys, mail, b"mark", b"Subject"))
 
 
 SOURCES = [
@@ -138,7 +143,7 @@ def test_it_is_late_from_when_it_was_received(
 
 
 def questions() -> list[str]:
-    return [each.question for each in run(lambda c: undecided.waiting(c, 100))]
+    return [each.question for each in run(lambda c: undecided_events.waiting(c, 100))]
 
 
 def test_a_person_sees_each_and_why(command: Command) -> None:
@@ -158,7 +163,7 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
     number = add_destination("mailer", TOPIC)
     unreadable(number)
     clock.advance(WINDOW)
-    event = str(run(lambda c: undecided.waiting(c, 1))[0].post)
+    event = str(run(lambda c: undecided_events.waiting(c, 1))[0].post)
     assert command("inbound", "events", "discard", event).exit_code == 2  # without a reason
     done = command("inbound", "events", "discard", event, "--reason", "a health check of ours")
     assert done.exit_code == 0
@@ -172,7 +177,7 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
             {"event": event, "reason": "a health check of ours"},
         )
     ]
-    clock.advance(posted.KEPT)
+    clock.advance(webhook_inbox.KEPT)
     tidy(clock())
     assert run(lambda c: c.execute("SELECT count(*) FROM posted_news").fetchone()) == (0,)
 
@@ -244,7 +249,7 @@ def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
     def refuse(*_: object, **__: object) -> None:
         raise DeliveryError("not now")
 
-    monkeypatch.setattr("workers.news._take_together", refuse)
+    monkeypatch.setattr("preference_center.ingest.webhooks._take_together", refuse)
     for _ in range(4):
         take(number, tool)
         clock.advance(MONTHS)
@@ -257,6 +262,6 @@ def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
 def test_counting_ends_where_it_is_bad_enough(clock: Clock) -> None:
     number, now = add_destination("mailer", TOPIC), clock()
     ids = [services().new_id() for _ in range(1_002)]
-    run(lambda c: undecided.note(c, number, {each: (now, {"unreadable"}) for each in ids}))
-    found = run(lambda c: undecided.late(c, now + WINDOW))
+    run(lambda c: undecided_events.note(c, number, {each: (now, {"unreadable"}) for each in ids}))
+    found = run(lambda c: undecided_events.late(c, now + WINDOW))
     assert [(late.count, late.at_least) for late in found] == [(1_000, True)]

@@ -15,18 +15,18 @@ from flask.testing import FlaskClient
 from preference_center.domain.addresses import Channel, parse
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import Change, Kind
+from preference_center.domain.sync.destination import Destination, Status
 from preference_center.extensions import services
+from preference_center.integrations.base.contract import Connector, Setup
+from preference_center.integrations.base.http import Http, Timeouts
+from preference_center.integrations.registry import make
 from preference_center.ledger import record
-from preference_center.storage import destinations, syncs
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations, states
+from preference_center.sync.push import sync
 from tests.clock import START, Clock
-from tests.connectors.tools.sendgrid import KEY, SendGridStandIn
-from tests.connectors.tools.stand_in import Fault
-from workers.connectors.base import Connector, Setup
-from workers.connectors.http import Http, Timeouts
-from workers.connectors.registry import make
-from workers.sync import sync
+from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
+from tests.integrations.tools.stand_in import Fault
 
 JANE = "jane@example.com"
 ABSURD = {"Retry-After": "360000"}  # 100 hours
@@ -58,7 +58,7 @@ class World:
         """Let the scheduler look once `every`; `told` is called before each look."""
         while self.clock() < moment:
             told()
-            for number in run(lambda c: syncs.due_destinations(c, self.clock())):
+            for number in run(lambda c: states.due_destinations(c, self.clock())):
                 until = self.clock() + timedelta(seconds=5)
                 sync(number, self.connect, until=until, stop=lambda: False)
             self.clock.advance(every)

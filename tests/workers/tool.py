@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.storage.destinations import Destination
-from workers.connectors.base import Capabilities, Item, Outcome, Report, Result, Scopes
+from preference_center.domain.sync.capabilities import Capabilities, Scopes
+from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.destination import Destination
+from preference_center.integrations.base.check_report import Report
 
 Hook = Callable[[Sequence[Item]], Mapping[int, Outcome] | None]
 

@@ -7,23 +7,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.news import News, NewsKind
+from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
+from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Result, Seen
+from preference_center.domain.sync.destination import Destination, Status
+from preference_center.domain.vendor_events import News, NewsKind
 from preference_center.extensions import services
-from preference_center.storage import destinations
-from preference_center.storage.database import Connection, run
-from preference_center.storage.destinations import Destination, Status
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations
 from tests.workers.tool import Tool
-from workers.connectors.base import (
-    Capabilities,
-    Item,
-    LinkItem,
-    Listing,
-    Outcome,
-    Page,
-    Result,
-    Scopes,
-    Seen,
-)
 
 PAGE = 3
 

@@ -7,8 +7,8 @@ reference of the file.
 
 from __future__ import annotations
 
-from preference_center.domain.catalogue.changes import Difference, difference, refusals
-from preference_center.domain.catalogue.looks import PAPER, Colours, Logo
+from preference_center.domain.catalogue.branding import PAPER, Colours, Logo
+from preference_center.domain.catalogue.diff import Difference, difference, refusals
 from preference_center.domain.catalogue.model import (
     AfterClosing,
     Brand,
@@ -24,7 +24,7 @@ from preference_center.domain.catalogue.model import (
     Topic,
     Unproven,
 )
-from preference_center.domain.catalogue.parsing import digest, parse
+from preference_center.domain.catalogue.parser import digest, parse
 
 __all__ = [
     "PAPER",

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from preference_center.domain import deliverability
+from preference_center.domain import bounces as deliverability
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue.looks import Colours, Logo
-from preference_center.domain.catalogue.tables import did_you_mean
+from preference_center.domain.catalogue.branding import Colours, Logo
+from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.errors import UnknownMessageType, UnknownTopic
 
 Texts: TypeAlias = Mapping[str, str]

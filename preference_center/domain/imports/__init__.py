@@ -8,8 +8,8 @@ the reference for users.
 from __future__ import annotations
 
 from preference_center.domain.imports.instructions import Instructions, LegalBasis
-from preference_center.domain.imports.model import Meaning, Only, Preset, plain
-from preference_center.domain.imports.presets import PRESETS, preset
+from preference_center.domain.imports.presets import Meaning, Only, Preset, plain
+from preference_center.domain.imports.row_statements import Record
 from preference_center.domain.imports.scopes import (
     LEAVE_OUT,
     ScopeMap,
@@ -18,20 +18,12 @@ from preference_center.domain.imports.scopes import (
     parse_scope_file,
     scope_map,
 )
-from preference_center.domain.imports.statements import Record
-from preference_center.domain.imports.tally import NOTHING_LIFTED, Tally
-from preference_center.domain.imports.translating import (
-    SOURCE,
-    Entry,
-    Reading,
-    Refusal,
-    Translator,
-)
+from preference_center.domain.imports.stats import NOTHING_LIFTED, Tally
+from preference_center.domain.imports.translator import SOURCE, Entry, Reading, Refusal, Translator
 
 __all__ = [
     "LEAVE_OUT",
     "NOTHING_LIFTED",
-    "PRESETS",
     "SOURCE",
     "Entry",
     "Instructions",
@@ -49,6 +41,5 @@ __all__ = [
     "parse_scope",
     "parse_scope_file",
     "plain",
-    "preset",
     "scope_map",
 ]

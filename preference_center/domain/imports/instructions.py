@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.imports.model import Only, Preset
-from preference_center.domain.imports.presets import preset
+from preference_center.domain.imports.presets import Only, Preset
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.errors import InvalidInput
 
@@ -36,7 +35,7 @@ class Instructions:
     company, if that is not now.
     """
 
-    preset_name: str
+    preset: Preset
     scopes: ScopeMap
     only: Only | None = None
     channel: Channel = Channel.EMAIL
@@ -48,16 +47,11 @@ class Instructions:
     encoding: str = "utf-8"
     received_at: datetime | None = None
 
-    @property
-    def preset(self) -> Preset:
-        """What `preset_name` names. Raises InvalidInput."""
-        return preset(self.preset_name)
-
     def check(self) -> None:
         """Raises InvalidInput if something is left open that only a person can say."""
         if self.preset.is_open and self.only is None:
             raise InvalidInput(
-                f"a file of {self.preset_name} does not tell what its rows say:"
+                f"a file of {self.preset.name} does not tell what its rows say:"
                 " name opt-outs or subscriptions"
             )
         if self.preset.is_hashed and self.only is Only.SUBSCRIPTIONS:
@@ -70,7 +64,7 @@ class Instructions:
     def to_json(self) -> dict[str, Any]:
         """As it is stored. Holds nothing personal."""
         return {
-            "preset": self.preset_name,
+            "preset": self.preset.name,
             "scopes": dict(self.scopes.entries),
             "as": self.only,
             "channel": self.channel,
@@ -84,11 +78,11 @@ class Instructions:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Instructions:
-        """What `to_json` wrote."""
+    def from_json(cls, stored: Mapping[str, Any], preset: Preset) -> Instructions:
+        """What `to_json` wrote, with the preset that `stored["preset"]` names."""
         received = stored["received_at"]
         return cls(
-            preset_name=stored["preset"],
+            preset=preset,
             scopes=ScopeMap(stored["scopes"]),
             only=Only(stored["as"]) if stored["as"] else None,
             channel=Channel(stored["channel"]),

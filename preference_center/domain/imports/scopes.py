@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.catalogue.tables import quoted
+from preference_center.domain.catalogue.reader import quoted
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.imports.model import Meaning
+from preference_center.domain.imports.presets import Meaning
 from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic
 
 LEAVE_OUT = "leave_out"

@@ -8,33 +8,33 @@ each check costs a look-up and a lock.
 from __future__ import annotations
 
 from preference_center.storage.tables import (
+    access,
     bounces,
     bursts,
     contacts,
     epochs,
-    hashes,
     imports,
     ledger,
     links,
-    mails,
-    operating,
-    recipients,
-    syncing,
+    mail,
+    md5_matching,
+    review,
+    sync,
     verification,
 )
 
 __all__ = [
+    "access",
     "bounces",
     "bursts",
     "contacts",
     "epochs",
-    "hashes",
     "imports",
     "ledger",
     "links",
-    "mails",
-    "operating",
-    "recipients",
-    "syncing",
+    "mail",
+    "md5_matching",
+    "review",
+    "sync",
     "verification",
 ]

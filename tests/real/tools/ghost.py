@@ -16,9 +16,9 @@ import httpx
 
 from dev.processes import wait_until
 from dev.real_tools import ghost_package
+from preference_center.integrations.base.http import utc_now
+from preference_center.integrations.ghost.client import sign_in
 from tests.real.tools.running import NEWS, OFFERS, free_port, running
-from workers.connectors.ghost_api import sign_in
-from workers.connectors.http import utc_now
 
 OWNER, PASSWORD = "owner@example.com", "Gq7vLw2pXz9rTm"
 _API = "/ghost/api/admin"

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from preference_center.extensions import NAME, services
-from preference_center.smtp import MailServer
+from preference_center.mail_server import MailServer
 from tests.in_force import put_in_force
 from tests.workers.mail.sending import at
 from tests.workers.mail_server import (

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from preference_center.extensions import services
-from preference_center.smtp import MailServer, Security
-from preference_center.storage.database import run
-from preference_center.storage.outbox import Letter
+from preference_center.mail_server import MailServer, Security
+from preference_center.mailer.send import send_due
+from preference_center.storage.db.database import run
+from preference_center.storage.mail.outbox import Letter
 from tests.workers.mail_server import (
     PASSWORD,
     USER,
 )
-from workers.mail import send_due
 
 
 def at(port: int) -> MailServer:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from preference_center.letters import render
-from preference_center.smtp import MailServer
-from preference_center.storage.outbox import Fate, LetterKind, post
+from preference_center.mail_server import MailServer
+from preference_center.mailer.messages import render
+from preference_center.storage.mail.outbox import Fate, LetterKind, post
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 from tests.storage.letters import LINK, letter

@@ -10,16 +10,16 @@ import pytest
 from flask import Flask
 
 from preference_center.extensions import NAME, services
-from preference_center.smtp import MailServer
-from preference_center.storage import outbox
-from preference_center.storage.database import run
-from preference_center.storage.outbox import Fate, post
+from preference_center.mail_server import MailServer
+from preference_center.storage.db.database import run
+from preference_center.storage.mail import outbox
+from preference_center.storage.mail.outbox import Fate, post
 from tests.clock import START, Clock
 from tests.storage.letters import letter
 from tests.workers.mail_server import (
     Answers,
 )
-from workers import schedule
+from workers import scheduler
 
 
 def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
@@ -31,17 +31,17 @@ def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
     with connect(redis_url) as connection:
         connection.flushdb()
         monkeypatch.setitem(app.extensions, NAME, replace(services(), queue=Queue(redis_url)))
-        assert schedule.tick() == 3
+        assert scheduler.tick() == 3
         jobs = rq_queue(connection, "mail").jobs
         assert {job.func_name for job in jobs} == {"workers.jobs.send_mail"}
-        assert schedule.tick() == 3  # another replica
+        assert scheduler.tick() == 3  # another replica
         assert len(rq_queue(connection, "mail").jobs) == 3
 
 
 def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
     post([letter()])
     clock.advance(outbox.KEPT + timedelta(days=1))
-    schedule.tidy(clock())  # expired, then forgotten
+    scheduler.tidy(clock())  # expired, then forgotten
     assert run(lambda c: c.execute("SELECT count(*) FROM outgoing_mail").fetchone()) == (0,)
 
 

@@ -14,9 +14,11 @@ import structlog
 from flask import Flask
 
 from dev.server import free_port
-from preference_center.smtp import MailServer
-from preference_center.storage.database import run
-from preference_center.storage.outbox import Fate, post
+from preference_center.mail_server import MailServer
+from preference_center.mailer import send, smtp_client
+from preference_center.mailer.send import LEASE
+from preference_center.storage.db.database import run
+from preference_center.storage.mail.outbox import Fate, post
 from tests.clock import START, Clock
 from tests.storage.letters import LIVES, letter
 from tests.workers.mail.sending import at, state, work
@@ -24,8 +26,7 @@ from tests.workers.mail_server import (
     Answers,
     mail_server,
 )
-from workers import mail, schedule, smtp
-from workers.mail import LEASE
+from workers import scheduler
 
 
 def test_a_temporary_refusal_is_tried_again_later(
@@ -73,12 +74,12 @@ def test_retries_end_when_the_link_does(server: MailServer, answers: Answers, cl
         work(server)
         tries += before - len(answers.data)
         before = len(answers.data)
-        schedule.tidy(clock())
+        scheduler.tidy(clock())
         clock.advance(timedelta(seconds=10))
     assert 12 < tries < 25
     answers.data = []
     assert work(server) == 0
-    schedule.tidy(clock())
+    scheduler.tidy(clock())
     assert state(posted) == (Fate.EXPIRED, False)
     assert not answers.taken
 
@@ -157,7 +158,7 @@ def test_a_worker_that_froze_until_its_time_was_over_says_nothing_any_more(
     server: MailServer, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease may be over too, and the letter in other hands."""
-    monkeypatch.setattr(smtp, "CONVERSATION", 0.0)
+    monkeypatch.setattr(smtp_client, "CONVERSATION", 0.0)
     posted = letter()
     post([posted])
     assert work(server) == 0
@@ -170,7 +171,7 @@ def test_a_server_that_is_slow_ends_no_later_than_the_lease(
 ) -> None:
     done = threading.Event()
     answers.before_data = partial(done.wait, 10)
-    monkeypatch.setattr(smtp, "CONVERSATION", 0.3)
+    monkeypatch.setattr(smtp_client, "CONVERSATION", 0.3)
     posted = letter()
     post([posted])
     begin = time.monotonic()
@@ -189,7 +190,7 @@ def test_no_address_and_no_link_gets_into_logs(
     log = structlog.wrap_logger(
         structlog.PrintLogger(written), [structlog.processors.JSONRenderer()]
     )
-    monkeypatch.setattr(mail, "log", log)
+    monkeypatch.setattr(send, "log", log)
     answers.rcpt = ["550 5.1.1 <jane.doe@example.com> unknown", "450 <jane.doe@example.com> later"]
     post([letter() for _ in range(4)])
     assert work(server) == 2

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from preference_center.smtp import MailServer, Security
-from preference_center.storage.outbox import Fate, post
+from preference_center.mail_server import MailServer, Security
+from preference_center.storage.mail.outbox import Fate, post
 from tests.storage.letters import letter
 from tests.workers.mail.sending import secured, state, work
 from tests.workers.mail_server import (

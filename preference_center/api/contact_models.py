@@ -1,0 +1,126 @@
+"""What is asked and answered of contacts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
+
+from preference_center.api.parsing import READABLE, Body, readable
+from preference_center.api.requests import Evidence, Language, RawAddress
+from preference_center.api.responses import Answer
+from preference_center.domain.addresses import Channel
+from preference_center.domain.contacts import MAX_ADDRESSES, ContactState
+
+ExternalId = Annotated[
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"format": "external-id"}),
+    AfterValidator(readable),
+    READABLE,
+]
+
+_NAMES = ("contact", "external_id", "address")
+_NAMED_ONCE: JsonDict = {
+    "oneOf": [
+        {
+            "required": [name],
+            "properties": {
+                name: {"type": "string"},
+                **{other: {"type": "null"} for other in _NAMES if other != name},
+            },
+        }
+        for name in _NAMES
+    ]
+}
+_OF_SOMEBODY: JsonDict = {
+    "anyOf": [
+        {"required": ["external_id"], "properties": {"external_id": {"type": "string"}}},
+        {"required": ["addresses"], "properties": {"addresses": {"minItems": 1}}},
+    ]
+}
+
+
+class ContactAddress(Body):
+    """An address, and what it receives."""
+
+    address: RawAddress
+    channel: Channel = Channel.EMAIL
+
+
+class ContactProfile(Body):
+    """What you know of one person; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra=_OF_SOMEBODY)
+
+    external_id: ExternalId | None = None
+    locale: Language | None = None
+    addresses: Annotated[list[ContactAddress], Field(max_length=MAX_ADDRESSES)] = []  # noqa: RUF012 - frozen
+
+    @model_validator(mode="after")
+    def _of_somebody(self) -> ContactProfile:
+        if self.external_id is None and not self.addresses:
+            raise ValueError("give external_id, or at least one address")
+        return self
+
+
+class ContactNamed(Body):
+    """A contact, by exactly one of its names."""
+
+    model_config = ConfigDict(json_schema_extra=_NAMED_ONCE)
+
+    contact: UUID | None = None
+    external_id: ExternalId | None = None
+    address: RawAddress | None = None
+    channel: Channel = Channel.EMAIL
+
+    @model_validator(mode="after")
+    def _once(self) -> ContactNamed:
+        if sum(name is not None for name in (self.contact, self.external_id, self.address)) != 1:
+            raise ValueError("name the contact by contact, external_id or address: by one of them")
+        return self
+
+
+class ContactToClose(ContactNamed):
+    """A contact whose account is closed, and when you were told."""
+
+    received_at: AwareDatetime | None = None
+
+
+class ContactToReopen(ContactNamed):
+    """A contact whose account is opened again, and what shows that the person asked for it."""
+
+    evidence: Evidence
+
+
+class ContactsToMerge(Body):
+    """Two contacts that are one person: `merge` becomes part of `into`."""
+
+    merge: ContactNamed
+    into: ContactNamed
+
+
+class ContactWritten(Answer):
+    """The contact, how it stands now, and whether this was news."""
+
+    contact: UUID
+    state: ContactState
+    recorded: bool
+
+
+class AddressShown(Answer):
+    """One address of a contact."""
+
+    channel: Channel
+    address: str
+
+
+class ContactShown(Answer):
+    """All that is known of a contact."""
+
+    contact: UUID
+    state: ContactState
+    locale: str | None = None
+    external_ids: list[str]
+    addresses: list[AddressShown]

@@ -1,0 +1,70 @@
+"""What the API says of itself: its OpenAPI document, a page of it, and each problem."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from apiflask import APIFlask
+from flask import Response, abort, current_app, jsonify, render_template
+from markupsafe import Markup
+
+from preference_center.api.endpoint import PREFIX, blueprint
+from preference_center.api.problems import PROBLEMS
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none';"
+    " base-uri 'none'; form-action 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_DOCUMENT = "preference_center.openapi"
+_CODE = re.compile(r"`([^`]+)`")
+
+
+@blueprint.get(f"{PREFIX}/openapi.json")
+@blueprint.doc(hide=True)
+def get_openapi() -> Response:
+    """The OpenAPI 3.1 document."""
+    return jsonify(document())
+
+
+@blueprint.get(f"{PREFIX}/docs")
+@blueprint.doc(hide=True)
+def get_docs() -> Response:
+    """The document for people to read. Nothing on the page comes from anywhere else."""
+    html = render_template("api/docs.html", document=document())
+    return Response(html, headers=HEADERS, mimetype="text/html")
+
+
+@blueprint.get("/problems/<slug>")
+@blueprint.doc(hide=True)
+def get_problem(slug: str) -> Response:
+    """What a problem's type means, for a person who follows the URI (RFC 9457 3.1.1)."""
+    problem = PROBLEMS.get(slug) or abort(404)
+    return Response(f"{problem.title}.\n{problem.remedy}\n", mimetype="text/plain")
+
+
+@blueprint.app_template_filter()
+def prose(text: str) -> Markup:
+    """Paragraphs, with what stands in backquotes as code."""
+    paragraphs = [
+        Markup("<p>{}</p>").format(
+            Markup("").join(
+                Markup("<code>{}</code>").format(part) if at % 2 else part
+                for at, part in enumerate(_CODE.split(paragraph))
+            )
+        )
+        for paragraph in text.split("\n\n")
+    ]
+    return Markup("\n").join(paragraphs)
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document of this app, made once."""
+    made: dict[str, Any] | None = current_app.extensions.get(_DOCUMENT)
+    if made is None:
+        made = cast("dict[str, Any]", cast("APIFlask", current_app).spec)
+        current_app.extensions[_DOCUMENT] = made
+    return made

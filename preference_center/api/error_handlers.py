@@ -1,0 +1,168 @@
+"""Errors of the API as problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import get_args
+
+import structlog
+from flask import Response, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from preference_center.api import rate_limit
+from preference_center.api.problems import (
+    AGAINST_THE_RULES,
+    FAULT,
+    NOT_FOUND,
+    OF_ERROR,
+    PROBLEMS,
+    TOO_LARGE,
+    UNAVAILABLE,
+    WRONG_CONTENT_TYPE,
+    WRONG_METHOD,
+    Fault,
+    InvalidRequest,
+    Problem,
+    QueryFault,
+    Refused,
+)
+from preference_center.errors import InvalidInput
+
+log = structlog.get_logger()
+
+MAX_FAULTS = 10_000
+"""A whole batch may be wrong; a body made to be answered at length may not."""
+
+RETRY_AFTER = 5
+"""Seconds; a database that restarts is back by then."""
+
+_OF_STATUS = {
+    problem.status: problem
+    for problem in (NOT_FOUND, WRONG_METHOD, TOO_LARGE, WRONG_CONTENT_TYPE, FAULT)
+}
+
+
+def respond(
+    problem: Problem,
+    detail: str,
+    faults: Sequence[Fault | QueryFault] = (),
+    headers: Mapping[str, str] | None = None,
+    status: int | None = None,
+) -> Response:
+    """The problem document."""
+    status = status or problem.status
+    document: dict[str, object] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": status,
+        "detail": detail,
+    }
+    if faults:
+        document["errors"] = [asdict(fault) for fault in faults[:MAX_FAULTS]]
+    if len(faults) > MAX_FAULTS:
+        document["errors_left_out"] = len(faults) - MAX_FAULTS
+    response = Response(
+        json.dumps(document),
+        status,
+        {**(headers or {}), "Cache-Control": "no-store"},
+        mimetype="application/problem+json",
+    )
+    return rate_limit.tell(response, rate_limit.told())
+
+
+def respond_to_refused(error: Refused) -> Response:
+    """Answer what a view refused."""
+    return respond(error.problem, str(error), headers=error.headers)
+
+
+def respond_to_invalid(error: InvalidInput) -> Response:
+    """Answer a body that can't be used; one kind of fault alone names the type."""
+    if not isinstance(error, InvalidRequest):
+        problem = OF_ERROR.get(type(error), AGAINST_THE_RULES)
+        return respond(problem, str(error))
+    codes = {fault.code for fault in error.faults}
+    problem = PROBLEMS.get(codes.pop(), error.problem) if len(codes) == 1 else error.problem
+    count = len(error.faults)
+    first = error.faults[0].sentence
+    return respond(
+        problem,
+        first if count == 1 else f"There are {count} faults; the first: {first}",
+        error.faults,
+    )
+
+
+def respond_to_unavailable(error: Exception) -> Response:
+    """Answer while the database is away, or before there is a catalogue."""
+    log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__)
+    return respond(UNAVAILABLE, str(error), headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def respond_to_unexpected(error: Exception) -> Response:
+    """Answer, and log, what should not have happened."""
+    log.error("unexpected", endpoint=request.endpoint, exc_info=error)
+    return respond(FAULT, FAULT.remedy)
+
+
+def respond_to_http(error: HTTPException) -> Response:
+    """Answer what Flask or Werkzeug refused, with the headers that it wanted sent."""
+    status = error.code or 500
+    problem = _OF_STATUS.get(status)
+    if problem is None:
+        name = HTTPStatus(status).phrase
+        problem = Problem(name.lower().replace(" ", "-"), status, name, "")
+    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    return respond(problem, problem.remedy or problem.title, headers=headers)
+
+
+def faults_of(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
+    """The faults that pydantic found, each with what to mend, none with what was sent."""
+    return [
+        Fault(_pointer(fault["loc"]), *_told(fault["type"], fault["msg"], fault["loc"], model))
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def query_faults_of(error: ValidationError, model: type[BaseModel]) -> list[QueryFault]:
+    """The same for the parameters of a URL."""
+    return [
+        QueryFault(fault.pointer.removeprefix("/"), fault.code, fault.detail)
+        for fault in faults_of(error, model)
+    ]
+
+
+def _told(
+    kind: str, message: str, path: Sequence[int | str], model: type[BaseModel]
+) -> tuple[str, str]:
+    if kind == "missing":
+        return "missing-field", f"the field {path[-1]} is missing"
+    if kind == "extra_forbidden":
+        return "unknown-field", _unknown_field(path, model)
+    code = "wrong-type" if kind.endswith("_type") else "invalid-value"
+    return code, message.removeprefix("Value error, ")
+
+
+def _unknown_field(path: Sequence[int | str], model: type[BaseModel]) -> str:
+    for step in path[:-1]:
+        known = model.model_fields.get(step) if isinstance(step, str) else None
+        model = next(_models_in(known.annotation if known else None), model)
+    near = difflib.get_close_matches(str(path[-1])[:100], model.model_fields, n=1, cutoff=0.6)
+    if near:
+        return f"there is no such field here: did you mean {near[0]}?"
+    return f"there is no such field here: the fields are {', '.join(model.model_fields)}"
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The bodies that a field may hold: itself, or within `X | None` and `dict[str, X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _pointer(path: Iterable[int | str]) -> str:
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

@@ -1,0 +1,96 @@
+"""The OpenAPI document: what APIFlask can't tell from the routes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, cast
+
+from apiflask import APIFlask
+from apiflask.types import SpecCallbackType
+
+from preference_center.api.openapi_schemas import ModelAdapter
+from preference_center.api.problems import RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE, Problem
+from preference_center.api.responses import ProblemDocument
+
+SECURITY = "key"
+"""Name of the security scheme."""
+
+_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key made by `flask keys add`. Each operation names the scopes it needs.",
+}
+_PROBLEM = ProblemDocument.__name__
+_NESTED = re.compile(r"#/components/schemas/[^\"]+\.")
+_TEXT = {"schema": {"type": "string"}, "required": True}
+_SECONDS = {"schema": {"type": "integer", "minimum": 0}, "required": True}
+_HEADERS = {
+    UNAUTHENTICATED.slug: {"WWW-Authenticate": _TEXT},
+    RATE_LIMITED.slug: {"Retry-After": _SECONDS},
+    UNAVAILABLE.slug: {"Retry-After": _SECONDS},
+}
+
+
+def problem_answers(refused: Iterable[Problem]) -> dict[int | str, Any]:
+    """The OpenAPI response objects of these problems, by status."""
+    by_status: dict[int, list[Problem]] = defaultdict(list)
+    for problem in refused:
+        by_status[problem.status].append(problem)
+    return {status: _answer(group) for status, group in sorted(by_status.items())}
+
+
+def _answer(group: list[Problem]) -> dict[str, Any]:
+    slugs = "|".join(sorted({problem.slug for problem in group}))
+    schema = {
+        "allOf": [{"$ref": f"#/components/schemas/{_PROBLEM}"}],
+        "properties": {"type": {"pattern": f"/problems/({slugs})$"}},
+    }
+    headers = [_HEADERS.get(problem.slug, {}) for problem in group]
+    return {
+        "description": "\n\n".join(f"`{p.slug}`: {p.title}. {p.remedy}" for p in group),
+        "content": {"application/problem+json": {"schema": schema}},
+        "headers": {name: header for given in headers for name, header in given.items()},
+    }
+
+
+def install(app: APIFlask, public_url: str) -> None:
+    """Have `app` describe its API."""
+    app.config.update(
+        SERVERS=[{"url": public_url.rstrip("/")}],
+        SECURITY_SCHEMES={SECURITY: _SCHEME},
+        AUTO_TAGS=False,
+        AUTO_404_RESPONSE=False,
+        AUTO_AUTH_ERROR_RESPONSE=False,
+        AUTO_VALIDATION_ERROR_RESPONSE=False,
+    )
+    app.spec_callback = cast("SpecCallbackType", _finished)
+
+
+def _finished(document: dict[str, Any]) -> dict[str, Any]:
+    """APIFlask's document, every schema under its own name, and with what it leaves out."""
+    problem = ModelAdapter(ProblemDocument).get_openapi_schema()
+    schemas = document["components"]["schemas"]
+    schemas |= {f"{_PROBLEM}.{name}": nested for name, nested in problem.pop("$defs").items()}
+    schemas[_PROBLEM] = problem
+    named: dict[str, Any] = {}
+    for name, schema in sorted(schemas.items()):
+        flat = _flat(schema)
+        if named.setdefault(name.rpartition(".")[2], flat) != flat:
+            raise ValueError(f"two models have the name of {name}: rename one")
+    document["components"]["schemas"] = named
+    for operations in document["paths"].values():
+        for described in operations.values():
+            if "requestBody" in described:
+                described["requestBody"]["required"] = True
+            for parameter in described.get("parameters", ()):
+                if parameter["in"] == "path" and parameter["name"].endswith("_id"):
+                    parameter["schema"]["format"] = "uuid"
+    return cast("dict[str, Any]", _flat(document))
+
+
+def _flat(part: object) -> object:
+    """With every reference to a schema by its own name alone."""
+    return json.loads(_NESTED.sub("#/components/schemas/", json.dumps(part)))

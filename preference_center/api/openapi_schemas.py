@@ -1,0 +1,40 @@
+"""How APIFlask describes our models. Reading what was sent is not its business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask.schema_adapters import registry
+from apiflask.schema_adapters.pydantic import PydanticAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from preference_center.api.parsing import Body, OneOrMany
+
+
+class _NeverNull(GenerateJsonSchema):
+    """Of answers and parameters: what may be None in Python is absent in JSON."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        if schema.get("default", ...) is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+class ModelAdapter(PydanticAdapter):
+    """What APIFlask sees of a pydantic model."""
+
+    def get_openapi_schema(self, **_: Any) -> dict[str, Any]:
+        """Its JSON Schema, with `$defs` whose names APIFlask puts after the model's."""
+        model = self.model_class
+        row = model.row if issubclass(model, OneOrMany) else model
+        return model.model_json_schema(
+            ref_template=f"#/components/schemas/{self.get_schema_name()}.{{model}}",
+            schema_generator=GenerateJsonSchema if issubclass(row, Body) else _NeverNull,
+        )
+
+
+registry.register("pydantic", ModelAdapter)

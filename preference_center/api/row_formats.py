@@ -1,0 +1,297 @@
+"""The two forms of a list of any length: recipients in, decisions out, row by row.
+
+A row that can't be read is told as such, and denies only itself (I11).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, Protocol
+
+from pydantic_core import from_json
+
+from preference_center.api.decisions import render
+from preference_center.api.gunzip import MAX_LINE
+from preference_center.domain.decisions import (
+    ALLOW_BY_DEFAULT,
+    ALLOW_SERVICE,
+    NO_CONSENT,
+    UNPARSEABLE_ADDRESS,
+    Decision,
+    Rule,
+)
+from preference_center.domain.watermarks import Watermark
+from preference_center.errors import UnreadableBody
+
+BOM = b"\xef\xbb\xbf"
+COLUMNS = ("recipient", "allow", "rule", "scope", "since", "event", "advisory")
+"""Of an answer in CSV."""
+
+RECIPIENT_COLUMNS = ("recipient", "address", "email", "phone")
+"""Where the recipient is looked for if the sender names no column, in this order."""
+
+DELIMITERS = ",;\t"
+
+_COMMON = (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
+
+Row = str | Decision
+"""What was read: a recipient, or the decision about a row without one."""
+
+
+class Sheet(Protocol):
+    """One list on its way through, from its first block of lines to its last."""
+
+    mimetype: str
+
+    def read(self, lines: Sequence[bytes]) -> list[Row]:
+        """The rows that are complete with these lines. Blank lines are none."""
+
+    def rest(self) -> list[Row]:
+        """What was left without an end, once no more lines come."""
+
+    def begin(self) -> bytes:
+        """What comes before the answers."""
+
+    def answers(self, rows: Sequence[Row], decisions: Sequence[Decision]) -> bytes:
+        """The answers to these rows; each row that is a `Decision` is its own."""
+
+    def end(self, count: int, as_of: Watermark) -> bytes:
+        """What tells that all of `count` rows were answered: without it they were not."""
+
+    def break_off(self, problem: Mapping[str, Any]) -> bytes:
+        """What tells that no more answers come, with the problem document."""
+
+
+class Ndjson:
+    """A JSON value per line, as in https://github.com/ndjson/ndjson-spec.
+
+    It is text, or an object with `recipient`, whose other fields are ignored.
+    """
+
+    mimetype = "application/x-ndjson"
+
+    def __init__(self) -> None:
+        self._line = 0
+
+    def read(self, lines: Sequence[bytes]) -> list[Row]:
+        """The rows that are complete with these lines."""
+        rows: list[Row] = []
+        for number, line in enumerate(lines, self._line + 1):
+            if line and not line.isspace():
+                recipient = _recipient(line if number > 1 else line.removeprefix(BOM))
+                rows.append(_unreadable(number) if recipient is None else recipient)
+        self._line += len(lines)
+        return rows
+
+    def rest(self) -> list[Row]:
+        """What was left without an end."""
+        return []
+
+    def begin(self) -> bytes:
+        """What comes before the answers."""
+        return b""
+
+    def answers(self, rows: Sequence[Row], decisions: Sequence[Decision]) -> bytes:
+        """The answers to these rows."""
+        parts = [
+            f'{{"recipient": {quoted(row)}, {_OBJECTS.get(id(decision)) or render(decision)[1:]}\n'
+            if isinstance(row, str)
+            else f"{render(decision)}\n"
+            for row, decision in zip(rows, decisions, strict=True)
+        ]
+        return "".join(parts).encode()
+
+    def end(self, count: int, as_of: Watermark) -> bytes:
+        """What tells that all rows were answered."""
+        return _line({"end": True, "count": count, "as_of": str(as_of)})
+
+    def break_off(self, problem: Mapping[str, Any]) -> bytes:
+        """What tells that no more answers come."""
+        return _line({"end": False, "problem": problem})
+
+
+class Csv:
+    """RFC 4180 with a header line, and with semicolons or tabs as well as commas.
+
+    Octets that are no UTF-8 are kept as they are, so only a recipient that has any is
+    denied for them. Raises UnreadableBody when the header has no column of recipients.
+    """
+
+    mimetype = "text/csv"
+
+    def __init__(self, header: bytes, column: str | None, line: int = 1) -> None:
+        text = _decoded(header.removeprefix(BOM))
+        self._delimiter = max(DELIMITERS, key=text.count)
+        try:
+            names = next(self._reader(_Feed([text])), [])
+        except csv.Error:
+            raise UnreadableBody("The first line, of the columns, can't be read.") from None
+        self._column = _column(names, column)
+        self._line = line
+        self._open: list[str] = []
+        """The lines of a record whose quotes have not closed yet."""
+
+    def read(self, lines: Sequence[bytes]) -> list[Row]:
+        """The rows that are complete with these lines."""
+        return self._read([*self._open, *map(_decoded, lines)], last=False)
+
+    def rest(self) -> list[Row]:
+        """What was left without an end."""
+        return self._read(self._open, last=True)
+
+    def _read(self, lines: list[str], *, last: bool) -> list[Row]:
+        rows: list[Row] = []
+        self._open = []
+        at = 0
+        while at < len(lines):
+            feed = _Feed(lines, at)
+            try:
+                for record in self._reader(feed):
+                    if record:
+                        rows.append(self._of(record))
+                    feed.begun = feed.at
+                at = feed.at
+            except csv.Error:
+                # Quotes that did not close: perhaps in the lines to come.
+                if not last and feed.at == len(lines) and feed.octets <= MAX_LINE:
+                    self._open = lines[feed.begun :]
+                    at = feed.begun
+                    break
+                # If they never do, only the line where they opened is lost.
+                rows.append(_unreadable(self._line + feed.begun + 1))
+                at = feed.begun + 1
+        self._line += at
+        return rows
+
+    def _of(self, record: Sequence[str]) -> Row:
+        return record[self._column] if len(record) > self._column else UNPARSEABLE_ADDRESS
+
+    def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        return csv.reader(lines, delimiter=self._delimiter, strict=True)
+
+    def begin(self) -> bytes:
+        """What comes before the answers."""
+        return _csv([COLUMNS])
+
+    def answers(self, rows: Sequence[Row], decisions: Sequence[Decision]) -> bytes:
+        """The answers to these rows."""
+        return _csv(
+            (row if isinstance(row, str) else "", *(_CELLS.get(id(decision)) or _cells(decision)))
+            for row, decision in zip(rows, decisions, strict=True)
+        )
+
+    def end(self, count: int, as_of: Watermark) -> bytes:
+        """What tells that all rows were answered."""
+        return _csv([["#end", f"count={count}", f"as_of={as_of}", "", "", "", ""]])
+
+    def break_off(self, problem: Mapping[str, Any]) -> bytes:
+        """What tells that no more answers come."""
+        return _csv([["#error", problem["type"], problem["detail"], "", "", "", ""]])
+
+
+class _Feed:
+    """Lines for one csv.reader, which tells where the record at hand began."""
+
+    def __init__(self, lines: Sequence[str], at: int = 0) -> None:
+        self._lines, self.at, self.begun, self.octets = lines, at, at, 0
+
+    def __iter__(self) -> Iterator[str]:
+        while self.at < len(self._lines):
+            line = self._lines[self.at]
+            self.octets = len(line) + (self.octets if self.at > self.begun else 0)
+            self.at += 1
+            if self.octets > MAX_LINE:
+                raise csv.Error
+            yield line
+
+
+def open_csv(
+    blocks: Iterator[list[bytes]], column: str | None
+) -> tuple[Csv, Iterator[list[bytes]]]:
+    """A sheet by the first line that is not blank, and the lines after it.
+
+    Raises UnreadableBody when there is none, or it names no column of recipients.
+    """
+    number = 0
+    for block in blocks:
+        for at, line in enumerate(block, 1):
+            number += 1
+            if line.strip():
+                return Csv(line, column, number), chain([block[at:]], blocks)
+    raise UnreadableBody("The body is empty: the first line of a CSV file names its columns.")
+
+
+def _recipient(line: bytes) -> str | None:
+    """The recipient that this line of NDJSON names; None if it can't be read."""
+    if len(line) > MAX_LINE:
+        return None
+    try:
+        value = from_json(line)
+        if isinstance(value, dict):
+            # Readers differ on which of two equal keys counts (RFC 8259 4), so neither does.
+            if line.count(b'"recipient"') != 1 or b"\\" in line:
+                value = json.loads(line, object_pairs_hook=_without_repeats)
+            value = value["recipient"]
+    except (ValueError, LookupError, RecursionError):
+        return None
+    return value if isinstance(value, str) else None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def _column(names: Sequence[str], wanted: str | None) -> int:
+    found = [name.strip().casefold() for name in names]
+    for name in [wanted.strip().casefold()] if wanted else RECIPIENT_COLUMNS:
+        if found.count(name) == 1:
+            return found.index(name)
+        if name in found:
+            raise UnreadableBody(f"The header has the column {name} twice: rename one.")
+    if wanted:
+        raise UnreadableBody("The header has no column of the name that `column` gives.")
+    raise UnreadableBody(
+        f"The first line names no column {', '.join(RECIPIENT_COLUMNS[:-1])} or"
+        f" {RECIPIENT_COLUMNS[-1]}: add one, or say with `column` which holds the recipients."
+    )
+
+
+def _unreadable(line: int) -> Decision:
+    return Decision(allow=False, rule=Rule.UNREADABLE_LINE, advisory=f"line {line}")
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape") + "\n"
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _cells(decision: Decision) -> tuple[str, ...]:
+    return (
+        "true" if decision.allow else "false",
+        decision.rule.value,
+        decision.scope or "",
+        decision.since.isoformat() if decision.since else "",
+        str(decision.event) if decision.event else "",
+        decision.advisory or "",
+    )
+
+
+# By identity: they are always the same objects.
+_OBJECTS = {id(decision): render(decision)[1:] for decision in _COMMON}
+_CELLS = {id(decision): _cells(decision) for decision in _COMMON}

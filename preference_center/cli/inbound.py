@@ -1,0 +1,214 @@
+"""`flask inbound`: opt-outs by mail from a pipe or a maildir, and those still unresolved."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import BinaryIO
+from uuid import UUID
+
+import click
+import structlog
+from flask.cli import AppGroup
+
+from preference_center.cli.errors import mending, mending_argument, refuse_arguments, typed
+from preference_center.domain import sender_requests
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.mail import HEAD_OCTETS
+from preference_center.errors import Unavailable
+from preference_center.extensions import services
+from preference_center.inbound import maildir as maildirs
+from preference_center.inbound.ingest_mail import take_mail
+from preference_center.inbound.mail_opt_outs import resolve as resolve_kept
+from preference_center.storage.access import audit
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.mail import pending_mail_opt_outs as kept
+
+log = structlog.get_logger()
+
+# BSD's sysexits, which MTAs act on: bounce the mail, or keep it and try again.
+NO_USER = os.EX_NOUSER
+TRY_AGAIN = os.EX_TEMPFAIL
+
+WATCH_EVERY = 2.0
+"""Seconds between looks into a maildir."""
+
+group = AppGroup(
+    "inbound", help="What people say elsewhere: by mail, by text, and in tools that report it."
+)
+
+
+@group.command("receive")
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option(
+    "--recipient",
+    "recipients",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Whom the envelope names; repeat it. Without it Delivered-To, X-Original-To,"
+    " Envelope-To and To are read, which no list of processes shows.",
+)
+@click.option(
+    "--sender", default="", metavar="ADDRESS", help="The envelope's sender; else Return-Path."
+)
+def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
+    """Take one mail from FILE, or from standard input as a mail server pipes it.
+
+    A token in the recipient's local part decides who is opted out of what; at an address set
+    aside for replies or reports it is what the mail says. Exits with 0 when that is
+    committed, 67 if no recipient is ours (the mail server bounces it), and 75 if it can't
+    be recorded just now (it keeps the mail and tries again).
+
+    Example, for Postfix's pipe with flags=DOR: flask inbound receive -
+    """
+    with _try_again():
+        require_known_keys()
+        head = file.read(HEAD_OCTETS)
+        size = len(head)
+        while more := len(file.read(HEAD_OCTETS)):  # or the MTA sees a broken pipe
+            size += more
+        now = services().now()
+        arrival = take_mail(head, recipients or None, now, size=size, sender=sender)
+    if not arrival.is_ours:
+        click.echo("No recipient is ours: no token, and no address set aside.", err=True)
+        raise click.exceptions.Exit(NO_USER)
+
+
+@group.command("maildir")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--watch", is_flag=True, help="Go on until stopped, for a supervisor to run.")
+def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """Take the mails in the `new` folder of the maildir PATH.
+
+    Those for a token, or an address set aside, are moved to `cur`, marked as seen, once what
+    they say is recorded. Others stay in `new`, untouched. The mailbox should be ours alone: a
+    mail program that opens it moves mails out of `new` before they are taken.
+
+    Exits with 0 when all was looked at, and with 75 if the database is away; with --watch
+    it waits for it to come back.
+    """
+    with mending_argument("PATH"):
+        maildirs.check(path)
+    if watch:
+        _watch(path)
+        return
+    with _try_again():
+        require_known_keys()
+        looked_at = list(maildirs.handle(path))
+    ours = sum(handled.ours for handled in looked_at)
+    click.echo(f"{ours} taken, {len(looked_at) - ours} not for us and left in new.")
+
+
+@group.command("unresolved")
+@click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1))
+def unresolved(limit: int) -> None:
+    """Show opt-outs by mail whose address is not known yet, the oldest first.
+
+    A mail token names its address by half of a digest. If we have never stored that
+    address, and it was sent from another one, nobody can be told yet. Checks honour it all
+    the same. It is recorded by itself when the address turns up; `flask inbound resolve
+    -` does so for an address that you found, in the sender's own records, say.
+    """
+    with mending():
+        rows = run(lambda connection: kept.oldest(connection, limit))
+    for row in rows:
+        scope = row.scope or "a topic that no catalogue has: held as all_marketing"
+        received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
+        link = f"link of {row.issued_on or f'key {row.key_id}'}"
+        click.echo("\t".join((str(row.id), received, link, scope)))
+    if not rows:
+        click.echo("Nothing is unresolved.", err=True)
+
+
+@group.command("resolve")
+@click.argument("given", nargs=-1, metavar="[-]")
+@click.option(
+    "--scope",
+    help="What to record where no catalogue has the topic: one of today's, or all_marketing.",
+)
+def resolve(given: tuple[str, ...], scope: str | None) -> None:
+    """Record the unresolved opt-outs by mail that belong to an address stored by now.
+
+    With `-` also those that belong to an address of standard input, one a line. One that none
+    of them belongs to changes nothing, so many may be tried.
+
+    Example: flask inbound resolve - < addresses.txt
+    """
+    refuse_arguments(given, "flask inbound resolve - < addresses.txt")
+    with mending_argument("Address"):
+        parsed = [parse(line, Channel.EMAIL) for line in typed("Addresses")] if given else []
+    with mending():
+        require_known_keys()
+        catalogue = current_catalogue() if scope and parsed else None
+    if scope and catalogue:
+        with mending_argument("--scope"):
+            sender_requests.marketing_scope(parsed[0], scope, catalogue)
+    with mending():
+        done = resolve_kept(parsed, scope)
+    click.echo(f"{done.recorded} recorded, {done.kept} still unresolved.")
+
+
+@group.command("dismiss")
+@click.argument("numbers", type=click.UUID, nargs=-1, required=True, metavar="OPT_OUT...")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="Why, for the audit; nothing personal."
+)
+def dismiss(numbers: tuple[UUID, ...], reason: str) -> None:
+    """Decide that the address of each unresolved OPT_OUT cannot be found: late no more.
+
+    Checks honour it all the same, and it is recorded if its address turns up. All of them,
+    or none if one is not there.
+    """
+
+    def work(connection: Connection) -> None:
+        now = services().now()
+        for number in dict.fromkeys(numbers):
+            if not kept.dismiss(connection, number, reason, now):
+                raise click.ClickException(
+                    f"no unresolved opt-out has the id {number}: `flask inbound unresolved`"
+                )
+            detail = {"opt_out": str(number), "reason": reason}
+            audit.append(connection, now, "cli", "unresolved.dismissed", detail)
+
+    with mending():
+        run(work)
+    click.echo(f"{len(set(numbers))} dismissed.")
+
+
+@contextmanager
+def _try_again() -> Iterator[None]:
+    """Exit with 75 on any error: an MTA takes a code that it doesn't know for a bounce."""
+    try:
+        yield
+    except Exception as error:
+        name = type(error).__name__
+        click.echo(f"Nothing was lost, try again later: {name}", err=True)
+        raise click.exceptions.Exit(TRY_AGAIN) from error
+
+
+def _watch(path: Path) -> None:
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    not_ours: set[str] = set()
+    knows_keys = False
+    while not stopping.is_set():
+        try:
+            if not knows_keys:
+                require_known_keys()
+                knows_keys = True
+            for handled in maildirs.handle(path, not_ours):
+                if not handled.ours:
+                    not_ours.add(handled.name)
+                if stopping.is_set():
+                    break
+            resolve_kept()
+        except Unavailable:
+            log.warning("database_away")
+        stopping.wait(WATCH_EVERY)

@@ -1,0 +1,149 @@
+"""`flask check-mail` and `flask check-domain`: judge what is really out there."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Sequence
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import click
+from flask.cli import with_appcontext
+
+from preference_center.cli.errors import mending
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.catalogue.reader import did_you_mean
+from preference_center.errors import InvalidInput
+from preference_center.extensions import services
+from preference_center.mailcheck import Finding, Ours, Severity, judge_host, judge_mail
+from preference_center.storage.catalogues import current_catalogue
+
+MAX_OCTETS = 50 * 1024 * 1024
+"""Size of the largest mail that is looked at."""
+
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.FINE: "green"}
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+@click.command("check-mail")
+@click.argument("file", type=click.File("rb"))
+@_as_json
+@with_appcontext
+def check_mail(file: BinaryIO, as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """Judge one mail, as it was received: FILE as .eml, or - for standard input.
+
+    Looks at the two headers of RFC 8058, at what DKIM signatures cover, at our links in
+    header and body (whom they are about, what key made them), and at what click tracking or
+    the tool has added. Signatures are not verified, and nothing is fetched or written.
+
+    Send yourself a campaign, save the mail's source, and check that. Ends with 1 if there
+    is an error; warnings alone end with 0. Neither addresses nor tokens are printed.
+
+    Example: flask check-mail newsletter.eml
+    """
+    with mending():
+        raw = file.read(MAX_OCTETS + 1)
+        if len(raw) > MAX_OCTETS:
+            raise InvalidInput(f"the mail is larger than {MAX_OCTETS // 2**20} MiB")
+        context = services()
+        ours = Ours(context.links, current_catalogue(), context.keys.exact)
+        findings = judge_mail(raw, ours, context.now())
+    _tell(findings, as_json=as_json)
+
+
+@click.command("check-domain")
+@click.argument("url", required=False)
+@click.option("--brand", "key", help="Judge the host of this brand only.")
+@click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Trust the authorities in this PEM file, for a host inside the company.",
+)
+@_as_json
+@with_appcontext
+def check_domain(url: str | None, key: str | None, ca_file: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Judge the hosts that links lead to, as mail clients see them.
+
+    Judges PUBLIC_URL and the host of every brand in the catalogue, or only URL
+    (https://host). Run it from outside your network, with the settings of the service.
+
+    Posts a one-click for nobody, in the ways of several clients, and nobody is opted out by
+    it. Looks at the certificate, redirects, cookies, what a proxy has added or taken away,
+    and what must not work. Ends with 1 if there is an error.
+
+    Example: flask check-domain --brand acme
+    """
+    with mending():
+        bases = _bases(url, key, current_catalogue())
+        trust = _trust(ca_file)
+        context = services()
+        probe = context.links.make_probe(context.now())
+        found = [(base, judge_host(base, probe, context.now(), trust)) for base in bases]
+    if as_json:
+        rows = [{"url": base, **one.as_dict()} for base, each in found for one in each]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for base, each in found:
+            click.echo("\n".join([base, *map(_text, each)]))
+        click.echo(_summary([one for _, each in found for one in each]))
+    _end([one for _, each in found for one in each])
+
+
+def _bases(url: str | None, key: str | None, catalogue: Catalogue) -> list[str]:
+    """Where to look, each once. Raises InvalidInput."""
+    if url is not None:
+        if key is not None:
+            raise InvalidInput("give a URL or a --brand, not both")
+        if not urlsplit(url).hostname:
+            raise InvalidInput("write the URL like https://preferences.example.com")
+        return [url.rstrip("/")]
+    links = services().links
+    if key is not None:
+        if key not in catalogue.brands:
+            hint = did_you_mean(key, catalogue.brands) or "declare it there first"
+            raise InvalidInput(f"the catalogue has no such brand; {hint}")
+        return [links.base(catalogue.brands[key].host)]
+    hosts = (brand.host for brand in catalogue.brands.values())
+    return list(dict.fromkeys([links.base(), *map(links.base, hosts)]))
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext | None:
+    if ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        raise InvalidInput("--ca-file holds no certificate in PEM form") from None
+
+
+def _tell(findings: Sequence[Finding], *, as_json: bool) -> None:
+    """Print them all; end with 1 if one is an error."""
+    if as_json:
+        click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            click.echo(_text(finding))
+        click.echo(_summary(findings))
+    _end(findings)
+
+
+def _end(findings: Sequence[Finding]) -> None:
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _text(finding: Finding) -> str:
+    label = click.style(f"{finding.severity.value:8}", fg=_COLOURS[finding.severity])
+    lines = [f"{label}{finding.message}"]
+    if finding.remedy:
+        lines += [f"        To mend: {finding.remedy}", f"        Source: {finding.source}"]
+    return "\n".join(lines)
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    counts = {each: sum(one.severity is each for one in findings) for each in Severity}
+    if not counts[Severity.ERROR] and not counts[Severity.WARNING]:
+        return "All is well."
+    return f"Errors: {counts[Severity.ERROR]}. Warnings: {counts[Severity.WARNING]}."

@@ -1,0 +1,1 @@
+"""Setting destinations up, and making their connectors."""

@@ -1,0 +1,44 @@
+"""The standing link of a contact, for a tool's custom field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from preference_center.domain.addresses import Address
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.sync.destination import Destination
+from preference_center.extensions import services
+from preference_center.integrations.base.contract import LINK_FIELD
+from preference_center.integrations.base.spec import LINK_TOPIC
+from preference_center.links import Link
+from preference_center.storage.access import link_keys as stored
+from preference_center.storage.db.database import run
+
+
+def link_maker(destination: Destination, catalogue: Catalogue) -> Callable[[Address], str] | None:
+    """From an address to its link, the same each time; None if no field is set for it.
+
+    They lead to the page with all choices, and say no to `link_topic`, else to the one
+    topic that is sent, else to all marketing. Revoked and begun anew like a column of
+    `flask links export`.
+    """
+    if not destination.settings.get(LINK_FIELD):
+        return None
+    context = services()
+    since = run(lambda c: stored.begin(c, destination.id, context.now()))
+    scope = _scope(destination)
+    host = catalogue.host_of(scope)
+
+    def make(address: Address) -> str:
+        link = Link(address, scope, "", since, destination=destination.id)
+        return context.links.preferences_url(context.links.make_standing(link), host)
+
+    return make
+
+
+def _scope(destination: Destination) -> str:
+    stated = destination.settings.get(LINK_TOPIC)
+    if stated:
+        return stated
+    return next(iter(destination.sends)) if len(destination.sends) == 1 else ALL_MARKETING

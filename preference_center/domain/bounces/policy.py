@@ -1,0 +1,146 @@
+"""Which bounces suppress, for how long, and what a complaint stops: the company's policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from preference_center.domain.bounces.classification import Reading
+from preference_center.domain.events import ALL_MARKETING
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """How often bounces of one kind must come to suppress, on how many days (UTC).
+
+    If `soft`, for a time; else for good. No events at all: never.
+    """
+
+    events: int
+    days: int = 1
+    soft: bool = True
+
+    def told(self) -> str:
+        """For people."""
+        if not self.events:
+            return "never"
+        if self == AT_ONCE:
+            return "at once"
+        days = f" on {self.days} days" if self.days > 1 else ""
+        return f"{self.events} events{days}, for {'now' if self.soft else 'good'}"
+
+
+NEVER = Threshold(0)
+AT_ONCE = Threshold(1, soft=False)
+_TWICE = Threshold(2, days=2)
+
+DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
+    "5.1.0": _TWICE,  # "user unknown" with nothing to agree with it: see `classify`
+    "5.1.1": AT_ONCE,
+    "5.1.2": _TWICE,
+    "5.1.3": AT_ONCE,
+    "5.1.6": AT_ONCE,
+    "5.1.10": AT_ONCE,  # null MX (RFC 7505)
+    "5.2.1": _TWICE,
+    "5.7.17": AT_ONCE,  # the owner of the mailbox, or of the domain, has changed (RFC 7293)
+    "5.7.18": AT_ONCE,
+}
+"""RULES F10. Whatever is not in here never suppresses: full mailboxes (5.2.2), mails that
+are too big (5.2.3), systems, networks, protocols and contents (5.3.x to 5.6.x), what is
+thought of the sender (other 5.7.x), and all that is passing (4.x.x)."""
+
+
+class ComplaintStops(StrEnum):
+    """What ends when somebody marks a mail as spam."""
+
+    ALL_MARKETING = "all_marketing"
+    TOPIC = "topic"
+    """The topic of that mail, where it is known; else all marketing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`[deliverability]` of the catalogue; a code stands before its wider forms, `5.3.x`."""
+
+    thresholds: Mapping[str, Threshold] = field(default_factory=lambda: DEFAULT_THRESHOLDS)
+    soft_for: timedelta = timedelta(days=30)
+    """How long a suppression by counted bounces stands, from the last of them."""
+    counted_for: timedelta = timedelta(days=90)
+    """How long a bounce counts."""
+    complaints_stop: ComplaintStops = ComplaintStops.ALL_MARKETING
+
+    def rule_of(self, code: str) -> str | None:
+        """The code or wider form whose threshold holds for `code`; None if there is none."""
+        return next((each for each in _forms(code) if each in self.thresholds), None)
+
+    def threshold(self, code: str) -> Threshold:
+        """When bounces with this code suppress."""
+        rule = self.rule_of(code)
+        return NEVER if rule is None else self.thresholds[rule]
+
+
+class Ruling(StrEnum):
+    """What becomes of a bounce."""
+
+    SUPPRESS = "suppress"
+    """For good, as far as a bounce can: a newer own opt-in ends it."""
+    SUPPRESS_FOR_NOW = "suppress_for_now"
+    COUNT = "count"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A ruling and the reading it rests on; `until` ends a suppression for now (UTC)."""
+
+    ruling: Ruling
+    reading: Reading
+    until: datetime | None = None
+
+
+def judge(
+    policy: Policy, reading: Reading, at: datetime, earlier: Sequence[datetime], now: datetime
+) -> Verdict:
+    """What becomes of a bounce at `at`.
+
+    `earlier` are when other bounces under the same rule of the policy came from that address;
+    those that don't count any more may be among them. What would have ended by `now` is
+    not begun.
+    """
+    threshold = policy.threshold(reading.code)
+    if not threshold.events:
+        return Verdict(Ruling.IGNORE, reading)
+    since = now - policy.counted_for
+    counted = [at, *earlier]
+    counted = [moment for moment in counted if moment > since]
+    days = {moment.astimezone(UTC).date() for moment in counted}
+    reached = threshold.events == 1 or (
+        len(counted) >= threshold.events and len(days) >= threshold.days
+    )
+    if not reached:
+        return Verdict(Ruling.COUNT if at > since else Ruling.IGNORE, reading)
+    if not threshold.soft:
+        return Verdict(Ruling.SUPPRESS, reading)
+    until = at + policy.soft_for
+    if until <= now:
+        return Verdict(Ruling.COUNT if at > since else Ruling.IGNORE, reading)
+    return Verdict(Ruling.SUPPRESS_FOR_NOW, reading, until)
+
+
+def complaint_scope(policy: Policy, topic: str | None) -> str:
+    """What a complaint about a mail of this topic stops; None if it isn't known."""
+    if policy.complaints_stop is ComplaintStops.TOPIC and topic is not None:
+        return topic
+    return ALL_MARKETING
+
+
+def _forms(code: str) -> Iterator[str]:
+    """`5.3.4`, `5.3.x`, `5.x.x`."""
+    status, _, rest = code.partition(".")
+    subject = rest.partition(".")[0]
+    if subject:
+        yield code
+        yield f"{status}.{subject}.x"
+        yield f"{status}.x.x"

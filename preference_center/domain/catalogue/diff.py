@@ -1,0 +1,211 @@
+"""What a new version of the catalogue changes, and which changes may not be made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+from preference_center.domain import bounces
+from preference_center.domain.catalogue.model import (
+    Brand,
+    Catalogue,
+    Default,
+    Group,
+    MessageClass,
+    MessageType,
+    Topic,
+)
+
+Thing: TypeAlias = Brand | Group | Topic | MessageType
+T = TypeVar("T", bound=Thing)
+
+
+class What(StrEnum):
+    """What became of a thing; its line begins with this word."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    RETIRED = "retired"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """One thing that is new (`before` is None), gone (`after` is None) or different."""
+
+    key: str
+    before: T | None
+    after: T | None
+
+    @property
+    def what(self) -> What:
+        """Added, changed, retired or removed."""
+        if self.before is None:
+            return What.ADDED
+        if self.after is None:
+            return What.REMOVED
+        is_retired = isinstance(self.after, Topic) and self.after.retired
+        was_retired = isinstance(self.before, Topic) and self.before.retired
+        return What.RETIRED if is_retired and not was_retired else What.CHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The changes per kind, in the order of the files; false if there are none."""
+
+    settings: tuple[str, ...]
+    """Changes of the languages and the policies, as lines."""
+    groups: tuple[Change[Group], ...]
+    brands: tuple[Change[Brand], ...]
+    topics: tuple[Change[Topic], ...]
+    message_types: tuple[Change[MessageType], ...]
+
+    def __bool__(self) -> bool:
+        return any((self.settings, self.groups, self.brands, self.topics, self.message_types))
+
+    def lines(self) -> list[str]:
+        """For people: what became of which thing, and indented what changed in it."""
+        lines = [f"changed {setting}" for setting in self.settings]
+        lines += _lines("group", self.groups)
+        lines += _lines("brand", self.brands)
+        lines += _lines("topic", self.topics)
+        return lines + _lines("message type", self.message_types)
+
+
+def difference(old: Catalogue | None, new: Catalogue) -> Difference:
+    """What applying `new` over `old` (None: the first) changes."""
+    if old is None:
+        old = Catalogue(languages=(), default_language="")
+    return Difference(
+        settings=tuple(
+            f"{name}: {before or 'none'} -> {after}"
+            for name, before, after in (
+                ("languages", ", ".join(old.languages), ", ".join(new.languages)),
+                ("default_language", old.default_language, new.default_language),
+                ("policy.gpc", old.policy.gpc, new.policy.gpc),
+                (
+                    "policy.unproven_imports",
+                    old.policy.unproven_imports,
+                    new.policy.unproven_imports,
+                ),
+                *_deliverability(old.deliverability, new.deliverability),
+            )
+            if before != after
+        ),
+        groups=_changes(old.groups, new.groups),
+        brands=_changes(old.brands, new.brands),
+        topics=_changes(old.topics, new.topics),
+        message_types=_changes(old.message_types, new.message_types),
+    )
+
+
+def _deliverability(old: bounces.Policy, new: bounces.Policy) -> Iterator[tuple[str, str, str]]:
+    """Each setting, as it was and as it is; of codes those that either names."""
+    name = "deliverability"
+    yield f"{name}.complaints_stop", old.complaints_stop, new.complaints_stop
+    yield f"{name}.soft_days", str(old.soft_for.days), str(new.soft_for.days)
+    yield f"{name}.counted_days", str(old.counted_for.days), str(new.counted_for.days)
+    for code in dict.fromkeys([*old.thresholds, *new.thresholds]):
+        yield f"{name}.codes.{code}", old.threshold(code).told(), new.threshold(code).told()
+
+
+def refusals(difference: Difference, suppressed: Collection[str]) -> list[str]:
+    """Why these changes may not be applied, each with its remedy; empty if they may.
+
+    `suppressed` are the topics that have suppressions. An edit of the file must never
+    lift an opt-out (I5), nor turn marketing into service mail behind the back of keys
+    that may already ask for it (I4).
+    """
+    found = [line for topic in difference.topics for line in _topic_refusals(topic, suppressed)]
+    for message_type in difference.message_types:
+        found += _message_type_refusals(message_type, suppressed)
+    return found
+
+
+def _topic_refusals(change: Change[Topic], suppressed: Collection[str]) -> Iterator[str]:
+    before, after = change.before, change.after
+    if before is None or change.key not in suppressed:
+        return
+    if after is None:
+        yield (
+            f"topic {change.key} still has opt-outs and can't be deleted; "
+            "retire it: put it back with retired = true"
+        )
+        return
+    instead = "declare a new topic, and retire this one with retired = true"
+    if after.channel is not before.channel:
+        yield (
+            f"topic {change.key} has opt-outs on {before.channel} and can't move to "
+            f"{after.channel}, where they mean nothing; {instead}"
+        )
+    if after.brand != before.brand:
+        yield (
+            f"topic {change.key} has opt-outs and can't move from brand {before.brand} to "
+            f"{after.brand}: people said yes and no to the first; {instead}"
+        )
+
+
+def _message_type_refusals(
+    change: Change[MessageType], suppressed: Collection[str]
+) -> Iterator[str]:
+    before, after = change.before, change.after
+    if before is None or after is None or before.message_class is not MessageClass.MARKETING:
+        return
+    instead = "declare a new message type, grant it to the keys that need it, and delete this one"
+    if after.message_class is MessageClass.SERVICE:
+        yield (
+            f"message type {change.key} is marketing and can't become service: keys that may "
+            f"ask for it would get past every opt-out; {instead}"
+        )
+    elif after.topic != before.topic and before.topic in suppressed:
+        yield (
+            f"message type {change.key} can't move from topic {before.topic} to {after.topic}: "
+            f"people who opted out of the first would receive it again; {instead}"
+        )
+
+
+def _changes(old: Mapping[str, T], new: Mapping[str, T]) -> tuple[Change[T], ...]:
+    return tuple(
+        Change(key, old.get(key), new.get(key))
+        for key in dict.fromkeys([*new, *old])
+        if old.get(key) != new.get(key)
+    )
+
+
+def _lines(kind: str, changes: Collection[Change[T]]) -> list[str]:
+    lines: list[str] = []
+    for change in changes:
+        lines.append(f"{change.what} {kind} {change.key}")
+        if change.before is not None and change.after is not None:
+            lines += [f"    {line}" for line in _details(change.before, change.after)]
+    return lines
+
+
+def _details(before: Thing, after: Thing) -> Iterator[str]:
+    old, new = _flat(before), _flat(after)
+    for name in dict.fromkeys([*old, *new]):
+        if old.get(name) != new.get(name):
+            yield f"{name}: {old.get(name, 'none')} -> {new.get(name, 'none')}"
+            yield from _CONSEQUENCES.get((name, new.get(name)), ())
+
+
+_CONSEQUENCES: Mapping[tuple[str, str | None], tuple[str, ...]] = {
+    ("retired", "true"): ("no longer offered nor sent; its opt-outs stand",),
+    ("default", Default.OPT_OUT): ("people who never asked for it receive it from now on",),
+}
+"""What the company should know before it makes these changes."""
+
+
+def _flat(thing: Thing) -> dict[str, str]:
+    """The fields by the name they have in the file; a text's languages one by one."""
+    flat: dict[str, str] = {}
+    for item in fields(thing):
+        value = getattr(thing, item.name)
+        name = "class" if item.name == "message_class" else item.name
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{language}": f'"{text}"' for language, text in value.items()}
+        elif value is not None:
+            flat[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return flat

@@ -1,0 +1,79 @@
+"""Which imported subscriptions count: those with evidence of what the person agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from preference_center.domain.addresses import Address
+from preference_center.domain.catalogue import Default, Topic, Unproven
+from preference_center.domain.imports.instructions import Instructions, LegalBasis
+from preference_center.domain.sender_requests import EARLIEST, Proof
+from preference_center.errors import InvalidInput
+
+UNPROVEN = "unproven"
+
+_LONGEST = {"source": 300, "wording": 4000, "language": 35}
+
+
+def prove(
+    given: Mapping[str, str],
+    instructions: Instructions,
+    address: Address,
+    topic: Topic,
+    occurred_at: datetime | None,
+    policy: Unproven,
+) -> tuple[datetime, dict[str, str]]:
+    """When the subscription counts from, and the evidence to keep.
+
+    A consent needs date, source, wording and language; an existing customer date and
+    source, and a topic that is sent until the person says no. What lacks some of it is
+    refused or marked, as the policy has it; undated it counts from before any "no".
+    Raises InvalidInput with the reason.
+    """
+    said = {name: given.get(name) or instructions.constant(name) for name in _LONGEST}
+    for name, longest in _LONGEST.items():
+        if len(said[name]) > longest or "\x00" in said[name]:
+            raise InvalidInput(f"{name} is longer than {longest} characters, or unprintable")
+    basis = _basis(given.get("legal_basis") or instructions.constant("legal_basis"))
+    if topic.retired:
+        raise InvalidInput(f"the topic {topic.key} is retired: nobody can subscribe any more")
+    if basis is LegalBasis.EXISTING_CUSTOMER and topic.default is Default.OPT_IN:
+        raise InvalidInput(
+            f"the topic {topic.key} needs a consent; being an existing customer is none"
+        )
+    lacking = _lacking(said, basis, occurred_at)
+    if lacking and policy is Unproven.REFUSE:
+        raise InvalidInput(f"no evidence: {', '.join(lacking)} missing{_remedy(lacking)}")
+    moment = occurred_at or EARLIEST
+    proof = Proof(said["source"], said["wording"], said["language"], moment)
+    kept = {name: value for name, value in proof.evidence(address).items() if value}
+    if basis:
+        kept["legal_basis"] = basis.value
+    if lacking:
+        kept |= {"proof": UNPROVEN, "missing": ", ".join(lacking)}
+    return moment, kept
+
+
+def _basis(text: str) -> LegalBasis | None:
+    word = text.strip().casefold().replace(" ", "_").replace("-", "_")
+    try:
+        return LegalBasis(word) if word else None
+    except ValueError:
+        raise InvalidInput("the legal basis is consent or existing_customer") from None
+
+
+def _lacking(
+    said: Mapping[str, str], basis: LegalBasis | None, occurred_at: datetime | None
+) -> list[str]:
+    needed = ["source"]
+    if basis is not LegalBasis.EXISTING_CUSTOMER:
+        needed += ["wording", "language"]
+    lacking = [] if occurred_at else ["date"]
+    lacking += [] if basis else ["legal basis"]
+    return lacking + [name for name in needed if not said[name]]
+
+
+def _remedy(lacking: list[str]) -> str:
+    found = [name for name in lacking if name != "date"]
+    return f" (say what holds for all such rows: {', '.join(found)})" if found else ""

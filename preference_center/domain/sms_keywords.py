@@ -1,0 +1,171 @@
+"""What somebody texts to a number that marketing came from: stop, help, start, or none of these.
+
+Certain is a message that is nothing but a known word, whatever its case, accents, punctuation,
+repeats and courtesies, or one sentence that says "no" and nothing else, as in a mail. Anything
+else that a person wrote may be a "no" just as well, and count (47 CFR 64.1200(a)(10): what a
+reasonable person would understand), so it is for a person to read, never for us to guess.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping
+from enum import StrEnum
+
+import phonenumbers
+from babel.languages import get_official_languages
+
+from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.mail.objections.text import plain
+from preference_center.domain.mail.reply_objections import language_of
+
+
+class Meaning(StrEnum):
+    """What a text says."""
+
+    STOP = "stop"
+    STOP_ALL = "stop_all"
+    """The same of everything, whichever number it was texted to."""
+    HELP = "help"
+    START = "start"
+    UNCLEAR = "unclear"
+    """A person must read it."""
+
+
+STOP_ALL_WORDS = frozenset({"stopall", "stop all"})
+STOP_WORDS = STOP_ALL_WORDS | {
+    # 47 CFR 64.1200(a)(10)(i): these seven always count.
+    *("stop", "quit", "end", "revoke", "opt out", "cancel", "unsubscribe"),
+    # With "stopall" the rest of Twilio's own: twilio.com/docs/messaging/tutorials/advanced-opt-out
+    "optout",
+    # "Required opt-out keywords" in the US and Canada: docs.aws.amazon.com/sms-voice
+    *("remove", "arret"),
+    # Twilio takes these for a stop too: twilio.com/docs/proxy/opt-out-keywords
+    *("arrete", "arrett"),
+}
+"""Stop words of whatever language and country: what carriers and vendors stop by themselves."""
+
+STOP_WORDS_BY_LANGUAGE: Mapping[str, frozenset[str]] = {
+    "it": frozenset(
+        # AGCOM 108/19/CONS (CASP 4.0): "annulla" ends a service that was turned on by text.
+        {"annulla", "basta", "cancella", "cancellami", "cancellazione", "cancellatemi"}
+        | {"disattiva", "disiscrivi", "disiscrivimi", "disiscrizione", "rimuovimi"}
+    ),
+    "de": frozenset(
+        {"abbestellen", "abmelden", "abmeldung", "austragen", "ende", "stopp", "widerruf"}
+    ),
+    "fr": frozenset(
+        {"arreter", "desabonner", "desabonnement", "desinscrire", "desinscription"}
+        | {"me desabonner", "me desinscrire", "resilier"}
+    ),
+    # "baja" is what Spanish carriers ask for; "detener" and "salir" are Sinch's defaults, with
+    # "parar" and "cancelar" for Portuguese: community.sinch.com/t5/Conversation-API, ta-p/18980
+    "es": frozenset(
+        {"alto", "baja", "basta", "cancelar", "dar de baja", "darme de baja", "de baja"}
+        | {"detener", "no mas", "parar", "salir"}
+    ),
+    "pt": frozenset({"cancelar", "descadastrar", "parar", "sair"}),
+}
+"""More of them where the language is spoken: "alto" is "stop" in Spanish, "tall" in Italian."""
+
+STOP_WORDS_BY_COUNTRY: Mapping[str, frozenset[str]] = {
+    # The same page of AWS.
+    "US": frozenset({"td"}),
+    "CA": frozenset({"td"}),
+}
+
+HELP_WORDS = frozenset(
+    # twilio.com/docs, and for Canada docs.aws.amazon.com/end-user-messaging ("aide")
+    {"help", "info", "aide", "aiuto", "ajuda", "ayuda", "hilfe"}
+)
+START_WORDS = frozenset({"start", "unstop", "yes", "subscribe"})
+"""Twilio's own, and Telnyx's: what ends their block. It ends none of ours."""
+
+ALSO_SPOKEN: Mapping[str, tuple[str, ...]] = {"US": ("es",)}
+"""By so many that it counts where no law says so."""
+
+_COURTESIES = frozenset(
+    {"please", "pls", "plz", "thanks", "thank you", "thx", "per favore", "grazie", "bitte"}
+    | {"danke", "merci", "svp", "s il vous plait", "por favor", "gracias", "obrigado", "obrigada"}
+)
+_ASKS_OR_GOES_ON = re.compile(r"\?|[.!] ")
+_LONGEST = 100  # characters; no stop word with all its courtesies comes near
+
+
+def read(text: str, country: str | None, languages: Collection[str] = ()) -> Meaning:
+    """What `text` says, texted by a number of `country` (ISO 3166-1 alpha-2).
+
+    `languages` (BCP 47) are those that its owner may write besides the country's own.
+    """
+    said = _words(text)
+    if said in STOP_ALL_WORDS:
+        return Meaning.STOP_ALL
+    if said in stop_words(country, languages):
+        return Meaning.STOP
+    if said in HELP_WORDS:
+        return Meaning.HELP
+    if said in START_WORDS:
+        return Meaning.START
+    return Meaning.STOP if _is_clear_no(text) else Meaning.UNCLEAR
+
+
+def stop_words(country: str | None, languages: Collection[str] = ()) -> frozenset[str]:
+    """All words that stop, in the form that texts are compared in: no case, no accents."""
+    spoken = {_primary(language) for language in languages} | {*languages_of(country)}
+    found = STOP_WORDS | STOP_WORDS_BY_COUNTRY.get(country or "", frozenset())
+    return found.union(*(STOP_WORDS_BY_LANGUAGE.get(language, ()) for language in spoken))
+
+
+def country_of(address: Address) -> str | None:
+    """The country of a phone number; None if it belongs to none, as +800 does, or is unknown."""
+    if address.channel is Channel.EMAIL:
+        raise ValueError("an email address has no country")
+    region = phonenumbers.region_code_for_number(phonenumbers.parse(address.exact))
+    return region if region and region.isalpha() else None
+
+
+def languages_of(country: str | None) -> tuple[str, ...]:
+    """What is spoken there, the most usual first (CLDR)."""
+    official = get_official_languages(country, de_facto=True) if country else ()
+    return (*official, *ALSO_SPOKEN.get(country or "", ()))
+
+
+def _is_clear_no(text: str) -> bool:
+    words = " ".join(plain(text).split()).strip(" .!")
+    if " " not in words or _ASKS_OR_GOES_ON.search(words):  # a word alone has its language
+        return False
+    return language_of(words) is not None
+
+
+def _primary(language: str) -> str:
+    return language.replace("_", "-").partition("-")[0].lower()
+
+
+def _words(text: str) -> str:
+    """The words of a text, without what adds nothing; "" for one that can be no word of ours."""
+    if len(text) > _LONGEST:
+        return ""
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    words = "".join(c if c.isalnum() else " " for c in bare.casefold()).split()
+    return " ".join(_without_repeats(_without_courtesies(words)))
+
+
+def _without_courtesies(words: list[str]) -> list[str]:
+    """Without those at the beginning and at the end, unless there is nothing else."""
+    for courtesy in _COURTESIES:
+        polite = courtesy.split()
+        size = len(polite)
+        if len(words) > size and words[-size:] == polite:
+            return _without_courtesies(words[:-size])
+        if len(words) > size and words[:size] == polite:
+            return _without_courtesies(words[size:])
+    return words
+
+
+def _without_repeats(words: list[str]) -> Iterator[str]:
+    before = None
+    for word in words:
+        if word != before:
+            yield word
+        before = word

@@ -1,0 +1,59 @@
+"""One destination, as the rules and everybody else see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from preference_center.domain.addresses import Channel
+
+
+class Status(StrEnum):
+    """Whether a destination is written to."""
+
+    OBSERVE = "observe"
+    """New: it shows what would be pushed; nothing is written until `resume`."""
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """Stopped by a person, or by the receiver itself; its rows keep their clock (I3)."""
+
+
+def state_word(status: Status, retry_at: datetime | None) -> str:
+    """The status in a word, `broken` for an active one that the tool turns away."""
+    return "broken" if status is Status.ACTIVE and retry_at is not None else status.value
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One configured account of a connected tool.
+
+    `sends` are the topics it may mail; `mapping` names the tool's own thing for each.
+    While `retry_at` is ahead the circuit is open: nothing is sent, and `reason` says why.
+    `failures` (at most 12) halves the batches that often: of a batch that fails as a whole,
+    only a small one shows which row does it.
+    """
+
+    id: int
+    name: str
+    kind: str
+    settings: Mapping[str, str]
+    channels: frozenset[Channel]
+    sends: frozenset[str]
+    mapping: Mapping[str, str]
+    sends_service: bool
+    can_lift: bool
+    """Whether the tool can turn on again what we turned off there, and so hold a pause (I10)."""
+    status: Status
+    reason: str
+    failures: int
+    retry_at: datetime | None
+    pulled_at: datetime | None
+    """When its own opt-outs had been read in; until then its back-fill waits."""
+    slow_until: datetime | None
+    """Until when it counts as slow, so that it gets one push at a time."""
+
+    def is_slow(self, now: datetime) -> bool:
+        """Whether a push took long lately."""
+        return self.slow_until is not None and self.slow_until > now

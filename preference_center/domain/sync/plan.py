@@ -1,0 +1,131 @@
+"""What a destination should be told about an address: pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.decisions import (
+    Fact,
+    marketing_suppressed,
+    own_end,
+    standing_no,
+)
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.sync.contract import Item, Reason
+from preference_center.domain.sync.destination import Destination
+from preference_center.domain.sync.state import Claim, Heard
+from preference_center.domain.vendor_events import ALL_SMS
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The item to push, and when the state changes by itself (a pause ends), if ever."""
+
+    item: Item
+    wake_at: datetime | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not self.item.off and not self.item.lift
+
+
+def plan(
+    claim: Claim,
+    address: tuple[Channel, str],
+    facts: Sequence[Fact],
+    topics: frozenset[str],
+    now: datetime,
+    *,
+    can_lift: bool,
+) -> Plan:
+    """The state that one claimed address should have at a destination sending `topics`.
+
+    Only what we turned off is ever turned on (I13). Where a tool can't lift, what ends by
+    itself is not pushed, since nothing could end it there (I10).
+    """
+    channel, text = address
+    reasons = standing(topics, facts, now, can_lift=can_lift)
+    off = frozenset(reasons)
+    item = Item(
+        ref=claim.address_id,
+        address=text,
+        channel=channel,
+        off=off,
+        lift=frozenset(claim.told) & topics - off if can_lift else frozenset(),
+        all_off=marketing_suppressed(facts),
+        version=claim.wanted,
+        since=max((fact.state.out.at for fact in facts if fact.state.out), default=None),
+        reasons=reasons,
+    )
+    ends = [reason.until for reason in reasons.values() if reason.until]
+    return Plan(item, min(ends, default=None))
+
+
+def without_lifts_before(planned: Plan, heard: Heard) -> Plan:
+    """The same without lifts whose opt-in was recorded before what the tool itself reported.
+
+    The tool holds an opt-out that came after them, whatever its date says: no lift is ever
+    pushed because of an opt-out that was recorded after it (I5).
+    """
+    kept = frozenset(topic for topic in planned.item.lift if _asked_since(topic, heard))
+    return replace(planned, item=replace(planned.item, lift=kept))
+
+
+def _asked_since(topic: str, heard: Heard) -> bool:
+    own = heard.opt_ins.get(topic, 0)
+    wide = max(own, heard.opt_ins.get(ALL_MARKETING, 0))
+    return heard.opt_outs.get(topic, 0) <= own and heard.opt_outs.get(ALL_MARKETING, 0) <= wide
+
+
+def standing(
+    topics: frozenset[str], facts: Sequence[Fact], now: datetime, *, can_lift: bool
+) -> dict[str, Reason]:
+    """What must be off for an address with these facts at a destination, and why."""
+    return {
+        topic: reason
+        for topic in topics
+        if (reason := _reason(topic, facts, now)) and (can_lift or reason.until is None)
+    }
+
+
+def _reason(topic: str, facts: Sequence[Fact], now: datetime) -> Reason | None:
+    """The "no" that stands against the topic, if any."""
+    no = standing_no(topic, facts, now)
+    if no is None:
+        return None
+    assert no.scope is not None  # all three are known of whatever stands
+    assert no.event is not None
+    assert no.since is not None
+    return Reason(no.rule, no.scope, no.event, no.since, own_end(no, topic, facts, now))
+
+
+def channels_of(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[str, Channel]:
+    """What each topic of a destination's mapping goes by, also those that are retired.
+
+    One that the catalogue has no more goes by what its target says.
+    """
+    return {
+        topic: catalogue.topics[topic].channel
+        if topic in catalogue.topics
+        else Channel.SMS
+        if target == ALL_SMS
+        else Channel.EMAIL
+        for topic, target in mapping.items()
+    }
+
+
+def topics_by_channel(
+    destination: Destination, catalogue: Catalogue
+) -> dict[Channel, frozenset[str]]:
+    """The topics that the destination sends, per channel, of those the catalogue has."""
+    return {
+        channel: frozenset(
+            topic.key for topic in catalogue.topics_on(channel) if topic.key in destination.sends
+        )
+        for channel in destination.channels
+    }

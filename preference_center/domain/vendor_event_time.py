@@ -1,0 +1,37 @@
+"""When the person acted, as far as a tool's own date can be believed (DESIGN I5).
+
+Foreign clocks are not trusted: a tool may stamp 0, its local time, or the time of an older
+act. An opt-out whose date is not plausible counts from when it reached us.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from preference_center.domain.events import CLOCK_TRUST
+from preference_center.domain.sender_requests import EARLIEST
+from preference_center.domain.vendor_events import News
+
+RETRIED = timedelta(days=3)
+"""How much older than its receipt a webhook's act may be: most vendors retry for hours,
+SendGrid for a day, and what Customer.io retries for a week may count from its receipt."""
+
+
+def acted_at(news: News, now: datetime, opted_in_at: datetime | None = None) -> datetime | None:
+    """The tool's date of the act (UTC) if it is plausible, else None: count from receipt.
+
+    A webhook (`received_at` is set) reports what just happened: its date lies in the three
+    days before. A listing may report any act since EARLIEST. Neither may lie in the future.
+    `opted_in_at` is when the person last opted in with us to what this covers: a webhook
+    that arrives later and claims an earlier act is late, or its clock is wrong. Nobody can
+    tell which, so the opt-out wins.
+    """
+    if news.at is None:
+        return None
+    if news.received_at is None:
+        return news.at if EARLIEST <= news.at <= now else None
+    if not news.received_at - RETRIED <= news.at <= news.received_at:
+        return None
+    if opted_in_at is not None and news.at + CLOCK_TRUST < opted_in_at <= news.received_at:
+        return None
+    return news.at

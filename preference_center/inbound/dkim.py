@@ -1,0 +1,70 @@
+"""Whether a report was signed by the provider that sends it: DKIM (RFC 6376), by dkimpy.
+
+Decision 45 says what that proves. The key is asked for only where the From address is one
+that the company trusts, and only of that address's own domain; nobody else's mail makes us
+ask anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from email.message import Message
+from email.parser import BytesHeaderParser
+from typing import TypeAlias
+
+import dkim
+import structlog
+
+from preference_center.domain.mail.address_fields import addresses_in
+from preference_center.domain.mail.mime import values_of
+
+log = structlog.get_logger()
+
+Resolver: TypeAlias = Callable[..., bytes | str | None]
+"""`resolver(name, timeout=seconds)`: the TXT record of a DNS name; None if it has none."""
+
+SECONDS = 5
+"""For one look-up of a key."""
+MOST = 3
+"""Signatures of a mail that are verified."""
+
+
+def is_signed(mail: bytes, senders: Collection[str], resolver: Resolver) -> bool:
+    """Whether a whole mail is from one of `senders`, by a signature of that address's domain.
+
+    `senders` are addresses, or domains as in `@example.com`, in lower case. The signature
+    must cover From and all of the body, and its domain be that of From or one above it
+    (relaxed alignment, RFC 7489 3.1.1). False if a key can't be had. Raises nothing.
+    """
+    try:
+        header = BytesHeaderParser().parsebytes(mail)
+        domain = _trusted(header, senders)
+        return domain is not None and _verified(mail, header, domain, resolver)
+    except Exception as error:  # noqa: BLE001 - what can't be verified proves nothing
+        log.warning("signature_unverified", error=type(error).__name__)
+        return False
+
+
+def _trusted(header: Message, senders: Collection[str]) -> str | None:
+    """The domain of the one From address, if it is trusted."""
+    fields = values_of(header, "From")
+    found = addresses_in(fields)
+    if len(fields) != 1 or len(found) != 1:
+        return None
+    address = found[0].lower()
+    domain = address.rpartition("@")[2]
+    return domain if domain and {address, f"@{domain}"} & set(senders) else None
+
+
+def _verified(mail: bytes, header: Message, domain: str, resolver: Resolver) -> bool:
+    signatures = values_of(header, "DKIM-Signature")
+    for number, text in enumerate(signatures[:MOST]):
+        tags = dkim.util.parse_tag_value("".join(text.split()).encode("ascii", "replace"))
+        signer = tags.get(b"d", b"").decode().lower().rstrip(".")
+        aligned = domain == signer or domain.endswith(f".{signer}")
+        # A body signed in part (l=) may go on with anybody's words.
+        if not aligned or "." not in signer or b"l" in tags:
+            continue
+        if dkim.DKIM(mail, timeout=SECONDS).verify(number, resolver):
+            return True
+    return False

@@ -1,0 +1,300 @@
+"""A small SMTP or LMTP server for opt-outs and reports by mail, and nothing else: no relay.
+
+It answers 250 to a mail only when all that it says is committed, or spooled (I1), 451 when it
+can't be just now, so that the sender's MTA keeps the mail and tries again, and 550 to every
+recipient that is neither a token nor an address set aside, whoever may exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from asyncio import BaseTransport, LimitOverrunError, WriteTransport
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Literal, cast
+
+import structlog
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from flask import Flask
+
+from preference_center.domain.mail import HEAD_OCTETS
+from preference_center.errors import PreferenceCenterError, Unavailable
+from preference_center.extensions import services
+from preference_center.inbound.ingest_mail import take_mail
+from preference_center.inbound.mail_opt_outs import resolve
+from preference_center.inbound.mail_recipients import is_ours
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.db import outage
+
+log = structlog.get_logger()
+
+MAX_OCTETS = 64 * 1024 * 1024
+"""Size of the largest mail taken; only its beginning is kept in memory."""
+MAX_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8 forbids fewer
+MAX_SESSIONS = 100
+TIMEOUT = 300  # seconds per command or mail, RFC 5321 4.5.3.2.7
+PATIENCE = 15.0
+"""Seconds that mails in hand may take when the process is to stop."""
+RESOLVE_EVERY = 60.0
+"""Seconds between looks whether an address has turned up that an opt-out waits for."""
+
+NO_SUCH_ADDRESS = "550 5.1.1 No such address here"
+TOO_MANY_RECIPIENTS = "452 4.5.3 Too many recipients"
+TOO_BIG = "552 5.3.4 Message too big"
+LATER = "451 4.3.0 Not recorded yet, try again later"
+TOO_BUSY = "421 4.3.2 Too busy, try again later"
+STOPPING = "421 4.3.2 Shutting down, try again later"
+DONE = "250 2.0.0 Received"
+
+# The library would log addresses (I12).
+for _name in ("mail.log", "mail.debug"):
+    logging.getLogger(_name).disabled = True
+
+
+class Receiver:
+    """The server: its sessions, and the hooks that aiosmtpd calls for each command.
+
+    To be made and served inside a running event loop. Database work runs on as many
+    threads as the process may have connections.
+    """
+
+    def __init__(self, app: Flask, protocol: Literal["lmtp", "smtp"]) -> None:
+        self._app = app
+        with app.app_context():
+            self._services = services()
+        settings = self._services.settings
+        self._doors = settings.mail_doors
+        self._session = LmtpSession if protocol == "lmtp" else SmtpSession
+        self._name = settings.unsubscribe_mail_domain or "localhost"
+        self._pool = ThreadPoolExecutor(settings.database_pool, "mail")
+        self.sessions: set[SmtpSession] = set()
+        self.stopping = False
+        self._ended = asyncio.Event()
+        self._knows_keys = False
+
+    async def listen(self, host: str, port: int) -> asyncio.Server:
+        """Begin to accept connections."""
+        return await asyncio.get_running_loop().create_server(self._connect, host, port)
+
+    def _connect(self) -> SmtpSession:
+        return self._session(self, self._name)
+
+    async def stop(self, server: asyncio.Server) -> None:
+        """Accept nothing more, and end when the mails in hand are answered."""
+        self.stopping = True
+        server.close()
+        for session in list(self.sessions):
+            session.dismiss()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while self.sessions:
+                    self._ended.clear()
+                    await self._ended.wait()
+        self._pool.shutdown()  # a commit under way is waited for
+
+    def forget(self, session: SmtpSession) -> None:
+        """Note that a session has ended."""
+        self.sessions.discard(session)
+        self._ended.set()
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self,
+        _server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
+    ) -> str:
+        """Whether we take mail for this recipient: the same answer whoever exists."""
+        loop = asyncio.get_running_loop()
+        try:  # the key of a sender may have to be looked up
+            known = await loop.run_in_executor(self._pool, self._is_ours, address)
+        except PreferenceCenterError as error:
+            log.warning("mail_deferred", error=type(error).__name__)
+            return LATER
+        if not known:
+            return NO_SUCH_ADDRESS
+        if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
+            return TOO_MANY_RECIPIENTS
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        """Do what a mail says; 250 only when all of it is committed or spooled (I1)."""
+        head, size = cast("bytes", envelope.content), cast("SmtpSession", server).size
+        recipients = [str(recipient) for recipient in envelope.rcpt_tos]
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(
+                self._pool, self._take, head, size, recipients, envelope.mail_from or ""
+            )
+        except PreferenceCenterError as error:
+            log.warning("mail_deferred", error=type(error).__name__)
+            return LATER
+        return DONE
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Have the mail sent again: what we did not expect may not lose an opt-out."""
+        log.error("mail_failed", error=type(error).__name__)
+        return LATER
+
+    async def keep_resolving(self) -> None:
+        """Look now and then whether what was kept can be recorded. Never ends by itself."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await loop.run_in_executor(self._pool, self._resolve)
+            except PreferenceCenterError as error:
+                log.warning("resolving_failed", error=type(error).__name__)
+            await asyncio.sleep(RESOLVE_EVERY)
+
+    def _is_ours(self, address: str) -> bool:
+        with self._app.app_context():
+            return is_ours(self._services.links, self._doors, address)
+
+    def _take(self, head: bytes, size: int, recipients: list[str], sender: str) -> None:
+        with self._app.app_context():
+            context = services()
+            if not self._knows_keys:  # the database may have been away at the start
+                self._check_keys()
+            take_mail(head, recipients, context.now(), size=size, sender=sender)
+
+    def _check_keys(self) -> None:
+        """Raises Unavailable, unless in an outage nothing goes anywhere but into the spool.
+
+        Who ends the outage has checked the keys.
+        """
+        try:
+            require_known_keys()
+            self._knows_keys = True
+        except Unavailable:
+            if not outage.ongoing():
+                raise
+
+    def _resolve(self) -> None:
+        with self._app.app_context():
+            resolve()
+
+
+class SmtpSession(SMTP):
+    """One connection. What it adds to aiosmtpd: bounds, and an end in good order."""
+
+    def __init__(self, receiver: Receiver, name: str) -> None:
+        super().__init__(
+            receiver,
+            data_size_limit=MAX_OCTETS,
+            enable_SMTPUTF8=True,
+            hostname=name,
+            ident="preference-center",
+            timeout=TIMEOUT,
+            loop=asyncio.get_running_loop(),
+        )
+        self._receiver = receiver
+        self._turned_away = False
+        self._in_hand = False
+        self.size = 0
+        """Of the mail in hand, in octets."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Begin, unless there are too many already."""
+        if self._receiver.stopping or len(self._receiver.sessions) >= MAX_SESSIONS:
+            self._turned_away = True
+            cast("WriteTransport", transport).write(TOO_BUSY.encode() + b"\r\n")
+            transport.close()
+            return
+        self._receiver.sessions.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget the connection."""
+        self._receiver.forget(self)
+        if not self._turned_away:
+            super().connection_lost(error)
+
+    def dismiss(self) -> None:
+        """Say goodbye, unless a mail is in hand: then after it was answered."""
+        if not self._in_hand and self.transport is not None:
+            cast("WriteTransport", self.transport).write(STOPPING.encode() + b"\r\n")
+            self.transport.close()
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        """Take a mail, and keep its beginning only.
+
+        aiosmtpd's own refuses for good any mail with a line of more than 1000 octets, and
+        holds in memory whatever comes without a line's end. Neither does here: an opt-out is
+        worth more than a tidy body. Only CRLF . CRLF ends a mail (RFC 5321 4.1.1.4); a bare
+        LF does not, or one mail could smuggle in another.
+        """
+        assert self.envelope is not None
+        if await self.check_helo_needed():
+            return
+        if not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 Error: need RCPT command")
+        elif arg:
+            await self.push("501 5.5.4 Syntax: DATA")
+        else:
+            self._in_hand = True
+            try:
+                await self._take_mail(self.envelope)
+            finally:
+                self._in_hand = False
+            if self._receiver.stopping:
+                self.dismiss()
+
+    async def _take_mail(self, envelope: Envelope) -> None:
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        envelope.content, self.size = await self._read_mail()
+        # RFC 2033 4.2: LMTP has one reply per recipient. Ours are committed together.
+        replies = len(envelope.rcpt_tos) if isinstance(self, LMTP) else 1
+        try:
+            status = TOO_BIG if self.size > MAX_OCTETS else await self._call_handler_hook("DATA")
+        except Exception as error:  # noqa: BLE001 - each of its recipients must be answered
+            status = await self._receiver.handle_exception(error)
+        self.envelope = self._create_envelope()
+        await self.push("\r\n".join([status] * replies))
+
+    async def _read_mail(self) -> tuple[bytes, int]:
+        """The beginning of the mail, dots taken away (RFC 5321 4.5.2), and its whole size."""
+        head = bytearray()
+        size = 0
+        new_line = True
+        while True:
+            try:
+                part = await self._reader.readuntil(b"\r\n")
+                ends = True
+            except LimitOverrunError as error:
+                part = await self._reader.read(error.consumed)
+                ends = False
+            if new_line and part == b".\r\n":
+                return bytes(head), size
+            if new_line and part.startswith(b"."):
+                part = part[1:]
+            size += len(part)
+            if len(head) < HEAD_OCTETS:
+                head += part
+            new_line = ends
+
+
+class LmtpSession(SmtpSession, LMTP):
+    """The same, as a delivery agent speaks it (RFC 2033)."""
+
+
+async def serve(app: Flask, port: int) -> None:
+    """Receive mail until SIGTERM or SIGINT."""
+    with app.app_context():
+        settings = services().settings
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    receiver = Receiver(app, settings.mail_receiver_protocol)
+    server = await receiver.listen(settings.mail_receiver_host, port)
+    log.info("receiving_mail", port=port, protocol=settings.mail_receiver_protocol)
+    resolving = asyncio.create_task(receiver.keep_resolving())
+    await stop.wait()
+    resolving.cancel()
+    await receiver.stop(server)

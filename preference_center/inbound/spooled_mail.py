@@ -1,0 +1,67 @@
+"""Opt-outs by mail while the database is away: what the mail holds of them is spooled (I1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from preference_center import spool
+from preference_center.domain.addresses import Address, Channel
+from preference_center.errors import Unavailable
+from preference_center.inbound.mail_opt_outs import MAILTO, Taken, event_ids, take
+from preference_center.inbound.mail_recipients import Mail
+from preference_center.links import MailReference, recovered
+
+SPOOLED = "mail"
+
+
+def take_or_spool(mail: Mail, received_at: datetime) -> Taken:
+    """`take`, or spool what it needs to be done later. Raises Unavailable if neither can be."""
+    ids = event_ids(mail)
+    try:
+        return take(mail, received_at, MAILTO, ids)
+    except Unavailable as error:
+        data = {
+            "ids": [*map(str, ids)],
+            "references": [*map(_reference_to_json, mail.references)],
+            "writers": [writer.exact for writer in mail.writers],
+            "received_at": received_at.isoformat(),
+        }
+        spool.keep(SPOOLED, data, received_at, error)
+        return Taken(spooled=len(ids))
+
+
+def record_spooled(requests: Sequence[Mapping[str, Any]]) -> None:
+    """Do what was spooled. Raises Unavailable while that can't be; safe to repeat."""
+    for data in requests:
+        mail = Mail(
+            tuple(map(_reference_from_json, data["references"])),
+            tuple(map(_writer, data["writers"])),
+        )
+        received_at = datetime.fromisoformat(data["received_at"])
+        take(mail, received_at, MAILTO, [*map(UUID, data["ids"])])
+
+
+def _writer(exact: str) -> Address:
+    return recovered(exact, Channel.EMAIL)
+
+
+def _reference_to_json(reference: MailReference) -> dict[str, str | None]:
+    return {
+        "digest_prefix": reference.digest_prefix.hex(),
+        "scope_mark": reference.scope_mark.hex(),
+        "issued_on": None if reference.issued_on is None else reference.issued_on.isoformat(),
+        "key_id": reference.key_id,
+    }
+
+
+def _reference_from_json(data: Mapping[str, str | None]) -> MailReference:
+    issued_on = data["issued_on"]
+    return MailReference(
+        bytes.fromhex(str(data["digest_prefix"])),
+        bytes.fromhex(str(data["scope_mark"])),
+        None if issued_on is None else date.fromisoformat(issued_on),
+        str(data["key_id"]),
+    )

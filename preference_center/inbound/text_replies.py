@@ -1,0 +1,114 @@
+"""What texts are answered with: short, in the person's language, and never marketing.
+
+The one confirmation of a stop follows 47 CFR 64.1200(a)(12): at most one message, within five
+minutes (it is the webhook's own answer), that says what was turned off and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from babel.lists import format_list
+from flask_babel import gettext as _
+
+from preference_center.domain.addresses import Address
+from preference_center.domain.catalogue import Brand, Catalogue
+from preference_center.domain.sms_keywords import languages_of
+from preference_center.domain.sync.destination import Destination
+from preference_center.extensions import services
+from preference_center.integrations.twilio.webhook import HELP_TEXT
+from preference_center.languages import SOURCE, in_language, supported
+from preference_center.links import Use
+
+PER_NUMBER = "3 per hour; 10 per day"
+"""Answers to HELP and START, so that no two machines keep each other talking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes to one phone number. `locale` is what is known of its owner, if anything."""
+
+    catalogue: Catalogue
+    address: Address
+    country: str | None
+    locale: str | None
+
+    def stopped(self, scopes: Sequence[str]) -> str:
+        """The confirmation that these are turned off."""
+        topics = [
+            self.catalogue.topics[scope] for scope in scopes if scope in self.catalogue.topics
+        ]
+        with in_language(self._language()) as language:
+            brands = {topic.brand for topic in topics}
+            name = self._name([self.catalogue.brands[key] for key in sorted(brands)])
+            if not topics:
+                plain: str = _(
+                    "%(name)s: you are unsubscribed. You will get no more marketing messages"
+                    " at this number.",
+                    name=name,
+                )
+                return plain
+            titles = [self.catalogue.in_language(topic.title, language) for topic in topics]
+            said: str = _(
+                "%(name)s: you are unsubscribed. You will get no more messages of this kind at"
+                " this number: %(what)s.",
+                name=name,
+                what=format_list(titles, locale=language),
+            )
+            return said
+
+    def help(self, destination: Destination) -> str:
+        """What the destination answers to HELP, or else who we are and where people choose."""
+        if not self._may_answer():
+            return ""
+        if own := destination.settings.get(HELP_TEXT):
+            return own
+        with in_language(self._language()):
+            said: str = _(
+                "%(name)s: text STOP to get no more marketing messages at this number. To choose"
+                " what you receive: %(url)s",
+                name=self._name(),
+                url=f"{services().links.base(self._host())}/form",
+            )
+            return said
+
+    def start(self) -> str:
+        """A link by which who holds the phone may turn things on; opening it proves that."""
+        if not self._may_answer():
+            return ""
+        context = services()
+        link = context.links.pass_url(
+            Use.MAILED, self.address, context.new_id(), context.now(), self._host()
+        )
+        with in_language(self._language()):
+            said: str = _(
+                "%(name)s: to get messages at this number again, choose here within 24 hours:"
+                " %(link)s",
+                name=self._name(),
+                link=link,
+            )
+            return said
+
+    def _language(self) -> str:
+        spoken = (self.locale, *languages_of(self.country), self.catalogue.default_language)
+        return next(filter(None, map(supported, spoken)), SOURCE)
+
+    def _name(self, brands: Sequence[Brand] = ()) -> str:
+        """Of these brands, or of all of them; our host's where the catalogue has none."""
+        named = brands or [*self.catalogue.brands.values()]
+        language = self._language()
+        names = [self.catalogue.in_language(brand.name, language) for brand in named]
+        host = urlsplit(services().settings.public_url).hostname or ""
+        return format_list(names, locale=language) if names else host
+
+    def _host(self) -> str | None:
+        """That of the pages of the only brand."""
+        brands = [*self.catalogue.brands.values()]
+        return brands[0].host if len(brands) == 1 else None
+
+    def _may_answer(self) -> bool:
+        context = services()
+        mark = context.keys.exact(self.address).hex()
+        return context.limiter.allows(PER_NUMBER, "text-to", mark)

@@ -1,0 +1,1 @@
+"""Recording what connected tools report."""

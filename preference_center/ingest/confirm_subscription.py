@@ -1,0 +1,26 @@
+"""Telling a vendor once that its reports are welcome."""
+
+from __future__ import annotations
+
+import os
+
+from preference_center.destinations.connect import ALLOW_PRIVATE
+from preference_center.domain.sync.destination import Destination
+from preference_center.domain.vendor_events import Confirmation
+from preference_center.errors import InvalidInput
+from preference_center.extensions import services
+from preference_center.integrations.base.http import Http, Rejected
+
+
+def confirm(destination: Destination, wish: Confirmation) -> None:
+    """Ask for what `wish` names; harmless if done twice.
+
+    Raises DeliveryError if that may be tried again, InvalidInput if it was refused.
+    """
+    allow = os.environ.get(ALLOW_PRIVATE) == "1"
+    http = Http(now=services().now, allow_private=allow)
+    with http.session(destination.name, f"https://{wish.host}") as session:
+        try:
+            session.send("GET", "/", query=wish.query)
+        except Rejected as error:
+            raise InvalidInput(f"the confirmation was refused: HTTP {error.status}") from None

@@ -1,0 +1,1 @@
+"""What all integrations share: the contract, HTTP, rate limits, batching and webhooks."""

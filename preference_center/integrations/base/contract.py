@@ -1,0 +1,209 @@
+"""What a connector is: the contract between the sync loop and one kind of tool.
+
+A connector knows one tool's API and nothing of our database, Flask or RQ. The sync
+loop hands it the state an address should have; the connector makes the tool agree
+and says, per address, what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import ClassVar, Protocol
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.capabilities import Capabilities
+from preference_center.domain.sync.contract import (
+    Item,
+    LinkItem,
+    Outcome,
+    Page,
+    Seen,
+)
+from preference_center.domain.vendor_events import News
+from preference_center.integrations.base.check_report import Report
+
+CREATE_CONTACTS = "create_contacts"
+LINK_FIELD = "link_field"
+"""Settings that every connector has whose capabilities go with them; see `registry`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One destination's settings as a connector sees them."""
+
+    name: str
+    settings: Mapping[str, str]
+    """Account settings and secrets; the names are the connector's own."""
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """Our topic -> the tool's own id of its group, list or subscription type."""
+    sends_service: bool = False
+    """Whether service mail goes out through this account too (I10)."""
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    """Our topic -> what it is sent by; email where nothing is said."""
+
+    def on(self, channel: Channel) -> Setup:
+        """The same with the topics of one channel only."""
+        topics = {
+            topic: target
+            for topic, target in self.topics.items()
+            if self.channels.get(topic, Channel.EMAIL) is channel
+        }
+        return replace(self, topics=topics)
+
+    @property
+    def create_contacts(self) -> bool:
+        """Whether an address that the tool doesn't know is to be added there, suppressed.
+
+        Off unless asked for: tools bill for contacts, and telling every "no" to every
+        processor is not data minimisation.
+        """
+        return self.settings.get(CREATE_CONTACTS) == "yes"
+
+    @property
+    def link_field(self) -> str | None:
+        """The tool's own name or id of the custom field for standing links, if any."""
+        return self.settings.get(LINK_FIELD)
+
+    def link_in(self, fields: Mapping[str, object]) -> str | None:
+        """What stands in a contact's field for links, "" if nothing; None without a field."""
+        field = self.link_field
+        return str(fields.get(field) or "") if field else None
+
+
+class DeliveryError(Exception):
+    """The whole push failed.
+
+    `permanent` means the destination is broken until a person mends it (bad credentials,
+    gone); `retry_after` is the tool's own wish.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+class Gone(DeliveryError):
+    """The receiver asked us to stop (HTTP 410): the destination pauses."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
+
+
+class UnsupportedByDestination(Exception):
+    """Asked for something that this tool can't hold exactly; says the remedy."""
+
+
+class Connector(Protocol):
+    """One destination's connector, made by `registry.make(kind, setup, http)`."""
+
+    @property
+    def kind(self) -> str:
+        """The connector's name in the registry; mostly an attribute of the class."""
+        ...
+
+    capabilities: ClassVar[Capabilities]
+    settings: ClassVar[Mapping[str, str]]
+    """Setting name -> what it is, for `--help` and messages. A name that ends in
+    `?` is optional. Those that go with capabilities or a webhook are added by `registry`."""
+
+    def check(self) -> Report:
+        """Verify credentials and that every mapped thing exists; changes nothing."""
+        ...
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        """Make the tool reflect `batch` (at most `capabilities.batch_size`).
+
+        Idempotent. Answers for every `ref`; a ref left out counts as LATER.
+        Raises DeliveryError when nothing of the batch can be said to have happened, and
+        always when it is permanent or the lease ended: part may then have happened.
+        Raises UnsupportedByDestination, before anything is sent, for a batch that the
+        tool can't hold exactly (a topic that isn't mapped, a lift where none can be).
+        """
+        ...
+
+
+class Readable(Protocol):
+    """A connector with `can_read`."""
+
+    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+        """Per ref, all topics of its channel that are off there now; None if it is absent.
+
+        Changes nothing. A ref that is left out could not be looked at: it is asked again
+        later. A switch that stops more than topics (a global unsubscribe) counts as all
+        mapped topics off. Raises DeliveryError like `push`.
+        """
+        ...
+
+
+class Scannable(Protocol):
+    """A connector with `scans`: which contacts the tool has (I13)."""
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        """The next contacts; with Listing.CHANGES, those added or changed since `cursor`.
+
+        One request or a few, so that a page ends inside a lease. None begins with all
+        there are, and such a pass may be under way beside one by change. A contact may come
+        twice, but never not at all: let windows of time overlap by more than the tool's
+        index lags behind. Raises DeliveryError.
+        """
+        ...
+
+
+class BackFillable(Protocol):
+    """A connector with `backfills_by_scan`."""
+
+    def push_seen(self, batch: Sequence[tuple[Item, Seen]]) -> Mapping[int, Outcome]:
+        """Bring contacts that `scan` has just shown to their state, many at once.
+
+        Answers like `push`, but may answer LATER for what it leaves to `push`, and for what
+        the tool will do in its own time: then `retry_after` is when to push it after all,
+        unless a later pass shows that it was done. Raises Paced when the tool is busy with
+        what it was given before.
+        """
+        ...
+
+
+class Pullable(Protocol):
+    """A connector with `pulls`: what people said in the tool itself (I13)."""
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        """The next opt-outs (and complaints and hard bounces, if it lists those too).
+
+        Cursors as in `scan`. `News.thing` is the tool's id, as mapped, None for all that
+        the account sends. Things that no topic maps to may be left out. What we pushed
+        ourselves may be listed too: it is told apart by the caller.
+        """
+        ...
+
+
+class Findable(Protocol):
+    """A connector of a tool whose webhooks name contacts by id instead of address."""
+
+    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+        """Contact id -> address, for at most 100; those that are gone or have none left out."""
+        ...
+
+
+class Fieldable(Protocol):
+    """A connector with `can_hold_link`."""
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        """Write each link into the contact's field that the setting `link_field` names.
+
+        At most `batch_size`. Idempotent. ABSENT for an address that the tool has no
+        contact of; none is ever created for this. Answers and raises like `push`.
+        """
+        ...
+
+
+class Erasable(Protocol):
+    """A connector with `can_erase`."""
+
+    def erase(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        """Delete the person's data in the tool, keeping its suppression."""
+        ...

@@ -1,0 +1,99 @@
+"""What a destination's topics and a batch must be like before anything is sent (I10)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from preference_center.domain.sync.capabilities import Capabilities
+from preference_center.domain.sync.contract import Item
+from preference_center.integrations.base.contract import Setup, UnsupportedByDestination
+
+
+def mapping_problems(setup: Setup, thing: str, *, numbered: bool = True) -> tuple[str, ...]:
+    """Faults of a map from topics to things of a tool, each with its remedy.
+
+    A thing that carries two topics can't turn one of them off alone. Where things are
+    `numbered`, a name such as "global" is no thing but a switch that stops everything,
+    service mail too (F2); elsewhere `check` finds it missing among the tool's things.
+    """
+    problems = []
+    if not setup.topics:
+        problems.append(f"no topic is mapped: map each topic this destination sends to a {thing}")
+    carried: defaultdict[str, list[str]] = defaultdict(list)
+    for topic, target in sorted(setup.topics.items()):
+        if not numbered:
+            carried[target].append(topic)
+        elif not (target.isascii() and target.isdigit() and int(target) > 0):
+            problems.append(
+                f"topic {topic} is mapped to {target!r}, which is no {thing} id (a positive "
+                f"number): map it to a {thing} of its own, never to a global unsubscribe"
+            )
+        else:
+            carried[str(int(target))].append(topic)
+    problems += [
+        f"topics {', '.join(topics)} share {thing} {target}, where one can't be turned off "
+        f"without the other: make a {thing} for each"
+        for target, topics in carried.items()
+        if len(topics) > 1
+    ]
+    return tuple(problems)
+
+
+def whole_problems(setup: Setup, switch: str, thing: str) -> Iterator[str]:
+    """Faults of mapping a topic to `switch`, which stops all that the account sends.
+
+    It may only stand for the one topic of an account without service mail (I10).
+    """
+    whole = sorted(topic for topic, target in setup.topics.items() if target == switch)
+    others = sorted(setup.topics.keys() - set(whole))
+    if whole and others:
+        yield (
+            f"topic {whole[0]} is mapped to {switch}, which would stop {', '.join(others)} too: "
+            f"make a {thing} for each"
+        )
+    if whole and setup.sends_service:
+        yield (
+            f"{switch} would stop the service mail that goes through this account: map the topic "
+            f"to a {thing} of its own, or send service mail by other means (I10)"
+        )
+
+
+def only_switch_problems(setup: Setup, switch: str, sent: str) -> tuple[str, ...]:
+    """Faults of a map for a channel of which the tool can only stop all, by `switch`.
+
+    `sent` is what goes by it, in the singular.
+    """
+    problems = list(mapping_problems(setup, f"switch for every {sent}", numbered=False))
+    problems += [
+        f"topic {topic} is mapped to {target!r}: map it to {switch}, which stops every {sent}, "
+        "or take it from the destination"
+        for topic, target in sorted(setup.topics.items())
+        if target != switch
+    ]
+    return tuple(problems)
+
+
+def ensure_fits(batch: Sequence[Item], setup: Setup, capabilities: Capabilities) -> None:
+    """Raise UnsupportedByDestination for a batch that the tool can't hold exactly.
+
+    All of it is refused before anything is sent: the fault is in the set-up, not in an
+    address. Raises ValueError when the batch is longer than `capabilities.batch_size`.
+    """
+    if len(batch) > capabilities.batch_size:
+        raise ValueError(f"{len(batch)} items; at most {capabilities.batch_size} fit a batch")
+    channels = {item.channel for item in batch} - capabilities.channels
+    if channels:
+        raise UnsupportedByDestination(
+            f"{setup.name} holds no {', '.join(sorted(channels))} addresses: "
+            "send them to a destination that does"
+        )
+    if not capabilities.can_lift and any(item.lift for item in batch):
+        raise UnsupportedByDestination(f"{setup.name} can't turn a topic back on: leave it off")
+    if capabilities.needs_mapping:
+        named: set[str] = set().union(*(item.off | item.lift for item in batch))
+        if unmapped := named - setup.topics.keys():
+            raise UnsupportedByDestination(
+                f"{setup.name} maps no {', '.join(sorted(unmapped))}: map it, "
+                "or take the topic from the destination"
+            )

@@ -1,0 +1,32 @@
+"""Shapes of tools' answers and types of their fields, for pydantic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, model_validator
+
+from preference_center.integrations.base.payload import iso_moment, mail_moment
+
+Moment = Annotated[datetime | None, BeforeValidator(iso_moment)]
+"""A time of ISO 8601 (UTC). None for nonsense and for a time without a zone: a date that
+can't be read must not hold up the rows around it, which then count from receipt."""
+
+
+MailMoment = Annotated[datetime | None, BeforeValidator(mail_moment)]
+"""The same of a time as in a mail's header (RFC 5322, 3.3)."""
+
+
+class Lenient(BaseModel):
+    """A shape in which null says the same as a field that is missing.
+
+    Vendors answer with either; a field that has to be there is declared without a default.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: each for name, each in value.items() if each is not None}
+        return value

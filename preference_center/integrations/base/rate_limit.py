@@ -1,0 +1,90 @@
+"""Keeping to a tool's rate limit, as a connector's requests see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from preference_center.domain.sync.capabilities import Rate
+from preference_center.integrations.base.contract import DeliveryError
+
+Heard = Callable[[int, Mapping[str, str], datetime], timedelta | None]
+"""Status, headers (names in lower case) and the time of an answer to how long the tool
+wants no more requests; None if it doesn't say."""
+
+
+class Paced(DeliveryError):
+    """The rate limit leaves no room for a request within this lease: nothing was sent.
+
+    No failure of the tool. `retry_after` says when there will be room.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A tool's limit for one kind of its requests, which count for the account's rate too."""
+
+    name: str
+    rate: Rate
+
+
+class Pace(Protocol):
+    """When the next request to one destination may be sent; shared by all its workers."""
+
+    def reserve(self, most: float) -> float:
+        """Seconds to wait before sending, at most `most`; the turn is then taken.
+
+        Raises Paced, with nothing taken, where the wait would be longer.
+        """
+        ...
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody send anything for so long."""
+        ...
+
+    def within(self, limit: Limit) -> Pace:
+        """The pace of requests that a further limit is for: a turn there is one of both."""
+        ...
+
+
+class NoPace:
+    """No limit, as in tests and for folders."""
+
+    def reserve(self, most: float) -> float:  # noqa: ARG002 - the protocol's
+        """0: at once."""
+        return 0.0
+
+    def hold(self, seconds: float) -> None:
+        """Nothing: the push itself fails with the tool's wish."""
+
+    def within(self, limit: Limit) -> Pace:  # noqa: ARG002 - the protocol's
+        """Itself: no limit either."""
+        return self
+
+
+def reset_headers(remaining: str, reset: str, *, epoch: bool) -> Heard:
+    """A `Heard` for a pair of headers: none left, so wait until the reset.
+
+    `reset` gives seconds (or milliseconds) since 1970 if `epoch`, else seconds from now.
+    """
+
+    def heard(_: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+        left, until = _number(headers.get(remaining)), _number(headers.get(reset))
+        if left is None or left > 0 or until is None:
+            return None
+        if epoch and until > _IN_MILLISECONDS:
+            until /= 1000
+        return timedelta(seconds=max(0.0, until - now.timestamp() if epoch else until))
+
+    return heard
+
+
+_IN_MILLISECONDS = 1e11
+"""Seconds since 1970 reach it in the year 5138."""
+
+
+def _number(text: str | None) -> float | None:
+    text = (text or "").strip()
+    return float(text[:15]) if text.isascii() and text.isdigit() else None

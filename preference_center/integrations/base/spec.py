@@ -1,0 +1,105 @@
+"""One kind of connector as data, for the registry: set-up, help and docs are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from preference_center.domain.sync.capabilities import ONLY_LISTENS, Capabilities
+from preference_center.integrations.base.contract import (
+    CREATE_CONTACTS,
+    LINK_FIELD,
+    Connector,
+    Setup,
+)
+from preference_center.integrations.base.http import Http
+from preference_center.integrations.webhooks import SECRETS, WEBHOOKS
+
+LINK_TOPIC = "link_topic"
+RATE = "rate"
+
+
+class Proof(StrEnum):
+    """What the connector's tests run against."""
+
+    REAL = "real server"
+    DESCRIPTION = "vendor's description"
+    DOCUMENTATION = "documentation only"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One kind of connector: `ENTRY` of its module."""
+
+    kind: str
+    title: str
+    proof: Proof
+    capabilities: Capabilities
+    own_settings: Mapping[str, str]
+    secrets: frozenset[str]
+    """Those of its own settings that are never to be shown again."""
+    sources: tuple[str, ...]
+    """The pages that the connector was written from."""
+    build: Callable[[Setup, Http], Connector]
+    against: str = ""
+    """What `proof` was made with: its version or date."""
+    by_hand: str = ""
+    """What it was also run against by a person, with version and date: not by CI."""
+    notes: tuple[str, ...] = ()
+    """What a person who sets it up has to know, a sentence each; for docs/destinations.md."""
+    extra: str = ""
+    """The extra to install, if it needs a library of its own: `pip install '.[extra]'`."""
+    extra_for: str = ""
+    """What needs the extra, if not all of it does."""
+    paced: bool = True
+    """Whether it makes requests, so that a rate means something."""
+    listen: Callable[[Setup, Http], Connector] | None = None
+    """Makes a connector that only listens, for a destination that has none of `secrets`."""
+
+    def is_heard_only(self, settings: Mapping[str, str]) -> bool:
+        """Whether a destination with these settings reports, and nothing is pushed to it."""
+        if self.capabilities.only_listens:
+            return True
+        return self.listen is not None and not any(settings.get(name) for name in self.secrets)
+
+    def able(self, settings: Mapping[str, str]) -> Capabilities:
+        """The abilities of a destination with these settings."""
+        return ONLY_LISTENS if self.is_heard_only(settings) else self.capabilities
+
+    @property
+    def proved(self) -> str:
+        """What it was run against, for people."""
+        return f"{self.proof.value} ({self.run_with})" if self.run_with else self.proof.value
+
+    @property
+    def run_with(self) -> str:
+        """Versions and dates of that; "" for a tool that is only listened to."""
+        by_hand = f"by hand {self.by_hand}" if self.by_hand else ""
+        return "; ".join(each for each in (self.against, by_hand) if each)
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """All settings never to be shown again: also those of its webhook."""
+        return self.secrets | (SECRETS if self.kind in WEBHOOKS else frozenset())
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """All settings: the connector's own, and those that go with what it can do."""
+        found = dict(self.own_settings)
+        if self.capabilities.can_create:
+            found[f"{CREATE_CONTACTS}?"] = (
+                "yes: add addresses that the tool doesn't know, suppressed; tools bill for "
+                "contacts, so by default they are only looked for again"
+            )
+        if self.capabilities.can_hold_link:
+            found[f"{LINK_FIELD}?"] = "its custom field that standing links are written into"
+            found[f"{LINK_TOPIC}?"] = "the topic that those links turn off; else all marketing"
+        if self.paced:
+            found[f"{RATE}?"] = (
+                "requests that the account may make, as in '10 per second' or '500 per minute', "
+                "where they are not the documented ones"
+            )
+        if self.kind in WEBHOOKS:
+            found |= WEBHOOKS[self.kind].settings
+        return found

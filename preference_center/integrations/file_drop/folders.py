@@ -1,0 +1,108 @@
+"""Where a file drop drops its files: here, or in a folder elsewhere (`remote_folders`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from preference_center.integrations.base.check_report import Report
+from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.integrations.base.http import Http, LeaseOver
+
+REMOTE = ("sftp", "s3")
+MODE = 0o640
+"""Files hold addresses: they are for the owner and the group only."""
+
+
+class Folder(Protocol):
+    """A folder that files are dropped into."""
+
+    def check(self) -> Report:
+        """Whether files can be dropped there, as far as looking shows; changes nothing."""
+        ...
+
+    def drop(self, name: str, ending: str, content: bytes) -> str:
+        """Have `content` there whole or not at all; the name that it has there.
+
+        A file whose name ends with `ending` is it already. Raises DeliveryError.
+        """
+        ...
+
+
+def folder_of(setup: Setup, http: Http) -> Folder:
+    """The folder that the settings name. ModuleNotFoundError without the extra it needs."""
+    scheme = urlsplit(setup.settings["folder"]).scheme
+    if scheme not in REMOTE:
+        return LocalFolder(setup, http)
+    # Only here: without the extra, folders of this machine work.
+    from preference_center.integrations.file_drop.remote_folders import Bucket, SftpFolder  # noqa: PLC0415 - see above
+
+    return SftpFolder(setup, http) if scheme == "sftp" else Bucket(setup, http)
+
+
+@contextmanager
+def telling(name: str) -> Iterator[None]:
+    """Errors of files as DeliveryErrors, in words that hold no name of anybody (I12)."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise DeliveryError(
+            f"{name}: the folder can't be written: mend it", permanent=True
+        ) from error
+    except OSError as error:
+        # Not error.strerror, which elsewhere is a server's own text.
+        number = error.errno or 0
+        why = os.strerror(number) if number > 0 else type(error).__name__
+        raise DeliveryError(f"{name}: writing failed, {why}") from error
+
+
+class LocalFolder:
+    """A folder of this machine, or one that is mounted here."""
+
+    def __init__(self, setup: Setup, http: Http) -> None:
+        self._name = setup.name
+        self._http = http
+        self._folder = Path(setup.settings["folder"])
+
+    def check(self) -> Report:
+        """See Folder."""
+        if not self._folder.is_absolute():
+            fault = "write the absolute path, or sftp://user@host/folder, or s3://bucket/folder"
+            return Report((f"folder: {fault}",))
+        if not self._folder.is_dir():
+            return Report(("folder: there is no such folder: make it",))
+        if not os.access(self._folder, os.W_OK | os.X_OK):
+            return Report(("folder: the workers may not write there: change its rights",))
+        return Report()
+
+    def drop(self, name: str, ending: str, content: bytes) -> str:
+        """See Folder."""
+        with telling(self._name):
+            for there in self._folder.glob(f"*{ending}"):
+                return there.name
+            self._write(name, content)
+        return name
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Write `name` whole or not at all, also through a power cut."""
+        scratch = self._folder / f".{name}.{self._http.nonce()}.part"
+        try:
+            handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if not self._http.alive():
+                raise LeaseOver(f"{self._name}: the lease is over, nothing dropped")
+            scratch.rename(self._folder / name)
+        finally:
+            scratch.unlink(missing_ok=True)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

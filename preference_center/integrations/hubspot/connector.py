@@ -1,0 +1,292 @@
+"""HubSpot: a topic is a subscription type (communication preferences 2026-03).
+
+https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
+HubSpot publishes descriptions of its APIs (github.com/HubSpot/
+HubSpot-public-api-spec-collection) and licenses them to nobody, so the one under tests/ is
+our own; the connector was held to HubSpot's by hand. What both leave open is noted where it
+matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
+from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Seen
+from preference_center.domain.vendor_events import News
+from preference_center.integrations.base.batching import carry_out
+from preference_center.integrations.base.check_report import Report
+from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.integrations.base.http import Http, Session
+from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
+from preference_center.integrations.base.spec import RATE, Entry, Proof
+from preference_center.integrations.hubspot.client import (
+    INPUTS_PER_CALL,
+    OFF,
+    ON,
+    MissingScope,
+    Preferences,
+    open_portal,
+    scopes,
+)
+from preference_center.integrations.hubspot.contacts import find, pull_page, scan_page, write_links
+from preference_center.integrations.hubspot.permissions import has_batch, rights
+from preference_center.integrations.hubspot.status_updates import Input, Writer
+from preference_center.integrations.hubspot.statuses import Calls, dated, statuses
+
+LEGAL_BASES = frozenset(
+    {
+        "CONSENT_WITH_NOTICE",
+        "LEGITIMATE_INTEREST_CLIENT",
+        "LEGITIMATE_INTEREST_OTHER",
+        "LEGITIMATE_INTEREST_PQL",
+        "NON_GDPR",
+        "PERFORMANCE_OF_CONTRACT",
+        "PROCESS_AND_STORE",
+    }
+)
+_DOCS = "https://developers.hubspot.com/docs"
+_PROBE = "preference-center-check@example.com"
+_SINGLE = (
+    "each address and topic is a request of its own, at most 100 a push: the key lacks the "
+    "scopes of the batch calls, which take Marketing Hub Enterprise"
+)
+
+
+class HubSpot:
+    """One HubSpot account (portal)."""
+
+    kind: ClassVar[str] = "hubspot"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        channels=frozenset({Channel.EMAIL}),
+        scopes=frozenset(Scopes),
+        # v3 refused to resubscribe who had opted out; v4 does it (v3 guide, note on v4).
+        can_lift=True,
+        # No size is documented for these calls; 100 is that of HubSpot's other batches.
+        batch_size=INPUTS_PER_CALL,
+        # That of Free and Starter; `check` says what HubSpot allows the account, as it answers.
+        # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+        rate=Rate(100, 10),
+        can_read=True,
+        scans=Listing.CHANGES,
+        pulls=Listing.CHANGES,
+        can_hold_link=True,
+        tells_rights=True,
+    )
+    settings: ClassVar[Mapping[str, str]] = {
+        "token": "a service key (Development, Keys, Service keys) or the access token of an app "
+        "that is installed in this account only, with the scopes communication_preferences.read "
+        "and communication_preferences.write; with Marketing Hub Enterprise also "
+        "communication_preferences.statuses.batch.read and .write, by which 100 addresses go in "
+        "one request; to read contacts also crm.objects.contacts.read, and "
+        "crm.objects.contacts.write to write links",
+        "unsubscribe_all?": "yes: a no to all marketing also sets HubSpot's own unsubscribe-all; "
+        "only where no service mail goes through this account",
+        "legal_basis?": f"one of {', '.join(sorted(LEGAL_BASES))}; accounts with data privacy "
+        "on need it",
+        "legal_basis_explanation?": "a sentence to go with the legal basis",
+        "business_unit?": "id of the brand that unsubscribe-all is meant for",
+        "base_url?": "another address of the API, for tests",
+    }
+
+    def __init__(self, setup: Setup, http: Http) -> None:
+        self._setup = setup
+        self._http = http
+        self._calls = Calls()
+        self._ids = {t: int(i) for t, i in setup.topics.items() if i.isascii() and i.isdigit()}
+
+    def _preferences(self, session: Session) -> Preferences:
+        return Preferences(session, self._setup.settings.get("business_unit"))
+
+    @property
+    def _sets_all(self) -> bool:
+        return self._setup.settings.get("unsubscribe_all") == "yes"
+
+    def check(self) -> Report:
+        """See Connector. Also says by which calls changes will be made."""
+        problems = [*mapping_problems(self._setup, "subscription type"), *self._setting_problems()]
+        report = Report()
+        try:
+            with open_portal(self._setup, self._http) as session:
+                report = self._key_report(session)
+                found, headers = self._preferences(session).definitions()
+        except DeliveryError as error:
+            fault = f"{error}: check the token and its scopes"
+            return replace(report, problems=(*problems, fault, *report.problems))
+        active = {int(d.id): d.name for d in found if d.is_active and d.id.isdigit()}
+        problems += [
+            f"topic {topic} is mapped to subscription type {id_}, which is missing or inactive: "
+            "map it to an active one"
+            for topic, id_ in sorted(self._ids.items())
+            if id_ not in active
+        ]
+        unmapped = set(active) - set(self._ids.values())
+        return replace(
+            report,
+            problems=(*problems, *report.problems),
+            unmapped=tuple(f"{active[i]} ({i})" for i in sorted(unmapped)),
+            hints=(*report.hints, *self._rate_hints(headers)),
+        )
+
+    def _key_report(self, session: Session) -> Report:
+        """What the key may do, by HubSpot's word; else whether it may read in batches."""
+        held = scopes(session, self._setup.settings["token"])
+        if held is not None:
+            report = Report(hints=() if has_batch(held) else (_SINGLE,))
+            return report.with_rights(rights(held, self._setup))
+        hints: tuple[str, ...] = (
+            "HubSpot doesn't say which scopes this key has: the first push will show it",
+        )
+        preferences = self._preferences(session)
+        try:
+            preferences.read([_PROBE])
+        except MissingScope:
+            preferences.read_one(_PROBE)
+            hints += (_SINGLE,)
+        return Report(hints=hints)
+
+    def _rate_hints(self, headers: Mapping[str, str]) -> Iterator[str]:
+        allowed = headers.get("x-hubspot-ratelimit-max", "")
+        milliseconds = headers.get("x-hubspot-ratelimit-interval-milliseconds", "")
+        if self._setup.settings.get(RATE) or not (allowed.isdecimal() and milliseconds.isdecimal()):
+            return
+        per_second = int(allowed) * 1000 // max(int(milliseconds), 1)
+        usual = self.capabilities.rate
+        if usual and per_second > usual.requests / usual.seconds:
+            yield f"HubSpot allows more requests: set {RATE}='{per_second} per second'"
+
+    def _setting_problems(self) -> Iterator[str]:
+        settings = self._setup.settings
+        if settings.get("unsubscribe_all", "no") not in {"yes", "no"}:
+            yield "unsubscribe_all: write yes or no"
+        if self._sets_all and self._setup.sends_service:
+            yield (
+                "unsubscribe_all would stop the service mail that goes through this account: "
+                "take the setting away, topics alone hold the no (I10)"
+            )
+        basis = settings.get("legal_basis")
+        if basis is not None and basis not in LEGAL_BASES:
+            yield f"legal_basis: write one of {', '.join(sorted(LEGAL_BASES))}"
+        if (basis is None) != (settings.get("legal_basis_explanation") is None):
+            yield "legal_basis and legal_basis_explanation go together: set both or neither"
+
+    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+        """See Connector.
+
+        Lifts go before opt-outs: what resubscribing one type does to a contact that had
+        opted out of all is not documented, so the opt-outs have the last word.
+        """
+        if not batch:
+            return {}
+        ensure_fits(batch, self._setup, self.capabilities)
+        whole = [item for item in batch if self._is_all(item)]
+        single = [item for item in batch if not self._is_all(item)]
+        lifts = [Input(i, self._ids[t], ON) for i in batch for t in sorted(i.lift)]
+        offs = [Input(i, self._ids[t], OFF) for i in single for t in sorted(i.off)]
+        with open_portal(self._setup, self._http) as session:
+            writer = Writer(self._preferences(session), self._setup, self._calls)
+            steps = [*writer.changes(lifts), *writer.changes(offs), *writer.leaving(whole)]
+            return carry_out(batch, steps)
+
+    def _is_all(self, item: Item) -> bool:
+        """Whether HubSpot's unsubscribe-all says no more than the person did (I10).
+
+        Asked for in the set-up, no service mail, and no topic that the person kept.
+        """
+        return (
+            self._sets_all
+            and not self._setup.sends_service
+            and item.all_off
+            and item.off >= self._setup.topics.keys()
+        )
+
+    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+        """See Readable."""
+        if not batch:
+            return {}
+        ensure_fits(batch, self._setup, self.capabilities)
+        topics = {id_: topic for topic, id_ in self._ids.items()}
+        with open_portal(self._setup, self._http) as session:
+            addresses = [item.address for item in batch]
+            found = statuses(self._preferences(session), self._calls, addresses)
+        off = {
+            address: None
+            if held is None
+            else frozenset(
+                topics[status.subscription_id]
+                for status in held
+                if status.status == OFF and status.subscription_id in topics
+            )
+            for address, held in found.items()
+        }
+        return {i.ref: off[i.address.casefold()] for i in batch if i.address.casefold() in off}
+
+    def scan(self, cursor: str | None) -> Page[Seen]:
+        """See Scannable."""
+        with open_portal(self._setup, self._http) as session:
+            return scan_page(session, cursor, self._http.now(), self._setup.link_field)
+
+    def pull(self, cursor: str | None) -> Page[News]:
+        """See Pullable. The search finds who opted out, the statuses say when."""
+        with open_portal(self._setup, self._http) as session:
+            page = pull_page(session, cursor, self._http.now(), list(self._ids.values()))
+            rows = dated(self._preferences(session), self._calls, page.rows)
+        return replace(page, rows=rows)
+
+    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+        """See Findable."""
+        with open_portal(self._setup, self._http) as session:
+            return find(session, contacts) if contacts else {}
+
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+        """See Fieldable: `link_field` is a contact property's internal name."""
+        field = self._setup.link_field
+        if not batch or field is None:
+            return {}
+        with open_portal(self._setup, self._http) as session:
+            return write_links(session, batch, field)
+
+
+ENTRY = Entry(
+    kind=HubSpot.kind,
+    title="HubSpot",
+    proof=Proof.DOCUMENTATION,
+    against="HubSpot's pages of the API 2026-03, read on 2026-11-27",
+    by_hand="HubSpot's own description of 2026-03, on 27 November 2026",
+    capabilities=HubSpot.capabilities,
+    own_settings=HubSpot.settings,
+    secrets=frozenset({"token"}),
+    sources=(
+        f"{_DOCS}/api-reference/2026-03/communication-preferences/guide",
+        f"{_DOCS}/api-reference/2026-03/crm/search-the-crm",
+        f"{_DOCS}/apps/developer-platform/build-apps/authentication/account-service-keys",
+        f"{_DOCS}/apps/developer-platform/add-features/configure-webhooks",
+        f"{_DOCS}/developer-tooling/platform/usage-guidelines",
+    ),
+    build=HubSpot,
+    notes=(
+        "Map each topic to the number of a subscription type.",
+        (
+            "New private apps can't be made since 26 October 2026: make a service key. A token "
+            "of one that was made before works as before."
+        ),
+        (
+            "Without Marketing Hub Enterprise each address and topic is a request of its own: "
+            "100,000 opt-outs of one topic take about three hours at 100 requests in 10 seconds. "
+            "HubSpot also limits the requests of a day, of all apps together: 250,000 in Free and "
+            "Starter, 650,000 in Professional. What is more than that waits for the next day. "
+            "`flask destinations check` says which calls are made, and what rate HubSpot allows."
+        ),
+        (
+            "A service key has no webhooks: they take an app made with HubSpot's CLI. Name its "
+            "properties in the app's webhooks file, under `legacyCrmObjects`, with the "
+            "subscription type `contact.propertyChange`: `hs_email_optout`, and "
+            "`hs_email_optout_NUMBER` for each mapped subscription type. The pages of an older "
+            "app's settings may not list them. Without a webhook opt-outs are pulled every five "
+            "minutes."
+        ),
+    ),
+)

@@ -1,0 +1,283 @@
+"""Mailchimp's Marketing API 3.0, as far as one audience of it is called.
+
+https://mailchimp.com/developer/marketing/api/lists/
+https://mailchimp.com/developer/marketing/docs/errors/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from preference_center.domain.sync.contract import Outcome, Result
+from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.integrations.base.http import Answer, Http, Session, basic
+from preference_center.integrations.mailchimp.models import (
+    ACCOUNT,
+    BATCH,
+    CATEGORIES,
+    FIELDS,
+    INTERESTS,
+    MEMBER,
+    MEMBERS,
+    PROBLEM,
+    Listed,
+    Member,
+)
+
+SUBSCRIBED, UNSUBSCRIBED, ARCHIVED = "subscribed", "unsubscribed", "archived"
+SILENCED = frozenset({UNSUBSCRIBED, "cleaned"})
+"""Statuses that hold a "no". Nor do "pending", "transactional" and "archived" members get
+campaigns, but a form or an import can make them subscribed."""
+
+COMPLIANCE = "Member In Compliance State"
+"""Title of the error that says that only the person can subscribe again."""
+INVALID = "400"
+THROTTLED = timedelta(seconds=30)
+PAGE, STRIDE = 1_000, 900
+"""Pages overlap: who changes in the meantime goes to the end, and all after him move up."""
+OVERLAP = timedelta(minutes=10)
+_MOMENT = timedelta(seconds=1)
+_AUDIENCE = "/3.0/lists/{audience}"
+_MEMBER = f"{_AUDIENCE}/members/{{member}}"
+_CATEGORIES = f"{_AUDIENCE}/interest-categories"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a listing stands.
+
+    A run lists what changed after `since`, oldest change first, from `position` on; rows
+    with the same time as that one are counted off by `offset`.
+    """
+
+    since: datetime | None = None
+    position: datetime | None = None
+    offset: int = 0
+    began: datetime | None = None
+
+    @classmethod
+    def read(cls, cursor: str | None) -> Place:
+        """The place that `str` wrote; the beginning for None."""
+        if cursor is None:
+            return cls()
+        since, position, offset, began = cursor.split("|")
+        return cls(_time(since), _time(position), int(offset), _time(began))
+
+    def __str__(self) -> str:
+        times = [t.isoformat() if t else "" for t in (self.since, self.position, self.began)]
+        return f"{times[0]}|{times[1]}|{self.offset}|{times[2]}"
+
+    def after(self, rows: Sequence[Listed], now: datetime) -> tuple[Place, bool]:
+        """The place after `rows`, and whether they were the last."""
+        began = self.began or now
+        if len(rows) < PAGE:
+            start = began - OVERLAP
+            return Place(start, start), True
+        times = [row.last_changed for row in rows if row.last_changed]
+        newest = times[-1] - _MOMENT if times else None
+        if newest and (self.position is None or newest > self.position):
+            return Place(self.since, newest, 0, began), False
+        return Place(self.since, self.position, self.offset + STRIDE, began), False
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+@contextmanager
+def open_audience(setup: Setup, http: Http) -> Iterator[Audience]:
+    """The audience of a destination, for a `with` block.
+
+    Raises DeliveryError (permanent) for a key that doesn't say where the account is.
+    """
+    settings = setup.settings
+    centre = re.search(r"-([a-z]{2,4}\d{1,4})\Z", settings["api_key"])
+    if centre is None and "base_url" not in settings:
+        raise DeliveryError(
+            f"{setup.name}: the API key must end with a data centre, as in -us21", permanent=True
+        )
+    base_url = settings.get("base_url") or f"https://{centre and centre[1]}.api.mailchimp.com"
+    headers = basic("any", settings["api_key"])
+    with http.session(setup.name, base_url, headers=headers) as session:
+        yield Audience(setup, http, session)
+
+
+class Audience:
+    """One audience of one account, made by `open_audience`."""
+
+    def __init__(self, setup: Setup, http: Http, session: Session) -> None:
+        self._name = setup.name
+        self._audience = setup.settings["audience"]
+        self._http = http
+        self._session = session
+
+    def role(self) -> str:
+        """What the API key's user is in the account."""
+        return self.send("GET", "/3.0/", query={"fields": "role"}).parse(ACCOUNT).role
+
+    def ensure_there(self) -> None:
+        """Raise DeliveryError (permanent) when the audience is gone.
+
+        Everybody would be absent from it, by the same answer.
+        """
+        if (
+            self.send("GET", _AUDIENCE, query={"fields": "id"}, allow={HTTPStatus.NOT_FOUND}).status
+            == HTTPStatus.NOT_FOUND
+        ):
+            raise DeliveryError(
+                f"{self._name}: the audience is gone: name one that exists", permanent=True
+            )
+
+    def groups(self) -> dict[str, str]:
+        """Group id -> its name, of all categories."""
+        query = {"count": str(PAGE)}
+        found = self.send("GET", _CATEGORIES, query=query).parse(CATEGORIES)
+        return {
+            interest.id: interest.name
+            for category in found.categories
+            if category.id
+            for interest in self.send(
+                "GET", f"{_CATEGORIES}/{{category}}/interests", query=query, category=category.id
+            )
+            .parse(INTERESTS)
+            .interests
+        }
+
+    def link_fields(self) -> set[str]:
+        """Tags of the custom fields that can hold a link."""
+        answer = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE)})
+        return {f.tag for f in answer.parse(FIELDS).merge_fields if f.type in {"text", "url"}}
+
+    def member(self, address: str) -> Member | None:
+        """One member; None if the audience doesn't know the address."""
+        answer = self.send(
+            "GET",
+            _MEMBER,
+            query={"fields": "id,status,interests"},
+            allow={HTTPStatus.NOT_FOUND},
+            member=member_id(address),
+        )
+        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(MEMBER)
+
+    def ensure_groups(self, topics: Mapping[str, str]) -> None:
+        """Raise DeliveryError (permanent) when the group of a topic is gone."""
+        there = self.groups()
+        if gone := sorted(topic for topic, group in topics.items() if group not in there):
+            raise DeliveryError(
+                f"{self._name}: the groups of {', '.join(gone)} are gone: map them again",
+                permanent=True,
+            )
+
+    def change(
+        self, address: str, changes: Mapping[str, Any], holds: Callable[[Member], bool]
+    ) -> Outcome:
+        """Change a member; reflected if it then `holds`.
+
+        The audience may ask for merge fields that the member hasn't: not our business.
+        """
+        answer = self.send(
+            "PATCH",
+            _MEMBER,
+            query={"skip_merge_validation": "true"},
+            body=changes,
+            allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
+            member=member_id(address),
+        )
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return Outcome(Result.ABSENT, "404")
+        if answer.status == HTTPStatus.BAD_REQUEST:
+            title = answer.parse(PROBLEM).title
+            # Who unsubscribed in person can only come back by one of Mailchimp's own forms.
+            return Outcome(Result.REFUSED, title if title == COMPLIANCE else INVALID)
+        after = answer.parse(MEMBER)
+        if not holds(after):
+            return Outcome(Result.LATER, "not acknowledged")
+        return Outcome(Result.REFLECTED, after.status)
+
+    def unsubscribe(self, addresses: Sequence[str]) -> dict[str, Outcome]:
+        """Unsubscribe up to 500; who isn't there is added, unsubscribed. By casefolded address."""
+        members = [{"email_address": address, "status": UNSUBSCRIBED} for address in addresses]
+        batch = self.send(
+            "POST",
+            _AUDIENCE,
+            query={"skip_merge_validation": "true"},
+            body={"members": members, "update_existing": True},
+        ).parse(BATCH)
+        return {
+            fault.email_address.casefold(): Outcome(Result.REFUSED, fault.error_code)
+            for fault in batch.errors
+        } | {
+            member.email_address.casefold(): Outcome(Result.REFLECTED, member.status)
+            for member in batch.new_members + batch.updated_members
+            if member.status in SILENCED
+        }
+
+    def listing(
+        self, cursor: str | None, *, unsubscribed: bool = False
+    ) -> tuple[list[Listed], str, bool]:
+        """A page of members by time of change, the next cursor, and whether that was all.
+
+        `unsubscribed`: only who unsubscribed in the time that the run is about.
+        """
+        place = Place.read(cursor)
+        query = {
+            "fields": ",".join(f"members.{name}" for name in Listed.model_fields),
+            "count": str(PAGE),
+            "offset": str(place.offset),
+            "sort_field": "last_changed",
+            "sort_dir": "ASC",
+        }
+        if place.position:
+            query["since_last_changed"] = place.position.isoformat()
+        if unsubscribed:
+            query["status"] = UNSUBSCRIBED
+            if place.since:
+                query["unsubscribed_since"] = place.since.isoformat()
+        now = self._http.now()
+        rows = self.send("GET", f"{_AUDIENCE}/members", query=query).parse(MEMBERS).members
+        following, done = place.after(rows, now)
+        return rows, str(following), done
+
+    def send(
+        self,
+        method: str,
+        route: str,
+        *,
+        query: Mapping[str, str],
+        body: Any = None,
+        allow: Collection[int] = (),
+        **holes: str,
+    ) -> Answer:
+        """One request about the audience. Raises DeliveryError, Rejected and so on as Session."""
+        answer = self._session.send(
+            method,
+            route,
+            holes={"audience": self._audience, **holes},
+            query=query,
+            body=body,
+            allow={HTTPStatus.FORBIDDEN, *allow},
+        )
+        if answer.status == HTTPStatus.FORBIDDEN:
+            self._explain_403(answer)
+        return answer
+
+    def _explain_403(self, answer: Answer) -> None:
+        """Raise DeliveryError: a bare 403 is how a much too busy account is throttled."""
+        try:
+            answer.parse(PROBLEM)
+        except DeliveryError:
+            message = f"{self._name}: HTTP 403 without a reason, throttled"
+            raise DeliveryError(message, retry_after=THROTTLED) from None
+        raise DeliveryError(f"{self._name}: HTTP 403, rights refused", permanent=True)
+
+
+def member_id(address: str) -> str:
+    """MD5 of the address in lower case: Mailchimp's name for it, and no protection."""
+    return hashlib.md5(address.lower().encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,1 @@
+"""Mandrill (Mailchimp Transactional)."""

@@ -1,0 +1,1 @@
+"""Reports of a company's own programs as Standard Webhooks."""

@@ -1,0 +1,212 @@
+"""Tryton's JSON-RPC, as far as the module marketing_email is called.
+
+https://docs.tryton.org/latest/server/ref/protocols.html
+Errors come with status 200 and name a class; their texts are for people, and may hold
+addresses.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+
+from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.integrations.base.http import Http, Rejected, Session
+
+PAGE = 1_000
+OVERLAP = timedelta(minutes=10)
+"""Rows get the time at which their transaction began, and are seen when it has ended."""
+_ADDRESS = "model.marketing.email"
+_LIST = "model.marketing.email.list"
+_FIELDS = ["email", "list_", "active", "create_date", "write_date"]
+# Without this, inactive rows are left out of every search. (A clause about `active` would do
+# at the top of a domain, but not for an OR inside it.)
+_ALL = {"active_test": False}
+Shape = TypeVar("Shape")
+
+
+def _moment(value: Any) -> Any:
+    """Tryton's datetime, which is in UTC and says so nowhere."""
+    if isinstance(value, dict) and value.pop("__class__", None) == "datetime":
+        return datetime(**value, tzinfo=UTC)
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+
+
+class Row(BaseModel):
+    """One address in one list."""
+
+    id: int
+    email: str
+    list_: int
+    active: bool
+    create_date: Moment
+    write_date: Moment | None
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it was turned off; never changed, it waits for its confirmation."""
+        return not self.active and self.write_date is not None
+
+    @property
+    def changed(self) -> datetime:
+        """When it was last written, or made."""
+        return self.write_date or self.create_date
+
+
+class _List(BaseModel):
+    id: int
+    name: str
+
+
+class Access(BaseModel):
+    """What may be done with a model."""
+
+    read: bool
+    write: bool
+
+
+class _Answer(BaseModel):
+    result: Any = None
+    error: list[Any] | None = None
+
+
+_ANSWER = TypeAdapter(_Answer)
+_LOGIN = TypeAdapter(tuple[int, str, Any])
+_LISTS = TypeAdapter(list[_List])
+_ROWS = TypeAdapter(list[Row])
+_RIGHTS = TypeAdapter(dict[str, Access])
+_NOTHING = TypeAdapter(None)
+
+
+@contextmanager
+def open_database(setup: Setup, http: Http) -> Iterator[Database]:
+    """A session of the destination's user, for a `with` block.
+
+    It is left to time out: nobody else has its key, and logging out could fail.
+    """
+    settings = setup.settings
+    # Long answers are said to be compressed, whether or not we take such (8.2): so we do.
+    headers = {"Accept-Encoding": "gzip"}
+    url = settings["base_url"]
+    with http.session(setup.name, url, headers=headers, guarded=False) as session:
+        database = Database(setup.name, session, settings["database"])
+        database.log_in(settings["user"], settings["password"])
+        yield database
+
+
+class Database:
+    """One database, made by `open_database`."""
+
+    def __init__(self, name: str, session: Session, database: str) -> None:
+        self._name = name
+        self._session = session
+        self._database = database
+        self._headers: dict[str, str] = {}
+
+    def log_in(self, user: str, password: str) -> None:
+        """Begin a session."""
+        parameters = [user, {"password": password}]
+        number, key, _ = self._call("common.db.login", parameters, _LOGIN)
+        credentials = b64encode(f"{user}:{number}:{key}".encode()).decode()
+        self._headers = {"Authorization": f"Session {credentials}"}
+
+    def lists(self) -> dict[int, str]:
+        """List id -> its name."""
+        found = self._search(_LIST, [], ["name"], None, _LISTS)
+        return {each.id: each.name for each in found}
+
+    def ensure_lists(self, lists: Collection[int]) -> None:
+        """Raise DeliveryError (permanent) when one of them is gone.
+
+        Everybody would be absent from it, by the same answer.
+        """
+        if gone := sorted(set(lists) - self.lists().keys()):
+            names = ", ".join(map(str, gone))
+            raise DeliveryError(
+                f"{self._name}: the lists {names} are gone: map their topics again", permanent=True
+            )
+
+    def rights(self) -> Access:
+        """What the user may do with addresses of lists."""
+        model = _ADDRESS.removeprefix("model.")
+        return self._call("model.ir.model.access.get_access", [[model], {}], _RIGHTS)[model]
+
+    def find(self, addresses: Sequence[str], lists: Sequence[int]) -> list[Row]:
+        """The rows of these addresses, in lower case as Tryton keeps them, in these lists."""
+        domain = [["email", "in", list(addresses)], ["list_", "in", list(lists)]]
+        return self._search(_ADDRESS, domain, _FIELDS, None, _ROWS)
+
+    def write(self, rows: Sequence[int], *, active: bool) -> None:
+        """Turn rows on or off, all or none of them. Raises Rejected."""
+        self._call(f"{_ADDRESS}.write", [list(rows), {"active": active}, {}], _NOTHING)
+
+    def changed(
+        self, cursor: str | None, lists: Sequence[int], *, only_off: bool
+    ) -> tuple[list[Row], str, bool]:
+        """A page of rows by id that were made or written since, the next cursor, the end.
+
+        A cursor is three: since when this run lists, the newest time it has seen, and the
+        last id. All times are Tryton's own.
+        """
+        since, newest, last = (cursor or "||0").split("|")
+        domain: list[Any] = [["list_", "in", list(lists)], ["id", ">", int(last)]]
+        if since:
+            moment = _as_tryton(datetime.fromisoformat(since))
+            domain.append(["OR", ["create_date", ">=", moment], ["write_date", ">=", moment]])
+        if only_off:
+            domain += [["active", "=", False], ["write_date", "!=", None]]
+        rows = self._search(_ADDRESS, domain, _FIELDS, PAGE, _ROWS)
+        times = [row.changed for row in rows]
+        if newest:
+            times.append(datetime.fromisoformat(newest))
+        latest = max(times).isoformat() if times else ""
+        if len(rows) == PAGE:
+            return rows, f"{since}|{latest}|{rows[-1].id}", False
+        begin = (max(times) - OVERLAP).isoformat() if times else ""
+        return rows, f"{begin}|{latest}|0", True
+
+    def _search(
+        self,
+        model: str,
+        domain: list[Any],
+        fields: list[str],
+        limit: int | None,
+        shape: TypeAdapter[Shape],
+    ) -> Shape:
+        parameters = [domain, 0, limit, [["id", "ASC"]], fields, _ALL]
+        return self._call(f"{model}.search_read", parameters, shape)
+
+    def _call(self, method: str, parameters: list[Any], shape: TypeAdapter[Shape]) -> Shape:
+        answer = self._session.send(
+            "POST",
+            "/{database}/rpc/",
+            holes={"database": self._database},
+            headers=self._headers,
+            body={"id": 1, "method": method, "params": parameters},
+        ).parse(_ANSWER)
+        if answer.error is not None:
+            named = answer.error[0] if answer.error else ""
+            if named == "UserError":
+                raise Rejected(f"{self._name}: {method}: UserError", HTTPStatus.BAD_REQUEST)
+            raise DeliveryError(f"{self._name}: {method}: an error in Tryton")
+        if "result" not in answer.model_fields_set:
+            raise DeliveryError("the answer is not what the tool's API promises")
+        try:
+            return shape.validate_python(answer.result)
+        except ValidationError:
+            # Not chained: pydantic's message quotes the answer.
+            raise DeliveryError("the answer is not what the tool's API promises") from None
+
+
+def _as_tryton(moment: datetime) -> dict[str, Any]:
+    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+    return {"__class__": "datetime"} | {name: getattr(moment, name) for name in names}

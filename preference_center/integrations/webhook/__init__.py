@@ -1,0 +1,1 @@
+"""Signed webhooks to a company's own programs."""

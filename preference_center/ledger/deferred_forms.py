@@ -1,0 +1,86 @@
+"""Going on with the forms of a mailbox that an event did not raise in its own transaction (I9).
+
+`deferred_raise` has a row per key and scope, written with the event. The scheduler has the rest
+raised in short transactions. Each raises the next forms by id and notes how far it came, so
+whichever process dies loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from preference_center.domain.deadlines import WINDOW
+from preference_center.errors import Unavailable
+from preference_center.extensions import services
+from preference_center.ledger.sync_state_sql import RAISE_DEFERRED
+from preference_center.storage.db.database import Connection, current_limits, run, within
+
+log = structlog.get_logger()
+
+FORMS = 200
+"""Forms of one transaction: clicks of the same mailbox wait for no more of them."""
+STEPS = 10
+"""Transactions of one call."""
+_LOCK = 0.1
+"""Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""
+
+_BEGIN = """
+UPDATE deferred_raise SET begun = true WHERE id IN (
+    SELECT id FROM deferred_raise r WHERE NOT begun AND NOT EXISTS (
+        SELECT FROM deferred_raise earlier WHERE earlier.begun AND earlier.digest = r.digest
+            AND earlier.channel = r.channel AND earlier.kind = r.kind AND earlier.scope = r.scope)
+    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
+"""An event that comes while a row is gone on with gets a row of its own, which is begun when
+that one has ended. So events that keep coming can't keep the last forms from being raised.
+"""
+
+
+def raise_deferred(*, steps: int = STEPS, size: int = FORMS) -> bool:
+    """Raise up to `steps` times `size` more forms, of all mailboxes in turn; whether any are left.
+
+    Each step is a transaction. One that can't be had now, since somebody holds a row of it, is
+    left for the next call. Several processes may do it at once.
+    Raises Unavailable; what was done by then stays.
+    """
+    waiting = list(run(lambda connection: _begin(connection, steps)))
+    left = False
+    with within(replace(current_limits(), lock=_LOCK, retry=0.0)):
+        while waiting and steps:
+            steps -= 1
+            current = waiting.pop(0)
+            try:
+                if not run(lambda c, current=current: _step(c, current, size)):  # type: ignore[misc]
+                    waiting.append(current)
+            except Unavailable as error:
+                left = True
+                log.warning("deferred_raise_failed", deferred=current, cause=error.cause)
+    return left or bool(waiting)
+
+
+def _begin(connection: Connection, most: int) -> Sequence[int]:
+    """Rows to go on with, those that have waited longest first."""
+    connection.execute(_BEGIN, (most,))
+    rows = connection.execute(
+        "SELECT id FROM deferred_raise WHERE begun ORDER BY id LIMIT %s", (most,)
+    )
+    return [row[0] for row in rows]
+
+
+def _step(connection: Connection, deferred: int, size: int) -> bool:
+    """Whether it is done with, or another process has it."""
+    row = connection.execute(
+        RAISE_DEFERRED,
+        {
+            "id": deferred,
+            "size": size,
+            "now": services().now(),
+            "window": WINDOW,
+            "bulk": True,
+        },
+    ).fetchone()
+    assert row  # the statement ends in an aggregate
+    return bool(row[0])

@@ -1,0 +1,101 @@
+"""Finding addresses by their MD5, which costs nothing until the first MD5 is imported.
+
+The SHA-256 of an address leads to the same digest as the address itself. An MD5 does not:
+to be found by one, an address needs match keys of another kind (`Keys.md5_keys`), and a
+check a second look-up under them. So both begin with the first MD5: `md5_matching` gets its
+row, writers store these keys too from then on, and the addresses known before get theirs
+here. After that an address and an MD5 of it meet in `address_key` like any two forms of one
+mailbox (I9), for decisions, sync states and backfills alike.
+
+Whoever matches lists outside of the database does the same: an address is found under its
+`match_keys`, and if `md5_matching` has its row under its `md5_keys` also.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.hashed_addresses import Algorithm, Hashed
+from preference_center.extensions import services
+from preference_center.keys import Keys
+from preference_center.ledger.append_lock import await_writers
+from preference_center.storage.db.database import Connection, run
+
+CHUNK = 2000
+
+_BEGIN = "INSERT INTO md5_matching (id, begun_at) VALUES (1, %s) ON CONFLICT DO NOTHING"
+_KNOWN = """
+SELECT id, channel, digest, ciphertext FROM address
+WHERE id > (SELECT reached FROM md5_matching WHERE id = 1)
+ORDER BY id LIMIT %s
+"""
+_KEYS = """
+INSERT INTO address_key (digest, channel, address_id, kind)
+SELECT * FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(ids)b::bigint[],
+    %(kinds)b::smallint[]) ORDER BY 1, 2, 3
+ON CONFLICT DO NOTHING
+"""
+_REACHED = "UPDATE md5_matching SET reached = GREATEST(reached, %s) WHERE id = 1"
+_FINISH = "UPDATE md5_matching SET finished_at = COALESCE(finished_at, %s) WHERE id = 1"
+
+
+def is_md5(address: Address | Hashed) -> bool:
+    """Whether only the MD5 of this address is known."""
+    return isinstance(address, Hashed) and address.algorithm is Algorithm.MD5
+
+
+def match_md5(progress: Callable[[int], None] | None = None) -> None:
+    """Make every known address findable by its MD5; at once if they are already.
+
+    `record` does this before the first MD5. With millions of addresses it takes minutes
+    (some 20,000 a second), so an import may call it first, and tell `progress(done)`, the
+    number of addresses seen so far. Safe to repeat and to run twice; killed, it resumes.
+    Raises KeyMismatch when a key with which addresses were encrypted is gone.
+    """
+    context = services()
+    if run(_is_finished):
+        return
+    now: datetime = context.now()
+    run(lambda connection: connection.execute(_BEGIN, (now,)))
+    # Writers that entered the gate before this do not store these keys: wait for their rows.
+    await_writers()
+    done = 0
+    while count := run(lambda connection: _one_chunk(connection, context.keys)):
+        done += count
+        if progress:
+            progress(done)
+    run(lambda connection: connection.execute(_FINISH, (now,)))
+
+
+def _is_finished(connection: Connection) -> bool:
+    row = connection.execute("SELECT finished_at FROM md5_matching WHERE id = 1").fetchone()
+    return row is not None and row[0] is not None
+
+
+def _one_chunk(connection: Connection, keys: Keys) -> int:
+    """Give the next addresses their keys; how many were looked at."""
+    rows = connection.execute(_KNOWN, (CHUNK,), binary=True).fetchall()
+    if not rows:
+        return 0
+    made = [
+        (digest, channel, address_id, kind.value)
+        for address_id, channel, owner, ciphertext in rows
+        if ciphertext is not None
+        for digest, kind in keys.md5_keys(
+            parse(keys.open(ciphertext, context=owner), Channel(channel))
+        ).items()
+    ]
+    digests, channels, ids, kinds = zip(*made, strict=True) if made else ((), (), (), ())
+    connection.execute(
+        _KEYS,
+        {
+            "digests": list(digests),
+            "channels": list(channels),
+            "ids": list(ids),
+            "kinds": list(kinds),
+        },
+    )
+    connection.execute(_REACHED, (rows[-1][0],))
+    return len(rows)

@@ -1,0 +1,107 @@
+"""Stored addresses get the keys of today's canonical forms, and keep those they have.
+
+What was opted out under an older form of an address so is found under the newer one. Rows stay
+as they are: a digest is never taken back, since links and hashes that are out name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from preference_center.domain.addresses import Address, Channel, KeyKind, parse
+from preference_center.errors import InvalidAddress
+from preference_center.extensions import services
+from preference_center.ledger.recording import record
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.ledger import canonical_forms
+from preference_center.storage.ledger.addresses import newest_id, readable_after
+
+BATCH = 1_000
+"""Addresses of one transaction."""
+
+_ADD = """
+INSERT INTO address_key (digest, channel, address_id, kind)
+SELECT * FROM unnest(%(digests)s::bytea[], %(channels)s::text[], %(ids)s::bigint[],
+    %(kinds)s::smallint[])
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Renormalised:
+    """How many addresses were read, have another form now, and are refused now.
+
+    The last stay found as they were: no form of today's can be made of them.
+    """
+
+    read: int = 0
+    changed: int = 0
+    refused: int = 0
+
+    def __add__(self, other: Renormalised) -> Renormalised:
+        return Renormalised(
+            self.read + other.read, self.changed + other.changed, self.refused + other.refused
+        )
+
+
+def renormalise(progress: Callable[[Renormalised], None] | None = None) -> Renormalised:
+    """Do it for every readable address, and accept today's forms for this database.
+
+    Goes on where it was cut off. What is known by a hash only can't be read anew. Raises
+    Unavailable; what was done by then stays.
+    """
+    done = Renormalised()
+    last, newest = run(canonical_forms.renormalised_to), run(newest_id)
+    while rows := run(lambda c, after=last: _rows(c, after, newest)):  # type: ignore[misc]
+        done += _step(rows)
+        last = rows[-1][0]
+        run(lambda c, last=last: canonical_forms.note_renormalised(c, last))  # type: ignore[misc]
+        if progress:
+            progress(done)
+    run(canonical_forms.accept)
+    return done
+
+
+def _rows(connection: Connection, after: int, newest: int) -> list[tuple[int, Channel, str]]:
+    found = readable_after(connection, services().keys, tuple(Channel), after, BATCH)
+    return [row for row in found if row[0] <= newest]
+
+
+def _step(rows: list[tuple[int, Channel, str]]) -> Renormalised:
+    """Keys first: a newer form that is stored then is met by what stands against the older."""
+    moved: list[Address] = []
+    refused = 0
+    keys: list[tuple[bytes, Channel, int, int]] = []
+    for number, channel, form in rows:
+        try:
+            address = parse(form, channel)
+        except InvalidAddress:
+            refused += 1
+            continue
+        if address.exact != form:
+            moved.append(address)
+        kinds = _kinds(address, exact=address.exact == form)
+        keys += [(digest, channel, number, kind) for digest, kind in kinds.items()]
+    digests, channels, ids, values = zip(*keys, strict=True) if keys else ((), (), (), ())
+    given = {
+        "digests": list(digests),
+        "channels": [channel.value for channel in channels],
+        "ids": list(ids),
+        "kinds": list(values),
+    }
+    run(lambda connection: connection.execute(_ADD, given))
+    if moved:
+        record([], known=moved, bulk=True)
+    return Renormalised(len(rows), len(moved), refused)
+
+
+def _kinds(address: Address, *, exact: bool) -> Mapping[bytes, int]:
+    """The digests of today's forms; another exact form than the row's is one of its mailbox."""
+    found = services().keys.match_keys(address)
+    if exact:
+        return {digest: kind.value for digest, kind in found.items()}
+    return {
+        digest: (KeyKind.MAILBOX if kind & KeyKind.EXACT else kind).value
+        for digest, kind in found.items()
+    }

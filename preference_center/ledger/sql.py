@@ -1,0 +1,174 @@
+"""The SQL of the write path. It takes maxima and nothing else: the rules are in `domain`.
+
+Two statements make one transaction, the same for one change or ten thousand. The first
+inserts or locks the addresses, in digest order so that writers never wait in a ring.
+The second therefore sees whatever an earlier writer of the same mailboxes committed.
+"""
+
+from __future__ import annotations
+
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Kind
+from preference_center.ledger.sync_state_sql import LIFTING, WANTED, keys_of, kinds
+from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+
+
+def _newest(name: str, kinds: str) -> str:
+    """A CTE: the newest live event of these kinds per address and scope."""
+    return f"""{name} AS (
+    SELECT DISTINCT ON (address_id, scope) * FROM live WHERE kind IN ({kinds})
+    ORDER BY address_id, scope, counts_at DESC, id DESC
+)"""  # noqa: S608 - constants of this module
+
+
+def _maximum(slot: str, *columns: str) -> str:
+    """Assignments that keep the newer of the stored and the given mark of a slot."""
+    at, event = f"{slot}_at", f"{slot}_event"
+    newer = f"s.{at} IS NULL OR (EXCLUDED.{at}, EXCLUDED.{event}) > (s.{at}, s.{event})"
+    return ", ".join(
+        f"{column} = CASE WHEN {newer} THEN EXCLUDED.{column} ELSE s.{column} END"
+        for column in columns
+    )
+
+
+_SUPPRESSING = kinds(*(kind for kind in Kind if kind.suppresses))
+_PAUSING = kinds(Kind.PAUSED)
+_CONSENTING = kinds(Kind.OPTED_IN, Kind.CONSENTED)
+
+GATE = 0x7265747261637421
+"""Advisory lock: shared by all that append, alone for a retraction of what isn't here yet."""
+
+CLOSE_GATE = f"""
+SELECT CASE WHEN EXISTS (
+    SELECT FROM unnest(%(ids)s::uuid[]) AS given (id)
+    WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id))
+    THEN pg_advisory_xact_lock({GATE}) ELSE pg_advisory_xact_lock_shared({GATE}) END
+"""  # noqa: S608 - a constant
+"""Wait for appends under way, and let no new one begin before this transaction ends.
+
+Else a retraction and the event it names could pass unseen by each other. If all
+the events are here it passes the gate with the others. To be sent before any other lock.
+"""
+
+LOCK_ADDRESSES = f"""
+WITH given AS (
+    SELECT * FROM pg_advisory_xact_lock_shared({GATE}), json_to_recordset(%(addresses)s)
+        AS given (channel text, digest bytea, ciphertext bytea, domain bytea, keys json)
+), locked AS (
+    INSERT INTO address (channel, digest, norm_version, ciphertext, domain_digest, created_at)
+    SELECT channel, digest, %(norm_version)s, ciphertext, domain, %(now)s FROM given
+    ORDER BY digest, channel
+    ON CONFLICT (digest, channel) DO UPDATE SET ciphertext =
+        CASE WHEN address.erased_at IS NULL
+            THEN COALESCE(address.ciphertext, EXCLUDED.ciphertext) END,
+        domain_digest = CASE WHEN address.erased_at IS NULL
+            THEN COALESCE(address.domain_digest, EXCLUDED.domain_digest) END
+    RETURNING id, digest, channel
+)
+INSERT INTO address_key (digest, channel, address_id, kind)
+SELECT key.digest, channel, locked.id, key.kind
+FROM given JOIN locked USING (digest, channel),
+    json_to_recordset(given.keys) AS key (digest bytea, kind smallint, md5 boolean)
+WHERE NOT key.md5 OR (SELECT md5_is_matched() FROM given LIMIT 1)
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 - a constant
+"""An erased address keeps its row and its "no", and takes no readable form again (I6).
+
+Rows without keys are of a mailbox or a base that nobody has named as an address so far. They
+are found by nothing and are there to be locked.
+
+An address known by its SHA-256 only has the same row once it is told: it gets its readable
+form and the keys of its other forms. Whether MD5s are matched is asked inside of the gate by
+a volatile function, since this statement's own view is from before it.
+"""
+
+APPEND = f"""
+WITH named AS (
+    SELECT address.id AS address_id, e.*
+    FROM (SELECT * FROM json_to_recordset(%(events)s) AS e (id uuid, owner bytea, channel text,
+        kind text, scope text, occurred_at timestamptz, received_at timestamptz,
+        counts_at timestamptz, until timestamptz, source text, actor text, evidence jsonb,
+        own boolean, live boolean) LIMIT %(count)s) AS e
+    CROSS JOIN LATERAL (SELECT id FROM address
+        WHERE digest = e.owner AND channel = e.channel LIMIT 1) AS address
+), {keys_of("named", "id", "own", "scope")}, lift AS (
+    SELECT a.id, max(b.at) AS lifted_at
+    FROM key a JOIN (SELECT digest, channel, kind, scope, max(lift_at) AS at
+        FROM around WHERE lift_at IS NOT NULL GROUP BY digest, channel, kind, scope) AS b
+    ON b.digest = a.digest AND b.channel = a.channel
+    WHERE a.own AND {MAY_MATCH} <> 0 AND (b.scope = a.scope
+        OR (a.scope = '{ALL_MARKETING}' AND b.scope <> '{EVERYTHING}'))
+    GROUP BY a.id
+), given AS (
+    SELECT e.*, act.counts_from, repeated.id AS repeats
+    FROM named e LEFT JOIN lift USING (id)
+    CROSS JOIN LATERAL (SELECT
+        GREATEST(e.counts_at, CASE WHEN e.live THEN lifted_at END) AS counts_from) AS act
+    LEFT JOIN LATERAL (
+        SELECT earlier.id FROM suppression s
+        JOIN event earlier ON earlier.address_id = s.address_id AND earlier.scope = s.scope
+        WHERE s.address_id = e.address_id AND s.scope = e.scope
+            AND s.out_at >= counts_from - %(repeat)s
+            AND earlier.own AND earlier.kind = e.kind AND earlier.source = e.source
+            AND earlier.counts_at BETWEEN counts_from - %(repeat)s AND counts_from + %(repeat)s
+            AND earlier.received_at <= e.received_at + %(repeat)s
+            AND COALESCE(lifted_at <= earlier.counts_at, true)
+            AND NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = earlier.id)
+        ORDER BY earlier.counts_at DESC LIMIT 1) AS repeated ON e.own
+), input AS (
+    SELECT * FROM given WHERE repeats IS NULL
+), extended AS (
+    INSERT INTO event_repeat AS r (event_id, last_at)
+    SELECT repeats, max(counts_from) FROM given WHERE repeats IS NOT NULL GROUP BY repeats
+    ON CONFLICT (event_id) DO UPDATE SET last_at = GREATEST(r.last_at, EXCLUDED.last_at)
+), appended AS (
+    INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
+        counts_at, until, source, actor, own, evidence)
+    SELECT id, address_id, kind, scope, occurred_at, received_at, %(now)s, counts_from, until,
+        source, actor, own, evidence
+    FROM input
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, own
+), live AS (
+    SELECT id, address_id, kind, scope, counts_at, until, own FROM appended
+    WHERE NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = appended.id)
+    UNION ALL
+    SELECT repeats, address_id, kind, scope, counts_from, until, own FROM given
+    WHERE repeats IS NOT NULL
+), {_newest("outs", _SUPPRESSING)}, {_newest("lifts", LIFTING)}, {_newest("pauses", _PAUSING)},
+merged AS (
+    INSERT INTO suppression AS s (address_id, scope, out_at, out_event, reason, own,
+        lift_at, lift_event, pause_at, pause_event, pause_until)
+    SELECT address_id, scope, outs.counts_at, outs.id, outs.kind, COALESCE(outs.own, false),
+        lifts.counts_at, lifts.id, pauses.counts_at, pauses.id, pauses.until
+    FROM outs FULL JOIN lifts USING (address_id, scope) FULL JOIN pauses USING (address_id, scope)
+    ON CONFLICT (address_id, scope) DO UPDATE SET
+        {_maximum("out", "out_at", "out_event", "reason", "own")},
+        {_maximum("lift", "lift_at", "lift_event")},
+        {_maximum("pause", "pause_at", "pause_event", "pause_until")}
+), {_newest("consents", _CONSENTING)}, asked AS (
+    INSERT INTO consent AS c (address_id, topic, at, event)
+    SELECT address_id, scope, counts_at, id FROM consents WHERE scope <> '{ALL_MARKETING}'
+    ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
+    WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
+), {WANTED}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
+"""  # noqa: S608 - constants of this module
+"""An own opt-out is a repeat while the event that it repeats is active for all that it covers:
+where its form, or another of the mailbox, was turned on since, it is an event of its own (I7, I9).
+A repeat appends nothing; it moves the time at which its event counts, in `event_repeat`.
+"""
+
+APPEND_RETRACTIONS = f"""
+WITH given AS (
+    SELECT * FROM unnest(%(ids)b::uuid[], %(addresses)b::bigint[], %(scopes)b::text[],
+        %(retracts)b::text[]) AS given (id, address_id, scope, retracts)
+), {keys_of("given", "id")}, appended AS (
+    INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
+        counts_at, source, actor, own, evidence, retracts)
+    SELECT id, address_id, '{Kind.RETRACTED}', scope, %(occurred)s, %(occurred)s, %(now)s,
+        %(occurred)s, %(source)s, %(actor)s, false, %(evidence)s::jsonb,
+        ARRAY(SELECT jsonb_array_elements_text(retracts::jsonb)::uuid)
+    FROM given
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, seq, address_id, kind, scope, received_at, counts_at
+), {WANTED}
+"""  # noqa: S608 - constants of this module

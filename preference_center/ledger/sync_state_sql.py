@@ -1,0 +1,195 @@
+"""The SQL that raises sync states: of the forms and destinations that an event concerns, no others.
+
+What one transaction raises for a mailbox is bounded, however many forms it has (I9): AT_ONCE
+others of each key, and the rest is noted in `deferred_raise`, from which `deferring` goes on.
+"""
+
+from __future__ import annotations
+
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+
+AT_ONCE = 100
+"""Forms besides the exact one that are raised in the transaction of the event itself."""
+
+
+def kinds(*given: Kind) -> str:
+    """These kinds, as the inside of an SQL list."""
+    return ", ".join(f"'{kind.value}'" for kind in given)
+
+
+LIFTING = kinds(*(kind for kind in Kind if kind.lifts))
+
+RAISE = f"""wanted AS (
+    SELECT d.id AS destination_id, news.target, max(news.seq) AS version,
+        min(news.waiting_since) AS waiting_since
+    FROM news
+    CROSS JOIN LATERAL (SELECT channel FROM address
+        WHERE id = news.target AND ciphertext IS NOT NULL LIMIT 1) AS address
+    JOIN destination d ON address.channel = ANY(d.channels)
+        AND (news.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
+            OR news.scope = ANY(d.sends))
+    WHERE NOT news.unless_told OR (SELECT told.wanted FROM sync_state told
+        WHERE told.destination_id = d.id AND told.address_id = news.target) IS NULL
+    GROUP BY d.id, news.target
+), raised AS (
+    INSERT INTO sync_state AS s (destination_id, address_id, wanted, due_at, next_at, bulk)
+    SELECT destination_id, target, version, waiting_since + %(window)s, %(now)s, %(bulk)s::boolean
+    FROM wanted ORDER BY destination_id, target
+    ON CONFLICT (destination_id, address_id) DO UPDATE SET
+        wanted = GREATEST(s.wanted + 1, EXCLUDED.wanted),
+        due_at = LEAST(s.due_at, EXCLUDED.due_at),
+        next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END,
+        bulk = EXCLUDED.bulk AND (s.bulk OR s.next_at IS NULL)
+    RETURNING destination_id
+)
+"""  # noqa: S608 - constants of this module
+"""Raise the sync states that `news` concerns, of every form that can still be read.
+
+`unless_told`: only at destinations that have no row of this address yet. Each of them has
+one for every readable form against which a "no" stands, so a row that is missing is an
+address that could not be told before.
+
+While a worker holds a row, its lease end stays as it is. Forms of one mailbox commit in any
+order, so `wanted` always grows: the worker must find that it looked before this was here.
+What comes in `bulk` waits behind the rest, unless a row waits for something else already.
+"""
+
+_RECEIVED = """(SELECT received_at FROM event
+        WHERE id = CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END)"""
+
+
+def keys_of(source: str, *columns: str) -> str:
+    """CTEs: the `key`s of the addresses in `source`, and what is stored `around` them.
+
+    That is of every form that has one of these keys. Each form is read once for all of them: of
+    a thousand forms each of which opts out, every event by itself would read a thousand.
+    `OFFSET 0` keeps a plan that is made while the tables are small from going through them
+    whole, and so does asking `around` what stands, not partial indexes.
+    """
+    return f"""key AS (
+    SELECT {"".join(f"e.{name}, " for name in columns)}a.digest, a.channel, a.kind, a.address_id
+    FROM {source} e CROSS JOIN LATERAL (
+        SELECT * FROM address_key WHERE address_id = e.address_id OFFSET 0) AS a
+), around AS (
+    SELECT b.digest, b.channel, b.kind, s.address_id, s.scope, s.lift_at, s.out_event,
+        s.pause_event, s.standing, s.pause_until, GREATEST(s.out_at, s.pause_at) AS off_at,
+        s.out_at IS NOT NULL OR s.pause_until > %(now)s AS off
+    FROM (SELECT DISTINCT digest, channel FROM key) AS key
+    CROSS JOIN LATERAL (SELECT * FROM address_key
+        WHERE digest = key.digest AND channel = key.channel OFFSET 0) AS b
+    CROSS JOIN LATERAL (
+        SELECT * FROM suppression WHERE address_id = b.address_id OFFSET 0) AS s
+)"""  # noqa: S608 - constants of this package
+
+
+_MARK = """mark AS (
+    SELECT * FROM (
+        SELECT *, row_number() OVER (PARTITION BY digest, channel, kind, scope
+            ORDER BY off_at DESC, address_id) AS place
+        FROM around WHERE off) AS ranked
+    WHERE place <= 2
+)"""
+"""The two newest opt-outs or pauses per key and scope, also if lifted there: a lift is for its
+exact form only. Two, since the newest may be the form's own.
+"""
+
+WANTED = f"""said AS (
+    SELECT a.*, ARRAY(SELECT b.address_id FROM address_key b
+        WHERE b.digest = a.digest AND b.channel = a.channel AND {MAY_MATCH} <> 0
+        ORDER BY b.address_id LIMIT {AT_ONCE + 1}) AS forms
+    FROM (SELECT a.digest, a.channel, a.kind, e.scope, max(e.seq) AS seq,
+            min(e.received_at) FILTER (WHERE e.kind NOT IN ({LIFTING})) AS received_at
+        FROM appended e JOIN key a USING (id) WHERE e.kind <> '{Kind.CONSENTED}'
+        GROUP BY a.digest, a.channel, a.kind, e.scope) AS a
+), deferred AS (
+    INSERT INTO deferred_raise AS r (digest, channel, kind, scope, version, received_at, reached)
+    SELECT digest, channel, kind, scope, seq, received_at, forms[{AT_ONCE}] FROM said
+    WHERE cardinality(forms) > {AT_ONCE} ORDER BY digest, channel, kind, scope
+    ON CONFLICT (digest, channel, kind, scope) WHERE NOT begun DO UPDATE SET
+        version = GREATEST(r.version, EXCLUDED.version),
+        received_at = LEAST(r.received_at, EXCLUDED.received_at),
+        reached = LEAST(r.reached, EXCLUDED.reached)
+), {_MARK}, news AS (
+    SELECT seq, scope, address_id AS target, false AS unless_told,
+        CASE WHEN kind NOT IN ({LIFTING}) THEN received_at END AS waiting_since
+    FROM appended WHERE kind <> '{Kind.CONSENTED}'
+    UNION ALL
+    SELECT seq, scope, unnest(forms[:{AT_ONCE}]), false, received_at FROM said
+    UNION ALL
+    SELECT e.seq, s.scope, e.address_id, e.kind <> '{Kind.CONSENTED}',
+        CASE WHEN e.kind <> '{Kind.CONSENTED}' THEN {_RECEIVED} ELSE e.received_at END
+    FROM appended e JOIN around s ON s.address_id = e.address_id
+    WHERE s.standing OR s.pause_until > %(now)s
+    UNION ALL
+    SELECT e.seq, b.scope, e.address_id, false, e.received_at
+    FROM appended e JOIN key a USING (id)
+    JOIN mark b ON b.digest = a.digest AND b.channel = a.channel AND b.address_id <> e.address_id
+    WHERE {MAY_MATCH} <> 0
+        AND NOT (e.kind IN ({LIFTING}) AND e.scope = b.scope AND e.counts_at > b.off_at)
+), {RAISE}
+SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
+    ARRAY(SELECT DISTINCT destination_id FROM raised)
+"""  # noqa: S608 - constants of this module
+"""Raise the sync states that new events concern: every known form of the mailbox (I9).
+
+Any event may be the first of a new form: what was said against the other forms of its
+mailbox is then news for the tools too, even if lifted there, as a lift is for its exact
+form only. It may also be what makes an address readable against which a "no" stood
+before. A consent is news only where a "no" meets it.
+
+The forms that are raised at once are those of the lowest ids, so that the rest of them is a range
+of the primary key of `address_key`.
+"""
+
+RAISE_LEARNED = f"""
+WITH learned AS (
+    SELECT address.id AS address_id
+    FROM json_to_recordset(%(addresses)s) AS given (channel text, digest bytea)
+    CROSS JOIN LATERAL (SELECT id FROM address
+        WHERE digest = given.digest AND channel = given.channel LIMIT 1) AS address
+), {keys_of("learned")}, {_MARK}, news AS (
+    SELECT (SELECT max(seq) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
+        s.scope, s.address_id AS target, true AS unless_told, {_RECEIVED} AS waiting_since
+    FROM learned JOIN around s USING (address_id)
+    WHERE s.standing OR s.pause_until > %(now)s
+    UNION ALL
+    SELECT (SELECT max(seq) FROM event WHERE id IN (b.out_event, b.pause_event)),
+        b.scope, a.address_id, true, %(now)s
+    FROM key a JOIN mark b ON b.digest = a.digest AND b.channel = a.channel
+        AND b.address_id <> a.address_id
+    WHERE {MAY_MATCH} <> 0
+), {RAISE}
+SELECT ARRAY[]::uuid[], ARRAY(SELECT DISTINCT destination_id FROM raised)
+"""  # noqa: S608 - constants of this module
+"""Raise the sync states of addresses that came without an event, as from a contact (I9).
+
+Against one of which only a digest was known the "no" has been waiting since it was received;
+against a form that is new to us, what other forms said waits from now on, as in `WANTED`.
+"""
+
+RAISE_DEFERRED = f"""
+WITH a AS (
+    SELECT * FROM deferred_raise WHERE id = %(id)s FOR UPDATE SKIP LOCKED
+), form AS (
+    SELECT b.address_id FROM a JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
+    WHERE b.address_id > a.reached AND {MAY_MATCH} <> 0
+    ORDER BY b.address_id LIMIT %(size)s
+), news AS (
+    SELECT a.version AS seq, a.scope, form.address_id AS target, false AS unless_told,
+        a.received_at AS waiting_since
+    FROM a CROSS JOIN form
+), step AS (
+    SELECT count(*) < %(size)s AS last, max(address_id) AS reached FROM form
+), ended AS (
+    DELETE FROM deferred_raise r USING a, step WHERE r.id = a.id AND step.last
+), gone_on AS (
+    UPDATE deferred_raise r SET reached = step.reached
+    FROM a, step WHERE r.id = a.id AND NOT step.last
+), {RAISE}
+SELECT step.last FROM step
+"""  # noqa: S608 - constants of this module
+"""Raise the next forms of one that has begun, in order of their ids; whether they were the last.
+
+A form that is learned meanwhile is raised by whoever adds it.
+"""

@@ -1,0 +1,45 @@
+"""The process `mail` of the Procfile: `python -m preference_center.mail_receiver`.
+
+Any number of them may run. Without MAIL_RECEIVER_PORT it only waits to be stopped, so that
+the Procfile is the same for those who receive by a maildir or a pipe, or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+
+import structlog
+
+from preference_center import spool
+from preference_center.app import create_app
+from preference_center.errors import Unavailable
+from preference_center.extensions import services
+from preference_center.inbound.smtp_server import serve
+from preference_center.storage.access.key_fingerprints import require_known_keys
+
+log = structlog.get_logger()
+
+STOP = {signal.SIGTERM, signal.SIGINT}
+
+
+def main() -> None:
+    """Receive mail until asked to stop."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    app = create_app()
+    with app.app_context():
+        settings = services().settings
+        if settings.mail_receiver_port is None:
+            log.info("mail_receiver_off", setting="MAIL_RECEIVER_PORT")
+            signal.sigwait(STOP)
+            return
+        spool.start(app)
+        with suppress(Unavailable):  # until it is back, opt-outs are spooled
+            require_known_keys()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
+    asyncio.run(serve(app, settings.mail_receiver_port))  # noqa: TID251 - not in a test
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""The links that people see in a mail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import Message
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+from preference_center.links import Link
+from preference_center.mailcheck.findings import Finding, error, fine, warning
+from preference_center.mailcheck.links import MERGE_TAG, Ours, judge_url, split
+
+_URL = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
+_PAGES = re.compile(r"/[up]/")
+_SOURCE = "Google, email sender guidelines; Yahoo, sender best practices"
+
+# How people are told that a link ends it, in the languages of our pages.
+_SAYS_NO = re.compile(
+    r"unsub|opt.?out|disiscri|cancella\w{0,20}.{0,20}iscrizion|abmeld|abbestell|austrag|d[ée]sabonn"
+    r"|d[ée]sinscri|desinscri|darse.de.baja|cancelar.{0,20}suscripci",
+    re.IGNORECASE,
+)
+# Where tools send people by way of counting their clicks.
+_TRACKERS = re.compile(
+    r"/ls/click\b|/wf/click\b|list-manage\.com/track/click|mandrillapp\.com/track/click"
+    r"|hubspotlinks|hubspotemail|/e3t/|awstrack\.me|sendibt\d|mjt\.lu/|rs6\.net/tn|klclick",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """One link of a body: where it leads, and what it is called."""
+
+    url: str
+    text: str = ""
+
+    @property
+    def says_no(self) -> bool:
+        """Whether people would take it for the way out."""
+        return bool(_SAYS_NO.search(self.text) or _SAYS_NO.search(unquote(self.url)))
+
+
+def judge_bodies(
+    mail: Message, ours: Ours, now: datetime, header: Link | None
+) -> Iterator[Finding]:
+    """All links of all parts; `header` is the link of the header, if it is one of ours."""
+    links = visible_links(mail)
+    own = [link for link in links if ours.has(link.url) and _PAGES.match(split(link.url).path)]
+    if any(link.url.lower().startswith("http:") for link in own):
+        yield error(
+            "body_plain_http",
+            "A link to us in the body begins with http.",
+            "Use the link as it was made: it begins with https.",
+            "docs/deploy.md",
+        )
+    if own:
+        yield from _judge_own(own, ours, now, header)
+    if any(MERGE_TAG.search(unquote(link.url)) for link in links if link not in own):
+        yield error(
+            "body_merge_tag",
+            "A link in the body is a field that was not filled in.",
+            "Check the field's name in the tool, and that the contact has a value for it.",
+            "docs/campaign-tools.md",
+        )
+    yield from _judge_others([link for link in links if link not in own], bool(own), ours)
+
+
+def visible_links(mail: Message) -> list[Visible]:
+    """Every link of the mail's text and HTML parts."""
+    found: list[Visible] = []
+    for part in mail.walk():
+        kind = part.get_content_type()
+        if kind == "text/html":
+            reader = _Anchors()
+            reader.feed(_text(part))
+            reader.close()
+            found += reader.links
+        elif kind == "text/plain" and part.get_content_disposition() != "attachment":
+            found += [Visible(url.rstrip(".,;:!?)")) for url in _URL.findall(_text(part))]
+    return found
+
+
+def _judge_own(
+    own: Sequence[Visible], ours: Ours, now: datetime, header: Link | None
+) -> Iterator[Finding]:
+    told: set[str] = set()
+    yield fine("body_link", "The body has a link to us.")
+    for link in own:
+        read, findings = judge_url(link.url, "body", ours, now)
+        for finding in findings:
+            if finding.code not in told:  # the same again in the other part
+                told.add(finding.code)
+                yield finding
+        if read and header and read.address != header.address and "body_other" not in told:
+            told.add("body_other")
+            yield error(
+                "body_other",
+                "A link in the body is about another address than the one in the header.",
+                "Make both at once, for one message.",
+                "docs/links.md",
+            )
+
+
+def _judge_others(links: Sequence[Visible], has_own: bool, ours: Ours) -> Iterator[Finding]:  # noqa: FBT001
+    """Those that don't lead to a page of ours."""
+    rewritten = [link for link in links if ours.inside(link.url)]
+    foreign = [link for link in links if link.says_no and link not in rewritten]
+    if not has_own:
+        rewritten += [link for link in foreign if _TRACKERS.search(link.url)]
+    foreign = [link for link in foreign if link not in rewritten]
+    if rewritten:
+        yield error(
+            "body_rewritten",
+            f"Click tracking has rewritten a link in the body: it leads to {_hosts(rewritten)}.",
+            "Turn click tracking off for our links. A tracker that is down or blocked keeps"
+            " people from saying no, and it learns the token.",
+            "docs/campaign-tools.md",
+        )
+    if any(not link.url.strip() for link in foreign):
+        yield error(
+            "body_empty_link",
+            "A link to unsubscribe leads nowhere: its field is empty.",
+            "Give every contact a value: `flask links export` writes one for each.",
+            "docs/campaign-tools.md",
+        )
+    foreign = [link for link in foreign if split(link.url).hostname]
+    if foreign:
+        yield warning(
+            "body_second_link",
+            f"A link to unsubscribe leads to {_hosts(foreign)}: what is said there counts in that"
+            " tool, and here only once the tool is heard.",
+            "Remove it if the tool lets you; else connect the tool, so that its opt-outs spread.",
+            "docs/campaign-tools.md",
+        )
+    if not has_own and not rewritten:
+        yield error(
+            "body_no_link",
+            "The body has no link to us.",
+            "Put a clearly visible one in: to the unsubscribe page, or to the preferences.",
+            _SOURCE,
+        )
+
+
+def _hosts(links: Sequence[Visible]) -> str:
+    return ", ".join(sorted({split(link.url).hostname or "nowhere" for link in links}))
+
+
+def _text(part: Message) -> str:
+    payload = part.get_payload(decode=True)
+    octets = payload if isinstance(payload, bytes) else b""
+    try:
+        return octets.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        return octets.decode("utf-8", "replace")
+
+
+class _Anchors(HTMLParser):
+    """Collects `a` elements: where they lead and what they hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[Visible] = []
+        self._url: str | None = None
+        self._words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An anchor, or a picture in one."""
+        given = dict(attrs)
+        if tag in {"a", "area"} and "href" in given:
+            self._end()
+            self._url = given["href"] or ""
+        elif tag == "img":
+            self._words.append(given.get("alt") or "")
+
+    def handle_data(self, data: str) -> None:
+        """Text, in an anchor or not."""
+        if self._url is not None:
+            self._words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        """The end of an anchor."""
+        if tag == "a":
+            self._end()
+
+    def close(self) -> None:
+        """The end, whatever is still open."""
+        super().close()
+        self._end()
+
+    def _end(self) -> None:
+        if self._url is not None:
+            self.links.append(Visible(self._url, " ".join(self._words)))
+        self._url, self._words = None, []

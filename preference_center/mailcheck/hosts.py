@@ -1,0 +1,233 @@
+"""A host of our pages, seen from outside as mail clients see it.
+
+It posts a probe: a token that is answered like any other and records nothing, since it names
+nobody. So what is judged is everything between a mail client and us: DNS, certificate, proxy,
+bot checks, redirects.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import httpx
+
+from preference_center.links import ONE_CLICK
+from preference_center.mailcheck.findings import Finding, error, fine, warning
+
+TIMEOUT = 10.0
+"""Seconds that the least patient client waits (CLIENTS: Inbox Zero)."""
+
+RENEW = timedelta(days=14)
+"""How long before its end a certificate should have been renewed."""
+
+_DEPLOY = "docs/deploy.md"
+_RFC = "RFC 8058 3.1, 3.2"
+_ANSWER = "You are unsubscribed."
+_NAME, _, _VALUE = ONE_CLICK.partition("=")
+
+# As clients send it: no cookie, no log-in, whatever Origin (CLIENTS).
+_POSTS = {
+    "form": {
+        "content": ONE_CLICK,
+        "headers": {"Content-Type": "application/x-www-form-urlencoded"},
+    },
+    "multipart": {"files": {_NAME: (None, _VALUE)}},
+    "foreign": {
+        "content": ONE_CLICK,
+        "headers": {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Origin": "moz-extension://0a1b2c3d",
+            "User-Agent": "",
+        },
+    },
+}
+_HEADERS = {
+    "Cache-Control": ("no-store", "pages get stored on the way"),
+    "Referrer-Policy": ("no-referrer", "tokens get told to other sites"),
+    "Content-Security-Policy": ("default-src 'none'", "what others add to the page may run"),
+}
+
+
+def judge_host(
+    base: str, probe: str, now: datetime, trust: ssl.SSLContext | None = None
+) -> list[Finding]:
+    """Everything about the pages at `base` (`https://host`), by a token of `make_probe`.
+
+    `trust` says whose certificates count; the usual ones if None.
+    """
+    url = urlsplit(base)
+    if url.scheme != "https":
+        return [
+            error(
+                "not_https",
+                "The address does not begin with https: mail clients post to nothing else.",
+                "End TLS in a proxy, and set PUBLIC_URL to its https address.",
+                "RFC 8058 3.1",
+            )
+        ]
+    verify = trust if trust is not None else httpx.create_ssl_context()
+    try:
+        with httpx.Client(base_url=base, verify=verify, timeout=TIMEOUT) as client:
+            return list(_judge(client, probe, now))
+    except (httpx.TransportError, httpx.InvalidURL) as fault:
+        return [_unreachable(fault)]
+
+
+def _judge(client: httpx.Client, probe: str, now: datetime) -> Iterator[Finding]:
+    yield _certificate(client, now)
+    for name, how in _POSTS.items():
+        client.cookies.clear()
+        response = client.post(f"/u/{probe}", **how)  # type: ignore[arg-type]
+        yield _posted(name, response)
+        yield from _cookie(response)
+    yield from _page(client, probe)
+    yield from _other_methods(client, probe)
+    yield from _around(client, probe)
+
+
+def _certificate(client: httpx.Client, now: datetime) -> Finding:
+    """Raises httpx.ConnectError for one that can't be trusted."""
+    with client.stream("HEAD", "/form") as response:
+        stream = response.extensions["network_stream"]
+        ends = stream.get_extra_info("ssl_object").getpeercert()["notAfter"]
+    left = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) - now
+    if left < RENEW:
+        return warning(
+            "certificate_ends",
+            f"The certificate ends in {left.days} days.",
+            "Renew it, and see that it renews itself: from its end on every opt-out fails.",
+            _DEPLOY,
+        )
+    return fine("certificate", f"The certificate is trusted, for {left.days} more days.")
+
+
+def _posted(name: str, response: httpx.Response) -> Finding:
+    """What one of the posts came to."""
+    status, code = response.status_code, f"post_{name}"
+    if response.is_success and response.text.strip() == _ANSWER:
+        return fine(code, f"A one-click ({name}) is answered {status}, at once.")
+    if response.has_redirect_location or response.is_redirect:
+        to = urlsplit(response.headers.get("Location", "")).hostname or "another path"
+        return error(
+            code,
+            f"A one-click ({name}) is redirected ({status}) to {to}: clients don't follow.",
+            "Answer it where it was sent: no change of scheme, host, language or slash.",
+            _RFC,
+        )
+    if response.is_success:
+        return error(
+            code,
+            f"A one-click ({name}) is answered {status}, but not by us.",
+            "Take bot checks, caches and maintenance pages away from /u/. Is this host ours?",
+            _DEPLOY,
+        )
+    remedy = "Take what refuses it (a firewall, a bot check, a limit) away from /u/."
+    if status == httpx.codes.NOT_FOUND:
+        remedy = "Does this host lead to this installation, and has it the same LINK_KEYS?"
+    return error(code, f"A one-click ({name}) is refused: {status}.", remedy, _RFC)
+
+
+def _cookie(response: httpx.Response) -> Iterator[Finding]:
+    if "Set-Cookie" in response.headers:
+        yield warning(
+            "cookie",
+            "Something in front of us sets a cookie.",
+            "Turn it off for our pages: nobody has agreed to it, and it hints at a bot check.",
+            "RFC 8058 3.1; ePrivacy Directive 5(3)",
+        )
+
+
+def _page(client: httpx.Client, probe: str) -> Iterator[Finding]:
+    """GET: a page with a button, as we made it."""
+    client.cookies.clear()
+    response = client.get(f"/u/{probe}")
+    text = response.text
+    if not (response.is_success and 'name="confirm"' in text) or _ANSWER in text:
+        yield error(
+            "page",
+            f"The link does not show our page with a button ({response.status_code}).",
+            "See what answers there in a browser.",
+            _DEPLOY,
+        )
+        return
+    yield fine("page", "The link shows a page with a button; opening it changes nothing.")
+    if "<script" in text or 'http-equiv="refresh' in text.lower():
+        yield warning(
+            "page_changed",
+            "Something in front of us adds scripts to the page.",
+            "Turn off what rewrites pages: they must work without, and token and address are"
+            " nobody else's business.",
+            _DEPLOY,
+        )
+    for name, (wanted, harm) in _HEADERS.items():
+        if wanted not in response.headers.get(name, ""):
+            yield warning(
+                "header_lost",
+                f"{name} got lost or was changed on the way: {harm}.",
+                "Have the proxy leave our headers as they are.",
+                _DEPLOY,
+            )
+    yield from _cookie(response)
+    if "Strict-Transport-Security" not in response.headers:
+        yield warning(
+            "hsts",
+            "Strict-Transport-Security is not set.",
+            'Have the proxy add it: "max-age=31536000".',
+            f"RFC 6797; {_DEPLOY}",
+        )
+
+
+def _other_methods(client: httpx.Client, probe: str) -> Iterator[Finding]:
+    for method in ("HEAD", "OPTIONS"):
+        response = client.request(method, f"/u/{probe}")
+        if not response.is_success:
+            yield warning(
+                "method",
+                f"{method} is answered {response.status_code}: link scanners take it for broken.",
+                f"Let {method} through to us.",
+                "RFC 9110 9.3",
+            )
+
+
+def _around(client: httpx.Client, probe: str) -> Iterator[Finding]:
+    """What must not work."""
+    response = client.post(f"/u/{probe}x", **_POSTS["form"])  # type: ignore[arg-type]
+    if response.is_success:
+        yield error(
+            "any_token",
+            "A token that is none of ours is answered 2xx too: lost opt-outs go unnoticed.",
+            "Let our 404 through.",
+            _DEPLOY,
+        )
+    if client.get("/healthz").is_success:
+        yield warning(
+            "healthz",
+            "/healthz can be read by everybody; it names your tools.",
+            "Keep it inside.",
+            _DEPLOY,
+        )
+
+
+def _unreachable(fault: Exception) -> Finding:
+    if isinstance(fault, httpx.TimeoutException):
+        message = f"There is no answer within {TIMEOUT:.0f} seconds."
+        return error("timeout", message, "Mail clients wait no longer, either.", _DEPLOY)
+    cause: BaseException | None = fault
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return error(
+                "certificate",
+                f"The certificate is not trusted: {cause.verify_message}.",
+                "Install one of a public authority, with its chain, for this very name.",
+                "RFC 8058 3.1; RFC 9325",
+            )
+        cause = cause.__cause__ or cause.__context__
+    return error(
+        "unreachable",
+        "It can't be reached: no such name, or nothing listens there.",
+        "Point the name at the proxy, and open port 443.",
+        _DEPLOY,
+    )

@@ -1,0 +1,228 @@
+"""What one link of ours in a mail says, and whether it says the right thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from preference_center.domain.addresses import Address
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.errors import ExpiredLink, InvalidLink, ProbeLink
+from preference_center.links import PREFIX_OCTETS, Link, Links, MailReference, Use
+from preference_center.links.offline import MARK
+from preference_center.mailcheck.findings import Finding, error, fine, warning
+
+OLD_KEY = timedelta(days=730)
+"""Age from which a sender's key should be exchanged: NIST SP 800-57 part 1, 5.3.6 gives
+keys that sign one to three years."""
+
+SHOWS_FOR = timedelta(days=60)
+"""How long the link of a message shows the whole page (docs/decisions/0005)."""
+
+REUSED = timedelta(days=1)
+"""How much older than the mail's date a link may be: mails are prepared, and wait."""
+
+MERGE_TAG = re.compile(
+    r"\*\|.{0,200}?\|\*|\{\{.{0,200}?\}\}|\{%.{0,200}?%\}|%%.{1,200}?%%|<%.{0,200}?%>"
+    r"|\[[\w ]{1,200}\]|\$\{.{0,200}?\}"
+)
+"""How tools write a field in a text: one that is still there was not filled in.
+
+Lengths are bounded so that a text full of openings is searched in linear time.
+"""
+
+_DOCS = "docs/links.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What this installation knows, to judge a mail by."""
+
+    links: Links
+    catalogue: Catalogue
+    digest: Callable[[Address], bytes]
+    """The exact digest of an address."""
+
+    def stands_for(self, reference: MailReference, link: Link) -> bool:
+        """Whether a mail token names the address and the scope of a link."""
+        prefix = self.digest(link.address)[:PREFIX_OCTETS]
+        same = reference.digest_prefix == prefix
+        return same and reference.scope_among([link.scope]) is not None
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The host names of our pages, in lower case."""
+        brands = (brand.host for brand in self.catalogue.brands.values())
+        own = urlsplit(self.links.public_url).hostname
+        return frozenset(host.lower() for host in (own, *brands) if host)
+
+    def has(self, url: str) -> bool:
+        """Whether a URL leads to us."""
+        return (split(url).hostname or "") in self.hosts
+
+    def inside(self, url: str) -> bool:
+        """Whether a URL that leads elsewhere carries one of ours."""
+        plain = unquote(unquote(url)).lower()
+        return not self.has(url) and any(f"//{host}/" in plain for host in self.hosts)
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a URL; of one that is broken, none."""
+    try:
+        found = urlsplit(url.strip())
+        found.hostname  # noqa: B018 - raises for brackets that don't match
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return found
+
+
+def judge_url(
+    url: str, where: str, ours: Ours, now: datetime
+) -> tuple[Link | None, Iterable[Finding]]:
+    """The link that a URL of ours carries, and what is wrong with it.
+
+    `where` says where it stands: it begins the codes of what is found.
+    """
+    if MERGE_TAG.search(unquote(url)):
+        return None, [_merge_tag(where)]
+    token = unquote(split(url).path).partition("/")[2].partition("/")[2]
+    try:
+        link = ours.links.read(token, now)
+    except ProbeLink:
+        return None, [_pass(where, "a probe of `flask check-domain`")]
+    except InvalidLink:
+        return None, [_no_message_link(token, where, ours, now)]
+    if link.proven or link.expired:
+        return None, [_pass(where, "a pass: it opens the person's page to whoever reads the mail")]
+    return link, judge_link(link, where, ours)
+
+
+def judge_link(link: Link, where: str, ours: Ours) -> Iterator[Finding]:
+    """What is wrong with a link whatever the mail around it."""
+    yield fine(f"{where}_readable", f"The link in the {where} is one of ours and can be read.")
+    if link.revoked:
+        yield error(
+            f"{where}_revoked",
+            "It was revoked: it says no, and shows nothing else any more.",
+            "Give the sender a new key (`flask keys link-key`), or upload a new column"
+            " (`flask links export`).",
+            _DOCS,
+        )
+    topic = ours.catalogue.topics.get(link.scope)
+    if link.scope != ALL_MARKETING and (topic is None or topic.retired):
+        what = "retired" if topic else "not in the catalogue"
+        yield warning(
+            f"{where}_topic",
+            f"It opts out of a topic that is {what}.",
+            "Make links for the topic that the mail belongs to.",
+            "docs/catalogue.md",
+        )
+
+
+def judge_key(link: Link, ours: Ours, now: datetime) -> Iterator[Finding]:
+    """The age of the key that a link was made with."""
+    if not link.key_id.startswith(MARK):
+        if link.key_id != ours.links.newest_key:
+            yield warning(
+                "key_older",
+                "The link was made with a key of LINK_KEYS that is not the first one.",
+                "Restart whoever made it with today's settings, or export the column anew."
+                " Links that are out keep working while the old key stays in LINK_KEYS.",
+                "docs/deploy.md",
+            )
+        else:
+            yield fine("key_newest", "It was made with the newest key of LINK_KEYS.")
+        return
+    key = ours.links.registry.sender(int(link.key_id.removeprefix(MARK)))
+    assert key  # it was just read with it
+    age = now - key.created_at
+    if age > OLD_KEY:
+        yield warning(
+            "key_old",
+            f"The sender's key {key.name} is {age.days:,} days old.",
+            "Give the sender a new one; what is out keeps working.",
+            "NIST SP 800-57 part 1, 5.3.6",
+        )
+    else:
+        yield fine("key_age", f"The sender's key {key.name} is {age.days} days old.")
+
+
+def judge_time(link: Link, sent_at: datetime | None, now: datetime) -> Iterator[Finding]:
+    """When a link of a message was made, beside when the mail was."""
+    if not link.message_id:
+        return  # a standing one
+    if sent_at is not None and sent_at - link.issued_at > REUSED:
+        yield warning(
+            "link_reused",
+            f"The link is {(sent_at - link.issued_at).days} days older than the mail.",
+            "Make a link for every message; one that stands in a field for years must name no"
+            " message.",
+            _DOCS,
+        )
+    elif now - link.issued_at > SHOWS_FOR:
+        yield warning(
+            "link_aged",
+            "The link is more than 60 days old: it says no, and shows no choices any more.",
+            "Nothing, if the mail is as old.",
+            "docs/decisions/0005-opting-in-by-link.md",
+        )
+
+
+def judge_recipients(link: Link, to: Sequence[Address]) -> Iterator[Finding]:
+    """Whether the link is about the one person that the mail is addressed to."""
+    if len(to) > 1:
+        yield warning(
+            "many_recipients",
+            f"The mail is addressed to {len(to)} people, who share one link: it opts out one.",
+            "Send each of them a mail of their own.",
+            "RFC 8058 3.1",
+        )
+    elif to and to[0].exact != link.address.exact:
+        yield error(
+            "other_recipient",
+            "The link opts out another address than the mail is addressed to.",
+            "Make the link for the recipient of each mail. Was it made once and used for all?",
+            "RFC 8058 3.1",
+        )
+    elif to:
+        yield fine("recipient", "The link is about the address that the mail was sent to.")
+
+
+def _no_message_link(token: str, where: str, ours: Ours, now: datetime) -> Finding:
+    for use in (Use.MAILED, Use.PORTAL):
+        try:
+            ours.links.read_pass(token, use, now)
+        except ExpiredLink:
+            pass
+        except InvalidLink:
+            continue
+        return _pass(where, "a pass: it opens the person's page to whoever reads the mail")
+    return error(
+        f"{where}_unreadable",
+        f"The link in the {where} leads to us, but its token can't be read.",
+        "Was it cut, encoded twice or made by another installation? Was its key removed from"
+        " LINK_KEYS? People get an error page, and mail clients a 404.",
+        _DOCS,
+    )
+
+
+def _pass(where: str, what: str) -> Finding:
+    return error(
+        f"{where}_pass",
+        f"The link in the {where} is {what}.",
+        "Make links of messages: by POST /v1/links, offline, or as a column.",
+        _DOCS,
+    )
+
+
+def _merge_tag(where: str) -> Finding:
+    return error(
+        f"{where}_merge_tag",
+        f"A link in the {where} holds a field that was not filled in.",
+        "Check the field's name in the tool, and that the contact has a value for it.",
+        "docs/campaign-tools.md",
+    )

@@ -1,0 +1,199 @@
+"""The two headers of RFC 8058, as they stand in a mail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import Message
+from urllib.parse import unquote
+
+from preference_center.errors import InvalidLink
+from preference_center.links import ONE_CLICK, Link
+from preference_center.mailcheck.findings import Finding, error, fine, warning
+from preference_center.mailcheck.links import MERGE_TAG, Ours, judge_url, split
+
+_PAIR = ("List-Unsubscribe", "List-Unsubscribe-Post")
+_RFC = "RFC 8058 3.1"
+_CLIENTS = "the mail clients' own code and pages"
+_ENTRY = re.compile(r"<([^<>]*)>")
+_FOLD = re.compile(r"\r?\n(?=[ \t])")
+_SPACE = re.compile(r"\s")
+
+
+@dataclass(slots=True)
+class Header:
+    """What was found: the link of the HTTPS entry, if it is ours and can be read."""
+
+    link: Link | None = None
+
+
+def judge_pair(mail: Message, ours: Ours, now: datetime, found: Header) -> Iterator[Finding]:
+    """Both headers; leaves the link in `found`."""
+    values = {name: [_unfolded(value) for value in mail.get_all(name, [])] for name in _PAIR}
+    for name, given in values.items():
+        if not given:
+            yield _missing(name)
+        elif len(given) > 1:
+            yield error(
+                "header_twice",
+                f"There are {len(given)} {name} headers.",
+                "Leave one. Does a tool add its own?",
+                "RFC 2369 3; RFC 8058 3.1",
+            )
+    for value in values["List-Unsubscribe-Post"][:1]:
+        yield _judge_post(value)
+    for value in values["List-Unsubscribe"][:1]:
+        yield from _judge_value(value, ours, now, found)
+
+
+def _missing(name: str) -> Finding:
+    return error(
+        "header_missing",
+        f"There is no {name} header.",
+        "Set both headers as they came with the link. If your tool can't, its own one-click"
+        " must count: see docs/campaign-tools.md.",
+        f"{_RFC}; Google and Yahoo demand it of senders of marketing mail",
+    )
+
+
+def _judge_post(value: str) -> Finding:
+    if value.strip() == ONE_CLICK:
+        return fine("post_value", "List-Unsubscribe-Post has the one value there is.")
+    return error(
+        "post_value",
+        "List-Unsubscribe-Post has another value than the only one there is.",
+        f"Write exactly {ONE_CLICK}.",
+        f"{_RFC}, 5",
+    )
+
+
+def _judge_value(value: str, ours: Ours, now: datetime, found: Header) -> Iterator[Finding]:
+    if "=?" in value:
+        yield error(
+            "header_encoded",
+            "List-Unsubscribe is encoded (=?utf-8?q?...): mail clients can't read it.",
+            "Have your mail library write this header unfolded. With Python's EmailMessage:"
+            " policy.SMTP.clone(max_line_length=998).",
+            "RFC 2047 5; docs/links.md",
+        )
+        return
+    entries = _ENTRY.findall(value)
+    if not entries:
+        yield error(
+            "header_form",
+            "List-Unsubscribe has no URI in angle brackets.",
+            "Write <https://...>, <mailto:...>.",
+            "RFC 2369 2",
+        )
+        return
+    if any(_SPACE.search(entry.strip()) or not entry.isascii() for entry in entries):
+        yield error(
+            "header_folded",
+            "White space or other than ASCII stands inside a URI: some library folded the line.",
+            "Have it written unfolded; a line may have 998 characters.",
+            "RFC 5322 2.2.3; RFC 8058 3.1",
+        )
+    entries = [_SPACE.sub("", entry) for entry in entries]
+    schemes = [entry.partition(":")[0].lower() for entry in entries]
+    yield from _judge_schemes(schemes)
+    for entry, scheme in zip(entries, schemes, strict=True):
+        if scheme == "https" and schemes.count("https") == 1:
+            yield from _judge_https(entry, ours, now, found)
+    mailboxes = [
+        entry for entry, scheme in zip(entries, schemes, strict=True) if scheme == "mailto"
+    ]
+    yield from _judge_mailboxes(mailboxes, ours, found.link)
+
+
+def _judge_schemes(schemes: Sequence[str]) -> Iterator[Finding]:
+    if schemes.count("https") != 1:
+        yield error(
+            "https_count",
+            f"List-Unsubscribe has {schemes.count('https')} HTTPS URIs.",
+            "It must have exactly one.",
+            _RFC,
+        )
+    elif schemes[0] != "https":
+        yield warning(
+            "https_not_first",
+            "The HTTPS URI is not the first one: some clients stop at the first.",
+            "Put it in front.",
+            f"{_CLIENTS} (Nextcloud Mail)",
+        )
+    if "http" in schemes:
+        yield error(
+            "plain_http",
+            "List-Unsubscribe has a URI with plain http.",
+            "Use https: clients post to nothing else.",
+            _RFC,
+        )
+
+
+def _judge_https(url: str, ours: Ours, now: datetime, found: Header) -> Iterator[Finding]:
+    host = split(url).hostname or "nowhere"
+    if ours.inside(url):
+        yield error(
+            "header_rewritten",
+            f"Click tracking has rewritten the header's link to {host}.",
+            "Turn click tracking off for it: what comes by a redirect is lost.",
+            f"{_RFC}, 3.2",
+        )
+    elif not ours.has(url):
+        yield warning(
+            "header_foreign",
+            f"One-click goes to {host}, not to us: it counts in that tool, and here only once"
+            " the tool is heard.",
+            "Set our headers. Where the tool can't, connect it, so that its opt-outs spread.",
+            "docs/campaign-tools.md",
+        )
+    elif not split(url).path.startswith("/u/") and not MERGE_TAG.search(unquote(url)):
+        yield error(
+            "header_page",
+            "The header's link leads to a page of ours where a one-click does nothing.",
+            "Use the unsubscribe link, whose path begins with /u/.",
+            "RFC 8058 3.2",
+        )
+    else:
+        found.link, findings = judge_url(url, "header", ours, now)
+        yield from findings
+
+
+def _judge_mailboxes(entries: Sequence[str], ours: Ours, link: Link | None) -> Iterator[Finding]:
+    if not entries:
+        yield warning(
+            "mailto_missing",
+            "There is no mailto entry: Outlook.com offers nothing else, and Apple Mail prefers it.",
+            "Receive opt-outs by mail (docs/mail-receiver.md), and make links anew."
+            if ours.links.mail_domain is None
+            else "Take the header as it came with the link.",
+            f"RFC 2369 3.2; {_CLIENTS}",
+        )
+        return
+    for entry in entries:
+        local = unquote(entry.partition(":")[2].partition("?")[0]).rpartition("@")[0]
+        try:
+            reference = ours.links.read_mail_token(local)
+        except InvalidLink:
+            yield warning(
+                "mailto_foreign",
+                "The mailto entry is none of ours: opt-outs by mail go elsewhere.",
+                "Take the header as it came with the link.",
+                "docs/mail-receiver.md",
+            )
+            continue
+        if link and not ours.stands_for(reference, link):
+            yield error(
+                "mailto_other",
+                "The mailto entry opts out somebody else, or of something else, than the link.",
+                "Make both at once, for one message.",
+                "docs/links.md",
+            )
+        else:
+            yield fine("mailto", "The mailto entry is one of ours.")
+
+
+def _unfolded(value: object) -> str:
+    """A header's value on one line (RFC 5322 2.2.3)."""
+    return _FOLD.sub("", str(value)).strip()

@@ -1,0 +1,1 @@
+"""Email that the service itself sends."""

@@ -1,0 +1,171 @@
+"""What the mail that we send says: a letter as a MIME message, in the person's language.
+
+Each mail says its texts twice, as plain text and as HTML, from the same sentences. It loads
+nothing and counts nothing: no picture, no tracking. Its link only leads to a page with a
+button, so it survives scanners, which do no more than GET.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email import policy
+from email.headerregistry import Address as Mailbox
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+
+from babel.lists import format_list
+from flask import render_template
+from flask_babel import format_date, format_time
+from flask_babel import format_datetime as format_by_pattern
+from flask_babel import gettext as _
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.catalogue import Brand, Catalogue
+from preference_center.errors import CatalogueError, ConfigError
+from preference_center.extensions import services
+from preference_center.languages import SOURCE, in_language, supported
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.contacts import locale_of
+from preference_center.storage.db.database import run_at_once
+from preference_center.storage.mail.outbox import SWITCHED, Letter, LetterKind
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who writes a letter, in its language."""
+
+    name: str
+    footers: tuple[str, ...]
+    sender: str
+    accent: tuple[str, str] | None
+    """Background and text of the button, `#rrggbb`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The sentences of a letter. `button` is what the link is called."""
+
+    subject: str
+    why: str
+    button: str
+    until: str
+    otherwise: str
+
+
+def render(letter: Letter, now: datetime) -> EmailMessage:
+    """The letter as it goes to the mail server; the same Message-ID at every try.
+
+    Raises ConfigError when neither the brand nor MAIL_FROM says who sends it.
+    """
+    with in_language(_language(letter)) as language:
+        writer = _writer(letter, language)
+        texts = _texts(letter, writer.name)
+        given = {"texts": texts, "writer": writer, "link": letter.values["link"]}
+        text = render_template("mail/message.txt", **given)
+        html = render_template("mail/message.html", language=language, **given)
+    sender = _mailbox(writer.sender, writer.name)
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"] = sender
+    message["To"] = _mailbox(letter.to.exact)
+    message["Subject"] = _one_line(texts.subject)
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = f"<{letter.id}@{sender.domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: nobody's absence answers it
+    # Encoded for every server on the way, whatever it makes of 8 bits and long lines.
+    message.set_content(text, cte="quoted-printable")
+    message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = language
+    return message
+
+
+def _language(letter: Letter) -> str:
+    """The contact's own, where the page must not look up whose the address is that it was told."""
+    if letter.kind is not LetterKind.ONE_TIME_LINK or SWITCHED in letter.values:
+        return letter.language
+    keys = services().keys
+    locale = run_at_once(lambda connection: locale_of(connection, keys, letter.to))
+    return supported(locale) or letter.language
+
+
+def _texts(letter: Letter, writer: str) -> Texts:
+    time = _moment(letter.expires_at)
+    if letter.kind is LetterKind.ONE_TIME_LINK:
+        return Texts(
+            subject=_("Your link to choose what you receive from %(name)s", name=writer),
+            why=_(
+                "Somebody, probably you, asked on our page for a link to choose what this"
+                " address receives from %(name)s.",
+                name=writer,
+            ),
+            button=_("Choose what you receive"),
+            until=_("The link works until %(time)s. It is for you alone.", time=time),
+            otherwise=_("If it was not you, you need not do anything: nothing was changed."),
+        )
+    return Texts(
+        subject=_("Please confirm: messages from %(name)s", name=writer),
+        why=_(
+            "Somebody, probably you, asked to receive this at this address: %(what)s.",
+            what=letter.values["what"],
+        ),
+        button=_("Confirm"),
+        until=_("We begin only once you have confirmed. You can until %(time)s.", time=time),
+        otherwise=_("If it was not you, you need not do anything: nothing will be sent."),
+    )
+
+
+def _moment(time: datetime) -> str:
+    """A time as people write it, with its distance from GMT, since mail travels far."""
+    day, minute = format_date(time, "long"), format_time(time, "short")
+    return f"{day}, {minute} ({format_by_pattern(time, 'ZZZZ')})"
+
+
+def _writer(letter: Letter, language: str) -> Writer:
+    """The brand of the letter, or all of them together under MAIL_FROM."""
+    catalogue = _catalogue()
+    brand = catalogue.brands.get(letter.brand or "")
+    brands = (brand,) if brand else tuple(catalogue.brands.values())
+    sender = (brand and brand.sender) or services().settings.mail_from
+    if sender is None:
+        raise ConfigError("Set MAIL_FROM, or a sender for every brand.")
+    names = [catalogue.in_language(each.name, language) for each in brands]
+    return Writer(
+        name=format_list(names, locale=language) if names else parseaddr(sender)[1],
+        # Brands of one company often share their legal line.
+        footers=tuple(dict.fromkeys(_footer(catalogue, each, language) for each in brands)),
+        sender=sender,
+        accent=_accent(brands),
+    )
+
+
+def _catalogue() -> Catalogue:
+    try:
+        return current_catalogue()
+    except CatalogueError:
+        return Catalogue(languages=(SOURCE,), default_language=SOURCE)
+
+
+def _footer(catalogue: Catalogue, brand: Brand, language: str) -> str:
+    texts = (brand.footer, brand.name)
+    return next(filter(None, (catalogue.in_language(text, language) for text in texts)), "")
+
+
+def _accent(brands: Sequence[Brand]) -> tuple[str, str] | None:
+    """Many mail clients know no dark scheme, and those that do adapt colours themselves."""
+    colours = brands[0].colours.get("light") if len(brands) == 1 else None
+    return (colours.accent, colours.on_accent) if colours else None
+
+
+def _mailbox(text: str, name: str = "") -> Mailbox:
+    """A mailbox for a header from `Name <address>`; `name` where it has none."""
+    own_name, _address = parseaddr(text)
+    local, _at, domain = parse(text, Channel.EMAIL).exact.rpartition("@")
+    if local.startswith('"'):  # the header quotes it anew
+        local = local[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    return Mailbox(_one_line(own_name or name), local, domain)
+
+
+def _one_line(text: str) -> str:
+    """White space of any kind as one space each: a header has but one line."""
+    return " ".join(text.split())

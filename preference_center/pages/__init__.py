@@ -1,0 +1,119 @@
+"""The room for people: one-click unsubscribe, its page, and the preference page.
+
+A token in the address is all the proof there is, so nothing here asks for a log-in, and
+no response may leak that address: no referrer, no cache, no index, no foreign content.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug import Response as BaseResponse
+from werkzeug.routing import BaseConverter
+
+from preference_center.errors import ExpiredLink, InvalidLink
+from preference_center.extensions import csrf, services
+from preference_center.languages import keep_switch
+from preference_center.pages import one_click
+from preference_center.pages.branding import logo, style
+from preference_center.pages.confirm_opt_in import confirm
+from preference_center.pages.gpc import support
+from preference_center.pages.link_request import request_link, root
+from preference_center.pages.one_time_link import expired_link, open_mailed, open_portal
+from preference_center.pages.opt_out_status_page import receipt_file, where
+from preference_center.pages.preference_page import preferences
+from preference_center.pages.rendering import can_mail, contacts, unreadable_link
+from preference_center.pages.unsubscribe_page import unsubscribe
+from preference_center.pages.unsubscribe_survey import give_reason
+
+__all__ = ["HEADERS", "IN_AN_OUTAGE", "blueprint", "can_mail", "contacts"]
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Robots-Tag": "noindex",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every response of this room (RULES C7)."""
+
+IN_AN_OUTAGE = frozenset(
+    {"recipients.unsubscribe", "recipients.brand_style", "recipients.brand_logo", "static"}
+)
+"""Endpoints that serve without the database, as long as there is a spool."""
+
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+"""Mail add-ons POST from a page of their own and must be able to read the answer. The
+star bars cookies, and who holds the token needs none."""
+
+
+class _Token(BaseConverter):
+    """Whatever follows, slashes and nothing included: a broken link deserves a page too."""
+
+    regex = "(?s:.*)"
+    part_isolating = False
+
+    def to_python(self, value: str) -> str:
+        """The token alone, so that every view and what it writes have one spelling of it."""
+        return services().links.token_in(value)
+
+
+def _install(state: BlueprintSetupState) -> None:
+    """Before any rule: the converter that they use."""
+    state.app.url_map.converters["token"] = _Token
+
+
+def _harden(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)  # a brand's logo has a stricter policy
+    if request.endpoint == "recipients.unsubscribe" and request.method in {"POST", "OPTIONS"}:
+        response.headers.update(CORS)
+    return response
+
+
+def _one_click() -> BaseResponse | None:
+    """Before any view: the pair of RFC 8058 with a token, at whatever path of this host."""
+    response = one_click.answer()
+    if response is not None:
+        response.headers.update({**HEADERS, **CORS})
+    return response
+
+
+blueprint = Blueprint("recipients", __name__)
+# Mail clients have no CSRF token (RULES A4); the preference form checks its own.
+csrf.exempt(blueprint)
+blueprint.record_once(_install)
+blueprint.before_app_request(_one_click)
+blueprint.after_request(_harden)
+blueprint.url_defaults(keep_switch)
+blueprint.register_error_handler(InvalidLink, unreadable_link)
+blueprint.register_error_handler(ExpiredLink, expired_link)
+blueprint.add_url_rule("/", "root", root)
+blueprint.add_url_rule("/.well-known/gpc.json", "gpc", support)
+blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
+blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", style)
+blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", logo)
+for _path, _view in (
+    ("u", unsubscribe),
+    ("p", preferences),
+    ("m", open_mailed),
+    ("c", confirm),
+):
+    for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
+        # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).
+        blueprint.add_url_rule(_rule, view_func=_view, methods=["GET", "POST"], merge_slashes=False)
+for _rule, _view in (
+    ("/portal", open_portal),
+    ("/portal/<token:token>", open_portal),
+    ("/w", where),
+    ("/w/<token:token>", where),
+    ("/w/<token:token>/receipt.json", receipt_file),
+):
+    blueprint.add_url_rule(_rule, view_func=_view, methods=["GET"], merge_slashes=False)
+for _rule in ("/reason", "/reason/<token:token>"):
+    blueprint.add_url_rule(_rule, view_func=give_reason, methods=["POST"], merge_slashes=False)

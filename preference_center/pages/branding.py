@@ -1,0 +1,49 @@
+"""What makes a page look like its brand: a logo and a few lines of CSS, both our own.
+
+They come from here rather than from the company's servers, so that no third party learns
+who reads a page, and so that the policy of all pages can stay as strict as it is.
+"""
+
+from __future__ import annotations
+
+from flask import Response, abort, render_template
+
+from preference_center.domain.catalogue import Brand
+from preference_center.pages.rendering import catalogue_or_empty
+
+FRESH = 300
+"""Seconds that a browser may keep them; a new catalogue shows as soon."""
+
+LOGO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+"""An SVG is a document: opened by itself, it must neither run nor load anything."""
+
+
+def style(key: str) -> Response:
+    """The colours of a brand, on top of the style sheet of all pages."""
+    brand = _brand(key)
+    if not brand.colours:
+        abort(404)
+    css = render_template("pages/brand.css", colours=brand.colours)
+    return _asset(css, "text/css")
+
+
+def logo(key: str) -> Response:
+    """The picture of a brand."""
+    found = _brand(key).logo
+    if found is None:
+        abort(404)
+    response = _asset(found.content, found.media_type)
+    response.headers["Content-Security-Policy"] = LOGO_POLICY
+    return response
+
+
+def _brand(key: str) -> Brand:
+    brand = catalogue_or_empty().brands.get(key)
+    return brand or abort(404)
+
+
+def _asset(content: str | bytes, media_type: str) -> Response:
+    response = Response(content, mimetype=media_type)
+    response.cache_control.public = True
+    response.cache_control.max_age = FRESH
+    return response

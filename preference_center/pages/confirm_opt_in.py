@@ -1,0 +1,171 @@
+"""Opting in from a link that proves nothing: a mail, and `/c/<token>`, its page.
+
+Links get forwarded, so whoever holds one may ask; only who reads the mailbox confirms.
+The token carries all of it, sealed: nothing is stored before the button is pressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from babel.lists import format_list
+from flask import request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from preference_center.domain.catalogue import Catalogue
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.extensions import services
+from preference_center.languages import page_language
+from preference_center.ledger import record
+from preference_center.links import Link, SealedForm
+from preference_center.pages.ledger_changes import CONFIRMED, evidence, opt_in, resume
+from preference_center.pages.preference_choices import choices_for, stand
+from preference_center.pages.rendering import Wording, catalogue_or_empty, link_page, speak_to
+from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+from preference_center.storage.mail.outbox import Letter, LetterKind, post
+
+LIFETIME = timedelta(days=7)
+"""How long a mail may be confirmed."""
+
+PER_ADDRESS = "3 per hour; 10 per day"
+"""Beyond it nothing more is mailed, and the page says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the mail asks to confirm. `rendered_at` is when the form was (I5)."""
+
+    id: UUID
+    token: str = field(repr=False)
+    link: Link = field(repr=False)
+    opt_ins: Sequence[str]
+    resumes: Sequence[str]
+    rendered_at: datetime
+    asked_at: datetime
+
+    @property
+    def scopes(self) -> list[str]:
+        """Everything that is asked for."""
+        return [*self.opt_ins, *self.resumes]
+
+    def changes(self, now: datetime) -> list[Change]:
+        """What confirming records, each with an id of its own: twice is once (I7)."""
+        changes = [opt_in(self.link, scope, self.rendered_at, now) for scope in self.opt_ins]
+        changes += [resume(self.link, scope, self.rendered_at, now) for scope in self.resumes]
+        proof = evidence(self.link, CONFIRMED)
+        return [
+            replace(change, id=uuid5(self.id, f"{change.kind}/{change.scope}"), evidence=proof)
+            for change in changes
+        ]
+
+
+def ask(token: str, link: Link, form: str, rendered_at: datetime, yeses: Iterable[Change]) -> bool:
+    """Mail the address of `link` what to confirm; False if it had enough mails of that kind.
+
+    `form` names the form that was sent: sent twice, it is mailed once. The address must be
+    an email address. Raises NoMailServer.
+    """
+    context = services()
+    if not context.limiter.allows(
+        PER_ADDRESS, "confirm-to", context.keys.digest(link.address.mailbox).hex()
+    ):
+        return False
+    now, catalogue = context.now(), catalogue_or_empty()
+    changes = [*yeses]
+    scopes = [change.scope for change in changes]
+    letter = uuid5(NAMESPACE_URL, " ".join([form, *sorted(scopes)]))
+    data = {
+        "confirm": str(letter),
+        "link": token,
+        "on": [change.scope for change in changes if change.kind is Kind.OPTED_IN],
+        "resume": [change.scope for change in changes if change.kind is Kind.PAUSED],
+        "rendered_at": rendered_at.isoformat(),
+    }
+    sealed = context.links.sign_form(SealedForm.CONFIRMATION, data, now)
+    key = _brand(catalogue, scopes)
+    brand = catalogue.brands.get(key or "")
+    base = context.links.base(brand.host if brand else None)
+    post(
+        [
+            Letter(
+                id=letter,
+                kind=LetterKind.CONFIRM_OPT_IN,
+                to=link.address,
+                language=page_language(),
+                brand=key,
+                values={
+                    "link": f"{base}/c/{sealed}",
+                    "what": format_list(titles(catalogue, scopes), locale=page_language()),
+                },
+                expires_at=now + LIFETIME,
+            )
+        ]
+    )
+    return True
+
+
+def confirm(token: str = "") -> ResponseReturnValue:
+    """Show a button (GET, HEAD), or record what was asked for (POST of the button).
+
+    Scanners fetch links, so only the button counts (I7). Raises InvalidLink.
+    """
+    now, catalogue = services().now(), catalogue_or_empty()
+    asked = _read(token, now)
+    speak_to(asked.link.address)
+    here = url_for("recipients.confirm", token=token, lang=None)
+    shown: dict[str, Any] = {"here": here, "what": titles(catalogue, asked.scopes)}
+    if now - asked.asked_at > LIFETIME:
+        return link_page("confirm_expired", asked.token, asked.link, status=410, **shown)
+    if "confirm" not in request.form:
+        return link_page("confirm", asked.token, asked.link, confirmation=token, **shown)
+    changes = asked.changes(now)
+    record(changes)
+    facts = exact_facts_for([asked.link.address])[0]
+    choices = choices_for(catalogue, asked.link.address.channel, facts, services().now())
+    return link_page("confirmed", asked.token, asked.link, holds=stand(choices, changes), **shown)
+
+
+def link_to_confirm(token: str, now: datetime) -> Link:
+    """The link from which the mail of this token was asked for, of any age. Raises InvalidLink."""
+    links = services().links
+    _, data = links.read_form(SealedForm.CONFIRMATION, token, None, now)
+    return links.any_link(data["link"])
+
+
+def titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
+    """What these scopes are called, in the page's language."""
+    text = Wording(catalogue)
+    found = []
+    for scope in dict.fromkeys(scopes):
+        topic = catalogue.topics.get(scope)
+        if scope == ALL_MARKETING:
+            found.append(_("All marketing"))
+        elif topic:
+            found.append(text(topic.title))
+    return found
+
+
+def _brand(catalogue: Catalogue, scopes: Sequence[str]) -> str | None:
+    """The one brand that all of it is about, if there is one."""
+    topics = [catalogue.topics.get(scope) for scope in scopes]
+    brands = {topic.brand if topic else None for topic in topics}
+    return brands.pop() if len(brands) == 1 else None
+
+
+def _read(token: str, now: datetime) -> Asked:
+    context = services()
+    asked_at, data = context.links.read_form(SealedForm.CONFIRMATION, token, None, now)
+    return Asked(
+        id=UUID(data["confirm"]),
+        token=data["link"],
+        link=context.links.read(data["link"], now),
+        opt_ins=data["on"],
+        resumes=data["resume"],
+        rendered_at=datetime.fromisoformat(data["rendered_at"]),
+        asked_at=asked_at,
+    )

@@ -1,0 +1,114 @@
+"""`/u/<token>`: the page with one button, and undo (RULES A3-A9)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from flask import request, url_for
+from flask.typing import ResponseReturnValue
+
+from preference_center.database_timeouts import CLICK
+from preference_center.domain.events import ALL_MARKETING, Retraction
+from preference_center.errors import InvalidLink, ProbeLink, Unavailable
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.links import Link, SealedForm, probed
+from preference_center.pages.gpc import honouring, signalled_page
+from preference_center.pages.ledger_changes import ACTOR, UNSUBSCRIBE_PAGE, evidence, opt_out
+from preference_center.pages.rendering import link_mark, link_page, speak_to
+from preference_center.spool import accept
+from preference_center.storage.db.database import within
+from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+
+UNDO_FOR = timedelta(minutes=30)
+
+_RECEIVED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
+
+
+def unsubscribe(token: str = "") -> ResponseReturnValue:
+    """Show the page (GET, HEAD) or do what its buttons ask (POST); for one click see `one_click`.
+
+    Only the page's own field opts out; any other body gets the page (RULES A9). A valid link
+    always answers 2xx, however often and however old (I7).
+    """
+    with within(CLICK):
+        return _answer(token)
+
+
+def _answer(token: str) -> ResponseReturnValue:
+    try:
+        link = services().links.read(token, services().now())
+    except ProbeLink:  # `flask check-domain` sees what anybody would: there is nobody
+        return link_page("unsubscribe", token, probed(services().now()))
+    speak_to(link.address)
+    if request.method != "POST":
+        return signalled_page("unsubscribe", token, link)
+    if "undo" in request.form:
+        return _undo(token, link, request.form["undo"])
+    scopes = {"this": link.scope, "all": ALL_MARKETING}
+    scope = scopes.get(request.form.get("confirm", ""))
+    if scope is None:
+        return signalled_page("unsubscribe", token, link)
+    return _stop(token, link, scope)
+
+
+def _stop(token: str, link: Link, scope: str) -> ResponseReturnValue:
+    now = services().now()
+    honoured = honouring(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
+    was_off = _is_off(link, ALL_MARKETING if honoured else scope)
+    changes = [opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]
+    events = accept(changes)
+    if events is None:
+        here = url_for("recipients.unsubscribe", token=token, lang=None)
+        return link_page("opt_out_accepted", token, link, status=_RECEIVED, done=scope, here=here)
+    # Undoing what changed nothing would leave them unsubscribed all the same.
+    idle = {change.id for change in changes} if was_off else set()
+    return signalled_page(
+        "unsubscribed",
+        token,
+        link,
+        done=ALL_MARKETING if honoured else scope,
+        undo=_undo_offer(token, tuple(event for event in events if event not in idle)),
+    )
+
+
+def _is_off(link: Link, scope: str) -> bool:
+    """Whether an opt-out of this scope by exactly this address is active; False if unknown."""
+    try:
+        (facts,) = exact_facts_for([link.address])
+    except Unavailable:
+        return False
+    return any(fact.scope == scope and fact.state.stands for fact in facts)
+
+
+def _undo_offer(token: str, events: tuple[UUID, ...]) -> str | None:
+    """What the undo button must bring back: exactly these events, for this link.
+
+    Those that a double click repeats are its own act, too. The retraction's id is made now,
+    so that pressing twice makes one retraction.
+    """
+    if not events:
+        return None
+    data = {"link": link_mark(token), "id": str(services().new_id()), "events": [*map(str, events)]}
+    return services().links.sign_form(SealedForm.UNDO, data, services().now())
+
+
+def _undo(token: str, link: Link, offer: str) -> ResponseReturnValue:
+    now = services().now()
+    try:
+        _, data = services().links.read_form(SealedForm.UNDO, offer, UNDO_FOR, now)
+    except InvalidLink:
+        data = {}
+    if data.get("link") != link_mark(token):
+        return link_page("undo_expired", token, link)
+    retraction = Retraction(
+        id=UUID(data["id"]),
+        event_ids=tuple(map(UUID, data["events"])),
+        occurred_at=now,
+        source=UNSUBSCRIBE_PAGE,
+        actor=ACTOR,
+        evidence=evidence(link, UNSUBSCRIBE_PAGE),
+    )
+    record([retraction])
+    return link_page("undone", token, link)

@@ -1,0 +1,182 @@
+"""How a list's file is laid out: CSV with which delimiter and header, or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import duckdb
+
+from preference_center.domain.addresses import Channel
+from preference_center.errors import InvalidList
+from preference_center.scrub.address_column import find_by_content, find_column, is_address
+from preference_center.scrub.decision_query import EXTRA
+
+DELIMITERS = ",;\t|"
+
+_HEAD = 1024 * 1024  # octets in which the first line must end
+_BOM = "\ufeff"
+
+
+class Compression(StrEnum):
+    """How a file is packed, by the end of its name; as DuckDB calls it."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user says of a list; the rest is found out."""
+
+    channel: Channel
+    region: str
+    column: str | None = None
+    """The name of the address's column, or its number from 1."""
+    delimiter: str | None = None
+    header: bool = True
+
+
+_OTHERWISE = {
+    b"\x1f\x8b": "packed with gzip: give it a name that ends with .csv.gz",
+    b"\x28\xb5\x2f\xfd": "packed with Zstandard: give it a name that ends with .csv.zst",
+    b"PAR1": "Parquet: give it a name that ends with .parquet",
+    b"PK\x03\x04": "a spreadsheet or an archive: save it as CSV in UTF-8",
+}
+"""How files begin that are no CSV, whatever they are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A list's form. `column` is the index of the address's column in `names`.
+
+    For CSV: `header` is the header's line as it stands, a byte order mark included, or None;
+    `skip` lines come before the first row; `newline` ends the lines.
+    """
+
+    path: Path
+    parquet: bool
+    names: tuple[str, ...]
+    column: int
+    compression: Compression = Compression.NONE
+    delimiter: str = ","
+    header: str | None = None
+    newline: str = "\n"
+    skip: int = 0
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is, or is to be, Parquet: by its name."""
+    return path.suffix.lower() in {".parquet", ".pq"}
+
+
+def compression_of(path: Path) -> Compression:
+    """How a CSV file is, or is to be, packed: by its name."""
+    ends = {".gz": Compression.GZIP, ".zst": Compression.ZSTD}
+    return ends.get(path.suffix.lower(), Compression.NONE)
+
+
+def find_layout(path: Path, asked: Asked) -> Layout:
+    """Look at the beginning of a list. Raises InvalidList, which says what to mend."""
+    if is_parquet(path):
+        return _parquet(path, asked)
+    compression = compression_of(path)
+    first, newline, blank = _first_line(path, compression)
+    delimiter = asked.delimiter or max(DELIMITERS, key=first.count)
+    row = _split(first.removeprefix(_BOM), delimiter)
+    if asked.header:
+        if any(is_address(cell, asked.channel, asked.region) for cell in row):
+            raise InvalidList(
+                "the first row holds an address: if the list has no header, say --no-header"
+            )
+        column = find_column(row, asked.column, asked.channel)
+    elif asked.column is not None:
+        column = find_column([str(n) for n in range(1, len(row) + 1)], asked.column, asked.channel)
+    else:
+        column = find_by_content(row, asked.channel, asked.region)
+    header = first if asked.header else None
+    skip = blank + asked.header
+    return Layout(path, False, tuple(row), column, compression, delimiter, header, newline, skip)
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error:
+        raise InvalidList(
+            "the first line can't be read as CSV: is a quote left open there?"
+        ) from None
+
+
+def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
+    """The first line that is not blank, less its end; how lines end; and blank ones before."""
+    if compression is Compression.ZSTD:
+        return _first_of_zstd(path)
+    try:
+        with gzip.open(path) if compression is Compression.GZIP else path.open("rb") as file:
+            head = file.read(_HEAD)
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        raise InvalidList(f"the list can't be read: {reason}") from None
+    for magic, what in _OTHERWISE.items():
+        if head.startswith(magic):
+            raise InvalidList(f"the list is {what}")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InvalidList("the list is UTF-16: save it as CSV in UTF-8")
+    if b"\n" not in head and b"\r" in head:
+        raise InvalidList("the list's lines end with a lone CR: save it with LF or CR LF")
+    lines = head.removeprefix(_BOM.encode()).split(b"\n")
+    blank = next((n for n, line in enumerate(lines) if line.strip()), None)
+    if blank is None:
+        raise InvalidList("the list is empty")
+    line = lines[blank]
+    if len(line) >= _HEAD - len(_BOM.encode()):
+        raise InvalidList("the list's first line does not end within a mebibyte: is this CSV?")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise InvalidList("the list is not UTF-8: save it as CSV in UTF-8") from None
+    mark = _BOM if head.startswith(_BOM.encode()) else ""
+    return mark + text.removesuffix("\r"), "\r\n" if text.endswith("\r") else "\n", blank
+
+
+def _first_of_zstd(path: Path) -> tuple[str, str, int]:
+    # Python has no Zstandard before 3.14; DuckDB does.
+    try:
+        with closing(duckdb.connect()) as connection:
+            source = "(?, delim = '\x01', quote = '', escape = '', header = false,"
+            newline = connection.execute(
+                f"SELECT NewLineDelimiter FROM sniff_csv{source} compression = 'zstd')",
+                [str(path)],
+            ).fetchone()
+            row = connection.execute(
+                f"SELECT line FROM read_csv{source} compression = 'zstd', auto_detect = false,"
+                " columns = {'line': 'VARCHAR'}) LIMIT 1",
+                [str(path)],
+            ).fetchone()
+    except duckdb.Error:
+        raise InvalidList("the list can't be read: is it CSV in UTF-8, packed by zstd?") from None
+    if row is None or row[0] is None:
+        raise InvalidList("the list's first line is empty: begin with the header or a row")
+    return str(row[0]), "\r\n" if newline and newline[0] == "\\r\\n" else "\n", 0
+
+
+def _parquet(path: Path, asked: Asked) -> Layout:
+    if not asked.header or asked.delimiter is not None:
+        raise InvalidList("a Parquet file has names for its columns and no delimiter: leave that")
+    try:
+        with closing(duckdb.connect()) as connection:
+            rows = connection.execute(
+                "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
+            ).fetchall()
+    except duckdb.Error:
+        raise InvalidList("the list can't be read: is it a whole Parquet file?") from None
+    names = tuple(row[0] for row in rows)
+    if set(names) & set(EXTRA):
+        raise InvalidList(f"the list has a column of ours already: {', '.join(EXTRA)}")
+    return Layout(path, True, names, find_column(names, asked.column, asked.channel))

@@ -1,0 +1,59 @@
+"""What a process must know to accept opt-outs if it starts in an outage, kept beside the spool.
+
+Senders' link keys, of which none holds a secret, so that their links can be read; and the
+catalogue, so that the page has its names. It is what the database said a minute ago.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from preference_center.atomic_files import appearing
+from preference_center.errors import CatalogueError, InvalidInput
+from preference_center.links import SenderKey
+from preference_center.storage.access.link_keys import assume_senders, remember_senders
+from preference_center.storage.catalogues import (
+    assume_catalogue,
+    current_catalogue,
+    last_known_text,
+)
+
+log = structlog.get_logger()
+
+NAME = "known.json"
+_SENDERS = TypeAdapter(list[SenderKey])
+
+
+def remember(folder: Path) -> None:
+    """Read it from the database, and keep it in `folder` if it is new. Raises Unavailable."""
+    senders = remember_senders()
+    with suppress(CatalogueError):
+        current_catalogue()
+    content = json.dumps(
+        {"senders": _SENDERS.dump_python(senders, mode="json"), "catalogue": last_known_text()}
+    ).encode()
+    path = folder / NAME
+    try:
+        if not path.exists() or path.read_bytes() != content:
+            with appearing(path) as file:
+                file.write(content)
+    except (InvalidInput, OSError) as error:
+        log.warning("spool_unwritable", file=NAME, error=type(error).__name__)
+
+
+def recall(folder: Path) -> None:
+    """Assume what was kept in `folder`, as far as this process knows nothing newer."""
+    try:
+        kept = json.loads((folder / NAME).read_bytes())
+        assume_senders(_SENDERS.validate_python(kept["senders"]))
+        if kept["catalogue"] is not None:
+            assume_catalogue(kept["catalogue"])
+    except FileNotFoundError:
+        return
+    except (OSError, CatalogueError, KeyError, TypeError, ValueError, ValidationError) as error:
+        log.warning("spool_unreadable", file=NAME, error=type(error).__name__)

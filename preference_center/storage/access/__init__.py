@@ -1,0 +1,1 @@
+"""Who may do what: API keys, link keys, one-time tokens, idempotency keys and the audit."""

@@ -1,0 +1,171 @@
+"""Senders' keys: 256 random bits, of which we keep a SHA-256 only.
+
+A plain hash is enough since there is nothing to guess, and it is what makes one
+indexed look-up possible. Looking up by the hash also leaves nothing to time: how far
+a stored hash agrees with that of a guess says nothing about the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from flask import current_app
+from psycopg import errors
+
+from preference_center.errors import InvalidInput
+from preference_center.storage.db.database import Connection, run_at_once
+
+EVERY_TYPE = "*"
+"""Stands for every message type of the catalogue, also those to come."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_TEXT = re.compile(r"pc_[a-z0-9-]{1,40}_[A-Za-z0-9_-]{43}")
+_COLUMNS = "name, scopes, message_types, created_at, revoked_at, rate"
+
+_CACHE = "preference_center.api_keys"
+_FRESH = 2.0
+"""Seconds until a process notices that a key was revoked."""
+
+
+class KeyScope(StrEnum):
+    """What a key may be used for."""
+
+    CHECK = "check"
+    """Ask for decisions."""
+    READ = "read"
+    """List suppressions and contacts with their addresses, and follow changes."""
+    WRITE = "write"
+    """Record opt-outs and consents."""
+    LIFT = "lift"
+    """Record a person's own newer opt-in, which lifts older opt-outs (I5)."""
+    LINKS = "links"
+    """Make signed links."""
+    PORTAL = "portal"
+    """Open, read and change the preferences of a person who is signed in with the company."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One sender's key, without its secret."""
+
+    name: str
+    scopes: frozenset[str]
+    message_types: frozenset[str]
+    created_at: datetime
+    revoked_at: datetime | None = None
+    rate: str | None = None
+    """How often it may ask, where that differs from API_RATE."""
+
+    @property
+    def actor(self) -> str:
+        """The key as events and the audit name it."""
+        return f"key:{self.name}"
+
+    def may_ask(self, message_type: str) -> bool:
+        """Whether it may ask about this message type (I4)."""
+        return message_type in self.message_types or EVERY_TYPE in self.message_types
+
+
+def make(
+    connection: Connection,
+    name: str,
+    scopes: Collection[KeyScope],
+    message_types: Collection[str],
+    now: datetime,
+    rate: str | None = None,
+) -> str:
+    """Store a new key and return its text, which nobody can show again.
+
+    `rate` as `limiting.read_rate` returns it. Raises InvalidInput if the name can't be used
+    or is taken, also by a revoked key: the ledger names keys, so a name stands for one key
+    for ever.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("a key's name has 1 to 40 of a-z, 0-9 and -, and begins with no dash")
+    text = f"pc_{name}_{secrets.token_urlsafe(32)}"
+    try:
+        connection.execute(
+            "INSERT INTO api_key (name, digest, scopes, message_types, created_at, rate)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (name, _digest(text), sorted(set(scopes)), sorted(set(message_types)), now, rate),
+        )
+    except errors.UniqueViolation:
+        raise InvalidInput(f"there is a key named {name} already: choose another name") from None
+    return text
+
+
+def find(text: str) -> ApiKey | None:
+    """The key with this text, unless unknown or revoked.
+
+    This process trusts what it saw for two seconds, so that a burst of requests pays
+    for one look-up; a revocation bites everywhere after that.
+    """
+    if not _TEXT.fullmatch(text):
+        return None
+    digest = _digest(text)
+    cache: dict[bytes, tuple[float, ApiKey]] = current_app.extensions.setdefault(_CACHE, {})
+    cached = cache.get(digest)
+    if cached and time.monotonic() < cached[0]:
+        return cached[1]
+    key = run_at_once(lambda connection: _select(connection, digest))
+    if key is None or key.revoked_at is not None:
+        cache.pop(digest, None)
+        return None
+    cache[digest] = (time.monotonic() + _FRESH, key)
+    return key
+
+
+def was_seen(text: str) -> bool:
+    """Whether this process has found the key with this text before, revoked since or not."""
+    cache: dict[bytes, object] = current_app.extensions.get(_CACHE, {})
+    return bool(_TEXT.fullmatch(text)) and _digest(text) in cache
+
+
+def revoke(connection: Connection, name: str, now: datetime) -> bool:
+    """End a key; False if it was revoked before. Raises InvalidInput if there is none."""
+    row = connection.execute(
+        "UPDATE api_key SET revoked_at = %s WHERE name = %s AND revoked_at IS NULL RETURNING id",
+        (now, name),
+    ).fetchone()
+    if row:
+        forget_keys()
+        return True
+    if not connection.execute("SELECT 1 FROM api_key WHERE name = %s", (name,)).fetchone():
+        raise InvalidInput(f"there is no key named {name}: `flask keys list` shows them all")
+    return False
+
+
+def every(connection: Connection) -> list[ApiKey]:
+    """All keys by name, revoked ones too."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY name")  # noqa: S608 - constants of this module
+    return [_key(row) for row in rows]
+
+
+def forget_keys() -> None:
+    """Make this process look every key up anew."""
+    current_app.extensions.pop(_CACHE, None)
+
+
+def _select(connection: Connection, digest: bytes) -> ApiKey | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM api_key WHERE digest = %s",  # noqa: S608 - constants of this module
+        (digest,),
+    ).fetchone()
+    return _key(row) if row else None
+
+
+def _key(row: tuple[Any, ...]) -> ApiKey:
+    name, scopes, message_types, created_at, revoked_at, rate = row
+    return ApiKey(name, frozenset(scopes), frozenset(message_types), created_at, revoked_at, rate)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("ascii")).digest()

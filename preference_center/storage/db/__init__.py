@@ -1,0 +1,1 @@
+"""Connections, transactions and what PostgreSQL says when they fail."""

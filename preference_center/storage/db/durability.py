@@ -1,0 +1,33 @@
+"""Whether what the database acknowledges is there after a crash (I1)."""
+
+from __future__ import annotations
+
+import structlog
+
+from preference_center.errors import NotDurable
+from preference_center.storage.db.database import Connection
+
+log = structlog.get_logger()
+
+_SHOWN = """SELECT current_setting('synchronous_commit'), current_setting('fsync'),
+    current_setting('synchronous_standby_names')"""
+
+
+def require_durable(connection: Connection) -> None:
+    """Refuse a session whose commits may be lost after they were acknowledged.
+
+    `off` loses the last ones in a crash; `local` loses them in a failover, where there is a
+    standby that is to have them (PostgreSQL, 20.5.1). Raises NotDurable. `fsync=off` is for
+    tests and only logged.
+    """
+    row = connection.execute(_SHOWN).fetchone()
+    assert row  # a SELECT without FROM
+    commit, fsync, standbys = row
+    if commit == "off" or (commit == "local" and standbys):
+        raise NotDurable(
+            f"synchronous_commit is {commit}: an opt-out that was acknowledged could be lost."
+            " Set it back to on, for the server or for our role:"
+            " ALTER ROLE ... SET synchronous_commit = on"
+        )
+    if fsync == "off":
+        log.warning("database_not_durable", fsync=fsync)

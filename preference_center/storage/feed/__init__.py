@@ -1,0 +1,1 @@
+"""Following the ledger: watermarks, pages of changes and snapshots."""

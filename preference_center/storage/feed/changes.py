@@ -1,0 +1,179 @@
+"""Following the ledger: pages of changes after a watermark, and snapshots to start from.
+
+A page ends where the oldest running transaction begins, in whatever database of the server
+it runs: below that, nothing can appear any more. So a reader who goes on from where it
+stopped sees every event once and skips none, however late it was committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.events import Event, Kind, Mark, State
+from preference_center.domain.watermarks import Watermark, beginning
+from preference_center.keys import Keys
+from preference_center.storage.db.database import Connection
+from preference_center.storage.db.read_snapshot import one_moment
+from preference_center.storage.feed.feed_lag import HeldBack, held_back
+from preference_center.storage.feed.watermarks import (
+    Horizon,
+    current,
+    ensure_epoch,
+    ensure_followable,
+    horizon,
+)
+from preference_center.storage.ledger.events import events_by_id
+
+_FETCHED = 2_000
+"""Rows of a snapshot that are held at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one scope of one address stands. `address` is None if we can't read it (I6)."""
+
+    address_id: int
+    channel: Channel
+    address: str | None
+    scope: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event, and how its scope stands by now, which may be newer than the event."""
+
+    event: Event
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Changes in order. `next` is where to go on, also after an empty page."""
+
+    entries: tuple[Entry, ...]
+    next: Watermark
+    more: bool
+    """Whether there is a further page by now."""
+    held_back: HeldBack | None
+    """What has been recorded already but can't be told in order yet."""
+
+
+_STATE = """s.out_at, s.out_event, s.reason, COALESCE(s.own, false), s.lift_at, s.lift_event,
+    s.pause_at, s.pause_event, s.pause_until, c.at, c.event"""
+
+_OLDER = """SELECT '0' AS xid, seq, id, address_id, scope FROM event
+    WHERE seq > %(seq)s AND seq <= %(floor)s ORDER BY seq LIMIT %(limit)s"""
+_NEWER = """SELECT xid::text, seq, id, address_id, scope FROM event
+    WHERE (event.xid, seq) > (%(xid)s::xid8, %(seq)s) AND event.xid < %(xmin)s::xid8
+        AND seq > %(floor)s
+    ORDER BY event.xid, seq LIMIT %(limit)s"""
+_ENTRIES = f"""
+WITH page AS MATERIALIZED ({{page}})
+SELECT page.xid, page.seq, page.id, page.address_id, a.channel, a.digest, a.ciphertext,
+    page.scope, {_STATE}
+FROM page JOIN address a ON a.id = page.address_id
+LEFT JOIN suppression s ON s.address_id = page.address_id AND s.scope = page.scope
+LEFT JOIN consent c ON c.address_id = page.address_id AND c.topic = page.scope
+ORDER BY page.xid::xid8, page.seq
+"""  # noqa: S608 - a constant
+
+_SNAPSHOT = f"""
+SELECT a.id, a.channel, a.digest, a.ciphertext, COALESCE(s.scope, c.topic), {_STATE}
+FROM suppression s
+FULL JOIN consent c ON c.address_id = s.address_id AND c.topic = s.scope
+JOIN address a ON a.id = COALESCE(s.address_id, c.address_id)
+"""  # noqa: S608 - a constant
+
+
+def changes(connection: Connection, keys: Keys, after: Watermark | None, limit: int) -> Page:
+    """Up to `limit` events after `after`, by default from the first of all, in order.
+
+    Raises StaleWatermark if the database is on another line of history than `after`.
+    """
+    at = horizon(connection)
+    after = after or beginning(at.line.epoch)
+    ensure_followable(after, at)
+    rows = _rows(connection, after, at, limit + 1)
+    more, rows = len(rows) > limit, rows[:limit]
+    events = events_by_id(connection, [row[2] for row in rows])
+    return Page(
+        tuple(Entry(events[row[2]], _standing(row[3:], keys)) for row in rows),
+        _next(after, at, rows if more else ()),
+        more,
+        None if more else held_back(connection, at),
+    )
+
+
+def snapshot(keys: Keys) -> Generator[Watermark | Standing]:
+    """First the watermark to go on from, then how every scope of every address stands.
+
+    All of it as of one moment, in no order, a few thousand rows at a time. Raises
+    Unavailable, also where it is read too slowly: see `one_moment`. Holds a connection until
+    it is read to its end or closed.
+    """
+    ensure_epoch()
+    with one_moment() as connection:
+        yield current(connection)
+        with connection.cursor("snapshot", binary=True) as cursor:
+            cursor.itersize = _FETCHED
+            for row in cursor.execute(_SNAPSHOT):
+                yield _standing(row, keys)
+
+
+def _rows(
+    connection: Connection, after: Watermark, at: Horizon, limit: int
+) -> list[tuple[Any, ...]]:
+    """The rows of a page: from before the epoch by `seq`, then by transaction."""
+    given: Mapping[str, object] = {
+        "xid": str(after.xid),
+        "seq": after.seq,
+        "xmin": str(at.xmin),
+        "floor": at.line.floor,
+    }
+    rows: list[tuple[Any, ...]] = []
+    if after.xid == 0 and after.seq < at.line.floor:
+        older = _ENTRIES.format(page=_OLDER)
+        rows = connection.execute(older.encode(), {**given, "limit": limit}).fetchall()
+    if len(rows) < limit:
+        newer = _ENTRIES.format(page=_NEWER)
+        given = {**given, "limit": limit - len(rows)}
+        rows += connection.execute(newer.encode(), given).fetchall()
+    return rows
+
+
+def _next(after: Watermark, at: Horizon, rows: Sequence[tuple[Any, ...]]) -> Watermark:
+    """After the last of `rows`, or, once nothing is left, after all that has ended."""
+    epoch = at.line.epoch
+    if rows:
+        return Watermark(epoch, int(rows[-1][0]), rows[-1][1])
+    return max(after, at.watermark, key=lambda watermark: watermark.place)
+
+
+def _standing(row: Sequence[Any], keys: Keys) -> Standing:
+    address_id, channel, digest, ciphertext, scope, *state = row
+    address = None if ciphertext is None else keys.open(ciphertext, context=digest)
+    return Standing(address_id, Channel(channel), address, scope, _state(*state))
+
+
+def _state(
+    out_at: Any,
+    out_event: UUID | None,
+    reason: str | None,
+    own: bool,  # noqa: FBT001 - a column
+    *rest: Any,
+) -> State:
+    lift_at, lift_event, pause_at, pause_event, pause_until, consent_at, consent_event = rest
+    return State(
+        out=Mark(out_at, out_event) if out_at and out_event else None,
+        reason=Kind(reason) if reason else None,
+        own=own,
+        lift=Mark(lift_at, lift_event) if lift_at else None,
+        pause=Mark(pause_at, pause_event) if pause_at else None,
+        pause_until=pause_until,
+        consent=Mark(consent_at, consent_event) if consent_at else None,
+    )

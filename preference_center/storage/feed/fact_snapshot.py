@@ -1,0 +1,123 @@
+"""All facts of all addresses, as one consistent read tells them, for lists scrubbed elsewhere.
+
+What `facts` finds for one address, this tells for everybody: a row per fact and digest.
+Digests only; no address, no sealed text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.abc import Buffer
+
+from preference_center.domain.addresses import KeyKind
+from preference_center.domain.events import ALL_MARKETING, Kind
+from preference_center.domain.watermarks import Watermark
+from preference_center.errors import CatalogueError
+from preference_center.extensions import services
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.db.database import Connection
+from preference_center.storage.db.read_snapshot import one_moment
+from preference_center.storage.feed.watermarks import current, ensure_epoch
+
+COLUMNS: Mapping[str, str] = {
+    "digest": "VARCHAR",
+    "channel": "VARCHAR",
+    "kind": "SMALLINT",
+    "scope": "VARCHAR",
+    "out_at": "BIGINT",
+    "out_event": "VARCHAR",
+    "reason": "VARCHAR",
+    "lift_at": "BIGINT",
+    "pause_at": "BIGINT",
+    "pause_until": "BIGINT",
+    "consent_at": "BIGINT",
+}
+"""The columns of a fact and their SQL types.
+
+`digest` is hexadecimal: 64 digits, or 32 where an opt-out by mail names an address by half of
+its digest. `kind` is a `KeyKind`. Times are microseconds since 1970, UTC.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a snapshot is of."""
+
+    at: datetime
+    watermark: Watermark
+    catalogue_version: int
+    catalogue_text: str
+    fingerprints: Mapping[str, str]
+    """Of the digest keys that the digests were made with."""
+    md5: bool
+    """Whether some addresses are known by an MD5 only: look under the `md5_keys` too."""
+    rows: int
+
+
+def _micros(column: str) -> str:
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+# As BY_DIGEST in `facts`, for every digest there is.
+_FACTS = f"""
+SELECT encode(k.digest, 'hex'), k.channel, k.kind, s.scope, {_micros("s.out_at")},
+    replace(s.out_event::text, '-', ''), s.reason, {_micros("s.lift_at")},
+    {_micros("s.pause_at")}, {_micros("s.pause_until")}, NULL::bigint
+FROM address_key k JOIN suppression s ON s.address_id = k.address_id
+UNION ALL
+SELECT encode(k.digest, 'hex'), k.channel, k.kind, c.topic, NULL, NULL, NULL, NULL, NULL, NULL,
+    {_micros("c.at")}
+FROM address_key k JOIN consent c ON c.address_id = k.address_id
+WHERE k.kind & {KeyKind.EXACT:d} <> 0
+UNION ALL
+SELECT encode(u.digest_prefix, 'hex'), 'email', {KeyKind.EXACT | KeyKind.MAILBOX:d},
+    COALESCE(u.scope, '{ALL_MARKETING}'), {_micros("u.last_received_at")},
+    replace(u.id::text, '-', ''), '{Kind.OPTED_OUT}', NULL, NULL, NULL, NULL
+FROM inbound_unresolved u
+"""  # noqa: S608 - constants of this module
+
+
+def take(write: Callable[[Buffer], object]) -> Taken:
+    """Give every fact to `write`, as CSV without a header in the order of `COLUMNS`.
+
+    All of it, and what is told about it, is of one moment. Raises Unavailable, KeyMismatch
+    where our keys are not those of the database, and CatalogueError before any catalogue.
+    """
+    require_known_keys()
+    ensure_epoch()
+    at = services().now()
+    with one_moment() as connection:
+        connection.execute("SET LOCAL enable_seqscan = on")
+        watermark = current(connection)
+        version, text = _catalogue(connection)
+        with connection.cursor() as cursor:
+            with cursor.copy(f"COPY ({_FACTS}) TO STDOUT (FORMAT csv)".encode()) as copy:
+                for block in copy:
+                    write(block)
+            rows = cursor.rowcount
+        return Taken(
+            at, watermark, version, text, _fingerprints(connection), _md5(connection), rows
+        )
+
+
+def _catalogue(connection: Connection) -> tuple[int, str]:
+    row = connection.execute(
+        "SELECT id, text FROM catalogue_version ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        raise CatalogueError(["No catalogue yet: run `flask catalogue apply FILE`."])
+    return row[0], row[1]
+
+
+def _fingerprints(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(
+        "SELECT key, fingerprint FROM key_fingerprint WHERE key LIKE 'digest:%'"
+    )
+    return dict(rows.fetchall())
+
+
+def _md5(connection: Connection) -> bool:
+    return connection.execute("SELECT FROM md5_matching WHERE id = 1").fetchone() is not None

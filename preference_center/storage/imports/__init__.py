@@ -1,0 +1,1 @@
+"""Imports: their files, their plans and their state."""

@@ -1,0 +1,289 @@
+"""Imports: what each is, how far it has come, and who is at work on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from preference_center.errors import UnknownImport
+from preference_center.storage.db.database import Connection
+
+
+class State(StrEnum):
+    """How far an import has come."""
+
+    AWAITING_FILE = "awaiting_file"
+    UPLOADED = "uploaded"
+    """A worker is to read it and plan."""
+    PLANNED = "planned"
+    UNUSABLE = "unusable"
+    """It can't be imported as it is; `problem` says what to mend."""
+    APPLYING = "applying"
+    APPLIED = "applied"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+AT_WORK = frozenset({State.UPLOADED, State.APPLYING, State.UNDOING})
+"""States in which something is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import as it stands."""
+
+    id: UUID
+    state: State
+    plan: str
+    actor: str
+    name: str
+    instructions: Mapping[str, Any]
+    created_at: datetime
+    begun_at: datetime | None
+    finished_at: datetime | None
+    spooled: bool
+    digest: bytes | None
+    octets: int
+    position: int
+    octets_done: int
+    line: int
+    planned: Mapping[str, Any]
+    tally: Mapping[str, Any]
+    refusals: Sequence[Mapping[str, Any]]
+    problem: str
+    undone_to: UUID | None
+    undone: int
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a chunk moves an import to, in the transaction that records it."""
+
+    before: int
+    """The position it began at."""
+    position: int
+    octets_done: int
+    line: int
+    tally: Mapping[str, Any]
+    leans_on: frozenset[UUID] = frozenset()
+
+
+_COLUMNS = """id, state, plan, actor, name, instructions, created_at, begun_at, finished_at,
+    spooled, digest, octets, position, octets_done, line, planned, tally, refusals, problem,
+    undone_to, undone, lease_until"""
+
+
+def by_id(connection: Connection, import_id: UUID) -> Import:
+    """The import. Raises UnknownImport."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM list_import WHERE id = %s",  # noqa: S608 - a constant
+        (import_id,),
+    ).fetchone()
+    if row is None:
+        raise UnknownImport("there is no import of this id")
+    return _import(row)
+
+
+def every(connection: Connection) -> list[Import]:
+    """All imports, the newest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM list_import ORDER BY created_at DESC, id DESC"  # noqa: S608 - constants of this module
+    )
+    return [_import(row) for row in rows]
+
+
+def of_plan(connection: Connection, plan: str) -> list[Import]:
+    """Imports of these instructions on this file that stand or are under way."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM list_import WHERE plan = %s
+        AND state IN ('applying', 'applied', 'undoing')""",  # noqa: S608 - a constant
+        (plan,),
+    )
+    return [_import(row) for row in rows]
+
+
+def add(
+    connection: Connection,
+    import_id: UUID,
+    *,
+    state: State,
+    actor: str,
+    name: str,
+    instructions: Mapping[str, Any],
+    now: datetime,
+    plan: str = "",
+    digest: bytes | None = None,
+    octets: int = 0,
+) -> None:
+    """Begin an import; safe to repeat. One that applies at once has a digest and a plan."""
+    connection.execute(
+        """INSERT INTO list_import
+            (id, state, plan, actor, name, instructions, created_at, begun_at, digest, octets)
+        VALUES (%(id)s, %(state)s, %(plan)s, %(actor)s, %(name)s, %(instructions)s, %(now)s,
+            %(begun)s, %(digest)s, %(octets)s)
+        ON CONFLICT DO NOTHING""",
+        {
+            "id": import_id,
+            "state": state,
+            "plan": plan,
+            "actor": actor,
+            "name": name,
+            "instructions": json.dumps(instructions),
+            "now": now,
+            "begun": now if state is State.APPLYING else None,
+            "digest": digest,
+            "octets": octets,
+        },
+    )
+
+
+def take(
+    connection: Connection,
+    import_id: UUID,
+    lease: UUID,
+    *,
+    now: datetime,
+    until: datetime,
+    even_if_held: bool = False,
+) -> bool:
+    """Become the one process at work on it; False while another one holds it.
+
+    With `even_if_held` the other one is put out: its next step fails.
+    """
+    row = connection.execute(
+        """UPDATE list_import SET lease = %(lease)s, lease_until = %(until)s
+        WHERE id = %(id)s AND (%(force)s OR lease_until IS NULL OR lease_until <= %(now)s
+            OR lease = %(lease)s)
+        RETURNING id""",
+        {"id": import_id, "lease": lease, "now": now, "until": until, "force": even_if_held},
+    ).fetchone()
+    return row is not None
+
+
+def release(connection: Connection, import_id: UUID, lease: UUID) -> None:
+    """Let others go on with it."""
+    connection.execute(
+        "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s AND lease = %s",
+        (import_id, lease),
+    )
+
+
+def drop_lease(connection: Connection, import_id: UUID) -> None:
+    """Put out whoever is at work on it: their next step fails."""
+    connection.execute(
+        "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s", (import_id,)
+    )
+
+
+def step(connection: Connection, import_id: UUID, lease: UUID, step: Step, until: datetime) -> bool:
+    """Move on, once however often it is said; False if the import is no longer ours."""
+    moved = connection.execute(
+        """UPDATE list_import SET position = %(position)s, octets_done = %(octets)s,
+            line = %(line)s, tally = %(tally)s, lease_until = %(until)s,
+            leans_on = ARRAY(SELECT unnest(leans_on) UNION SELECT unnest(%(leans)s::uuid[]))
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'applying'
+            AND position IN (%(before)s, %(position)s)""",
+        {
+            "id": import_id,
+            "lease": lease,
+            "before": step.before,
+            "position": step.position,
+            "octets": step.octets_done,
+            "line": step.line,
+            "tally": json.dumps(step.tally),
+            "until": until,
+            "leans": list(step.leans_on),
+        },
+    )
+    return moved.rowcount == 1
+
+
+def hold(connection: Connection, ids: Collection[UUID]) -> bool:
+    """Keep these imports from being undone until the transaction ends; False if one is."""
+    rows = connection.execute(
+        "SELECT state FROM list_import WHERE id = ANY(%s) ORDER BY id FOR SHARE", (list(ids),)
+    )
+    return not {row[0] for row in rows} & {State.UNDOING, State.UNDONE}
+
+
+def leaning_on(connection: Connection, import_id: UUID) -> list[UUID]:
+    """The imports that stand and left rows out because this one had recorded them."""
+    rows = connection.execute(
+        """SELECT id FROM list_import WHERE %s = ANY(leans_on) AND state <> 'undone'
+        ORDER BY created_at DESC""",
+        (import_id,),
+    )
+    return [row[0] for row in rows]
+
+
+def undo_step(
+    connection: Connection, import_id: UUID, lease: UUID, *, to: UUID, count: int, until: datetime
+) -> bool:
+    """Note that the events up to `to` are taken back; False if it is no longer ours."""
+    moved = connection.execute(
+        """UPDATE list_import SET lease_until = %(until)s, undone_to = %(to)s,
+            undone = undone + CASE WHEN undone_to IS DISTINCT FROM %(to)s THEN %(count)s ELSE 0 END
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'undoing'""",
+        {"id": import_id, "lease": lease, "to": to, "count": count, "until": until},
+    )
+    return moved.rowcount == 1
+
+
+def move(
+    connection: Connection,
+    import_id: UUID,
+    before: Collection[State],
+    after: State,
+    now: datetime,
+    *,
+    lease: UUID | None = None,
+) -> bool:
+    """Change the state; False unless it was one of `before` (and the lease ours, if given)."""
+    moved = connection.execute(
+        """UPDATE list_import SET state = %(after)s,
+            begun_at = CASE WHEN %(after)s = 'applying' THEN COALESCE(begun_at, %(now)s)
+                ELSE begun_at END,
+            finished_at = CASE WHEN %(after)s IN ('applied', 'undone') THEN %(now)s END
+        WHERE id = %(id)s AND state = ANY(%(before)s)
+            AND (%(lease)s::uuid IS NULL OR lease = %(lease)s)""",
+        {
+            "id": import_id,
+            "before": [state.value for state in before],
+            "after": after,
+            "now": now,
+            "lease": lease,
+        },
+    )
+    return moved.rowcount == 1
+
+
+def lock(connection: Connection, import_id: UUID) -> Import:
+    """The import, which nobody else can change before this transaction ends."""
+    connection.execute("SELECT FROM list_import WHERE id = %s FOR UPDATE", (import_id,))
+    return by_id(connection, import_id)
+
+
+def due(connection: Connection, now: datetime) -> list[UUID]:
+    """Uploaded imports with something to do that no process is at work on."""
+    rows = connection.execute(
+        """SELECT id FROM list_import WHERE state = ANY(%s) AND spooled
+            AND (lease_until IS NULL OR lease_until <= %s) ORDER BY created_at""",
+        (sorted(AT_WORK), now),
+    )
+    return [row[0] for row in rows]
+
+
+def undoing(connection: Connection) -> list[UUID]:
+    """The imports that are being undone."""
+    rows = connection.execute("SELECT id FROM list_import WHERE state = 'undoing'")
+    return [row[0] for row in rows]
+
+
+def _import(row: tuple[Any, ...]) -> Import:
+    return Import(row[0], State(row[1]), *row[2:])

@@ -1,0 +1,92 @@
+"""Uploaded imports, while nothing of them is applied yet: file, plan, instructions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from preference_center.storage.db.database import Connection
+from preference_center.storage.imports.import_jobs import State, Step
+
+
+def plan_step(
+    connection: Connection,
+    import_id: UUID,
+    lease: UUID,
+    step: Step,
+    refusals: Sequence[Mapping[str, Any]],
+    until: datetime,
+) -> bool:
+    """Note how far planning has come; False if the import is no longer ours."""
+    moved = connection.execute(
+        """UPDATE list_import SET position = %(position)s, octets_done = %(octets)s,
+            line = %(line)s, planned = %(planned)s, refusals = %(refusals)s,
+            lease_until = %(until)s
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'uploaded'""",
+        {
+            "id": import_id,
+            "lease": lease,
+            "position": step.position,
+            "octets": step.octets_done,
+            "line": step.line,
+            "planned": json.dumps(step.tally),
+            "refusals": json.dumps(refusals),
+            "until": until,
+        },
+    )
+    return moved.rowcount == 1
+
+
+def finish_plan(
+    connection: Connection, import_id: UUID, lease: UUID, *, plan: str, problem: str
+) -> None:
+    """Planning is over: it can be applied from its first row on, or has a problem."""
+    connection.execute(
+        """UPDATE list_import SET state = %(state)s, plan = %(plan)s, problem = %(problem)s,
+            position = 0, octets_done = 0, line = 0
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'uploaded'""",
+        {
+            "id": import_id,
+            "lease": lease,
+            "state": State.UNUSABLE if problem else State.PLANNED,
+            "plan": plan,
+            "problem": problem,
+        },
+    )
+
+
+def uploaded(
+    connection: Connection, import_id: UUID, lease: UUID, *, digest: bytes, octets: int
+) -> bool:
+    """The whole file is here, and may be planned; False if the import is no longer ours."""
+    moved = connection.execute(
+        """UPDATE list_import SET state = 'uploaded', spooled = true, digest = %(digest)s,
+            octets = %(octets)s, lease = NULL, lease_until = NULL
+        WHERE id = %(id)s AND lease = %(lease)s AND state = 'awaiting_file'""",
+        {"id": import_id, "lease": lease, "digest": digest, "octets": octets},
+    )
+    return moved.rowcount == 1
+
+
+def plan_anew(
+    connection: Connection,
+    import_id: UUID,
+    state: State,
+    instructions: Mapping[str, Any] | None = None,
+) -> None:
+    """Forget what an earlier plan found, of other instructions or another file."""
+    connection.execute(
+        """UPDATE list_import SET state = %(state)s, plan = '', problem = '', planned = '{}',
+            refusals = '[]', position = 0, octets_done = 0, line = 0,
+            spooled = spooled AND %(state)s <> 'awaiting_file',
+            instructions = COALESCE(%(instructions)s::jsonb, instructions)
+        WHERE id = %(id)s""",
+        {
+            "id": import_id,
+            "state": state,
+            "instructions": instructions and json.dumps(instructions),
+        },
+    )

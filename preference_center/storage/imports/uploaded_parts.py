@@ -1,0 +1,70 @@
+"""Uploaded files: in parts, compressed and sealed, so that any process can reach them."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.errors import ImportMoved
+from preference_center.extensions import services
+from preference_center.storage.db.database import Connection
+
+PART = 512 * 1024
+"""Octets of the file in one part."""
+
+
+def write(connection: Connection, import_id: UUID, number: int, octets: bytes) -> None:
+    """Keep one part. Safe to repeat."""
+    packed = base64.b64encode(zlib.compress(octets, 1)).decode()
+    content = services().keys.seal(packed, context=_context(import_id, number))
+    connection.execute(
+        """INSERT INTO list_import_part (import_id, number, octets, content)
+        VALUES (%s, %s, %s, %s) ON CONFLICT (import_id, number)
+        DO UPDATE SET octets = EXCLUDED.octets, content = EXCLUDED.content""",
+        (import_id, number, len(octets), content),
+    )
+
+
+def read(connection: Connection, import_id: UUID, number: int) -> bytes:
+    """One part as it was uploaded. Raises ImportMoved if the file is gone."""
+    row = connection.execute(
+        "SELECT content FROM list_import_part WHERE import_id = %s AND number = %s",
+        (import_id, number),
+    ).fetchone()
+    if row is None:  # we stood still meanwhile
+        raise ImportMoved("another process has finished this import, or its file was replaced")
+    packed = services().keys.open(row[0], context=_context(import_id, number))
+    return zlib.decompress(base64.b64decode(packed))
+
+
+def sizes(connection: Connection, import_id: UUID) -> list[int]:
+    """The octets of each part, in their order."""
+    rows = connection.execute(
+        "SELECT octets FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
+    )
+    return [row[0] for row in rows]
+
+
+def forget(connection: Connection, import_id: UUID) -> None:
+    """Delete the file."""
+    connection.execute("DELETE FROM list_import_part WHERE import_id = %s", (import_id,))
+
+
+def expire(connection: Connection, before: datetime) -> int:
+    """Delete the files of imports begun before that which nobody applied; how many parts."""
+    return connection.execute(
+        """WITH old AS (
+            UPDATE list_import i SET state = 'awaiting_file', spooled = false, plan = ''
+            WHERE i.created_at < %s AND i.state IN ('awaiting_file', 'planned', 'unusable')
+                AND EXISTS (SELECT FROM list_import_part p WHERE p.import_id = i.id)
+            RETURNING i.id
+        )
+        DELETE FROM list_import_part p USING old WHERE p.import_id = old.id""",
+        (before,),
+    ).rowcount
+
+
+def _context(import_id: UUID, number: int) -> bytes:
+    return b"list_import_part " + import_id.bytes + number.to_bytes(4)

@@ -1,0 +1,1 @@
+"""Addresses, events and the suppressions that they fold to."""

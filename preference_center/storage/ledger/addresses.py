@@ -1,0 +1,92 @@
+"""Readable addresses, sealed at rest. The digest is the context: a row can't be swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+
+from preference_center.domain.addresses import Address, Channel
+from preference_center.domain.bursts import domain_of
+from preference_center.keys import DIGEST_OCTETS, Keys
+from preference_center.storage.db.database import Connection
+
+
+def sealed(keys: Keys, address: Address) -> bytes:
+    """The address encrypted for its row."""
+    return keys.seal(address.exact, context=keys.exact(address))
+
+
+def domain_digest(keys: Keys, address: Address) -> bytes | None:
+    """What addresses of one domain have in common; None where nobody's in particular is it.
+
+    Apart from addresses' digests: no canonical address begins like this.
+    """
+    domain = domain_of(address)
+    return None if domain is None else _digest_of(keys, domain)
+
+
+@lru_cache(maxsize=10_000)
+def _digest_of(keys: Keys, domain: str) -> bytes:
+    return keys.digest(f"domain:{domain}")
+
+
+def readable(
+    connection: Connection, keys: Keys, ids: Collection[int]
+) -> dict[int, tuple[Channel, str]]:
+    """Per address id that we can still read, its channel and canonical form."""
+    if not ids:
+        return {}
+    rows = connection.execute(
+        """SELECT id, channel, digest, ciphertext FROM address
+        WHERE id = ANY(%(ids)b) AND ciphertext IS NOT NULL""",
+        {"ids": list(ids)},
+        binary=True,
+    )
+    return {row[0]: (Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows}
+
+
+def readable_after(
+    connection: Connection, keys: Keys, channels: Collection[Channel], after: int, limit: int
+) -> list[tuple[int, Channel, str]]:
+    """The next `limit` addresses that we can still read, by id: id, channel, canonical form.
+
+    Those of erased people are left out, also while their ciphertext is still needed (I6).
+    """
+    rows = connection.execute(
+        """SELECT id, channel, digest, ciphertext FROM address
+        WHERE id > %(after)s AND channel = ANY(%(channels)s)
+            AND ciphertext IS NOT NULL AND erased_at IS NULL
+        ORDER BY id LIMIT %(limit)s""",
+        {"after": after, "channels": [channel.value for channel in channels], "limit": limit},
+        binary=True,
+    )
+    return [(row[0], Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows]
+
+
+def newest_id(connection: Connection) -> int:
+    """The id of the address stored last; 0 before the first."""
+    row = connection.execute("SELECT max(id) FROM address").fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def known_by_prefix(
+    connection: Connection, keys: Keys, prefixes: Collection[bytes]
+) -> dict[bytes, str | None]:
+    """Per prefix of an exact digest that an email address of ours has, its canonical form.
+
+    None where only the digest is known: erased, or never more than a digest. A prefix must
+    be long enough to be nobody else's; mail tokens have 16 of 32 octets.
+    """
+    rows = connection.execute(
+        """SELECT given.prefix, a.digest, a.ciphertext
+        FROM unnest(%(prefixes)s::bytea[], %(ends)s::bytea[]) AS given (prefix, beyond)
+        JOIN address a ON a.digest BETWEEN given.prefix AND given.beyond AND a.channel = 'email'""",
+        {
+            "prefixes": list(prefixes),
+            "ends": [prefix.ljust(DIGEST_OCTETS, b"\xff") for prefix in prefixes],
+        },
+    )
+    return {
+        prefix: None if ciphertext is None else keys.open(ciphertext, context=digest)
+        for prefix, digest, ciphertext in rows
+    }

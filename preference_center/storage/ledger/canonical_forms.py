@@ -1,0 +1,98 @@
+"""Whether addresses still become what they were when they were stored.
+
+Libraries decide part of a canonical form: three versions of phonenumbers read +5215512345678 in
+three ways. An address that was stored under another form than is looked up is not found, and
+its opt-out with it. So the database keeps a hash of the forms of some hundred samples, and no
+process starts with others (`fingerprints`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from preference_center.domain.addresses import NORM_VERSION, Channel, parse
+from preference_center.errors import InvalidAddress, KeyMismatch
+from preference_center.storage.db.database import Connection
+
+KEY = "canonical-forms"
+"""Their row among the fingerprints of keys."""
+_AT = "canonical-forms:renormalised"
+"""How far `flask addresses renormalise` has come, and for which forms."""
+_SAMPLES = Path(__file__).with_name("canonical_samples.txt")
+_LIBRARIES = ("email-validator", "idna", "phonenumbers")
+_CHANNELS = {"email": Channel.EMAIL, "phone": Channel.PHONE}
+
+
+@cache
+def forms_hash() -> str:
+    """The hash of what our rules and libraries make of the samples, in hexadecimal digits."""
+    found = hashlib.sha256(f"{NORM_VERSION}\n".encode())
+    for line in _SAMPLES.read_text(encoding="ascii").splitlines():
+        channel, _, raw = line.partition("\t")
+        found.update(
+            f"{_forms(raw.encode().decode('unicode_escape'), _CHANNELS[channel])}\n".encode()
+        )
+    return found.hexdigest()
+
+
+def verify(connection: Connection) -> None:
+    """Raises KeyMismatch if the stored addresses were made with other forms; notes the first."""
+    stored = _stored(connection, KEY)
+    if stored is None:
+        accept(connection)
+    elif stored.partition(" ")[0] != forms_hash():
+        made_with = stored.partition(" ")[2]
+        raise KeyMismatch(
+            "Addresses would be read in another way than when they were stored, so opt-outs would"
+            f" not be found. This database was made with {made_with}; here are {_libraries()}."
+            " Install the former (requirements.txt of that release), or run `flask addresses"
+            " renormalise` with the latter while nothing else runs: it makes what is stored"
+            " findable in both ways."
+        )
+
+
+def accept(connection: Connection) -> None:
+    """Note that the stored addresses are found under today's forms."""
+    _store(connection, KEY, f"{forms_hash()} {_libraries()}")
+    connection.execute("DELETE FROM key_fingerprint WHERE key = %s", (_AT,))
+
+
+def renormalised_to(connection: Connection) -> int:
+    """The id of the address that `renormalise` did last for today's forms; 0 before the first."""
+    forms, _, last = (_stored(connection, _AT) or "").partition(" ")
+    return int(last) if forms == forms_hash() else 0
+
+
+def note_renormalised(connection: Connection, last: int) -> None:
+    """Keep how far it has come."""
+    _store(connection, _AT, f"{forms_hash()} {last}")
+
+
+def _forms(raw: str, channel: Channel) -> str:
+    try:
+        forms = parse(raw, channel, region="IT").forms()
+    except InvalidAddress:
+        return "refused"
+    return " ".join(f"{form}:{kind.value}" for form, kind in sorted(forms.items()))
+
+
+def _libraries() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+
+
+def _stored(connection: Connection, key: str) -> str | None:
+    row = connection.execute(
+        "SELECT fingerprint FROM key_fingerprint WHERE key = %s", (key,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _store(connection: Connection, key: str, text: str) -> None:
+    connection.execute(
+        "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s)"
+        " ON CONFLICT (key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint",
+        (key, text),
+    )

@@ -1,0 +1,163 @@
+"""Reading all that stands, for export: one moment's state, a few thousand addresses at a time.
+
+An address is told as it was given, never in its wider forms (I9). Of one that is known by
+its digest only there is nothing to tell: not the address, nor a hash that others could use,
+since all that is kept is keyed. Such addresses are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.decisions import Decision, standing_no
+from preference_center.domain.events import RESERVED_SCOPES, Kind
+from preference_center.domain.watermarks import Watermark
+from preference_center.keys import Keys
+from preference_center.storage.db.database import Connection
+from preference_center.storage.db.read_snapshot import one_moment
+from preference_center.storage.feed.watermarks import current, ensure_epoch
+from preference_center.storage.ledger.suppression_lookup import facts_by_id
+
+_FETCHED = 2_000
+
+_ADDRESSES = "SELECT id, channel, digest, ciphertext FROM address ORDER BY id"
+
+_EVENT = "e.id, e.kind, e.occurred_at, e.received_at, e.source, e.evidence"
+_ROWS = f"""
+SELECT s.address_id, s.scope, NULL::timestamptz, {_EVENT}
+FROM suppression s JOIN event e ON e.id = s.out_event
+WHERE s.address_id = ANY(%(ids)b) AND s.standing AND (%(all)s OR s.scope = ANY(%(scopes)s))
+UNION ALL
+SELECT s.address_id, s.scope, s.pause_until, {_EVENT}
+FROM suppression s JOIN event e ON e.id = s.pause_event
+WHERE s.address_id = ANY(%(ids)b) AND s.pause_until > %(now)s
+    AND (%(all)s OR s.scope = ANY(%(scopes)s)) AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at)
+UNION ALL
+SELECT c.address_id, c.topic, NULL, {_EVENT}
+FROM consent c JOIN event e ON e.id = c.event
+WHERE c.address_id = ANY(%(ids)b) AND %(subscriptions)s
+    AND (%(all)s OR c.topic = ANY(%(scopes)s))
+"""  # noqa: S608 - constants of this module
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """An address that may not be sent `scope`; `address` is None where nobody can read it."""
+
+    address: str | None
+    scope: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One thing that stands for an address, and the event behind it.
+
+    `kind` is that of the "no" or pause; CONSENTED or OPTED_IN for a subscription, which is
+    told only while nothing newer is against it.
+    """
+
+    channel: Channel
+    address: str | None
+    scope: str
+    kind: Kind
+    occurred_at: datetime
+    received_at: datetime
+    until: datetime | None
+    event: str
+    source: str
+    evidence: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is read in one transaction, all as of `watermark`."""
+
+    connection: Connection
+    keys: Keys
+    now: datetime
+    watermark: Watermark
+    highest: int
+    """The largest address id: to tell how far it is."""
+
+    def denied(self, scopes: Sequence[str], progress: Callable[[int], None]) -> Iterator[Denied]:
+        """Everybody with an email address whom decisions deny these scopes by a "no" (I9).
+
+        Also if it was said by another form of the mailbox: as the connected tools are told.
+        """
+        for rows in self._addresses():
+            facts = facts_by_id(self.connection, [row[0] for row in rows])
+            for address_id, channel, digest, ciphertext in rows:
+                if channel != Channel.EMAIL or address_id not in facts:
+                    continue
+                for scope in scopes:
+                    no = standing_no(scope, facts[address_id], self.now)
+                    if no:
+                        yield Denied(self._open(digest, ciphertext), scope, no)
+            progress(rows[-1][0])
+
+    def said(
+        self, scopes: Collection[str], *, subscriptions: bool, progress: Callable[[int], None]
+    ) -> Iterator[Said]:
+        """Each "no" and pause that stands, and each subscription.
+
+        Of these scopes and what is wider than a topic; of all there are, if none is given.
+        """
+        asked = {
+            "all": not scopes,
+            "scopes": [*scopes, *RESERVED_SCOPES],
+            "subscriptions": subscriptions,
+            "now": self.now,
+        }
+        for rows in self._addresses():
+            owners = {row[0]: row[1:] for row in rows}
+            found = self.connection.execute(_ROWS, {"ids": list(owners)} | asked).fetchall()
+            facts = facts_by_id(self.connection, list(owners)) if subscriptions else {}
+            for address_id, scope, until, event, kind, *rest in found:
+                is_no = until or Kind(kind).suppresses
+                if is_no or not standing_no(scope, facts[address_id], self.now):
+                    channel, digest, ciphertext = owners[address_id]
+                    text = self._open(digest, ciphertext)
+                    yield _said(channel, text, scope, until, event, Kind(kind), rest)
+            progress(rows[-1][0])
+
+    def _addresses(self) -> Iterator[list[tuple[Any, ...]]]:
+        with self.connection.cursor("addresses", binary=True) as cursor:
+            cursor.execute(_ADDRESSES)
+            while rows := cursor.fetchmany(_FETCHED):
+                yield rows
+
+    def _open(self, digest: bytes, ciphertext: bytes | None) -> str | None:
+        return None if ciphertext is None else self.keys.open(ciphertext, context=digest)
+
+
+@contextmanager
+def moment(keys: Keys, now: datetime) -> Iterator[Moment]:
+    """All as of one moment. Raises Unavailable; holds a connection until the block ends."""
+    ensure_epoch()
+    with one_moment() as connection:
+        watermark = current(connection)
+        row = connection.execute("SELECT COALESCE(max(id), 0) FROM address").fetchone()
+        assert row  # an aggregate
+        yield Moment(connection, keys, now, watermark, row[0])
+
+
+def _said(
+    channel: str,
+    address: str | None,
+    scope: str,
+    until: datetime | None,
+    event: object,
+    kind: Kind,
+    rest: Sequence[Any],
+) -> Said:
+    occurred_at, received_at, source, evidence = rest
+    return Said(
+        Channel(channel), address, scope, kind, occurred_at, received_at, until, str(event),
+        source, evidence,
+    )  # fmt: skip

@@ -1,0 +1,102 @@
+"""What the ledger knows already of what an import is about to say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.domain.imports import SOURCE
+from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing that a row says: of this digest, on this channel, for this scope."""
+
+    digest: bytes
+    channel: str
+    scope: str
+    asks: bool
+    """Whether it is a subscription, not a "no"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest thing of the same sense, and of a "no" the newest own lift of what it covers.
+
+    Of any form of the mailbox: for what was turned on since, the "no" stands no more (I9).
+    """
+
+    counts_at: datetime
+    lifted_at: datetime | None
+    by_import: UUID | None
+    """The import that recorded it, if one did."""
+
+    def covers(self, counts_at: datetime | None) -> bool:
+        """Whether saying it again changes nothing: it is as new, or it stands (undated)."""
+        if counts_at is None:
+            return self.lifted_at is None or self.counts_at >= self.lifted_at
+        return self.counts_at >= counts_at
+
+
+_NOES = [kind.value for kind in Kind if kind.suppresses]
+_ASKINGS = [Kind.OPTED_IN.value, Kind.CONSENTED.value]
+
+_KNOWN = f"""
+SELECT given.n, newest.counts_at, lift.counts_at, newest.by_import
+FROM unnest(%(numbers)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(scopes)b::text[],
+    %(asks)b::boolean[]) AS given (n, digest, channel, scope, asks)
+JOIN address ON address.digest = given.digest AND address.channel = given.channel
+CROSS JOIN LATERAL (
+    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN e.evidence->>'import' END AS by_import
+    FROM event e
+    WHERE e.address_id = address.id AND e.scope = given.scope
+        AND NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = e.id)
+        AND e.kind = ANY(CASE WHEN given.asks THEN %(askings)s::text[] ELSE %(noes)s::text[] END)
+        AND e.id NOT BETWEEN %(first)s AND %(last)s
+        AND NOT (e.source = '{SOURCE}' AND e.evidence->>'import' = ANY(%(undoing)s::text[]))
+    ORDER BY e.counts_at DESC, by_import NULLS FIRST LIMIT 1
+) AS newest
+LEFT JOIN LATERAL (
+    SELECT max(s.lift_at) AS counts_at FROM address_key a
+    JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel AND {MAY_MATCH} <> 0
+    JOIN suppression s ON s.address_id = b.address_id
+    WHERE a.address_id = address.id AND (s.scope = given.scope
+        OR (given.scope IN ('{ALL_MARKETING}', '{UNDELIVERABLE}') AND s.scope <> '{EVERYTHING}'))
+) AS lift ON NOT given.asks
+"""  # noqa: S608 - constants of this module
+
+
+def known(
+    connection: Connection,
+    probes: Sequence[Probe],
+    *,
+    own: tuple[UUID, UUID],
+    undoing: Collection[UUID],
+) -> dict[int, Known]:
+    """By the number of the probe, what is known; but for lifts, of exactly this form.
+
+    What lies in the range of ids `own` is left aside, so that a row which stands in a file
+    twice is judged as the plan judged it; so is what is being taken back.
+    """
+    rows = connection.execute(
+        _KNOWN,
+        {
+            "numbers": list(range(len(probes))),
+            "digests": [probe.digest for probe in probes],
+            "channels": [probe.channel for probe in probes],
+            "scopes": [probe.scope for probe in probes],
+            "asks": [probe.asks for probe in probes],
+            "noes": _NOES,
+            "askings": _ASKINGS,
+            "first": own[0],
+            "last": own[1],
+            "undoing": [str(each) for each in undoing],
+        },
+        binary=True,
+    )
+    return {row[0]: Known(row[1], row[2], row[3] and UUID(row[3])) for row in rows}

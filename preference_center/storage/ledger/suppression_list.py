@@ -1,0 +1,152 @@
+"""Listing what stands, by a key that never changes: the address's row and the scope.
+
+A page goes on after the last key that was looked at, so whatever stands from the first page
+to the last is listed once, however much is written meanwhile. No page looks at more than
+MAX_SCANNED rows, whatever it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
+from preference_center.keys import Keys
+from preference_center.storage.db.database import Connection
+
+MAX_SCANNED = 20_000
+
+Key = tuple[int, str]
+FIRST: Key = (0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which suppressions: those that meet all that is given."""
+
+    scope: str | None = None
+    reason: Kind | None = None
+    channel: Channel | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Suppression:
+    """One "no" that stands. `address` is None where only its digest is known (I6)."""
+
+    key: Key
+    channel: Channel
+    address: str | None
+    scope: str
+    reason: Kind
+    since: datetime
+    until: datetime | None
+    """The end of a pause."""
+    event: UUID
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Suppressions in the order of their keys; `stopped_at` if there may be more after it."""
+
+    found: Sequence[Suppression]
+    stopped_at: Key | None
+
+
+# LATERAL with a LIMIT keeps the planner from reading all addresses up to the page's, in a
+# merge. The expressions are those of the indexes: see `tables.ledger`. A lift of all marketing ends
+# a bounce, which has a scope of its own (`progress.standing_nos`).
+_REASON = "(CASE WHEN s.standing THEN s.reason ELSE 'paused' END)"
+_SELECT = f"""
+SELECT s.address_id, s.scope, {_REASON}, a.channel, a.digest, a.ciphertext,
+    CASE WHEN s.standing THEN s.out_at ELSE s.pause_at END AS since,
+    CASE WHEN NOT s.standing THEN s.pause_until END AS until,
+    CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END AS event,
+    (s.standing OR s.pause_until > %(now)s AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at))
+        AND (s.scope <> '{UNDELIVERABLE}' OR NOT COALESCE((
+            SELECT wide.lift_at > CASE WHEN s.standing THEN s.out_at ELSE s.pause_at END
+            FROM suppression wide
+            WHERE wide.address_id = s.address_id AND wide.scope = '{ALL_MARKETING}'), false))
+    AS stands
+FROM suppression s CROSS JOIN LATERAL (SELECT channel, digest, ciphertext FROM address
+    WHERE id = s.address_id LIMIT 1) AS a
+WHERE (s.standing OR s.pause_until IS NOT NULL)
+"""  # noqa: S608 - constants
+_AFTER = " AND (s.address_id, s.scope) > (%(address)s, %(scope_before)s)"
+_BY_SCOPE = " AND s.scope = %(scope)s AND s.address_id > %(address)s"
+_BY_REASON = f" AND {_REASON} = %(reason)s{_AFTER}"
+_ORDER = " ORDER BY s.address_id, s.scope LIMIT %(limit)s"
+
+
+def page(
+    connection: Connection, keys: Keys, wanted: Wanted, after: Key, limit: int, now: datetime
+) -> Page:
+    """Up to `limit` suppressions whose key comes after `after`.
+
+    `stopped_at` is also set when it has looked at MAX_SCANNED rows and found fewer.
+    """
+    query = _query(wanted)
+    found: list[tuple[Any, ...]] = []
+    scanned, chunk = 0, limit + 1
+    while True:
+        given = {"scope": wanted.scope, "reason": wanted.reason, "now": now, "limit": chunk}
+        given |= {"address": after[0], "scope_before": after[1]}
+        rows = connection.execute(query, given, binary=True).fetchall()
+        for row in rows:
+            if _meets(row, wanted):
+                if len(found) == limit:
+                    return Page(_told(connection, keys, found), found[-1][:2])
+                found.append(row)
+        scanned += len(rows)
+        if len(rows) < chunk:
+            return Page(_told(connection, keys, found), None)
+        after, chunk = rows[-1][:2], min(2 * chunk, MAX_SCANNED - scanned)
+        if chunk <= 0:
+            return Page(_told(connection, keys, found), after)
+
+
+def _query(wanted: Wanted) -> str:
+    """The index that leaves least to look at: nearly every reason is an opt-out."""
+    by_reason = wanted.reason is not None and wanted.reason is not Kind.OPTED_OUT
+    if by_reason or (wanted.reason and wanted.scope is None):
+        return _SELECT + _BY_REASON + _ORDER
+    return _SELECT + (_AFTER if wanted.scope is None else _BY_SCOPE) + _ORDER
+
+
+def _meets(row: Sequence[Any], wanted: Wanted) -> bool:
+    _, scope, reason, channel, _, _, since, _, _, stands = row
+    return bool(
+        stands
+        and wanted.scope in {None, scope}
+        and wanted.reason in {None, reason}
+        and wanted.channel in {None, channel}
+        and (wanted.since is None or since >= wanted.since)
+    )
+
+
+def _told(connection: Connection, keys: Keys, rows: Sequence[tuple[Any, ...]]) -> list[Suppression]:
+    events = connection.execute(
+        "SELECT id, source FROM event WHERE id = ANY(%(ids)b)",
+        {"ids": [row[8] for row in rows]},
+        binary=True,
+    )
+    sources: dict[UUID, str] = {row[0]: row[1] for row in events}
+    return [
+        Suppression(
+            key=(address_id, scope),
+            channel=Channel(channel),
+            address=None if ciphertext is None else keys.open(ciphertext, context=digest),
+            scope=scope,
+            reason=Kind(reason),
+            since=since,
+            until=until,
+            event=event,
+            source=sources[event],
+        )
+        for address_id, scope, reason, channel, digest, ciphertext, since, until, event, _ in rows
+    ]

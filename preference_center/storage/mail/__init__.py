@@ -1,0 +1,1 @@
+"""Mail sent and received: the outbox, bounces, bursts and mails under review."""

@@ -1,0 +1,243 @@
+"""Bursts: looked for among the newest opt-outs, and kept beside the ledger as flags.
+
+Whoever looks has the only row of `burst_watch` locked, so that of many schedulers one does.
+What is looked through is what came since the last look and a little more, however long ago
+that was: a scheduler that stood still misses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.bursts import Act, Burst, Rule
+from preference_center.domain.events import Kind
+from preference_center.ids import uuid7
+from preference_center.keys import Keys
+from preference_center.links import recovered
+from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.addresses import domain_digest
+
+MOST_MESSAGES = 20
+"""How many ids of messages a flag names."""
+AT_ONCE = 2_000
+"""Addresses that are given their domain at a look."""
+_SLACK = timedelta(minutes=2)
+"""How long a transaction may have been under way that looks could not see yet."""
+
+_WATCH = """
+SELECT looked_at FROM burst_watch WHERE id = 1 AND looked_at <= %s FOR UPDATE SKIP LOCKED
+"""
+_WATCHED = """
+INSERT INTO burst_watch (id, looked_at) VALUES (1, %s) ON CONFLICT DO NOTHING RETURNING looked_at
+"""
+"""If nobody ever looked."""
+_ACTS = f"""
+WITH act AS (
+    SELECT event.id, event.address_id, address.domain_digest, event.received_at,
+        event.evidence ->> 'issued_at' AS issued_at, event.evidence ->> 'message_id' AS message
+    FROM event JOIN address ON address.id = event.address_id
+    WHERE event.id BETWEEN %(first)s AND %(last)s AND event.kind = '{Kind.OPTED_OUT}'
+        AND event.own AND event.evidence ? 'issued_at' AND NOT event.evidence ? 'destination'
+        AND address.domain_digest IS NOT NULL
+)
+SELECT * FROM act WHERE (domain_digest IN (SELECT domain_digest FROM act
+    GROUP BY domain_digest HAVING count(DISTINCT address_id) >= %(addresses)s)) IS TRUE
+"""  # noqa: S608 - constants of this module
+"""Ids are made of the time, so that these are the newest; a standing link was never sent.
+
+IS TRUE keeps PostgreSQL from making a join of it: on tables it has not looked at yet, it grouped
+all of them anew for each, 5 s for 4,000.
+"""
+
+_NEW_EVENTS = """
+INSERT INTO burst_event (event_id, burst_id) SELECT unnest(%(events)s::uuid[]), %(burst)s
+ON CONFLICT DO NOTHING
+"""
+_KEEP = """
+INSERT INTO burst (id, domain_digest, found_at, first_at, last_at, issued_first, issued_last,
+    events, addresses, known, messages)
+SELECT %(burst)s, %(domain)s, %(now)s, min(event.received_at), max(event.received_at),
+    min(issued.at), max(issued.at), count(*), count(DISTINCT event.address_id),
+    (SELECT count(*) FROM address WHERE domain_digest = %(domain)s),
+    COALESCE((array_agg(DISTINCT event.evidence ->> 'message_id')
+        FILTER (WHERE event.evidence ->> 'message_id' <> ''))[:%(messages)s], '{}')
+FROM burst_event JOIN event ON event.id = burst_event.event_id,
+    LATERAL (SELECT (event.evidence ->> 'issued_at')::timestamptz AS at) AS issued
+WHERE burst_event.burst_id = %(burst)s
+ON CONFLICT (id) DO UPDATE SET first_at = EXCLUDED.first_at, last_at = EXCLUDED.last_at,
+    issued_first = EXCLUDED.issued_first, issued_last = EXCLUDED.issued_last,
+    events = EXCLUDED.events, addresses = EXCLUDED.addresses, known = EXCLUDED.known,
+    messages = EXCLUDED.messages
+"""
+_COLUMNS = """id, found_at, first_at, last_at, issued_first, issued_last, events, addresses,
+    known, messages"""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A burst that was found. All times are UTC.
+
+    `known` is how many addresses of its domain were stored then: what we know, not what was
+    sent. `messages` are the senders' own ids, at most MOST_MESSAGES.
+    """
+
+    id: UUID
+    found_at: datetime
+    first_at: datetime
+    last_at: datetime
+    issued_first: datetime
+    issued_last: datetime
+    events: int
+    addresses: int
+    known: int
+    messages: Sequence[str]
+
+
+def begin(connection: Connection, now: datetime, every: timedelta) -> datetime | None:
+    """When was looked last, if it is our turn to look; none else looks meanwhile."""
+    given = (now - every,)
+    rows = (connection.execute(statement, given).fetchone() for statement in (_WATCH, _WATCHED))
+    return next((row[0] for row in rows if row), None)
+
+
+def acts_between(
+    connection: Connection, looked_at: datetime, until: datetime, rule: Rule
+) -> list[Act]:
+    """The opt-outs among which there may be a burst that is not known yet, or grows."""
+    rows = connection.execute(
+        _ACTS,
+        {
+            "first": uuid7(looked_at - rule.within - _SLACK, 0),
+            "last": uuid7(until + _SLACK, 0),
+            "addresses": rule.addresses,
+        },
+    )
+    return [
+        Act(event, address, domain, at, datetime.fromisoformat(issued_at), message or "")
+        for event, address, domain, at, issued_at, message in rows
+    ]
+
+
+def keep(connection: Connection, burst: Burst, new_id: UUID, now: datetime) -> Flag | None:
+    """Flag a burst, or what is new of one that is flagged already; None if nothing is."""
+    events = [act.event for act in burst.acts]
+    row = connection.execute(
+        "SELECT burst_id FROM burst_event WHERE event_id = ANY(%s) ORDER BY event_id LIMIT 1",
+        (events,),
+    ).fetchone()
+    burst_id = row[0] if row else new_id
+    given = {"events": events, "burst": burst_id, "domain": burst.domain, "now": now}
+    if not connection.execute(_NEW_EVENTS, given).rowcount:
+        return None
+    connection.execute(_KEEP, given | {"messages": MOST_MESSAGES})
+    return by_id(connection, burst_id)
+
+
+def end(connection: Connection, until: datetime) -> None:
+    """All up to `until` was looked through."""
+    connection.execute("UPDATE burst_watch SET looked_at = %s WHERE id = 1", (until,))
+
+
+def newest(connection: Connection, limit: int) -> list[Flag]:
+    """The bursts that were found last, the newest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM burst ORDER BY found_at DESC, id DESC LIMIT %s",  # noqa: S608 - constants of this module
+        (limit,),
+    )
+    return [Flag(*row) for row in rows]
+
+
+def by_id(connection: Connection, burst: UUID) -> Flag | None:
+    """One burst, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM burst WHERE id = %s",  # noqa: S608 - constants of this module
+        (burst,),
+    ).fetchone()
+    return Flag(*row) if row else None
+
+
+def of_events(connection: Connection, events: Collection[UUID]) -> dict[UUID, Flag]:
+    """The bursts that these events are part of, as far as they are."""
+    rows = connection.execute(
+        f"""SELECT event_id, {_COLUMNS} FROM burst_event JOIN burst ON burst.id = burst_id
+        WHERE event_id = ANY(%s)""",  # noqa: S608 - constants of this module
+        (list(events),),
+    )
+    return {row[0]: Flag(*row[1:]) for row in rows}
+
+
+def events_in(connection: Connection, burst: UUID) -> list[UUID]:
+    """The events of a burst, in the order in which they came."""
+    rows = connection.execute(
+        """SELECT event.id FROM burst_event JOIN event ON event.id = event_id
+        WHERE burst_id = %s ORDER BY event.received_at, event.id""",
+        (burst,),
+    )
+    return [row[0] for row in rows]
+
+
+def addresses_in(connection: Connection, burst: UUID) -> list[int]:
+    """The ids of those whose opt-outs these are."""
+    rows = connection.execute(
+        """SELECT DISTINCT event.address_id FROM burst_event JOIN event ON event.id = event_id
+        WHERE burst_id = %s""",
+        (burst,),
+    )
+    return [row[0] for row in rows]
+
+
+def found_since(connection: Connection, moment: datetime) -> int:
+    """How many were found since then."""
+    row = connection.execute(
+        "SELECT count(*) FROM burst WHERE found_at >= %s", (moment,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def is_to_fill(connection: Connection) -> bool:
+    """Whether `fill` would find any address to look at."""
+    return bool(_without_domain(connection, 1))
+
+
+def _without_domain(connection: Connection, limit: int) -> list[int]:
+    """Addresses that were not looked at yet."""
+    rows = connection.execute(
+        """SELECT id FROM address WHERE id > COALESCE((
+            SELECT filled_to FROM burst_watch WHERE id = 1), 0) ORDER BY id LIMIT %s""",
+        (limit,),
+    )
+    return [row[0] for row in rows]
+
+
+def fill(connection: Connection, keys: Keys) -> int:
+    """Give addresses that are older than bursts their domain, AT_ONCE of them; how many had none.
+
+    Each is looked at once. Those that somebody writes just now get theirs from the writer.
+    """
+    ids = _without_domain(connection, AT_ONCE)
+    if not ids:
+        return 0
+    rows = connection.execute(
+        """SELECT id, digest, ciphertext FROM address WHERE id = ANY(%(ids)b) AND channel = 'email'
+            AND ciphertext IS NOT NULL AND erased_at IS NULL AND domain_digest IS NULL
+        ORDER BY digest FOR UPDATE SKIP LOCKED""",
+        {"ids": ids},
+        binary=True,
+    )
+    domains = {
+        number: domain_digest(keys, recovered(keys.open(sealed, context=digest), Channel.EMAIL))
+        for number, digest, sealed in rows
+    }
+    found = {number: domain for number, domain in domains.items() if domain is not None}
+    connection.execute(
+        """UPDATE address SET domain_digest = given.domain
+        FROM unnest(%(ids)b::bigint[], %(domains)b::bytea[]) AS given (id, domain)
+        WHERE address.id = given.id""",
+        {"ids": list(found), "domains": list(found.values())},
+    )
+    connection.execute("UPDATE burst_watch SET filled_to = %s WHERE id = 1", (ids[-1],))
+    return len(found)

@@ -1,0 +1,223 @@
+"""Mail that we send, kept until it is sent: the queue is the database, as for sync states.
+
+A claim moves `next_at` to the end of the lease, so a dead worker's letters come back by
+themselves. All that is personal is sealed, and wiped in the statement that says done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.errors import NoMailServer
+from preference_center.extensions import services
+from preference_center.keys import Keys
+from preference_center.storage.db.database import Connection, run
+
+
+class LetterKind(StrEnum):
+    """What a letter is for."""
+
+    ONE_TIME_LINK = "one_time_link"
+    """Somebody typed an address into the form: here is the way to its page."""
+    CONFIRM_OPT_IN = "confirm_opt_in"
+    """Somebody opted in from a link, which may have been forwarded."""
+
+
+VALUES: Mapping[LetterKind, frozenset[str]] = {
+    LetterKind.ONE_TIME_LINK: frozenset({"link"}),
+    LetterKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
+}
+"""What a letter of each kind says: `link` until `expires_at`, `what` was opted in to."""
+
+KEPT = timedelta(days=30)
+"""How long what became of a letter can be seen; nothing personal is left in it by then."""
+_FORGOTTEN = 10_000
+
+SWITCHED = "switched"
+"""Besides those: that the person chose the letter's language by the switch of the page."""
+
+
+class Fate(StrEnum):
+    """What became of a letter, or of the last try to send it."""
+
+    SENT = "sent"
+    """The mail server took it."""
+    REFUSED = "refused"
+    """The mail server will never take it for this recipient."""
+    EXPIRED = "expired"
+    """It was of no use any more."""
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One mail to one person.
+
+    `brand` is a key of the catalogue; None stands for all brands. `expires_at` is when its
+    link ends: after that it is not sent any more. Raises ValueError unless `to` is an email
+    address and `values` are those of VALUES.
+    """
+
+    id: UUID
+    kind: LetterKind
+    to: Address
+    language: str
+    brand: str | None
+    values: Mapping[str, str] = field(repr=False)
+    expires_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.to.channel is not Channel.EMAIL:
+            raise ValueError("A letter goes to an email address")
+        if self.values.keys() - {SWITCHED} != VALUES[self.kind]:
+            raise ValueError(f"{self.kind} says {', '.join(sorted(VALUES[self.kind]))}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One letter, still sealed, that this worker holds until its lease ends."""
+
+    id: UUID
+    kind: str
+    ciphertext: bytes = field(repr=False)
+    language: str
+    brand: str | None
+    expires_at: datetime
+    attempts: int
+
+    def open(self, keys: Keys) -> Letter:
+        """The letter. Raises CannotOpen or KeyMismatch."""
+        personal = json.loads(keys.open(self.ciphertext, context=_context(self.id)))
+        return Letter(
+            id=self.id,
+            kind=LetterKind(self.kind),
+            to=parse(personal["to"], Channel.EMAIL),
+            language=self.language,
+            brand=self.brand,
+            values=personal["values"],
+            expires_at=self.expires_at,
+        )
+
+
+def post(letters: Sequence[Letter]) -> None:
+    """Keep `letters` to be sent soon, all or none.
+
+    Returns once they are committed. Safe to repeat: an id is kept once. Raises
+    NoMailServer when the settings name none, and Unavailable when the database can't be
+    reached; nothing is kept then.
+    """
+    context = services()
+    if context.settings.mail_server is None:
+        raise NoMailServer("Set SMTP_URL and MAIL_FROM: without them no mail can be sent.")
+    now = context.now()
+    rows = [
+        {
+            "id": letter.id,
+            "kind": letter.kind,
+            "ciphertext": _sealed(context.keys, letter),
+            "language": letter.language,
+            "brand": letter.brand,
+            "now": now,
+            "expires_at": letter.expires_at,
+        }
+        for letter in letters
+    ]
+    run(lambda connection: connection.cursor().executemany(_POST, rows))
+    context.queue.nudge_mail()
+
+
+_POST = """
+INSERT INTO outgoing_mail (id, kind, ciphertext, language, brand, created_at, expires_at, next_at)
+VALUES (%(id)s, %(kind)s, %(ciphertext)s, %(language)s, %(brand)s, %(now)s, %(expires_at)s, %(now)s)
+ON CONFLICT (id) DO NOTHING
+"""
+
+_CLAIM = """
+WITH due AS (
+    SELECT id FROM outgoing_mail WHERE next_at <= %(now)s AND expires_at > %(now)s
+    ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE outgoing_mail m SET lease = %(lease)s, next_at = %(until)s
+FROM due WHERE m.id = due.id
+RETURNING m.id, m.kind, m.ciphertext, m.language, m.brand, m.expires_at, m.attempts
+"""
+
+# What was sent was sent, also by a worker that froze and lost its lease: never again.
+_SETTLE = """
+UPDATE outgoing_mail SET outcome = %(fate)s, next_at = %(next_at)s, lease = NULL,
+    attempts = attempts + 1,
+    ciphertext = CASE WHEN %(next_at)s::timestamptz IS NULL THEN NULL ELSE ciphertext END
+WHERE id = %(id)s AND (lease = %(lease)s OR %(fate)s = 'sent')
+"""
+
+
+_FORGET = """
+DELETE FROM outgoing_mail WHERE id = ANY(ARRAY(
+    SELECT id FROM outgoing_mail
+    WHERE next_at IS NULL AND created_at < %(before)s
+    ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+"""
+"""An array is made once; a subquery of IN may be run again for each row, and take more."""
+
+
+def due(connection: Connection, now: datetime) -> int:
+    """How many letters may be sent now (to 1,000)."""
+    row = connection.execute(
+        """SELECT count(*) FROM (SELECT FROM outgoing_mail
+            WHERE next_at <= %(now)s AND expires_at > %(now)s LIMIT 1000) AS due""",
+        {"now": now},
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def claim(connection: Connection, lease: UUID, *, now: datetime, until: datetime) -> Claim | None:
+    """Take the letter that has been due for longest, if any, for a lease that ends at `until`."""
+    row = connection.execute(_CLAIM, {"lease": lease, "now": now, "until": until}).fetchone()
+    return Claim(*row) if row else None
+
+
+def settle(
+    connection: Connection,
+    letter: UUID,
+    lease: UUID,
+    fate: Fate,
+    *,
+    next_at: datetime | None = None,
+) -> None:
+    """Write down what became of a claimed letter; without `next_at` it is done, and wiped.
+
+    Changes nothing when the lease was lost, unless the letter was sent.
+    """
+    connection.execute(_SETTLE, {"id": letter, "lease": lease, "fate": fate, "next_at": next_at})
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """Wipe what is of no use any more and in no worker's hands; how many letters."""
+    return connection.execute(
+        """UPDATE outgoing_mail SET outcome = %(fate)s, next_at = NULL, lease = NULL,
+            ciphertext = NULL
+        WHERE next_at <= %(now)s AND expires_at <= %(now)s""",
+        {"fate": Fate.EXPIRED, "now": now},
+    ).rowcount
+
+
+def forget(connection: Connection, now: datetime) -> int:
+    """Delete letters that have long been done, the oldest first, not all at once; how many."""
+    bounds = {"before": now - KEPT, "limit": _FORGOTTEN}
+    return connection.execute(_FORGET, bounds).rowcount
+
+
+def _sealed(keys: Keys, letter: Letter) -> bytes:
+    personal = {"to": letter.to.exact, "values": dict(letter.values)}
+    return keys.seal(json.dumps(personal), context=_context(letter.id))
+
+
+def _context(letter: UUID) -> bytes:
+    return b"outgoing_mail " + letter.bytes

@@ -1,0 +1,168 @@
+"""Opt-outs by mail whose address nobody knows yet: kept, honoured, never guessed.
+
+A mail token names an address by half of its digest. Until the address turns up, all that
+there is to keep is that half, the scope and the time; nothing of the mail itself (I8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from preference_center.keys import DIGEST_OCTETS, Keys
+from preference_center.links import PREFIX_OCTETS
+from preference_center.storage.db.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """One "no" by mail. Times are UTC; `scope` is None while no catalogue has its topic."""
+
+    id: UUID
+    digest_prefix: bytes
+    scope_mark: bytes
+    scope: str | None
+    key_id: str
+    issued_on: date | None
+    received_at: datetime
+    """The first time: the 72 hours run from here."""
+    last_received_at: datetime
+    """The newest time: a repeat after an opt-in must count after it."""
+
+
+_KEEP = """
+INSERT INTO inbound_unresolved AS u (id, digest_prefix, scope_mark, scope, key_id, issued_on,
+    received_at, last_received_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (digest_prefix, scope_mark) DO UPDATE SET
+    scope = COALESCE(u.scope, EXCLUDED.scope),
+    received_at = LEAST(u.received_at, EXCLUDED.received_at),
+    last_received_at = GREATEST(u.last_received_at, EXCLUDED.last_received_at)
+"""
+"""What was dismissed stays so when the person writes again: its address is no better known."""
+
+_COLUMNS = """id, digest_prefix, scope_mark, scope, key_id, issued_on, received_at,
+    last_received_at"""
+
+
+def keep(connection: Connection, rows: Sequence[Unresolved]) -> None:
+    """Store these; one of the same address and scope is kept once, with both its times."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _KEEP,
+            [
+                (
+                    row.id,
+                    row.digest_prefix,
+                    row.scope_mark,
+                    row.scope,
+                    row.key_id,
+                    row.issued_on,
+                    row.received_at,
+                    row.last_received_at,
+                )
+                # In one order for all writers, so that none waits in a ring.
+                for row in sorted(rows, key=lambda row: (row.digest_prefix, row.scope_mark))
+            ],
+        )
+
+
+def oldest(connection: Connection, limit: int) -> list[Unresolved]:
+    """The `limit` that have waited longest."""
+    query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id LIMIT %s"  # noqa: S608 - constants of this module
+    return [Unresolved(*row) for row in connection.execute(query, (limit,))]
+
+
+def between(connection: Connection, first: UUID, last: UUID) -> list[Unresolved]:
+    """Those with an id from `first` to `last`."""
+    query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - constants of this module
+    return [Unresolved(*row) for row in connection.execute(query, (first, last))]
+
+
+def of_prefixes(connection: Connection, prefixes: Sequence[bytes]) -> list[Unresolved]:
+    """Those of these digest prefixes."""
+    query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE digest_prefix = ANY(%s)"  # noqa: S608 - constants of this module
+    return [Unresolved(*row) for row in connection.execute(query, (list(prefixes),))]
+
+
+def count(connection: Connection) -> int:
+    """How many there are."""
+    row = connection.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
+    return int(row[0]) if row else 0
+
+
+Place = tuple[bytes, bytes]
+"""Digest prefix and scope mark of a row: all are gone through in this order."""
+FIRST: Place = (b"", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows whose address can be read by now, with its canonical form; where to go on, if at all."""
+
+    rows: Sequence[tuple[Unresolved, str]]
+    next: Place | None
+
+
+_STORED = f"""
+WITH page AS (
+    SELECT *, row_number() OVER (ORDER BY digest_prefix, scope_mark) AS n
+    FROM (SELECT * FROM inbound_unresolved
+        WHERE (digest_prefix, scope_mark) > (%(prefix)s, %(mark)s)
+        ORDER BY digest_prefix, scope_mark LIMIT %(limit)s) AS few
+)
+SELECT {_COLUMNS}, n, a.digest, a.ciphertext FROM page LEFT JOIN LATERAL (
+    SELECT digest, ciphertext FROM address
+    WHERE digest BETWEEN page.digest_prefix AND page.digest_prefix || %(beyond)s::bytea
+        AND channel = 'email' AND ciphertext IS NOT NULL LIMIT 1) AS a ON true
+WHERE a.digest IS NOT NULL OR n = (SELECT max(n) FROM page)
+ORDER BY n
+"""  # noqa: S608 - constants of this module
+"""In the order of an index of theirs, which is that of the addresses' digests too: neighbours
+are looked for where the last one was. The last row is told in any case, to go on from.
+"""
+
+
+def stored_by_now(connection: Connection, keys: Keys, after: Place, limit: int) -> Page:
+    """Of the `limit` rows after this place, those whose address is stored and can be read."""
+    given = {
+        "prefix": after[0],
+        "mark": after[1],
+        "limit": limit,
+        "beyond": b"\xff" * (DIGEST_OCTETS - PREFIX_OCTETS),
+    }
+    rows = connection.execute(_STORED, given).fetchall()
+    found = [
+        (Unresolved(*columns), keys.open(ciphertext, context=digest))
+        for *columns, _, digest, ciphertext in rows
+        if digest is not None
+    ]
+    if not rows or rows[-1][-3] < limit:
+        return Page(found, None)
+    last = Unresolved(*rows[-1][:-3])
+    return Page(found, (last.digest_prefix, last.scope_mark))
+
+
+def dismiss(connection: Connection, number: UUID, reason: str, now: datetime) -> bool:
+    """Nobody can find its address: late no more, honoured by checks all the same.
+
+    It is still recorded if the address turns up. False if there is none, or it was dismissed.
+    """
+    done = connection.execute(
+        """UPDATE inbound_unresolved SET dismissed_at = %s, dismissal = %s
+        WHERE id = %s AND dismissed_at IS NULL""",
+        (now, reason, number),
+    )
+    return done.rowcount > 0
+
+
+def settle(connection: Connection, rows: Collection[Unresolved]) -> None:
+    """Forget these, now that the ledger has them, unless another mail came meanwhile."""
+    connection.execute(
+        """DELETE FROM inbound_unresolved u
+        USING unnest(%s::uuid[], %s::timestamptz[]) AS given (id, last_received_at)
+        WHERE u.id = given.id AND u.last_received_at = given.last_received_at""",
+        ([row.id for row in rows], [row.last_received_at for row in rows]),
+    )

@@ -1,0 +1,1 @@
+"""Destinations and their sync states, listings and received webhooks."""

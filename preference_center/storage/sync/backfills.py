@@ -1,0 +1,140 @@
+"""How far the back-fill of each destination has come, and its next step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from preference_center.domain.deadlines import WINDOW
+from preference_center.storage.db.database import Connection
+from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+
+WIDE_SCOPES = ["all_marketing", "everything", "undeliverable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Addresses are gone through by id: to `reached`, of those to `until`.
+
+    `until` is None before it is known which there are. `rows` were raised so far.
+    """
+
+    reached: int
+    until: int | None
+    rows: int
+    finished: bool
+
+    @property
+    def share(self) -> float:
+        """How much of it is done: 0 to 1."""
+        if self.finished:
+            return 1.0
+        return self.reached / self.until if self.until else 0.0
+
+
+_COLUMNS = "b.reached, b.until_id, b.rows, b.finished_at IS NOT NULL"
+
+_STEP = f"""
+WITH form AS MATERIALIZED (
+    SELECT id, channel, ciphertext IS NOT NULL AS readable FROM address
+    WHERE id > %(after)s AND id <= %(until)s ORDER BY id LIMIT %(size)s
+), raised AS (
+    INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at, bulk)
+    SELECT d.id, form.id, max(e.seq), %(started)s + %(window)s, %(now)s, true
+    FROM destination d
+    JOIN form ON form.readable AND form.channel = ANY(d.channels)
+    JOIN address_key b ON b.address_id = form.id
+    JOIN address_key a ON a.digest = b.digest AND a.channel = b.channel AND {MAY_MATCH} <> 0
+    JOIN suppression s ON s.address_id = a.address_id
+        AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
+    JOIN event e ON e.id IN (s.out_event, s.pause_event)
+    WHERE d.id = %(destination)s AND (s.standing OR s.pause_until > %(now)s
+        OR (s.out_at IS NOT NULL AND form.id <> s.address_id))
+    GROUP BY d.id, form.id ORDER BY form.id
+    ON CONFLICT DO NOTHING RETURNING address_id
+)
+SELECT (SELECT max(id) FROM form), (SELECT count(*) FROM raised)
+"""  # noqa: S608 - a constant
+"""A lift holds for its exact form only, so what was lifted still stands for the others (I9).
+
+In the order in which opt-outs raise them, so that neither waits for the other in a ring.
+"""
+
+
+def begin(connection: Connection, destination: int, now: datetime) -> None:
+    """Note that the destination needs one, unless one was begun before.
+
+    In the transaction that adds the destination, so that no half of the two is left behind.
+    """
+    connection.execute(
+        """INSERT INTO backfill (destination_id, started_at) VALUES (%s, %s)
+        ON CONFLICT DO NOTHING""",
+        (destination, now),
+    )
+
+
+def begin_again(connection: Connection, destination: int, now: datetime) -> None:
+    """Note that the destination needs one as if it was new, whatever was done before."""
+    connection.execute("DELETE FROM backfill WHERE destination_id = %s", (destination,))
+    begin(connection, destination, now)
+
+
+def limit(connection: Connection, destination: int) -> None:
+    """Let it end at the newest address of now, unless that is settled."""
+    connection.execute(
+        """UPDATE backfill SET until_id = (SELECT COALESCE(max(id), 0) FROM address)
+        WHERE destination_id = %s AND until_id IS NULL""",
+        (destination,),
+    )
+
+
+def step(connection: Connection, destination: int, size: int, now: datetime) -> Backfill:
+    """Go through the next `size` addresses. Several processes take turns."""
+    row = connection.execute(
+        """SELECT reached, until_id, started_at FROM backfill
+        WHERE destination_id = %s AND finished_at IS NULL AND until_id IS NOT NULL FOR UPDATE""",
+        (destination,),
+    ).fetchone()
+    if row is None:
+        return of(connection, destination)
+    after, until, started = row
+    given = {"destination": destination, "after": after, "until": until, "size": size}
+    given |= {"now": now, "started": started, "window": WINDOW, "wide": WIDE_SCOPES}
+    done = connection.execute(_STEP, given).fetchone()
+    assert done  # the statement ends in a SELECT without FROM
+    reached, raised = done
+    end = reached is None or reached >= until
+    connection.execute(
+        """UPDATE backfill SET reached = %s, rows = rows + %s, finished_at = %s
+        WHERE destination_id = %s""",
+        (until if end else reached, raised, now if end else None, destination),
+    )
+    return of(connection, destination)
+
+
+def of(connection: Connection, destination: int) -> Backfill:
+    """How far it is; finished where none was ever begun."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM backfill b WHERE destination_id = %s",  # noqa: S608 - a constant
+        (destination,),
+    ).fetchone()
+    return Backfill(*row) if row else Backfill(0, 0, 0, finished=True)
+
+
+def unfinished(connection: Connection) -> Mapping[int, Backfill]:
+    """Those that are still to be gone on with, by the id of the destination."""
+    rows = connection.execute(
+        f"SELECT b.destination_id, {_COLUMNS} FROM backfill b WHERE finished_at IS NULL"  # noqa: S608 - a constant
+    )
+    return {row[0]: Backfill(*row[1:]) for row in rows}
+
+
+def whole(connection: Connection, destination: int, now: datetime) -> int:
+    """All of it in this transaction, where nobody else is at work; how many rows."""
+    begin(connection, destination, now)
+    limit(connection, destination)
+    found = of(connection, destination)
+    while not found.finished:
+        found = step(connection, destination, 10_000, now)
+    return found.rows

@@ -1,0 +1,57 @@
+"""What every destination still has to be told, for people who look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from preference_center.domain.sync.destination import Status, state_word
+from preference_center.storage.db.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One destination and how many addresses wait for it.
+
+    `due_at` is the earliest deadline among them. `retry_at` is set while its circuit is
+    open, for `reason`. `drifted` of them had been confirmed there and were found missing,
+    which has happened `drift` times in all.
+    """
+
+    destination: str
+    status: Status
+    reason: str
+    retry_at: datetime | None
+    waiting: int
+    due_at: datetime | None
+    drifted: int
+    drift: int
+
+    @property
+    def state(self) -> str:
+        """See `state_word`."""
+        return state_word(self.status, self.retry_at)
+
+
+def pending(connection: Connection) -> dict[str, Pending]:
+    """All destinations by name, also those for which nothing waits."""
+    rows = connection.execute(
+        """SELECT d.name, d.status, d.reason, d.retry_at, count(s.due_at), min(s.due_at),
+            count(s.due_at) FILTER (WHERE s.outcome = 'drift'),
+            COALESCE((SELECT v.drift FROM verification v WHERE v.destination_id = d.id), 0)
+        FROM destination d
+        LEFT JOIN sync_state s ON s.destination_id = d.id AND s.due_at IS NOT NULL
+        GROUP BY d.id ORDER BY d.name"""
+    )
+    return {row[0]: Pending(row[0], Status(row[1]), *row[2:]) for row in rows}
+
+
+def backlog(connection: Connection, destination: int) -> tuple[int, int]:
+    """How many addresses of the back-fill and of lists are told, and how many there are."""
+    row = connection.execute(
+        """SELECT count(*) FILTER (WHERE due_at IS NULL), count(*) FROM sync_state
+        WHERE destination_id = %s AND bulk""",
+        (destination,),
+    ).fetchone()
+    assert row  # counting always answers
+    return row[0], row[1]

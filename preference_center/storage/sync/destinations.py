@@ -1,0 +1,198 @@
+"""Destinations: their settings (sealed), status and circuit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.destination import Destination, Status
+from preference_center.errors import DestinationError
+from preference_center.keys import Keys
+from preference_center.storage.db.database import Connection
+
+_COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service, can_lift, status,
+    reason, failures, retry_at, pulled_at, slow_until"""
+
+
+def add(  # noqa: PLR0913 - a row has that many columns
+    connection: Connection,
+    keys: Keys,
+    *,
+    name: str,
+    kind: str,
+    settings: Mapping[str, str],
+    channels: frozenset[Channel],
+    mapping: Mapping[str, str],
+    sends: frozenset[str],
+    sends_service: bool,
+    can_lift: bool = True,
+    pulls: bool = False,
+    now: datetime,
+) -> int:
+    """Store a destination in *observe*; returns its id. `pulls`: its back-fill waits for that.
+
+    Raises DestinationError when the name is taken.
+    """
+    row = connection.execute(
+        """INSERT INTO destination (name, kind, settings, channels, sends, mapping,
+            sends_service, can_lift, status, created_at, pulled_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (name) DO NOTHING RETURNING id""",
+        (
+            name,
+            kind,
+            keys.seal(json.dumps(dict(settings)), context=name.encode()),
+            sorted(channels),
+            sorted(sends),
+            Jsonb(dict(mapping)),
+            sends_service,
+            can_lift,
+            Status.OBSERVE,
+            now,
+            None if pulls else now,
+        ),
+    ).fetchone()
+    if row is None:
+        raise DestinationError(f"There is a destination named {name} already; choose another.")
+    return int(row[0])
+
+
+def every(connection: Connection, keys: Keys) -> list[Destination]:
+    """All destinations, by name."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM destination ORDER BY name")  # noqa: S608 - constants of this module
+    return [_destination(row, keys) for row in rows]
+
+
+def without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
+    """The names of those that send any of `topics` and can't turn them on again (I10)."""
+    rows = connection.execute(
+        "SELECT name FROM destination WHERE NOT can_lift AND sends && %s ORDER BY name",
+        (list(topics),),
+    )
+    return [row[0] for row in rows]
+
+
+def by_id(connection: Connection, keys: Keys, destination_id: int) -> Destination | None:
+    """One destination, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM destination WHERE id = %s",  # noqa: S608 - constants of this module
+        (destination_id,),
+    ).fetchone()
+    return _destination(row, keys) if row else None
+
+
+def find(connection: Connection, keys: Keys, name: str) -> Destination | None:
+    """One destination, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM destination WHERE name = %s",  # noqa: S608 - constants of this module
+        (name,),
+    ).fetchone()
+    return _destination(row, keys) if row else None
+
+
+def by_name(connection: Connection, keys: Keys, name: str) -> Destination:
+    """One destination. Raises DestinationError that names those there are."""
+    found = find(connection, keys, name)
+    if found is None:
+        names = [other.name for other in every(connection, keys)]
+        there = ", ".join(names) or "none yet: `flask destinations add`"
+        raise DestinationError(f"No destination is named {name}. There are: {there}.")
+    return found
+
+
+def set_status(
+    connection: Connection, destination_id: int, status: Status, reason: str = ""
+) -> None:
+    """Pause or resume; a resumed destination starts with a closed circuit."""
+    connection.execute(
+        """UPDATE destination SET status = %s, reason = %s, failures = 0, retry_at = NULL
+        WHERE id = %s""",
+        (status, reason, destination_id),
+    )
+
+
+def set_settings(
+    connection: Connection, keys: Keys, name: str, settings: Mapping[str, str]
+) -> None:
+    """Replace a destination's settings, e.g. a secret; nothing if none has this name."""
+    connection.execute(
+        "UPDATE destination SET settings = %s WHERE name = %s",
+        (keys.seal(json.dumps(dict(settings)), context=name.encode()), name),
+    )
+
+
+def set_abilities(
+    connection: Connection,
+    destination_id: int,
+    *,
+    channels: frozenset[Channel],
+    can_lift: bool,
+    pulled_at: datetime | None,
+) -> None:
+    """What a destination can do once its settings let it do more; see `add`."""
+    connection.execute(
+        "UPDATE destination SET channels = %s, can_lift = %s, pulled_at = %s WHERE id = %s",
+        (sorted(channels), can_lift, pulled_at, destination_id),
+    )
+
+
+def opened(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
+    """The tool failed as a whole: nothing more before `retry_at`."""
+    connection.execute(
+        """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s, retry_at = %s
+        WHERE id = %s AND status = 'active'""",
+        (reason[:500], retry_at, destination_id),
+    )
+
+
+def held(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
+    """The tool's rate limit allows nothing more before `retry_at`: no failure of its own."""
+    connection.execute(
+        """UPDATE destination SET reason = %s, retry_at = %s
+        WHERE id = %s AND status = 'active'""",
+        (reason[:500], retry_at, destination_id),
+    )
+
+
+def pulled(connection: Connection, destination_id: int, now: datetime) -> None:
+    """Let the back-fill wait no longer for the destination's own opt-outs."""
+    connection.execute(
+        "UPDATE destination SET pulled_at = COALESCE(pulled_at, %s) WHERE id = %s",
+        (now, destination_id),
+    )
+
+
+def closed(connection: Connection, destination_id: int) -> None:
+    """The tool answers again; one failure is forgiven, so that batches grow step by step."""
+    connection.execute(
+        """UPDATE destination SET failures = GREATEST(failures - 1, 0), reason = '',
+            retry_at = NULL WHERE id = %s AND status = 'active'""",
+        (destination_id,),
+    )
+
+
+def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
+    destination_id, name, kind, settings, channels, sends, mapping, *rest = row
+    sends_service, can_lift, status, reason, failures, retry_at, pulled_at, slow_until = rest
+    return Destination(
+        id=destination_id,
+        name=name,
+        kind=kind,
+        settings=json.loads(keys.open(settings, context=name.encode())),
+        channels=frozenset(Channel(channel) for channel in channels),
+        sends=frozenset(sends),
+        mapping=mapping,
+        sends_service=sends_service,
+        can_lift=can_lift,
+        status=Status(status),
+        reason=reason,
+        failures=failures,
+        retry_at=retry_at,
+        pulled_at=pulled_at,
+        slow_until=slow_until,
+    )

@@ -1,0 +1,109 @@
+"""Sync states of lists that a pass over a tool's contacts brings to their state (decision 49).
+
+They wait in the lane of lists, which nobody claims at such a destination. Those of contacts
+that a page shows are claimed by their ids, and leave the lane when more is to be pushed;
+so what is still there when the pass ends is of nobody that it saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from preference_center.domain.sync.state import BEGINNING, Claim
+from preference_center.storage.db.database import Connection
+
+
+def claim(
+    connection: Connection,
+    destination: int,
+    lease: UUID,
+    ids: Collection[int],
+    *,
+    now: datetime,
+    until: datetime,
+) -> list[Claim]:
+    """Take those rows of lists that are due, for the lease."""
+    rows = connection.execute(
+        """UPDATE sync_state s SET lease = %s, next_at = %s
+        WHERE s.destination_id = %s AND s.address_id = ANY(%s)
+            AND s.bulk AND s.next_at <= %s
+        RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told,
+            s.lift_until""",
+        (lease, until, destination, list(ids), now),
+    )
+    return [Claim(*(*row, BEGINNING)) for row in rows]
+
+
+def single_out(connection: Connection, destination: int, ids: Collection[int]) -> None:
+    """From now on these are pushed one by one, when they are due."""
+    connection.execute(
+        """UPDATE sync_state SET bulk = false
+        WHERE destination_id = %s AND address_id = ANY(%s) AND bulk""",
+        (destination, list(ids)),
+    )
+
+
+def single_out_unseen(
+    connection: Connection, destination: int, before: datetime, limit: int
+) -> int:
+    """The same of up to `limit` rows that waited before `before` and were not seen; how many."""
+    return connection.execute(
+        f"""{_UNSEEN} UPDATE sync_state s SET bulk = false FROM unseen
+        WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id""",  # noqa: S608 - a constant
+        {"destination": destination, "before": before, "limit": limit},
+    ).rowcount
+
+
+def absent(
+    connection: Connection, destination: int, before: datetime, limit: int, now: datetime
+) -> int:
+    """Up to `limit` rows that waited before `before`, and were not seen, are absent; how many.
+
+    The tool does not know their addresses. A later pass shows if that changes.
+    """
+    return connection.execute(
+        f"""{_UNSEEN}, settled AS (
+            UPDATE sync_state s SET reflected = GREATEST(s.reflected, s.wanted), due_at = NULL,
+                next_at = NULL, attempts = 0, outcome = 'absent', verify_at = NULL
+            FROM unseen
+            WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id
+            RETURNING s.address_id, s.wanted
+        )
+        INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+        SELECT %(destination)s, address_id, wanted, 'absent', 'not among its contacts', %(now)s
+        FROM settled""",  # noqa: S608 - a constant
+        {"destination": destination, "before": before, "limit": limit, "now": now},
+    ).rowcount
+
+
+_UNSEEN = """WITH unseen AS (
+    SELECT address_id FROM sync_state
+    WHERE destination_id = %(destination)s AND bulk AND lease IS NULL AND next_at <= %(before)s
+    ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)"""
+
+
+def waits_for_pass(connection: Connection, destination: int, now: datetime) -> bool:
+    """Whether rows of lists wait for a pass."""
+    return _exists(
+        connection,
+        "SELECT FROM sync_state WHERE destination_id = %s AND bulk AND next_at <= %s",
+        (destination, now),
+    )
+
+
+def put_off(connection: Connection, destination: int, now: datetime) -> bool:
+    """Whether a pass may show that what was put off has been done by the tool."""
+    return _exists(
+        connection,
+        """SELECT FROM sync_state WHERE destination_id = %s AND NOT bulk AND next_at > %s
+            AND due_at IS NOT NULL AND outcome = 'later'""",
+        (destination, now),
+    )
+
+
+def _exists(connection: Connection, query: str, given: tuple[int, datetime]) -> bool:
+    row = connection.execute(f"SELECT EXISTS ({query})", given).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,264 @@
+"""Reading tools: how far each listing was read, and what was found about whom.
+
+A listing is claimed like a row of `syncs`: `next_at` is the queue, then the lease's end.
+Its cursor moves in the transaction that records what the page said, and only for the
+worker that still holds the lease; so a page is never lost, and read again does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.storage.db.database import Connection
+
+
+class Part(StrEnum):
+    """What is read of a destination."""
+
+    PULL = "pull"
+    """Its own opt-outs."""
+    SCAN = "scan"
+    """Its contacts."""
+    SWEEP = "sweep"
+    """All its contacts anew, where a scan shows only those that change."""
+    READ = "read"
+    """What we pushed: read back, sampled, looked for again."""
+
+
+FIRST_SWEEP = timedelta(days=1)
+"""When the first sweep begins: a scan's first pass shows all there is as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What reading a destination came to; tallies add up."""
+
+    contacts: int = 0
+    """Seen in scans."""
+    news: int = 0
+    """Told by the tool, our own echo included."""
+    recorded: int = 0
+    """Of those, what was new and became an event."""
+    unmapped: int = 0
+    """News about things that no topic maps to: not recorded."""
+    unreadable: int = 0
+    """Contacts and news whose address can't be parsed."""
+    raised: int = 0
+    """Contacts who should have been suppressed there and were not yet."""
+    checked: int = 0
+    """Read back."""
+    drift: int = 0
+    """Opt-outs that were missing there though it had confirmed them; pushed again."""
+    links: int = 0
+    """Standing links written into contacts."""
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)))
+
+
+class Overtaken(Exception):
+    """Another worker has the listing: this one's lease is over, nothing is to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A listing that this worker holds until its lease ends."""
+
+    cursor: str | None
+    begun_at: datetime | None
+    failures: int
+    is_first: bool
+    """Whether no pass was ever finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one listing is, for people who look."""
+
+    part: Part
+    begun_at: datetime | None
+    finished_at: datetime | None
+    next_at: datetime | None
+    rows: int
+    under_way: bool
+    reason: str
+
+
+def begin(connection: Connection, destination: int, parts: Collection[Part], now: datetime) -> None:
+    """Have these listings read from `now` on, and the others never; safe to repeat."""
+    connection.execute(
+        """INSERT INTO listing (destination_id, part, next_at)
+        SELECT %(destination)s, part, CASE WHEN part = ANY(%(parts)s)
+            THEN CASE part WHEN 'sweep' THEN %(sweep)s ELSE %(now)s END END
+        FROM unnest(%(every)s::text[]) AS given (part) ON CONFLICT DO NOTHING""",
+        {
+            "destination": destination,
+            "parts": [part.value for part in parts],
+            "every": [part.value for part in Part],
+            "now": now,
+            "sweep": now + FIRST_SWEEP,
+        },
+    )
+
+
+def forget(connection: Connection, destination: int) -> None:
+    """Have all listings of the destination begun again: `not_begun` names it then."""
+    connection.execute("DELETE FROM listing WHERE destination_id = %s", (destination,))
+
+
+def not_begun(connection: Connection) -> list[int]:
+    """Ids of active destinations of whose listings one was never begun."""
+    rows = connection.execute(
+        """SELECT id FROM destination d WHERE status = 'active'
+            AND (SELECT count(*) FROM listing WHERE destination_id = d.id) < %s""",
+        (len(Part),),
+    ).fetchall()
+    return [number for (number,) in rows]
+
+
+def due(connection: Connection, now: datetime) -> list[tuple[int, Part]]:
+    """What is to be read now, of destinations that may be knocked at."""
+    rows = connection.execute(
+        """SELECT d.id, l.part FROM destination d JOIN listing l ON l.destination_id = d.id
+        WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
+            AND (l.next_at <= %(now)s OR (l.part = 'read' AND EXISTS (
+                SELECT FROM sync_state s
+                WHERE s.destination_id = d.id AND s.verify_at <= %(now)s)))""",
+        {"now": now},
+    )
+    return [(row[0], Part(row[1])) for row in rows]
+
+
+def claim(
+    connection: Connection,
+    destination: int,
+    part: Part,
+    lease: UUID,
+    *,
+    now: datetime,
+    until: datetime,
+) -> Place | None:
+    """Take a listing that is due for the lease, or None."""
+    row = connection.execute(
+        """UPDATE listing SET lease = %s, next_at = %s, begun_at = COALESCE(begun_at, %s)
+        WHERE destination_id = %s AND part = %s AND next_at <= %s
+        RETURNING cursor, begun_at, failures, finished_at IS NULL""",
+        (lease, until, now, destination, part, now),
+    ).fetchone()
+    return Place(*row) if row else None
+
+
+def turn(
+    connection: Connection,
+    destination: int,
+    part: Part,
+    lease: UUID,
+    *,
+    cursor: str | None,
+    rows: int,
+    until: datetime,
+) -> None:
+    """One page of `rows` is done: go on from `cursor`, with the lease to `until`.
+
+    Raises Overtaken, which is to take the transaction back.
+    """
+    kept = connection.execute(
+        """UPDATE listing SET cursor = %s, next_at = %s, failures = 0, reason = '',
+            rows = rows + %s WHERE destination_id = %s AND part = %s AND lease = %s""",
+        (cursor, until, rows, destination, part, lease),
+    ).rowcount
+    if not kept:
+        raise Overtaken
+
+
+def rest(connection: Connection, destination: int, part: Part, lease: UUID, at: datetime) -> None:
+    """Give the listing back as it is; go on at `at`."""
+    connection.execute(
+        """UPDATE listing SET lease = NULL, next_at = %s
+        WHERE destination_id = %s AND part = %s AND lease = %s""",
+        (at, destination, part, lease),
+    )
+
+
+def finish(
+    connection: Connection,
+    destination: int,
+    part: Part,
+    lease: UUID,
+    *,
+    now: datetime,
+    next_at: datetime,
+) -> None:
+    """The pass is done: the next begins at `next_at`, from the cursor that is stored.
+
+    The first whole pull lets the back-fill begin.
+    """
+    connection.execute(
+        """WITH finished AS (
+            UPDATE listing SET lease = NULL, next_at = %s, finished_at = %s, begun_at = NULL,
+                failures = 0, reason = ''
+            WHERE destination_id = %s AND part = %s AND lease = %s RETURNING *
+        )
+        UPDATE destination d SET pulled_at = finished_at FROM finished
+        WHERE d.id = destination_id AND part = 'pull' AND pulled_at IS NULL""",
+        (next_at, now, destination, part, lease),
+    )
+
+
+def failed(
+    connection: Connection,
+    destination: int,
+    part: Part,
+    lease: UUID,
+    *,
+    reason: str,
+    next_at: datetime,
+    anew: bool = False,
+) -> None:
+    """The tool would not be read: try again at `next_at`, `anew` from the beginning."""
+    connection.execute(
+        """UPDATE listing SET lease = NULL, next_at = %s, failures = LEAST(failures + 1, 20),
+            reason = %s, cursor = CASE WHEN %s THEN NULL ELSE cursor END
+        WHERE destination_id = %s AND part = %s AND lease = %s""",
+        (next_at, reason[:500], anew, destination, part, lease),
+    )
+
+
+def progress(connection: Connection, destination: int) -> list[Progress]:
+    """How far each listing is that is ever read."""
+    rows = connection.execute(
+        """SELECT part, begun_at, finished_at, next_at, rows,
+            begun_at IS NOT NULL AND (rows > 0 OR lease IS NOT NULL), reason
+        FROM listing WHERE destination_id = %s AND next_at IS NOT NULL ORDER BY part""",
+        (destination,),
+    )
+    return [Progress(Part(row[0]), *row[1:]) for row in rows]
+
+
+def add(connection: Connection, destination: int, tally: Tally) -> None:
+    """Count `tally` in."""
+    counts = {name: count for name, count in asdict(tally).items() if count}
+    if not counts:
+        return
+    names = list(counts)
+    connection.execute(
+        f"""INSERT INTO verification AS v (destination_id, {", ".join(names)})
+        VALUES (%s, {", ".join(["%s"] * len(names))})
+        ON CONFLICT (destination_id) DO UPDATE SET
+            {", ".join(f"{name} = v.{name} + EXCLUDED.{name}" for name in names)}""",  # noqa: S608 - the fields of Tally
+        (destination, *counts.values()),
+    )
+
+
+def tally(connection: Connection, destination: int) -> Tally:
+    """What reading the destination came to so far."""
+    names = ", ".join(field.name for field in fields(Tally))
+    row = connection.execute(
+        f"SELECT {names} FROM verification WHERE destination_id = %s",  # noqa: S608 - the fields of Tally
+        (destination,),
+    ).fetchone()
+    return Tally(*row) if row else Tally()

@@ -1,0 +1,345 @@
+"""Sync states: the queue that is the database. `next_at` is the whole of it, in two lanes.
+
+A claim moves `next_at` to the end of the lease, so a dead worker's rows come back by
+themselves; settling compares the lease token, so a late worker changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from preference_center.domain.deadlines import WINDOW, Stage, late_stages
+from preference_center.domain.sync.destination import Status, state_word
+from preference_center.domain.sync.state import BEGINNING, Claim, Settlement, Since
+from preference_center.storage.db.database import Connection
+
+_CLAIM = """
+WITH live AS (
+    SELECT address_id, next_at FROM sync_state
+    WHERE destination_id = %(destination)s AND NOT bulk
+        AND next_at BETWEEN %(live)s AND %(now)s
+    ORDER BY next_at
+    LIMIT %(limit)s::int - CASE WHEN %(lists)s AND EXISTS (SELECT FROM sync_state
+        WHERE destination_id = %(destination)s AND bulk
+            AND next_at BETWEEN %(bulk)s AND %(now)s)
+        THEN %(limit)s::int / 10 ELSE 0 END
+    FOR UPDATE SKIP LOCKED
+), lists AS (
+    SELECT address_id, next_at FROM sync_state
+    WHERE destination_id = %(destination)s AND bulk
+        AND next_at BETWEEN %(bulk)s AND %(now)s
+    ORDER BY next_at
+    LIMIT CASE WHEN %(lists)s THEN %(limit)s::int - (SELECT count(*) FROM live) ELSE 0 END
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE sync_state s SET lease = %(lease)s, next_at = %(until)s
+WHERE s.destination_id = %(destination)s AND s.address_id = ANY(ARRAY(
+    SELECT address_id FROM live UNION ALL SELECT address_id FROM lists))
+RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.lift_until,
+    (SELECT max(next_at) FROM live), (SELECT max(next_at) FROM lists)
+"""
+"""An array, since that is made once. Joined instead, both lists are gone through anew for a row
+that an opt-out touched meanwhile, and more are claimed than the limit says.
+"""
+
+_SETTLE = """
+WITH given AS (
+    SELECT * FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(seen)b::bigint[],
+        %(outcomes)b::text[], %(acks)b::text[], %(done)b::boolean[], %(sure)b::boolean[],
+        %(next)b::timestamptz[], %(lifted)b::text[], %(verify)b::interval[]) AS n (address_id,
+        version, reflected, outcome, ack, done, sure, next_at, lifted, verify_after)
+    ORDER BY address_id
+), noted AS (
+    INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+    SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
+    FROM given WHERE outcome <> 'untold' AND NOT (outcome = 'refused' AND EXISTS (
+        SELECT FROM sync_state s JOIN delivery d USING (destination_id, address_id)
+        WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
+            AND s.outcome = 'refused' AND d.outcome = 'refused' AND d.version = given.version))
+    UNION ALL
+    SELECT d.id, e.address_id, e.seq, 'superseded', 'by ' || given.version, %(now)s
+    FROM given JOIN destination d ON d.id = %(destination)s
+    JOIN event e ON e.address_id = given.address_id AND e.recorded_at >= d.created_at
+        AND e.seq > given.reflected AND e.seq < given.version
+    WHERE given.done
+)
+UPDATE sync_state s SET
+    reflected = CASE WHEN given.sure AND given.done THEN GREATEST(s.reflected, given.version)
+        ELSE s.reflected END,
+    told = ARRAY(SELECT unnest(s.told) EXCEPT SELECT jsonb_array_elements_text(lifted::jsonb)),
+    due_at = CASE WHEN given.sure AND given.done AND s.wanted <= given.version THEN NULL
+        ELSE s.due_at END,
+    next_at = CASE
+        WHEN s.wanted > given.version THEN %(now)s
+        WHEN NOT given.done THEN given.next_at
+        WHEN NOT given.sure THEN s.lift_until
+        ELSE given.next_at END,
+    attempts = CASE WHEN given.done THEN 0 ELSE s.attempts + 1 END,
+    lift_until = CASE WHEN given.sure AND given.done THEN NULL ELSE s.lift_until END,
+    lease = NULL,
+    bulk = s.bulk OR (given.outcome = 'refused' AND s.wanted <= given.version),
+    outcome = given.outcome,
+    checks = CASE WHEN NOT given.done THEN s.checks
+        WHEN given.outcome = 'absent' THEN LEAST(s.checks + 1, 5)
+        WHEN s.outcome = 'absent' THEN 0 ELSE s.checks END,
+    verify_at = CASE WHEN given.done THEN %(now)s + given.verify_after
+        * (1 << CASE given.outcome WHEN 'absent' THEN s.checks ELSE 2 * s.checks END) END
+FROM given
+WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
+    AND s.lease = %(lease)s
+RETURNING s.address_id
+"""
+"""What came of it is noted of every row, also of one that is another worker's by now; but not
+that a row was refused once more. A refused row waits with the lists, so that it keeps no click
+waiting however many there are.
+
+What was told has been noted before (`announce_noes`), and what the tool was heard to have
+turned off meanwhile counts as told, too: only what was lifted is taken away.
+"""
+
+_PUSH_AGAIN = """
+UPDATE sync_state s SET
+    reflected = 0,
+    told = ARRAY(SELECT unnest(s.told) UNION SELECT jsonb_array_elements_text(given.off::jsonb)),
+    due_at = COALESCE(s.due_at, %(now)s + %(window)s),
+    next_at = CASE WHEN s.lease IS NULL THEN %(now)s ELSE s.next_at END,
+    wanted = GREATEST(s.wanted, given.version)
+FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(off)b::text[])
+    AS given (address_id, version, off)
+WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
+"""
+
+COMMITTED_WITHIN = timedelta(seconds=10)
+"""How far back a row may come due: what its writer took to commit, and how clocks differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is due at one destination, each counted to 10,000: what people did, and lists."""
+
+    destination: int
+    fresh: int
+    lists: int
+    slow: bool
+    """Whether it counts as slow (see `domain.lanes`)."""
+
+
+def due(connection: Connection, now: datetime, by_scan: Collection[str] = ()) -> list[Due]:
+    """Active destinations that a request may be sent to now, and have something due.
+
+    Lists of the kinds `by_scan` are not counted: see `storage.seen`.
+    """
+    rows = connection.execute(
+        """SELECT d.id, fresh.count, lists.count, COALESCE(d.slow_until > %(now)s, false)
+        FROM destination d
+        CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
+            WHERE s.destination_id = d.id AND NOT s.bulk AND s.next_at <= %(now)s
+            LIMIT 10000) AS due) AS fresh
+        CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
+            WHERE s.destination_id = d.id AND s.bulk AND d.pulled_at IS NOT NULL
+                AND d.kind <> ALL(%(by_scan)s) AND s.next_at <= %(now)s
+            LIMIT 10000) AS due) AS lists
+        WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
+            AND fresh.count + lists.count > 0
+        ORDER BY d.id""",
+        {"now": now, "by_scan": list(by_scan)},
+    )
+    return [Due(*row) for row in rows]
+
+
+def due_destinations(connection: Connection, now: datetime) -> dict[int, int]:
+    """The destinations of `due` -> how many rows are due there."""
+    return {each.destination: each.fresh + each.lists for each in due(connection, now)}
+
+
+def claim(
+    connection: Connection,
+    destination: int,
+    lease: UUID,
+    *,
+    now: datetime,
+    until: datetime,
+    limit: int,
+    lists: bool = True,
+    since: Since = BEGINNING,
+) -> list[Claim]:
+    """Take up to `limit` due rows for the lease `lease`, which ends at `until`.
+
+    Rows of lists and back-fills come after what people did, however long they have waited,
+    but a tenth of the batch is theirs: so neither holds the other up for good. Without
+    `lists` they are left where they are.
+
+    What came due before `since` is not found. A claim from there on reads no index entries of
+    rows that were claimed before it; they stay for as long as any snapshot is older than the
+    claim, a dump's perhaps. Who goes on from `Claim.reached` claims from BEGINNING once more in
+    the end: a row that another transaction had locked may have been passed over.
+    """
+    given = {"destination": destination, "lease": lease, "now": now, "until": until}
+    given |= {"limit": limit, "lists": lists, "live": since.live, "bulk": since.bulk}
+    rows = connection.execute(_CLAIM, given, binary=True).fetchall()
+    if not rows:
+        return []
+    *_, live, bulk = rows[0]
+    surely = now - COMMITTED_WITHIN
+    reached = Since(min(live or since.live, surely), min(bulk or since.bulk, surely))
+    return [Claim(*(*row[:-2], reached)) for row in rows]
+
+
+def announce_noes(
+    connection: Connection, destination: int, lease: UUID, topics: Mapping[int, frozenset[str]]
+) -> None:
+    """Note, before it is sent, what may be turned off there though nobody hears the answer.
+
+    Else it could not be taken back, and would look like a "no" that somebody said there.
+    """
+    connection.execute(
+        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
+            UNION SELECT jsonb_array_elements_text(given.told::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, told)
+        WHERE s.destination_id = %s AND s.lease = %s AND s.address_id = given.address_id""",
+        (list(topics), [_json_list(told) for told in topics.values()], destination, lease),
+    )
+
+
+def announce_lifts(
+    connection: Connection, destination: int, lease: UUID, ids: Collection[int], until: datetime
+) -> None:
+    """Note, before it is sent, that a request which turns topics on may live to `until`."""
+    connection.execute(
+        """UPDATE sync_state SET lift_until = GREATEST(lift_until, %s)
+        WHERE destination_id = %s AND lease = %s AND address_id = ANY(%s)""",
+        (until, destination, lease, list(ids)),
+    )
+
+
+def settle(
+    connection: Connection,
+    destination: int,
+    lease: UUID,
+    settlements: Sequence[Settlement],
+    *,
+    now: datetime,
+) -> set[int]:
+    """Write down outcomes; returns the addresses whose rows were still ours.
+
+    Every outcome but UNTOLD and a repeated refusal becomes a delivery, and every event that
+    was overtaken too.
+    """
+    columns = {
+        "destination": destination,
+        "lease": lease,
+        "now": now,
+        "addresses": [row.address_id for row in settlements],
+        "versions": [row.version for row in settlements],
+        "seen": [row.reflected for row in settlements],
+        "outcomes": [row.outcome for row in settlements],
+        "acks": [row.ack[:200] for row in settlements],
+        "done": [row.done for row in settlements],
+        "sure": [row.sure for row in settlements],
+        "next": [row.next_at for row in settlements],
+        "lifted": [_json_list(row.lifted) for row in settlements],
+        "verify": [row.verify_after for row in settlements],
+    }
+    return {row[0] for row in connection.execute(_SETTLE, columns)}
+
+
+def _json_list(topics: frozenset[str]) -> str:
+    return '["' + '","'.join(sorted(topics)) + '"]' if topics else "[]"
+
+
+def release(connection: Connection, destination: int, lease: UUID, now: datetime) -> set[int]:
+    """Give claimed rows back untouched: the destination failed, not they (I3). Returns whose."""
+    rows = connection.execute(
+        """UPDATE sync_state SET lease = NULL, next_at = %s
+        WHERE destination_id = %s AND lease = %s RETURNING address_id""",
+        (now, destination, lease),
+    )
+    return {row[0] for row in rows}
+
+
+def push_again(
+    connection: Connection, destination: int, stale: Sequence[Settlement], now: datetime
+) -> None:
+    """A worker that lost its lease has spoken late: bring these to the current state anew.
+
+    What it told the tool is added to `told`, so that it can be taken back too. A row that
+    another worker holds comes back at the end of that lease.
+    """
+    connection.execute(
+        _PUSH_AGAIN,
+        {
+            "destination": destination,
+            "now": now,
+            "window": WINDOW,
+            "addresses": [row.address_id for row in stale],
+            "versions": [row.version for row in stale],
+            "off": [_json_list(row.off) for row in stale],
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Rows of one destination in one stage beyond `on_time`, and the earliest of them.
+
+    `count` stops at COUNTED, or sooner: see `late`; `at_least` says that it did. `state` and
+    `reason` are the destination's own.
+    """
+
+    destination: str
+    state: str
+    reason: str
+    stage: Stage
+    count: int
+    due_at: datetime
+    at_least: bool
+    """Whether there may be more than `count`."""
+
+
+COUNTED = 1_000
+"""As far as late rows of one stage are counted: enough to see how bad it is, and the cost of
+an answer does not grow with the trouble that it reports."""
+COUNTED_OF_ALL = 10_000
+"""As far as those of all destinations together are, which share it equally ..."""
+COUNTED_OF_EACH = 100
+"""... though this far each of them is, however many there are."""
+
+
+def late(connection: Connection, now: datetime) -> list[Late]:
+    """Pending opt-outs that are at risk or worse, counted per destination and stage.
+
+    The most urgent first. Reads by index at most COUNTED rows of a destination and stage, and
+    fewer where there are so many destinations that COUNTED_OF_ALL is less for each.
+    """
+    stages = late_stages(now)
+    rows = connection.execute(
+        """WITH counted AS MATERIALIZED (
+            SELECT GREATEST(%s, LEAST(%s, %s / GREATEST(count(*), 1))) AS most FROM destination)
+        SELECT d.name, d.status, d.retry_at, d.reason, of.stage, found.count, found.earliest,
+            found.count >= (SELECT most FROM counted)
+        FROM destination d
+        CROSS JOIN unnest(%s::text[], %s::timestamptz[], %s::timestamptz[])
+            AS of (stage, after, upto)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
+                SELECT s.due_at FROM sync_state s
+                WHERE s.destination_id = d.id AND s.due_at <= of.upto
+                    AND s.due_at > COALESCE(of.after, '-infinity')
+                ORDER BY s.due_at LIMIT (SELECT most FROM counted)) AS first) AS found
+        WHERE found.count > 0 ORDER BY found.earliest, d.name""",
+        (
+            min(COUNTED, COUNTED_OF_EACH),
+            COUNTED,
+            COUNTED_OF_ALL,
+            [name for name, _, _ in stages],
+            [after for _, after, _ in stages],
+            [upto for _, _, upto in stages],
+        ),
+    )
+    return [
+        Late(name, state_word(Status(status), retry_at), reason, Stage(of), count, due_at, more)
+        for name, status, retry_at, reason, of, count, due_at, more in rows
+    ]

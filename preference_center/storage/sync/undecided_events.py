@@ -1,0 +1,201 @@
+"""What was acknowledged and not understood, until a person decides (I1, I3).
+
+A vendor event gets here with each question that it leaves open: a body that cannot be read, a
+type that its module does not know, a target that no topic maps to. The sealed body stays in
+`posted_news` as long as one of its questions is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from preference_center.domain.deadlines import AT_RISK, WINDOW, Stage, stage
+from preference_center.storage.db.database import Connection
+from preference_center.storage.sync.states import COUNTED
+
+UNREADABLE = "unreadable"
+"""The question of a body that its vendor's module makes nothing of."""
+NO_ADDRESS = "address"
+"""The question of an event whose address cannot be parsed."""
+KEPT = timedelta(days=30)
+"""How long a decision is kept beside the audit."""
+
+
+def of_type(name: str) -> str:
+    """The question of an event whose type is not known."""
+    return f"type {name}"[:200]
+
+
+def of_target(name: str) -> str:
+    """The question of an event about a list, group or stream that no topic maps to."""
+    return f"target {name}"[:200]
+
+
+class Waits(StrEnum):
+    """What waits for a person, or for being processed."""
+
+    VENDOR_EVENT = "vendor_event"
+    """It was acknowledged and not understood: `flask inbound events list`."""
+    WEBHOOK = "webhook"
+    """It was acknowledged and is not processed yet."""
+    MAIL_OPT_OUT = "mail_opt_out"
+    """Its address is not known: `flask inbound unresolved`."""
+    MESSAGE = "message"
+    """A mail or text whose meaning is not clear: `flask inbound queue list`."""
+    FORMS = "forms"
+    """The forms of a mailbox that the scheduler has still to raise: `ledger.deferring`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateWait:
+    """What has waited for 36 hours or more, by destination (None for mail) and stage."""
+
+    what: Waits
+    destination: str | None
+    stage: Stage
+    count: int
+    due_at: datetime
+    """When the earliest of them must be in every tool."""
+    at_least: bool
+    """Whether there may be more than `count`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One open question of one vendor event."""
+
+    post: UUID
+    destination: str
+    question: str
+    received_at: datetime
+
+
+_OLD = {
+    Waits.VENDOR_EVENT: """SELECT DISTINCT received_at, destination_id, post_id
+        FROM undecided_event WHERE decided_at IS NULL""",
+    Waits.WEBHOOK: """SELECT received_at, destination_id, id
+        FROM posted_news WHERE next_at IS NOT NULL""",
+    Waits.MAIL_OPT_OUT: """SELECT received_at, NULL::int AS destination_id, id
+        FROM inbound_unresolved WHERE dismissed_at IS NULL""",
+    Waits.MESSAGE: """SELECT received_at, NULL::int AS destination_id, id
+        FROM kept_mail WHERE settled_at IS NULL""",
+    Waits.FORMS: """SELECT received_at, NULL::int AS destination_id, id
+        FROM deferred_raise WHERE received_at IS NOT NULL""",
+}
+
+_LATE = " UNION ALL ".join(
+    f"""(SELECT '{what}', old.received_at, d.name FROM (
+        {query} AND received_at <= %(upto)s ORDER BY received_at LIMIT {COUNTED}) AS old
+    LEFT JOIN destination d ON d.id = old.destination_id)"""  # noqa: S608 - constants of this module
+    for what, query in _OLD.items()
+)
+"""At most COUNTED of each, the oldest first, by an index of its own."""
+
+
+def late(connection: Connection, now: datetime) -> list[LateWait]:
+    """What has waited for 36 hours or more, the most urgent first."""
+    rows = connection.execute(_LATE, {"upto": now - AT_RISK}).fetchall()
+    total: dict[str, int] = {}
+    found: dict[tuple[str, str | None, Stage], tuple[int, datetime]] = {}
+    for what, received_at, name in rows:
+        due_at = received_at + WINDOW
+        key = (what, name, stage(due_at, now))
+        count, first = found.get(key, (0, due_at))
+        found[key] = (count + 1, min(first, due_at))
+        total[what] = total.get(what, 0) + 1
+    late = [
+        LateWait(Waits(what), name, of, count, due_at, at_least=total[what] >= COUNTED)
+        for (what, name, of), (count, due_at) in found.items()
+    ]
+    return sorted(late, key=lambda each: (each.due_at, each.what))
+
+
+def note(
+    connection: Connection,
+    destination: int,
+    questions: Mapping[UUID, tuple[datetime, Collection[str]]],
+) -> None:
+    """Set the open questions of these bodies, each with when it was received.
+
+    What a person has decided before stays decided.
+    """
+    connection.execute(
+        "DELETE FROM undecided_event WHERE post_id = ANY(%s) AND decided_at IS NULL",
+        (list(questions),),
+    )
+    rows = [(post, at, text) for post, (at, texts) in questions.items() for text in sorted(texts)]
+    if not rows:
+        return
+    posts, moments, texts = zip(*rows, strict=True)
+    connection.execute(
+        """INSERT INTO undecided_event (post_id, question, destination_id, received_at)
+        SELECT given.id, given.question, %(destination)s, given.at
+        FROM unnest(%(posts)s::uuid[], %(moments)s::timestamptz[], %(texts)s::text[])
+            AS given (id, at, question)
+        WHERE NOT EXISTS (SELECT FROM ignored_event i
+            WHERE i.destination_id = %(destination)s AND i.question = given.question)
+        ON CONFLICT DO NOTHING""",
+        {
+            "destination": destination,
+            "posts": list(posts),
+            "moments": list(moments),
+            "texts": list(texts),
+        },
+    )
+
+
+def waiting(connection: Connection, limit: int) -> Sequence[Question]:
+    """Open questions, the one that has waited longest first."""
+    rows = connection.execute(
+        """SELECT u.post_id, d.name, u.question, u.received_at
+        FROM undecided_event u JOIN destination d ON d.id = u.destination_id
+        WHERE u.decided_at IS NULL ORDER BY u.received_at, u.post_id, u.question LIMIT %s""",
+        (limit,),
+    )
+    return [Question(*row) for row in rows]
+
+
+def open_posts(connection: Connection, destination: int | None = None) -> list[UUID]:
+    """The bodies with open questions; those of one destination if it is given."""
+    rows = connection.execute(
+        """SELECT DISTINCT post_id FROM undecided_event WHERE decided_at IS NULL
+            AND (%(destination)s::int IS NULL OR destination_id = %(destination)s)""",
+        {"destination": destination},
+    )
+    return [row[0] for row in rows]
+
+
+def discard(connection: Connection, post: UUID, reason: str, now: datetime) -> bool:
+    """A person has decided that this event asks for nothing; False if none is open."""
+    done = connection.execute(
+        """UPDATE undecided_event SET decided_at = %s, decision = %s
+        WHERE post_id = %s AND decided_at IS NULL""",
+        (now, reason, post),
+    )
+    return done.rowcount > 0
+
+
+def ignore(
+    connection: Connection, destination: int, question: str, reason: str, now: datetime
+) -> int:
+    """This question is never to be asked again at this destination; how many it settles."""
+    connection.execute(
+        """INSERT INTO ignored_event (destination_id, question, reason, at)
+        VALUES (%s, %s, %s, %s) ON CONFLICT (destination_id, question)
+        DO UPDATE SET reason = EXCLUDED.reason, at = EXCLUDED.at""",
+        (destination, question, reason, now),
+    )
+    return connection.execute(
+        """UPDATE undecided_event SET decided_at = %s, decision = %s
+        WHERE destination_id = %s AND question = %s AND decided_at IS NULL""",
+        (now, reason, destination, question),
+    ).rowcount
+
+
+def forget(connection: Connection, now: datetime) -> None:
+    """Delete decisions that are older than they are kept."""
+    connection.execute("DELETE FROM undecided_event WHERE decided_at < %s", (now - KEPT,))

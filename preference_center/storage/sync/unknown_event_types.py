@@ -1,0 +1,54 @@
+"""Types of news that a tool told of and no module here knows: their names and how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from preference_center.storage.db.database import Connection
+
+MOST = 50
+"""How many names are kept of one destination; more are counted together."""
+OTHERS = "(others)"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """One type, how often it came, and when it last did (UTC)."""
+
+    type: str
+    count: int
+    last_at: datetime
+
+
+def count(connection: Connection, destination: int, types: Counter[str], now: datetime) -> None:
+    """Count types in."""
+    for name, number in sorted(types.items()):
+        connection.execute(
+            """INSERT INTO unknown_news AS u (destination_id, type, count, last_at)
+            SELECT %(destination)s, CASE WHEN EXISTS (SELECT FROM unknown_news
+                    WHERE destination_id = %(destination)s AND type = %(type)s)
+                OR (SELECT count(*) FROM unknown_news WHERE destination_id = %(destination)s)
+                    < %(most)s THEN %(type)s ELSE %(others)s END, %(number)s, %(now)s
+            ON CONFLICT (destination_id, type) DO UPDATE
+            SET count = u.count + EXCLUDED.count, last_at = EXCLUDED.last_at""",
+            {
+                "destination": destination,
+                "type": name,
+                "number": number,
+                "now": now,
+                "most": MOST,
+                "others": OTHERS,
+            },
+        )
+
+
+def of(connection: Connection, destination: int) -> list[Unknown]:
+    """All that were counted, the most frequent first."""
+    rows = connection.execute(
+        """SELECT type, count, last_at FROM unknown_news WHERE destination_id = %s
+        ORDER BY count DESC, type""",
+        (destination,),
+    )
+    return [Unknown(*row) for row in rows]

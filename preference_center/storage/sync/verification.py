@@ -1,0 +1,338 @@
+"""Sync states as reading a tool finds them: to be checked, to be pushed again, confirmed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.events import ALL_MARKETING
+from preference_center.domain.sync.state import LOOK_AGAIN, State
+from preference_center.storage.db.database import Connection
+
+OWN_WORDS = "the tool says so itself"
+"""The acknowledgement of an opt-out that was found in the tool."""
+
+
+_COLUMNS = """a.id, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
+    s.wanted IS NOT NULL, COALESCE(s.wanted, 0), COALESCE(s.told, '{}'),
+    s.lease IS NOT NULL OR s.due_at IS NOT NULL OR COALESCE(s.next_at <= %(now)s, false),
+    s.outcome, told.at, told.pushed_at"""
+_TOLD = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (
+        WHERE d.outcome = 'reflected' AND d.ack <> '{OWN_WORDS}') AS pushed_at
+    FROM delivery d WHERE d.address_id = a.id AND d.destination_id = %(destination)s) AS told
+    ON true"""  # noqa: S608 - a constant
+
+_TAKE = f"""
+WITH due AS (
+    SELECT address_id FROM sync_state
+    WHERE destination_id = %(destination)s AND verify_at <= %(now)s
+    ORDER BY verify_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), held AS (
+    UPDATE sync_state s SET verify_at = %(until)s FROM due
+    WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
+    RETURNING s.*
+)
+SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_TOLD}
+"""  # noqa: S608 - constants of this module
+
+
+def by_digest(
+    connection: Connection,
+    destination: int,
+    digests: Sequence[tuple[bytes, str]],
+    now: datetime,
+) -> dict[tuple[bytes, str], State]:
+    """Per exact digest and channel that is known, how its address stands there."""
+    if not digests:
+        return {}
+    rows = connection.execute(
+        f"""SELECT a.digest, a.channel, {_COLUMNS}
+        FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
+        JOIN address a ON a.digest = given.digest AND a.channel = given.channel
+        LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
+        {_TOLD}""",  # noqa: S608 - constants of this module
+        {
+            "destination": destination,
+            "digests": [digest for digest, _ in digests],
+            "channels": [channel for _, channel in digests],
+            "now": now,
+        },
+    )
+    return {(bytes(row[0]), row[1]): _state(row[2:]) for row in rows}
+
+
+def take(
+    connection: Connection, destination: int, *, now: datetime, until: datetime, limit: int
+) -> dict[int, State]:
+    """Hold up to `limit` rows that are to be checked, until `until`."""
+    given = {"destination": destination, "now": now, "until": until, "limit": limit}
+    rows = connection.execute(_TAKE, given)
+    return {row[0]: _state(row) for row in rows}
+
+
+def sample(
+    connection: Connection, destination: int, *, at: float, limit: int, now: datetime
+) -> int:
+    """Have `limit` settled rows checked now, from a place `at` (0..1) on; how many."""
+    return connection.execute(
+        """WITH chosen AS (
+            SELECT address_id FROM sync_state
+            WHERE destination_id = %(destination)s
+                AND address_id >= %(at)s * (SELECT max(address_id) FROM sync_state
+                    WHERE destination_id = %(destination)s)
+                AND verify_at IS NULL AND due_at IS NULL AND lease IS NULL AND told <> '{}'
+            ORDER BY address_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        )
+        UPDATE sync_state s SET verify_at = %(now)s FROM chosen
+        WHERE s.destination_id = %(destination)s AND s.address_id = chosen.address_id""",
+        {"destination": destination, "at": at, "limit": limit, "now": now},
+    ).rowcount
+
+
+def confirm(
+    connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
+) -> None:
+    """Read back and in order: nothing more to check, unless it has changed since."""
+    _set(connection, destination, versions, now, "verify_at = NULL, checks = 0")
+
+
+def look_now(
+    connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
+) -> None:
+    """Held and not looked at: whoever looks next may."""
+    _set(connection, destination, versions, now, "verify_at = %(now)s")
+
+
+def look_again(
+    connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
+) -> None:
+    """Read back and absent: the next look is twice as far away."""
+    _set(
+        connection,
+        destination,
+        versions,
+        now,
+        """outcome = 'absent', checks = LEAST(s.checks + 1, 5),
+        verify_at = %(now)s + %(look)s * (1 << LEAST(s.checks, 5))""",
+    )
+
+
+def knock_again(
+    connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
+) -> None:
+    """Absent where nothing can be read: only pushing shows whether it is there now."""
+    _set(
+        connection,
+        destination,
+        versions,
+        now,
+        "next_at = %(now)s, bulk = true, verify_at = NULL",
+    )
+
+
+def push_again(
+    connection: Connection,
+    destination: int,
+    versions: Mapping[int, int],
+    now: datetime,
+    *,
+    drifted: bool,
+) -> int:
+    """Have these brought to the current state anew; returns how many.
+
+    `drifted`: the tool had confirmed and says something else, which is flagged and noted.
+    A contact that is merely new there is not (I13). What has a deadline already keeps it (I3).
+    """
+    ids = _set(
+        connection,
+        destination,
+        versions,
+        now,
+        f"""reflected = 0, next_at = %(now)s, verify_at = NULL,
+        due_at = LEAST(s.due_at, %(now)s + %(window)s)
+        {", outcome = 'drift', checks = LEAST(s.checks + 1, 5)" if drifted else ""}""",
+    )
+    if drifted:
+        _deliver(connection, destination, {i: versions[i] for i in ids}, "drift", "", now)
+    return len(ids)
+
+
+def soon(connection: Connection, destination: int, ids: Sequence[int], at: datetime) -> None:
+    """Have these checked at the first look from `at` on, if nothing else has been planned."""
+    if not ids:
+        return
+    connection.execute(
+        """UPDATE sync_state SET verify_at = %s WHERE destination_id = %s
+            AND address_id = ANY(%s) AND verify_at IS NULL AND lease IS NULL""",
+        (at, destination, list(ids)),
+    )
+
+
+def count_as_told(
+    connection: Connection, destination: int, own: Mapping[int, frozenset[str]]
+) -> None:
+    """What these addresses have off in the tool by its `own` doing is to be lifted there, too."""
+    if not own:
+        return
+    connection.execute(
+        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
+            UNION SELECT jsonb_array_elements_text(given.own::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, own)
+        WHERE s.destination_id = %s AND s.address_id = given.address_id""",
+        (list(own), [json.dumps(sorted(off)) for off in own.values()], destination),
+    )
+
+
+def count_as_on(
+    connection: Connection, destination: int, topics: Mapping[int, frozenset[str]]
+) -> None:
+    """Per address, `topics` that we had turned off are on in the tool by its own doing."""
+    if not topics:
+        return
+    connection.execute(
+        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
+            EXCEPT SELECT jsonb_array_elements_text(given.topics::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, topics)
+        WHERE s.destination_id = %s AND s.address_id = given.address_id
+            AND s.lease IS NULL AND s.due_at IS NULL""",
+        (list(topics), [json.dumps(sorted(on)) for on in topics.values()], destination),
+    )
+
+
+def set_switch(
+    connection: Connection, destination: int, ids: Sequence[int], *, is_off: bool
+) -> None:
+    """What the tool showed of the switch for all that it sends these addresses."""
+    if not ids:
+        return
+    connection.execute(
+        """UPDATE sync_state SET told = CASE WHEN %(is_off)s
+            THEN array_append(told, %(all)s) ELSE array_remove(told, %(all)s) END
+        WHERE destination_id = %(destination)s AND address_id = ANY(%(ids)s)
+            AND (%(all)s = ANY(told)) <> %(is_off)s""",
+        {"destination": destination, "ids": list(ids), "is_off": is_off, "all": ALL_MARKETING},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An address whose whole "no" the tool holds already, as it says itself."""
+
+    version: int
+    told: frozenset[str]
+    wake_at: datetime | None
+
+
+def settle_found(
+    connection: Connection, destination: int, found: Mapping[int, Found], now: datetime
+) -> int:
+    """Nothing needs to be pushed of these; returns how many were still waiting.
+
+    One whose lift may be under way is pushed all the same: the lift might act late. How its
+    switch for all stands is left to `set_switch`.
+    """
+    if not found:
+        return 0
+    rows = connection.execute(
+        """UPDATE sync_state s SET reflected = GREATEST(s.reflected, given.version),
+            told = ARRAY(SELECT jsonb_array_elements_text(given.told::jsonb)
+                EXCEPT SELECT %(all)s
+                UNION SELECT unnest(s.told) INTERSECT SELECT %(all)s),
+            due_at = NULL, next_at = given.wake_at, attempts = 0, outcome = 'reflected',
+            verify_at = NULL, checks = 0
+        FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[], %(told)s::text[],
+            %(wake)s::timestamptz[]) AS given (id, version, told, wake_at)
+        WHERE s.destination_id = %(destination)s AND s.address_id = given.id
+            AND s.lease IS NULL AND s.wanted = given.version
+            AND (s.lift_until IS NULL OR s.lift_until <= %(now)s)
+        RETURNING s.address_id""",
+        {
+            "ids": list(found),
+            "versions": [each.version for each in found.values()],
+            "told": [json.dumps(sorted(each.told)) for each in found.values()],
+            "wake": [each.wake_at for each in found.values()],
+            "destination": destination,
+            "now": now,
+            "all": ALL_MARKETING,
+        },
+    ).fetchall()
+    versions = {row[0]: found[row[0]].version for row in rows}
+    _deliver(connection, destination, versions, "reflected", OWN_WORDS, now)
+    return len(versions)
+
+
+def states(
+    connection: Connection, destination: int, ids: Sequence[int], now: datetime
+) -> dict[int, State]:
+    """How these addresses stand there."""
+    rows = connection.execute(
+        f"""SELECT {_COLUMNS} FROM address a
+        LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
+        {_TOLD} WHERE a.id = ANY(%(ids)s)""",  # noqa: S608 - constants of this module
+        {"destination": destination, "ids": list(ids), "now": now},
+    )
+    return {row[0]: _state(row) for row in rows}
+
+
+def note(
+    connection: Connection,
+    destination: int,
+    outcomes: Mapping[int, tuple[str, str]],
+    now: datetime,
+) -> None:
+    """Append deliveries of what was told outside of any row: address -> outcome, ack."""
+    for address_id, (outcome, ack) in outcomes.items():
+        _deliver(connection, destination, {address_id: 0}, outcome, ack, now)
+
+
+def _set(
+    connection: Connection,
+    destination: int,
+    versions: Mapping[int, int],
+    now: datetime,
+    assignments: str,
+) -> list[int]:
+    """Assign to the rows that are as they were when looked at, and that nobody holds."""
+    if not versions:
+        return []
+    rows = connection.execute(
+        f"""UPDATE sync_state s SET {assignments}
+        FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[]) AS given (id, version)
+        WHERE s.destination_id = %(destination)s AND s.address_id = given.id
+            AND s.wanted = given.version AND s.lease IS NULL
+        RETURNING s.address_id""",  # noqa: S608 - constants of this module
+        {
+            "destination": destination,
+            "ids": list(versions),
+            "versions": list(versions.values()),
+            "now": now,
+            "window": WINDOW,
+            "look": LOOK_AGAIN,
+        },
+    )
+    return [row[0] for row in rows]
+
+
+def _deliver(
+    connection: Connection,
+    destination: int,
+    versions: Mapping[int, int],
+    outcome: str,
+    ack: str,
+    now: datetime,
+) -> None:
+    if versions:
+        connection.execute(
+            """INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
+            SELECT %s, id, version, %s, %s, %s
+            FROM unnest(%s::bigint[], %s::bigint[]) AS given (id, version)""",
+            (destination, outcome, ack[:200], now, list(versions), list(versions.values())),
+        )
+
+
+def _state(row: Sequence[Any]) -> State:
+    return State(*(*row[:5], frozenset(row[5]), *row[6:]))

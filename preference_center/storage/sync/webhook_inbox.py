@@ -1,0 +1,175 @@
+"""Webhooks of tools as they arrived, sealed: first kept, then processed, then forgotten."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from preference_center.keys import Keys
+from preference_center.storage.db.database import Connection
+
+KEPT = timedelta(days=7)
+"""How long a body is kept after it came, to be replayed; longer while it is not processed, or
+while a person has to decide what it says (`undecided`)."""
+
+UNREADABLE = "unreadable"
+"""The outcome of one that its vendor's module makes nothing of."""
+
+KEEP = """
+INSERT INTO posted_news (id, destination_id, mark, body, received_at, next_at)
+VALUES (%(id)s, %(destination)s, %(mark)s, %(body)s, %(now)s, %(now)s)
+ON CONFLICT (destination_id, mark) DO NOTHING RETURNING id
+"""
+OCTETS = 4_000_000
+"""How much is held in memory at once, and read within a lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One verified body, held until its lease ends."""
+
+    id: UUID
+    body: bytes
+    received_at: datetime
+    attempts: int
+
+
+def keep(
+    connection: Connection, keys: Keys, number: UUID, destination: int, body: bytes, now: datetime
+) -> bool:
+    """Store a body to be processed; False if the tool had sent the same one before."""
+    mark = keys.digest_sha256(hashlib.sha256(body).digest())
+    sealed = _sealed(keys, body, number)
+    given = {"id": number, "destination": destination, "mark": mark, "body": sealed, "now": now}
+    return connection.execute(KEEP, given).fetchone() is not None
+
+
+def use_up(
+    connection: Connection, keys: Keys, number: UUID, destination: int, token: str, now: datetime
+) -> bool:
+    """Note that the post `number` used up a token; False if another one had."""
+    row = connection.execute(
+        """INSERT INTO used_token AS u (destination_id, mark, post_id, at) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (destination_id, mark) DO UPDATE SET at = u.at
+        WHERE u.post_id = EXCLUDED.post_id RETURNING u.post_id""",
+        (destination, keys.digest_sha256(hashlib.sha256(token.encode()).digest()), number, now),
+    ).fetchone()
+    return row is not None
+
+
+def due(connection: Connection, now: datetime) -> dict[int, int]:
+    """Destinations with bodies to be processed now -> how many (to 10,000).
+
+    In whatever state they are (I13).
+    """
+    rows = connection.execute(
+        """SELECT d.id, (SELECT count(*) FROM (SELECT FROM posted_news
+            WHERE destination_id = d.id AND next_at <= %s LIMIT 10000) AS due)
+        FROM destination d""",
+        (now,),
+    )
+    return {row[0]: row[1] for row in rows if row[1]}
+
+
+def claim(
+    connection: Connection,
+    keys: Keys,
+    destination: int,
+    *,
+    now: datetime,
+    until: datetime,
+    limit: int,
+) -> list[Posted]:
+    """Take up to `limit` bodies, the oldest first, until `until`.
+
+    Only so many that they are no longer than OCTETS together, but always one.
+    """
+    rows = connection.execute(
+        """WITH due AS (
+            SELECT id, next_at, octet_length(body) AS size
+            FROM posted_news WHERE destination_id = %s AND next_at <= %s
+            ORDER BY next_at, id LIMIT %s FOR UPDATE SKIP LOCKED
+        ), few AS (
+            SELECT id, sum(size) OVER (ORDER BY next_at, id) - size AS before FROM due
+        )
+        UPDATE posted_news p SET next_at = %s, attempts = attempts + 1 FROM few
+        WHERE p.id = few.id AND few.before < %s
+        RETURNING p.id, p.body, p.received_at, p.attempts""",
+        (destination, now, limit, until, OCTETS),
+    )
+    found = [
+        Posted(number, _opened(keys, body, number), at, attempts)
+        for number, body, at, attempts in rows
+    ]
+    return sorted(found, key=lambda posted: (posted.received_at, posted.id))
+
+
+def done(connection: Connection, numbers: Sequence[UUID], outcome: str) -> None:
+    """They were processed, or can't be; they stay for a while, to be replayed."""
+    connection.execute(
+        "UPDATE posted_news SET next_at = NULL, outcome = %s WHERE id = ANY(%s)",
+        (outcome[:200], list(numbers)),
+    )
+
+
+def later(connection: Connection, number: UUID, at: datetime, reason: str) -> None:
+    """It could not be processed: try again at `at`."""
+    connection.execute(
+        "UPDATE posted_news SET next_at = %s, outcome = %s WHERE id = %s",
+        (at, reason[:200], number),
+    )
+
+
+def replay(connection: Connection, destination: int, since: datetime, now: datetime) -> int:
+    """Have all that came since then, and is still kept, processed again; how many."""
+    return connection.execute(
+        """UPDATE posted_news SET next_at = %s, attempts = 0
+        WHERE destination_id = %s AND received_at >= %s AND next_at IS NULL""",
+        (now, destination, since),
+    ).rowcount
+
+
+def retry(connection: Connection, numbers: Sequence[UUID], now: datetime) -> set[int]:
+    """Have these processed again; the destinations that they came from."""
+    rows = connection.execute(
+        """UPDATE posted_news SET next_at = %s, attempts = 0
+        WHERE id = ANY(%s) AND next_at IS NULL RETURNING destination_id""",
+        (now, list(numbers)),
+    )
+    return {row[0] for row in rows}
+
+
+def unreadable(connection: Connection, destination: int) -> int:
+    """How many of those that are kept could not be read."""
+    row = connection.execute(
+        """SELECT count(*) FROM posted_news
+        WHERE destination_id = %s AND next_at IS NULL AND outcome = %s""",
+        (destination, UNREADABLE),
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def forget(connection: Connection, now: datetime) -> None:
+    """Delete what is older than it is kept; no vendor's proof is good for that long.
+
+    Never what was acknowledged and is neither recorded nor decided (I1).
+    """
+    connection.execute(
+        """DELETE FROM posted_news p WHERE received_at < %s AND next_at IS NULL
+        AND NOT EXISTS (SELECT FROM undecided_event u
+            WHERE u.post_id = p.id AND u.decided_at IS NULL)""",
+        (now - KEPT,),
+    )
+    connection.execute("DELETE FROM used_token WHERE at < %s", (now - KEPT,))
+
+
+def _sealed(keys: Keys, body: bytes, number: UUID) -> bytes:
+    return keys.seal(base64.b64encode(body).decode(), context=number.bytes)
+
+
+def _opened(keys: Keys, body: bytes, number: UUID) -> bytes:
+    return base64.b64decode(keys.open(body, context=number.bytes))

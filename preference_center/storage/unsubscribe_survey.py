@@ -1,0 +1,46 @@
+"""Why people leave, counted. Nothing here leads back to anybody (docs/decisions/0014)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from preference_center.storage.db.database import Connection
+
+
+class Reason(StrEnum):
+    """What a person may say afterwards, if they like."""
+
+    TOO_OFTEN = "too_often"
+    NOT_RELEVANT = "not_relevant"
+    NEVER_ASKED = "never_asked"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often a reason was given in one month (UTC) for leaving one scope."""
+
+    month: date
+    scope: str
+    reason: str
+    count: int
+
+
+def count(connection: Connection, scope: str, reason: Reason, now: datetime) -> None:
+    """One more. Not safe to repeat: a lost connection may count twice."""
+    connection.execute(
+        """INSERT INTO reason_count AS r (month, scope, reason, count) VALUES (%s, %s, %s, 1)
+        ON CONFLICT (month, scope, reason) DO UPDATE SET count = r.count + 1""",
+        (now.date().replace(day=1), scope, reason),
+    )
+
+
+def counts(connection: Connection) -> list[Count]:
+    """All of them, the newest month first."""
+    rows = connection.execute(
+        """SELECT month, scope, reason, count FROM reason_count
+        ORDER BY month DESC, scope, count DESC, reason"""
+    )
+    return [Count(*row) for row in rows]

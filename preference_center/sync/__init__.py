@@ -1,0 +1,1 @@
+"""Bringing every destination to the current state, and verifying that it holds."""

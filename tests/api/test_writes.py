@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
+from tests.clock import START, Clock
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+EVENTS = "SELECT kind, scope, source, actor, evidence, occurred_at, received_at FROM event"
+
+
+def test_an_opt_out_keeps_who_passed_it_on_how_and_when(sender: Sender) -> None:
+    received_at = START - timedelta(hours=30)
+    occurred_at = START - timedelta(hours=40)
+
+    sender.opt_out(
+        "ada@example.com",
+        "acme.offers",
+        via="letter",
+        received_at=received_at.isoformat(),
+        occurred_at=occurred_at.isoformat(),
+    )
+
+    assert sender.rows(EVENTS) == [
+        (
+            "opted_out",
+            "acme.offers",
+            "senders",
+            "key:shop",
+            {"via": "letter"},
+            occurred_at,
+            received_at,
+        )
+    ]
+
+
+def test_repeating_an_opt_out_adds_nothing_while_it_stands(sender: Sender) -> None:
+    # I7
+    assert sender.opt_out("ada@example.com", "acme.offers")["recorded"] is True
+    assert sender.opt_out("ada@example.com", "acme.offers") == {"recorded": False}
+    assert len(sender.rows(EVENTS)) == 1
+
+
+def test_a_batch_is_answered_row_by_row(sender: Sender) -> None:
+    sender.opt_out("ada@example.com", "acme.offers")
+
+    answer = sender.post(
+        "/v1/opt-outs",
+        [
+            opt_out(address="ada@example.com"),
+            opt_out(address="grace@example.com", scope="all_marketing"),
+            opt_out(address="333 1234567", channel="sms", scope="acme.sms"),
+        ],
+    )
+
+    assert [row["recorded"] for row in answer.get_json()] == [False, True, True]
+    assert sender.ask("offers.flash", "+393331234567", "sms")["rule"] == "opted_out_of_topic"
+
+
+def test_an_empty_batch_is_answered_by_an_empty_one(sender: Sender) -> None:
+    assert sender.post("/v1/opt-outs", []).get_json() == []
+
+
+def test_an_opt_out_of_a_retired_topic_is_still_taken(sender: Sender) -> None:
+    assert sender.opt_out("ada@example.com", "acme.old")["recorded"] is True
+
+
+def test_one_bad_row_refuses_the_batch_and_every_fault_is_listed(sender: Sender) -> None:
+    answer = sender.post(
+        "/v1/opt-outs",
+        [
+            opt_out(address="good@example.com"),
+            opt_out(address="nobody", received_at="2126-01-01T00:00:00Z"),
+            opt_out(address="good@example.com", scope="acme.ofers"),
+            opt_out(address="good@example.com", scope="acme.sms"),
+            opt_out(address="good@example.com", occurred_at="0001-01-01T00:00:00+14:00"),
+        ],
+    )
+
+    assert answer.status_code == 422
+    problem = answer.get_json()
+    assert problem["type"].endswith("/problems/invalid-body")
+    assert problem["detail"].startswith("There are 5 faults; the first: /1/address: ")
+    assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [
+        ("/1/address", "unusable-address"),
+        ("/1/received_at", "against-the-rules"),
+        ("/2/scope", "unknown-topic"),
+        ("/3/scope", "wrong-channel"),
+        ("/4/occurred_at", "against-the-rules"),
+    ]
+    assert sender.rows("SELECT 1 FROM event UNION ALL SELECT 1 FROM address") == []
+
+
+@pytest.mark.parametrize(
+    "field, value, code, says",
+    [
+        ("scope", "acme.newz", "unknown-topic", "did you mean"),
+        ("scope", "everything", "unknown-topic", ""),
+        ("scope", "undeliverable", "unknown-topic", ""),
+        ("address", "ada at example", "unusable-address", ""),
+        ("via", "telegraph", "invalid-value", "'phone'"),
+        ("channel", "fax", "invalid-value", "'email'"),
+        ("received_at", "2026-11-24T09:00:00", "invalid-value", "timezone"),
+        ("received_at", 1764000000, "wrong-type", ""),
+        ("received_at", "yesterday", "invalid-value", ""),
+        ("address", None, "wrong-type", "string"),
+        ("address", ["ada@example.com"], "wrong-type", "string"),
+        ("scope", "a\x00b", "invalid-value", "control"),
+        ("adress", "ada@example.com", "unknown-field", "did you mean address?"),
+        ("note", "call back", "unknown-field", "the fields are address"),
+    ],
+)
+def test_a_fault_points_at_the_field_and_says_what_to_mend(
+    sender: Sender, field: str, value: Any, code: str, says: str
+) -> None:
+    answer = sender.post("/v1/opt-outs", opt_out(**{field: value}))
+
+    assert answer.status_code == 422
+    assert answer.mimetype == "application/problem+json"
+    (fault,) = answer.get_json()["errors"]
+    assert (fault["pointer"], fault["code"]) == (f"/{field}", code)
+    assert says in fault["detail"]
+    assert sender.rows(EVENTS) == []
+
+
+def test_a_clock_slightly_ahead_is_put_right(sender: Sender) -> None:
+    # I5: no opt-out counts in the future, or the person could not lift it for a while
+    ahead = START + timedelta(minutes=14)
+    sender.opt_out("ada@example.com", "acme.offers", received_at=ahead.isoformat())
+
+    assert [row[-1] for row in sender.rows(EVENTS)] == [START]
+
+
+def test_a_consent_keeps_its_evidence(sender: Sender) -> None:
+    occurred_at = START - timedelta(days=3)
+    given = evidence(language="it-IT", occurred_at=occurred_at.isoformat())
+    sender.consent("ada@example.com", "acme.news", evidence=given)
+
+    assert sender.rows(EVENTS) == [
+        (
+            "consented",
+            "acme.news",
+            "senders",
+            "key:shop",
+            {"source": "checkout", "wording": "Yes, write to me", "language": "it-IT"},
+            occurred_at,
+            START,
+        )
+    ]
+
+
+def test_an_own_act_is_recorded_as_such(sender: Sender) -> None:
+    sender.consent("ada@example.com", "acme.news", own_act=True)
+
+    assert [row[0] for row in sender.rows(EVENTS)] == ["opted_in"]
+
+
+def test_an_own_act_needs_the_scope_lift(in_force: Flask) -> None:
+    # I5
+    writer = make_sender(in_force, "importer", ["write"])
+
+    answer = writer.post("/v1/consents", [consent(), consent(own_act=True)])
+
+    assert answer.status_code == 403
+    assert "lift" in answer.get_json()["detail"]
+    assert writer.rows(EVENTS) == []
+
+
+@pytest.mark.parametrize(
+    "channel, address, wording",
+    [
+        ("email", "Ada@Example.com", "ADA@example.com said yes"),
+        ("email", "ada+shop@example.com", "for ada@example.com"),
+        ("sms", "+39 333 1234567", "number 333-123.45.67"),
+    ],
+)
+def test_evidence_must_not_name_the_person(
+    sender: Sender, channel: str, address: str, wording: str
+) -> None:
+    # I8
+    topic = "acme.sms" if channel == "sms" else "acme.news"
+    body = consent(
+        address=address, channel=channel, topic=topic, evidence=evidence(wording=wording)
+    )
+
+    answer = sender.post("/v1/consents", body)
+
+    assert answer.status_code == 422
+    [fault] = answer.get_json()["errors"]
+    assert fault["pointer"] == "/evidence"
+    assert "address" in fault["detail"]
+    assert sender.rows(EVENTS) == []
+
+
+def test_evidence_may_name_the_company(sender: Sender) -> None:
+    wording = "Yes. Withdraw at privacy@acme.example or 800 123 456 789 (VAT 01234567890)"
+    assert sender.consent("ada@example.com", "acme.news", evidence=evidence(wording=wording))
+
+
+def test_nobody_can_ask_for_a_retired_topic(sender: Sender) -> None:
+    answer = sender.post("/v1/consents", consent(topic="acme.old"))
+
+    assert answer.status_code == 422
+    assert answer.get_json()["errors"][0]["pointer"] == "/topic"
+
+
+def test_an_opt_out_starts_the_72_hours_when_it_was_received(sender: Sender, clock: Clock) -> None:
+    # I3: a destination would be due from here; the event carries the time
+    received_at = clock.now - timedelta(hours=70)
+    sender.opt_out("ada@example.com", "acme.offers", received_at=received_at.isoformat())
+
+    assert sender.rows("SELECT received_at, recorded_at FROM event") == [(received_at, START)]
+
+
+def test_a_link_comes_with_urls_and_headers(sender: Sender) -> None:
+    body = {"address": "ada@example.com", "scope": "acme.offers", "message_id": "m-1"}
+
+    answer = sender.post("/v1/links", body)
+
+    assert answer.status_code == 200
+    link = answer.get_json()
+    url = f"https://preferences.example.com/u/{link['token']}"
+    assert link["unsubscribe_url"] == url
+    assert link["preferences_url"] == f"https://preferences.example.com/p/{link['token']}"
+    assert link["headers"] == {
+        "List-Unsubscribe": f"<{url}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+
+
+def test_a_link_says_what_was_asked_for(sender: Sender) -> None:
+    from preference_center.extensions import services
+
+    rows = [
+        {"address": "Ada@Example.com", "scope": "acme.offers", "message_id": "m-1"},
+        {"address": "333 1234567", "channel": "sms", "scope": "all_marketing"},
+    ]
+    tokens = [link["token"] for link in sender.post("/v1/links", rows).get_json()]
+
+    with sender.app.app_context():
+        first, second = (services().links.read(token, START) for token in tokens)
+    assert (first.address.exact, first.scope) == ("ada@example.com", "acme.offers")
+    assert (first.message_id, first.issued_at) == ("m-1", START)
+    assert (second.address.exact, second.scope) == ("+393331234567", "all_marketing")
+
+
+def test_making_links_stores_nothing(sender: Sender) -> None:
+    sender.post("/v1/links", {"address": "ada@example.com", "scope": "all_marketing"})
+
+    assert sender.rows("SELECT 1 FROM event UNION ALL SELECT 1 FROM address") == []
+
+
+def test_a_message_id_that_links_cant_carry_is_refused(sender: Sender) -> None:
+    body = {"address": "ada@example.com", "scope": "all_marketing", "message_id": "x" * 65}
+
+    answer = sender.post("/v1/links", json.loads(json.dumps(body)))
+
+    assert answer.status_code == 422
+    assert answer.get_json()["errors"][0]["pointer"] == "/message_id"

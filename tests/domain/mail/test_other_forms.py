@@ -1,0 +1,111 @@
+"""Bounces in no standard form, as mail systems have written them each in its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from preference_center.domain.bounces import Policy, classify
+from preference_center.domain.mail import Form, Reading, Why
+from preference_center.domain.mail.interpret import read
+
+JANE = "jane.doe@example.com"
+RETURNED = f"""\
+Received: from acme
+From: Acme <news@acme.example>
+To: {JANE}
+Subject: Is your mailbox full of spam?
+
+Buy now.
+"""
+
+
+def bounce(
+    prose: str,
+    sender: str = "MAILER-DAEMON@mx.example.net",
+    subject: str = "Undeliverable mail",
+    header: str = "",
+    divider: str = "--- The original message follows.\n\n",
+    returned: str = RETURNED,
+) -> bytes:
+    return (
+        f"Return-Path: <>\nFrom: {sender}\nTo: bounces@acme.example\nSubject: {subject}\n{header}\n"
+        f"{prose}\n\n{divider}{returned}"
+    ).encode()
+
+
+def at_once(mail: bytes) -> list[str]:
+    """Whom it suppresses at once by default."""
+    found = read(mail, for_reports=True)
+    assert found.form is Form.DELIVERY_REPORT
+    return [
+        saying.recipients[0]
+        for saying in found.sayings
+        if saying.bounce
+        and saying.recipients
+        and Policy().threshold(classify(saying.bounce).code).events == 1
+    ]
+
+
+NO_MAILBOX = {
+    "a small agent's": f"There was an error delivering to <{JANE}>.\n\nmx refused our RCPT TO:\n"
+    f"550 5.1.1 <{JANE}>: User unknown",
+    "a groupware server's": f"Your message\n\n  Subject: Mailbox full\n\nwas not delivered to:\n\n"
+    f"  {JANE}\n\nbecause:\n\n  User jane ({JANE}) not listed in Directory",
+    "an old server's": f"---The following addresses had errors---\n\n{JANE} [User unknown]",
+    "a transcript": f">>> RCPT To:<{JANE}>\n<<< 550, User Unknown",
+    "one with its report indented": f"  Message-id: <1@acme.example>\n  Subject: Mailbox full\n\n"
+    f"Could not be delivered:\n\n  Recipient: {JANE}\n  Reason: no such user here",
+}
+NOT_THE_MAILBOX = {
+    "full": f"There was an error delivering your mail to <{JANE}>.\n\n552 5.2.2 Mailbox full",
+    "refused": f"There was an error delivering to <{JANE}>.\n\n550 5.7.26 against our DMARC policy",
+    "late": f"<{JANE}>: user unknown to our backup; your message is delayed, we will retry",
+}
+
+
+@pytest.mark.parametrize("prose", NO_MAILBOX.values(), ids=NO_MAILBOX)
+def test_whom_the_mail_was_to_is_believed_to_be_gone_in_clear_words(prose: str) -> None:
+    assert at_once(bounce(prose)) == [JANE]
+
+
+@pytest.mark.parametrize("prose", NOT_THE_MAILBOX.values(), ids=NOT_THE_MAILBOX)
+def test_other_words_suppress_nobody(prose: str) -> None:  # RULES F9, F10
+    assert at_once(bounce(prose)) == []
+
+
+def test_somebody_else_in_the_prose_is_nobody() -> None:
+    mail = bounce("<paul@example.org>: user unknown")
+    assert read(mail, for_reports=True).why is Why.NO_RECIPIENT
+
+
+def test_only_a_mail_system_is_believed() -> None:
+    mail = bounce(f"{JANE}: user unknown", sender="jane.doe@example.com")
+    assert read(mail, for_reports=True) == Reading(Form.AUTOMATIC)
+
+
+def test_one_in_html_is_read_without_its_markup() -> None:
+    prose = (
+        f"<html><style>p {{ margin: 2.0.12 }}</style><p>Delivery failed to {JANE}:<br>"
+        "550 5.1.1 User unknown</p></html>"
+    )
+    header = f"Content-Type: text/html\nX-Failed-Recipients: {JANE}\n"
+    mail = bounce(prose, header=header, divider="", returned="")
+    (saying,) = read(mail, for_reports=True).sayings
+    assert saying.recipients == (JANE,)
+    assert saying.bounce is not None
+    assert classify(saying.bounce).code == "5.1.1"
+
+
+def test_one_whose_name_is_masked_is_for_a_person() -> None:  # RULES F7
+    mail = bounce("Hi. This is the qmail-send program.\n\n<xxxxx@example.com>:\nno such user")
+    (saying,) = read(mail, for_reports=True).sayings
+    assert saying.recipients == ()
+
+
+@pytest.mark.parametrize("words", ["A message that you sent", "This is a permanent error."])
+def test_that_a_mail_failed_is_no_reason(words: str) -> None:
+    mail = bounce(
+        f"{words}\nIt could not be delivered:\n\n  {JANE}\n    it is odd",
+        header=f"X-Failed-Recipients: {JANE}\n",
+    )
+    assert at_once(mail) == []

@@ -1,0 +1,53 @@
+"""The own words of a reply, as each mail program sets them apart from what it quotes."""
+
+from __future__ import annotations
+
+import pytest
+
+from preference_center.domain.mail.mime import opened
+from preference_center.domain.mail.reply_text import own_words
+from tests.domain.mail.clients import OWN, quotations
+from tests.domain.mail.reports import reply
+
+UTF8 = "Content-Type: text/plain; charset=utf-8\n"
+
+
+@pytest.mark.parametrize(
+    "language, quotation",
+    [
+        pytest.param(language, quotation, id=f"{client}-{language}")
+        for client, language, quotation in quotations()
+    ],
+)
+def test_quotations_and_signatures_are_left_out(language: str, quotation: str) -> None:
+    mail = opened(reply(f"{OWN[language]}\n\n{quotation}", header=UTF8))
+    assert own_words(mail) == OWN[language]
+
+
+@pytest.mark.parametrize(
+    "quotation", [pytest.param(text, id=f"{client}-{code}") for client, code, text in quotations()]
+)
+def test_a_quotation_alone_says_nothing(quotation: str) -> None:
+    own = own_words(opened(reply(quotation, header=UTF8)))
+    assert own in {"", "Acme"}
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        pytest.param('<div class="gmail_quote gmail_quote_container">', id="gmail"),
+        pytest.param(
+            '<div id="ydp1a2b3cyahoo_quoted_123" class="ydp1a2b3cyahoo_quoted">', id="yahoo"
+        ),
+        pytest.param('<div id="divRplyFwdMsg" dir="ltr">', id="outlook"),
+        pytest.param('<div class="moz-cite-prefix">', id="thunderbird"),
+        pytest.param('<blockquote type="cite">', id="apple"),
+        pytest.param('<div class="protonmail_quote">', id="proton"),
+        pytest.param('<blockquote class="tutanota_quote">', id="tuta"),
+        pytest.param('<hr id="zwchr">', id="zimbra"),
+    ],
+)
+def test_so_they_are_in_html(mark: str) -> None:
+    page = f"<p>Abmelden bitte</p>{mark}<p>Unsubscribe here</p></div>"
+    mail = opened(reply(page, header="Content-Type: text/html; charset=utf-8\n"))
+    assert own_words(mail) == "Abmelden bitte"

@@ -1,0 +1,383 @@
+"""Plan and apply: the same figures, nothing lifted, dates as they should count."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.deadlines import WINDOW
+from preference_center.domain.decisions import decide
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.imports import LegalBasis
+from preference_center.errors import ImportMoved, InvalidInput, MissingScopes
+from preference_center.imports.apply import apply
+from preference_center.imports.budget import Work
+from preference_center.imports.sources import LocalFile
+from preference_center.imports.throttle import Pace
+from preference_center.ledger import record
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.db.database import run
+from preference_center.storage.imports import import_jobs
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from tests.clock import START, Clock
+from tests.imports.importing import (
+    AT_ONCE,
+    begun,
+    books,
+    events,
+    imported,
+    listed,
+    planned,
+    saying,
+    taken_back,
+    tally_of,
+)
+from tests.in_force import CATALOGUE, put_in_force
+
+OFFERS, NEWS = "acme.offers", "acme.news"
+ALL = ("list", ALL_MARKETING)
+
+pytestmark = pytest.mark.usefixtures("in_force")
+
+
+def email(name: str) -> Address:
+    return parse(f"{name}@example.com", Channel.EMAIL)
+
+
+def said(kind: Kind, who: Address, scope: str, at: datetime) -> Change:
+    return Change(uuid4(), kind, who, scope, at, at, "test", "test")
+
+
+def allows(who: Address, message: str) -> bool:
+    catalogue = current_catalogue()
+    found = catalogue.message_type(message)
+    topic = catalogue.topic(found.topic or "")
+    (facts,) = facts_for([who])
+    return decide(found, topic, facts, START).allow
+
+
+def mixed(path: Path) -> Path:
+    path.write_text(
+        "address,says,group,occurred_at,source,wording,language,legal_basis\n"
+        "old@example.com,opted_out,News,2020-01-01,,,,\n"
+        "known@example.com,opted_out,News,2020-01-01,,,,\n"
+        "newer@example.com,opted_out,News,2026-11-01,,,,\n"
+        "undated@example.com,opted_out,All,,,,,\n"
+        "sub@example.com,subscribed,News,2024-05-05,shop,Yes please,en,consent\n"
+        "no@example.com,subscribed,News,2024-05-05,shop,Yes please,en,consent\n"
+        "bare@example.com,subscribed,News,,,,,\n"
+        "gone@example.com,bounced,,2024-05-05,,,,\n"
+        "twice@example.com,opted_out,News,2020-01-01,,,,\n"
+        "twice@example.com,opted_out,News,2020-01-01,,,,\n"
+        "skipped@example.com,opted_out,Old,2020-01-01,,,,\n"
+        "broken,opted_out,News,2020-01-01,,,,\n"
+    )
+    return path
+
+
+MIXED = saying("generic", ("News", NEWS), ("All", ALL_MARKETING), ("Old", "leave_out"))
+
+
+def test_the_plan_announces_what_apply_counts(tmp_path: Path) -> None:
+    record(
+        [
+            said(Kind.OPTED_OUT, email("known"), NEWS, START - timedelta(days=9)),
+            said(Kind.OPTED_OUT, email("newer"), NEWS, START - timedelta(days=900)),
+            said(Kind.OPTED_OUT, email("no"), ALL_MARKETING, START - timedelta(days=1)),
+        ]
+    )
+    path = mixed(tmp_path / "mixed.csv")
+    made, refusals = planned(path, MIXED)
+
+    assert (
+        made.tally.to_json()
+        == tally_of(imported(path, MIXED, Work(pause=lambda _: None, pace=Pace(size=2)))).to_json()
+    )
+    assert (made.tally.total_new, made.tally.total_present) == (8, 1)
+    assert (made.tally.stays_off, made.tally.undated, made.tally.left_out) == (1, 1, 1)
+    assert [refusal.line for refusal in refusals] == [8, 13]
+
+
+def test_only_one_side_of_a_file_is_imported_if_one_says_so(exports: Path, tmp_path: Path) -> None:
+    path, scopes = (
+        exports / "ses-contacts.json",
+        [("Cycling", NEWS), ("unsubscribed from all", NEWS)],
+    )
+    made, _ = planned(path, saying("ses-contacts", *scopes, only="opt-outs"))
+    assert (made.tally.total_new, made.tally.left_out) == (2, 1)
+
+    plain, _ = planned(listed(tmp_path / "list", 2), saying("addresses", ALL, only="opt-outs"))
+    assert (plain.tally.total_new, plain.tally.left_out) == (2, 0)
+
+
+def test_a_plan_writes_nothing(tmp_path: Path) -> None:
+    planned(listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs"))
+
+    assert run(lambda c: c.execute("SELECT count(*) FROM list_import").fetchone()) == (0,)
+    assert books() == []
+
+
+def test_importing_a_list_again_adds_nothing(tmp_path: Path) -> None:
+    instructions = saying("addresses", ALL, only="opt-outs")
+    imported(listed(tmp_path / "list", 3), instructions)
+    again, _ = planned(listed(tmp_path / "more", 4), instructions)
+
+    assert (again.tally.total_new, again.tally.total_present) == (1, 3)
+
+
+def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
+    tmp_path: Path,
+) -> None:
+    # I5
+    record([said(Kind.OPTED_OUT, email("ada"), NEWS, START - timedelta(days=1))])
+    path = tmp_path / "subscribers.csv"
+    path.write_text(
+        "email,date\nada@example.com,2026-11-24T09:00:00Z\ngrace@example.com,2024-01-01\n"
+    )
+    proven = saying(
+        "generic-list",
+        ("list", NEWS),
+        only="subscriptions",
+        source="shop",
+        wording="Yes",
+        language="en",
+        legal_basis=LegalBasis.CONSENT,
+    )
+    record([said(Kind.OPTED_OUT, email("ada"), NEWS, START)])
+    imported(path, proven)
+
+    assert not allows(email("ada"), "newsletter.monthly")
+    assert allows(email("grace"), "newsletter.monthly")
+    assert not events("kind IN ('opted_in', 'reopened')")
+
+
+def test_a_later_yes_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
+    # I5: an opt-out counts from when it happened, not from when the list came
+    record([said(Kind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
+    path = tmp_path / "list.csv"
+    path.write_text("email,says,group,occurred_at\nold@example.com,unsubscribed,News,2019-01-01\n")
+    imported(path, saying("generic", ("News", NEWS)))
+
+    assert allows(email("old"), "newsletter.monthly")
+
+
+@pytest.mark.parametrize("turned_on", ["ada+x@example.com", "ada@example.com"])
+def test_an_undated_no_is_new_where_part_of_what_it_covers_was_turned_on_since(
+    tmp_path: Path, clock: Clock, turned_on: str
+) -> None:
+    # I5, I9: a list said so before, but neither of that topic nor of that form by now
+    path, who = tmp_path / "list", parse(turned_on, Channel.EMAIL)
+    path.write_text("ada@example.com\n")
+    imported(path, saying("addresses", ALL, only="opt-outs"))
+    clock.advance(timedelta(hours=1))
+    record([said(Kind.OPTED_IN, who, NEWS, clock())])
+    assert allows(who, "newsletter.monthly")
+
+    clock.advance(timedelta(hours=1))
+    path.write_text("ada@example.com\ngrace@example.com\n")
+    imported(path, saying("addresses", ALL, only="opt-outs"))
+    assert not allows(who, "newsletter.monthly")
+
+
+def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> None:
+    # I3: else ten million overdue rows would hide the few that can still be saved
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "email,says,group,occurred_at,received_at\n"
+        "a@example.com,opted_out,All,2016-01-01,2016-01-02T00:00Z\n"
+        "b@example.com,opted_out,All,2026-11-23T08:00Z,2026-11-23T10:00Z\n"
+        "c@example.com,opted_out,All,,\n"
+        "d@example.com,opted_out,All,03/04/2016,2031-01-01T00:00Z\n"
+    )
+    imported(path, saying("generic", ("All", ALL_MARKETING)))
+
+    rows = run(
+        lambda c: c.execute("SELECT received_at, counts_at FROM event ORDER BY seq").fetchall()
+    )
+    assert [row[0] for row in rows] == [
+        START,
+        datetime(2026, 11, 23, 10, tzinfo=UTC),  # these 72 hours run already
+        START,
+        START,
+    ]
+    assert rows[0][1] == datetime(2016, 1, 2, 0, 14, 59, tzinfo=UTC)
+    assert rows[3][1] == START  # a date that may be two costs nobody their "no"
+    assert all(row[0] + WINDOW > START for row in rows)
+
+
+def test_whoever_states_an_earlier_receipt_has_the_clock_run_from_there(tmp_path: Path) -> None:
+    # I3
+    monday = START - timedelta(hours=30)
+    path = listed(tmp_path / "letters", 1)
+    imported(path, saying("addresses", ALL, only="opt-outs", received_at=monday))
+
+    assert run(lambda c: c.execute("SELECT received_at FROM event").fetchall()) == [(monday,)]
+
+
+def test_groups_without_a_scope_are_listed_with_an_example_to_copy(exports: Path) -> None:
+    with pytest.raises(MissingScopes) as told:
+        planned(exports / "sendgrid-groups.csv", saying("sendgrid-groups"))
+
+    assert '2  opt_out  "Daily News"' in str(told.value)
+    assert '"Weekly News" = "all_marketing"' in told.value.example
+    assert "acme.old" not in str(told.value)  # retired
+
+
+def test_the_example_keeps_a_group_that_is_named_like_a_topic(tmp_path: Path) -> None:
+    path = tmp_path / "ours.csv"
+    path.write_text(f"address,says,group\nada@example.com,opted_out,{NEWS}\n")
+    with pytest.raises(MissingScopes) as told:
+        planned(path, saying("generic"))
+    assert f'"{NEWS}" = "{NEWS}"' in told.value.example
+
+
+def test_a_scope_that_the_catalogue_lacks_is_refused_at_once(exports: Path) -> None:
+    instructions = saying("sendgrid-groups", ("Weekly News", "acme.newz"), ("Daily News", NEWS))
+    with pytest.raises(InvalidInput, match=r'did you mean "acme\.news"'):
+        planned(exports / "sendgrid-groups.csv", instructions)
+
+
+def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_it(
+    in_force: Flask, exports: Path
+) -> None:
+    audience = saying("mailchimp-subscribed", ("audience", OFFERS))
+    made, refusals = planned(exports / "mailchimp-subscribed.csv", audience)
+    assert made.tally.refused == 2
+    assert (
+        "say what holds for all such rows: legal basis, source, wording, language"
+        in refusals[0].reason
+    )
+
+    put_in_force(in_force, CATALOGUE + '\n[policy]\nunproven_imports = "mark"\n')
+    imported(exports / "mailchimp-subscribed.csv", audience)
+
+    evidence = run(lambda c: c.execute("SELECT evidence FROM event").fetchall())
+    assert {row[0]["proof"] for row in evidence} == {"unproven"}
+
+
+def test_an_existing_customer_is_no_consent(exports: Path) -> None:
+    path = exports / "generic-list.csv"
+    _, refusals = planned(path, saying("generic-list", ("Letter", NEWS), only="subscriptions"))
+    assert [refusal.line for refusal in refusals] == [3]
+    assert "needs a consent" in refusals[0].reason
+
+    made, _ = planned(path, saying("generic-list", ("Letter", OFFERS), only="subscriptions"))
+    assert made.tally.total_new == 2
+
+
+def test_evidence_that_names_the_person_is_refused(tmp_path: Path) -> None:
+    # I8
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "email,date,source,wording,language,legal_basis\n"
+        "ada@example.com,2024-01-01,form of ada@example.com,Yes,en,consent\n"
+    )
+    _, refusals = planned(path, saying("generic-list", ("list", NEWS), only="subscriptions"))
+
+    assert "ada" not in refusals[0].reason
+    assert "address" in refusals[0].reason
+
+
+def test_hashes_suppress_whom_nobody_can_read(exports: Path) -> None:
+    # I9
+    imported(exports / "hashes.txt", saying("hashes", ALL))
+
+    assert not allows(email("ada"), "offers.weekly")
+    assert not allows(email("grace"), "offers.weekly")
+    assert allows(email("linus"), "offers.weekly")
+
+
+def test_hard_bounces_and_spam_reports_are_what_they_are(exports: Path) -> None:
+    imported(exports / "sendgrid-bounces.csv", saying("sendgrid-bounces"))
+    imported(
+        exports / "sendgrid-spam-reports.csv",
+        saying("sendgrid-spam-reports", ("spam reports", ALL_MARKETING)),
+    )
+
+    assert events() == [("bounced", "undeliverable"), ("complained", ALL_MARKETING)]
+
+
+def test_the_same_plan_is_not_applied_twice(tmp_path: Path) -> None:
+    path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
+    import_id = imported(path, instructions)
+    with pytest.raises(ImportMoved, match=str(import_id)):
+        begun(path, instructions)
+
+    taken_back(import_id)
+    assert tally_of(imported(path, instructions)).total_new == 3
+
+
+def test_an_import_goes_on_where_it_stopped(tmp_path: Path, clock: Clock) -> None:
+    path, instructions = listed(tmp_path / "list", 10), saying("addresses", ALL, only="opt-outs")
+    import_id = begun(path, instructions)
+    stops = iter((False, False, True))
+    half = Work(pause=lambda _: None, pace=Pace(size=3), stop=lambda: next(stops))
+
+    assert apply(import_id, LocalFile(path), half).position == 9
+    assert len(events()) == 9
+    apply(import_id, LocalFile(path), AT_ONCE)
+
+    assert len(events()) == 10
+    assert tally_of(import_id).total_new == 10
+
+
+def test_a_file_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+    path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
+    import_id = begun(path, instructions)
+    listed(path, 4)
+
+    with pytest.raises(ImportMoved, match="changed"):
+        apply(import_id, LocalFile(path), AT_ONCE)
+    assert events() == []
+
+
+def test_only_one_process_is_at_work_unless_the_other_is_put_out(tmp_path: Path) -> None:
+    path, instructions = listed(tmp_path / "list", 9), saying("addresses", ALL, only="opt-outs")
+    import_id = begun(path, instructions)
+
+    def meanwhile(_: object) -> None:
+        with pytest.raises(ImportMoved, match="another process"):
+            apply(import_id, LocalFile(path), AT_ONCE)
+        apply(import_id, LocalFile(path), AT_ONCE, even_if_held=True)
+
+    slow = Work(pause=lambda _: None, pace=Pace(size=3), progress=meanwhile)
+    with pytest.raises(ImportMoved, match="taken over"):
+        apply(import_id, LocalFile(path), slow)
+
+    assert len(events()) == 9
+    assert tally_of(import_id).total_new == 9
+
+
+def test_the_pace_never_goes_beyond_its_bounds() -> None:
+    pace = Pace(aim=0.2, share=0.5, size=500)
+    assert pace.after(0.1) == pytest.approx(0.1)
+    assert pace.size == 1000
+    for _ in range(5):
+        pace.after(0.0)
+    assert pace.size == 5_000
+    pace.after(60.0)
+    assert pace.size == 100
+
+
+def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
+    import_id = begun(path, instructions)
+    take = import_jobs.take
+
+    def late(*args: Any, **given: Any) -> bool:
+        monkeypatch.setattr(import_jobs, "take", take)
+        apply(import_id, LocalFile(path), AT_ONCE)
+        return take(*args, **given)
+
+    monkeypatch.setattr(import_jobs, "take", late)
+    with pytest.raises(ImportMoved, match="nothing to go on with"):
+        apply(import_id, LocalFile(path), AT_ONCE)
+    assert len(events()) == 3

@@ -1,0 +1,147 @@
+"""Each vendor's file, as it is written, and what is read of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preference_center.domain.imports import Only, ScopeMap
+from preference_center.domain.imports.instructions import Instructions
+from preference_center.domain.imports.row_statements import cell, statements
+from preference_center.errors import InvalidInput
+from preference_center.imports.read_rows import Start, records
+from preference_center.integrations.import_presets import PRESETS
+from preference_center.integrations.import_presets import preset as by_name
+
+Said = tuple[str, str, str]
+
+SAYS: dict[str, list[Said]] = {
+    "sendgrid-unsubscribes.csv": [
+        ("ada@example.com", "opt_out", "global unsubscribes"),
+        ("Grace@Example.com", "opt_out", "global unsubscribes"),
+        ("not an address", "opt_out", "global unsubscribes"),
+    ],
+    "sendgrid-groups.csv": [
+        ("ada@example.com", "opt_out", "Weekly News"),
+        ("ada@example.com", "opt_out", "Daily News"),
+        ("grace@example.com", "opt_out", "Daily News"),
+    ],
+    "sendgrid-groups.json": [
+        ("ada@example.com", "opt_out", "Weekly News"),
+        ("grace@example.com", "opt_out", "Daily News"),
+    ],
+    "sendgrid-bounces.csv": [("gone@example.com", "bounce", "")],
+    "sendgrid-spam-reports.csv": [("annoyed@example.com", "complaint", "spam reports")],
+    "sendgrid-contacts.csv": [("ada@example.com", "subscription", "contacts")],
+    "mailchimp-subscribed.csv": [
+        ("ada@example.com", "subscription", "audience"),
+        ("grace@example.com", "subscription", "audience"),
+    ],
+    "mailchimp-unsubscribed.csv": [("left@example.com", "opt_out", "audience")],
+    "mailchimp-cleaned.csv": [("gone@example.com", "bounce", "")],
+    "hubspot-contacts.csv": [
+        ("ada@example.com", "opt_out", "all email"),
+        ("grace@example.com", "opt_out", "Marketing Information"),
+        ("gone@example.com", "bounce", ""),
+    ],
+    "hubspot-unsubscribes.csv": [
+        ("ada@example.com", "opt_out", "all email"),
+        ("grace@example.com", "opt_out", "Marketing Information"),
+        ("gone@example.com", "bounce", ""),
+        ("annoyed@example.com", "complaint", "spam reports"),
+    ],
+    "ses-suppressions.json": [
+        ("gone@example.com", "bounce", ""),
+        ("annoyed@example.com", "complaint", "complaints"),
+        ("also-gone@example.com", "bounce", ""),
+    ],
+    "ses-contacts.json": [
+        ("ada@example.com", "opt_out", "Cycling"),
+        ("ada@example.com", "subscription", "Sports"),
+        ("left@example.com", "opt_out", "unsubscribed from all"),
+    ],
+    "mailgun-unsubscribes.csv": [
+        ("ada@example.com", "opt_out", "*"),
+        ("grace@example.com", "opt_out", "weekly"),
+        ("grace@example.com", "opt_out", "offers"),
+    ],
+    "mailgun-bounces.csv": [("gone@example.com", "bounce", "")],
+    "mailgun-complaints.csv": [("annoyed@example.com", "complaint", "complaints")],
+    "postmark-suppressions.csv": [
+        ("left@example.com", "opt_out", "message stream"),
+        ("gone@example.com", "bounce", ""),
+        ("annoyed@example.com", "complaint", "spam complaints"),
+    ],
+    "brevo-contacts.csv": [
+        ("ada@example.com", "subscription", "contacts"),
+        ("left@example.com", "opt_out", "blocklisted"),
+    ],
+    "brevo-blocklisted.csv": [("left@example.com", "opt_out", "blocklisted")],
+    "listmonk-subscribers.csv": [
+        ("ada@example.com", "subscription", "subscribers"),
+        ("left@example.com", "opt_out", "blocklisted"),
+    ],
+    "listmonk-unsubscribed.csv": [("ada@example.com", "opt_out", "unsubscribed")],
+    "generic.ndjson": [
+        ("ada@example.com", "opt_out", "News"),
+        ("grace@example.com", "subscription", "News"),
+        ("bare@example.com", "subscription", "News"),
+        ("gone@example.com", "bounce", ""),
+    ],
+    "generic-list.csv": [
+        ("ada@example.com", "opt_out", "Letter"),
+        ("grace@example.com", "opt_out", "Letter"),
+    ],
+    "addresses.txt": [
+        ("ada@example.com", "opt_out", "list"),
+        ("Grace@Example.COM", "opt_out", "list"),
+        ("nobody", "opt_out", "list"),
+    ],
+}
+
+
+def read(path: Path, preset: str) -> list[Said]:
+    instructions = Instructions(by_name(preset), ScopeMap({}), only=Only.OPT_OUTS)
+    one = instructions.preset
+    with path.open("rb") as stream:
+        return [
+            (cell(record.cells, one.address), said.says.meaning.value, said.group)
+            for record in records(stream, instructions, Start())
+            for said in statements(record, one)
+            if not one.is_open or instructions.only is None or said.says.meaning == "opt_out"
+        ]
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_an_export_says_what_its_vendor_means_by_it(exports: Path, name: str) -> None:
+    assert read(exports / name, Path(name).stem) == SAYS[name]
+
+
+def test_every_preset_has_an_export_to_show_it(exports: Path) -> None:
+    assert {path.stem for path in exports.iterdir()} == set(PRESETS)
+
+
+@pytest.mark.parametrize(
+    "file, preset, says",
+    [
+        ("mailchimp-unsubscribed.csv", "mailchimp-subscribed", "the preset mailchimp-unsubscribed"),
+        ("mailchimp-cleaned.csv", "mailchimp-subscribed", "the preset mailchimp-cleaned"),
+        ("sendgrid-groups.csv", "sendgrid-unsubscribes", "the preset sendgrid-groups"),
+        ("sendgrid-contacts.csv", "sendgrid-unsubscribes", "the preset sendgrid-contacts"),
+        ("sendgrid-bounces.csv", "sendgrid-unsubscribes", "the preset sendgrid-bounces"),
+        ("mailgun-unsubscribes.csv", "mailgun-complaints", "the preset mailgun-unsubscribes"),
+        ("hubspot-contacts.csv", "hubspot-unsubscribes", "hubspot-contacts"),
+        ("postmark-suppressions.csv", "ses-suppressions", "postmark-suppressions"),
+        ("ses-contacts.json", "postmark-suppressions", ""),
+    ],
+)
+def test_a_file_of_another_preset_is_not_believed(
+    exports: Path, file: str, preset: str, says: str
+) -> None:
+    # Subscribers read as opt-outs, or the other way round, is what must not happen.
+    if not says:
+        assert read(exports / file, preset) == []  # and planning refuses a file without rows
+        return
+    with pytest.raises(InvalidInput, match=says):
+        read(exports / file, preset)

@@ -1,0 +1,210 @@
+"""Undo takes back what an import added, and nothing else (I5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.errors import ImportMoved, UnknownImport
+from preference_center.imports.apply import apply
+from preference_center.imports.budget import Work
+from preference_center.imports.sources import LocalFile
+from preference_center.imports.throttle import Pace
+from preference_center.imports.undo import begin_undo, undo
+from preference_center.ledger import record
+from preference_center.storage.db.database import run
+from tests.clock import Clock
+from tests.imports.importing import (
+    AT_ONCE,
+    begun,
+    books,
+    events,
+    imported,
+    listed,
+    planned,
+    saying,
+    taken_back,
+    tally_of,
+)
+from tests.ledger.oracle import Oracle
+from tests.ledger.states import rows_of
+
+NEWS = "acme.news"
+OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
+PEOPLE = [parse(f"person-{n}@example.com", Channel.EMAIL) for n in range(4)]
+
+pytestmark = pytest.mark.usefixtures("in_force")
+
+
+def click(number: int, kind: Kind, scope: str, clock: Clock) -> Change:
+    now = clock()
+    own = kind is Kind.OPTED_OUT
+    return Change(uuid4(), kind, PEOPLE[number], scope, now, now, "test", "test", once=own)
+
+
+def test_undo_leaves_the_books_as_they_were(tmp_path: Path, clock: Clock) -> None:
+    record([click(0, Kind.OPTED_OUT, NEWS, clock), click(1, Kind.OPTED_IN, ALL_MARKETING, clock)])
+    before = books()
+    clock.advance(timedelta(minutes=1))
+    import_id = imported(listed(tmp_path / "list", 4), OPT_OUTS)
+    taken_back(import_id)
+
+    assert [row for row in books() if row[1] is not None] == before
+
+
+def test_what_people_did_since_stands(tmp_path: Path, clock: Clock) -> None:
+    import_id = imported(listed(tmp_path / "list", 4), OPT_OUTS)
+    clock.advance(timedelta(hours=1))
+    record(
+        [
+            click(0, Kind.OPTED_OUT, ALL_MARKETING, clock),
+            click(1, Kind.OPTED_OUT, NEWS, clock),
+            click(2, Kind.OPTED_IN, NEWS, clock),
+        ]
+    )
+    taken_back(import_id)
+
+    said = {who: {scope: row.reason for scope, row in rows_of(who).items()} for who in PEOPLE}
+    assert said == {
+        PEOPLE[0]: {ALL_MARKETING: "opted_out"},
+        PEOPLE[1]: {NEWS: "opted_out"},
+        PEOPLE[2]: {NEWS: None},
+        PEOPLE[3]: {},
+    }
+
+
+KINDS = [Kind.OPTED_OUT, Kind.OPTED_IN]
+ACTS = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from(KINDS), st.sampled_from([NEWS, ALL_MARKETING])),
+    max_size=5,
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(before=ACTS, since=ACTS)
+def test_an_undone_import_might_as_well_never_have_been(
+    tmp_path: Path,
+    clock: Clock,
+    before: Sequence[tuple[int, Kind, str]],
+    since: Sequence[tuple[int, Kind, str]],
+) -> None:
+    # The oracle is told nothing of the import; addresses of each example are its own.
+    fresh = uuid4().hex
+    people = [parse(f"{fresh}-{n}@example.com", Channel.EMAIL) for n in range(4)]
+    path = tmp_path / fresh
+    path.write_text("".join(f"{fresh}-{n}@example.com\n" for n in range(4)))
+    history: list[Change] = []
+
+    def act(acts: Sequence[tuple[int, Kind, str]]) -> None:
+        for number, kind, scope in acts:
+            now = clock.advance(timedelta(minutes=20))
+            said = Change(uuid4(), kind, people[number], scope, now, now, "test", "test")
+            history.append(said)
+            record([said])
+
+    act(before)
+    import_id = imported(path, OPT_OUTS)
+    act(since)
+    taken_back(import_id)
+
+    oracle = Oracle(history, clock())
+    assert [rows_of(who) for who in people] == [oracle.rows(who) for who in people]
+
+
+def test_undo_goes_on_where_it_stopped_and_counts_once(tmp_path: Path) -> None:
+    import_id = imported(listed(tmp_path / "list", 9), OPT_OUTS)
+    begin_undo(import_id, "test")
+    stops = iter((False, True))
+    half = Work(pause=lambda _: None, pace=Pace(size=4), stop=lambda: next(stops))
+
+    assert undo(import_id, half, "test").undone == 4
+    assert undo(import_id, AT_ONCE, "test").undone == 9
+    assert len(events("kind = 'retracted'")) == 9
+
+
+def test_undo_stops_an_import_that_is_still_being_applied(tmp_path: Path) -> None:
+    path = listed(tmp_path / "list", 9)
+    import_id = begun(path, OPT_OUTS)
+    told = Work(pause=lambda _: None, pace=Pace(size=3), progress=lambda _: taken_back(import_id))
+    with pytest.raises(ImportMoved, match="being undone"):
+        apply(import_id, LocalFile(path), told)
+
+    assert len(events("kind = 'retracted'")) == len(events("kind = 'opted_out'")) == 3
+
+
+@pytest.mark.parametrize("state", ["twice", "unknown", "planned"])
+def test_undo_that_can_t_be_says_why(tmp_path: Path, state: str) -> None:
+    import_id = imported(listed(tmp_path / "list", 2), OPT_OUTS)
+    if state == "twice":
+        taken_back(import_id)
+        with pytest.raises(ImportMoved, match="undone already"):
+            begin_undo(import_id, "test")
+    elif state == "unknown":
+        with pytest.raises(UnknownImport):
+            begin_undo(UUID(int=7), "test")
+    else:
+        run(lambda c: c.execute("UPDATE list_import SET state = 'planned'"))
+        with pytest.raises(ImportMoved, match="nothing of it was applied"):
+            begin_undo(import_id, "test")
+
+
+def test_an_import_that_another_one_leans_on_is_not_undone_under_it(tmp_path: Path) -> None:
+    # I5: else people on both lists would lose the "no" that only the first one recorded
+    first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
+    second = imported(listed(tmp_path / "two", 3, first=1), OPT_OUTS)
+    assert tally_of(second).total_present == 2
+    with pytest.raises(ImportMoved, match=str(second)):
+        begin_undo(first, "test")
+
+    taken_back(second)
+    taken_back(first)
+    imported(tmp_path / "two", OPT_OUTS)
+    assert [rows_of(who)[ALL_MARKETING].reason for who in PEOPLE[1:]] == ["opted_out"] * 3
+
+
+def test_what_is_being_undone_does_not_count_as_there(tmp_path: Path) -> None:
+    first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
+    begin_undo(first, "test")
+    made, _ = planned(listed(tmp_path / "two", 3, first=1), OPT_OUTS)
+
+    assert (made.tally.total_new, made.tally.total_present) == (3, 0)
+
+
+def test_rows_count_anew_if_what_they_lean_on_is_undone_while_they_are_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
+    path = listed(tmp_path / "two", 3, first=1)
+    second = begun(path, OPT_OUTS)
+    from preference_center.imports import apply as applying
+
+    once = iter((True,))
+
+    def late(*args: object, **given: object) -> object:
+        if next(once, False):  # judged already, and not yet recorded
+            begin_undo(first, "test")
+        return record(*args, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(applying, "record", late)
+    apply(second, LocalFile(path), AT_ONCE)
+    undo(first, AT_ONCE, "test")
+
+    assert tally_of(second).total_new == 3
+    assert [rows_of(who)[ALL_MARKETING].reason for who in PEOPLE[1:]] == ["opted_out"] * 3
+
+
+def test_destinations_hear_of_an_undo_as_of_everything_else(tmp_path: Path) -> None:
+    from tests.ledger.changes import add_destination, waiting
+
+    add_destination("mailer", NEWS)
+    taken_back(imported(listed(tmp_path / "list", 1), OPT_OUTS))
+
+    assert set(waiting(PEOPLE[0])) == {"mailer"}

@@ -1,0 +1,103 @@
+"""What proves a request of a vendor that signs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from preference_center.domain.vendor_events import Post, Unready, Unverified
+from preference_center.integrations.base.shared_secret import GUARD, guard
+from preference_center.integrations.sparkpost.webhook import SparkPostNews
+from preference_center.integrations.webhooks import IN_PATH, SECRETS, SOURCES
+from tests.integrations.base.posts import GUARDED, NOW, basic, post
+
+SECRET = GUARDED["webhook_secret"]
+USER = {"webhook_user": "brevo", "webhook_password": "pass:word"}
+TOKEN = "brevo.token~0123456789"
+BY_TOKEN = {"webhook_token": TOKEN, "networks": "any"}
+GENUINE = post(secret=SECRET)
+
+
+@pytest.mark.parametrize(
+    "given, settings",
+    [
+        (GENUINE, GUARDED),
+        (GENUINE, GUARDED | {"networks": "any"}),
+        (GENUINE, GUARDED | {"networks": "198.51.100.7, 203.0.113.7"}),
+        (replace(GENUINE, remote="::ffff:203.0.113.7"), GUARDED),
+        (replace(GENUINE, remote="2001:db8::1"), GUARDED | {"networks": "2001:db8::/32"}),
+        (replace(GENUINE, headers=basic("brevo:pass:word")), GUARDED | USER),
+        (post(headers=basic("brevo:pass:word")), USER | {"networks": "any"}),
+        (post(headers={"authorization": f"Bearer {TOKEN}"}), BY_TOKEN),
+        (post(headers={"authorization": f"bearer  {TOKEN}"}), BY_TOKEN),
+    ],
+)
+def test_all_that_is_set_has_to_be_right(given: Post, settings: Mapping[str, str]) -> None:
+    guard(given, settings)
+
+
+@pytest.mark.parametrize(
+    "given, settings",
+    [
+        (post(), GUARDED),
+        (post(secret=SECRET + "x"), GUARDED),
+        (replace(GENUINE, remote="203.0.114.7"), GUARDED),
+        (replace(GENUINE, remote="2001:db8::1"), GUARDED),
+        (replace(GENUINE, remote=""), GUARDED),
+        (GENUINE, GUARDED | USER),
+        (replace(GENUINE, headers=basic("brevo:other")), GUARDED | USER),
+        (replace(GENUINE, headers={"authorization": "Basic %%"}), GUARDED | USER),
+        (replace(GENUINE, headers={"authorization": "Basic é"}), GUARDED | USER),
+        (replace(GENUINE, headers={"authorization": "Bearer brevo"}), GUARDED | USER),
+        (replace(GENUINE, headers=basic("brevo:pass:word")), USER | {"networks": "any"}),
+        (post(), BY_TOKEN),
+        (post(headers={"authorization": f"Bearer {TOKEN}x"}), BY_TOKEN),
+        (post(headers={"authorization": f"Basic {TOKEN}"}), BY_TOKEN),
+        (GENUINE, GUARDED | BY_TOKEN),
+    ],
+)
+def test_anything_else_is_nobodys(given: Post, settings: Mapping[str, str]) -> None:
+    with pytest.raises(Unverified) as caught:
+        guard(given, settings)
+    assert not isinstance(caught.value, Unready)
+    assert given.remote not in str(caught.value) or not given.remote  # I12
+
+
+@pytest.mark.parametrize(
+    "settings, remedy",
+    [
+        ({}, "set networks"),
+        ({"networks": "any"}, "set webhook_secret, or"),
+        ({"webhook_secret": SECRET}, "set networks"),
+        (GUARDED | {"networks": "example.com"}, "write each as in"),
+        (GUARDED | {"webhook_secret": "short"}, "16 or more"),
+        (GUARDED | {"webhook_secret": "slashes/are/not/read"}, "16 or more"),
+        (GUARDED | {"webhook_user": "brevo"}, "set both"),
+    ],
+)
+def test_without_what_it_needs_nothing_is_believed(settings: dict[str, str], remedy: str) -> None:
+    with pytest.raises(Unready, match=remedy):
+        guard(GENUINE, settings)
+
+
+def test_who_calls_shows_nowhere() -> None:  # I12
+    assert GENUINE.remote not in repr(GENUINE)
+
+
+@pytest.mark.parametrize("kind", [k for k, s in SOURCES.items() if s.settings is GUARD])
+def test_each_that_needs_it_is_guarded(kind: str) -> None:
+    SOURCES[kind].verify(GENUINE, GUARDED, NOW)
+    with pytest.raises(Unverified):
+        SOURCES[kind].verify(replace(GENUINE, remote="198.51.100.1"), GUARDED, NOW)
+
+
+def test_its_secrets_are_never_shown() -> None:
+    assert {"webhook_secret", "webhook_password"} <= SECRETS
+    assert SparkPostNews.settings is GUARD
+
+
+def test_whose_secret_stands_in_the_url_is_known_of_each() -> None:
+    guarded = {kind for kind, source in SOURCES.items() if source.settings.items() >= GUARD.items()}
+    assert guarded | {"mailchimp"} == IN_PATH

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.integrations.customerio.webhook import CustomerIoNews
+from tests.integrations.base.posts import ANNA, AT, NOW
+
+OUT, IN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED
+
+
+def parse(about: str, metric: str, **data: Any) -> list[News]:
+    row = {"object_type": about, "metric": metric, "event_id": "01E4", "timestamp": AT}
+    return list(CustomerIoNews().parse(json.dumps(row | {"data": data}).encode()))
+
+
+@pytest.mark.parametrize(
+    "about, metric, kind, by_person, all_off",
+    [
+        ("customer", "unsubscribed", OUT, False, True),
+        ("email", "unsubscribed", OUT, True, None),
+        ("email", "spammed", NewsKind.COMPLAINED, True, None),
+        ("customer", "subscribed", IN, False, False),
+        ("email", "delivered", None, False, None),
+        ("push", "dropped", None, False, None),
+        ("email", "undeliverable", None, False, None),
+    ],
+)
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"recipient": ANNA},
+        {"email_address": ANNA},
+        {"identifiers": {"id": "7", "email": ANNA}},
+    ],
+)
+def test_what_it_says(
+    about: str,
+    metric: str,
+    kind: NewsKind | None,
+    data: dict[str, Any],
+    *,
+    by_person: bool,
+    all_off: bool | None,
+) -> None:
+    news = News(kind or OUT, ANNA, None, NOW, "01E4", by_person, all_off=all_off)
+    assert parse(about, metric, **data) == ([news] if kind else [])
+
+
+def test_a_bounce_is_told_in_the_servers_words() -> None:
+    said = "550 5.5.0 Requested action not taken: mailbox unavailable"
+    (news,) = parse("email", "bounced", recipient=ANNA, failure_message=said)
+    assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "01E4", bounce=Bounce(text=said))
+
+
+def test_preferences_are_told_topic_by_topic() -> None:
+    content = {
+        "topics": {"topic_7": False, "topic_8": True, "topic_9": None},
+        "channels": {"email": False, "sms": False, "push": True, "in_app": None},
+    }
+    name = "cio_subscription_preferences_changed"
+    found = parse("customer", name, email_address=ANNA, content=json.dumps(content))
+    assert [(news.kind, news.thing, news.id) for news in found] == [
+        (OUT, "topic_7", "01E4 topic_7"),
+        (IN, "topic_8", "01E4 topic_8"),
+        (OUT, None, "01E4 email"),
+        (NewsKind.UNKNOWN, "preferences of sms", ""),
+    ]
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{", "[{}, {}]", "[" * 9_999])
+def test_preferences_that_cannot_be_read_are_kept_for_a_person(content: str | None) -> None:
+    (news,) = parse("customer", "cio_subscription_preferences_changed", content=content)
+    assert news == News(NewsKind.UNKNOWN, "", "preferences without content")
+
+
+def test_a_no_of_nobody_and_a_new_type_are_unknown() -> None:
+    found = [*parse("customer", "unsubscribed"), *parse("sms", "unsubscribed")]
+    assert [news.thing for news in found] == ["opted_out without address", "sms unsubscribed"]

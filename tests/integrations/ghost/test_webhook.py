@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.integrations.ghost.webhook import GhostNews
+from tests.integrations.base.posts import ANNA, AT, NOW, post
+
+WHEN = NOW + timedelta(milliseconds=7)
+OUT, IN, SEEN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED, NewsKind.SEEN
+
+
+def member(*newsletters: str) -> dict[str, Any]:
+    return {
+        "email": ANNA,
+        "updated_at": "2020-11-25T12:00:00.000Z",
+        "newsletters": [{"id": number, "name": "News"} for number in newsletters],
+    }
+
+
+def had(*newsletters: str) -> dict[str, Any]:
+    return {"newsletters": member(*newsletters)["newsletters"]}
+
+
+def parse(current: dict[str, Any], previous: dict[str, Any], **more: str) -> list[News]:
+    row = {"member": {"current": current, "previous": previous}} | more
+    return list(GhostNews().parse(kept(json.dumps(row).encode())))
+
+
+def kept(body: bytes, at: int = AT * 1000 + 7) -> bytes:
+    signature = {"x-ghost-signature": f"sha256=abc, t={at}"}
+    return GhostNews().whole(post(body, signature))
+
+
+@pytest.mark.parametrize(
+    "current, previous, expected",
+    [
+        (member("a", "b"), had("a", "b", "c"), [(OUT, "c")]),
+        (member(), had("a", "b"), [(OUT, "a"), (OUT, "b")]),
+        (member("a"), had("b"), [(OUT, "b"), (IN, "a")]),
+        (member("a"), had("a"), [(SEEN, None)]),
+        (member("a"), {"name": "Anna"}, [(SEEN, None)]),
+        (member("a"), {}, [(SEEN, None)]),  # new
+        ({}, member("a"), []),  # deleted: somebody tidied up
+    ],
+)
+def test_what_a_member_left_is_told(
+    current: dict[str, Any],
+    previous: dict[str, Any],
+    expected: list[tuple[NewsKind, str | None]],
+) -> None:
+    found = parse(current, previous, event="member.edited")
+    assert found == [News(kind, ANNA, thing, WHEN) for kind, thing in expected]
+    assert parse(current, previous) == found  # as older ones tell it
+
+
+@pytest.mark.parametrize(
+    "row, thing",
+    [
+        ({"event": "post.published", "post": {}}, None),
+        ({"page": {"current": {}, "previous": {}}}, None),
+        ({"event": "comment.added", "comment": {}}, "comment.added"),
+        ({}, "(no name)"),
+    ],
+)
+def test_what_is_about_no_member_is_of_no_use(row: dict[str, Any], thing: str | None) -> None:
+    found = GhostNews().parse(kept(json.dumps(row).encode()))
+    assert found == ([News(NewsKind.UNKNOWN, "", thing)] if thing else [])
+
+
+def test_the_same_body_of_two_acts_is_two() -> None:
+    assert kept(b"{}", 7) != kept(b"{}", 8)
+    assert kept(b"{}", 7) == kept(b"{}", 7)  # tried again

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.vendor_events import ALL_EMAIL, News, NewsKind
+from preference_center.integrations.intercom.webhook import IntercomNews
+from tests.integrations.base.posts import ANNA, AT, NOW
+
+CONTACT = {"type": "contact", "id": "64d1", "email": ANNA}
+TYPE = {"subscription_type": {"type": "subscription", "id": "11"}}
+
+
+def parse(topic: str, **item: Any) -> list[News]:
+    row = {"topic": topic, "id": "notif_7", "created_at": AT, "data": {"item": item}}
+    return list(IntercomNews().parse(json.dumps(row).encode()))
+
+
+@pytest.mark.parametrize(
+    "topic, item, kind, thing",
+    [
+        ("contact.unsubscribed", {"contact": CONTACT}, NewsKind.OPTED_OUT, ALL_EMAIL),
+        ("contact.unsubscribed", {"contact": CONTACT} | TYPE, NewsKind.OPTED_OUT, ALL_EMAIL),
+        ("contact.subscribed", {"contact": CONTACT}, NewsKind.RESUBSCRIBED, ALL_EMAIL),
+        ("granular.unsubscribe", {"contact": CONTACT} | TYPE, NewsKind.OPTED_OUT, "11"),
+        ("granular.subscribe", {"contact": CONTACT} | TYPE, NewsKind.RESUBSCRIBED, "11"),
+        ("contact.user.created", CONTACT, NewsKind.SEEN, None),
+        ("contact.email.updated", CONTACT, NewsKind.SEEN, None),
+    ],
+)
+def test_what_it_says(topic: str, item: dict[str, Any], kind: NewsKind, thing: str | None) -> None:
+    assert parse(topic, **item) == [News(kind, ANNA, thing, NOW, "notif_7")]
+
+
+@pytest.mark.parametrize("fate, permanent", [("hard_bounce", True), ("soft_bounce", False)])
+def test_a_bounce_is_told_of_an_email(fate: str, *, permanent: bool) -> None:
+    item = {"content_stat": {"stat_type": fate}, "contact": CONTACT}
+    bounce = Bounce(permanent=permanent)
+    assert parse("content_stat.email", **item) == [
+        News(NewsKind.BOUNCED, ANNA, None, NOW, "notif_7", bounce=bounce)
+    ]
+
+
+def test_a_complaint_is_the_persons_act() -> None:
+    item = {"content_stat": {"stat_type": "spam_complaint"}, "contact": CONTACT}
+    assert parse("content_stat.email", **item) == [
+        News(NewsKind.COMPLAINED, ANNA, None, NOW, "notif_7", by_person=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "topic, item",
+    [
+        ("ping", {}),
+        ("conversation.user.created", {}),
+        ("contact.deleted", CONTACT),
+        ("contact.lead.created", {"email": None}),  # nobody to suppress
+        ("content_stat.series", {"contact": CONTACT}),
+        ("content_stat.email", {"content_stat": {"stat_type": "open"}, "contact": CONTACT}),
+    ],
+)
+def test_what_is_of_no_use_is_left_out(topic: str, item: dict[str, Any]) -> None:
+    assert parse(topic, **item) == []
+
+
+@pytest.mark.parametrize(
+    "topic, item, thing",
+    [
+        ("granular.unsubscribe", {"contact": CONTACT}, "granular.unsubscribe"),
+        ("contact.unsubscribed", {"contact": {"id": "64d1"}}, "opted_out without address"),
+        (
+            "content_stat.email",
+            {"content_stat": {"stat_type": "unsubscribe"}, "contact": CONTACT},
+            "content_stat.email unsubscribe",
+        ),
+        ("contact.snoozed", CONTACT, "contact.snoozed"),
+    ],
+)
+def test_what_cannot_be_told_is_kept_for_a_person(
+    topic: str, item: dict[str, Any], thing: str
+) -> None:
+    assert parse(topic, **item) == [News(NewsKind.UNKNOWN, "", thing)]

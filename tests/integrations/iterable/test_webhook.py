@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.integrations.iterable.webhook import IterableNews
+from tests.integrations.base.posts import ANNA, NOW
+
+OUT, IN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED
+
+
+def parse(name: str, email: str = ANNA, **fields: Any) -> list[News]:
+    more = {"createdAt": "2026-11-25 12:00:00 +00:00", "email": email, "campaignId": 7}
+    row = {"email": email, "eventName": name, "dataFields": more | fields}
+    return list(IterableNews().parse(json.dumps(row).encode()))
+
+
+@pytest.mark.parametrize(
+    "name, kind, source, by_person",
+    [
+        ("emailUnSubscribe", OUT, "EmailLink", True),
+        ("emailUnSubscribe", OUT, "API", False),
+        ("emailUnSubscribe", OUT, "WebApp", False),
+        ("emailSubscribe", IN, "", False),
+    ],
+)
+def test_each_thing_that_it_names_is_told(
+    name: str, kind: NewsKind, source: str, *, by_person: bool
+) -> None:
+    things: dict[str, Any] = {"channelIds": [27447], "messageTypeIds": [1, 2], "emailListIds": []}
+    found = parse(name, unsubSource=source, **things)
+    assert found == [
+        News(kind, ANNA, thing, NOW, by_person=by_person)
+        for thing in ("channel:27447", "type:1", "type:2")
+    ]
+
+
+def test_what_names_nothing_is_about_all() -> None:
+    (news,) = parse("emailUnSubscribe", unsubSource="EmailLink", channelIds=[])
+    assert news.thing is None
+
+
+@pytest.mark.parametrize(
+    "name, fields",
+    [("emailComplaint", {}), ("emailUnSubscribe", {"unsubSource": "Complaint"})],
+)
+def test_a_complaint_is_no_opt_out_of_a_channel(name: str, fields: dict[str, str]) -> None:
+    assert parse(name, channelIds=[27447], **fields) == [
+        News(NewsKind.COMPLAINED, ANNA, at=NOW, by_person=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, fields, permanent",
+    [
+        ("emailBounce", {"recipientState": "HardBounce"}, True),
+        ("emailBounce", {"recipientState": "SoftBounce"}, False),
+        ("emailBounce", {}, None),
+        ("emailUnSubscribe", {"unsubSource": "HardBounce"}, True),
+    ],
+)
+def test_nor_is_a_bounce(name: str, fields: dict[str, str], *, permanent: bool | None) -> None:
+    bounce = Bounce(permanent=permanent)
+    assert parse(name, **fields) == [News(NewsKind.BOUNCED, ANNA, at=NOW, bounce=bounce)]
+
+
+@pytest.mark.parametrize("name", ["emailOpen", "hostedUnsubscribeClick", "smsReceived", "pushSend"])
+def test_what_is_of_no_use_is_left_out(name: str) -> None:
+    assert parse(name) == []
+
+
+@pytest.mark.parametrize(
+    "name, email, source, thing",
+    [
+        ("emailForward", ANNA, "", "emailForward"),
+        ("emailUnSubscribe", ANNA, "SMS", "emailUnSubscribe by SMS"),
+        ("emailUnSubscribe", "", "EmailLink", "opted_out without address"),
+        ("emailUnSubscribe", "7+x@placeholder.email", "", "opted_out without address"),
+    ],
+)
+def test_what_cannot_be_told_is_kept_for_a_person(
+    name: str, email: str, source: str, thing: str
+) -> None:
+    found = parse(name, email, unsubSource=source)
+    assert found == [News(NewsKind.UNKNOWN, "", thing)]

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.vendor_events import News, NewsKind, Unready, Unverified
+from preference_center.errors import InvalidInput
+from preference_center.integrations.mailtrap.webhook import MailtrapNews
+from tests.integrations.base.posts import ANNA, AT, NOW, post
+
+SETTINGS = {"webhook_secret": "signing-secret-of-ours"}
+
+
+def event(name: str, **more: Any) -> dict[str, Any]:
+    return {"event": name, "email": ANNA, "timestamp": AT, "event_id": "e-1"} | more
+
+
+def parse(*rows: Any) -> list[News]:
+    return list(MailtrapNews().parse(json.dumps({"events": rows}).encode()))
+
+
+def test_only_what_the_secret_signed_is_genuine() -> None:
+    body = json.dumps({"events": [event("unsubscribe")]}).encode()
+    digest = hmac.digest(SETTINGS["webhook_secret"].encode(), body, "sha256").hex()
+    genuine = post(body, {"mailtrap-signature": digest})
+    MailtrapNews().verify(genuine, SETTINGS, NOW)
+    for forged, settings in [
+        (replace(genuine, body=body + b" "), SETTINGS),
+        (replace(genuine, headers={}), SETTINGS),
+        (genuine, {"webhook_secret": "another"}),
+    ]:
+        with pytest.raises(Unverified):
+            MailtrapNews().verify(forged, settings, NOW)
+    with pytest.raises(Unready):
+        MailtrapNews().verify(genuine, {}, NOW)
+
+
+@pytest.mark.parametrize(
+    "name, kind", [("unsubscribe", NewsKind.OPTED_OUT), ("spam", NewsKind.COMPLAINED)]
+)
+def test_what_people_say(name: str, kind: NewsKind) -> None:
+    assert parse(event(name)) == [News(kind, ANNA, None, NOW, "e-1", by_person=True)]
+
+
+def test_json_lines_are_read_as_well() -> None:
+    lines = [json.dumps(event(name)).encode() for name in ("unsubscribe", "open", "spam")]
+    both = parse(event("unsubscribe"), event("spam"))
+    assert list(MailtrapNews().parse(b"\n".join(lines) + b"\n")) == both
+    assert list(MailtrapNews().parse(lines[0])) == both[:1]
+
+
+@pytest.mark.parametrize(
+    "category, permanent",
+    [("hard", True), ("invalid_recipient", True), ("block", False), ("dnsFail", False), ("", None)],
+)
+def test_a_bounce_is_for_good_if_mailtrap_suppresses_for_it(
+    category: str, *, permanent: bool | None
+) -> None:
+    said = "bounced (550 5.1.1 No such user)"
+    (news,) = parse(event("bounce", response=said, response_code=550, bounce_category=category))
+    bounce = Bounce("5.1.1", "550", said, permanent=permanent)
+    assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "e-1", bounce=bounce)
+
+
+@pytest.mark.parametrize(
+    "reason, kind",
+    [
+        ("Recipient in suppression list. Reason: unsubscription", NewsKind.OPTED_OUT),
+        ("Recipient in suppression list. Reason: spam complaint", NewsKind.COMPLAINED),
+        ("Recipient in suppression list. Reason: hard bounce", NewsKind.BOUNCED),
+        ("Recipient in suppression list. Reason: manual import", NewsKind.UNKNOWN),
+        ("Rejected as spam", None),
+        ("The domain is not verified", None),
+        (None, None),
+    ],
+    ids=["unsubscribed", "complained", "bounced", "by hand", "content", "domain", "no reason"],
+)
+def test_a_rejected_mail_counts_for_what_was_noted_before(
+    reason: str | None, kind: NewsKind | None
+) -> None:
+    found = parse(event("reject", reason=reason))
+    assert [news.kind for news in found] == ([kind] if kind else [])
+    assert not any(news.by_person for news in found)
+
+
+@pytest.mark.parametrize(
+    "name", ["delivery", "open", "click", "soft bounce", "suspension", "activity_log.user.login"]
+)
+def test_what_changes_nothing_is_left_alone(name: str) -> None:
+    assert parse(event(name)) == []
+
+
+def test_what_is_new_there_is_kept_for_a_person() -> None:
+    found = parse(event("inbound.message_received"), event("unsubscribe", email=None))
+    assert [news.thing for news in found] == [
+        "inbound.message_received",
+        "opted_out without address",
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{}", b'{"events": [1]}', b'{"event": ""}', b'{"event": "open"}\n{'],
+    ids=["nothing", "no object", "no name", "half a line"],
+)
+def test_what_is_not_promised_is_not_read(body: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        MailtrapNews().parse(body)

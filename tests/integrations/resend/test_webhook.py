@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.integrations.resend.webhook import ResendNews
+from tests.integrations.base.posts import ANNA, NOW
+
+
+def parse(name: str, **data: Any) -> list[News]:
+    row = {"type": name, "created_at": "2026-11-25T12:00:00.000Z", "data": data}
+    return list(ResendNews().parse(json.dumps(row).encode()))
+
+
+@pytest.mark.parametrize(
+    "kind, permanent", [("Permanent", True), ("Transient", False), ("Undetermined", None)]
+)
+def test_a_bounce_is_told_in_the_servers_words(kind: str, *, permanent: bool | None) -> None:
+    told = {"type": kind, "subType": "General", "message": "It bounced.", "diagnosticCode": ["550"]}
+    (news,) = parse("email.bounced", to=[ANNA], bounce=told)
+    bounce = Bounce(text="It bounced. 550", permanent=permanent)
+    assert news == News(NewsKind.BOUNCED, ANNA, at=NOW, bounce=bounce)
+
+
+@pytest.mark.parametrize(
+    "name, data, expected",
+    [
+        (
+            "email.complained",
+            {"to": [ANNA]},
+            News(NewsKind.COMPLAINED, ANNA, at=NOW, by_person=True),
+        ),
+        (
+            "contact.updated",
+            {"email": ANNA, "unsubscribed": True},
+            News(NewsKind.OPTED_OUT, ANNA, at=NOW, all_off=True),
+        ),
+        (
+            "contact.created",
+            {"email": ANNA, "unsubscribed": False},
+            News(NewsKind.SEEN, ANNA, at=NOW, all_off=False),
+        ),
+        ("contact.updated", {"email": ANNA}, News(NewsKind.SEEN, ANNA, at=NOW)),
+        ("contact.deleted", {"email": ANNA}, None),
+        ("email.delivered", {"to": [ANNA]}, None),
+    ],
+)
+def test_what_it_says(name: str, data: dict[str, Any], expected: News | None) -> None:
+    assert parse(name, **data) == ([expected] if expected else [])
+
+
+def test_topics_are_told_one_by_one() -> None:
+    topics = [
+        {"id": "b6d24b8e", "subscription": "opt_in"},
+        {"id": "07d84122", "subscription": "opt_out"},
+        {"id": "3f1c5a20", "subscription": "maybe"},
+        "07d84122",
+    ]
+    name = "contact.topics.updated"
+    assert parse(name, email=ANNA, topics=topics) == [
+        News(NewsKind.RESUBSCRIBED, ANNA, "b6d24b8e", NOW),
+        News(NewsKind.OPTED_OUT, ANNA, "07d84122", NOW),
+        News(NewsKind.UNKNOWN, "", name),
+        News(NewsKind.UNKNOWN, "", name),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, data, thing",
+    [
+        (
+            "email.bounced",
+            {"to": [ANNA, "bo@example.com"]},
+            "email.bounced of several recipients",
+        ),
+        ("email.complained", {}, "complained without address"),
+        ("suppression.created", {}, "suppression.created"),
+    ],
+)
+def test_what_cannot_be_told_is_kept_for_a_person(
+    name: str, data: dict[str, Any], thing: str
+) -> None:
+    assert parse(name, **data) == [News(NewsKind.UNKNOWN, "", thing)]

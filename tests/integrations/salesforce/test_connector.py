@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.domain.sync.contract import Item, LinkItem, Result, Seen
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    Setup,
+    UnsupportedByDestination,
+)
+from preference_center.integrations.salesforce import client
+from preference_center.integrations.salesforce.connector import Salesforce
+from tests.integrations.both_ways_contract import (
+    AbsentContract,
+    FieldContract,
+    PullContract,
+    ReadContract,
+    ScanContract,
+    whole,
+    with_settings,
+)
+from tests.integrations.contract import ANNA, BO, CY, ODD, JsonApiContract, Rig, lift, off, results
+from tests.integrations.mapped_contract import MappedContract
+from tests.integrations.odd_answers_contract import OddAnswersContract
+from tests.integrations.rights_contract import RightsContract
+from tests.integrations.tools.described import Description
+from tests.integrations.tools.salesforce import (
+    CLIENT,
+    LINK,
+    NEWS,
+    OFFERS,
+    OPT_OUT,
+    SALES,
+    SECRET,
+    SalesforceStandIn,
+)
+from tests.integrations.tools.stand_in import Fault
+
+TOPICS = {"news": NEWS, "offers": OFFERS}
+BEFORE_WRITING = 3  # a token, contacts, leads
+
+
+@dataclass(slots=True)
+class Org:
+    server: SalesforceStandIn
+
+    def off(self, address: str) -> set[str]:
+        held = self.server.of(address)
+        return {t for t, name in TOPICS.items() if held and all(r[name] for r in held)}
+
+    def turn_off(self, address: str, topic: str) -> None:
+        for record in self.server.of(address) or [self.server.add(address)]:
+            record[TOPICS[topic]] = True
+            self.server.touch(record)
+
+    def requests(self) -> int:
+        return len(self.server.seen)
+
+    def reject(self, address: str) -> None:
+        self.server.poison.add(address)
+
+    def add(self, address: str) -> None:
+        self.server.everybody = False
+        self.server.add(address)
+
+    def has(self, address: str) -> bool:
+        return bool(self.server.of(address))
+
+    def link(self, address: str) -> str | None:
+        return cast("str | None", self.server.of(address)[0][LINK])
+
+    def revoke(self) -> str:
+        self.server.frozen.add(OFFERS)
+        return f"Edit Access on Contact.{OFFERS}"
+
+
+@pytest.fixture(scope="module")
+def description() -> Description:
+    """Ours, from Salesforce's documentation: see its `info`."""
+    return Description(Path(__file__).parents[1] / "contracts" / "salesforce.json")
+
+
+@pytest.fixture
+def server(description: Description) -> Iterator[SalesforceStandIn]:
+    description.faults.clear()
+    with SalesforceStandIn(description.watch) as server:
+        yield server
+    assert description.faults == []
+
+
+@pytest.fixture
+def rig(server: SalesforceStandIn) -> Rig:
+    settings = {
+        "url": server.url,
+        "client_id": CLIENT,
+        "client_secret": SECRET,
+        "link_field": LINK,
+    }
+    return Rig("salesforce", Setup("crm", settings, TOPICS), Org(server), requests_before_writing=3)
+
+
+class TestSalesforce(
+    JsonApiContract,
+    MappedContract,
+    ReadContract,
+    ScanContract,
+    PullContract,
+    FieldContract,
+    RightsContract,
+):
+    thing: ClassVar[str] = NEWS
+    missing: ClassVar[str] = "No_Such__c"
+    unmapped: ClassVar[tuple[str, ...]] = ("Events (No_Events__c)",)
+    refusal: ClassVar[str] = "400 invalid_client"
+
+    def _two_requests_worth(self) -> list[Item]:
+        return [off(n, f"p{n}@example.com", "news") for n in range(150)]
+
+    @pytest.fixture(autouse=True)
+    def doubles(self, request: pytest.FixtureRequest, server: SalesforceStandIn) -> None:
+        """Whoever takes two requests is a contact and a lead."""
+        if "part_was_done" in request.node.name or "done_before" in request.node.name:
+            for n in range(150):
+                server.add(f"p{n}@example.com")
+                server.add(f"p{n}@example.com", "Lead")
+
+
+class TestOddAnswers(OddAnswersContract):
+    pass
+
+
+class TestStrangers(AbsentContract):
+    @pytest.fixture(autouse=True)
+    def strangers(self, server: SalesforceStandIn) -> None:
+        server.everybody = False
+
+
+def connect(rig: Rig, **changes: Any) -> Salesforce:
+    return cast("Salesforce", replace(rig, setup=replace(rig.setup, **changes)).make())
+
+
+def test_every_record_of_an_address_is_told_and_the_last_one_counts(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    contact, lead = server.add(ANNA), server.add(ANNA.upper(), "Lead")
+    connector = connect(rig)
+    contact[NEWS] = True
+    assert connector.read([off(1, ANNA)]) == {1: frozenset()}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert lead[NEWS] is True
+    assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
+    assert [len(update) for update in server.updates] == [1], "the contact said so already"
+
+
+def test_no_record_changes_its_owner(rig: Rig, server: SalesforceStandIn) -> None:
+    records = [server.add(ANNA), server.add(ANNA, "Lead")]
+    connector = connect(rig)
+    connector.push([off(1, ANNA, "news")])
+    connector.push([lift(1, ANNA, "news")])
+    connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")])
+    assert len(server.updates) == 3
+    assert [record["OwnerId"] for record in records] == [SALES, SALES]
+
+
+def test_a_record_that_fails_holds_up_no_other(rig: Rig, server: SalesforceStandIn) -> None:
+    server.faults = {
+        ANNA: "UNABLE_TO_LOCK_ROW",
+        BO: "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+        ODD[0]: "ENTITY_IS_DELETED",
+    }
+    outcomes = rig.make().push([off(n, a, "news") for n, a in enumerate([ANNA, BO, CY, ODD[0]])])
+    assert results(outcomes) == {
+        0: Result.LATER,
+        1: Result.REFUSED,
+        2: Result.REFLECTED,
+        3: Result.LATER,
+    }
+    assert outcomes[1].ack == "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+
+
+def test_a_converted_lead_is_left_alone(rig: Rig, server: SalesforceStandIn) -> None:
+    lead = server.add(ANNA, "Lead", IsConverted=True)
+    server.everybody = False
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert lead[NEWS] is False
+
+
+def test_a_query_never_outgrows_a_url(rig: Rig, server: SalesforceStandIn) -> None:
+    batch = [off(n, f"{n:03}.{'é' * 50}@example.com", "news") for n in range(200)]
+    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert sum("query" in path for _, path in server.seen) > 2
+
+
+def test_an_address_can_not_end_its_literal(rig: Rig, server: SalesforceStandIn) -> None:
+    sly = "x\\'or'1'='1@example.com"
+    server.add(ANNA)
+    assert results(rig.make().push([off(1, sly, "news")])) == {1: Result.REFLECTED}
+    assert server.of(sly)[0][NEWS] is True
+    assert server.of(ANNA)[0][NEWS] is False
+
+
+def test_opted_out_of_email_counts_as_every_topic(rig: Rig, server: SalesforceStandIn) -> None:
+    server.add(ANNA)[OPT_OUT] = True
+    connector = connect(rig)
+    assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
+    (news,) = whole(connector.pull)[0]
+    assert (news.address, news.thing) == (ANNA, None)
+    connector.push([lift(1, ANNA, "news")])
+    assert server.of(ANNA)[0][OPT_OUT] is True  # I5, I13
+
+
+def test_opted_out_of_email_may_stand_for_the_only_topic(
+    rig: Rig, server: SalesforceStandIn
+) -> None:  # I10
+    connector = connect(rig, topics={"news": OPT_OUT})
+    assert connector.check().ok
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert server.of(ANNA)[0][OPT_OUT] is True
+    (news,) = whole(connector.pull)[0]
+    assert news.thing == OPT_OUT
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"topics": {"news": OPT_OUT}, "sends_service": True}, "service mail"),
+        ({"topics": {"news": OPT_OUT, "offers": OFFERS}}, "offers"),
+        ({"topics": {"news": "Id FROM User--"}}, "API name"),
+    ],
+)
+def test_a_mapping_that_stops_more_than_its_topic_is_refused(
+    rig: Rig, server: SalesforceStandIn, changes: dict[str, Any], named: str
+) -> None:  # I10, I4
+    connector = connect(rig, **changes)
+    problems = connector.check().problems
+    assert any(named in problem for problem in problems)
+    before = len(server.seen)
+    for attempt in (
+        lambda: connector.push([off(1, ANNA, "news")]),
+        lambda: connector.read([off(1, ANNA)]),
+        lambda: connector.pull(None),
+        lambda: connector.scan(None),
+    ):
+        with pytest.raises(UnsupportedByDestination, match=named):
+            attempt()
+    assert len(server.seen) == before
+
+
+@pytest.mark.parametrize(
+    "fault, named",
+    [("hidden", "No_Offers__c"), ("frozen", "Edit Access on")],
+    ids=["hidden", "frozen"],
+)
+def test_a_checkbox_that_the_user_may_not_write_is_reported(
+    rig: Rig, server: SalesforceStandIn, fault: str, named: str
+) -> None:
+    getattr(server, fault).add(OFFERS)
+    problems = rig.make().check().problems
+    assert len(problems) == 2  # for contacts and for leads
+    assert all(named in problem for problem in problems)
+
+
+def test_records_that_the_user_may_not_edit_are_reported(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    server.locked.add("Lead")
+    (problem,) = rig.make().check().problems
+    assert "Edit on Lead" in problem
+    assert "permission set" in problem
+    server.add(ANNA, "Lead")
+    server.everybody = False
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFUSED}
+
+
+def test_rows_may_lack_what_is_not_needed(rig: Rig, server: SalesforceStandIn) -> None:
+    stamp = "2026-11-25T12:00:00.000+0000"
+    row = {"attributes": {"type": "Contact"}, "Id": "1", "SystemModstamp": stamp}
+    rows = [{**row, "Email": None}, {**row, "Email": ANNA, NEWS: None, OPT_OUT: None}]
+    server.fail(Fault(200, body=json.dumps({"done": True, "records": rows}), after=1))
+    (seen,) = connect(rig).scan(None).rows
+    assert (seen.address, seen.off) == (ANNA, frozenset())
+    saved = [{"id": None, "success": False, "errors": None}]
+    server.fail(Fault(200, body=json.dumps(saved), after=BEFORE_WRITING))
+    assert results(connect(rig).push([off(1, BO, "news")])) == {1: Result.LATER}
+
+
+def test_a_hidden_opt_out_is_reported(rig: Rig, server: SalesforceStandIn) -> None:
+    server.hidden.add(OPT_OUT)
+    assert all(OPT_OUT in problem for problem in rig.make().check().problems)
+    with pytest.raises(DeliveryError, match="INVALID_FIELD") as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert caught.value.permanent
+
+
+def test_only_one_kind_of_record_is_looked_at_where_asked_for(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    contacts = with_settings(rig, objects="Contact")
+    assert contacts.make().check().ok
+    contacts.make().push([off(1, ANNA, "news")])
+    assert len(server.seen) == 1 + 1 + 3
+    (problem,) = with_settings(rig, objects="Account").make().check().problems
+    assert "Contact or Lead" in problem
+
+
+def test_a_field_that_can_not_hold_a_link_is_reported(rig: Rig) -> None:
+    problems = with_settings(rig, link_field="Email").make().check().problems
+    assert all("255 characters" in problem for problem in problems)
+    assert len(problems) == 2
+
+
+def test_used_up_requests_come_back_later(rig: Rig, server: SalesforceStandIn) -> None:
+    body = '[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]'
+    server.fail(Fault(403, body=body, after=BEFORE_WRITING))
+    with pytest.raises(DeliveryError, match="REQUEST_LIMIT") as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert not caught.value.permanent
+    assert caught.value.retry_after == timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("reason, permanent", [("rate_limit_exceeded", False), ("x", True)])
+def test_a_token_is_refused_for_good_or_for_now(
+    rig: Rig, server: SalesforceStandIn, reason: str, *, permanent: bool
+) -> None:
+    server.fail(Fault(400, body=f'{{"error": "{reason}"}}'))
+    with pytest.raises(DeliveryError, match=reason) as caught:
+        rig.make().push([off(1, ANNA, "news")])
+    assert caught.value.permanent is permanent
+
+
+def test_the_next_page_is_never_elsewhere(rig: Rig, server: SalesforceStandIn) -> None:
+    body = '{"done": false, "records": [], "nextRecordsUrl": "https://evil.example/x"}'
+    server.fail(Fault(200, body=body, after=1))
+    with pytest.raises(DeliveryError, match="somewhere else"):
+        rig.make().push([off(1, ANNA, "news")])
+
+
+def test_a_scan_goes_on_from_the_last_record_of_a_page(
+    rig: Rig, server: SalesforceStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE", 3)
+    stamp = server.clock
+    for n in range(8):
+        server.add(f"p{n}@example.com", "Contact" if n % 2 else "Lead")["SystemModstamp"] = stamp
+    server.everybody = False
+    server.add(None)  # type: ignore[arg-type] # no address, nobody to look for
+    server.add("late@example.com", "Lead")[LINK] = "https://choices.example.com/p/x"
+    seen = cast("list[Seen]", whole(connect(rig).scan)[0])
+    assert sorted(s.address for s in seen) == [
+        "late@example.com",
+        *(f"p{n}@example.com" for n in range(8)),
+    ]
+    assert {s.link for s in seen} == {"", "https://choices.example.com/p/x"}
+
+
+def test_rows_come_in_as_many_pages_as_salesforce_likes(
+    rig: Rig, server: SalesforceStandIn
+) -> None:
+    server.batch = 2
+    everybody = [f"p{n}@example.com" for n in range(5)]
+    batch = [off(n, address, "news") for n, address in enumerate(everybody)]
+    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert {s.address for s in whole(connect(rig).scan)[0]} == set(everybody)
+
+
+def test_a_link_that_stands_is_not_written_again(rig: Rig, server: SalesforceStandIn) -> None:
+    items = [LinkItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")]
+    for _ in range(2):
+        assert results(connect(rig).write_links(items)) == {1: Result.REFLECTED}
+    assert len(server.updates) == 1
+    assert connect(with_settings(rig, link_field="")).write_links(items) == {}

@@ -1,0 +1,97 @@
+"""Each connector's tests inherit every contract that its capabilities call for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+import pytest
+
+from preference_center.domain.addresses import Channel
+from preference_center.integrations.base.spec import Entry
+from preference_center.integrations.registry import ENTRIES
+from tests.integrations.both_ways_contract import (
+    AbsentContract,
+    BackfillContract,
+    FieldContract,
+    NobodyCreatedContract,
+    PullContract,
+    ReadContract,
+    ScanContract,
+)
+from tests.integrations.contract import ConnectorContract, HttpContract, JsonApiContract
+from tests.integrations.mapped_contract import MappedContract
+from tests.integrations.odd_answers_contract import OddAnswersContract
+from tests.integrations.rights_contract import RightsContract
+from tests.integrations.sms_contract import (
+    SmsAbsentContract,
+    SmsContract,
+    SmsOddAnswersContract,
+    SmsPullContract,
+    SmsReadContract,
+    SmsScanContract,
+    texts_of,
+)
+
+
+def _by_sms(entry: Entry) -> bool:
+    return Channel.SMS in entry.capabilities.channels
+
+
+UNDESCRIBED = {
+    "file_drop": "writes files",
+    "mailman": "is held to the real server",
+    "tryton": "is held to the real server",
+    "webhook": "its answers are ours to define",
+}
+"""Connectors of tools that have no description of their answers, and why."""
+
+WITHOUT_CONTACTS = {
+    "file_drop": "who reads the file has contacts of their own",
+    "mailersend": "its suppression lists take any address",
+    "mailgun": "its suppression lists take any address",
+    "postmark": "its suppression lists take any address",
+    "twilio": "its consents are of any number",
+    "webhook": "who is called has contacts of their own",
+}
+"""Connectors of tools that keep no contacts, or of none that we see, and why."""
+
+CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
+    ConnectorContract: lambda _: True,
+    HttpContract: lambda entry: entry.paced,
+    JsonApiContract: lambda entry: entry.capabilities.needs_mapping,
+    MappedContract: lambda entry: entry.capabilities.needs_mapping,
+    ReadContract: lambda entry: entry.capabilities.can_read,
+    ScanContract: lambda entry: entry.capabilities.can_scan,
+    BackfillContract: lambda entry: entry.capabilities.backfills_by_scan,
+    PullContract: lambda entry: entry.capabilities.can_pull,
+    FieldContract: lambda entry: entry.capabilities.can_hold_link,
+    AbsentContract: lambda entry: entry.capabilities.can_create,
+    NobodyCreatedContract: lambda entry: entry.kind not in WITHOUT_CONTACTS,
+    OddAnswersContract: lambda entry: entry.kind not in UNDESCRIBED,
+    RightsContract: lambda entry: entry.capabilities.tells_rights,
+    SmsContract: _by_sms,
+    SmsOddAnswersContract: lambda entry: (
+        _by_sms(entry) and entry.capabilities.can_read and entry.kind not in UNDESCRIBED
+    ),
+    SmsReadContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
+    SmsScanContract: lambda entry: _by_sms(entry) and entry.capabilities.can_scan,
+    SmsPullContract: lambda entry: _by_sms(entry) and texts_of(entry).can_pull,
+    SmsAbsentContract: lambda entry: _by_sms(entry) and entry.capabilities.can_read,
+}
+
+
+TOLD = [kind for kind, entry in ENTRIES.items() if entry.capabilities.channels]
+"""Those that are only listened to keep no contract of this kind."""
+
+
+@pytest.mark.parametrize("kind", TOLD)
+def test_every_contract_that_fits_is_kept(kind: str) -> None:
+    module = import_module(f"tests.integrations.{kind}.test_connector")
+    kept = {each for name, each in vars(module).items() if name.startswith("Test")}
+    missing = [
+        contract.__name__
+        for contract, calls in CALLED_FOR.items()
+        if calls(ENTRIES[kind]) and not any(issubclass(each, contract) for each in kept)
+    ]
+    assert missing == []

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from preference_center.integrations.base.contract import Setup
+from preference_center.integrations.base.http import Http
+from preference_center.integrations.registry import ENTRIES, SetupError, kinds, make
+
+
+def test_every_kind_is_there_under_its_own_name() -> None:
+    assert kinds()[:4] == ("webhook", "file_drop", "sendgrid", "hubspot")
+    for kind, entry in ENTRIES.items():
+        needed = {name: "x" for name in entry.settings if not name.endswith("?")}
+        connector = make(kind, Setup("d", needed), Http())
+        assert connector.kind == kind == entry.kind
+        assert entry.secrets <= {name.removesuffix("?") for name in entry.settings}
+
+
+def test_what_a_connector_says_it_can_it_has() -> None:
+    for kind, entry in ENTRIES.items():
+        needed = {name: "x" for name in entry.settings if not name.endswith("?")}
+        connector = make(kind, Setup("d", needed), Http())
+        can = entry.capabilities
+        for able, method in [
+            (can.can_read, "read"),
+            (can.can_scan, "scan"),
+            (can.can_pull, "pull"),
+            (can.can_erase, "erase"),
+            (can.can_hold_link, "write_links"),
+        ]:
+            parts = getattr(entry.build, "parts", {}).values() or [connector]
+            assert able == any(hasattr(part, method) for part in parts), (kind, method)
+
+
+def test_an_unknown_kind_is_told_the_known_ones() -> None:
+    with pytest.raises(SetupError, match="use one of webhook, file_drop, sendgrid, hubspot"):
+        make("sendgird", Setup("d", {}), Http())
+
+
+@pytest.mark.parametrize("settings", [{"apikey": "x"}, {}, {"api_key": ""}])
+def test_wrong_settings_are_told_the_right_names(settings: dict[str, str]) -> None:
+    with pytest.raises(SetupError, match=r"api_key, base_url\?, on_behalf_of\?") as caught:
+        make("sendgrid", Setup("d", settings), Http())
+    assert "setting api_key is missing" in str(caught.value)
+
+
+def test_a_settings_value_is_never_quoted() -> None:  # I12
+    with pytest.raises(SetupError) as caught:
+        make("sendgrid", Setup("d", {"key": "SG.secret"}), Http())
+    assert "SG.secret" not in str(caught.value)

@@ -1,0 +1,67 @@
+"""Holds a stand-in and its caller to an OpenAPI description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from openapi_core import OpenAPI
+from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
+from openapi_core.exceptions import OpenAPIError
+from werkzeug.wrappers import Request, Response
+
+from tests.integrations.tools.answer_schemas import OpenApiSchemas, Schema
+
+
+class Description:
+    """Checks traffic; what breaks the description ends in `faults`.
+
+    `ignored` are paths that another description has; `mend` puts right what this one is
+    known to have wrong, before it is used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ignored: Callable[[str], bool] = lambda _: False,
+        mend: Callable[[dict[str, Any]], None] = lambda _: None,
+    ) -> None:
+        # The description names the vendor's servers; ours is any.
+        spec: dict[str, Any] = json.loads(path.read_text()) | {"servers": [{"url": "/"}]}
+        mend(spec)
+        self._openapi = OpenAPI.from_dict(spec)
+        self._schemas = OpenApiSchemas(spec)
+        self._ignored = ignored
+        self.faults: list[str] = []
+        self.checked = 0
+
+    def find(self, request: Request, status: int) -> tuple[str, Schema] | None:
+        """See AnswerSchemas."""
+        return None if self._ignored(request.path) else self._schemas.find(request, status)
+
+    def at(self, schema: Schema, value: Any) -> Schema:
+        """See AnswerSchemas."""
+        return self._schemas.at(schema, value)
+
+    def watch(self, request: Request, response: Response) -> None:
+        """Check one exchange; error answers need no description."""
+        if self._ignored(request.path) or response.status_code >= 400:
+            return
+        # Matched before unquoting: a hole of the path may hold a slash.
+        environ = request.environ | {
+            "PATH_INFO": request.environ["RAW_URI"].partition("?")[0],
+            "wsgi.input": BytesIO(request.get_data()),
+        }
+        wrapped = WerkzeugOpenAPIRequest(Request(environ, populate_request=False))
+        try:
+            self._openapi.validate_request(wrapped)
+            self._openapi.validate_response(wrapped, WerkzeugOpenAPIResponse(response))
+        except OpenAPIError as error:
+            cause = error.__cause__ or error
+            details = getattr(cause, "schema_errors", "")
+            self.faults.append(f"{request.method} {request.path}: {cause} {details}")
+        self.checked += 1

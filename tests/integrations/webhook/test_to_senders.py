@@ -1,0 +1,164 @@
+"""A sender's own receiver, as docs/webhook.md has it, behind the real sync on PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.sync.destination import Destination, Status
+from preference_center.extensions import services
+from preference_center.integrations.base.contract import Connector, Setup
+from preference_center.integrations.base.http import Http, utc_now
+from preference_center.integrations.registry import make
+from preference_center.ledger import record
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.sync import destinations
+from preference_center.sync.push import sync
+from tests.clock import Clock
+from tests.integrations.tools.receiver import SECRET, Receiver
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+DAY = timedelta(days=1)
+JANE = parse("jane@example.com", Channel.EMAIL)
+TOPICS = frozenset({"acme.news", "acme.offers"})
+
+
+pytestmark = pytest.mark.usefixtures("in_context")
+
+
+@pytest.fixture
+def server() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def deliver(server: Receiver) -> Callable[[], None]:
+    """Bring the sender to the latest state."""
+
+    def add(connection: Connection) -> int:
+        number = destinations.add(
+            connection,
+            services().keys,
+            name="shop",
+            kind="webhook",
+            settings={"url": f"{server.url}/hooks", "secret": SECRET},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=TOPICS,
+            sends_service=False,
+            now=services().now(),
+        )
+        destinations.set_status(connection, number, Status.ACTIVE)
+        return number
+
+    def connect(destination: Destination, alive: Callable[[], bool]) -> Connector:
+        http = Http(alive=alive, now=utc_now, allow_private=True)  # verifiers have real clocks
+        return make("webhook", Setup(destination.name, destination.settings), http)
+
+    destination = run(add)
+
+    def work() -> None:
+        sync(destination, connect, until=services().now() + DAY, stop=lambda: False)
+
+    return work
+
+
+def say(kind: Kind, scope: str, **given: Any) -> UUID:
+    now, name = services().now(), uuid4()
+    record([Change(name, kind, JANE, scope, now, now, "test", "test", **given)])
+    return name
+
+
+def told(server: Receiver) -> dict[str, Any]:
+    (item,) = server.payloads[-1]["data"]["items"]
+    return dict(item)
+
+
+def test_a_sender_is_told_what_is_off_and_why(
+    server: Receiver, deliver: Callable[[], None]
+) -> None:
+    topic, wide = say(Kind.OPTED_OUT, "acme.offers"), say(Kind.OPTED_OUT, ALL_MARKETING)
+    deliver()
+    assert told(server)["off"] == ["acme.news", "acme.offers"]
+    assert topic != wide
+    for reason in told(server)["reasons"].values():
+        assert (reason["rule"], reason["scope"], reason["event"], reason["until"]) == (
+            "opted_out_of_all_marketing",
+            ALL_MARKETING,
+            str(wide),
+            None,
+        )
+
+
+def test_a_pause_is_told_with_its_end_and_ends_with_a_message_of_its_own(
+    server: Receiver, deliver: Callable[[], None], clock: Clock
+) -> None:
+    until = services().now() + DAY
+    say(Kind.PAUSED, "acme.offers", until=until)
+    deliver()
+    paused = told(server)
+    assert paused["reasons"]["acme.offers"]["until"] == until.isoformat()
+    clock.advance(DAY + timedelta(seconds=1))
+    deliver()
+    on = told(server)
+    assert (on["off"], on["lift"], on["reasons"]) == ([], ["acme.offers"], {})
+    assert on["version"] == paused["version"]
+    assert server.ids[0] != server.ids[1]
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FlaskClient, Path]:
+    """The receiver that the documentation shows."""
+    page = (Path(__file__).parents[3] / "docs" / "webhook.md").read_text()
+    (example,) = [
+        text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Flask" in text
+    ]
+    database = tmp_path / "hooks.sqlite"
+    monkeypatch.setenv("HOOK_DATABASE", str(database))
+    names: dict[str, Any] = {"__name__": "receiver"}
+    exec(compile(example, "docs/webhook.md", "exec"), names)
+    return names["app"].test_client(), database
+
+
+def off(database: Path) -> set[str]:
+    with sqlite3.connect(database) as connection:
+        return {row[0] for row in connection.execute("SELECT topic FROM topic_off WHERE off")}
+
+
+def test_the_documented_receiver_ends_right_whatever_comes_twice_or_late(
+    server: Receiver,
+    deliver: Callable[[], None],
+    receiver: tuple[FlaskClient, Path],
+    clock: Clock,
+) -> None:
+    client, database = receiver
+
+    def pass_on(number: int) -> int:
+        headers: Mapping[str, str] = server.headers[number]
+        answer = client.post("/hooks", data=server.bodies[number], headers=dict(headers))
+        return answer.status_code
+
+    say(Kind.OPTED_OUT, "acme.offers")
+    deliver()
+    clock.advance(timedelta(minutes=1))
+    say(Kind.OPTED_IN, "acme.offers")
+    say(Kind.OPTED_OUT, "acme.news")
+    deliver()
+    assert [pass_on(number) for number in (0, 0)] == [204, 204]
+    assert off(database) == {"acme.offers"}
+    assert [pass_on(number) for number in (1, 0, 1, 0)] == [204] * 4
+    assert off(database) == {"acme.news"}
+    forged = server.bodies[1].replace("acme.news", "acme.olds")
+    assert client.post("/hooks", data=forged, headers=server.headers[1]).status_code == 400

@@ -1,0 +1,198 @@
+"""What requests say at the same moment is one transaction, and each gets its own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import replace
+from threading import Barrier, Event, Thread
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from flask import Flask
+
+from dev.processes import wait_until
+from preference_center.database_timeouts import WEB
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change
+from preference_center.errors import Cause, Unavailable
+from preference_center.extensions import services
+from preference_center.ledger import Recorded, record
+from preference_center.ledger import batching as module
+from preference_center.ledger.batching import Group
+from preference_center.storage.db.database import run, within
+from tests.ledger.changes import change
+
+LATER = 5
+"""How many come while the first is being written."""
+
+
+class Slow:
+    """`record`, whose first call waits until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.go_on = Event()
+        self.sizes: list[int] = []
+        self.fault: Exception | None = None
+
+    def __call__(self, changes: Sequence[Change]) -> Recorded:
+        self.sizes.append(len(changes))
+        if len(self.sizes) == 1:
+            assert self.go_on.wait(30)
+        if self.fault:
+            raise self.fault
+        return record(changes)
+
+
+@pytest.fixture
+def slow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    slow = Slow()
+    monkeypatch.setattr(module, "record", slow)
+    with app.app_context():
+        yield slow
+
+
+def say(app: Flask, slow: Slow, changes: Sequence[Change]) -> list[object]:
+    """What each got: its events or its error. The first is alone, the others come meanwhile."""
+    group, got = Group(patience=30), list[object](["nothing"] * len(changes))
+
+    def work(number: int) -> None:
+        with app.app_context():
+            try:
+                got[number] = group.record(changes[number])
+            except Exception as error:  # noqa: BLE001 - told by the main thread
+                got[number] = error
+
+    threads = [Thread(target=work, args=(n,), daemon=True) for n in range(len(changes))]
+    threads[0].start()
+    assert wait_until(lambda: bool(slow.sizes), 30)
+    for thread in threads[1:]:
+        thread.start()
+    assert wait_until(lambda: len(group._waiting) == len(changes) - 1, 30)
+    slow.go_on.set()
+    for thread in threads:
+        thread.join(30)
+    return got
+
+
+def person(number: int, **given: Any) -> Change:
+    address = parse(f"person-{number}@example.org", Channel.EMAIL)
+    return change(number, **{"address": address, **given})
+
+
+def stored() -> set[UUID]:
+    return {row[0] for row in run(lambda c: c.execute("SELECT id FROM event").fetchall())}
+
+
+def test_those_who_come_meanwhile_are_written_together(app: Flask, slow: Slow) -> None:  # I1
+    changes = [person(n) for n in range(1 + LATER)]
+    assert say(app, slow, changes) == [(change.id,) for change in changes]
+    assert slow.sizes == [1, LATER]
+    assert stored() == {change.id for change in changes}
+
+
+def test_one_act_of_one_person_is_one_event(app: Flask, slow: Slow) -> None:  # I7
+    same = parse("same@example.org", Channel.EMAIL)
+    changes = [person(n, once=True, address=same) for n in range(1 + LATER)]
+    got = say(app, slow, changes)
+    # Of those that were written together one is kept, and it repeats the first.
+    assert sorted(map(str, got)) == sorted(map(str, [(changes[0].id,)] * 2 + [()] * (LATER - 1)))
+    assert stored() == {changes[0].id}
+
+
+def test_what_cannot_be_written_spoils_nobody_elses(app: Flask, slow: Slow) -> None:  # I1
+    changes = [person(n) for n in range(1 + LATER)]
+    changes[3] = person(3, evidence={"method": "\0"})
+    got = say(app, slow, changes)
+    assert isinstance(got.pop(3), psycopg.DataError)
+    good = [change for change in changes if change.id != UUID(int=3)]
+    assert got == [(change.id,) for change in good]
+    assert stored() == {change.id for change in good}
+
+
+def test_with_the_database_away_everybody_is_told_so(app: Flask, slow: Slow) -> None:  # I1
+    slow.fault = Unavailable("the database can't be reached")
+    got = say(app, slow, [person(n) for n in range(1 + LATER)])
+    assert [type(one) for one in got] == [Unavailable] * (1 + LATER)
+    assert slow.sizes == [1, LATER]
+
+
+OTHERS = 50
+PATIENT = replace(WEB, at_once=30)
+"""However slow the machine is: who meets no lock is not to be refused for it."""
+
+
+def lock(connection: psycopg.Connection, who: Change) -> None:
+    """Hold the row of this change's address, which is recorded first."""
+    record([replace(who, id=UUID(int=10_000))])
+    digest = services().keys.exact(who.address)
+    connection.execute("SELECT FROM address WHERE digest = %s FOR UPDATE", (digest,))
+
+
+def all_at_once(app: Flask, group: Group, changes: Sequence[Change]) -> list[object]:
+    """What each got, all begun at one moment."""
+    meeting = Barrier(len(changes))
+
+    def work(change: Change) -> object:
+        with app.app_context(), within(PATIENT):
+            meeting.wait(30)
+            try:
+                return group.record(change)
+            except Unavailable as error:
+                return error
+
+    with ThreadPoolExecutor(len(changes)) as pool:
+        return list(pool.map(work, changes))
+
+
+def test_one_locked_address_delays_nobody_else(app: Flask, database_url: str) -> None:  # I2
+    changes = [person(n) for n in range(1 + OTHERS)]
+    with app.app_context(), psycopg.connect(database_url) as other:
+        lock(other, changes[0])
+        got = all_at_once(app, Group(), changes)  # the lock is held until all are answered
+        refused = got.pop(0)
+        assert isinstance(refused, Unavailable)
+        assert refused.cause is Cause.LOCK
+        assert got == [(change.id,) for change in changes[1:]]
+        assert stored() >= {change.id for change in changes[1:]}
+        other.rollback()
+        assert Group().record(changes[0]) == (changes[0].id,)
+
+
+def test_who_comes_while_somebody_waits_for_a_lock_passes_by(
+    app: Flask, database_url: str
+) -> None:  # I2
+    group = Group()
+    with app.app_context(), psycopg.connect(database_url) as other:
+        lock(other, person(0))
+        blocked: list[object] = []
+
+        def wait_for_it() -> None:
+            with app.app_context(), suppress(Unavailable):
+                blocked.append(group.record(person(0)))
+
+        limits = replace(WEB, lock=60, statement=60, retry=60, at_once=60)
+        with within(limits):  # the first one, alone, would wait for a minute
+            first = Thread(target=copy_context().run, args=(wait_for_it,), daemon=True)
+            first.start()
+        assert wait_until(lambda: group._writing == 1, 30)
+        assert group.record(person(1)) == (person(1).id,)
+        assert group.record(person(2)) == (person(2).id,)
+        assert first.is_alive()
+        other.rollback()
+        first.join(30)
+    assert blocked == [(person(0).id,)]
+    assert group._writing == 0
+
+
+def test_where_the_whole_database_is_held_up_everybody_is_refused(
+    app: Flask, database_url: str
+) -> None:  # I2
+    with app.app_context(), psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
+        got = all_at_once(app, Group(), [person(n) for n in range(1 + LATER)])
+        assert [type(one) for one in got] == [Unavailable] * (1 + LATER)

@@ -1,0 +1,143 @@
+"""A small catalogue in force, and links to people in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from preference_center.domain.addresses import Channel, parse
+from tests.clock import Clock
+from tests.pages.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+CATALOGUE = """
+languages = ["en", "it"]
+default_language = "en"
+
+[groups.news]
+title = { en = "News", it = "Novità" }
+
+[brands.acme]
+name = "Acme"
+sender = "Acme <hello@acme.example>"
+footer = { en = "Acme Ltd, 1 High Street", it = "Acme S.r.l., Via Alta 1" }
+
+[topics.digest]
+brand = "acme"
+channel = "email"
+default = "opt_out"
+group = "news"
+title = { en = "Weekly digest", it = "Riassunto" }
+description = { en = "The week in five lines.", it = "La settimana in cinque righe." }
+
+[topics.offers]
+brand = "acme"
+channel = "email"
+default = "opt_in"
+group = "news"
+title = { en = "Offers", it = "Offerte" }
+description = { en = "Now and then.", it = "Ogni tanto." }
+
+[topics.alerts]
+brand = "acme"
+channel = "sms"
+default = "opt_in"
+group = "news"
+title = { en = "Text alerts", it = "Avvisi" }
+description = { en = "By text message.", it = "Per SMS." }
+
+[message_types.password_reset]
+class = "service"
+ground = "security"
+
+[message_types.weekly]
+class = "marketing"
+topic = "digest"
+"""
+
+MESSAGE_ID = "0198f1de-7c1a-7000-8000-0000000000ab"
+
+MakeToken = Callable[..., str]
+
+
+@pytest.fixture
+def app(app: Flask, clock: Clock) -> Flask:
+    """The service with the catalogue above."""
+    from preference_center.domain.catalogue import digest
+    from preference_center.domain.catalogue import parse as parse_catalogue
+    from preference_center.storage.catalogues import forget_catalogue, save
+    from preference_center.storage.db.database import transaction
+
+    parse_catalogue(CATALOGUE)
+    with app.app_context(), transaction() as connection:
+        save(connection, CATALOGUE, digest(CATALOGUE), clock())
+        forget_catalogue()
+    return app
+
+
+@pytest.fixture
+def make_token(app: Flask, clock: Clock) -> MakeToken:
+    """`make_token(address=..., scope=..., age=...)`: a signed token."""
+    from preference_center.extensions import NAME
+    from preference_center.links import Link
+
+    def make(
+        address: str = "jane.doe@example.com",
+        scope: str = "digest",
+        age: timedelta = timedelta(days=1),
+        channel: Channel = Channel.EMAIL,
+        issued_at: datetime | None = None,
+    ) -> str:
+        issued_at = issued_at or clock() - age
+        link = Link(
+            parse(address, channel), scope, "0198f1de-7c1a-7000-8000-0000000000ab", issued_at
+        )
+        token: str = app.extensions[NAME].links.make(link)
+        return token
+
+    return make
+
+
+@pytest.fixture
+def token(make_token: MakeToken) -> str:
+    """Jane's link to her weekly digest."""
+    return make_token()
+
+
+@pytest.fixture
+def proven(app: Flask, clock: Clock) -> str:
+    """Jane's visit of the page, which proves for 30 minutes that the address is hers."""
+    from preference_center.extensions import NAME
+    from preference_center.links import Use
+
+    links = app.extensions[NAME].links
+    address = parse("jane.doe@example.com", Channel.EMAIL)
+    token: str = links.make_pass(Use.PAGE, address, UUID(MESSAGE_ID), clock())
+    return token
+
+
+@pytest.fixture
+def ledger(app: Flask, database_url: str) -> Ledger:
+    """What the database holds, read past the application."""
+    return Ledger(database_url)
+
+
+@pytest.fixture
+def subscribed(app: Flask, clock: Clock) -> Callable[..., Any]:
+    """`subscribed(address=..., topic=..., channel=...)`: what `topic_standing` says now."""
+    from preference_center.domain.decisions import topic_standing
+    from preference_center.storage.catalogues import current_catalogue
+    from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+
+    def ask(address: str = "jane.doe@example.com", topic: str = "digest") -> bool:
+        with app.app_context():
+            facts = exact_facts_for([parse(address, Channel.EMAIL)])[0]
+            return topic_standing(current_catalogue().topic(topic), facts, clock()).subscribed
+
+    return ask

@@ -1,0 +1,26 @@
+"""The demo's catalogue in force: two brands with looks, five languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tests.clock import Clock
+
+DEMO = Path(__file__).resolve().parents[2] / "dev" / "demo" / "catalogue.toml"
+
+
+def put_in_force(app: Flask, clock: Clock, text: str | None = None) -> None:
+    """Apply the demo's catalogue, or `text`."""
+    from preference_center.domain.catalogue import digest, parse
+    from preference_center.storage.catalogues import forget_catalogue, save
+    from preference_center.storage.db.database import transaction
+
+    text = text or DEMO.read_text(encoding="utf-8")
+    parse(text)
+    with app.app_context(), transaction() as connection:
+        save(connection, text, digest(text), clock())
+        forget_catalogue()

@@ -1,0 +1,72 @@
+"""A form that was sealed for one page is a stale form on every other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.pages.ledger import Ledger
+from tests.pages.mailing import give_mail_server, letters, link_in
+from tests.pages.test_preferences import Form
+from tests.pages.test_unsubscribe import undo_of
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from werkzeug.test import TestResponse
+
+STALE = {
+    "preferences": (200, "not saved."),
+    "undo": (200, "not undone"),
+    "confirmation": (404, "can’t be read"),
+}
+"""What each page answers to a form of its own that is stale or altered."""
+
+
+@pytest.fixture
+def sealed(
+    app: Flask, client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """A form of each page, all for the same link."""
+    give_mail_server(app, monkeypatch)
+    form = Form.of(client, token)
+    form.ticks.add("offers")
+    form.send(client)
+    (letter,) = letters(app)
+    return {
+        "preferences": form.hidden["state"],
+        "undo": undo_of(client.post(f"/u/{token}", data={"confirm": "this"}).text),
+        "confirmation": link_in(letter).removeprefix("/c/"),
+    }
+
+
+def send(client: FlaskClient, token: str, page: str, text: str) -> TestResponse:
+    if page == "undo":
+        return client.post(f"/u/{token}", data={"undo": text})
+    if page == "confirmation":
+        return client.post(f"/c/{text}", data={"confirm": "yes"})
+    hidden = {**Form.of(client, token).hidden, "state": text}
+    return client.post(f"/p/{token}", data=hidden)
+
+
+@pytest.mark.parametrize("page", STALE)
+@pytest.mark.parametrize("made_for", STALE)
+def test_a_form_counts_on_the_page_that_it_was_sealed_for_only(
+    client: FlaskClient,
+    token: str,
+    sealed: dict[str, str],
+    ledger: Ledger,
+    made_for: str,
+    page: str,
+) -> None:  # I5
+    before = len(ledger.events())
+    answer = send(client, token, page, sealed[made_for])
+    status, words = STALE[page]
+    if made_for == page:
+        assert answer.status_code == 200
+        assert words not in answer.text.lower()
+        return
+    assert answer.status_code == status, answer.text
+    assert words in answer.text.lower()
+    assert len(ledger.events()) == before

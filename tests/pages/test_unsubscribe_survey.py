@@ -1,0 +1,86 @@
+"""Why somebody left: asked only afterwards, counted, and tied to nobody."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.storage.db.database import run
+from preference_center.storage.unsubscribe_survey import Count, Reason, counts
+from tests.clock import Clock
+from tests.pages.conftest import MakeToken
+from tests.pages.ledger import Ledger
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+MONTH = date(2026, 11, 1)
+
+
+def counted(app: Flask) -> list[Count]:
+    with app.app_context():
+        return run(counts)
+
+
+def test_is_asked_after_the_no_and_never_before(client: FlaskClient, token: str) -> None:  # C2
+    for path in (f"/u/{token}", f"/p/{token}"):
+        assert 'name="reason"' not in client.get(path).text
+    for what in ("this", "all"):
+        done = client.post(f"/u/{token}", data={"confirm": what}).text
+        assert f'action="/reason/{token}"' in done
+        assert all(f'value="{reason}"' in done for reason in Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_is_counted_by_month_and_scope(
+    app: Flask, client: FlaskClient, token: str, ledger: Ledger, reason: Reason
+) -> None:
+    client.post(f"/u/{token}", data={"confirm": "this"})
+    before = ledger.rows()
+    assert "Thank you" in client.post(f"/reason/{token}", data={"reason": reason}).text
+    assert counted(app) == [Count(MONTH, "digest", reason, 1)]
+    assert ledger.rows() == before  # I8: the opt-out and its evidence stay as they were
+
+
+def test_of_two_people_is_one_number(
+    app: Flask, client: FlaskClient, make_token: MakeToken
+) -> None:
+    for address in ("jane@example.com", "joe@example.com"):
+        data = {"reason": "too_often", "of": "all"}
+        client.post(f"/reason/{make_token(address)}", data=data)
+    assert counted(app) == [Count(MONTH, "all_marketing", "too_often", 2)]
+
+
+def test_given_twice_counts_once(app: Flask, client: FlaskClient, token: str, clock: Clock) -> None:
+    for _ in range(2):
+        assert "Thank you" in client.post(f"/reason/{token}", data={"reason": "other"}).text
+        clock.advance(timedelta(seconds=1))
+    assert [each.count for each in counted(app)] == [1]
+
+
+@pytest.mark.parametrize("reason", ["", "x", "TOO_OFTEN", "\x00", None])
+def test_that_is_not_one_of_ours_is_not_counted(
+    app: Flask, client: FlaskClient, token: str, reason: str | None
+) -> None:
+    answer = client.post(f"/reason/{token}", data={} if reason is None else {"reason": reason})
+    assert answer.status_code == 200
+    assert "it changes nothing" in answer.text
+    assert counted(app) == []
+
+
+def test_needs_a_link_of_ours_and_a_post(app: Flask, client: FlaskClient, token: str) -> None:
+    for path in ("/reason", "/reason/", "/reason/x"):
+        assert client.post(path, data={"reason": "other"}).status_code == 404
+    for method in ("GET", "HEAD"):
+        assert client.open(f"/reason/{token}?reason=other", method=method).status_code == 405  # I7
+    assert counted(app) == []
+
+
+def test_operators_read_them(app: Flask, client: FlaskClient, token: str) -> None:
+    assert "Nobody" in app.test_cli_runner().invoke(args=["reasons"]).stderr
+    client.post(f"/reason/{token}", data={"reason": "never_asked"})
+    output = app.test_cli_runner().invoke(args=["reasons"]).output
+    assert output == "2026-11\tdigest\tnever_asked\t1\n"

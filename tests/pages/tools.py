@@ -1,0 +1,54 @@
+"""Connected tools for tests of pages: a destination in the database, and the sync loop."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from preference_center.domain.addresses import Channel
+from tests.workers.tool import Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from flask import Flask
+
+
+def connect(
+    app: Flask, name: str, sends: Collection[str], status: str = "active", *, can_lift: bool = True
+) -> int:
+    """Store a destination; returns its id."""
+    from preference_center.domain.sync.destination import Status
+    from preference_center.extensions import services
+    from preference_center.storage.db.database import Connection, run
+    from preference_center.storage.sync import destinations
+
+    def work(connection: Connection) -> int:
+        number = destinations.add(
+            connection,
+            services().keys,
+            name=name,
+            kind="tool",
+            settings={},
+            channels=frozenset({Channel.EMAIL}),
+            mapping={},
+            sends=frozenset(sends),
+            sends_service=False,
+            can_lift=can_lift,
+            now=services().now(),
+        )
+        destinations.set_status(connection, number, Status(status))
+        return number
+
+    with app.app_context():
+        return run(work)
+
+
+def push(app: Flask, destination: int, tool: Tool) -> None:
+    """Have a worker bring the tool to the latest state."""
+    from preference_center.extensions import services
+    from preference_center.sync.push import sync
+
+    with app.app_context():
+        until = services().now() + timedelta(seconds=5)
+        sync(destination, tool.connect, until=until, stop=lambda: False)

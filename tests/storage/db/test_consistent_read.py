@@ -1,0 +1,76 @@
+"""A snapshot that is read slowly ends: else the database would keep its moment without end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from flask import Flask
+
+from dev.processes import wait_until
+from preference_center.errors import Cause, Unavailable
+from preference_center.extensions import db, services
+from preference_center.ledger import record
+from preference_center.storage.db import read_snapshot as module
+from preference_center.storage.db.database import Connection
+from preference_center.storage.db.read_snapshot import one_moment
+from preference_center.storage.feed.changes import snapshot
+from preference_center.storage.ledger.export import moment
+from tests.ledger.changes import change
+
+OPEN = b"""SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()"""
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+        db.engine.dispose()
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+def is_open(other: Connection) -> bool:
+    return other.execute(OPEN).fetchone() is not None
+
+
+def test_one_that_nobody_goes_on_reading_is_ended_by_the_server(
+    other: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE", 0.2)
+    record([change(1)])
+    rows = snapshot(services().keys)
+    next(rows)  # the watermark
+    assert is_open(other)
+    assert wait_until(lambda: not is_open(other), 30)
+    with pytest.raises(Unavailable, match="SNAPSHOT_MINUTES") as error:
+        next(rows)
+    assert error.value.cause is Cause.TIMEOUT
+
+
+def test_one_that_is_read_all_the_time_ends_as_well(
+    other: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MINUTE", 0.01)
+
+    def read_on() -> None:
+        with one_moment() as connection:
+            while True:
+                connection.execute("SELECT pg_sleep(0.01)")
+
+    with pytest.raises(Unavailable, match="SNAPSHOT_MINUTES"):
+        read_on()
+    assert wait_until(lambda: not is_open(other), 30)
+
+
+def test_an_export_has_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MINUTE", 0.0)
+    context = services()
+    with pytest.raises(Unavailable, match="SNAPSHOT_MINUTES"), moment(context.keys, context.now()):
+        pytest.fail("it has no time at all")

@@ -1,0 +1,57 @@
+"""No process begins where an acknowledged opt-out could be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from preference_center.errors import NotDurable
+from preference_center.extensions import db
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.db import durability
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.durability import require_durable
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        db.engine.dispose()
+        yield
+        db.engine.dispose()  # with what was set
+
+
+def commit(setting: str) -> None:
+    run(lambda c: c.execute(f"SET synchronous_commit = {setting}".encode()))
+
+
+@pytest.mark.parametrize("setting", ["on", "remote_write", "remote_apply", "local"])
+def test_a_setting_under_which_nothing_is_lost_is_accepted(setting: str) -> None:  # I1
+    commit(setting)
+    require_known_keys()
+
+
+def test_commits_that_are_not_waited_for_are_refused() -> None:  # I1
+    commit("off")
+    with pytest.raises(NotDurable, match="ALTER ROLE"):
+        require_known_keys()
+
+
+@pytest.mark.parametrize("standbys", ["*", "ANY 1 (one, two)"], ids=["any", "quorum"])
+def test_commits_that_no_standby_need_have_are_refused(
+    standbys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # I1
+    settings = f"SELECT 'local', 'on', '{standbys}'"
+    monkeypatch.setattr(durability, "_SHOWN", settings)
+    with pytest.raises(NotDurable, match="local"):
+        run(require_durable)
+
+
+def test_a_server_for_tests_is_only_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(connection: Connection) -> tuple[object, ...] | None:
+        return connection.execute("SHOW fsync").fetchone()
+
+    run(require_durable)
+    assert ("database_not_durable" in capsys.readouterr().err) is (run(shown) == ("off",))

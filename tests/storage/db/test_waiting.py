@@ -1,0 +1,298 @@
+"""No wait for the database is without a limit, and each says why it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from flask import current_app
+
+from dev.engines import Engines
+from dev.processes import wait_until
+from preference_center.app import create_app
+from preference_center.database_timeouts import WEB
+from preference_center.errors import CatalogueError, Cause, Unavailable
+from preference_center.extensions import db
+from preference_center.ledger import record
+from preference_center.storage.access import api_keys
+from preference_center.storage.catalogues import current_catalogue
+from preference_center.storage.db import outage
+from preference_center.storage.db.connections import Bounded, NoAnswer, connector
+from preference_center.storage.db.database import (
+    Connection,
+    current_limits,
+    keep_to_limits,
+    run,
+    run_at_once,
+    transaction,
+    within,
+)
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from tests.clock import START, Clock
+from tests.environment import migrate, settings_for
+from tests.ledger.changes import JANE, change
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+SHORT = replace(WEB, lock=0.2, statement=0.5, idle=0.3, retry=0.2, total=3, at_once=3)
+FROZEN = replace(WEB, total=0.5, at_once=0.5)
+LONG = 600.0
+KEY = "pc_somebody_" + "0" * 43
+READ = "SELECT count(*) FROM audit"
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        db.engine.dispose()  # another test may have set its sessions otherwise
+        yield
+        db.engine.dispose()
+
+
+def write(connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO audit (at, actor, action, detail) VALUES (%s, 'test', 'x', '{}')", (START,)
+    )
+
+
+def write_in_a_pipeline(connection: Connection) -> None:
+    with connection.pipeline():
+        keep_to_limits(connection)
+        write(connection)
+        connection.execute("SELECT 'x'")
+
+
+def cause(error: pytest.ExceptionInfo[Unavailable]) -> Cause:
+    return error.value.cause
+
+
+@contextmanager
+def locked(database_url: str) -> Iterator[None]:
+    """Somebody else holds the whole table `audit`."""
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE audit IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def test_a_session_begins_with_the_limits_of_its_process() -> None:
+    names = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
+    shown = [run(lambda c, n=name: c.execute(f"SHOW {n}".encode()).fetchone()) for name in names]  # type: ignore[misc]
+    assert shown == [("1250ms",), ("10s",), ("10s",)]
+
+
+@pytest.mark.parametrize("how", [run, run_at_once], ids=["run", "at once"])
+def test_a_lock_that_others_keep_is_given_up(how: object, database_url: str) -> None:  # I2
+    with locked(database_url), within(SHORT), pytest.raises(Unavailable) as error:
+        run_at_once(write_in_a_pipeline) if how is run_at_once else run(write)
+    assert cause(error) is Cause.LOCK
+
+
+def test_what_was_chosen_for_a_block_ends_with_it() -> None:
+    before = current_limits()
+    with within(SHORT):
+        assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("200ms",)
+        run_at_once(write_in_a_pipeline)
+    assert current_limits() == before
+    assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
+    assert run_at_once(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
+
+
+def test_a_pipeline_works_again_after_one_that_was_cut_short(database_url: str) -> None:
+    """What psycopg was about to prepare in it was never prepared (I7: no click gets a 500)."""
+    db.engine.dispose()
+    with within(SHORT):
+        for _ in range(5):  # after which psycopg prepares it
+            run_at_once(write_in_a_pipeline)
+        with locked(database_url), pytest.raises(Unavailable):
+            run_at_once(write_in_a_pipeline)
+        for _ in range(10):
+            run_at_once(write_in_a_pipeline)
+            run_at_once(lambda connection: connection.execute(READ).fetchone())
+
+
+def test_a_lock_is_had_again_once_it_is_free(database_url: str) -> None:
+    tries: list[int] = []
+
+    def work(connection: Connection) -> None:
+        tries.append(1)
+        if len(tries) == 2:
+            held.__exit__(None, None, None)
+        write(connection)
+
+    held = locked(database_url)
+    held.__enter__()
+    with within(replace(SHORT, retry=30, total=60)):
+        run(work)
+    assert len(tries) == 2
+
+
+def test_a_slow_statement_is_ended() -> None:
+    with within(SHORT), pytest.raises(Unavailable) as error:
+        run(lambda connection: connection.execute("SELECT pg_sleep(60)"))
+    assert cause(error) is Cause.TIMEOUT
+
+
+def test_a_transaction_that_is_left_open_is_ended(database_url: str) -> None:  # I2
+    def leave_open() -> None:
+        with transaction() as connection:
+            write(connection)
+            pid = connection.info.backend_pid
+            gone = f"SELECT FROM pg_stat_activity WHERE pid = {pid}"
+            with psycopg.connect(database_url, autocommit=True) as other:
+                assert wait_until(lambda: other.execute(gone.encode()).fetchone() is None, 30)
+            connection.execute(READ)
+
+    with within(SHORT), pytest.raises(Unavailable) as error:
+        leave_open()
+    assert cause(error) is Cause.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "state, expected",
+    [
+        ("08006", Cause.UNREACHABLE),
+        ("25006", Cause.READ_ONLY),
+        ("40001", Cause.LOCK),
+        ("40P01", Cause.LOCK),
+        ("53100", Cause.FULL),
+        ("53200", Cause.FULL),
+        ("53300", Cause.FULL),
+        ("55P03", Cause.LOCK),
+        ("57014", Cause.TIMEOUT),
+        ("57P01", Cause.UNREACHABLE),
+        ("57P03", Cause.UNREACHABLE),
+    ],
+)
+@pytest.mark.parametrize("how", ["run", "at once", "transaction"])
+def test_what_the_server_says_is_named(state: str, expected: Cause, how: str) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
+
+    def by_hand() -> None:
+        with transaction() as connection:
+            work(connection)
+
+    ways = {"run": lambda: run(work), "at once": lambda: run_at_once(work), "transaction": by_hand}
+    with within(SHORT), pytest.raises(Unavailable) as error:
+        ways[how]()
+    assert cause(error) is expected
+
+
+def test_a_session_that_became_read_only_is_replaced() -> None:  # I1
+    def turn(connection: Connection) -> None:
+        connection.execute("SET default_transaction_read_only = on")
+
+    db.engine.dispose()
+    run(turn)
+    run(write)
+    run_at_once(turn)
+    run_at_once(write)
+    assert run(lambda c: c.execute(READ).fetchone()) == (2,)
+
+
+def test_whoever_finds_every_connection_in_use_is_refused(app: Flask) -> None:  # I2
+    size = app.config["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"]
+    held = [db.engine.raw_connection() for _ in range(2 * size)]
+    with pytest.raises(Unavailable) as error:
+        run(write)
+    assert cause(error) is Cause.FULL
+    for proxy in held:
+        proxy.close()
+    run(write)
+
+
+@pytest.fixture
+def frozen(own_engines: Engines, redis_url: str) -> Iterator[list[Bounded]]:
+    """The connections of the pool, all idle; their servers do not run."""
+    settings = settings_for(own_engines.database.url, redis_url)
+    migrate(settings)
+    with create_app(settings, now=Clock()).app_context():
+        record([change(1)])
+        facts_for([JANE])
+        proxies = [db.engine.raw_connection() for _ in range(2)]
+        stopped = [proxy.driver_connection for proxy in proxies]
+        pids = [connection.info.backend_pid for connection in stopped if connection]
+        for proxy in proxies:
+            proxy.close()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield [one for one in stopped if isinstance(one, Bounded)]
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            db.engine.dispose()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("what", ["record", "decide", "find key", "catalogue", "transaction"])
+def test_a_frozen_connection_is_given_up_and_the_next_works(
+    frozen: list[Bounded], what: str
+) -> None:  # I1, I2
+    def by_hand() -> None:
+        with transaction() as connection:
+            connection.execute(READ)
+
+    def catalogue() -> None:
+        with suppress(CatalogueError):  # none was applied
+            current_catalogue()
+
+    ways = {
+        "record": lambda: record([change(2)]),
+        "decide": lambda: facts_for([JANE]),
+        "find key": lambda: api_keys.find(KEY),
+        "catalogue": catalogue,
+        "transaction": by_hand,
+    }
+    failed: list[Unavailable] = []
+
+    # What a decision needs is one round trip each, and must not get the time of many.
+    limits = FROZEN if what in {"record", "transaction"} else replace(FROZEN, total=LONG)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def work() -> None:
+        with app.app_context(), within(limits), pytest.raises(Unavailable) as error:
+            ways[what]()
+        failed.append(error.value)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in frozen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [error.cause for error in failed] == [Cause.SILENT] * len(frozen)
+    assert all(connection.closed for connection in frozen)
+    ways[what]()
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("frozen")
+def test_nobody_tries_a_server_that_another_has_found_silent() -> None:  # I2
+    noted = outage.watch()
+    with within(FROZEN), pytest.raises(Unavailable) as first:
+        record([change(2)])
+    with within(replace(WEB, total=LONG, at_once=LONG)), pytest.raises(Unavailable) as second:
+        record([change(2)])
+    assert (cause(first), cause(second)) == (Cause.SILENT, Cause.SILENT)
+    noted.began.clear()
+
+
+def test_a_new_connection_to_silent_hosts_is_given_up() -> None:  # I2
+    """libpq would wait for two seconds and more, for each of them."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        ports = f"{one.getsockname()[1]},{two.getsockname()[1]}"
+        connect = connector(f"host=127.0.0.1,127.0.0.1 port={ports} user=any", FROZEN)
+        with pytest.raises(NoAnswer):
+            connect()

@@ -1,0 +1,215 @@
+"""Following the ledger on a real PostgreSQL: nothing is skipped, nothing told twice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Thread
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from dev.processes import wait_until
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
+from preference_center.domain.watermarks import Watermark
+from preference_center.errors import StaleWatermark
+from preference_center.extensions import services
+from preference_center.ledger import record
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.feed import watermarks
+from preference_center.storage.feed.changes import Standing, snapshot
+from tests.clock import START
+from tests.domain.histories import NEWS, OFFERS
+from tests.environment import with_database
+from tests.ledger.changes import change, in_parts, retraction
+from tests.storage.following import Reader, held_open, page, writing_elsewhere
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+MINUTE = timedelta(minutes=1)
+PEOPLE = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        watermarks.ensure_epoch()
+        yield
+
+
+def ids(*numbers: int) -> list[UUID]:
+    return [UUID(int=number) for number in numbers]
+
+
+def test_pages_go_through_all_there_is_in_order_and_then_wait() -> None:
+    record([change(number, address=PEOPLE[number]) for number in range(1, 6)])
+    reader = Reader()
+    reader.poll_until(5, limit=2)
+    assert reader.seen == ids(1, 2, 3, 4, 5)
+    reader.catch_up()
+    again = page(reader.after)
+    assert (again.entries, again.more, again.held_back) == ((), False, None)
+    assert reader.after is not None
+    assert again.next.place >= reader.after.place
+
+
+def test_a_page_says_whether_there_is_more() -> None:
+    record([change(1)])
+    record([change(2, scope=OFFERS)])
+    Reader().catch_up()
+    assert page(limit=1).more
+    assert not page(limit=2).more
+
+
+def _tells_for_how_long() -> bool:
+    """The transaction may be another test's, on this server, that has ended meanwhile."""
+    waiting = page().held_back
+    return waiting is not None and waiting.age is not None and waiting.age > timedelta(0)
+
+
+def test_a_late_commit_is_not_skipped(app: Flask) -> None:
+    reader, naive = Reader(), 0
+    with held_open(app, change(1, address=PEOPLE[1])):
+        record([change(2, address=PEOPLE[2])])
+        behind = reader.poll()
+        # Going by the number of the event, one would go on after the second event now.
+        naive = run(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())[0][0]
+        assert reader.seen == []
+        assert behind.held_back is not None
+        assert behind.held_back.events == 1
+        assert wait_until(_tells_for_how_long, seconds=30)
+    reader.catch_up()
+    assert reader.seen == ids(1, 2)
+    missed = run(lambda c: c.execute("SELECT id FROM event WHERE seq <= %s", (naive,)).fetchall())
+    assert (UUID(int=1),) in missed
+
+
+def test_a_transaction_in_another_database_holds_back_too(database_url: str) -> None:
+    # Transaction ids are the server's: that it can't touch our tables is not known to us.
+    reader = Reader()
+    with writing_elsewhere(with_database(database_url, "postgres")):
+        record([change(1)])
+        behind = reader.poll()
+        assert reader.seen == []
+        assert behind.held_back is not None
+        assert behind.held_back.events == 1
+    reader.catch_up()
+    assert reader.seen == ids(1)
+
+
+def test_a_reader_who_never_rests_sees_every_event_of_busy_writers_once(app: Flask) -> None:
+    changes = [change(n, address=PEOPLE[n % 6], scope=OFFERS) for n in range(1, 161)]
+    reader, writers = Reader(), []
+    for number, part in enumerate(in_parts(changes, 4)):
+
+        def write(part: list[Change | Retraction] = part, number: int = number) -> None:
+            dice = random.Random(number)
+            with app.app_context():
+                while part:
+                    batch = [part.pop() for _ in range(min(len(part), dice.randrange(1, 5)))]
+                    record(batch)
+
+        writers.append(Thread(target=write, daemon=True))
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        reader.poll(limit=7)
+    reader.catch_up()
+    assert sorted(reader.seen) == ids(*range(1, 161))
+    rows = run(lambda c: c.execute("SELECT id FROM event ORDER BY xid, seq").fetchall())
+    assert reader.seen == [row[0] for row in rows]
+
+
+def _mixed(seed: int, count: int) -> list[Change | Retraction]:
+    dice = random.Random(seed)
+    items: list[Change | Retraction] = []
+    for number in range(1, count + 1):
+        kind = dice.choice([Kind.OPTED_OUT, Kind.OPTED_IN, Kind.PAUSED, Kind.CONSENTED])
+        scopes = [NEWS, OFFERS] if kind is Kind.CONSENTED else [NEWS, OFFERS, ALL_MARKETING]
+        until = START + 60 * MINUTE if kind is Kind.PAUSED else None
+        at = START - dice.randrange(30) * MINUTE
+        who = dice.choice(PEOPLE)
+        items.append(change(number, kind, dice.choice(scopes), address=who, at=at, until=until))
+        if number % 6 == 0:
+            items.append(retraction(1000 + number, *(dice.randrange(1, number) for _ in "ab")))
+    return items
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_snapshot_and_the_changes_after_it_make_the_state(app: Flask, seed: int) -> None:
+    def write(part: list[Change | Retraction]) -> None:
+        with app.app_context():
+            for item in part:
+                record([item])
+
+    writers = [
+        Thread(target=write, args=(part,), daemon=True) for part in in_parts(_mixed(seed, 60), 3)
+    ]
+    for writer in writers:
+        writer.start()
+    readers: list[Reader] = []
+    while any(writer.is_alive() for writer in writers):
+        readers.append(Reader())
+        readers[-1].start()
+        readers[0].poll(limit=5)
+    whole = Reader()
+    whole.start()
+    assert whole.copy
+    for reader in readers:
+        reader.catch_up()
+        assert reader.copy == whole.copy
+
+
+def test_a_snapshot_knows_the_address_or_says_that_nobody_does() -> None:
+    record([change(1), change(2, address=PEOPLE[0])])
+    run(lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE channel = 'email'"))
+    record([change(3, address=PEOPLE[0], scope=OFFERS)])
+    rows = [row for row in snapshot(services().keys) if isinstance(row, Standing)]
+    assert {row.address for row in rows} == {None, PEOPLE[0].exact}
+    assert wait_until(lambda: len(page().entries) == 3, seconds=30)
+    entries = page().entries
+    assert [entry.standing.address for entry in entries] == [None, *[PEOPLE[0].exact] * 2]
+
+
+def test_an_event_is_told_with_how_its_scope_stands_by_now() -> None:
+    record([change(1, at=START - MINUTE)])
+    record([change(2, Kind.OPTED_IN)])
+    reader = Reader()
+    reader.catch_up()
+    first, second = page().entries
+    assert first.event.kind is Kind.OPTED_OUT
+    assert first.standing == second.standing
+    assert second.standing.state.lift is not None
+
+
+def test_events_from_before_the_epoch_come_first_whatever_their_transactions() -> None:
+    # A dump put back into a younger server brings ids that this one has yet to reach.
+    record([change(number, address=PEOPLE[number]) for number in (1, 2, 3)])
+    strange = ((1, None), (2, "18446744073709551000"), (3, "3"))
+
+    def rewrite(connection: Connection) -> None:
+        connection.execute("SET LOCAL session_replication_role = replica")
+        for number, xid in strange:
+            connection.execute("UPDATE event SET xid = %s WHERE id = %s", (xid, UUID(int=number)))
+
+    run(rewrite)
+    run(lambda connection: watermarks.begin_epoch(connection, START))
+    record([change(4, address=PEOPLE[4])])
+    reader = Reader()
+    reader.poll_until(4, limit=2)
+    assert reader.seen == ids(1, 2, 3, 4)
+    reader.catch_up()
+    assert len(reader.seen) == 4
+
+
+def test_a_watermark_of_another_epoch_is_refused() -> None:
+    old = page().next
+    run(lambda connection: watermarks.begin_epoch(connection, START))
+    with pytest.raises(StaleWatermark):
+        page(old)
+    with pytest.raises(StaleWatermark):
+        page(Watermark(page().next.epoch, 2**63))

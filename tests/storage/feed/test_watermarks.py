@@ -1,0 +1,147 @@
+"""On the database of this worker: epochs begin by themselves, watermarks hold in one only."""
+
+from __future__ import annotations
+
+from threading import Timer
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from dev.postgres import make_database
+from preference_center.domain.events import Kind
+from preference_center.domain.watermarks import Watermark
+from preference_center.errors import StaleWatermark
+from preference_center.extensions import db
+from preference_center.ledger import record
+from preference_center.storage.db.database import Connection, run
+from preference_center.storage.feed import watermarks
+from tests.clock import START
+from tests.domain.histories import NEWS
+from tests.environment import MIGRATIONS, Environment, settings_for, with_database
+from tests.ledger.changes import add_destination, change
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from dev.engines import Engines
+
+
+def test_the_first_look_begins_the_epoch_and_the_next_finds_it(app: Flask) -> None:
+    with app.app_context():
+        first, second = run(watermarks.current), run(watermarks.current)
+    assert first.epoch == second.epoch
+    assert first.place <= second.place
+    assert first.seq == 0
+
+
+@pytest.mark.parametrize(
+    "change", ["SET timeline = '00000009'", "SET system = system + 1", "SET timeline = ''"]
+)
+def test_another_server_or_timeline_begins_a_new_epoch(app: Flask, change: str) -> None:
+    with app.app_context():
+        old = run(watermarks.current)
+        run(lambda connection: connection.execute(f"UPDATE epoch {change}".encode()))
+        at = run(watermarks.horizon)
+        assert at.line.epoch != old.epoch
+        assert run(watermarks.horizon).line == at.line
+        with pytest.raises(StaleWatermark):
+            watermarks.ensure_followable(old, at)
+
+
+def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Flask) -> None:
+    """I3: or a receiver that holds version 502 of the lost history would drop it as older."""
+    with app.app_context():
+        add_destination("news", NEWS)
+        record([change(1)])
+        run(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
+        db.engine.dispose()  # the old server's connections are gone
+        record([change(2, Kind.COMPLAINED)])
+        (row,) = run(lambda c: c.execute("SELECT wanted FROM sync_state").fetchall())
+        (seq,) = run(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
+    assert row == seq
+    assert watermarks.STEP < row[0] < 2**53  # exact for whoever reads JSON numbers as doubles
+
+
+def test_an_epoch_begins_with_the_first_record_of_a_history_not_with_the_first_look(
+    app: Flask,
+) -> None:
+    with app.app_context():
+        old = run(watermarks.current)
+        run(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
+        db.engine.dispose()
+        record([change(1)])
+        newest = run(lambda c: c.execute("SELECT name FROM epoch ORDER BY id DESC").fetchone())
+    assert newest
+    assert newest[0] != old.epoch
+
+
+def test_an_operator_can_begin_one(app: Flask) -> None:
+    with app.app_context():
+        old = run(watermarks.current)
+        line = run(lambda connection: watermarks.begin_epoch(connection, START))
+        assert run(watermarks.horizon).line == line
+    assert line.epoch != old.epoch
+
+
+def test_it_begins_though_a_vacuum_of_the_ledger_is_slow_to_give_way(
+    app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watermarks, "_PATIENCE", "50ms")
+    with app.app_context(), psycopg.connect(database_url) as vacuum:
+        vacuum.execute("LOCK TABLE event IN SHARE UPDATE EXCLUSIVE MODE")
+        Timer(0.1, vacuum.rollback).start()
+        assert run(watermarks.current).seq == 0
+
+
+def test_a_watermark_ahead_of_the_database_is_stale(app: Flask) -> None:
+    with app.app_context():
+        at = run(watermarks.horizon)
+    watermarks.ensure_followable(Watermark(at.line.epoch, at.xmax), at)
+    with pytest.raises(StaleWatermark):
+        watermarks.ensure_followable(Watermark(at.line.epoch, at.xmax + 1), at)
+
+
+def test_a_fixed_snapshot_serves_once_the_epoch_is_there(app: Flask) -> None:
+    def twice(connection: Connection) -> tuple[Watermark, Watermark]:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return watermarks.current(connection), watermarks.current(connection)
+
+    with app.app_context():
+        watermarks.ensure_epoch()
+        first, second = run(twice)
+    assert first == second
+
+
+def test_the_migration_leaves_the_ledgers_rows_alone_and_puts_them_before_the_epoch(
+    engines: Engines, environment: Environment, redis_url: str
+) -> None:  # I8
+    from flask_migrate import upgrade
+
+    from preference_center.app import create_app
+
+    name = f"{environment.run}_old_{environment.worker}"
+    make_database(engines.database.url, name)
+    url = with_database(engines.database.url, name)
+    with create_app(settings_for(url, redis_url)).app_context():
+        upgrade(directory=str(MIGRATIONS), revision="0006")
+        row = dict.fromkeys(("kind", "scope", "source", "actor"), "-")
+        with psycopg.connect(url) as connection:
+            connection.execute(_OLD_EVENT, row | {"id": UUID(int=1), "at": START})
+            before = connection.execute("SELECT ctid, xmin, id FROM event").fetchall()
+        upgrade(directory=str(MIGRATIONS), revision="0007")
+        with psycopg.connect(url) as connection:
+            after = connection.execute("SELECT ctid, xmin, id FROM event").fetchall()
+            place = connection.execute("SELECT floor, e.seq, xid FROM epoch, event e").fetchone()
+        db.engine.dispose()
+    assert before == after
+    assert place == (1, 1, None)
+
+
+_OLD_EVENT = """
+INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at, counts_at,
+    source, actor, own, evidence)
+VALUES (%(id)s, 1, %(kind)s, %(scope)s, %(at)s, %(at)s, %(at)s, %(at)s, %(source)s, %(actor)s,
+    false, '{}')
+"""

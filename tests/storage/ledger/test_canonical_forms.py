@@ -1,0 +1,118 @@
+"""Canonical forms that a library changes are noticed, and what is stored stays findable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from preference_center.domain import addresses
+from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.events import Change, Kind
+from preference_center.errors import KeyMismatch
+from preference_center.ledger import record
+from preference_center.ledger.renormalise import renormalise
+from preference_center.storage.access.key_fingerprints import require_known_keys
+from preference_center.storage.db.database import run
+from preference_center.storage.ledger import canonical_forms
+from preference_center.storage.ledger.suppression_lookup import facts_for
+from tests.clock import START
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask import Flask
+
+ARGENTINE = "+54111523456789"
+SAMPLES = 500
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask) -> Iterator[None]:
+    with app.app_context():
+        yield
+    canonical_forms.forms_hash.cache_clear()
+
+
+@pytest.fixture
+def older(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A library that leaves Argentina's trunk prefixes; `undo` brings ours back."""
+    ours = addresses._dial
+
+    def dial(text: str, region: str) -> str | None:
+        return text if text.startswith("+5411") else ours(text, region)
+
+    monkeypatch.setattr(addresses, "_dial", dial)
+    canonical_forms.forms_hash.cache_clear()
+    return monkeypatch
+
+
+def newer(older: pytest.MonkeyPatch) -> None:
+    older.undo()
+    canonical_forms.forms_hash.cache_clear()
+
+
+def opt_out(number: int) -> None:
+    act = Change(
+        UUID(int=number), Kind.OPTED_OUT, parse(ARGENTINE, Channel.SMS), "acme.sms", START, START,
+        "test", "test",
+    )  # fmt: skip
+    record([act])
+
+
+def denied() -> bool:
+    [facts] = facts_for([parse(ARGENTINE, Channel.SMS)])
+    return bool(facts)
+
+
+def test_the_samples_are_many_and_each_is_read() -> None:
+    assert len(canonical_forms._SAMPLES.read_text().splitlines()) > SAMPLES
+    assert len(canonical_forms.forms_hash()) == 64
+
+
+def test_the_same_forms_start_again_and_again() -> None:
+    require_known_keys()
+    require_known_keys()
+
+
+def test_other_forms_than_those_stored_are_refused_with_what_to_do(
+    older: pytest.MonkeyPatch,
+) -> None:
+    require_known_keys()
+    newer(older)
+    with pytest.raises(KeyMismatch, match="flask addresses renormalise") as error:
+        require_known_keys()
+    assert "phonenumbers" in str(error.value)
+
+
+def test_an_opt_out_under_an_older_form_is_found_under_the_newer(
+    app: Flask, older: pytest.MonkeyPatch
+) -> None:  # I9
+    require_known_keys()
+    opt_out(1)
+    newer(older)
+    assert not denied()
+
+    result = app.test_cli_runner().invoke(args=["addresses", "renormalise"])
+
+    assert result.exit_code == 0, result.output
+    assert "1 addresses read, 1 have another form now, 0 are refused" in result.output
+    assert denied()
+    require_known_keys()
+
+
+def test_it_goes_on_where_it_was_cut_off_and_repeats_harmlessly(
+    older: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_known_keys()
+    opt_out(1)
+    newer(older)
+    last = run(lambda c: c.execute("SELECT max(id) FROM address").fetchone())
+    assert last
+    run(lambda c: canonical_forms.note_renormalised(c, last[0]))
+    assert renormalise().read == 0
+    assert renormalise().changed == 1
+    before = run(lambda c: c.execute("SELECT count(*) FROM address_key").fetchone())
+    assert renormalise().changed == 1
+    assert run(lambda c: c.execute("SELECT count(*) FROM address_key").fetchone()) == before

@@ -1,0 +1,243 @@
+"""Mail that we send is kept until it is sent, and no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from preference_center.domain.addresses import Channel
+from preference_center.errors import CannotOpen, NoMailServer
+from preference_center.extensions import NAME, services
+from preference_center.storage.db.database import run
+from preference_center.storage.mail import outbox
+from preference_center.storage.mail.outbox import Claim, Fate, LetterKind, post
+from tests.clock import START, Clock
+from tests.storage.letters import LINK, LIVES, letter
+
+LEASE = timedelta(seconds=90)
+
+
+@pytest.fixture(autouse=True)
+def _context(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with app.app_context():
+        set_mail(app, monkeypatch, "smtp://mail.example.com")
+        yield
+
+
+def set_mail(app: Flask, monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
+    settings = services().settings.model_copy(
+        update={"smtp_url": url, "mail_from": "choices@example.com"}
+    )
+    monkeypatch.setitem(app.extensions, NAME, replace(services(), settings=settings))
+
+
+def claim(clock: Clock) -> Claim | None:
+    return run(lambda c: outbox.claim(c, uuid4(), now=clock(), until=clock() + LEASE))
+
+
+def held(clock: Clock, lease: Any) -> Claim:
+    found = run(lambda c: outbox.claim(c, lease, now=clock(), until=clock() + LEASE))
+    assert found
+    return found
+
+
+def rows() -> list[dict[str, Any]]:
+    """Everything that is stored."""
+    found = run(lambda c: c.execute("SELECT to_jsonb(m) FROM outgoing_mail m").fetchall())
+    return [row[0] for row in found]
+
+
+def test_what_was_posted_comes_out_as_it_went_in(clock: Clock) -> None:
+    posted = letter(
+        kind=LetterKind.CONFIRM_OPT_IN, values={"link": LINK, "what": "Notizie"}, brand="acme"
+    )
+    post([posted])
+    found = claim(clock)
+    assert found
+    assert found.open(services().keys) == posted
+
+
+def test_posting_again_sends_nothing_twice(clock: Clock) -> None:
+    posted = letter()
+    post([posted, posted])
+    post([posted])
+    assert len(rows()) == 1
+    assert claim(clock)
+    assert claim(clock) is None
+
+
+def test_what_was_sent_is_not_posted_anew(clock: Clock) -> None:
+    posted = letter()
+    post([posted])
+    lease = uuid4()
+    held(clock, lease)
+    run(lambda c: outbox.settle(c, posted.id, lease, Fate.SENT))
+    post([posted])
+    assert run(lambda c: outbox.due(c, clock())) == 0
+
+
+def test_nothing_personal_is_stored_readable() -> None:  # I12
+    post([letter("jane.doe@example.com")])
+    stored = str(rows()).lower()
+    octets = bytes.fromhex(rows()[0]["ciphertext"].removeprefix("\\x"))
+    for secret in ("jane", "doe", "example.com", "secret-token"):
+        assert secret not in stored
+        assert secret.encode() not in octets
+
+
+def test_a_ciphertext_opens_in_its_own_row_only(clock: Clock) -> None:
+    post([letter()])
+    found = claim(clock)
+    assert found
+    with pytest.raises(CannotOpen):
+        replace(found, id=uuid4()).open(services().keys)
+
+
+def test_no_representation_shows_the_address_or_the_link(clock: Clock) -> None:  # I12
+    post([letter()])
+    found = claim(clock)
+    assert found
+    for text in (repr(letter()), repr(found)):
+        assert "jane.doe" not in text
+        assert "secret-token" not in text
+
+
+def test_without_a_mail_server_whoever_posts_is_told_and_nothing_is_kept(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_mail(app, monkeypatch, None)
+    with pytest.raises(NoMailServer, match="SMTP_URL"):
+        post([letter()])
+    assert rows() == []
+
+
+def test_redis_away_loses_no_letter(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:  # I1
+    from preference_center.queue import Queue
+
+    away = replace(services(), queue=Queue("redis://127.0.0.1:1/0"))
+    monkeypatch.setitem(app.extensions, NAME, away)
+    post([letter()])
+    assert run(lambda c: outbox.due(c, START)) == 1
+
+
+def test_posting_has_it_sent_at_once(
+    app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from preference_center.queue import Queue, connect, rq_queue
+
+    rested = replace(services(), queue=Queue(redis_url))  # nudged by no test before
+    monkeypatch.setitem(app.extensions, NAME, rested)
+    post([letter()])
+    with connect(redis_url) as connection:
+        (job,) = rq_queue(connection, "mail").jobs
+        assert job.func_name == "workers.jobs.send_mail"
+        assert not job.args  # I12
+
+
+def test_a_dead_workers_letter_comes_back_when_its_lease_ends(clock: Clock) -> None:
+    post([letter()])
+    assert claim(clock)
+    clock.advance(LEASE - timedelta(seconds=1))
+    assert claim(clock) is None
+    clock.advance(timedelta(seconds=1))
+    assert claim(clock)
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(clock: Clock) -> None:
+    posted, lost, lease = letter(), uuid4(), uuid4()
+    post([posted])
+    held(clock, lost)
+    clock.advance(LEASE)
+    held(clock, lease)
+    run(lambda c: outbox.settle(c, posted.id, lost, Fate.REFUSED))
+    assert rows()[0]["lease"] == str(lease)
+    assert rows()[0]["ciphertext"]
+
+
+def test_unless_it_sent_the_letter_after_all(clock: Clock) -> None:
+    posted, lost = letter(), uuid4()
+    post([posted])
+    held(clock, lost)
+    clock.advance(LEASE)
+    run(lambda c: outbox.settle(c, posted.id, lost, Fate.SENT))
+    assert claim(clock) is None
+
+
+@pytest.mark.parametrize("fate", [Fate.SENT, Fate.REFUSED])
+def test_what_is_done_leaves_no_readable_trace(clock: Clock, fate: Fate) -> None:
+    posted, lease = letter(), uuid4()
+    post([posted])
+    held(clock, lease)
+    run(lambda c: outbox.settle(c, posted.id, lease, fate))
+    (row,) = rows()
+    assert (row["outcome"], row["ciphertext"], row["next_at"]) == (fate, None, None)
+
+
+def test_what_is_tried_again_keeps_its_text_until_then(clock: Clock) -> None:
+    posted, lease = letter(), uuid4()
+    post([posted])
+    held(clock, lease)
+    again = clock() + timedelta(seconds=10)
+    run(lambda c: outbox.settle(c, posted.id, lease, Fate.LATER, next_at=again))
+    assert claim(clock) is None
+    clock.advance(timedelta(seconds=10))
+    found = claim(clock)
+    assert found
+    assert (found.attempts, found.open(services().keys)) == (1, posted)
+
+
+def test_what_expired_is_handed_to_nobody_and_wiped(clock: Clock) -> None:
+    post([letter(), letter(expires_at=START + 2 * LIVES)])
+    clock.advance(LIVES - timedelta(seconds=1))
+    assert run(lambda c: outbox.expire(c, clock())) == 0
+    clock.advance(timedelta(seconds=1))
+    assert run(lambda c: outbox.due(c, clock())) == 1
+    assert run(lambda c: outbox.expire(c, clock())) == 1
+    kept = {row["outcome"]: row["ciphertext"] for row in rows()}
+    assert kept[Fate.EXPIRED] is None
+    assert kept[None] is not None
+
+
+def test_what_expires_in_a_workers_hands_is_left_to_it(clock: Clock) -> None:
+    post([letter(expires_at=START + timedelta(seconds=30))])
+    assert claim(clock)
+    clock.advance(timedelta(seconds=31))
+    assert run(lambda c: outbox.expire(c, clock())) == 0
+    clock.advance(LEASE)
+    assert run(lambda c: outbox.expire(c, clock())) == 1
+
+
+def test_a_letter_says_what_its_kind_says_and_goes_to_a_mailbox() -> None:
+    with pytest.raises(ValueError, match="link, what"):
+        letter(kind=LetterKind.CONFIRM_OPT_IN)
+    with pytest.raises(ValueError, match="email"):
+        letter("+39 347 1234567", Channel.SMS)
+
+
+def test_what_was_done_long_ago_is_forgotten_and_nothing_else(clock: Clock) -> None:
+    done, waiting = letter(), letter(expires_at=START + 100 * timedelta(days=1))
+    post([done])
+    lease = uuid4()
+    held(clock, lease)
+    run(lambda c: outbox.settle(c, done.id, lease, Fate.SENT))
+    post([waiting])
+    clock.advance(outbox.KEPT)
+    assert run(lambda c: outbox.forget(c, clock())) == 0
+    clock.advance(timedelta(seconds=1))
+    assert run(lambda c: outbox.forget(c, clock())) == 1
+    assert [row["id"] for row in rows()] == [str(waiting.id)]
+
+
+def test_a_few_are_forgotten_at_a_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "_FORGOTTEN", 2)
+    post([letter() for _ in range(3)])
+    clock.advance(LIVES)
+    run(lambda c: outbox.expire(c, clock()))
+    clock.advance(outbox.KEPT)
+    assert [run(lambda c: outbox.forget(c, clock())) for _ in range(3)] == [2, 1, 0]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from preference_center.app import create_app
+from preference_center.pages import HEADERS
+from tests.environment import settings_for
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/u/broken", "/p/broken", "/m/broken", "/w/broken"])
+def test_a_bad_link_while_the_database_is_away_asks_to_try_again_and_is_not_logged(
+    path: str, method: str, capfd: pytest.CaptureFixture[str]
+) -> None:  # I12
+    app = create_app(settings_for(f"postgresql://no:one@{NOWHERE}/x", f"redis://{NOWHERE}/0"))
+    answer = app.test_client().open(path, method=method)
+    if answer.status_code == 405:  # nothing to be told there
+        return
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "broken" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "method, path, status",
+    [("GET", "/nothing", 404), ("PROPFIND", "/u/token", 405), ("DELETE", "/form", 405)],
+)
+def test_a_fault_page_is_as_guarded_as_every_page(
+    method: str, path: str, status: int
+) -> None:  # RULES C7
+    app = create_app(settings_for(f"postgresql://no:one@{NOWHERE}/x", f"redis://{NOWHERE}/0"))
+    answer = app.test_client().open(path, method=method)
+    assert answer.status_code == status
+    assert HEADERS.items() <= dict(answer.headers).items()
+
+
+@pytest.mark.parametrize("path", ["/form", "/v1/decisions", "/nowhere"])
+def test_a_host_that_is_none_is_refused(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, headers={"Host": ".3.4"})
+    assert answer.status_code == 400
+    assert answer.mimetype == ("application/problem+json" if "v1" in path else "text/plain")
