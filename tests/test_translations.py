@@ -19,7 +19,7 @@ from tests.untranslated import untranslated
 ROOT = Path(__file__).resolve().parents[1]
 # The reference of the API is English, as docs/ is.
 TEMPLATES = sorted(
-    path for path in (ROOT / "templates").rglob("*.html") if path.parent.name != "senders"
+    path for path in (ROOT / "templates").rglob("*.html") if path.parent.name != "api"
 )
 TRANSLATED = [language for language in LANGUAGES if language != SOURCE]
 REMEDY = "run `make translations`, then write what is missing"
