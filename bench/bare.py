@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from preference_center.serving import Bridge
+from preference_center.serving import AsgiBridge
 
 app = Flask("bare")
 
@@ -14,4 +14,4 @@ def hello() -> str:
     return "hello"
 
 
-server = Bridge(app, 8)
+server = AsgiBridge(app, 8)

@@ -10,11 +10,11 @@ import psycopg
 
 from bench.ground import MESSAGE_TYPE, TOPIC, Ground
 from bench.load import Request
-from preference_center.domain.addresses import NORM_VERSION, Channel, parse
+from preference_center.domain.addresses import NORM_VERSION, Channel, parse_address
 from preference_center.extensions import services
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 
 STORED = 2_000_000
 ASKED = 20_000
@@ -42,7 +42,9 @@ def fill(ground: Ground) -> None:
     """Store the suppressions, every tenth of the asked among them."""
     with ground.app.app_context():
         keys = services().keys
-        digests = [keys.exact(parse(asked(n), Channel.EMAIL)) for n in range(0, ASKED, 10)]
+        digests = [
+            keys.exact_digest(parse_address(asked(n), Channel.EMAIL)) for n in range(0, ASKED, 10)
+        ]
     values = {"norm": NORM_VERSION, "topic": TOPIC, "now": datetime.now(UTC)}
     with psycopg.connect(ground.settings.database_url) as connection:
         connection.execute(DRAFT)
@@ -59,7 +61,9 @@ def make_key(ground: Ground) -> str:
     """An API key that may ask."""
     with ground.app.app_context():
         now = datetime.now(UTC)
-        return run(lambda c: api_keys.make(c, "bench", [KeyScope.CHECK], [MESSAGE_TYPE], now))
+        return run_in_transaction(
+            lambda c: api_keys.create_key(c, "bench", [KeyScope.CHECK], [MESSAGE_TYPE], now)
+        )
 
 
 def single(key: str) -> list[Request]:

@@ -11,14 +11,14 @@ from typing import ClassVar
 from bench.ground import Ground, add_destinations, hush
 from bench.opted_out import opt_out
 from preference_center.destinations.leases import Lease
-from preference_center.destinations.rate_limit import Bucket, Buckets
+from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import Connector, Setup
-from preference_center.integrations.base.http import Http
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
 from preference_center.sync.push import sync
 
 BATCH = 1000
@@ -31,31 +31,31 @@ class AtOnce:
     kind: ClassVar[str] = "at_once"
     capabilities: ClassVar[Capabilities] = Capabilities(
         frozenset({Channel.EMAIL}),
-        frozenset({Scopes.TOPIC}),
+        frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=BATCH,
         can_read=True,
     )
     settings: ClassVar[Mapping[str, str]] = {}
-    setup: Setup
-    http: Http
+    setup: DestinationConfig
+    http: HttpContext
 
-    def check(self) -> Report:
-        return Report()
+    def check(self) -> CheckReport:
+        return CheckReport()
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
-        self.http.admit(self.setup.name)
-        return {item.ref: Outcome(Result.REFLECTED, "200") for item in batch}
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        self.http.acquire(self.setup.name)
+        return {item.ref: PushOutcome(PushResult.REFLECTED, "200") for item in batch}
 
 
 def drain(ground: Ground, count: int) -> tuple[float, float]:
     """Addresses a second that `record` takes 10,000 at a time, and that one worker settles."""
-    buckets = Buckets(ground.settings.redis_url)
+    buckets = TokenBuckets(ground.settings.redis_url)
 
     def connect(destination: Destination, lease: Lease) -> Connector:
-        pace = Bucket(buckets, destination.name, None)
-        http = Http(alive=lease, spare=lease.spare, pace=pace)
-        return AtOnce(Setup(destination.name, {}), http)
+        pace = TokenBucket(buckets, destination.name, None)
+        http = HttpContext(lease_valid=lease, max_wait=lease.max_wait, rate_limiter=pace)
+        return AtOnce(DestinationConfig(destination.name, {}), http)
 
     with ground.app.app_context():
         hush()

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bench.ground import TOPIC, Ground, add_destinations
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.ledger.deferred_forms import raise_deferred
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_by_id, facts_for
+from preference_center.ledger.deferred_forms import raise_deferred_states
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id
 
 FORMS, DESTINATIONS, BATCH = 1_000, 10, 500
 
@@ -42,22 +42,26 @@ class Forms:
 
 def measure(ground: Ground) -> Forms:
     """Sign up a mailbox with FORMS forms, each of which opts out, and go through the paths."""
-    forms = [parse(f"jo.doe+{n}@gmail.com", Channel.EMAIL) for n in range(FORMS)]
+    forms = [parse_address(f"jo.doe+{n}@gmail.com", Channel.EMAIL) for n in range(FORMS)]
     with ground.app.app_context():
         for first in range(0, FORMS, 50):
             record([_opt_out(form) for form in forms[first : first + 50]], bulk=True)
         add_destinations(DESTINATIONS)
         ground.vacuum()
         click = _seconds(lambda: record([_opt_out(forms[0], "click")]))
-        raised = run(lambda c: c.execute("SELECT count(*) FROM sync_state").fetchall())[0][0]
-        rest = _seconds(lambda: raise_deferred(steps=FORMS))
+        raised = run_in_transaction(
+            lambda c: c.execute("SELECT count(*) FROM sync_state").fetchall()
+        )[0][0]
+        rest = _seconds(lambda: raise_deferred_states(steps=FORMS))
         every = _seconds(lambda: record([_opt_out(form, "batch") for form in forms], bulk=True))
-        one = _seconds(lambda: facts_for(forms[:1]))
-        looked_up = _seconds(lambda: facts_for(forms))
-        ids = run(lambda c: c.execute("SELECT DISTINCT address_id FROM event").fetchall())
+        one = _seconds(lambda: load_facts(forms[:1]))
+        looked_up = _seconds(lambda: load_facts(forms))
+        ids = run_in_transaction(
+            lambda c: c.execute("SELECT DISTINCT address_id FROM event").fetchall()
+        )
         batch = [number for (number,) in ids[:BATCH]]
         begun = time.perf_counter()
-        facts = run(lambda c: facts_by_id(c, batch))
+        facts = run_in_transaction(lambda c: load_facts_by_id(c, batch))
         taken = time.perf_counter() - begun
     return Forms(click, raised, rest, every, one, looked_up, taken, sum(map(len, facts.values())))
 
@@ -65,7 +69,7 @@ def measure(ground: Ground) -> Forms:
 def _opt_out(form: Address, source: str = "bench") -> Change:
     now = datetime.now(UTC)
     new_id = services().new_id()
-    return Change(new_id, Kind.OPTED_OUT, form, TOPIC, now, now, source, "bench", once=True)
+    return Change(new_id, EventKind.OPTED_OUT, form, TOPIC, now, now, source, "bench", own_act=True)
 
 
 def _seconds(work: Callable[[], object]) -> float:

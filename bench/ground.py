@@ -20,11 +20,11 @@ from dev.postgres import Postgres, make_database
 from preference_center.app import create_app
 from preference_center.config import Settings
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue import digest
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.catalogue import catalogue_digest
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import db, services
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.environment import drop_databases, migrate, settings_for, with_database
 
@@ -85,7 +85,9 @@ def ground(engines: Engines) -> Iterator[Ground]:
     app = create_app(settings)
     text = CATALOGUE.read_text()
     with app.app_context():
-        run(lambda c: catalogues.save(c, text, digest(text), datetime.now(UTC)))
+        run_in_transaction(
+            lambda c: catalogues.insert_version(c, text, catalogue_digest(text), datetime.now(UTC))
+        )
         yield Ground(settings, app)
         db.engine.dispose()
 
@@ -110,7 +112,7 @@ def add_destination(
     """Add one, active, with the topic mapped to a `thing` of the tool's."""
 
     def work(connection: Connection) -> int:
-        destination = destinations.add(
+        destination = destinations.insert_destination(
             connection,
             services().keys,
             name=name,
@@ -122,7 +124,7 @@ def add_destination(
             sends_service=False,
             now=datetime.now(UTC),
         )
-        destinations.set_status(connection, destination, Status.ACTIVE)
+        destinations.set_status(connection, destination, DestinationStatus.ACTIVE)
         return destination
 
-    return run(work)
+    return run_in_transaction(work)

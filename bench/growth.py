@@ -20,9 +20,9 @@ from bench import decisions, ground, web
 from bench.ground import TOPIC, Ground
 from bench.load import Rate, Request, load
 from dev.engines import Engines, for_test
-from preference_center.domain.addresses import NORM_VERSION, Channel, parse
+from preference_center.domain.addresses import NORM_VERSION, Channel, parse_address
 from preference_center.keys import parse_ring
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.ledger.suppression_lookup import load_facts
 
 FEW, MANY = 200_000, 20_000_000
 WANTED = 1.3
@@ -86,7 +86,7 @@ def fill(here: Ground, count: int) -> None:
 
 def _questions(here: Ground, count: int) -> list[Request]:
     with here.app.app_context():
-        if not facts_for([parse("grown-1@example.com", Channel.EMAIL)])[0]:
+        if not load_facts([parse_address("grown-1@example.com", Channel.EMAIL)])[0]:
             raise RuntimeError("what was stored is not found")
     key = decisions.make_key(here)
     chosen = Random(1).sample(range(1, count + 1), min(_ASKED, count))

@@ -26,10 +26,10 @@ import psycopg
 from bench import ground, opt_out, web
 from bench.load import Request
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.imports import Instructions, Only, scope_map
-from preference_center.imports.plan import plan
+from preference_center.domain.imports import ImportInstructions, MeaningFilter, build_scope_map
+from preference_center.imports.plan import plan_import
 from preference_center.imports.sources import LocalFile
-from preference_center.integrations.import_presets import preset
+from preference_center.integrations.import_presets import get_preset
 from preference_center.storage.catalogues import current_catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,10 +86,12 @@ def list_file(folder: Path, rows: int) -> Path:
 
 def applying(here: ground.Ground, path: Path, *more: str) -> subprocess.Popen[bytes]:
     """`flask imports apply` of the list, in a process of its own."""
-    instructions = Instructions(
-        preset("addresses"), scope_map([("list", ALL_MARKETING)]), only=Only.OPT_OUTS
+    instructions = ImportInstructions(
+        get_preset("addresses"),
+        build_scope_map([("list", ALL_MARKETING)]),
+        meaning_filter=MeaningFilter.OPT_OUTS,
     )
-    name = instructions.plan(LocalFile(path).digest())
+    name = instructions.plan_id(LocalFile(path).digest())
     words = ["--preset", "addresses", "--scope", "list=all_marketing", "--as", "opt-outs"]
     return subprocess.Popen(
         [
@@ -164,11 +166,13 @@ def planning(rows: int) -> None:
         tempfile.TemporaryDirectory() as folder,
     ):
         path = list_file(Path(folder), rows)
-        scopes = scope_map([("list", ALL_MARKETING)])
-        instructions = Instructions(preset("addresses"), scopes, only=Only.OPT_OUTS)
+        scopes = build_scope_map([("list", ALL_MARKETING)])
+        instructions = ImportInstructions(
+            get_preset("addresses"), scopes, meaning_filter=MeaningFilter.OPT_OUTS
+        )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         begin = time.perf_counter()
-        plan(LocalFile(path), instructions, current_catalogue(), refused=lambda _: None)
+        plan_import(LocalFile(path), instructions, current_catalogue(), on_refusal=lambda _: None)
         took = time.perf_counter() - begin
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from bench.ground import Ground, add_destination, hush
 from bench.load import CONNECTIONS, Rate, Request, load
 from preference_center.destinations.connect import connect
-from preference_center.ingest.webhooks import take_posted
-from preference_center.integrations.sendgrid.webhook import SETTING
-from preference_center.storage.db.database import run
+from preference_center.ingest.webhooks import ingest_webhooks
+from preference_center.integrations.sendgrid.webhook import PUBLIC_KEY_SETTING
+from preference_center.storage.db.database import run_in_transaction
 
 NAME = "mailer"
 GROUP = "11"
@@ -53,7 +53,7 @@ def connected() -> Sender:
     der = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    settings = {"api_key": "none", SETTING: base64.b64encode(der).decode()}
+    settings = {"api_key": "none", PUBLIC_KEY_SETTING: base64.b64encode(der).decode()}
     return Sender(add_destination(NAME, "sendgrid", settings, GROUP), key)
 
 
@@ -76,7 +76,7 @@ def posted(ground: Ground, sender: Sender, base: str, seconds: float, events: in
 def _count(ground: Ground, sender: Sender) -> int:
     query = "SELECT count(*) FROM posted_news WHERE destination_id = %s"
     with ground.app.app_context():
-        (row,) = run(lambda c: c.execute(query, (sender.number,)).fetchall())
+        (row,) = run_in_transaction(lambda c: c.execute(query, (sender.number,)).fetchall())
     return int(row[0])
 
 
@@ -87,12 +87,12 @@ def taken(ground: Ground, sender: Sender) -> float:
         ground.vacuum()
         before, begin = _events(), time.perf_counter()
         until = datetime.now(UTC) + timedelta(minutes=5)
-        take_posted(sender.number, connect, until=until, stop=lambda: False)
+        ingest_webhooks(sender.number, connect, until=until, stop=lambda: False)
         return (_events() - before) / (time.perf_counter() - begin)
 
 
 def _events() -> int:
-    (row,) = run(lambda c: c.execute("SELECT count(*) FROM event").fetchall())
+    (row,) = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM event").fetchall())
     return int(row[0])
 
 

@@ -18,10 +18,10 @@ from bench import ground
 from bench.load import Request
 from preference_center.domain.addresses import Channel
 from preference_center.links import Links, LinkTopic, SenderKey
-from preference_center.links.offline import Minter
+from preference_center.links.offline import LinkMinter
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 
 ADDRESS = "ada.lovelace.{}@example.com"
 TOPIC = "acme.newsletter"
@@ -52,7 +52,9 @@ def asking(here: ground.Ground, count: int) -> list[Request]:
     """One request for links of that many messages."""
     with here.app.app_context():
         now = datetime.now(UTC)
-        key = run(lambda c: api_keys.make(c, "minting", [KeyScope.LINKS], [], now))
+        key = run_in_transaction(
+            lambda c: api_keys.create_key(c, "minting", [KeyScope.LINKS], [], now)
+        )
     rows = [
         {"address": ADDRESS.format(number), "scope": ground.TOPIC, "message_id": MESSAGE}
         for number in range(count)
@@ -64,8 +66,8 @@ def _mint(mail_domain: str | None) -> Callable[[str], object]:
     ring = [("k1", os.urandom(32))]
     links = Links(ring, "https://preferences.example.com", mail_domain)
     key = SenderKey(1, "bench", "k1", (TOPIC,), datetime.now(UTC))
-    topics = [LinkTopic(TOPIC, Channel.EMAIL, links.base())]
-    minter = Minter(links.sender_key(key, topics))
+    topics = [LinkTopic(TOPIC, Channel.EMAIL, links.base_url())]
+    minter = LinkMinter(links.export_sender_key(key, topics))
     return lambda address: minter.mint(address, TOPIC, MESSAGE)
 
 

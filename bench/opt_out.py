@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from bench.ground import TOPIC, Ground
 from bench.load import Request
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.extensions import services
 from preference_center.links import ONE_CLICK, Link
 
@@ -22,5 +22,5 @@ def requests(ground: Ground, count: int) -> list[Request]:
 def _tokens(count: int) -> Iterator[str]:
     links, run = services().links, secrets.token_hex(4)
     for number in range(count):
-        address = parse(f"person-{run}-{number}@example.com", Channel.EMAIL)
-        yield links.make(Link(address, TOPIC, "", datetime.now(UTC)))
+        address = parse_address(f"person-{run}-{number}@example.com", Channel.EMAIL)
+        yield links.create_token(Link(address, TOPIC, "", datetime.now(UTC)))

@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from bench.ground import TOPIC
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
 
@@ -31,8 +31,8 @@ def _change(number: int) -> Change:
     now = datetime.now(UTC)
     return Change(
         id=services().new_id(),
-        kind=Kind.OPTED_OUT,
-        address=parse(address_of(number), Channel.EMAIL),
+        kind=EventKind.OPTED_OUT,
+        address=parse_address(address_of(number), Channel.EMAIL),
         scope=TOPIC,
         occurred_at=now,
         received_at=now,

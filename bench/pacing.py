@@ -20,22 +20,22 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import Ground, add_destination, hush
 from bench.opted_out import opt_out
 from preference_center.destinations.leases import Lease
-from preference_center.destinations.rate_limit import Bucket, Buckets
-from preference_center.domain.sync.capabilities import Rate
+from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
+from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.destination import Destination
-from preference_center.extensions import NAME, services
-from preference_center.integrations.base.contract import Connector, Setup
-from preference_center.integrations.base.http import Http
+from preference_center.extensions import EXTENSION_NAME, services
+from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.hubspot.connector import HubSpot
-from preference_center.queue import TICK
-from preference_center.storage.sync.listings import Part
+from preference_center.queue import TICK_SECONDS
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from preference_center.sync.push import sync
 from tests.integrations.tools.hubspot import TOKEN, HubSpotStandIn
-from workers.scheduler import EVERY
+from workers.scheduler import TICK_INTERVAL
 
 SUBSCRIPTION = "11"
-RATE = Rate(190, 10)
+RATE = RateLimit(190, 10)
 """Professional and Enterprise accounts': what the setting `rate` is for."""
 
 
@@ -65,7 +65,7 @@ class Clock:
 class Limited(HubSpotStandIn):
     """HubSpot, which keeps its limit."""
 
-    def __init__(self, clock: Clock, rate: Rate) -> None:
+    def __init__(self, clock: Clock, rate: RateLimit) -> None:
         super().__init__()
         self._clock, self._rate = clock, rate
         self._lately: deque[float] = deque()
@@ -116,23 +116,23 @@ def keep_to_limit(ground: Ground, count: int) -> Kept:
 
 def _work_off(ground: Ground, destination: int, clock: Clock, tool: Limited, count: int) -> float:
     """Seconds until all was settled; between jobs, what was told is read back."""
-    buckets = Buckets(ground.settings.redis_url, clock.epoch)
+    buckets = TokenBuckets(ground.settings.redis_url, clock.epoch)
 
     def connect(of: Destination, lease: Lease) -> Connector:
-        setup = Setup(of.name, {**of.settings, "base_url": tool.url}, of.mapping)
-        pace = Bucket(buckets, of.name, RATE)
-        waits = Http(now=clock, allow_private=True, pace=pace, sleep=clock.skip)
-        return HubSpot(setup, replace(waits, alive=lease, spare=lease.spare))
+        setup = DestinationConfig(of.name, {**of.settings, "base_url": tool.url}, of.mapping)
+        pace = TokenBucket(buckets, of.name, RATE)
+        waits = HttpContext(now=clock, allow_private=True, rate_limiter=pace, sleep=clock.skip)
+        return HubSpot(setup, replace(waits, lease_valid=lease, max_wait=lease.max_wait))
 
     began, settled = clock.seconds(), 0
     while settled < count:
-        until = clock() + timedelta(seconds=TICK)
+        until = clock() + timedelta(seconds=TICK_SECONDS)
         done = sync(destination, connect, until=until, stop=lambda: False)
         settled += done
-        until = clock() + timedelta(seconds=TICK)
-        verify(destination, Part.READ, connect, until=until, stop=lambda: False)
+        until = clock() + timedelta(seconds=TICK_SECONDS)
+        verify(destination, ListingKind.READ, connect, until=until, stop=lambda: False)
         if done == 0:  # held, or failed: the scheduler looks again
-            clock.skip(EVERY)
+            clock.skip(TICK_INTERVAL)
     return clock.seconds() - began
 
 
@@ -140,8 +140,8 @@ def _work_off(ground: Ground, destination: int, clock: Clock, tool: Limited, cou
 def simulated() -> Iterator[Clock]:
     """The service with a clock of this bench."""
     real, clock = services(), Clock()
-    current_app.extensions[NAME] = replace(real, now=clock)
+    current_app.extensions[EXTENSION_NAME] = replace(real, now=clock)
     try:
         yield clock
     finally:
-        current_app.extensions[NAME] = real
+        current_app.extensions[EXTENSION_NAME] = real

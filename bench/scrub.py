@@ -29,7 +29,7 @@ from redis import Redis
 
 from bench import ground
 from bench.ground import MESSAGE_TYPE, TOPIC, Ground
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
 from preference_center.keys import Keys
@@ -99,7 +99,7 @@ def prepare(here: Ground, size: Size, folder: Path) -> None:
             )
         )
     with here.app.app_context():
-        ((inner, outer),) = services().keys.digest_pads()
+        ((inner, outer),) = services().keys.hmac_pads()
     values = {"inner": inner, "outer": outer, "stored": size.stored, "topic": TOPIC}
     with psycopg.connect(here.settings.database_url) as database:
         for statement in _FILL:
@@ -176,7 +176,7 @@ def _chunks(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
 
 def _digests(keys: Keys, cell: str) -> list[bytes]:
     with suppress(InvalidAddress):
-        return list(keys.match_keys(parse(cell, Channel.EMAIL)))
+        return list(keys.match_keys(parse_address(cell, Channel.EMAIL)))
     return []
 
 

@@ -18,10 +18,10 @@ from dev.accounts import server_account
 from dev.binaries import find_postgres
 from dev.engines import CHECKOUT
 from preference_center.domain.addresses import NORM_VERSION
-from preference_center.ledger.sql import APPEND, LOCK_ADDRESSES
-from preference_center.storage.db.connections import OPTIONS
-from preference_center.storage.ledger.suppression_lookup import BY_DIGEST
-from preference_center.storage.sync.webhook_inbox import KEEP
+from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
+from preference_center.storage.db.connections import SERVER_OPTIONS
+from preference_center.storage.ledger.suppression_lookup import LOOK_UP_BY_DIGEST
+from preference_center.storage.sync.webhook_inbox import INSERT_WEBHOOK
 
 CLIENTS = 8
 
@@ -55,7 +55,7 @@ _OPT_OUT = {
 
 def opt_outs(url: str, seconds: float) -> float:
     """Transactions a second of an opt-out by an address that is new."""
-    statements = [_inline(statement, _OPT_OUT) for statement in (LOCK_ADDRESSES, APPEND)]
+    statements = [_inline(statement, _OPT_OUT) for statement in (LOCK_ADDRESSES, APPEND_EVENTS)]
     return _pgbench(url, 2**62, statements, seconds)
 
 
@@ -68,12 +68,14 @@ def posts(url: str, octets: int, seconds: float) -> float:
         "body": f"repeat('x', {octets})::bytea",
         "now": _NOW,
     }
-    return _pgbench(url, 2**62, [_inline(KEEP, values)], seconds)
+    return _pgbench(url, 2**62, [_inline(INSERT_WEBHOOK, values)], seconds)
 
 
 def look_ups(url: str, addresses: int, seconds: float) -> float:
     """Look-ups a second of one out of so many addresses."""
-    return _pgbench(url, addresses, [_inline(BY_DIGEST, {"digests": f"ARRAY[{_DIGEST}]"})], seconds)
+    return _pgbench(
+        url, addresses, [_inline(LOOK_UP_BY_DIGEST, {"digests": f"ARRAY[{_DIGEST}]"})], seconds
+    )
 
 
 def _inline(statement: str, values: Mapping[str, str]) -> str:
@@ -90,7 +92,7 @@ def _pgbench(url: str, top: int, statements: Sequence[str], seconds: float) -> f
         command = [_program(), "-n", "-M", "prepared", f"-c{CLIENTS}", "-j1", f"-T{seconds:.0f}"]
         done = subprocess.run(
             [*command, "-f", file.name, url],
-            env=os.environ | {"PGOPTIONS": OPTIONS},
+            env=os.environ | {"PGOPTIONS": SERVER_OPTIONS},
             check=False,
             capture_output=True,
             text=True,

@@ -14,10 +14,10 @@ from werkzeug.wrappers import Request, Response
 from bench.ground import TOPIC, Ground, add_destination, hush
 from bench.working import running
 from dev.processes import wait_until
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
-from preference_center.integrations.base.spec import RATE
+from preference_center.integrations.base.spec import RATE_SETTING
 from preference_center.ledger import record
 from tests.integrations.tools.receiver import SECRET, Receiver
 
@@ -91,12 +91,12 @@ def _click(seconds: float, healthy: Stopwatch) -> dict[str, float]:
 
 def _opt_out(who: str) -> None:
     now = datetime.now(UTC)
-    address = parse(who, Channel.EMAIL)
+    address = parse_address(who, Channel.EMAIL)
     new_id = services().new_id()
-    record([Change(new_id, Kind.OPTED_OUT, address, TOPIC, now, now, "bench", "bench")])
+    record([Change(new_id, EventKind.OPTED_OUT, address, TOPIC, now, now, "bench", "bench")])
 
 
 MODES: dict[str, tuple[dict[str, str], float]] = {
     f"that takes {STALLS:.0f} s a request": ({}, STALLS),
-    f"that takes {LIMITED}": ({RATE: LIMITED}, 0.0),
+    f"that takes {LIMITED}": ({RATE_SETTING: LIMITED}, 0.0),
 }

@@ -21,22 +21,22 @@ from bench.ground import Ground, add_destination, hush
 from bench.opted_out import address_of, opt_out
 from bench.pacing import Clock, simulated
 from preference_center.destinations.leases import Lease
-from preference_center.destinations.rate_limit import Bucket, Buckets
+from preference_center.destinations.rate_limit import TokenBucket, TokenBuckets
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.sync.capabilities import Rate
+from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.contract import Connector, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.registry import ENTRIES, make
+from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.registry import CONNECTORS, make_connector
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings, states
-from preference_center.sync.listings import begin_listings, verify
+from preference_center.sync.listings import schedule_new_listings, verify
 from preference_center.sync.push import sync
 from tests.integrations.tools import braze, hubspot, sendgrid, ses
 from tests.integrations.tools.ses_imports import BUCKET, Imports
 from tests.integrations.tools.stand_in import StandIn
-from workers.scheduler import BY_SCAN, EVERY
+from workers.scheduler import SCAN_BACKFILL_KINDS, TICK_INTERVAL
 
 MILLION = 1_000_000
 DAY = 86_400.0
@@ -60,7 +60,7 @@ def every_request(_: Request) -> bool:
 class Quota:
     """`rate` of the requests that it `takes`, in any span of that length."""
 
-    rate: Rate
+    rate: RateLimit
     takes: Takes = every_request
     lately: deque[float] = field(default_factory=deque)
 
@@ -147,7 +147,7 @@ class Vendor:
     is_off: Callable[[Any, str], bool]
     sizes: tuple[int, ...] = (20_000, 100_000)
     """How many are measured, where a million take this machine too long."""
-    rate: Rate | None = None
+    rate: RateLimit | None = None
     """As its setting `rate` would state it; else the connector's own."""
     a_day: int | None = None
     """Requests that the account may make in a day."""
@@ -221,31 +221,33 @@ def measure(ground: Ground, vendor: Vendor, count: int) -> Took:
 
 def _work_off(ground: Ground, vendor: Vendor, number: int, clock: Clock) -> float:
     """Seconds until nothing waits; one worker does what is due, as the scheduler finds it."""
-    buckets = Buckets(ground.settings.redis_url, clock.epoch)
-    rate = vendor.rate or ENTRIES[vendor.kind].capabilities.rate
+    buckets = TokenBuckets(ground.settings.redis_url, clock.epoch)
+    rate = vendor.rate or CONNECTORS[vendor.kind].capabilities.rate_limit
 
     def connect(of: Destination, lease: Lease) -> Connector:
-        setup = Setup(of.name, of.settings, of.mapping)
-        pace = Bucket(buckets, of.name, rate)
-        http = Http(now=clock, allow_private=True, pace=pace, sleep=clock.skip)
-        return make(of.kind, setup, replace(http, alive=lease, spare=lease.spare))
+        setup = DestinationConfig(of.name, of.settings, of.mapping)
+        pace = TokenBucket(buckets, of.name, rate)
+        http = HttpContext(now=clock, allow_private=True, rate_limiter=pace, sleep=clock.skip)
+        return make_connector(
+            of.kind, setup, replace(http, lease_valid=lease, max_wait=lease.max_wait)
+        )
 
     began = clock.seconds()
     while _waits(number):
-        begin_listings(clock())
+        schedule_new_listings(clock())
         done = 0
-        for of, part in run(lambda c: listings.due(c, clock())):
+        for of, part in run_in_transaction(lambda c: listings.list_due_listings(c, clock())):
             done += verify(of, part, connect, until=clock() + SLICE, stop=lambda: False)
-        for due in run(lambda c: states.due(c, clock(), BY_SCAN)):
+        for due in run_in_transaction(lambda c: states.list_due(c, clock(), SCAN_BACKFILL_KINDS)):
             until = clock() + SLICE
-            done += sync(due.destination, connect, until=until, stop=lambda: False)
+            done += sync(due.destination_id, connect, until=until, stop=lambda: False)
         if not done:
-            clock.skip(max(EVERY, _until_next(number, clock())))
+            clock.skip(max(TICK_INTERVAL, _until_next(number, clock())))
     return clock.seconds() - began
 
 
 def _waits(number: int) -> bool:
-    rows = run(
+    rows = run_in_transaction(
         lambda c: c.execute(
             """SELECT EXISTS (SELECT FROM sync_state
                     WHERE destination_id = d.id AND due_at IS NOT NULL)
@@ -261,7 +263,7 @@ def _waits(number: int) -> bool:
 
 def _until_next(number: int, now: datetime) -> float:
     """Seconds until something is due."""
-    rows = run(
+    rows = run_in_transaction(
         lambda c: c.execute(
             """SELECT GREATEST(d.retry_at, LEAST(
                 (SELECT min(next_at) FROM listing WHERE destination_id = d.id),
@@ -326,7 +328,7 @@ def _by_path(path: str) -> Takes:
 
 def _hubspot(
     name: str,
-    rate: Rate,
+    rate: RateLimit,
     a_day: int,
     prepare: Callable[[Any, int], None],
     sizes: tuple[int, ...] = (10_000, 20_000),
@@ -336,7 +338,7 @@ def _hubspot(
         name,
         "hubspot",
         LimitedHubSpot,
-        lambda: [Quota(rate), Quota(Rate(a_day, DAY))],
+        lambda: [Quota(rate), Quota(RateLimit(a_day, DAY))],
         lambda tool: {"token": hubspot.TOKEN, "base_url": tool.url},
         prepare,
         _off_at_hubspot,
@@ -352,7 +354,7 @@ VENDORS = (
         "SendGrid",
         "sendgrid",
         LimitedSendGrid,
-        lambda: [Quota(Rate(500, 60))],
+        lambda: [Quota(RateLimit(500, 60))],
         lambda tool: {"api_key": sendgrid.KEY, "base_url": tool.url},
         _contacts_of_sendgrid,
         lambda tool, address: address in tool.held[int(THING)],
@@ -362,7 +364,7 @@ VENDORS = (
         "Amazon SES",
         "ses",
         LimitedSes,
-        lambda: [Quota(Rate(1, 1), lambda request: request.path.startswith("/v2/"))],
+        lambda: [Quota(RateLimit(1, 1), lambda request: request.path.startswith("/v2/"))],
         _settings_of_ses,
         _contacts_of_ses,
         _off_at_ses,
@@ -373,16 +375,20 @@ VENDORS = (
         "braze",
         LimitedBraze,
         lambda: [
-            Quota(Rate(5_000, 60), _by_path("/v2/subscription/status/set")),
-            Quota(Rate(250_000, 3_600)),
+            Quota(RateLimit(5_000, 60), _by_path("/v2/subscription/status/set")),
+            Quota(RateLimit(250_000, 3_600)),
         ],
         lambda tool: {"api_key": braze.KEY, "url": tool.url},
         _nothing,
         lambda tool, address: tool.groups[THING].get(address) == "unsubscribed",
         sizes=(5_000, 10_000),
     ),
-    _hubspot("HubSpot, Enterprise: batch calls", Rate(190, 10), 1_000_000, _nothing),
+    _hubspot("HubSpot, Enterprise: batch calls", RateLimit(190, 10), 1_000_000, _nothing),
     _hubspot(
-        "HubSpot, Starter: single calls", Rate(100, 10), 250_000, _single_calls, (6_000, 12_000)
+        "HubSpot, Starter: single calls",
+        RateLimit(100, 10),
+        250_000,
+        _single_calls,
+        (6_000, 12_000),
     ),
 )

@@ -17,9 +17,9 @@ from bench.ground import ROOT, Ground, add_destination
 from bench.opted_out import opt_out
 from dev.processes import wait_until
 from preference_center.destinations.connect import ALLOW_PRIVATE
-from preference_center.integrations.base.spec import RATE
+from preference_center.integrations.base.spec import RATE_SETTING
 from preference_center.integrations.hubspot.connector import HubSpot
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from tests.integrations.tools.hubspot import TOKEN, HubSpotStandIn
 
 CALL = 0.05
@@ -38,16 +38,16 @@ class Slow(HubSpotStandIn):
 def settle(ground: Ground, count: int, workers: int) -> float:
     """Addresses a second that so many worker processes settle, from first to last."""
     with ground.app.app_context(), Slow() as tool:
-        settings = {"token": TOKEN, "base_url": tool.url, RATE: "100000 per second"}
+        settings = {"token": TOKEN, "base_url": tool.url, RATE_SETTING: "100000 per second"}
         add_destination("hubspot", HubSpot.kind, settings, "11")
         opt_out(count)
         ground.vacuum()
         with ExitStack() as stack:
             for module in ["workers.worker"] * workers + ["workers.scheduler"]:
                 stack.enter_context(running(ground, module))
-            if not wait_until(lambda: not run(_pends), LONGEST):
-                raise RuntimeError(f"{run(_told)[0]} of {count} rows were settled")
-        told, took = run(_told)
+            if not wait_until(lambda: not run_in_transaction(_pends), LONGEST):
+                raise RuntimeError(f"{run_in_transaction(_told)[0]} of {count} rows were settled")
+        told, took = run_in_transaction(_told)
     return (told - HubSpot.capabilities.batch_size) / took.total_seconds()
 
 

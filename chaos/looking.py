@@ -13,7 +13,7 @@ import psycopg
 from chaos.books import Found
 from chaos.people import Person
 from chaos.witness import MESSAGE_TYPE, sender_key
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.extensions import services
 from tests.faults.service import Service
 
@@ -42,8 +42,8 @@ def look(service: Service, people: Sequence[Person], tools: Mapping[str, set[str
     """Everything that the books are held against. The web process must answer."""
     with service.app.app_context():
         keys = services().keys
-    addresses = (parse(person.address, Channel.EMAIL) for person in people)
-    names = {keys.exact(address): address.exact for address in addresses}
+    addresses = (parse_address(person.address, Channel.EMAIL) for person in people)
+    names = {keys.exact_digest(address): address.exact for address in addresses}
 
     def name(digest: object) -> str:
         assert isinstance(digest, bytes)

@@ -13,7 +13,7 @@ from chaos.timing import Sample
 from chaos.webs import Webs, expected
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.faults.service import Service
 
 MESSAGE_TYPE = "offers.weekly"
@@ -27,7 +27,9 @@ def sender_key(service: Service, name: str) -> str:
     """An API key of a sender that may ask for decisions."""
     scopes, now = [KeyScope.CHECK], datetime.now(UTC)
     with service.app.app_context():
-        return run(lambda c: api_keys.make(c, name, scopes, [MESSAGE_TYPE], now))
+        return run_in_transaction(
+            lambda c: api_keys.create_key(c, name, scopes, [MESSAGE_TYPE], now)
+        )
 
 
 @dataclass(slots=True)

@@ -37,7 +37,7 @@ from preference_center import spool
 from preference_center.app import create_app as create_service
 from preference_center.config import load_settings
 from preference_center.extensions import csrf
-from preference_center.serving import Bridge
+from preference_center.serving import AsgiBridge
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
 TOOLS_URL = "DEV_TOOLS_URL"
@@ -84,7 +84,7 @@ def create_app() -> Flask:
     app.view_functions["recipients.root"] = lambda: redirect(url_for("dev.show"))
     with app.app_context():
         require_known_keys()
-    spool.start(app)
+    spool.start_spool(app)
     return app
 
 
@@ -185,4 +185,4 @@ def _recipients(captured: list[mails.Mail], states: dict[str, Any] | None) -> li
 
 
 app = create_app()
-server = Bridge(app, load_settings().web_threads)
+server = AsgiBridge(app, load_settings().web_threads)

@@ -5,18 +5,18 @@ from flask import current_app
 from sqlalchemy import Connection
 
 from preference_center.storage import tables  # noqa: F401 - so that autogenerate sees them
-from preference_center.storage.db.migrate import patiently
+from preference_center.storage.db.migrate import migrate_with_retries
 
 migrate = current_app.extensions["migrate"]
 
 
-def run() -> None:
+def migrate_online() -> None:
     if context.is_offline_mode():
         raise SystemExit("Migrations need the database itself: leave out --sql.")
-    patiently(migrate.db.engine, work)
+    migrate_with_retries(migrate.db.engine, run_migrations)
 
 
-def work(connection: Connection) -> None:
+def run_migrations(connection: Connection) -> None:
     # Each in a transaction of its own, so that none keeps what an earlier one has locked.
     context.configure(
         connection=connection,
@@ -28,4 +28,4 @@ def work(connection: Connection) -> None:
         context.run_migrations()
 
 
-run()
+migrate_online()

@@ -14,21 +14,21 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from preference_center import api, cli, console, inbound, languages, pages, spool
 from preference_center.config import Settings, load_settings
-from preference_center.database_timeouts import WEB, Limits
-from preference_center.error_pages import register_fault_pages
-from preference_center.extensions import NAME, CookieSessions, Services, csrf, db, migrate
+from preference_center.database_timeouts import WEB_TIMEOUTS, DatabaseTimeouts
+from preference_center.error_pages import register_error_pages
+from preference_center.extensions import EXTENSION_NAME, CookieSessions, Services, csrf, db, migrate
 from preference_center.ids import uuid7
 from preference_center.keys import Keys, parse_ring
 from preference_center.links import Links
 from preference_center.logs import configure_logs
-from preference_center.queue import Queue
-from preference_center.rate_limiter import Limiter
-from preference_center.storage.access.link_keys import StoredRegistry
+from preference_center.queue import JobQueue
+from preference_center.rate_limiter import RedisRateLimiter
+from preference_center.storage.access.link_keys import DatabaseLinkRegistry
 from preference_center.storage.catalogues import default_language
-from preference_center.storage.db.connections import connector
+from preference_center.storage.db.connections import connection_factory
 
 ROOT = Path(__file__).resolve().parent.parent
-POOL_SECONDS = 2
+POOL_TIMEOUT_SECONDS = 2
 """How long a thread waits for a connection while all are in use."""
 
 
@@ -37,7 +37,7 @@ def create_app(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     random: Random | None = None,
-    limits: Limits = WEB,
+    timeouts: DatabaseTimeouts = WEB_TIMEOUTS,
 ) -> APIFlask:
     """The web application; also the context of workers and the CLI, which have other `limits`.
 
@@ -61,9 +61,9 @@ def create_app(
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_size": settings.database_pool,
             "max_overflow": settings.database_pool,
-            "pool_timeout": POOL_SECONDS,
+            "pool_timeout": POOL_TIMEOUT_SECONDS,
             "pool_reset_on_return": None,
-            "creator": connector(settings.conninfo, limits),
+            "creator": connection_factory(settings.conninfo, timeouts),
         },
         SESSION_COOKIE_SECURE=settings.public_url.startswith("https://"),
         SESSION_COOKIE_SAMESITE="Lax",
@@ -78,35 +78,35 @@ def create_app(
     csrf.init_app(app)
     languages.init_app(app, default_language, settings.time_zone)
     random = random or Random(secrets.randbits(64))  # noqa: S311 - spreads retries, no secret
-    app.extensions[NAME] = _services(settings, now, random, limits)
+    app.extensions[EXTENSION_NAME] = _build_services(settings, now, random, timeouts)
     for room in (pages, api, inbound, console):
         app.register_blueprint(room.blueprint)
-    api.install(app, settings.public_url)
+    api.install_openapi(app, settings.public_url)
     cli.register(app)
-    spool.handle(app, inbound.SPOOLED, inbound.record_spooled)
-    register_fault_pages(app)
+    spool.register_handler(app, inbound.SPOOLED_MAIL, inbound.record_spooled)
+    register_error_pages(app)
     return app
 
 
-def _services(
-    settings: Settings, now: Callable[[], datetime], random: Random, limits: Limits
+def _build_services(
+    settings: Settings, now: Callable[[], datetime], random: Random, timeouts: DatabaseTimeouts
 ) -> Services:
     links = Links(
         parse_ring(settings.link_keys),
         settings.public_url,
         settings.unsubscribe_mail_domain,
-        StoredRegistry(),
+        DatabaseLinkRegistry(),
     )
     return Services(
-        txt_record=get_txt,
+        lookup_txt=get_txt,
         settings=settings,
         keys=Keys(parse_ring(settings.digest_keys), parse_ring(settings.encryption_keys)),
         links=links,
-        queue=Queue(settings.redis_url),
-        limiter=Limiter(settings.redis_url),
+        queue=JobQueue(settings.redis_url),
+        limiter=RedisRateLimiter(settings.redis_url),
         now=now,
         random=random,
-        limits=limits,
-        receive_mail=inbound.receive_mail,
+        timeouts=timeouts,
+        receive_mail=inbound.ingest_received_mail,
         new_id=lambda: uuid7(now(), random.getrandbits(80)),
     )

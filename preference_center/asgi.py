@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from preference_center.extensions import NAME
-from preference_center.serving import Bridge
+from preference_center.extensions import EXTENSION_NAME
+from preference_center.serving import AsgiBridge
 from preference_center.wsgi import app as service
 
-app = Bridge(service, service.extensions[NAME].settings.web_threads)
+app = AsgiBridge(service, service.extensions[EXTENSION_NAME].settings.web_threads)

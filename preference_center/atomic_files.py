@@ -14,7 +14,7 @@ from preference_center.errors import InvalidInput
 
 
 @contextmanager
-def appearing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which becomes `path` at the end, on disk and in one step.
 
     On any error, and if the process is killed, nothing is there that was not there before;
@@ -35,21 +35,21 @@ def appearing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    _fsync_directory(path.parent)
 
 
 @contextmanager
-def appearing_text(path: Path) -> Iterator[TextIO]:
+def atomic_write_text(path: Path) -> Iterator[TextIO]:
     """The same for text: UTF-8, lines ended as they are written."""
-    with appearing(path) as file:
+    with atomic_write(path) as file:
         text = TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
         yield text
         text.detach()  # left for `appearing` to close
 
 
-def _sync_folder(folder: Path) -> None:
+def _fsync_directory(directory: Path) -> None:
     """Have the new name survive a power cut too."""
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -6,36 +6,36 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from preference_center.domain.bursts import bursts
+from preference_center.domain.bursts import find_bursts
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run, run_at_once
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.mail import bursts as stored
-from preference_center.storage.mail.bursts import Flag
+from preference_center.storage.mail.bursts import BurstRecord
 
 log = structlog.get_logger()
 
-EVERY = timedelta(seconds=30)
+SCAN_INTERVAL = timedelta(seconds=30)
 """How long after a look the next one is; a burst is flagged about that long after it."""
-MOST = timedelta(hours=1)
+MAX_SCAN_SPAN = timedelta(hours=1)
 """How much is looked through at once, after a time without a scheduler."""
 
 
-def look_for_bursts(now: datetime) -> list[Flag]:
+def flag_bursts(now: datetime) -> list[BurstRecord]:
     """Flag what came since the last look, if it is time for one; what is new or has grown."""
     context = services()
     rule = context.settings.burst_rule
 
-    def look(connection: Connection) -> list[Flag] | None:
-        looked_at = stored.begin(connection, now, EVERY)
+    def scan(connection: Connection) -> list[BurstRecord] | None:
+        looked_at = stored.claim_scan(connection, now, SCAN_INTERVAL)
         if looked_at is None:
             return None
-        until = min(now, looked_at + MOST)
-        found = bursts(stored.acts_between(connection, looked_at, until, rule), rule)
-        flags = [stored.keep(connection, burst, context.new_id(), now) for burst in found]
-        stored.end(connection, until)
+        until = min(now, looked_at + MAX_SCAN_SPAN)
+        found = find_bursts(stored.list_opt_outs_between(connection, looked_at, until, rule), rule)
+        flags = [stored.record_burst(connection, burst, context.new_id(), now) for burst in found]
+        stored.finish_scan(connection, until)
         return [flag for flag in flags if flag is not None]
 
-    flags = run(look)
+    flags = run_in_transaction(scan)
     if flags is None:
         return []
     for flag in flags:
@@ -44,8 +44,8 @@ def look_for_bursts(now: datetime) -> list[Flag]:
             burst=str(flag.id),
             events=flag.events,
             addresses=flag.addresses,
-            known=flag.known,
+            known=flag.known_addresses,
         )
-    if run_at_once(stored.is_to_fill):
-        run(lambda connection: stored.fill(connection, context.keys))
+    if run_autocommit(stored.needs_domain_fill):
+        run_in_transaction(lambda connection: stored.fill_domain_digests(connection, context.keys))
     return flags

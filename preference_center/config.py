@@ -12,12 +12,12 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.bursts import Rule
-from preference_center.domain.mail.mailboxes import Doors, places
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.bursts import BurstRule
+from preference_center.domain.mail.mailboxes import Mailboxes, parse_mailboxes
 from preference_center.errors import ConfigError, InvalidAddress, InvalidInput
 from preference_center.mail_server import MailServer
-from preference_center.rate_limiter import read_rate
+from preference_center.rate_limiter import parse_rate
 
 MEBIBYTE = 1024 * 1024
 
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     report_addresses: str = Field(
         default="", description="Where bounces and reports of spam buttons come, written the same"
     )
-    unproven_reports: Literal["believe", "keep"] = Field(
+    unauthenticated_reports: Literal["believe", "keep"] = Field(
         default="keep",
         description="What a report does that nothing proves: count, or wait for a person",
     )
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
 
     @field_validator("time_zone")
     @classmethod
-    def _known_time_zone(cls, name: str) -> str:
+    def _validate_time_zone(cls, name: str) -> str:
         try:
             get_timezone(name)
         except LookupError:
@@ -123,75 +123,77 @@ class Settings(BaseSettings):
 
     @field_validator("api_rate")
     @classmethod
-    def _readable_rate(cls, rate: str) -> str:
+    def _validate_api_rate(cls, rate: str) -> str:
         try:
-            return read_rate(rate)
+            return parse_rate(rate)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
 
     @field_validator("trusted_reporters")
     @classmethod
-    def _readable_reporters(cls, text: str) -> str:
+    def _validate_trusted_reporters(cls, text: str) -> str:
         try:
-            places(text)
+            parse_mailboxes(text)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
         return text
 
     @field_validator("reply_addresses", "report_addresses")
     @classmethod
-    def _readable_places(cls, text: str, info: ValidationInfo) -> str:
+    def _validate_mailbox_addresses(cls, text: str, info: ValidationInfo) -> str:
         try:
-            found = places(text)
+            found = parse_mailboxes(text)
         except InvalidInput as error:
             raise ValueError(str(error)) from None
-        if set(found) & set(places(info.data.get("reply_addresses", ""))):
+        if set(found) & set(parse_mailboxes(info.data.get("reply_addresses", ""))):
             raise ValueError("an address is for replies or for reports, never for both")
         return text
 
     @field_validator("smtp_url")
     @classmethod
-    def _readable_smtp_url(cls, url: str | None) -> str | None:
+    def _validate_smtp_url(cls, url: str | None) -> str | None:
         try:
-            MailServer.read(url or "smtp://none")
+            MailServer.parse(url or "smtp://none")
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return url
 
     @field_validator("mail_from")
     @classmethod
-    def _known_sender(cls, sender: str | None, info: ValidationInfo) -> str | None:
+    def _validate_mail_from(cls, sender: str | None, info: ValidationInfo) -> str | None:
         if not sender and info.data.get("smtp_url"):
             raise ValueError("must be set where SMTP_URL is")
         try:
-            parse(sender or "nobody@example.com", Channel.EMAIL)
+            parse_address(sender or "nobody@example.com", Channel.EMAIL)
         except InvalidAddress:
             raise ValueError("write it as in Example <choices@example.com>") from None
         return sender
 
     @property
-    def burst_rule(self) -> Rule:
+    def burst_rule(self) -> BurstRule:
         """What makes a burst of opt-outs (docs/inbound.md)."""
-        return Rule(
+        return BurstRule(
             self.burst_addresses,
             timedelta(seconds=self.burst_seconds),
             timedelta(minutes=self.burst_minutes),
         )
 
     @property
-    def mail_doors(self) -> Doors:
+    def mailboxes(self) -> Mailboxes:
         """The addresses set aside for replies and reports."""
-        return Doors(places(self.reply_addresses), places(self.report_addresses))
+        return Mailboxes(
+            parse_mailboxes(self.reply_addresses), parse_mailboxes(self.report_addresses)
+        )
 
     @property
-    def reporters(self) -> tuple[str, ...]:
+    def trusted_reporter_addresses(self) -> tuple[str, ...]:
         """Addresses and domains of `trusted_reporters`."""
-        return places(self.trusted_reporters)
+        return parse_mailboxes(self.trusted_reporters)
 
     @property
     def mail_server(self) -> MailServer | None:
         """What `smtp_url` says; None without it: then no mail can be sent."""
-        return MailServer.read(self.smtp_url) if self.smtp_url else None
+        return MailServer.parse(self.smtp_url) if self.smtp_url else None
 
     @property
     def conninfo(self) -> str:
@@ -218,11 +220,14 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [_line(problem) for problem in error.errors(include_input=False, include_url=False)]
+        lines = [
+            _format_problem(problem)
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
         raise ConfigError("Settings are missing or wrong:\n" + "\n".join(lines)) from None
 
 
-def _line(problem: ErrorDetails) -> str:
+def _format_problem(problem: ErrorDetails) -> str:
     """What is wrong with one setting; of a missing one also what it is."""
     name = ".".join(map(str, problem["loc"]))
     line = f"{name.upper()}: {problem['msg']}"

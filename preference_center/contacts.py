@@ -13,239 +13,276 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.account_closure import adds_to_closing, closing, reopening
-from preference_center.domain.contacts import Book, Contact, Named, Profile
+from preference_center.domain.account_closure import (
+    build_closure_changes,
+    build_reopening_change,
+    closure_changes_decisions,
+)
+from preference_center.domain.contacts import Contact, ContactRef, ContactSet, ContactUpdate
 from preference_center.domain.events import Change
-from preference_center.domain.sender_requests import Origin, Proof
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import (
-    Cause,
+    AddressConflict,
+    ExternalIdConflict,
     InvalidInput,
     InvalidRows,
-    RowFault,
-    TakenAddress,
-    TakenExternalId,
+    RowError,
     Unavailable,
+    UnavailableCause,
     UnknownContact,
 )
 from preference_center.extensions import services
-from preference_center.ledger import Recorded, record
+from preference_center.ledger import RecordResult, record
 from preference_center.storage import contacts
 from preference_center.storage.access import audit
-from preference_center.storage.contacts import Outdated
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for, facts_for
+from preference_center.storage.contacts import ConcurrentContactUpdate
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenContact:
     """One contact as it is now, and whether the row changed what was asked for."""
 
     contact: Contact
-    news: bool
+    is_changed: bool
 
 
 @dataclass(slots=True)
-class _Rows:
+class _BatchResult:
     """What came of the rows of one request, and what the ledger is to say of them."""
 
-    written: list[Written] = field(default_factory=list)
+    written: list[WrittenContact] = field(default_factory=list)
     closed_at: dict[UUID, datetime] = field(default_factory=dict)
-    closed_again: dict[UUID, Contact] = field(default_factory=dict)
+    already_closed: dict[UUID, Contact] = field(default_factory=dict)
     """Closed already before this request."""
-    proofs: dict[UUID, tuple[int, Proof]] = field(default_factory=dict)
+    proofs: dict[UUID, tuple[int, ConsentEvidence]] = field(default_factory=dict)
     """And the row that it came with."""
-    faults: list[RowFault] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
 
-    def write(self, contact: Contact, *, news: bool) -> None:
-        self.written.append(Written(contact, news))
+    def add(self, contact: Contact, *, is_changed: bool) -> None:
+        self.written.append(WrittenContact(contact, is_changed))
 
     @contextmanager
-    def judged(self, row: int, at: str = "") -> Iterator[None]:
+    def collect_errors(self, row: int, field_path: str = "") -> Iterator[None]:
         """Note an InvalidInput as a fault of this row, and go on after it."""
         try:
             yield
-        except TakenAddress as error:
-            self.faults.append(RowFault(row, f"addresses/{error.index}", error))
-        except TakenExternalId as error:
-            self.faults.append(RowFault(row, "external_id", error))
+        except AddressConflict as error:
+            self.errors.append(RowError(row, f"addresses/{error.index}", error))
+        except ExternalIdConflict as error:
+            self.errors.append(RowError(row, "external_id", error))
         except InvalidInput as error:
-            self.faults.append(RowFault(row, at, error))
+            self.errors.append(RowError(row, field_path, error))
 
 
-Work = Callable[[Book, _Rows], None]
-Beside = Callable[[Connection, Sequence[Written]], None]
+ContactChanges = Callable[[ContactSet, _BatchResult], None]
+InTransaction = Callable[[Connection, Sequence[WrittenContact]], None]
 """Writes what belongs to the same transaction; as for `record`, it may be called again."""
 
 
-def read(named: Collection[Named]) -> Book:
+def load_contacts(refs: Collection[ContactRef]) -> ContactSet:
     """The contacts that these name, with all that is theirs."""
-    return run(lambda connection: contacts.load(connection, services().keys, named))
+    return run_in_transaction(
+        lambda connection: contacts.load_contacts(connection, services().keys, refs)
+    )
 
 
-def upsert(
-    profiles: Sequence[Profile], origin: Origin, beside: Beside | None = None
-) -> list[Written]:
+def upsert_contacts(
+    profiles: Sequence[ContactUpdate],
+    origin: RequestOrigin,
+    in_transaction: InTransaction | None = None,
+) -> list[WrittenContact]:
     """Write down what is known of each person; `news` if the contact is new.
 
     An address that becomes known in full is told to the tools if anything stands against
     it, and one of a closed account is closed too. Raises InvalidRows and Unavailable.
     """
-    named = [Named(external_id=p.external_id) for p in profiles if p.external_id is not None]
-    named += [Named(address=address) for p in profiles for address in p.addresses]
+    named = [ContactRef(external_id=p.external_id) for p in profiles if p.external_id is not None]
+    named += [ContactRef(address=address) for p in profiles for address in p.addresses]
 
-    def work(book: Book, rows: _Rows) -> None:
+    def apply(contact_set: ContactSet, result: _BatchResult) -> None:
         for index, profile in enumerate(profiles):
-            with rows.judged(index):
-                contact = book.upsert(profile, services().new_id())
-                rows.write(contact, news=contact.id not in book.before)
+            with result.collect_errors(index):
+                contact = contact_set.upsert(profile, services().new_id())
+                result.add(contact, is_changed=contact.id not in contact_set.stored)
 
-    return _write(named, work, origin, "contacts.upserted", beside)
+    return _apply_and_save(named, apply, origin, "contacts.upserted", in_transaction)
 
 
-def deactivate(
-    wishes: Sequence[tuple[Named, datetime]], origin: Origin, beside: Beside | None = None
-) -> list[Written]:
+def deactivate_contacts(
+    requests: Sequence[tuple[ContactRef, datetime]],
+    origin: RequestOrigin,
+    in_transaction: InTransaction | None = None,
+) -> list[WrittenContact]:
     """Close each account as of the time at which the company was told (UTC, not later than now).
 
     `news` if it was open. An address that is no contact's becomes one, so that whoever has
     but an address can be heard. Raises InvalidRows and Unavailable.
     """
 
-    def work(book: Book, rows: _Rows) -> None:
-        for index, (named, received_at) in enumerate(wishes):
-            with rows.judged(index):
-                contact = _found_or_new(book, named)
-                rows.closed_at.setdefault(contact.id, received_at)
+    def apply(contact_set: ContactSet, result: _BatchResult) -> None:
+        for index, (named, received_at) in enumerate(requests):
+            with result.collect_errors(index):
+                contact = _find_or_create(contact_set, named)
+                result.closed_at.setdefault(contact.id, received_at)
                 if contact.state.closed:
-                    rows.closed_again[contact.id] = contact
-                rows.write(book.deactivate(contact), news=not contact.state.closed)
+                    result.already_closed[contact.id] = contact
+                result.add(contact_set.deactivate(contact), is_changed=not contact.state.closed)
 
-    return _write([named for named, _ in wishes], work, origin, "contacts.deactivated", beside)
+    return _apply_and_save(
+        [named for named, _ in requests], apply, origin, "contacts.deactivated", in_transaction
+    )
 
 
-def reopen(
-    wishes: Sequence[tuple[Named, Proof]], origin: Origin, beside: Beside | None = None
-) -> list[Written]:
+def reopen_contacts(
+    requests: Sequence[tuple[ContactRef, ConsentEvidence]],
+    origin: RequestOrigin,
+    in_transaction: InTransaction | None = None,
+) -> list[WrittenContact]:
     """Open each closed account again, by the person's own act; marketing stays off (I6).
 
     `news` if it was closed. Raises InvalidRows, also where the account was closed after
     that act, and Unavailable.
     """
 
-    def work(book: Book, rows: _Rows) -> None:
-        for index, (named, proof) in enumerate(wishes):
-            with rows.judged(index):
-                contact = book.find(named)
-                rows.proofs.setdefault(contact.id, (index, proof))
-                rows.write(book.reopen(contact), news=contact.state.closed)
+    def apply(contact_set: ContactSet, result: _BatchResult) -> None:
+        for index, (named, proof) in enumerate(requests):
+            with result.collect_errors(index):
+                contact = contact_set.find(named)
+                result.proofs.setdefault(contact.id, (index, proof))
+                result.add(contact_set.reopen(contact), is_changed=contact.state.closed)
 
-    return _write([named for named, _ in wishes], work, origin, "contacts.reopened", beside)
+    return _apply_and_save(
+        [named for named, _ in requests], apply, origin, "contacts.reopened", in_transaction
+    )
 
 
-def merge(
-    pairs: Sequence[tuple[Named, Named]], origin: Origin, beside: Beside | None = None
-) -> list[Written]:
+def merge_contacts(
+    pairs: Sequence[tuple[ContactRef, ContactRef]],
+    origin: RequestOrigin,
+    in_transaction: InTransaction | None = None,
+) -> list[WrittenContact]:
     """Make one contact of each two: the first is merged into the second.
 
     If one of them is closed, both are from now on. `news` if they were two. Not to be
     undone: the audit tells which they were. Raises InvalidRows and Unavailable.
     """
 
-    def work(book: Book, rows: _Rows) -> None:
+    def apply(contact_set: ContactSet, result: _BatchResult) -> None:
         for index, (gone, into) in enumerate(pairs):
             found: list[Contact] = []
             for named, at in ((gone, "merge"), (into, "into")):
-                with rows.judged(index, at):
-                    found.append(book.find(named))
+                with result.collect_errors(index, at):
+                    found.append(contact_set.find(named))
             if len(found) == 2:  # noqa: PLR2004 - both of the pair
-                with rows.judged(index):
-                    rows.write(book.merge(*found), news=found[0].id != found[1].id)
+                with result.collect_errors(index):
+                    result.add(contact_set.merge(*found), is_changed=found[0].id != found[1].id)
 
-    return _write(
-        [named for pair in pairs for named in pair], work, origin, "contacts.merged", beside
+    return _apply_and_save(
+        [named for pair in pairs for named in pair],
+        apply,
+        origin,
+        "contacts.merged",
+        in_transaction,
     )
 
 
-def _write(
-    named: Collection[Named], work: Work, origin: Origin, action: str, beside: Beside | None
-) -> list[Written]:
+def _apply_and_save(
+    refs: Collection[ContactRef],
+    apply: ContactChanges,
+    origin: RequestOrigin,
+    action: str,
+    in_transaction: InTransaction | None,
+) -> list[WrittenContact]:
     for _ in range(_ATTEMPTS):
-        book, rows = read(named), _Rows()
-        work(book, rows)
-        changes = [*_closings(book, rows, origin), *_reopenings(book, rows, origin)]
-        if rows.faults:
-            raise InvalidRows(rows.faults)
-        written = [Written(book.find(Named(row.contact.id)), row.news) for row in rows.written]
+        book, rows = load_contacts(refs), _BatchResult()
+        apply(book, rows)
+        changes = [*_closing_changes(book, rows, origin), *_reopening_changes(book, rows, origin)]
+        if rows.errors:
+            raise InvalidRows(rows.errors)
+        written = [
+            WrittenContact(book.find(ContactRef(row.contact.id)), row.is_changed)
+            for row in rows.written
+        ]
         try:
-            _save(book, changes, written, origin, action, beside)
-        except Outdated:
+            _save(book, changes, written, origin, action, in_transaction)
+        except ConcurrentContactUpdate:
             continue
         return written
-    raise Unavailable("the database is too busy with these contacts", Cause.LOCK)
+    raise Unavailable("the database is too busy with these contacts", UnavailableCause.LOCK_TIMEOUT)
 
 
 def _save(
-    book: Book,
+    contact_set: ContactSet,
     changes: Sequence[Change],
-    written: Sequence[Written],
-    origin: Origin,
+    written: Sequence[WrittenContact],
+    origin: RequestOrigin,
     action: str,
-    beside: Beside | None,
+    in_transaction: InTransaction | None,
 ) -> None:
     """Write the contacts with their events, and who changed them."""
-    gone = {str(old): str(survivor) for old, survivor in book.gone().items()}
-    detail: dict[str, Sequence[str]] = {"contacts": [str(c.id) for c in book.changed()]}
+    gone = {str(old): str(survivor) for old, survivor in contact_set.survivors_by_id().items()}
+    detail: dict[str, Sequence[str]] = {
+        "contacts": [str(c.id) for c in contact_set.changed_contacts()]
+    }
     if gone:
         detail |= {"merged": list(gone), "into": list(gone.values())}
 
-    def write(connection: Connection, _: Recorded) -> None:
-        contacts.save(connection, services().keys, book, origin.now)
-        audit.append(connection, origin.now, origin.actor, action, detail)
-        if beside:
-            beside(connection, written)
+    def write(connection: Connection, _: RecordResult) -> None:
+        contacts.save_contacts(connection, services().keys, contact_set, origin.now)
+        audit.insert_audit_entry(connection, origin.now, origin.actor, action, detail)
+        if in_transaction:
+            in_transaction(connection, written)
 
-    if changes or book.changed():
-        record(changes, write, known=book.learned())
-    elif beside:
-        run(lambda connection: beside(connection, written))
+    if changes or contact_set.changed_contacts():
+        record(changes, write, known_addresses=contact_set.new_addresses())
+    elif in_transaction:
+        run_in_transaction(lambda connection: in_transaction(connection, written))
 
 
-def _closings(book: Book, rows: _Rows, origin: Origin) -> Iterator[Change]:
+def _closing_changes(
+    contact_set: ContactSet, result: _BatchResult, origin: RequestOrigin
+) -> Iterator[Change]:
     new_id = services().new_id
-    for contact, address in book.closed():
-        at = rows.closed_at.get(contact.id, origin.now)
-        yield from closing((new_id(), new_id()), address, origin, at)
+    for contact, address in contact_set.newly_closed():
+        at = result.closed_at.get(contact.id, origin.now)
+        yield from build_closure_changes((new_id(), new_id()), address, origin, at)
     again = [
         (contact, address)
-        for contact in rows.closed_again.values()
+        for contact in result.already_closed.values()
         for address in sorted(contact.addresses, key=lambda a: (a.channel, a.exact))
     ]
-    facts = facts_for([address for _, address in again]) if again else []
+    facts = load_facts([address for _, address in again]) if again else []
     for (contact, address), known in zip(again, facts, strict=True):
-        at = rows.closed_at[contact.id]
-        if adds_to_closing(known, at):
-            yield from closing((new_id(), new_id()), address, origin, at)
+        at = result.closed_at[contact.id]
+        if closure_changes_decisions(known, at):
+            yield from build_closure_changes((new_id(), new_id()), address, origin, at)
 
 
-def _reopenings(book: Book, rows: _Rows, origin: Origin) -> list[Change]:
+def _reopening_changes(
+    contact_set: ContactSet, result: _BatchResult, origin: RequestOrigin
+) -> list[Change]:
     changes: list[Change] = []
-    reopened = [*book.reopened()]
-    facts = exact_facts_for([address for _, address in reopened]) if reopened else []
+    reopened = [*contact_set.newly_reopened()]
+    facts = load_exact_facts([address for _, address in reopened]) if reopened else []
     for (contact, address), known in zip(reopened, facts, strict=True):
-        row, proof = rows.proofs[contact.id]
-        if rows.faults and rows.faults[-1].row == row:
+        row, proof = result.proofs[contact.id]
+        if result.errors and result.errors[-1].row == row:
             continue  # one fault is enough, however many addresses the contact has
-        with rows.judged(row, "evidence"):
-            changes.append(reopening(services().new_id(), address, proof, origin, known))
+        with result.collect_errors(row, "evidence"):
+            changes.append(
+                build_reopening_change(services().new_id(), address, proof, origin, known)
+            )
     return changes
 
 
-def _found_or_new(book: Book, named: Named) -> Contact:
+def _find_or_create(contact_set: ContactSet, ref: ContactRef) -> Contact:
     try:
-        return book.find(named)
+        return contact_set.find(ref)
     except UnknownContact:
-        if named.address is None:
+        if ref.address is None:
             raise
-        return book.upsert(Profile(addresses=(named.address,)), services().new_id())
+        return contact_set.upsert(ContactUpdate(addresses=(ref.address,)), services().new_id())

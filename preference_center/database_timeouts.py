@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DatabaseTimeouts:
     """All in seconds.
 
     `lock`, `statement` and `idle` are kept by PostgreSQL: one wait for a lock, one statement,
@@ -28,9 +28,9 @@ class Limits:
     idle: float
     retry: float
     total: float
-    at_once: float
+    round_trip: float
 
-    def same_session(self, other: Limits | None) -> bool:
+    def has_same_session_settings(self, other: DatabaseTimeouts | None) -> bool:
         """Whether PostgreSQL keeps the same of both."""
         return self is other or (
             other is not None
@@ -38,22 +38,26 @@ class Limits:
         )
 
 
-WEB = Limits(lock=1.25, statement=10, idle=10, retry=2, total=12, at_once=1.5)
+WEB_TIMEOUTS = DatabaseTimeouts(lock=1.25, statement=10, idle=10, retry=2, total=12, round_trip=1.5)
 """Somebody waits for the answer: a click that meets no lock gets it within two seconds.
 
 `lock` is longer than PostgreSQL's `deadlock_timeout` of a second, so that only one of two gives
 way; and shorter than `at_once`, else a locked row would pass for a server that is away.
 """
 
-CLICK = replace(WEB, total=1.5)
+LINK_CLICK_TIMEOUTS = replace(WEB_TIMEOUTS, total=1.5)
 """The same, for all that a person's link does."""
 
-WORKER = Limits(lock=1, statement=120, idle=60, retry=60, total=240, at_once=150)
+WORKER_TIMEOUTS = DatabaseTimeouts(
+    lock=1, statement=120, idle=60, retry=60, total=240, round_trip=150
+)
 """Nobody waits for the answer.
 
 But others may wait for what a long list has locked already, so a lock that is not free soon
 is given up with all the others, and everything is tried again.
 """
 
-COMMAND = Limits(lock=1, statement=1800, idle=600, retry=120, total=3600, at_once=1800)
+COMMAND_TIMEOUTS = DatabaseTimeouts(
+    lock=1, statement=1800, idle=600, retry=120, total=3600, round_trip=1800
+)
 """An operator waits, and can interrupt it."""

@@ -26,7 +26,7 @@ class NotDurable(ConfigError):
     """PostgreSQL acknowledges commits that a crash may take back; the process must not start."""
 
 
-class CannotOpen(PreferenceCenterError):
+class DecryptionError(PreferenceCenterError):
     """Encrypted data was altered or belongs elsewhere; nothing of it is readable."""
 
 
@@ -90,7 +90,7 @@ class UnknownImport(InvalidInput):
     """There is no import of this id."""
 
 
-class ImportMoved(PreferenceCenterError):
+class ImportConflict(PreferenceCenterError):
     """An import can't go on here or like this; says who has it, or what became of it."""
 
 
@@ -106,7 +106,7 @@ class UnknownContact(InvalidInput):
     """There is no such contact."""
 
 
-class TakenAddress(InvalidInput):
+class AddressConflict(InvalidInput):
     """An address belongs to another contact; `index` says which of those that were given."""
 
     def __init__(self, index: int) -> None:
@@ -114,7 +114,7 @@ class TakenAddress(InvalidInput):
         self.index = index
 
 
-class TakenExternalId(InvalidInput):
+class ExternalIdConflict(InvalidInput):
     """The addresses belong to a contact that has another external id."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class TakenExternalId(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True)
-class RowFault:
+class RowError:
     """What is wrong with one of many rows, and with which field of it (`addresses/0`)."""
 
     row: int
@@ -136,9 +136,9 @@ class RowFault:
 class InvalidRows(InvalidInput):
     """Some of many rows can't be used, so none was. `faults` lists every fault at once."""
 
-    def __init__(self, faults: Sequence[RowFault]) -> None:
-        super().__init__("\n".join(str(fault.error) for fault in faults))
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[RowError]) -> None:
+        super().__init__("\n".join(str(fault.error) for fault in errors))
+        self.errors = tuple(errors)
 
 
 class DestinationError(InvalidInput):
@@ -153,19 +153,19 @@ class InvalidSnapshot(InvalidInput):
     """A file is no snapshot of ours, or not one to scrub by here and now."""
 
 
-class Cause(StrEnum):
+class UnavailableCause(StrEnum):
     """Why the database can't be used just now; for logs, never for clients."""
 
     UNREACHABLE = "unreachable"
     READ_ONLY = "read_only"
     """It answers and takes no writes: a standby, or a primary that was set so."""
-    LOCK = "lock"
+    LOCK_TIMEOUT = "lock"
     """Others hold what is needed, and did not release it in time."""
-    TIMEOUT = "timeout"
+    STATEMENT_TIMEOUT = "timeout"
     """A statement took too long."""
-    SILENT = "silent"
+    UNRESPONSIVE = "silent"
     """No answer came in time: the server is frozen, or the network before it."""
-    FULL = "full"
+    RESOURCES_EXHAUSTED = "full"
     """No connection, memory or disk is left."""
 
 
@@ -175,10 +175,12 @@ class Unavailable(PreferenceCenterError):
     Nothing was written that would not be written once by trying again: ids are made before.
     """
 
-    def __init__(self, message: str, cause: Cause = Cause.UNREACHABLE) -> None:
+    def __init__(
+        self, message: str, cause: UnavailableCause = UnavailableCause.UNREACHABLE
+    ) -> None:
         super().__init__(message)
         self.cause = cause
 
 
-class NoMailServer(Unavailable):
+class MailServerNotConfigured(Unavailable):
     """SMTP_URL is not set, so we can send no mail; nothing was written."""

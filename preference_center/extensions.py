@@ -17,18 +17,18 @@ from flask_wtf import CSRFProtect
 
 if TYPE_CHECKING:
     from preference_center.config import Settings
-    from preference_center.database_timeouts import Limits
+    from preference_center.database_timeouts import DatabaseTimeouts
     from preference_center.domain.vendor_events import ReceivedMail
     from preference_center.keys import Keys
     from preference_center.links import Links
-    from preference_center.queue import Queue
-    from preference_center.rate_limiter import Limiter
+    from preference_center.queue import JobQueue
+    from preference_center.rate_limiter import RedisRateLimiter
 
 db = SQLAlchemy()
 migrate = Migrate()
 csrf = CSRFProtect()
 
-NAME = "preference_center"
+EXTENSION_NAME = "preference_center"
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -51,15 +51,15 @@ class Services:
     settings: Settings
     keys: Keys
     links: Links
-    queue: Queue
-    limiter: Limiter
+    queue: JobQueue
+    limiter: RedisRateLimiter
     now: Callable[[], datetime]
     """The only clock: aware UTC."""
     random: Random
     """Jitter."""
-    limits: Limits
+    timeouts: DatabaseTimeouts
     """How long this process may wait for the database."""
-    txt_record: Callable[..., bytes | str | None]
+    lookup_txt: Callable[..., bytes | str | None]
     """`txt_record(name, timeout=seconds)`: that of a DNS name; None if it has none."""
     receive_mail: Callable[[ReceivedMail, datetime], bool]
     """Do what a mail says that a vendor received for us at that time: `inbound.receive_mail`."""
@@ -69,4 +69,4 @@ class Services:
 
 def services() -> Services:
     """The services of the current app."""
-    return cast("Services", current_app.extensions[NAME])
+    return cast("Services", current_app.extensions[EXTENSION_NAME])

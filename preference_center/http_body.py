@@ -6,7 +6,7 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 
-def whole_body(*, cache: bool = True) -> bytes:
+def read_body(*, cache: bool = True) -> bytes:
     """What was sent. Raises RequestEntityTooLarge.
 
     Werkzeug cuts a body that comes without Content-Length at the limit, and says nothing.

@@ -21,30 +21,34 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from preference_center.domain.addresses import Address, KeyKind
-from preference_center.domain.hashed_addresses import HASHED_KINDS, Algorithm, Hashed
-from preference_center.errors import CannotOpen, ConfigError, KeyMismatch
+from preference_center.domain.hashed_addresses import (
+    HASHED_ADDRESS_KINDS,
+    HashAlgorithm,
+    HashedAddress,
+)
+from preference_center.errors import ConfigError, DecryptionError, KeyMismatch
 
-KEY_OCTETS = 32
-DIGEST_OCTETS = 32  # SHA-256
+KEY_BYTES = 32
+DIGEST_BYTES = 32  # SHA-256
 
-_NONCE_OCTETS = 12  # NIST SP 800-38D 8.2.2: random 96 bits, fine for 2**32 texts per key
+_NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2: random 96 bits, fine for 2**32 texts per key
 _SEAL_VERSION = 1
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_KEY_ID_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 # No address, so its digest is nobody's; a fingerprint is the head of that digest.
-_FINGERPRINT_FORM = b"preference-center: fingerprint of a key, not an address"
-_FINGERPRINT_OCTETS = 8
+_FINGERPRINT_INPUT = b"preference-center: fingerprint of a key, not an address"
+_FINGERPRINT_BYTES = 8
 # Before an MD5, whose digests so are apart from those of all canonical forms.
-MD5_FORM = b"preference-center: MD5 of an address\0"
+MD5_PREFIX = b"preference-center: MD5 of an address\0"
 
 # Before a text of an event's evidence.
-_MARK_FORM = b"preference-center: text of evidence\0"
+_EVIDENCE_PREFIX = b"preference-center: text of evidence\0"
 
 # RFC 2104 2: what the key is XORed with, for SHA-256's blocks.
-_BLOCK_OCTETS = 64
-_INNER = bytes(octet ^ 0x36 for octet in range(256))
-_OUTER = bytes(octet ^ 0x5C for octet in range(256))
+_BLOCK_BYTES = 64
+_INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
+_OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
 
-Ring = Sequence[tuple[str, bytes]]
+KeyRing = Sequence[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -57,15 +61,15 @@ class Keys:
     Raises ConfigError when a ring is empty, repeats an id or a key, or holds a bad one.
     """
 
-    digest_chain: Ring
-    encryption: Ring
+    digest_chain: KeyRing
+    encryption: KeyRing
     nonce: Callable[[int], bytes] = os.urandom
     _macs: tuple[hmac.HMAC, ...] = field(init=False)
     _ciphers: Mapping[bytes, AESGCM] = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_ring("digest chain", self.digest_chain)
-        _check_ring("encryption ring", self.encryption)
+        _validate_ring("digest chain", self.digest_chain)
+        _validate_ring("encryption ring", self.encryption)
         every_key = [key for _, key in (*self.digest_chain, *self.encryption)]
         if len(set(every_key)) != len(every_key):
             raise ConfigError("Two keys are the same: make a separate key for each purpose and id.")
@@ -94,71 +98,71 @@ class Keys:
         """Id of the key that seals."""
         return self.encryption[0][0]
 
-    def digest(self, form: str) -> bytes:
+    def digest(self, canonical_form: str) -> bytes:
         """The 32-octet digest of a canonical form: HMAC-SHA-256 (RFC 2104) of its SHA-256."""
-        return self.digest_sha256(hashlib.sha256(form.encode()).digest())
+        return self.digest_sha256(hashlib.sha256(canonical_form.encode()).digest())
 
-    def digest_sha256(self, sha: bytes) -> bytes:
+    def digest_sha256(self, sha256: bytes) -> bytes:
         """The same digest from an imported SHA-256 of a canonical form.
 
         Raises ValueError unless `sha` is 32 octets.
         """
-        if len(sha) != DIGEST_OCTETS:
+        if len(sha256) != DIGEST_BYTES:
             raise ValueError("A SHA-256 has 32 octets")
-        return _wrap(self._macs, sha)
+        return _apply_macs(self._macs, sha256)
 
     def rewrap(self, old_digest: bytes, from_length: int) -> bytes:
         """A digest made when the chain had `from_length` keys, brought to today's chain.
 
         Raises ValueError when the chain was never that long or the digest is not 32 octets.
         """
-        if not 1 <= from_length <= len(self._macs) or len(old_digest) != DIGEST_OCTETS:
+        if not 1 <= from_length <= len(self._macs) or len(old_digest) != DIGEST_BYTES:
             raise ValueError("Not a digest of an earlier length of this chain")
-        return _wrap(self._macs[from_length:], old_digest)
+        return _apply_macs(self._macs[from_length:], old_digest)
 
     def digest_md5(self, md5: bytes) -> bytes:
         """A digest of its own kind from an MD5 of a canonical form, equal to no `digest`."""
-        return self.digest_sha256(hashlib.sha256(MD5_FORM + md5).digest())
+        return self.digest_sha256(hashlib.sha256(MD5_PREFIX + md5).digest())
 
-    def mark(self, text: str) -> str:
+    def evidence_hmac(self, text: str) -> str:
         """What stands in evidence for a text that may not: whoever has it can find it again."""
-        return self.marks(text)[-1]
+        return self.evidence_hmacs(text)[-1]
 
-    def marks(self, text: str) -> list[str]:
+    def evidence_hmacs(self, text: str) -> list[str]:
         """The same as each length of the digest chain made it, the oldest first."""
-        sha = hashlib.sha256(_MARK_FORM + text.encode()).digest()
+        sha = hashlib.sha256(_EVIDENCE_PREFIX + text.encode()).digest()
         return [
-            f"hmac:{key_id}:{_wrap(self._macs[: place + 1], sha).hex()}"
+            f"hmac:{key_id}:{_apply_macs(self._macs[: place + 1], sha).hex()}"
             for place, (key_id, _) in enumerate(self.digest_chain)
         ]
 
-    def digest_pads(self) -> list[tuple[bytes, bytes]]:
+    def hmac_pads(self) -> list[tuple[bytes, bytes]]:
         """The inner and outer pad of each digest key, for an engine with SHA-256 but no HMAC.
 
         As secret as the keys: HMAC(m) is SHA-256(outer, SHA-256(inner, m)) (RFC 2104 2).
         """
-        blocks = [key.ljust(_BLOCK_OCTETS, b"\0") for _, key in self.digest_chain]
-        return [(block.translate(_INNER), block.translate(_OUTER)) for block in blocks]
+        blocks = [key.ljust(_BLOCK_BYTES, b"\0") for _, key in self.digest_chain]
+        return [(block.translate(_INNER_PAD), block.translate(_OUTER_PAD)) for block in blocks]
 
-    def exact(self, address: Address | Hashed) -> bytes:
+    def exact_digest(self, address: Address | HashedAddress) -> bytes:
         """The digest of the address itself, for data rights (I9).
 
         That of an address and of its SHA-256 are the same; that of its MD5 is another.
         """
         if isinstance(address, Address):
             return self.digest(address.exact)
-        if address.algorithm is Algorithm.SHA256:
-            return self.digest_sha256(address.octets)
-        return self.digest_md5(address.octets)
+        if address.algorithm is HashAlgorithm.SHA256:
+            return self.digest_sha256(address.digest)
+        return self.digest_md5(address.digest)
 
-    def match_keys(self, address: Address | Hashed) -> dict[bytes, KeyKind]:
+    def match_keys(self, address: Address | HashedAddress) -> dict[bytes, KeyKind]:
         """Every digest under which the address may be found, with the kinds it stands for.
 
         Compare the kinds of both sides with `addresses.may_match`. An address is found by
         hashes of it that are MD5s under its `md5_keys` only.
         """
-        if isinstance(address, Hashed):
-            return {self.exact(address): HASHED_KINDS}
+        if isinstance(address, HashedAddress):
+            return {self.exact_digest(address): HASHED_ADDRESS_KINDS}
         return {self.digest(form): kind for form, kind in address.forms().items()}
 
     def md5_keys(self, address: Address) -> dict[bytes, KeyKind]:
@@ -177,7 +181,7 @@ class Keys:
         """
         name = self.encryption_id.encode()
         header = bytes((_SEAL_VERSION, len(name))) + name
-        nonce = self.nonce(_NONCE_OCTETS)
+        nonce = self.nonce(_NONCE_BYTES)
         sealed = self._ciphers[name].encrypt(nonce, text.encode(), header + context)
         return header + nonce + sealed
 
@@ -196,10 +200,10 @@ class Keys:
                 " put the older key back, after the first one."
             )
         try:
-            nonce, sealed = body[:_NONCE_OCTETS], body[_NONCE_OCTETS:]
+            nonce, sealed = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
             return cipher.decrypt(nonce, sealed, header + context).decode()
         except (InvalidTag, ValueError):
-            raise CannotOpen(
+            raise DecryptionError(
                 "Encrypted data was altered, or belongs to another row: restore it from a backup."
             ) from None
 
@@ -209,13 +213,13 @@ class Keys:
         A digest key's fingerprint covers the keys before it: order is part of the chain.
         """
         prints = {}
-        state = hashlib.sha256(_FINGERPRINT_FORM).digest()
+        state = hashlib.sha256(_FINGERPRINT_INPUT).digest()
         for name, key in self.digest_chain:
             state = hmac.digest(key, state, "sha256")
-            prints[f"digest:{name}"] = state[:_FINGERPRINT_OCTETS].hex()
+            prints[f"digest:{name}"] = state[:_FINGERPRINT_BYTES].hex()
         for name, key in self.encryption:
-            mark = hmac.digest(key, _FINGERPRINT_FORM, "sha256")
-            prints[f"encryption:{name}"] = mark[:_FINGERPRINT_OCTETS].hex()
+            mark = hmac.digest(key, _FINGERPRINT_INPUT, "sha256")
+            prints[f"encryption:{name}"] = mark[:_FINGERPRINT_BYTES].hex()
         return prints
 
     def verify_fingerprints(self, stored: Mapping[str, str]) -> None:
@@ -250,7 +254,7 @@ def parse_ring(text: str) -> list[tuple[str, bytes]]:
     ring = []
     for position, entry in enumerate(text.split(","), start=1):
         key_id, colon, encoded = entry.strip().partition(":")
-        if not colon or not _ID.fullmatch(key_id):
+        if not colon or not _KEY_ID_PATTERN.fullmatch(key_id):
             raise ConfigError(
                 f"Key {position}: write id:key, the id of 1 to 32 letters, digits and _.-"
             )
@@ -260,19 +264,19 @@ def parse_ring(text: str) -> list[tuple[str, bytes]]:
         except (binascii.Error, ValueError):
             raise ConfigError(f"Key {position} ({key_id}): the key is not base64url.") from None
         ring.append((key_id, key))
-    _check_ring("ring", ring)
+    _validate_ring("ring", ring)
     return ring
 
 
 def new_ring_entry(key_id: str) -> str:
     """A fresh random key in the form that `parse_ring` reads. Raises ConfigError on a bad id."""
-    key = secrets.token_bytes(KEY_OCTETS)
+    key = secrets.token_bytes(KEY_BYTES)
     entry = f"{key_id}:{base64.urlsafe_b64encode(key).decode().rstrip('=')}"
     parse_ring(entry)
     return entry
 
 
-def _wrap(macs: Sequence[hmac.HMAC], digest: bytes) -> bytes:
+def _apply_macs(macs: Sequence[hmac.HMAC], digest: bytes) -> bytes:
     for mac in macs:
         keyed = mac.copy()  # a third faster than hmac.digest, which sets up the key each time
         keyed.update(digest)
@@ -280,18 +284,18 @@ def _wrap(macs: Sequence[hmac.HMAC], digest: bytes) -> bytes:
     return digest
 
 
-def _check_ring(what: str, ring: Ring) -> None:
+def _validate_ring(name: str, ring: KeyRing) -> None:
     if not ring:
-        raise ConfigError(f"The {what} is empty: give it a key.")
+        raise ConfigError(f"The {name} is empty: give it a key.")
     ids = [key_id for key_id, _ in ring]
     if len(set(ids)) != len(ids):
-        raise ConfigError(f"The {what} uses an id twice: a new key needs a new id.")
+        raise ConfigError(f"The {name} uses an id twice: a new key needs a new id.")
     for key_id, key in ring:
-        if not _ID.fullmatch(key_id):
-            raise ConfigError(f"The {what}: an id is 1 to 32 letters, digits and _.-")
-        if len(key) != KEY_OCTETS:
+        if not _KEY_ID_PATTERN.fullmatch(key_id):
+            raise ConfigError(f"The {name}: an id is 1 to 32 letters, digits and _.-")
+        if len(key) != KEY_BYTES:
             raise ConfigError(
-                f"The {what}: the key {key_id} has {len(key)} octets, it must have {KEY_OCTETS}."
+                f"The {name}: the key {key_id} has {len(key)} octets, it must have {KEY_BYTES}."
             )
 
 
@@ -299,6 +303,6 @@ def _split_seal(ciphertext: bytes) -> tuple[bytes, bytes]:
     """The key id in a seal's header, and all that follows the header."""
     fixed = 2  # version and length of the id
     if len(ciphertext) <= fixed or ciphertext[0] != _SEAL_VERSION:
-        raise CannotOpen("Encrypted data is damaged: restore it from a backup.")
+        raise DecryptionError("Encrypted data is damaged: restore it from a backup.")
     end = fixed + ciphertext[1]
     return ciphertext[fixed:end], ciphertext[end:]

@@ -24,7 +24,7 @@ from flask import Flask, g, has_request_context, request
 from flask_babel import Babel, Domain, force_locale, get_locale, refresh
 from werkzeug.utils import cached_property
 
-SOURCE = "en"
+SOURCE_LANGUAGE = "en"
 """Of the texts in code and templates."""
 
 LANGUAGES: Mapping[str, str] = {
@@ -36,27 +36,30 @@ LANGUAGES: Mapping[str, str] = {
 }
 """Tag and own name of every language we speak, in the order of the switch."""
 
-SWITCH = "lang"
+LANGUAGE_PARAMETER = "lang"
 """The query parameter by which a person chooses; it needs no cookie."""
 
-FOLDER = Path(__file__).parent / "translations"
+TRANSLATIONS_DIRECTORY = Path(__file__).parent / "translations"
 
 
-def init_app(app: Flask, default: Callable[[], str], time_zone: str) -> None:
+def init_app(app: Flask, default_language: Callable[[], str], time_zone: str) -> None:
     """Have `app` speak all LANGUAGES, and tell dates in `time_zone`.
 
     `default` is asked for a language tag when nothing tells what the person reads.
     """
 
-    def select() -> str:
-        return requested_language() or supported(default()) or SOURCE
+    def select_locale() -> str:
+        return requested_language() or match_language(default_language()) or SOURCE_LANGUAGE
 
     _Babel().init_app(
-        app, default_locale=SOURCE, default_timezone=time_zone, locale_selector=select
+        app,
+        default_locale=SOURCE_LANGUAGE,
+        default_timezone=time_zone,
+        locale_selector=select_locale,
     )
 
 
-def supported(tag: str | None) -> str | None:
+def match_language(tag: str | None) -> str | None:
     """The language of ours that a tag (BCP 47) names: `de` for `de-AT`; None if we lack it."""
     primary = (tag or "").replace("_", "-").partition("-")[0].lower()
     return primary if primary in LANGUAGES else None
@@ -69,7 +72,7 @@ def page_language() -> str:
     the catalogue's default; English if there is none.
     """
     locale = get_locale()
-    return locale.language if locale else SOURCE
+    return locale.language if locale else SOURCE_LANGUAGE
 
 
 def requested_language() -> str | None:
@@ -79,15 +82,15 @@ def requested_language() -> str | None:
     """
     if not has_request_context():
         return None
-    return switched_language() or supported(g.get("contact_language")) or _accepted()
+    return chosen_language() or match_language(g.get("contact_language")) or _accepted_language()
 
 
-def switched_language() -> str | None:
+def chosen_language() -> str | None:
     """What the person chose by the switch of the page."""
-    return supported(request.args.get(SWITCH))
+    return match_language(request.args.get(LANGUAGE_PARAMETER))
 
 
-def contact_speaks(tag: str | None) -> None:
+def set_contact_language(tag: str | None) -> None:
     """Prefer the language known for the contact in the rest of this request."""
     g.contact_language = tag
     refresh()
@@ -99,38 +102,38 @@ def in_language(tag: str | None) -> Iterator[str]:
 
     Needs an application context. Yields the language.
     """
-    language = supported(tag) or SOURCE
+    language = match_language(tag) or SOURCE_LANGUAGE
     with force_locale(language):
         yield language
 
 
-def keep_switch(_endpoint: str, values: dict[str, Any]) -> None:
+def keep_language_parameter(_endpoint: str, values: dict[str, Any]) -> None:
     """For `Blueprint.url_defaults`: links and forms keep the language that was switched to."""
-    if has_request_context() and (language := switched_language()):
-        values.setdefault(SWITCH, language)
+    if has_request_context() and (language := chosen_language()):
+        values.setdefault(LANGUAGE_PARAMETER, language)
 
 
 @cache
-def translations(language: str) -> NullTranslations:
+def load_translations(language: str) -> NullTranslations:
     """The texts in one of LANGUAGES."""
-    if language == SOURCE:
+    if language == SOURCE_LANGUAGE:
         return NullTranslations()
     compiled = BytesIO()
-    with (FOLDER / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+    with (TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
         write_mo(compiled, read_po(file, language))
     compiled.seek(0)
     return Translations(compiled)
 
 
-def _accepted() -> str | None:
+def _accepted_language() -> str | None:
     """The best of Accept-Language that we speak: `de-CH, fr;q=0.8` is German."""
-    ours = (supported(tag) for tag, quality in request.accept_languages if quality > 0)
+    ours = (match_language(tag) for tag, quality in request.accept_languages if quality > 0)
     return next(filter(None, ours), None)
 
 
 class _Domain(Domain):  # type: ignore[misc]  # Flask-Babel has no types
     def get_translations(self) -> NullTranslations:
-        return translations(page_language())
+        return load_translations(page_language())
 
 
 class _Babel(Babel):  # type: ignore[misc]

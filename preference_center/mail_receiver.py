@@ -21,23 +21,23 @@ from preference_center.storage.access.key_fingerprints import require_known_keys
 
 log = structlog.get_logger()
 
-STOP = {signal.SIGTERM, signal.SIGINT}
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main() -> None:
     """Receive mail until asked to stop."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     app = create_app()
     with app.app_context():
         settings = services().settings
         if settings.mail_receiver_port is None:
             log.info("mail_receiver_off", setting="MAIL_RECEIVER_PORT")
-            signal.sigwait(STOP)
+            signal.sigwait(STOP_SIGNALS)
             return
-        spool.start(app)
+        spool.start_spool(app)
         with suppress(Unavailable):  # until it is back, opt-outs are spooled
             require_known_keys()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     asyncio.run(serve(app, settings.mail_receiver_port))  # noqa: TID251 - not in a test
 
 

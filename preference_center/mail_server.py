@@ -11,7 +11,7 @@ from preference_center.errors import ConfigError
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Security(StrEnum):
+class TransportSecurity(StrEnum):
     """How the way to the server is protected."""
 
     TLS = "tls"
@@ -21,7 +21,7 @@ class Security(StrEnum):
     NONE = "none"
 
 
-_PORTS = {Security.TLS: 465, Security.STARTTLS: 587, Security.NONE: 25}
+_PORTS = {TransportSecurity.TLS: 465, TransportSecurity.STARTTLS: 587, TransportSecurity.NONE: 25}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class MailServer:
 
     host: str
     port: int
-    security: Security
+    security: TransportSecurity
     user: str | None = None
     password: str = field(default="", repr=False)
 
     @classmethod
-    def read(cls, url: str) -> MailServer:
+    def parse(cls, url: str) -> MailServer:
         """Read `smtps://user:password@host:465` or `smtp://user:password@host:587`.
 
         `smtp` means STARTTLS unless the query says `starttls=0`. User and password are
@@ -49,8 +49,8 @@ class MailServer:
             raise ConfigError("Write it as smtp://user:password@host:587") from None
         if parts.scheme not in {"smtp", "smtps"} or not host or parts.path.strip("/"):
             raise ConfigError("Write it as smtp://user:password@host:587 or smtps://host")
-        security = _security(parts.scheme, query)
-        if parts.username and security is Security.NONE and host not in LOOPBACK:
+        security = _parse_security(parts.scheme, query)
+        if parts.username and security is TransportSecurity.NONE and host not in LOOPBACK:
             raise ConfigError("A password may not cross the network in clear: leave starttls on")
         return cls(
             host=host,
@@ -61,11 +61,11 @@ class MailServer:
         )
 
 
-def _security(scheme: str, query: dict[str, str]) -> Security:
+def _parse_security(scheme: str, query: dict[str, str]) -> TransportSecurity:
     if scheme == "smtps" and not query:
-        return Security.TLS
+        return TransportSecurity.TLS
     if scheme == "smtp" and query in ({}, {"starttls": "1"}):
-        return Security.STARTTLS
+        return TransportSecurity.STARTTLS
     if scheme == "smtp" and query == {"starttls": "0"}:
-        return Security.NONE
+        return TransportSecurity.NONE
     raise ConfigError("The only option is starttls=0 or 1, and smtps has none")

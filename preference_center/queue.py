@@ -18,41 +18,41 @@ from rq.serializers import JSONSerializer
 
 log = structlog.get_logger()
 
-FRESH = "workers.jobs.sync_fresh"
+SYNC_FRESH = "workers.jobs.sync_fresh"
 SYNC = "workers.jobs.sync"
-MAIL = "workers.jobs.send_mail"
-IMPORT = "workers.jobs.go_on_importing"
+SEND_MAIL = "workers.jobs.send_mail"
+CONTINUE_IMPORT = "workers.jobs.continue_import"
 VERIFY = "workers.jobs.verify"
-NEWS = "workers.jobs.take_news"
+PROCESS_WEBHOOKS = "workers.jobs.process_webhooks"
 BACKFILL = "workers.jobs.backfill"
-QUEUES = {
-    FRESH: "fresh",
+JOB_QUEUES = {
+    SYNC_FRESH: "fresh",
     SYNC: "sync",
-    MAIL: "mail",
-    IMPORT: "lists",
+    SEND_MAIL: "mail",
+    CONTINUE_IMPORT: "lists",
     VERIFY: "lists",
-    NEWS: "lists",
+    PROCESS_WEBHOOKS: "lists",
     BACKFILL: "lists",
 }
 """Which queue a job waits in. Workers take from each in turn, so that a backlog of a tool
 keeps no letter waiting, and a list of millions no opt-out. Jobs in `fresh` are short: what
 people did, for tools that answer quickly. Some workers take nothing else (I3)."""
-NAMES = tuple(dict.fromkeys(QUEUES.values()))
+QUEUE_NAMES = tuple(dict.fromkeys(JOB_QUEUES.values()))
 
-JOB_SECONDS = 180
+JOB_TIMEOUT_SECONDS = 180
 """A job that outlives this is ended; its rows come back when the lease is over."""
-TICK = 5
+TICK_SECONDS = 5
 """Seconds. A job works for one tick and the next tick has a job of its own, so that each
 slot of a destination, or of our mail, has about one job at work, and a lost one is missed
 for a moment."""
 
-NUDGE_TIMEOUT = 0.05
-NUDGE_EVERY = 1.0
-BREAKER = 5.0
+NUDGE_TIMEOUT_SECONDS = 0.05
+NUDGE_INTERVAL_SECONDS = 1.0
+BREAKER_SECONDS = 5.0
 """Seconds without a nudge after Redis failed, so that a hung Redis slows no opt-out."""
 
 
-def connect(redis_url: str, *, timeout: float | None = None) -> redis.Redis:
+def connect_redis(redis_url: str, *, timeout: float | None = None) -> redis.Redis:
     """A Redis client. `timeout` in seconds, for connecting and for each answer."""
     return redis.Redis.from_url(redis_url, socket_timeout=timeout, socket_connect_timeout=timeout)
 
@@ -60,82 +60,84 @@ def connect(redis_url: str, *, timeout: float | None = None) -> redis.Redis:
 def rq_queue(connection: redis.Redis, name: str) -> rq.Queue:
     """One of the queues that workers listen on; `name` is one of NAMES."""
     return rq.Queue(
-        name, connection=connection, serializer=JSONSerializer, default_timeout=JOB_SECONDS
+        name, connection=connection, serializer=JSONSerializer, default_timeout=JOB_TIMEOUT_SECONDS
     )
 
 
-class Queue:
+class JobQueue:
     """Enqueues jobs from one process. Safe for use by several threads."""
 
     def __init__(
         self,
         redis_url: str,
         monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        connection = connect(redis_url, timeout=NUDGE_TIMEOUT)
-        self._queues = {job: rq_queue(connection, name) for job, name in QUEUES.items()}
+        connection = connect_redis(redis_url, timeout=NUDGE_TIMEOUT_SECONDS)
+        self._queues = {job: rq_queue(connection, name) for job, name in JOB_QUEUES.items()}
         self._monotonic = monotonic
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._quiet_until: dict[str, float] = {}
         self._broken_until = 0.0
 
-    def nudge(self, destinations: Iterable[int]) -> None:
+    def nudge_sync(self, destination_ids: Iterable[int]) -> None:
         """Have these destinations synced soon, at most once a second each.
 
         Never raises, and costs at most 50 ms per step: if Redis is away, the scheduler
         finds the work later (I1).
         """
-        for destination in destinations:
-            self._nudge(f"fresh-{destination}", FRESH, destination)
+        for destination in destination_ids:
+            self._nudge(f"fresh-{destination}", SYNC_FRESH, destination)
 
     def nudge_mail(self) -> None:
         """Have the letters that are due sent soon, in the same way."""
-        self._nudge("mail", MAIL)
+        self._nudge("mail", SEND_MAIL)
 
     def enqueue_fresh(self, destination: int) -> bool:
         """Enqueue one job for what people did; False if Redis can't be reached."""
-        return self._enqueue(f"fresh-{destination}-0", FRESH, destination)
+        return self._enqueue(f"fresh-{destination}-0", SYNC_FRESH, destination)
 
-    def enqueue(self, destination: int, *, slot: int) -> bool:
+    def enqueue_sync(self, destination: int, *, slot: int) -> bool:
         """Enqueue one sync for this tick; False if Redis can't be reached."""
         return self._enqueue(f"sync-{destination}-{slot}", SYNC, destination)
 
     def enqueue_mail(self, *, slot: int) -> bool:
         """Enqueue one job that sends letters for this tick; False if Redis can't be reached."""
-        return self._enqueue(f"mail-{slot}", MAIL)
+        return self._enqueue(f"mail-{slot}", SEND_MAIL)
 
     def nudge_import(self, import_id: UUID) -> None:
         """Have an uploaded import go on soon, in the same way."""
-        self._nudge(f"import-{import_id}", IMPORT, str(import_id))
+        self._nudge(f"import-{import_id}", CONTINUE_IMPORT, str(import_id))
 
     def enqueue_import(self, import_id: UUID) -> bool:
         """Enqueue one job that goes on with it for this tick; False if Redis can't be reached."""
-        return self._enqueue(f"import-{import_id}-0", IMPORT, str(import_id))
+        return self._enqueue(f"import-{import_id}-0", CONTINUE_IMPORT, str(import_id))
 
-    def enqueue_verify(self, destination: int, part: str) -> bool:
+    def enqueue_verify(self, destination: int, listing_kind: str) -> bool:
         """Enqueue one job that reads one listing of a destination for this tick."""
-        return self._enqueue(f"verify-{part}-{destination}", VERIFY, destination, part)
+        return self._enqueue(
+            f"verify-{listing_kind}-{destination}", VERIFY, destination, listing_kind
+        )
 
-    def nudge_news(self, destination: int) -> None:
+    def nudge_webhooks(self, destination: int) -> None:
         """Have what a tool has posted taken in soon, in the same way."""
-        self._nudge(f"news-{destination}", NEWS, destination)
+        self._nudge(f"webhooks-{destination}", PROCESS_WEBHOOKS, destination)
 
-    def enqueue_news(self, destination: int, *, slot: int) -> bool:
+    def enqueue_webhooks(self, destination: int, *, slot: int) -> bool:
         """Enqueue one job that takes it in for this tick; False if Redis can't be reached."""
-        return self._enqueue(f"news-{destination}-{slot}", NEWS, destination)
+        return self._enqueue(f"webhooks-{destination}-{slot}", PROCESS_WEBHOOKS, destination)
 
     def enqueue_backfill(self, destination: int) -> bool:
         """Enqueue one job that goes on with its back-fill for this tick."""
         return self._enqueue(f"backfill-{destination}", BACKFILL, destination)
 
-    def _nudge(self, work: str, job: str, *args: int | str) -> None:
+    def _nudge(self, job_key: str, job: str, *args: int | str) -> None:
         now = self._monotonic()
-        if now < max(self._broken_until, self._quiet_until.get(work, 0.0)):
+        if now < max(self._broken_until, self._quiet_until.get(job_key, 0.0)):
             return
-        self._quiet_until[work] = now + NUDGE_EVERY
-        if not self._enqueue(f"{work}-0", job, *args):
-            self._broken_until = self._monotonic() + BREAKER
+        self._quiet_until[job_key] = now + NUDGE_INTERVAL_SECONDS
+        if not self._enqueue(f"{job_key}-0", job, *args):
+            self._broken_until = self._monotonic() + BREAKER_SECONDS
 
     def _enqueue(self, name: str, job: str, *args: int | str) -> bool:
         """Enqueue a job, unless one of its name waits already.
@@ -146,7 +148,7 @@ class Queue:
         leaves nothing behind, so a later change in the same tick is no repeat.
         """
         queue = self._queues[job]
-        job_id = f"{name}-{int(self._wall()) // TICK}"
+        job_id = f"{name}-{int(self._wall_clock()) // TICK_SECONDS}"
         try:
             if name in {waiting.rpartition("-")[0] for waiting in queue.get_job_ids()}:
                 return True

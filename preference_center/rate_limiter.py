@@ -25,50 +25,50 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-TIMEOUT = 0.05
-BREAKER = 5.0
+REDIS_TIMEOUT_SECONDS = 0.05
+BREAKER_SECONDS = 5.0
 """Seconds that Redis may take, and that it is left alone after it failed."""
 
-MOST_LOTS = 10_000
+MAX_BATCHES = 10_000
 """Lots that are kept before those that are over are dropped: anybody can make keys."""
 
-LOTS = 100
+BATCHES_PER_WINDOW = 100
 """In how many parts processes take a rate from Redis."""
 
 UNLIMITED = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RequestRate:
     """So many acts in a window of so many seconds."""
 
-    amount: int
-    seconds: int
+    limit: int
+    window_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimitStatus:
     """Whether one more act is within its rate."""
 
     allowed: bool
-    rate: Rate
-    left: int
+    rate: RequestRate
+    remaining: int
     """In this window, as far as this process knows."""
-    seconds: int
+    reset_seconds: int
     """Until the window ends."""
 
 
 @dataclass(slots=True)
-class _Lot:
+class _TokenBatch:
     """What this process may still do until the window ends, by its monotonic clock."""
 
-    ends: float = 0.0
-    own: int = 0
-    shared: int = 0
+    ends_at: float = 0.0
+    local_remaining: int = 0
+    shared_remaining: int = 0
     """Left for everybody when it was taken."""
 
 
-class Limiter:
+class RedisRateLimiter:
     """Counts acts under a key. Safe for use by several threads.
 
     Keys must hold nothing personal (I12). No method raises for Redis.
@@ -76,21 +76,23 @@ class Limiter:
 
     def __init__(self, redis_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._redis = RedisStorage(
-            redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT
+            redis_url,
+            socket_timeout=REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         )
         self._shared = MovingWindowRateLimiter(self._redis)
         self._monotonic = monotonic
-        self._taking = threading.Lock()
-        self.forget()
+        self._lock = threading.Lock()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Drop what this process counted for itself, and trust Redis again."""
         self._memory = MemoryStorage()
-        self._own = MovingWindowRateLimiter(self._memory)
-        self._lots: dict[tuple[str, ...], _Lot] = {}
+        self._local = MovingWindowRateLimiter(self._memory)
+        self._batches: dict[tuple[str, ...], _TokenBatch] = {}
         self._broken_until = 0.0
 
-    def allows(self, limits: str, *key: str) -> bool:
+    def hit(self, limits: str, *key: str) -> bool:
         """Whether one more act is within all of `limits` ("3 per hour; 10 per day").
 
         If so it is counted; an act that is refused is not. Windows move: "3 per hour" looks
@@ -98,10 +100,10 @@ class Limiter:
         """
         items = parse_many(limits)
         return self._with_redis(
-            lambda: _hit(self._shared, items, key), lambda: _hit(self._own, items, key)
+            lambda: _hit(self._shared, items, key), lambda: _hit(self._local, items, key)
         )
 
-    def take(self, rate: str, *key: str) -> Allowance:
+    def acquire(self, rate: str, *key: str) -> RateLimitStatus:
         """Whether one more act is within `rate` ("6000 per minute"), which then counts.
 
         For acts that come by the thousand: a process takes a hundredth of the rate from Redis
@@ -109,59 +111,74 @@ class Limiter:
         together never allow more, and what some have not used when a window ends is lost.
         The window begins with the first act.
         """
-        item, known = _item(rate)
-        with self._taking:
+        item, known = _parse_item(rate)
+        with self._lock:
             now = self._monotonic()
-            lot = self._lots.get((rate, *key))
-            if lot is None or now >= lot.ends or (not lot.own and lot.shared):
-                self._drop_ended(now)
-                lot = self._lots[rate, *key] = self._lot(item, key, now)
-            allowed = lot.own > 0
-            lot.own -= allowed
-            return Allowance(allowed, known, lot.own + lot.shared, math.ceil(lot.ends - now))
+            lot = self._batches.get((rate, *key))
+            if (
+                lot is None
+                or now >= lot.ends_at
+                or (not lot.local_remaining and lot.shared_remaining)
+            ):
+                self._drop_expired(now)
+                lot = self._batches[rate, *key] = self._fetch_batch(item, key, now)
+            allowed = lot.local_remaining > 0
+            lot.local_remaining -= allowed
+            return RateLimitStatus(
+                allowed,
+                known,
+                lot.local_remaining + lot.shared_remaining,
+                math.ceil(lot.ends_at - now),
+            )
 
-    def is_spent(self, rate: str, *key: str) -> bool:
+    def is_exhausted(self, rate: str, *key: str) -> bool:
         """Whether `take` would refuse now, as far as this process knows; nothing is counted."""
-        with self._taking:
-            lot = self._lots.get((rate, *key))
-            return lot is not None and not lot.own + lot.shared and self._monotonic() < lot.ends
+        with self._lock:
+            lot = self._batches.get((rate, *key))
+            return (
+                lot is not None
+                and not lot.local_remaining + lot.shared_remaining
+                and self._monotonic() < lot.ends_at
+            )
 
-    def count(self, window: str, *key: str) -> int:
+    def increment(self, window: str, *key: str) -> int:
         """Count an act, and return how many there were in this "hour", "day" or other window.
 
         The window begins with the first act.
         """
-        item = _item(f"1 per {window}")[0]
+        item = _parse_item(f"1 per {window}")[0]
         name, expiry = item.key_for("count", *key), item.get_expiry()
         return self._with_redis(
             lambda: int(self._redis.incr(name, expiry)), lambda: self._memory.incr(name, expiry)
         )
 
-    def _drop_ended(self, now: float) -> None:
-        if len(self._lots) >= MOST_LOTS:
-            self._lots = {key: lot for key, lot in self._lots.items() if now < lot.ends}
+    def _drop_expired(self, now: float) -> None:
+        if len(self._batches) >= MAX_BATCHES:
+            self._batches = {key: lot for key, lot in self._batches.items() if now < lot.ends_at}
 
-    def _lot(self, item: RateLimitItem, key: tuple[str, ...], now: float) -> _Lot:
-        def taken(storage: RedisStorage | MemoryStorage) -> _Lot:
-            name, size = item.key_for(*key), max(1, item.amount // LOTS)
+    def _fetch_batch(self, item: RateLimitItem, key: tuple[str, ...], now: float) -> _TokenBatch:
+        def fetch(storage: RedisStorage | MemoryStorage) -> _TokenBatch:
+            name, size = item.key_for(*key), max(1, item.amount // BATCHES_PER_WINDOW)
             left = item.amount - storage.incr(name, item.get_expiry(), size)
             # Redis tells whole seconds; at none of them we would ask for every act.
             ends = now + max(1.0, storage.get_expiry(name) - time.time())
-            return _Lot(ends, own=max(0, size + min(0, left)), shared=max(0, left))
+            return _TokenBatch(
+                ends, local_remaining=max(0, size + min(0, left)), shared_remaining=max(0, left)
+            )
 
-        return self._with_redis(lambda: taken(self._redis), lambda: taken(self._memory))
+        return self._with_redis(lambda: fetch(self._redis), lambda: fetch(self._memory))
 
-    def _with_redis(self, shared: Callable[[], T], alone: Callable[[], T]) -> T:
+    def _with_redis(self, shared: Callable[[], T], local: Callable[[], T]) -> T:
         if self._monotonic() >= self._broken_until:
             try:
                 return shared()
             except RedisError as error:
-                self._broken_until = self._monotonic() + BREAKER
+                self._broken_until = self._monotonic() + BREAKER_SECONDS
                 log.warning("redis_away", error=type(error).__name__)
-        return alone()
+        return local()
 
 
-def read_rate(text: str) -> str:
+def parse_rate(text: str) -> str:
     """A rate for `take` as a person wrote it, or UNLIMITED. Raises InvalidInput."""
     text = " ".join(text.split())
     try:
@@ -174,9 +191,9 @@ def read_rate(text: str) -> str:
 
 
 @cache
-def _item(rate: str) -> tuple[RateLimitItem, Rate]:
+def _parse_item(rate: str) -> tuple[RateLimitItem, RequestRate]:
     item = parse(rate)
-    return item, Rate(item.amount, item.get_expiry())
+    return item, RequestRate(item.amount, item.get_expiry())
 
 
 def _hit(

@@ -9,12 +9,14 @@ import gc
 
 from preference_center import spool
 from preference_center.app import create_app
-from preference_center.pages import IN_AN_OUTAGE
-from preference_center.storage.access.key_fingerprints import require_known_keys_of
+from preference_center.pages import AVAILABLE_WITHOUT_DATABASE
+from preference_center.storage.access.key_fingerprints import require_known_keys_before_requests
 
 app = create_app()
-spool.start(app)
-require_known_keys_of(app, {"console.healthz", "console.readyz", *IN_AN_OUTAGE})
+spool.start_spool(app)
+require_known_keys_before_requests(
+    app, {"console.healthz", "console.readyz", *AVAILABLE_WITHOUT_DATABASE}
+)
 
 # What was loaded stays for ever: a sixth of an opt-out went into looking it over for garbage.
 gc.collect()

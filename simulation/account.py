@@ -13,11 +13,17 @@ from typing import ClassVar, TypeVar
 
 from preference_center.destinations.leases import Lease
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News
-from preference_center.integrations.base.check_report import Report
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import UnsupportedByDestination
-from preference_center.integrations.base.http import Unanswered
+from preference_center.integrations.base.http import NoResponse
 from simulation.tools import Broken, Tool, shown
 
 T = TypeVar("T")
@@ -35,11 +41,11 @@ class Account:
     lease: Lease
     capabilities: Capabilities
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """All is well."""
-        return Report()
+        return CheckReport()
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """Act, or only seem to, at once, never, or long after nobody waits any more."""
         tool, batch = self.tool, sorted(batch, key=lambda item: item.address)
         self._allow(batch)
@@ -57,7 +63,7 @@ class Account:
         tool.step(f"{tool.name} pushed")
         return outcomes
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """What is off, as it is."""
         tool = self.tool
         tool.answer(self.lease, f"{tool.name} read")
@@ -66,7 +72,7 @@ class Account:
             for item in batch
         }
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """Contacts by change, or all there are."""
         tool = self.tool
         tool.answer(self.lease, f"{tool.name} scan")
@@ -76,7 +82,7 @@ class Account:
         some = log[start : start + PAGE]
         tells = tool.profile.tells_off
         rows = [
-            Seen(address, off=self._listed_off(address) if tells else None)
+            ContactSnapshot(address, off=self._listed_off(address) if tells else None)
             for address in dict.fromkeys(some)
             if address in tool.contacts
         ]
@@ -89,7 +95,7 @@ class Account:
             tuple(rows), start + len(some), len(log), by_change=tool.profile.by_change
         )
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """Opt-outs, the person's and (some tools) ours."""
         tool, start = self.tool, int(cursor or 0)
         tool.answer(self.lease, f"{tool.name} pull")
@@ -99,9 +105,9 @@ class Account:
         rows = tuple(news for news in some if news.id or self._is_listed(news))
         return self._page(rows, start + len(some), len(tool.said), by_change=True)
 
-    def _is_listed(self, news: News) -> bool:
+    def _is_listed(self, news: VendorEvent) -> bool:
         off = self._listed_off(news.address)
-        return any(self.tool.thing(topic) == news.thing for topic in off)
+        return any(self.tool.thing(topic) == news.target for topic in off)
 
     def _listed_off(self, address: str) -> frozenset[str]:
         """What is off as its lists have it, which are a while behind."""
@@ -113,15 +119,17 @@ class Account:
         }
         return self._off(address) | turned
 
-    def _page(self, rows: tuple[T, ...], end: int, there: int, *, by_change: bool) -> Page[T]:
+    def _page(
+        self, rows: tuple[T, ...], end: int, there: int, *, by_change: bool
+    ) -> ContactPage[T]:
         done = end >= there
         self.tool.step(f"{self.tool.name} listed")
-        return Page(rows, None if done and not by_change else str(end), done)
+        return ContactPage(rows, None if done and not by_change else str(end), done)
 
     def _off(self, address: str) -> frozenset[str]:
         return frozenset(self.tool.off.get(address, ()))
 
-    def _allow(self, batch: Sequence[Item]) -> None:
+    def _allow(self, batch: Sequence[PushItem]) -> None:
         """Holds the service to what it promised connectors (I10)."""
         if len(batch) > self.capabilities.batch_size:
             raise Broken(f"{self.tool.name} was given a larger batch than it takes")
@@ -131,15 +139,15 @@ class Account:
             if item.lift and not self.capabilities.can_lift:
                 raise UnsupportedByDestination("it can't turn anything on")
 
-    def _one(self, item: Item) -> Outcome:
+    def _one(self, item: PushItem) -> PushOutcome:
         tool = self.tool
         if item.address not in tool.contacts:
-            return Outcome(Result.ABSENT)
+            return PushOutcome(PushResult.ABSENT)
         if tool.random.random() < tool.profile.rows_fail:
             wish = tool.random.choice([None, None, timedelta(hours=100)])
             if wish:
                 tool.put_off[item.address] = tool.clock()
-            return Outcome(Result.LATER, "busy", wish)
+            return PushOutcome(PushResult.RETRY_LATER, "busy", wish)
         if tool.random.random() >= tool.profile.forgets:
             tool.apply([item])
             tool.forgot.pop(item.address, None)
@@ -147,9 +155,9 @@ class Account:
             held = sorted(item.lift & tool.off.get(item.address, set()))
             tool.acted_late += [(item.address, topic, tool.clock()) for topic in held]
             tool.forgot[item.address] = tool.clock()
-        return Outcome(Result.REFLECTED, "200")
+        return PushOutcome(PushResult.REFLECTED, "200")
 
-    def _time_out(self, batch: Sequence[Item]) -> None:
+    def _time_out(self, batch: Sequence[PushItem]) -> None:
         """Nobody knows what came of it: it acted, never does, or does so later."""
         tool, way = self.tool, self.tool.random.random()
         if way < 0.4:
@@ -163,4 +171,4 @@ class Account:
             )
         tool.clock.sleep(10)
         tool.step(f"{tool.name} timed out")
-        raise Unanswered("timed out")
+        raise NoResponse("timed out")

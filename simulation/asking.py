@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.domain.sync.contract import Item
+from preference_center.domain.sync.contract import PushItem
 from simulation.doors import Violation
 from simulation.excuses import Excuse
 from simulation.oracle import Oracle
@@ -23,7 +23,7 @@ class Requests:
     forms: Mapping[str, Form]
     excused: Counter[str]
 
-    def check(self, tool: Tool, batch: Sequence[Item], claimed_at: datetime) -> None:
+    def check(self, tool: Tool, batch: Sequence[PushItem], claimed_at: datetime) -> None:
         """No lift where a known "no" stands, no off where nothing does (I5, I13)."""
         for item in batch:
             form = self.forms[item.address]

@@ -14,8 +14,8 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.decisions import decide
 from preference_center.extensions import services
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run_at_once
-from preference_center.storage.ledger.suppression_lookup import facts_as_of
+from preference_center.storage.db.database import run_autocommit
+from preference_center.storage.ledger.suppression_lookup import load_facts_as_of
 from simulation.comparing import Comparison
 from simulation.doors import Violation, address
 from simulation.excuses import Excuse
@@ -60,7 +60,7 @@ class Checks:
     def touched(self, forms: Iterable[Form]) -> None:
         """What the next check answers about these forms (I2), and what a sender is answered."""
         found, now, catalogue = list(forms), services().now(), current_catalogue()
-        facts, _ = facts_as_of([address(form) for form in found])
+        facts, _ = load_facts_as_of([address(form) for form in found])
         for form, known in zip(found, facts, strict=True):
             for topic, name in ASKED:
                 message = catalogue.message_types[name]
@@ -134,7 +134,7 @@ class Checks:
 
     def _shows(self, no: No, tool: Tool) -> bool:
         """Whether the tool's contacts show it, and nothing else that stands accounts for it."""
-        if not tool.profile.capabilities.off_is_a_no or tool.has_on(no.form.text, no.scope):
+        if not tool.profile.capabilities.off_means_opt_out or tool.has_on(no.form.text, no.scope):
             return False
         # Nobody can tell it from what the service has turned off there itself, or must now.
         now, pauses = services().now(), tool.profile.capabilities.can_lift
@@ -152,7 +152,7 @@ class Checks:
         left = sum(not no.sure for noes in self.oracle.noes.values() for no in noes)
         self.comparison.excused[Excuse.NEVER_SURE] += left
         self.comparison.excused[Excuse.HIDDEN] += sum(
-            tool.profile.capabilities.off_is_a_no and not tool.has_on(no.form.text, no.scope)
+            tool.profile.capabilities.off_means_opt_out and not tool.has_on(no.form.text, no.scope)
             for no, tool in self.awaited
             if no.scope != BOUNCED
         )
@@ -163,13 +163,13 @@ class Checks:
             return {}
         columns = zip(
             *(
-                (services().keys.exact(address(no.form)), no.scope, tool.name, no.first)
+                (services().keys.exact_digest(address(no.form)), no.scope, tool.name, no.first)
                 for no, tool in self.awaited
             ),
             strict=True,
         )
         given = [list(column) for column in columns]
-        return dict(run_at_once(lambda c: c.execute(_RECORDED, given).fetchall()))
+        return dict(run_autocommit(lambda c: c.execute(_RECORDED, given).fetchall()))
 
     def nudged(self, destination: int) -> None:
         """A quick worker that is nudged must find what it is nudged for."""

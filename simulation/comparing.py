@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from preference_center.extensions import services
-from preference_center.storage.db.database import run_at_once
+from preference_center.storage.db.database import run_autocommit
 from simulation.crew import Redis
 from simulation.doors import Violation, address
 from simulation.excuses import Excuse
@@ -197,6 +197,6 @@ class Comparison:
 def _rows(found: Sequence[Difference]) -> list[Row]:
     if not found:
         return []
-    digest = services().keys.exact
+    digest = services().keys.exact_digest
     given = [[d.tool.name for d in found], [digest(address(d.form)) for d in found]]
-    return [Row(*row) for row in run_at_once(lambda c: c.execute(_ROWS, given).fetchall())]
+    return [Row(*row) for row in run_autocommit(lambda c: c.execute(_ROWS, given).fetchall())]

@@ -14,14 +14,21 @@ from uuid import UUID
 
 from flask import Flask
 
-from preference_center.imports.budget import Work
-from preference_center.imports.throttle import Pace
-from preference_center.imports.uploads import go_on
-from preference_center.ingest.webhooks import take_posted
-from preference_center.queue import FRESH, IMPORT, NEWS, SYNC, VERIFY, Queue
-from preference_center.storage.sync.listings import Part
+from preference_center.imports.budget import ImportBudget
+from preference_center.imports.throttle import Throttle
+from preference_center.imports.uploads import continue_import
+from preference_center.ingest.webhooks import ingest_webhooks
+from preference_center.queue import (
+    CONTINUE_IMPORT,
+    PROCESS_WEBHOOKS,
+    SYNC,
+    SYNC_FRESH,
+    VERIFY,
+    JobQueue,
+)
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
-from preference_center.sync.push import Connect, sync
+from preference_center.sync.push import ConnectorFactory, sync
 from simulation.ground import Clock
 from simulation.people import START
 
@@ -37,7 +44,7 @@ class Killed(BaseException):
     """The worker is gone: nothing of it runs any more, not even its error handling."""
 
 
-class Redis(Queue):
+class Redis(JobQueue):
     """The real `Queue`, in front of a Redis that forgets and goes away as told."""
 
     def __init__(self, clock: Clock) -> None:
@@ -51,7 +58,7 @@ class Redis(Queue):
         self.nudged: Callable[[int], None] = lambda _: None
 
     def _nudge(self, work: str, job: str, *args: int | str) -> None:
-        if job == FRESH:
+        if job == SYNC_FRESH:
             self.nudged(int(args[0]))
         super()._nudge(work, job, *args)
 
@@ -85,7 +92,7 @@ class Crew:
 
     app: Flask
     clock: Clock
-    connect: Connect
+    connect: ConnectorFactory
     freezes: Callable[[Mishap, Callable[[], None]], None]
     """Is told of a frozen job and what to call when it is to go on."""
     trace: Callable[[str], None]
@@ -196,14 +203,17 @@ class Crew:
 
     def _work(self, job: str, args: tuple[int | str, ...]) -> None:
         until, never = self.clock() + TURN, lambda: False
-        if job in {FRESH, SYNC}:
-            fresh = job == FRESH
+        if job in {SYNC_FRESH, SYNC}:
+            fresh = job == SYNC_FRESH
             sync(int(args[0]), self.connect, until=until, stop=never, fresh=fresh)
         elif job == VERIFY:
-            verify(int(args[0]), Part(str(args[1])), self.connect, until=until, stop=never)
-        elif job == NEWS:
-            take_posted(int(args[0]), self.connect, until=until, stop=never)
-        elif job == IMPORT:
-            go_on(UUID(str(args[0])), Work(until, never, Pace(size=7), lambda _: None, lambda: 0.0))
+            verify(int(args[0]), ListingKind(str(args[1])), self.connect, until=until, stop=never)
+        elif job == PROCESS_WEBHOOKS:
+            ingest_webhooks(int(args[0]), self.connect, until=until, stop=never)
+        elif job == CONTINUE_IMPORT:
+            continue_import(
+                UUID(str(args[0])),
+                ImportBudget(until, never, Throttle(chunk_size=7), lambda _: None, lambda: 0.0),
+            )
         else:
             raise NotImplementedError(f"no simulated worker does {job}")

@@ -9,15 +9,20 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from preference_center import contacts
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.contacts import Named, Profile
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.resubscribe import lifting
-from preference_center.domain.sender_requests import Origin, Proof, Via, opt_out
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.contacts import ContactRef, ContactUpdate
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.resubscribe import build_opt_in_change
+from preference_center.domain.sender_requests import (
+    ConsentEvidence,
+    ReceivedVia,
+    RequestOrigin,
+    build_opt_out_change,
+)
 from preference_center.errors import InvalidRows
 from preference_center.extensions import services
-from preference_center.inbound.ingest_mail import take_mail
-from preference_center.ledger import Recorded, record
+from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.ledger import RecordResult, record
 from preference_center.links import Link
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
@@ -106,12 +111,12 @@ class Doors:
     def _mailed(self, form: Form, act: Act) -> str:
         """Their mail client writes to the header's mailto."""
         context = services()
-        token = context.links.mail_token(
-            self._link(form, act.scope), context.keys.exact(address(form))
+        token = context.links.create_mailto_token(
+            self._link(form, act.scope), context.keys.exact_digest(address(form))
         )
         to = f"{token}@unsubscribe.example.com"
         mail = f"From: {form.text}\r\nTo: {to}\r\nSubject: unsubscribe\r\n\r\n".encode()
-        taken = take_mail(mail, [to], context.now(), size=len(mail)).taken
+        taken = ingest_mail(mail, [to], context.now(), size=len(mail)).result
         if not taken.recorded:
             raise Violation("I1: a mail to a valid mailto is not recorded")
         self._no(form, act.scope, "mailto")
@@ -119,7 +124,7 @@ class Doors:
 
     def _reads(self, form: Form, act: Act) -> str:
         """A scanner follows the links of a mail."""
-        token = services().links.make(self._link(form, act.scope))
+        token = services().links.create_token(self._link(form, act.scope))
         for method, path in (("GET", "u"), ("HEAD", "u"), ("GET", "p"), ("OPTIONS", "u")):
             answer = self.client.open(f"/{path}/{token}", method=method)
             if not 200 <= answer.status_code < 300:
@@ -127,7 +132,7 @@ class Doors:
         return "200"
 
     def _post(self, form: Form, scope: str, data: Mapping[str, str]) -> tuple[str, str]:
-        token = services().links.make(self._link(form, scope))
+        token = services().links.create_token(self._link(form, scope))
         answer = self.client.post(f"/u/{token}", data=data)
         if answer.status_code != 200:
             raise Violation(f"I1, I7: a valid link answers {answer.status_code}")
@@ -140,9 +145,15 @@ class Doors:
 
     def _opt_in(self, form: Form, act: Act) -> str:
         context, now = services(), services().now()
-        proof = Proof("page", "Yes, please", "en", now)
+        proof = ConsentEvidence("page", "Yes, please", "en", now)
         catalogue = current_catalogue()
-        record([lifting(context.new_id(), address(form), act.scope, proof, origin(), catalogue)])
+        record(
+            [
+                build_opt_in_change(
+                    context.new_id(), address(form), act.scope, proof, origin(), catalogue
+                )
+            ]
+        )
         self.oracle.says_yes(form, act.scope, now, self.clock.now)
         self.known(form, now)
         if act.number % TIES == 0:  # and says no at the very same time
@@ -153,8 +164,14 @@ class Doors:
     def _opt_in_dated(self, form: Form, act: Act) -> str:
         """A sender tells late of an opt-in; what was said since stands."""
         context, at = services(), self.clock.now - timedelta(seconds=act.number)
-        proof, catalogue = Proof("page", "Yes, please", "en", at), current_catalogue()
-        record([lifting(context.new_id(), address(form), act.scope, proof, origin(), catalogue)])
+        proof, catalogue = ConsentEvidence("page", "Yes, please", "en", at), current_catalogue()
+        record(
+            [
+                build_opt_in_change(
+                    context.new_id(), address(form), act.scope, proof, origin(), catalogue
+                )
+            ]
+        )
         self.oracle.says_yes(form, act.scope, at, self.clock.now)
         self.known(form, self.clock.now)
         return f"said at {at:%d %H:%M:%S}"
@@ -174,15 +191,15 @@ class Doors:
         form: Form,
         scope: str,
         at: datetime,
-        beside: Callable[[Connection, Recorded], None] | None = None,
+        beside: Callable[[Connection, RecordResult], None] | None = None,
     ) -> None:
         record(
             [
-                opt_out(
+                build_opt_out_change(
                     services().new_id(),
                     address(form),
                     scope,
-                    Via.PHONE,
+                    ReceivedVia.PHONE,
                     origin(),
                     received_at=at,
                     occurred_at=at,
@@ -197,7 +214,7 @@ class Doors:
         until = now + PAUSES[act.number % len(PAUSES)]
         change = Change(
             services().new_id(),
-            Kind.PAUSED,
+            EventKind.PAUSED,
             address(form),
             act.scope,
             occurred_at=now,
@@ -212,7 +229,7 @@ class Doors:
         return f"until {until:%d %H:%M}"
 
     def _named(self, form: Form, _: Act) -> str:
-        contacts.upsert([Profile(addresses=(address(form),))], origin())
+        contacts.upsert_contacts([ContactUpdate(addresses=(address(form),))], origin())
         self.known(form, services().now())
         return "contact"
 
@@ -220,7 +237,9 @@ class Doors:
         # Closed already, it changes nothing unless an opt-in came between: that may be noted by
         # a clock that is behind.
         sure = self.oracle.closed(form, services().now()) is not True
-        contacts.deactivate([(Named(address=address(form)), services().now())], origin())
+        contacts.deactivate_contacts(
+            [(ContactRef(address=address(form)), services().now())], origin()
+        )
         now = services().now()
         for scope in (EVERYTHING, ALL):
             self.oracle.says_no(No(form, scope, now, now, now, sure=sure))
@@ -229,12 +248,14 @@ class Doors:
 
     def _reopen(self, form: Form, _: Act) -> str:
         now = services().now()
-        proof = Proof("page", "Open my account again", "en", now)
+        proof = ConsentEvidence("page", "Open my account again", "en", now)
         try:
-            (written,) = contacts.reopen([(Named(address=address(form)), proof)], origin())
+            (written,) = contacts.reopen_contacts(
+                [(ContactRef(address=address(form)), proof)], origin()
+            )
         except InvalidRows:
             return "no account, or closed just now"
-        if written.news:
+        if written.is_changed:
             self.oracle.says_yes(form, EVERYTHING, now)
         return "open"
 
@@ -261,9 +282,9 @@ class Doors:
 
 def address(form: Form) -> Address:
     """The form as the service reads it."""
-    return parse(form.text, Channel.EMAIL)
+    return parse_address(form.text, Channel.EMAIL)
 
 
-def origin() -> Origin:
+def origin() -> RequestOrigin:
     """Of what a sender passes on."""
-    return Origin("api", "simulation", services().now())
+    return RequestOrigin("api", "simulation", services().now())

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from simulation.crew import Crew, Mishap, Redis
 from simulation.history import Act
@@ -81,7 +81,7 @@ class Faults:
         if tool.resumed_at is None:
             return "paused already"
         tool.resumed_at = None
-        _set_status(tool, Status.PAUSED)
+        _set_status(tool, DestinationStatus.PAUSED)
         self.later(
             self.crew.clock() + timedelta(seconds=act.number),
             f"{tool.name} is resumed",
@@ -91,7 +91,7 @@ class Faults:
 
     def _resumed(self, tool: Tool) -> None:
         tool.resumed_at = self.crew.clock()
-        _set_status(tool, Status.ACTIVE)
+        _set_status(tool, DestinationStatus.ACTIVE)
 
     def _redis_flushed(self, _: Act) -> None:
         self.redis.jobs.clear()
@@ -115,11 +115,11 @@ class Faults:
         return self.tools[f"tool-{act.who % len(self.tools)}"]
 
 
-def _set_status(tool: Tool, status: Status) -> None:
+def _set_status(tool: Tool, status: DestinationStatus) -> None:
     """As `destinations.manage` does, but for the check of the tool's own settings."""
 
     def work(connection: Connection) -> None:
-        number = destinations.by_name(connection, services().keys, tool.name).id
+        number = destinations.get_by_name(connection, services().keys, tool.name).id
         destinations.set_status(connection, number, status, "by hand")
 
-    run(work)
+    run_in_transaction(work)

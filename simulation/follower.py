@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from preference_center.domain.events import State
+from preference_center.domain.events import ScopeState
 from preference_center.domain.watermarks import Watermark
 from preference_center.extensions import services
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import changes
-from preference_center.storage.feed.changes import Standing
+from preference_center.storage.feed.changes import FeedScopeStatus
 from simulation.doors import Violation
 
 PAGE = 20
@@ -25,7 +25,7 @@ class Follower:
 
     after: Watermark | None = None
     told: set[UUID] = field(default_factory=set)
-    copy: dict[tuple[int, str], State] = field(default_factory=dict)
+    copy: dict[tuple[int, str], ScopeState] = field(default_factory=dict)
     older: list[Follower] = field(default_factory=list)
     """Others, who began with a snapshot while somebody's transaction was open."""
 
@@ -33,21 +33,21 @@ class Follower:
         """Go on, page by page, to where the feed ends by now; whether more is held back."""
         keys = services().keys
         while True:
-            page = run(lambda c: changes.changes(c, keys, self.after, PAGE))
+            page = run_in_transaction(lambda c: changes.list_changes(c, keys, self.after, PAGE))
             for entry in page.entries:
                 if entry.event.id in self.told:
                     raise Violation("the feed: an event is told twice")
                 self.told.add(entry.event.id)
-                self._keep(entry.standing)
-            self.after = page.next
-            if not page.more:
-                return page.held_back is not None
+                self._keep(entry.scope_status)
+            self.after = page.next_watermark
+            if not page.has_more:
+                return page.lag is not None
 
     def compare(self) -> None:
         """In the end no event has been left out, and the copy is what a snapshot holds."""
         while self.read():
             time.sleep(A_MOMENT)
-        rows = run(lambda c: c.execute("SELECT id FROM event").fetchall())
+        rows = run_in_transaction(lambda c: c.execute("SELECT id FROM event").fetchall())
         if {row[0] for row in rows} != self.told:
             raise Violation(f"the feed: {len(rows) - len(self.told)} events are never told")
         found = Follower.of_snapshot()
@@ -63,16 +63,16 @@ class Follower:
     def of_snapshot(cls) -> Follower:
         """One that begins with how everything stands now, as far as it is committed."""
         found = cls()
-        for given in changes.snapshot(services().keys):
-            if isinstance(given, Standing):
+        for given in changes.iter_snapshot(services().keys):
+            if isinstance(given, FeedScopeStatus):
                 found._keep(given)
             else:
                 found.after = given
         return found
 
-    def _keep(self, standing: Standing) -> None:
+    def _keep(self, standing: FeedScopeStatus) -> None:
         place = (standing.address_id, standing.scope)
-        if standing.state == State():  # all that was said of it has been taken back
+        if standing.state == ScopeState():  # all that was said of it has been taken back
             self.copy.pop(place, None)
         else:
             self.copy[place] = standing.state

@@ -21,20 +21,20 @@ from sqlalchemy import event
 from dev.engines import Engines
 from dev.postgres import make_database
 from preference_center.app import create_app
-from preference_center.database_timeouts import Limits
-from preference_center.domain.catalogue import digest
-from preference_center.extensions import NAME, Services, db
+from preference_center.database_timeouts import DatabaseTimeouts
+from preference_center.domain.catalogue import catalogue_digest
+from preference_center.extensions import EXTENSION_NAME, Services, db
 from preference_center.ids import uuid7
-from preference_center.queue import Queue
+from preference_center.queue import JobQueue
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import states, verification
 from simulation.people import START
 from tests.environment import has_database, migrate, rename_database, settings_for, with_database
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 TEMPLATE = "pc_simulation"
-PATIENT = Limits(lock=60, statement=600, idle=600, retry=600, total=600, at_once=600)
+PATIENT = DatabaseTimeouts(lock=60, statement=600, idle=600, retry=600, total=600, round_trip=600)
 """In real time, which must change nothing: a busy machine is no fault of the service's."""
 _NOWHERE = "redis://127.0.0.1:9/0"
 """Redis is simulated: nothing listens here."""
@@ -83,15 +83,15 @@ class Ground:
 
     def services(self) -> Services:
         """The service's own, of this run."""
-        found: Services = self.app.extensions[NAME]
+        found: Services = self.app.extensions[EXTENSION_NAME]
         return found
 
-    def empty(self, seed: str, queue: Callable[[Clock], Queue]) -> None:
+    def empty(self, seed: str, queue: Callable[[Clock], JobQueue]) -> None:
         """Delete every row, and begin time, ids, chance and Redis anew."""
         self.before_transaction = self.before_claim = lambda: None
         self.clock.now, self.clock.ahead = START, timedelta(0)
         random, clock = Random(seed), self.clock
-        self.app.extensions[NAME] = replace(
+        self.app.extensions[EXTENSION_NAME] = replace(
             self.services(),
             now=clock,
             random=random,
@@ -112,13 +112,13 @@ class Ground:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Log nothing, and never read the catalogue anew: by real time, that would be by chance."""
-    fresh, logs = catalogues._FRESH, structlog.get_config()  # noqa: SLF001 - time is an input here
-    catalogues._FRESH = math.inf  # noqa: SLF001 - the same
+    fresh, logs = catalogues._CACHE_SECONDS, structlog.get_config()  # noqa: SLF001 - time is an input here
+    catalogues._CACHE_SECONDS = math.inf  # noqa: SLF001 - the same
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         yield
     finally:
-        catalogues._FRESH = fresh  # noqa: SLF001 - the same
+        catalogues._CACHE_SECONDS = fresh  # noqa: SLF001 - the same
         structlog.configure(**logs)
 
 
@@ -129,13 +129,13 @@ def _in_order() -> Iterator[None]:
     That depends on when PostgreSQL found their old places free, in real time. The service
     need not care: sorting a million rows that a list made due at once would cost it dear.
     """
-    claim, take = states._CLAIM, verification._TAKE  # noqa: SLF001 - chance is an input here
+    claim, take = states._CLAIM, verification._CLAIM  # noqa: SLF001 - chance is an input here
     states._CLAIM = claim.replace("ORDER BY next_at", "ORDER BY next_at, address_id")  # noqa: SLF001
-    verification._TAKE = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001
+    verification._CLAIM = take.replace("ORDER BY verify_at", "ORDER BY verify_at, address_id")  # noqa: SLF001
     try:
         yield
     finally:
-        states._CLAIM, verification._TAKE = claim, take  # noqa: SLF001 - the same
+        states._CLAIM, verification._CLAIM = claim, take  # noqa: SLF001 - the same
 
 
 def _prepare_at_once(connection: psycopg.Connection) -> None:
@@ -160,7 +160,7 @@ def ground(engines: Engines, name: str) -> Iterator[Ground]:
     """A database `name`, as the migrations make it, and the service on it, in its context."""
     server = engines.database.url
     make_database(server, name, TEMPLATE)
-    app = create_app(settings_for(with_database(server, name), _NOWHERE), limits=PATIENT)
+    app = create_app(settings_for(with_database(server, name), _NOWHERE), timeouts=PATIENT)
     with _quiet(), _in_order(), app.app_context():
         found = Ground(app, with_database(server, name))
         event.listen(db.engine, "checkout", lambda *_: found.before_transaction())
@@ -193,8 +193,12 @@ def prepare(engines: Engines) -> None:
     make_database(server, draft)
     settings = settings_for(with_database(server, draft), _NOWHERE)
     migrate(settings)
-    app, text = create_app(settings, limits=PATIENT), CATALOGUE.read_text()
+    app, text = create_app(settings, timeouts=PATIENT), CATALOGUE.read_text()
     with app.app_context():
-        run(lambda connection: catalogues.save(connection, text, digest(text), START))
+        run_in_transaction(
+            lambda connection: catalogues.insert_version(
+                connection, text, catalogue_digest(text), START
+            )
+        )
         db.engine.dispose()
     rename_database(server, draft, TEMPLATE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flask.testing import FlaskClient
 
-from preference_center.domain.vendor_events import NewsKind
+from preference_center.domain.vendor_events import VendorEventKind
 from simulation.checking import Checks
 from simulation.ground import Clock
 from simulation.history import Act
@@ -39,7 +39,7 @@ class Inside:
             return "off there already"
         tool.turn_off(form.text, topics)
         topic = None if whole else act.scope
-        news = said(tool, NewsKind.OPTED_OUT, form.text, topic, act.number)
+        news = said(tool, VendorEventKind.OPTED_OUT, form.text, topic, act.number)
         tell(tool, news, self.client)
         told = tool.profile.posts or tool.profile.capabilities.can_pull
         if whole and told:
@@ -51,13 +51,13 @@ class Inside:
 
     def complaint(self, act: Act) -> str:
         """Somebody marks a mail of the tool as spam."""
-        return self._reported(act, NewsKind.COMPLAINED, ALL)
+        return self._reported(act, VendorEventKind.COMPLAINED, ALL)
 
     def bounce(self, act: Act) -> str:
         """A mail of the tool comes back for good."""
-        return self._reported(act, NewsKind.BOUNCED, BOUNCED)
+        return self._reported(act, VendorEventKind.BOUNCED, BOUNCED)
 
-    def _reported(self, act: Act, kind: NewsKind, scope: str) -> str:
+    def _reported(self, act: Act, kind: VendorEventKind, scope: str) -> str:
         form = forms_of(act.who)[act.form]
         tool = next((t for t in self.tools.values() if t.profile.posts), None)
         if tool is None or form.text not in tool.contacts:
@@ -77,7 +77,7 @@ class Inside:
         if tool.profile.posts:
             tell(
                 tool,
-                said(tool, NewsKind.RESUBSCRIBED, form.text, topic, act.number),
+                said(tool, VendorEventKind.RESUBSCRIBED, form.text, topic, act.number),
                 self.client,
             )
         return tool.name

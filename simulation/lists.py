@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.imports import Instructions, LegalBasis, Only, scope_map
-from preference_center.errors import ImportMoved
+from preference_center.domain.imports import (
+    ImportInstructions,
+    LegalBasis,
+    MeaningFilter,
+    build_scope_map,
+)
+from preference_center.errors import ImportConflict
 from preference_center.extensions import services
-from preference_center.imports.budget import Work
-from preference_center.imports.throttle import Pace
-from preference_center.imports.undo import begin_undo
-from preference_center.imports.uploads import confirm, go_on, receive
-from preference_center.integrations.import_presets import preset
-from preference_center.storage.db.database import Connection, run, run_at_once
+from preference_center.imports.budget import ImportBudget
+from preference_center.imports.throttle import Throttle
+from preference_center.imports.undo import start_undo
+from preference_center.imports.uploads import confirm_plan, continue_import, receive_upload
+from preference_center.integrations.import_presets import get_preset
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs
-from preference_center.storage.imports.import_jobs import State
+from preference_center.storage.imports.import_jobs import ImportState
 from simulation.doors import ZONES
 from simulation.oracle import No, Oracle
 from simulation.people import Form
@@ -39,22 +44,22 @@ class Lists:
     _settled: bool = True
     """Whether nothing has been at work since the last look."""
 
-    def upload(self, number: int, forms: Sequence[Form], scope: str, only: Only) -> str:
+    def upload(self, number: int, forms: Sequence[Form], scope: str, only: MeaningFilter) -> str:
         """Upload, plan and confirm; workers apply it afterwards."""
         context, now = services(), services().now()
         import_id = context.new_id()
-        given = Instructions(
-            preset("generic-list"),
-            scope_map([("list", scope)]),
-            only=only,
+        given = ImportInstructions(
+            get_preset("generic-list"),
+            build_scope_map([("list", scope)]),
+            meaning_filter=only,
             source="old shop",
             wording="Yes, please",
             language="en",
             legal_basis=LegalBasis.CONSENT,
         )
         # A "yes" that has no date would count from before any "no".
-        dated = only is Only.SUBSCRIPTIONS or number % 2 == 1
-        days = 0 if only is Only.SUBSCRIPTIONS else LONG_AGO
+        dated = only is MeaningFilter.SUBSCRIPTIONS or number % 2 == 1
+        days = 0 if only is MeaningFilter.SUBSCRIPTIONS else LONG_AGO
         dates = [now - timedelta(hours=days * 24 * n / len(forms)) for n in range(len(forms))]
         zone = ZONES[number % len(ZONES)]
         rows = [
@@ -64,28 +69,30 @@ class Lists:
         text = "".join(["email,date\n", *rows])
 
         def add(connection: Connection) -> None:
-            import_jobs.add(
+            import_jobs.insert_import(
                 connection,
                 import_id,
-                state=State.AWAITING_FILE,
+                state=ImportState.AWAITING_FILE,
                 actor=ACTOR,
                 name="list.csv",
                 instructions=given.to_json(),
                 now=now,
             )
 
-        run(add)
-        receive(import_id, [text.encode()])
-        go_on(import_id, Work(pace=Pace(), pause=lambda _: None, clock=lambda: 0.0))
-        planned = run(lambda c: import_jobs.by_id(c, import_id))
-        if planned.state is not State.PLANNED:
+        run_in_transaction(add)
+        receive_upload(import_id, [text.encode()])
+        continue_import(
+            import_id, ImportBudget(throttle=Throttle(), sleep=lambda _: None, clock=lambda: 0.0)
+        )
+        planned = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+        if planned.state is not ImportState.PLANNED:
             return f"{planned.state}: {planned.problem}"
         try:
-            run(lambda c: confirm(c, import_id, planned.plan, ACTOR))
-        except ImportMoved:
+            run_in_transaction(lambda c: confirm_plan(c, import_id, planned.plan, ACTOR))
+        except ImportConflict:
             return "imported before"
         noes = []
-        if only is Only.OPT_OUTS:
+        if only is MeaningFilter.OPT_OUTS:
             for form, at in zip(forms, dates if dated else [now] * len(forms), strict=True):
                 last = min(at + CLOCK_TRUSTED, now)
                 noes.append(self.oracle.says_no(No(form, scope, at, last, now, sure=False)))
@@ -98,8 +105,8 @@ class Lists:
             return "no such import"
         import_id, noes = self.begun[number]
         try:
-            begin_undo(import_id, ACTOR)
-        except ImportMoved as error:
+            start_undo(import_id, ACTOR)
+        except ImportConflict as error:
             return str(error).split(":")[0]
         for no in noes:
             no.gone = None
@@ -110,12 +117,12 @@ class Lists:
         """See which are done by now; whether any is still at work."""
         if self._settled:
             return False
-        states = {found.id: found.state for found in run_at_once(import_jobs.every)}
+        states = {found.id: found.state for found in run_autocommit(import_jobs.list_imports)}
         for import_id, noes in self.begun.values():
             for no in noes:
-                if states[import_id] is State.APPLIED and not no.sure:
+                if states[import_id] is ImportState.APPLIED and not no.sure:
                     no.sure = True
                     self.known(no.form, services().now())
-                no.gone = True if states[import_id] is State.UNDONE else no.gone
-        self._settled = not any(state in import_jobs.AT_WORK for state in states.values())
+                no.gone = True if states[import_id] is ImportState.UNDONE else no.gone
+        self._settled = not any(state in import_jobs.UNFINISHED_STATES for state in states.values())
         return not self._settled

@@ -11,17 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from preference_center.burst_scan import look_for_bursts
+from preference_center.burst_scan import flag_bursts
 from preference_center.extensions import services
-from preference_center.queue import FRESH, SYNC, VERIFY
-from preference_center.storage.db.database import run_at_once
+from preference_center.queue import SYNC, SYNC_FRESH, VERIFY
+from preference_center.storage.db.database import run_autocommit
 from preference_center.storage.sync import listings
-from preference_center.storage.sync.listings import Part
+from preference_center.storage.sync.listings import ListingKind
 from simulation.crew import Crew, Redis
 from simulation.ground import Clock
 from simulation.people import START
 from simulation.tools import Tool
-from workers.scheduler import tick, tidy
+from workers.scheduler import purge_expired, tick
 
 PROBES = 0.2
 """How often a tool that is down is tried where the service might: each try is like the last."""
@@ -93,12 +93,12 @@ class Looks:
         """What nothing waits for."""
         if self.clock() >= self._tidy_at:
             self._tidy_at = self.clock() + TIDY_EVERY
-            look_for_bursts(self.clock())
-            tidy(self.clock())
+            flag_bursts(self.clock())
+            purge_expired(self.clock())
 
     def _is_vain(self, job: str, args: tuple[int | str, ...]) -> bool:
         """Whether nothing would come of it but what came of it last time."""
-        if job not in {FRESH, SYNC, VERIFY}:
+        if job not in {SYNC_FRESH, SYNC, VERIFY}:
             return False
         tool = self.tools[f"tool-{int(args[0]) - 1}"]
         is_down = tool.good_since is None and not self.thorough
@@ -110,28 +110,28 @@ class Looks:
         """Whether reading would find nothing that it did not find last time."""
         tool = self.tools[f"tool-{number - 1}"]
         chance = services().random.random()
-        if part == Part.READ:
+        if part == ListingKind.READ:
             every = READ_OFTEN if self.thorough else READ_EVERY
             was_read = self.clock() - self._read_at.get(number, NEVER) < every
             if was_read and number not in self._behind:
                 return True
             self._read_at[number] = self.clock()
             return False
-        whole = Part.SCAN if not tool.profile.by_change else Part.SWEEP
+        whole = ListingKind.SCAN if not tool.profile.by_change else ListingKind.SWEEP
         if part == whole and not self._was_swept(number, whole):
             return False
-        if part == Part.SWEEP:
+        if part == ListingKind.SWEEP:
             return True
-        size = len(tool.said) if part == Part.PULL else len(tool.log)
+        size = len(tool.said) if part == ListingKind.PULL else len(tool.log)
         return tool.listed.get(part) == size and not self.thorough and chance > AT_TIMES
 
-    def _was_swept(self, number: int, part: Part) -> bool:
+    def _was_swept(self, number: int, part: ListingKind) -> bool:
         """Whether all contacts were listed of late."""
         every = SWEEP_OFTEN if self.thorough else SWEEP_EVERY
         if self.clock() - self._swept_at.get(number, NEVER) < every:
             return True
-        for listing in run_at_once(lambda c: listings.progress(c, number)):
-            if listing.part is part and listing.finished_at and not listing.under_way:
+        for listing in run_autocommit(lambda c: listings.list_progress(c, number)):
+            if listing.kind is part and listing.finished_at and not listing.in_progress:
                 self._swept_at[number] = listing.finished_at
         return self.clock() - self._swept_at.get(number, NEVER) < every
 
@@ -139,7 +139,7 @@ class Looks:
         good = [name for name, tool in self.tools.items() if tool.up_since is not None]
         now = self.clock()
         given = good, now, now - READ_EVERY
-        rows = run_at_once(lambda c: c.execute(_DUE, given).fetchall())
+        rows = run_autocommit(lambda c: c.execute(_DUE, given).fetchall())
         row_at, verify_at, posted_at, left, self._behind = rows[0]
         if verify_at is not None:
             verify_at = max(verify_at, self.clock() + READ_EVERY)

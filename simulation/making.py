@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.sync.contract import PushItem
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, listings
-from preference_center.sync.listings import parts_of
+from preference_center.sync.listings import supported_listings
 from simulation.ground import Clock
 from simulation.history import Options
 from simulation.people import START, TOPICS, forms_of
@@ -32,7 +32,7 @@ class Hooks:
     later: Callable[[datetime, str, Callable[[], None]], None]
     step: Callable[[str], None]
     trace: Callable[[str], None]
-    asked: Callable[[Tool, Sequence[Item]], None]
+    asked: Callable[[Tool, Sequence[PushItem]], None]
 
 
 def hosts(seed: str) -> list[timedelta]:
@@ -67,7 +67,7 @@ def _add_destination(tool: Tool) -> None:
     able, context = tool.profile.capabilities, services()
 
     def add(connection: Connection) -> None:
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             context.keys,
             name=tool.name,
@@ -78,10 +78,10 @@ def _add_destination(tool: Tool) -> None:
             sends=tool.topics,
             sends_service=True,
             can_lift=able.can_lift,
-            pulls=able.can_pull,
+            wait_for_pull=able.can_pull,
             now=context.now(),
         )
-        destinations.set_status(connection, number, Status.ACTIVE)
-        listings.begin(connection, number, parts_of(able), context.now())
+        destinations.set_status(connection, number, DestinationStatus.ACTIVE)
+        listings.schedule_listings(connection, number, supported_listings(able), context.now())
 
-    run(add)
+    run_in_transaction(add)

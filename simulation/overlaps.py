@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.addresses import readable
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
 from simulation.doors import Doors
 from simulation.follower import Follower
 from simulation.history import Act
@@ -66,7 +66,7 @@ class Overlaps:
             self.do(act)
 
     def _again(self, at: datetime, which: str = _HELD) -> Act | None:
-        random, held = services().random, run(lambda c: _whose(c, which, at))
+        random, held = services().random, run_in_transaction(lambda c: _whose(c, which, at))
         if not held:
             return None
         form = self.forms[random.choice(held)]
@@ -79,5 +79,5 @@ class Overlaps:
 def _whose(connection: Connection, which: str, at: datetime) -> list[str]:
     """The readable addresses of these rows."""
     rows = connection.execute(which.encode(), {"now": at})
-    found = readable(connection, services().keys, [row[0] for row in rows])
+    found = load_readable(connection, services().keys, [row[0] for row in rows])
     return sorted(address for _, address in found.values())

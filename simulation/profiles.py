@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
 from simulation.people import TOPICS
 
 THINGS = {topic: str(11 + number) for number, topic in enumerate(TOPICS)}
@@ -57,7 +57,7 @@ def _able(**given: object) -> Capabilities:
     return replace(
         Capabilities(
             channels=frozenset({Channel.EMAIL}),
-            scopes=frozenset({Scopes.TOPIC}),
+            scopes=frozenset({SupportedScope.TOPIC}),
             can_lift=True,
             batch_size=50,
         ),
@@ -67,18 +67,18 @@ def _able(**given: object) -> Capabilities:
 
 MAILER = Profile(
     "a mailer with webhooks",
-    _able(can_read=True, scans=Listing.CHANGES, pulls=Listing.CHANGES),
+    _able(can_read=True, scans=ListingMode.CHANGES, pulls=ListingMode.CHANGES),
     posts=True,
     shows_old=540,
 )
-CRM = Profile("a CRM that is swept", _able(can_read=True, scans=Listing.SWEEP), by_change=False)
+CRM = Profile("a CRM that is swept", _able(can_read=True, scans=ListingMode.FULL), by_change=False)
 ONE_WAY = Profile(
-    "a tool that can't lift", _able(can_lift=False, can_read=True, scans=Listing.CHANGES)
+    "a tool that can't lift", _able(can_lift=False, can_read=True, scans=ListingMode.CHANGES)
 )
 BLIND = Profile("a tool that can only be told", _able())
 LISTS = Profile(
     "a list server that lists our opt-outs too",
-    _able(can_read=True, scans=Listing.CHANGES, pulls=Listing.CHANGES),
+    _able(can_read=True, scans=ListingMode.CHANGES, pulls=ListingMode.CHANGES),
     tells_off=False,
     lists_ours=True,
     shows_old=540,

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from simulation.doors import Violation
 from simulation.tools import Tool
 
@@ -25,18 +25,18 @@ SETTINGS = {
     ).decode(),
 }
 _EVENTS = {
-    NewsKind.OPTED_OUT: "group_unsubscribe",
-    NewsKind.COMPLAINED: "spamreport",
-    NewsKind.BOUNCED: "bounce",
-    NewsKind.RESUBSCRIBED: "group_resubscribe",
+    VendorEventKind.OPTED_OUT: "group_unsubscribe",
+    VendorEventKind.COMPLAINED: "spamreport",
+    VendorEventKind.BOUNCED: "bounce",
+    VendorEventKind.RESUBSCRIBED: "group_resubscribe",
 }
 _DELAYS = (5, 60, 1800, 6 * 3600)
 
 
-def tell(tool: Tool, news: News, client: Any) -> None:
+def tell(tool: Tool, news: VendorEvent, client: Any) -> None:
     """Put it on the tool's list of opt-outs, and post it once or more, some time."""
     random: Random = tool.random
-    if news.kind is NewsKind.OPTED_OUT and tool.profile.capabilities.can_pull:
+    if news.kind is VendorEventKind.OPTED_OUT and tool.profile.capabilities.can_pull:
         tool.said.append(news)
     if not tool.profile.posts:
         return
@@ -45,25 +45,25 @@ def tell(tool: Tool, news: News, client: Any) -> None:
         delay = random.choice(_DELAYS) * random.random()
         tool.later(
             tool.clock() + timedelta(seconds=delay),
-            f"{tool.name} posts {news.kind} {news.address} {news.thing}",
+            f"{tool.name} posts {news.kind} {news.address} {news.target}",
             lambda: _post(tool.name, body, client),
         )
 
 
-def _body(news: News, local: float | None) -> bytes:
-    assert news.at
+def _body(news: VendorEvent, local: float | None) -> bytes:
+    assert news.occurred_at
     event = _EVENTS[news.kind]
-    if news.kind is NewsKind.OPTED_OUT and news.thing is None:
+    if news.kind is VendorEventKind.OPTED_OUT and news.target is None:
         event = "unsubscribe"
     row: dict[str, object] = {
         "email": news.address,
         "event": event,
-        "timestamp": 0 if local is None else news.at.timestamp() + local,
+        "timestamp": 0 if local is None else news.occurred_at.timestamp() + local,
         "sg_event_id": news.id,
     }
-    if news.thing is not None:
-        row["asm_group_id"] = int(news.thing)
-    if news.kind is NewsKind.BOUNCED:
+    if news.target is not None:
+        row["asm_group_id"] = int(news.target)
+    if news.kind is VendorEventKind.BOUNCED:
         row |= {"type": "bounce", "bounce_classification": "Invalid Address"}
     return json.dumps([row]).encode()
 
@@ -83,14 +83,16 @@ def _post(name: str, body: bytes, client: Any) -> None:
         raise Violation(f"I1: {name}'s webhook is answered {answer.status_code}")
 
 
-def said(tool: Tool, kind: NewsKind, address: str, topic: str | None, number: int) -> News:
+def said(
+    tool: Tool, kind: VendorEventKind, address: str, topic: str | None, number: int
+) -> VendorEvent:
     """What a person did there just now, by the tool's own clock."""
     at: datetime = tool.clock() + timedelta(seconds=tool.profile.skew)
-    return News(
+    return VendorEvent(
         kind,
         address,
         None if topic is None else tool.thing(topic),
-        at=at.replace(microsecond=0),
+        occurred_at=at.replace(microsecond=0),
         id=f"{tool.name}-{kind}-{number}",
-        by_person=kind is not NewsKind.BOUNCED,
+        by_person=kind is not VendorEventKind.BOUNCED,
     )

@@ -12,8 +12,8 @@ from functools import partial
 from typing import cast
 
 from preference_center.destinations.leases import Lease
-from preference_center.domain.imports import Only
-from preference_center.domain.sync.contract import Item
+from preference_center.domain.imports import MeaningFilter
+from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination
 from preference_center.integrations.base.contract import Connector
 from simulation import faults
@@ -175,7 +175,7 @@ class Run:
             self.overlaps.before_claim()
         self._claim.at = self.clock()
 
-    def _asked(self, tool: Tool, batch: Sequence[Item]) -> None:
+    def _asked(self, tool: Tool, batch: Sequence[PushItem]) -> None:
         self.requests.check(tool, batch, self._claim.at)
 
     def _freeze(self, mishap: Mishap, thaw: Callable[[], None]) -> None:
@@ -252,7 +252,9 @@ class Run:
             self.checks.touched(forms_of(act.who))
 
     def _import(self, act: Act) -> str:
-        only = Only.SUBSCRIPTIONS if act.form and act.scope != ALL else Only.OPT_OUTS
+        only = (
+            MeaningFilter.SUBSCRIPTIONS if act.form and act.scope != ALL else MeaningFilter.OPT_OUTS
+        )
         forms = [forms_of(who)[form] for who, form in act.many]
         return self.lists.upload(act.number, forms, act.scope, only)
 

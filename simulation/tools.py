@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from random import Random
 
 from preference_center.destinations.leases import Lease
-from preference_center.domain.sync.contract import Item
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.sync.contract import PushItem
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import LeaseOver, Unanswered
-from preference_center.integrations.base.rate_limit import Paced
+from preference_center.integrations.base.http import LeaseExpired, NoResponse
+from preference_center.integrations.base.rate_limit import RateLimited
 from simulation.ground import Clock
 from simulation.people import START
 from simulation.profiles import Profile
@@ -56,7 +56,7 @@ class Tool:
     put_off: dict[str, datetime] = field(default_factory=dict)
     """For whom it last asked to be told in a hundred hours, and when."""
     log: list[str] = field(default_factory=list)
-    said: list[News] = field(default_factory=list)
+    said: list[VendorEvent] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)
     """How long each of its lists was when it was last read to its end."""
     good_since: datetime | None = None
@@ -67,7 +67,7 @@ class Tool:
     """When its list of contacts last showed a topic on, or did not tell."""
     resumed_at: datetime | None = START
     """When support last let it be written to; None while they don't."""
-    asked: Callable[[Tool, Sequence[Item]], None] = lambda *_: None
+    asked: Callable[[Tool, Sequence[PushItem]], None] = lambda *_: None
     """Is told of every request before the tool is."""
     calls: list[datetime] = field(default_factory=list)
 
@@ -120,9 +120,9 @@ class Tool:
     def answer(self, lease: Lease, what: str) -> None:
         """One exchange up to where the tool acts; raises what comes of it otherwise."""
         if not lease():
-            raise LeaseOver("the lease is over")
+            raise LeaseExpired("the lease is over")
         if self.profile.polite and self._is_full():
-            raise Paced("the rate limit is used up", retry_after=timedelta(seconds=MINUTE))
+            raise RateLimited("the rate limit is used up", retry_after=timedelta(seconds=MINUTE))
         self.step(what)
         self.clock.sleep(self.random.uniform(0, self.profile.latency))
         if self.good_since is None:
@@ -135,7 +135,7 @@ class Tool:
         self.calls.append(self.clock())
         if self.random.random() < self.profile.errors:
             raise self.random.choice(
-                [DeliveryError("HTTP 500"), Unanswered("no answer"), ValueError("not JSON")]
+                [DeliveryError("HTTP 500"), NoResponse("no answer"), ValueError("not JSON")]
             )
 
     def _is_full(self) -> bool:
@@ -143,7 +143,7 @@ class Tool:
         self.calls = [call for call in self.calls if call > since]
         return len(self.calls) >= self.profile.per_minute
 
-    def apply(self, batch: Sequence[Item], *, late: bool = False) -> None:
+    def apply(self, batch: Sequence[PushItem], *, late: bool = False) -> None:
         """Act on a push. What it says of itself afterwards depends on the tool."""
         for item in batch:
             if item.address not in self.contacts:
@@ -154,14 +154,14 @@ class Tool:
                 self.acted_late += [(item.address, t, now) for t in sorted(item.off - off)]
             if self.profile.lists_ours:
                 self.said += [
-                    News(NewsKind.OPTED_OUT, item.address, self.thing(topic))
+                    VendorEvent(VendorEventKind.OPTED_OUT, item.address, self.thing(topic))
                     for topic in sorted(item.off - off)
                 ]
             off |= item.off
             self.turn_on(item.address, item.lift, asked=not late)
 
 
-def shown(item: Item) -> str:
+def shown(item: PushItem) -> str:
     """A request, for the trace."""
     off, on = ",".join(sorted(item.off)), ",".join(sorted(item.lift))
     return f"{item.address} off[{off}] on[{on}]"

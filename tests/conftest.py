@@ -119,12 +119,12 @@ def clock(_session_clock: Clock) -> Clock:
 @pytest.fixture(scope="session")
 def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
     from preference_center.app import create_app
-    from preference_center.database_timeouts import WEB
+    from preference_center.database_timeouts import WEB_TIMEOUTS
     from preference_center.extensions import db
 
     # A busy machine may take its time; the locks are given up when a web process would.
-    patient = replace(WEB, total=60, at_once=60)
-    app = create_app(settings, now=_session_clock, limits=patient)
+    patient = replace(WEB_TIMEOUTS, total=60, round_trip=60)
+    app = create_app(settings, now=_session_clock, timeouts=patient)
     app.testing = True
     yield app
     with app.app_context():
@@ -134,12 +134,12 @@ def _session_app(settings: Settings, _session_clock: Clock) -> Iterator[Flask]:
 @pytest.fixture
 def app(_session_app: Flask, clock: Clock, clean: None) -> Flask:
     """The service on empty tables, going by `clock`."""
-    from preference_center.console.health import COUNTED_LATE
-    from preference_center.extensions import NAME
-    from preference_center.inbound.webhooks import KNOWN
+    from preference_center.console.health import LATE_CACHE_KEY
+    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.inbound.webhooks import EXTENSION_KEY
 
-    _session_app.extensions[NAME].limiter.forget()
-    for cache in (KNOWN, COUNTED_LATE):
+    _session_app.extensions[EXTENSION_NAME].limiter.reset()
+    for cache in (EXTENSION_KEY, LATE_CACHE_KEY):
         _session_app.extensions.pop(cache, None)
     return _session_app
 

@@ -121,10 +121,10 @@ def migrate(settings: Settings) -> None:
     from flask_migrate import upgrade
 
     from preference_center.app import create_app
-    from preference_center.database_timeouts import COMMAND
+    from preference_center.database_timeouts import COMMAND_TIMEOUTS
     from preference_center.extensions import db
 
-    app = create_app(settings, limits=COMMAND)  # a busy machine may take its time
+    app = create_app(settings, timeouts=COMMAND_TIMEOUTS)  # a busy machine may take its time
     with app.app_context():
         upgrade(directory=str(MIGRATIONS))
         db.engine.dispose()

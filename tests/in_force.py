@@ -58,10 +58,12 @@ topic = "acme.old"
 
 
 def put_in_force(app: Flask, text: str = CATALOGUE) -> None:
-    from preference_center.domain.catalogue import digest
-    from preference_center.storage.catalogues import forget_catalogue, save
-    from preference_center.storage.db.database import run
+    from preference_center.domain.catalogue import catalogue_digest
+    from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
+    from preference_center.storage.db.database import run_in_transaction
 
     with app.app_context():
-        run(lambda connection: save(connection, text, digest(text), START))
-        forget_catalogue()
+        run_in_transaction(
+            lambda connection: insert_version(connection, text, catalogue_digest(text), START)
+        )
+        clear_catalogue_cache()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.atomic_files import appearing, appearing_text
+from preference_center.atomic_files import atomic_write, atomic_write_text
 from preference_center.errors import InvalidInput
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    with appearing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"all of it")
         file.flush()
         assert not path.exists()
@@ -31,18 +31,18 @@ def test_what_breaks_leaves_things_as_they_were(tmp_path: Path, error: type[Base
 
 
 def write_half(path: Path, error: type[BaseException]) -> None:
-    with appearing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"half")
         raise error
 
 
 def test_a_place_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="No such file"), appearing(tmp_path / "no" / "out"):
+    with pytest.raises(InvalidInput, match="No such file"), atomic_write(tmp_path / "no" / "out"):
         pass
 
 
 def test_text_is_written_as_it_is(tmp_path: Path) -> None:
-    with appearing_text(tmp_path / "out.csv") as file:
+    with atomic_write_text(tmp_path / "out.csv") as file:
         file.write("è,1\r\n")
         assert not (tmp_path / "out.csv").exists()
     assert (tmp_path / "out.csv").read_bytes() == "è,1\r\n".encode()

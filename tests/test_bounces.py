@@ -8,23 +8,23 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.bounces import OWNER_CHANGED, Judged, Report, bounced
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.bounces import Ruling
+from preference_center.bounces import OWNER_CHANGED, BounceReport, EvaluatedBounce, evaluate_bounces
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.bounces import BounceActionKind
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.decisions import Decision, Rule, decide
-from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
+from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 from tests.ledger.changes import JANE, change, together
 
 DAY = timedelta(days=1)
-BO = parse("bo@example.org", Channel.EMAIL)
+BO = parse_address("bo@example.org", Channel.EMAIL)
 
 
 pytestmark = pytest.mark.usefixtures("in_context")
@@ -32,41 +32,43 @@ pytestmark = pytest.mark.usefixtures("in_context")
 
 def report(
     number: int, code: str = "5.1.2", at: datetime = START, who: Address = JANE, text: str = ""
-) -> Report:
-    return Report(UUID(int=number), who, Bounce(code, text=text), at, at, "mail", "example")
+) -> BounceReport:
+    return BounceReport(
+        UUID(int=number), who, Bounce(code, diagnostic=text), at, at, "mail", "example"
+    )
 
 
-def told(*reports: Report, keep: bool = True) -> list[Ruling]:
+def told(*reports: BounceReport, keep: bool = True) -> list[BounceActionKind]:
     """As a door does it: judge, then record what comes of it."""
-    judged = bounced(reports, keep=keep)
+    judged = evaluate_bounces(reports, store=keep)
     if keep:
         record([each.change for each in judged if each.change])
-    return [each.verdict.ruling for each in judged]
+    return [each.action.kind for each in judged]
 
 
 def decision(message: str = "offers.weekly", who: Address = JANE) -> Decision:
-    catalogue, [facts] = current_catalogue(), facts_for([who])
+    catalogue, [facts] = current_catalogue(), load_facts([who])
     kind = catalogue.message_types[message]
     topic = catalogue.topics.get(kind.topic or "")
     return decide(kind, topic, facts, services().now())
 
 
 def counted() -> int:
-    row = run(lambda c: c.execute("SELECT count(*) FROM counted_bounce").fetchone())
+    row = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM counted_bounce").fetchone())
     return int(row[0]) if row else 0
 
 
 def test_a_mailbox_that_is_gone_is_a_bounce_at_once() -> None:  # F10
-    assert told(report(1, "5.1.1")) == [Ruling.SUPPRESS]
-    assert decision().rule is Rule.BOUNCED
+    assert told(report(1, "5.1.1")) == [BounceActionKind.SUPPRESS]
+    assert decision().rule is DecisionRule.BOUNCED
     assert decision("invoice").allow  # I4
-    assert decision("invoice").advisory == Rule.BOUNCED
+    assert decision("invoice").advisory == DecisionRule.BOUNCED
     assert counted() == 0
 
 
 def test_the_evidence_says_what_was_read_and_names_nobody() -> None:  # I8
     words = f"<{JANE.exact}>: User unknown in virtual alias table"
-    [judged] = bounced([report(1, "4.1.1", text=words)])
+    [judged] = evaluate_bounces([report(1, "4.1.1", text=words)])
     assert judged.change is not None
     assert judged.change.evidence == {
         "cause": "no_mailbox", "status": "5.1.1", "status_given": "4.1.1",
@@ -74,15 +76,15 @@ def test_the_evidence_says_what_was_read_and_names_nobody() -> None:  # I8
 
 
 def test_what_is_counted_stops_marketing_for_a_time(clock: Clock) -> None:
-    assert told(report(1)) == [Ruling.COUNT]
+    assert told(report(1)) == [BounceActionKind.COUNT]
     assert decision().allow
     clock.advance(DAY)
-    assert told(report(2, at=clock())) == [Ruling.SUPPRESS_FOR_NOW]
+    assert told(report(2, at=clock())) == [BounceActionKind.SUPPRESS_TEMPORARILY]
     stopped = decision()
     assert (stopped.rule, stopped.scope, stopped.event) == (
-        Rule.BOUNCED, UNDELIVERABLE, UUID(int=2),
+        DecisionRule.BOUNCED, UNDELIVERABLE, UUID(int=2),
     )  # fmt: skip
-    assert decision("invoice").advisory == Rule.BOUNCED  # I4
+    assert decision("invoice").advisory == DecisionRule.BOUNCED  # I4
     clock.advance(timedelta(days=30))
     assert decision().allow
     assert decision("invoice").advisory is None
@@ -94,49 +96,49 @@ def test_one_that_bounces_again_after_that_time_is_stopped_again_at_once(clock: 
     told(report(3, at=clock()))
     clock.advance(timedelta(days=31))
     assert decision().allow
-    assert told(report(4, at=clock())) == [Ruling.SUPPRESS_FOR_NOW]
+    assert told(report(4, at=clock())) == [BounceActionKind.SUPPRESS_TEMPORARILY]
     assert not decision().allow
 
 
 def test_the_persons_own_newer_wish_ends_it(clock: Clock) -> None:  # I5
     told(report(1, at=START - DAY), report(2))
     clock.advance(timedelta(minutes=1))
-    record([change(9, Kind.CONSENTED, "acme.offers", at=clock())])
-    assert decision().rule is Rule.BOUNCED  # an import is no proof of reading
-    record([change(10, Kind.OPTED_IN, ALL_MARKETING, at=clock())])
+    record([change(9, EventKind.CONSENTED, "acme.offers", at=clock())])
+    assert decision().rule is DecisionRule.BOUNCED  # an import is no proof of reading
+    record([change(10, EventKind.OPTED_IN, ALL_MARKETING, at=clock())])
     assert decision().allow
 
 
 def test_the_same_report_told_twice_counts_once() -> None:
     for _ in range(2):
-        assert told(report(1)) == [Ruling.COUNT]
-    assert told(report(1), report(1)) == [Ruling.COUNT, Ruling.COUNT]
+        assert told(report(1)) == [BounceActionKind.COUNT]
+    assert told(report(1), report(1)) == [BounceActionKind.COUNT, BounceActionKind.COUNT]
     assert counted() == 1
 
 
 def test_two_reports_in_one_batch_see_each_other() -> None:
-    assert told(report(1), report(2, at=START - DAY)) == [Ruling.SUPPRESS_FOR_NOW] * 2
+    assert told(report(1), report(2, at=START - DAY)) == [BounceActionKind.SUPPRESS_TEMPORARILY] * 2
     assert not decision().allow
 
 
 def test_of_two_reports_at_once_one_sees_both() -> None:
-    found: list[Judged] = []
+    found: list[EvaluatedBounce] = []
     together(
-        lambda: found.extend(bounced([report(1)])),
-        lambda: found.extend(bounced([report(2, at=START - DAY)])),
+        lambda: found.extend(evaluate_bounces([report(1)])),
+        lambda: found.extend(evaluate_bounces([report(2, at=START - DAY)])),
     )
     assert any(each.change for each in found)
 
 
 def test_bounces_of_another_address_or_kind_do_not_add_up() -> None:
     told(report(1, at=START - DAY))
-    assert told(report(2, who=BO), report(3, "5.2.1")) == [Ruling.COUNT] * 2
+    assert told(report(2, who=BO), report(3, "5.2.1")) == [BounceActionKind.COUNT] * 2
 
 
 def test_only_a_keyed_digest_is_kept_and_not_for_long(clock: Clock) -> None:  # I12
     told(report(1, at=START - DAY, who=BO))
-    row = run(lambda c: c.execute("SELECT digest FROM counted_bounce").fetchone())
-    assert row == (services().keys.exact(BO),)
+    row = run_in_transaction(lambda c: c.execute("SELECT digest FROM counted_bounce").fetchone())
+    assert row == (services().keys.exact_digest(BO),)
     clock.advance(timedelta(days=90))
     told(report(2, at=clock()))
     assert counted() == 1  # the old one is gone
@@ -144,7 +146,7 @@ def test_only_a_keyed_digest_is_kept_and_not_for_long(clock: Clock) -> None:  # 
 
 def test_a_dry_run_judges_and_writes_nothing() -> None:
     told(report(1, at=START - DAY))
-    assert told(report(2), keep=False) == [Ruling.SUPPRESS_FOR_NOW]
+    assert told(report(2), keep=False) == [BounceActionKind.SUPPRESS_TEMPORARILY]
     assert counted() == 1
 
 
@@ -157,15 +159,17 @@ codes."5.2.2" = { events = 2 }
 """
     put_in_force(app, CATALOGUE + words)
     assert told(report(1, "5.1.1"), report(2, text="mailbox full")) == [
-        Ruling.IGNORE, Ruling.COUNT,
+        BounceActionKind.IGNORE, BounceActionKind.COUNT,
     ]  # fmt: skip
-    assert told(report(3, "5.2.2")) == [Ruling.SUPPRESS_FOR_NOW]
-    [judged] = bounced([report(3, "5.2.2")])
-    assert judged.verdict.until == START + timedelta(days=7)
+    assert told(report(3, "5.2.2")) == [BounceActionKind.SUPPRESS_TEMPORARILY]
+    [judged] = evaluate_bounces([report(3, "5.2.2")])
+    assert judged.action.until == START + timedelta(days=7)
 
 
 def test_a_new_owner_of_a_mailbox_gets_no_marketing_and_is_pointed_out() -> None:  # RFC 7293
-    assert told(report(1, "5.7.17"), report(2, "5.1.1")) == [Ruling.SUPPRESS] * 2
+    assert told(report(1, "5.7.17"), report(2, "5.1.1")) == [BounceActionKind.SUPPRESS] * 2
     assert not decision().allow
-    rows = run(lambda c: c.execute("SELECT actor, action, detail FROM audit").fetchall())
+    rows = run_in_transaction(
+        lambda c: c.execute("SELECT actor, action, detail FROM audit").fetchall()
+    )
     assert rows == [("example", OWNER_CHANGED, {"event": str(UUID(int=1))})]

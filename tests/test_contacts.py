@@ -10,20 +10,20 @@ import pytest
 from flask import Flask
 
 from preference_center import contacts
-from preference_center.contacts import Written
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.catalogue import Default, MessageClass, MessageType, Topic
-from preference_center.domain.contacts import Contact, ContactState, Named, Profile
+from preference_center.contacts import WrittenContact
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.domain.contacts import Contact, ContactRef, ContactState, ContactUpdate
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import Decision, Rule, decide
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sender_requests import Origin, Proof
-from preference_center.errors import InvalidRows, TakenAddress
+from preference_center.domain.decisions import Decision, DecisionRule, decide
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
+from preference_center.errors import AddressConflict, InvalidRows
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage.contacts import locale_of
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.contacts import find_locale
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change, together, waiting
@@ -31,12 +31,12 @@ from tests.ledger.oracle import hashed
 
 HOUR = timedelta(hours=1)
 ADA, GRACE, MARY = (
-    parse(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace", "mary")
+    parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace", "mary")
 )
-NUMBER = parse("+39 333 1234567", Channel.SMS)
+NUMBER = parse_address("+39 333 1234567", Channel.SMS)
 INVOICE = MessageType("invoice", MessageClass.SERVICE)
 WEEKLY = MessageType("weekly", MessageClass.MARKETING, NEWS)
-TOPIC = Topic(NEWS, "acme", Channel.EMAIL, Default.OPT_OUT, "news", {}, {})
+TOPIC = Topic(NEWS, "acme", Channel.EMAIL, TopicDefault.OPT_OUT, "news", {}, {})
 
 
 @pytest.fixture(autouse=True)
@@ -45,34 +45,38 @@ def _context(app: Flask) -> Iterator[None]:
         yield
 
 
-def origin() -> Origin:
-    return Origin("test", "key:shop", services().now())
+def origin() -> RequestOrigin:
+    return RequestOrigin("test", "key:shop", services().now())
 
 
-def put(*profiles: Profile) -> list[Contact]:
-    return [written.contact for written in contacts.upsert(profiles, origin())]
+def put(*profiles: ContactUpdate) -> list[Contact]:
+    return [written.contact for written in contacts.upsert_contacts(profiles, origin())]
 
 
 def ada(**more: Any) -> Contact:
-    return put(Profile(**{"external_id": "c-1", "locale": "it", "addresses": (ADA,)} | more))[0]
+    return put(ContactUpdate(**{"external_id": "c-1", "locale": "it", "addresses": (ADA,)} | more))[
+        0
+    ]
 
 
-def close(who: Address, at: datetime | None = None) -> Written:
-    return contacts.deactivate([(Named(address=who), at or services().now())], origin())[0]
+def close(who: Address, at: datetime | None = None) -> WrittenContact:
+    return contacts.deactivate_contacts(
+        [(ContactRef(address=who), at or services().now())], origin()
+    )[0]
 
 
-def reopen(who: Address, at: datetime) -> Written:
-    proof = Proof("counter", "Open my account again", "it", at)
-    return contacts.reopen([(Named(address=who), proof)], origin())[0]
+def reopen(who: Address, at: datetime) -> WrittenContact:
+    proof = ConsentEvidence("counter", "Open my account again", "it", at)
+    return contacts.reopen_contacts([(ContactRef(address=who), proof)], origin())[0]
 
 
 def ask(message: MessageType, who: Address) -> Decision:
     topic = TOPIC if message is WEEKLY else None
-    return decide(message, topic, facts_for([who])[0], services().now())
+    return decide(message, topic, load_facts([who])[0], services().now())
 
 
 def rows(query: str) -> list[tuple[Any, ...]]:
-    return run(lambda c: c.execute(query.encode()).fetchall())
+    return run_in_transaction(lambda c: c.execute(query.encode()).fetchall())
 
 
 def events() -> list[tuple[str, str, str]]:
@@ -81,16 +85,21 @@ def events() -> list[tuple[str, str, str]]:
 
 def test_a_contact_is_found_by_its_external_id_and_every_address() -> None:
     stored = ada(addresses=(ADA, NUMBER))
-    for named in (Named(stored.id), Named(None, "c-1"), Named(address=ADA), Named(address=NUMBER)):
-        assert contacts.read([named]).find(named) == Contact(
+    for named in (
+        ContactRef(stored.id),
+        ContactRef(None, "c-1"),
+        ContactRef(address=ADA),
+        ContactRef(address=NUMBER),
+    ):
+        assert contacts.load_contacts([named]).find(named) == Contact(
             stored.id, ContactState.ACTIVE, "it", frozenset({"c-1"}), frozenset({ADA, NUMBER}), 1
         )
 
 
 def test_another_form_of_the_address_is_not_theirs() -> None:  # I9: narrow to reveal
     ada()
-    other = parse("ada+shop@example.com", Channel.EMAIL)
-    assert contacts.read([Named(address=other)]).contacts == {}
+    other = parse_address("ada+shop@example.com", Channel.EMAIL)
+    assert contacts.load_contacts([ContactRef(address=other)]).contacts == {}
 
 
 def test_external_ids_are_stored_like_addresses() -> None:  # I12
@@ -111,19 +120,21 @@ def test_what_is_known_already_writes_nothing() -> None:
 
 
 def test_many_are_taken_together_or_not_at_all_with_every_fault_told() -> None:
-    put(Profile("c-1", addresses=(ADA,)), Profile("c-2", addresses=(GRACE,)))
+    put(ContactUpdate("c-1", addresses=(ADA,)), ContactUpdate("c-2", addresses=(GRACE,)))
     with pytest.raises(InvalidRows) as refused:
         put(
-            Profile("c-3", addresses=(MARY,)),
-            Profile("c-1", addresses=(NUMBER, GRACE)),
-            Profile("c-9", addresses=(ADA,)),
+            ContactUpdate("c-3", addresses=(MARY,)),
+            ContactUpdate("c-1", addresses=(NUMBER, GRACE)),
+            ContactUpdate("c-9", addresses=(ADA,)),
         )
-    assert [(fault.row, fault.field) for fault in refused.value.faults] == [
+    assert [(fault.row, fault.field) for fault in refused.value.errors] == [
         (1, "addresses/1"),
         (2, "external_id"),
     ]
-    assert isinstance(refused.value.faults[0].error, TakenAddress)
-    assert contacts.read([Named(None, "c-3"), Named(address=NUMBER)]).contacts == {}
+    assert isinstance(refused.value.errors[0].error, AddressConflict)
+    assert (
+        contacts.load_contacts([ContactRef(None, "c-3"), ContactRef(address=NUMBER)]).contacts == {}
+    )
 
 
 def test_of_two_who_claim_an_address_at_once_one_is_refused() -> None:
@@ -131,7 +142,7 @@ def test_of_two_who_claim_an_address_at_once_one_is_refused() -> None:
 
     def claim(external_id: str) -> None:
         try:
-            put(Profile(external_id, addresses=(ADA,)))
+            put(ContactUpdate(external_id, addresses=(ADA,)))
         except InvalidRows as error:
             faults.append(error)
 
@@ -142,8 +153,8 @@ def test_of_two_who_claim_an_address_at_once_one_is_refused() -> None:
 
 def test_an_address_linked_while_it_is_being_closed_is_closed_in_the_end() -> None:  # I4
     ada()
-    together(lambda: close(ADA), lambda: put(Profile("c-1", addresses=(ADA, MARY))))
-    assert [ask(INVOICE, who).rule for who in (ADA, MARY)] == [Rule.CLOSED] * 2
+    together(lambda: close(ADA), lambda: put(ContactUpdate("c-1", addresses=(ADA, MARY))))
+    assert [ask(INVOICE, who).rule for who in (ADA, MARY)] == [DecisionRule.CLOSED] * 2
 
 
 class TestRevealing:
@@ -161,7 +172,7 @@ class TestRevealing:
         add_destination("news", NEWS)
         record([change(1, address=ADA)])
         clock.advance(HOUR)
-        tagged = parse("ada+shop@example.com", Channel.EMAIL)
+        tagged = parse_address("ada+shop@example.com", Channel.EMAIL)
         ada(addresses=(tagged,))
         assert waiting(tagged) == {"news": clock.now + WINDOW}
 
@@ -169,9 +180,9 @@ class TestRevealing:
 class TestClosing:
     def test_it_stops_everything_at_every_address(self) -> None:  # I4
         ada(addresses=(ADA, NUMBER))
-        assert close(ADA).news
-        assert [ask(INVOICE, who).rule for who in (ADA, NUMBER)] == [Rule.CLOSED] * 2
-        assert ask(WEEKLY, ADA).rule is Rule.CLOSED
+        assert close(ADA).is_changed
+        assert [ask(INVOICE, who).rule for who in (ADA, NUMBER)] == [DecisionRule.CLOSED] * 2
+        assert ask(WEEKLY, ADA).rule is DecisionRule.CLOSED
         assert (
             events()
             == [
@@ -191,19 +202,19 @@ class TestClosing:
         ada()
         close(ADA)
         ada(addresses=(MARY,))
-        assert ask(INVOICE, MARY).rule is Rule.CLOSED
+        assert ask(INVOICE, MARY).rule is DecisionRule.CLOSED
 
     def test_twice_is_once(self) -> None:  # I7
         ada()
         close(ADA)
-        assert not close(ADA).news
+        assert not close(ADA).is_changed
         assert len(events()) == 2
 
     def test_whoever_has_but_an_address_is_heard(self) -> None:
-        assert close(MARY).news
-        assert ask(INVOICE, MARY).rule is Rule.CLOSED
+        assert close(MARY).is_changed
+        assert ask(INVOICE, MARY).rule is DecisionRule.CLOSED
         with pytest.raises(InvalidRows):
-            contacts.deactivate([(Named(None, "c-404"), START)], origin())
+            contacts.deactivate_contacts([(ContactRef(None, "c-404"), START)], origin())
 
 
 class TestReopening:
@@ -211,9 +222,9 @@ class TestReopening:
         ada()
         close(ADA)
         clock.advance(HOUR)
-        assert reopen(ADA, clock.now).news
-        assert ask(INVOICE, ADA).rule is Rule.SERVICE
-        assert ask(WEEKLY, ADA).rule is Rule.OPTED_OUT_OF_ALL_MARKETING
+        assert reopen(ADA, clock.now).is_changed
+        assert ask(INVOICE, ADA).rule is DecisionRule.SERVICE
+        assert ask(WEEKLY, ADA).rule is DecisionRule.OPTED_OUT_OF_ALL_MARKETING
 
     def test_what_was_asked_for_before_stays_off_until_it_is_asked_for_anew(
         self, clock: Clock
@@ -227,7 +238,7 @@ class TestReopening:
         assert not ask(WEEKLY, ADA).allow
         clock.advance(HOUR)
         record([_opt_in(2, clock.now)])
-        assert ask(WEEKLY, ADA).rule is Rule.CONSENTED
+        assert ask(WEEKLY, ADA).rule is DecisionRule.CONSENTED
 
     def test_an_act_from_before_the_closing_reopens_nothing(self, clock: Clock) -> None:  # I5
         ada()
@@ -235,21 +246,24 @@ class TestReopening:
         close(ADA)
         with pytest.raises(InvalidRows) as refused:
             reopen(ADA, clock.now)
-        assert refused.value.faults[0].field == "evidence"
-        assert ask(INVOICE, ADA).rule is Rule.CLOSED
-        assert contacts.read([Named(address=ADA)]).find(Named(address=ADA)).state == "deactivated"
+        assert refused.value.errors[0].field == "evidence"
+        assert ask(INVOICE, ADA).rule is DecisionRule.CLOSED
+        assert (
+            contacts.load_contacts([ContactRef(address=ADA)]).find(ContactRef(address=ADA)).state
+            == "deactivated"
+        )
 
     def test_evidence_that_names_the_person_is_refused(self, clock: Clock) -> None:  # I8
         ada(addresses=(ADA, MARY))
         close(ADA)
         clock.advance(HOUR)
-        proof = Proof("mail from mary@example.com", "Open it", "it", clock.now)
+        proof = ConsentEvidence("mail from mary@example.com", "Open it", "it", clock.now)
         with pytest.raises(InvalidRows, match="address"):
-            contacts.reopen([(Named(address=ADA), proof)], origin())
+            contacts.reopen_contacts([(ContactRef(address=ADA), proof)], origin())
 
     def test_an_open_account_stays_as_it_is(self) -> None:  # I7
         ada()
-        assert not reopen(ADA, START).news
+        assert not reopen(ADA, START).is_changed
         assert events() == []
 
     def test_closed_again_after_an_opt_in_marketing_stays_off_once_it_is_reopened(
@@ -263,13 +277,13 @@ class TestReopening:
         close(ADA)
         clock.advance(HOUR)
         reopen(ADA, clock.now)
-        assert ask(WEEKLY, ADA).rule is Rule.OPTED_OUT_OF_ALL_MARKETING
+        assert ask(WEEKLY, ADA).rule is DecisionRule.OPTED_OUT_OF_ALL_MARKETING
 
     def test_closed_again_it_stops_what_another_form_has_opted_in_to_since(
         self, clock: Clock
     ) -> None:  # I5, I9
         ada()
-        other = parse("ada+shop@example.com", Channel.EMAIL)
+        other = parse_address("ada+shop@example.com", Channel.EMAIL)
         close(other)
         clock.advance(HOUR)
         record([_opt_in(1, clock.now)])
@@ -293,65 +307,83 @@ class TestReopening:
         clock.advance(HOUR)
         reopen(ADA, clock.now)
         clock.advance(HOUR)
-        assert close(ADA).news
-        assert ask(INVOICE, ADA).rule is Rule.CLOSED
+        assert close(ADA).is_changed
+        assert ask(INVOICE, ADA).rule is DecisionRule.CLOSED
 
 
 class TestMerging:
-    def merge(self, gone: Named, into: Named) -> Written:
-        return contacts.merge([(gone, into)], origin())[0]
+    def merge(self, gone: ContactRef, into: ContactRef) -> WrittenContact:
+        return contacts.merge_contacts([(gone, into)], origin())[0]
 
     def test_the_survivor_is_found_by_all_that_either_was(self) -> None:
-        one, two = put(Profile("c-1", "it", (ADA,)), Profile("c-2", None, (GRACE,)))
-        survivor = self.merge(Named(None, "c-1"), Named(address=GRACE)).contact
+        one, two = put(ContactUpdate("c-1", "it", (ADA,)), ContactUpdate("c-2", None, (GRACE,)))
+        survivor = self.merge(ContactRef(None, "c-1"), ContactRef(address=GRACE)).contact
         assert (survivor.id, survivor.locale) == (two.id, "it")
-        for named in (Named(one.id), Named(None, "c-1"), Named(None, "c-2"), Named(address=ADA)):
-            assert contacts.read([named]).find(named).id == two.id
+        for named in (
+            ContactRef(one.id),
+            ContactRef(None, "c-1"),
+            ContactRef(None, "c-2"),
+            ContactRef(address=ADA),
+        ):
+            assert contacts.load_contacts([named]).find(named).id == two.id
         assert rows("SELECT detail FROM audit ORDER BY id DESC LIMIT 1") == [
             ({"contacts": [str(two.id)], "merged": [str(one.id)], "into": [str(two.id)]},)
         ]
 
     def test_one_closed_account_closes_both(self) -> None:
-        put(Profile("c-1", addresses=(ADA,)), Profile("c-2", addresses=(GRACE,)))
+        put(ContactUpdate("c-1", addresses=(ADA,)), ContactUpdate("c-2", addresses=(GRACE,)))
         close(ADA)
-        assert self.merge(Named(address=ADA), Named(address=GRACE)).contact.state == "deactivated"
-        assert [ask(INVOICE, who).rule for who in (ADA, GRACE)] == [Rule.CLOSED] * 2
+        assert (
+            self.merge(ContactRef(address=ADA), ContactRef(address=GRACE)).contact.state
+            == "deactivated"
+        )
+        assert [ask(INVOICE, who).rule for who in (ADA, GRACE)] == [DecisionRule.CLOSED] * 2
         assert len(events()) == 4
 
     def test_merged_once_it_is_merged_for_good(self) -> None:  # I7
-        one, two = put(Profile("c-1"), Profile("c-2"))
-        assert self.merge(Named(one.id), Named(two.id)).news
-        assert not self.merge(Named(one.id), Named(two.id)).news
+        one, two = put(ContactUpdate("c-1"), ContactUpdate("c-2"))
+        assert self.merge(ContactRef(one.id), ContactRef(two.id)).is_changed
+        assert not self.merge(ContactRef(one.id), ContactRef(two.id)).is_changed
 
     def test_the_id_of_somebody_merged_long_ago_still_leads_to_the_survivor(self) -> None:
-        one, two, three = put(Profile("c-1"), Profile("c-2"), Profile("c-3"))
-        self.merge(Named(one.id), Named(two.id))
-        self.merge(Named(two.id), Named(three.id))
-        assert contacts.read([Named(one.id)]).find(Named(one.id)).id == three.id
+        one, two, three = put(ContactUpdate("c-1"), ContactUpdate("c-2"), ContactUpdate("c-3"))
+        self.merge(ContactRef(one.id), ContactRef(two.id))
+        self.merge(ContactRef(two.id), ContactRef(three.id))
+        assert contacts.load_contacts([ContactRef(one.id)]).find(ContactRef(one.id)).id == three.id
 
     def test_three_become_one_in_one_request(self) -> None:
         one, two, three = put(
-            Profile("c-1", addresses=(ADA,)), Profile("c-2"), Profile("c-3", addresses=(MARY,))
+            ContactUpdate("c-1", addresses=(ADA,)),
+            ContactUpdate("c-2"),
+            ContactUpdate("c-3", addresses=(MARY,)),
         )
-        pairs = [(Named(one.id), Named(two.id)), (Named(None, "c-1"), Named(three.id))]
-        contacts.merge(pairs, origin())
-        for named in (Named(one.id), Named(two.id), Named(None, "c-2"), Named(address=ADA)):
-            found = contacts.read([named]).find(named)
+        pairs = [
+            (ContactRef(one.id), ContactRef(two.id)),
+            (ContactRef(None, "c-1"), ContactRef(three.id)),
+        ]
+        contacts.merge_contacts(pairs, origin())
+        for named in (
+            ContactRef(one.id),
+            ContactRef(two.id),
+            ContactRef(None, "c-2"),
+            ContactRef(address=ADA),
+        ):
+            found = contacts.load_contacts([named]).find(named)
             assert (found.id, found.addresses) == (three.id, frozenset({ADA, MARY}))
 
     def test_every_name_that_leads_nowhere_is_told(self) -> None:
         with pytest.raises(InvalidRows) as refused:
-            self.merge(Named(None, "c-1"), Named(address=ADA))
-        assert [fault.field for fault in refused.value.faults] == ["merge", "into"]
+            self.merge(ContactRef(None, "c-1"), ContactRef(address=ADA))
+        assert [fault.field for fault in refused.value.errors] == ["merge", "into"]
 
 
 def test_the_locale_of_exactly_the_address_is_known() -> None:  # I9
     ada()
     keys = services().keys
-    assert run(lambda c: locale_of(c, keys, ADA)) == "it"
-    for who in (MARY, parse("ada+shop@example.com", Channel.EMAIL)):
-        assert run(lambda c, who=who: locale_of(c, keys, who)) is None  # type: ignore[misc]
+    assert run_in_transaction(lambda c: find_locale(c, keys, ADA)) == "it"
+    for who in (MARY, parse_address("ada+shop@example.com", Channel.EMAIL)):
+        assert run_in_transaction(lambda c, who=who: find_locale(c, keys, who)) is None  # type: ignore[misc]
 
 
 def _opt_in(number: int, at: datetime) -> Change:
-    return change(number, Kind.OPTED_IN, address=ADA, at=at)
+    return change(number, EventKind.OPTED_IN, address=ADA, at=at)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.app import create_app
-from preference_center.pages import HEADERS
+from preference_center.pages import SECURITY_HEADERS
 from tests.environment import settings_for
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def test_a_fault_page_is_as_guarded_as_every_page(
     app = create_app(settings_for(f"postgresql://no:one@{NOWHERE}/x", f"redis://{NOWHERE}/0"))
     answer = app.test_client().open(path, method=method)
     assert answer.status_code == status
-    assert HEADERS.items() <= dict(answer.headers).items()
+    assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
 
 
 @pytest.mark.parametrize("path", ["/form", "/v1/decisions", "/nowhere"])

@@ -9,10 +9,10 @@ import pytest
 from flask_babel import format_date, format_datetime, gettext
 
 from preference_center.languages import (
-    contact_speaks,
     in_language,
+    match_language,
     page_language,
-    supported,
+    set_contact_language,
 )
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ MIDNIGHT = datetime(2026, 7, 26, 22, 30, tzinfo=UTC)  # 00:30 of the next day in
 @pytest.fixture
 def spanish(app: Flask, clock: Clock) -> Flask:
     """The service of a company that writes Spanish."""
-    from preference_center.storage.catalogues import forget_catalogue, save
+    from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
     from preference_center.storage.db.database import transaction
 
     with app.app_context(), transaction() as connection:
-        save(connection, CATALOGUE, "0" * 64, clock())
-        forget_catalogue()
+        insert_version(connection, CATALOGUE, "0" * 64, clock())
+        clear_catalogue_cache()
     return app
 
 
@@ -44,7 +44,7 @@ def spanish(app: Flask, clock: Clock) -> Flask:
     ],
 )  # fmt: skip
 def test_a_tag_names_one_of_ours_or_none(tag: str | None, language: str | None) -> None:
-    assert supported(tag) == language
+    assert match_language(tag) == language
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_the_switch_wins_over_the_contact_and_the_contact_over_the_browser(
     german = {"Accept-Language": "de"}
     with spanish.test_request_context("/", headers=german):
         assert page_language() == "de"
-        contact_speaks("fr-FR")
+        set_contact_language("fr-FR")
         assert page_language() == "fr"
-        contact_speaks("pt")  # not ours: as if nothing were known
+        set_contact_language("pt")  # not ours: as if nothing were known
         assert page_language() == "de"
     with spanish.test_request_context("/?lang=it", headers=german):
-        contact_speaks("fr")
+        set_contact_language("fr")
         assert page_language() == "it"
     with spanish.test_request_context("/?lang=xx", headers=german):
         assert page_language() == "de"

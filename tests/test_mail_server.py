@@ -8,26 +8,31 @@ import pytest
 
 from preference_center.config import Settings, load_settings
 from preference_center.errors import ConfigError
-from preference_center.mail_server import MailServer, Security
+from preference_center.mail_server import MailServer, TransportSecurity
 from tests.environment import settings_for
 
 
 @pytest.mark.parametrize(
     "url, host, port, security",
     [
-        ("smtp://mail.example.com", "mail.example.com", 587, Security.STARTTLS),
-        ("smtp://mail.example.com:25?starttls=1", "mail.example.com", 25, Security.STARTTLS),
-        ("smtp://localhost:1025?starttls=0", "localhost", 1025, Security.NONE),
-        ("smtps://mail.example.com/", "mail.example.com", 465, Security.TLS),
-        ("smtps://[2001:db8::1]:2465", "2001:db8::1", 2465, Security.TLS),
+        ("smtp://mail.example.com", "mail.example.com", 587, TransportSecurity.STARTTLS),
+        (
+            "smtp://mail.example.com:25?starttls=1",
+            "mail.example.com",
+            25,
+            TransportSecurity.STARTTLS,
+        ),
+        ("smtp://localhost:1025?starttls=0", "localhost", 1025, TransportSecurity.NONE),
+        ("smtps://mail.example.com/", "mail.example.com", 465, TransportSecurity.TLS),
+        ("smtps://[2001:db8::1]:2465", "2001:db8::1", 2465, TransportSecurity.TLS),
     ],
 )
-def test_what_a_url_says(url: str, host: str, port: int, security: Security) -> None:
-    assert MailServer.read(url) == MailServer(host, port, security)
+def test_what_a_url_says(url: str, host: str, port: int, security: TransportSecurity) -> None:
+    assert MailServer.parse(url) == MailServer(host, port, security)
 
 
 def test_user_and_password_are_percent_encoded_and_never_shown() -> None:
-    server = MailServer.read("smtps://us%40er:p%2Fss%3A%25@mail.example.com")
+    server = MailServer.parse("smtps://us%40er:p%2Fss%3A%25@mail.example.com")
     assert (server.user, server.password) == ("us@er", "p/ss:%")
     assert "p/ss" not in repr(server)
 
@@ -49,7 +54,7 @@ def test_user_and_password_are_percent_encoded_and_never_shown() -> None:
 )
 def test_what_cannot_be_read_or_would_show_the_password_is_refused(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        MailServer.read(url)
+        MailServer.parse(url)
     assert "secret" not in str(caught.value)
 
 
@@ -63,7 +68,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **given: Any) -> Settings:
 def test_settings_name_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     url, sender = "smtp://user:secret@mail.example.com", "Example <choices@example.com>"
     settings = load(monkeypatch, smtp_url=url, mail_from=sender)
-    assert settings.mail_server == MailServer.read(url)
+    assert settings.mail_server == MailServer.parse(url)
     assert "secret@" not in repr(settings)
 
 

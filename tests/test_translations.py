@@ -13,7 +13,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 
-from preference_center.languages import FOLDER, LANGUAGES, SOURCE
+from preference_center.languages import LANGUAGES, SOURCE_LANGUAGE, TRANSLATIONS_DIRECTORY
 from tests.untranslated import untranslated
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = sorted(
     path for path in (ROOT / "templates").rglob("*.html") if path.parent.name != "api"
 )
-TRANSLATED = [language for language in LANGUAGES if language != SOURCE]
+TRANSLATED = [language for language in LANGUAGES if language != SOURCE_LANGUAGE]
 REMEDY = "run `make translations`, then write what is missing"
 
 FAMILIAR = {
@@ -38,7 +38,9 @@ _HOLES = re.compile(r"%\(\w+\)[sd]|</?\w+>")
 @cache
 def written() -> frozenset[str | tuple[str, ...]]:
     """What code and templates ask for, found as `make translations` finds it."""
-    mapping = tomllib.loads((FOLDER / "mapping.toml").read_text(encoding="utf-8"))["mappings"]
+    mapping = tomllib.loads((TRANSLATIONS_DIRECTORY / "mapping.toml").read_text(encoding="utf-8"))[
+        "mappings"
+    ]
     methods = [(entry["pattern"], entry["method"]) for entry in mapping]
     options = {
         entry["pattern"]: {k: v for k, v in entry.items() if k not in {"pattern", "method"}}
@@ -54,7 +56,7 @@ def written() -> frozenset[str | tuple[str, ...]]:
 
 
 def catalogue(language: str) -> Catalog:
-    with (FOLDER / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+    with (TRANSLATIONS_DIRECTORY / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
         return read_po(file, language)
 
 
@@ -69,7 +71,9 @@ def texts(message: Message) -> list[str]:
 
 def test_the_five_languages_are_spoken() -> None:
     assert set(LANGUAGES) == {"it", "en", "de", "fr", "es"}
-    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} == set(TRANSLATED)
+    assert {path.name for path in TRANSLATIONS_DIRECTORY.iterdir() if path.is_dir()} == set(
+        TRANSLATED
+    )
     assert len(written()) > 50
 
 

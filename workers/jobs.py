@@ -13,23 +13,23 @@ import structlog
 from preference_center.destinations.connect import connect
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
-from preference_center.imports.budget import Work
-from preference_center.imports.uploads import go_on
-from preference_center.ingest.webhooks import take_posted
-from preference_center.ledger.backfilling import go_on as go_on_backfilling
-from preference_center.mailer.send import send_due
-from preference_center.queue import TICK
-from preference_center.storage.sync.listings import Part
+from preference_center.imports import uploads
+from preference_center.imports.budget import ImportBudget
+from preference_center.ingest.webhooks import ingest_webhooks
+from preference_center.ledger.backfilling import continue_backfill as go_on_backfilling
+from preference_center.mailer.send import send_due_emails
+from preference_center.queue import TICK_SECONDS
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify as read
 from preference_center.sync.push import sync as sync_destination
-from workers.stopping import stopping
+from workers.stopping import stop_requested
 
 FRESH_TICK = timedelta(seconds=1)
 P = ParamSpec("P")
 log = structlog.get_logger()
 
 
-def _while_it_can(job: Callable[P, None]) -> Callable[P, None]:
+def _end_when_unavailable(job: Callable[P, None]) -> Callable[P, None]:
     """`job`, which ends where the database can't be reached: what is due stays due there (I3)."""
 
     @wraps(job)
@@ -43,52 +43,58 @@ def _while_it_can(job: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-@_while_it_can
+@_end_when_unavailable
 def sync_fresh(destination_id: int) -> None:
     """Sync what people did with one destination, shortly: others wait for this worker."""
     until = services().now() + FRESH_TICK
-    sync_destination(destination_id, connect, until=until, stop=stopping.is_set, fresh=True)
+    sync_destination(destination_id, connect, until=until, stop=stop_requested.is_set, fresh=True)
 
 
-@_while_it_can
+@_end_when_unavailable
 def sync(destination_id: int) -> None:
     """Sync one destination for a tick, or until the worker is asked to stop."""
-    until = services().now() + timedelta(seconds=TICK)
-    sync_destination(destination_id, connect, until=until, stop=stopping.is_set)
+    until = services().now() + timedelta(seconds=TICK_SECONDS)
+    sync_destination(destination_id, connect, until=until, stop=stop_requested.is_set)
 
 
-@_while_it_can
-def go_on_importing(import_id: str) -> None:
+@_end_when_unavailable
+def continue_import(import_id: str) -> None:
     """Plan, apply or undo an uploaded import for a tick, or until asked to stop."""
-    until = services().now() + timedelta(seconds=TICK)
-    go_on(UUID(import_id), Work(until=until, stop=stopping.is_set))
+    until = services().now() + timedelta(seconds=TICK_SECONDS)
+    uploads.continue_import(
+        UUID(import_id), ImportBudget(until=until, should_stop=stop_requested.is_set)
+    )
 
 
-@_while_it_can
+@_end_when_unavailable
 def backfill(destination_id: int) -> None:
     """Go on with a destination's back-fill for a tick, or until asked to stop."""
-    until = services().now() + timedelta(seconds=TICK)
-    go_on_backfilling(destination_id, lambda: stopping.is_set() or services().now() >= until)
+    until = services().now() + timedelta(seconds=TICK_SECONDS)
+    go_on_backfilling(destination_id, lambda: stop_requested.is_set() or services().now() >= until)
 
 
-@_while_it_can
-def verify(destination_id: int, part: str) -> None:
+@_end_when_unavailable
+def verify(destination_id: int, kind: str) -> None:
     """Read one listing of a destination for a tick, or until asked to stop."""
-    until = services().now() + timedelta(seconds=TICK)
-    read(destination_id, Part(part), connect, until=until, stop=stopping.is_set)
+    until = services().now() + timedelta(seconds=TICK_SECONDS)
+    read(destination_id, ListingKind(kind), connect, until=until, stop=stop_requested.is_set)
 
 
-@_while_it_can
-def take_news(destination_id: int) -> None:
+@_end_when_unavailable
+def process_webhooks(destination_id: int) -> None:
     """Take in what a tool has posted, for a tick, or until asked to stop."""
-    until = services().now() + timedelta(seconds=TICK)
-    take_posted(destination_id, connect, until=until, stop=stopping.is_set)
+    until = services().now() + timedelta(seconds=TICK_SECONDS)
+    ingest_webhooks(destination_id, connect, until=until, stop=stop_requested.is_set)
 
 
-@_while_it_can
+@_end_when_unavailable
 def send_mail() -> None:
     """Send the letters that are due for a tick, or until the worker is asked to stop."""
     context = services()
     server = context.settings.mail_server
     if server is not None:
-        send_due(server, until=context.now() + timedelta(seconds=TICK), stop=stopping.is_set)
+        send_due_emails(
+            server,
+            until=context.now() + timedelta(seconds=TICK_SECONDS),
+            stop=stop_requested.is_set,
+        )

@@ -14,16 +14,16 @@ from datetime import datetime
 import structlog
 
 from preference_center.app import create_app
-from preference_center.burst_scan import look_for_bursts
-from preference_center.database_timeouts import WORKER
-from preference_center.domain.sync.push_concurrency import SLOTS
+from preference_center.burst_scan import flag_bursts
+from preference_center.database_timeouts import WORKER_TIMEOUTS
+from preference_center.domain.sync.push_concurrency import MAX_CONCURRENT_PUSHES
 from preference_center.errors import PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.imports.uploads import KEPT
-from preference_center.integrations.registry import ENTRIES
-from preference_center.ledger.deferred_forms import raise_deferred
+from preference_center.imports.uploads import UPLOAD_RETENTION
+from preference_center.integrations.registry import CONNECTORS
+from preference_center.ledger.deferred_forms import raise_deferred_states
 from preference_center.storage.access import idempotency
-from preference_center.storage.db.database import run, run_at_once
+from preference_center.storage.db.database import run_autocommit, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
 from preference_center.storage.mail import outbox, review_queue
 from preference_center.storage.sync import (
@@ -34,22 +34,24 @@ from preference_center.storage.sync import (
     webhook_inbox,
 )
 from preference_center.storage.sync import listings as verifying
-from preference_center.storage.sync.states import Due
-from preference_center.sync.listings import begin_listings
-from workers.starting import await_database
-from workers.stopping import stopping
+from preference_center.storage.sync.states import DueCounts
+from preference_center.sync.listings import schedule_new_listings
+from workers.starting import wait_for_database
+from workers.stopping import stop_requested
 
 log = structlog.get_logger()
 
-EVERY = 2.0
+TICK_INTERVAL = 2.0
 """Seconds between looks."""
-TIDY_EVERY = 60.0
+CLEANUP_INTERVAL = 60.0
 """Seconds between deletions of what is older than it is kept."""
 ROWS_PER_SLOT = 500
-LETTERS_PER_SLOT = 20
-BODIES_PER_SLOT = 1_000
-BY_SCAN = [kind for kind, entry in ENTRIES.items() if entry.capabilities.backfills_by_scan]
-KEPT_ANSWERS = 10_000
+EMAILS_PER_SLOT = 20
+WEBHOOKS_PER_SLOT = 1_000
+SCAN_BACKFILL_KINDS = [
+    kind for kind, entry in CONNECTORS.items() if entry.capabilities.backfills_by_scan
+]
+MAX_RESPONSES_PER_CLEANUP = 10_000
 """How many old ones are forgotten at once."""
 
 
@@ -61,64 +63,72 @@ def tick() -> int:
     context = services()
     now = context.now()
     wanted = 0
-    raise_deferred()
-    for due in run_at_once(lambda connection: states.due(connection, now, BY_SCAN)):
-        wanted += (slots := _slots(due))
-        if due.fresh and not due.slow:
+    raise_deferred_states()
+    for due in run_autocommit(
+        lambda connection: states.list_due(connection, now, SCAN_BACKFILL_KINDS)
+    ):
+        wanted += (slots := _slot_count(due))
+        if due.live and not due.is_slow:
             wanted += 1
-            if not context.queue.enqueue_fresh(due.destination):
+            if not context.queue.enqueue_fresh(due.destination_id):
                 return wanted
         for slot in range(slots):
-            if not context.queue.enqueue(due.destination, slot=slot):
+            if not context.queue.enqueue_sync(due.destination_id, slot=slot):
                 return wanted
-    wanted += _tick_mail(now) + _tick_imports(now) + _tick_reading(now)
+    wanted += _tick_mail(now) + _tick_imports(now) + _tick_listings(now)
     return wanted + _tick_backfills()
 
 
-def _slots(due: Due) -> int:
+def _slot_count(due: DueCounts) -> int:
     """How many jobs besides the fresh one: for lists, and for more than that one does soon."""
-    if due.slow:
+    if due.is_slow:
         return 1
-    rows = due.lists + max(0, due.fresh - ROWS_PER_SLOT)
-    return min(SLOTS, -(-rows // ROWS_PER_SLOT))
+    rows = due.bulk + max(0, due.live - ROWS_PER_SLOT)
+    return min(MAX_CONCURRENT_PUSHES, -(-rows // ROWS_PER_SLOT))
 
 
-def tidy(now: datetime) -> None:
+def purge_expired(now: datetime) -> None:
     """Delete what is older than it is kept."""
-    run_at_once(lambda connection: active_pushes.forget(connection, now))
-    run_at_once(lambda connection: outbox.expire(connection, now))
-    run_at_once(lambda connection: outbox.forget(connection, now))
-    run_at_once(lambda connection: idempotency.forget(connection, now, most=KEPT_ANSWERS))
-    run(lambda connection: webhook_inbox.forget(connection, now))
-    run_at_once(lambda connection: undecided_events.forget(connection, now))
-    run(lambda connection: review_queue.forget(connection, now))
-    run_at_once(lambda connection: uploaded_parts.expire(connection, now - KEPT))
+    run_autocommit(lambda connection: active_pushes.purge_pushes(connection, now))
+    run_autocommit(lambda connection: outbox.expire_emails(connection, now))
+    run_autocommit(lambda connection: outbox.purge_emails(connection, now))
+    run_autocommit(
+        lambda connection: idempotency.purge_responses(
+            connection, now, limit=MAX_RESPONSES_PER_CLEANUP
+        )
+    )
+    run_in_transaction(lambda connection: webhook_inbox.purge_webhooks(connection, now))
+    run_autocommit(lambda connection: undecided_events.purge_decisions(connection, now))
+    run_in_transaction(lambda connection: review_queue.purge_items(connection, now))
+    run_autocommit(
+        lambda connection: uploaded_parts.delete_expired_parts(connection, now - UPLOAD_RETENTION)
+    )
 
 
-def _tick_reading(now: datetime) -> int:
+def _tick_listings(now: datetime) -> int:
     """What is to be read in tools, and what they have posted."""
     context = services()
-    begin_listings(now)
-    listings = run_at_once(lambda connection: verifying.due(connection, now))
+    schedule_new_listings(now)
+    listings = run_autocommit(lambda connection: verifying.list_due_listings(connection, now))
     for destination, part in listings:
         if not context.queue.enqueue_verify(destination, part):
             return len(listings)
-    return len(listings) + _tick_news(now)
+    return len(listings) + _tick_webhooks(now)
 
 
-def _tick_news(now: datetime) -> int:
+def _tick_webhooks(now: datetime) -> int:
     wanted = 0
-    due = run_at_once(lambda connection: webhook_inbox.due(connection, now))
+    due = run_autocommit(lambda connection: webhook_inbox.count_due_webhooks(connection, now))
     for destination, bodies in due.items():
-        for slot in range(min(SLOTS, 1 + bodies // BODIES_PER_SLOT)):
+        for slot in range(min(MAX_CONCURRENT_PUSHES, 1 + bodies // WEBHOOKS_PER_SLOT)):
             wanted += 1
-            if not services().queue.enqueue_news(destination, slot=slot):
+            if not services().queue.enqueue_webhooks(destination, slot=slot):
                 return wanted
     return wanted
 
 
 def _tick_imports(now: datetime) -> int:
-    waiting = run_at_once(lambda connection: import_jobs.due(connection, now))
+    waiting = run_autocommit(lambda connection: import_jobs.list_due_imports(connection, now))
     for import_id in waiting:
         if not services().queue.enqueue_import(import_id):
             break
@@ -126,7 +136,7 @@ def _tick_imports(now: datetime) -> int:
 
 
 def _tick_backfills() -> int:
-    unfinished = run_at_once(backfills.unfinished)
+    unfinished = run_autocommit(backfills.list_unfinished)
     for destination in unfinished:
         if not services().queue.enqueue_backfill(destination):
             break
@@ -135,10 +145,10 @@ def _tick_backfills() -> int:
 
 def _tick_mail(now: datetime) -> int:
     context = services()
-    letters = run_at_once(lambda connection: outbox.due(connection, now))
+    letters = run_autocommit(lambda connection: outbox.count_due_emails(connection, now))
     if not letters or context.settings.mail_server is None:
         return 0
-    wanted = min(SLOTS, 1 + letters // LETTERS_PER_SLOT)
+    wanted = min(MAX_CONCURRENT_PUSHES, 1 + letters // EMAILS_PER_SLOT)
     for slot in range(wanted):
         if not context.queue.enqueue_mail(slot=slot):
             break
@@ -148,16 +158,16 @@ def _tick_mail(now: datetime) -> int:
 def main() -> None:
     """Tick until asked to stop, whatever is away meanwhile; then do what nothing waits for."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    with create_app(limits=WORKER).app_context():
-        await_database()
+        signal.signal(number, lambda *_: stop_requested.set())
+    with create_app(timeouts=WORKER_TIMEOUTS).app_context():
+        wait_for_database()
         tidied = -math.inf
-        while not stopping.wait(EVERY):
+        while not stop_requested.wait(TICK_INTERVAL):
             try:
                 tick()
-                look_for_bursts(services().now())
-                if time.monotonic() >= tidied + TIDY_EVERY:
-                    tidy(services().now())
+                flag_bursts(services().now())
+                if time.monotonic() >= tidied + CLEANUP_INTERVAL:
+                    purge_expired(services().now())
                     tidied = time.monotonic()
             except PreferenceCenterError as error:
                 log.warning("tick_failed", error=type(error).__name__)

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from threading import Event
 
-stopping = Event()
+stop_requested = Event()

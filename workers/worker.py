@@ -20,15 +20,15 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from preference_center.app import create_app
-from preference_center.database_timeouts import WORKER
+from preference_center.database_timeouts import WORKER_TIMEOUTS
 from preference_center.extensions import services
-from preference_center.queue import NAMES, connect, rq_queue
-from workers.starting import await_database
-from workers.stopping import stopping
+from preference_center.queue import QUEUE_NAMES, connect_redis, rq_queue
+from workers.starting import wait_for_database
+from workers.stopping import stop_requested
 
 log = structlog.get_logger()
 
-RECONNECT = 1.0
+RECONNECT_INTERVAL = 1.0
 """Seconds between tries while Redis is away."""
 
 
@@ -38,7 +38,7 @@ class Worker(SimpleWorker):
     A fork would cost more than all the work of a small batch.
     """
 
-    max_connection_wait_time = RECONNECT
+    max_connection_wait_time = RECONNECT_INTERVAL
 
     def reorder_queues(self, reference_queue: Queue) -> None:
         """After a job of this queue the others come first, like RQ's RoundRobinWorker."""
@@ -51,27 +51,27 @@ class Worker(SimpleWorker):
         RQ's own would ask Redis in between, and fail the batch if that is away; and it
         would end the batch at a second signal, which a terminal's Ctrl-C always brings.
         """
-        stopping.set()
+        stop_requested.set()
         self._stop_requested = True
         if self.get_state() != WorkerStatus.BUSY:
             raise StopRequested
 
 
-def main(queues: Collection[str] = NAMES) -> None:
+def main(queues: Collection[str] = QUEUE_NAMES) -> None:
     """Work on these queues until asked to stop, across any absence of Redis and the database."""
-    with create_app(limits=WORKER).app_context(), suppress(StopRequested):
-        await_database()
-        while not stopping.is_set():
+    with create_app(timeouts=WORKER_TIMEOUTS).app_context(), suppress(StopRequested):
+        wait_for_database()
+        while not stop_requested.is_set():
             try:
-                connection = connect(services().settings.redis_url)
+                connection = connect_redis(services().settings.redis_url)
                 make_worker(connection, queues).work(logging_level="WARNING")
             except redis.RedisError as error:
                 log.warning("redis_away", error=type(error).__name__)
             # RQ ends by itself too, when Redis was late or had forgotten the job in hand.
-            stopping.wait(RECONNECT)
+            stop_requested.wait(RECONNECT_INTERVAL)
 
 
-def make_worker(connection: redis.Redis, queues: Collection[str] = NAMES) -> Worker:
+def make_worker(connection: redis.Redis, queues: Collection[str] = QUEUE_NAMES) -> Worker:
     """A worker of these queues."""
     return Worker(
         [rq_queue(connection, name) for name in queues],
@@ -82,13 +82,15 @@ def make_worker(connection: redis.Redis, queues: Collection[str] = NAMES) -> Wor
     )
 
 
-def queues_of(arguments: list[str]) -> Collection[str]:
+def parse_queue_names(arguments: list[str]) -> Collection[str]:
     """The queues that the command line names; all if none. Raises SystemExit for others."""
-    unknown = sorted(set(arguments) - set(NAMES))
+    unknown = sorted(set(arguments) - set(QUEUE_NAMES))
     if unknown:
-        raise SystemExit(f"no such queue: {', '.join(unknown)}. There are: {', '.join(NAMES)}.")
-    return arguments or NAMES
+        raise SystemExit(
+            f"no such queue: {', '.join(unknown)}. There are: {', '.join(QUEUE_NAMES)}."
+        )
+    return arguments or QUEUE_NAMES
 
 
 if __name__ == "__main__":
-    main(queues_of(sys.argv[1:]))
+    main(parse_queue_names(sys.argv[1:]))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.addresses import mask, parse
-from preference_center.domain.events import Kind
+from preference_center.domain.addresses import mask_address, parse_address
+from preference_center.domain.events import EventKind
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.addresses import readable
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
 
 _NEWEST = """
 SELECT e.seq, e.id, e.kind, e.scope, e.source, e.recorded_at, e.address_id,
@@ -30,7 +30,7 @@ class Row:
 
     seq: int
     id: UUID
-    kind: Kind
+    kind: EventKind
     scope: str
     source: str
     recorded_at: datetime
@@ -41,16 +41,21 @@ class Row:
 
 def rows(count: int = 12) -> list[Row]:
     """The newest events, newest first."""
-    return run(lambda connection: _rows(connection, count))
+    return run_in_transaction(lambda connection: _rows(connection, count))
 
 
 def _rows(connection: Connection, count: int) -> list[Row]:
     found = connection.execute(_NEWEST, (count,)).fetchall()
-    addresses = readable(connection, services().keys, {row[6] for row in found})
-    masked = {ref: mask(parse(text, channel)) for ref, (channel, text) in addresses.items()}
+    addresses = load_readable(connection, services().keys, {row[6] for row in found})
+    masked = {
+        ref: mask_address(parse_address(text, channel))
+        for ref, (channel, text) in addresses.items()
+    }
     return [
-        Row(seq, event_id, Kind(kind), scope, source, at, masked.get(ref, "erased"), *tools)
-        if kind != Kind.CONSENTED  # it asks nothing of a tool
-        else Row(seq, event_id, Kind(kind), scope, source, at, masked.get(ref, "erased"), (), ())
+        Row(seq, event_id, EventKind(kind), scope, source, at, masked.get(ref, "erased"), *tools)
+        if kind != EventKind.CONSENTED  # it asks nothing of a tool
+        else Row(
+            seq, event_id, EventKind(kind), scope, source, at, masked.get(ref, "erased"), (), ()
+        )
         for seq, event_id, kind, scope, source, at, ref, *tools in found
     ]

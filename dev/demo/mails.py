@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from dev.demo.files import Files
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.sender_requests import Origin, Proof
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link, list_unsubscribe_headers
@@ -88,11 +88,11 @@ def _write(number: int) -> EmailMessage:
     now = context.now()
     turn, place = divmod(number - 1, len(NAMES))
     name = NAMES[place]
-    address = parse(f"{name}{turn + 1 if turn else ''}@example.com", Channel.EMAIL)
+    address = parse_address(f"{name}{turn + 1 if turn else ''}@example.com", Channel.EMAIL)
     topic = catalogue.topic(TOPIC)
-    proof = Proof("demo", "Send me the farm journal.", LANGUAGE, now - timedelta(days=30))
-    consent = sender_requests.consent(
-        context.new_id(), address, topic, proof, Origin("demo", "demo", now), own_act=False
+    proof = ConsentEvidence("demo", "Send me the farm journal.", LANGUAGE, now - timedelta(days=30))
+    consent = sender_requests.build_consent_change(
+        context.new_id(), address, topic, proof, RequestOrigin("demo", "demo", now), own_act=False
     )
     record([consent])
     message_id = uuid4()
@@ -108,7 +108,7 @@ def _write(number: int) -> EmailMessage:
 
 def _add_links(mail: EmailMessage, link: Link, message_id: UUID) -> None:
     links = services().links
-    token = links.make(link)
+    token = links.create_token(link)
     urls = {
         "unsubscribe": links.unsubscribe_url(token),
         "preferences": links.preferences_url(token),

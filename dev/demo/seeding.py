@@ -12,19 +12,18 @@ from flask_migrate import upgrade
 
 from dev.demo.files import TOOLS, Files, Tool
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.catalogue import Catalogue, digest
-from preference_center.domain.catalogue import parse as parse_catalogue
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.catalogue import Catalogue, catalogue_digest, parse_catalogue
 from preference_center.domain.events import Change
-from preference_center.domain.sender_requests import Origin, Proof, Via
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import catalogues
 from preference_center.storage.access import api_keys, audit
-from preference_center.storage.access.api_keys import EVERY_TYPE, KeyScope
+from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, KeyScope
 from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 
 HERE = Path(__file__).parent
@@ -38,19 +37,19 @@ def seed(files: Files, tools_url: str) -> str:
     """
     upgrade()
     require_known_keys()
-    run(_apply_catalogue)
+    run_in_transaction(_apply_catalogue)
     catalogue = catalogues.current_catalogue()
-    run(lambda connection: _connect_tools(connection, files, tools_url, catalogue))
-    if run(_is_empty):
+    run_in_transaction(lambda connection: _connect_tools(connection, files, tools_url, catalogue))
+    if run_in_transaction(_is_empty):
         record(_contacts(catalogue))
     return _api_key(files)
 
 
 def _apply_catalogue(connection: Connection) -> None:
-    if catalogues.current_text(connection) is None:
+    if catalogues.load_current_text(connection) is None:
         text = (HERE / "catalogue.toml").read_text()
         parse_catalogue(text)
-        catalogues.save(connection, text, digest(text), services().now())
+        catalogues.insert_version(connection, text, catalogue_digest(text), services().now())
 
 
 def _connect_tools(
@@ -58,7 +57,7 @@ def _connect_tools(
 ) -> None:
     """Two destinations of our own webhook; their port may be another than last time."""
     keys = services().keys
-    there = {destination.name for destination in destinations.every(connection, keys)}
+    there = {destination.name for destination in destinations.list_destinations(connection, keys)}
     for tool in TOOLS:
         secret = files.tool_secrets()[tool.name]
         settings = {"url": f"{tools_url}/{tool.name}/hooks", "secret": secret}
@@ -73,7 +72,7 @@ def _add(
 ) -> None:
     context = services()
     topics = [topic for topic in catalogue.topics.values() if topic.channel in tool.channels]
-    added = destinations.add(
+    added = destinations.insert_destination(
         connection,
         context.keys,
         name=tool.name,
@@ -85,8 +84,8 @@ def _add(
         sends_service=False,
         now=context.now(),
     )
-    destinations.set_status(connection, added, Status.ACTIVE)
-    backfills.whole(connection, added, context.now())
+    destinations.set_status(connection, added, DestinationStatus.ACTIVE)
+    backfills.run_whole_backfill(connection, added, context.now())
 
 
 def _is_empty(connection: Connection) -> bool:
@@ -104,18 +103,24 @@ def _changes(contact: dict[str, Any], catalogue: Catalogue) -> list[Change]:
     """One contact's consents of a month ago, and what they said no to just now."""
     context = services()
     now = context.now()
-    origin = Origin(ACTOR, ACTOR, now)
-    address = parse(contact["address"], Channel(contact.get("channel", "email")))
-    proof = Proof("demo", "Yes, write to me.", "en", now - timedelta(days=30))
+    origin = RequestOrigin(ACTOR, ACTOR, now)
+    address = parse_address(contact["address"], Channel(contact.get("channel", "email")))
+    proof = ConsentEvidence("demo", "Yes, write to me.", "en", now - timedelta(days=30))
     consents = [
-        sender_requests.consent(
+        sender_requests.build_consent_change(
             context.new_id(), address, catalogue.topic(topic), proof, origin, own_act=False
         )
         for topic in contact["consents"]
     ]
     opt_outs = [
-        sender_requests.opt_out(
-            context.new_id(), address, scope, Via.FORM, origin, received_at=now, occurred_at=now
+        sender_requests.build_opt_out_change(
+            context.new_id(),
+            address,
+            scope,
+            ReceivedVia.FORM,
+            origin,
+            received_at=now,
+            occurred_at=now,
         )
         for scope in contact.get("opt_outs", [])
     ]
@@ -124,21 +129,25 @@ def _changes(contact: dict[str, Any], catalogue: Catalogue) -> list[Change]:
 
 def _api_key(files: Files) -> str:
     kept = files.api_key()
-    if kept is not None and api_keys.find(kept) is not None:
+    if kept is not None and api_keys.find_key(kept) is not None:
         return kept
     # the database may have a key of this name whose text is lost
-    name = "demo" if kept is None and run(_has_no_keys) else f"demo-{secrets.token_hex(3)}"
-    text = run(lambda connection: _make_key(connection, name))
+    name = (
+        "demo"
+        if kept is None and run_in_transaction(_has_no_keys)
+        else f"demo-{secrets.token_hex(3)}"
+    )
+    text = run_in_transaction(lambda connection: _make_key(connection, name))
     files.keep_api_key(text)
     return text
 
 
 def _has_no_keys(connection: Connection) -> bool:
-    return not api_keys.every(connection)
+    return not api_keys.list_keys(connection)
 
 
 def _make_key(connection: Connection, name: str) -> str:
     now = services().now()
-    text = api_keys.make(connection, name, list(KeyScope), [EVERY_TYPE], now)
-    audit.append(connection, now, ACTOR, "api_key.made", {"name": name})
+    text = api_keys.create_key(connection, name, list(KeyScope), [ALL_MESSAGE_TYPES], now)
+    audit.insert_audit_entry(connection, now, ACTOR, "api_key.made", {"name": name})
     return text

@@ -9,20 +9,19 @@ from uuid import uuid4
 
 from dev.demo.seeding import HERE
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.catalogue import digest
-from preference_center.domain.catalogue import parse as parse_catalogue
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.catalogue import catalogue_digest, parse_catalogue
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.sender_requests import Origin, Proof, Via
-from preference_center.domain.sync.destination import Status
-from preference_center.domain.sync.outcomes import settlement
+from preference_center.domain.sender_requests import ConsentEvidence, ReceivedVia, RequestOrigin
+from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.domain.sync.outcomes import build_settlement
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
 from preference_center.storage import catalogues
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.mail.outbox import Claim
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.mail.outbox import ClaimedEmail
 from preference_center.storage.sync import destinations, states
 
 TOPIC = "cascina.newsletter"
@@ -49,8 +48,10 @@ class Demo:
         """Put the catalogue in force and connect the tools."""
         text = (HERE / "catalogue.toml").read_text(encoding="utf-8")
         parse_catalogue(text)
-        run(lambda c: catalogues.save(c, text, digest(text), services().now()))
-        self.tools = run(_connect)
+        run_in_transaction(
+            lambda c: catalogues.insert_version(c, text, catalogue_digest(text), services().now())
+        )
+        self.tools = run_in_transaction(_connect)
 
     def rewind(self, now: datetime) -> None:
         """Go back to this moment."""
@@ -73,57 +74,59 @@ class Demo:
 
     def newest_mailed_link(self) -> str:
         """The link in the letter that was posted last."""
-        row = run(lambda connection: connection.execute(_NEWEST_LETTER).fetchone())
+        row = run_in_transaction(lambda connection: connection.execute(_NEWEST_LETTER).fetchone())
         assert row
-        return Claim(*row).open(services().keys).values["link"]
+        return ClaimedEmail(*row).decrypt(services().keys).values["link"]
 
     def whereabouts_url(self) -> str:
         """The receipt of somebody whose opt-outs are on their way, at all paces."""
         address = self._somebody(Channel.EMAIL)
         now = self.clock[0]
         self.clock[0] = now - timedelta(hours=3)
-        self._opt_out(address, TOPIC, Via.PHONE)
+        self._opt_out(address, TOPIC, ReceivedVia.PHONE)
         self.clock[0] = now - timedelta(minutes=20)
-        self._opt_out(address, ALL_MARKETING, Via.FORM)
+        self._opt_out(address, ALL_MARKETING, ReceivedVia.FORM)
         self.clock[0] = now - timedelta(minutes=19)
         for name, outcome in OUTCOMES.items():
             if outcome:
-                run(_settling(self.tools[name], outcome, self.clock[0]))
+                run_in_transaction(_settling(self.tools[name], outcome, self.clock[0]))
         self.clock[0] = now
         return self._link(address, "w", "en")
 
     def _somebody(self, channel: Channel) -> Address:
         self.people += 1
         if channel is Channel.EMAIL:
-            return parse(f"ada{self.people}@example.com", channel)
-        return parse(f"+39347123{self.people:04}", channel)
+            return parse_address(f"ada{self.people}@example.com", channel)
+        return parse_address(f"+39347123{self.people:04}", channel)
 
     def _link(
         self, address: Address, page: str, language: str, age: timedelta = timedelta(days=1)
     ) -> str:
         issued_at = self.clock[0] - age
         topic = TOPIC if address.channel is Channel.EMAIL else "bottega.sms_offers"
-        token = services().links.make(Link(address, topic, MESSAGE, issued_at))
+        token = services().links.create_token(Link(address, topic, MESSAGE, issued_at))
         return f"{self.site}/{page}/{token}?lang={language}"
 
     def _consent(self, address: Address) -> None:
-        proof = Proof("demo", "Write to me.", "en", self.clock[0] - timedelta(days=30))
-        origin = Origin(ORIGIN, ORIGIN, self.clock[0])
-        topics = current_catalogue().topics_on(address.channel)
+        proof = ConsentEvidence("demo", "Write to me.", "en", self.clock[0] - timedelta(days=30))
+        origin = RequestOrigin(ORIGIN, ORIGIN, self.clock[0])
+        topics = current_catalogue().topics_for_channel(address.channel)
         record(
             [
-                sender_requests.consent(uuid4(), address, topic, proof, origin, own_act=False)
+                sender_requests.build_consent_change(
+                    uuid4(), address, topic, proof, origin, own_act=False
+                )
                 for topic in topics[:3]
             ]
         )
 
-    def _opt_out(self, address: Address, scope: str, via: Via) -> None:
+    def _opt_out(self, address: Address, scope: str, via: ReceivedVia) -> None:
         now = self.clock[0]
-        origin = Origin(ORIGIN, ORIGIN, now)
+        origin = RequestOrigin(ORIGIN, ORIGIN, now)
         new_id = services().new_id()
         record(
             [
-                sender_requests.opt_out(
+                sender_requests.build_opt_out_change(
                     new_id, address, scope, via, origin, received_at=now, occurred_at=now
                 )
             ]
@@ -132,11 +135,11 @@ class Demo:
 
 def _connect(connection: Connection) -> dict[str, int]:
     keys, now = services().keys, services().now()
-    topics = current_catalogue().topics_on(Channel.EMAIL)
+    topics = current_catalogue().topics_for_channel(Channel.EMAIL)
     tools = {}
     for name in OUTCOMES:
         sends = [topic.key for topic in topics if name != "shop" or topic.brand == "bottega"]
-        tools[name] = destinations.add(
+        tools[name] = destinations.insert_destination(
             connection,
             keys,
             name=name,
@@ -148,7 +151,7 @@ def _connect(connection: Connection) -> dict[str, int]:
             sends_service=False,
             now=now,
         )
-        status = Status.PAUSED if name == "old-crm" else Status.ACTIVE
+        status = DestinationStatus.PAUSED if name == "old-crm" else DestinationStatus.ACTIVE
         destinations.set_status(connection, tools[name], status)
     return tools
 
@@ -159,11 +162,11 @@ def _settling(tool: int, outcome: str, now: datetime) -> Callable[[Connection], 
     def work(connection: Connection) -> None:
         lease = services().new_id()
         until = now + timedelta(seconds=90)
-        claims = states.claim(connection, tool, lease, now=now, until=until, limit=100)
+        claims = states.claim_rows(connection, tool, lease, now=now, until=until, limit=100)
         rows = [
-            replace(settlement(claim, None, None, now, 0.0), outcome=outcome, ack="204")
+            replace(build_settlement(claim, None, None, now, 0.0), outcome=outcome, ack="204")
             for claim in claims
         ]
-        states.settle(connection, tool, lease, rows, now=now)
+        states.settle_rows(connection, tool, lease, rows, now=now)
 
     return work

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from preference_center.domain.addresses import Channel, matches, parse
-from preference_center.domain.hashed_addresses import parse_hash
+from preference_center.domain.addresses import Channel, matches, parse_address
+from preference_center.domain.hashed_addresses import parse_hashed_address
 from preference_center.errors import InvalidAddress
 
 
@@ -14,9 +14,9 @@ def addresses(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
     for channel in Channel:
         with suppress(InvalidAddress):
-            found = parse(text, channel)
-            assert parse(found.exact, channel) == found
+            found = parse_address(text, channel)
+            assert parse_address(found.exact, channel) == found
             assert matches(found, found)
             found.exact.encode()
         with suppress(InvalidAddress):
-            parse_hash(text, channel)
+            parse_hashed_address(text, channel)

@@ -7,30 +7,30 @@ from contextlib import suppress
 from io import BytesIO
 
 from fuzz.targets.picking import pick
-from preference_center.api.gunzip import gunzip, lines
-from preference_center.api.row_formats import Ndjson, Row, Sheet, open_csv
-from preference_center.domain.decisions import Decision, Rule
-from preference_center.domain.imports import Instructions, ScopeMap
+from preference_center.api.gunzip import gunzip, split_lines
+from preference_center.api.row_formats import InputRow, NdjsonFormat, RowFormat, open_csv
+from preference_center.domain.decisions import Decision, DecisionRule
+from preference_center.domain.imports import ImportInstructions, ScopeMap
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidInput, UnreadableBody
-from preference_center.imports.read_rows import Start, records
+from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.integrations.import_presets import PRESETS
 
-_ALLOWED = Decision(allow=True, rule=Rule.NOT_OPTED_OUT)
+_ALLOWED = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
 _AS_OF = Watermark("00000000", 1, 1)
 
 
 def ndjson_stream(data: bytes) -> None:
     """Each line is a row or nothing, however the octets are cut."""
-    assert _rows(Ndjson(), _pieces(data)) == _rows(Ndjson(), [data])
+    assert _rows(NdjsonFormat(), _pieces(data)) == _rows(NdjsonFormat(), [data])
 
 
 def csv_stream(data: bytes) -> None:
     """The same of CSV; a header that names no recipients is refused."""
     with suppress(UnreadableBody):
-        sheet, rest = open_csv(lines(iter([data])), None)
+        sheet, rest = open_csv(split_lines(iter([data])), None)
         whole = _answered(sheet, rest)
-        sheet, rest = open_csv(lines(iter(_pieces(data))), None)
+        sheet, rest = open_csv(split_lines(iter(_pieces(data))), None)
         assert _answered(sheet, rest) == whole
 
 
@@ -44,9 +44,9 @@ def gzip_stream(data: bytes) -> None:
 def import_file(data: bytes) -> None:
     """A file is read to its end or refused; the first line names the preset."""
     preset, file = pick(PRESETS, data)
-    instructions = Instructions(preset, ScopeMap({}))
+    instructions = ImportInstructions(preset, ScopeMap({}))
     with suppress(InvalidInput):
-        found = list(records(BytesIO(file), instructions, Start()))
+        found = list(read_rows(BytesIO(file), instructions, ResumePoint()))
         assert [record.index for record in found] == list(range(len(found)))
 
 
@@ -56,13 +56,13 @@ def _pieces(data: bytes) -> list[bytes]:
     return [data[at : at + step] for at in range(0, len(data), step)]
 
 
-def _rows(sheet: Sheet, pieces: Sequence[bytes]) -> list[Row]:
-    return _answered(sheet, lines(iter(pieces)))
+def _rows(sheet: RowFormat, pieces: Sequence[bytes]) -> list[InputRow]:
+    return _answered(sheet, split_lines(iter(pieces)))
 
 
-def _answered(sheet: Sheet, blocks: Iterator[list[bytes]]) -> list[Row]:
-    rows = [row for block in blocks for row in sheet.read(block)] + sheet.rest()
+def _answered(sheet: RowFormat, blocks: Iterator[list[bytes]]) -> list[InputRow]:
+    rows = [row for block in blocks for row in sheet.read_rows(block)] + sheet.flush()
     decisions = [row if isinstance(row, Decision) else _ALLOWED for row in rows]
-    assert sheet.answers(rows, decisions).count(b"\n") >= len(rows)
-    assert sheet.end(len(rows), _AS_OF)
+    assert sheet.encode_decisions(rows, decisions).count(b"\n") >= len(rows)
+    assert sheet.encode_end(len(rows), _AS_OF)
     return rows

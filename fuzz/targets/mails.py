@@ -6,27 +6,29 @@ from contextlib import suppress
 from hashlib import sha256
 
 from fuzz.targets.tokens import LINKS, NOW
-from preference_center.domain.catalogue import parse
-from preference_center.domain.mail import TooComplex
-from preference_center.domain.mail.interpret import read
+from preference_center.domain.catalogue import parse_catalogue
+from preference_center.domain.mail import MailTooComplex
+from preference_center.domain.mail.interpret import interpret_mail
 from preference_center.errors import InvalidInput
-from preference_center.inbound.mail_recipients import read_mail
-from preference_center.mailcheck.links import Ours
-from preference_center.mailcheck.message import judge_mail
+from preference_center.inbound.mail_recipients import parse_inbound_mail
+from preference_center.mailcheck.links import Installation
+from preference_center.mailcheck.message import check_email
 from tests.domain.catalogues import SMALL
 
-_OURS = Ours(LINKS, parse(SMALL), lambda address: sha256(address.exact.encode()).digest())
+_OURS = Installation(
+    LINKS, parse_catalogue(SMALL), lambda address: sha256(address.exact.encode()).digest()
+)
 
 
 def mail(data: bytes) -> None:
     """Whatever comes is read; only what no honest mail is, is given up."""
-    read_mail(LINKS, data, None)
+    parse_inbound_mail(LINKS, data, None)
     for for_reports in (False, True):
-        with suppress(TooComplex):
-            read(data, for_reports=for_reports)
+        with suppress(MailTooComplex):
+            interpret_mail(data, for_reports=for_reports)
 
 
 def mail_check(data: bytes) -> None:
     """Whatever is pasted to be checked is judged."""
     with suppress(InvalidInput):  # it has no header
-        judge_mail(data, _OURS, NOW)
+        check_email(data, _OURS, NOW)

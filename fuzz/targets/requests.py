@@ -26,20 +26,26 @@ from preference_center.api import (
     requests,
     suppression_models,
 )
-from preference_center.api.parsing import Body, Query, read_body, read_query, read_rows
-from preference_center.api.problems import InvalidRequest, Refused
+from preference_center.api.parsing import (
+    QueryParameters,
+    RequestBody,
+    parse_body,
+    read_query,
+    read_rows,
+)
+from preference_center.api.problems import ApiError, InvalidRequest
 from preference_center.app import create_app
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.extensions import services
 from preference_center.links import Link
-from preference_center.pages.forms import PreferenceForm, pauses_in
-from preference_center.pages.preference_changes import Ticks, wishes
+from preference_center.pages.forms import PreferenceForm, parse_pauses
+from preference_center.pages.preference_changes import SubmittedPreferences, diff_preferences
 from tests.environment import settings_for
 
 _MODULES = (requests, change_feed, contact_models, import_models, pagination, decision_stream)
 _NOWHERE = "127.0.0.1:1"
-_LINK = Link(parse("ann@example.com", Channel.EMAIL), ALL_MARKETING, "", NOW)
+_LINK = Link(parse_address("ann@example.com", Channel.EMAIL), ALL_MARKETING, "", NOW)
 _SHOWN = {"link": "mark", "all": True, "topics": {"acme.news": True, "acme.offers": False}}
 _METHODS = {name: name for name in ("POST", "GET", "PUT", "OPTIONS", "HEAD", "DELETE")}
 _FAULTS = frozenset({500, 502, 504})
@@ -56,7 +62,7 @@ def _app() -> Flask:
 @cache
 def _token() -> str:
     with _app().app_context():
-        return services().links.make(_LINK)
+        return services().links.create_token(_LINK)
 
 
 def _models(kind: type[BaseModel]) -> dict[str, type[Any]]:
@@ -65,7 +71,7 @@ def _models(kind: type[BaseModel]) -> dict[str, type[Any]]:
     return {model.__name__: model for model in models}
 
 
-_BODIES, _QUERIES = _models(Body), _models(Query)
+_BODIES, _QUERIES = _models(RequestBody), _models(QueryParameters)
 
 
 def api_body(data: bytes) -> None:
@@ -79,7 +85,7 @@ def api_body(data: bytes) -> None:
     with _app().test_request_context("/", **sent), _answered():
         rows.extend(read_rows(model).rows)
     with _app().test_request_context("/", **sent), _answered():
-        rows.append(read_body(model))
+        rows.append(parse_body(model))
     for text in chain.from_iterable(_texts(row.model_dump()) for row in rows):
         assert "\0" not in text
         text.encode()
@@ -92,7 +98,7 @@ def query(data: bytes) -> None:
     with _app().test_request_context("/", query_string=text), _answered():
         asked = read_query(model)
         if isinstance(asked, pagination.PageQuery):
-            pagination.position(asked)
+            pagination.cursor_position(asked)
 
 
 def form(data: bytes) -> None:
@@ -102,9 +108,11 @@ def form(data: bytes) -> None:
     sent: dict[str, Any] = {"method": "POST", "data": body, "content_type": kind}
     with _app().test_request_context("/", **sent):
         given = PreferenceForm()
-        ticks = Ticks(given.all_marketing.data, given.topics.data or (), pauses_in(request.form))
-        found = wishes(_LINK, _SHOWN, NOW, ticks, [], NOW)
-        assert {change.scope for change in (*found.nos, *found.yeses)} <= {
+        ticks = SubmittedPreferences(
+            given.all_marketing.data, given.topics.data or (), parse_pauses(request.form)
+        )
+        found = diff_preferences(_LINK, _SHOWN, NOW, ticks, [], NOW)
+        assert {change.scope for change in (*found.turned_off, *found.turned_on)} <= {
             ALL_MARKETING,
             "acme.news",
             "acme.offers",
@@ -142,10 +150,10 @@ def _answered() -> Iterator[None]:
     """Let the refusals of the API through, if they can be told."""
     try:
         yield
-    except Refused as error:
-        error_handlers.respond_to_refused(error)
+    except ApiError as error:
+        error_handlers.handle_api_error(error)
     except InvalidRequest as error:
-        error_handlers.respond_to_invalid(error)
+        error_handlers.handle_invalid_input(error)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -7,31 +7,31 @@ from contextlib import suppress
 from fuzz.targets.picking import pick
 from fuzz.targets.tokens import NOW
 from preference_center.domain.vendor_events import (
-    CarriesMail,
-    Certified,
-    Confirming,
-    Post,
-    Unverified,
+    NeedsCertificate,
+    NeedsConfirmation,
+    SignatureError,
+    SupportsInboundMail,
+    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
-from preference_center.integrations.twilio.webhook import as_mail, read_text
-from preference_center.integrations.webhooks import SOURCES, WEBHOOKS
+from preference_center.integrations.twilio.webhook import parse_text_message, to_mail
+from preference_center.integrations.webhooks import WEBHOOK_SOURCES, WEBHOOKS
 
 _SECRET = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - of nothing
 
 
 def webhook(data: bytes) -> None:
     """A body says something, or is not what its vendor promises. The first line is whose."""
-    source, body = pick(SOURCES, data)
+    source, body = pick(WEBHOOK_SOURCES, data)
     with suppress(InvalidInput):
         for news in source.parse(body):
-            assert news.at is None or news.at.tzinfo
+            assert news.occurred_at is None or news.occurred_at.tzinfo
             news.address.encode()
-    if isinstance(source, CarriesMail):
+    if isinstance(source, SupportsInboundMail):
         with suppress(InvalidInput):
-            for mail in source.mails(body):
+            for mail in source.parse_mails(body):
                 assert isinstance(mail.content, bytes)
-    if isinstance(source, Confirming):
+    if isinstance(source, NeedsConfirmation):
         with suppress(InvalidInput):
             source.confirmation(body)
 
@@ -39,9 +39,9 @@ def webhook(data: bytes) -> None:
 def text_message(data: bytes) -> None:
     """So does a text; it can be shown to a person whatever is in it."""
     with suppress(InvalidInput):
-        text = read_text(data)
+        text = parse_text_message(data)
         if text is not None:
-            as_mail(text)
+            to_mail(text)
 
 
 def proof(data: bytes) -> None:
@@ -50,16 +50,16 @@ def proof(data: bytes) -> None:
     head, _, body = rest.partition(b"\n\n")
     secret, *lines = head.decode("latin-1").split("\n")
     headers = dict(line.partition(": ")[::2] for line in lines)
-    post = Post(
+    post = WebhookRequest(
         method="POST",
         url="https://preferences.example.com/in/tool",
-        secret=secret,
+        path_secret=secret,
         headers={name.lower(): value for name, value in headers.items()},
         body=body,
-        remote="192.0.2.1",
+        remote_address="192.0.2.1",
     )
     settings = {name.removesuffix("?"): _SECRET for name in source.settings}
-    with suppress(Unverified):
-        if isinstance(source, Certified):
-            source.certificate(post, settings)
+    with suppress(SignatureError):
+        if isinstance(source, NeedsCertificate):
+            source.certificate_url(post, settings)
         source.verify(post, settings, NOW)

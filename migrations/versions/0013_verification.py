@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 _COUNTS = (
-    'contacts', 'news', 'recorded', 'unmapped', 'unreadable', 'raised', 'checked', 'drift', 'links',
+    'contacts', 'reported', 'recorded', 'unmapped', 'unreadable', 'newly_suppressed', 'checked', 'drift', 'links_written',
 )
 
 

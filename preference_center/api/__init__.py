@@ -38,8 +38,8 @@ from preference_center.api import (
     suppressions,
 )
 from preference_center.api.endpoint import PREFIX, blueprint
-from preference_center.api.error_handlers import respond_to_http
-from preference_center.api.openapi import install
+from preference_center.api.error_handlers import handle_http_exception
+from preference_center.api.openapi import install_openapi
 
 __all__ = [
     "PREFIX",
@@ -48,9 +48,9 @@ __all__ = [
     "contacts",
     "decision_stream",
     "docs_page",
+    "handle_http_exception",
     "imports",
-    "install",
-    "respond_to_http",
+    "install_openapi",
     "routes",
     "suppressions",
 ]

@@ -6,23 +6,25 @@ from ipaddress import ip_address, ip_network
 
 from flask import request
 
-from preference_center.api.problems import NOT_PERMITTED, RATE_LIMITED, UNAUTHENTICATED, Refused
+from preference_center.api.problems import NOT_PERMITTED, RATE_LIMITED, UNAUTHENTICATED, ApiError
 from preference_center.domain.catalogue import Catalogue
 from preference_center.extensions import services
 from preference_center.storage.access import api_keys, audit
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 
 _IPV4 = 4
-_TOO_MANY = "Too many calls without a valid key came from this network: try again in a minute."
+_TOO_MANY_ATTEMPTS = (
+    "Too many calls without a valid key came from this network: try again in a minute."
+)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="senders"'}  # RFC 6750 3
 
 
-UNKNOWN_KEYS = "300 per minute"
+INVALID_KEY_RATE = "300 per minute"
 """Calls without a valid key that a client's network may make."""
 
 
-def sender() -> ApiKey:
+def authenticate() -> ApiKey:
     """The key of this request. Raises Refused when there is none.
 
     A network that sent too many others is refused without a look-up; a key that this process
@@ -31,50 +33,54 @@ def sender() -> ApiKey:
     limiter = services().limiter
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     text = token.strip() if scheme.lower() == "bearer" else ""
-    seen = api_keys.was_seen(text)  # first: to name the network costs as much as the look-up
-    if not seen and limiter.is_spent(UNKNOWN_KEYS, "unknown-key", _network()):
-        raise Refused(RATE_LIMITED, _TOO_MANY, {"Retry-After": "60"})
-    key = api_keys.find(text) if text else None
+    seen = api_keys.is_cached(text)  # first: to name the network costs as much as the look-up
+    if not seen and limiter.is_exhausted(INVALID_KEY_RATE, "unknown-key", _network_digest()):
+        raise ApiError(RATE_LIMITED, _TOO_MANY_ATTEMPTS, {"Retry-After": "60"})
+    key = api_keys.find_key(text) if text else None
     if key is None:
-        limiter.take(UNKNOWN_KEYS, "unknown-key", _network())
+        limiter.acquire(INVALID_KEY_RATE, "unknown-key", _network_digest())
         detail = "This key is unknown or was revoked." if text else UNAUTHENTICATED.remedy
-        raise Refused(UNAUTHENTICATED, detail, _CHALLENGE)
+        raise ApiError(UNAUTHENTICATED, detail, _CHALLENGE)
     return key
 
 
 def require_scope(key: ApiKey, scope: KeyScope) -> None:
     """Raises Refused, and records it, when the key lacks the scope."""
     if scope not in key.scopes:
-        _record(key, f"scope:{scope}")
-        raise Refused(NOT_PERMITTED, f"This key lacks the scope {scope}.")
+        _record_refusal(key, f"scope:{scope}")
+        raise ApiError(NOT_PERMITTED, f"This key lacks the scope {scope}.")
 
 
 def require_message_type(key: ApiKey, message_type: str, catalogue: Catalogue) -> None:
     """Raises Refused, and records it, when the key may not ask about the type (I4)."""
-    if key.may_ask(message_type):
+    if key.may_check(message_type):
         return
     # Whatever is no type of the catalogue could be anything, an address too (I12).
     known = message_type if message_type in catalogue.message_types else "(unknown)"
-    _record(key, f"message_type:{known}")
-    raise Refused(NOT_PERMITTED, f"This key may not ask about the message type {message_type}.")
+    _record_refusal(key, f"message_type:{known}")
+    raise ApiError(NOT_PERMITTED, f"This key may not ask about the message type {message_type}.")
 
 
-def _network() -> str:
+def _network_digest() -> str:
     """A keyed digest of the client's network (/24, or /64 in IPv6): no address is kept (I12)."""
     try:
         address = ip_address(request.remote_addr or "")
         network = str(ip_network((address, 24 if address.version == _IPV4 else 64), strict=False))
     except ValueError:
         network = "unknown"
-    return services().keys.mark(network)
+    return services().keys.evidence_hmac(network)
 
 
-def _record(key: ApiKey, needed: str) -> None:
+def _record_refusal(key: ApiKey, needed: str) -> None:
     """Record the first refusal of its kind in an hour, the tenth, the hundredth, and so on."""
     endpoint = request.endpoint or ""
-    times = str(services().limiter.count("hour", "refused", key.name, needed, endpoint))
+    times = str(services().limiter.increment("hour", "refused", key.name, needed, endpoint))
     if times.strip("0") != "1":
         return
     now = services().now()
     detail = {"needed": needed, "endpoint": endpoint, "times_in_the_hour": times}
-    run(lambda connection: audit.append(connection, now, key.actor, "api.refused", detail))
+    run_in_transaction(
+        lambda connection: audit.insert_audit_entry(
+            connection, now, key.actor, "api.refused", detail
+        )
+    )

@@ -8,33 +8,33 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from preference_center.api.parsing import READABLE, Body, readable
-from preference_center.api.requests import Evidence, Language, RawAddress
-from preference_center.api.responses import Answer
+from preference_center.api.parsing import PRINTABLE, RequestBody, validate_printable
+from preference_center.api.requests import EvidenceBody, LanguageTag, RawAddress
+from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
 from preference_center.domain.contacts import MAX_ADDRESSES, ContactState
 
 ExternalId = Annotated[
     str,
     Field(min_length=1, max_length=200, json_schema_extra={"format": "external-id"}),
-    AfterValidator(readable),
-    READABLE,
+    AfterValidator(validate_printable),
+    PRINTABLE,
 ]
 
-_NAMES = ("contact", "external_id", "address")
-_NAMED_ONCE: JsonDict = {
+_SELECTORS = ("contact", "external_id", "address")
+_EXACTLY_ONE_SELECTOR: JsonDict = {
     "oneOf": [
         {
             "required": [name],
             "properties": {
                 name: {"type": "string"},
-                **{other: {"type": "null"} for other in _NAMES if other != name},
+                **{other: {"type": "null"} for other in _SELECTORS if other != name},
             },
         }
-        for name in _NAMES
+        for name in _SELECTORS
     ]
 }
-_OF_SOMEBODY: JsonDict = {
+_ID_OR_ADDRESS_REQUIRED: JsonDict = {
     "anyOf": [
         {"required": ["external_id"], "properties": {"external_id": {"type": "string"}}},
         {"required": ["addresses"], "properties": {"addresses": {"minItems": 1}}},
@@ -42,33 +42,33 @@ _OF_SOMEBODY: JsonDict = {
 }
 
 
-class ContactAddress(Body):
+class ContactAddressBody(RequestBody):
     """An address, and what it receives."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
 
 
-class ContactProfile(Body):
+class ContactRequest(RequestBody):
     """What you know of one person; what is left out stays as it is."""
 
-    model_config = ConfigDict(json_schema_extra=_OF_SOMEBODY)
+    model_config = ConfigDict(json_schema_extra=_ID_OR_ADDRESS_REQUIRED)
 
     external_id: ExternalId | None = None
-    locale: Language | None = None
-    addresses: Annotated[list[ContactAddress], Field(max_length=MAX_ADDRESSES)] = []  # noqa: RUF012 - frozen
+    locale: LanguageTag | None = None
+    addresses: Annotated[list[ContactAddressBody], Field(max_length=MAX_ADDRESSES)] = []  # noqa: RUF012 - frozen
 
     @model_validator(mode="after")
-    def _of_somebody(self) -> ContactProfile:
+    def _require_id_or_address(self) -> ContactRequest:
         if self.external_id is None and not self.addresses:
             raise ValueError("give external_id, or at least one address")
         return self
 
 
-class ContactNamed(Body):
+class ContactSelector(RequestBody):
     """A contact, by exactly one of its names."""
 
-    model_config = ConfigDict(json_schema_extra=_NAMED_ONCE)
+    model_config = ConfigDict(json_schema_extra=_EXACTLY_ONE_SELECTOR)
 
     contact: UUID | None = None
     external_id: ExternalId | None = None
@@ -76,32 +76,32 @@ class ContactNamed(Body):
     channel: Channel = Channel.EMAIL
 
     @model_validator(mode="after")
-    def _once(self) -> ContactNamed:
+    def _require_one_selector(self) -> ContactSelector:
         if sum(name is not None for name in (self.contact, self.external_id, self.address)) != 1:
             raise ValueError("name the contact by contact, external_id or address: by one of them")
         return self
 
 
-class ContactToClose(ContactNamed):
+class DeactivateContactRequest(ContactSelector):
     """A contact whose account is closed, and when you were told."""
 
     received_at: AwareDatetime | None = None
 
 
-class ContactToReopen(ContactNamed):
+class ReopenContactRequest(ContactSelector):
     """A contact whose account is opened again, and what shows that the person asked for it."""
 
-    evidence: Evidence
+    evidence: EvidenceBody
 
 
-class ContactsToMerge(Body):
+class MergeContactsRequest(RequestBody):
     """Two contacts that are one person: `merge` becomes part of `into`."""
 
-    merge: ContactNamed
-    into: ContactNamed
+    merge: ContactSelector
+    into: ContactSelector
 
 
-class ContactWritten(Answer):
+class ContactWriteResult(ResponseBody):
     """The contact, how it stands now, and whether this was news."""
 
     contact: UUID
@@ -109,18 +109,18 @@ class ContactWritten(Answer):
     recorded: bool
 
 
-class AddressShown(Answer):
+class ContactAddressResponse(ResponseBody):
     """One address of a contact."""
 
     channel: Channel
     address: str
 
 
-class ContactShown(Answer):
+class ContactResponse(ResponseBody):
     """All that is known of a contact."""
 
     contact: UUID
     state: ContactState
     locale: str | None = None
     external_ids: list[str]
-    addresses: list[AddressShown]
+    addresses: list[ContactAddressResponse]

@@ -11,220 +11,240 @@ from typing import Any
 from flask import Response
 
 from preference_center import contacts
-from preference_center.api.consent_evidence import proof_in
+from preference_center.api.consent_evidence import parse_consent_evidence
 from preference_center.api.contact_models import (
-    AddressShown,
-    ContactAddress,
-    ContactNamed,
-    ContactProfile,
-    ContactShown,
-    ContactsToMerge,
-    ContactToClose,
-    ContactToReopen,
-    ContactWritten,
+    ContactAddressBody,
+    ContactAddressResponse,
+    ContactRequest,
+    ContactResponse,
+    ContactSelector,
+    ContactWriteResult,
+    DeactivateContactRequest,
+    MergeContactsRequest,
+    ReopenContactRequest,
 )
-from preference_center.api.endpoint import Call, operation, reply
-from preference_center.api.parsing import Rows
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.parsing import RequestRows
 from preference_center.api.problems import (
-    TAKEN_ADDRESS,
-    TAKEN_EXTERNAL_ID,
+    ADDRESS_CONFLICT,
+    EXTERNAL_ID_CONFLICT,
+    INVALID_ADDRESS,
     UNKNOWN_CONTACT,
-    UNUSABLE_ADDRESS,
-    Faults,
+    FieldErrors,
 )
-from preference_center.contacts import Beside, Written
-from preference_center.domain.addresses import Address, parse
-from preference_center.domain.contacts import Named, Profile
-from preference_center.domain.sender_requests import past
+from preference_center.contacts import InTransaction, WrittenContact
+from preference_center.domain.addresses import Address, parse_address
+from preference_center.domain.contacts import ContactRef, ContactUpdate
+from preference_center.domain.sender_requests import clamp_to_now
 from preference_center.errors import InvalidInput, InvalidRows
 from preference_center.extensions import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.db.database import Connection
 
 
-@operation(
+@endpoint(
     "POST",
     "/contacts",
     KeyScope.WRITE,
-    rows=ContactProfile,
-    answer=ContactWritten,
+    rows=ContactRequest,
+    response=ContactWriteResult,
     writes=True,
-    refuses=(UNUSABLE_ADDRESS, TAKEN_ADDRESS, TAKEN_EXTERNAL_ID),
+    errors=(INVALID_ADDRESS, ADDRESS_CONFLICT, EXTERNAL_ID_CONFLICT),
 )
-def post_contacts(call: Call, rows: Rows[ContactProfile]) -> Response:
+def post_contacts(call: ApiCall, rows: RequestRows[ContactRequest]) -> Response:
     """These people exist, or are known better.
 
     A contact is found by its external id, else by its addresses; an address belongs to one
     contact at most. Opt-outs of an address that becomes known like this go to every tool.
     """
-    faults = Faults()
+    faults = FieldErrors()
     profiles = []
-    for at, row in rows.pointed():
+    for at, row in rows.with_pointers():
         addresses = [
-            faults.attempt(f"{at}/addresses/{index}/address", _address, given)
+            faults.collect(f"{at}/addresses/{index}/address", _parse_address, given)
             for index, given in enumerate(row.addresses)
         ]
-        profiles.append(Profile(row.external_id, row.locale, tuple(filter(None, addresses))))
-    faults.refuse_any()
-    return _written(call, rows, lambda beside: contacts.upsert(profiles, call.origin, beside))
+        profiles.append(ContactUpdate(row.external_id, row.locale, tuple(filter(None, addresses))))
+    faults.raise_if_any()
+    return _write_contacts(
+        call, rows, lambda beside: contacts.upsert_contacts(profiles, call.origin, beside)
+    )
 
 
 # Not GET: what names a person must not stand in a URL (I12).
-@operation(
+@endpoint(
     "POST",
     "/contacts/query",
     KeyScope.READ,
-    body=ContactNamed,
-    answer=ContactShown,
-    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+    body=ContactSelector,
+    response=ContactResponse,
+    errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
-def post_contacts_query(_: Call, body: ContactNamed) -> Response:
+def post_contacts_query(_: ApiCall, body: ContactSelector) -> Response:
     """Who is it?
 
     An address finds whom exactly this form of it belongs to.
     """
-    named = _named(body)
-    found = contacts.read([named]).find(named)
+    named = _contact_ref(body)
+    found = contacts.load_contacts([named]).find(named)
     addresses = sorted((address.channel, address.exact) for address in found.addresses)
-    return reply(
-        ContactShown(
+    return json_response(
+        ContactResponse(
             contact=found.id,
             state=found.state,
             locale=found.locale,
             external_ids=sorted(found.external_ids),
-            addresses=[AddressShown(channel=channel, address=text) for channel, text in addresses],
+            addresses=[
+                ContactAddressResponse(channel=channel, address=text) for channel, text in addresses
+            ],
         )
     )
 
 
-@operation(
+@endpoint(
     "POST",
     "/contacts/deactivate",
     KeyScope.WRITE,
-    rows=ContactToClose,
-    answer=ContactWritten,
+    rows=DeactivateContactRequest,
+    response=ContactWriteResult,
     writes=True,
-    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+    errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
-def post_contacts_deactivate(call: Call, rows: Rows[ContactToClose]) -> Response:
+def post_contacts_deactivate(
+    call: ApiCall, rows: RequestRows[DeactivateContactRequest]
+) -> Response:
     """These people closed their accounts.
 
     Nothing is sent to any of their addresses from now on, but what may be sent
     `after_closing`; that holds for addresses that are linked later, too.
     """
-    faults = Faults()
+    faults = FieldErrors()
     wishes = []
-    for at, row in rows.pointed():
-        named = faults.attempt(f"{at}/address", _named, row)
+    for at, row in rows.with_pointers():
+        named = faults.collect(f"{at}/address", _contact_ref, row)
         told_at = row.received_at or call.origin.now
-        received_at = faults.attempt(f"{at}/received_at", past, told_at, call.origin.now)
+        received_at = faults.collect(f"{at}/received_at", clamp_to_now, told_at, call.origin.now)
         if named and received_at:
             wishes.append((named, received_at))
-    faults.refuse_any()
-    return _written(call, rows, lambda beside: contacts.deactivate(wishes, call.origin, beside))
+    faults.raise_if_any()
+    return _write_contacts(
+        call, rows, lambda beside: contacts.deactivate_contacts(wishes, call.origin, beside)
+    )
 
 
-@operation(
+@endpoint(
     "POST",
     "/contacts/reopen",
     KeyScope.LIFT,
-    rows=ContactToReopen,
-    answer=ContactWritten,
+    rows=ReopenContactRequest,
+    response=ContactWriteResult,
     writes=True,
-    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+    errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
-def post_contacts_reopen(call: Call, rows: Rows[ContactToReopen]) -> Response:
+def post_contacts_reopen(call: ApiCall, rows: RequestRows[ReopenContactRequest]) -> Response:
     """These people opened their accounts again, by an act of their own.
 
     Service mail flows again. Marketing stays off until the person asks for it.
     """
-    faults = Faults()
+    faults = FieldErrors()
     wishes = []
-    for at, row in rows.pointed():
-        named = faults.attempt(f"{at}/address", _named, row)
-        proof = proof_in(faults, f"{at}/evidence", row.evidence, call.origin.now)
+    for at, row in rows.with_pointers():
+        named = faults.collect(f"{at}/address", _contact_ref, row)
+        proof = parse_consent_evidence(faults, f"{at}/evidence", row.evidence, call.origin.now)
         if named and proof:
             wishes.append((named, proof))
-    faults.refuse_any()
-    return _written(call, rows, lambda beside: contacts.reopen(wishes, call.origin, beside))
+    faults.raise_if_any()
+    return _write_contacts(
+        call, rows, lambda beside: contacts.reopen_contacts(wishes, call.origin, beside)
+    )
 
 
-@operation(
+@endpoint(
     "POST",
     "/contacts/merge",
     KeyScope.WRITE,
-    rows=ContactsToMerge,
-    answer=ContactWritten,
+    rows=MergeContactsRequest,
+    response=ContactWriteResult,
     writes=True,
-    refuses=(UNUSABLE_ADDRESS, UNKNOWN_CONTACT),
+    errors=(INVALID_ADDRESS, UNKNOWN_CONTACT),
 )
-def post_contacts_merge(call: Call, rows: Rows[ContactsToMerge]) -> Response:
+def post_contacts_merge(call: ApiCall, rows: RequestRows[MergeContactsRequest]) -> Response:
     """Each two of these contacts are one person.
 
     The survivor has all names and addresses of both; if one of the accounts was closed, all
     of it is. A merge can't be undone.
     """
-    faults = Faults()
+    faults = FieldErrors()
     pairs = []
-    for at, row in rows.pointed():
-        gone = faults.attempt(f"{at}/merge/address", _named, row.merge)
-        into = faults.attempt(f"{at}/into/address", _named, row.into)
+    for at, row in rows.with_pointers():
+        gone = faults.collect(f"{at}/merge/address", _contact_ref, row.merge)
+        into = faults.collect(f"{at}/into/address", _contact_ref, row.into)
         if gone and into:
             pairs.append((gone, into))
-    faults.refuse_any()
-    return _written(call, rows, lambda beside: contacts.merge(pairs, call.origin, beside))
+    faults.raise_if_any()
+    return _write_contacts(
+        call, rows, lambda beside: contacts.merge_contacts(pairs, call.origin, beside)
+    )
 
 
-def _written(
-    call: Call, rows: Rows[Any], work: Callable[[Beside | None], list[Written]]
+def _write_contacts(
+    call: ApiCall,
+    rows: RequestRows[Any],
+    write: Callable[[InTransaction | None], list[WrittenContact]],
 ) -> Response:
     """Do the work and answer; in one transaction with what is kept for a repeat of it."""
-    repeat = call.repeat
+    repeat = call.idempotent_request
     kept: list[Response] = []
 
-    def answer(written: Sequence[Written]) -> Response:
+    def make_response(written: Sequence[WrittenContact]) -> Response:
         told = [
-            {"contact": str(each.contact.id), "state": each.contact.state, "recorded": each.news}
+            {
+                "contact": str(each.contact.id),
+                "state": each.contact.state,
+                "recorded": each.is_changed,
+            }
             for each in written
         ]
-        return reply(rows.answer(told))
+        return json_response(rows.to_json(told))
 
-    def beside(connection: Connection, written: Sequence[Written]) -> None:
+    def in_transaction(connection: Connection, written: Sequence[WrittenContact]) -> None:
         if repeat:
-            kept[:] = [answer(written)]
-            repeat.keep(connection, kept[0])
+            kept[:] = [make_response(written)]
+            repeat.store_response(connection, kept[0])
 
-    written: Sequence[Written] = ()
+    written: Sequence[WrittenContact] = ()
     try:
-        written = work(beside if repeat else None)
+        written = write(in_transaction if repeat else None)
     except InvalidRows as refused:
-        _refuse(rows, refused)
-    return kept[0] if kept else answer(written)
+        _raise_row_errors(rows, refused)
+    return kept[0] if kept else make_response(written)
 
 
-def _refuse(rows: Rows[Any], refused: InvalidRows) -> None:
+def _raise_row_errors(rows: RequestRows[Any], error: InvalidRows) -> None:
     """Raises InvalidBody, with a pointer to every fault."""
-    pointers = [at for at, _ in rows.pointed()]
-    faults = Faults()
-    for fault in refused.faults:
+    pointers = [at for at, _ in rows.with_pointers()]
+    faults = FieldErrors()
+    for fault in error.errors:
         pointer = pointers[fault.row] + (f"/{fault.field}" if fault.field else "")
-        faults.attempt(pointer, _raise, fault.error)
-    faults.refuse_any()
+        faults.collect(pointer, _raise, fault.error)
+    faults.raise_if_any()
 
 
 def _raise(error: InvalidInput) -> None:
     raise error
 
 
-def _named(given: ContactNamed) -> Named:
-    if given.address is None:
-        return Named(given.contact, given.external_id)
-    return Named(address=parse(given.address, given.channel, region=_region()))
+def _contact_ref(selector: ContactSelector) -> ContactRef:
+    if selector.address is None:
+        return ContactRef(selector.contact, selector.external_id)
+    return ContactRef(
+        address=parse_address(selector.address, selector.channel, region=_phone_region())
+    )
 
 
-def _address(given: ContactAddress) -> Address:
-    return parse(given.address, given.channel, region=_region())
+def _parse_address(body: ContactAddressBody) -> Address:
+    return parse_address(body.address, body.channel, region=_phone_region())
 
 
-def _region() -> str:
+def _phone_region() -> str:
     return services().settings.phone_region

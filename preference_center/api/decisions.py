@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.api.requests import Question
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.api.requests import DecisionRequest
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     ALLOW_BY_DEFAULT,
@@ -19,33 +19,34 @@ from preference_center.domain.decisions import (
     NO_CONSENT,
     UNPARSEABLE_ADDRESS,
     Decision,
-    Rule,
+    DecisionRule,
     decide,
 )
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import InvalidAddress
-from preference_center.storage.ledger.suppression_lookup import NO_FACTS, facts_as_of
+from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_as_of
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecisionBatch:
     """Decisions in the order of the recipients, and how far the ledger was then."""
 
     decisions: list[Decision]
     as_of: Watermark
 
 
-def answer(question: Question, catalogue: Catalogue, region: str, now: datetime) -> str:
+def decisions_json(body: DecisionRequest, catalogue: Catalogue, region: str, now: datetime) -> str:
     """The decisions as JSON, in the order of the recipients. Raises Unavailable."""
-    one = question.recipient
-    recipients = (question.recipients or ()) if one is None else [one]
-    decided = decide_all(
-        recipients, question.message_type, question.channel, catalogue, region, now
-    )
+    one = body.recipient
+    recipients = (body.recipients or ()) if one is None else [one]
+    decided = decide_all(recipients, body.message_type, body.channel, catalogue, region, now)
     if one is not None:
-        return f'{render(decided.decisions[0])[:-1]}, "as_of": "{decided.as_of}"}}'
+        return f'{decision_json(decided.decisions[0])[:-1]}, "as_of": "{decided.as_of}"}}'
     rendered = ", ".join(
-        [_COMMON.get(id(decision)) or render(decision) for decision in decided.decisions]
+        [
+            _COMMON_JSON.get(id(decision)) or decision_json(decision)
+            for decision in decided.decisions
+        ]
     )
     return f'{{"as_of": "{decided.as_of}", "decisions": [{rendered}]}}'
 
@@ -57,18 +58,22 @@ def decide_all(
     catalogue: Catalogue,
     region: str,
     now: datetime,
-) -> Decided:
+) -> DecisionBatch:
     """May this message go to each of these? Raises Unavailable."""
     message = catalogue.message_types.get(message_type)
     topic = catalogue.topics.get(message.topic) if message and message.topic else None
     if message is None:
-        return _same(Decision(allow=False, rule=Rule.UNKNOWN_MESSAGE_TYPE), len(recipients))
+        return _same_for_all(
+            Decision(allow=False, rule=DecisionRule.UNKNOWN_MESSAGE_TYPE), len(recipients)
+        )
     if topic is not None and topic.channel is not channel:
-        return _same(Decision(allow=False, rule=Rule.WRONG_CHANNEL), len(recipients))
-    addresses = [_parsed(raw, channel, region) for raw in recipients]
-    found, as_of = facts_as_of([address for address in addresses if address is not None])
+        return _same_for_all(
+            Decision(allow=False, rule=DecisionRule.WRONG_CHANNEL), len(recipients)
+        )
+    addresses = [_parse_or_none(raw, channel, region) for raw in recipients]
+    found, as_of = load_facts_as_of([address for address in addresses if address is not None])
     facts = iter(found)
-    unseen = decide(message, topic, NO_FACTS, now)
+    unseen = decide(message, topic, NO_SCOPE_FACTS, now)
     decisions = [
         UNPARSEABLE_ADDRESS
         if address is None
@@ -77,22 +82,22 @@ def decide_all(
         else unseen
         for address in addresses
     ]
-    return Decided(decisions, as_of)
+    return DecisionBatch(decisions, as_of)
 
 
-def _same(decision: Decision, count: int) -> Decided:
-    _, as_of = facts_as_of([])
-    return Decided([decision] * count, as_of)
+def _same_for_all(decision: Decision, count: int) -> DecisionBatch:
+    _, as_of = load_facts_as_of([])
+    return DecisionBatch([decision] * count, as_of)
 
 
-def _parsed(raw: str, channel: Channel, region: str) -> Address | None:
+def _parse_or_none(raw: str, channel: Channel, region: str) -> Address | None:
     try:
-        return parse(raw, channel, region=region)
+        return parse_address(raw, channel, region=region)
     except InvalidAddress:
         return None
 
 
-def render(decision: Decision) -> str:
+def decision_json(decision: Decision) -> str:
     """The decision as a JSON object, without the fields that don't apply."""
     parts = ['{"allow": ', "true" if decision.allow else "false", f', "rule": "{decision.rule}"']
     if decision.scope is not None:
@@ -107,7 +112,7 @@ def render(decision: Decision) -> str:
     return "".join(parts)
 
 
-_COMMON = {
-    id(decision): render(decision)
+_COMMON_JSON = {
+    id(decision): decision_json(decision)
     for decision in (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
 }

@@ -19,22 +19,22 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_DOCUMENT = "preference_center.openapi"
-_CODE = re.compile(r"`([^`]+)`")
+_EXTENSION_KEY = "preference_center.openapi"
+_CODE_PATTERN = re.compile(r"`([^`]+)`")
 
 
 @blueprint.get(f"{PREFIX}/openapi.json")
 @blueprint.doc(hide=True)
 def get_openapi() -> Response:
     """The OpenAPI 3.1 document."""
-    return jsonify(document())
+    return jsonify(openapi_document())
 
 
 @blueprint.get(f"{PREFIX}/docs")
 @blueprint.doc(hide=True)
 def get_docs() -> Response:
     """The document for people to read. Nothing on the page comes from anywhere else."""
-    html = render_template("api/docs.html", document=document())
+    html = render_template("api/docs.html", document=openapi_document())
     return Response(html, headers=HEADERS, mimetype="text/html")
 
 
@@ -53,7 +53,7 @@ def prose(text: str) -> Markup:
         Markup("<p>{}</p>").format(
             Markup("").join(
                 Markup("<code>{}</code>").format(part) if at % 2 else part
-                for at, part in enumerate(_CODE.split(paragraph))
+                for at, part in enumerate(_CODE_PATTERN.split(paragraph))
             )
         )
         for paragraph in text.split("\n\n")
@@ -61,10 +61,10 @@ def prose(text: str) -> Markup:
     return Markup("\n").join(paragraphs)
 
 
-def document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     """The OpenAPI document of this app, made once."""
-    made: dict[str, Any] | None = current_app.extensions.get(_DOCUMENT)
+    made: dict[str, Any] | None = current_app.extensions.get(_EXTENSION_KEY)
     if made is None:
         made = cast("dict[str, Any]", cast("APIFlask", current_app).spec)
-        current_app.extensions[_DOCUMENT] = made
+        current_app.extensions[_EXTENSION_KEY] = made
     return made

@@ -19,63 +19,74 @@ from pydantic import BaseModel
 from werkzeug.exceptions import HTTPException
 
 from preference_center.api import error_handlers, openapi, problems, rate_limit
-from preference_center.api.authentication import require_scope, sender
-from preference_center.api.idempotency import PARAMETER, Overtaken, Repeat
-from preference_center.api.parsing import Body, Query, one_or_many, read_body, read_query, read_rows
+from preference_center.api.authentication import authenticate, require_scope
+from preference_center.api.idempotency import (
+    IDEMPOTENCY_KEY_PARAMETER,
+    ConcurrentRequest,
+    IdempotentRequest,
+)
+from preference_center.api.parsing import (
+    QueryParameters,
+    RequestBody,
+    one_or_many,
+    parse_body,
+    read_query,
+    read_rows,
+)
 from preference_center.api.problems import Problem
 from preference_center.domain.events import Change, Retraction
-from preference_center.domain.sender_requests import Origin
+from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import CatalogueError, InvalidInput, Unavailable
 from preference_center.extensions import csrf, services
 from preference_center.ledger import record
-from preference_center.ledger.recording import Recorded
+from preference_center.ledger.recording import RecordResult
 from preference_center.storage.access.api_keys import ApiKey, KeyScope
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 
 PREFIX = "/v1"
 
 blueprint = APIBlueprint("senders", __name__)
 csrf.exempt(blueprint)  # a bearer key is never sent by a browser on its own
 
-blueprint.register_error_handler(problems.Refused, error_handlers.respond_to_refused)
-blueprint.register_error_handler(InvalidInput, error_handlers.respond_to_invalid)
-blueprint.register_error_handler(CatalogueError, error_handlers.respond_to_unavailable)
-blueprint.register_error_handler(Unavailable, error_handlers.respond_to_unavailable)
-blueprint.register_error_handler(HTTPException, error_handlers.respond_to_http)
-blueprint.register_error_handler(Exception, error_handlers.respond_to_unexpected)
+blueprint.register_error_handler(problems.ApiError, error_handlers.handle_api_error)
+blueprint.register_error_handler(InvalidInput, error_handlers.handle_invalid_input)
+blueprint.register_error_handler(CatalogueError, error_handlers.handle_unavailable)
+blueprint.register_error_handler(Unavailable, error_handlers.handle_unavailable)
+blueprint.register_error_handler(HTTPException, error_handlers.handle_http_exception)
+blueprint.register_error_handler(Exception, error_handlers.handle_unexpected_error)
 
-Json = bytes | str | BaseModel
+JsonBody = bytes | str | BaseModel
 View = Callable[..., Response]
 
-_ALWAYS = (
+_COMMON_PROBLEMS = (
     problems.UNAUTHENTICATED,
     problems.NOT_PERMITTED,
     problems.RATE_LIMITED,
-    problems.FAULT,
+    problems.INTERNAL_ERROR,
     problems.UNAVAILABLE,
 )
-_OF_BODIES = (
+_BODY_PROBLEMS = (
     problems.TOO_LARGE,
     problems.WRONG_CONTENT_TYPE,
     problems.MALFORMED_JSON,
     problems.INVALID_BODY,
-    problems.AGAINST_THE_RULES,
+    problems.RULE_VIOLATION,
 )
-_OF_WRITES = (problems.INVALID_IDEMPOTENCY_KEY, problems.IDEMPOTENCY_KEY_REUSED)
+_WRITE_PROBLEMS = (problems.INVALID_IDEMPOTENCY_KEY, problems.IDEMPOTENCY_KEY_REUSED)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One call of an operation: who asks, and the ways to write that an operation has."""
 
     key: ApiKey
-    origin: Origin
-    repeat: Repeat | None = None
+    origin: RequestOrigin
+    idempotent_request: IdempotentRequest | None = None
 
     def record(
         self,
         changes: Sequence[Change | Retraction],
-        answer: Callable[[Recorded, Connection | None], Json],
+        make_body: Callable[[RecordResult, Connection | None], JsonBody],
     ) -> Response:
         """Record `changes`, and answer what `answer(recorded, connection)` returns.
 
@@ -83,36 +94,36 @@ class Call:
         request; then there is a connection, and only that sees what was just written.
         Raises Unavailable.
         """
-        repeat = self.repeat
+        repeat = self.idempotent_request
         if repeat is None:
-            return reply(answer(record(changes) if changes else Recorded(), None))
+            return json_response(make_body(record(changes) if changes else RecordResult(), None))
         if not changes:
-            return self.write(lambda connection: answer(Recorded(), connection))
+            return self.write(lambda connection: make_body(RecordResult(), connection))
         kept: list[Response] = []
 
-        def beside(connection: Connection, recorded: Recorded) -> None:
-            kept[:] = [reply(answer(recorded, connection))]
-            repeat.keep(connection, kept[0])
+        def in_transaction(connection: Connection, recorded: RecordResult) -> None:
+            kept[:] = [json_response(make_body(recorded, connection))]
+            repeat.store_response(connection, kept[0])
 
-        record(changes, beside)
+        record(changes, in_transaction)
         return kept[0]
 
-    def write(self, work: Callable[[Connection], Json], status: int = 200) -> Response:
+    def write(self, action: Callable[[Connection], JsonBody], status: int = 200) -> Response:
         """Do a write that is no event, in one transaction, and answer what it returns.
 
         Like all work for `run` it must be safe to repeat. Raises Unavailable.
         """
 
-        def answered(connection: Connection) -> Response:
-            response = reply(work(connection), status)
-            if self.repeat:
-                self.repeat.keep(connection, response)
+        def execute(connection: Connection) -> Response:
+            response = json_response(action(connection), status)
+            if self.idempotent_request:
+                self.idempotent_request.store_response(connection, response)
             return response
 
-        return run(answered)
+        return run_in_transaction(execute)
 
 
-def reply(body: Json, status: int = 200) -> Response:
+def json_response(body: JsonBody, status: int = 200) -> Response:
     """An answer as JSON. A model's fields that are None are left out."""
     if isinstance(body, BaseModel):
         body = body.model_dump_json(by_alias=True, exclude_none=True)
@@ -121,17 +132,17 @@ def reply(body: Json, status: int = 200) -> Response:
     return response
 
 
-def operation(
+def endpoint(
     method: str,
     path: str,
     *scopes: KeyScope,
-    answer: type[BaseModel],
-    body: type[Body] | None = None,
-    rows: type[Body] | None = None,
-    query: type[Query] | None = None,
+    response: type[BaseModel],
+    body: type[RequestBody] | None = None,
+    rows: type[RequestBody] | None = None,
+    query: type[QueryParameters] | None = None,
     status: int = 200,
     writes: bool = False,
-    refuses: Sequence[Problem] = (),
+    errors: Sequence[Problem] = (),
     extensions: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[View], View]:
     """Make a view the operation `method` at `/v1` + `path`, for keys with all `scopes`.
@@ -148,79 +159,87 @@ def operation(
     `requestBody` of a view that reads its own; its `responses` join those that are there.
     """
     sent = body or query or (one_or_many(rows) if rows else None)
-    always = (*_ALWAYS, *((problems.INVALID_QUERY,) if query else _OF_BODIES if sent else ()))
-    always += _OF_WRITES if writes else ()
-    described = {**({"parameters": [PARAMETER]} if writes else {}), **extensions}
+    always = (
+        *_COMMON_PROBLEMS,
+        *((problems.INVALID_QUERY,) if query else _BODY_PROBLEMS if sent else ()),
+    )
+    always += _WRITE_PROBLEMS if writes else ()
+    described = {**({"parameters": [IDEMPOTENCY_KEY_PARAMETER]} if writes else {}), **extensions}
     responses = described.pop("responses", {})
 
     def decorate(view: View) -> View:
         # Only what APIFlask notes on the view is wanted: its wrappers never run.
         noted: View = blueprint.output(
-            one_or_many(answer) if rows else answer,
+            one_or_many(response) if rows else response,
             status,
-            content_type=getattr(answer, "media_type", "application/json"),
+            content_type=getattr(response, "media_type", "application/json"),
         )(view)
         if sent:
             noted = blueprint.input(sent, "query" if query else "json")(noted)
         noted = blueprint.doc(
             description=_description(view, scopes),
             operation_id=view.__name__,
-            security=[{openapi.SECURITY: [scope.value for scope in scopes]}],
-            responses=openapi.problem_answers([*always, *refuses]) | responses,
+            security=[{openapi.SECURITY_SCHEME_NAME: [scope.value for scope in scopes]}],
+            responses=openapi.problem_responses([*always, *errors]) | responses,
             extensions=described,
         )(noted)
-        reading = _reading(view, body, rows, query)
-        called = _admitted(_once(reading) if writes else reading, scopes)
+        reading = _parse_request(view, body, rows, query)
+        called = _authorize(_idempotent(reading) if writes else reading, scopes)
         blueprint.route(PREFIX + path, methods=[method])(wraps(noted)(called))
         return view
 
     return decorate
 
 
-def _admitted(view: View, scopes: Sequence[KeyScope]) -> View:
-    def called(**arguments: Any) -> Response:
-        key, context = sender(), services()
-        allowance = rate_limit.count(key, context)
+def _authorize(view: View, scopes: Sequence[KeyScope]) -> View:
+    def wrapper(**arguments: Any) -> Response:
+        key, context = authenticate(), services()
+        allowance = rate_limit.consume_allowance(key, context)
         try:
             for scope in scopes:
                 require_scope(key, scope)
-            call = Call(key, Origin("senders", key.actor, context.now()))
-            return rate_limit.tell(view(call, **arguments), allowance)
+            call = ApiCall(key, RequestOrigin("senders", key.actor, context.now()))
+            return rate_limit.add_rate_limit_headers(view(call, **arguments), allowance)
         except Exception:
-            rate_limit.tell_problem(allowance)
+            rate_limit.set_problem_allowance(allowance)
             raise
 
-    return called
+    return wrapper
 
 
-def _once(view: View) -> View:
-    def called(call: Call, **arguments: Any) -> Response:
-        repeat = Repeat.asked(call.key)
+def _idempotent(view: View) -> View:
+    def wrapper(call: ApiCall, **arguments: Any) -> Response:
+        repeat = IdempotentRequest.from_request(call.key)
         if repeat is None:
             return view(call, **arguments)
         try:
-            return repeat.earlier() or view(replace(call, repeat=repeat), **arguments)
-        except Overtaken:
-            answer = repeat.earlier()
+            return repeat.stored_response() or view(
+                replace(call, idempotent_request=repeat), **arguments
+            )
+        except ConcurrentRequest:
+            answer = repeat.stored_response()
             assert answer  # what overtook us is committed
             return answer
 
-    return called
+    return wrapper
 
 
-def _reading(
-    view: View, body: type[Body] | None, rows: type[Body] | None, query: type[Query] | None
+def _parse_request(
+    view: View,
+    body: type[RequestBody] | None,
+    rows: type[RequestBody] | None,
+    query: type[QueryParameters] | None,
 ) -> View:
-    def called(call: Call, **arguments: Any) -> Response:
+    def wrapper(call: ApiCall, **arguments: Any) -> Response:
         if body:
-            return view(call, body=read_body(body), **arguments)
+            return view(call, body=parse_body(body), **arguments)
         if rows:
             return view(call, rows=read_rows(rows), **arguments)
         if query:
             return view(call, query=read_query(query), **arguments)
         return view(call, **arguments)
 
-    return called
+    return wrapper
 
 
 def _description(view: View, scopes: Sequence[KeyScope]) -> str:

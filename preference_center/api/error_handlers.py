@@ -16,41 +16,41 @@ from werkzeug.exceptions import HTTPException
 
 from preference_center.api import rate_limit
 from preference_center.api.problems import (
-    AGAINST_THE_RULES,
-    FAULT,
+    INTERNAL_ERROR,
     NOT_FOUND,
-    OF_ERROR,
+    PROBLEM_BY_ERROR,
     PROBLEMS,
+    RULE_VIOLATION,
     TOO_LARGE,
     UNAVAILABLE,
     WRONG_CONTENT_TYPE,
     WRONG_METHOD,
-    Fault,
+    ApiError,
+    FieldError,
     InvalidRequest,
+    ParameterError,
     Problem,
-    QueryFault,
-    Refused,
 )
 from preference_center.errors import InvalidInput
 
 log = structlog.get_logger()
 
-MAX_FAULTS = 10_000
+MAX_ERRORS = 10_000
 """A whole batch may be wrong; a body made to be answered at length may not."""
 
-RETRY_AFTER = 5
+RETRY_AFTER_SECONDS = 5
 """Seconds; a database that restarts is back by then."""
 
-_OF_STATUS = {
+_PROBLEM_BY_STATUS = {
     problem.status: problem
-    for problem in (NOT_FOUND, WRONG_METHOD, TOO_LARGE, WRONG_CONTENT_TYPE, FAULT)
+    for problem in (NOT_FOUND, WRONG_METHOD, TOO_LARGE, WRONG_CONTENT_TYPE, INTERNAL_ERROR)
 }
 
 
-def respond(
+def problem_response(
     problem: Problem,
     detail: str,
-    faults: Sequence[Fault | QueryFault] = (),
+    errors: Sequence[FieldError | ParameterError] = (),
     headers: Mapping[str, str] | None = None,
     status: int | None = None,
 ) -> Response:
@@ -62,80 +62,85 @@ def respond(
         "status": status,
         "detail": detail,
     }
-    if faults:
-        document["errors"] = [asdict(fault) for fault in faults[:MAX_FAULTS]]
-    if len(faults) > MAX_FAULTS:
-        document["errors_left_out"] = len(faults) - MAX_FAULTS
+    if errors:
+        document["errors"] = [asdict(fault) for fault in errors[:MAX_ERRORS]]
+    if len(errors) > MAX_ERRORS:
+        document["errors_left_out"] = len(errors) - MAX_ERRORS
     response = Response(
         json.dumps(document),
         status,
         {**(headers or {}), "Cache-Control": "no-store"},
         mimetype="application/problem+json",
     )
-    return rate_limit.tell(response, rate_limit.told())
+    return rate_limit.add_rate_limit_headers(response, rate_limit.problem_allowance())
 
 
-def respond_to_refused(error: Refused) -> Response:
+def handle_api_error(error: ApiError) -> Response:
     """Answer what a view refused."""
-    return respond(error.problem, str(error), headers=error.headers)
+    return problem_response(error.problem, str(error), headers=error.headers)
 
 
-def respond_to_invalid(error: InvalidInput) -> Response:
+def handle_invalid_input(error: InvalidInput) -> Response:
     """Answer a body that can't be used; one kind of fault alone names the type."""
     if not isinstance(error, InvalidRequest):
-        problem = OF_ERROR.get(type(error), AGAINST_THE_RULES)
-        return respond(problem, str(error))
-    codes = {fault.code for fault in error.faults}
+        problem = PROBLEM_BY_ERROR.get(type(error), RULE_VIOLATION)
+        return problem_response(problem, str(error))
+    codes = {fault.code for fault in error.errors}
     problem = PROBLEMS.get(codes.pop(), error.problem) if len(codes) == 1 else error.problem
-    count = len(error.faults)
-    first = error.faults[0].sentence
-    return respond(
+    count = len(error.errors)
+    first = error.errors[0].message
+    return problem_response(
         problem,
         first if count == 1 else f"There are {count} faults; the first: {first}",
-        error.faults,
+        error.errors,
     )
 
 
-def respond_to_unavailable(error: Exception) -> Response:
+def handle_unavailable(error: Exception) -> Response:
     """Answer while the database is away, or before there is a catalogue."""
     log.warning("unavailable", endpoint=request.endpoint, error=type(error).__name__)
-    return respond(UNAVAILABLE, str(error), headers={"Retry-After": str(RETRY_AFTER)})
+    return problem_response(
+        UNAVAILABLE, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+    )
 
 
-def respond_to_unexpected(error: Exception) -> Response:
+def handle_unexpected_error(error: Exception) -> Response:
     """Answer, and log, what should not have happened."""
     log.error("unexpected", endpoint=request.endpoint, exc_info=error)
-    return respond(FAULT, FAULT.remedy)
+    return problem_response(INTERNAL_ERROR, INTERNAL_ERROR.remedy)
 
 
-def respond_to_http(error: HTTPException) -> Response:
+def handle_http_exception(error: HTTPException) -> Response:
     """Answer what Flask or Werkzeug refused, with the headers that it wanted sent."""
     status = error.code or 500
-    problem = _OF_STATUS.get(status)
+    problem = _PROBLEM_BY_STATUS.get(status)
     if problem is None:
         name = HTTPStatus(status).phrase
         problem = Problem(name.lower().replace(" ", "-"), status, name, "")
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-    return respond(problem, problem.remedy or problem.title, headers=headers)
+    return problem_response(problem, problem.remedy or problem.title, headers=headers)
 
 
-def faults_of(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
+def field_errors_from(error: ValidationError, model: type[BaseModel]) -> list[FieldError]:
     """The faults that pydantic found, each with what to mend, none with what was sent."""
     return [
-        Fault(_pointer(fault["loc"]), *_told(fault["type"], fault["msg"], fault["loc"], model))
+        FieldError(
+            _json_pointer(fault["loc"]),
+            *_code_and_detail(fault["type"], fault["msg"], fault["loc"], model),
+        )
         for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]
 
 
-def query_faults_of(error: ValidationError, model: type[BaseModel]) -> list[QueryFault]:
+def parameter_errors_from(error: ValidationError, model: type[BaseModel]) -> list[ParameterError]:
     """The same for the parameters of a URL."""
     return [
-        QueryFault(fault.pointer.removeprefix("/"), fault.code, fault.detail)
-        for fault in faults_of(error, model)
+        ParameterError(fault.pointer.removeprefix("/"), fault.code, fault.detail)
+        for fault in field_errors_from(error, model)
     ]
 
 
-def _told(
+def _code_and_detail(
     kind: str, message: str, path: Sequence[int | str], model: type[BaseModel]
 ) -> tuple[str, str]:
     if kind == "missing":
@@ -164,5 +169,5 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-def _pointer(path: Iterable[int | str]) -> str:
+def _json_pointer(path: Iterable[int | str]) -> str:
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)

@@ -14,8 +14,8 @@ MAX_RATIO = 200
 """How often its own size a gzip body may unpack to. Lists of addresses reach 20; what is
 made to keep us busy, a thousand."""
 
-_BLOCK = 1 << 16
-_GZIP = 16 + zlib.MAX_WBITS
+_BLOCK_SIZE = 1 << 16
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
 def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -24,7 +24,7 @@ def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
     Raises UnreadableBody if it is none, is damaged or cut short, or unpacks to more than
     `MAX_RATIO` times its size.
     """
-    member, begun = zlib.decompressobj(_GZIP), False
+    member, begun = zlib.decompressobj(_GZIP_WBITS), False
     came = went = 0
     for packed in blocks:
         rest, came = packed, came + len(packed)
@@ -32,23 +32,23 @@ def gunzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
         while rest := rest if begun else rest.lstrip(b"\0"):
             begun = True
             try:
-                octets = member.decompress(rest, _BLOCK)
+                octets = member.decompress(rest, _BLOCK_SIZE)
             except zlib.error:
                 raise UnreadableBody("The body is no gzip file, or a damaged one.") from None
             went += len(octets)
-            if went > MAX_RATIO * came + _BLOCK:
+            if went > MAX_RATIO * came + _BLOCK_SIZE:
                 raise UnreadableBody(f"The body unpacks to over {MAX_RATIO} times its size.")
             if octets:
                 yield octets
             rest = member.unconsumed_tail
             if member.eof:
                 rest = member.unused_data
-                member, begun = zlib.decompressobj(_GZIP), False
+                member, begun = zlib.decompressobj(_GZIP_WBITS), False
     if begun:
         raise UnreadableBody("The gzip file was cut short: send it again.")
 
 
-def lines(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+def split_lines(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """The lines of each block that end in it, without the line feed; the last may lack one.
 
     Of a line longer than `MAX_LINE` some is left out, but it stays longer than that.

@@ -11,37 +11,42 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from flask import Response, request
 from werkzeug.wsgi import get_input_stream
 
-from preference_center.api.endpoint import Call, operation, reply
-from preference_center.api.import_models import ImportRequest, ImportTold, PlanToApply, told
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.import_models import (
+    ApplyPlanRequest,
+    ImportRequest,
+    ImportResponse,
+    import_response,
+)
 from preference_center.api.problems import (
-    IMPORT_MOVED,
+    IMPORT_CONFLICT,
     NOT_FOUND,
     TOO_LARGE,
     UNKNOWN_TOPIC,
-    Faults,
-    Refused,
+    ApiError,
+    FieldErrors,
 )
 from preference_center.domain import sender_requests
-from preference_center.domain.imports import Instructions, scope_map
-from preference_center.errors import ImportMoved, InvalidInput, UnknownImport
+from preference_center.domain.imports import ImportInstructions, build_scope_map
+from preference_center.errors import ImportConflict, InvalidInput, UnknownImport
 from preference_center.extensions import services
 from preference_center.imports import uploads
 from preference_center.imports.read_rows import ENCODINGS
-from preference_center.imports.undo import decide_undo
-from preference_center.integrations.import_presets import preset
+from preference_center.imports.undo import start_undo_in_transaction
+from preference_center.integrations.import_presets import get_preset
 from preference_center.storage.access import audit
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs
-from preference_center.storage.imports.import_jobs import Import, State
+from preference_center.storage.imports.import_jobs import Import, ImportState
 
-MAX_FILE = 4 * 1024**3
+MAX_FILE_BYTES = 4 * 1024**3
 """Octets; ten million rows are a tenth of it."""
-_BLOCK = 1 << 16
+_BLOCK_SIZE = 1 << 16
 
-_ANSWERS = (NOT_FOUND, IMPORT_MOVED)
-_FILE = {
+_IMPORT_PROBLEMS = (NOT_FOUND, IMPORT_CONFLICT)
+_FILE_REQUEST_BODY = {
     "requestBody": {
         "required": True,
         "content": {
@@ -52,147 +57,155 @@ _FILE = {
 }
 
 
-@operation(
+@endpoint(
     "POST",
     "/imports",
     KeyScope.WRITE,
     body=ImportRequest,
-    answer=ImportTold,
+    response=ImportResponse,
     status=201,
     writes=True,
-    refuses=(UNKNOWN_TOPIC,),
+    errors=(UNKNOWN_TOPIC,),
 )
-def post_imports(call: Call, body: ImportRequest) -> Response:
+def post_imports(call: ApiCall, body: ImportRequest) -> Response:
     """Begin an import: say how its file is to be read.
 
     Then upload the file. Nothing is recorded before a plan is confirmed.
     """
-    instructions = _instructions(body, call.origin.now)
+    instructions = _parse_instructions(body, call.origin.now)
     import_id, now = services().new_id(), call.origin.now
 
-    def work(connection: Connection) -> ImportTold:
-        import_jobs.add(
+    def write(connection: Connection) -> ImportResponse:
+        import_jobs.insert_import(
             connection,
             import_id,
-            state=State.AWAITING_FILE,
+            state=ImportState.AWAITING_FILE,
             actor=call.key.actor,
             name="",
             instructions=instructions.to_json(),
             now=now,
         )
-        audit.append(connection, now, call.key.actor, "import.begun", {"import": str(import_id)})
-        return told(import_jobs.by_id(connection, import_id))
+        audit.insert_audit_entry(
+            connection, now, call.key.actor, "import.begun", {"import": str(import_id)}
+        )
+        return import_response(import_jobs.get_import(connection, import_id))
 
-    return call.write(work, 201)
+    return call.write(write, 201)
 
 
-@operation("GET", "/imports/<import_id>", KeyScope.WRITE, answer=ImportTold, refuses=_ANSWERS)
-def get_import(call: Call, import_id: str) -> Response:
+@endpoint(
+    "GET", "/imports/<import_id>", KeyScope.WRITE, response=ImportResponse, errors=_IMPORT_PROBLEMS
+)
+def get_import(call: ApiCall, import_id: str) -> Response:
     """How far an import of this key has come: its plan, its progress, its figures."""
-    return reply(told(_own(call, import_id)))
+    return json_response(import_response(_load_own_import(call, import_id)))
 
 
-@operation(
+@endpoint(
     "PUT",
     "/imports/<import_id>",
     KeyScope.WRITE,
     body=ImportRequest,
-    answer=ImportTold,
+    response=ImportResponse,
     writes=True,
-    refuses=(*_ANSWERS, UNKNOWN_TOPIC),
+    errors=(*_IMPORT_PROBLEMS, UNKNOWN_TOPIC),
 )
-def put_import(call: Call, import_id: str, body: ImportRequest) -> Response:
+def put_import(call: ApiCall, import_id: str, body: ImportRequest) -> Response:
     """Replace how the file is to be read; what was uploaded is planned anew.
 
     For a plan that lacks scopes: `planned.groups` names the groups of the file.
     """
-    own = _own(call, import_id).id
-    instructions = _instructions(body, call.origin.now)
+    own = _load_own_import(call, import_id).id
+    instructions = _parse_instructions(body, call.origin.now)
 
-    def work(connection: Connection) -> ImportTold:
-        uploads.instruct(connection, own, instructions)
-        return told(import_jobs.by_id(connection, own))
+    def write(connection: Connection) -> ImportResponse:
+        uploads.replace_instructions(connection, own, instructions)
+        return import_response(import_jobs.get_import(connection, own))
 
-    with _moved():
-        response = call.write(work)
+    with _conflict_as_api_error():
+        response = call.write(write)
     services().queue.nudge_import(own)
     return response
 
 
-@operation(
+@endpoint(
     "PUT",
     "/imports/<import_id>/file",
     KeyScope.WRITE,
-    answer=ImportTold,
-    refuses=(*_ANSWERS, TOO_LARGE),
-    extensions=_FILE,
+    response=ImportResponse,
+    errors=(*_IMPORT_PROBLEMS, TOO_LARGE),
+    extensions=_FILE_REQUEST_BODY,
 )
-def put_import_file(call: Call, import_id: str) -> Response:
+def put_import_file(call: ApiCall, import_id: str) -> Response:
     """Upload the file: CSV, NDJSON or JSON, as it is or packed with gzip, up to 4 GiB.
 
     It is kept encrypted until it is applied, a week at most. Uploading again replaces it.
     """
-    own = _own(call, import_id).id
-    with _moved():
-        return reply(told(uploads.receive(own, _blocks())))
+    own = _load_own_import(call, import_id).id
+    with _conflict_as_api_error():
+        return json_response(import_response(uploads.receive_upload(own, _read_blocks())))
 
 
-@operation(
+@endpoint(
     "POST",
     "/imports/<import_id>/apply",
     KeyScope.WRITE,
-    body=PlanToApply,
-    answer=ImportTold,
+    body=ApplyPlanRequest,
+    response=ImportResponse,
     writes=True,
-    refuses=_ANSWERS,
+    errors=_IMPORT_PROBLEMS,
 )
-def post_import_apply(call: Call, import_id: str, body: PlanToApply) -> Response:
+def post_import_apply(call: ApiCall, import_id: str, body: ApplyPlanRequest) -> Response:
     """Apply the plan that was looked at."""
-    own = _own(call, import_id).id
+    own = _load_own_import(call, import_id).id
 
-    def work(connection: Connection) -> ImportTold:
-        uploads.confirm(connection, own, body.plan, call.key.actor)
-        return told(import_jobs.by_id(connection, own))
+    def write(connection: Connection) -> ImportResponse:
+        uploads.confirm_plan(connection, own, body.plan, call.key.actor)
+        return import_response(import_jobs.get_import(connection, own))
 
-    with _moved():
-        response = call.write(work)
+    with _conflict_as_api_error():
+        response = call.write(write)
     services().queue.nudge_import(own)
     return response
 
 
-@operation(
+@endpoint(
     "POST",
     "/imports/<import_id>/undo",
     KeyScope.WRITE,
-    answer=ImportTold,
+    response=ImportResponse,
     writes=True,
-    refuses=_ANSWERS,
+    errors=_IMPORT_PROBLEMS,
 )
-def post_import_undo(call: Call, import_id: str) -> Response:
+def post_import_undo(call: ApiCall, import_id: str) -> Response:
     """Take back exactly what this import added; what people did since stands."""
-    own = _own(call, import_id).id
-    with _moved():
-        response = call.write(lambda connection: told(decide_undo(connection, own, call.key.actor)))
+    own = _load_own_import(call, import_id).id
+    with _conflict_as_api_error():
+        response = call.write(
+            lambda connection: import_response(
+                start_undo_in_transaction(connection, own, call.key.actor)
+            )
+        )
     services().queue.nudge_import(own)
     return response
 
 
-def _instructions(body: ImportRequest, now: datetime) -> Instructions:
-    faults = Faults()
-    chosen = faults.attempt("/preset", preset, body.preset)
-    scopes = faults.attempt("/scopes", scope_map, body.scopes.items())
-    faults.attempt("/time_zone", _zone, body.time_zone)
-    faults.attempt("/encoding", _encoding, body.encoding)
-    received = body.received_at and faults.attempt(
-        "/received_at", sender_requests.past, body.received_at, now
+def _parse_instructions(body: ImportRequest, now: datetime) -> ImportInstructions:
+    faults = FieldErrors()
+    chosen = faults.collect("/preset", get_preset, body.preset)
+    scopes = faults.collect("/scopes", build_scope_map, body.scopes.items())
+    faults.collect("/time_zone", _validate_time_zone, body.time_zone)
+    faults.collect("/encoding", _validate_encoding, body.encoding)
+    received = body.received_at and faults.collect(
+        "/received_at", sender_requests.clamp_to_now, body.received_at, now
     )
-    faults.refuse_any()
+    faults.raise_if_any()
     assert scopes is not None
     assert chosen is not None
-    found = Instructions(
+    found = ImportInstructions(
         preset=chosen,
         scopes=scopes,
-        only=body.only,
+        meaning_filter=body.only,
         channel=body.channel,
         source=body.source,
         wording=body.wording,
@@ -202,48 +215,50 @@ def _instructions(body: ImportRequest, now: datetime) -> Instructions:
         encoding=body.encoding,
         received_at=received,
     )
-    faults.attempt("/only", found.check)
-    faults.attempt("/scopes", scopes.check, current_catalogue())
-    faults.refuse_any()
+    faults.collect("/only", found.check)
+    faults.collect("/scopes", scopes.validate, current_catalogue())
+    faults.raise_if_any()
     return found
 
 
-def _zone(name: str) -> None:
+def _validate_time_zone(name: str) -> None:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput("write the time zone like Europe/Rome") from None
 
 
-def _encoding(name: str) -> None:
+def _validate_encoding(name: str) -> None:
     if name not in ENCODINGS:
         raise InvalidInput(f"the encoding is one of {', '.join(ENCODINGS)}")
 
 
-def _own(call: Call, import_id: str) -> Import:
+def _load_own_import(call: ApiCall, import_id: str) -> Import:
     """The import, if this key began it. Raises Refused."""
     try:
-        found = run(lambda connection: import_jobs.by_id(connection, UUID(import_id)))
+        found = run_in_transaction(
+            lambda connection: import_jobs.get_import(connection, UUID(import_id))
+        )
     except (UnknownImport, ValueError):
         found = None
     if found is None or found.actor != call.key.actor:
-        raise Refused(NOT_FOUND, "This key has begun no import of this id.")
+        raise ApiError(NOT_FOUND, "This key has begun no import of this id.")
     return found
 
 
 @contextmanager
-def _moved() -> Iterator[None]:
+def _conflict_as_api_error() -> Iterator[None]:
     try:
         yield
-    except ImportMoved as error:
-        raise Refused(IMPORT_MOVED, str(error)) from None
+    except ImportConflict as error:
+        raise ApiError(IMPORT_CONFLICT, str(error)) from None
 
 
-def _blocks() -> Iterator[bytes]:
+def _read_blocks() -> Iterator[bytes]:
     stream = get_input_stream(request.environ, safe_fallback=False)
-    left = MAX_FILE
-    while block := stream.read(_BLOCK):
+    left = MAX_FILE_BYTES
+    while block := stream.read(_BLOCK_SIZE):
         left -= len(block)
         if left < 0:
-            raise Refused(TOO_LARGE, "The file is larger than 4 GiB: send it in several imports.")
+            raise ApiError(TOO_LARGE, "The file is larger than 4 GiB: send it in several imports.")
         yield block

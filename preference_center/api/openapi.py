@@ -15,40 +15,40 @@ from preference_center.api.openapi_schemas import ModelAdapter
 from preference_center.api.problems import RATE_LIMITED, UNAUTHENTICATED, UNAVAILABLE, Problem
 from preference_center.api.responses import ProblemDocument
 
-SECURITY = "key"
+SECURITY_SCHEME_NAME = "key"
 """Name of the security scheme."""
 
-_SCHEME = {
+_SECURITY_SCHEME = {
     "type": "http",
     "scheme": "bearer",
     "description": "A key made by `flask keys add`. Each operation names the scopes it needs.",
 }
-_PROBLEM = ProblemDocument.__name__
-_NESTED = re.compile(r"#/components/schemas/[^\"]+\.")
-_TEXT = {"schema": {"type": "string"}, "required": True}
-_SECONDS = {"schema": {"type": "integer", "minimum": 0}, "required": True}
-_HEADERS = {
-    UNAUTHENTICATED.slug: {"WWW-Authenticate": _TEXT},
-    RATE_LIMITED.slug: {"Retry-After": _SECONDS},
-    UNAVAILABLE.slug: {"Retry-After": _SECONDS},
+_PROBLEM_SCHEMA_NAME = ProblemDocument.__name__
+_NESTED_REFERENCE = re.compile(r"#/components/schemas/[^\"]+\.")
+_TEXT_HEADER = {"schema": {"type": "string"}, "required": True}
+_SECONDS_HEADER = {"schema": {"type": "integer", "minimum": 0}, "required": True}
+_HEADERS_BY_PROBLEM = {
+    UNAUTHENTICATED.slug: {"WWW-Authenticate": _TEXT_HEADER},
+    RATE_LIMITED.slug: {"Retry-After": _SECONDS_HEADER},
+    UNAVAILABLE.slug: {"Retry-After": _SECONDS_HEADER},
 }
 
 
-def problem_answers(refused: Iterable[Problem]) -> dict[int | str, Any]:
+def problem_responses(problems: Iterable[Problem]) -> dict[int | str, Any]:
     """The OpenAPI response objects of these problems, by status."""
     by_status: dict[int, list[Problem]] = defaultdict(list)
-    for problem in refused:
+    for problem in problems:
         by_status[problem.status].append(problem)
-    return {status: _answer(group) for status, group in sorted(by_status.items())}
+    return {status: _response_object(group) for status, group in sorted(by_status.items())}
 
 
-def _answer(group: list[Problem]) -> dict[str, Any]:
+def _response_object(group: list[Problem]) -> dict[str, Any]:
     slugs = "|".join(sorted({problem.slug for problem in group}))
     schema = {
-        "allOf": [{"$ref": f"#/components/schemas/{_PROBLEM}"}],
+        "allOf": [{"$ref": f"#/components/schemas/{_PROBLEM_SCHEMA_NAME}"}],
         "properties": {"type": {"pattern": f"/problems/({slugs})$"}},
     }
-    headers = [_HEADERS.get(problem.slug, {}) for problem in group]
+    headers = [_HEADERS_BY_PROBLEM.get(problem.slug, {}) for problem in group]
     return {
         "description": "\n\n".join(f"`{p.slug}`: {p.title}. {p.remedy}" for p in group),
         "content": {"application/problem+json": {"schema": schema}},
@@ -56,28 +56,30 @@ def _answer(group: list[Problem]) -> dict[str, Any]:
     }
 
 
-def install(app: APIFlask, public_url: str) -> None:
+def install_openapi(app: APIFlask, public_url: str) -> None:
     """Have `app` describe its API."""
     app.config.update(
         SERVERS=[{"url": public_url.rstrip("/")}],
-        SECURITY_SCHEMES={SECURITY: _SCHEME},
+        SECURITY_SCHEMES={SECURITY_SCHEME_NAME: _SECURITY_SCHEME},
         AUTO_TAGS=False,
         AUTO_404_RESPONSE=False,
         AUTO_AUTH_ERROR_RESPONSE=False,
         AUTO_VALIDATION_ERROR_RESPONSE=False,
     )
-    app.spec_callback = cast("SpecCallbackType", _finished)
+    app.spec_callback = cast("SpecCallbackType", _complete_document)
 
 
-def _finished(document: dict[str, Any]) -> dict[str, Any]:
+def _complete_document(document: dict[str, Any]) -> dict[str, Any]:
     """APIFlask's document, every schema under its own name, and with what it leaves out."""
     problem = ModelAdapter(ProblemDocument).get_openapi_schema()
     schemas = document["components"]["schemas"]
-    schemas |= {f"{_PROBLEM}.{name}": nested for name, nested in problem.pop("$defs").items()}
-    schemas[_PROBLEM] = problem
+    schemas |= {
+        f"{_PROBLEM_SCHEMA_NAME}.{name}": nested for name, nested in problem.pop("$defs").items()
+    }
+    schemas[_PROBLEM_SCHEMA_NAME] = problem
     named: dict[str, Any] = {}
     for name, schema in sorted(schemas.items()):
-        flat = _flat(schema)
+        flat = _flatten_references(schema)
         if named.setdefault(name.rpartition(".")[2], flat) != flat:
             raise ValueError(f"two models have the name of {name}: rename one")
     document["components"]["schemas"] = named
@@ -88,9 +90,9 @@ def _finished(document: dict[str, Any]) -> dict[str, Any]:
             for parameter in described.get("parameters", ()):
                 if parameter["in"] == "path" and parameter["name"].endswith("_id"):
                     parameter["schema"]["format"] = "uuid"
-    return cast("dict[str, Any]", _flat(document))
+    return cast("dict[str, Any]", _flatten_references(document))
 
 
-def _flat(part: object) -> object:
+def _flatten_references(part: object) -> object:
     """With every reference to a schema by its own name alone."""
-    return json.loads(_NESTED.sub("#/components/schemas/", json.dumps(part)))
+    return json.loads(_NESTED_REFERENCE.sub("#/components/schemas/", json.dumps(part)))

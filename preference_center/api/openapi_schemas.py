@@ -9,10 +9,10 @@ from apiflask.schema_adapters.pydantic import PydanticAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from preference_center.api.parsing import Body, OneOrMany
+from preference_center.api.parsing import OneOrMany, RequestBody
 
 
-class _NeverNull(GenerateJsonSchema):
+class _NonNullJsonSchema(GenerateJsonSchema):
     """Of answers and parameters: what may be None in Python is absent in JSON."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
@@ -33,7 +33,9 @@ class ModelAdapter(PydanticAdapter):
         row = model.row if issubclass(model, OneOrMany) else model
         return model.model_json_schema(
             ref_template=f"#/components/schemas/{self.get_schema_name()}.{{model}}",
-            schema_generator=GenerateJsonSchema if issubclass(row, Body) else _NeverNull,
+            schema_generator=GenerateJsonSchema
+            if issubclass(row, RequestBody)
+            else _NonNullJsonSchema,
         )
 
 

@@ -16,9 +16,9 @@ from urllib.parse import urlencode
 from flask import Response, request
 from pydantic import BaseModel, Field
 
-from preference_center.api.endpoint import reply
-from preference_center.api.parsing import Body, Query
-from preference_center.api.problems import INVALID_CURSOR, Refused
+from preference_center.api.endpoint import json_response
+from preference_center.api.parsing import QueryParameters, RequestBody
+from preference_center.api.problems import INVALID_CURSOR, ApiError
 from preference_center.extensions import services
 
 T = TypeVar("T")
@@ -26,59 +26,59 @@ T = TypeVar("T")
 Position = list[str | int]
 """What a list is ordered by, of one row. It stands in URLs: nothing personal (I12)."""
 
-_MAC_OCTETS = 16
+_MAC_BYTES = 16
 
 Limit = Annotated[int, Field(ge=1, le=1000, description="Rows of a page at most")]
 Cursor = Annotated[str, Field(max_length=1000, description="`next` of the page before")]
 
 
-class PageQuery(Query):
+class PageQuery(QueryParameters):
     """A page of a list, for a GET; further fields narrow the list."""
 
     limit: Limit = 100
     cursor: Cursor | None = None
 
 
-class PageBody(Body):
+class PageBody(RequestBody):
     """The same for a POST: where what narrows the list may not stand in a URL (I12)."""
 
     limit: Limit = 100
     cursor: Cursor | None = None
 
 
-def position(asked: PageQuery | PageBody) -> Position | None:
+def cursor_position(query: PageQuery | PageBody) -> Position | None:
     """The `Position` after which the page begins; None for the first. Raises Refused."""
-    if asked.cursor is None:
+    if query.cursor is None:
         return None
     try:
-        given = base64.urlsafe_b64decode(asked.cursor.encode() + b"==")
+        given = base64.urlsafe_b64decode(query.cursor.encode() + b"==")
     except (binascii.Error, ValueError):
         given = b""
-    mac, text = given[:_MAC_OCTETS], given[_MAC_OCTETS:]
-    if not hmac.compare_digest(mac, _mac(asked, text)):
-        raise Refused(INVALID_CURSOR, INVALID_CURSOR.remedy)
+    mac, text = given[:_MAC_BYTES], given[_MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(query, text)):
+        raise ApiError(INVALID_CURSOR, INVALID_CURSOR.remedy)
     return cast("Position", json.loads(text))
 
 
-def paged(
-    asked: PageQuery | PageBody,
-    found: Sequence[T],
+def page_response(
+    query: PageQuery | PageBody,
+    rows: Sequence[T],
     position_of: Callable[[T], Position],
-    answer: Callable[[Sequence[T], str | None], BaseModel],
-    stopped_at: Position | None = None,
+    make_body: Callable[[Sequence[T], str | None], BaseModel],
+    resume_at: Position | None = None,
 ) -> Response:
     """Answer one page: `answer(rows, next)`, and a Link to the next page of a GET (RFC 8288).
 
     `found` are the rows after `position(asked)`, one more than `asked.limit` if there are.
     `stopped_at` is where to go on if the search was given up before it found so many.
     """
-    shown = found[: asked.limit]
+    shown = rows[: query.limit]
     following = None
-    end = position_of(shown[-1]) if len(found) > asked.limit else stopped_at
+    end = position_of(shown[-1]) if len(rows) > query.limit else resume_at
     if end:
         text = json.dumps(end).encode()
-        following = base64.urlsafe_b64encode(_mac(asked, text) + text).decode().rstrip("=")
-    response = reply(answer(shown, following))
+        following = base64.urlsafe_b64encode(_mac(query, text) + text).decode().rstrip("=")
+    response = json_response(make_body(shown, following))
     if following and request.method == "GET":
         parameters = urlencode(request.args.to_dict() | {"cursor": following})
         root = services().settings.public_url.rstrip("/")
@@ -86,8 +86,8 @@ def paged(
     return response
 
 
-def _mac(asked: PageQuery | PageBody, text: bytes) -> bytes:
+def _mac(query: PageQuery | PageBody, text: bytes) -> bytes:
     """Binds a position to its list: the path, and all that narrows it."""
-    narrowed = asked.model_dump_json(exclude={"limit", "cursor"}).encode()
+    narrowed = query.model_dump_json(exclude={"limit", "cursor"}).encode()
     message = b"\n".join((b"cursor", request.path.encode(), narrowed, text))
-    return hmac.digest(services().settings.secret_key.encode(), message, "sha256")[:_MAC_OCTETS]
+    return hmac.digest(services().settings.secret_key.encode(), message, "sha256")[:_MAC_BYTES]

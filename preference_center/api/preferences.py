@@ -9,136 +9,159 @@ from urllib.parse import urlencode
 
 from flask import Response
 
-from preference_center.api.consent_evidence import proof_in
-from preference_center.api.endpoint import Call
-from preference_center.api.problems import Faults
-from preference_center.api.requests import PortalRequest, PreferencesChange, PreferencesQuery
-from preference_center.domain.addresses import Address, parse
+from preference_center.api.consent_evidence import parse_consent_evidence
+from preference_center.api.endpoint import ApiCall
+from preference_center.api.problems import FieldErrors
+from preference_center.api.requests import PortalLinkRequest, PreferencesQuery, PreferencesUpdate
+from preference_center.domain.addresses import Address, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.preferences import (
-    Answer,
-    Choice,
+    PreferenceChoice,
     Preferences,
-    Standing,
-    change_of,
-    preferences_of,
+    PreferenceSubmission,
+    ScopeStatus,
+    build_preference_change,
+    compute_preferences,
 )
-from preference_center.domain.sender_requests import Origin, past
+from preference_center.domain.sender_requests import RequestOrigin, clamp_to_now
 from preference_center.extensions import Services
-from preference_center.languages import SWITCH, supported
-from preference_center.ledger.recording import Recorded
-from preference_center.links import LIFETIMES, Use
+from preference_center.languages import LANGUAGE_PARAMETER, match_language
+from preference_center.ledger.recording import RecordResult
+from preference_center.links import LIFETIMES, TokenPurpose
 from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for, facts_for
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 
 
-def portal_link(call: Call, request: PortalRequest, services: Services) -> str:
+def make_portal_link(call: ApiCall, request: PortalLinkRequest, services: Services) -> str:
     """A URL that opens the page of this address for five minutes.
 
     Who got it is recorded with the id of its pass, which the evidence of everything that is
     said on the page names as the message.
     """
-    address = _address(request.address, request, services)
+    address = _parse_address(request.address, request, services)
     now, pass_id = services.now(), services.new_id()
-    url = services.links.pass_url(Use.PORTAL, address, pass_id, now)
+    url = services.links.one_time_url(TokenPurpose.PORTAL, address, pass_id, now)
     detail = {"pass": str(pass_id)}
     actor = call.key.actor
-    run(lambda connection: audit.append(connection, now, actor, "portal_link.made", detail))
-    language = supported(request.language)
+    run_in_transaction(
+        lambda connection: audit.insert_audit_entry(
+            connection, now, actor, "portal_link.made", detail
+        )
+    )
+    language = match_language(request.language)
     if language:
-        url = f"{url}?{urlencode({SWITCH: language})}"
-    return json.dumps({"url": url, "expires_at": (now + LIFETIMES[Use.PORTAL]).isoformat()})
+        url = f"{url}?{urlencode({LANGUAGE_PARAMETER: language})}"
+    return json.dumps(
+        {"url": url, "expires_at": (now + LIFETIMES[TokenPurpose.PORTAL]).isoformat()}
+    )
 
 
 def read_preferences(query: PreferencesQuery, catalogue: Catalogue, services: Services) -> str:
     """What exactly this form of the address receives (I9)."""
-    address = _address(query.address, query, services)
+    address = _parse_address(query.address, query, services)
     now = services.now()
-    return json.dumps(_shown(_stored(address, catalogue, now), now))
+    return json.dumps(_preferences_json(_load_preferences(address, catalogue, now), now))
 
 
 def write_preferences(
-    call: Call, change: PreferencesChange, catalogue: Catalogue, services: Services
+    call: ApiCall, update: PreferencesUpdate, catalogue: Catalogue, services: Services
 ) -> Response:
     """Record what the person changed, all or nothing; tells how everything stands then.
 
     Repeating it adds nothing. Raises InvalidBody with every fault.
     """
     origin = call.origin
-    answer = _answer(change, origin, services)
+    answer = _parse_update(update, origin, services)
     # Wide, not exact: an own "yes" outranks older matches of other forms, so it is news
     # wherever one of them stands (I9).
-    facts = facts_for([answer.address])[0]
-    standing = preferences_of(catalogue, answer.address, facts, origin.now)
-    faults = Faults()
+    facts = load_facts([answer.address])[0]
+    standing = compute_preferences(catalogue, answer.address, facts, origin.now)
+    faults = FieldErrors()
     changes = []
     for scope in answer.choices:
-        pointer = "/all_marketing" if scope == ALL_MARKETING else f"/topics/{_escaped(scope)}"
-        made = faults.attempt(
-            pointer, change_of, services.new_id(), answer, scope, origin, catalogue, standing
+        pointer = (
+            "/all_marketing" if scope == ALL_MARKETING else f"/topics/{_escape_pointer(scope)}"
+        )
+        made = faults.collect(
+            pointer,
+            build_preference_change,
+            services.new_id(),
+            answer,
+            scope,
+            origin,
+            catalogue,
+            standing,
         )
         if made:
             changes.append(made)
-    faults.refuse_any()
+    faults.raise_if_any()
 
-    def told(recorded: Recorded, connection: Connection | None) -> str:
+    def to_response(recorded: RecordResult, connection: Connection | None) -> str:
         now = services.now()
-        shown = _shown(_stored(answer.address, catalogue, now, connection), now)
+        shown = _preferences_json(
+            _load_preferences(answer.address, catalogue, now, connection), now
+        )
         return json.dumps(shown | {"events": [str(event) for event in recorded.events]})
 
-    return call.record(changes, told)
+    return call.record(changes, to_response)
 
 
-def _answer(change: PreferencesChange, origin: Origin, services: Services) -> Answer:
-    faults = Faults()
+def _parse_update(
+    update: PreferencesUpdate, origin: RequestOrigin, services: Services
+) -> PreferenceSubmission:
+    faults = FieldErrors()
     region = services.settings.phone_region
-    address = faults.attempt("/address", parse, change.address, change.channel, region=region)
-    rendered_at = faults.attempt("/rendered_at", past, change.rendered_at, origin.now)
-    proof = proof_in(faults, "/evidence", change.evidence, origin.now, address)
-    faults.refuse_any()
+    address = faults.collect(
+        "/address", parse_address, update.address, update.channel, region=region
+    )
+    rendered_at = faults.collect("/rendered_at", clamp_to_now, update.rendered_at, origin.now)
+    proof = parse_consent_evidence(faults, "/evidence", update.evidence, origin.now, address)
+    faults.raise_if_any()
     assert address
     assert rendered_at
     assert proof
-    choices = {key: Choice(made.state, made.until) for key, made in change.topics.items()}
-    wide = change.all_marketing
+    choices = {key: PreferenceChoice(made.state, made.until) for key, made in update.topics.items()}
+    wide = update.all_marketing
     if wide:
-        choices[ALL_MARKETING] = Choice(wide.state, wide.until)
-    answer = faults.attempt("/evidence", Answer, address, choices, rendered_at, proof)
-    faults.refuse_any()
+        choices[ALL_MARKETING] = PreferenceChoice(wide.state, wide.until)
+    answer = faults.collect("/evidence", PreferenceSubmission, address, choices, rendered_at, proof)
+    faults.raise_if_any()
     assert answer
     return answer
 
 
-def _address(raw: str, request: PortalRequest | PreferencesQuery, services: Services) -> Address:
-    return parse(raw, request.channel, region=services.settings.phone_region)
+def _parse_address(
+    raw: str, request: PortalLinkRequest | PreferencesQuery, services: Services
+) -> Address:
+    return parse_address(raw, request.channel, region=services.settings.phone_region)
 
 
-def _stored(
+def _load_preferences(
     address: Address, catalogue: Catalogue, now: datetime, connection: Connection | None = None
 ) -> Preferences:
-    return preferences_of(catalogue, address, exact_facts_for([address], connection)[0], now)
+    return compute_preferences(catalogue, address, load_exact_facts([address], connection)[0], now)
 
 
-def _shown(found: Preferences, now: datetime) -> dict[str, Any]:
+def _preferences_json(preferences: Preferences, now: datetime) -> dict[str, Any]:
     return {
         "read_at": now.isoformat(),
-        "closed": found.closed,
-        "all_marketing": _standing(found.all_marketing),
-        "topics": {key: _standing(standing) for key, standing in found.topics.items()},
+        "closed": preferences.closed,
+        "all_marketing": _setting_json(preferences.all_marketing),
+        "topics": {key: _setting_json(standing) for key, standing in preferences.topics.items()},
     }
 
 
-def _standing(standing: Standing) -> dict[str, str]:
-    shown = {"state": standing.setting.value}
-    if standing.until:
-        shown["until"] = standing.until.isoformat()
-    if standing.rule:
-        shown["rule"] = standing.rule.value
+def _setting_json(status: ScopeStatus) -> dict[str, str]:
+    shown = {"state": status.state.value}
+    if status.until:
+        shown["until"] = status.until.isoformat()
+    if status.rule:
+        shown["rule"] = status.rule.value
     return shown
 
 
-def _escaped(step: str) -> str:
+def _escape_pointer(token: str) -> str:
     """A step of a JSON pointer (RFC 6901 3)."""
-    return step.replace("~", "~0").replace("/", "~1")
+    return token.replace("~", "~0").replace("/", "~1")

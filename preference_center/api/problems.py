@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar, ParamSpec, TypeVar
 
 from preference_center.errors import (
+    AddressConflict,
+    ExternalIdConflict,
     InvalidAddress,
     InvalidInput,
     PreferenceCenterError,
     StaleWatermark,
-    TakenAddress,
-    TakenExternalId,
     UnknownContact,
     UnknownTopic,
     UnreadableBody,
@@ -69,7 +69,7 @@ WRONG_CONTENT_TYPE = Problem(
     "The body is not plain JSON",
     "Send `Content-Type: application/json`, in UTF-8, without Content-Encoding.",
 )
-NOT_A_LIST = Problem(
+UNSUPPORTED_LIST_FORMAT = Problem(
     "not-a-list",
     415,
     "The body is no list of recipients",
@@ -85,7 +85,7 @@ INVALID_BODY = Problem(
     "The body has faults; nothing was written",
     "Mend what `errors` lists: `pointer` (RFC 6901) leads to each fault.",
 )
-AGAINST_THE_RULES = Problem(
+RULE_VIOLATION = Problem(
     "against-the-rules",
     422,
     "A rule forbids this; nothing was written",
@@ -97,7 +97,7 @@ UNKNOWN_TOPIC = Problem(
     "The catalogue has no such topic; nothing was written",
     "Use a topic of the catalogue, or `all_marketing` where a scope is asked for.",
 )
-UNUSABLE_ADDRESS = Problem(
+INVALID_ADDRESS = Problem(
     "unusable-address",
     422,
     "An address can't be read; nothing was written",
@@ -116,13 +116,13 @@ UNKNOWN_CONTACT = Problem(
     "Name it by an external id or address that was sent to `/v1/contacts`, or by `contact` of"
     " an answer.",
 )
-TAKEN_ADDRESS = Problem(
+ADDRESS_CONFLICT = Problem(
     "taken-address",
     422,
     "An address belongs to another contact; nothing was written",
     "If the two are one person, merge them: `/v1/contacts/merge`. Else leave the address out.",
 )
-TAKEN_EXTERNAL_ID = Problem(
+EXTERNAL_ID_CONFLICT = Problem(
     "taken-external-id",
     422,
     "The addresses belong to a contact with another external id; nothing was written",
@@ -147,7 +147,7 @@ STALE_WATERMARK = Problem(
     "The database is on another line of history than this watermark",
     "Start again from a snapshot: what you were told since the last backup may not be so any more.",
 )
-IMPORT_MOVED = Problem(
+IMPORT_CONFLICT = Problem(
     "import-moved",
     409,
     "The import has moved on, or is at work; nothing was changed",
@@ -171,7 +171,7 @@ RATE_LIMITED = Problem(
     "The API key has asked too often",
     "Try again after `Retry-After` seconds. Until then don't send: unknown means no.",
 )
-FAULT = Problem(
+INTERNAL_ERROR = Problem(
     "fault", 500, "Something broke on our side", "Try again; if it stays, tell the operator."
 )
 UNAVAILABLE = Problem(
@@ -185,11 +185,11 @@ PROBLEMS: Mapping[str, Problem] = {
     problem.slug: problem for problem in list(globals().values()) if isinstance(problem, Problem)
 }
 
-OF_ERROR: Mapping[type[InvalidInput], Problem] = {
-    InvalidAddress: UNUSABLE_ADDRESS,
+PROBLEM_BY_ERROR: Mapping[type[InvalidInput], Problem] = {
+    InvalidAddress: INVALID_ADDRESS,
     StaleWatermark: STALE_WATERMARK,
-    TakenAddress: TAKEN_ADDRESS,
-    TakenExternalId: TAKEN_EXTERNAL_ID,
+    AddressConflict: ADDRESS_CONFLICT,
+    ExternalIdConflict: EXTERNAL_ID_CONFLICT,
     UnknownContact: UNKNOWN_CONTACT,
     UnknownTopic: UNKNOWN_TOPIC,
     UnreadableBody: INVALID_BODY,
@@ -198,7 +198,7 @@ OF_ERROR: Mapping[type[InvalidInput], Problem] = {
 """Errors of the rules that have a problem of their own."""
 
 
-class Refused(PreferenceCenterError):
+class ApiError(PreferenceCenterError):
     """The request ends here, with this problem."""
 
     def __init__(
@@ -210,7 +210,7 @@ class Refused(PreferenceCenterError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One fault of a body. `pointer` is a JSON pointer (RFC 6901), `code` stable."""
 
     pointer: str
@@ -218,13 +218,13 @@ class Fault:
     detail: str
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """Where and what, for who reads no `errors`; the whole body's pointer is empty."""
         return f"{self.pointer}: {self.detail}" if self.pointer else self.detail
 
 
 @dataclass(frozen=True, slots=True)
-class QueryFault:
+class ParameterError:
     """One fault of a URL's query."""
 
     parameter: str
@@ -232,7 +232,7 @@ class QueryFault:
     detail: str
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """Where and what, for who reads no `errors`."""
         return f"{self.parameter}: {self.detail}"
 
@@ -242,9 +242,9 @@ class InvalidRequest(InvalidInput):
 
     problem: ClassVar[Problem]
 
-    def __init__(self, faults: Sequence[Fault | QueryFault]) -> None:
-        super().__init__(f"{len(faults)} faults in what was sent")
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[FieldError | ParameterError]) -> None:
+        super().__init__(f"{len(errors)} faults in what was sent")
+        self.errors = tuple(errors)
 
 
 class InvalidBody(InvalidRequest):
@@ -260,23 +260,23 @@ class InvalidQuery(InvalidRequest):
 
 
 @dataclass(slots=True)
-class Faults:
+class FieldErrors:
     """Collects what is wrong with the rows of a body, so that it can be told at once."""
 
-    found: list[Fault] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
 
-    def attempt(
-        self, pointer: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    def collect(
+        self, pointer: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
         """What `work` returns; or None once its InvalidInput is noted under `pointer`."""
         try:
-            return work(*args, **kwargs)
+            return function(*args, **kwargs)
         except InvalidInput as error:
-            problem = OF_ERROR.get(type(error), AGAINST_THE_RULES)
-            self.found.append(Fault(pointer, problem.slug, str(error)))
+            problem = PROBLEM_BY_ERROR.get(type(error), RULE_VIOLATION)
+            self.errors.append(FieldError(pointer, problem.slug, str(error)))
             return None
 
-    def refuse_any(self) -> None:
+    def raise_if_any(self) -> None:
         """Raises InvalidBody if anything was wrong."""
-        if self.found:
-            raise InvalidBody(self.found)
+        if self.errors:
+            raise InvalidBody(self.errors)

@@ -7,29 +7,35 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from preference_center.api.parsing import MAX_ROWS, READABLE, Body, readable
+from preference_center.api.parsing import MAX_ROWS, PRINTABLE, RequestBody, validate_printable
 from preference_center.domain.addresses import Channel
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.preferences import Setting
-from preference_center.domain.sender_requests import Via
+from preference_center.domain.preferences import PreferenceState
+from preference_center.domain.sender_requests import ReceivedVia
 from preference_center.links import MAX_MESSAGE_ID
 
-MAX_CHOICES = 1_000
+MAX_TOPIC_CHOICES = 1_000
 
 # `format` says in the OpenAPI document what a text has to name.
 RawAddress = Annotated[str, Field(json_schema_extra={"format": "address"})]
-Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(readable), READABLE]
-MessageTypeKey = Annotated[Name, Field(json_schema_extra={"format": "message-type"})]
-TopicKey = Annotated[Name, Field(json_schema_extra={"format": "topic"})]
-ScopeName = Annotated[Name, Field(json_schema_extra={"format": "scope"})]
-Line = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(readable), READABLE]
-Wording = Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(readable), READABLE]
-Language = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+ShortName = Annotated[
+    str, Field(min_length=1, max_length=100), AfterValidator(validate_printable), PRINTABLE
+]
+MessageTypeKey = Annotated[ShortName, Field(json_schema_extra={"format": "message-type"})]
+TopicKey = Annotated[ShortName, Field(json_schema_extra={"format": "topic"})]
+ScopeName = Annotated[ShortName, Field(json_schema_extra={"format": "scope"})]
+ShortText = Annotated[
+    str, Field(min_length=1, max_length=300), AfterValidator(validate_printable), PRINTABLE
+]
+WordingText = Annotated[
+    str, Field(min_length=1, max_length=4000), AfterValidator(validate_printable), PRINTABLE
+]
+LanguageTag = Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 MessageId = Annotated[
     str,
     Field(max_length=MAX_MESSAGE_ID, json_schema_extra={"format": "message-id"}),
-    AfterValidator(readable),
-    READABLE,
+    AfterValidator(validate_printable),
+    PRINTABLE,
 ]
 
 _ONE_OR_MANY: JsonDict = {
@@ -44,18 +50,18 @@ _ONE_OR_MANY: JsonDict = {
         },
     ]
 }
-_ONLY_A_PAUSE_ENDS: JsonDict = {
-    "if": {"properties": {"state": {"const": Setting.PAUSED.value}}},
+_UNTIL_ONLY_IF_PAUSED: JsonDict = {
+    "if": {"properties": {"state": {"const": PreferenceState.PAUSED.value}}},
     "then": {"required": ["until"], "properties": {"until": {"type": "string"}}},
     "else": {"properties": {"until": {"type": "null"}}},
 }
-_ONLY_TOPICS: JsonDict = {
+_TOPIC_KEYS_ONLY: JsonDict = {
     "additionalProperties": False,
     "propertyNames": {"minLength": 1, "maxLength": 100, "not": {"const": ALL_MARKETING}},
 }
 
 
-class Question(Body):
+class DecisionRequest(RequestBody):
     """May this message go to that recipient, or to each of these?"""
 
     model_config = ConfigDict(json_schema_extra=_ONE_OR_MANY)
@@ -66,43 +72,43 @@ class Question(Body):
     recipients: Annotated[list[RawAddress], Field(max_length=MAX_ROWS)] | None = None
 
     @model_validator(mode="after")
-    def _one_or_many(self) -> Question:
+    def _check_one_or_many(self) -> DecisionRequest:
         if (self.recipient is None) == (self.recipients is None):
             raise ValueError("give either recipient (one address) or recipients (a list)")
         return self
 
 
-class OptOut(Body):
+class OptOutRequest(RequestBody):
     """A person said no."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
     scope: ScopeName
-    via: Via
+    via: ReceivedVia
     received_at: AwareDatetime
     occurred_at: AwareDatetime | None = None
 
 
-class Evidence(Body):
+class EvidenceBody(RequestBody):
     """What shows that a person said yes."""
 
-    source: Line
-    wording: Wording
-    language: Language
+    source: ShortText
+    wording: WordingText
+    language: LanguageTag
     occurred_at: AwareDatetime
 
 
-class Consent(Body):
+class ConsentRequest(RequestBody):
     """A person said yes."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
     topic: TopicKey
-    evidence: Evidence
+    evidence: EvidenceBody
     own_act: bool = False
 
 
-class LinkRequest(Body):
+class MessageLinkRequest(RequestBody):
     """Links for one message."""
 
     address: RawAddress
@@ -111,51 +117,51 @@ class LinkRequest(Body):
     message_id: MessageId = ""
 
 
-class PortalRequest(Body):
+class PortalLinkRequest(RequestBody):
     """A way to the page of a person who is signed in with the company."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
-    language: Language | None = None
+    language: LanguageTag | None = None
 
 
-class PreferencesQuery(Body):
+class PreferencesQuery(RequestBody):
     """What does this address receive?"""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
 
 
-class ChoiceMade(Body):
+class PreferenceChoiceRequest(RequestBody):
     """What the person chose for one scope."""
 
-    model_config = ConfigDict(json_schema_extra=_ONLY_A_PAUSE_ENDS)
+    model_config = ConfigDict(json_schema_extra=_UNTIL_ONLY_IF_PAUSED)
 
-    state: Setting
+    state: PreferenceState
     until: AwareDatetime | None = None
 
     @model_validator(mode="after")
-    def _only_a_pause_ends(self) -> ChoiceMade:
-        if (self.state is Setting.PAUSED) != (self.until is not None):
+    def _check_until(self) -> PreferenceChoiceRequest:
+        if (self.state is PreferenceState.PAUSED) != (self.until is not None):
             raise ValueError("give until with the state paused, and with no other")
         return self
 
 
-class PreferencesChange(Body):
+class PreferencesUpdate(RequestBody):
     """What a person who is signed in with the company changed."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
     rendered_at: AwareDatetime
-    evidence: Evidence
-    all_marketing: ChoiceMade | None = None
+    evidence: EvidenceBody
+    all_marketing: PreferenceChoiceRequest | None = None
     topics: Annotated[
-        dict[TopicKey, ChoiceMade],
-        Field(max_length=MAX_CHOICES, json_schema_extra=_ONLY_TOPICS),
+        dict[TopicKey, PreferenceChoiceRequest],
+        Field(max_length=MAX_TOPIC_CHOICES, json_schema_extra=_TOPIC_KEYS_ONLY),
     ] = {}  # noqa: RUF012 - frozen
 
     @model_validator(mode="after")
-    def _in_its_place(self) -> PreferencesChange:
+    def _reject_all_marketing_in_topics(self) -> PreferencesUpdate:
         if ALL_MARKETING in self.topics:
             raise ValueError("all_marketing stands beside topics, not in it")
         return self
@@ -164,4 +170,4 @@ class PreferencesChange(Body):
     def turns_on(self) -> bool:
         """Whether anything of it may lift a no."""
         made = [*self.topics.values(), *filter(None, [self.all_marketing])]
-        return any(choice.state is Setting.ON for choice in made)
+        return any(choice.state is PreferenceState.ON for choice in made)

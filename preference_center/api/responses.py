@@ -8,17 +8,17 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from preference_center.domain.decisions import Rule
-from preference_center.domain.preferences import Setting
+from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.preferences import PreferenceState
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     """A JSON object with these fields and no others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FaultTold(Answer):
+class ErrorDetail(ResponseBody):
     """One fault of what was sent."""
 
     code: str
@@ -27,52 +27,52 @@ class FaultTold(Answer):
     parameter: str | None = Field(default=None, description="The parameter of the URL")
 
 
-class ProblemDocument(Answer):
+class ProblemDocument(ResponseBody):
     """What went wrong (RFC 9457)."""
 
     type: str = Field(json_schema_extra={"format": "uri"})
     title: str
     status: int
     detail: str
-    errors: list[FaultTold] | None = None
+    errors: list[ErrorDetail] | None = None
     errors_left_out: int | None = None
 
 
-class DecisionMade(Answer):
+class DecisionItem(ResponseBody):
     """Allow or deny, and why."""
 
     allow: bool
-    rule: Rule
+    rule: DecisionRule
     scope: str | None = None
     event: UUID | None = None
     since: datetime | None = None
     advisory: str | None = None
 
 
-class DecisionTold(DecisionMade):
+class SingleDecision(DecisionItem):
     """The decision for `recipient`, which counts all that was recorded before `as_of`."""
 
     as_of: str
 
 
-class DecisionsMade(Answer):
+class DecisionList(ResponseBody):
     """One decision for each of `recipients`, in their order."""
 
     as_of: str
-    decisions: list[DecisionMade]
+    decisions: list[DecisionItem]
 
 
-class DecisionAnswer(RootModel[DecisionTold | DecisionsMade]):
+class DecisionResponse(RootModel[SingleDecision | DecisionList]):
     """A decision for `recipient`, or decisions for `recipients`."""
 
 
-class DecisionStreamed(DecisionMade):
+class StreamedDecision(DecisionItem):
     """The decision for one row; only a row that can't be read has no `recipient`."""
 
     recipient: str | None = None
 
 
-class StreamEnded(Answer):
+class StreamEnd(ResponseBody):
     """The last line, once all rows are answered: they count what was recorded before `as_of`."""
 
     end: Literal[True]
@@ -80,27 +80,27 @@ class StreamEnded(Answer):
     as_of: str
 
 
-class StreamBrokenOff(Answer):
+class StreamError(ResponseBody):
     """The last line, if the rows after it are not answered."""
 
     end: Literal[False]
     problem: ProblemDocument
 
 
-class StreamLine(RootModel[DecisionStreamed | StreamEnded | StreamBrokenOff]):
+class DecisionStreamLine(RootModel[StreamedDecision | StreamEnd | StreamError]):
     """One line of a streamed answer."""
 
     media_type: ClassVar[str] = "application/x-ndjson"
 
 
-class RowRecorded(Answer):
+class RowResult(ResponseBody):
     """Whether it was news, and the event if so."""
 
     recorded: bool
     event: UUID | None = None
 
 
-class ListUnsubscribe(Answer):
+class ListUnsubscribeHeaders(ResponseBody):
     """The headers of RFC 8058, to be set as they are."""
 
     list_unsubscribe: str = Field(alias="List-Unsubscribe")
@@ -109,40 +109,40 @@ class ListUnsubscribe(Answer):
     )
 
 
-class MessageLinks(Answer):
+class MessageLinks(ResponseBody):
     """What a message needs for people to leave."""
 
     token: str
     unsubscribe_url: str
     preferences_url: str
-    headers: ListUnsubscribe
+    headers: ListUnsubscribeHeaders
 
 
-class PortalLink(Answer):
+class PortalLink(ResponseBody):
     """A way to the page of one person."""
 
     url: str
     expires_at: datetime
 
 
-class HowItStands(Answer):
+class ScopeSetting(ResponseBody):
     """On, off or paused; a pause has its end, what is off the rule that holds it off."""
 
-    state: Setting
+    state: PreferenceState
     until: datetime | None = None
-    rule: Rule | None = None
+    rule: DecisionRule | None = None
 
 
-class PreferencesShown(Answer):
+class PreferencesResponse(ResponseBody):
     """What one address receives."""
 
     read_at: datetime
     closed: bool
-    all_marketing: HowItStands
-    topics: dict[str, HowItStands]
+    all_marketing: ScopeSetting
+    topics: dict[str, ScopeSetting]
 
 
-class PreferencesChanged(PreferencesShown):
+class PreferencesUpdateResponse(PreferencesResponse):
     """What it receives now, and the events that the change made."""
 
     events: list[UUID]

@@ -6,58 +6,58 @@ from flask import Response
 
 from preference_center.api import decisions
 from preference_center.api.authentication import require_message_type, require_scope
-from preference_center.api.endpoint import Call, operation, reply
-from preference_center.api.parsing import Rows
-from preference_center.api.preferences import portal_link, read_preferences, write_preferences
-from preference_center.api.problems import UNKNOWN_TOPIC, UNUSABLE_ADDRESS, WRONG_CHANNEL
+from preference_center.api.endpoint import ApiCall, endpoint, json_response
+from preference_center.api.parsing import RequestRows
+from preference_center.api.preferences import make_portal_link, read_preferences, write_preferences
+from preference_center.api.problems import INVALID_ADDRESS, UNKNOWN_TOPIC, WRONG_CHANNEL
 from preference_center.api.requests import (
-    Consent,
-    LinkRequest,
-    OptOut,
-    PortalRequest,
-    PreferencesChange,
+    ConsentRequest,
+    DecisionRequest,
+    MessageLinkRequest,
+    OptOutRequest,
+    PortalLinkRequest,
     PreferencesQuery,
-    Question,
+    PreferencesUpdate,
 )
 from preference_center.api.responses import (
-    DecisionAnswer,
+    DecisionResponse,
     MessageLinks,
     PortalLink,
-    PreferencesChanged,
-    PreferencesShown,
-    RowRecorded,
+    PreferencesResponse,
+    PreferencesUpdateResponse,
+    RowResult,
 )
 from preference_center.api.writes import make_links, record_consents, record_opt_outs
 from preference_center.extensions import services
 from preference_center.storage.access.api_keys import KeyScope
 from preference_center.storage.catalogues import current_catalogue
 
-_OF_SCOPES = (UNUSABLE_ADDRESS, UNKNOWN_TOPIC, WRONG_CHANNEL)
+_SCOPE_PROBLEMS = (INVALID_ADDRESS, UNKNOWN_TOPIC, WRONG_CHANNEL)
 
 
-@operation("POST", "/decisions", KeyScope.CHECK, body=Question, answer=DecisionAnswer)
-def post_decisions(call: Call, body: Question) -> Response:
+@endpoint("POST", "/decisions", KeyScope.CHECK, body=DecisionRequest, response=DecisionResponse)
+def post_decisions(call: ApiCall, body: DecisionRequest) -> Response:
     """May this message go to these recipients?
 
     Ask right before sending. Anything but a readable `"allow": true` means no.
     """
     catalogue = current_catalogue()
     require_message_type(call.key, body.message_type, catalogue)
-    return reply(
-        decisions.answer(body, catalogue, services().settings.phone_region, call.origin.now)
+    return json_response(
+        decisions.decisions_json(body, catalogue, services().settings.phone_region, call.origin.now)
     )
 
 
-@operation(
+@endpoint(
     "POST",
     "/opt-outs",
     KeyScope.WRITE,
-    rows=OptOut,
-    answer=RowRecorded,
+    rows=OptOutRequest,
+    response=RowResult,
     writes=True,
-    refuses=_OF_SCOPES,
+    errors=_SCOPE_PROBLEMS,
 )
-def post_opt_outs(call: Call, rows: Rows[OptOut]) -> Response:
+def post_opt_outs(call: ApiCall, rows: RequestRows[OptOutRequest]) -> Response:
     """These people said no.
 
     A 200 means that it is committed and counts for every decision from now on.
@@ -65,16 +65,16 @@ def post_opt_outs(call: Call, rows: Rows[OptOut]) -> Response:
     return record_opt_outs(call, rows, current_catalogue(), services())
 
 
-@operation(
+@endpoint(
     "POST",
     "/consents",
     KeyScope.WRITE,
-    rows=Consent,
-    answer=RowRecorded,
+    rows=ConsentRequest,
+    response=RowResult,
     writes=True,
-    refuses=_OF_SCOPES,
+    errors=_SCOPE_PROBLEMS,
 )
-def post_consents(call: Call, rows: Rows[Consent]) -> Response:
+def post_consents(call: ApiCall, rows: RequestRows[ConsentRequest]) -> Response:
     """These people said yes.
 
     With `own_act`, which lifts older opt-outs, the key needs the scope `lift` too.
@@ -84,58 +84,65 @@ def post_consents(call: Call, rows: Rows[Consent]) -> Response:
     return record_consents(call, rows, current_catalogue(), services())
 
 
-@operation(
-    "POST", "/links", KeyScope.LINKS, rows=LinkRequest, answer=MessageLinks, refuses=_OF_SCOPES
+@endpoint(
+    "POST",
+    "/links",
+    KeyScope.LINKS,
+    rows=MessageLinkRequest,
+    response=MessageLinks,
+    errors=_SCOPE_PROBLEMS,
 )
-def post_links(call: Call, rows: Rows[LinkRequest]) -> Response:
+def post_links(call: ApiCall, rows: RequestRows[MessageLinkRequest]) -> Response:
     """Links and headers for these messages.
 
     Writes nothing.
     """
-    return reply(rows.answer(make_links(rows, call.origin, current_catalogue(), services())))
+    return json_response(
+        rows.to_json(make_links(rows, call.origin, current_catalogue(), services()))
+    )
 
 
-@operation(
+@endpoint(
     "POST",
     "/portal-links",
     KeyScope.PORTAL,
-    body=PortalRequest,
-    answer=PortalLink,
-    refuses=(UNUSABLE_ADDRESS,),
+    body=PortalLinkRequest,
+    response=PortalLink,
+    errors=(INVALID_ADDRESS,),
 )
-def post_portal_links(call: Call, body: PortalRequest) -> Response:
+def post_portal_links(call: ApiCall, body: PortalLinkRequest) -> Response:
     """A way to the page for a person who is signed in with the company.
 
     Changes nothing; that the link was made is recorded in the audit.
     """
-    return reply(portal_link(call, body, services()))
+    return json_response(make_portal_link(call, body, services()))
 
 
 # Not GET: an address must not stand in a URL (I12).
-@operation(
+@endpoint(
     "POST",
     "/preferences/query",
     KeyScope.PORTAL,
     body=PreferencesQuery,
-    answer=PreferencesShown,
-    refuses=(UNUSABLE_ADDRESS,),
+    response=PreferencesResponse,
+    errors=(INVALID_ADDRESS,),
 )
-def post_preferences_query(_: Call, body: PreferencesQuery) -> Response:
+def post_preferences_query(_: ApiCall, body: PreferencesQuery) -> Response:
     """What does this address receive?"""
-    return reply(read_preferences(body, current_catalogue(), services()))
+    return json_response(read_preferences(body, current_catalogue(), services()))
 
 
-@operation(
+@endpoint(
     "PUT",
     "/preferences",
     KeyScope.PORTAL,
     KeyScope.WRITE,
-    body=PreferencesChange,
-    answer=PreferencesChanged,
+    body=PreferencesUpdate,
+    response=PreferencesUpdateResponse,
     writes=True,
-    refuses=_OF_SCOPES,
+    errors=_SCOPE_PROBLEMS,
 )
-def put_preferences(call: Call, body: PreferencesChange) -> Response:
+def put_preferences(call: ApiCall, body: PreferencesUpdate) -> Response:
     """A person who is signed in with the company changed this.
 
     To turn anything on, the key needs the scope `lift` too.

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json
 
-from preference_center.api.decisions import render
+from preference_center.api.decisions import decision_json
 from preference_center.api.gunzip import MAX_LINE
 from preference_center.domain.decisions import (
     ALLOW_BY_DEFAULT,
@@ -23,7 +23,7 @@ from preference_center.domain.decisions import (
     NO_CONSENT,
     UNPARSEABLE_ADDRESS,
     Decision,
-    Rule,
+    DecisionRule,
 )
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import UnreadableBody
@@ -37,37 +37,37 @@ RECIPIENT_COLUMNS = ("recipient", "address", "email", "phone")
 
 DELIMITERS = ",;\t"
 
-_COMMON = (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
+_COMMON_DECISIONS = (ALLOW_BY_DEFAULT, ALLOW_SERVICE, NO_CONSENT, UNPARSEABLE_ADDRESS)
 
-Row = str | Decision
+InputRow = str | Decision
 """What was read: a recipient, or the decision about a row without one."""
 
 
-class Sheet(Protocol):
+class RowFormat(Protocol):
     """One list on its way through, from its first block of lines to its last."""
 
     mimetype: str
 
-    def read(self, lines: Sequence[bytes]) -> list[Row]:
+    def read_rows(self, lines: Sequence[bytes]) -> list[InputRow]:
         """The rows that are complete with these lines. Blank lines are none."""
 
-    def rest(self) -> list[Row]:
+    def flush(self) -> list[InputRow]:
         """What was left without an end, once no more lines come."""
 
-    def begin(self) -> bytes:
+    def encode_header(self) -> bytes:
         """What comes before the answers."""
 
-    def answers(self, rows: Sequence[Row], decisions: Sequence[Decision]) -> bytes:
+    def encode_decisions(self, rows: Sequence[InputRow], decisions: Sequence[Decision]) -> bytes:
         """The answers to these rows; each row that is a `Decision` is its own."""
 
-    def end(self, count: int, as_of: Watermark) -> bytes:
+    def encode_end(self, count: int, as_of: Watermark) -> bytes:
         """What tells that all of `count` rows were answered: without it they were not."""
 
-    def break_off(self, problem: Mapping[str, Any]) -> bytes:
+    def encode_error(self, problem: Mapping[str, Any]) -> bytes:
         """What tells that no more answers come, with the problem document."""
 
 
-class Ndjson:
+class NdjsonFormat:
     """A JSON value per line, as in https://github.com/ndjson/ndjson-spec.
 
     It is text, or an object with `recipient`, whose other fields are ignored.
@@ -78,44 +78,45 @@ class Ndjson:
     def __init__(self) -> None:
         self._line = 0
 
-    def read(self, lines: Sequence[bytes]) -> list[Row]:
+    def read_rows(self, lines: Sequence[bytes]) -> list[InputRow]:
         """The rows that are complete with these lines."""
-        rows: list[Row] = []
+        rows: list[InputRow] = []
         for number, line in enumerate(lines, self._line + 1):
             if line and not line.isspace():
-                recipient = _recipient(line if number > 1 else line.removeprefix(BOM))
-                rows.append(_unreadable(number) if recipient is None else recipient)
+                recipient = _parse_recipient(line if number > 1 else line.removeprefix(BOM))
+                rows.append(_unreadable_row(number) if recipient is None else recipient)
         self._line += len(lines)
         return rows
 
-    def rest(self) -> list[Row]:
+    def flush(self) -> list[InputRow]:
         """What was left without an end."""
         return []
 
-    def begin(self) -> bytes:
+    def encode_header(self) -> bytes:
         """What comes before the answers."""
         return b""
 
-    def answers(self, rows: Sequence[Row], decisions: Sequence[Decision]) -> bytes:
+    def encode_decisions(self, rows: Sequence[InputRow], decisions: Sequence[Decision]) -> bytes:
         """The answers to these rows."""
         parts = [
-            f'{{"recipient": {quoted(row)}, {_OBJECTS.get(id(decision)) or render(decision)[1:]}\n'
+            f'{{"recipient": {quoted(row)}, '
+            f"{_JSON_BY_DECISION_ID.get(id(decision)) or decision_json(decision)[1:]}\n"
             if isinstance(row, str)
-            else f"{render(decision)}\n"
+            else f"{decision_json(decision)}\n"
             for row, decision in zip(rows, decisions, strict=True)
         ]
         return "".join(parts).encode()
 
-    def end(self, count: int, as_of: Watermark) -> bytes:
+    def encode_end(self, count: int, as_of: Watermark) -> bytes:
         """What tells that all rows were answered."""
-        return _line({"end": True, "count": count, "as_of": str(as_of)})
+        return _json_line({"end": True, "count": count, "as_of": str(as_of)})
 
-    def break_off(self, problem: Mapping[str, Any]) -> bytes:
+    def encode_error(self, problem: Mapping[str, Any]) -> bytes:
         """What tells that no more answers come."""
-        return _line({"end": False, "problem": problem})
+        return _json_line({"end": False, "problem": problem})
 
 
-class Csv:
+class CsvFormat:
     """RFC 4180 with a header line, and with semicolons or tabs as well as commas.
 
     Octets that are no UTF-8 are kept as they are, so only a recipient that has any is
@@ -125,94 +126,99 @@ class Csv:
     mimetype = "text/csv"
 
     def __init__(self, header: bytes, column: str | None, line: int = 1) -> None:
-        text = _decoded(header.removeprefix(BOM))
+        text = _decode_line(header.removeprefix(BOM))
         self._delimiter = max(DELIMITERS, key=text.count)
         try:
-            names = next(self._reader(_Feed([text])), [])
+            names = next(self._csv_reader(_LineIterator([text])), [])
         except csv.Error:
             raise UnreadableBody("The first line, of the columns, can't be read.") from None
-        self._column = _column(names, column)
+        self._column = _find_recipient_column(names, column)
         self._line = line
-        self._open: list[str] = []
+        self._pending_lines: list[str] = []
         """The lines of a record whose quotes have not closed yet."""
 
-    def read(self, lines: Sequence[bytes]) -> list[Row]:
+    def read_rows(self, lines: Sequence[bytes]) -> list[InputRow]:
         """The rows that are complete with these lines."""
-        return self._read([*self._open, *map(_decoded, lines)], last=False)
+        return self._read_records([*self._pending_lines, *map(_decode_line, lines)], last=False)
 
-    def rest(self) -> list[Row]:
+    def flush(self) -> list[InputRow]:
         """What was left without an end."""
-        return self._read(self._open, last=True)
+        return self._read_records(self._pending_lines, last=True)
 
-    def _read(self, lines: list[str], *, last: bool) -> list[Row]:
-        rows: list[Row] = []
-        self._open = []
+    def _read_records(self, lines: list[str], *, last: bool) -> list[InputRow]:
+        rows: list[InputRow] = []
+        self._pending_lines = []
         at = 0
         while at < len(lines):
-            feed = _Feed(lines, at)
+            feed = _LineIterator(lines, at)
             try:
-                for record in self._reader(feed):
+                for record in self._csv_reader(feed):
                     if record:
-                        rows.append(self._of(record))
-                    feed.begun = feed.at
-                at = feed.at
+                        rows.append(self._recipient_in(record))
+                    feed.record_start = feed.position
+                at = feed.position
             except csv.Error:
                 # Quotes that did not close: perhaps in the lines to come.
-                if not last and feed.at == len(lines) and feed.octets <= MAX_LINE:
-                    self._open = lines[feed.begun :]
-                    at = feed.begun
+                if not last and feed.position == len(lines) and feed.record_size <= MAX_LINE:
+                    self._pending_lines = lines[feed.record_start :]
+                    at = feed.record_start
                     break
                 # If they never do, only the line where they opened is lost.
-                rows.append(_unreadable(self._line + feed.begun + 1))
-                at = feed.begun + 1
+                rows.append(_unreadable_row(self._line + feed.record_start + 1))
+                at = feed.record_start + 1
         self._line += at
         return rows
 
-    def _of(self, record: Sequence[str]) -> Row:
+    def _recipient_in(self, record: Sequence[str]) -> InputRow:
         return record[self._column] if len(record) > self._column else UNPARSEABLE_ADDRESS
 
-    def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+    def _csv_reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self._delimiter, strict=True)
 
-    def begin(self) -> bytes:
+    def encode_header(self) -> bytes:
         """What comes before the answers."""
-        return _csv([COLUMNS])
+        return _csv_bytes([COLUMNS])
 
-    def answers(self, rows: Sequence[Row], decisions: Sequence[Decision]) -> bytes:
+    def encode_decisions(self, rows: Sequence[InputRow], decisions: Sequence[Decision]) -> bytes:
         """The answers to these rows."""
-        return _csv(
-            (row if isinstance(row, str) else "", *(_CELLS.get(id(decision)) or _cells(decision)))
+        return _csv_bytes(
+            (
+                row if isinstance(row, str) else "",
+                *(_CELLS_BY_DECISION_ID.get(id(decision)) or _decision_cells(decision)),
+            )
             for row, decision in zip(rows, decisions, strict=True)
         )
 
-    def end(self, count: int, as_of: Watermark) -> bytes:
+    def encode_end(self, count: int, as_of: Watermark) -> bytes:
         """What tells that all rows were answered."""
-        return _csv([["#end", f"count={count}", f"as_of={as_of}", "", "", "", ""]])
+        return _csv_bytes([["#end", f"count={count}", f"as_of={as_of}", "", "", "", ""]])
 
-    def break_off(self, problem: Mapping[str, Any]) -> bytes:
+    def encode_error(self, problem: Mapping[str, Any]) -> bytes:
         """What tells that no more answers come."""
-        return _csv([["#error", problem["type"], problem["detail"], "", "", "", ""]])
+        return _csv_bytes([["#error", problem["type"], problem["detail"], "", "", "", ""]])
 
 
-class _Feed:
+class _LineIterator:
     """Lines for one csv.reader, which tells where the record at hand began."""
 
-    def __init__(self, lines: Sequence[str], at: int = 0) -> None:
-        self._lines, self.at, self.begun, self.octets = lines, at, at, 0
+    def __init__(self, lines: Sequence[str], start: int = 0) -> None:
+        self._lines, self.position, self.record_start, self.record_size = lines, start, start, 0
 
     def __iter__(self) -> Iterator[str]:
-        while self.at < len(self._lines):
-            line = self._lines[self.at]
-            self.octets = len(line) + (self.octets if self.at > self.begun else 0)
-            self.at += 1
-            if self.octets > MAX_LINE:
+        while self.position < len(self._lines):
+            line = self._lines[self.position]
+            self.record_size = len(line) + (
+                self.record_size if self.position > self.record_start else 0
+            )
+            self.position += 1
+            if self.record_size > MAX_LINE:
                 raise csv.Error
             yield line
 
 
 def open_csv(
     blocks: Iterator[list[bytes]], column: str | None
-) -> tuple[Csv, Iterator[list[bytes]]]:
+) -> tuple[CsvFormat, Iterator[list[bytes]]]:
     """A sheet by the first line that is not blank, and the lines after it.
 
     Raises UnreadableBody when there is none, or it names no column of recipients.
@@ -222,11 +228,11 @@ def open_csv(
         for at, line in enumerate(block, 1):
             number += 1
             if line.strip():
-                return Csv(line, column, number), chain([block[at:]], blocks)
+                return CsvFormat(line, column, number), chain([block[at:]], blocks)
     raise UnreadableBody("The body is empty: the first line of a CSV file names its columns.")
 
 
-def _recipient(line: bytes) -> str | None:
+def _parse_recipient(line: bytes) -> str | None:
     """The recipient that this line of NDJSON names; None if it can't be read."""
     if len(line) > MAX_LINE:
         return None
@@ -235,20 +241,20 @@ def _recipient(line: bytes) -> str | None:
         if isinstance(value, dict):
             # Readers differ on which of two equal keys counts (RFC 8259 4), so neither does.
             if line.count(b'"recipient"') != 1 or b"\\" in line:
-                value = json.loads(line, object_pairs_hook=_without_repeats)
+                value = json.loads(line, object_pairs_hook=_reject_duplicate_keys)
             value = value["recipient"]
     except (ValueError, LookupError, RecursionError):
         return None
     return value if isinstance(value, str) else None
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
         raise ValueError
     return dict(pairs)
 
 
-def _column(names: Sequence[str], wanted: str | None) -> int:
+def _find_recipient_column(names: Sequence[str], wanted: str | None) -> int:
     found = [name.strip().casefold() for name in names]
     for name in [wanted.strip().casefold()] if wanted else RECIPIENT_COLUMNS:
         if found.count(name) == 1:
@@ -263,25 +269,25 @@ def _column(names: Sequence[str], wanted: str | None) -> int:
     )
 
 
-def _unreadable(line: int) -> Decision:
-    return Decision(allow=False, rule=Rule.UNREADABLE_LINE, advisory=f"line {line}")
+def _unreadable_row(line: int) -> Decision:
+    return Decision(allow=False, rule=DecisionRule.UNREADABLE_LINE, advisory=f"line {line}")
 
 
-def _decoded(line: bytes) -> str:
+def _decode_line(line: bytes) -> str:
     return line.decode("utf-8", "surrogateescape") + "\n"
 
 
-def _line(value: Mapping[str, Any]) -> bytes:
+def _json_line(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-def _csv(rows: Iterable[Iterable[Any]]) -> bytes:
+def _csv_bytes(rows: Iterable[Iterable[Any]]) -> bytes:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)
     return buffer.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _cells(decision: Decision) -> tuple[str, ...]:
+def _decision_cells(decision: Decision) -> tuple[str, ...]:
     return (
         "true" if decision.allow else "false",
         decision.rule.value,
@@ -293,5 +299,5 @@ def _cells(decision: Decision) -> tuple[str, ...]:
 
 
 # By identity: they are always the same objects.
-_OBJECTS = {id(decision): render(decision)[1:] for decision in _COMMON}
-_CELLS = {id(decision): _cells(decision) for decision in _COMMON}
+_JSON_BY_DECISION_ID = {id(decision): decision_json(decision)[1:] for decision in _COMMON_DECISIONS}
+_CELLS_BY_DECISION_ID = {id(decision): _decision_cells(decision) for decision in _COMMON_DECISIONS}

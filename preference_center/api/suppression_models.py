@@ -10,65 +10,65 @@ from uuid import UUID
 from pydantic import AwareDatetime, BeforeValidator, Field
 
 from preference_center.api.pagination import PageQuery
-from preference_center.api.parsing import Body
-from preference_center.api.requests import Evidence, RawAddress, ScopeName
-from preference_center.api.responses import Answer
+from preference_center.api.parsing import RequestBody
+from preference_center.api.requests import EvidenceBody, RawAddress, ScopeName
+from preference_center.api.responses import ResponseBody
 from preference_center.domain.addresses import Channel
-from preference_center.domain.decisions import Rule
-from preference_center.domain.events import Kind
+from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.events import EventKind
 
-Reason = Literal["opted_out", "complained", "bounced", "deactivated", "erased", "paused"]
+SuppressionReason = Literal["opted_out", "complained", "bounced", "deactivated", "erased", "paused"]
 
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\S+")
+_TIME_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\S+")
 
 
-def _written_out(text: object) -> object:
+def _require_time_text(text: object) -> object:
     """No number: pydantic would read one as seconds since 1970."""
-    if isinstance(text, str) and not _TIME.fullmatch(text):
+    if isinstance(text, str) and not _TIME_PATTERN.fullmatch(text):
         raise ValueError("write a time like 2026-11-24T09:30:00+01:00, with + as %2B")
     return text
 
 
-class SuppressionsQuery(PageQuery):
+class SuppressionListQuery(PageQuery):
     """Which suppressions."""
 
     scope: ScopeName | None = None
-    reason: Reason | None = None
+    reason: SuppressionReason | None = None
     channel: Channel | None = None
     since: Annotated[
         AwareDatetime | None,
-        BeforeValidator(_written_out),
+        BeforeValidator(_require_time_text),
         Field(description="Only what began to stand then or later"),
     ] = None
 
 
-class SuppressionQuery(Body):
+class AddressQuery(RequestBody):
     """Which address."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
 
 
-class Lift(Body):
+class LiftRequest(RequestBody):
     """A person turned something on again, by an act of their own."""
 
     address: RawAddress
     channel: Channel = Channel.EMAIL
     scope: ScopeName
-    evidence: Evidence
+    evidence: EvidenceBody
 
 
-class NoStanding(Answer):
+class ActiveSuppressionResponse(ResponseBody):
     """One "no" that stands. A pause has its end."""
 
     scope: str
-    reason: Reason
+    reason: SuppressionReason
     since: datetime
     until: datetime | None = None
     event: UUID
 
 
-class SuppressionShown(NoStanding):
+class SuppressionResponse(ActiveSuppressionResponse):
     """The same, with the address; left out where only a digest of it is kept."""
 
     channel: Channel
@@ -76,24 +76,24 @@ class SuppressionShown(NoStanding):
     source: str
 
 
-class SuppressionsShown(Answer):
+class SuppressionListResponse(ResponseBody):
     """A page, and the cursor of the next if there may be more."""
 
-    suppressions: list[SuppressionShown]
+    suppressions: list[SuppressionResponse]
     next: str | None = None
 
 
-class NoOfAddress(NoStanding):
+class AddressSuppression(ActiveSuppressionResponse):
     """The same of one address, less the topics that the person has turned on again since."""
 
     except_for: list[str] | None = None
 
 
-class EventShown(Answer):
+class EventResponse(ResponseBody):
     """One event of the ledger. `retracted`: it was taken back, and counts for nothing."""
 
     event: UUID
-    kind: Kind
+    kind: EventKind
     scope: str
     occurred_at: datetime
     received_at: datetime
@@ -106,18 +106,18 @@ class EventShown(Answer):
     retracts: list[UUID] | None = None
 
 
-class AddressHistory(Answer):
+class AddressHistory(ResponseBody):
     """What stands against exactly this address, and everything that it ever said.
 
     `another_form`: a "no" of another form of the same mailbox stands against it, too.
     """
 
-    standing: list[NoOfAddress]
-    another_form: bool
-    history: list[EventShown]
+    active_suppressions: list[AddressSuppression]
+    other_form_suppressed: bool
+    history: list[EventResponse]
 
 
-class Lifted(Answer):
+class LiftResult(ResponseBody):
     """Whether it was news, and the event if so; whether the scope is on now.
 
     If not, `rule` holds it off.
@@ -126,4 +126,4 @@ class Lifted(Answer):
     recorded: bool
     event: UUID | None = None
     lifted: bool
-    rule: Rule | None = None
+    rule: DecisionRule | None = None

@@ -7,47 +7,53 @@ from typing import Any
 
 from flask import Response
 
-from preference_center.api.consent_evidence import proof_in
-from preference_center.api.endpoint import Call
-from preference_center.api.parsing import Rows
-from preference_center.api.problems import Faults
-from preference_center.api.requests import Consent, LinkRequest, OptOut
-from preference_center.domain.addresses import parse
+from preference_center.api.consent_evidence import parse_consent_evidence
+from preference_center.api.endpoint import ApiCall
+from preference_center.api.parsing import RequestRows
+from preference_center.api.problems import FieldErrors
+from preference_center.api.requests import ConsentRequest, MessageLinkRequest, OptOutRequest
+from preference_center.domain.addresses import parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import Change
 from preference_center.domain.sender_requests import (
-    Origin,
-    consent,
-    marketing_scope,
-    opt_out,
-    past,
-    topic_for,
+    RequestOrigin,
+    build_consent_change,
+    build_opt_out_change,
+    clamp_to_now,
+    topic_for_address,
+    validate_marketing_scope,
 )
 from preference_center.extensions import Services
-from preference_center.ledger.recording import Recorded
+from preference_center.ledger.recording import RecordResult
 from preference_center.links import Link, list_unsubscribe_headers
 
 
 def record_opt_outs(
-    call: Call, rows: Rows[OptOut], catalogue: Catalogue, services: Services
+    call: ApiCall, rows: RequestRows[OptOutRequest], catalogue: Catalogue, services: Services
 ) -> Response:
     """Record them all; per row whether it is news. Raises InvalidBody with every fault."""
-    faults = Faults()
+    faults = FieldErrors()
     origin = call.origin
     changes: list[Change] = []
     region = services.settings.phone_region
-    for at, row in rows.pointed():
-        address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
-        received_at = faults.attempt(f"{at}/received_at", past, row.received_at, origin.now)
+    for at, row in rows.with_pointers():
+        address = faults.collect(
+            f"{at}/address", parse_address, row.address, row.channel, region=region
+        )
+        received_at = faults.collect(f"{at}/received_at", clamp_to_now, row.received_at, origin.now)
         occurred_at = received_at
         if row.occurred_at:
-            occurred_at = faults.attempt(f"{at}/occurred_at", past, row.occurred_at, origin.now)
+            occurred_at = faults.collect(
+                f"{at}/occurred_at", clamp_to_now, row.occurred_at, origin.now
+            )
         if address is None:
             continue
-        scope = faults.attempt(f"{at}/scope", marketing_scope, address, row.scope, catalogue)
+        scope = faults.collect(
+            f"{at}/scope", validate_marketing_scope, address, row.scope, catalogue
+        )
         if scope and received_at and occurred_at:
             changes.append(
-                opt_out(
+                build_opt_out_change(
                     services.new_id(),
                     address,
                     scope,
@@ -57,29 +63,31 @@ def record_opt_outs(
                     occurred_at=occurred_at,
                 )
             )
-    faults.refuse_any()
-    return _record(call, rows, changes)
+    faults.raise_if_any()
+    return _record_changes(call, rows, changes)
 
 
 def record_consents(
-    call: Call, rows: Rows[Consent], catalogue: Catalogue, services: Services
+    call: ApiCall, rows: RequestRows[ConsentRequest], catalogue: Catalogue, services: Services
 ) -> Response:
     """Record them all; per row whether it is news. Raises InvalidBody with every fault."""
-    faults = Faults()
+    faults = FieldErrors()
     origin = call.origin
     changes: list[Change] = []
     region = services.settings.phone_region
-    for at, row in rows.pointed():
-        address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
-        proof = proof_in(faults, f"{at}/evidence", row.evidence, origin.now, address)
+    for at, row in rows.with_pointers():
+        address = faults.collect(
+            f"{at}/address", parse_address, row.address, row.channel, region=region
+        )
+        proof = parse_consent_evidence(faults, f"{at}/evidence", row.evidence, origin.now, address)
         if address is None:
             continue
-        topic = faults.attempt(f"{at}/topic", topic_for, address, row.topic, catalogue)
+        topic = faults.collect(f"{at}/topic", topic_for_address, address, row.topic, catalogue)
         if topic is None or proof is None:
             continue
-        change = faults.attempt(
+        change = faults.collect(
             f"{at}/topic",
-            consent,
+            build_consent_change,
             services.new_id(),
             address,
             topic,
@@ -89,29 +97,36 @@ def record_consents(
         )
         if change:
             changes.append(change)
-    faults.refuse_any()
-    return _record(call, rows, changes)
+    faults.raise_if_any()
+    return _record_changes(call, rows, changes)
 
 
 def make_links(
-    rows: Rows[LinkRequest], origin: Origin, catalogue: Catalogue, services: Services
+    rows: RequestRows[MessageLinkRequest],
+    origin: RequestOrigin,
+    catalogue: Catalogue,
+    services: Services,
 ) -> list[dict[str, Any]]:
     """Links and headers for each message. Raises InvalidBody with every fault."""
-    faults = Faults()
+    faults = FieldErrors()
     answers: list[dict[str, Any]] = []
     links, region = services.links, services.settings.phone_region
-    for at, row in rows.pointed():
-        address = faults.attempt(f"{at}/address", parse, row.address, row.channel, region=region)
+    for at, row in rows.with_pointers():
+        address = faults.collect(
+            f"{at}/address", parse_address, row.address, row.channel, region=region
+        )
         if address is None:
             continue
-        scope = faults.attempt(f"{at}/scope", marketing_scope, address, row.scope, catalogue)
+        scope = faults.collect(
+            f"{at}/scope", validate_marketing_scope, address, row.scope, catalogue
+        )
         if scope is None:
             continue
         link = Link(address, scope, row.message_id, origin.now)
-        token = faults.attempt(f"{at}/message_id", links.make, link)
+        token = faults.collect(f"{at}/message_id", links.create_token, link)
         if token is not None:
-            digest = services.keys.exact(address) if links.mail_domain else None
-            host = catalogue.host_of(scope)
+            digest = services.keys.exact_digest(address) if links.mail_domain else None
+            host = catalogue.host_for_scope(scope)
             answers.append(
                 {
                     "token": token,
@@ -120,18 +135,18 @@ def make_links(
                     "headers": list_unsubscribe_headers(links, link, digest, host, token),
                 }
             )
-    faults.refuse_any()
+    faults.raise_if_any()
     return answers
 
 
-def told_of(changes: Sequence[Change], recorded: Recorded) -> list[dict[str, Any]]:
+def record_results(changes: Sequence[Change], result: RecordResult) -> list[dict[str, Any]]:
     """Per change whether it was news, and its event if so."""
-    news = set(recorded.events)
+    news = set(result.events)
     return [
         {"recorded": True, "event": str(change.id)} if change.id in news else {"recorded": False}
         for change in changes
     ]
 
 
-def _record(call: Call, rows: Rows[Any], changes: list[Change]) -> Response:
-    return call.record(changes, lambda recorded, _: rows.answer(told_of(changes, recorded)))
+def _record_changes(call: ApiCall, rows: RequestRows[Any], changes: list[Change]) -> Response:
+    return call.record(changes, lambda recorded, _: rows.to_json(record_results(changes, recorded)))

@@ -24,9 +24,9 @@ from preference_center.cli.opt_out import opt_out
 from preference_center.cli.receipts import receipts
 from preference_center.cli.scrub import scrub_
 from preference_center.cli.snapshot import snapshot
-from preference_center.cli.spool import group as spool
+from preference_center.cli.spool import spool_group as spool
 from preference_center.cli.syncs import syncs
-from preference_center.cli.unsubscribe_survey import reasons
+from preference_center.cli.unsubscribe_survey import unsubscribe_survey
 
 
 def register(app: Flask) -> None:
@@ -49,7 +49,7 @@ def register(app: Flask) -> None:
         keys,
         links,
         opt_out,
-        reasons,
+        unsubscribe_survey,
         receipts,
         scrub_,
         snapshot,

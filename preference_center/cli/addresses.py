@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending
-from preference_center.ledger.renormalise import Renormalised
+from preference_center.cli.errors import click_errors
+from preference_center.ledger.renormalise import RenormalisationStats
 from preference_center.ledger.renormalise import renormalise as renormalise_all
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
@@ -21,14 +21,14 @@ def renormalise() -> None:
     processes before, so that none stores an address in the old way meanwhile. Older forms go
     on being found. It can be repeated, and goes on where it was cut off.
     """
-    with mending():
-        require_known_keys(forms=False)
-        done = renormalise_all(_tell)
+    with click_errors():
+        require_known_keys(check_canonical_forms=False)
+        done = renormalise_all(_print_progress)
     click.echo(
         f"{done.read} addresses read, {done.changed} have another form now,"
         f" {done.refused} are refused now and found under their older form only."
     )
 
 
-def _tell(done: Renormalised) -> None:
-    click.echo(f"{done.read} read", err=True)
+def _print_progress(stats: RenormalisationStats) -> None:
+    click.echo(f"{stats.read} read", err=True)

@@ -8,27 +8,30 @@ import click
 
 from preference_center.storage.sync.backfills import Backfill
 
-_STEPS = 20
+_MAX_LINES = 20
 """Lines from beginning to end, at most."""
 
 
-def described(backfill: Backfill) -> str:
+def format_progress(backfill: Backfill) -> str:
     """Where one is that has not finished."""
     return (
-        f"{backfill.share:.0%} of the addresses seen, {backfill.rows:,} to be told so far;"
+        f"{backfill.progress:.0%} of the addresses seen, {backfill.rows_created:,} to be told "
+        "so far;"
         " workers go on with it"
     )
 
 
-def shown() -> Callable[[Backfill], None]:
+def progress_printer() -> Callable[[Backfill], None]:
     """What prints how far one is, whenever that has become noticeably more."""
     step = 0
 
-    def show(backfill: Backfill) -> None:
+    def print_progress(backfill: Backfill) -> None:
         nonlocal step
-        reached = int(backfill.share * _STEPS)
+        reached = int(backfill.progress * _MAX_LINES)
         if reached > step and not backfill.finished:
             step = reached
-            click.echo(f"back-fill: {backfill.share:.0%}, {backfill.rows:,} addresses", err=True)
+            click.echo(
+                f"back-fill: {backfill.progress:.0%}, {backfill.rows_created:,} addresses", err=True
+            )
 
-    return show
+    return print_progress

@@ -9,14 +9,14 @@ from typing import BinaryIO
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.domain.catalogue import (
     Catalogue,
-    Difference,
-    difference,
-    digest,
-    parse,
-    refusals,
+    CatalogueDiff,
+    catalogue_digest,
+    diff_catalogues,
+    parse_catalogue,
+    rejection_reasons,
 )
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
@@ -25,11 +25,11 @@ from preference_center.storage.db.database import Connection, transaction
 
 catalogue = AppGroup("catalogue", help="Declare brands, topics and message types.")
 
-_FILE = click.argument("file", type=click.File("rb"))
+_file_argument = click.argument("file", type=click.File("rb"))
 
 
 @catalogue.command(with_appcontext=False)
-@_FILE
+@_file_argument
 def check(file: BinaryIO) -> None:
     """Check FILE ("-": standard input) without touching the database.
 
@@ -37,14 +37,14 @@ def check(file: BinaryIO) -> None:
 
     Exits with 1 and tells every fault with its line and remedy if there is any.
     """
-    with _faults_told(file.name):
-        checked = parse(_text(file))
+    with _exit_on_catalogue_error(file.name):
+        checked = parse_catalogue(_read_text(file))
     click.echo(f"{file.name} is good: {_summary(checked)}.")
     click.echo(f"To put it in force: flask catalogue apply {file.name}")
 
 
 @catalogue.command()
-@_FILE
+@_file_argument
 @click.option("--dry-run", is_flag=True, help="Print the difference and change nothing.")
 def apply(file: BinaryIO, *, dry_run: bool) -> None:
     """Put FILE ("-": standard input) in force and keep it as a new version.
@@ -53,37 +53,37 @@ def apply(file: BinaryIO, *, dry_run: bool) -> None:
     nothing. Exits with 1, and changes nothing, if the file has faults or a change would
     lift somebody's opt-out.
     """
-    with _faults_told(file.name):
-        text = _text(file)
-        new = parse(text)
-    with mending(), transaction() as connection:
+    with _exit_on_catalogue_error(file.name):
+        text = _read_text(file)
+        new = parse_catalogue(text)
+    with click_errors(), transaction() as connection:
         version = _apply(connection, text, new, dry_run=dry_run)
     if version is not None:
-        catalogues.forget_catalogue()
+        catalogues.clear_catalogue_cache()
         click.echo(f"Applied as version {version}: {_summary(new)}.")
 
 
 def _apply(connection: Connection, text: str, new: Catalogue, *, dry_run: bool) -> int | None:
     """The number of the new version, or None if none was made."""
     now = services().now()
-    catalogues.begin_apply(connection)
-    current = catalogues.current_text(connection)
+    catalogues.lock_for_apply(connection)
+    current = catalogues.load_current_text(connection)
     if current == text:
         click.echo("Nothing to do: this version is in force already.")
         return None
-    with _faults_told("the version in force"):
-        changes = difference(parse(current) if current is not None else None, new)
-    for line in changes.lines() or ["Only comments or layout differ."]:
+    with _exit_on_catalogue_error("the version in force"):
+        changes = diff_catalogues(parse_catalogue(current) if current is not None else None, new)
+    for line in changes.format_lines() or ["Only comments or layout differ."]:
         click.echo(line)
-    _stop_if_refused(changes, catalogues.topics_with_suppressions(connection, now))
+    _exit_if_refused(changes, catalogues.list_topics_with_suppressions(connection, now))
     if dry_run:
         click.echo("Dry run: nothing was applied.")
         return None
-    return catalogues.save(connection, text, digest(text), now)
+    return catalogues.insert_version(connection, text, catalogue_digest(text), now)
 
 
-def _stop_if_refused(changes: Difference, suppressed: frozenset[str]) -> None:
-    refused = refusals(changes, suppressed)
+def _exit_if_refused(changes: CatalogueDiff, suppressed: frozenset[str]) -> None:
+    refused = rejection_reasons(changes, suppressed)
     if refused:
         for line in refused:
             click.echo(f"refused: {line}", err=True)
@@ -91,7 +91,7 @@ def _stop_if_refused(changes: Difference, suppressed: frozenset[str]) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _text(file: BinaryIO) -> str:
+def _read_text(file: BinaryIO) -> str:
     raw = file.read()
     try:
         return raw.decode("utf-8-sig")  # some editors begin a file with a byte order mark
@@ -101,7 +101,7 @@ def _text(file: BinaryIO) -> str:
 
 
 @contextmanager
-def _faults_told(name: str) -> Iterator[None]:
+def _exit_on_catalogue_error(name: str) -> Iterator[None]:
     """End with 1 on a CatalogueError, after telling all its problems."""
     try:
         yield
@@ -123,5 +123,5 @@ def _summary(catalogue: Catalogue) -> str:
     )
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

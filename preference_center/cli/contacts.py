@@ -8,11 +8,11 @@ import click
 from flask.cli import AppGroup
 
 from preference_center import contacts
-from preference_center.cli.errors import Moment, mending, mending_argument
+from preference_center.cli.errors import Timestamp, click_bad_parameter, click_errors
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Address, Channel, mask, parse
-from preference_center.domain.contacts import Contact, Named
-from preference_center.domain.sender_requests import Origin, Proof
+from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
+from preference_center.domain.contacts import Contact, ContactRef
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.extensions import services
 from preference_center.storage.access.key_fingerprints import require_known_keys
 
@@ -39,17 +39,19 @@ def show(channel: str) -> None:
 
     Example: flask contacts show < address.txt
     """
-    address = _asked(channel)
-    with mending():
+    address = _prompt_address(channel)
+    with click_errors():
         require_known_keys()
-        _print(contacts.read([Named(address=address)]).find(Named(address=address)))
+        _print_contact(
+            contacts.load_contacts([ContactRef(address=address)]).find(ContactRef(address=address))
+        )
 
 
 @group.command("deactivate")
 @_channel
 @click.option(
     "--received-at",
-    type=Moment(),
+    type=Timestamp(),
     help="When it reached the company, e.g. 2026-11-24T09:30+01:00; now if left out."
     " The 72 hours run from here.",
 )
@@ -60,14 +62,16 @@ def deactivate(channel: str, received_at: datetime | None) -> None:
     yet becomes a contact of its own.
     """
     now = services().now()
-    with mending_argument("--received-at"):
-        received = sender_requests.past(received_at or now, now)
-    address = _asked(channel)
-    with mending():
+    with click_bad_parameter("--received-at"):
+        received = sender_requests.clamp_to_now(received_at or now, now)
+    address = _prompt_address(channel)
+    with click_errors():
         require_known_keys()
-        [written] = contacts.deactivate([(Named(address=address), received)], _origin(now))
-    click.echo("Closed." if written.news else "It was closed already.")
-    _print(written.contact)
+        [written] = contacts.deactivate_contacts(
+            [(ContactRef(address=address), received)], _origin(now)
+        )
+    click.echo("Closed." if written.is_changed else "It was closed already.")
+    _print_contact(written.contact)
 
 
 @group.command("reopen")
@@ -77,7 +81,7 @@ def deactivate(channel: str, received_at: datetime | None) -> None:
 @click.option("--language", required=True, help="The language of the wording (BCP 47), e.g. it.")
 @click.option(
     "--occurred-at",
-    type=Moment(),
+    type=Timestamp(),
     required=True,
     help="When they did, e.g. 2026-11-24T09:30+01:00. If the account was closed after that,"
     " it stays closed.",
@@ -89,32 +93,32 @@ def reopen(channel: str, source: str, wording: str, language: str, occurred_at: 
     --language it --occurred-at 2026-11-24T09:30+01:00
     """
     now = services().now()
-    with mending_argument("--occurred-at"):
-        acted_at = sender_requests.past(occurred_at, now)
-    address = _asked(channel)
-    proof = Proof(source, wording, language, acted_at)
-    with mending():
+    with click_bad_parameter("--occurred-at"):
+        acted_at = sender_requests.clamp_to_now(occurred_at, now)
+    address = _prompt_address(channel)
+    proof = ConsentEvidence(source, wording, language, acted_at)
+    with click_errors():
         require_known_keys()
-        [written] = contacts.reopen([(Named(address=address), proof)], _origin(now))
-    click.echo("Open again; marketing stays off." if written.news else "It was open already.")
-    _print(written.contact)
+        [written] = contacts.reopen_contacts([(ContactRef(address=address), proof)], _origin(now))
+    click.echo("Open again; marketing stays off." if written.is_changed else "It was open already.")
+    _print_contact(written.contact)
 
 
-def _asked(channel: str) -> Address:
+def _prompt_address(channel: str) -> Address:
     """The address, from the terminal or standard input. Raises UsageError if unreadable."""
     raw = click.prompt("Address", err=True)
-    with mending_argument("Address"):
-        return parse(raw, Channel(channel), region=services().settings.phone_region)
+    with click_bad_parameter("Address"):
+        return parse_address(raw, Channel(channel), region=services().settings.phone_region)
 
 
-def _origin(now: datetime) -> Origin:
-    return Origin("cli", "cli", now)
+def _origin(now: datetime) -> RequestOrigin:
+    return RequestOrigin("cli", "cli", now)
 
 
-def _print(contact: Contact) -> None:
+def _print_contact(contact: Contact) -> None:
     click.echo(f"contact    {contact.id}")
     click.echo(f"state      {contact.state}")
     click.echo(f"language   {contact.locale or 'not known'}")
     click.echo(f"known as   {len(contact.external_ids)} external ids")
     for address in sorted(contact.addresses, key=lambda address: (address.channel, address.exact)):
-        click.echo(f"{address.channel.value:<10} {mask(address)}")
+        click.echo(f"{address.channel.value:<10} {mask_address(address)}")

@@ -11,34 +11,34 @@ import click
 from flask.cli import AppGroup
 
 from preference_center.cli import backfill_progress
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.destinations import manage as setting_up
 from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import services
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.shared_secret import SECRET
-from preference_center.integrations.registry import ENTRIES, Entry
-from preference_center.integrations.webhooks import IN_PATH, WEBHOOKS
-from preference_center.storage.db.database import run
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.shared_secret import SECRET_SETTING
+from preference_center.integrations.registry import CONNECTORS, ConnectorSpec
+from preference_center.integrations.webhooks import SECRET_IN_PATH, WEBHOOKS
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import destinations as stored
 from preference_center.storage.sync.backfills import Backfill
-from preference_center.storage.sync.backlog import Pending
+from preference_center.storage.sync.backlog import DestinationBacklog
 
 ACTOR = "cli"
-FROM_ENVIRONMENT = "env:"
+ENV_PREFIX = "env:"
 
 destinations = AppGroup("destinations", help="Connected tools, which are told of every opt-out.")
 
 
-class Pair(click.ParamType[tuple[str, str]]):
+class KeyValue(click.ParamType[tuple[str, str]]):
     """`key=value`, split at the first `=`; with `clearing`, also `key=`."""
 
     name = "pair"
 
-    def __init__(self, *, clearing: bool = False) -> None:
-        self._clearing = clearing
+    def __init__(self, *, allow_empty: bool = False) -> None:
+        self._allow_empty = allow_empty
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -47,26 +47,26 @@ class Pair(click.ParamType[tuple[str, str]]):
         if isinstance(value, tuple):
             return value
         key, sign, text = str(value).partition("=")
-        if not (key and sign and (text or self._clearing)):
+        if not (key and sign and (text or self._allow_empty)):
             # Not the value itself: it may be a secret.
             self.fail("write it as key=value, with something on either side", param, ctx)
         return key, text
 
 
 @destinations.command("kinds")
-@click.argument("kind", required=False, type=click.Choice(list(ENTRIES)), metavar="[KIND]")
+@click.argument("kind", required=False, type=click.Choice(list(CONNECTORS)), metavar="[KIND]")
 def kinds(kind: str | None) -> None:
     """Show the kinds of tools there are, or what KIND needs to be set up."""
     if kind is None:
-        for entry in ENTRIES.values():
+        for entry in CONNECTORS.values():
             click.echo(f"{entry.kind}\t{entry.title}")
     else:
-        click.echo(_needs(ENTRIES[kind]))
+        click.echo(_describe_kind(CONNECTORS[kind]))
 
 
-def _needs(entry: Entry) -> str:
-    lines = [f"{entry.title} (tested against: {entry.proof})"]
-    for name, meaning in entry.settings.items():
+def _describe_kind(spec: ConnectorSpec) -> str:
+    lines = [f"{spec.title} (tested against: {spec.tested_against})"]
+    for name, meaning in spec.settings.items():
         optional = " (optional)" if name.endswith("?") else ""
         text = f"--set {name.removesuffix('?')}=...{optional}: {meaning}"
         lines.append(fill(text, 88, initial_indent="  ", subsequent_indent="      "))
@@ -77,7 +77,7 @@ def _needs(entry: Entry) -> str:
 @click.argument("name")
 @click.option(
     "--kind",
-    type=click.Choice(list(ENTRIES)),
+    type=click.Choice(list(CONNECTORS)),
     required=True,
     help="The kind of tool: see `flask destinations kinds`.",
 )
@@ -85,7 +85,7 @@ def _needs(entry: Entry) -> str:
     "--set",
     "settings",
     multiple=True,
-    type=Pair(),
+    type=KeyValue(),
     metavar="KEY=VALUE",
     help="A setting of the account; repeat it. KEY=env:VARIABLE reads the value from the"
     " environment, so that a secret never stands in the shell's history.",
@@ -94,7 +94,7 @@ def _needs(entry: Entry) -> str:
     "--topic",
     "mapping",
     multiple=True,
-    type=Pair(),
+    type=KeyValue(),
     metavar="OURS=THEIRS",
     help="A topic that the tool sends, and its group, list or subscription type there; repeat it.",
 )
@@ -128,25 +128,26 @@ def add(
     Example: flask destinations add newsletter --kind sendgrid
     --set api_key=env:SENDGRID_KEY --topic acme.offers=12345
     """
-    wish = setting_up.Wish(
+    wish = setting_up.DestinationRequest(
         name=name,
         kind=kind,
-        settings=_settings(settings, ENTRIES[kind]),
-        mapping=_unique(mapping, "--topic"),
+        settings=_parse_settings(settings, CONNECTORS[kind]),
+        mapping=_unique_pairs(mapping, "--topic"),
         sends=frozenset(sends),
         sends_service=sends_service,
     )
-    with mending():
-        added = setting_up.add(wish, ACTOR, backfill_progress.shown())
-    if added.only_listens:
+    with click_errors():
+        added = setting_up.add_destination(wish, ACTOR, backfill_progress.progress_printer())
+    if added.webhook_only:
         click.echo(f"{name} is set up, and listened to from now on.")
     else:
         click.echo(
-            f"{name} is set up in observe: {added.rows} suppressed addresses would be pushed."
+            f"{name} is set up in observe: {added.backfill_rows} suppressed addresses would be "
+            "pushed."
         )
-    _echo_findings(added.report)
-    _echo_webhook(wish)
-    if not added.only_listens:
+    _echo_report(added.report)
+    _echo_webhook_url(wish)
+    if not added.webhook_only:
         click.echo(f"What it would bring and be told: flask destinations observe {name}")
         click.echo(f"Nothing is written there yet. To let it: flask destinations resume {name}")
 
@@ -154,7 +155,7 @@ def add(
 @destinations.command("set")
 @click.argument("name")
 @click.argument(
-    "settings", nargs=-1, required=True, type=Pair(clearing=True), metavar="KEY=VALUE..."
+    "settings", nargs=-1, required=True, type=KeyValue(allow_empty=True), metavar="KEY=VALUE..."
 )
 def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
     """Change settings of NAME, e.g. a key that was revoked, if the tool accepts them.
@@ -164,22 +165,24 @@ def set_(name: str, settings: tuple[tuple[str, str], ...]) -> None:
 
     Example: flask destinations set newsletter api_key=env:SENDGRID_KEY
     """
-    with mending():
-        kind = run(lambda c: stored.by_name(c, services().keys, name)).kind
-        setting_up.change_settings(name, _settings(settings, ENTRIES[kind]), ACTOR)
+    with click_errors():
+        kind = run_in_transaction(lambda c: stored.get_by_name(c, services().keys, name)).kind
+        setting_up.change_settings(name, _parse_settings(settings, CONNECTORS[kind]), ACTOR)
     click.echo(f"{name} is changed. If it was turned away: flask destinations resume {name}")
 
 
 @destinations.command("list")
 def list_() -> None:
     """Show all destinations: state, kind, what waits, drift, and what they send."""
-    with mending():
-        found = run(lambda connection: stored.every(connection, services().keys))
-        known = run(waiting.pending)
-        unfinished = run(backfills.unfinished)
+    with click_errors():
+        found = run_in_transaction(
+            lambda connection: stored.list_destinations(connection, services().keys)
+        )
+        known = run_in_transaction(waiting.load_backlogs)
+        unfinished = run_in_transaction(backfills.list_unfinished)
     for destination in found:
         backfill = unfinished.get(destination.id)
-        click.echo(_line(destination, known[destination.name], backfill))
+        click.echo(_format_row(destination, known[destination.name], backfill))
     if not found:
         click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
 
@@ -193,9 +196,9 @@ def check(name: str) -> None:
     may do, writing included, where the tool can be asked, and names what the tool has that
     no topic maps to. Exits with 1 if there is a problem.
     """
-    with mending():
-        report = setting_up.check(name)
-    _echo_findings(report)
+    with click_errors():
+        report = setting_up.check_destination(name)
+    _echo_report(report)
     for problem in report.problems:
         click.echo(f"problem: {problem}", err=True)
     if not report.ok:
@@ -207,10 +210,10 @@ def check(name: str) -> None:
 @click.argument("name")
 def pause(name: str) -> None:
     """Write nothing more to NAME until `resume`. The 72 hours of its opt-outs run on."""
-    with mending():
-        setting_up.pause(name, ACTOR)
-        row = run(waiting.pending)[name]
-    click.echo(f"{name} is paused; {_waiting(row)}.")
+    with click_errors():
+        setting_up.pause_destination(name, ACTOR)
+        row = run_in_transaction(waiting.load_backlogs)[name]
+    click.echo(f"{name} is paused; {_format_backlog(row)}.")
     click.echo(
         "Their clock keeps running: `flask syncs overdue` and /healthz shout from 36 hours on."
     )
@@ -226,19 +229,19 @@ def resume(name: str) -> None:
 
     Also makes one that the tool turned away be tried again at once.
     """
-    with mending():
-        setting_up.resume(name, ACTOR, backfill_progress.shown())
-        row = run(waiting.pending)[name]
-    click.echo(f"{name} is active; {_waiting(row)}.")
+    with click_errors():
+        setting_up.resume_destination(name, ACTOR, backfill_progress.progress_printer())
+        row = run_in_transaction(waiting.load_backlogs)[name]
+    click.echo(f"{name} is active; {_format_backlog(row)}.")
 
 
-def _settings(pairs: tuple[tuple[str, str], ...], entry: Entry) -> Mapping[str, str]:
+def _parse_settings(pairs: tuple[tuple[str, str], ...], spec: ConnectorSpec) -> Mapping[str, str]:
     settings = {}
-    for key, value in _unique(pairs, "--set").items():
-        if value.startswith(FROM_ENVIRONMENT):
-            settings[key] = _from_environment(value.removeprefix(FROM_ENVIRONMENT))
+    for key, value in _unique_pairs(pairs, "--set").items():
+        if value.startswith(ENV_PREFIX):
+            settings[key] = _read_env_variable(value.removeprefix(ENV_PREFIX))
             continue
-        if key in entry.hidden:
+        if key in spec.all_secret_settings:
             click.echo(
                 f"{key} is a secret, and now stands in the shell's history: "
                 f"next time write {key}=env:VARIABLE",
@@ -248,7 +251,7 @@ def _settings(pairs: tuple[tuple[str, str], ...], entry: Entry) -> Mapping[str, 
     return settings
 
 
-def _from_environment(variable: str) -> str:
+def _read_env_variable(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
         raise click.BadParameter(
@@ -257,7 +260,7 @@ def _from_environment(variable: str) -> str:
     return value
 
 
-def _unique(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
+def _unique_pairs(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in pairs:
         if key in found:
@@ -266,44 +269,53 @@ def _unique(pairs: tuple[tuple[str, str], ...], option: str) -> dict[str, str]:
     return found
 
 
-def _echo_findings(report: Report) -> None:
-    for thing in report.unmapped:
+def _echo_report(report: CheckReport) -> None:
+    for thing in report.unmapped_targets:
         click.echo(f"no topic maps to: {thing}")
-    for right in report.rights:
-        click.echo(f"right to {right.use}: {right.name}, {'held' if right.held else 'missing'}")
+    for right in report.permissions:
+        click.echo(
+            f"right to {right.purpose}: {right.name}, {'held' if right.is_granted else 'missing'}"
+        )
     for hint in report.hints:
         click.echo(f"note: {hint}")
 
 
-def _echo_webhook(wish: setting_up.Wish) -> None:
+def _echo_webhook_url(request: setting_up.DestinationRequest) -> None:
     """Where the tool is to report to; the secret itself is not shown."""
-    if wish.kind not in WEBHOOKS:
+    if request.kind not in WEBHOOKS:
         return
-    url = f"{services().links.public_url}/in/{wish.name}"
-    if wish.kind in IN_PATH and wish.settings.get(SECRET):
-        url += f"/{SECRET.upper()} (write the secret itself at its end)"
+    url = f"{services().links.public_url}/in/{request.name}"
+    if request.kind in SECRET_IN_PATH and request.settings.get(SECRET_SETTING):
+        url += f"/{SECRET_SETTING.upper()} (write the secret itself at its end)"
     click.echo(f"URL for its webhook: {url}")
 
 
-def _waiting(row: Pending) -> str:
-    if row.due_at is None:
+def _format_backlog(pending: DestinationBacklog) -> str:
+    if pending.due_at is None:
         return "nothing waits to be pushed"
-    return f"{row.waiting} addresses wait, the first is due {row.due_at:%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{pending.pending_count} addresses wait, the first is due "
+        f"{pending.due_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
-def _line(destination: Destination, row: Pending, backfill: Backfill | None) -> str:
-    return "\t".join(_cells(destination, row, backfill))
+def _format_row(
+    destination: Destination, pending: DestinationBacklog, backfill: Backfill | None
+) -> str:
+    return "\t".join(_row_cells(destination, pending, backfill))
 
 
-def _cells(destination: Destination, row: Pending, backfill: Backfill | None) -> Iterator[str]:
+def _row_cells(
+    destination: Destination, pending: DestinationBacklog, backfill: Backfill | None
+) -> Iterator[str]:
     yield destination.name
     yield destination.kind
-    yield row.state
-    yield f"{row.waiting} pending"
+    yield pending.status_label
+    yield f"{pending.pending_count} pending"
     if backfill:
-        yield f"back-fill: {backfill_progress.described(backfill)}"
-    if row.drift:
-        yield f"drift: {row.drift}, {row.drifted} not yet mended"
+        yield f"back-fill: {backfill_progress.format_progress(backfill)}"
+    if pending.drift_total:
+        yield f"drift: {pending.drift_total}, {pending.drifted_count} not yet mended"
     sends = (
         f"{topic}={destination.mapping[topic]}" if topic in destination.mapping else topic
         for topic in sorted(destination.sends)

@@ -18,7 +18,7 @@ from preference_center.errors import InvalidInput, PreferenceCenterError
 
 
 @contextmanager
-def mending() -> Iterator[None]:
+def click_errors() -> Iterator[None]:
     """Turn our errors into a message and exit code instead of a traceback."""
     try:
         yield
@@ -27,7 +27,7 @@ def mending() -> Iterator[None]:
 
 
 @contextmanager
-def mending_argument(name: str) -> Iterator[None]:
+def click_bad_parameter(name: str) -> Iterator[None]:
     """The same for what was typed for one argument or option: exit code 2, with usage."""
     try:
         yield
@@ -35,7 +35,7 @@ def mending_argument(name: str) -> Iterator[None]:
         raise click.BadParameter(str(error), param_hint=name) from None
 
 
-def typed(what: str) -> Iterator[str]:
+def read_stdin_lines(prompt: str) -> Iterator[str]:
     """The lines of standard input, without blank ones; a person at a terminal is asked.
 
     For what is personal: arguments of a command are seen by every user of the host, and kept
@@ -43,13 +43,13 @@ def typed(what: str) -> Iterator[str]:
     """
     stream = sys.stdin
     if stream.isatty():
-        click.echo(f"{what}, one a line; end with Ctrl-D:", err=True)
+        click.echo(f"{prompt}, one a line; end with Ctrl-D:", err=True)
     return (line.strip() for line in stream if line.strip())
 
 
-def refuse_arguments(given: Sequence[str], example: str) -> None:
+def reject_address_arguments(arguments: Sequence[str], example: str) -> None:
     """Raises UsageError if an address was given on the command line; `-` is allowed."""
-    if any(text != "-" for text in given):
+    if any(text != "-" for text in arguments):
         raise click.UsageError(
             "an address on the command line can be seen by every user of this host, and stays in"
             " the shell's history. Leave it out and type it when asked, or pipe it:"
@@ -57,7 +57,7 @@ def refuse_arguments(given: Sequence[str], example: str) -> None:
         )
 
 
-class Moment(click.ParamType[datetime]):
+class Timestamp(click.ParamType[datetime]):
     """A point in time with its time zone (ISO 8601), as an aware datetime."""
 
     name = "time"

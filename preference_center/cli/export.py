@@ -13,39 +13,44 @@ from pathlib import Path
 import click
 from flask.cli import with_appcontext
 
-from preference_center.atomic_files import appearing_text
-from preference_center.cli.errors import mending, mending_argument
+from preference_center.atomic_files import atomic_write_text
+from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.export_formats import Tool, Upload, may_run, uploads
+from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.export_formats import (
+    ExportFile,
+    ExportFormat,
+    export_files,
+    is_spreadsheet_formula,
+)
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.export import Moment, Said, moment
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.export import ExportRow, ExportSnapshot, open_export_snapshot
 from preference_center.storage.mail import pending_mail_opt_outs
 from preference_center.storage.sync import destinations
 
 ACTOR = "cli"
 
-COLUMNS = (
+CSV_COLUMNS = (
     "address", "channel", "says", "scope", "occurred_at", "received_at", "until", "reason",
     "source", "wording", "language", "legal_basis", "event",
 )  # fmt: skip
-_SAYS = {
-    Kind.BOUNCED: "bounced",
-    Kind.COMPLAINED: "complained",
-    Kind.PAUSED: "paused",
-    Kind.CONSENTED: "subscription",
-    Kind.OPTED_IN: "subscription",
+_CSV_STATUS = {
+    EventKind.BOUNCED: "bounced",
+    EventKind.COMPLAINED: "complained",
+    EventKind.PAUSED: "paused",
+    EventKind.CONSENTED: "subscription",
+    EventKind.OPTED_IN: "subscription",
 }
 
 
 @dataclass(slots=True)
-class Told:
+class ExportStats:
     """What was written, for the one who asked and for the audit."""
 
     rows: Counter[str] = field(default_factory=Counter)
@@ -53,10 +58,10 @@ class Told:
     unreadable: int = 0
     formulas: int = 0
 
-    def address(self, text: str | None) -> str | None:
+    def count_address(self, text: str | None) -> str | None:
         """The address, counted if it can't be told, or not shown in a spreadsheet."""
         self.unreadable += text is None
-        self.formulas += text is not None and may_run(text)
+        self.formulas += text is not None and is_spreadsheet_formula(text)
         return text
 
 
@@ -64,7 +69,7 @@ class Told:
 @click.option(
     "--for",
     "tool",
-    type=click.Choice([tool.value for tool in Tool]),
+    type=click.Choice([tool.value for tool in ExportFormat]),
     required=True,
     help="Whose format. csv is our own: everything in one file, which `flask imports` reads.",
 )
@@ -110,159 +115,171 @@ def export(
 
     Example: flask export --for sendgrid --destination newsletter -o upload
     """
-    wanted = Tool(tool)
-    with mending_argument("--output"):
+    wanted = ExportFormat(tool)
+    with click_bad_parameter("--output"):
         _check_output(output, wanted)
-    if subscriptions and wanted is not Tool.CSV:
+    if subscriptions and wanted is not ExportFormat.CSV:
         raise click.BadParameter("only csv has room for them", param_hint="--subscriptions")
-    with mending():
+    with click_errors():
         require_known_keys()
         catalogue = current_catalogue()
-    with mending_argument("--scope"):
-        _check(scopes, catalogue, wanted)
-    with mending_argument("--destination"):
-        scopes, names = _destination(destination, wanted, scopes)
-    with mending():
+    with click_bad_parameter("--scope"):
+        _check_scopes(scopes, catalogue, wanted)
+    with click_bad_parameter("--destination"):
+        scopes, names = _destination_scopes(destination, wanted, scopes)
+    with click_errors():
         told = (
-            _own(output, scopes, subscriptions=subscriptions)
-            if wanted is Tool.CSV
-            else _for_tool(
-                output, wanted, _files(wanted, scopes or _default(wanted, catalogue), names)
+            _write_csv(output, scopes, subscriptions=subscriptions)
+            if wanted is ExportFormat.CSV
+            else _write_tool_files(
+                output,
+                wanted,
+                _tool_files(wanted, scopes or _default_scopes(wanted, catalogue), names),
             )
         )
-    _tell(told, output)
+    _print_summary(told, output)
 
 
-def _check_output(path: Path, tool: Tool) -> None:
+def _check_output(path: Path, tool: ExportFormat) -> None:
     if not path.absolute().parent.is_dir():
         raise InvalidInput("the folder that it is to lie in does not exist")
-    if tool is Tool.CSV and path.is_dir():
+    if tool is ExportFormat.CSV and path.is_dir():
         raise InvalidInput("this is a folder: csv is one file")
-    if tool is not Tool.CSV and path.exists() and not (path.is_dir() and not [*path.iterdir()]):
+    if (
+        tool is not ExportFormat.CSV
+        and path.exists()
+        and not (path.is_dir() and not [*path.iterdir()])
+    ):
         raise InvalidInput(f"{tool} needs a new or empty folder for its files")
 
 
-def _check(scopes: Iterable[str], catalogue: Catalogue, tool: Tool) -> None:
+def _check_scopes(scopes: Iterable[str], catalogue: Catalogue, tool: ExportFormat) -> None:
     for scope in scopes:
         if scope == ALL_MARKETING:
             continue
         topic = catalogue.topic(scope)
-        if tool is not Tool.CSV and topic.channel is not Channel.EMAIL:
+        if tool is not ExportFormat.CSV and topic.channel is not Channel.EMAIL:
             raise InvalidInput(f"{scope} is sent by {topic.channel}: only csv takes it")
 
 
-def _default(tool: Tool, catalogue: Catalogue) -> tuple[str, ...]:
-    if tool is Tool.HUBSPOT:
+def _default_scopes(tool: ExportFormat, catalogue: Catalogue) -> tuple[str, ...]:
+    if tool is ExportFormat.HUBSPOT:
         return (ALL_MARKETING,)
-    return tuple(topic.key for topic in catalogue.topics_on(Channel.EMAIL))
+    return tuple(topic.key for topic in catalogue.topics_for_channel(Channel.EMAIL))
 
 
-def _destination(
-    name: str | None, tool: Tool, scopes: tuple[str, ...]
+def _destination_scopes(
+    name: str | None, tool: ExportFormat, scopes: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """The scopes to take, and the tool's own names for topics."""
     if name is None:
         return scopes, {}
     keys = services().keys
-    found = run(lambda connection: destinations.by_name(connection, keys, name))
-    if tool is not Tool.CSV and found.kind != tool:
+    found = run_in_transaction(lambda connection: destinations.get_by_name(connection, keys, name))
+    if tool is not ExportFormat.CSV and found.kind != tool:
         raise InvalidInput(f"{name} is of the kind {found.kind}: write --for {found.kind} or csv")
     if foreign := [scope for scope in scopes if scope not in {*found.sends, ALL_MARKETING}]:
         raise InvalidInput(f"{name} does not send {', '.join(foreign)}")
-    if tool is Tool.HUBSPOT:
+    if tool is ExportFormat.HUBSPOT:
         return scopes or (ALL_MARKETING,), found.mapping
     return scopes or tuple(sorted(found.sends)), found.mapping
 
 
-def _files(tool: Tool, scopes: Iterable[str], names: Mapping[str, str]) -> list[Upload]:
-    return [upload for scope in scopes for upload in uploads(tool, scope, names)]
+def _tool_files(
+    tool: ExportFormat, scopes: Iterable[str], names: Mapping[str, str]
+) -> list[ExportFile]:
+    return [upload for scope in scopes for upload in export_files(tool, scope, names)]
 
 
-def _for_tool(folder: Path, tool: Tool, files: Sequence[Upload]) -> Told:
-    told = Told(Counter(dict.fromkeys((file.name for file in files), 0)))
-    by_scope: dict[str, list[Upload]] = {}
+def _write_tool_files(folder: Path, tool: ExportFormat, files: Sequence[ExportFile]) -> ExportStats:
+    told = ExportStats(Counter(dict.fromkeys((file.name for file in files), 0)))
+    by_scope: dict[str, list[ExportFile]] = {}
     for file in files:
         by_scope.setdefault(file.scope, []).append(file)
     folder.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
         sheets = {}
         for file in files:
-            text = stack.enter_context(appearing_text(folder / file.name))
+            text = stack.enter_context(atomic_write_text(folder / file.name))
             sheets[file.name] = csv.writer(text)
             sheets[file.name].writerow([file.column])
-        with _reading() as (at, progress):
-            for denied in at.denied(list(by_scope), progress):
-                if told.address(denied.address) is not None:
+        with _open_snapshot() as (at, progress):
+            for denied in at.iter_denied(list(by_scope), progress):
+                if told.count_address(denied.address) is not None:
                     for file in by_scope[denied.scope]:
-                        if file.part.has(denied.decision):
+                        if file.subset.includes(denied.decision):
                             sheets[file.name].writerow([denied.address])
                             told.rows[file.name] += 1
         _audit(tool, told, list(by_scope))
     for file in files:
-        click.echo(f"{file.name}\t{told.rows[file.name]} addresses\t{file.where}")
+        click.echo(f"{file.name}\t{told.rows[file.name]} addresses\t{file.upload_instructions}")
     return told
 
 
-def _own(path: Path, scopes: Sequence[str], *, subscriptions: bool) -> Told:
-    told = Told()
-    with appearing_text(path) as text:
+def _write_csv(path: Path, scopes: Sequence[str], *, subscriptions: bool) -> ExportStats:
+    told = ExportStats()
+    with atomic_write_text(path) as text:
         sheet = csv.writer(text)
-        sheet.writerow(COLUMNS)
-        with _reading() as (at, progress):
-            for said in at.said(scopes, subscriptions=subscriptions, progress=progress):
-                if told.address(said.address) is not None:
-                    sheet.writerow(_row(said))
-                    told.rows[_SAYS.get(said.kind, "opted_out")] += 1
-        _audit(Tool.CSV, told, scopes)
+        sheet.writerow(CSV_COLUMNS)
+        with _open_snapshot() as (at, progress):
+            for said in at.iter_rows(scopes, subscriptions=subscriptions, on_progress=progress):
+                if told.count_address(said.address) is not None:
+                    sheet.writerow(_csv_row(said))
+                    told.rows[_CSV_STATUS.get(said.kind, "opted_out")] += 1
+        _audit(ExportFormat.CSV, told, scopes)
     for says, count in sorted(told.rows.items()):
         click.echo(f"{says}\t{count} rows")
     return told
 
 
-def _row(said: Said) -> list[str]:
-    evidence = said.evidence
+def _csv_row(statement: ExportRow) -> list[str]:
+    evidence = statement.evidence
     return [
-        said.address or "",
-        said.channel,
-        _SAYS.get(said.kind, "opted_out"),
-        said.scope,
-        said.occurred_at.isoformat(),
-        said.received_at.isoformat(),
-        said.until.isoformat() if said.until else "",
-        said.kind,
-        evidence.get("source", said.source),
+        statement.address or "",
+        statement.channel,
+        _CSV_STATUS.get(statement.kind, "opted_out"),
+        statement.scope,
+        statement.occurred_at.isoformat(),
+        statement.received_at.isoformat(),
+        statement.until.isoformat() if statement.until else "",
+        statement.kind,
+        evidence.get("source", statement.source),
         evidence.get("wording", ""),
         evidence.get("language", ""),
         evidence.get("legal_basis", ""),
-        said.event,
+        statement.event,
     ]
 
 
 @contextmanager
-def _reading() -> Iterator[tuple[Moment, Callable[[int], None]]]:
+def _open_snapshot() -> Iterator[tuple[ExportSnapshot, Callable[[int], None]]]:
     """All as of one moment, and a bar that shows how far reading it is."""
     wired = services()
-    with moment(wired.keys, wired.now()) as at:
+    with open_export_snapshot(wired.keys, wired.now()) as at:
         click.echo(f"As of {at.now:%Y-%m-%d %H:%M:%S} UTC, watermark {at.watermark}", err=True)
-        with click.progressbar(length=at.highest, label="Reading", file=sys.stderr) as bar:
+        with click.progressbar(length=at.max_address_id, label="Reading", file=sys.stderr) as bar:
 
-            def reach(address_id: int) -> None:
+            def advance(address_id: int) -> None:
                 bar.update(address_id - bar.pos)
 
-            yield at, reach
+            yield at, advance
 
 
-def _audit(tool: Tool, told: Told, scopes: Sequence[str]) -> None:
-    detail = {"for": tool, "rows": str(told.rows.total()), "scopes": list(scopes) or ["all"]}
+def _audit(tool: ExportFormat, stats: ExportStats, scopes: Sequence[str]) -> None:
+    detail = {"for": tool, "rows": str(stats.rows.total()), "scopes": list(scopes) or ["all"]}
     now = services().now()
-    run(lambda connection: audit.append(connection, now, ACTOR, "export.written", detail))
+    run_in_transaction(
+        lambda connection: audit.insert_audit_entry(
+            connection, now, ACTOR, "export.written", detail
+        )
+    )
 
 
-def _tell(told: Told, output: Path) -> None:
-    waiting = run(pending_mail_opt_outs.count)
-    if told.unreadable:
+def _print_summary(stats: ExportStats, output: Path) -> None:
+    waiting = run_in_transaction(pending_mail_opt_outs.count_pending)
+    if stats.unreadable:
         click.echo(
-            f"Left out: {told.unreadable} rows whose address is known by a digest only (imported"
+            f"Left out: {stats.unreadable} rows whose address is known by a digest only (imported"
             " as a hash, or erased). Only we can match them: docs/leaving.md.",
             err=True,
         )
@@ -270,9 +287,9 @@ def _tell(told: Told, output: Path) -> None:
         click.echo(
             f"Left out: {waiting} opt-outs by mail whose address is not known yet.", err=True
         )
-    if told.formulas:
+    if stats.formulas:
         click.echo(
-            f"{told.formulas} addresses begin like a formula. They are exact: open the files in"
+            f"{stats.formulas} addresses begin like a formula. They are exact: open the files in"
             " a spreadsheet only with all columns imported as text.",
             err=True,
         )

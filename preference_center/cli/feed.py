@@ -7,19 +7,19 @@ from datetime import timedelta
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.extensions import services
 from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import feed_lag, watermarks
-from preference_center.storage.feed.feed_lag import COUNTED, Holder
-from preference_center.storage.feed.watermarks import Horizon, Line
+from preference_center.storage.feed.feed_lag import MAX_COUNTED, BlockingTransaction
+from preference_center.storage.feed.watermarks import Horizon, Timeline
 
 feed = AppGroup("feed", help="The feed of changes that senders and data teams follow.")
 
 ACTOR = "cli"
-SHOWN = 5
-PATIENCE = timedelta(minutes=1)
+MAX_SHOWN = 5
+MAX_LAG = timedelta(minutes=1)
 
 
 @feed.command()
@@ -36,14 +36,14 @@ def status() -> None:
 
     Exits with 1 if events have waited behind a transaction for more than a minute.
     """
-    with mending():
-        at, waiting, holders = run(_look)
-    click.echo(f"epoch {at.line.epoch} since {at.line.started_at:%Y-%m-%d %H:%M} UTC")
+    with click_errors():
+        at, waiting, holders = run_in_transaction(_load_status)
+    click.echo(f"epoch {at.timeline.epoch} since {at.timeline.started_at:%Y-%m-%d %H:%M} UTC")
     click.echo(f"told up to {at.watermark}")
-    click.echo(f"events waiting behind it: {waiting}{'+' if waiting == COUNTED else ''}")
-    for holder in holders[:SHOWN]:
-        click.echo(_line(holder))
-    if waiting and any(holder.age is None or holder.age > PATIENCE for holder in holders[:1]):
+    click.echo(f"events waiting behind it: {waiting}{'+' if waiting == MAX_COUNTED else ''}")
+    for holder in holders[:MAX_SHOWN]:
+        click.echo(_format_transaction(holder))
+    if waiting and any(holder.age is None or holder.age > MAX_LAG for holder in holders[:1]):
         click.echo("The first of these holds the feed back: end it, or wait.", err=True)
         raise click.exceptions.Exit(1)
 
@@ -59,24 +59,30 @@ def new_epoch() -> None:
     by themselves. A copy of the data folder or of its disk that was put back is not: to
     readers it looks like the database they know, in which events they were told are gone.
     """
-    with mending():
-        line = run(_begin)
+    with click_errors():
+        line = run_in_transaction(_begin_epoch)
     click.echo(f"epoch {line.epoch} is in force")
 
 
-def _look(connection: Connection) -> tuple[Horizon, int, list[Holder]]:
-    at = watermarks.horizon(connection)
-    return at, feed_lag.waiting(connection, at), feed_lag.holders(connection, at)
+def _load_status(connection: Connection) -> tuple[Horizon, int, list[BlockingTransaction]]:
+    at = watermarks.load_horizon(connection)
+    return (
+        at,
+        feed_lag.count_waiting_events(connection, at),
+        feed_lag.list_blocking_transactions(connection, at),
+    )
 
 
-def _begin(connection: Connection) -> Line:
+def _begin_epoch(connection: Connection) -> Timeline:
     now = services().now()
     line = watermarks.begin_epoch(connection, now)
-    audit.append(connection, now, ACTOR, "feed.new_epoch", {"epoch": line.epoch})
+    audit.insert_audit_entry(connection, now, ACTOR, "feed.new_epoch", {"epoch": line.epoch})
     return line
 
 
-def _line(holder: Holder) -> str:
-    who = "prepared" if holder.pid is None else f"pid {holder.pid}"
-    age = "age not shown" if holder.age is None else f"{holder.age.total_seconds():.0f} s"
-    return "\t".join((who, holder.database, holder.name or "-", holder.state or "-", age))
+def _format_transaction(transaction: BlockingTransaction) -> str:
+    who = "prepared" if transaction.pid is None else f"pid {transaction.pid}"
+    age = "age not shown" if transaction.age is None else f"{transaction.age.total_seconds():.0f} s"
+    return "\t".join(
+        (who, transaction.database, transaction.name or "-", transaction.state or "-", age)
+    )

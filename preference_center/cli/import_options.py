@@ -11,25 +11,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from preference_center.cli.errors import Moment, mending_argument
+from preference_center.cli.errors import Timestamp, click_bad_parameter
 from preference_center.domain import sender_requests
 from preference_center.domain.addresses import Channel
 from preference_center.domain.imports import (
-    Instructions,
+    ImportInstructions,
     LegalBasis,
-    Only,
+    MeaningFilter,
+    build_scope_map,
     parse_scope,
     parse_scope_file,
-    scope_map,
 )
 from preference_center.errors import InvalidInput, MissingScopes
 from preference_center.extensions import services
 from preference_center.imports.read_rows import ENCODINGS
-from preference_center.integrations.import_presets import preset
+from preference_center.integrations.import_presets import get_preset
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FILE = click.argument(
+file_argument = click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 )
 
@@ -56,7 +56,7 @@ _OPTIONS = (
     click.option(
         "--as",
         "only",
-        type=click.Choice([only.value for only in Only]),
+        type=click.Choice([only.value for only in MeaningFilter]),
         help="Import only these of what the file says; for a plain list: what its rows are.",
     ),
     click.option(
@@ -85,13 +85,13 @@ _OPTIONS = (
     ),
     click.option(
         "--received-at",
-        type=Moment(),
+        type=Timestamp(),
         help="When the list reached the company, if not now: the 72 hours run from then.",
     ),
 )
 
 
-def reading_options(command: F) -> F:
+def format_options(command: F) -> F:
     """Give a command all of them."""
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -99,7 +99,7 @@ def reading_options(command: F) -> F:
 
 
 @contextmanager
-def showing_scope_map() -> Iterator[None]:
+def explain_missing_scopes() -> Iterator[None]:
     """Show what to write where groups have no scope."""
     try:
         yield
@@ -109,7 +109,7 @@ def showing_scope_map() -> Iterator[None]:
         ) from None
 
 
-def instructions_of(
+def parse_instructions(
     *,
     preset_name: str,
     scopes: tuple[str, ...],
@@ -120,38 +120,38 @@ def instructions_of(
     time_zone: str,
     received_at: datetime | None,
     **texts: str,
-) -> Instructions:
+) -> ImportInstructions:
     """What was typed, as instructions. Exits with 2 and what to mend."""
-    with mending_argument("--preset"):
-        chosen = preset(preset_name)
-    with mending_argument("--received-at"):
-        received = received_at and sender_requests.past(received_at, services().now())
+    with click_bad_parameter("--preset"):
+        chosen = get_preset(preset_name)
+    with click_bad_parameter("--received-at"):
+        received = received_at and sender_requests.clamp_to_now(received_at, services().now())
     try:
         ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise click.BadParameter("write it like Europe/Rome", param_hint="--time-zone") from None
-    found = Instructions(
+    found = ImportInstructions(
         preset=chosen,
-        scopes=_scopes(scopes, scope_map),
-        only=Only(only) if only else None,
+        scopes=_parse_scopes(scopes, scope_map),
+        meaning_filter=MeaningFilter(only) if only else None,
         channel=Channel(channel),
         legal_basis=LegalBasis(legal_basis) if legal_basis else None,
         zone=time_zone,
         received_at=received,
         **texts,
     )
-    with mending_argument("--as"):
+    with click_bad_parameter("--as"):
         found.check()
     return found
 
 
-def _scopes(typed: tuple[str, ...], file: Path | None) -> Any:
-    with mending_argument("--scope"):
-        pairs = [parse_scope(text) for text in typed]
-    with mending_argument("--scope-map"):
+def _parse_scopes(options: tuple[str, ...], file: Path | None) -> Any:
+    with click_bad_parameter("--scope"):
+        pairs = [parse_scope(text) for text in options]
+    with click_bad_parameter("--scope-map"):
         if file:
             try:
                 pairs += parse_scope_file(file.read_text("utf-8-sig"))
             except UnicodeDecodeError:
                 raise click.BadParameter("save it as UTF-8", param_hint="--scope-map") from None
-        return scope_map(pairs)
+        return build_scope_map(pairs)

@@ -15,30 +15,28 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
-from preference_center.atomic_files import appearing_text
-from preference_center.cli.errors import mending, mending_argument
+from preference_center.atomic_files import atomic_write_text
+from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.cli.import_options import (
-    FILE,
-    instructions_of,
-    reading_options,
-    showing_scope_map,
+    explain_missing_scopes,
+    file_argument,
+    format_options,
+    parse_instructions,
 )
-from preference_center.domain.imports import Preset, Record, Refusal, Tally
-from preference_center.imports.apply import apply as apply_import
-from preference_center.imports.apply import begin
-from preference_center.imports.budget import Work
-from preference_center.imports.plan import Plan
-from preference_center.imports.plan import plan as make_plan
+from preference_center.domain.imports import FileRow, ImportPreset, ImportStats, RowRefusal
+from preference_center.imports.apply import apply_import, create_import
+from preference_center.imports.budget import ImportBudget
+from preference_center.imports.plan import ImportPlan
+from preference_center.imports.plan import plan_import as make_plan
 from preference_center.imports.sources import LocalFile
-from preference_center.imports.throttle import Pace
-from preference_center.imports.undo import begin_undo
-from preference_center.imports.undo import undo as undo_import
-from preference_center.integrations.import_presets import PRESETS, preset
+from preference_center.imports.throttle import Throttle
+from preference_center.imports.undo import start_undo, undo_import
+from preference_center.integrations.import_presets import PRESETS, get_preset
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs as stored
-from preference_center.storage.imports.import_jobs import Import, State
+from preference_center.storage.imports.import_jobs import Import, ImportState
 
 imports = AppGroup(
     "imports",
@@ -51,9 +49,9 @@ imports = AppGroup(
 )
 
 ACTOR = "cli"
-_SHOWN = 20
-_ID = click.argument("import_id", metavar="ID", type=click.UUID)
-_NO_PAUSE = click.option(
+_MAX_SHOWN = 20
+_id_argument = click.argument("import_id", metavar="ID", type=click.UUID)
+_no_pause_option = click.option(
     "--no-pause", is_flag=True, help="As fast as it goes: when nobody else uses the database."
 )
 
@@ -66,13 +64,13 @@ def presets(name: str | None) -> None:
         for each in PRESETS.values():
             click.echo(f"{each.name:24}{each.title}")
         return
-    with mending_argument("NAME"):
-        _describe(preset(name))
+    with click_bad_parameter("NAME"):
+        _print_preset(get_preset(name))
 
 
 @imports.command()
-@FILE
-@reading_options
+@file_argument
+@format_options
 @click.option(
     "--refused",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -86,27 +84,30 @@ def plan(file: Path, refused: Path | None, **options: Any) -> None:
 
     FILE may be packed with gzip. Ends with the command that applies exactly this.
     """
-    instructions = instructions_of(**options)
+    instructions = parse_instructions(**options)
     source = LocalFile(file)
-    shown: list[Refusal] = []
-    with mending(), showing_scope_map():
+    shown: list[RowRefusal] = []
+    with click_errors(), explain_missing_scopes():
         require_known_keys()
         catalogue = current_catalogue()
-        with _refusals(refused, shown) as tell, _bar("Reading", source.octets) as bar:
-            made = make_plan(source, instructions, catalogue, refused=tell, progress=bar)
-    _tell_plan(made, shown, refused)
-    if made.tally.total_new:
+        with (
+            _collect_refusals(refused, shown) as tell,
+            _progress_bar("Reading", source.size) as bar,
+        ):
+            made = make_plan(source, instructions, catalogue, on_refusal=tell, on_progress=bar)
+    _print_plan(made, shown, refused)
+    if made.stats.total_new:
         click.echo("To import exactly this:")
-        click.echo(f"flask imports apply {_typed()} --plan {made.name}")
+        click.echo(f"flask imports apply {_command_arguments()} --plan {made.id}")
     else:
         click.echo("There is nothing to import.")
 
 
 @imports.command()
-@FILE
-@reading_options
+@file_argument
+@format_options
 @click.option("--plan", "plan_name", required=True, help="As `flask imports plan` printed it.")
-@_NO_PAUSE
+@_no_pause_option
 def apply(file: Path, plan_name: str, *, no_pause: bool, **options: Any) -> None:
     """Import FILE as it was planned.
 
@@ -114,152 +115,160 @@ def apply(file: Path, plan_name: str, *, no_pause: bool, **options: Any) -> None
     crash leaves what is done: `flask imports resume` goes on, `flask imports undo` takes it
     back. Refuses a file or options that are not those of the plan.
     """
-    instructions = instructions_of(**options)
+    instructions = parse_instructions(**options)
     source = LocalFile(file)
-    with mending():
+    with click_errors():
         require_known_keys()
-        instructions.scopes.check(current_catalogue())
-        import_id = begin(source, instructions, name=file.name, actor=ACTOR, plan=plan_name)
+        instructions.scopes.validate(current_catalogue())
+        import_id = create_import(
+            source, instructions, name=file.name, actor=ACTOR, plan_id=plan_name
+        )
     click.echo(f"Import {import_id}", err=True)
-    _go_on(import_id, source, no_pause=no_pause)
+    _continue_import(import_id, source, no_pause=no_pause)
 
 
 @imports.command()
-@_ID
-@FILE
-@_NO_PAUSE
+@_id_argument
+@file_argument
+@_no_pause_option
 def resume(import_id: UUID, file: Path, *, no_pause: bool) -> None:
     """Go on with import ID of FILE where it stopped.
 
     Nothing is lost and nothing doubled. A process that is still at work on it is put out.
     Refuses a FILE that has changed since.
     """
-    with mending():
+    with click_errors():
         require_known_keys()
-    _go_on(import_id, LocalFile(file), no_pause=no_pause)
+    _continue_import(import_id, LocalFile(file), no_pause=no_pause)
 
 
 @imports.command()
-@_ID
-@_NO_PAUSE
+@_id_argument
+@_no_pause_option
 def undo(import_id: UUID, *, no_pause: bool) -> None:
     """Take back exactly what import ID added.
 
     What people did since stands, and so does what others recorded. An import that is still
     being applied is stopped. After a crash, run it again: it goes on.
     """
-    with mending():
+    with click_errors():
         require_known_keys()
-        found = begin_undo(import_id, ACTOR)
-        left = Tally.from_json(found.tally).total_new - found.undone
+        found = start_undo(import_id, ACTOR)
+        left = ImportStats.from_json(found.stats).total_new - found.undone_count
         with click.progressbar(length=left, label="Undoing", file=sys.stderr) as bar:
-            work = Work(pace=Pace(size=100), undone=bar.update, **_pauses(no_pause))
-            done = undo_import(import_id, work, ACTOR, even_if_held=True)
-    click.echo(f"Undone: {done.undone:,} events of import {import_id} were taken back.")
+            work = ImportBudget(
+                throttle=Throttle(chunk_size=100),
+                on_undone=bar.update,
+                **_throttle_options(no_pause),
+            )
+            done = undo_import(import_id, work, ACTOR, ignore_lease=True)
+    click.echo(f"Undone: {done.undone_count:,} events of import {import_id} were taken back.")
 
 
 @imports.command()
-@_ID
+@_id_argument
 def status(import_id: UUID) -> None:
     """Show how far import ID has come, and its figures."""
-    with mending():
-        found = run(lambda connection: stored.by_id(connection, import_id))
-    click.echo(_line(found))
+    with click_errors():
+        found = run_in_transaction(lambda connection: stored.get_import(connection, import_id))
+    click.echo(_format_import(found))
     if found.problem:
         click.echo(found.problem)
-    if found.tally:
-        for line in Tally.from_json(found.tally).lines():
+    if found.stats:
+        for line in ImportStats.from_json(found.stats).report_lines():
             click.echo(line)
-    if found.undone:
-        click.echo(f"{found.undone:>12,}  taken back")
-    if found.state is State.APPLYING and not found.spooled:
+    if found.undone_count:
+        click.echo(f"{found.undone_count:>12,}  taken back")
+    if found.state is ImportState.APPLYING and not found.file_stored:
         click.echo(f"If it stopped: flask imports resume {found.id} FILE")
 
 
 @imports.command("list")
 def list_() -> None:
     """List all imports, the newest first."""
-    with mending():
-        every = run(stored.every)
+    with click_errors():
+        every = run_in_transaction(stored.list_imports)
     for found in every:
-        click.echo(_line(found))
+        click.echo(_format_import(found))
     if not every:
         click.echo("Nothing was imported yet: begin with `flask imports plan --help`.", err=True)
 
 
-def _go_on(import_id: UUID, source: LocalFile, *, no_pause: bool) -> None:
-    with mending():
-        found = run(lambda connection: stored.by_id(connection, import_id))
-        with _bar("Importing", source.octets, found.octets_done) as bar:
-            work = Work(progress=bar, **_pauses(no_pause))
+def _continue_import(import_id: UUID, source: LocalFile, *, no_pause: bool) -> None:
+    with click_errors():
+        found = run_in_transaction(lambda connection: stored.get_import(connection, import_id))
+        with _progress_bar("Importing", source.size, found.bytes_done) as bar:
+            work = ImportBudget(on_progress=bar, **_throttle_options(no_pause))
             try:
-                done = apply_import(import_id, source, work, even_if_held=True)
+                done = apply_import(import_id, source, work, ignore_lease=True)
             except KeyboardInterrupt:
                 click.echo("\nStopped. To go on:", err=True)
                 click.echo(f"flask imports resume {import_id} FILE", err=True)
                 raise
-    for line in Tally.from_json(done.tally).lines():
+    for line in ImportStats.from_json(done.stats).report_lines():
         click.echo(line)
     click.echo(f"Imported. To take it back: flask imports undo {import_id}")
 
 
-def _pauses(no_pause: bool) -> dict[str, Any]:  # noqa: FBT001 - the flag as it was typed
+def _throttle_options(no_pause: bool) -> dict[str, Any]:  # noqa: FBT001 - the flag as it was typed
     return {"pause": lambda _: None} if no_pause else {}
 
 
 @contextmanager
-def _bar(label: str, octets: int, done: int = 0) -> Iterator[Callable[[Record], None]]:
-    with click.progressbar(length=octets, label=label, file=sys.stderr) as bar:
-        reached = min(done, octets)
+def _progress_bar(label: str, size: int, done: int = 0) -> Iterator[Callable[[FileRow], None]]:
+    with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
+        reached = min(done, size)
         bar.update(reached)
 
-        def progress(last: Record) -> None:
+        def progress(last: FileRow) -> None:
             nonlocal reached
             # A packed file is longer inside.
-            end = max(reached, min(last.end, octets))
+            end = max(reached, min(last.end_offset, size))
             bar.update(end - reached)
             reached = end
 
         yield progress
-        bar.update(octets - reached)
+        bar.update(size - reached)
 
 
 @contextmanager
-def _refusals(path: Path | None, shown: list[Refusal]) -> Iterator[Callable[[Refusal], None]]:
+def _collect_refusals(
+    path: Path | None, shown: list[RowRefusal]
+) -> Iterator[Callable[[RowRefusal], None]]:
     """Keeps the first ones; with `path` writes all of them there."""
 
-    def keep(refusal: Refusal) -> None:
-        if len(shown) < _SHOWN:
+    def show(refusal: RowRefusal) -> None:
+        if len(shown) < _MAX_SHOWN:
             shown.append(refusal)
 
     if path is None:
-        yield keep
+        yield show
         return
-    with appearing_text(path) as file:
+    with atomic_write_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(("line", "reason"))
 
-        def write(refusal: Refusal) -> None:
-            keep(refusal)
+        def write(refusal: RowRefusal) -> None:
+            show(refusal)
             writer.writerow((refusal.line, refusal.reason))
 
         yield write
 
 
-def _tell_plan(made: Plan, shown: list[Refusal], path: Path | None) -> None:
-    for line in made.tally.lines():
+def _print_plan(made: ImportPlan, shown: list[RowRefusal], path: Path | None) -> None:
+    for line in made.stats.report_lines():
         click.echo(line)
     for refusal in shown:
         click.echo(f"refused: line {refusal.line}: {refusal.reason}", err=True)
-    more = made.tally.refused - len(shown)
+    more = made.stats.refused - len(shown)
     if more and not path:
         click.echo(f"and {more:,} more: --refused refused.csv writes them all", err=True)
-    for group in made.unused:
+    for group in made.unused_groups:
         click.echo(f'The scope map names "{group}", which the file does not have.', err=True)
     click.echo("This was a dry run: nothing was written.")
 
 
-def _typed() -> str:
+def _command_arguments() -> str:
     """The arguments that this command got, for `apply`: all but where to write refusals."""
     context = click.get_current_context()
     words = [str(context.params["file"])]
@@ -274,39 +283,43 @@ def _typed() -> str:
     return shlex.join(words)
 
 
-def _describe(one: Preset) -> None:
-    click.echo(f"{one.title}\n{one.page}")
-    click.echo(f"address: {' or '.join(one.address)}")
-    for columns in one.needs:
+def _print_preset(one: ImportPreset) -> None:
+    click.echo(f"{one.title}\n{one.docs_url}")
+    click.echo(f"address: {' or '.join(one.address_columns)}")
+    for columns in one.required_columns:
         click.echo(f"needs: {' or '.join(columns)}")
-    for says in one.says:
-        group = (says.prefix and f"{says.prefix} ...") or " or ".join(says.by) or says.group
-        if says.rest:
+    for says in one.meanings:
+        group = (
+            (says.group_column_prefix and f"{says.group_column_prefix} ...")
+            or " or ".join(says.group_columns)
+            or says.default_group
+        )
+        if says.other_columns_are_groups:
             group = "the name of each other column"
         when = " and ".join(
-            f"{' or '.join(w.column)} {'is not' if w.negated else 'is'}"
-            f" {'|'.join(w.values) or 'filled'}"
-            for w in says.when
+            f"{' or '.join(w.columns)} {'is not' if w.negated else 'is'}"
+            f" {'|'.join(w.prefixes) or 'filled'}"
+            for w in says.conditions
         )
         click.echo(
             f"{says.meaning}: group {group or '(none needed)'}"
-            + (f", dated by {' or '.join(says.at)}" if says.at else ", undated")
+            + (f", dated by {' or '.join(says.date_columns)}" if says.date_columns else ", undated")
             + (f", when {when}" if when else "")
         )
-    for column, other in one.lacks.items():
+    for column, other in one.excluded_columns.items():
         click.echo(f"a file with a column {column} is one for {other}")
 
 
-def _line(found: Import) -> str:
-    new = Tally.from_json(found.tally).total_new
+def _format_import(stored_import: Import) -> str:
+    new = ImportStats.from_json(stored_import.stats).total_new
     return "\t".join(
         (
-            str(found.id),
-            found.state,
-            f"{found.created_at:%Y-%m-%d %H:%M} UTC",
-            found.instructions["preset"],
-            found.name or "(uploaded)",
-            f"{found.position:,} rows, {new:,} new",
-            found.actor,
+            str(stored_import.id),
+            stored_import.state,
+            f"{stored_import.created_at:%Y-%m-%d %H:%M} UTC",
+            stored_import.instructions["preset"],
+            stored_import.name or "(uploaded)",
+            f"{stored_import.position:,} rows, {new:,} new",
+            stored_import.actor,
         )
     )

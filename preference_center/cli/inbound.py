@@ -15,28 +15,33 @@ import click
 import structlog
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending, mending_argument, refuse_arguments, typed
+from preference_center.cli.errors import (
+    click_bad_parameter,
+    click_errors,
+    read_stdin_lines,
+    reject_address_arguments,
+)
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.mail import HEAD_OCTETS
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.inbound import maildir as maildirs
-from preference_center.inbound.ingest_mail import take_mail
-from preference_center.inbound.mail_opt_outs import resolve as resolve_kept
+from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.inbound.mail_opt_outs import resolve_pending as resolve_kept
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import pending_mail_opt_outs as kept
 
 log = structlog.get_logger()
 
 # BSD's sysexits, which MTAs act on: bounce the mail, or keep it and try again.
-NO_USER = os.EX_NOUSER
-TRY_AGAIN = os.EX_TEMPFAIL
+EXIT_NO_USER = os.EX_NOUSER
+EXIT_TEMPORARY_FAILURE = os.EX_TEMPFAIL
 
-WATCH_EVERY = 2.0
+WATCH_INTERVAL = 2.0
 """Seconds between looks into a maildir."""
 
 group = AppGroup(
@@ -67,17 +72,17 @@ def receive(file: BinaryIO, recipients: tuple[str, ...], sender: str) -> None:
 
     Example, for Postfix's pipe with flags=DOR: flask inbound receive -
     """
-    with _try_again():
+    with _exit_temporary_failure():
         require_known_keys()
-        head = file.read(HEAD_OCTETS)
+        head = file.read(MAIL_HEAD_BYTES)
         size = len(head)
-        while more := len(file.read(HEAD_OCTETS)):  # or the MTA sees a broken pipe
+        while more := len(file.read(MAIL_HEAD_BYTES)):  # or the MTA sees a broken pipe
             size += more
         now = services().now()
-        arrival = take_mail(head, recipients or None, now, size=size, sender=sender)
+        arrival = ingest_mail(head, recipients or None, now, size=size, sender=sender)
     if not arrival.is_ours:
         click.echo("No recipient is ours: no token, and no address set aside.", err=True)
-        raise click.exceptions.Exit(NO_USER)
+        raise click.exceptions.Exit(EXIT_NO_USER)
 
 
 @group.command("maildir")
@@ -93,15 +98,15 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
     Exits with 0 when all was looked at, and with 75 if the database is away; with --watch
     it waits for it to come back.
     """
-    with mending_argument("PATH"):
-        maildirs.check(path)
+    with click_bad_parameter("PATH"):
+        maildirs.validate_maildir(path)
     if watch:
         _watch(path)
         return
-    with _try_again():
+    with _exit_temporary_failure():
         require_known_keys()
-        looked_at = list(maildirs.handle(path))
-    ours = sum(handled.ours for handled in looked_at)
+        looked_at = list(maildirs.process_new(path))
+    ours = sum(handled.is_ours for handled in looked_at)
     click.echo(f"{ours} taken, {len(looked_at) - ours} not for us and left in new.")
 
 
@@ -115,8 +120,8 @@ def unresolved(limit: int) -> None:
     the same. It is recorded by itself when the address turns up; `flask inbound resolve
     -` does so for an address that you found, in the sender's own records, say.
     """
-    with mending():
-        rows = run(lambda connection: kept.oldest(connection, limit))
+    with click_errors():
+        rows = run_in_transaction(lambda connection: kept.list_oldest(connection, limit))
     for row in rows:
         scope = row.scope or "a topic that no catalogue has: held as all_marketing"
         received = f"received {row.received_at:%Y-%m-%d %H:%M} UTC"
@@ -140,18 +145,22 @@ def resolve(given: tuple[str, ...], scope: str | None) -> None:
 
     Example: flask inbound resolve - < addresses.txt
     """
-    refuse_arguments(given, "flask inbound resolve - < addresses.txt")
-    with mending_argument("Address"):
-        parsed = [parse(line, Channel.EMAIL) for line in typed("Addresses")] if given else []
-    with mending():
+    reject_address_arguments(given, "flask inbound resolve - < addresses.txt")
+    with click_bad_parameter("Address"):
+        parsed = (
+            [parse_address(line, Channel.EMAIL) for line in read_stdin_lines("Addresses")]
+            if given
+            else []
+        )
+    with click_errors():
         require_known_keys()
         catalogue = current_catalogue() if scope and parsed else None
     if scope and catalogue:
-        with mending_argument("--scope"):
-            sender_requests.marketing_scope(parsed[0], scope, catalogue)
-    with mending():
+        with click_bad_parameter("--scope"):
+            sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
+    with click_errors():
         done = resolve_kept(parsed, scope)
-    click.echo(f"{done.recorded} recorded, {done.kept} still unresolved.")
+    click.echo(f"{done.recorded} recorded, {done.pending} still unresolved.")
 
 
 @group.command("dismiss")
@@ -166,30 +175,30 @@ def dismiss(numbers: tuple[UUID, ...], reason: str) -> None:
     or none if one is not there.
     """
 
-    def work(connection: Connection) -> None:
+    def dismiss_all(connection: Connection) -> None:
         now = services().now()
         for number in dict.fromkeys(numbers):
-            if not kept.dismiss(connection, number, reason, now):
+            if not kept.dismiss_pending(connection, number, reason, now):
                 raise click.ClickException(
                     f"no unresolved opt-out has the id {number}: `flask inbound unresolved`"
                 )
             detail = {"opt_out": str(number), "reason": reason}
-            audit.append(connection, now, "cli", "unresolved.dismissed", detail)
+            audit.insert_audit_entry(connection, now, "cli", "unresolved.dismissed", detail)
 
-    with mending():
-        run(work)
+    with click_errors():
+        run_in_transaction(dismiss_all)
     click.echo(f"{len(set(numbers))} dismissed.")
 
 
 @contextmanager
-def _try_again() -> Iterator[None]:
+def _exit_temporary_failure() -> Iterator[None]:
     """Exit with 75 on any error: an MTA takes a code that it doesn't know for a bounce."""
     try:
         yield
     except Exception as error:
         name = type(error).__name__
         click.echo(f"Nothing was lost, try again later: {name}", err=True)
-        raise click.exceptions.Exit(TRY_AGAIN) from error
+        raise click.exceptions.Exit(EXIT_TEMPORARY_FAILURE) from error
 
 
 def _watch(path: Path) -> None:
@@ -203,12 +212,12 @@ def _watch(path: Path) -> None:
             if not knows_keys:
                 require_known_keys()
                 knows_keys = True
-            for handled in maildirs.handle(path, not_ours):
-                if not handled.ours:
+            for handled in maildirs.process_new(path, not_ours):
+                if not handled.is_ours:
                     not_ours.add(handled.name)
                 if stopping.is_set():
                     break
             resolve_kept()
         except Unavailable:
             log.warning("database_away")
-        stopping.wait(WATCH_EVERY)
+        stopping.wait(WATCH_INTERVAL)

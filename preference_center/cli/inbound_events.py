@@ -8,19 +8,20 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.extensions import services
 from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, undecided_events, webhook_inbox
 
 ACTOR = "cli"
 
-_WHY = {
-    undecided_events.UNREADABLE: "the body is not what the vendor documents",
-    undecided_events.NO_ADDRESS: "an opt-out or complaint whose address cannot be parsed",
+_QUESTION_TEXTS = {
+    undecided_events.UNREADABLE_QUESTION: "the body is not what the vendor documents",
+    undecided_events.INVALID_ADDRESS_QUESTION: "an opt-out or complaint whose address cannot "
+    "be parsed",
 }
-_REASON = click.option(
+_REASON_OPTION = click.option(
     "--reason",
     required=True,
     metavar="TEXT",
@@ -40,11 +41,19 @@ def list_(limit: int) -> None:
     topic is mapped to: map one, then `retry`, or `ignore` it for good. A type that is not
     known may be one that the vendor has added.
     """
-    with mending():
-        found = run(lambda connection: undecided_events.waiting(connection, limit))
+    with click_errors():
+        found = run_in_transaction(
+            lambda connection: undecided_events.list_open_questions(connection, limit)
+        )
     for each in found:
-        why = _WHY.get(each.question, "")
-        parts = (str(each.post), _time(each.received_at), each.destination, each.question, why)
+        why = _QUESTION_TEXTS.get(each.question, "")
+        parts = (
+            str(each.webhook_id),
+            _format_time(each.received_at),
+            each.destination,
+            each.question,
+            why,
+        )
         click.echo("\t".join(parts).rstrip())
     if not found:
         click.echo("Nothing waits.", err=True)
@@ -58,46 +67,46 @@ def retry(destination: str | None) -> None:
     What was recorded before is not recorded again.
     """
 
-    def work(connection: Connection) -> tuple[int, set[int]]:
+    def release(connection: Connection) -> tuple[int, set[int]]:
         context = services()
         number = None
         if destination is not None:
-            number = destinations.by_name(connection, context.keys, destination).id
-        posts = undecided_events.open_posts(connection, number)
-        return len(posts), webhook_inbox.retry(connection, posts, context.now())
+            number = destinations.get_by_name(connection, context.keys, destination).id
+        posts = undecided_events.list_webhooks_with_open_questions(connection, number)
+        return len(posts), webhook_inbox.requeue_webhooks(connection, posts, context.now())
 
-    with mending():
-        count, concerned = run(work)
+    with click_errors():
+        count, concerned = run_in_transaction(release)
     for number in concerned:
-        services().queue.nudge_news(number)
+        services().queue.nudge_webhooks(number)
     click.echo(f"{count} are processed once more.")
 
 
 @events.command("discard")
 @click.argument("posts", type=click.UUID, nargs=-1, required=True, metavar="EVENT...")
-@_REASON
-def discard(posts: tuple[UUID, ...], reason: str) -> None:
+@_REASON_OPTION
+def discard(requests: tuple[UUID, ...], reason: str) -> None:
     """Decide that each EVENT asks for nothing. All of them, or none if one does not wait."""
 
-    def work(connection: Connection) -> None:
+    def discard_all(connection: Connection) -> None:
         now = services().now()
-        for post in dict.fromkeys(posts):
-            if not undecided_events.discard(connection, post, reason, now):
+        for post in dict.fromkeys(requests):
+            if not undecided_events.discard_webhook_questions(connection, post, reason, now):
                 raise click.ClickException(
                     f"no vendor event that waits has the id {post}: `flask inbound events list`"
                 )
             detail = {"event": str(post), "reason": reason}
-            audit.append(connection, now, ACTOR, "vendor_event.discarded", detail)
+            audit.insert_audit_entry(connection, now, ACTOR, "vendor_event.discarded", detail)
 
-    with mending():
-        run(work)
-    click.echo(f"{len(set(posts))} discarded.")
+    with click_errors():
+        run_in_transaction(discard_all)
+    click.echo(f"{len(set(requests))} discarded.")
 
 
 @events.command("ignore")
 @click.argument("destination")
 @click.argument("question")
-@_REASON
+@_REASON_OPTION
 def ignore(destination: str, question: str, reason: str) -> None:
     """Ask QUESTION, as `list` shows it, never again for DESTINATION.
 
@@ -106,23 +115,23 @@ def ignore(destination: str, question: str, reason: str) -> None:
 
     Example: flask inbound events ignore newsletter "target 4711" --reason "the shop's own list"
     """
-    if question == undecided_events.UNREADABLE:
+    if question == undecided_events.UNREADABLE_QUESTION:
         raise click.BadParameter(
             "a body that cannot be read may be any opt-out: discard one by one",
             param_hint="QUESTION",
         )
 
-    def work(connection: Connection) -> int:
+    def ignore_question(connection: Connection) -> int:
         context = services()
-        now, found = context.now(), destinations.by_name(connection, context.keys, destination)
+        now, found = context.now(), destinations.get_by_name(connection, context.keys, destination)
         detail = {"name": destination, "question": question, "reason": reason}
-        audit.append(connection, now, ACTOR, "vendor_event.ignored", detail)
-        return undecided_events.ignore(connection, found.id, question, reason, now)
+        audit.insert_audit_entry(connection, now, ACTOR, "vendor_event.ignored", detail)
+        return undecided_events.ignore_question(connection, found.id, question, reason, now)
 
-    with mending():
-        count = run(work)
+    with click_errors():
+        count = run_in_transaction(ignore_question)
     click.echo(f"{count} settled; it is not asked again.")
 
 
-def _time(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"

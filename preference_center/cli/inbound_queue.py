@@ -9,34 +9,40 @@ from uuid import UUID, uuid5
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending, mending_argument, refuse_arguments, typed
+from preference_center.cli.errors import (
+    click_bad_parameter,
+    click_errors,
+    read_stdin_lines,
+    reject_address_arguments,
+)
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.mail import TooComplex, Why
-from preference_center.domain.mail.mime import opened
-from preference_center.domain.sender_requests import Origin, Via
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.mail import MailTooComplex, ReviewReason
+from preference_center.domain.mail.mime import parse_mail
+from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue
-from preference_center.storage.mail.review_queue import KeptMail
+from preference_center.storage.mail.review_queue import ReviewItem
 
-_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-To")
+_SHOWN_FIELDS = ("From", "To", "Cc", "Date", "Subject", "Message-ID", "In-Reply-To")
 OPTED_OUT, COMPLAINED = "opted-out", "complained"
 
-_WHYS = {
-    Why.NOT_CLEAR: "somebody wrote, and what they want is not clear",
-    Why.ASKS_MORE: "the opt-out is recorded, and somebody wrote something else as well",
-    Why.WRONG_DOOR: "somebody wrote to an address for reports",
-    Why.NO_RECIPIENT: "a report that does not say whom it is about",
-    Why.NOT_PROVED: "a report that nothing shows to be about a mail of ours",
-    Why.UNKNOWN_KIND: "a report of a kind that is not known",
-    Why.CUT_SHORT: "a report too long to be read to its end: what was read is recorded",
-    Why.TOO_COMPLEX: "it has more parts than any honest mail",
-    Why.UNREADABLE: "it could not be read",
+_REASON_TEXTS = {
+    ReviewReason.UNCLEAR: "somebody wrote, and what they want is not clear",
+    ReviewReason.HAS_FURTHER_REQUEST: "the opt-out is recorded, and somebody wrote something "
+    "else as well",
+    ReviewReason.WRONG_MAILBOX: "somebody wrote to an address for reports",
+    ReviewReason.NO_RECIPIENT: "a report that does not say whom it is about",
+    ReviewReason.UNPROVEN: "a report that nothing shows to be about a mail of ours",
+    ReviewReason.UNKNOWN_REPORT_TYPE: "a report of a kind that is not known",
+    ReviewReason.TRUNCATED: "a report too long to be read to its end: what was read is recorded",
+    ReviewReason.TOO_COMPLEX: "it has more parts than any honest mail",
+    ReviewReason.UNREADABLE: "it could not be read",
 }
 
 queue = AppGroup("queue", help="Mails whose meaning is not certain: a person decides.")
@@ -49,12 +55,14 @@ def list_(limit: int) -> None:
 
     The 72 hours run from when a mail came: what was an opt-out is late if nobody looks.
     """
-    with mending():
-        found = run(lambda connection: review_queue.waiting(connection, limit))
+    with click_errors():
+        found = run_in_transaction(
+            lambda connection: review_queue.list_open_items(connection, limit)
+        )
     for mail in found:
         gone = "" if mail.has_content else " (its content was deleted after 30 days)"
-        why = f"{_WHYS[Why(mail.why)]}{gone}"
-        click.echo("\t".join((str(mail.id), _time(mail.received_at), mail.door, why)))
+        why = f"{_REASON_TEXTS[ReviewReason(mail.reason)]}{gone}"
+        click.echo("\t".join((str(mail.id), _format_time(mail.received_at), mail.mailbox, why)))
     if not found:
         click.echo("Nothing waits.", err=True)
 
@@ -68,11 +76,13 @@ def show(mail: UUID, *, raw: bool) -> None:
     Its first 64 KiB: who wrote to whom about what, and every text in it, decoded. Control
     characters are left out.
     """
-    found, head = _waiting(mail)
-    click.echo(f"received {_time(found.received_at)}, {found.size} octets", err=True)
+    found, head = _load_waiting(mail)
+    click.echo(f"received {_format_time(found.received_at)}, {found.size} octets", err=True)
     if not found.has_content:
         click.echo("Its content was deleted after 30 days: ask your mail server.", err=True)
-    click.echo(_harmless(head.decode("utf-8", "replace") if raw else _readable(head)))
+    click.echo(
+        _strip_control_characters(head.decode("utf-8", "replace") if raw else _format_mail(head))
+    )
 
 
 @queue.command("resolve")
@@ -99,23 +109,25 @@ def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> Non
 
     Example: flask inbound queue resolve ID --scope acme.offers < address.txt
     """
-    refuse_arguments(given, "flask inbound queue resolve ID < address.txt")
-    found, _ = _waiting(mail)
-    channel = Channel.SMS if found.door == Channel.SMS else Channel.EMAIL
+    reject_address_arguments(given, "flask inbound queue resolve ID < address.txt")
+    found, _ = _load_waiting(mail)
+    channel = Channel.SMS if found.mailbox == Channel.SMS else Channel.EMAIL
     region = services().settings.phone_region
-    with mending_argument("Address"):
-        parsed = [parse(line, channel, region=region) for line in typed("Addresses")]
+    with click_bad_parameter("Address"):
+        parsed = [
+            parse_address(line, channel, region=region) for line in read_stdin_lines("Addresses")
+        ]
     if not parsed:
         raise click.UsageError("no address was given: type or pipe one a line")
-    with mending():
+    with click_errors():
         require_known_keys()
         catalogue = current_catalogue()
-    with mending_argument("--scope"):
-        covered = sender_requests.marketing_scope(parsed[0], scope, catalogue)
-    with mending():
+    with click_bad_parameter("--scope"):
+        covered = sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
+    with click_errors():
         recorded = record(
             _changes(found, parsed, meaning, covered),
-            lambda connection, _: _forget(connection, mail, meaning),
+            lambda connection, _: _settle(connection, mail, meaning),
         )
     click.echo(f"{len(recorded.events)} recorded. The mail is forgotten.")
 
@@ -126,47 +138,49 @@ def dismiss(mails: tuple[UUID, ...]) -> None:
     """Forget each MAIL: it asks for nothing. All of them, or none if one is not there."""
     numbers = set(mails)
 
-    def work(connection: Connection) -> None:
+    def dismiss_all(connection: Connection) -> None:
         for number in numbers:
-            _forget(connection, number, "dismissed")
+            _settle(connection, number, "dismissed")
 
-    with mending():
-        run(work)
+    with click_errors():
+        run_in_transaction(dismiss_all)
     click.echo(f"{len(numbers)} dismissed.")
 
 
-def _none(number: UUID) -> click.ClickException:
+def _not_found(mail_id: UUID) -> click.ClickException:
     return click.ClickException(
-        f"no mail that waits has the id {number}: `flask inbound queue list`"
+        f"no mail that waits has the id {mail_id}: `flask inbound queue list`"
     )
 
 
-def _waiting(number: UUID) -> tuple[KeptMail, bytes]:
+def _load_waiting(mail_id: UUID) -> tuple[ReviewItem, bytes]:
     keys = services().keys
-    with mending():
-        found = run(lambda connection: review_queue.by_id(connection, keys, number))
+    with click_errors():
+        found = run_in_transaction(
+            lambda connection: review_queue.load_open_item(connection, keys, mail_id)
+        )
     if found is None:
-        raise _none(number)
+        raise _not_found(mail_id)
     return found
 
 
-def _forget(connection: Connection, number: UUID, outcome: str) -> None:
+def _settle(connection: Connection, mail_id: UUID, outcome: str) -> None:
     """Taken back with all else if somebody was quicker."""
-    if not review_queue.settle(connection, number, outcome, services().now()):
-        raise _none(number)
+    if not review_queue.resolve_item(connection, mail_id, outcome, services().now()):
+        raise _not_found(mail_id)
 
 
 def _changes(
-    mail: KeptMail, addresses: Sequence[Address], meaning: str, scope: str
+    mail: ReviewItem, addresses: Sequence[Address], meaning: str, scope: str
 ) -> list[Change]:
-    origin = Origin("cli", "cli", services().now())
+    origin = RequestOrigin("cli", "cli", services().now())
     changes = []
     for number, address in enumerate(addresses):
-        change = sender_requests.opt_out(
+        change = sender_requests.build_opt_out_change(
             uuid5(mail.id, f"{meaning} {scope} {number}"),
             address,
             scope,
-            Via.REPLY,
+            ReceivedVia.REPLY,
             origin,
             received_at=mail.received_at,
             occurred_at=mail.received_at,
@@ -174,7 +188,7 @@ def _changes(
         if meaning == COMPLAINED:
             change = Change(
                 id=change.id,
-                kind=Kind.COMPLAINED,
+                kind=EventKind.COMPLAINED,
                 address=address,
                 scope=scope,
                 occurred_at=mail.received_at,
@@ -187,22 +201,22 @@ def _changes(
     return changes
 
 
-def _readable(head: bytes) -> str:
+def _format_mail(head: bytes) -> str:
     """What a person has to know of a mail to judge it; all as it came if it can't be opened."""
     try:
-        mail = opened(head)
-    except TooComplex:
+        mail = parse_mail(head)
+    except MailTooComplex:
         return head.decode("utf-8", "replace")
-    fields = [f"{name}: {mail.field(name)}" for name in _FIELDS if mail.field(name)]
-    texts = [f"--- {leaf.kind}\n{leaf.text.strip()}" for leaf in mail.leaves]
+    fields = [f"{name}: {mail.field(name)}" for name in _SHOWN_FIELDS if mail.field(name)]
+    texts = [f"--- {leaf.content_type}\n{leaf.text.strip()}" for leaf in mail.text_parts]
     return "\n\n".join(["\n".join(fields), *texts])
 
 
-def _harmless(text: str) -> str:
+def _strip_control_characters(text: str) -> str:
     """The text, without what a terminal would obey."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(each for each in text if each.isprintable() or each in "\n\t")
 
 
-def _time(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"

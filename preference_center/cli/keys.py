@@ -7,15 +7,15 @@ import secrets
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
 from preference_center.keys import new_ring_entry
-from preference_center.rate_limiter import read_rate
+from preference_center.rate_limiter import parse_rate
 from preference_center.storage.access import api_keys, audit
-from preference_center.storage.access.api_keys import EVERY_TYPE, ApiKey, KeyScope
+from preference_center.storage.access.api_keys import ALL_MESSAGE_TYPES, ApiKey, KeyScope
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 
 ACTOR = "cli"
 
@@ -58,12 +58,14 @@ def add(
     Example: flask keys add shop --scope check --scope write --message-type receipt
     """
     wanted = [KeyScope(scope) for scope in scopes]
-    with mending():
+    with click_errors():
         if KeyScope.CHECK in wanted and not message_types:
             raise InvalidInput("the scope check needs a --message-type (or '*') to ask about")
         _check_types(message_types)
-        given = read_rate(rate) if rate is not None else None
-        text = run(lambda connection: _make(connection, name, wanted, message_types, given))
+        given = parse_rate(rate) if rate is not None else None
+        text = run_in_transaction(
+            lambda connection: _create_key(connection, name, wanted, message_types, given)
+        )
     click.echo(text)
     click.echo("Keep it now: it can't be shown again.", err=True)
 
@@ -71,10 +73,10 @@ def add(
 @keys.command("list")
 def list_() -> None:
     """Show all keys, without their secrets."""
-    with mending():
-        found = run(api_keys.every)
+    with click_errors():
+        found = run_in_transaction(api_keys.list_keys)
     for key in found:
-        click.echo(_line(key))
+        click.echo(_format_key(key))
     if not found:
         click.echo("No keys yet: make one with `flask keys add`.", err=True)
 
@@ -83,8 +85,8 @@ def list_() -> None:
 @click.argument("name")
 def revoke(name: str) -> None:
     """End the key NAME for good, within two seconds everywhere."""
-    with mending():
-        ended = run(lambda connection: _revoke(connection, name))
+    with click_errors():
+        ended = run_in_transaction(lambda connection: _revoke(connection, name))
     click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
 
 
@@ -105,7 +107,7 @@ def generate(key_id: str) -> None:
 
     Works before anything is set up: python -m preference_center.cli keys generate
     """
-    with mending():
+    with click_errors():
         for setting in ("DIGEST_KEYS", "ENCRYPTION_KEYS", "LINK_KEYS"):
             click.echo(f"{setting}={new_ring_entry(key_id)}")
     click.echo(f"SECRET_KEY={secrets.token_urlsafe(48)}")
@@ -113,11 +115,11 @@ def generate(key_id: str) -> None:
 
 def _check_types(message_types: tuple[str, ...]) -> None:
     for message_type in message_types:
-        if message_type != EVERY_TYPE:
+        if message_type != ALL_MESSAGE_TYPES:
             current_catalogue().message_type(message_type)
 
 
-def _make(
+def _create_key(
     connection: Connection,
     name: str,
     scopes: list[KeyScope],
@@ -125,7 +127,7 @@ def _make(
     rate: str | None,
 ) -> str:
     now = services().now()
-    text = api_keys.make(connection, name, scopes, message_types, now, rate)
+    text = api_keys.create_key(connection, name, scopes, message_types, now, rate)
     detail: dict[str, str | list[str]] = {
         "name": name,
         "scopes": sorted(scopes),
@@ -133,19 +135,19 @@ def _make(
     }
     if rate:
         detail["rate"] = rate
-    audit.append(connection, now, ACTOR, "api_key.made", detail)
+    audit.insert_audit_entry(connection, now, ACTOR, "api_key.made", detail)
     return text
 
 
 def _revoke(connection: Connection, name: str) -> bool:
     now = services().now()
-    ended = api_keys.revoke(connection, name, now)
+    ended = api_keys.revoke_key(connection, name, now)
     if ended:
-        audit.append(connection, now, ACTOR, "api_key.revoked", {"name": name})
+        audit.insert_audit_entry(connection, now, ACTOR, "api_key.revoked", {"name": name})
     return ended
 
 
-def _line(key: ApiKey) -> str:
+def _format_key(key: ApiKey) -> str:
     state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
     types = ",".join(sorted(key.message_types)) or "-"
     made = f"{key.created_at:%Y-%m-%d}"

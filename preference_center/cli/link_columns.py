@@ -11,19 +11,19 @@ from datetime import datetime
 from itertools import chain
 from typing import BinaryIO, TextIO
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.errors import InvalidAddress, InvalidInput
 from preference_center.extensions import services
-from preference_center.links import Link, Links, recovered
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.addresses import readable_after
+from preference_center.links import Link, Links, restore_address
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.addresses import list_readable_after
 
-CHUNK = 10_000
+CHUNK_SIZE = 10_000
 """Addresses that are read at a time, and rows between two looks at the progress."""
 
 _DELIMITERS = ",;\t|"
 # How tools name the column in their exports, in lower case and without _ and -.
-_NAMES = {
+_ADDRESS_COLUMN_NAMES = {
     Channel.EMAIL: ("email", "email address", "e mail", "mail", "address"),
     Channel.SMS: ("sms", "mobile", "mobile phone", "mobile phone number", "phone number", "phone"),
     Channel.PHONE: ("phone", "phone number", "telephone", "mobile", "mobile phone number"),
@@ -31,7 +31,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class LinkColumn:
     """The standing links of one destination and scope."""
 
     links: Links = field(repr=False)
@@ -45,15 +45,15 @@ class Column:
 
     def url(self, address: Address) -> str:
         """The link of one address."""
-        link = Link(address, self.scope, "", self.since, destination=self.destination)
-        token = self.links.make_standing(link)
+        link = Link(address, self.scope, "", self.since, destination_id=self.destination)
+        token = self.links.create_permanent_token(link)
         if self.shows_choices:
             return self.links.preferences_url(token, self.host)
         return self.links.unsubscribe_url(token, self.host)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class LinkStats:
     """How many rows have a link, and how many none, since their address can't be read."""
 
     links: int = 0
@@ -62,9 +62,13 @@ class Written:
     """Characters of the longest link."""
 
 
-def write_known(
-    out: TextIO, column: Column, name: str, channels: Collection[Channel], at: Callable[[int], None]
-) -> Written:
+def write_all_links(
+    out: TextIO,
+    column: LinkColumn,
+    name: str,
+    channels: Collection[Channel],
+    progress: Callable[[int], None],
+) -> LinkStats:
     """Two columns, `address` and the link, of every readable address on these channels.
 
     `at` is told the id of the last address written. Memory stays bounded.
@@ -72,18 +76,18 @@ def write_known(
     writer = csv.writer(out)
     writer.writerow(["address", name])
     count = longest = 0
-    for last, found in _known(channels):
+    for last, found in _readable_addresses(channels):
         rows = [(each.exact, column.url(each)) for each in found]
         writer.writerows(rows)
         count += len(rows)
         longest = max(longest, *(len(url) for _, url in rows))
-        at(last)
-    return Written(count, longest=longest)
+        progress(last)
+    return LinkStats(count, longest=longest)
 
 
-def write_beside(
-    out: TextIO, text: TextIO, column: Column, sheet: Sheet, on: Callable[[], None]
-) -> Written:
+def write_list_with_links(
+    out: TextIO, text: TextIO, column: LinkColumn, layout: ListLayout, progress: Callable[[], None]
+) -> LinkStats:
     """The list as it is, with the link as a last column; empty where no address is readable.
 
     `on` is called now and then. Memory stays bounded.
@@ -92,35 +96,37 @@ def write_beside(
     """
     links = unreadable = longest = 0
     try:
-        rows, delimiter = _read(text)
+        rows, delimiter = _read_csv(text)
         first = next(rows, None)
         if first is None:
             raise InvalidInput("the list is empty")
-        place, has_header = sheet.place_in(first)
+        place, has_header = layout.find_address_column(first)
         writer = csv.writer(out, delimiter=delimiter)
         if has_header:
-            if sheet.name in first:
-                raise InvalidInput(f"the list has a column {sheet.name} already: give another --as")
-            writer.writerow([*first, sheet.name])
+            if layout.name in first:
+                raise InvalidInput(
+                    f"the list has a column {layout.name} already: give another --as"
+                )
+            writer.writerow([*first, layout.name])
         width = len(first)
         for row in rows if has_header else chain([first], rows):
-            address = sheet.address_in(row, place)
+            address = layout.address_in(row, place)
             url = column.url(address) if address else ""
             writer.writerow([*row, *[""] * (width - len(row)), url])
             longest = max(longest, len(url))
             links += address is not None
             unreadable += address is None
-            if (links + unreadable) % CHUNK == 0:
-                on()
+            if (links + unreadable) % CHUNK_SIZE == 0:
+                progress()
     except UnicodeDecodeError:
         raise InvalidInput("the list is not UTF-8: name its --encoding, cp1252 perhaps") from None
     except csv.Error as error:
         raise InvalidInput(f"the list is no CSV file that can be read: {error}") from None
-    return Written(links, unreadable, longest)
+    return LinkStats(links, unreadable, longest)
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class ListLayout:
     """How to find the address in a list, and what to call the new column."""
 
     name: str
@@ -129,65 +135,67 @@ class Sheet:
     column: str | None = None
     """The name of the address's column or its number, counted from 1; found if None."""
 
-    def place_in(self, first: Sequence[str]) -> tuple[int, bool]:
+    def find_address_column(self, first_row: Sequence[str]) -> tuple[int, bool]:
         """Where the address stands, and whether the first row is a header.
 
         Raises InvalidInput that names the columns there are.
         """
-        readable = [at for at in range(len(first)) if self.address_in(first, at)]
+        readable = [at for at in range(len(first_row)) if self.address_in(first_row, at)]
         if self.column is not None:
-            return self._named(first, self.column), not readable
+            return self._column_index(first_row, self.column), not readable
         if readable:
             return readable[0], False
-        names = [_plain(cell) for cell in first]
-        for known in _NAMES[self.channel]:
+        names = [_normalise_name(cell) for cell in first_row]
+        for known in _ADDRESS_COLUMN_NAMES[self.channel]:
             if known in names:
                 return names.index(known), True
         raise InvalidInput(
-            f"which column has the address? Give --column; there are: {', '.join(first)}"
+            f"which column has the address? Give --column; there are: {', '.join(first_row)}"
         )
 
-    def _named(self, first: Sequence[str], column: str) -> int:
-        if column in first:
-            return first.index(column)
-        if column.isdecimal() and 1 <= int(column) <= len(first):
+    def _column_index(self, first_row: Sequence[str], column: str) -> int:
+        if column in first_row:
+            return first_row.index(column)
+        if column.isdecimal() and 1 <= int(column) <= len(first_row):
             return int(column) - 1
-        raise InvalidInput(f"the list has no column {column}; it has {len(first)} of them")
+        raise InvalidInput(f"the list has no column {column}; it has {len(first_row)} of them")
 
-    def address_in(self, row: Sequence[str], place: int) -> Address | None:
+    def address_in(self, row: Sequence[str], index: int) -> Address | None:
         """The address of a row; None if it has none that can be read."""
-        if place < len(row):
+        if index < len(row):
             with suppress(InvalidAddress):
-                return parse(row[place], self.channel, region=self.region)
+                return parse_address(row[index], self.channel, region=self.region)
         return None
 
 
-def _known(channels: Collection[Channel]) -> Iterator[tuple[int, list[Address]]]:
+def _readable_addresses(channels: Collection[Channel]) -> Iterator[tuple[int, list[Address]]]:
     """Chunks of all readable addresses, each with the id of its last one."""
-    found = _after(channels, 0)
+    found = _load_chunk(channels, 0)
     while found:
         last = found[-1][0]
-        yield last, [recovered(exact, channel) for _, channel, exact in found]
-        found = _after(channels, last)
+        yield last, [restore_address(exact, channel) for _, channel, exact in found]
+        found = _load_chunk(channels, last)
 
 
-def _after(channels: Collection[Channel], last: int) -> list[tuple[int, Channel, str]]:
+def _load_chunk(channels: Collection[Channel], last: int) -> list[tuple[int, Channel, str]]:
     keys = services().keys
-    return run(lambda connection: readable_after(connection, keys, channels, last, CHUNK))
+    return run_in_transaction(
+        lambda connection: list_readable_after(connection, keys, channels, last, CHUNK_SIZE)
+    )
 
 
-def _read(text: TextIO) -> tuple[Iterator[list[str]], str]:
+def _read_csv(text: TextIO) -> tuple[Iterator[list[str]], str]:
     """The rows, without those that are empty, and their delimiter."""
     first = text.readline()
     delimiter = max(_DELIMITERS, key=first.count)  # a comma if there is none at all
     return (row for row in csv.reader(chain([first], text), delimiter=delimiter) if row), delimiter
 
 
-def _plain(name: str) -> str:
+def _normalise_name(name: str) -> str:
     return name.strip().lower().replace("_", " ").replace("-", " ")
 
 
-def as_text(file: BinaryIO, encoding: str) -> TextIO:
+def open_text(file: BinaryIO, encoding: str) -> TextIO:
     """The list as text, a byte order mark left out. Raises InvalidInput for no encoding."""
     try:
         return io.TextIOWrapper(file, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 from flask.cli import with_appcontext
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.reader import did_you_mean
@@ -18,7 +18,7 @@ from preference_center.links import LinkTopic, SenderKey
 from preference_center.storage.access import audit
 from preference_center.storage.access import link_keys as links
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 
 ACTOR = "cli"
 
@@ -48,12 +48,12 @@ def link_key(name: str, topics: tuple[str, ...], brands: tuple[str, ...]) -> Non
 
     Example: flask keys link-key newsletter --brand acme
     """
-    with mending():
+    with click_errors():
         catalogue = current_catalogue()
-        wanted = _wanted(catalogue, topics, brands)
-        key = run(lambda connection: _make(connection, name, wanted))
-        rows = [_row(catalogue, topic) for topic in key.topics]
-        text = services().links.sender_key(key, rows)
+        wanted = _select_topics(catalogue, topics, brands)
+        key = run_in_transaction(lambda connection: _create_link_key(connection, name, wanted))
+        rows = [_link_topic(catalogue, topic) for topic in key.topics]
+        text = services().links.export_sender_key(key, rows)
     click.echo(text)
     click.echo(f"Keep it now: it won't be shown again. For: {', '.join(key.topics)}.", err=True)
 
@@ -62,10 +62,10 @@ def link_key(name: str, topics: tuple[str, ...], brands: tuple[str, ...]) -> Non
 @with_appcontext
 def link_keys() -> None:
     """Show all link keys of senders, without their secrets."""
-    with mending():
-        found = run(links.every)
+    with click_errors():
+        found = run_in_transaction(links.list_link_keys)
     for key in found:
-        click.echo(_line(key))
+        click.echo(_format_link_key(key))
     if not found:
         click.echo("No link keys yet: make one with `flask keys link-key`.", err=True)
 
@@ -79,12 +79,12 @@ def revoke_link_key(name: str) -> None:
     Every link made with it, before or after, still says no, and shows nothing else any more.
     Give the sender a new key first: mails that are out keep working, new ones need it.
     """
-    with mending():
-        ended = run(lambda connection: _revoke(connection, name))
+    with click_errors():
+        ended = run_in_transaction(lambda connection: _revoke(connection, name))
     click.echo(f"{name} is revoked." if ended else f"{name} was revoked before.")
 
 
-def _wanted(catalogue: Catalogue, topics: Iterable[str], brands: Iterable[str]) -> list[str]:
+def _select_topics(catalogue: Catalogue, topics: Iterable[str], brands: Iterable[str]) -> list[str]:
     """The topics, each once. Raises InvalidInput for what the catalogue lacks."""
     wanted = [topic if topic == ALL_MARKETING else catalogue.topic(topic).key for topic in topics]
     for brand in brands:
@@ -98,28 +98,30 @@ def _wanted(catalogue: Catalogue, topics: Iterable[str], brands: Iterable[str]) 
     return list(dict.fromkeys(wanted))
 
 
-def _make(connection: Connection, name: str, topics: Sequence[str]) -> SenderKey:
+def _create_link_key(connection: Connection, name: str, topics: Sequence[str]) -> SenderKey:
     now = services().now()
-    key = links.make(connection, name, services().links.newest_key, topics, now)
+    key = links.create_link_key(connection, name, services().links.newest_key_id, topics, now)
     detail = {"name": name, "key_id": key.key_id, "topics": list(topics)}
-    audit.append(connection, now, ACTOR, "link_key.made", detail)
+    audit.insert_audit_entry(connection, now, ACTOR, "link_key.made", detail)
     return key
 
 
 def _revoke(connection: Connection, name: str) -> bool:
-    ended = links.revoke(connection, name, services().now())
+    ended = links.revoke_link_key(connection, name, services().now())
     if ended:
-        audit.append(connection, services().now(), ACTOR, "link_key.revoked", {"name": name})
+        audit.insert_audit_entry(
+            connection, services().now(), ACTOR, "link_key.revoked", {"name": name}
+        )
     return ended
 
 
-def _row(catalogue: Catalogue, topic: str) -> LinkTopic:
+def _link_topic(catalogue: Catalogue, topic: str) -> LinkTopic:
     known = catalogue.topics.get(topic)
     channel = known.channel if known else Channel.EMAIL
-    return LinkTopic(topic, channel, services().links.base(catalogue.host_of(topic)))
+    return LinkTopic(topic, channel, services().links.base_url(catalogue.host_for_scope(topic)))
 
 
-def _line(key: SenderKey) -> str:
+def _format_link_key(key: SenderKey) -> str:
     state = f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else "active"
     made = f"made {key.created_at:%Y-%m-%d}"
     return "\t".join((key.name, key.key_id, state, ",".join(key.topics), made))

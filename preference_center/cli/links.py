@@ -14,15 +14,15 @@ from typing import BinaryIO, TextIO
 import click
 from flask.cli import AppGroup
 
-from preference_center.atomic_files import appearing
-from preference_center.cli.errors import mending
+from preference_center.atomic_files import atomic_write
+from preference_center.cli.errors import click_errors
 from preference_center.cli.link_columns import (
-    Column,
-    Sheet,
-    Written,
-    as_text,
-    write_beside,
-    write_known,
+    LinkColumn,
+    LinkStats,
+    ListLayout,
+    open_text,
+    write_all_links,
+    write_list_with_links,
 )
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
@@ -33,13 +33,13 @@ from preference_center.extensions import services
 from preference_center.storage.access import audit
 from preference_center.storage.access import link_keys as standing
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.addresses import newest_id
-from preference_center.storage.sync.destinations import by_name
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.addresses import load_newest_id
+from preference_center.storage.sync.destinations import get_by_name
 
 ACTOR = "cli"
 
-_SHORT_FIELD = 255
+_COMMON_FIELD_LIMIT = 255
 """Characters that a text field holds in some tools."""
 
 links = AppGroup("links", help="Standing links, to upload into a tool as a custom field.")
@@ -97,31 +97,37 @@ def export(
 
     Example: flask links export --destination newsletter -o links.csv
     """
-    with mending():
+    with click_errors():
         catalogue = current_catalogue()
-        destination = run(lambda connection: by_name(connection, services().keys, name))
-        scope = _scope(destination, topic, catalogue)
+        destination = run_in_transaction(
+            lambda connection: get_by_name(connection, services().keys, name)
+        )
+        scope = _select_scope(destination, topic, catalogue)
         channels = _channels(destination, scope, catalogue)
-        since = run(lambda connection: _begin(connection, destination.id))
-        made = Column(
+        since = run_in_transaction(lambda connection: _links_since(connection, destination.id))
+        made = LinkColumn(
             services().links,
             destination.id,
             scope,
             since,
-            catalogue.host_of(scope),
+            catalogue.host_for_scope(scope),
             page == "preferences",
         )
-        with _writing(output) as out:
+        with _open_output(output) as out:
             if given is None:
-                with _progress(run(newest_id)) as at:
-                    written = write_known(out, made, title, channels, at)
+                with _progress(run_in_transaction(load_newest_id)) as at:
+                    written = write_all_links(out, made, title, channels, at)
             else:
-                sheet = Sheet(title, channels[0], services().settings.phone_region, column)
-                with _progress(_size(given)) as at:
-                    text = as_text(given, encoding)
-                    written = write_beside(out, text, made, sheet, _place(given, at))
-        run(lambda connection: _note(connection, destination.name, scope, written))
-    _tell(written)
+                sheet = ListLayout(title, channels[0], services().settings.phone_region, column)
+                with _progress(_file_size(given)) as at:
+                    text = open_text(given, encoding)
+                    written = write_list_with_links(
+                        out, text, made, sheet, _file_progress(given, at)
+                    )
+        run_in_transaction(
+            lambda connection: _audit_export(connection, destination.name, scope, written)
+        )
+    _print_stats(written)
 
 
 @links.command("revoke")
@@ -132,9 +138,11 @@ def revoke(name: str) -> None:
     Within two seconds they show nothing any more but that they were withdrawn. They still
     say no, for ever. Then write and upload a new column with `flask links export`.
     """
-    with mending():
-        destination = run(lambda connection: by_name(connection, services().keys, name))
-        ended = run(lambda connection: _revoke(connection, destination))
+    with click_errors():
+        destination = run_in_transaction(
+            lambda connection: get_by_name(connection, services().keys, name)
+        )
+        ended = run_in_transaction(lambda connection: _withdraw_links(connection, destination))
     if ended:
         click.echo(f"The standing links of {name} are withdrawn. Now write new ones:")
         click.echo(f"flask links export --destination {name}")
@@ -142,7 +150,7 @@ def revoke(name: str) -> None:
         click.echo(f"There never were standing links of {name}: nothing to withdraw.")
 
 
-def _scope(destination: Destination, topic: str | None, catalogue: Catalogue) -> str:
+def _select_scope(destination: Destination, topic: str | None, catalogue: Catalogue) -> str:
     """What the links opt out of. Raises InvalidInput that names what there is to choose."""
     sends = sorted(destination.sends)
     if topic is None and len(sends) == 1:
@@ -164,29 +172,31 @@ def _channels(destination: Destination, scope: str, catalogue: Catalogue) -> lis
     return [channel for channel in Channel if channel in destination.channels]
 
 
-def _begin(connection: Connection, destination: int) -> datetime:
-    return standing.begin(connection, destination, services().now())
+def _links_since(connection: Connection, destination: int) -> datetime:
+    return standing.enable_permanent_links(connection, destination, services().now())
 
 
-def _note(connection: Connection, name: str, scope: str, written: Written) -> None:
-    detail = {"destination": name, "scope": scope, "links": str(written.links)}
-    audit.append(connection, services().now(), ACTOR, "links.exported", detail)
+def _audit_export(connection: Connection, name: str, scope: str, stats: LinkStats) -> None:
+    detail = {"destination": name, "scope": scope, "links": str(stats.links)}
+    audit.insert_audit_entry(connection, services().now(), ACTOR, "links.exported", detail)
 
 
-def _revoke(connection: Connection, destination: Destination) -> bool:
+def _withdraw_links(connection: Connection, destination: Destination) -> bool:
     now = services().now()
-    ended = standing.begin_anew(connection, destination.id, now)
+    ended = standing.revoke_permanent_links(connection, destination.id, now)
     if ended:
-        audit.append(connection, now, ACTOR, "links.revoked", {"destination": destination.name})
+        audit.insert_audit_entry(
+            connection, now, ACTOR, "links.revoked", {"destination": destination.name}
+        )
     return ended
 
 
 @contextmanager
-def _writing(output: Path | None) -> Iterator[TextIO]:
+def _open_output(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    with appearing(output) as file:
+    with atomic_write(output) as file:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
         yield text
         text.detach()
@@ -202,12 +212,12 @@ def _progress(length: int) -> Iterator[Callable[[int], None]]:
         yield lambda place: bar.update(place - bar.pos)
 
 
-def _place(file: BinaryIO, at: Callable[[int], None]) -> Callable[[], None]:
+def _file_progress(file: BinaryIO, report: Callable[[int], None]) -> Callable[[], None]:
     """Tell `at` how far `file` was read."""
-    return (lambda: at(file.tell())) if _size(file) else (lambda: None)
+    return (lambda: report(file.tell())) if _file_size(file) else (lambda: None)
 
 
-def _size(file: BinaryIO) -> int:
+def _file_size(file: BinaryIO) -> int:
     """Octets of a file; 0 for a pipe, which can't tell how far it is either."""
     try:
         return os.fstat(file.fileno()).st_size if file.seekable() else 0
@@ -215,17 +225,17 @@ def _size(file: BinaryIO) -> int:
         return 0
 
 
-def _tell(written: Written) -> None:
-    click.echo(f"{written.links:,} links.", err=True)
-    if written.longest > _SHORT_FIELD:
+def _print_stats(stats: LinkStats) -> None:
+    click.echo(f"{stats.links:,} links.", err=True)
+    if stats.longest > _COMMON_FIELD_LIMIT:
         click.echo(
-            f"The longest has {written.longest} characters; some tools cut a text field at"
-            f" {_SHORT_FIELD}. Check that yours takes it.",
+            f"The longest has {stats.longest} characters; some tools cut a text field at"
+            f" {_COMMON_FIELD_LIMIT}. Check that yours takes it.",
             err=True,
         )
-    if written.unreadable:
+    if stats.unreadable:
         click.echo(
-            f"{written.unreadable:,} rows have none: their address can't be read, so no"
+            f"{stats.unreadable:,} rows have none: their address can't be read, so no"
             " sender may mail them either.",
             err=True,
         )

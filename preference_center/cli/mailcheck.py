@@ -11,18 +11,18 @@ from urllib.parse import urlsplit
 import click
 from flask.cli import with_appcontext
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.mailcheck import Finding, Ours, Severity, judge_host, judge_mail
+from preference_center.mailcheck import Finding, Installation, Severity, check_email, check_host
 from preference_center.storage.catalogues import current_catalogue
 
-MAX_OCTETS = 50 * 1024 * 1024
+MAX_MAIL_BYTES = 50 * 1024 * 1024
 """Size of the largest mail that is looked at."""
 
-_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.FINE: "green"}
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.OK: "green"}
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
@@ -43,14 +43,14 @@ def check_mail(file: BinaryIO, as_json: bool) -> None:  # noqa: FBT001 - click p
 
     Example: flask check-mail newsletter.eml
     """
-    with mending():
-        raw = file.read(MAX_OCTETS + 1)
-        if len(raw) > MAX_OCTETS:
-            raise InvalidInput(f"the mail is larger than {MAX_OCTETS // 2**20} MiB")
+    with click_errors():
+        raw = file.read(MAX_MAIL_BYTES + 1)
+        if len(raw) > MAX_MAIL_BYTES:
+            raise InvalidInput(f"the mail is larger than {MAX_MAIL_BYTES // 2**20} MiB")
         context = services()
-        ours = Ours(context.links, current_catalogue(), context.keys.exact)
-        findings = judge_mail(raw, ours, context.now())
-    _tell(findings, as_json=as_json)
+        ours = Installation(context.links, current_catalogue(), context.keys.exact_digest)
+        findings = check_email(raw, ours, context.now())
+    _print_findings(findings, as_json=as_json)
 
 
 @click.command("check-domain")
@@ -75,23 +75,23 @@ def check_domain(url: str | None, key: str | None, ca_file: str | None, as_json:
 
     Example: flask check-domain --brand acme
     """
-    with mending():
-        bases = _bases(url, key, current_catalogue())
-        trust = _trust(ca_file)
+    with click_errors():
+        bases = _base_urls(url, key, current_catalogue())
+        trust = _ssl_context(ca_file)
         context = services()
-        probe = context.links.make_probe(context.now())
-        found = [(base, judge_host(base, probe, context.now(), trust)) for base in bases]
+        probe = context.links.create_probe_token(context.now())
+        found = [(base, check_host(base, probe, context.now(), trust)) for base in bases]
     if as_json:
         rows = [{"url": base, **one.as_dict()} for base, each in found for one in each]
         click.echo(json.dumps(rows, indent=2))
     else:
         for base, each in found:
-            click.echo("\n".join([base, *map(_text, each)]))
+            click.echo("\n".join([base, *map(_format_finding, each)]))
         click.echo(_summary([one for _, each in found for one in each]))
-    _end([one for _, each in found for one in each])
+    _exit_if_error([one for _, each in found for one in each])
 
 
-def _bases(url: str | None, key: str | None, catalogue: Catalogue) -> list[str]:
+def _base_urls(url: str | None, key: str | None, catalogue: Catalogue) -> list[str]:
     """Where to look, each once. Raises InvalidInput."""
     if url is not None:
         if key is not None:
@@ -104,12 +104,12 @@ def _bases(url: str | None, key: str | None, catalogue: Catalogue) -> list[str]:
         if key not in catalogue.brands:
             hint = did_you_mean(key, catalogue.brands) or "declare it there first"
             raise InvalidInput(f"the catalogue has no such brand; {hint}")
-        return [links.base(catalogue.brands[key].host)]
+        return [links.base_url(catalogue.brands[key].host)]
     hosts = (brand.host for brand in catalogue.brands.values())
-    return list(dict.fromkeys([links.base(), *map(links.base, hosts)]))
+    return list(dict.fromkeys([links.base_url(), *map(links.base_url, hosts)]))
 
 
-def _trust(ca_file: str | None) -> ssl.SSLContext | None:
+def _ssl_context(ca_file: str | None) -> ssl.SSLContext | None:
     if ca_file is None:
         return None
     try:
@@ -118,23 +118,23 @@ def _trust(ca_file: str | None) -> ssl.SSLContext | None:
         raise InvalidInput("--ca-file holds no certificate in PEM form") from None
 
 
-def _tell(findings: Sequence[Finding], *, as_json: bool) -> None:
+def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
     """Print them all; end with 1 if one is an error."""
     if as_json:
         click.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
         for finding in findings:
-            click.echo(_text(finding))
+            click.echo(_format_finding(finding))
         click.echo(_summary(findings))
-    _end(findings)
+    _exit_if_error(findings)
 
 
-def _end(findings: Sequence[Finding]) -> None:
+def _exit_if_error(findings: Sequence[Finding]) -> None:
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise click.exceptions.Exit(1)
 
 
-def _text(finding: Finding) -> str:
+def _format_finding(finding: Finding) -> str:
     label = click.style(f"{finding.severity.value:8}", fg=_COLOURS[finding.severity])
     lines = [f"{label}{finding.message}"]
     if finding.remedy:

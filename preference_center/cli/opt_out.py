@@ -7,11 +7,16 @@ from datetime import datetime
 import click
 from flask.cli import with_appcontext
 
-from preference_center.cli.errors import Moment, mending, mending_argument, refuse_arguments
+from preference_center.cli.errors import (
+    Timestamp,
+    click_bad_parameter,
+    click_errors,
+    reject_address_arguments,
+)
 from preference_center.domain import sender_requests
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.sender_requests import Origin, Via
+from preference_center.domain.sender_requests import ReceivedVia, RequestOrigin
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.access.key_fingerprints import require_known_keys
@@ -35,13 +40,13 @@ from preference_center.storage.catalogues import current_catalogue
 )
 @click.option(
     "--via",
-    type=click.Choice([via.value for via in Via]),
+    type=click.Choice([via.value for via in ReceivedVia]),
     required=True,
     help="How the person told us.",
 )
 @click.option(
     "--received-at",
-    type=Moment(),
+    type=Timestamp(),
     help="When it reached the company, e.g. 2026-11-24T09:30+01:00; now if left out."
     " The 72 hours run from here, so an earlier time makes it more urgent.",
 )
@@ -56,29 +61,29 @@ def opt_out(
 
     Example: flask opt-out --via phone --received-at 2026-11-24T09:30+01:00 < address.txt
     """
-    refuse_arguments(given, "flask opt-out --via phone < address.txt")
+    reject_address_arguments(given, "flask opt-out --via phone < address.txt")
     address = click.prompt("Address", err=True)
     wired = services()
     now = wired.now()
-    with mending_argument("Address"):
-        parsed = parse(address, Channel(channel), region=wired.settings.phone_region)
-    with mending_argument("--received-at"):
-        received = sender_requests.past(received_at or now, now)
-    with mending():
+    with click_bad_parameter("Address"):
+        parsed = parse_address(address, Channel(channel), region=wired.settings.phone_region)
+    with click_bad_parameter("--received-at"):
+        received = sender_requests.clamp_to_now(received_at or now, now)
+    with click_errors():
         require_known_keys()  # with other keys the "no" would be stored where nobody finds it
         catalogue = current_catalogue()
-    with mending_argument("--scope"):
-        covered = sender_requests.marketing_scope(parsed, scope, catalogue)
-    change = sender_requests.opt_out(
+    with click_bad_parameter("--scope"):
+        covered = sender_requests.validate_marketing_scope(parsed, scope, catalogue)
+    change = sender_requests.build_opt_out_change(
         wired.new_id(),
         parsed,
         covered,
-        Via(via),
-        Origin("cli", "cli", now),
+        ReceivedVia(via),
+        RequestOrigin("cli", "cli", now),
         received_at=received,
         occurred_at=received,
     )
-    with mending():
+    with click_errors():
         recorded = record([change])
     if recorded.events:
         click.echo(f"Recorded: no more {covered} to this address. Event {change.id}")

@@ -9,36 +9,44 @@ from datetime import datetime
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending, mending_argument, typed
-from preference_center.domain.addresses import Channel, mask
-from preference_center.domain.delivery_status import No, progress, standing_nos
+from preference_center.cli.errors import click_bad_parameter, click_errors, read_stdin_lines
+from preference_center.domain.addresses import Channel, mask_address
+from preference_center.domain.delivery_status import (
+    ActiveSuppression,
+    active_suppressions,
+    compute_delivery_status,
+)
 from preference_center.domain.events import Event
-from preference_center.domain.receipt_codes import ids_of
+from preference_center.domain.receipt_codes import parse_receipt_code
 from preference_center.extensions import services
-from preference_center.links import recovered
+from preference_center.links import restore_address
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.addresses import readable
-from preference_center.storage.ledger.events import events_between, events_of
-from preference_center.storage.ledger.suppression_lookup import NO_FACTS, facts_by_id
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
+from preference_center.storage.ledger.events import list_events_between, list_events_of
+from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.mail import bursts, pending_mail_opt_outs
-from preference_center.storage.mail.bursts import Flag
-from preference_center.storage.mail.pending_mail_opt_outs import Unresolved
-from preference_center.storage.sync.delivery_status import Standing, channel_of, standings
+from preference_center.storage.mail.bursts import BurstRecord
+from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
+from preference_center.storage.sync.delivery_status import (
+    AddressProgress,
+    list_address_progress,
+    load_channel,
+)
 
 receipts = AppGroup("receipts", help="Opt-outs by the reference on a person's receipt.")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundOptOut:
     """An event and all around it that support is asked about."""
 
     event: Event
-    who: str
+    masked_address: str
     retracted: bool
-    stands: bool
-    places: Sequence[Standing]
-    burst: Flag | None
+    active: bool
+    tools: Sequence[AddressProgress]
+    burst: BurstRecord | None
 
 
 @receipts.command()
@@ -51,101 +59,119 @@ def find(reference: str) -> None:
 
     Example: flask receipts find 06H0-SJ4E-G1WH-34VF
     """
-    with mending_argument("REFERENCE"):
-        first, last = ids_of(reference)
-    with mending():
+    with click_bad_parameter("REFERENCE"):
+        first, last = parse_receipt_code(reference)
+    with click_errors():
         now = services().now()
-        found = run(
-            lambda connection: _look(connection, events_between(connection, first, last), now)
+        found = run_in_transaction(
+            lambda connection: _load_opt_outs(
+                connection, list_events_between(connection, first, last), now
+            )
         )
-        kept = run(lambda connection: pending_mail_opt_outs.between(connection, first, last))
-    blocks = [_lines(each, now) for each in found] + [_kept_lines(row) for row in kept]
+        kept = run_in_transaction(
+            lambda connection: pending_mail_opt_outs.list_between(connection, first, last)
+        )
+    blocks = [_opt_out_lines(each, now) for each in found] + [
+        _pending_mail_lines(row) for row in kept
+    ]
     if not blocks:
         raise click.ClickException("no opt-out has this reference")
     click.echo("\n\n".join("\n".join(block) for block in blocks))
 
 
 @receipts.command()
-def mark() -> None:
+def hash_message_id() -> None:
     """Show what a receipt has in place of a message id that may not stay readable.
 
     The id is read from standard input, or typed. Compare with `hmac:...` in `flask receipts
     find`: one line for each digest key, the oldest first.
     """
-    for line in typed("Message id"):
-        click.echo("\n".join(services().keys.marks(line)))
+    for line in read_stdin_lines("Message id"):
+        click.echo("\n".join(services().keys.evidence_hmacs(line)))
 
 
-def _look(connection: Connection, events: Sequence[Event], now: datetime) -> list[Found]:
+def _load_opt_outs(
+    connection: Connection, events: Sequence[Event], now: datetime
+) -> list[FoundOptOut]:
     ids = {event.address_id for event in events}
-    names = readable(connection, services().keys, ids)
-    facts = facts_by_id(connection, ids)
+    names = load_readable(connection, services().keys, ids)
+    facts = load_facts_by_id(connection, ids)
     catalogue = current_catalogue()
-    flags = bursts.of_events(connection, [event.id for event in events])
+    flags = bursts.find_bursts_by_event(connection, [event.id for event in events])
     found = []
     for event in events:
         owner = event.address_id
-        topics = {topic.key for topic in catalogue.topics_on(channel_of(connection, owner))}
-        standing = standing_nos(facts.get(owner, NO_FACTS), now)
+        topics = {
+            topic.key for topic in catalogue.topics_for_channel(load_channel(connection, owner))
+        }
+        standing = active_suppressions(facts.get(owner, NO_SCOPE_FACTS), now)
         found.append(
-            Found(
+            FoundOptOut(
                 event,
-                _masked(*names[owner]) if owner in names else "erased: only its digest is left",
-                event.id in events_of(connection, [owner])[1],
-                event.id in {no.event for no in standing},
-                standings(connection, owner, topics),
+                _mask_address(*names[owner])
+                if owner in names
+                else "erased: only its digest is left",
+                event.id in list_events_of(connection, [owner])[1],
+                event.id in {no.event_id for no in standing},
+                list_address_progress(connection, owner, topics),
                 flags.get(event.id),
             )
         )
     return found
 
 
-def _lines(found: Found, now: datetime) -> Iterator[str]:
+def _opt_out_lines(found: FoundOptOut, now: datetime) -> Iterator[str]:
     event = found.event
-    state = "taken back" if found.retracted else "stands" if found.stands else "no longer decides"
+    state = "taken back" if found.retracted else "stands" if found.active else "no longer decides"
     yield from _table(
         ("event", str(event.id)),
         ("what", f"{event.kind} {event.scope} ({state})"),
-        ("address", found.who),
-        ("occurred", _time(event.occurred_at)),
-        ("received", _time(event.received_at)),
-        ("recorded", _time(event.recorded_at)),
+        ("address", found.masked_address),
+        ("occurred", _format_time(event.occurred_at)),
+        ("received", _format_time(event.received_at)),
+        ("recorded", _format_time(event.recorded_at)),
         ("source", f"{event.source}, by {event.actor}"),
         *((f"  {name}", value) for name, value in sorted(event.evidence.items())),
-        *((("flagged", _flagged(found.burst)),) if found.burst else ()),
+        *((("flagged", _burst_text(found.burst)),) if found.burst else ()),
     )
     if event.kind.suppresses or event.until:
-        yield from (_place(each, event, now) for each in found.places)
+        yield from (_tool_line(each, event, now) for each in found.tools)
 
 
-def _flagged(burst: Flag) -> str:
+def _burst_text(burst: BurstRecord) -> str:
     return (
         f"one of {burst.events} opt-outs of {burst.addresses} addresses of its domain at once:"
         f" a scanner may have pressed. Burst {burst.id}"
     )
 
 
-def _place(standing: Standing, event: Event, now: datetime) -> str:
-    no = No(event.scope, event.kind, event.id, event.counts_at, event.until)
-    at = progress(standing.tool, standing.row, standing.told, [(no, event.received_at)], now)
-    words = [at.step.value]
-    if at.hurdle:
-        words.append(f"({at.hurdle})")
-    if at.at:
-        words.append(f"at {_time(at.at)}")
+def _tool_line(tool_status: AddressProgress, event: Event, now: datetime) -> str:
+    no = ActiveSuppression(event.scope, event.kind, event.id, event.counts_at, event.until)
+    at = compute_delivery_status(
+        tool_status.tool,
+        tool_status.sync_row,
+        tool_status.deliveries,
+        [(no, event.received_at)],
+        now,
+    )
+    words = [at.state.value]
+    if at.blocker:
+        words.append(f"({at.blocker})")
+    if at.confirmed_at:
+        words.append(f"at {_format_time(at.confirmed_at)}")
     if at.ack:
         words.append(f"acknowledged: {at.ack}")
     if at.due_at:
-        words.append(f"{'LATE, was due' if at.late else 'due'} {_time(at.due_at)}")
-    return f"{standing.tool.name}\t{' '.join(words)}"
+        words.append(f"{'LATE, was due' if at.late else 'due'} {_format_time(at.due_at)}")
+    return f"{tool_status.tool.name}\t{' '.join(words)}"
 
 
-def _kept_lines(row: Unresolved) -> Iterator[str]:
+def _pending_mail_lines(row: PendingMailOptOut) -> Iterator[str]:
     yield from _table(
         ("event", f"{row.id} (not in the ledger yet)"),
         ("what", f"opted_out {row.scope or 'a topic that no catalogue has'}"),
         ("address", "not known yet: checks honour the opt-out all the same"),
-        ("received", _time(row.received_at)),
+        ("received", _format_time(row.received_at)),
         ("source", "mailto"),
     )
 
@@ -154,9 +180,9 @@ def _table(*rows: tuple[str, str]) -> Iterator[str]:
     return (f"{name}\t{value}" for name, value in rows)
 
 
-def _masked(channel: Channel, text: str) -> str:
-    return mask(recovered(text, channel))
+def _mask_address(channel: Channel, text: str) -> str:
+    return mask_address(restore_address(text, channel))
 
 
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _format_time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 import click
 from flask.cli import with_appcontext
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.domain.addresses import Channel
-from preference_center.domain.decisions import Rule
+from preference_center.domain.decisions import DecisionRule
 from preference_center.errors import InvalidInput, InvalidSnapshot, UnknownMessageType, WrongChannel
-from preference_center.scrub.decision_query import REASONS, Progress
-from preference_center.scrub.job import Engine, Job, Receipt
+from preference_center.scrub.decision_query import RULE_REASONS, ScrubProgress
+from preference_center.scrub.job import ScrubEngine, ScrubJob, ScrubReceipt
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_OUTPUT_PATH = click.Path(dir_okay=False, path_type=Path)
 _TABS = {"tab": "\t", "\\t": "\t"}
 
 
@@ -29,11 +29,13 @@ _TABS = {"tab": "\t", "\\t": "\t"}
 @click.option(
     "--message-type", required=True, metavar="TYPE", help="What is to be sent, by the catalogue."
 )
-@click.option("-o", "--output", "clean", required=True, type=_FILE, help="The clean list.")
+@click.option("-o", "--output", "clean", required=True, type=_OUTPUT_PATH, help="The clean list.")
 @click.option(
-    "--removed", required=True, type=_FILE, help="The rows taken out, each with its reason."
+    "--removed", required=True, type=_OUTPUT_PATH, help="The rows taken out, each with its reason."
 )
-@click.option("--receipt", type=_FILE, help="What was done, as JSON: keep it with the mailing.")
+@click.option(
+    "--receipt", type=_OUTPUT_PATH, help="What was done, as JSON: keep it with the mailing."
+)
 @click.option(
     "--column", help="The column of the address, by name or number from 1; found if left out."
 )
@@ -59,8 +61,8 @@ _TABS = {"tab": "\t", "\\t": "\t"}
 )
 @click.option(
     "--engine",
-    type=click.Choice([engine.value for engine in Engine]),
-    default=Engine.DUCKDB.value,
+    type=click.Choice([engine.value for engine in ScrubEngine]),
+    default=ScrubEngine.DUCKDB.value,
     show_default=True,
     help="spark: on a cluster, from a file or folder into folders of parts, in no order.",
 )
@@ -91,27 +93,27 @@ def scrub_(  # noqa: PLR0913 - one for each option
     Example: flask scrub list.csv --message-type newsletter.product -o clean.csv
     --removed removed.csv --receipt receipt.json
     """
-    job = Job(
-        list=list_,
-        clean=clean,
-        removed=removed,
-        receipt=receipt,
-        snapshot=snapshot or Path(),
+    job = ScrubJob(
+        list_path=list_,
+        clean_path=clean,
+        removed_path=removed,
+        receipt_path=receipt,
+        snapshot_path=snapshot or Path(),
         message_type=message_type,
         channel=Channel(channel) if channel else None,
-        column=column,
+        address_column=column,
         delimiter=_delimiter(delimiter),
-        header=not no_header,
-        max_age=timedelta(hours=max_age),
-        engine=Engine(engine),
-        master=master,
+        has_header=not no_header,
+        max_snapshot_age=timedelta(hours=max_age),
+        engine=ScrubEngine(engine),
+        spark_master=master,
     )
     # Late, and so below: DuckDB costs a process 34 MB, and web workers come by here too.
-    from preference_center.scrub.scrub_list import scrub  # noqa: PLC0415
+    from preference_center.scrub.scrub_list import scrub_list  # noqa: PLC0415
 
-    with mending(), _refusing(), _with_snapshot(job) as ready, _progress() as progress:
-        done = scrub(ready, progress)
-    _tell(done)
+    with click_errors(), _name_bad_option(), _with_snapshot(job) as ready, _progress() as progress:
+        done = scrub_list(ready, progress)
+    _print_receipt(done)
 
 
 def _delimiter(text: str | None) -> str | None:
@@ -124,7 +126,7 @@ def _delimiter(text: str | None) -> str | None:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _name_bad_option() -> Iterator[None]:
     """Name the option that is wrong."""
     try:
         yield
@@ -136,23 +138,23 @@ def _refusing() -> Iterator[None]:
 
 
 @contextmanager
-def _with_snapshot(job: Job) -> Iterator[Job]:
+def _with_snapshot(job: ScrubJob) -> Iterator[ScrubJob]:
     """The job with a snapshot: the one that was named, or one taken now."""
-    if job.snapshot != Path():
+    if job.snapshot_path != Path():
         yield job
         return
-    from preference_center.scrub.snapshots import make  # noqa: PLC0415
+    from preference_center.scrub.snapshots import create_snapshot  # noqa: PLC0415
 
-    if not job.clean.parent.is_dir():
-        raise InvalidInput(f"the folder of {job.clean} does not exist")
-    with TemporaryDirectory(".part", f".{job.clean.name}.", job.clean.parent) as folder:
+    if not job.clean_path.parent.is_dir():
+        raise InvalidInput(f"the folder of {job.clean_path} does not exist")
+    with TemporaryDirectory(".part", f".{job.clean_path.name}.", job.clean_path.parent) as folder:
         taken = Path(folder) / "snapshot.parquet"
-        make(taken)
-        yield replace(job, snapshot=taken)
+        create_snapshot(taken)
+        yield replace(job, snapshot_path=taken)
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[ScrubProgress]:
     """A line on a terminal that is written anew; nothing where there is none."""
     stream = sys.stderr
     if not stream.isatty():
@@ -168,10 +170,11 @@ def _progress() -> Iterator[Progress]:
         click.echo("\r\x1b[K", stream, nl=False)
 
 
-def _tell(done: Receipt) -> None:
+def _print_receipt(receipt: ScrubReceipt) -> None:
     click.echo(
-        f"{done.list.rows:,} rows: {done.clean.rows:,} may be sent to, {done.removed.rows:,} not."
+        f"{receipt.list.rows:,} rows: {receipt.clean.rows:,} may be sent to, "
+        f"{receipt.removed.rows:,} not."
     )
-    for rule, count in done.removed_by_rule.items():
-        click.echo(f"{count:>12,}  {rule}: {REASONS.get(Rule(rule), '')}")
-    click.echo(f"As of {done.watermark}, {done.snapshot_taken_at}.")
+    for rule, count in receipt.removed_by_rule.items():
+        click.echo(f"{count:>12,}  {rule}: {RULE_REASONS.get(DecisionRule(rule), '')}")
+    click.echo(f"As of {receipt.watermark}, {receipt.snapshot_taken_at}.")

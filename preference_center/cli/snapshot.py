@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending, mending_argument
+from preference_center.cli.errors import click_bad_parameter, click_errors
 from preference_center.extensions import services
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def make(file: Path) -> None:
     # Late, and so below: DuckDB costs a process 34 MB, and web workers come by here too.
     from preference_center.scrub import snapshots  # noqa: PLC0415
 
-    with mending():
-        taken = snapshots.make(file)
+    with click_errors():
+        taken = snapshots.create_snapshot(file)
     click.echo(f"{file}: {taken.facts:,} facts as of {taken.watermark}.")
 
 
@@ -44,13 +44,13 @@ def inspect(file: Path) -> None:
     """
     from preference_center.scrub import snapshots  # noqa: PLC0415
 
-    with mending_argument("FILE"):
-        found = snapshots.inspect(file)
-    for line in _lines(found):
+    with click_bad_parameter("FILE"):
+        found = snapshots.read_snapshot_metadata(file)
+    for line in _describe_snapshot(found):
         click.echo(line)
 
 
-def _lines(found: Snapshot) -> list[str]:
+def _describe_snapshot(found: Snapshot) -> list[str]:
     hours = (services().now() - found.at).total_seconds() / 3600
     keys = ", ".join(sorted(name.partition(":")[2] for name in found.fingerprints))
     return [

@@ -8,19 +8,19 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending
+from preference_center.cli.errors import click_errors
 from preference_center.errors import ConfigError
 from preference_center.extensions import services
-from preference_center.spool import Spool, install, replay_abandoned
+from preference_center.spool import Spool, install_spool, replay_abandoned
 
-group = AppGroup(
+spool_group = AppGroup(
     "spool", help="Opt-outs that came while PostgreSQL was away and wait on this host's disk."
 )
 
-PATIENCE = timedelta(minutes=1)
+MAX_AGE = timedelta(minutes=1)
 
 
-@group.command()
+@spool_group.command()
 def status() -> None:
     """Show what is in SPOOL_DIR of this host.
 
@@ -32,22 +32,22 @@ def status() -> None:
     Exits with 1 if anything was damaged or rejected, has waited for more than a minute, or if
     no more could be accepted.
     """
-    with mending():
-        found = _spool().folder.status()
-    click.echo(f"waiting: {found.waiting}")
+    with click_errors():
+        found = _open_spool().folder.status()
+    click.echo(f"waiting: {found.pending}")
     oldest = found.oldest_received_at
     if oldest is not None:
         click.echo(f"oldest received at: {oldest:%Y-%m-%d %H:%M:%S} UTC")
-    click.echo(f"bytes: {found.bytes}")
-    click.echo(f"damaged files: {found.damaged}")
+    click.echo(f"bytes: {found.used_bytes}")
+    click.echo(f"damaged files: {found.damaged_files}")
     click.echo(f"rejected: {found.rejected}")
-    click.echo(f"writable: {'yes' if found.writable else 'no'}")
-    late = oldest is not None and services().now() - oldest > PATIENCE
-    if late or found.damaged or found.rejected or not found.writable:
+    click.echo(f"writable: {'yes' if found.is_writable else 'no'}")
+    late = oldest is not None and services().now() - oldest > MAX_AGE
+    if late or found.damaged_files or found.rejected or not found.is_writable:
         raise click.exceptions.Exit(1)
 
 
-@group.command()
+@spool_group.command()
 def replay() -> None:
     """Record now what processes that have ended left in SPOOL_DIR of this host.
 
@@ -57,20 +57,20 @@ def replay() -> None:
 
     Exits with 1 if the database is away, or if something could not be recorded.
     """
-    with mending():
-        _spool()
+    with click_errors():
+        _open_spool()
         done = replay_abandoned(current_app)
     click.echo(f"recorded: {done.recorded}")
-    click.echo(f"still waiting: {done.waiting}")
+    click.echo(f"still waiting: {done.blocked}")
     click.echo(f"rejected: {done.rejected}")
     click.echo(f"damaged: {done.damaged}")
-    if done.waiting or done.rejected or done.damaged:
+    if done.blocked or done.rejected or done.damaged:
         raise click.exceptions.Exit(1)
 
 
-def _spool() -> Spool:
+def _open_spool() -> Spool:
     """This host's. Raises ConfigError where there is none."""
-    found = install(current_app)
+    found = install_spool(current_app)
     if found is None:
         raise ConfigError("SPOOL_DIR is none here: name the folder that web and mail use")
     return found

@@ -7,34 +7,34 @@ from datetime import datetime
 import click
 from flask.cli import AppGroup
 
-from preference_center.cli.errors import mending
-from preference_center.domain.deadlines import Stage
+from preference_center.cli.errors import click_errors
+from preference_center.domain.deadlines import DeadlineStage
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import states, undecided_events
-from preference_center.storage.sync.states import Late
-from preference_center.storage.sync.undecided_events import LateWait, Waits
+from preference_center.storage.sync.states import LateRows
+from preference_center.storage.sync.undecided_events import BacklogKind, OverdueBacklog
 
 syncs = AppGroup("syncs", help="Opt-outs on their way into the connected tools.")
 
-_STAGES = {
-    Stage.AT_RISK: "at risk (36 h gone)",
-    Stage.PAST_TARGET: "past target (48 h gone)",
-    Stage.OVERDUE: "OVERDUE (72 h gone)",
+_STAGE_LABELS = {
+    DeadlineStage.AT_RISK: "at risk (36 h gone)",
+    DeadlineStage.PAST_TARGET: "past target (48 h gone)",
+    DeadlineStage.OVERDUE: "OVERDUE (72 h gone)",
 }
-_WAITS = {
-    Waits.VENDOR_EVENT: "vendor events that were not understood",
-    Waits.WEBHOOK: "webhooks that are not processed yet",
-    Waits.MAIL_OPT_OUT: "opt-outs by mail whose address is not known",
-    Waits.MESSAGE: "messages whose meaning is not clear",
-    Waits.FORMS: "opt-outs that wait for the scheduler, for some forms of a mailbox",
+_BACKLOG_LABELS = {
+    BacklogKind.VENDOR_EVENT: "vendor events that were not understood",
+    BacklogKind.WEBHOOK: "webhooks that are not processed yet",
+    BacklogKind.MAIL_OPT_OUT: "opt-outs by mail whose address is not known",
+    BacklogKind.REVIEW_ITEM: "messages whose meaning is not clear",
+    BacklogKind.DEFERRED_FORMS: "opt-outs that wait for the scheduler, for some forms of a mailbox",
 }
-_COMMANDS = {
-    Waits.VENDOR_EVENT: "flask inbound events list",
-    Waits.WEBHOOK: "flask destinations list",
-    Waits.MAIL_OPT_OUT: "flask inbound unresolved",
-    Waits.MESSAGE: "flask inbound queue list",
+_BACKLOG_COMMANDS = {
+    BacklogKind.VENDOR_EVENT: "flask inbound events list",
+    BacklogKind.WEBHOOK: "flask destinations list",
+    BacklogKind.MAIL_OPT_OUT: "flask inbound unresolved",
+    BacklogKind.REVIEW_ITEM: "flask inbound queue list",
 }
 
 
@@ -52,16 +52,16 @@ def overdue() -> None:
     Exits with 1 as soon as one is at risk, so that a monitor shouts while there is still
     time to mend the tool; with 0 if all is on time.
     """
-    with mending():
-        late, waits, now = run(_look)
+    with click_errors():
+        late, waits, now = run_in_transaction(_load_late)
     for row in late:
         click.echo(_late_line(row, now))
     for wait in waits:
-        click.echo(_wait_line(wait, now))
-    commands = [_COMMANDS[wait.what] for wait in waits if wait.what in _COMMANDS]
+        click.echo(_backlog_line(wait, now))
+    commands = [_BACKLOG_COMMANDS[wait.kind] for wait in waits if wait.kind in _BACKLOG_COMMANDS]
     for command in dict.fromkeys(commands):
         click.echo(f"What to decide: {command}", err=True)
-    if any(wait.what is Waits.FORMS for wait in waits):
+    if any(wait.kind is BacklogKind.DEFERRED_FORMS for wait in waits):
         click.echo("What to fix: start `python -m workers.scheduler`, or read its log", err=True)
     if late:
         click.echo("What to fix: flask destinations list", err=True)
@@ -76,39 +76,57 @@ def pending() -> None:
 
     For one in *observe* it is what it would push: `flask destinations resume` lets it.
     """
-    with mending():
-        known = run(waiting.pending)
+    with click_errors():
+        known = run_in_transaction(waiting.load_backlogs)
     for row in known.values():
-        due = f"earliest due {_time(row.due_at)}" if row.due_at else "up to date"
-        click.echo("\t".join((row.destination, row.state, f"{row.waiting} pending", due)))
+        due = f"earliest due {_format_time(row.due_at)}" if row.due_at else "up to date"
+        click.echo(
+            "\t".join((row.destination, row.status_label, f"{row.pending_count} pending", due))
+        )
     if not known:
         click.echo("No destinations yet: set one up with `flask destinations add`.", err=True)
 
 
-def _look(connection: Connection) -> tuple[list[Late], list[LateWait], datetime]:
+def _load_late(connection: Connection) -> tuple[list[LateRows], list[OverdueBacklog], datetime]:
     now = services().now()
-    return states.late(connection, now), undecided_events.late(connection, now), now
+    return (
+        states.list_late(connection, now),
+        undecided_events.list_overdue_backlog(connection, now),
+        now,
+    )
 
 
-def _late_line(row: Late, now: datetime) -> str:
-    state = f"{row.state}: {row.reason}" if row.reason else row.state
-    return "\t".join((row.destination, _STAGES[row.stage], _count(row), _due(row, now), state))
+def _late_line(row: LateRows, now: datetime) -> str:
+    state = f"{row.status_label}: {row.reason}" if row.reason else row.status_label
+    return "\t".join(
+        (row.destination, _STAGE_LABELS[row.stage], _count(row), _due(row, now), state)
+    )
 
 
-def _wait_line(wait: LateWait, now: datetime) -> str:
-    source = wait.destination or ("scheduler" if wait.what is Waits.FORMS else "mail")
-    parts = (source, _STAGES[wait.stage], _count(wait), _due(wait, now), _WAITS[wait.what])
+def _backlog_line(backlog: OverdueBacklog, now: datetime) -> str:
+    source = backlog.destination or (
+        "scheduler" if backlog.kind is BacklogKind.DEFERRED_FORMS else "mail"
+    )
+    parts = (
+        source,
+        _STAGE_LABELS[backlog.stage],
+        _count(backlog),
+        _due(backlog, now),
+        _BACKLOG_LABELS[backlog.kind],
+    )
     return "\t".join(parts)
 
 
-def _count(row: Late | LateWait) -> str:
+def _count(row: LateRows | OverdueBacklog) -> str:
     return f"{'at least ' if row.at_least else ''}{row.count} pending"
 
 
-def _due(row: Late | LateWait, now: datetime) -> str:
+def _due(row: LateRows | OverdueBacklog, now: datetime) -> str:
     hours = abs(row.due_at - now).total_seconds() / 3600
-    return f"{hours:.1f} h {'late' if row.due_at <= now else 'left'}, due {_time(row.due_at)}"
+    return (
+        f"{hours:.1f} h {'late' if row.due_at <= now else 'left'}, due {_format_time(row.due_at)}"
+    )
 
 
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+def _format_time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

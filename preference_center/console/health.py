@@ -10,26 +10,31 @@ from typing import Any, cast
 from flask import Blueprint, Flask, Response, current_app, jsonify
 
 from preference_center import spool
-from preference_center.console.readiness import Database, Readiness
-from preference_center.domain.deadlines import WINDOW, Stage, stage
-from preference_center.errors import Cause, Unavailable
+from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
+from preference_center.domain.deadlines import WINDOW, DeadlineStage, deadline_stage
+from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, is_writable, run, run_at_once
+from preference_center.storage.db.database import (
+    Connection,
+    is_writable,
+    run_autocommit,
+    run_in_transaction,
+)
 from preference_center.storage.mail import bursts, review_queue
 from preference_center.storage.sync import states, undecided_events
-from preference_center.storage.sync.states import Late
-from preference_center.storage.sync.undecided_events import LateWait
+from preference_center.storage.sync.states import LateRows
+from preference_center.storage.sync.undecided_events import OverdueBacklog
 
 blueprint = Blueprint("console", __name__)
 
-LATELY = timedelta(days=1)
+RECENT_BURSTS_PERIOD = timedelta(days=1)
 """How long a burst of opt-outs is news."""
-FRESH = timedelta(seconds=10)
+LATE_CACHE_LIFETIME = timedelta(seconds=10)
 """How long this process answers with the late rows it has counted."""
-COUNTED_LATE = "preference_center.counted_late"
-READINESS = "preference_center.readiness"
+LATE_CACHE_KEY = "preference_center.counted_late"
+READINESS_KEY = "preference_center.readiness"
 
-_WORST = [Stage.OVERDUE, Stage.PAST_TARGET, Stage.AT_RISK]
+_WORST_STAGES = [DeadlineStage.OVERDUE, DeadlineStage.PAST_TARGET, DeadlineStage.AT_RISK]
 
 
 @blueprint.get("/livez")
@@ -47,9 +52,11 @@ def readyz() -> tuple[Response, int]:
     request depends on it.
     """
     database, kept = _readiness()(), _spool_status()
-    ready = database is Database.WRITABLE or (kept is not None and kept.writable)
+    ready = database is DatabaseStatus.WRITABLE or (kept is not None and kept.is_writable)
     status = "ready" if ready else "unavailable"
-    return jsonify(status=status, database=database, spool=_spool_row(kept)), 200 if ready else 503
+    return jsonify(
+        status=status, database=database, spool=_spool_to_json(kept)
+    ), 200 if ready else 503
 
 
 @blueprint.get("/healthz")
@@ -68,27 +75,27 @@ def healthz() -> tuple[Response, int]:
     """
     now, kept = services().now(), _spool_status()
     try:
-        counted_at, late = _counted_late(now)
-        found, queue = run(lambda connection: _looked_up(connection, now))
+        counted_at, late = _cached_late_rows(now)
+        found, queue = run_in_transaction(lambda connection: _load_counts(connection, now))
     except Unavailable:
-        return jsonify(status="unavailable", window="unknown", spool=_spool_row(kept)), 503
+        return jsonify(status="unavailable", window="unknown", spool=_spool_to_json(kept)), 503
     stages = {row.stage for row in late}
     if kept is not None and kept.oldest_received_at is not None:
-        stages.add(stage(kept.oldest_received_at + WINDOW, now))
-    worst = next((stage for stage in _WORST if stage in stages), Stage.ON_TIME)
+        stages.add(deadline_stage(kept.oldest_received_at + WINDOW, now))
+    worst = next((stage for stage in _WORST_STAGES if stage in stages), DeadlineStage.ON_TIME)
     return jsonify(
         status="ok",
         window=worst,
-        late=[_row(each) for each in late],
+        late=[_late_to_json(each) for each in late],
         counted_at=counted_at.isoformat(),
         bursts=found,
         queue=queue,
-        spool=_spool_row(kept),
+        spool=_spool_to_json(kept),
     ), 200
 
 
-def _row(late: Late | LateWait) -> dict[str, Any]:
-    waits = {"waits_for": late.what} if isinstance(late, LateWait) else {}
+def _late_to_json(late: LateRows | OverdueBacklog) -> dict[str, Any]:
+    waits = {"waits_for": late.kind} if isinstance(late, OverdueBacklog) else {}
     return waits | {
         "destination": late.destination,
         "stage": late.stage,
@@ -98,55 +105,62 @@ def _row(late: Late | LateWait) -> dict[str, Any]:
     }
 
 
-def _spool_status() -> spool.Status | None:
-    kept = spool.current()
+def _spool_status() -> spool.SpoolStatus | None:
+    kept = spool.current_spool()
     return None if kept is None else kept.folder.status()
 
 
-def _spool_row(status: spool.Status | None) -> dict[str, Any] | None:
+def _spool_to_json(status: spool.SpoolStatus | None) -> dict[str, Any] | None:
     if status is None:
         return None
     oldest = status.oldest_received_at
     return {
-        "waiting": status.waiting,
+        "waiting": status.pending,
         "oldest_received_at": None if oldest is None else oldest.isoformat(),
-        "bytes": status.bytes,
-        "damaged": status.damaged,
+        "bytes": status.used_bytes,
+        "damaged": status.damaged_files,
         "rejected": status.rejected,
-        "writable": status.writable,
+        "writable": status.is_writable,
     }
 
 
-def _counted_late(now: datetime) -> tuple[datetime, Sequence[Late | LateWait]]:
+def _cached_late_rows(now: datetime) -> tuple[datetime, Sequence[LateRows | OverdueBacklog]]:
     """When this process has counted the late rows, and what it found."""
-    known: tuple[datetime, Sequence[Late | LateWait]] | None = current_app.extensions.get(
-        COUNTED_LATE
+    known: tuple[datetime, Sequence[LateRows | OverdueBacklog]] | None = current_app.extensions.get(
+        LATE_CACHE_KEY
     )
-    if known is None or not known[0] <= now < known[0] + FRESH:
-        known = (now, run_at_once(lambda connection: _late(connection, now)))
-        current_app.extensions[COUNTED_LATE] = known
+    if known is None or not known[0] <= now < known[0] + LATE_CACHE_LIFETIME:
+        known = (now, run_autocommit(lambda connection: _load_late_rows(connection, now)))
+        current_app.extensions[LATE_CACHE_KEY] = known
     return known
 
 
-def _late(connection: Connection, now: datetime) -> Sequence[Late | LateWait]:
-    return [*states.late(connection, now), *undecided_events.late(connection, now)]
+def _load_late_rows(connection: Connection, now: datetime) -> Sequence[LateRows | OverdueBacklog]:
+    return [
+        *states.list_late(connection, now),
+        *undecided_events.list_overdue_backlog(connection, now),
+    ]
 
 
-def _looked_up(connection: Connection, now: datetime) -> tuple[int, int]:
-    return bursts.found_since(connection, now - LATELY), review_queue.waiting_count(connection)
+def _load_counts(connection: Connection, now: datetime) -> tuple[int, int]:
+    return bursts.count_bursts_since(
+        connection, now - RECENT_BURSTS_PERIOD
+    ), review_queue.count_open_items(connection)
 
 
-def _readiness() -> Readiness:
+def _readiness() -> ReadinessProbe:
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's own way
-    made: Readiness = app.extensions.setdefault(READINESS, Readiness(partial(_database_of, app)))
+    made: ReadinessProbe = app.extensions.setdefault(
+        READINESS_KEY, ReadinessProbe(partial(_database_status, app))
+    )
     return made
 
 
-def _database_of(app: Flask) -> Database:
+def _database_status(app: Flask) -> DatabaseStatus:
     with app.app_context():
         try:
-            writable = run_at_once(is_writable)
+            writable = run_autocommit(is_writable)
         except Unavailable as error:
-            read_only = error.cause is Cause.READ_ONLY
-            return Database.READ_ONLY if read_only else Database.UNREACHABLE
-        return Database.WRITABLE if writable else Database.READ_ONLY
+            read_only = error.cause is UnavailableCause.READ_ONLY
+            return DatabaseStatus.READ_ONLY if read_only else DatabaseStatus.UNREACHABLE
+        return DatabaseStatus.WRITABLE if writable else DatabaseStatus.READ_ONLY

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-LEASE = timedelta(seconds=90)
+LEASE_DURATION = timedelta(seconds=90)
 """How long a batch is a worker's own; one exchange with a tool (30 s) ends well inside."""
-EXCHANGE = timedelta(seconds=30)
-SETTLING = timedelta(seconds=10)
+MAX_EXCHANGE_DURATION = timedelta(seconds=30)
+SETTLE_MARGIN = timedelta(seconds=10)
 """What is left after the last exchange, to write down what came of it."""
 
 
@@ -22,8 +22,8 @@ class Lease:
 
     def __call__(self) -> bool:
         """Whether it will still stand when an exchange begun now has ended."""
-        return self.now() + EXCHANGE < self.ends_at
+        return self.now() + MAX_EXCHANGE_DURATION < self.ends_at
 
-    def spare(self) -> float:
+    def max_wait(self) -> float:
         """Seconds that a request may wait for its turn and still be settled in time."""
-        return (self.ends_at - EXCHANGE - SETTLING - self.now()).total_seconds()
+        return (self.ends_at - MAX_EXCHANGE_DURATION - SETTLE_MARGIN - self.now()).total_seconds()

@@ -6,34 +6,34 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from preference_center.destinations.connect import connect, connector
+from preference_center.destinations.connect import build_connector, connect
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.destination import Destination, Status
-from preference_center.domain.sync.plan import channels_of
+from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.domain.sync.plan import channels_by_topic
 from preference_center.errors import DestinationError, UnknownTopic
 from preference_center.extensions import services
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import Setup
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DestinationConfig
 from preference_center.integrations.base.spec import LINK_TOPIC
-from preference_center.integrations.base.webhook_only import unready
-from preference_center.integrations.registry import ENTRIES, SetupError
+from preference_center.integrations.base.webhook_only import webhook_problem
+from preference_center.integrations.registry import CONNECTORS, DestinationConfigError
 from preference_center.integrations.webhooks import WEBHOOKS
 from preference_center.ledger.backfilling import backfill
 from preference_center.storage.access import audit
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backfills, destinations, listings
 from preference_center.storage.sync.backfills import Backfill
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DestinationRequest:
     """A destination as somebody asks for it.
 
     `mapping` names the tool's own thing for a topic; `sends` are topics sent without one.
@@ -53,19 +53,21 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddedDestination:
     """A new destination in *observe*: how many suppressed addresses it would be told of.
 
     One that is only listened to has nothing to observe, and is active at once.
     """
 
     id: int
-    rows: int
-    report: Report
-    only_listens: bool
+    backfill_rows: int
+    report: CheckReport
+    webhook_only: bool
 
 
-def add(wish: Wish, actor: str, progress: Callable[[Backfill], None] | None = None) -> Added:
+def add_destination(
+    request: DestinationRequest, actor: str, progress: Callable[[Backfill], None] | None = None
+) -> AddedDestination:
     """Check `wish` against the registry, the catalogue and the tool itself, and store it.
 
     Nothing is written to the tool before `resume`. Raises DestinationError that names
@@ -73,46 +75,48 @@ def add(wish: Wish, actor: str, progress: Callable[[Backfill], None] | None = No
     back-fill, of which `progress` is told, it is stored, and workers go on with that.
     """
     require_known_keys()
-    channels = _channels(wish, current_catalogue())
-    setup = _setup(wish.name, wish.settings, wish.mapping, sends_service=wish.sends_service)
-    report = _report(wish.kind, setup, wish.topics)
-    _refuse(wish.name, report)
-    capabilities = ENTRIES[wish.kind].able(wish.settings)
+    channels = _validate_request(request, current_catalogue())
+    setup = _build_config(
+        request.name, request.settings, request.mapping, sends_service=request.sends_service
+    )
+    report = _check_config(request.kind, setup, request.topics)
+    _raise_for_problems(request.name, report)
+    capabilities = CONNECTORS[request.kind].capabilities_for(request.settings)
 
-    def work(connection: Connection) -> int:
+    def insert(connection: Connection) -> int:
         context = services()
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             context.keys,
-            name=wish.name,
-            kind=wish.kind,
-            settings=wish.settings,
+            name=request.name,
+            kind=request.kind,
+            settings=request.settings,
             channels=channels,
-            mapping=wish.mapping,
-            sends=wish.topics,
-            sends_service=wish.sends_service,
+            mapping=request.mapping,
+            sends=request.topics,
+            sends_service=request.sends_service,
             can_lift=capabilities.can_lift,
-            pulls=capabilities.can_pull,
+            wait_for_pull=capabilities.can_pull,
             now=context.now(),
         )
-        if capabilities.only_listens:
-            destinations.set_status(connection, number, Status.ACTIVE)
-        backfills.begin(connection, number, context.now())
-        _note(connection, actor, "added", wish.name)
+        if capabilities.webhook_only:
+            destinations.set_status(connection, number, DestinationStatus.ACTIVE)
+        backfills.start_backfill(connection, number, context.now())
+        _append_audit(connection, actor, "added", request.name)
         return number
 
-    number = run(work)
-    return Added(number, backfill(number, progress), report, capabilities.only_listens)
+    number = run_in_transaction(insert)
+    return AddedDestination(number, backfill(number, progress), report, capabilities.webhook_only)
 
 
-def check(name: str) -> Report:
+def check_destination(name: str) -> CheckReport:
     """Ask the tool whether the destination may be sent to. Raises DestinationError."""
     destination = _by_name(name)
     try:
         report = connect(destination).check()
-    except SetupError as error:
-        return Report((str(error),))
-    gone = _gone_topics(destination, current_catalogue())
+    except DestinationConfigError as error:
+        return CheckReport((str(error),))
+    gone = _missing_topic_problems(destination, current_catalogue())
     hints = _webhook_hints(destination.kind, destination.settings)
     return replace(report, problems=(*report.problems, *gone), hints=(*report.hints, *hints))
 
@@ -126,31 +130,31 @@ def change_settings(name: str, settings: Mapping[str, str], actor: str) -> None:
     destination = _by_name(name)
     together = {k: value for k, value in {**destination.settings, **settings}.items() if value}
     service = destination.sends_service
-    setup = _setup(name, together, destination.mapping, sends_service=service)
-    _refuse(name, _report(destination.kind, setup, destination.sends))
-    entry = ENTRIES[destination.kind]
-    was, will = entry.able(destination.settings), entry.able(together)
-    if will.only_listens and not was.only_listens:
+    setup = _build_config(name, together, destination.mapping, sends_service=service)
+    _raise_for_problems(name, _check_config(destination.kind, setup, destination.sends))
+    entry = CONNECTORS[destination.kind]
+    was, will = entry.capabilities_for(destination.settings), entry.capabilities_for(together)
+    if will.webhook_only and not was.webhook_only:
         raise DestinationError(
-            f"{name} could not be pushed to without {', '.join(sorted(entry.secrets))}: "
+            f"{name} could not be pushed to without {', '.join(sorted(entry.secret_settings))}: "
             "to stop that, pause it"
         )
-    begins = was.only_listens and not will.only_listens
-    wish = _wish(destination, together)
-    channels = _channels(wish, current_catalogue()) if begins else frozenset()
+    begins = was.webhook_only and not will.webhook_only
+    wish = _request_from(destination, together)
+    channels = _validate_request(wish, current_catalogue()) if begins else frozenset()
 
-    def work(connection: Connection) -> None:
+    def update(connection: Connection) -> None:
         destinations.set_settings(connection, services().keys, name, together)
         if begins:
-            _begin_to_push(connection, destination.id, channels, will)
-        _note(connection, actor, "changed", name)
+            _start_pushing(connection, destination.id, channels, will)
+        _append_audit(connection, actor, "changed", name)
 
-    run(work)
+    run_in_transaction(update)
 
 
-def _wish(destination: Destination, settings: Mapping[str, str]) -> Wish:
+def _request_from(destination: Destination, settings: Mapping[str, str]) -> DestinationRequest:
     """What would make `destination`, with other settings."""
-    return Wish(
+    return DestinationRequest(
         name=destination.name,
         kind=destination.kind,
         settings=settings,
@@ -160,29 +164,32 @@ def _wish(destination: Destination, settings: Mapping[str, str]) -> Wish:
     )
 
 
-def _begin_to_push(
-    connection: Connection, number: int, channels: frozenset[Channel], able: Capabilities
+def _start_pushing(
+    connection: Connection,
+    destination_id: int,
+    channels: frozenset[Channel],
+    capabilities: Capabilities,
 ) -> None:
     """Have what only reported so far treated like a new destination, in *observe*."""
     now = services().now()
-    destinations.set_abilities(
+    destinations.set_capabilities(
         connection,
-        number,
+        destination_id,
         channels=channels,
-        can_lift=able.can_lift,
-        pulled_at=None if able.can_pull else now,
+        can_lift=capabilities.can_lift,
+        pulled_at=None if capabilities.can_pull else now,
     )
-    destinations.set_status(connection, number, Status.OBSERVE)
-    listings.forget(connection, number)
-    backfills.begin_again(connection, number, now)
+    destinations.set_status(connection, destination_id, DestinationStatus.OBSERVE)
+    listings.reset_listings(connection, destination_id)
+    backfills.restart_backfill(connection, destination_id, now)
 
 
-def pause(name: str, actor: str) -> None:
+def pause_destination(name: str, actor: str) -> None:
     """Write nothing more to the destination; its rows keep their clock (I3)."""
-    _set_status(_by_name(name), Status.PAUSED, "paused by hand", actor)
+    _set_status(_by_name(name), DestinationStatus.PAUSED, "paused by hand", actor)
 
 
-def resume(
+def resume_destination(
     name: str, actor: str, progress: Callable[[Backfill], None] | None = None
 ) -> Destination:
     """Let the destination be written to, if the tool is found in order.
@@ -191,79 +198,90 @@ def resume(
     circuit that is open. Raises DestinationError with what to mend.
     """
     destination = _by_name(name)
-    _refuse(name, check(name))
-    if destination.status is Status.OBSERVE:
+    _raise_for_problems(name, check_destination(name))
+    if destination.status is DestinationStatus.OBSERVE:
         backfill(destination.id, progress)  # in case `add` was cut short
-    _set_status(destination, Status.ACTIVE, "", actor)
-    services().queue.nudge([destination.id])
+    _set_status(destination, DestinationStatus.ACTIVE, "", actor)
+    services().queue.nudge_sync([destination.id])
     return destination
 
 
 def _by_name(name: str) -> Destination:
-    return run(lambda connection: destinations.by_name(connection, services().keys, name))
+    return run_in_transaction(
+        lambda connection: destinations.get_by_name(connection, services().keys, name)
+    )
 
 
-def _set_status(destination: Destination, status: Status, reason: str, actor: str) -> None:
-    def work(connection: Connection) -> None:
+def _set_status(
+    destination: Destination, status: DestinationStatus, reason: str, actor: str
+) -> None:
+    def update(connection: Connection) -> None:
         destinations.set_status(connection, destination.id, status, reason)
-        _note(connection, actor, "resumed" if status is Status.ACTIVE else status, destination.name)
+        _append_audit(
+            connection,
+            actor,
+            "resumed" if status is DestinationStatus.ACTIVE else status,
+            destination.name,
+        )
 
-    run(work)
+    run_in_transaction(update)
 
 
-def _note(connection: Connection, actor: str, what: str, name: str) -> None:
-    audit.append(connection, services().now(), actor, f"destination.{what}", {"name": name})
+def _append_audit(connection: Connection, actor: str, action: str, name: str) -> None:
+    audit.insert_audit_entry(
+        connection, services().now(), actor, f"destination.{action}", {"name": name}
+    )
 
 
-def _refuse(name: str, report: Report) -> None:
+def _raise_for_problems(name: str, report: CheckReport) -> None:
     if not report.ok:
         faults = "".join(f"\n- {problem}" for problem in report.problems)
         raise DestinationError(f"{name} is not in order yet:{faults}")
 
 
-def _setup(
+def _build_config(
     name: str, settings: Mapping[str, str], mapping: Mapping[str, str], *, sends_service: bool
-) -> Setup:
-    channels = channels_of(mapping, current_catalogue())
-    return Setup(name, settings, mapping, sends_service, channels)
+) -> DestinationConfig:
+    channels = channels_by_topic(mapping, current_catalogue())
+    return DestinationConfig(name, settings, mapping, sends_service, channels)
 
 
-def _report(kind: str, setup: Setup, topics: frozenset[str]) -> Report:
+def _check_config(kind: str, config: DestinationConfig, topics: frozenset[str]) -> CheckReport:
     try:
-        report = connector(kind, setup).check()
-    except SetupError as error:
+        report = build_connector(kind, config).check()
+    except DestinationConfigError as error:
         raise DestinationError(str(error)) from None
     return replace(
         report,
-        problems=(*report.problems, *_link_faults(setup, topics)),
-        hints=(*report.hints, *_webhook_hints(kind, setup.settings)),
+        problems=(*report.problems, *_link_problems(config, topics)),
+        hints=(*report.hints, *_webhook_hints(kind, config.settings)),
     )
 
 
 def _webhook_hints(kind: str, settings: Mapping[str, str]) -> list[str]:
     """Whether its webhook would be believed: it may be set up later, or never."""
-    if kind not in WEBHOOKS or ENTRIES[kind].is_heard_only(settings):
+    if kind not in WEBHOOKS or CONNECTORS[kind].is_webhook_only(settings):
         return []
-    fault = unready(kind, settings, services().now())
+    fault = webhook_problem(kind, settings, services().now())
     return [f"its webhook is not read yet: {fault}"] if fault else []
 
 
-def _link_faults(setup: Setup, topics: frozenset[str]) -> list[str]:
-    topic = setup.settings.get(LINK_TOPIC)
+def _link_problems(config: DestinationConfig, topics: frozenset[str]) -> list[str]:
+    topic = config.settings.get(LINK_TOPIC)
     if topic is None or topic in topics | {ALL_MARKETING}:
         return []
     there = ", ".join([*sorted(topics), ALL_MARKETING])
     return [f"{LINK_TOPIC}: {topic} is not sent through it: write one of {there}"]
 
 
-def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:
+def _validate_request(request: DestinationRequest, catalogue: Catalogue) -> frozenset[Channel]:
     """The channels of what is sent. Raises DestinationError with all that is wrong."""
-    if wish.kind not in ENTRIES:
-        raise DestinationError(f"there is no connector of that kind: use {', '.join(ENTRIES)}")
-    capabilities = ENTRIES[wish.kind].able(wish.settings)
-    faults = [*_name_faults(wish.name), *_mapping_faults(wish, capabilities)]
+    if request.kind not in CONNECTORS:
+        raise DestinationError(f"there is no connector of that kind: use {', '.join(CONNECTORS)}")
+    capabilities = CONNECTORS[request.kind].capabilities_for(request.settings)
+    faults = [*_name_problems(request.name), *_mapping_problems(request, capabilities)]
     channels = set()
-    for key in sorted(wish.topics):
+    for key in sorted(request.topics):
         try:
             topic = catalogue.topic(key)
         except UnknownTopic as error:
@@ -272,9 +290,9 @@ def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:
         channels.add(topic.channel)
         if topic.retired:
             faults.append(f"topic {key} is retired, nothing is sent about it: leave it out")
-        if topic.channel not in capabilities.channels and not capabilities.only_listens:
+        if topic.channel not in capabilities.channels and not capabilities.webhook_only:
             faults.append(
-                f"topic {key} goes by {topic.channel}, which {wish.kind} has no addresses for: "
+                f"topic {key} goes by {topic.channel}, which {request.kind} has no addresses for: "
                 "give it to another destination"
             )
     if faults:
@@ -282,25 +300,25 @@ def _channels(wish: Wish, catalogue: Catalogue) -> frozenset[Channel]:
     return frozenset(channels) & capabilities.channels
 
 
-def _name_faults(name: str) -> list[str]:
-    if _NAME.fullmatch(name):
+def _name_problems(name: str) -> list[str]:
+    if _NAME_PATTERN.fullmatch(name):
         return []
     return ["write the name with a-z, 0-9 and - only, at most 63 of them"]
 
 
-def _mapping_faults(wish: Wish, capabilities: Capabilities) -> list[str]:
+def _mapping_problems(request: DestinationRequest, capabilities: Capabilities) -> list[str]:
     """Whether each topic has a thing of its own in the tool (I10)."""
     faults = []
-    if not wish.topics and not capabilities.only_listens:
+    if not request.topics and not capabilities.webhook_only:
         faults.append("say what it sends: --topic our.topic=their-id, or --sends our.topic")
-    bare = sorted(wish.sends - wish.mapping.keys())
+    bare = sorted(request.sends - request.mapping.keys())
     if capabilities.needs_mapping and bare:
         faults.append(
-            f"{wish.kind} needs to know what {', '.join(bare)} is called there: "
+            f"{request.kind} needs to know what {', '.join(bare)} is called there: "
             f"--topic {bare[0]}=their-id"
         )
     targets: dict[str, list[str]] = {}
-    for topic, target in sorted(wish.mapping.items()):
+    for topic, target in sorted(request.mapping.items()):
         targets.setdefault(target, []).append(topic)
     faults += [
         f"topics {', '.join(topics)} share {target} in the tool, where one can't be turned "
@@ -311,7 +329,7 @@ def _mapping_faults(wish: Wish, capabilities: Capabilities) -> list[str]:
     return faults
 
 
-def _gone_topics(destination: Destination, catalogue: Catalogue) -> list[str]:
+def _missing_topic_problems(destination: Destination, catalogue: Catalogue) -> list[str]:
     return [
         f"topic {key} is not in the catalogue any more: put it back, or set the destination "
         "up anew without it"

@@ -13,10 +13,12 @@ from preference_center.integrations.base.contract import LINK_FIELD
 from preference_center.integrations.base.spec import LINK_TOPIC
 from preference_center.links import Link
 from preference_center.storage.access import link_keys as stored
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 
 
-def link_maker(destination: Destination, catalogue: Catalogue) -> Callable[[Address], str] | None:
+def permanent_link_builder(
+    destination: Destination, catalogue: Catalogue
+) -> Callable[[Address], str] | None:
     """From an address to its link, the same each time; None if no field is set for it.
 
     They lead to the page with all choices, and say no to `link_topic`, else to the one
@@ -26,18 +28,20 @@ def link_maker(destination: Destination, catalogue: Catalogue) -> Callable[[Addr
     if not destination.settings.get(LINK_FIELD):
         return None
     context = services()
-    since = run(lambda c: stored.begin(c, destination.id, context.now()))
-    scope = _scope(destination)
-    host = catalogue.host_of(scope)
+    since = run_in_transaction(
+        lambda c: stored.enable_permanent_links(c, destination.id, context.now())
+    )
+    scope = _link_scope(destination)
+    host = catalogue.host_for_scope(scope)
 
-    def make(address: Address) -> str:
-        link = Link(address, scope, "", since, destination=destination.id)
-        return context.links.preferences_url(context.links.make_standing(link), host)
+    def build_link(address: Address) -> str:
+        link = Link(address, scope, "", since, destination_id=destination.id)
+        return context.links.preferences_url(context.links.create_permanent_token(link), host)
 
-    return make
+    return build_link
 
 
-def _scope(destination: Destination) -> str:
+def _link_scope(destination: Destination) -> str:
     stated = destination.settings.get(LINK_TOPIC)
     if stated:
         return stated

@@ -19,23 +19,27 @@ import redis
 import structlog
 from limits import parse
 
-from preference_center.domain.sync.capabilities import Rate
-from preference_center.integrations.base.rate_limit import Limit, Pace, Paced
-from preference_center.queue import connect
+from preference_center.domain.sync.capabilities import RateLimit
+from preference_center.integrations.base.rate_limit import (
+    EndpointRateLimit,
+    RateLimited,
+    RequestRateLimiter,
+)
+from preference_center.queue import connect_redis
 
 log = structlog.get_logger()
 
-TIMEOUT = 0.25
-BREAKER = 5.0
+REDIS_TIMEOUT = 0.25
+REDIS_RETRY_DELAY = 5.0
 """Seconds that Redis may take, and that it is left alone after it failed."""
-PATIENCE = 1.0
+MAX_FIRST_WAIT = 1.0
 """Seconds that a worker's batch waits for its first turn: beyond, the worker does others' work."""
-MARGIN = 1.04
+INTERVAL_MARGIN = 1.04
 """How much further apart than the limit allows requests are sent. They don't reach the tool
 as evenly: at the very limit, one that was late and others that weren't are one too many in
 the tool's window, and a 429 costs more than the margin."""
 
-_TAKE = """
+_ACQUIRE_SCRIPT = """
 local now = tonumber(ARGV[4])
 if now == nil then
     local t = redis.call('TIME')
@@ -53,7 +57,7 @@ if wait <= most then
 end
 return string.format('%.6f', wait)
 """
-_HOLD = """
+_PAUSE_SCRIPT = """
 local now = tonumber(ARGV[3])
 if now == nil then
     local t = redis.call('TIME')
@@ -67,51 +71,55 @@ end
 """
 
 
-class Buckets:
+class TokenBuckets:
     """The buckets of all destinations, in one process. Safe for use by several threads.
 
     `clock` is for benches that don't wait for real: seconds, in place of Redis's own time.
     """
 
     def __init__(self, redis_url: str, clock: Callable[[], float] | None = None) -> None:
-        client = connect(redis_url, timeout=TIMEOUT)
-        self._take = client.register_script(_TAKE)
-        self._hold = client.register_script(_HOLD)
+        client = connect_redis(redis_url, timeout=REDIS_TIMEOUT)
+        self._acquire_script = client.register_script(_ACQUIRE_SCRIPT)
+        self._pause_script = client.register_script(_PAUSE_SCRIPT)
         self._clock = clock
         self._local: dict[str, float] = {}
         self._lock = threading.Lock()
         self._broken_until = 0.0
 
-    def take(self, key: str, interval: float, burst: int, most: float) -> float:
+    def acquire(self, key: str, interval: float, burst: int, max_wait: float) -> float:
         """Seconds until the turn, which is taken only if they are at most `most`."""
-        answer = self._ask(self._take, key, interval, burst, most)
-        return self._take_here(key, interval, burst, most) if answer is None else float(answer)
+        answer = self._run_script(self._acquire_script, key, interval, burst, max_wait)
+        return (
+            self._acquire_locally(key, interval, burst, max_wait)
+            if answer is None
+            else float(answer)
+        )
 
-    def hold(self, key: str, interval: float, burst: int, seconds: float) -> None:
+    def pause(self, key: str, interval: float, burst: int, seconds: float) -> None:
         """No turn comes before `seconds` have passed."""
         lead = (burst - 1) * interval
-        self._ask(self._hold, key, lead, seconds)
+        self._run_script(self._pause_script, key, lead, seconds)
         with self._lock:  # also here, for when Redis goes away meanwhile
             until = self._now() + seconds + lead
             self._local[key] = max(self._local.get(key, 0.0), until)
 
-    def _ask(self, script: Any, key: str, *given: float) -> Any:
+    def _run_script(self, script: Any, key: str, *arguments: float) -> Any:
         if time.monotonic() < self._broken_until:
             return None
         now = "" if self._clock is None else repr(self._clock())
         try:
-            return script(keys=[key], args=[*given, now]) or b"0"
+            return script(keys=[key], args=[*arguments, now]) or b"0"
         except redis.RedisError as error:
             log.warning("redis_away", error=type(error).__name__)
-            self._broken_until = time.monotonic() + BREAKER
+            self._broken_until = time.monotonic() + REDIS_RETRY_DELAY
             return None
 
-    def _take_here(self, key: str, interval: float, burst: int, most: float) -> float:
+    def _acquire_locally(self, key: str, interval: float, burst: int, max_wait: float) -> float:
         with self._lock:
             now = self._now()
             full = max(self._local.get(key, 0.0), now)
             wait = max(full - now - (burst - 1) * interval, 0.0)
-            if wait <= most:
+            if wait <= max_wait:
                 self._local[key] = full + interval
             return wait
 
@@ -119,7 +127,7 @@ class Buckets:
         return self._clock() if self._clock else time.monotonic()
 
 
-class Bucket:
+class TokenBucket:
     """One destination's share of `Buckets`; a `Pace` of one batch.
 
     Its first request waits `patience` seconds at most and gives the turn back where that
@@ -128,61 +136,69 @@ class Bucket:
     """
 
     def __init__(
-        self, buckets: Buckets, destination: str, rate: Rate | None, patience: float = math.inf
+        self,
+        buckets: TokenBuckets,
+        destination: str,
+        rate_limit: RateLimit | None,
+        max_first_wait: float = math.inf,
     ) -> None:
-        self._patience = patience
+        self._max_first_wait = max_first_wait
         self._buckets = buckets
         self._destination = destination
         self._key = f"pace:{destination}"
-        self._interval = MARGIN * rate.seconds / rate.requests if rate else 0.0
-        self._burst = rate.burst if rate else 1
+        self._interval = (
+            INTERVAL_MARGIN * rate_limit.seconds / rate_limit.requests if rate_limit else 0.0
+        )
+        self._burst = rate_limit.burst if rate_limit else 1
 
-    def reserve(self, most: float) -> float:
+    def reserve(self, max_wait: float) -> float:
         """See Pace."""
-        most = max(min(most, self._patience), 0.0)
-        wait = self._buckets.take(self._key, self._interval, self._burst, most)
-        if wait > most:
+        max_wait = max(min(max_wait, self._max_first_wait), 0.0)
+        wait = self._buckets.acquire(self._key, self._interval, self._burst, max_wait)
+        if wait > max_wait:
             # Back as soon as the rest is short enough to be waited for.
-            early = self._patience if self._patience < wait else 0.0
-            raise Paced(
+            early = self._max_first_wait if self._max_first_wait < wait else 0.0
+            raise RateLimited(
                 f"{self._destination}: kept to its rate limit",
                 retry_after=timedelta(seconds=wait - early),
             )
-        self._patience = math.inf
+        self._max_first_wait = math.inf
         return wait
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """See Pace."""
-        self._buckets.hold(self._key, self._interval, self._burst, seconds)
+        self._buckets.pause(self._key, self._interval, self._burst, seconds)
 
-    def within(self, limit: Limit) -> Pace:
+    def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
         """See Pace."""
         name = f"{self._destination}:{limit.name}"
-        return _Both(Bucket(self._buckets, name, limit.rate, self._patience), self)
+        return _CombinedRateLimiter(
+            TokenBucket(self._buckets, name, limit.rate_limit, self._max_first_wait), self
+        )
 
 
-class _Both:
+class _CombinedRateLimiter:
     """A further limit within a destination's own. A turn of it may pass in vain."""
 
-    def __init__(self, narrow: Bucket, wide: Bucket) -> None:
-        self._narrow = narrow
-        self._wide = wide
+    def __init__(self, endpoint_limiter: TokenBucket, account_limiter: TokenBucket) -> None:
+        self._endpoint_limiter = endpoint_limiter
+        self._account_limiter = account_limiter
 
-    def reserve(self, most: float) -> float:
+    def reserve(self, max_wait: float) -> float:
         """See Pace."""
-        wait = self._narrow.reserve(most)
-        return max(wait, self._wide.reserve(most))
+        wait = self._endpoint_limiter.reserve(max_wait)
+        return max(wait, self._account_limiter.reserve(max_wait))
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """See Pace: of all requests."""
-        self._wide.hold(seconds)
+        self._account_limiter.pause(seconds)
 
-    def within(self, limit: Limit) -> Pace:
+    def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
         """See Pace."""
-        return self._wide.within(limit)
+        return self._account_limiter.with_limit(limit)
 
 
-def read_rate(text: str) -> Rate:
+def parse_rate_limit(text: str) -> RateLimit:
     """A setting as in `10 per second` or `500 per minute`. Raises ValueError."""
     item = parse(text)
-    return Rate(item.amount, item.get_expiry())
+    return RateLimit(item.amount, item.get_expiry())

@@ -7,22 +7,22 @@ from datetime import datetime
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.decisions import Fact
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, Kind
-from preference_center.domain.sender_requests import Origin, Proof
+from preference_center.domain.decisions import ScopeFact
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, EventKind
+from preference_center.domain.sender_requests import ConsentEvidence, RequestOrigin
 from preference_center.errors import InvalidInput
 
-_NOTHING: Mapping[str, str] = {}
+_NO_EVIDENCE: Mapping[str, str] = {}
 
 
-def closing(
-    ids: tuple[UUID, UUID],
+def build_closure_changes(
+    event_ids: tuple[UUID, UUID],
     address: Address,
-    origin: Origin,
+    origin: RequestOrigin,
     received_at: datetime,
     *,
-    kind: Kind = Kind.DEACTIVATED,
-    evidence: Mapping[str, str] = _NOTHING,
+    kind: EventKind = EventKind.DEACTIVATED,
+    evidence: Mapping[str, str] = _NO_EVIDENCE,
 ) -> tuple[Change, Change]:
     """The two "no"s of an account that is closed (DEACTIVATED or ERASED).
 
@@ -41,29 +41,33 @@ def closing(
             actor=origin.actor,
             evidence=evidence,
         )
-        for event, scope in zip(ids, (EVERYTHING, ALL_MARKETING), strict=True)
+        for event, scope in zip(event_ids, (EVERYTHING, ALL_MARKETING), strict=True)
     )
     return over_everything, over_marketing
 
 
-def adds_to_closing(facts: Sequence[Fact], at: datetime) -> bool:
+def closure_changes_decisions(facts: Sequence[ScopeFact], at: datetime) -> bool:
     """Whether closing the account again at `at` changes any decision (I5).
 
     It does if a form of the mailbox was opted in since the opt-out of all marketing that the
     closing made, and before `at`: marketing would go on there, or after a reopening.
     """
-    outs = [f.state.out.at for f in facts if f.exact and f.scope == ALL_MARKETING and f.state.out]
+    outs = [
+        f.state.opt_out.at
+        for f in facts
+        if f.exact and f.scope == ALL_MARKETING and f.state.opt_out
+    ]
     lifts = [f.state.lift.at for f in facts if f.scope != EVERYTHING and f.state.lift]
     closed_at = max(outs, default=None)
     return any((closed_at is None or closed_at < lift) and lift < at for lift in lifts)
 
 
-def reopening(
+def build_reopening_change(
     id: UUID,  # noqa: A002 - as in `Change`
     address: Address,
-    proof: Proof,
-    origin: Origin,
-    facts: Sequence[Fact],
+    consent_evidence: ConsentEvidence,
+    origin: RequestOrigin,
+    facts: Sequence[ScopeFact],
 ) -> Change:
     """The lift of *everything*, by the person's own recorded act; `facts` are those of now.
 
@@ -71,17 +75,22 @@ def reopening(
     nothing (I5), and for a proof that names the person (I8).
     """
     for fact in facts:
-        out = fact.state.out
-        if fact.exact and fact.scope == EVERYTHING and out and out.at >= proof.occurred_at:
+        out = fact.state.opt_out
+        if (
+            fact.exact
+            and fact.scope == EVERYTHING
+            and out
+            and out.at >= consent_evidence.occurred_at
+        ):
             raise InvalidInput("the account was closed then or later: only a newer act reopens it")
     return Change(
         id=id,
-        kind=Kind.REOPENED,
+        kind=EventKind.REOPENED,
         address=address,
         scope=EVERYTHING,
-        occurred_at=proof.occurred_at,
+        occurred_at=consent_evidence.occurred_at,
         received_at=origin.now,
         source=origin.source,
         actor=origin.actor,
-        evidence=proof.evidence(address),
+        evidence=consent_evidence.to_evidence(address),
     )

@@ -30,12 +30,12 @@ Stored beside every digest: raise it whenever `parse` or `PROVIDERS` changes an 
 Then, or when a library changes one, no process starts before `flask addresses renormalise`.
 """
 
-MAX_OCTETS = 254
+MAX_EMAIL_BYTES = 254
 """Longest email address in UTF-8 octets: RFC 5321 4.5.3.1.3 less its angle brackets."""
 
-_MAX_RAW = 1000  # characters looked at, wrappers and display name included
-_MAX_DIALLED = 100  # characters of a number as people write it: E.164 has 15 digits
-_ONE_LABEL = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
+_MAX_INPUT_CHARS = 1000  # characters looked at, wrappers and display name included
+_MAX_PHONE_CHARS = 100  # characters of a number as people write it: E.164 has 15 digits
+_MAX_LABEL_CHARS = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
 
 
 class Channel(StrEnum):
@@ -84,10 +84,10 @@ class Address:
 
     def __repr__(self) -> str:
         """Masked, so that no log or traceback shows the address (I12)."""
-        return f"<Address {self.channel.value} {mask(self)}>"
+        return f"<Address {self.channel.value} {mask_address(self)}>"
 
 
-def parse(raw: str, channel: Channel, *, region: str = "IT") -> Address:
+def parse_address(raw: str, channel: Channel, *, region: str = "IT") -> Address:
     """Canonicalise `raw`, as found in a form, a CSV cell, a report or a vendor's payload.
 
     `region` (ISO 3166-1 alpha-2) reads phone numbers written without a country code.
@@ -97,20 +97,20 @@ def parse(raw: str, channel: Channel, *, region: str = "IT") -> Address:
         return _parse_phone(raw, channel, region)
     if raw.isascii():
         plain = raw.lower()
-        if len(plain) <= MAX_OCTETS and _PLAIN.fullmatch(plain):
+        if len(plain) <= MAX_EMAIL_BYTES and _PLAIN_EMAIL.fullmatch(plain):
             local, _, domain = plain.partition("@")
-            if len(domain) <= _ONE_LABEL:
-                return _email(plain, local, domain)
+            if len(domain) <= _MAX_LABEL_CHARS:
+                return _build_email_address(plain, local, domain)
     return _parse_email(raw)
 
 
-def may_match(probe: KeyKind, stored: KeyKind) -> bool:
+def may_match(candidate: KeyKind, stored: KeyKind) -> bool:
     """Whether a candidate's form suppresses, given one string or digest shared with a row.
 
     Like meets like, and one tag meets its base in both directions; never base with base:
     at an unknown domain two tags may be two people.
     """
-    return _MAY_MATCH[probe][stored]
+    return _MAY_MATCH[candidate][stored]
 
 
 def matches(candidate: Address, suppressed: Address) -> bool:
@@ -121,12 +121,12 @@ def matches(candidate: Address, suppressed: Address) -> bool:
     )
 
 
-def same_person(a: Address, b: Address) -> bool:
+def is_same_address(first: Address, second: Address) -> bool:
     """Whether control of one address may open the data of the other: exact only (I9)."""
-    return a.exact == b.exact
+    return first.exact == second.exact
 
 
-def mask(address: Address) -> str:
+def mask_address(address: Address) -> str:
     """The address as it may be shown on a page: `j***@d***.it`, `+39 *** **67`."""
     if address.channel is not Channel.EMAIL:
         country = phonenumbers.parse(address.exact).country_code
@@ -139,33 +139,33 @@ def mask(address: Address) -> str:
     return f"{first}***@{name[:1]}***.{top}"
 
 
-def _kinds_meet(probe: int, stored: int) -> bool:
+def _kinds_match(candidate: int, stored: int) -> bool:
     exact, mailbox, base = KeyKind.EXACT.value, KeyKind.MAILBOX.value, KeyKind.BASE.value
     return bool(
-        probe & stored & (exact | mailbox)
-        or (probe & exact and stored & base)
-        or (probe & base and stored & exact)
+        candidate & stored & (exact | mailbox)
+        or (candidate & exact and stored & base)
+        or (candidate & base and stored & exact)
     )
 
 
 # All 64 answers, worked out once: bulk checks ask this for every row found.
-_MAY_MATCH = tuple(tuple(_kinds_meet(p, s) for s in range(8)) for p in range(8))
+_MAY_MATCH = tuple(tuple(_kinds_match(p, s) for s in range(8)) for p in range(8))
 
 # The fast path: what the slow one leaves alone but for case. ASCII dot-atom (RFC 5322
 # 3.2.3), labels without "--" (A-labels and reserved ones go the slow way), a top level of
 # letters that is not one of email-validator's special-use names.
-_PLAIN = re.compile(
+_PLAIN_EMAIL = re.compile(
     r"[a-z0-9_!#$%&'*/=?^`{|}~+-]+(?:\.[a-z0-9_!#$%&'*/=?^`{|}~+-]+)*"
     r"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
     r"(?!(?:arpa|invalid|local|localhost|onion)\Z)[a-z]{2,}"
 )
 
 
-def _email(exact: str, local: str, domain: str) -> Address:
+def _build_email_address(exact: str, local: str, domain: str) -> Address:
     """An email address from its canonical parts, with the forms its provider implies."""
     provider = PROVIDERS.get(domain)
     if provider is not None:
-        return Address(_EMAIL, exact, provider.mailbox(local), None)
+        return Address(_EMAIL, exact, provider.mailbox_address(local), None)
     base = None
     if local.find("+") > 0 and local[0] != '"':  # a leading plus is no tag
         base = f"{local.partition('+')[0]}@{domain}"
@@ -180,83 +180,85 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
 _JOINERS = re.compile("[\u200c\u200d]")
-_WIDE = re.compile("[\u3000\uff01-\uffee]")
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_FULLWIDTH = re.compile("[\u3000\uff01-\uffee]")
+_CONTROL_CHARS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Possessive where two parts could take the same characters: backtracking through them took
 # a time quadratic in the length of the text.
-_WRAPPED = re.compile(r'(?:"(?:[^"\\]|\\.)*+"\s*+|[^<>@"(),:;]*+)<(.*)>')
+_NAME_ADDR = re.compile(r'(?:"(?:[^"\\]|\\.)*+"\s*+|[^<>@"(),:;]*+)<(.*)>')
 # Dots anywhere: "jane.@" and "ja..ne@" are real at some carriers, though no dot-atom.
-_ATOMS = re.compile(r'[^\s"(),:;<>@\[\\\]\x00-\x20\x7f]+')
-_TRUNK_PREFIXES = 4  # readings after which a number that still changes is none
+_ATOM_CHARS = re.compile(r'[^\s"(),:;<>@\[\\\]\x00-\x20\x7f]+')
+_MAX_TRUNK_PREFIXES = 4  # readings after which a number that still changes is none
 _ROOT_DOTS = ".\u3002\uff0e\uff61"
 # Letters only as the mark of an extension, so that free text is not mined for digits.
-_DIALLED = re.compile(
+_PHONE_TEXT = re.compile(
     r"(?:tel:)?\+?[\d\s()./\-\u2010-\u2015]++"
     r"(?:(?:;ext=|,|#|(?:ext|extn|extension|x|int|interno)\b\.?)\s*+\d{1,7}#?)?",
     re.IGNORECASE,
 )
 
 
-def _clean(raw: str) -> str:
+def _normalize_text(raw: str) -> str:
     """`raw` in NFC and narrow letters, without what cannot be seen; one line or refused."""
-    if len(raw) > _MAX_RAW:
+    if len(raw) > _MAX_INPUT_CHARS:
         raise InvalidAddress("The address is far too long: send one address per field.")
     text = _INVISIBLE.sub("", raw)
     text = text.strip().strip("\u200c\u200d").strip()
     if not text:
         raise InvalidAddress("The address is empty: send one.")
-    if _UNSAFE.search(text):
+    if _CONTROL_CHARS.search(text):
         raise InvalidAddress(
             "The address holds a line break or control character: send it without."
         )
-    return unicodedata.normalize("NFC", _WIDE.sub(_narrow, text))
+    return unicodedata.normalize("NFC", _FULLWIDTH.sub(_to_normal_width, text))
 
 
-def _narrow(match: re.Match[str]) -> str:
+def _to_normal_width(match: re.Match[str]) -> str:
     """The usual letter of a full-width or half-width one (PRECIS width mapping, RFC 8265)."""
     kind, _, code = unicodedata.decomposition(match[0]).partition(" ")
     return chr(int(code, 16)) if kind in ("<wide>", "<narrow>") else match[0]
 
 
-def _unwrap(text: str) -> str:
+def _strip_display_name(text: str) -> str:
     """The bare address out of `mailto:` and of a display name with angle brackets."""
     if text[:7].lower() == "mailto:":
         text = text[7:].partition("?")[0]  # RFC 6068: header fields follow
-    wrapped = _WRAPPED.fullmatch(text)
+    wrapped = _NAME_ADDR.fullmatch(text)
     return (wrapped[1] if wrapped else text).strip()
 
 
 def _parse_email(raw: str) -> Address:
     """The whole of the rules; `parse` has a short cut for plain ASCII addresses."""
-    local, at, domain = _unwrap(_clean(raw)).rpartition("@")
+    local, at, domain = _strip_display_name(_normalize_text(raw)).rpartition("@")
     if not at or not local or not domain:
         raise InvalidAddress("An email address is a name, one @ and a domain: mend that.")
     if domain[-1] in _ROOT_DOTS:
         domain = domain[:-1]
     local = _JOINERS.sub("", local)
-    quoted = f'"{local}"' if _ATOMS.fullmatch(local) and _oddly_dotted(local) else local
-    checked = _check(f"{quoted}@{domain}")
+    quoted = f'"{local}"' if _ATOM_CHARS.fullmatch(local) and _has_irregular_dots(local) else local
+    checked = _validate_email(f"{quoted}@{domain}")
     if checked is None:
         raise InvalidAddress(
             "The email address can't be parsed: send one address, like name@example.com,"
             " with no comment, list or space in it and with a public domain name."
         )
     local, domain = checked.local_part, checked.ascii_domain
-    if local[0] == '"' and _ATOMS.fullmatch(local[1:-1]):
+    if local[0] == '"' and _ATOM_CHARS.fullmatch(local[1:-1]):
         local = local[1:-1]
     # lower() without a locale; once more NFC, since lower case may compose anew.
     local = unicodedata.normalize("NFC", local.lower())
     exact = f"{local}@{domain}"
-    if len(exact.encode()) > MAX_OCTETS:
-        raise InvalidAddress(f"The email address is longer than {MAX_OCTETS} octets: shorten it.")
-    return _email(exact, local, domain)
+    if len(exact.encode()) > MAX_EMAIL_BYTES:
+        raise InvalidAddress(
+            f"The email address is longer than {MAX_EMAIL_BYTES} octets: shorten it."
+        )
+    return _build_email_address(exact, local, domain)
 
 
-def _oddly_dotted(local: str) -> bool:
+def _has_irregular_dots(local: str) -> bool:
     return local[0] == "." or local[-1] == "." or ".." in local
 
 
-def _check(text: str) -> email_validator.ValidatedEmail | None:
+def _validate_email(text: str) -> email_validator.ValidatedEmail | None:
     """email-validator's verdict; None instead of its error, whose text quotes the input."""
     try:
         return email_validator.validate_email(
@@ -276,9 +278,9 @@ def _check(text: str) -> email_validator.ValidatedEmail | None:
 
 def _parse_phone(raw: str, channel: Channel, region: str) -> Address:
     """E.164 without the extension; numbers of a possible length, assigned or not."""
-    text = _JOINERS.sub("", _clean(raw))
-    dialled = len(text) <= _MAX_DIALLED and _DIALLED.fullmatch(text)
-    number = _dial(text, region) if dialled else None
+    text = _JOINERS.sub("", _normalize_text(raw))
+    dialled = len(text) <= _MAX_PHONE_CHARS and _PHONE_TEXT.fullmatch(text)
+    number = _to_e164(text, region) if dialled else None
     if number is None:
         raise InvalidAddress(
             "The phone number can't be parsed: send one number in international form,"
@@ -287,9 +289,9 @@ def _parse_phone(raw: str, channel: Channel, region: str) -> Address:
     return Address(channel, number, number, None)
 
 
-def _dial(text: str, region: str) -> str | None:
+def _to_e164(text: str, region: str) -> str | None:
     """The number in E.164, or None where it can't be one."""
-    for _ in range(_TRUNK_PREFIXES):
+    for _ in range(_MAX_TRUNK_PREFIXES):
         try:
             number = phonenumbers.parse(text, region)
         except phonenumbers.NumberParseException:

@@ -20,7 +20,7 @@ from uuid import UUID
 from preference_center.domain.addresses import Address, Channel
 from preference_center.domain.mailbox_providers import PROVIDERS
 
-SHARED = frozenset(PROVIDERS) | {
+SHARED_DOMAINS = frozenset(PROVIDERS) | {
     *("aol.com", "bluewin.ch", "free.fr", "freenet.de", "gmx.at", "gmx.ch", "gmx.com", "gmx.de"),
     *("gmx.net", "hotmail.co.jp", "laposte.net", "libero.it", "mail.com", "mail.ru", "naver.com"),
     *("orange.fr", "qq.com", "163.com", "126.com", "rocketmail.com", "sfr.fr", "t-online.de"),
@@ -38,30 +38,30 @@ another way.
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class BurstRule:
     """What is a burst: `addresses` of one domain `within` so long, `after` the send at most.
 
     A link is taken to be sent when it is made.
     """
 
-    addresses: int = 5
-    within: timedelta = timedelta(seconds=60)
-    after: timedelta = timedelta(minutes=10)
+    min_addresses: int = 5
+    window: timedelta = timedelta(seconds=60)
+    max_delay: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class LinkOptOut:
     """One opt-out by a link of a message."""
 
-    event: UUID
-    address: int
-    domain: bytes
+    event_id: UUID
+    address_id: int
+    domain_digest: bytes
     """Its keyed digest."""
-    at: datetime
+    received_at: datetime
     """When it was received (UTC)."""
-    issued_at: datetime
+    link_issued_at: datetime
     """When its link was made (UTC)."""
-    message: str
+    message_id: str
     """The sender's own id of the message; "" if it gave none."""
 
 
@@ -69,20 +69,20 @@ class Act:
 class Burst:
     """Opt-outs of one domain that look like one machine's, in order."""
 
-    acts: tuple[Act, ...]
+    opt_outs: tuple[LinkOptOut, ...]
 
     @property
-    def domain(self) -> bytes:
+    def domain_digest(self) -> bytes:
         """The keyed digest of whose they are."""
-        return self.acts[0].domain
+        return self.opt_outs[0].domain_digest
 
     @property
-    def addresses(self) -> frozenset[int]:
+    def address_ids(self) -> frozenset[int]:
         """Whose they are."""
-        return frozenset(act.address for act in self.acts)
+        return frozenset(act.address_id for act in self.opt_outs)
 
 
-def domain_of(address: Address) -> str | None:
+def burst_domain(address: Address) -> str | None:
     """The domain by which `address` may be part of a burst; None for a shared one.
 
     Of phone numbers there is none.
@@ -90,40 +90,42 @@ def domain_of(address: Address) -> str | None:
     if address.channel is not Channel.EMAIL:
         return None
     domain = address.exact.rpartition("@")[2]
-    return None if domain in SHARED else domain
+    return None if domain in SHARED_DOMAINS else domain
 
 
-def bursts(acts: Iterable[Act], rule: Rule) -> list[Burst]:
+def find_bursts(opt_outs: Iterable[LinkOptOut], rule: BurstRule) -> list[Burst]:
     """Every burst among these, the oldest first; one act belongs to at most one.
 
     Whatever order the acts come in. Windows that overlap are one burst.
     """
-    by_domain: dict[bytes, list[Act]] = {}
-    for act in sorted(acts, key=lambda act: (act.at, act.event)):
-        if act.at - act.issued_at <= rule.after:
-            by_domain.setdefault(act.domain, []).append(act)
-    found = [burst for each in by_domain.values() for burst in _of_one_domain(each, rule)]
-    return sorted(found, key=lambda burst: (burst.acts[0].at, burst.acts[0].event))
+    by_domain: dict[bytes, list[LinkOptOut]] = {}
+    for act in sorted(opt_outs, key=lambda act: (act.received_at, act.event_id)):
+        if act.received_at - act.link_issued_at <= rule.max_delay:
+            by_domain.setdefault(act.domain_digest, []).append(act)
+    found = [burst for each in by_domain.values() for burst in _find_bursts_in_domain(each, rule)]
+    return sorted(
+        found, key=lambda burst: (burst.opt_outs[0].received_at, burst.opt_outs[0].event_id)
+    )
 
 
-def _of_one_domain(acts: Sequence[Act], rule: Rule) -> Iterable[Burst]:
+def _find_bursts_in_domain(opt_outs: Sequence[LinkOptOut], rule: BurstRule) -> Iterable[Burst]:
     """`acts` in order of time. A window is full if it holds enough addresses."""
     start, end = 0, 0  # of what is being gathered
     first, window = 0, Counter[int]()  # of the window that ends with `last`: who is in it
-    for last, act in enumerate(acts):
-        window[act.address] += 1
-        while act.at - acts[first].at > rule.within:
-            gone = acts[first].address
+    for last, act in enumerate(opt_outs):
+        window[act.address_id] += 1
+        while act.received_at - opt_outs[first].received_at > rule.window:
+            gone = opt_outs[first].address_id
             window[gone] -= 1
             if not window[gone]:
                 del window[gone]
             first += 1
-        if len(window) < rule.addresses:
+        if len(window) < rule.min_addresses:
             continue
         if first >= end:
             if end > start:
-                yield Burst(tuple(acts[start:end]))
+                yield Burst(tuple(opt_outs[start:end]))
             start = first
         end = last + 1
     if end > start:
-        yield Burst(tuple(acts[start:end]))
+        yield Burst(tuple(opt_outs[start:end]))

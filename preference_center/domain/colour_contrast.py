@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import re
 
-TEXT = 4.5
+MIN_TEXT_CONTRAST = 4.5
 """Least contrast of text on its ground (WCAG 2.2, 1.4.3, level AA)."""
 
-SHAPE = 3.0
+MIN_NON_TEXT_CONTRAST = 3.0
 """Least contrast of a control's shape on the page (WCAG 2.2, 1.4.11)."""
 
-_DARKEST = 0.04045
+_LINEAR_LIMIT = 0.04045
 """Below it, sRGB is linear."""
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
-def is_colour(text: str) -> bool:
+def is_hex_colour(text: str) -> bool:
     """Whether `text` is a colour as we read it: `#rrggbb`."""
     return _COLOUR.fullmatch(text) is not None
 
 
-def contrast(one: str, other: str) -> float:
+def contrast_ratio(first: str, second: str) -> float:
     """The contrast ratio of two colours `#rrggbb`: from 1 (the same) to 21.
 
     (L1 + 0.05) / (L2 + 0.05), with L1 the lighter one's luminance; see
     https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
     """
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    darker, lighter = sorted((_luminance(first), _luminance(second)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 def _luminance(colour: str) -> float:
     """Relative luminance, 0 to 1: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
-    red, green, blue = (_linear(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
+    red, green, blue = (_linearize(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _linear(channel: float) -> float:
+def _linearize(channel: float) -> float:
     """A channel of sRGB, 0 to 1, without its gamma."""
-    if channel <= _DARKEST:
+    if channel <= _LINEAR_LIMIT:
         return channel / 12.92
     return float(((channel + 0.055) / 1.055) ** 2.4)

@@ -13,7 +13,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
-from preference_center.errors import InvalidInput, TakenAddress, TakenExternalId, UnknownContact
+from preference_center.errors import (
+    AddressConflict,
+    ExternalIdConflict,
+    InvalidInput,
+    UnknownContact,
+)
 
 MAX_ADDRESSES = 100
 """Of one contact. Whoever has more is no person but a fault in somebody's data."""
@@ -62,7 +67,7 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ContactRef:
     """A contact as a request names it: by exactly one of these."""
 
     id: UUID | None = None
@@ -71,7 +76,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ContactUpdate:
     """What a sender knows of one person; what is not given stays as it is."""
 
     external_id: str | None = field(default=None, repr=False)
@@ -80,32 +85,34 @@ class Profile:
 
 
 @dataclass(slots=True)
-class Book:
+class ContactSet:
     """The contacts of one request. `merged` leads from a contact that is gone to its survivor."""
 
     contacts: dict[UUID, Contact]
-    merged: dict[UUID, UUID] = field(default_factory=dict)
-    before: dict[UUID, Contact] = field(init=False)
+    merged_into: dict[UUID, UUID] = field(default_factory=dict)
+    stored: dict[UUID, Contact] = field(init=False)
     _by_external_id: dict[str, UUID] = field(init=False, default_factory=dict, repr=False)
     _by_address: dict[Address, UUID] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self.before = dict(self.contacts)
+        self.stored = dict(self.contacts)
         for contact in self.contacts.values():
             self._index(contact)
 
     @classmethod
-    def of(cls, contacts: Iterable[Contact], merged: dict[UUID, UUID] | None = None) -> Book:
+    def from_contacts(
+        cls, contacts: Iterable[Contact], merged_into: dict[UUID, UUID] | None = None
+    ) -> ContactSet:
         """A book of these contacts."""
-        return cls({contact.id: contact for contact in contacts}, merged or {})
+        return cls({contact.id: contact for contact in contacts}, merged_into or {})
 
-    def find(self, named: Named) -> Contact:
+    def find(self, ref: ContactRef) -> Contact:
         """The contact; the survivor, if it was merged. Raises UnknownContact."""
-        found = named.id and self._survivor(named.id)
-        if named.external_id is not None:
-            found = self._by_external_id.get(named.external_id)
-        elif named.address is not None:
-            found = self._by_address.get(named.address)
+        found = ref.id and self._survivor(ref.id)
+        if ref.external_id is not None:
+            found = self._by_external_id.get(ref.external_id)
+        elif ref.address is not None:
+            found = self._by_address.get(ref.address)
         contact = self.contacts.get(found) if found else None
         if contact is None:
             raise UnknownContact("there is no such contact")
@@ -116,7 +123,7 @@ class Book:
         found = self._by_address.get(address)
         return self.contacts[found] if found else None
 
-    def upsert(self, profile: Profile, new_id: UUID) -> Contact:
+    def upsert(self, update: ContactUpdate, new_id: UUID) -> Contact:
         """Write down what is known of a person: of the one it belongs to, else of a new one.
 
         An erased contact stays as it is: nothing about it may be kept (I6). Raises
@@ -124,39 +131,39 @@ class Book:
         addresses belong to one with an external id of its own, both to be merged by
         somebody who knows; InvalidInput beyond MAX_ADDRESSES.
         """
-        contact = self._meant(profile) or Contact(new_id)
+        contact = self._find_match(update) or Contact(new_id)
         if contact.state is ContactState.ERASED:
             return contact
-        ids = {profile.external_id} if profile.external_id is not None else set()
+        ids = {update.external_id} if update.external_id is not None else set()
         written = replace(
             contact,
-            locale=profile.locale or contact.locale,
+            locale=update.locale or contact.locale,
             external_ids=contact.external_ids | ids,
-            addresses=contact.addresses.union(profile.addresses),
+            addresses=contact.addresses.union(update.addresses),
         )
         if len(written.addresses) > MAX_ADDRESSES:
             raise InvalidInput(f"a contact has up to {MAX_ADDRESSES} addresses")
-        return self._put(written)
+        return self._store(written)
 
-    def _meant(self, profile: Profile) -> Contact | None:
-        known = self._by_external_id.get(profile.external_id or "")
+    def _find_match(self, update: ContactUpdate) -> Contact | None:
+        known = self._by_external_id.get(update.external_id or "")
         contact = self.contacts[known] if known else None
-        for index, address in enumerate(profile.addresses):
+        for index, address in enumerate(update.addresses):
             owner = self.owner(address)
             if owner is None or owner is contact:
                 continue
             if contact is not None:
-                raise TakenAddress(index)
+                raise AddressConflict(index)
             contact = owner
-        if contact and profile.external_id is not None and known is None and contact.external_ids:
-            raise TakenExternalId
+        if contact and update.external_id is not None and known is None and contact.external_ids:
+            raise ExternalIdConflict
         return contact
 
     def deactivate(self, contact: Contact) -> Contact:
         """Close the account, unless it is closed already."""
         if contact.state.closed:
             return contact
-        return self._put(replace(contact, state=ContactState.DEACTIVATED))
+        return self._store(replace(contact, state=ContactState.DEACTIVATED))
 
     def reopen(self, contact: Contact) -> Contact:
         """Open a closed account; nothing if it is open. Raises InvalidInput for other states."""
@@ -164,72 +171,72 @@ class Book:
             return contact
         if contact.state is not ContactState.DEACTIVATED:
             raise InvalidInput(f"the contact is {contact.state}: only a closed account is reopened")
-        return self._put(replace(contact, state=ContactState.ACTIVE))
+        return self._store(replace(contact, state=ContactState.ACTIVE))
 
-    def merge(self, gone: Contact, into: Contact) -> Contact:
+    def merge(self, absorbed: Contact, survivor_contact: Contact) -> Contact:
         """Make one contact of two; the survivor has the more restrictive of both states.
 
         The survivor's locale wins. Raises InvalidInput if one of them was erased, and
         beyond MAX_ADDRESSES.
         """
-        if gone.id == into.id:
-            return into
-        if ContactState.ERASED in {gone.state, into.state}:
+        if absorbed.id == survivor_contact.id:
+            return survivor_contact
+        if ContactState.ERASED in {absorbed.state, survivor_contact.state}:
             raise InvalidInput("one of the two was erased: nothing of it is left to merge")
         survivor = replace(
-            into,
-            state=max(gone.state, into.state, key=lambda state: state.rank),
-            locale=into.locale or gone.locale,
-            external_ids=into.external_ids | gone.external_ids,
-            addresses=into.addresses | gone.addresses,
+            survivor_contact,
+            state=max(absorbed.state, survivor_contact.state, key=lambda state: state.rank),
+            locale=survivor_contact.locale or absorbed.locale,
+            external_ids=survivor_contact.external_ids | absorbed.external_ids,
+            addresses=survivor_contact.addresses | absorbed.addresses,
         )
         if len(survivor.addresses) > MAX_ADDRESSES:
             raise InvalidInput(f"a contact has up to {MAX_ADDRESSES} addresses")
-        del self.contacts[gone.id]
-        self.merged[gone.id] = into.id
-        return self._put(survivor)
+        del self.contacts[absorbed.id]
+        self.merged_into[absorbed.id] = survivor_contact.id
+        return self._store(survivor)
 
-    def changed(self) -> list[Contact]:
+    def changed_contacts(self) -> list[Contact]:
         """What differs from what is stored, in the order of ids: the order of locking."""
-        survivors = set(self.gone().values())
+        survivors = set(self.survivors_by_id().values())
         differing = [
             contact
             for contact in self.contacts.values()
-            if contact != self.before.get(contact.id) or contact.id in survivors
+            if contact != self.stored.get(contact.id) or contact.id in survivors
         ]
         return sorted(differing, key=lambda contact: contact.id)
 
-    def gone(self) -> dict[UUID, UUID]:
+    def survivors_by_id(self) -> dict[UUID, UUID]:
         """Each contact that this book has merged, and its survivor."""
-        return {old: self._survivor(old) for old in self.merged if old in self.before}
+        return {old: self._survivor(old) for old in self.merged_into if old in self.stored}
 
-    def learned(self) -> list[Address]:
+    def new_addresses(self) -> list[Address]:
         """The addresses that were no contact's before."""
-        known = {a for contact in self.before.values() for a in contact.addresses}
-        found = (a for contact in self.changed() for a in contact.addresses - known)
-        return sorted(found, key=_order)
+        known = {a for contact in self.stored.values() for a in contact.addresses}
+        found = (a for contact in self.changed_contacts() for a in contact.addresses - known)
+        return sorted(found, key=_sort_key)
 
-    def closed(self) -> Iterator[tuple[Contact, Address]]:
+    def newly_closed(self) -> Iterator[tuple[Contact, Address]]:
         """The addresses of closed accounts that were not of one before: to be told the "no"."""
-        yield from self._turned(closed=True)
+        yield from self._state_changes(closed=True)
 
-    def reopened(self) -> Iterator[tuple[Contact, Address]]:
+    def newly_reopened(self) -> Iterator[tuple[Contact, Address]]:
         """The addresses of accounts that are open again."""
-        yield from self._turned(closed=False)
+        yield from self._state_changes(closed=False)
 
-    def _turned(self, *, closed: bool) -> Iterator[tuple[Contact, Address]]:
-        was = {a: c.state.closed for c in self.before.values() for a in c.addresses}
-        for contact in self.changed():
+    def _state_changes(self, *, closed: bool) -> Iterator[tuple[Contact, Address]]:
+        was = {a: c.state.closed for c in self.stored.values() for a in c.addresses}
+        for contact in self.changed_contacts():
             if contact.state.closed is closed:
                 turned = (a for a in contact.addresses if was.get(a, False) is not closed)
-                yield from ((contact, a) for a in sorted(turned, key=_order))
+                yield from ((contact, a) for a in sorted(turned, key=_sort_key))
 
     def _survivor(self, contact_id: UUID) -> UUID:
-        while contact_id in self.merged:
-            contact_id = self.merged[contact_id]
+        while contact_id in self.merged_into:
+            contact_id = self.merged_into[contact_id]
         return contact_id
 
-    def _put(self, contact: Contact) -> Contact:
+    def _store(self, contact: Contact) -> Contact:
         self.contacts[contact.id] = contact
         self._index(contact)
         return contact
@@ -239,5 +246,5 @@ class Book:
         self._by_address.update(dict.fromkeys(contact.addresses, contact.id))
 
 
-def _order(address: Address) -> tuple[str, str]:
+def _sort_key(address: Address) -> tuple[str, str]:
     return address.channel, address.exact

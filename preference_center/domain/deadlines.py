@@ -11,19 +11,19 @@ TARGET = timedelta(hours=48)
 """What Gmail and Yahoo accept (RULES.md B1, B2)."""
 AT_RISK = timedelta(hours=36)
 
-FIRST_RETRY = timedelta(seconds=10)
-LONGEST_RETRY = timedelta(hours=1)
-OVERDUE_RETRY = timedelta(minutes=15)
-REFUSED_RETRY = timedelta(days=1)
+MIN_RETRY_DELAY = timedelta(seconds=10)
+MAX_RETRY_DELAY = timedelta(hours=1)
+OVERDUE_RETRY_INTERVAL = timedelta(minutes=15)
+REFUSED_RETRY_INTERVAL = timedelta(days=1)
 """For an address that the tool says it never takes, however late it is: only a person can help."""
-FIRST_PROBE = timedelta(seconds=5)
-LONGEST_MAIL_RETRY = timedelta(minutes=5)
+MIN_PROBE_DELAY = timedelta(seconds=5)
+MAX_EMAIL_RETRY_DELAY = timedelta(minutes=5)
 """Long enough for greylisting, short enough for somebody who waits for a link."""
-PROBE_EVERY = timedelta(minutes=5)
+PROBE_INTERVAL = timedelta(minutes=5)
 """How often an open circuit is probed."""
 
 
-class Stage(StrEnum):
+class DeadlineStage(StrEnum):
     """How late a pending opt-out is."""
 
     ON_TIME = "on_time"
@@ -32,26 +32,26 @@ class Stage(StrEnum):
     OVERDUE = "overdue"
 
 
-def stage(due_at: datetime, now: datetime) -> Stage:
+def deadline_stage(due_at: datetime, now: datetime) -> DeadlineStage:
     """The stage of a row due at `due_at`, i.e. received `WINDOW` before."""
     waited = now - (due_at - WINDOW)
     if waited >= WINDOW:
-        return Stage.OVERDUE
+        return DeadlineStage.OVERDUE
     if waited >= TARGET:
-        return Stage.PAST_TARGET
-    return Stage.AT_RISK if waited >= AT_RISK else Stage.ON_TIME
+        return DeadlineStage.PAST_TARGET
+    return DeadlineStage.AT_RISK if waited >= AT_RISK else DeadlineStage.ON_TIME
 
 
-def late_stages(now: datetime) -> tuple[tuple[Stage, datetime | None, datetime], ...]:
+def late_stages(now: datetime) -> tuple[tuple[DeadlineStage, datetime | None, datetime], ...]:
     """Each stage beyond `on_time`, worst first, with what `due_at` lies after and up to.
 
     The same bounds as in `stage`, so that a database can count by them.
     """
     past_target, at_risk = now + (WINDOW - TARGET), now + (WINDOW - AT_RISK)
     return (
-        (Stage.OVERDUE, None, now),
-        (Stage.PAST_TARGET, now, past_target),
-        (Stage.AT_RISK, past_target, at_risk),
+        (DeadlineStage.OVERDUE, None, now),
+        (DeadlineStage.PAST_TARGET, now, past_target),
+        (DeadlineStage.AT_RISK, past_target, at_risk),
     )
 
 
@@ -60,7 +60,7 @@ def row_retry(
     due_at: datetime | None,
     now: datetime,
     *,
-    wish: timedelta | None = None,
+    retry_after: timedelta | None = None,
     jitter: float = 0.0,
 ) -> datetime:
     """When to try one address again after its `attempts`-th failure in a row.
@@ -71,10 +71,10 @@ def row_retry(
     near the end; past due, every 15 minutes for ever (I3). `jitter` in 0..1 spreads
     retries over the last quarter of the delay.
     """
-    delay = min(FIRST_RETRY * (1 << min(attempts - 1, 20)), LONGEST_RETRY)
-    delay = max(delay * (1 - jitter / 4), wish or timedelta(0))
+    delay = min(MIN_RETRY_DELAY * (1 << min(attempts - 1, 20)), MAX_RETRY_DELAY)
+    delay = max(delay * (1 - jitter / 4), retry_after or timedelta(0))
     if due_at is not None:
-        delay = min(delay, max((due_at - now) / 3, OVERDUE_RETRY))
+        delay = min(delay, max((due_at - now) / 3, OVERDUE_RETRY_INTERVAL))
     return now + delay
 
 
@@ -83,11 +83,11 @@ def refused_retry(now: datetime, *, jitter: float = 0.0) -> datetime:
 
     `jitter` in 0..1 spreads those refused together over the last hour.
     """
-    return now + REFUSED_RETRY - timedelta(hours=jitter)
+    return now + REFUSED_RETRY_INTERVAL - timedelta(hours=jitter)
 
 
 def destination_retry(
-    failures: int, now: datetime, *, wish: timedelta | None = None, jitter: float = 0.0
+    failures: int, now: datetime, *, retry_after: timedelta | None = None, jitter: float = 0.0
 ) -> datetime:
     """When to knock again at a tool that failed as a whole `failures` times in a row.
 
@@ -95,17 +95,17 @@ def destination_retry(
     tool's `wish` (Retry-After) is kept up to an hour: beyond that we look ourselves,
     since the promise is ours and not the tool's.
     """
-    delay = min(FIRST_PROBE * (1 << min(failures - 1, 20)), PROBE_EVERY)
+    delay = min(MIN_PROBE_DELAY * (1 << min(failures - 1, 20)), PROBE_INTERVAL)
     delay *= 1 - jitter / 4
-    return now + max(delay, min(wish or timedelta(0), LONGEST_RETRY))
+    return now + max(delay, min(retry_after or timedelta(0), MAX_RETRY_DELAY))
 
 
-def letter_retry(
+def email_retry(
     attempts: int, expires_at: datetime, now: datetime, *, jitter: float = 0.0
 ) -> datetime:
     """When to try a letter again after its `attempts`-th failure in a row.
 
     Doubles from 10 seconds to 5 minutes, but not beyond `expires_at`.
     """
-    delay = min(FIRST_RETRY * (1 << min(attempts - 1, 20)), LONGEST_MAIL_RETRY)
+    delay = min(MIN_RETRY_DELAY * (1 << min(attempts - 1, 20)), MAX_EMAIL_RETRY_DELAY)
     return min(now + delay * (1 - jitter / 4), expires_at)

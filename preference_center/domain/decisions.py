@@ -14,27 +14,27 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.catalogue import Default, MessageClass, MessageType, Topic
+from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     UNDELIVERABLE,
-    Kind,
-    Mark,
-    State,
+    EventKind,
+    ScopeState,
+    Timestamped,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class ScopeFact:
     """The state of one scope of one stored form; `exact` if it is the candidate itself."""
 
     scope: str
     exact: bool
-    state: State
+    state: ScopeState
 
 
-class Rule(StrEnum):
+class DecisionRule(StrEnum):
     """Why a decision fell as it did."""
 
     CLOSED = "closed"
@@ -66,7 +66,7 @@ class Decision:
     """Allow or deny, with the rule and the event that decided."""
 
     allow: bool
-    rule: Rule
+    rule: DecisionRule
     scope: str | None = None
     event: UUID | None = None
     since: datetime | None = None
@@ -74,33 +74,33 @@ class Decision:
     """Something the sender should know though it does not decide, e.g. `bounced`."""
 
 
-ALLOW_BY_DEFAULT = Decision(allow=True, rule=Rule.NOT_OPTED_OUT)
-NO_CONSENT = Decision(allow=False, rule=Rule.NO_CONSENT)
-ALLOW_SERVICE = Decision(allow=True, rule=Rule.SERVICE)
-UNPARSEABLE_ADDRESS = Decision(allow=False, rule=Rule.UNPARSEABLE_ADDRESS)
+ALLOW_BY_DEFAULT = Decision(allow=True, rule=DecisionRule.NOT_OPTED_OUT)
+NO_CONSENT = Decision(allow=False, rule=DecisionRule.NO_CONSENT)
+ALLOW_SERVICE = Decision(allow=True, rule=DecisionRule.SERVICE)
+UNPARSEABLE_ADDRESS = Decision(allow=False, rule=DecisionRule.UNPARSEABLE_ADDRESS)
 
 
 def decide(
-    message: MessageType, topic: Topic | None, facts: Sequence[Fact], now: datetime
+    message_type: MessageType, topic: Topic | None, facts: Sequence[ScopeFact], now: datetime
 ) -> Decision:
     """The decision for one address; `topic` is the marketing message's own topic."""
-    if message.message_class is MessageClass.SERVICE:
-        return _decide_service(message, facts, now)
+    if message_type.message_class is MessageClass.SERVICE:
+        return _decide_service(message_type, facts, now)
     if topic is None:
-        return Decision(allow=False, rule=Rule.UNKNOWN_MESSAGE_TYPE)
+        return Decision(allow=False, rule=DecisionRule.UNKNOWN_MESSAGE_TYPE)
     if topic.retired:
-        return Decision(allow=False, rule=Rule.RETIRED_TOPIC, scope=topic.key)
-    opt_in = topic.default is Default.OPT_IN
+        return Decision(allow=False, rule=DecisionRule.RETIRED_TOPIC, scope=topic.key)
+    opt_in = topic.default is TopicDefault.OPT_IN
     if not facts:
         return NO_CONSENT if opt_in else ALLOW_BY_DEFAULT
-    no = standing_no(topic.key, facts, now)
+    no = find_denial(topic.key, facts, now)
     if no:
         return no
-    consent = _standing_consent(topic.key, facts)
+    consent = _active_consent(topic.key, facts)
     if consent:
         return Decision(
             allow=True,
-            rule=Rule.CONSENTED,
+            rule=DecisionRule.CONSENTED,
             scope=topic.key,
             event=consent.event,
             since=consent.at,
@@ -108,113 +108,119 @@ def decide(
     return NO_CONSENT if opt_in else ALLOW_BY_DEFAULT
 
 
-def _decide_service(message: MessageType, facts: Sequence[Fact], now: datetime) -> Decision:
-    bounced = _bounced(facts, _newest(_own_lifts(facts)), now)
-    advisory = Rule.BOUNCED if bounced else None
-    closed = _newest_out(facts, EVERYTHING)
-    if closed and _stands(closed.state.out, _own_lift(facts, EVERYTHING)):
-        closing = _deny(Rule.CLOSED, closed)
-        if not message.after_closing:
+def _decide_service(
+    message_type: MessageType, facts: Sequence[ScopeFact], now: datetime
+) -> Decision:
+    bounced = _active_bounce_denial(facts, _newest(_own_lifts(facts)), now)
+    advisory = DecisionRule.BOUNCED if bounced else None
+    closed = _newest_opt_out(facts, EVERYTHING)
+    if closed and _is_active(closed.state.opt_out, _own_lift(facts, EVERYTHING)):
+        closing = _deny(DecisionRule.CLOSED, closed)
+        if not message_type.after_closing:
             return closing
-        return replace(closing, allow=True, rule=Rule.AFTER_CLOSING, advisory=advisory)
+        return replace(closing, allow=True, rule=DecisionRule.AFTER_CLOSING, advisory=advisory)
     return replace(ALLOW_SERVICE, advisory=advisory) if advisory else ALLOW_SERVICE
 
 
-def standing_no(topic: str, facts: Sequence[Fact], now: datetime) -> Decision | None:
+def find_denial(topic: str, facts: Sequence[ScopeFact], now: datetime) -> Decision | None:
     """The "no" that stands against marketing of this topic, widest first, if any.
 
     A lift of the topic overrides older wider opt-outs for that topic; a wider lift
     never lifts the topic's own opt-out (I5).
     """
-    closed = _newest_out(facts, EVERYTHING)
-    if closed and _stands(closed.state.out, _own_lift(facts, EVERYTHING)):
-        return _deny(Rule.CLOSED, closed)
+    closed = _newest_opt_out(facts, EVERYTHING)
+    if closed and _is_active(closed.state.opt_out, _own_lift(facts, EVERYTHING)):
+        return _deny(DecisionRule.CLOSED, closed)
     topic_lift = _own_lift(facts, topic)
     wide_lift = _newest([topic_lift, _own_lift(facts, ALL_MARKETING)])
     for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift)):
-        out = _newest_out(facts, scope)
-        if out and _stands(out.state.out, lift):
-            return _deny(_rule_of(out), out)
-    bounced = _bounced(facts, wide_lift, now)
+        out = _newest_opt_out(facts, scope)
+        if out and _is_active(out.state.opt_out, lift):
+            return _deny(_opt_out_rule(out), out)
+    bounced = _active_bounce_denial(facts, wide_lift, now)
     if bounced:
         return bounced
     for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift)):
-        pause = _running_pause(facts, scope, lift, now)
+        pause = _active_pause(facts, scope, lift, now)
         if pause:
-            return _deny_for_now(Rule.PAUSED, pause)
+            return _deny_temporarily(DecisionRule.PAUSED, pause)
     return None
 
 
-def own_end(no: Decision, topic: str, facts: Sequence[Fact], now: datetime) -> datetime | None:
+def denial_end(
+    denial: Decision, topic: str, facts: Sequence[ScopeFact], now: datetime
+) -> datetime | None:
     """When a `standing_no` against this topic ends by itself, None if it doesn't.
 
     Only pauses do, and what counted bounces lead to (docs/decisions/0025).
     """
-    if no.rule is Rule.PAUSED:
-        return running_pause_end(topic, facts, now)
-    if no.rule is not Rule.BOUNCED:
+    if denial.rule is DecisionRule.PAUSED:
+        return active_pause_end(topic, facts, now)
+    if denial.rule is not DecisionRule.BOUNCED:
         return None
     lift = _newest([_own_lift(facts, topic), _own_lift(facts, ALL_MARKETING)])
-    pause = _running_pause(facts, UNDELIVERABLE, lift, now)
-    return None if pause is None or _standing_bounce(facts, lift) else pause.state.pause_until
+    pause = _active_pause(facts, UNDELIVERABLE, lift, now)
+    return None if pause is None or _active_hard_bounce(facts, lift) else pause.state.pause_until
 
 
-def running_pause_end(topic: str, facts: Sequence[Fact], now: datetime) -> datetime | None:
+def active_pause_end(topic: str, facts: Sequence[ScopeFact], now: datetime) -> datetime | None:
     """When the last pause that covers this topic ends, or None if none runs."""
     topic_lift = _own_lift(facts, topic)
     wide_lift = _newest([topic_lift, _own_lift(facts, ALL_MARKETING)])
     ends = [
         pause.state.pause_until
         for scope, lift in ((ALL_MARKETING, wide_lift), (topic, topic_lift))
-        if (pause := _running_pause(facts, scope, lift, now)) and pause.state.pause_until
+        if (pause := _active_pause(facts, scope, lift, now)) and pause.state.pause_until
     ]
     return max(ends, default=None)
 
 
 @dataclass(frozen=True, slots=True)
-class TopicStanding:
+class TopicStatus:
     """How one topic stands for one address, as the pages show it."""
 
     subscribed: bool
     suppressed: bool
     paused_until: datetime | None
-    no: Decision | None
+    denial: Decision | None
 
 
-def topic_standing(topic: Topic, facts: Sequence[Fact], now: datetime) -> TopicStanding:
+def topic_status(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> TopicStatus:
     """How `topic` stands: subscribed unless a "no" stands or consent is wanting."""
-    no = standing_no(topic.key, facts, now)
-    paused = no is not None and no.rule is Rule.PAUSED
-    asked = topic.default is Default.OPT_OUT or _standing_consent(topic.key, facts) is not None
-    return TopicStanding(
+    no = find_denial(topic.key, facts, now)
+    paused = no is not None and no.rule is DecisionRule.PAUSED
+    asked = topic.default is TopicDefault.OPT_OUT or _active_consent(topic.key, facts) is not None
+    return TopicStatus(
         subscribed=no is None and asked,
         suppressed=no is not None and not paused,
-        paused_until=running_pause_end(topic.key, facts, now) if paused else None,
-        no=no,
+        paused_until=active_pause_end(topic.key, facts, now) if paused else None,
+        denial=no,
     )
 
 
-def marketing_suppressed(facts: Sequence[Fact]) -> bool:
+def is_marketing_suppressed(facts: Sequence[ScopeFact]) -> bool:
     """Whether an opt-out of all marketing (or a closed account) stands."""
     for scope in (ALL_MARKETING, EVERYTHING):
-        out = _newest_out(facts, scope)
-        if out and _stands(out.state.out, _own_lift(facts, scope)):
+        out = _newest_opt_out(facts, scope)
+        if out and _is_active(out.state.opt_out, _own_lift(facts, scope)):
             return True
     return False
 
 
-def nothing_left_of(scope: str, facts: Sequence[Fact]) -> bool:
+def is_redundant_opt_out(scope: str, facts: Sequence[ScopeFact]) -> bool:
     """Whether one more "no" of this wide scope would change no decision about exactly this form.
 
     It stands, and nothing that it covers was opted in to since: a topic's own opt-in
     overrides a wider opt-out for that topic (I5).
     """
     exact = [fact for fact in facts if fact.exact]
-    out = _newest_out(exact, scope)
-    return out is not None and _stands(out.state.out, newest_opt_in(scope, exact))
+    out = _newest_opt_out(exact, scope)
+    return out is not None and _is_active(out.state.opt_out, newest_opt_in(scope, exact))
 
 
-def newest_opt_in(scope: str, facts: Sequence[Fact], *, any_form: bool = False) -> Mark | None:
+def newest_opt_in(
+    scope: str, facts: Sequence[ScopeFact], *, any_form: bool = False
+) -> Timestamped | None:
     """The newest own opt-in of exactly this form that an opt-out of `scope` would end.
 
     `any_form`: of every form of the mailbox, since it would end them all (I9).
@@ -232,76 +238,80 @@ def newest_opt_in(scope: str, facts: Sequence[Fact], *, any_form: bool = False) 
     )
 
 
-def _deny(rule: Rule, fact: Fact) -> Decision:
-    out = fact.state.out
+def _deny(rule: DecisionRule, fact: ScopeFact) -> Decision:
+    out = fact.state.opt_out
     assert out is not None
-    return Decision(allow=False, rule=rule, scope=_reach(fact), event=out.event, since=out.at)
+    return Decision(
+        allow=False, rule=rule, scope=_effective_scope(fact), event=out.event, since=out.at
+    )
 
 
-def _deny_for_now(rule: Rule, fact: Fact) -> Decision:
+def _deny_temporarily(rule: DecisionRule, fact: ScopeFact) -> Decision:
     mark = fact.state.pause
     assert mark is not None
     return Decision(allow=False, rule=rule, scope=fact.scope, event=mark.event, since=mark.at)
 
 
-def _rule_of(fact: Fact) -> Rule:
-    if fact.state.reason is Kind.COMPLAINED:
-        return Rule.COMPLAINED
-    if _reach(fact) == ALL_MARKETING:
-        return Rule.OPTED_OUT_OF_ALL_MARKETING
-    return Rule.OPTED_OUT_OF_TOPIC
+def _opt_out_rule(fact: ScopeFact) -> DecisionRule:
+    if fact.state.reason is EventKind.COMPLAINED:
+        return DecisionRule.COMPLAINED
+    if _effective_scope(fact) == ALL_MARKETING:
+        return DecisionRule.OPTED_OUT_OF_ALL_MARKETING
+    return DecisionRule.OPTED_OUT_OF_TOPIC
 
 
-def _newest_out(facts: Sequence[Fact], scope: str) -> Fact | None:
-    found: Fact | None = None
+def _newest_opt_out(facts: Sequence[ScopeFact], scope: str) -> ScopeFact | None:
+    found: ScopeFact | None = None
     for fact in facts:
-        out = fact.state.out
-        if out and _reach(fact) == scope and (found is None or out > found.state.out):  # type: ignore[operator]
+        out = fact.state.opt_out
+        if out and _effective_scope(fact) == scope and (found is None or out > found.state.opt_out):  # type: ignore[operator]
             found = fact
     return found
 
 
-def _reach(fact: Fact) -> str:
+def _effective_scope(fact: ScopeFact) -> str:
     """What an opt-out of this fact covers for the candidate (I4, I9)."""
     if fact.scope == EVERYTHING and not fact.exact:
         return ALL_MARKETING
     return fact.scope
 
 
-def _own_lift(facts: Sequence[Fact], scope: str) -> Mark | None:
+def _own_lift(facts: Sequence[ScopeFact], scope: str) -> Timestamped | None:
     return _newest([fact.state.lift for fact in facts if fact.exact and fact.scope == scope])
 
 
-def _own_lifts(facts: Sequence[Fact]) -> list[Mark | None]:
+def _own_lifts(facts: Sequence[ScopeFact]) -> list[Timestamped | None]:
     return [fact.state.lift for fact in facts if fact.exact]
 
 
-def _newest(marks: Sequence[Mark | None]) -> Mark | None:
-    return max((mark for mark in marks if mark), default=None)
+def _newest(timestamps: Sequence[Timestamped | None]) -> Timestamped | None:
+    return max((mark for mark in timestamps if mark), default=None)
 
 
-def _stands(out: Mark | None, lift: Mark | None) -> bool:
+def _is_active(opt_out: Timestamped | None, lift: Timestamped | None) -> bool:
     """Opt-out wins a tie (I5)."""
-    return out is not None and (lift is None or out.at >= lift.at)
+    return opt_out is not None and (lift is None or opt_out.at >= lift.at)
 
 
-def _bounced(facts: Sequence[Fact], lift: Mark | None, now: datetime) -> Decision | None:
+def _active_bounce_denial(
+    facts: Sequence[ScopeFact], lift: Timestamped | None, now: datetime
+) -> Decision | None:
     """The bounce that stands for good, else what counted bounces have led to for now."""
-    bounced = _standing_bounce(facts, lift)
+    bounced = _active_hard_bounce(facts, lift)
     if bounced:
-        return _deny(Rule.BOUNCED, bounced)
-    pause = _running_pause(facts, UNDELIVERABLE, lift, now)
-    return _deny_for_now(Rule.BOUNCED, pause) if pause else None
+        return _deny(DecisionRule.BOUNCED, bounced)
+    pause = _active_pause(facts, UNDELIVERABLE, lift, now)
+    return _deny_temporarily(DecisionRule.BOUNCED, pause) if pause else None
 
 
-def _standing_bounce(facts: Sequence[Fact], lift: Mark | None) -> Fact | None:
-    bounced = _newest_out(facts, UNDELIVERABLE)
-    return bounced if bounced and _stands(bounced.state.out, lift) else None
+def _active_hard_bounce(facts: Sequence[ScopeFact], lift: Timestamped | None) -> ScopeFact | None:
+    bounced = _newest_opt_out(facts, UNDELIVERABLE)
+    return bounced if bounced and _is_active(bounced.state.opt_out, lift) else None
 
 
-def _running_pause(
-    facts: Sequence[Fact], scope: str, lift: Mark | None, now: datetime
-) -> Fact | None:
+def _active_pause(
+    facts: Sequence[ScopeFact], scope: str, lift: Timestamped | None, now: datetime
+) -> ScopeFact | None:
     """The pause of this scope that runs longest, on any form, unless a lift is newer.
 
     Each form has its newest pause; a shorter one of another form must not end it (I9).
@@ -309,12 +319,12 @@ def _running_pause(
     found, end = None, now
     for fact in facts:
         until = fact.state.pause_until
-        if fact.scope == scope and until and until > end and _stands(fact.state.pause, lift):
+        if fact.scope == scope and until and until > end and _is_active(fact.state.pause, lift):
             found, end = fact, until
     return found
 
 
-def _standing_consent(topic: str, facts: Sequence[Fact]) -> Mark | None:
+def _active_consent(topic: str, facts: Sequence[ScopeFact]) -> Timestamped | None:
     """The consent for this topic, unless an opt-out of any scope came after it.
 
     A wide "yes" after a wide "no" does not bring it back: consent is given per topic.
@@ -323,7 +333,7 @@ def _standing_consent(topic: str, facts: Sequence[Fact]) -> Mark | None:
     if consent is None:
         return None
     for scope in (topic, ALL_MARKETING, EVERYTHING):
-        out = _newest_out(facts, scope)
-        if out and _stands(out.state.out, consent):
+        out = _newest_opt_out(facts, scope)
+        if out and _is_active(out.state.opt_out, consent):
             return None
     return consent

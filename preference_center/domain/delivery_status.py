@@ -13,32 +13,32 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.decisions import Fact, standing_no
+from preference_center.domain.decisions import ScopeFact, find_denial
 from preference_center.domain.events import (
     ALL_MARKETING,
     RESERVED_SCOPES,
     UNDELIVERABLE,
-    Kind,
-    Mark,
-    State,
+    EventKind,
+    ScopeState,
+    Timestamped,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class No:
+class ActiveSuppression:
     """One "no" that stands for one address. `since` is when it counts from (UTC)."""
 
     scope: str
-    kind: Kind
-    event: UUID
+    kind: EventKind
+    event_id: UUID
     since: datetime
     until: datetime | None = None
     """The end of a pause."""
-    except_for: tuple[str, ...] = ()
+    exempt_topics: tuple[str, ...] = ()
     """Topics that the person has turned on again since."""
 
 
-class Connection(StrEnum):
+class ConnectionStatus(StrEnum):
     """Whether a destination is being told things now."""
 
     OPEN = "open"
@@ -51,7 +51,7 @@ class Connection(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class DestinationSummary:
     """A destination as far as one address is concerned.
 
     `sends` are the topics of the address's channel that it may mail. `readable` is false
@@ -59,22 +59,22 @@ class Tool:
     """
 
     name: str
-    sends: frozenset[str]
-    connection: Connection
-    readable: bool = True
+    topics: frozenset[str]
+    connection: ConnectionStatus
+    address_readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SyncSummary:
     """The sync state of one address there: what waits, and what was said last."""
 
     due_at: datetime | None
     next_at: datetime | None
-    outcome: str | None
+    last_outcome: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Delivery:
     """A delivery: what came of it, when, and the tool's own acknowledgement."""
 
     outcome: str
@@ -82,21 +82,21 @@ class Told:
     ack: str = ""
 
 
-class Step(StrEnum):
+class DeliveryState(StrEnum):
     """How far a tool is."""
 
-    TOLD = "told"
+    CONFIRMED = "told"
     """It has confirmed."""
     ABSENT = "absent"
     """It does not know the address, so it can't write to it."""
     PENDING = "pending"
-    CANNOT = "cannot"
+    BLOCKED = "cannot"
     """For a reason that waiting alone does not mend: see `Hurdle`."""
-    UNCONCERNED = "unconcerned"
+    NOT_APPLICABLE = "unconcerned"
     """It sends nothing of what was turned off."""
 
 
-class Hurdle(StrEnum):
+class Blocker(StrEnum):
     """What is in the way."""
 
     REFUSED = "refused"
@@ -104,55 +104,59 @@ class Hurdle(StrEnum):
     PAUSED = "paused"
     OBSERVED = "observed"
     UNREACHABLE = "unreachable"
-    NO_PAUSES = "no_pauses"
+    PAUSE_UNSUPPORTED = "no_pauses"
     """It could not end a pause by itself or by us, so none is set there (I10)."""
-    UNREADABLE = "unreadable"
+    ADDRESS_UNREADABLE = "unreadable"
     """Only a digest of the address is left (I6)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DeliveryStatus:
     """How far one tool is. `at` is when it answered, `due_at` the deadline (both UTC)."""
 
-    step: Step
-    hurdle: Hurdle | None = None
-    at: datetime | None = None
+    state: DeliveryState
+    blocker: Blocker | None = None
+    confirmed_at: datetime | None = None
     ack: str = ""
     due_at: datetime | None = None
     late: bool = False
 
 
-_HURDLES = {
-    Connection.PAUSED: Hurdle.PAUSED,
-    Connection.OBSERVED: Hurdle.OBSERVED,
-    Connection.UNREACHABLE: Hurdle.UNREACHABLE,
+_BLOCKERS = {
+    ConnectionStatus.PAUSED: Blocker.PAUSED,
+    ConnectionStatus.OBSERVED: Blocker.OBSERVED,
+    ConnectionStatus.UNREACHABLE: Blocker.UNREACHABLE,
 }
-_ANSWERS = {"reflected": Step.TOLD, "absent": Step.ABSENT}
+_FINAL_STATES = {"reflected": DeliveryState.CONFIRMED, "absent": DeliveryState.ABSENT}
 
 
-def standing_nos(facts: Sequence[Fact], now: datetime) -> list[No]:
+def active_suppressions(facts: Sequence[ScopeFact], now: datetime) -> list[ActiveSuppression]:
     """Every "no" that stands for exactly one address, given its exact facts (I9).
 
     The newest comes first. An opt-out that a wider one covers too is still one of them: it
     stays when the wider one is lifted (I5).
     """
-    states = _by_scope(fact for fact in facts if fact.exact)
+    states = _merge_by_scope(fact for fact in facts if fact.exact)
     found = []
     for scope, state in states.items():
         lifts = [state.lift]
         if scope == UNDELIVERABLE:  # a lift of all marketing ends it; never a topic's own (I5)
             lifts.append(states[ALL_MARKETING].lift)
-        out, pause, until = state.out, state.pause, state.pause_until
-        if out and state.reason and _stands(out, lifts):
-            again = _turned_on_again(scope, out, states)
-            found.append(No(scope, state.reason, out.event, out.at, except_for=again))
-        elif pause and until and until > now and _stands(pause, lifts):
-            again = _turned_on_again(scope, pause, states)
-            found.append(No(scope, Kind.PAUSED, pause.event, pause.at, until, again))
-    return sorted(found, key=lambda no: (no.since, no.event), reverse=True)
+        out, pause, until = state.opt_out, state.pause, state.pause_until
+        if out and state.reason and _is_active(out, lifts):
+            again = _resubscribed_topics(scope, out, states)
+            found.append(
+                ActiveSuppression(scope, state.reason, out.event, out.at, exempt_topics=again)
+            )
+        elif pause and until and until > now and _is_active(pause, lifts):
+            again = _resubscribed_topics(scope, pause, states)
+            found.append(
+                ActiveSuppression(scope, EventKind.PAUSED, pause.event, pause.at, until, again)
+            )
+    return sorted(found, key=lambda no: (no.since, no.event_id), reverse=True)
 
 
-def another_form_says_no(facts: Sequence[Fact], now: datetime) -> bool:
+def is_suppressed_by_other_form(facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether a "no" of another form of the mailbox stands against this one, too (I9).
 
     `facts` are those of every form. It tells that there is one, and nothing about whose.
@@ -160,73 +164,86 @@ def another_form_says_no(facts: Sequence[Fact], now: datetime) -> bool:
     said = [
         fact
         if not fact.exact
-        else replace(fact, state=State(lift=fact.state.lift, consent=fact.state.consent))
+        else replace(fact, state=ScopeState(lift=fact.state.lift, consent=fact.state.consent))
         for fact in facts
     ]
     scopes = {fact.scope for fact in facts} - RESERVED_SCOPES | {ALL_MARKETING}
-    return any(standing_no(scope, said, now) for scope in scopes)
+    return any(find_denial(scope, said, now) for scope in scopes)
 
 
-def progress(
-    tool: Tool,
-    row: Row | None,
-    told: Sequence[Told],
-    nos: Sequence[tuple[No, datetime]],
+def compute_delivery_status(
+    destination: DestinationSummary,
+    sync: SyncSummary | None,
+    deliveries: Sequence[Delivery],
+    suppressions: Sequence[tuple[ActiveSuppression, datetime]],
     now: datetime,
-) -> Progress:
+) -> DeliveryStatus:
     """How far `tool` is with these standing nos, each with when it was received.
 
     `told` are deliveries about this address, the newest first.
     """
-    concerned = [(no, at) for no, at in nos if _concerns(no, tool.sends)]
+    concerned = [(no, at) for no, at in suppressions if _applies_to(no, destination.topics)]
     if not concerned:
-        return Progress(Step.UNCONCERNED)
-    answer = next((each for each in told if each.outcome in _ANSWERS), None)
-    if row is not None and row.due_at is None:
-        return _settled(tool, row, answer, [no for no, _ in concerned])
-    if not tool.readable:
-        return Progress(Step.CANNOT, Hurdle.UNREADABLE)
-    due_at = row.due_at if row and row.due_at else min(at for _, at in concerned) + WINDOW
-    hurdle = _HURDLES.get(tool.connection)
-    if hurdle is None and row is not None and row.outcome == Hurdle.REFUSED:
-        hurdle = Hurdle.REFUSED
-    waits = hurdle in {None, Hurdle.UNREACHABLE}
-    step = Step.PENDING if waits else Step.CANNOT
-    return Progress(step, hurdle, due_at=due_at, late=due_at <= now)
+        return DeliveryStatus(DeliveryState.NOT_APPLICABLE)
+    answer = next((each for each in deliveries if each.outcome in _FINAL_STATES), None)
+    if sync is not None and sync.due_at is None:
+        return _settled_status(destination, sync, answer, [no for no, _ in concerned])
+    if not destination.address_readable:
+        return DeliveryStatus(DeliveryState.BLOCKED, Blocker.ADDRESS_UNREADABLE)
+    due_at = sync.due_at if sync and sync.due_at else min(at for _, at in concerned) + WINDOW
+    hurdle = _BLOCKERS.get(destination.connection)
+    if hurdle is None and sync is not None and sync.last_outcome == Blocker.REFUSED:
+        hurdle = Blocker.REFUSED
+    waits = hurdle in {None, Blocker.UNREACHABLE}
+    step = DeliveryState.PENDING if waits else DeliveryState.BLOCKED
+    return DeliveryStatus(step, hurdle, due_at=due_at, late=due_at <= now)
 
 
-def _settled(tool: Tool, row: Row, answer: Told | None, nos: Sequence[No]) -> Progress:
+def _settled_status(
+    destination: DestinationSummary,
+    sync: SyncSummary,
+    confirmation: Delivery | None,
+    suppressions: Sequence[ActiveSuppression],
+) -> DeliveryStatus:
     """Nothing waits any more: either it answered, or there was nothing to tell it."""
-    if all(no.kind is Kind.PAUSED for no in nos) and row.outcome == "untold":
-        return Progress(Step.CANNOT, Hurdle.NO_PAUSES)
-    if answer is not None:
-        return Progress(_ANSWERS[answer.outcome], at=answer.at, ack=answer.ack)
-    if not tool.readable:
-        return Progress(Step.CANNOT, Hurdle.UNREADABLE)
-    return Progress(Step.UNCONCERNED if row.next_at is None else Step.PENDING)
+    if all(no.kind is EventKind.PAUSED for no in suppressions) and sync.last_outcome == "untold":
+        return DeliveryStatus(DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED)
+    if confirmation is not None:
+        return DeliveryStatus(
+            _FINAL_STATES[confirmation.outcome], confirmed_at=confirmation.at, ack=confirmation.ack
+        )
+    if not destination.address_readable:
+        return DeliveryStatus(DeliveryState.BLOCKED, Blocker.ADDRESS_UNREADABLE)
+    return DeliveryStatus(
+        DeliveryState.NOT_APPLICABLE if sync.next_at is None else DeliveryState.PENDING
+    )
 
 
-def _concerns(no: No, sends: Collection[str]) -> bool:
-    if no.scope in RESERVED_SCOPES:
-        return any(topic not in no.except_for for topic in sends)
-    return no.scope in sends
+def _applies_to(suppression: ActiveSuppression, topics: Collection[str]) -> bool:
+    if suppression.scope in RESERVED_SCOPES:
+        return any(topic not in suppression.exempt_topics for topic in topics)
+    return suppression.scope in topics
 
 
-def _by_scope(facts: Iterable[Fact]) -> dict[str, State]:
+def _merge_by_scope(facts: Iterable[ScopeFact]) -> dict[str, ScopeState]:
     """One state per scope. A "no" by mail whose address was not known yet is a second one."""
-    states = {ALL_MARKETING: State()}
+    states = {ALL_MARKETING: ScopeState()}
     for fact in facts:
-        known = states.get(fact.scope, State())
-        newer = fact.state.out and (known.out is None or fact.state.out > known.out)
-        out, reason = (fact.state.out, fact.state.reason) if newer else (known.out, known.reason)
+        known = states.get(fact.scope, ScopeState())
+        newer = fact.state.opt_out and (known.opt_out is None or fact.state.opt_out > known.opt_out)
+        out, reason = (
+            (fact.state.opt_out, fact.state.reason) if newer else (known.opt_out, known.reason)
+        )
         other = fact.state if fact.state.lift or fact.state.pause else known
-        states[fact.scope] = State(
+        states[fact.scope] = ScopeState(
             out, reason, lift=other.lift, pause=other.pause, pause_until=other.pause_until
         )
     return states
 
 
-def _turned_on_again(scope: str, mark: Mark, states: dict[str, State]) -> tuple[str, ...]:
+def _resubscribed_topics(
+    scope: str, timestamped: Timestamped, states: dict[str, ScopeState]
+) -> tuple[str, ...]:
     """Topics that an own opt-in took out of a wide "no", and that are not off by themselves."""
     if scope not in {ALL_MARKETING, UNDELIVERABLE}:
         return ()
@@ -236,12 +253,12 @@ def _turned_on_again(scope: str, mark: Mark, states: dict[str, State]) -> tuple[
             for topic, state in states.items()
             if topic not in RESERVED_SCOPES
             and state.lift
-            and not _stands(mark, [state.lift])
-            and not (state.out and _stands(state.out, [state.lift]))
+            and not _is_active(timestamped, [state.lift])
+            and not (state.opt_out and _is_active(state.opt_out, [state.lift]))
         )
     )
 
 
-def _stands(mark: Mark, lifts: Iterable[Mark | None]) -> bool:
+def _is_active(timestamped: Timestamped, lifts: Iterable[Timestamped | None]) -> bool:
     """Opt-out wins a tie (I5)."""
-    return all(lift is None or mark.at >= lift.at for lift in lifts)
+    return all(lift is None or timestamped.at >= lift.at for lift in lifts)

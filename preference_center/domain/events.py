@@ -14,7 +14,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.hashed_addresses import Hashed
+from preference_center.domain.hashed_addresses import HashedAddress
 
 ALL_MARKETING = "all_marketing"
 """Every marketing topic of every brand of the controller."""
@@ -26,7 +26,7 @@ UNDELIVERABLE = "undeliverable"
 A pause of this scope is what counted bounces lead to: the same, and it ends by itself.
 """
 
-REPEAT = timedelta(seconds=5)
+REPEAT_INTERVAL = timedelta(seconds=5)
 """Own opt-outs by one entry point this near to each other are one act: a double click, a retry.
 
 Anything else is an act of its own: undoing one must not undo the other (I5).
@@ -35,11 +35,11 @@ See `Change.repeats` and docs/decisions/0008.
 
 RESERVED_SCOPES = frozenset({ALL_MARKETING, EVERYTHING, UNDELIVERABLE})
 
-CLOCK_TRUST = timedelta(minutes=15)
+CLOCK_TOLERANCE = timedelta(minutes=15)
 """How far an opt-out may count after the moment its source says it happened (I5)."""
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What happened."""
 
     OPTED_OUT = "opted_out"
@@ -67,24 +67,30 @@ class Kind(StrEnum):
 
 
 _SUPPRESSING = frozenset(
-    {Kind.OPTED_OUT, Kind.BOUNCED, Kind.COMPLAINED, Kind.DEACTIVATED, Kind.ERASED}
+    {
+        EventKind.OPTED_OUT,
+        EventKind.BOUNCED,
+        EventKind.COMPLAINED,
+        EventKind.DEACTIVATED,
+        EventKind.ERASED,
+    }
 )
-_LIFTING = frozenset({Kind.OPTED_IN, Kind.REOPENED})
+_LIFTING = frozenset({EventKind.OPTED_IN, EventKind.REOPENED})
 
 
-def is_reach_of(kind: Kind, scope: str) -> bool:
+def is_valid_scope(kind: EventKind, scope: str) -> bool:
     """Whether an event of this kind may name this scope."""
-    if kind is Kind.REOPENED:
+    if kind is EventKind.REOPENED:
         return scope == EVERYTHING
-    if kind in {Kind.DEACTIVATED, Kind.ERASED}:
+    if kind in {EventKind.DEACTIVATED, EventKind.ERASED}:
         return scope in {EVERYTHING, ALL_MARKETING}  # see `closing.closing`
-    if kind is Kind.BOUNCED:
+    if kind is EventKind.BOUNCED:
         return scope == UNDELIVERABLE
-    if kind is Kind.CONSENTED:
+    if kind is EventKind.CONSENTED:
         return scope not in RESERVED_SCOPES
-    if kind is Kind.RETRACTED:
+    if kind is EventKind.RETRACTED:
         return False  # it names events: see Retraction
-    if kind is Kind.PAUSED:
+    if kind is EventKind.PAUSED:
         return scope != EVERYTHING
     return scope not in {EVERYTHING, UNDELIVERABLE}
 
@@ -102,8 +108,8 @@ class Change:
     """
 
     id: UUID
-    kind: Kind
-    address: Address | Hashed
+    kind: EventKind
+    address: Address | HashedAddress
     scope: str
     occurred_at: datetime
     received_at: datetime
@@ -111,14 +117,14 @@ class Change:
     actor: str
     evidence: Mapping[str, str] = field(default_factory=dict)
     until: datetime | None = None
-    once: bool = False
+    own_act: bool = False
 
     def __post_init__(self) -> None:
-        if not is_reach_of(self.kind, self.scope):
+        if not is_valid_scope(self.kind, self.scope):
             raise ValueError(f"{self.kind} can't cover the scope {self.scope}")
-        if (self.until is not None) != (self.kind is Kind.PAUSED):
+        if (self.until is not None) != (self.kind is EventKind.PAUSED):
             raise ValueError("a pause, and only a pause, has an end")
-        if isinstance(self.address, Hashed) and not self.kind.suppresses:
+        if isinstance(self.address, HashedAddress) and not self.kind.suppresses:
             raise ValueError(f"{self.kind} needs a readable address, not a hash")
 
     @property
@@ -126,31 +132,31 @@ class Change:
         """The moment it counts from, see `counts_at`."""
         return counts_at(self.kind, self.occurred_at, self.received_at)
 
-    def repeats(self, other: Change) -> bool:
+    def is_repeat_of(self, other: Change) -> bool:
         """Whether both are one own act: of one entry point, at most `REPEAT` apart (I7).
 
         The act counts from the later of the two, so no lift is lost or won by leaving one out,
         and whoever takes the act back means both.
         """
         return (
-            self.once
-            and other.once
+            self.own_act
+            and other.own_act
             and (self.address, self.kind, self.scope, self.source)
             == (other.address, other.kind, other.scope, other.source)
-            and abs(self.counts_at - other.counts_at) <= REPEAT
+            and abs(self.counts_at - other.counts_at) <= REPEAT_INTERVAL
         )
 
-    def is_live(self, now: datetime) -> bool:
+    def is_just_received(self, now: datetime) -> bool:
         """Whether it is the person's own opt-out that one of our entry points has just received.
 
         Every lift in the ledger is then older, whatever the clock of the host that wrote it
         said: such an opt-out counts no earlier than those of its scope (I5).
         """
         return (
-            self.once
-            and self.kind is Kind.OPTED_OUT
+            self.own_act
+            and self.kind is EventKind.OPTED_OUT
             and self.occurred_at == self.received_at
-            and abs(now - self.received_at) <= REPEAT
+            and abs(now - self.received_at) <= REPEAT_INTERVAL
         )
 
 
@@ -173,7 +179,7 @@ class Event:
     id: UUID
     seq: int
     """Grows with every event; the version of an address is its newest `seq`."""
-    kind: Kind
+    kind: EventKind
     address_id: int
     scope: str
     occurred_at: datetime
@@ -183,23 +189,23 @@ class Event:
     source: str
     actor: str
     evidence: Mapping[str, str]
-    own: bool = False
+    own_act: bool = False
     until: datetime | None = None
     retracts: tuple[UUID, ...] = ()
 
 
-def counts_at(kind: Kind, occurred_at: datetime, received_at: datetime) -> datetime:
+def counts_at(kind: EventKind, occurred_at: datetime, received_at: datetime) -> datetime:
     """The moment an event counts from, since foreign clocks are not trusted (I5).
 
     A "no" counts at `received_at`, or 15 minutes after `occurred_at` if that is earlier;
     anything else counts when it happened, but never in the future.
     """
-    trust = CLOCK_TRUST if kind.suppresses else timedelta(0)
+    trust = CLOCK_TOLERANCE if kind.suppresses else timedelta(0)
     return min(received_at, occurred_at + trust)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Mark:
+class Timestamped:
     """A moment and the event that set it; the id breaks ties the same way everywhere."""
 
     at: datetime
@@ -207,48 +213,50 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ScopeState:
     """What counts for one address and scope."""
 
-    out: Mark | None = None
-    reason: Kind | None = None
-    own: bool = False
+    opt_out: Timestamped | None = None
+    reason: EventKind | None = None
+    own_act: bool = False
     """Whether the newest opt-out was the person's own act at one of our doors."""
-    lift: Mark | None = None
-    pause: Mark | None = None
+    lift: Timestamped | None = None
+    pause: Timestamped | None = None
     pause_until: datetime | None = None
-    consent: Mark | None = None
+    consent: Timestamped | None = None
 
     @property
-    def stands(self) -> bool:
+    def is_suppressed(self) -> bool:
         """Whether a "no" of this very scope stands; it wins a tie. Wider scopes are aside."""
-        return self.out is not None and (self.lift is None or self.out.at >= self.lift.at)
+        return self.opt_out is not None and (self.lift is None or self.opt_out.at >= self.lift.at)
 
-    def merge(self, event: Event) -> State:
+    def merge(self, event: Event) -> ScopeState:
         """This state with `event` counted in; merging is order-free and idempotent."""
-        mark = Mark(event.counts_at, event.id)
+        mark = Timestamped(event.counts_at, event.id)
         state = self
-        if event.kind.suppresses and _newer(mark, state.out):
-            state = replace(state, out=mark, reason=event.kind, own=event.own)
-        if event.kind.lifts and _newer(mark, state.lift):
+        if event.kind.suppresses and _is_newer(mark, state.opt_out):
+            state = replace(state, opt_out=mark, reason=event.kind, own_act=event.own_act)
+        if event.kind.lifts and _is_newer(mark, state.lift):
             state = replace(state, lift=mark)
-        if event.kind is Kind.PAUSED and _newer(mark, state.pause):
+        if event.kind is EventKind.PAUSED and _is_newer(mark, state.pause):
             state = replace(state, pause=mark, pause_until=event.until)
-        asks = event.kind in {Kind.OPTED_IN, Kind.CONSENTED} and event.scope != ALL_MARKETING
-        if asks and _newer(mark, state.consent):
+        asks = (
+            event.kind in {EventKind.OPTED_IN, EventKind.CONSENTED} and event.scope != ALL_MARKETING
+        )
+        if asks and _is_newer(mark, state.consent):
             state = replace(state, consent=mark)
         return state
 
 
-def _newer(mark: Mark, other: Mark | None) -> bool:
-    return other is None or mark > other
+def _is_newer(timestamped: Timestamped, other: Timestamped | None) -> bool:
+    return other is None or timestamped > other
 
 
-def fold(events: Iterable[Event], retracted: frozenset[UUID]) -> dict[tuple[int, str], State]:
+def fold(events: Iterable[Event], retracted: frozenset[UUID]) -> dict[tuple[int, str], ScopeState]:
     """The state per (address id, scope) that these events add up to, less the retracted."""
-    states: dict[tuple[int, str], State] = {}
+    states: dict[tuple[int, str], ScopeState] = {}
     for event in events:
-        if event.kind is not Kind.RETRACTED and event.id not in retracted:
+        if event.kind is not EventKind.RETRACTED and event.id not in retracted:
             key = (event.address_id, event.scope)
-            states[key] = states.get(key, State()).merge(event)
+            states[key] = states.get(key, ScopeState()).merge(event)
     return states

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.hashed_addresses import Hashed
+from preference_center.domain.hashed_addresses import HashedAddress
 
 MESSAGE_ID = "message_id"
 """The field with a sender's own id: it needs no address in it, so it may name nobody at all."""
 
-OURS = frozenset(
+INTERNAL_FIELDS = frozenset(
     {"destination", "import", "issued_at", "issued_on", "key_id", "method", "proof", "text_version"}
 )
 """Fields that only we fill."""
@@ -28,33 +28,41 @@ OURS = frozenset(
 _NATIONAL_DIGITS = 9
 """People write phone numbers with and without what comes before these last digits."""
 _HEX = re.compile(r"[0-9a-f]{32}")
-_DIALLED = re.compile(r"(?:tel:)?\+?[\d\s()./-]++")
+_PHONE_TEXT = re.compile(r"(?:tel:)?\+?[\d\s()./-]++")
 _E164_DIGITS = range(7, 16)
 _ALGORITHMS = ("md5", "sha1", "sha256")
 
 
-def reduced(
-    evidence: Mapping[str, str], address: Address | Hashed, mark: Callable[[str], str]
+def redact_evidence(
+    evidence: Mapping[str, str],
+    address: Address | HashedAddress,
+    keyed_digest: Callable[[str], str],
 ) -> dict[str, str]:
     """The evidence of an act of `address`, with `mark` of each value that may not stay."""
     return {
-        name: value if name in OURS or _may_stay(name, value, address) else mark(value)
+        name: value
+        if name in INTERNAL_FIELDS or _is_allowed(name, value, address)
+        else keyed_digest(value)
         for name, value in evidence.items()
     }
 
 
-def names(text: str, address: Address | Hashed) -> bool:
+def contains_address(text: str, address: Address | HashedAddress) -> bool:
     """Whether a text has the address in a usual form: plain, escaped, as in VERP, or hashed."""
     plain = unquote(text).casefold()
-    if isinstance(address, Hashed):
-        return address.octets.hex() in plain
+    if isinstance(address, HashedAddress):
+        return address.digest.hex() in plain
     if address.channel is not Channel.EMAIL:
         digits = "".join(character for character in plain if character.isdigit())
-        return address.exact[-_NATIONAL_DIGITS:] in digits or _hashes(plain, address)
+        return address.exact[-_NATIONAL_DIGITS:] in digits or _contains_hash(plain, address)
     if any(form in plain for form in address.forms()):
         return True
     local, _, domain = address.exact.rpartition("@")
-    return f"{local}={domain}" in plain or _hashes(plain, address) or _encoded(text, address)
+    return (
+        f"{local}={domain}" in plain
+        or _contains_hash(plain, address)
+        or _contains_base64(text, address)
+    )
 
 
 def is_opaque(text: str) -> bool:
@@ -63,16 +71,16 @@ def is_opaque(text: str) -> bool:
     if "@" in plain:
         return False
     digits = sum(character.isdigit() for character in plain)
-    return digits not in _E164_DIGITS or not _DIALLED.fullmatch(plain)
+    return digits not in _E164_DIGITS or not _PHONE_TEXT.fullmatch(plain)
 
 
-def _may_stay(name: str, value: str, address: Address | Hashed) -> bool:
+def _is_allowed(name: str, value: str, address: Address | HashedAddress) -> bool:
     if name == MESSAGE_ID and not is_opaque(value):
         return False
-    return not names(value, address)
+    return not contains_address(value, address)
 
 
-def _hashes(plain: str, address: Address) -> bool:
+def _contains_hash(plain: str, address: Address) -> bool:
     if not _HEX.search(plain):
         return False
     forms = [form.encode() for form in address.forms()]
@@ -81,7 +89,7 @@ def _hashes(plain: str, address: Address) -> bool:
     )
 
 
-def _encoded(text: str, address: Address) -> bool:
+def _contains_base64(text: str, address: Address) -> bool:
     plain = address.exact.encode()
     standard = base64.b64encode(plain).rstrip(b"=").decode()
     return standard in text or base64.urlsafe_b64encode(plain).rstrip(b"=").decode() in text

@@ -17,14 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.decisions import Decision, Rule
+from preference_center.domain.decisions import Decision, DecisionRule
 from preference_center.domain.events import ALL_MARKETING
 
-_RUNS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 _PHONE = re.compile(r"\+\d+")
 
 
-class Tool(StrEnum):
+class ExportFormat(StrEnum):
     """Whose format a list is written in."""
 
     SENDGRID = "sendgrid"
@@ -34,90 +34,94 @@ class Tool(StrEnum):
     """Our own, with everything that is known; `flask imports` reads it as `generic`."""
 
 
-class Part(StrEnum):
+class ExportSubset(StrEnum):
     """Which of those whom a "no" stands against are in a file."""
 
     ALL = "all"
     BOUNCED = "bounced"
     OTHERS = "others"
 
-    def has(self, decision: Decision) -> bool:
+    def includes(self, decision: Decision) -> bool:
         """Whether somebody denied like this is in the file."""
-        return self is Part.ALL or (decision.rule is Rule.BOUNCED) == (self is Part.BOUNCED)
+        return self is ExportSubset.ALL or (decision.rule is DecisionRule.BOUNCED) == (
+            self is ExportSubset.BOUNCED
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class ExportFile:
     """One file of a single `column`: who is denied `scope`, and where it belongs."""
 
     name: str
     scope: str
     column: str
-    part: Part
-    where: str
+    subset: ExportSubset
+    upload_instructions: str
 
 
-def uploads(tool: Tool, scope: str, names: Mapping[str, str]) -> tuple[Upload, ...]:
+def export_files(
+    export_format: ExportFormat, scope: str, tool_names: Mapping[str, str]
+) -> tuple[ExportFile, ...]:
     """The files for this scope. `names` are the tool's own for topics, as far as known."""
-    if tool is Tool.SENDGRID:
-        return (_sendgrid(scope, names.get(scope)),)
-    if tool is Tool.MAILCHIMP:
-        return _mailchimp(scope)
-    if tool is Tool.HUBSPOT:
-        return (_hubspot(scope),)
+    if export_format is ExportFormat.SENDGRID:
+        return (_sendgrid_file(scope, tool_names.get(scope)),)
+    if export_format is ExportFormat.MAILCHIMP:
+        return _mailchimp_files(scope)
+    if export_format is ExportFormat.HUBSPOT:
+        return (_hubspot_file(scope),)
     raise ValueError("our own format is one file")
 
 
-def _sendgrid(scope: str, group: str | None) -> Upload:
+def _sendgrid_file(scope: str, group: str | None) -> ExportFile:
     if scope == ALL_MARKETING:
         where = (
             "SendGrid, Suppressions > Global Unsubscribes. It stops service mail too: only for"
             " an account that sends none; else every topic's file into its group."
         )
-        return Upload("global-unsubscribes.csv", scope, "email", Part.ALL, where)
+        return ExportFile("global-unsubscribes.csv", scope, "email", ExportSubset.ALL, where)
     into = f"group {group}" if group else f"the group that {scope} is sent with"
     name = f"group-{group or scope}.csv"
     where = f"SendGrid, Suppressions > Unsubscribe Groups, into {into}"
-    return Upload(name, scope, "email", Part.ALL, where)
+    return ExportFile(name, scope, "email", ExportSubset.ALL, where)
 
 
-def _mailchimp(scope: str) -> tuple[Upload, ...]:
-    sends = _sends(scope)
+def _mailchimp_files(scope: str) -> tuple[ExportFile, ...]:
+    sends = _describe_sender(scope)
     return (
-        Upload(
+        ExportFile(
             f"{scope}.unsubscribed.csv",
             scope,
             "Email Address",
-            Part.OTHERS,
+            ExportSubset.OTHERS,
             f"Mailchimp, import with the status Unsubscribed, into an audience that {sends}",
         ),
-        Upload(
+        ExportFile(
             f"{scope}.cleaned.csv",
             scope,
             "Email Address",
-            Part.BOUNCED,
+            ExportSubset.BOUNCED,
             "Mailchimp, the same audience, with the status Cleaned; where that is not offered"
             " Unsubscribed. These bounced.",
         ),
     )
 
 
-def _hubspot(scope: str) -> Upload:
+def _hubspot_file(scope: str) -> ExportFile:
     where = (
         "HubSpot, Contacts > Import > Opt-out list. It stops all marketing there: only for an"
-        f" account or brand that {_sends(scope)}"
+        f" account or brand that {_describe_sender(scope)}"
     )
-    return Upload(f"{scope}.opt-out-list.csv", scope, "Email", Part.ALL, where)
+    return ExportFile(f"{scope}.opt-out-list.csv", scope, "Email", ExportSubset.ALL, where)
 
 
-def _sends(scope: str) -> str:
+def _describe_sender(scope: str) -> str:
     return "sends marketing" if scope == ALL_MARKETING else f"sends nothing but {scope}"
 
 
-def may_run(text: str) -> bool:
+def is_spreadsheet_formula(text: str) -> bool:
     """Whether a spreadsheet would take this cell for a formula, and so change or run it.
 
     It is exported all the same, exactly: with an apostrophe before it, it would be another
     address, and the person's "no" would be lost. Plain phone numbers do no harm.
     """
-    return text.startswith(_RUNS) and not _PHONE.fullmatch(text)
+    return text.startswith(_FORMULA_PREFIXES) and not _PHONE.fullmatch(text)

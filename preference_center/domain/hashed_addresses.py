@@ -15,7 +15,7 @@ from enum import StrEnum
 from preference_center.domain.addresses import Channel, KeyKind
 from preference_center.errors import InvalidAddress
 
-HASHED_KINDS = KeyKind.EXACT | KeyKind.MAILBOX
+HASHED_ADDRESS_KINDS = KeyKind.EXACT | KeyKind.MAILBOX
 """What the one string behind a hash may be: an address, and the mailbox of its other forms.
 
 As if the address had been given readable, so that it covers `j.ane@gmail.com` where the
@@ -30,42 +30,42 @@ an MD5 stays what it was.
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
 
-class Algorithm(StrEnum):
+class HashAlgorithm(StrEnum):
     """How it was hashed."""
 
     SHA256 = "sha256"
     MD5 = "md5"
 
 
-_DIGITS = {64: Algorithm.SHA256, 32: Algorithm.MD5}
+_ALGORITHM_BY_LENGTH = {64: HashAlgorithm.SHA256, 32: HashAlgorithm.MD5}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Hashed:
+class HashedAddress:
     """The hash of one address, 32 octets (SHA-256) or 16 (MD5). Made by `parse_hash`.
 
     Guessing the address from it is easy: it is personal data, and never stored as it is.
     """
 
     channel: Channel
-    algorithm: Algorithm
-    octets: bytes
+    algorithm: HashAlgorithm
+    digest: bytes
 
     def __repr__(self) -> str:
         """Without the octets, by which an address can be guessed (I12)."""
         return f"<Hashed {self.channel.value} {self.algorithm.value}>"
 
 
-def parse_hash(raw: str, channel: Channel) -> Hashed:
+def parse_hashed_address(raw: str, channel: Channel) -> HashedAddress:
     """The hash written as 64 (SHA-256) or 32 (MD5) hexadecimal digits, in either case.
 
     Raises InvalidAddress, whose message says what to mend and does not hold the hash.
     """
     text = raw.strip()
-    algorithm = _DIGITS.get(len(text))
+    algorithm = _ALGORITHM_BY_LENGTH.get(len(text))
     if algorithm is None or not _HEX.fullmatch(text):
         raise InvalidAddress(
             "The hash can't be read: send the 64 hexadecimal digits of a SHA-256,"
             " or the 32 of an MD5, with nothing around them."
         )
-    return Hashed(channel, algorithm, bytes.fromhex(text))
+    return HashedAddress(channel, algorithm, bytes.fromhex(text))

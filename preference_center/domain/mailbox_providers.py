@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class MailboxProvider:
     """How one domain's owner reads the part before the @. `+tag` always falls away.
 
     `domain` is the name under which its aliases are kept; `ignores_dots` as at Gmail.
@@ -21,7 +21,7 @@ class Provider:
     domain: str
     ignores_dots: bool = False
 
-    def mailbox(self, local: str) -> str:
+    def mailbox_address(self, local: str) -> str:
         """The mailbox that a canonical local part reaches, as a canonical address."""
         if local[0] == '"':  # a quoted local part is literal
             return f"{local}@{self.domain}"
@@ -32,14 +32,14 @@ class Provider:
         return f"{name}@{self.domain}"
 
 
-def _providers() -> dict[str, Provider]:
+def _build_providers() -> dict[str, MailboxProvider]:
     # Dots, tags and the German and British name: support.google.com/mail/answer/7436150
-    gmail = Provider("gmail.com", ignores_dots=True)
+    gmail = MailboxProvider("gmail.com", ignores_dots=True)
     # One account owns all of its name's domains: proton.me/support/addresses-and-aliases
-    proton = Provider("proton.me")
+    proton = MailboxProvider("proton.me")
     # Addresses of @mac.com and @me.com got the same name at @icloud.com:
     # support.apple.com/102540
-    icloud = Provider("icloud.com")
+    icloud = MailboxProvider("icloud.com")
     rules = {
         **dict.fromkeys(("gmail.com", "googlemail.com"), gmail),
         **dict.fromkeys(("proton.me", "protonmail.com", "protonmail.ch", "pm.me"), proton),
@@ -48,12 +48,12 @@ def _providers() -> dict[str, Provider]:
     # Outlook.com reads tags at each of its domains, but the domains are separate names.
     national = ("com", "it", "de", "fr", "es", "at", "be", "dk", "ie", "pt", "co.uk")
     for brand in ("outlook", "hotmail", "live"):
-        rules |= {f"{brand}.{top}": Provider(f"{brand}.{top}") for top in national}
+        rules |= {f"{brand}.{top}": MailboxProvider(f"{brand}.{top}") for top in national}
     # fastmail.help: plus addressing; each domain is a name space of its own.
     for domain in ("msn.com", "fastmail.com", "fastmail.fm"):
-        rules[domain] = Provider(domain)
+        rules[domain] = MailboxProvider(domain)
     return rules
 
 
-PROVIDERS: Mapping[str, Provider] = _providers()
+PROVIDERS: Mapping[str, MailboxProvider] = _build_providers()
 """The known providers by canonical domain."""

@@ -12,21 +12,26 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
     Decision,
-    Fact,
-    Rule,
-    running_pause_end,
-    standing_no,
-    topic_standing,
+    DecisionRule,
+    ScopeFact,
+    active_pause_end,
+    find_denial,
+    topic_status,
 )
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.sender_requests import Origin, Proof, marketing_scope, topic_for
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.sender_requests import (
+    ConsentEvidence,
+    RequestOrigin,
+    topic_for_address,
+    validate_marketing_scope,
+)
 from preference_center.errors import InvalidInput
 
-LONGEST_PAUSE = timedelta(days=366)
+MAX_PAUSE = timedelta(days=366)
 """A longer "not for now" is a no, and should be recorded as one."""
 
 
-class Setting(StrEnum):
+class PreferenceState(StrEnum):
     """How a topic, or all marketing, stands."""
 
     ON = "on"
@@ -35,80 +40,82 @@ class Setting(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScopeStatus:
     """A setting; a pause has its end, and what is off the rule that holds it off."""
 
-    setting: Setting
+    state: PreferenceState
     until: datetime | None = None
-    rule: Rule | None = None
+    rule: DecisionRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """Everything that one address receives, by topic key."""
 
-    all_marketing: Standing
-    topics: Mapping[str, Standing]
+    all_marketing: ScopeStatus
+    topics: Mapping[str, ScopeStatus]
     closed: bool
     """The account is deactivated or erased: nothing can be turned on (I4)."""
 
-    def of(self, scope: str) -> Standing | None:
+    def for_scope(self, scope: str) -> ScopeStatus | None:
         """How a scope stands; None for a topic that nobody can choose."""
         return self.all_marketing if scope == ALL_MARKETING else self.topics.get(scope)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PreferenceChoice:
     """What a person chose for one scope. `until` ends a pause."""
 
-    setting: Setting
+    state: PreferenceState
     until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PreferenceSubmission:
     """What a signed-in person changed on a page that was rendered at `rendered_at`.
 
     Times are UTC and have gone through `requests.past`.
     """
 
     address: Address
-    choices: Mapping[str, Choice]
+    choices: Mapping[str, PreferenceChoice]
     """By topic key or ALL_MARKETING: only what they changed."""
     rendered_at: datetime
-    proof: Proof
+    consent_evidence: ConsentEvidence
     """Its `occurred_at` is when they acted."""
     evidence: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "evidence", self.proof.evidence(self.address))
+        object.__setattr__(self, "evidence", self.consent_evidence.to_evidence(self.address))
 
 
-def preferences_of(
-    catalogue: Catalogue, address: Address, facts: Sequence[Fact], now: datetime
+def compute_preferences(
+    catalogue: Catalogue, address: Address, facts: Sequence[ScopeFact], now: datetime
 ) -> Preferences:
     """How everything stands for `address`; to show it, take the facts of its exact form (I9)."""
-    wide_no = standing_no(ALL_MARKETING, facts, now)
-    own_no = standing_no(ALL_MARKETING, [fact for fact in facts if fact.exact], now)
-    topics: dict[str, Standing] = {}
-    for topic in catalogue.topics_on(address.channel):
-        found = topic_standing(topic, facts, now)
-        no = found.no or (None if found.subscribed else Decision(False, Rule.NO_CONSENT))
-        topics[topic.key] = _standing(no, found.paused_until)
+    wide_no = find_denial(ALL_MARKETING, facts, now)
+    own_no = find_denial(ALL_MARKETING, [fact for fact in facts if fact.exact], now)
+    topics: dict[str, ScopeStatus] = {}
+    for topic in catalogue.topics_for_channel(address.channel):
+        found = topic_status(topic, facts, now)
+        no = found.denial or (
+            None if found.subscribed else Decision(False, DecisionRule.NO_CONSENT)
+        )
+        topics[topic.key] = _scope_status(no, found.paused_until)
     return Preferences(
-        all_marketing=_standing(wide_no, running_pause_end(ALL_MARKETING, facts, now)),
+        all_marketing=_scope_status(wide_no, active_pause_end(ALL_MARKETING, facts, now)),
         topics=topics,
-        closed=own_no is not None and own_no.rule is Rule.CLOSED,
+        closed=own_no is not None and own_no.rule is DecisionRule.CLOSED,
     )
 
 
-def change_of(
+def build_preference_change(
     id: UUID,  # noqa: A002 - as in `Change`
-    answer: Answer,
+    submission: PreferenceSubmission,
     scope: str,
-    origin: Origin,
+    origin: RequestOrigin,
     catalogue: Catalogue,
-    standing: Preferences,
+    current: Preferences,
 ) -> Change | None:
     """What `answer` asks for `scope`; None where `standing` has it so already.
 
@@ -116,63 +123,63 @@ def change_of(
     said since; a "no" and a pause count from the act (I5). Raises UnknownTopic,
     WrongChannel, or InvalidInput for what can't be chosen.
     """
-    choice = answer.choices[scope]
-    marketing_scope(answer.address, scope, catalogue)
-    _check(choice, scope, answer, catalogue, standing, origin.now)
-    if choice.setting is not Setting.OFF and _stands(standing.of(scope), choice):
+    choice = submission.choices[scope]
+    validate_marketing_scope(submission.address, scope, catalogue)
+    _validate_choice(choice, scope, submission, catalogue, current, origin.now)
+    if choice.state is not PreferenceState.OFF and _is_unchanged(current.for_scope(scope), choice):
         return None
-    acted_at = answer.proof.occurred_at
-    opts_in = choice.setting is Setting.ON
+    acted_at = submission.consent_evidence.occurred_at
+    opts_in = choice.state is PreferenceState.ON
     return Change(
         id=id,
-        kind=_KINDS[choice.setting],
-        address=answer.address,
+        kind=_EVENT_KINDS[choice.state],
+        address=submission.address,
         scope=scope,
-        occurred_at=min(answer.rendered_at, acted_at) if opts_in else acted_at,
+        occurred_at=min(submission.rendered_at, acted_at) if opts_in else acted_at,
         received_at=origin.now if opts_in else acted_at,
         source=origin.source,
         actor=origin.actor,
-        evidence=answer.evidence,
+        evidence=submission.evidence,
         until=choice.until,
-        once=choice.setting is Setting.OFF,
+        own_act=choice.state is PreferenceState.OFF,
     )
 
 
-_KINDS = {
-    Setting.ON: Kind.OPTED_IN,
-    Setting.OFF: Kind.OPTED_OUT,
-    Setting.PAUSED: Kind.PAUSED,
+_EVENT_KINDS = {
+    PreferenceState.ON: EventKind.OPTED_IN,
+    PreferenceState.OFF: EventKind.OPTED_OUT,
+    PreferenceState.PAUSED: EventKind.PAUSED,
 }
 
 
-def _stands(standing: Standing | None, choice: Choice) -> bool:
-    return standing is not None and (standing.setting, standing.until) == (
-        choice.setting,
+def _is_unchanged(current: ScopeStatus | None, choice: PreferenceChoice) -> bool:
+    return current is not None and (current.state, current.until) == (
+        choice.state,
         choice.until,
     )
 
 
-def _check(
-    choice: Choice,
+def _validate_choice(
+    choice: PreferenceChoice,
     scope: str,
-    answer: Answer,
+    submission: PreferenceSubmission,
     catalogue: Catalogue,
-    standing: Preferences,
+    current: Preferences,
     now: datetime,
 ) -> None:
-    if choice.setting is Setting.OFF:
+    if choice.state is PreferenceState.OFF:
         return  # a "no" is always heard
-    if standing.closed:
+    if current.closed:
         raise InvalidInput("the account is closed: nothing can be turned on or paused")
-    if scope != ALL_MARKETING and topic_for(answer.address, scope, catalogue).retired:
+    if scope != ALL_MARKETING and topic_for_address(submission.address, scope, catalogue).retired:
         raise InvalidInput(f"the topic {scope} is retired: nobody can ask for it any more")
-    if choice.until is not None and not now < choice.until <= now + LONGEST_PAUSE:
-        raise InvalidInput(f"a pause ends within {LONGEST_PAUSE.days} days from now")
+    if choice.until is not None and not now < choice.until <= now + MAX_PAUSE:
+        raise InvalidInput(f"a pause ends within {MAX_PAUSE.days} days from now")
 
 
-def _standing(no: Decision | None, paused_until: datetime | None) -> Standing:
-    if no is None:
-        return Standing(Setting.ON)
-    if no.rule is Rule.PAUSED:
-        return Standing(Setting.PAUSED, until=paused_until)
-    return Standing(Setting.OFF, rule=no.rule)
+def _scope_status(denial: Decision | None, paused_until: datetime | None) -> ScopeStatus:
+    if denial is None:
+        return ScopeStatus(PreferenceState.ON)
+    if denial.rule is DecisionRule.PAUSED:
+        return ScopeStatus(PreferenceState.PAUSED, until=paused_until)
+    return ScopeStatus(PreferenceState.OFF, rule=denial.rule)

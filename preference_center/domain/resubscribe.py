@@ -8,31 +8,36 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.decisions import Fact
+from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
-    REPEAT,
+    REPEAT_INTERVAL,
     UNDELIVERABLE,
     Change,
-    Kind,
+    EventKind,
 )
-from preference_center.domain.sender_requests import Origin, Proof, consent, topic_for
+from preference_center.domain.sender_requests import (
+    ConsentEvidence,
+    RequestOrigin,
+    build_consent_change,
+    topic_for_address,
+)
 from preference_center.errors import InvalidInput
 
-_OTHERWISE = {
+_UNLIFTABLE_SCOPES = {
     EVERYTHING: "a closed account is reopened, not lifted: see contacts",
     UNDELIVERABLE: "a bounce ends with the person's own wish to receive: lift a topic,"
     " or all_marketing",
 }
 
 
-def lifting(
+def build_opt_in_change(
     id: UUID,  # noqa: A002 - as in `Change`
     address: Address,
     scope: str,
-    proof: Proof,
-    origin: Origin,
+    consent_evidence: ConsentEvidence,
+    origin: RequestOrigin,
     catalogue: Catalogue,
 ) -> Change:
     """The person's "yes" to a topic, or to all marketing.
@@ -42,25 +47,25 @@ def lifting(
     topic's own. Raises UnknownTopic, WrongChannel, or InvalidInput for what can't be lifted
     like this and for a proof that names the person (I8).
     """
-    if scope in _OTHERWISE:
-        raise InvalidInput(_OTHERWISE[scope])
+    if scope in _UNLIFTABLE_SCOPES:
+        raise InvalidInput(_UNLIFTABLE_SCOPES[scope])
     if scope != ALL_MARKETING:
-        topic = topic_for(address, scope, catalogue)
-        return consent(id, address, topic, proof, origin, own_act=True)
+        topic = topic_for_address(address, scope, catalogue)
+        return build_consent_change(id, address, topic, consent_evidence, origin, own_act=True)
     return Change(
         id=id,
-        kind=Kind.OPTED_IN,
+        kind=EventKind.OPTED_IN,
         address=address,
         scope=scope,
-        occurred_at=proof.occurred_at,
+        occurred_at=consent_evidence.occurred_at,
         received_at=origin.now,
         source=origin.source,
         actor=origin.actor,
-        evidence=proof.evidence(address),
+        evidence=consent_evidence.to_evidence(address),
     )
 
 
-def is_repeat(lift: Change, facts: Sequence[Fact]) -> bool:
+def is_repeated_opt_in(lift: Change, facts: Sequence[ScopeFact]) -> bool:
     """Whether the person's own "yes" of this scope is there already, so a lift adds nothing (I7).
 
     It is if one that counts no earlier is stored, at most `REPEAT` later. A later act is one of
@@ -68,4 +73,4 @@ def is_repeat(lift: Change, facts: Sequence[Fact]) -> bool:
     """
     said = [fact.state.lift for fact in facts if fact.exact and fact.scope == lift.scope]
     newest = max((mark.at for mark in said if mark), default=None)
-    return newest is not None and timedelta(0) <= newest - lift.counts_at <= REPEAT
+    return newest is not None and timedelta(0) <= newest - lift.counts_at <= REPEAT_INTERVAL

@@ -12,25 +12,31 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue, Topic
-from preference_center.domain.events import ALL_MARKETING, CLOCK_TRUST, EVERYTHING, Change, Kind
-from preference_center.domain.evidence_redaction import names
-from preference_center.domain.hashed_addresses import Hashed
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    CLOCK_TOLERANCE,
+    EVERYTHING,
+    Change,
+    EventKind,
+)
+from preference_center.domain.evidence_redaction import contains_address
+from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.errors import InvalidInput, UnknownTopic, WrongChannel
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing that is still owed happened before; an earlier time is a mistake."""
 
 
-class Via(StrEnum):
+class ReceivedVia(StrEnum):
     """How a request reached the company."""
 
     PHONE = "phone"
-    LETTER = "letter"
+    POSTAL_MAIL = "letter"
     REPLY = "reply"
     """An answer to one of our messages."""
     CERTIFIED_MAIL = "certified_mail"
     """Registered electronic mail, such as PEC."""
-    COUNTER = "counter"
+    IN_PERSON = "counter"
     """Said in person."""
     CHAT = "chat"
     FORM = "form"
@@ -40,7 +46,7 @@ class Via(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RequestOrigin:
     """Which door a request came through, who passed it on, and when we got it."""
 
     source: str
@@ -49,7 +55,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ConsentEvidence:
     """What shows that a person agreed: where, to which words, in which language (BCP 47)."""
 
     source: str
@@ -57,32 +63,34 @@ class Proof:
     language: str
     occurred_at: datetime
 
-    def evidence(self, address: Address) -> dict[str, str]:
+    def to_evidence(self, address: Address) -> dict[str, str]:
         """What the ledger keeps of it, readable for ever.
 
         Raises InvalidInput if it names the person (I8).
         """
-        if names(f"{self.source}\n{self.wording}\n{self.language}", address):
+        if contains_address(f"{self.source}\n{self.wording}\n{self.language}", address):
             raise InvalidInput("the evidence holds the person's address: send it without")
         return {"source": self.source, "wording": self.wording, "language": self.language}
 
 
-def past(moment: datetime, now: datetime) -> datetime:
+def clamp_to_now(at: datetime, now: datetime) -> datetime:
     """`moment` in UTC, never later than `now`.
 
     A clock ahead of ours by up to 15 minutes is put right. Raises InvalidInput beyond
     that, and for a time before the year 2000.
     """
-    if moment < EARLIEST:
+    if at < EARLIEST_TIME:
         raise InvalidInput("this time lies before the year 2000")
-    if moment > now + CLOCK_TRUST:
+    if at > now + CLOCK_TOLERANCE:
         raise InvalidInput("this time lies in the future")
-    return min(moment.astimezone(UTC), now)
+    return min(at.astimezone(UTC), now)
 
 
-def topic_for(address: Address | Hashed, key: str, catalogue: Catalogue) -> Topic:
+def topic_for_address(
+    address: Address | HashedAddress, topic_key: str, catalogue: Catalogue
+) -> Topic:
     """The topic, if it can reach this address. Raises UnknownTopic or WrongChannel."""
-    topic = catalogue.topic(key)
+    topic = catalogue.topic(topic_key)
     if topic.channel is not address.channel:
         raise WrongChannel(
             f"the topic {topic.key} is sent by {topic.channel}, not by {address.channel}"
@@ -90,7 +98,9 @@ def topic_for(address: Address | Hashed, key: str, catalogue: Catalogue) -> Topi
     return topic
 
 
-def marketing_scope(address: Address | Hashed, scope: str, catalogue: Catalogue) -> str:
+def validate_marketing_scope(
+    address: Address | HashedAddress, scope: str, catalogue: Catalogue
+) -> str:
     """`scope`, if one may opt out of it.
 
     That is all marketing, or any topic of the address's channel, retired ones too.
@@ -100,15 +110,15 @@ def marketing_scope(address: Address | Hashed, scope: str, catalogue: Catalogue)
         return scope
     if scope == EVERYTHING:
         raise UnknownTopic("nobody opts out of everything: an account is closed, see contacts")
-    return topic_for(address, scope, catalogue).key
+    return topic_for_address(address, scope, catalogue).key
 
 
-def opt_out(
+def build_opt_out_change(
     id: UUID,  # noqa: A002 - as in `Change`
     address: Address,
     scope: str,
-    via: Via,
-    origin: Origin,
+    received_via: ReceivedVia,
+    origin: RequestOrigin,
     *,
     received_at: datetime,
     occurred_at: datetime,
@@ -116,24 +126,24 @@ def opt_out(
     """The person's "no", passed on. Times must have gone through `past`."""
     return Change(
         id=id,
-        kind=Kind.OPTED_OUT,
+        kind=EventKind.OPTED_OUT,
         address=address,
         scope=scope,
         occurred_at=occurred_at,
         received_at=received_at,
         source=origin.source,
         actor=origin.actor,
-        evidence={"via": via.value},
-        once=True,
+        evidence={"via": received_via.value},
+        own_act=True,
     )
 
 
-def consent(
+def build_consent_change(
     id: UUID,  # noqa: A002 - as in `Change`
     address: Address,
     topic: Topic,
-    proof: Proof,
-    origin: Origin,
+    consent_evidence: ConsentEvidence,
+    origin: RequestOrigin,
     *,
     own_act: bool,
 ) -> Change:
@@ -146,12 +156,12 @@ def consent(
         raise InvalidInput(f"the topic {topic.key} is retired: nobody can ask for it any more")
     return Change(
         id=id,
-        kind=Kind.OPTED_IN if own_act else Kind.CONSENTED,
+        kind=EventKind.OPTED_IN if own_act else EventKind.CONSENTED,
         address=address,
         scope=topic.key,
-        occurred_at=proof.occurred_at,
+        occurred_at=consent_evidence.occurred_at,
         received_at=origin.now,
         source=origin.source,
         actor=origin.actor,
-        evidence=proof.evidence(address),
+        evidence=consent_evidence.to_evidence(address),
     )

@@ -17,11 +17,11 @@ import phonenumbers
 from babel.languages import get_official_languages
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.mail.objections.text import plain
-from preference_center.domain.mail.reply_objections import language_of
+from preference_center.domain.mail.objections.text import normalize_text
+from preference_center.domain.mail.reply_objections import objection_language
 
 
-class Meaning(StrEnum):
+class SmsIntent(StrEnum):
     """What a text says."""
 
     STOP = "stop"
@@ -82,42 +82,42 @@ HELP_WORDS = frozenset(
 START_WORDS = frozenset({"start", "unstop", "yes", "subscribe"})
 """Twilio's own, and Telnyx's: what ends their block. It ends none of ours."""
 
-ALSO_SPOKEN: Mapping[str, tuple[str, ...]] = {"US": ("es",)}
+ADDITIONAL_LANGUAGES: Mapping[str, tuple[str, ...]] = {"US": ("es",)}
 """By so many that it counts where no law says so."""
 
-_COURTESIES = frozenset(
+_POLITE_PHRASES = frozenset(
     {"please", "pls", "plz", "thanks", "thank you", "thx", "per favore", "grazie", "bitte"}
     | {"danke", "merci", "svp", "s il vous plait", "por favor", "gracias", "obrigado", "obrigada"}
 )
-_ASKS_OR_GOES_ON = re.compile(r"\?|[.!] ")
-_LONGEST = 100  # characters; no stop word with all its courtesies comes near
+_QUESTION_OR_SECOND_SENTENCE = re.compile(r"\?|[.!] ")
+_MAX_CHARS = 100  # characters; no stop word with all its courtesies comes near
 
 
-def read(text: str, country: str | None, languages: Collection[str] = ()) -> Meaning:
+def classify_sms(text: str, country: str | None, languages: Collection[str] = ()) -> SmsIntent:
     """What `text` says, texted by a number of `country` (ISO 3166-1 alpha-2).
 
     `languages` (BCP 47) are those that its owner may write besides the country's own.
     """
-    said = _words(text)
+    said = _normalized_words(text)
     if said in STOP_ALL_WORDS:
-        return Meaning.STOP_ALL
-    if said in stop_words(country, languages):
-        return Meaning.STOP
+        return SmsIntent.STOP_ALL
+    if said in stop_words_for(country, languages):
+        return SmsIntent.STOP
     if said in HELP_WORDS:
-        return Meaning.HELP
+        return SmsIntent.HELP
     if said in START_WORDS:
-        return Meaning.START
-    return Meaning.STOP if _is_clear_no(text) else Meaning.UNCLEAR
+        return SmsIntent.START
+    return SmsIntent.STOP if _is_clear_opt_out(text) else SmsIntent.UNCLEAR
 
 
-def stop_words(country: str | None, languages: Collection[str] = ()) -> frozenset[str]:
+def stop_words_for(country: str | None, languages: Collection[str] = ()) -> frozenset[str]:
     """All words that stop, in the form that texts are compared in: no case, no accents."""
-    spoken = {_primary(language) for language in languages} | {*languages_of(country)}
+    spoken = {_primary_subtag(language) for language in languages} | {*country_languages(country)}
     found = STOP_WORDS | STOP_WORDS_BY_COUNTRY.get(country or "", frozenset())
     return found.union(*(STOP_WORDS_BY_LANGUAGE.get(language, ()) for language in spoken))
 
 
-def country_of(address: Address) -> str | None:
+def phone_country(address: Address) -> str | None:
     """The country of a phone number; None if it belongs to none, as +800 does, or is unknown."""
     if address.channel is Channel.EMAIL:
         raise ValueError("an email address has no country")
@@ -125,41 +125,43 @@ def country_of(address: Address) -> str | None:
     return region if region and region.isalpha() else None
 
 
-def languages_of(country: str | None) -> tuple[str, ...]:
+def country_languages(country: str | None) -> tuple[str, ...]:
     """What is spoken there, the most usual first (CLDR)."""
     official = get_official_languages(country, de_facto=True) if country else ()
-    return (*official, *ALSO_SPOKEN.get(country or "", ()))
+    return (*official, *ADDITIONAL_LANGUAGES.get(country or "", ()))
 
 
-def _is_clear_no(text: str) -> bool:
-    words = " ".join(plain(text).split()).strip(" .!")
-    if " " not in words or _ASKS_OR_GOES_ON.search(words):  # a word alone has its language
+def _is_clear_opt_out(text: str) -> bool:
+    words = " ".join(normalize_text(text).split()).strip(" .!")
+    if " " not in words or _QUESTION_OR_SECOND_SENTENCE.search(
+        words
+    ):  # a word alone has its language
         return False
-    return language_of(words) is not None
+    return objection_language(words) is not None
 
 
-def _primary(language: str) -> str:
+def _primary_subtag(language: str) -> str:
     return language.replace("_", "-").partition("-")[0].lower()
 
 
-def _words(text: str) -> str:
+def _normalized_words(text: str) -> str:
     """The words of a text, without what adds nothing; "" for one that can be no word of ours."""
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_CHARS:
         return ""
     bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     words = "".join(c if c.isalnum() else " " for c in bare.casefold()).split()
-    return " ".join(_without_repeats(_without_courtesies(words)))
+    return " ".join(_without_repeats(_without_polite_phrases(words)))
 
 
-def _without_courtesies(words: list[str]) -> list[str]:
+def _without_polite_phrases(words: list[str]) -> list[str]:
     """Without those at the beginning and at the end, unless there is nothing else."""
-    for courtesy in _COURTESIES:
+    for courtesy in _POLITE_PHRASES:
         polite = courtesy.split()
         size = len(polite)
         if len(words) > size and words[-size:] == polite:
-            return _without_courtesies(words[:-size])
+            return _without_polite_phrases(words[:-size])
         if len(words) > size and words[:size] == polite:
-            return _without_courtesies(words[size:])
+            return _without_polite_phrases(words[size:])
     return words
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from preference_center.domain.events import CLOCK_TRUST
-from preference_center.domain.sender_requests import EARLIEST
-from preference_center.domain.vendor_events import News
+from preference_center.domain.events import CLOCK_TOLERANCE
+from preference_center.domain.sender_requests import EARLIEST_TIME
+from preference_center.domain.vendor_events import VendorEvent
 
-RETRIED = timedelta(days=3)
+MAX_RETRY_AGE = timedelta(days=3)
 """How much older than its receipt a webhook's act may be: most vendors retry for hours,
 SendGrid for a day, and what Customer.io retries for a week may count from its receipt."""
 
 
-def acted_at(news: News, now: datetime, opted_in_at: datetime | None = None) -> datetime | None:
+def plausible_occurred_at(
+    event: VendorEvent, now: datetime, opted_in_at: datetime | None = None
+) -> datetime | None:
     """The tool's date of the act (UTC) if it is plausible, else None: count from receipt.
 
     A webhook (`received_at` is set) reports what just happened: its date lies in the three
@@ -26,12 +28,15 @@ def acted_at(news: News, now: datetime, opted_in_at: datetime | None = None) -> 
     that arrives later and claims an earlier act is late, or its clock is wrong. Nobody can
     tell which, so the opt-out wins.
     """
-    if news.at is None:
+    if event.occurred_at is None:
         return None
-    if news.received_at is None:
-        return news.at if EARLIEST <= news.at <= now else None
-    if not news.received_at - RETRIED <= news.at <= news.received_at:
+    if event.received_at is None:
+        return event.occurred_at if EARLIEST_TIME <= event.occurred_at <= now else None
+    if not event.received_at - MAX_RETRY_AGE <= event.occurred_at <= event.received_at:
         return None
-    if opted_in_at is not None and news.at + CLOCK_TRUST < opted_in_at <= news.received_at:
+    if (
+        opted_in_at is not None
+        and event.occurred_at + CLOCK_TOLERANCE < opted_in_at <= event.received_at
+    ):
         return None
-    return news.at
+    return event.occurred_at

@@ -17,7 +17,7 @@ from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.errors import InvalidInput
 
-WHOLE = "audience"
+WHOLE_LIST = "audience"
 """A `thing`: the whole of a tool's list, which a destination may map to its only topic."""
 ALL_EMAIL = "email"
 """A `thing`: all email of a tool's account, which may be mapped likewise."""
@@ -25,7 +25,7 @@ ALL_SMS = "sms"
 """A `thing`: all text messages of a tool's account, which may be mapped likewise."""
 
 
-class NewsKind(StrEnum):
+class VendorEventKind(StrEnum):
     """What happened there."""
 
     OPTED_OUT = "opted_out"
@@ -35,15 +35,15 @@ class NewsKind(StrEnum):
     """It did not arrive: see `News.bounce`."""
     RESUBSCRIBED = "resubscribed"
     """Never lifts (I5): where our "no" stands, the tool is told it again."""
-    SEEN = "seen"
+    CONTACT_CHANGED = "seen"
     """A contact was added or changed: who should be suppressed there is (I13)."""
-    UNKNOWN = "unknown"
+    UNKNOWN_TYPE = "unknown"
     """Of a type, the `thing`, that its vendor's module doesn't know: it is counted, for
     people to look at, and the body is kept for a while. About nobody: `address` is ""."""
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class VendorEvent:
     """One thing that a tool says about one address.
 
     `thing` is the tool's own id of what it is about, as in a destination's mapping: a
@@ -61,53 +61,55 @@ class News:
     While it stays off it is reported again and again, which is one act (decision 54).
     """
 
-    kind: NewsKind
+    kind: VendorEventKind
     address: str
-    thing: str | None = None
-    at: datetime | None = None
+    target: str | None = None
+    occurred_at: datetime | None = None
     id: str = ""
     by_person: bool = False
     channel: Channel = Channel.EMAIL
-    contact: str = ""
+    contact_id: str = ""
     bounce: Bounce | None = None
     received_at: datetime | None = None
-    all_off: bool | None = None
+    unsubscribed_from_all: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class WebhookRequest:
     """A request to `/in/<destination>`, as it came. Header names are in lower case."""
 
     method: str
     url: str
     """What the tool called, by our public URL, with path and query."""
-    secret: str
+    path_secret: str
     """The rest of the path, `/in/<destination>/<secret>`; "" if there is none."""
     headers: Mapping[str, str]
     body: bytes
-    remote: str = field(default="", repr=False)
+    remote_address: str = field(default="", repr=False)
     """Who calls, as the proxies in front tell it (`TRUSTED_PROXIES`); never to be stored or
     logged."""
     certificate: bytes = b""
     """What stands at the URL that `Certified.certificate` tells; PEM."""
 
 
-class Unverified(InvalidInput):
+class SignatureError(InvalidInput):
     """The request was not proved to come from the tool; it is not read any further."""
 
 
-class Unready(Unverified):
+class NotConfigured(SignatureError):
     """The destination's settings don't let any request be believed; says the remedy."""
 
 
-class Webhook(Protocol):
+class WebhookVerifier(Protocol):
     """What proves one vendor's webhook: pure, no I/O. Registered in `sources`."""
 
     settings: ClassVar[Mapping[str, str]]
     """Names of settings that it needs -> what they are; all end in `?`, since a destination
     works without a webhook."""
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> str | None:
+    def verify(
+        self, request: WebhookRequest, settings: Mapping[str, str], now: datetime
+    ) -> str | None:
         """Return if `post` was made by the tool that `settings` belong to.
 
         Looks at headers, secret and the raw body only; compares in constant time. A text
@@ -118,10 +120,10 @@ class Webhook(Protocol):
         ...
 
 
-class NewsSource(Webhook, Protocol):
+class WebhookSource(WebhookVerifier, Protocol):
     """One vendor's webhook whose bodies are stored, and read by a job."""
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """What the body says, without the types that we have no use for.
 
         Those that are not known are UNKNOWN news (`reading.unknown`): vendors add some.
@@ -130,13 +132,13 @@ class NewsSource(Webhook, Protocol):
         ...
 
 
-class Dated(Protocol):
+class HeaderDated(Protocol):
     """A NewsSource whose vendor says only in a header when it was.
 
     One body may then be posted of two acts.
     """
 
-    def whole(self, post: Post) -> bytes:
+    def stored_body(self, request: WebhookRequest) -> bytes:
         """What is stored and parsed of a verified `post`: its body, and when it was."""
         ...
 
@@ -153,19 +155,19 @@ class ReceivedMail:
 
 
 @runtime_checkable
-class CarriesMail(Protocol):
+class SupportsInboundMail(Protocol):
     """A NewsSource whose vendor also posts the mails that it receives, as replies."""
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """The mails in a body, of which `parse` says nothing. Raises InvalidInput as that does."""
         ...
 
 
 @runtime_checkable
-class Certified(Protocol):
+class NeedsCertificate(Protocol):
     """A Webhook whose vendor signs with a key that stands in a certificate online."""
 
-    def certificate(self, post: Post, settings: Mapping[str, str]) -> str:
+    def certificate_url(self, request: WebhookRequest, settings: Mapping[str, str]) -> str:
         """The https URL, at a host of the vendor's, of the certificate that `post` names.
 
         Raises Unverified for any other, and for what can be told without it not to be
@@ -175,7 +177,7 @@ class Certified(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class SubscriptionConfirmation:
     """A GET of `/` at a host of the vendor's, after which it begins to report."""
 
     host: str
@@ -183,9 +185,9 @@ class Confirmation:
 
 
 @runtime_checkable
-class Confirming(Protocol):
+class NeedsConfirmation(Protocol):
     """A NewsSource whose vendor wants to be told once that its reports are welcome."""
 
-    def confirmation(self, body: bytes) -> Confirmation | None:
+    def confirmation(self, body: bytes) -> SubscriptionConfirmation | None:
         """What is to be asked for, if that is what the body, which was verified, wants."""
         ...

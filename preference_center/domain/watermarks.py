@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from preference_center.errors import InvalidWatermark
 
-_TEXT = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})")
-_EPOCH = re.compile(r"[0-9a-f]{8}")
+_WATERMARK_TEXT = re.compile(r"([0-9a-f]{8})\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,18})")
+_EPOCH_TEXT = re.compile(r"[0-9a-f]{8}")
 _XID_END = 1 << 64
 _SEQ_END = 1 << 63
 
@@ -32,7 +32,7 @@ class Watermark:
     seq: int = 0
 
     def __post_init__(self) -> None:
-        if not _EPOCH.fullmatch(self.epoch):
+        if not _EPOCH_TEXT.fullmatch(self.epoch):
             raise ValueError("an epoch is 8 of 0-9 and a-f")
         if not (0 <= self.xid < _XID_END and 0 <= self.seq < _SEQ_END):
             raise ValueError("xid has 64 bits, seq 63, and neither is negative")
@@ -42,14 +42,14 @@ class Watermark:
         return f"{self.epoch}.{self.xid}.{self.seq}"
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """What watermarks of one epoch are ordered by."""
         return self.xid, self.seq
 
 
 def parse_watermark(text: str) -> Watermark:
     """The watermark with exactly this text form. Raises InvalidWatermark."""
-    match = _TEXT.fullmatch(text)
+    match = _WATERMARK_TEXT.fullmatch(text)
     if match:
         epoch, xid, seq = match.groups()
         if int(xid) < _XID_END and int(seq) < _SEQ_END:
@@ -57,6 +57,6 @@ def parse_watermark(text: str) -> Watermark:
     raise InvalidWatermark("this is no watermark: give one exactly as we gave it to you")
 
 
-def beginning(epoch: str) -> Watermark:
+def first_watermark(epoch: str) -> Watermark:
     """The point before the first event of all."""
     return Watermark(epoch, 0)

@@ -11,72 +11,78 @@ from contextlib import suppress
 from pathlib import PurePath
 from uuid import UUID
 
-from preference_center.domain.imports import Instructions, Record, Tally
-from preference_center.errors import ImportMoved, PreferenceCenterError
+from preference_center.domain.imports import FileRow, ImportInstructions, ImportStats
+from preference_center.errors import ImportConflict, PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.imports.budget import LEASE, Work
-from preference_center.imports.evaluate import Judge
+from preference_center.imports.budget import LEASE_DURATION, ImportBudget
+from preference_center.imports.evaluate import ChunkEvaluator
 from preference_center.imports.instructions import stored_instructions
-from preference_center.imports.read_rows import Start, records
-from preference_center.imports.sources import Source, unpacked
-from preference_center.imports.throttle import Pace
-from preference_center.ledger import Recorded, record
+from preference_center.imports.read_rows import ResumePoint, read_rows
+from preference_center.imports.sources import ImportSource, open_unpacked
+from preference_center.imports.throttle import Throttle
+from preference_center.ledger import RecordResult, record
 from preference_center.storage.access import audit
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs, uploaded_parts
-from preference_center.storage.imports.import_jobs import Import, State, Step
+from preference_center.storage.imports.import_jobs import Import, ImportState, ImportStep
 
 
-def begin(source: Source, instructions: Instructions, *, name: str, actor: str, plan: str) -> UUID:
+def create_import(
+    source: ImportSource, instructions: ImportInstructions, *, name: str, actor: str, plan_id: str
+) -> UUID:
     """Enter an import that is to be applied now, as it was planned; returns its id.
 
     Raises ImportMoved if the file or the instructions are not those of the plan, or if it
     was applied already.
     """
     digest = source.digest()
-    if instructions.plan(digest) != plan:
-        raise ImportMoved(
+    if instructions.plan_id(digest) != plan_id:
+        raise ImportConflict(
             "the file or the options are not those of this plan: run `flask imports plan` again"
         )
     context = services()
     import_id, now = context.new_id(), context.now()
 
-    def work(connection: Connection) -> None:
-        refuse_twice(connection, plan, import_id)
-        import_jobs.add(
+    def insert(connection: Connection) -> None:
+        ensure_not_applied(connection, plan_id, import_id)
+        import_jobs.insert_import(
             connection,
             import_id,
-            state=State.APPLYING,
+            state=ImportState.APPLYING,
             actor=actor,
             name=PurePath(name).name,
             instructions=instructions.to_json(),
             now=now,
-            plan=plan,
+            plan=plan_id,
             digest=digest,
-            octets=source.octets,
+            size_bytes=source.size,
         )
-        audit.append(connection, now, actor, "import.applying", {"import": str(import_id)})
+        audit.insert_audit_entry(
+            connection, now, actor, "import.applying", {"import": str(import_id)}
+        )
 
-    run(work)
+    run_in_transaction(insert)
     return import_id
 
 
-def refuse_twice(connection: Connection, plan: str, import_id: UUID) -> None:
+def ensure_not_applied(connection: Connection, plan_id: str, import_id: UUID) -> None:
     """Raises ImportMoved if another import of this plan stands; none begins meanwhile."""
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (plan,))
-    for other in import_jobs.of_plan(connection, plan):
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (plan_id,))
+    for other in import_jobs.list_imports_by_plan(connection, plan_id):
         if other.id == import_id:  # our own, said again after a broken connection
             continue
-        if other.state is State.APPLYING:
-            raise ImportMoved(
+        if other.state is ImportState.APPLYING:
+            raise ImportConflict(
                 f"this is under way already as {other.id}, at row {other.position:,}."
                 f" If that stopped: flask imports resume {other.id} FILE"
             )
-        raise ImportMoved(f"this very file was imported already, as {other.id}")
+        raise ImportConflict(f"this very file was imported already, as {other.id}")
 
 
-def apply(import_id: UUID, source: Source, work: Work, *, even_if_held: bool = False) -> Import:
+def apply_import(
+    import_id: UUID, source: ImportSource, budget: ImportBudget, *, ignore_lease: bool = False
+) -> Import:
     """Go on with an import that is being applied, to its end or as long as `work` allows.
 
     Raises ImportMoved if it is not being applied (any more), if another process has it, or
@@ -84,120 +90,129 @@ def apply(import_id: UUID, source: Source, work: Work, *, even_if_held: bool = F
     """
     context = services()
     lease = context.new_id()
-    found = run(lambda c: import_jobs.by_id(c, import_id))
-    _check(found, source)
-    taken = run(
-        lambda c: import_jobs.take(
+    found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+    _check_file(found, source)
+    taken = run_in_transaction(
+        lambda c: import_jobs.claim_import(
             c,
             import_id,
             lease,
             now=context.now(),
-            until=context.now() + LEASE,
-            even_if_held=even_if_held,
+            until=context.now() + LEASE_DURATION,
+            force=ignore_lease,
         )
     )
     if not taken:
-        raise ImportMoved("another process is at work on this import")
+        raise ImportConflict("another process is at work on this import")
     try:
         # Read again: the process that held it may have moved it on, or to its end.
-        found = run(lambda c: import_jobs.by_id(c, import_id))
+        found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
         _check_state(found)
-        _apply(found, source, lease, work)
+        _apply_chunks(found, source, lease, budget)
     finally:
         with suppress(PreferenceCenterError):
-            run(lambda c: import_jobs.release(c, import_id, lease))
-    return run(lambda c: import_jobs.by_id(c, import_id))
+            run_in_transaction(lambda c: import_jobs.release_import(c, import_id, lease))
+    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
 
 
 def _check_state(found: Import) -> None:
-    if found.state is not State.APPLYING:
-        raise ImportMoved(f"this import is {found.state}: there is nothing to go on with")
+    if found.state is not ImportState.APPLYING:
+        raise ImportConflict(f"this import is {found.state}: there is nothing to go on with")
 
 
-def _check(found: Import, source: Source) -> None:
+def _check_file(found: Import, source: ImportSource) -> None:
     _check_state(found)
     if source.digest() != found.digest:
-        raise ImportMoved(
+        raise ImportConflict(
             "this is not the file that the import began with, or it has changed since"
             f" (SHA-256 {(found.digest or b'').hex()[:12]}...): nothing was imported from it"
         )
 
 
-def _apply(found: Import, source: Source, lease: UUID, work: Work) -> None:
+def _apply_chunks(found: Import, source: ImportSource, lease: UUID, budget: ImportBudget) -> None:
     instructions = stored_instructions(found)
-    pace = work.pace or Pace()
-    assert found.begun_at
-    judge = Judge(
+    pace = budget.throttle or Throttle()
+    assert found.started_at
+    judge = ChunkEvaluator(
         instructions,
         current_catalogue(),
         import_id=found.id,
-        begun_at=found.begun_at,
+        started_at=found.started_at,
         actor=found.actor,
     )
-    tally = Tally.from_json(found.tally)
-    start = Start(found.position, found.line, found.octets_done)
-    with unpacked(source) as stream:
-        rows = records(stream, instructions, start)
+    tally = ImportStats.from_json(found.stats)
+    start = ResumePoint(found.position, found.line_number, found.bytes_done)
+    with open_unpacked(source) as stream:
+        rows = read_rows(stream, instructions, start)
         done = found.position
-        while work.goes_on():
-            chunk = list(itertools.islice(rows, pace.size))
+        while budget.may_continue():
+            chunk = list(itertools.islice(rows, pace.chunk_size))
             if not chunk:
                 _finish(found, lease)
                 return
-            begun = work.clock()
-            _record(found, lease, judge, chunk, tally, done)
+            begun = budget.clock()
+            _record_chunk(found, lease, judge, chunk, tally, done)
             done = chunk[-1].index + 1
-            work.progress(chunk[-1])
-            work.pause(pace.after(work.clock() - begun))
+            budget.on_progress(chunk[-1])
+            budget.sleep(pace.next_pause(budget.clock() - begun))
 
 
-class _Moved(Exception):
+class _DependencyUndone(Exception):
     """What a row leaned on is being taken back: look again."""
 
 
-def _record(
-    found: Import, lease: UUID, judge: Judge, chunk: list[Record], tally: Tally, before: int
+def _record_chunk(
+    found: Import,
+    lease: UUID,
+    evaluator: ChunkEvaluator,
+    chunk: list[FileRow],
+    stats: ImportStats,
+    position: int,
 ) -> None:
     """One chunk and its checkpoint; `tally` counts it then."""
     last = chunk[-1]
     while True:
-        judged = judge.judge(chunk)
-        total = Tally.from_json(tally.to_json())
-        total.add(judged.tally)
-        step = Step(
-            before=before,
+        judged = evaluator.evaluate(chunk)
+        total = ImportStats.from_json(stats.to_json())
+        total.add(judged.stats)
+        step = ImportStep(
+            start_position=position,
             position=last.index + 1,
-            octets_done=last.end,
-            line=last.last_line,
-            tally=total.to_json(),
-            leans_on=judged.leans_on,
+            bytes_done=last.end_offset,
+            line_number=last.last_line,
+            stats=total.to_json(),
+            depends_on=judged.depends_on,
         )
 
-        def beside(connection: Connection, _: Recorded, step: Step = step) -> None:
-            if not import_jobs.hold(connection, step.leans_on):
-                raise _Moved
-            until = services().now() + LEASE
-            if not import_jobs.step(connection, found.id, lease, step, until):
-                raise ImportMoved(
+        def in_transaction(
+            connection: Connection, _: RecordResult, step: ImportStep = step
+        ) -> None:
+            if not import_jobs.lock_against_undo(connection, step.depends_on):
+                raise _DependencyUndone
+            until = services().now() + LEASE_DURATION
+            if not import_jobs.record_step(connection, found.id, lease, step, until):
+                raise ImportConflict(
                     "this import was taken over by another process, or is being undone"
                 )
 
         try:
-            record(judged.changes, beside, bulk=True)
-        except _Moved:
+            record(judged.changes, in_transaction, bulk=True)
+        except _DependencyUndone:
             continue
-        tally.add(judged.tally)
+        stats.add(judged.stats)
         return
 
 
 def _finish(found: Import, lease: UUID) -> None:
     now = services().now()
 
-    def work(connection: Connection) -> None:
-        if import_jobs.move(
-            connection, found.id, {State.APPLYING}, State.APPLIED, now, lease=lease
+    def mark_applied(connection: Connection) -> None:
+        if import_jobs.change_state(
+            connection, found.id, {ImportState.APPLYING}, ImportState.APPLIED, now, lease=lease
         ):
-            uploaded_parts.forget(connection, found.id)
-            audit.append(connection, now, found.actor, "import.applied", {"import": str(found.id)})
+            uploaded_parts.delete_parts(connection, found.id)
+            audit.insert_audit_entry(
+                connection, now, found.actor, "import.applied", {"import": str(found.id)}
+            )
 
-    run(work)
+    run_in_transaction(mark_applied)

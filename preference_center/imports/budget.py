@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from preference_center.domain.imports import Record
+from preference_center.domain.imports import FileRow
 from preference_center.extensions import services
-from preference_center.imports.throttle import Pace
+from preference_center.imports.throttle import Throttle
 
-LEASE = timedelta(seconds=60)
+LEASE_DURATION = timedelta(seconds=60)
 """How long a process that says nothing more keeps others from going on with its import."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ImportBudget:
     """Until when, how fast, and what to tell between the chunks.
 
     `progress` is told the last row of each chunk that was recorded, `undone` how many
@@ -24,13 +24,13 @@ class Work:
     """
 
     until: datetime | None = None
-    stop: Callable[[], bool] = lambda: False
-    pace: Pace | None = None
-    pause: Callable[[float], None] = time.sleep
+    should_stop: Callable[[], bool] = lambda: False
+    throttle: Throttle | None = None
+    sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    progress: Callable[[Record], None] = lambda _: None
-    undone: Callable[[int], None] = lambda _: None
+    on_progress: Callable[[FileRow], None] = lambda _: None
+    on_undone: Callable[[int], None] = lambda _: None
 
-    def goes_on(self) -> bool:
+    def may_continue(self) -> bool:
         """Whether another chunk may begin."""
-        return not self.stop() and (self.until is None or services().now() < self.until)
+        return not self.should_stop() and (self.until is None or services().now() < self.until)

@@ -11,144 +11,159 @@ from zoneinfo import ZoneInfo
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.decisions import standing_no
+from preference_center.domain.decisions import find_denial
 from preference_center.domain.events import Change, counts_at
 from preference_center.domain.imports import (
-    Entry,
-    Instructions,
-    Meaning,
-    Reading,
-    Record,
-    Refusal,
-    Tally,
-    Translator,
+    FileRow,
+    ImportInstructions,
+    ImportStats,
+    RowChange,
+    RowMeaning,
+    RowRefusal,
+    RowTranslator,
+    TranslatedRow,
 )
 from preference_center.domain.imports.subscription_evidence import UNPROVEN
 from preference_center.extensions import services
-from preference_center.imports.event_ids import id_range, maker
-from preference_center.storage.db.database import run
+from preference_center.imports.event_ids import event_id_factory, event_id_range
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs
-from preference_center.storage.ledger.import_matches import Known, Probe, known
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.ledger.import_matches import ImportMatch, MatchQuery, find_matches
+from preference_center.storage.ledger.suppression_lookup import load_facts
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ChunkEvaluation:
     """What a chunk of rows came to."""
 
-    tally: Tally
+    stats: ImportStats
     changes: Sequence[Change]
-    leans_on: frozenset[UUID]
-    refusals: Sequence[Refusal]
-    unmapped: Counter[tuple[Meaning, str]]
-    groups: Counter[tuple[Meaning, str]] = field(default_factory=Counter)
+    depends_on: frozenset[UUID]
+    refusals: Sequence[RowRefusal]
+    unmapped: Counter[tuple[RowMeaning, str]]
+    groups: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
 
 
-class Judge:
+class ChunkEvaluator:
     """Reads rows of one import, and compares them with the ledger."""
 
     def __init__(
         self,
-        instructions: Instructions,
+        instructions: ImportInstructions,
         catalogue: Catalogue,
         *,
         import_id: UUID,
-        begun_at: datetime,
+        started_at: datetime,
         actor: str,
     ) -> None:
-        self._own = id_range(import_id, begun_at)
-        self._translator = Translator(
+        self._own = event_id_range(import_id, started_at)
+        self._translator = RowTranslator(
             instructions=instructions,
             catalogue=catalogue,
             import_id=import_id,
-            event_id=maker(import_id, begun_at),
-            begun_at=begun_at,
+            event_id=event_id_factory(import_id, started_at),
+            started_at=started_at,
             actor=actor,
             region=services().settings.phone_region,
             zone=ZoneInfo(instructions.zone),
         )
 
-    def judge(self, records: Sequence[Record]) -> Judged:
+    def evaluate(self, rows: Sequence[FileRow]) -> ChunkEvaluation:
         """Raises Unavailable."""
-        readings = [self._translator.read(record) for record in records]
-        entries = [entry for reading in readings for entry in reading.entries]
-        found = self._known(entries)
-        fresh = [entry for n, entry in enumerate(entries) if not _covered(entry, found.get(n))]
-        present = [entry for n, entry in enumerate(entries) if _covered(entry, found.get(n))]
+        readings = [self._translator.translate(record) for record in rows]
+        entries = [entry for reading in readings for entry in reading.changes]
+        found = self._find_matches(entries)
+        fresh = [
+            entry for n, entry in enumerate(entries) if not _is_already_present(entry, found.get(n))
+        ]
+        present = [
+            entry for n, entry in enumerate(entries) if _is_already_present(entry, found.get(n))
+        ]
         leans = {
-            one.by_import for n, one in found.items() if one.by_import and _covered(entries[n], one)
+            one.import_id
+            for n, one in found.items()
+            if one.import_id and _is_already_present(entries[n], one)
         }
         refusals = [refusal for reading in readings for refusal in reading.refusals]
-        return Judged(
-            tally=self._tally(readings, fresh, present),
+        return ChunkEvaluation(
+            stats=self._count(readings, fresh, present),
             changes=[entry.change for entry in fresh],
-            leans_on=frozenset(leans),
+            depends_on=frozenset(leans),
             refusals=refusals,
             unmapped=Counter(group for reading in readings for group in reading.unmapped),
             groups=Counter(group for reading in readings for group in reading.groups),
         )
 
-    def _known(self, entries: Sequence[Entry]) -> dict[int, Known]:
+    def _find_matches(self, changes: Sequence[RowChange]) -> dict[int, ImportMatch]:
         keys = services().keys
         probes = [
-            Probe(
-                digest=keys.exact(entry.change.address),
+            MatchQuery(
+                digest=keys.exact_digest(entry.change.address),
                 channel=entry.change.address.channel,
                 scope=entry.change.scope,
-                asks=entry.meaning is Meaning.SUBSCRIPTION,
+                is_opt_in=entry.meaning is RowMeaning.SUBSCRIPTION,
             )
-            for entry in entries
+            for entry in changes
         ]
         if not probes:
             return {}
-        return run(
-            lambda connection: known(
-                connection, probes, own=self._own, undoing=import_jobs.undoing(connection)
+        return run_in_transaction(
+            lambda connection: find_matches(
+                connection,
+                probes,
+                own_event_range=self._own,
+                undoing_imports=import_jobs.list_undoing(connection),
             )
         )
 
-    def _tally(
-        self, readings: Sequence[Reading], fresh: Sequence[Entry], present: Sequence[Entry]
-    ) -> Tally:
-        return Tally(
-            rows=len(readings),
-            silent=sum(reading.says_nothing for reading in readings),
-            left_out=sum(reading.left_out for reading in readings),
-            refused=sum(len(reading.refusals) for reading in readings),
+    def _count(
+        self,
+        translated: Sequence[TranslatedRow],
+        new: Sequence[RowChange],
+        already_present: Sequence[RowChange],
+    ) -> ImportStats:
+        return ImportStats(
+            rows=len(translated),
+            without_data=sum(reading.is_empty for reading in translated),
+            excluded=sum(reading.excluded for reading in translated),
+            refused=sum(len(reading.refusals) for reading in translated),
             undated=sum(
-                not entry.dated and entry.meaning is not Meaning.SUBSCRIPTION for entry in fresh
+                not entry.has_date and entry.meaning is not RowMeaning.SUBSCRIPTION for entry in new
             ),
-            unproven=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in fresh),
-            stays_off=self._stays_off(fresh),
-            new=Counter((entry.meaning, entry.change.scope) for entry in fresh),
-            present=Counter((entry.meaning, entry.change.scope) for entry in present),
+            unproven=sum(entry.change.evidence.get("proof") == UNPROVEN for entry in new),
+            still_suppressed=self._count_still_suppressed(new),
+            new=Counter((entry.meaning, entry.change.scope) for entry in new),
+            already_present=Counter(
+                (entry.meaning, entry.change.scope) for entry in already_present
+            ),
         )
 
-    def _stays_off(self, fresh: Sequence[Entry]) -> int:
+    def _count_still_suppressed(self, new: Sequence[RowChange]) -> int:
         """How many new subscriptions meet a "no" that stands, of any form (I9)."""
         asked = [
             (entry.change.address, entry.change.scope)
-            for entry in fresh
-            if entry.meaning is Meaning.SUBSCRIPTION and isinstance(entry.change.address, Address)
+            for entry in new
+            if entry.meaning is RowMeaning.SUBSCRIPTION
+            and isinstance(entry.change.address, Address)
         ]
         if not asked:
             return 0
-        now = self._translator.begun_at
-        facts = facts_for([address for address, _ in asked])
+        now = self._translator.started_at
+        facts = load_facts([address for address, _ in asked])
         return sum(
-            standing_no(scope, found, now) is not None
+            find_denial(scope, found, now) is not None
             for (_, scope), found in zip(asked, facts, strict=True)
         )
 
 
-def _covered(entry: Entry, one: Known | None) -> bool:
-    change = entry.change
+def _is_already_present(row_change: RowChange, match: ImportMatch | None) -> bool:
+    change = row_change.change
     # Undated noes count from now on, and would be news each time the list is imported.
     moment: datetime | None = counts_at(change.kind, change.occurred_at, change.received_at)
-    if not entry.dated and entry.meaning is not Meaning.SUBSCRIPTION:
+    if not row_change.has_date and row_change.meaning is not RowMeaning.SUBSCRIPTION:
         moment = None
-    return one is not None and one.covers(moment)
+    return match is not None and match.is_redundant(moment)
 
 
-Progress = Callable[[int], None]
+ImportProgress = Callable[[int], None]
 """Told the octets of the file, or its rows, that are done since it was told last."""

@@ -13,18 +13,18 @@ from uuid import UUID
 
 from preference_center.ids import uuid7
 
-_MARK, _ROW, _NUMBER = 26, 34, 14
+_IMPORT_BITS, _ROW_BITS, _STATEMENT_BITS = 26, 34, 14
 """Bits of import, row and what of the row: together the 74 of a UUID 7."""
 
 
-def maker(import_id: UUID, begun_at: datetime) -> Callable[[int, int], UUID]:
+def event_id_factory(import_id: UUID, started_at: datetime) -> Callable[[int, int], UUID]:
     """A function from row and number to the id of that event."""
     digest = hashlib.sha256(import_id.bytes).digest()
-    mark = int.from_bytes(digest[:4]) >> (32 - _MARK) << (_ROW + _NUMBER)
-    return lambda row, number: uuid7(begun_at, mark | row << _NUMBER | number)
+    mark = int.from_bytes(digest[:4]) >> (32 - _IMPORT_BITS) << (_ROW_BITS + _STATEMENT_BITS)
+    return lambda row, number: uuid7(started_at, mark | row << _STATEMENT_BITS | number)
 
 
-def id_range(import_id: UUID, begun_at: datetime) -> tuple[UUID, UUID]:
+def event_id_range(import_id: UUID, started_at: datetime) -> tuple[UUID, UUID]:
     """The first and the last id that an event of this import can have."""
-    make = maker(import_id, begun_at)
-    return make(0, 0), make((1 << _ROW) - 1, (1 << _NUMBER) - 1)
+    make = event_id_factory(import_id, started_at)
+    return make(0, 0), make((1 << _ROW_BITS) - 1, (1 << _STATEMENT_BITS) - 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from preference_center.domain.imports import Instructions
-from preference_center.integrations.import_presets import preset
+from preference_center.domain.imports import ImportInstructions
+from preference_center.integrations.import_presets import get_preset
 from preference_center.storage.imports.import_jobs import Import
 
 
-def stored_instructions(found: Import) -> Instructions:
+def stored_instructions(found: Import) -> ImportInstructions:
     """How the file of this import is read. Raises InvalidInput if its preset is gone."""
-    return Instructions.from_json(found.instructions, preset(found.instructions["preset"]))
+    return ImportInstructions.from_json(
+        found.instructions, get_preset(found.instructions["preset"])
+    )

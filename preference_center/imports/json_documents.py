@@ -12,17 +12,23 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from preference_center.errors import InvalidInput
-from preference_center.imports.json_rows import ARRAY, Rows
-from preference_center.imports.read_rows import LONGEST_LINE, RECORD, UTF8_MARK, is_row, list_of
+from preference_center.imports.json_rows import TOP_LEVEL_LIST, JsonRowParser
+from preference_center.imports.read_rows import (
+    MAX_LINE_BYTES,
+    RECORD_SEPARATOR,
+    UTF8_BOM,
+    is_row_line,
+    list_member,
+)
 from preference_center.integrations.import_presets import PRESETS
 
-ROWLESS = 8 * 1024 * 1024
+MAX_BYTES_WITHOUT_ROW = 8 * 1024 * 1024
 """Bytes of a document in which there must be a row: what is read meanwhile may be held."""
 _BLOCK = 64 * 1024
-_LISTS = frozenset(list_of(preset.json_list) for preset in PRESETS.values())
+_LIST_MEMBERS = frozenset(list_member(preset.json_rows_path) for preset in PRESETS.values())
 
 
-def kept_by_rows(blocks: Iterable[bytes], json_list: str) -> Iterator[bytes]:
+def to_row_sequence(blocks: Iterable[bytes], json_rows_path: str) -> Iterator[bytes]:
     """A file as it is to be kept: of a JSON document, its rows; any other as it comes.
 
     `json_list` is that of the preset, by which a row is told from a document. The rows of all
@@ -33,40 +39,43 @@ def kept_by_rows(blocks: Iterable[bytes], json_list: str) -> Iterator[bytes]:
     head = b""
     for block in remaining:
         head += block
-        if len(head) > LONGEST_LINE or b"\n" in head.removeprefix(UTF8_MARK).lstrip():
+        if len(head) > MAX_LINE_BYTES or b"\n" in head.removeprefix(UTF8_BOM).lstrip():
             break
-    text = head.removeprefix(UTF8_MARK)
+    text = head.removeprefix(UTF8_BOM)
     begins = text.lstrip()[:1]
     whole = itertools.chain([text], remaining)
     if begins == b"[":
-        yield from _lines(whole, {ARRAY})
-    elif begins == b"{" and not is_row(text[:LONGEST_LINE].partition(b"\n")[0], json_list):
-        yield from _lines(whole, _LISTS)
+        yield from _encode_rows(whole, {TOP_LEVEL_LIST})
+    elif begins == b"{" and not is_row_line(
+        text[:MAX_LINE_BYTES].partition(b"\n")[0], json_rows_path
+    ):
+        yield from _encode_rows(whole, _LIST_MEMBERS)
     else:
         yield head
         yield from remaining
 
 
-def _lines(blocks: Iterable[bytes], lists: Collection[str]) -> Iterator[bytes]:
-    yield RECORD + b"\n"  # also where there are no rows
-    rows, rowless = Rows(lists), 0
+def _encode_rows(blocks: Iterable[bytes], lists: Collection[str]) -> Iterator[bytes]:
+    yield RECORD_SEPARATOR + b"\n"  # also where there are no rows
+    rows, rowless = JsonRowParser(lists), 0
     for block in blocks:
         for at in range(0, len(block), _BLOCK):
             piece = block[at : at + _BLOCK]
             rowless += len(piece)
-            for name, row in rows.add(piece):
-                yield _line(name, row)
+            for name, row in rows.feed(piece):
+                yield _encode_row(name, row)
                 rowless = 0
-            if rowless > ROWLESS:
+            if rowless > MAX_BYTES_WITHOUT_ROW:
                 raise InvalidInput(
-                    f"the JSON document has no row in {ROWLESS // 1024 // 1024} MiB: is it a list?"
+                    f"the JSON document has no row in {MAX_BYTES_WITHOUT_ROW // 1024 // 1024} "
+                    "MiB: is it a list?"
                 )
-    rows.end()
+    rows.close()
 
 
-def _line(name: str, row: Any) -> bytes:
-    page = [row] if name == ARRAY else {name: [row]}
-    line = RECORD + json.dumps(page, ensure_ascii=False).encode(errors="replace") + b"\n"
-    if len(line) > LONGEST_LINE:
+def _encode_row(name: str, row: Any) -> bytes:
+    page = [row] if name == TOP_LEVEL_LIST else {name: [row]}
+    line = RECORD_SEPARATOR + json.dumps(page, ensure_ascii=False).encode(errors="replace") + b"\n"
+    if len(line) > MAX_LINE_BYTES:
         raise InvalidInput("a row of the JSON document is longer than a mebibyte")
     return line

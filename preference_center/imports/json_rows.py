@@ -9,17 +9,17 @@ import ijson
 
 from preference_center.errors import InvalidInput
 
-ARRAY = ""
+TOP_LEVEL_LIST = ""
 """Names the list that is a document by itself."""
-DEEPEST = 100
+MAX_DEPTH = 100
 """Levels of a document. ijson's own `items` keeps the path of each, which is memory in
 proportion to their square."""
-_BEGINS = frozenset({"start_map", "start_array"})
-_ENDS = frozenset({"end_map", "end_array"})
-_BEGINS_OR_ENDS = _BEGINS | _ENDS
+_START_EVENTS = frozenset({"start_map", "start_array"})
+_END_EVENTS = frozenset({"end_map", "end_array"})
+_START_OR_END_EVENTS = _START_EVENTS | _END_EVENTS
 
 
-class Rows:
+class JsonRowParser:
     """Parses documents, one after another (pages of an API), for the rows of their lists.
 
     `lists` are the members of a document that are lists, or ARRAY. Raises InvalidInput where
@@ -31,13 +31,13 @@ class Rows:
         self._events: list[tuple[str, Any]] = ijson.sendable_list()
         self._parser = ijson.basic_parse_coro(self._events, multiple_values=True, use_float=True)
         self._depth = 0
-        self._member = ARRAY
+        self._member = TOP_LEVEL_LIST
         self._row_depth = -1
         """That of a row in the list that we are in; -1 in none."""
         self._row: ijson.ObjectBuilder | None = None
         self._count = 0
 
-    def add(self, block: bytes) -> Iterator[tuple[str, Any]]:
+    def feed(self, block: bytes) -> Iterator[tuple[str, Any]]:
         """Go on: each row that ends in this block, and the list that it is in."""
         damage: Exception | None = None
         try:
@@ -46,34 +46,34 @@ class Rows:
             damage = error
         events = self._events.copy()
         self._events.clear()
-        yield from self._found(events)
+        yield from self._rows_in(events)
         if damage:
-            raise self._damaged() from None
+            raise self._damaged_error() from None
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Check that the last document ends here."""
         try:
             self._parser.close()
         except (ijson.JSONError, UnicodeDecodeError):
-            raise self._damaged() from None
+            raise self._damaged_error() from None
 
-    def _damaged(self) -> InvalidInput:
+    def _damaged_error(self) -> InvalidInput:
         return InvalidInput(f"the JSON document is damaged after its row {self._count}")
 
-    def _found(self, events: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    def _rows_in(self, events: list[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         for event, value in events:
-            if self._row and event not in _BEGINS_OR_ENDS:
+            if self._row and event not in _START_OR_END_EVENTS:
                 self._row.event(event, value)
                 continue
-            self._depth -= event in _ENDS
-            for row in self._ended(event, value):
+            self._depth -= event in _END_EVENTS
+            for row in self._completed_row(event, value):
                 self._count += 1
                 yield self._member, row
-            self._depth += event in _BEGINS
-            if self._depth > DEEPEST:
-                raise InvalidInput(f"the JSON document has more than {DEEPEST} levels")
+            self._depth += event in _START_EVENTS
+            if self._depth > MAX_DEPTH:
+                raise InvalidInput(f"the JSON document has more than {MAX_DEPTH} levels")
 
-    def _ended(self, event: str, value: Any) -> tuple[Any, ...]:
+    def _completed_row(self, event: str, value: Any) -> tuple[Any, ...]:
         """The row that ends with this event, if one does."""
         if self._row:
             self._row.event(event, value)
@@ -81,22 +81,22 @@ class Rows:
                 return ()
             value, self._row = self._row.value, None
             return (value,)
-        if event in _ENDS:
+        if event in _END_EVENTS:
             if self._depth < self._row_depth:
                 self._row_depth = -1
         elif self._depth != self._row_depth:
-            self._outside(event, value)
-        elif event in _BEGINS:
+            self._track_lists(event, value)
+        elif event in _START_EVENTS:
             self._row = ijson.ObjectBuilder()
             self._row.event(event, value)
         else:
             return (value,)
         return ()
 
-    def _outside(self, event: str, value: Any) -> None:
+    def _track_lists(self, event: str, value: Any) -> None:
         """Notes where a list of ours begins."""
         if self._depth == 0:
-            self._member = ARRAY
+            self._member = TOP_LEVEL_LIST
         elif self._depth == 1 and event == "map_key":
             self._member = value
         if self._depth <= 1 and event == "start_array" and self._member in self._lists:

@@ -10,61 +10,61 @@ from typing import Any, TypeVar
 
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.imports import (
-    Instructions,
-    Meaning,
-    Record,
-    Refusal,
-    Tally,
-    missing_scopes,
+    FileRow,
+    ImportInstructions,
+    ImportStats,
+    RowMeaning,
+    RowRefusal,
+    missing_scopes_error,
 )
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.imports.evaluate import Judge, Judged
-from preference_center.imports.read_rows import Start, records
-from preference_center.imports.sources import Source, unpacked
+from preference_center.imports.evaluate import ChunkEvaluation, ChunkEvaluator
+from preference_center.imports.read_rows import ResumePoint, read_rows
+from preference_center.imports.sources import ImportSource, open_unpacked
 
 T = TypeVar("T")
 
-CHUNK = 2_000
+CHUNK_SIZE = 2_000
 _MAX_GROUPS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """What applying would do. `name` is of these instructions and this very file."""
 
-    name: str
+    id: str
     digest: bytes
-    octets: int
-    tally: Tally
-    unused: tuple[str, ...]
+    size: int
+    stats: ImportStats
+    unused_groups: tuple[str, ...]
     """Groups of the scope map that the file does not have."""
 
 
 @dataclass(slots=True)
-class Findings:
+class PlanStats:
     """What planning has found so far."""
 
-    tally: Tally = field(default_factory=Tally)
-    groups: Counter[tuple[Meaning, str]] = field(default_factory=Counter)
-    unmapped: Counter[tuple[Meaning, str]] = field(default_factory=Counter)
+    stats: ImportStats = field(default_factory=ImportStats)
+    groups: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
+    unmapped: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
 
-    def add(self, judged: Judged) -> None:
+    def add(self, evaluation: ChunkEvaluation) -> None:
         """Count a chunk in. Raises InvalidInput if its groups can't be groups."""
-        self.tally.add(judged.tally)
-        self.groups.update(judged.groups)
-        self.unmapped.update(judged.unmapped)
+        self.stats.add(evaluation.stats)
+        self.groups.update(evaluation.groups)
+        self.unmapped.update(evaluation.unmapped)
         if len(self.groups) > _MAX_GROUPS:
             raise InvalidInput(
                 f"the file names more than {_MAX_GROUPS:,} groups: is that column one?"
             )
 
-    def check(self, catalogue: Catalogue) -> None:
+    def validate(self, catalogue: Catalogue) -> None:
         """Raises InvalidInput unless all of it can be applied."""
         if self.unmapped:
             topics = [key for key, topic in catalogue.topics.items() if not topic.retired]
-            raise missing_scopes(self.unmapped, topics)
-        if not self.tally.rows:
+            raise missing_scopes_error(self.unmapped, topics)
+        if not self.stats.rows:
             raise InvalidInput("the file holds no row that this preset could read")
 
     def to_json(self) -> dict[str, Any]:
@@ -78,59 +78,59 @@ class Findings:
             }
             for (meaning, group), count in sorted(self.groups.items())
         ]
-        return {**self.tally.to_json(), "groups": groups}
+        return {**self.stats.to_json(), "groups": groups}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Findings:
+    def from_json(cls, stored: Mapping[str, Any]) -> PlanStats:
         """What `to_json` wrote; nothing from nothing."""
-        found = cls(Tally.from_json(stored))
+        found = cls(ImportStats.from_json(stored))
         for each in stored.get("groups", ()):
-            key = (Meaning(each["says"]), each["group"])
+            key = (RowMeaning(each["says"]), each["group"])
             found.groups[key] = each["count"]
             if each["unmapped"]:
                 found.unmapped[key] = each["count"]
         return found
 
 
-def plan(
-    source: Source,
-    instructions: Instructions,
+def plan_import(
+    source: ImportSource,
+    instructions: ImportInstructions,
     catalogue: Catalogue,
     *,
-    refused: Callable[[Refusal], None],
-    progress: Callable[[Record], None] = lambda _: None,
-) -> Plan:
+    on_refusal: Callable[[RowRefusal], None],
+    on_progress: Callable[[FileRow], None] = lambda _: None,
+) -> ImportPlan:
     """Plan; tells `refused` of every refusal in the order of the file.
 
     Raises InvalidInput if the file can't be imported like this: it is damaged or of another
     preset, or a group has no scope (the message lists them all).
     """
     instructions.check()
-    instructions.scopes.check(catalogue)
+    instructions.scopes.validate(catalogue)
     digest = source.digest()
     context = services()
-    judge = Judge(
+    judge = ChunkEvaluator(
         instructions,
         catalogue,
         import_id=context.new_id(),
-        begun_at=context.now(),
+        started_at=context.now(),
         actor="plan",
     )
-    findings = Findings()
-    with unpacked(source) as stream:
-        for chunk in chunks(records(stream, instructions, Start()), CHUNK):
-            judged = judge.judge(chunk)
+    findings = PlanStats()
+    with open_unpacked(source) as stream:
+        for chunk in batched(read_rows(stream, instructions, ResumePoint()), CHUNK_SIZE):
+            judged = judge.evaluate(chunk)
             findings.add(judged)
             for refusal in judged.refusals:
-                refused(refusal)
-            progress(chunk[-1])
-    findings.check(catalogue)
-    unused = instructions.scopes.unused(group for _, group in findings.groups)
-    name = instructions.plan(digest)
-    return Plan(name, digest, source.octets, findings.tally, tuple(unused))
+                on_refusal(refusal)
+            on_progress(chunk[-1])
+    findings.validate(catalogue)
+    unused = instructions.scopes.unused_groups(group for _, group in findings.groups)
+    name = instructions.plan_id(digest)
+    return ImportPlan(name, digest, source.size, findings.stats, tuple(unused))
 
 
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """The items, so many at a time."""
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):

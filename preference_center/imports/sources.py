@@ -17,24 +17,24 @@ from typing import BinaryIO, Protocol, cast
 from uuid import UUID
 
 from preference_center.errors import InvalidInput
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import uploaded_parts
 
 _GZIP = b"\x1f\x8b"  # RFC 1952 2.3.1
 _GZIP_BITS = 16 + zlib.MAX_WBITS
 _BLOCK = 1024 * 1024
-_ROOM = 64 * 1024 * 1024
-_MOST_TIMES = 200
+_MIN_UNPACKED_LIMIT = 64 * 1024 * 1024
+_MAX_COMPRESSION_RATIO = 200
 """How many times larger than itself a gzip file may be inside, beyond _ROOM bytes. Lists of
 addresses are 3 to 20 times; it can be 1,032 (zlib's own limit), to exhaust who unpacks it."""
 _DAMAGED = "the gzip file is damaged or cut short: get it again, or pack it again"
 
 
-class Source(Protocol):
+class ImportSource(Protocol):
     """A file that can be read again and again."""
 
     @property
-    def octets(self) -> int:
+    def size(self) -> int:
         """Its size, as stored."""
         ...
 
@@ -54,7 +54,7 @@ class LocalFile:
     path: Path
 
     @property
-    def octets(self) -> int:
+    def size(self) -> int:
         """Its size."""
         return self.path.stat().st_size
 
@@ -69,11 +69,11 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
+class UploadedFile:
     """An uploaded file, kept sealed in the database. Nobody can change it."""
 
     import_id: UUID
-    octets: int
+    size: int
     known_digest: bytes
 
     def digest(self) -> bytes:
@@ -82,11 +82,11 @@ class Spooled:
 
     def open(self) -> BinaryIO:
         """Reads one part at a time."""
-        return cast("BinaryIO", io.BufferedReader(_Parts(self.import_id), _BLOCK))
+        return cast("BinaryIO", io.BufferedReader(_PartsReader(self.import_id), _BLOCK))
 
 
 @contextmanager
-def unpacked(source: Source) -> Iterator[BinaryIO]:
+def open_unpacked(source: ImportSource) -> Iterator[BinaryIO]:
     """The content; of a file in gzip, what is inside.
 
     Raises InvalidInput within, once the reader comes to where such a file is damaged.
@@ -104,7 +104,7 @@ def unpacked(source: Source) -> Iterator[BinaryIO]:
             raise InvalidInput(_DAMAGED) from None
 
 
-def unpacked_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def unpack_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The content of a file that comes in blocks; of one in gzip, what is inside (RFC 1952).
 
     Raises InvalidInput where it is damaged, cut short, or grows beyond all measure.
@@ -119,10 +119,10 @@ def unpacked_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield head
         yield from remaining
         return
-    yield from _members(itertools.chain([head], remaining))
+    yield from _unpack_members(itertools.chain([head], remaining))
 
 
-def _members(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def _unpack_members(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """What is inside of the members of a gzip file, which may be several."""
     member, packed, unpacked_size = zlib.decompressobj(_GZIP_BITS), 0, 0
     for block in blocks:
@@ -139,7 +139,7 @@ def _members(blocks: Iterable[bytes]) -> Iterator[bytes]:
                 raise InvalidInput(_DAMAGED) from None
             left = member.unconsumed_tail or member.unused_data
             unpacked_size += len(piece)
-            if unpacked_size > max(_ROOM, _MOST_TIMES * packed):
+            if unpacked_size > max(_MIN_UNPACKED_LIMIT, _MAX_COMPRESSION_RATIO * packed):
                 raise InvalidInput(
                     "the gzip file unpacks to more than a list can be: send it unpacked"
                 )
@@ -148,12 +148,14 @@ def _members(blocks: Iterable[bytes]) -> Iterator[bytes]:
         raise InvalidInput(_DAMAGED)
 
 
-class _Parts(io.RawIOBase):
+class _PartsReader(io.RawIOBase):
     """The parts of an upload, one after another."""
 
     def __init__(self, import_id: UUID) -> None:
         self._import_id = import_id
-        self._sizes = run(lambda connection: uploaded_parts.sizes(connection, import_id))
+        self._sizes = run_in_transaction(
+            lambda connection: uploaded_parts.list_part_sizes(connection, import_id)
+        )
         self._ends = list(accumulate(self._sizes))
         self._at = 0
         self._loaded: tuple[int, bytes] = (-1, b"")
@@ -177,7 +179,9 @@ class _Parts(io.RawIOBase):
         if number == len(self._ends):
             return 0
         if self._loaded[0] != number:
-            content = run(lambda c: uploaded_parts.read(c, self._import_id, number))
+            content = run_in_transaction(
+                lambda c: uploaded_parts.load_part(c, self._import_id, number)
+            )
             self._loaded = (number, content)
         begin = self._at - (self._ends[number] - self._sizes[number])
         piece = self._loaded[1][begin : begin + len(buffer)]

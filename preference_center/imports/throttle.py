@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SMALLEST, LARGEST = 100, 5_000
+MIN_CHUNK_SIZE, MAX_CHUNK_SIZE = 100, 5_000
 
 
 @dataclass(slots=True)
-class Pace:
+class Throttle:
     """Chunks of about `aim` seconds, with pauses that leave it `share` of the time.
 
     A chunk is one transaction: whoever clicks for an address in it waits for its end.
     """
 
-    aim: float = 0.2
-    share: float = 0.5
-    size: int = 500
+    target_seconds: float = 0.2
+    max_load: float = 0.5
+    chunk_size: int = 500
 
-    def after(self, took: float) -> float:
+    def next_pause(self, elapsed: float) -> float:
         """Learn from a chunk that took so many seconds; returns how long to pause, in seconds."""
-        wanted = self.size * self.aim / max(took, 0.001)
+        wanted = self.chunk_size * self.target_seconds / max(elapsed, 0.001)
         # Never more than double: one lucky chunk is no measure.
-        self.size = int(min(max(wanted, SMALLEST), LARGEST, 2 * self.size))
-        return took * (1 - self.share) / self.share
+        self.chunk_size = int(min(max(wanted, MIN_CHUNK_SIZE), MAX_CHUNK_SIZE, 2 * self.chunk_size))
+        return elapsed * (1 - self.max_load) / self.max_load

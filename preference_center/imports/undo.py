@@ -7,103 +7,111 @@ from uuid import UUID, uuid5
 
 from preference_center.domain.events import Retraction
 from preference_center.domain.imports import SOURCE
-from preference_center.errors import ImportMoved, PreferenceCenterError
+from preference_center.errors import ImportConflict, PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.imports.budget import LEASE, Work
-from preference_center.imports.event_ids import id_range
-from preference_center.imports.throttle import Pace
-from preference_center.ledger import Recorded, record
+from preference_center.imports.budget import LEASE_DURATION, ImportBudget
+from preference_center.imports.event_ids import event_id_range
+from preference_center.imports.throttle import Throttle
+from preference_center.ledger import RecordResult, record
 from preference_center.storage.access import audit
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.imports import import_jobs
-from preference_center.storage.imports.import_jobs import Import, State
+from preference_center.storage.imports.import_jobs import Import, ImportState
 
-_NEXT = """
+_NEXT_EVENTS = """
 SELECT id FROM event WHERE id BETWEEN %s AND %s AND id > %s AND source = %s
 ORDER BY id LIMIT %s
 """
-_BEFORE_ALL = UUID(int=0)
+_FIRST_ID = UUID(int=0)
 
 
-def begin_undo(import_id: UUID, actor: str) -> Import:
+def start_undo(import_id: UUID, actor: str) -> Import:
     """Decide to undo, which stops an import that is still being applied.
 
     Raises UnknownImport and ImportMoved, as `decide_undo`.
     """
-    return run(lambda connection: decide_undo(connection, import_id, actor))
+    return run_in_transaction(
+        lambda connection: start_undo_in_transaction(connection, import_id, actor)
+    )
 
 
-def decide_undo(connection: Connection, import_id: UUID, actor: str) -> Import:
+def start_undo_in_transaction(connection: Connection, import_id: UUID, actor: str) -> Import:
     """The same in a transaction that there is already. Safe to repeat.
 
     Raises UnknownImport, and ImportMoved if nothing of it was applied, if it is undone, or
     if another import that stands found rows "already there" because of this one.
     """
-    found = import_jobs.lock(connection, import_id)
-    if found.state is State.UNDONE:
-        raise ImportMoved("this import is undone already: nothing is left to do")
-    if found.state not in {State.APPLYING, State.APPLIED, State.UNDOING}:
-        raise ImportMoved(f"this import is {found.state}: nothing of it was applied")
-    leaning = import_jobs.leaning_on(connection, import_id)
+    found = import_jobs.lock_import(connection, import_id)
+    if found.state is ImportState.UNDONE:
+        raise ImportConflict("this import is undone already: nothing is left to do")
+    if found.state not in {ImportState.APPLYING, ImportState.APPLIED, ImportState.UNDOING}:
+        raise ImportConflict(f"this import is {found.state}: nothing of it was applied")
+    leaning = import_jobs.list_dependent_imports(connection, import_id)
     if leaning:
-        raise ImportMoved(
+        raise ImportConflict(
             "these imports left rows out that this one had recorded; to keep them, undo"
             " those first, and import their files again afterwards: " + ", ".join(map(str, leaning))
         )
-    if found.state is not State.UNDOING:
+    if found.state is not ImportState.UNDOING:
         now = services().now()
-        import_jobs.move(connection, import_id, {found.state}, State.UNDOING, now)
-        import_jobs.drop_lease(connection, import_id)
-        audit.append(connection, now, actor, "import.undoing", {"import": str(import_id)})
-    return import_jobs.by_id(connection, import_id)
+        import_jobs.change_state(connection, import_id, {found.state}, ImportState.UNDOING, now)
+        import_jobs.revoke_lease(connection, import_id)
+        audit.insert_audit_entry(
+            connection, now, actor, "import.undoing", {"import": str(import_id)}
+        )
+    return import_jobs.get_import(connection, import_id)
 
 
-def undo(import_id: UUID, work: Work, actor: str, *, even_if_held: bool = False) -> Import:
+def undo_import(
+    import_id: UUID, budget: ImportBudget, actor: str, *, ignore_lease: bool = False
+) -> Import:
     """Go on undoing, to the end or as long as `work` allows; call `begin_undo` before.
 
     Raises ImportMoved if another process has it.
     """
     context = services()
     lease, now = context.new_id(), context.now()
-    until = now + LEASE
-    if not run(
-        lambda c: import_jobs.take(
-            c, import_id, lease, now=now, until=until, even_if_held=even_if_held
+    until = now + LEASE_DURATION
+    if not run_in_transaction(
+        lambda c: import_jobs.claim_import(
+            c, import_id, lease, now=now, until=until, force=ignore_lease
         )
     ):
-        raise ImportMoved("another process is at work on this import")
+        raise ImportConflict("another process is at work on this import")
     try:
-        found = run(lambda c: import_jobs.by_id(c, import_id))
-        _undo(found, lease, work, actor)
+        found = run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
+        _undo_chunks(found, lease, budget, actor)
     finally:
         with suppress(PreferenceCenterError):
-            run(lambda c: import_jobs.release(c, import_id, lease))
-    return run(lambda c: import_jobs.by_id(c, import_id))
+            run_in_transaction(lambda c: import_jobs.release_import(c, import_id, lease))
+    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id))
 
 
-def _undo(found: Import, lease: UUID, work: Work, actor: str) -> None:
-    assert found.begun_at
-    first, last = id_range(found.id, found.begun_at)
-    after = found.undone_to or _BEFORE_ALL
-    pace = work.pace or Pace(size=100)
-    while work.goes_on():
-        ids = _next(first, last, after, pace.size)
+def _undo_chunks(found: Import, lease: UUID, budget: ImportBudget, actor: str) -> None:
+    assert found.started_at
+    first, last = event_id_range(found.id, found.started_at)
+    after = found.last_undone_event or _FIRST_ID
+    pace = budget.throttle or Throttle(chunk_size=100)
+    while budget.may_continue():
+        ids = _next_events(first, last, after, pace.chunk_size)
         if not ids:
             _finish(found, lease, actor)
             return
-        begun = work.clock()
-        _take_back(found, lease, ids, actor)
+        begun = budget.clock()
+        _retract(found, lease, ids, actor)
         after = ids[-1]
-        work.undone(len(ids))
-        work.pause(pace.after(work.clock() - begun))
+        budget.on_undone(len(ids))
+        budget.sleep(pace.next_pause(budget.clock() - begun))
 
 
-def _next(first: UUID, last: UUID, after: UUID, size: int) -> list[UUID]:
-    rows = run(lambda c: c.execute(_NEXT, (first, last, after, SOURCE, size)).fetchall())
+def _next_events(first: UUID, last: UUID, after: UUID, size: int) -> list[UUID]:
+    rows = run_in_transaction(
+        lambda c: c.execute(_NEXT_EVENTS, (first, last, after, SOURCE, size)).fetchall()
+    )
     return [row[0] for row in rows]
 
 
-def _take_back(found: Import, lease: UUID, ids: list[UUID], actor: str) -> None:
+def _retract(found: Import, lease: UUID, ids: list[UUID], actor: str) -> None:
     now = services().now()
     retraction = Retraction(
         id=uuid5(found.id, f"undo {ids[0]}"),
@@ -114,21 +122,25 @@ def _take_back(found: Import, lease: UUID, ids: list[UUID], actor: str) -> None:
         evidence={"import": str(found.id), "why": "undo"},
     )
 
-    def beside(connection: Connection, _: Recorded) -> None:
-        until = services().now() + LEASE
-        if not import_jobs.undo_step(
-            connection, found.id, lease, to=ids[-1], count=len(ids), until=until
+    def in_transaction(connection: Connection, _: RecordResult) -> None:
+        until = services().now() + LEASE_DURATION
+        if not import_jobs.record_undo_step(
+            connection, found.id, lease, last_event=ids[-1], count=len(ids), until=until
         ):
-            raise ImportMoved("this import was taken over by another process")
+            raise ImportConflict("this import was taken over by another process")
 
-    record([retraction], beside, bulk=True)
+    record([retraction], in_transaction, bulk=True)
 
 
 def _finish(found: Import, lease: UUID, actor: str) -> None:
     now = services().now()
 
-    def work(connection: Connection) -> None:
-        if import_jobs.move(connection, found.id, {State.UNDOING}, State.UNDONE, now, lease=lease):
-            audit.append(connection, now, actor, "import.undone", {"import": str(found.id)})
+    def mark_undone(connection: Connection) -> None:
+        if import_jobs.change_state(
+            connection, found.id, {ImportState.UNDOING}, ImportState.UNDONE, now, lease=lease
+        ):
+            audit.insert_audit_entry(
+                connection, now, actor, "import.undone", {"import": str(found.id)}
+            )
 
-    run(work)
+    run_in_transaction(mark_undone)

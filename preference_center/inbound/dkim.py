@@ -15,21 +15,21 @@ from typing import TypeAlias
 import dkim
 import structlog
 
-from preference_center.domain.mail.address_fields import addresses_in
-from preference_center.domain.mail.mime import values_of
+from preference_center.domain.mail.address_fields import parse_addresses
+from preference_center.domain.mail.mime import field_values
 
 log = structlog.get_logger()
 
 Resolver: TypeAlias = Callable[..., bytes | str | None]
 """`resolver(name, timeout=seconds)`: the TXT record of a DNS name; None if it has none."""
 
-SECONDS = 5
+DNS_TIMEOUT = 5
 """For one look-up of a key."""
-MOST = 3
+MAX_SIGNATURES = 3
 """Signatures of a mail that are verified."""
 
 
-def is_signed(mail: bytes, senders: Collection[str], resolver: Resolver) -> bool:
+def has_trusted_signature(mail: bytes, senders: Collection[str], resolver: Resolver) -> bool:
     """Whether a whole mail is from one of `senders`, by a signature of that address's domain.
 
     `senders` are addresses, or domains as in `@example.com`, in lower case. The signature
@@ -38,17 +38,17 @@ def is_signed(mail: bytes, senders: Collection[str], resolver: Resolver) -> bool
     """
     try:
         header = BytesHeaderParser().parsebytes(mail)
-        domain = _trusted(header, senders)
-        return domain is not None and _verified(mail, header, domain, resolver)
+        domain = _trusted_domain(header, senders)
+        return domain is not None and _verify_signature(mail, header, domain, resolver)
     except Exception as error:  # noqa: BLE001 - what can't be verified proves nothing
         log.warning("signature_unverified", error=type(error).__name__)
         return False
 
 
-def _trusted(header: Message, senders: Collection[str]) -> str | None:
+def _trusted_domain(header: Message, senders: Collection[str]) -> str | None:
     """The domain of the one From address, if it is trusted."""
-    fields = values_of(header, "From")
-    found = addresses_in(fields)
+    fields = field_values(header, "From")
+    found = parse_addresses(fields)
     if len(fields) != 1 or len(found) != 1:
         return None
     address = found[0].lower()
@@ -56,15 +56,15 @@ def _trusted(header: Message, senders: Collection[str]) -> str | None:
     return domain if domain and {address, f"@{domain}"} & set(senders) else None
 
 
-def _verified(mail: bytes, header: Message, domain: str, resolver: Resolver) -> bool:
-    signatures = values_of(header, "DKIM-Signature")
-    for number, text in enumerate(signatures[:MOST]):
+def _verify_signature(mail: bytes, header: Message, domain: str, resolver: Resolver) -> bool:
+    signatures = field_values(header, "DKIM-Signature")
+    for number, text in enumerate(signatures[:MAX_SIGNATURES]):
         tags = dkim.util.parse_tag_value("".join(text.split()).encode("ascii", "replace"))
         signer = tags.get(b"d", b"").decode().lower().rstrip(".")
         aligned = domain == signer or domain.endswith(f".{signer}")
         # A body signed in part (l=) may go on with anybody's words.
         if not aligned or "." not in signer or b"l" in tags:
             continue
-        if dkim.DKIM(mail, timeout=SECONDS).verify(number, resolver):
+        if dkim.DKIM(mail, timeout=DNS_TIMEOUT).verify(number, resolver):
             return True
     return False

@@ -8,40 +8,40 @@ from datetime import datetime
 
 import structlog
 
-from preference_center.domain.mail import HEAD_OCTETS
+from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.domain.vendor_events import ReceivedMail
 from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.inbound.mail_opt_outs import Taken
-from preference_center.inbound.mail_recipients import read_mail
-from preference_center.inbound.mailboxes import keep_unread, take_at_doors
-from preference_center.inbound.spooled_mail import take_or_spool
+from preference_center.inbound.mail_opt_outs import IngestResult
+from preference_center.inbound.mail_recipients import parse_inbound_mail
+from preference_center.inbound.mailboxes import handle_mailbox_mail, queue_unread_mail
+from preference_center.inbound.spooled_mail import record_or_spool
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class MailResult:
     """What became of a mail, and whether any of its recipients is ours at all."""
 
-    taken: Taken
+    result: IngestResult
     is_ours: bool
 
 
-def receive_mail(mail: ReceivedMail, received_at: datetime) -> bool:
+def ingest_received_mail(mail: ReceivedMail, received_at: datetime) -> bool:
     """Take a mail that a vendor received for us; whether any of its recipients is ours."""
-    head, size = mail.content[:HEAD_OCTETS], len(mail.content)
-    return take_mail(head, mail.recipients, received_at, size=size, sender=mail.sender).is_ours
+    head, size = mail.content[:MAIL_HEAD_BYTES], len(mail.content)
+    return ingest_mail(head, mail.recipients, received_at, size=size, sender=mail.sender).is_ours
 
 
-def take_mail(
+def ingest_mail(
     head: bytes,
     recipients: Sequence[str] | None,
     received_at: datetime,
     *,
     size: int,
     sender: str = "",
-) -> Arrival:
+) -> MailResult:
     """Do what a mail says to those of its recipients that are ours.
 
     `head` is its beginning, `size` that of all of it in octets. Recipients and sender are the
@@ -51,18 +51,18 @@ def take_mail(
     is kept for a person: it would fail again, and hold up those behind it.
     """
     context = services()
-    doors = context.settings.mail_doors
-    mail = read_mail(context.links, head, recipients, sender, doors)
+    doors = context.settings.mailboxes
+    mail = parse_inbound_mail(context.links, head, recipients, sender, doors)
     if not mail.is_ours:
-        return Arrival(Taken(), is_ours=False)
+        return MailResult(IngestResult(), is_ours=False)
     try:
-        taken = take_or_spool(mail, received_at) if mail.references else Taken()
-        if mail.doors:
-            taken += take_at_doors(mail, head, size, received_at)
+        taken = record_or_spool(mail, received_at) if mail.references else IngestResult()
+        if mail.mailboxes:
+            taken += handle_mailbox_mail(mail, head, size, received_at)
     except Exception as error:
         if isinstance(error, PreferenceCenterError) and not isinstance(error, InvalidInput):
             raise  # nothing is wrong with the mail
         # Without the traceback, which would quote the mail (I12).
         log.error("mail_unhandled", error=type(error).__name__)  # noqa: TRY400
-        taken = keep_unread(mail, head, size, received_at)
-    return Arrival(taken, is_ours=True)
+        taken = queue_unread_mail(mail, head, size, received_at)
+    return MailResult(taken, is_ours=True)

@@ -13,26 +13,26 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.mail import Saying
+from preference_center.domain.mail import MailStatement
 from preference_center.errors import InvalidAddress, InvalidLink
 from preference_center.extensions import services
-from preference_center.links import PREFIX_OCTETS, MailReference, recovered
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.addresses import known_by_prefix
+from preference_center.links import DIGEST_PREFIX_BYTES, MailtoTokenData, restore_address
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.addresses import find_by_digest_prefix
 
 LINK, TOKEN, SIGNED, NONE = "link", "token", "dkim", "none"
 """Kinds of proof, as events name them."""
 
 _LINK = re.compile(r"/(?:u|p|m|portal)/([A-Za-z0-9._~-]{24,2000})")
 _TOKEN = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}(?=@)")
-_MOST = 20
+_MAX_TOKENS = 20
 """Tokens that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LinkToken:
     """An address that a token names, and the scope it was made for."""
 
     address: Address
@@ -40,96 +40,100 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class FoundTokens:
     """All tokens of ours that a mail holds: those of links, and those of mail addresses."""
 
-    held: tuple[Held, ...] = ()
-    references: tuple[MailReference, ...] = ()
+    links: tuple[LinkToken, ...] = ()
+    references: tuple[MailtoTokenData, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Whom the links name."""
-        return tuple(dict.fromkeys(held.address for held in self.held))
+        return tuple(dict.fromkeys(held.address for held in self.links))
 
     @property
     def topic(self) -> str | None:
         """The one topic that the links are about, if it is one."""
-        found = {held.scope for held in self.held}
+        found = {held.scope for held in self.links}
         return found.pop() if len(found) == 1 and ALL_MARKETING not in found else None
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class Attribution:
     """Whom a saying is about, and by which kind of proof."""
 
     address: Address
     proof: str
 
 
-def proof_in(text: str, references: Sequence[MailReference] = ()) -> Proof:
+def find_tokens(text: str, references: Sequence[MailtoTokenData] = ()) -> FoundTokens:
     """The tokens of ours in a text. Raises Unavailable when one can't be looked up."""
     flat = text.replace("=\n", "")  # quoted-printable breaks lines so
     links = services().links
-    held = [_held(token) for token in _first(_LINK.findall(flat))]
+    held = [_parse_link_token(token) for token in _first_distinct(_LINK.findall(flat))]
     found = list(references)
-    for token in _first(_TOKEN.findall(flat)):
+    for token in _first_distinct(_TOKEN.findall(flat)):
         with suppress(InvalidLink):
-            found.append(links.read_mail_token(token))
-    return Proof(tuple(each for each in held if each), tuple(dict.fromkeys(found)))
+            found.append(links.read_mailto_token(token))
+    return FoundTokens(tuple(each for each in held if each), tuple(dict.fromkeys(found)))
 
 
-def whose(saying: Saying, proof: Proof, *, alone: bool) -> Whose | None:
+def attribute(
+    statement: MailStatement, tokens: FoundTokens, *, is_only_recipient: bool
+) -> Attribution | None:
     """Whom `saying` is about: who holds the token, or, without proof, who is reported.
 
     `alone` is whether the report is about one recipient only: then a token decides, also
     against the name reported, which is where the mail was forwarded to, or forged. None if
     nobody can be told.
     """
-    reported = list(_parsed(saying.recipients))
+    reported = list(_parse_addresses(statement.recipients))
     for address in reported:
-        if address in proof.addresses:
-            return Whose(address, LINK)
-        if _prefix(address) in {each.digest_prefix for each in proof.references}:
-            return Whose(address, TOKEN)
-    if alone and len(proof.addresses) == 1:
-        return Whose(proof.addresses[0], LINK)
-    if alone and not proof.held and len(proof.references) == 1:
-        known = _known(proof.references[0])
-        return Whose(known, TOKEN) if known else None
-    return Whose(reported[0], NONE) if reported else None
+        if address in tokens.addresses:
+            return Attribution(address, LINK)
+        if _prefix(address) in {each.digest_prefix for each in tokens.references}:
+            return Attribution(address, TOKEN)
+    if is_only_recipient and len(tokens.addresses) == 1:
+        return Attribution(tokens.addresses[0], LINK)
+    if is_only_recipient and not tokens.links and len(tokens.references) == 1:
+        known = _known_address(tokens.references[0])
+        return Attribution(known, TOKEN) if known else None
+    return Attribution(reported[0], NONE) if reported else None
 
 
-def _held(token: str) -> Held | None:
+def _parse_link_token(token: str) -> LinkToken | None:
     links, text = services().links, token.rstrip(".-~")
     try:
-        link = links.read(text, services().now())
+        link = links.read_token(text, services().now())
     except InvalidLink:
         with suppress(InvalidLink):
-            return _by_mail(Held(links.address_of(text), ALL_MARKETING))
+            return _only_email(LinkToken(links.address_of(text), ALL_MARKETING))
         return None
-    return _by_mail(Held(link.address, link.scope))
+    return _only_email(LinkToken(link.address, link.scope))
 
 
-def _by_mail(held: Held) -> Held | None:
-    return held if held.address.channel is Channel.EMAIL else None
+def _only_email(token: LinkToken) -> LinkToken | None:
+    return token if token.address.channel is Channel.EMAIL else None
 
 
-def _parsed(recipients: Iterable[str]) -> Iterable[Address]:
+def _parse_addresses(recipients: Iterable[str]) -> Iterable[Address]:
     for text in recipients:
         with suppress(InvalidAddress):
-            yield parse(text, Channel.EMAIL)
+            yield parse_address(text, Channel.EMAIL)
 
 
 def _prefix(address: Address) -> bytes:
-    return services().keys.exact(address)[:PREFIX_OCTETS]
+    return services().keys.exact_digest(address)[:DIGEST_PREFIX_BYTES]
 
 
-def _known(reference: MailReference) -> Address | None:
+def _known_address(reference: MailtoTokenData) -> Address | None:
     """The address that half a digest stands for, if it is stored readable."""
     keys, prefix = services().keys, reference.digest_prefix
-    exact = run(lambda connection: known_by_prefix(connection, keys, [prefix])).get(prefix)
-    return recovered(exact, Channel.EMAIL) if exact else None
+    exact = run_in_transaction(
+        lambda connection: find_by_digest_prefix(connection, keys, [prefix])
+    ).get(prefix)
+    return restore_address(exact, Channel.EMAIL) if exact else None
 
 
-def _first(found: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(found))[:_MOST]
+def _first_distinct(found: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(found))[:_MAX_TOKENS]

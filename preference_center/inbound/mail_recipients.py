@@ -21,95 +21,95 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 from itertools import islice
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.mail import HEAD_OCTETS
-from preference_center.domain.mail.address_fields import addresses_in
-from preference_center.domain.mail.mailboxes import Doors, Entry
-from preference_center.domain.mail.mime import values_of
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.mail import MAIL_HEAD_BYTES
+from preference_center.domain.mail.address_fields import parse_addresses
+from preference_center.domain.mail.mailboxes import Mailboxes, MailboxMatch
+from preference_center.domain.mail.mime import field_values
 from preference_center.errors import InvalidAddress, InvalidLink
-from preference_center.links import Links, MailReference
+from preference_center.links import Links, MailtoTokenData
 
-NO_DOORS = Doors()
+NO_MAILBOXES = Mailboxes()
 
 # What names the recipient when no envelope does. The first three are written by MTAs:
 # Postfix and qmail, Postfix, Exim.
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To")
-_WRITER_FIELDS = ("From", "Sender", "Reply-To", "Return-Path")
+_SENDER_FIELDS = ("From", "Sender", "Reply-To", "Return-Path")
 # What may be a token with its @, in a field however broken.
-_TO = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}@[A-Za-z0-9.-]{0,253}")
+_TOKEN_ADDRESS = re.compile(r"(?<![A-Za-z2-7])[A-Za-z2-7]{64}@[A-Za-z0-9.-]{0,253}")
 _ADDRESS = re.compile(r'[^\s<>"(),:;@]{1,128}@[A-Za-z0-9.-]{1,253}')
 _MAX_RECIPIENT_FIELD = 20_000  # characters
-_MAX_WRITER_FIELD = 2000  # characters
-_MAX_WRITERS = 8
+_MAX_SENDER_FIELD = 2000  # characters
+_MAX_SENDERS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class AtDoor:
+class MailboxRecipient:
     """An address set aside that a mail came to, and the token in it, if it has one.
 
     Such a token tells who was mailed, but by itself it is no opt-out: bounces and vacation
     notices come here too (RULES A12).
     """
 
-    entry: Entry
-    reference: MailReference | None
+    mailbox: MailboxMatch
+    reference: MailtoTokenData | None
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class InboundMail:
     """What a mail to us says. `writers` claim to have written it: see above."""
 
-    references: tuple[MailReference, ...]
-    writers: tuple[Address, ...]
-    doors: tuple[AtDoor, ...] = ()
+    references: tuple[MailtoTokenData, ...]
+    claimed_senders: tuple[Address, ...]
+    mailboxes: tuple[MailboxRecipient, ...] = ()
 
     @property
     def is_ours(self) -> bool:
         """Whether any of its recipients is."""
-        return bool(self.references or self.doors)
+        return bool(self.references or self.mailboxes)
 
 
-def reference_of(links: Links, recipient: str) -> MailReference | None:
+def parse_mail_token(links: Links, recipient: str) -> MailtoTokenData | None:
     """What the local part of a recipient's address says; None unless it is a token of ours.
 
     The domain is not looked at: it is the MTA's business, which may have rewritten it.
     """
     local = recipient.strip().strip("<>").rpartition("@")[0].strip('"')
     try:
-        return links.read_mail_token(local)
+        return links.read_mailto_token(local)
     except InvalidLink:
         return None
 
 
-def is_ours(links: Links, doors: Doors, recipient: str) -> bool:
+def is_our_recipient(links: Links, mailboxes: Mailboxes, recipient: str) -> bool:
     """Whether mail for this recipient is for us."""
-    return doors.entry(recipient) is not None or reference_of(links, recipient) is not None
+    return mailboxes.match(recipient) is not None or parse_mail_token(links, recipient) is not None
 
 
-def read_mail(
+def parse_inbound_mail(
     links: Links,
     head: bytes,
     recipients: Sequence[str] | None,
     sender: str = "",
-    doors: Doors = NO_DOORS,
-) -> Mail:
+    mailboxes: Mailboxes = NO_MAILBOXES,
+) -> InboundMail:
     """Read a mail, of which `head` must hold the header, with CRLF or LF.
 
     `recipients` and `sender` are the envelope's. Where no envelope is known (a maildir, a
     pipe), `recipients` is None and the header fields that name the recipient are read.
     """
-    header = _header(head[:HEAD_OCTETS])
+    header = _header(head[:MAIL_HEAD_BYTES])
     if recipients is None:
-        recipients = list(_named(header, doors))
-    entries = {recipient: doors.entry(recipient) for recipient in recipients}
+        recipients = list(_recipients_in_header(header, mailboxes))
+    entries = {recipient: mailboxes.match(recipient) for recipient in recipients}
     at_doors = dict.fromkeys(
-        AtDoor(entry, reference_of(links, recipient))
+        MailboxRecipient(entry, parse_mail_token(links, recipient))
         for recipient, entry in entries.items()
         if entry is not None
     )
-    found = (reference_of(links, name) for name, entry in entries.items() if entry is None)
+    found = (parse_mail_token(links, name) for name, entry in entries.items() if entry is None)
     references = dict.fromkeys(reference for reference in found if reference is not None)
-    return Mail(tuple(references), tuple(_writers(header, sender)), tuple(at_doors))
+    return InboundMail(tuple(references), tuple(_claimed_senders(header, sender)), tuple(at_doors))
 
 
 def _header(head: bytes) -> Message:
@@ -122,19 +122,19 @@ def _header(head: bytes) -> Message:
         return header
 
 
-def _named(header: Message, doors: Doors) -> Iterator[str]:
+def _recipients_in_header(header: Message, mailboxes: Mailboxes) -> Iterator[str]:
     """Recipients that the header names and that may be ours."""
-    for value in values_of(header, *_RECIPIENT_FIELDS):
-        yield from (found[0] for found in _TO.finditer(value))
-        if doors != NO_DOORS:
+    for value in field_values(header, *_RECIPIENT_FIELDS):
+        yield from (found[0] for found in _TOKEN_ADDRESS.finditer(value))
+        if mailboxes != NO_MAILBOXES:
             for found in _ADDRESS.finditer(value[:_MAX_RECIPIENT_FIELD]):
-                if doors.entry(found[0]):
+                if mailboxes.match(found[0]):
                     yield found[0]
 
 
-def _writers(header: Message, sender: str) -> Iterator[Address]:
-    values = [value[:_MAX_WRITER_FIELD] for value in values_of(header, *_WRITER_FIELDS)]
-    claimed = dict.fromkeys([sender, *addresses_in(values)])
-    for address in islice(claimed, _MAX_WRITERS):
+def _claimed_senders(header: Message, sender: str) -> Iterator[Address]:
+    values = [value[:_MAX_SENDER_FIELD] for value in field_values(header, *_SENDER_FIELDS)]
+    claimed = dict.fromkeys([sender, *parse_addresses(values)])
+    for address in islice(claimed, _MAX_SENDERS):
         with suppress(InvalidAddress):
-            yield parse(address, Channel.EMAIL)
+            yield parse_address(address, Channel.EMAIL)

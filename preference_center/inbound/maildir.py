@@ -9,72 +9,72 @@ from pathlib import Path
 
 import structlog
 
-from preference_center.domain.mail import HEAD_OCTETS
+from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.errors import InvalidInput, PreferenceCenterError
 from preference_center.extensions import services
-from preference_center.inbound.ingest_mail import take_mail
+from preference_center.inbound.ingest_mail import ingest_mail
 
 log = structlog.get_logger()
 
-SEEN = ":2,S"
+SEEN_FLAG = ":2,S"
 
 
 @dataclass(frozen=True, slots=True)
-class Handled:
+class HandledMessage:
     """A message that was looked at."""
 
     name: str
-    ours: bool
+    is_ours: bool
     """Whether it was for a token or a door of ours, and has therefore been put away."""
 
 
-def check(folder: Path) -> None:
+def validate_maildir(folder: Path) -> None:
     """Raise InvalidInput unless `folder` is a maildir that we may work in."""
     if not all((folder / part).is_dir() for part in ("new", "cur")):
         raise InvalidInput("this is no maildir: it needs the folders new and cur")
 
 
-def handle(folder: Path, passed_over: Collection[str] = ()) -> Iterator[Handled]:
+def process_new(folder: Path, skip: Collection[str] = ()) -> Iterator[HandledMessage]:
     """Handle what lies in `new`, the oldest first, less what is named in `passed_over`.
 
     A message for a token or a door of ours is moved to `cur` as seen, after its opt-outs are
     committed (I1); any other stays where it is, for whoever looks after the mailbox. Raises
     Unavailable when the database can't be reached: then nothing more is moved.
     """
-    found = [path for path in (folder / "new").iterdir() if path.name not in passed_over]
+    found = [path for path in (folder / "new").iterdir() if path.name not in skip]
     for path in sorted(found, key=lambda path: path.name):
         if path.name.startswith("."):
             continue
-        handled = _handled(path, folder)
+        handled = _process_message(path, folder)
         if handled is not None:
             yield handled
 
 
-def _handled(path: Path, folder: Path) -> Handled | None:
+def _process_message(path: Path, folder: Path) -> HandledMessage | None:
     """Handle one message and put it away; None if another process was quicker.
 
     A message that can't even be read from the disk, or kept, stays in `new` and in the log:
     it must not hold up those behind it.
     """
     try:
-        handled = _handle(path)
-        if handled.ours:
-            path.rename(folder / "cur" / f"{path.name}{SEEN}")
+        handled = _ingest_message(path)
+        if handled.is_ours:
+            path.rename(folder / "cur" / f"{path.name}{SEEN_FLAG}")
     except FileNotFoundError:
         return None
     except PreferenceCenterError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the next one may be an opt-out
         log.error("mail_left_in_new", error=type(error).__name__)  # noqa: TRY400 - no quotes (I12)
-        return Handled(path.name, ours=False)
+        return HandledMessage(path.name, is_ours=False)
     return handled
 
 
-def _handle(path: Path) -> Handled:
+def _ingest_message(path: Path) -> HandledMessage:
     with path.open("rb") as file:
-        head = file.read(HEAD_OCTETS)
+        head = file.read(MAIL_HEAD_BYTES)
     about = path.stat()
     # When the MTA wrote it is when it reached the company: the 72 hours run from there (I3).
     written = datetime.fromtimestamp(about.st_mtime, UTC)
     at = min(written, services().now())
-    return Handled(path.name, take_mail(head, None, at, size=about.st_size).is_ours)
+    return HandledMessage(path.name, ingest_mail(head, None, at, size=about.st_size).is_ours)

@@ -20,41 +20,41 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
-from preference_center.domain.mail import HEAD_OCTETS
+from preference_center.domain.mail import MAIL_HEAD_BYTES
 from preference_center.errors import PreferenceCenterError, Unavailable
 from preference_center.extensions import services
-from preference_center.inbound.ingest_mail import take_mail
-from preference_center.inbound.mail_opt_outs import resolve
-from preference_center.inbound.mail_recipients import is_ours
+from preference_center.inbound.ingest_mail import ingest_mail
+from preference_center.inbound.mail_opt_outs import resolve_pending
+from preference_center.inbound.mail_recipients import is_our_recipient
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db import outage
 
 log = structlog.get_logger()
 
-MAX_OCTETS = 64 * 1024 * 1024
+MAX_MAIL_BYTES = 64 * 1024 * 1024
 """Size of the largest mail taken; only its beginning is kept in memory."""
 MAX_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8 forbids fewer
 MAX_SESSIONS = 100
 TIMEOUT = 300  # seconds per command or mail, RFC 5321 4.5.3.2.7
-PATIENCE = 15.0
+SHUTDOWN_TIMEOUT = 15.0
 """Seconds that mails in hand may take when the process is to stop."""
-RESOLVE_EVERY = 60.0
+RESOLVE_INTERVAL = 60.0
 """Seconds between looks whether an address has turned up that an opt-out waits for."""
 
-NO_SUCH_ADDRESS = "550 5.1.1 No such address here"
-TOO_MANY_RECIPIENTS = "452 4.5.3 Too many recipients"
-TOO_BIG = "552 5.3.4 Message too big"
-LATER = "451 4.3.0 Not recorded yet, try again later"
-TOO_BUSY = "421 4.3.2 Too busy, try again later"
-STOPPING = "421 4.3.2 Shutting down, try again later"
-DONE = "250 2.0.0 Received"
+REPLY_NO_SUCH_ADDRESS = "550 5.1.1 No such address here"
+REPLY_TOO_MANY_RECIPIENTS = "452 4.5.3 Too many recipients"
+REPLY_TOO_BIG = "552 5.3.4 Message too big"
+REPLY_TRY_LATER = "451 4.3.0 Not recorded yet, try again later"
+REPLY_TOO_BUSY = "421 4.3.2 Too busy, try again later"
+REPLY_SHUTTING_DOWN = "421 4.3.2 Shutting down, try again later"
+REPLY_OK = "250 2.0.0 Received"
 
 # The library would log addresses (I12).
 for _name in ("mail.log", "mail.debug"):
     logging.getLogger(_name).disabled = True
 
 
-class Receiver:
+class InboundMailServer:
     """The server: its sessions, and the hooks that aiosmtpd calls for each command.
 
     To be made and served inside a running event loop. Database work runs on as many
@@ -66,12 +66,12 @@ class Receiver:
         with app.app_context():
             self._services = services()
         settings = self._services.settings
-        self._doors = settings.mail_doors
+        self._mailboxes = settings.mailboxes
         self._session = LmtpSession if protocol == "lmtp" else SmtpSession
         self._name = settings.unsubscribe_mail_domain or "localhost"
         self._pool = ThreadPoolExecutor(settings.database_pool, "mail")
         self.sessions: set[SmtpSession] = set()
-        self.stopping = False
+        self.is_stopping = False
         self._ended = asyncio.Event()
         self._knows_keys = False
 
@@ -84,18 +84,18 @@ class Receiver:
 
     async def stop(self, server: asyncio.Server) -> None:
         """Accept nothing more, and end when the mails in hand are answered."""
-        self.stopping = True
+        self.is_stopping = True
         server.close()
         for session in list(self.sessions):
-            session.dismiss()
+            session.close_when_idle()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SHUTDOWN_TIMEOUT):
                 while self.sessions:
                     self._ended.clear()
                     await self._ended.wait()
         self._pool.shutdown()  # a commit under way is waited for
 
-    def forget(self, session: SmtpSession) -> None:
+    def remove_session(self, session: SmtpSession) -> None:
         """Note that a session has ended."""
         self.sessions.discard(session)
         self._ended.set()
@@ -114,11 +114,11 @@ class Receiver:
             known = await loop.run_in_executor(self._pool, self._is_ours, address)
         except PreferenceCenterError as error:
             log.warning("mail_deferred", error=type(error).__name__)
-            return LATER
+            return REPLY_TRY_LATER
         if not known:
-            return NO_SUCH_ADDRESS
+            return REPLY_NO_SUCH_ADDRESS
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
-            return TOO_MANY_RECIPIENTS
+            return REPLY_TOO_MANY_RECIPIENTS
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
@@ -131,19 +131,19 @@ class Receiver:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(
-                self._pool, self._take, head, size, recipients, envelope.mail_from or ""
+                self._pool, self._ingest, head, size, recipients, envelope.mail_from or ""
             )
         except PreferenceCenterError as error:
             log.warning("mail_deferred", error=type(error).__name__)
-            return LATER
-        return DONE
+            return REPLY_TRY_LATER
+        return REPLY_OK
 
     async def handle_exception(self, error: Exception) -> str:
         """Have the mail sent again: what we did not expect may not lose an opt-out."""
         log.error("mail_failed", error=type(error).__name__)
-        return LATER
+        return REPLY_TRY_LATER
 
-    async def keep_resolving(self) -> None:
+    async def resolve_periodically(self) -> None:
         """Look now and then whether what was kept can be recorded. Never ends by itself."""
         loop = asyncio.get_running_loop()
         while True:
@@ -151,18 +151,18 @@ class Receiver:
                 await loop.run_in_executor(self._pool, self._resolve)
             except PreferenceCenterError as error:
                 log.warning("resolving_failed", error=type(error).__name__)
-            await asyncio.sleep(RESOLVE_EVERY)
+            await asyncio.sleep(RESOLVE_INTERVAL)
 
     def _is_ours(self, address: str) -> bool:
         with self._app.app_context():
-            return is_ours(self._services.links, self._doors, address)
+            return is_our_recipient(self._services.links, self._mailboxes, address)
 
-    def _take(self, head: bytes, size: int, recipients: list[str], sender: str) -> None:
+    def _ingest(self, head: bytes, size: int, recipients: list[str], sender: str) -> None:
         with self._app.app_context():
             context = services()
             if not self._knows_keys:  # the database may have been away at the start
                 self._check_keys()
-            take_mail(head, recipients, context.now(), size=size, sender=sender)
+            ingest_mail(head, recipients, context.now(), size=size, sender=sender)
 
     def _check_keys(self) -> None:
         """Raises Unavailable, unless in an outage nothing goes anywhere but into the spool.
@@ -173,53 +173,53 @@ class Receiver:
             require_known_keys()
             self._knows_keys = True
         except Unavailable:
-            if not outage.ongoing():
+            if not outage.is_database_down():
                 raise
 
     def _resolve(self) -> None:
         with self._app.app_context():
-            resolve()
+            resolve_pending()
 
 
 class SmtpSession(SMTP):
     """One connection. What it adds to aiosmtpd: bounds, and an end in good order."""
 
-    def __init__(self, receiver: Receiver, name: str) -> None:
+    def __init__(self, mail_server: InboundMailServer, name: str) -> None:
         super().__init__(
-            receiver,
-            data_size_limit=MAX_OCTETS,
+            mail_server,
+            data_size_limit=MAX_MAIL_BYTES,
             enable_SMTPUTF8=True,
             hostname=name,
             ident="preference-center",
             timeout=TIMEOUT,
             loop=asyncio.get_running_loop(),
         )
-        self._receiver = receiver
-        self._turned_away = False
-        self._in_hand = False
+        self._mail_server = mail_server
+        self._rejected = False
+        self._receiving = False
         self.size = 0
         """Of the mail in hand, in octets."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin, unless there are too many already."""
-        if self._receiver.stopping or len(self._receiver.sessions) >= MAX_SESSIONS:
-            self._turned_away = True
-            cast("WriteTransport", transport).write(TOO_BUSY.encode() + b"\r\n")
+        if self._mail_server.is_stopping or len(self._mail_server.sessions) >= MAX_SESSIONS:
+            self._rejected = True
+            cast("WriteTransport", transport).write(REPLY_TOO_BUSY.encode() + b"\r\n")
             transport.close()
             return
-        self._receiver.sessions.add(self)
+        self._mail_server.sessions.add(self)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the connection."""
-        self._receiver.forget(self)
-        if not self._turned_away:
+        self._mail_server.remove_session(self)
+        if not self._rejected:
             super().connection_lost(error)
 
-    def dismiss(self) -> None:
+    def close_when_idle(self) -> None:
         """Say goodbye, unless a mail is in hand: then after it was answered."""
-        if not self._in_hand and self.transport is not None:
-            cast("WriteTransport", self.transport).write(STOPPING.encode() + b"\r\n")
+        if not self._receiving and self.transport is not None:
+            cast("WriteTransport", self.transport).write(REPLY_SHUTTING_DOWN.encode() + b"\r\n")
             self.transport.close()
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
@@ -238,23 +238,27 @@ class SmtpSession(SMTP):
         elif arg:
             await self.push("501 5.5.4 Syntax: DATA")
         else:
-            self._in_hand = True
+            self._receiving = True
             try:
-                await self._take_mail(self.envelope)
+                await self._receive_mail(self.envelope)
             finally:
-                self._in_hand = False
-            if self._receiver.stopping:
-                self.dismiss()
+                self._receiving = False
+            if self._mail_server.is_stopping:
+                self.close_when_idle()
 
-    async def _take_mail(self, envelope: Envelope) -> None:
+    async def _receive_mail(self, envelope: Envelope) -> None:
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         envelope.content, self.size = await self._read_mail()
         # RFC 2033 4.2: LMTP has one reply per recipient. Ours are committed together.
         replies = len(envelope.rcpt_tos) if isinstance(self, LMTP) else 1
         try:
-            status = TOO_BIG if self.size > MAX_OCTETS else await self._call_handler_hook("DATA")
+            status = (
+                REPLY_TOO_BIG
+                if self.size > MAX_MAIL_BYTES
+                else await self._call_handler_hook("DATA")
+            )
         except Exception as error:  # noqa: BLE001 - each of its recipients must be answered
-            status = await self._receiver.handle_exception(error)
+            status = await self._mail_server.handle_exception(error)
         self.envelope = self._create_envelope()
         await self.push("\r\n".join([status] * replies))
 
@@ -275,7 +279,7 @@ class SmtpSession(SMTP):
             if new_line and part.startswith(b"."):
                 part = part[1:]
             size += len(part)
-            if len(head) < HEAD_OCTETS:
+            if len(head) < MAIL_HEAD_BYTES:
                 head += part
             new_line = ends
 
@@ -291,10 +295,10 @@ async def serve(app: Flask, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    receiver = Receiver(app, settings.mail_receiver_protocol)
+    receiver = InboundMailServer(app, settings.mail_receiver_protocol)
     server = await receiver.listen(settings.mail_receiver_host, port)
     log.info("receiving_mail", port=port, protocol=settings.mail_receiver_protocol)
-    resolving = asyncio.create_task(receiver.keep_resolving())
+    resolving = asyncio.create_task(receiver.resolve_periodically())
     await stop.wait()
     resolving.cancel()
     await receiver.stop(server)

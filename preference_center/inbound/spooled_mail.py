@@ -10,56 +10,61 @@ from uuid import UUID
 from preference_center import spool
 from preference_center.domain.addresses import Address, Channel
 from preference_center.errors import Unavailable
-from preference_center.inbound.mail_opt_outs import MAILTO, Taken, event_ids, take
-from preference_center.inbound.mail_recipients import Mail
-from preference_center.links import MailReference, recovered
+from preference_center.inbound.mail_opt_outs import (
+    MAILTO,
+    IngestResult,
+    new_event_ids,
+    record_mail_opt_outs,
+)
+from preference_center.inbound.mail_recipients import InboundMail
+from preference_center.links import MailtoTokenData, restore_address
 
-SPOOLED = "mail"
+SPOOLED_MAIL = "mail"
 
 
-def take_or_spool(mail: Mail, received_at: datetime) -> Taken:
+def record_or_spool(mail: InboundMail, received_at: datetime) -> IngestResult:
     """`take`, or spool what it needs to be done later. Raises Unavailable if neither can be."""
-    ids = event_ids(mail)
+    ids = new_event_ids(mail)
     try:
-        return take(mail, received_at, MAILTO, ids)
+        return record_mail_opt_outs(mail, received_at, MAILTO, ids)
     except Unavailable as error:
         data = {
             "ids": [*map(str, ids)],
             "references": [*map(_reference_to_json, mail.references)],
-            "writers": [writer.exact for writer in mail.writers],
+            "writers": [writer.exact for writer in mail.claimed_senders],
             "received_at": received_at.isoformat(),
         }
-        spool.keep(SPOOLED, data, received_at, error)
-        return Taken(spooled=len(ids))
+        spool.spool_request(SPOOLED_MAIL, data, received_at, error)
+        return IngestResult(spooled=len(ids))
 
 
 def record_spooled(requests: Sequence[Mapping[str, Any]]) -> None:
     """Do what was spooled. Raises Unavailable while that can't be; safe to repeat."""
     for data in requests:
-        mail = Mail(
+        mail = InboundMail(
             tuple(map(_reference_from_json, data["references"])),
-            tuple(map(_writer, data["writers"])),
+            tuple(map(_restore_address, data["writers"])),
         )
         received_at = datetime.fromisoformat(data["received_at"])
-        take(mail, received_at, MAILTO, [*map(UUID, data["ids"])])
+        record_mail_opt_outs(mail, received_at, MAILTO, [*map(UUID, data["ids"])])
 
 
-def _writer(exact: str) -> Address:
-    return recovered(exact, Channel.EMAIL)
+def _restore_address(exact: str) -> Address:
+    return restore_address(exact, Channel.EMAIL)
 
 
-def _reference_to_json(reference: MailReference) -> dict[str, str | None]:
+def _reference_to_json(reference: MailtoTokenData) -> dict[str, str | None]:
     return {
         "digest_prefix": reference.digest_prefix.hex(),
-        "scope_mark": reference.scope_mark.hex(),
+        "scope_mark": reference.scope_hash.hex(),
         "issued_on": None if reference.issued_on is None else reference.issued_on.isoformat(),
         "key_id": reference.key_id,
     }
 
 
-def _reference_from_json(data: Mapping[str, str | None]) -> MailReference:
+def _reference_from_json(data: Mapping[str, str | None]) -> MailtoTokenData:
     issued_on = data["issued_on"]
-    return MailReference(
+    return MailtoTokenData(
         bytes.fromhex(str(data["digest_prefix"])),
         bytes.fromhex(str(data["scope_mark"])),
         None if issued_on is None else date.fromisoformat(issued_on),

@@ -15,19 +15,19 @@ from flask_babel import gettext as _
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Brand, Catalogue
-from preference_center.domain.sms_keywords import languages_of
+from preference_center.domain.sms_keywords import country_languages
 from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import services
-from preference_center.integrations.twilio.webhook import HELP_TEXT
-from preference_center.languages import SOURCE, in_language, supported
-from preference_center.links import Use
+from preference_center.integrations.twilio.webhook import HELP_TEXT_SETTING
+from preference_center.languages import SOURCE_LANGUAGE, in_language, match_language
+from preference_center.links import TokenPurpose
 
-PER_NUMBER = "3 per hour; 10 per day"
+REPLY_RATE_LIMIT = "3 per hour; 10 per day"
 """Answers to HELP and START, so that no two machines keep each other talking."""
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class TextReplyWriter:
     """Writes to one phone number. `locale` is what is known of its owner, if anything."""
 
     catalogue: Catalogue
@@ -35,14 +35,14 @@ class Writer:
     country: str | None
     locale: str | None
 
-    def stopped(self, scopes: Sequence[str]) -> str:
+    def opt_out_confirmation(self, scopes: Sequence[str]) -> str:
         """The confirmation that these are turned off."""
         topics = [
             self.catalogue.topics[scope] for scope in scopes if scope in self.catalogue.topics
         ]
         with in_language(self._language()) as language:
             brands = {topic.brand for topic in topics}
-            name = self._name([self.catalogue.brands[key] for key in sorted(brands)])
+            name = self._sender_name([self.catalogue.brands[key] for key in sorted(brands)])
             if not topics:
                 plain: str = _(
                     "%(name)s: you are unsubscribed. You will get no more marketing messages"
@@ -50,7 +50,7 @@ class Writer:
                     name=name,
                 )
                 return plain
-            titles = [self.catalogue.in_language(topic.title, language) for topic in topics]
+            titles = [self.catalogue.localize(topic.title, language) for topic in topics]
             said: str = _(
                 "%(name)s: you are unsubscribed. You will get no more messages of this kind at"
                 " this number: %(what)s.",
@@ -59,47 +59,47 @@ class Writer:
             )
             return said
 
-    def help(self, destination: Destination) -> str:
+    def help_reply(self, destination: Destination) -> str:
         """What the destination answers to HELP, or else who we are and where people choose."""
-        if not self._may_answer():
+        if not self._may_reply():
             return ""
-        if own := destination.settings.get(HELP_TEXT):
+        if own := destination.settings.get(HELP_TEXT_SETTING):
             return own
         with in_language(self._language()):
             said: str = _(
                 "%(name)s: text STOP to get no more marketing messages at this number. To choose"
                 " what you receive: %(url)s",
-                name=self._name(),
-                url=f"{services().links.base(self._host())}/form",
+                name=self._sender_name(),
+                url=f"{services().links.base_url(self._host())}/form",
             )
             return said
 
-    def start(self) -> str:
+    def opt_in_link(self) -> str:
         """A link by which who holds the phone may turn things on; opening it proves that."""
-        if not self._may_answer():
+        if not self._may_reply():
             return ""
         context = services()
-        link = context.links.pass_url(
-            Use.MAILED, self.address, context.new_id(), context.now(), self._host()
+        link = context.links.one_time_url(
+            TokenPurpose.EMAILED_LINK, self.address, context.new_id(), context.now(), self._host()
         )
         with in_language(self._language()):
             said: str = _(
                 "%(name)s: to get messages at this number again, choose here within 24 hours:"
                 " %(link)s",
-                name=self._name(),
+                name=self._sender_name(),
                 link=link,
             )
             return said
 
     def _language(self) -> str:
-        spoken = (self.locale, *languages_of(self.country), self.catalogue.default_language)
-        return next(filter(None, map(supported, spoken)), SOURCE)
+        spoken = (self.locale, *country_languages(self.country), self.catalogue.default_language)
+        return next(filter(None, map(match_language, spoken)), SOURCE_LANGUAGE)
 
-    def _name(self, brands: Sequence[Brand] = ()) -> str:
+    def _sender_name(self, brands: Sequence[Brand] = ()) -> str:
         """Of these brands, or of all of them; our host's where the catalogue has none."""
         named = brands or [*self.catalogue.brands.values()]
         language = self._language()
-        names = [self.catalogue.in_language(brand.name, language) for brand in named]
+        names = [self.catalogue.localize(brand.name, language) for brand in named]
         host = urlsplit(services().settings.public_url).hostname or ""
         return format_list(names, locale=language) if names else host
 
@@ -108,7 +108,7 @@ class Writer:
         brands = [*self.catalogue.brands.values()]
         return brands[0].host if len(brands) == 1 else None
 
-    def _may_answer(self) -> bool:
+    def _may_reply(self) -> bool:
         context = services()
-        mark = context.keys.exact(self.address).hex()
-        return context.limiter.allows(PER_NUMBER, "text-to", mark)
+        mark = context.keys.exact_digest(self.address).hex()
+        return context.limiter.hit(REPLY_RATE_LIMIT, "text-to", mark)

@@ -16,23 +16,29 @@ import structlog
 from flask import Blueprint, Response, current_app, request
 
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.vendor_events import Certified, Dated, Post, Unverified, Webhook
+from preference_center.domain.vendor_events import (
+    HeaderDated,
+    NeedsCertificate,
+    SignatureError,
+    WebhookRequest,
+    WebhookVerifier,
+)
 from preference_center.errors import InvalidInput
 from preference_center.extensions import csrf, services
-from preference_center.http_body import whole_body
+from preference_center.http_body import read_body
 from preference_center.inbound import text_messages
-from preference_center.inbound.certificates import certificates
-from preference_center.integrations.twilio.webhook import read_text, twiml
-from preference_center.integrations.webhooks import ANSWERED_200, TEXTS, WEBHOOKS
-from preference_center.storage.db.database import Connection, run, run_at_once
+from preference_center.inbound.certificates import certificate_cache
+from preference_center.integrations.twilio.webhook import parse_text_message, twiml_response
+from preference_center.integrations.webhooks import REQUIRES_200, SMS_WEBHOOKS, WEBHOOKS
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import webhook_inbox
-from preference_center.storage.sync.destinations import find
+from preference_center.storage.sync.destinations import find_by_name
 
 log = structlog.get_logger()
 
-REMEMBERED = timedelta(seconds=5)
+DESTINATION_CACHE_TTL = timedelta(seconds=5)
 """How long changed settings may take to count."""
-KNOWN = "preference_center.known_destinations"
+EXTENSION_KEY = "preference_center.known_destinations"
 
 blueprint = Blueprint("inbound", __name__)
 csrf.exempt(blueprint)  # each vendor proves itself in its own way
@@ -47,94 +53,100 @@ def receive(name: str, secret: str) -> Response:
     be the tool's. A GET or HEAD, with which vendors try a URL, changes nothing (I7).
     """
     context = services()
-    destination = _destination(name)
+    destination = _find_destination(name)
     source = WEBHOOKS.get(destination.kind) if destination else None
     if destination is None or source is None:
         return Response("No tool reports here.\n", 404, mimetype="text/plain")
     if request.method != "POST":
         return Response(status=200)  # some take nothing else for a sign of life
-    body = whole_body()
-    post = Post(
+    body = read_body()
+    post = WebhookRequest(
         method=request.method,
         url=context.links.public_url + request.full_path.removesuffix("?"),
-        secret=secret,
+        path_secret=secret,
         headers={key.lower(): value for key, value in request.headers},
         body=body,
-        remote=request.remote_addr or "",
+        remote_address=request.remote_addr or "",
     )
     try:
         post = _with_certificate(source, post, destination.settings)
         token = source.verify(post, destination.settings, context.now())
-        if destination.kind in TEXTS:
-            return _texted(destination, body)
-        is_new = _keep(destination.id, _whole(source, post), token)
-    except Unverified as error:
+        if destination.kind in SMS_WEBHOOKS:
+            return _handle_text(destination, body)
+        is_new = _store(destination.id, _stored_body(source, post), token)
+    except SignatureError as error:
         log.warning("news_unverified", destination=destination.id, reason=str(error))
         return Response("No.\n", 401, mimetype="text/plain")
     if is_new:
-        context.queue.nudge_news(destination.id)
-    return Response(status=200 if destination.kind in ANSWERED_200 else 204)
+        context.queue.nudge_webhooks(destination.id)
+    return Response(status=200 if destination.kind in REQUIRES_200 else 204)
 
 
-def _whole(source: Webhook, post: Post) -> bytes:
+def _stored_body(source: WebhookVerifier, webhook_request: WebhookRequest) -> bytes:
     """What is stored of a verified request: what can't be read, as it is, for a person."""
-    if not hasattr(source, "whole"):
-        return post.body
+    if not hasattr(source, "stored_body"):
+        return webhook_request.body
     try:
-        return cast("Dated", source).whole(post)
+        return cast("HeaderDated", source).stored_body(webhook_request)
     except InvalidInput:
-        return post.body
+        return webhook_request.body
 
 
-def _with_certificate(source: Webhook, post: Post, settings: Mapping[str, str]) -> Post:
+def _with_certificate(
+    source: WebhookVerifier, webhook_request: WebhookRequest, settings: Mapping[str, str]
+) -> WebhookRequest:
     """The same with the certificate that it needs to be verified, if it does.
 
     Raises Unavailable if that can't be had just now: the vendor tries again.
     """
-    if not isinstance(source, Certified):
-        return post
-    url = source.certificate(post, settings)
-    return replace(post, certificate=certificates().get(url, services().now()))
+    if not isinstance(source, NeedsCertificate):
+        return webhook_request
+    url = source.certificate_url(webhook_request, settings)
+    return replace(webhook_request, certificate=certificate_cache().get(url, services().now()))
 
 
-def _texted(destination: Destination, body: bytes) -> Response:
+def _handle_text(destination: Destination, body: bytes) -> Response:
     """What somebody texted is done at once, and answered in Twilio's markup."""
     answer = ""
     try:
-        text = read_text(body)
+        text = parse_text_message(body)
         if text is not None:
-            answer = text_messages.take(destination, text)
+            answer = text_messages.handle_text(destination, text)
     except InvalidInput as error:
         log.warning("news_unreadable", destination=destination.id, reason=str(error))
-    return Response(twiml(answer), mimetype="text/xml")
+    return Response(twiml_response(answer), mimetype="text/xml")
 
 
-def _keep(destination: int, body: bytes, token: str | None) -> bool:
+def _store(destination: int, body: bytes, token: str | None) -> bool:
     """Store it; False if it is here already. Raises Unverified if its token was used up."""
     context = services()
     number, now = context.new_id(), context.now()
 
-    def work(connection: Connection) -> bool:
-        if token is not None and not webhook_inbox.use_up(
+    def insert(connection: Connection) -> bool:
+        if token is not None and not webhook_inbox.consume_webhook_token(
             connection, context.keys, number, destination, token, now
         ):
-            raise Unverified("its token was used before")
-        return webhook_inbox.keep(connection, context.keys, number, destination, body, now)
+            raise SignatureError("its token was used before")
+        return webhook_inbox.insert_webhook(
+            connection, context.keys, number, destination, body, now
+        )
 
-    return run_at_once(work) if token is None else run(work)
+    return run_autocommit(insert) if token is None else run_in_transaction(insert)
 
 
-def _destination(name: str) -> Destination | None:
+def _find_destination(name: str) -> Destination | None:
     """The destination as it is, or was a few seconds ago: tools post a thousand times a second."""
     if not name.isprintable():
         return None  # PostgreSQL takes no NUL
     context = services()
-    known: dict[str, tuple[datetime, Destination]] = current_app.extensions.setdefault(KNOWN, {})
+    known: dict[str, tuple[datetime, Destination]] = current_app.extensions.setdefault(
+        EXTENSION_KEY, {}
+    )
     now = context.now()
     looked_at, found = known.get(name, (None, None))
-    if looked_at is None or not looked_at <= now < looked_at + REMEMBERED:
+    if looked_at is None or not looked_at <= now < looked_at + DESTINATION_CACHE_TTL:
         known.pop(name, None)
-        found = run(lambda connection: find(connection, context.keys, name))
+        found = run_in_transaction(lambda connection: find_by_name(connection, context.keys, name))
         if found is not None:
             known[name] = (now, found)
     return found

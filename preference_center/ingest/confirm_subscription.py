@@ -6,21 +6,21 @@ import os
 
 from preference_center.destinations.connect import ALLOW_PRIVATE
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.vendor_events import Confirmation
+from preference_center.domain.vendor_events import SubscriptionConfirmation
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.integrations.base.http import Http, Rejected
+from preference_center.integrations.base.http import HttpContext, RequestRejected
 
 
-def confirm(destination: Destination, wish: Confirmation) -> None:
+def confirm_subscription(destination: Destination, confirmation: SubscriptionConfirmation) -> None:
     """Ask for what `wish` names; harmless if done twice.
 
     Raises DeliveryError if that may be tried again, InvalidInput if it was refused.
     """
     allow = os.environ.get(ALLOW_PRIVATE) == "1"
-    http = Http(now=services().now, allow_private=allow)
-    with http.session(destination.name, f"https://{wish.host}") as session:
+    http = HttpContext(now=services().now, allow_private=allow)
+    with http.session(destination.name, f"https://{confirmation.host}") as session:
         try:
-            session.send("GET", "/", query=wish.query)
-        except Rejected as error:
+            session.send("GET", "/", query=confirmation.query)
+        except RequestRejected as error:
             raise InvalidInput(f"the confirmation was refused: HTTP {error.status}") from None

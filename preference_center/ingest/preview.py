@@ -10,14 +10,14 @@ from typing import cast
 from preference_center.destinations.connect import connect
 from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import services
-from preference_center.ingest.record import would_take
-from preference_center.integrations.base.contract import Connector, Pullable
-from preference_center.storage.db.database import run
+from preference_center.ingest.record import preview_ingest
+from preference_center.integrations.base.contract import Connector, SupportsPull
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backlog, destinations
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class SyncPreview:
     """What would be pushed, and what would be taken in.
 
     `takes` counts events by kind and scope; None if the tool's opt-outs can't be listed.
@@ -25,34 +25,34 @@ class Observed:
     """
 
     destination: Destination
-    pushes: int
-    takes: Counter[tuple[str, str]] | None
-    told: int = 0
+    push_count: int
+    ingest_counts: Counter[tuple[str, str]] | None
+    reported_count: int = 0
 
 
-def observe(name: str, progress: Callable[[int], None]) -> Observed:
+def preview_destination(name: str, progress: Callable[[int], None]) -> SyncPreview:
     """Read all that people said in the tool; `progress` is told how much so far.
 
     Raises DestinationError for an unknown name, DeliveryError if the tool won't be read.
     """
     context = services()
-    destination = run(lambda c: destinations.by_name(c, context.keys, name))
-    pushes = run(backlog.pending)[name].waiting
+    destination = run_in_transaction(lambda c: destinations.get_by_name(c, context.keys, name))
+    pushes = run_in_transaction(backlog.load_backlogs)[name].pending_count
     connector = connect(destination)
     if not connector.capabilities.can_pull:
-        return Observed(destination, pushes, None)
-    takes, told = _read(destination, connector, progress)
-    return Observed(destination, pushes, takes, told)
+        return SyncPreview(destination, pushes, None)
+    takes, told = _preview_ingest(destination, connector, progress)
+    return SyncPreview(destination, pushes, takes, told)
 
 
-def _read(
+def _preview_ingest(
     destination: Destination, connector: Connector, progress: Callable[[int], None]
 ) -> tuple[Counter[tuple[str, str]], int]:
     takes: Counter[tuple[str, str]] = Counter()
     told, cursor, done = 0, None, False
     while not done:
-        page = cast("Pullable", connector).pull(cursor)
-        changes = would_take(destination, connector, page.rows)
+        page = cast("SupportsPull", connector).pull(cursor)
+        changes = preview_ingest(destination, connector, page.rows)
         takes.update((change.kind.value, change.scope) for change in changes)
         told += len(page.rows)
         cursor, done = page.cursor, page.done

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
-from preference_center.integrations.base.spec import Entry
-from preference_center.integrations.registry import ENTRIES
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.integrations.base.spec import ConnectorSpec
+from preference_center.integrations.registry import CONNECTORS
 from preference_center.integrations.webhooks import WEBHOOKS
 
 _INTRODUCTION = """# Destinations
@@ -28,15 +28,15 @@ What the columns mean:
 - **erases**: whether a person's data there can be deleted from here. Where not, whoever is erased here stays suppressed there, and their data in the tool is to be deleted by hand.
 """  # noqa: E501 - a paragraph is a line there
 
-_LISTENERS = """
+_WEBHOOK_ONLY_INTRODUCTION = """
 ## Only listened to
 
 Set up in the same way, these tools are told nothing: what people did in them is taken in from their webhooks at `/in/NAME`, and goes to all the others. A group, list or tag of theirs that stands for one of our topics is named with `--topic ours=theirs`; what they say about no group counts for all marketing. [What comes in](inbound.md) says how each one's webhook is set up.
 """  # noqa: E501 - a paragraph is a line there
-_HEARD_HEADS = ("tool", "`--kind`", "tested against")
-_LISTED = {Listing.CHANGES: "changes", Listing.SWEEP: "all", None: "no"}
-_HOLDS = {Scopes.TOPIC: "topics", Scopes.ALL: "all marketing"}
-_HEADS = (
+_WEBHOOK_ONLY_HEADERS = ("tool", "`--kind`", "tested against")
+_LISTING_LABELS = {ListingMode.CHANGES: "changes", ListingMode.FULL: "all", None: "no"}
+_SCOPE_LABELS = {SupportedScope.TOPIC: "topics", SupportedScope.ALL: "all marketing"}
+_HEADERS = (
     "connector",
     "channels",
     "holds",
@@ -55,16 +55,23 @@ _HEADS = (
 )
 
 
-def page(entries: Iterable[Entry]) -> str:
+def render_docs_page(specs: Iterable[ConnectorSpec]) -> str:
     """The whole page, as Markdown."""
-    entries = list(entries)
-    told = [entry for entry in entries if not entry.capabilities.only_listens]
-    heard = [entry for entry in entries if entry.capabilities.only_listens]
-    table = [_row(_HEADS), _row("---" for _ in _HEADS), *(_row(_cells(each)) for each in told)]
-    listened = [_row(_HEARD_HEADS), _row("---" for _ in _HEARD_HEADS)]
-    listened += [_row((each.title, f"`{each.kind}`", each.proof.value)) for each in heard]
-    sections = ["\n".join(_section(entry)) for entry in entries]
-    parts = [_INTRODUCTION, *table, _LISTENERS, *listened, "", "\n\n".join(sections)]
+    specs = list(specs)
+    told = [entry for entry in specs if not entry.capabilities.webhook_only]
+    heard = [entry for entry in specs if entry.capabilities.webhook_only]
+    table = [_row(_HEADERS), _row("---" for _ in _HEADERS), *(_row(_cells(each)) for each in told)]
+    listened = [_row(_WEBHOOK_ONLY_HEADERS), _row("---" for _ in _WEBHOOK_ONLY_HEADERS)]
+    listened += [_row((each.title, f"`{each.kind}`", each.tested_against.value)) for each in heard]
+    sections = ["\n".join(_section(entry)) for entry in specs]
+    parts = [
+        _INTRODUCTION,
+        *table,
+        _WEBHOOK_ONLY_INTRODUCTION,
+        *listened,
+        "",
+        "\n\n".join(sections),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -72,26 +79,26 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cells(entry: Entry) -> Iterator[str]:
-    can = entry.capabilities
-    yield entry.title
+def _cells(spec: ConnectorSpec) -> Iterator[str]:
+    can = spec.capabilities
+    yield spec.title
     yield ", ".join(sorted(can.channels))
-    yield ", ".join(name for scope, name in _HOLDS.items() if scope in can.scopes)
-    yield _yes(can.can_lift)
-    yield _yes(can.can_read)
-    yield _LISTED[can.pulls]
-    yield _LISTED[can.scans]
-    yield _yes(entry.kind in WEBHOOKS)
+    yield ", ".join(name for scope, name in _SCOPE_LABELS.items() if scope in can.scopes)
+    yield _yes_or_no(can.can_lift)
+    yield _yes_or_no(can.can_read)
+    yield _LISTING_LABELS[can.pulls]
+    yield _LISTING_LABELS[can.scans]
+    yield _yes_or_no(spec.kind in WEBHOOKS)
     yield f"{can.batch_size:,}"
-    yield str(can.rate) if can.rate else "none documented"
+    yield str(can.rate_limit) if can.rate_limit else "none documented"
     yield _absent(can)
-    yield _yes(can.can_hold_link)
-    yield _yes(can.tells_rights)
-    yield _yes(can.can_erase)
-    yield entry.proved
+    yield _yes_or_no(can.can_hold_link)
+    yield _yes_or_no(can.checks_permissions)
+    yield _yes_or_no(can.can_erase)
+    yield spec.tested_summary
 
 
-def _yes(can: bool) -> str:  # noqa: FBT001 - a table's cell
+def _yes_or_no(can: bool) -> str:  # noqa: FBT001 - a table's cell
     return "yes" if can else "no"
 
 
@@ -99,33 +106,34 @@ def _absent(can: Capabilities) -> str:
     return "or created" if can.can_create else "looked for again"
 
 
-def _section(entry: Entry) -> Iterator[str]:
-    yield f"## {entry.title}"
+def _section(spec: ConnectorSpec) -> Iterator[str]:
+    yield f"## {spec.title}"
     yield ""
-    yield f"`--kind {entry.kind}`, tested against: {entry.proved}."
-    if entry.listen is not None:
+    yield f"`--kind {spec.kind}`, tested against: {spec.tested_summary}."
+    if spec.build_webhook_only is not None:
         yield (
-            f"Without `{'`, `'.join(sorted(entry.secrets))}` it is only listened to; once that "
+            f"Without `{'`, `'.join(sorted(spec.secret_settings))}` it is only listened to; "
+            "once that "
             "is set, it observes first like a new destination."
         )
-    if entry.extra:
-        use = f" for {entry.extra_for}" if entry.extra_for else ""
-        yield f"Needs the extra `{entry.extra}`{use}."
+    if spec.extra:
+        use = f" for {spec.extra_purpose}" if spec.extra_purpose else ""
+        yield f"Needs the extra `{spec.extra}`{use}."
     yield ""
-    if entry.notes:
-        yield from (f"- {note}" for note in entry.notes)
+    if spec.notes:
+        yield from (f"- {note}" for note in spec.notes)
         yield ""
     yield _row(("setting", "what it is"))
     yield _row(("---", "---"))
-    for name, meaning in entry.settings.items():
+    for name, meaning in spec.settings.items():
         optional = " (optional)" if name.endswith("?") else ""
-        secret = " (secret)" if name.removesuffix("?") in entry.hidden else ""
+        secret = " (secret)" if name.removesuffix("?") in spec.all_secret_settings else ""
         yield _row((f"`{name.removesuffix('?')}`{optional}{secret}", meaning.replace("|", "\\|")))
-    if entry.sources:
+    if spec.sources:
         yield ""
         yield "Written from:"
-        yield from (f"- {source}" for source in entry.sources)
+        yield from (f"- {source}" for source in spec.sources)
 
 
 if __name__ == "__main__":
-    print(page(ENTRIES.values()), end="")  # noqa: T201 - it is what it is for
+    print(render_docs_page(CONNECTORS.values()), end="")  # noqa: T201 - it is what it is for

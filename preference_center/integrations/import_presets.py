@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.domain.imports import plain_presets
-from preference_center.domain.imports.presets import Preset
+from preference_center.domain.imports.presets import ImportPreset
 from preference_center.errors import InvalidInput
 from preference_center.integrations.brevo import import_presets as brevo
 from preference_center.integrations.hubspot import import_presets as hubspot
@@ -17,7 +17,7 @@ from preference_center.integrations.postmark import import_presets as postmark
 from preference_center.integrations.sendgrid import import_presets as sendgrid
 from preference_center.integrations.ses import import_presets as ses
 
-PRESETS: Mapping[str, Preset] = {
+PRESETS: Mapping[str, ImportPreset] = {
     preset.name: preset
     for module in (
         plain_presets,
@@ -34,7 +34,7 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
-def preset(name: str) -> Preset:
+def get_preset(name: str) -> ImportPreset:
     """The preset of this name. Raises InvalidInput that says where to find them."""
     try:
         return PRESETS[name]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from preference_center.integrations.base.contract import CREATE_CONTACTS, Connector, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.base.webhook_only import LISTENERS
+from preference_center.integrations.base.contract import (
+    CREATE_CONTACTS,
+    Connector,
+    DestinationConfig,
+)
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base.webhook_only import WEBHOOK_ONLY_SPECS
 from preference_center.integrations.braze import connector as braze
 from preference_center.integrations.brevo import connector as brevo
 from preference_center.integrations.customerio import connector as customerio
@@ -31,79 +35,90 @@ from preference_center.integrations.tryton import connector as tryton
 from preference_center.integrations.twilio import connector as twilio
 from preference_center.integrations.webhook import connector as webhook
 
-__all__ = ["ENTRIES", "Entry", "Proof", "SetupError", "kinds", "make"]
+__all__ = [
+    "CONNECTORS",
+    "ConnectorSpec",
+    "DestinationConfigError",
+    "TestedAgainst",
+    "list_kinds",
+    "make_connector",
+]
 
 
-class SetupError(ValueError):
+class DestinationConfigError(ValueError):
     """The kind or a setting's name can't be used; names the right ones."""
 
 
 # One a line, in the order of the documentation.
-_ENTRIES = (
-    webhook.ENTRY,
-    file_drop.ENTRY,
-    sendgrid.ENTRY,
-    hubspot.ENTRY,
-    mailchimp.ENTRY,
-    mailgun.ENTRY,
-    salesforce.ENTRY,
-    klaviyo.ENTRY,
-    brevo.ENTRY,
-    mailman.ENTRY,
-    ses.ENTRY,
-    listmonk.ENTRY,
-    tryton.ENTRY,
-    postmark.ENTRY,
-    braze.ENTRY,
-    intercom.ENTRY,
-    resend.ENTRY,
-    iterable.ENTRY,
-    customerio.ENTRY,
-    mailersend.ENTRY,
+_CONNECTORS = (
+    webhook.SPEC,
+    file_drop.SPEC,
+    sendgrid.SPEC,
+    hubspot.SPEC,
+    mailchimp.SPEC,
+    mailgun.SPEC,
+    salesforce.SPEC,
+    klaviyo.SPEC,
+    brevo.SPEC,
+    mailman.SPEC,
+    ses.SPEC,
+    listmonk.SPEC,
+    tryton.SPEC,
+    postmark.SPEC,
+    braze.SPEC,
+    intercom.SPEC,
+    resend.SPEC,
+    iterable.SPEC,
+    customerio.SPEC,
+    mailersend.SPEC,
     twilio.ENTRY,
-    ghost.ENTRY,
-    *LISTENERS,
+    ghost.SPEC,
+    *WEBHOOK_ONLY_SPECS,
 )
-ENTRIES: Mapping[str, Entry] = {entry.kind: entry for entry in _ENTRIES}
+CONNECTORS: Mapping[str, ConnectorSpec] = {entry.kind: entry for entry in _CONNECTORS}
 
 
-def kinds() -> tuple[str, ...]:
+def list_kinds() -> tuple[str, ...]:
     """The kinds of connector, in the order of the documentation."""
-    return tuple(ENTRIES)
+    return tuple(CONNECTORS)
 
 
-def make(kind: str, setup: Setup, http: Http) -> Connector:
+def make_connector(kind: str, config: DestinationConfig, http: HttpContext) -> Connector:
     """The connector of `kind` for one destination; nothing is sent.
 
     Raises SetupError for an unknown kind, for settings that are unknown or missing, and when
     the library that the kind needs is not installed.
     """
-    entry = ENTRIES.get(kind)
+    entry = CONNECTORS.get(kind)
     if entry is None:
-        raise SetupError(f"there is no connector {kind!r}: use one of {', '.join(ENTRIES)}")
-    _check_names(entry, setup)
-    if entry.listen is not None and entry.is_heard_only(setup.settings):
-        return entry.listen(setup, http)
+        raise DestinationConfigError(
+            f"there is no connector {kind!r}: use one of {', '.join(CONNECTORS)}"
+        )
+    _validate_settings(entry, config)
+    if entry.build_webhook_only is not None and entry.is_webhook_only(config.settings):
+        return entry.build_webhook_only(config, http)
     try:
-        return entry.build(setup, http)
+        return entry.build(config, http)
     except ModuleNotFoundError as error:
         if not entry.extra:
             raise
-        raise SetupError(
+        raise DestinationConfigError(
             f"{entry.title} needs a library that is not installed: "
             f"in the checkout, pip install '.[{entry.extra}]'"
         ) from error
 
 
-def _check_names(entry: Entry, setup: Setup) -> None:
-    known = {name.removesuffix("?") for name in entry.settings}
-    needed = {name for name in entry.settings if not name.endswith("?")}
-    if entry.is_heard_only(setup.settings):
+def _validate_settings(spec: ConnectorSpec, config: DestinationConfig) -> None:
+    known = {name.removesuffix("?") for name in spec.settings}
+    needed = {name for name in spec.settings if not name.endswith("?")}
+    if spec.is_webhook_only(config.settings):
         needed = set()
-    faults = [f"unknown setting {name}" for name in sorted(setup.settings.keys() - known)]
-    faults += [f"setting {n} is missing" for n in sorted(needed) if not setup.settings.get(n)]
-    if setup.settings.get(CREATE_CONTACTS, "no") not in {"yes", "no"}:
+    faults = [f"unknown setting {name}" for name in sorted(config.settings.keys() - known)]
+    faults += [f"setting {n} is missing" for n in sorted(needed) if not config.settings.get(n)]
+    if config.settings.get(CREATE_CONTACTS, "no") not in {"yes", "no"}:
         faults.append(f"{CREATE_CONTACTS}: write yes or no")
     if faults:
-        names = ", ".join(entry.settings)
-        raise SetupError(f"{entry.kind}: {'; '.join(faults)}. Settings (? = optional): {names}")
+        names = ", ".join(spec.settings)
+        raise DestinationConfigError(
+            f"{spec.kind}: {'; '.join(faults)}. Settings (? = optional): {names}"
+        )

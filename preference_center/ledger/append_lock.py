@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 
-from preference_center.errors import Cause, Unavailable
-from preference_center.ledger.sql import GATE
-from preference_center.storage.db.database import Connection, current_limits, run
+from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.ledger.sql import APPEND_LOCK
+from preference_center.storage.db.database import Connection, current_limits, run_in_transaction
 
-_EVERY = 0.02  # seconds
+_POLL_INTERVAL = 0.02  # seconds
 
-_WRITING = f"""
+_SELECT_WRITERS = f"""
 SELECT virtualtransaction FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND objsubid = 1
-    AND classid = {GATE >> 32} AND objid = {GATE & 0xFFFFFFFF}
+    AND classid = {APPEND_LOCK >> 32} AND objid = {APPEND_LOCK & 0xFFFFFFFF}
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """  # noqa: S608 - a constant
 
@@ -26,13 +26,16 @@ def await_writers() -> None:
     was committed before it. Raises Unavailable if one of them does not end.
     """
     until = time.monotonic() + current_limits().total
-    writing = run(_writing)
+    writing = run_in_transaction(_active_writers)
     while writing:
         if time.monotonic() >= until:
-            raise Unavailable("a transaction that writes to the ledger does not end", Cause.LOCK)
-        time.sleep(_EVERY)
-        writing &= run(_writing)
+            raise Unavailable(
+                "a transaction that writes to the ledger does not end",
+                UnavailableCause.LOCK_TIMEOUT,
+            )
+        time.sleep(_POLL_INTERVAL)
+        writing &= run_in_transaction(_active_writers)
 
 
-def _writing(connection: Connection) -> set[str]:
-    return {row[0] for row in connection.execute(_WRITING)}
+def _active_writers(connection: Connection) -> set[str]:
+    return {row[0] for row in connection.execute(_SELECT_WRITERS)}

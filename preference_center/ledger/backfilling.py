@@ -13,15 +13,20 @@ from dataclasses import replace
 
 from preference_center.extensions import services
 from preference_center.ledger.append_lock import await_writers
-from preference_center.storage.db.database import Connection, current_limits, run, within
+from preference_center.storage.db.database import (
+    Connection,
+    current_limits,
+    override_limits,
+    run_in_transaction,
+)
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync.backfills import Backfill
 
-_LOCK = 0.1
+_LOCK_TIMEOUT = 0.1
 """Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""
-_FIRST, _LEAST, _MOST = 200, 10, 2_000
+_INITIAL_SIZE, _MIN_SIZE, _MAX_SIZE = 200, 10, 2_000
 """Addresses of one transaction."""
-_SHORT, _LONG = 0.02, 0.05
+_GROW_BELOW, _SHRINK_ABOVE = 0.02, 0.05
 """Seconds. Transactions shorter than the one grow, those longer than the other shrink."""
 
 
@@ -35,27 +40,31 @@ def backfill(destination_id: int, progress: Callable[[Backfill], None] | None = 
     Raises Unavailable; what was done by then stays.
     """
     now = services().now()
-    run(lambda connection: backfills.begin(connection, destination_id, now))
-    before = run(lambda connection: backfills.of(connection, destination_id))
-    found = go_on(destination_id, lambda: False, progress)
-    return found.rows - before.rows
+    run_in_transaction(lambda connection: backfills.start_backfill(connection, destination_id, now))
+    before = run_in_transaction(
+        lambda connection: backfills.load_backfill(connection, destination_id)
+    )
+    found = continue_backfill(destination_id, lambda: False, progress)
+    return found.rows_created - before.rows_created
 
 
-def go_on(
+def continue_backfill(
     destination_id: int,
     stop: Callable[[], bool],
     progress: Callable[[Backfill], None] | None = None,
 ) -> Backfill:
     """Go on with what was begun until `stop()`; how far it is then."""
-    found = run(lambda connection: backfills.of(connection, destination_id))
-    if found.until is None:
+    found = run_in_transaction(
+        lambda connection: backfills.load_backfill(connection, destination_id)
+    )
+    if found.until_id is None:
         await_writers()
-        run(lambda connection: backfills.limit(connection, destination_id))
-    size = _FIRST
-    with within(replace(current_limits(), lock=_LOCK)):
+        run_in_transaction(lambda connection: backfills.set_until_id(connection, destination_id))
+    size = _INITIAL_SIZE
+    with override_limits(replace(current_limits(), lock=_LOCK_TIMEOUT)):
         while not (found.finished or stop()):
             begun = time.monotonic()
-            found = run(lambda c, size=size: _step(c, destination_id, size))  # type: ignore[misc]
+            found = run_in_transaction(lambda c, size=size: _step(c, destination_id, size))  # type: ignore[misc]
             size = _next_size(size, time.monotonic() - begun)
             if progress:
                 progress(found)
@@ -63,10 +72,10 @@ def go_on(
 
 
 def _step(connection: Connection, destination_id: int, size: int) -> Backfill:
-    return backfills.step(connection, destination_id, size, services().now())
+    return backfills.run_backfill_step(connection, destination_id, size, services().now())
 
 
-def _next_size(size: int, took: float) -> int:
-    if took < _SHORT:
-        return min(size * 2, _MOST)
-    return max(size // 2, _LEAST) if took > _LONG else size
+def _next_size(size: int, seconds: float) -> int:
+    if seconds < _GROW_BELOW:
+        return min(size * 2, _MAX_SIZE)
+    return max(size // 2, _MIN_SIZE) if seconds > _SHRINK_ABOVE else size

@@ -18,23 +18,23 @@ from uuid import UUID
 
 from flask import current_app
 
-from preference_center.database_timeouts import Limits
+from preference_center.database_timeouts import DatabaseTimeouts
 from preference_center.domain.events import Change
-from preference_center.errors import Cause, Unavailable
-from preference_center.ledger.recording import Recorded, record
-from preference_center.storage.db.database import current_limits, within
+from preference_center.errors import Unavailable, UnavailableCause
+from preference_center.ledger.recording import RecordResult, record
+from preference_center.storage.db.database import current_limits, override_limits
 
-_GROUP = "preference_center.group"
+_EXTENSION_KEY = "preference_center.group"
 
-PATIENCE = 0.25
+MAX_BATCH_WAIT = 0.25
 """Seconds that those who come meanwhile wait for a write before they begin without it."""
-SHARED_LOCK, SHARED_STATEMENT, SHARED_TOTAL = 0.25, 1.0, 1.25
+SHARED_LOCK_TIMEOUT, SHARED_STATEMENT_TIMEOUT, SHARED_TOTAL_TIMEOUT = 0.25, 1.0, 1.25
 """Seconds: a lock, a statement and all of it, of what several share."""
-_HELD_UP = {Cause.LOCK, Cause.TIMEOUT}
+_ISOLATABLE_CAUSES = {UnavailableCause.LOCK_TIMEOUT, UnavailableCause.STATEMENT_TIMEOUT}
 """What may be the fault of one of them only."""
 
 
-def record_together(change: Change) -> tuple[UUID, ...]:
+def record_batched(change: Change) -> tuple[UUID, ...]:
     """`record` one change, with those of other threads of this process if there are any.
 
     Returns the event that it made, or the one that it repeats, once that is committed; nothing
@@ -42,42 +42,42 @@ def record_together(change: Change) -> tuple[UUID, ...]:
     Raises Unavailable like `record`. The changes of other people cost it about a second at
     most: see SHARED_TOTAL and PATIENCE.
     """
-    group: Group = current_app.extensions.setdefault(_GROUP, Group())
+    group: Batcher = current_app.extensions.setdefault(_EXTENSION_KEY, Batcher())
     return group.record(change)
 
 
 @dataclass(slots=True, eq=False)
-class _Wish:
+class _Pending:
     change: Change
-    turn: Lock = field(default_factory=Lock)
+    ready: Lock = field(default_factory=Lock)
     """Held until it is written, or may write."""
-    batch: list[_Wish] = field(default_factory=list)
+    batch: list[_Pending] = field(default_factory=list)
     """What it is to write: its own and those of others."""
-    recorded: Recorded | None = None
+    recorded: RecordResult | None = None
     error: Unavailable | None = None
 
 
-class Group:
+class Batcher:
     """The threads of one process that have something to record."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, max_wait: float = MAX_BATCH_WAIT) -> None:
+        self._max_wait = max_wait
         self._lock = Lock()
-        self._waiting: list[_Wish] = []
+        self._waiting: list[_Pending] = []
         self._writing = 0
         """How many write now. More than one where some were passed by."""
 
     def record(self, change: Change) -> tuple[UUID, ...]:
         """See `record_together`."""
-        wish = _Wish(change)
-        wish.turn.acquire()
+        wish = _Pending(change)
+        wish.ready.acquire()
         with self._lock:
             self._waiting.append(wish)
             if not self._writing:
                 self._writing = 1
-                self._hand_over(wish)
+                self._assign_batch(wish)
         if not wish.batch:
-            self._await_turn(wish)
+            self._wait_for_batch(wish)
         if wish.batch:
             self._write(wish)
         if wish.error:
@@ -86,65 +86,65 @@ class Group:
         recorded = wish.recorded or record([change])
         if change.id in recorded.events:
             return (change.id,)
-        repeated = recorded.repeated.get(change.id)
+        repeated = recorded.repeats.get(change.id)
         return () if repeated is None else (repeated,)
 
-    def _await_turn(self, wish: _Wish) -> None:
+    def _wait_for_batch(self, pending: _Pending) -> None:
         """Return when `wish` is written, is to write, or is to be written by itself."""
-        if wish.turn.acquire(timeout=self._patience):
+        if pending.ready.acquire(timeout=self._max_wait):
             return
         with self._lock:
-            if wish in self._waiting:  # those who write are held up: pass them by
+            if pending in self._waiting:  # those who write are held up: pass them by
                 self._writing += 1
-                self._hand_over(wish)
+                self._assign_batch(pending)
                 return
-        wish.turn.acquire(timeout=self._patience + SHARED_TOTAL)
+        pending.ready.acquire(timeout=self._max_wait + SHARED_TOTAL_TIMEOUT)
 
-    def _hand_over(self, wish: _Wish) -> None:
+    def _assign_batch(self, pending: _Pending) -> None:
         """Have `wish` write all that waits. To be called with the lock held."""
-        wish.batch, self._waiting = self._waiting, []
+        pending.batch, self._waiting = self._waiting, []
 
-    def _write(self, writer: _Wish) -> None:
+    def _write(self, writer: _Pending) -> None:
         try:
-            _record(writer.batch)
+            _record_batch(writer.batch)
         finally:
             with self._lock:
                 following = self._waiting[0] if self._waiting else None
                 if following:
-                    self._hand_over(following)
+                    self._assign_batch(following)
                 else:
                     self._writing -= 1
             if following:
-                following.turn.release()
+                following.ready.release()
             for wish in writer.batch:
                 if wish is not writer:
-                    wish.turn.release()
+                    wish.ready.release()
 
 
-def _record(wishes: Sequence[_Wish]) -> None:
+def _record_batch(pending: Sequence[_Pending]) -> None:
     """Write them in one transaction, or leave each to write itself if one may be at fault."""
-    changes = [wish.change for wish in wishes]
+    changes = [wish.change for wish in pending]
     limits = current_limits()
     try:
-        with within(_shared(limits) if len(wishes) > 1 else limits):
+        with override_limits(_shared_limits(limits) if len(pending) > 1 else limits):
             recorded = record(changes)
     except Unavailable as error:
-        if len(wishes) == 1 or error.cause not in _HELD_UP:
-            for wish in wishes:
+        if len(pending) == 1 or error.cause not in _ISOLATABLE_CAUSES:
+            for wish in pending:
                 wish.error = error
     except Exception:
-        if len(wishes) == 1:
+        if len(pending) == 1:
             raise
     else:
-        for wish in wishes:
+        for wish in pending:
             wish.recorded = recorded
 
 
-def _shared(limits: Limits) -> Limits:
+def _shared_limits(limits: DatabaseTimeouts) -> DatabaseTimeouts:
     return replace(
         limits,
-        lock=min(limits.lock, SHARED_LOCK),
-        statement=min(limits.statement, SHARED_STATEMENT),
-        retry=min(limits.retry, SHARED_LOCK),
-        at_once=min(limits.at_once, SHARED_TOTAL),
+        lock=min(limits.lock, SHARED_LOCK_TIMEOUT),
+        statement=min(limits.statement, SHARED_STATEMENT_TIMEOUT),
+        retry=min(limits.retry, SHARED_LOCK_TIMEOUT),
+        round_trip=min(limits.round_trip, SHARED_TOTAL_TIMEOUT),
     )

@@ -16,18 +16,23 @@ from preference_center.domain.deadlines import WINDOW
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.ledger.sync_state_sql import RAISE_DEFERRED
-from preference_center.storage.db.database import Connection, current_limits, run, within
+from preference_center.storage.db.database import (
+    Connection,
+    current_limits,
+    override_limits,
+    run_in_transaction,
+)
 
 log = structlog.get_logger()
 
-FORMS = 200
+FORMS_PER_TRANSACTION = 200
 """Forms of one transaction: clicks of the same mailbox wait for no more of them."""
-STEPS = 10
+MAX_TRANSACTIONS = 10
 """Transactions of one call."""
-_LOCK = 0.1
+_LOCK_TIMEOUT = 0.1
 """Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""
 
-_BEGIN = """
+_BEGIN_DEFERRED = """
 UPDATE deferred_raise SET begun = true WHERE id IN (
     SELECT id FROM deferred_raise r WHERE NOT begun AND NOT EXISTS (
         SELECT FROM deferred_raise earlier WHERE earlier.begun AND earlier.digest = r.digest
@@ -39,21 +44,23 @@ that one has ended. So events that keep coming can't keep the last forms from be
 """
 
 
-def raise_deferred(*, steps: int = STEPS, size: int = FORMS) -> bool:
+def raise_deferred_states(
+    *, steps: int = MAX_TRANSACTIONS, size: int = FORMS_PER_TRANSACTION
+) -> bool:
     """Raise up to `steps` times `size` more forms, of all mailboxes in turn; whether any are left.
 
     Each step is a transaction. One that can't be had now, since somebody holds a row of it, is
     left for the next call. Several processes may do it at once.
     Raises Unavailable; what was done by then stays.
     """
-    waiting = list(run(lambda connection: _begin(connection, steps)))
+    waiting = list(run_in_transaction(lambda connection: _begin_deferred(connection, steps)))
     left = False
-    with within(replace(current_limits(), lock=_LOCK, retry=0.0)):
+    with override_limits(replace(current_limits(), lock=_LOCK_TIMEOUT, retry=0.0)):
         while waiting and steps:
             steps -= 1
             current = waiting.pop(0)
             try:
-                if not run(lambda c, current=current: _step(c, current, size)):  # type: ignore[misc]
+                if not run_in_transaction(lambda c, current=current: _step(c, current, size)):  # type: ignore[misc]
                     waiting.append(current)
             except Unavailable as error:
                 left = True
@@ -61,21 +68,21 @@ def raise_deferred(*, steps: int = STEPS, size: int = FORMS) -> bool:
     return left or bool(waiting)
 
 
-def _begin(connection: Connection, most: int) -> Sequence[int]:
+def _begin_deferred(connection: Connection, limit: int) -> Sequence[int]:
     """Rows to go on with, those that have waited longest first."""
-    connection.execute(_BEGIN, (most,))
+    connection.execute(_BEGIN_DEFERRED, (limit,))
     rows = connection.execute(
-        "SELECT id FROM deferred_raise WHERE begun ORDER BY id LIMIT %s", (most,)
+        "SELECT id FROM deferred_raise WHERE begun ORDER BY id LIMIT %s", (limit,)
     )
     return [row[0] for row in rows]
 
 
-def _step(connection: Connection, deferred: int, size: int) -> bool:
+def _step(connection: Connection, deferred_id: int, size: int) -> bool:
     """Whether it is done with, or another process has it."""
     row = connection.execute(
         RAISE_DEFERRED,
         {
-            "id": deferred,
+            "id": deferred_id,
             "size": size,
             "now": services().now(),
             "window": WINDOW,

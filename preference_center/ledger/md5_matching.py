@@ -16,37 +16,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.hashed_addresses import Algorithm, Hashed
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.extensions import services
 from preference_center.keys import Keys
 from preference_center.ledger.append_lock import await_writers
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 
-CHUNK = 2000
+CHUNK_SIZE = 2000
 
-_BEGIN = "INSERT INTO md5_matching (id, begun_at) VALUES (1, %s) ON CONFLICT DO NOTHING"
-_KNOWN = """
+_INSERT_STATE = "INSERT INTO md5_matching (id, begun_at) VALUES (1, %s) ON CONFLICT DO NOTHING"
+_SELECT_ADDRESSES = """
 SELECT id, channel, digest, ciphertext FROM address
 WHERE id > (SELECT reached FROM md5_matching WHERE id = 1)
 ORDER BY id LIMIT %s
 """
-_KEYS = """
+_INSERT_KEYS = """
 INSERT INTO address_key (digest, channel, address_id, kind)
 SELECT * FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(ids)b::bigint[],
     %(kinds)b::smallint[]) ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING
 """
-_REACHED = "UPDATE md5_matching SET reached = GREATEST(reached, %s) WHERE id = 1"
-_FINISH = "UPDATE md5_matching SET finished_at = COALESCE(finished_at, %s) WHERE id = 1"
+_SAVE_PROGRESS = "UPDATE md5_matching SET reached = GREATEST(reached, %s) WHERE id = 1"
+_MARK_FINISHED = "UPDATE md5_matching SET finished_at = COALESCE(finished_at, %s) WHERE id = 1"
 
 
-def is_md5(address: Address | Hashed) -> bool:
+def is_md5(address: Address | HashedAddress) -> bool:
     """Whether only the MD5 of this address is known."""
-    return isinstance(address, Hashed) and address.algorithm is Algorithm.MD5
+    return isinstance(address, HashedAddress) and address.algorithm is HashAlgorithm.MD5
 
 
-def match_md5(progress: Callable[[int], None] | None = None) -> None:
+def enable_md5_matching(progress: Callable[[int], None] | None = None) -> None:
     """Make every known address findable by its MD5; at once if they are already.
 
     `record` does this before the first MD5. With millions of addresses it takes minutes
@@ -55,18 +55,18 @@ def match_md5(progress: Callable[[int], None] | None = None) -> None:
     Raises KeyMismatch when a key with which addresses were encrypted is gone.
     """
     context = services()
-    if run(_is_finished):
+    if run_in_transaction(_is_finished):
         return
     now: datetime = context.now()
-    run(lambda connection: connection.execute(_BEGIN, (now,)))
+    run_in_transaction(lambda connection: connection.execute(_INSERT_STATE, (now,)))
     # Writers that entered the gate before this do not store these keys: wait for their rows.
     await_writers()
     done = 0
-    while count := run(lambda connection: _one_chunk(connection, context.keys)):
+    while count := run_in_transaction(lambda connection: _process_chunk(connection, context.keys)):
         done += count
         if progress:
             progress(done)
-    run(lambda connection: connection.execute(_FINISH, (now,)))
+    run_in_transaction(lambda connection: connection.execute(_MARK_FINISHED, (now,)))
 
 
 def _is_finished(connection: Connection) -> bool:
@@ -74,9 +74,9 @@ def _is_finished(connection: Connection) -> bool:
     return row is not None and row[0] is not None
 
 
-def _one_chunk(connection: Connection, keys: Keys) -> int:
+def _process_chunk(connection: Connection, keys: Keys) -> int:
     """Give the next addresses their keys; how many were looked at."""
-    rows = connection.execute(_KNOWN, (CHUNK,), binary=True).fetchall()
+    rows = connection.execute(_SELECT_ADDRESSES, (CHUNK_SIZE,), binary=True).fetchall()
     if not rows:
         return 0
     made = [
@@ -84,12 +84,12 @@ def _one_chunk(connection: Connection, keys: Keys) -> int:
         for address_id, channel, owner, ciphertext in rows
         if ciphertext is not None
         for digest, kind in keys.md5_keys(
-            parse(keys.open(ciphertext, context=owner), Channel(channel))
+            parse_address(keys.open(ciphertext, context=owner), Channel(channel))
         ).items()
     ]
     digests, channels, ids, kinds = zip(*made, strict=True) if made else ((), (), (), ())
     connection.execute(
-        _KEYS,
+        _INSERT_KEYS,
         {
             "digests": list(digests),
             "channels": list(channels),
@@ -97,5 +97,5 @@ def _one_chunk(connection: Connection, keys: Keys) -> int:
             "kinds": list(kinds),
         },
     )
-    connection.execute(_REACHED, (rows[-1][0],))
+    connection.execute(_SAVE_PROGRESS, (rows[-1][0],))
     return len(rows)

@@ -10,28 +10,33 @@ from uuid import UUID
 
 from preference_center.domain.addresses import NORM_VERSION, Address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import REPEAT, Change, Kind, Retraction
-from preference_center.domain.evidence_redaction import reduced
-from preference_center.domain.hashed_addresses import Hashed
+from preference_center.domain.events import REPEAT_INTERVAL, Change, EventKind, Retraction
+from preference_center.domain.evidence_redaction import redact_evidence
+from preference_center.domain.hashed_addresses import HashedAddress
 from preference_center.extensions import Services, services
 from preference_center.keys import Keys
-from preference_center.ledger.md5_matching import is_md5, match_md5
+from preference_center.ledger.md5_matching import enable_md5_matching, is_md5
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.ledger.sql import APPEND, LOCK_ADDRESSES
+from preference_center.ledger.sql import APPEND_EVENTS, LOCK_ADDRESSES
 from preference_center.ledger.sync_state_sql import RAISE_LEARNED
-from preference_center.storage.db.database import Connection, keep_to_limits, run, run_at_once
-from preference_center.storage.db.prepared_statements import Numbered
-from preference_center.storage.feed.watermarks import know_epoch
-from preference_center.storage.ledger.addresses import domain_digest, sealed
+from preference_center.storage.db.database import (
+    Connection,
+    apply_limits,
+    run_autocommit,
+    run_in_transaction,
+)
+from preference_center.storage.db.prepared_statements import NumberedStatement
+from preference_center.storage.feed.watermarks import ensure_epoch_checked
+from preference_center.storage.ledger.addresses import domain_digest, seal_address
 
-_APPEND = Numbered(APPEND)
+_APPEND_EVENTS = NumberedStatement(APPEND_EVENTS)
 
-FEW = 100
+MAX_INTERACTIVE_CHANGES = 100
 """Changes for which somebody may be waiting; more are a list, and are given longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordResult:
     """What a `record` appended, and which destinations now have work.
 
     `repeated` are the own opt-outs that appended nothing, with the events they repeat (I7).
@@ -39,23 +44,23 @@ class Recorded:
 
     events: tuple[UUID, ...] = ()
     destinations: frozenset[int] = field(default_factory=frozenset)
-    repeated: Mapping[UUID, UUID] = field(default_factory=dict)
+    repeats: Mapping[UUID, UUID] = field(default_factory=dict)
 
-    def __add__(self, other: Recorded) -> Recorded:
-        return Recorded(
+    def __add__(self, other: RecordResult) -> RecordResult:
+        return RecordResult(
             self.events + other.events,
             self.destinations | other.destinations,
-            {**self.repeated, **other.repeated},
+            {**self.repeats, **other.repeats},
         )
 
 
 def record(
     changes: Sequence[Change | Retraction],
-    beside: Callable[[Connection, Recorded], None] | None = None,
-    known: Sequence[Address] = (),
+    in_transaction: Callable[[Connection, RecordResult], None] | None = None,
+    known_addresses: Sequence[Address] = (),
     *,
     bulk: bool = False,
-) -> Recorded:
+) -> RecordResult:
     """Append `changes` to the ledger, all or none, and nudge the destinations concerned.
 
     Returns once they are committed. Safe to repeat: an event id is appended once.
@@ -68,41 +73,43 @@ def record(
     Raises Unavailable, with nothing written, when the database can't be reached.
     """
     context = services()
-    acts = _distinct(change for change in changes if isinstance(change, Change))
+    acts = _deduplicate(change for change in changes if isinstance(change, Change))
     retractions = [change for change in changes if isinstance(change, Retraction)]
 
     if any(is_md5(change.address) for change in acts):
-        match_md5()
+        enable_md5_matching()
 
-    def work(connection: Connection) -> Recorded:
-        know_epoch(connection)  # versions must not go back after a restore
-        recorded = Recorded()
+    def write(connection: Connection) -> RecordResult:
+        ensure_epoch_checked(connection)  # versions must not go back after a restore
+        recorded = RecordResult()
         if retractions:
             await_appends(connection, retractions)
-        if acts or known:
-            recorded += _append(connection, context, acts, known, bulk=bulk)
+        if acts or known_addresses:
+            recorded += _append(connection, context, acts, known_addresses, bulk=bulk)
         for retraction in retractions:
-            recorded += Recorded(*retract(connection, retraction, context.now(), bulk=bulk))
-        if beside:
-            beside(connection, recorded)
+            recorded += RecordResult(*retract(connection, retraction, context.now(), bulk=bulk))
+        if in_transaction:
+            in_transaction(connection, recorded)
         return recorded
 
     # Appending alone is one pipeline; retractions look before they write.
-    if retractions or beside:
-        recorded = run(work)
+    if retractions or in_transaction:
+        recorded = run_in_transaction(write)
     else:
-        recorded = run_at_once(work, long=len(acts) + len(known) > FEW)
-    context.queue.nudge(recorded.destinations)
+        recorded = run_autocommit(
+            write, allow_total=len(acts) + len(known_addresses) > MAX_INTERACTIVE_CHANGES
+        )
+    context.queue.nudge_sync(recorded.destinations)
     return recorded
 
 
-def _distinct(changes: Iterable[Change]) -> list[Change]:
+def _deduplicate(changes: Iterable[Change]) -> list[Change]:
     """The changes, less repeats of one id and, but for the newest, of one own act (I7)."""
     by_id = {change.id: change for change in changes}
     acts: dict[object, list[Change]] = {}
     for change in sorted(by_id.values(), key=lambda c: c.counts_at, reverse=True):
-        kept = acts.setdefault((change.address, change.scope) if change.once else change.id, [])
-        if not any(change.repeats(newer) for newer in kept):
+        kept = acts.setdefault((change.address, change.scope) if change.own_act else change.id, [])
+        if not any(change.is_repeat_of(newer) for newer in kept):
             kept.append(change)
     newest = {change.id for kept in acts.values() for change in kept}
     return [change for change in by_id.values() if change.id in newest]
@@ -112,48 +119,52 @@ def _append(
     connection: Connection,
     context: Services,
     changes: Sequence[Change],
-    known: Sequence[Address] = (),
+    known_addresses: Sequence[Address] = (),
     *,
     bulk: bool = False,
-) -> Recorded:
+) -> RecordResult:
     now = context.now()
-    owners = [context.keys.exact(change.address) for change in changes]
+    owners = [context.keys.exact_digest(change.address) for change in changes]
     told = [change.address for change in changes]
     addresses = {
-        "addresses": _addresses(
-            context.keys, [*told, *known], [*owners, *map(context.keys.exact, known)]
+        "addresses": _addresses_json(
+            context.keys,
+            [*told, *known_addresses],
+            [*owners, *map(context.keys.exact_digest, known_addresses)],
         ),
         "norm_version": NORM_VERSION,
     }
     events = {
-        "events": _events(context.keys, changes, owners, now),
+        "events": _events_json(context.keys, changes, owners, now),
         "count": len(changes),
-        "repeat": REPEAT,
+        "repeat": REPEAT_INTERVAL,
         "bulk": bulk,
     }
     with connection.pipeline():
-        keep_to_limits(connection)
+        apply_limits(connection)
         connection.execute(LOCK_ADDRESSES, addresses | {"now": now})
-        cursors = [_APPEND.run(connection, events | {"now": now, "window": WINDOW})]
-        if known:
+        cursors = [_APPEND_EVENTS.run(connection, events | {"now": now, "window": WINDOW})]
+        if known_addresses:
             learned = addresses | {"now": now, "window": WINDOW, "bulk": bulk}
             cursors.append(connection.execute(RAISE_LEARNED, learned, binary=True))
-    recorded = Recorded()
+    recorded = RecordResult()
     for cursor in cursors:
         row = cursor.fetchone()
         assert row  # the statements end in a SELECT without FROM
-        recorded += Recorded(tuple(row[0]), frozenset(row[1]), *map(dict, row[2:]))
+        recorded += RecordResult(tuple(row[0]), frozenset(row[1]), *map(dict, row[2:]))
     return recorded
 
 
-def _addresses(keys: Keys, addresses: Sequence[Address | Hashed], digests: Sequence[bytes]) -> str:
+def _addresses_json(
+    keys: Keys, addresses: Sequence[Address | HashedAddress], digests: Sequence[bytes]
+) -> str:
     """The distinct addresses, given with their exact digests, and all their match keys, as JSON.
 
     An address and its SHA-256 have one digest, so one row: the readable one. The rows of the
     mailbox and of the base come with it, to be locked: forms that match have one in common, so
     of two that are written at the same moment one sees the other (I9, docs/decisions/0033).
     """
-    distinct: dict[tuple[bytes, str], Address | Hashed] = {}
+    distinct: dict[tuple[bytes, str], Address | HashedAddress] = {}
     for address, digest in zip(addresses, digests, strict=True):
         key = (digest, address.channel)
         if key not in distinct or isinstance(address, Address):
@@ -161,10 +172,12 @@ def _addresses(keys: Keys, addresses: Sequence[Address | Hashed], digests: Seque
     rows: list[dict[str, object]] = [
         {
             "channel": channel,
-            "digest": _octets(digest),
-            "ciphertext": _octets(sealed(keys, address)) if isinstance(address, Address) else None,
-            "domain": _domain(keys, address),
-            "keys": _keys(keys, address),
+            "digest": _bytea_literal(digest),
+            "ciphertext": _bytea_literal(seal_address(keys, address))
+            if isinstance(address, Address)
+            else None,
+            "domain": _domain_digest(keys, address),
+            "keys": _match_keys_json(keys, address),
         }
         for (digest, channel), address in distinct.items()
     ]
@@ -174,33 +187,35 @@ def _addresses(keys: Keys, addresses: Sequence[Address | Hashed], digests: Seque
         for digest in keys.match_keys(address)
     }
     rows += [
-        {"channel": channel, "digest": _octets(digest), "keys": []}
+        {"channel": channel, "digest": _bytea_literal(digest), "keys": []}
         for digest, channel in shared - distinct.keys()
     ]
     return json.dumps(rows)
 
 
-def _domain(keys: Keys, address: Address | Hashed) -> str | None:
+def _domain_digest(keys: Keys, address: Address | HashedAddress) -> str | None:
     found = domain_digest(keys, address) if isinstance(address, Address) else None
-    return None if found is None else _octets(found)
+    return None if found is None else _bytea_literal(found)
 
 
-def _keys(keys: Keys, address: Address | Hashed) -> list[dict[str, object]]:
+def _match_keys_json(keys: Keys, address: Address | HashedAddress) -> list[dict[str, object]]:
     """The match keys, and those by MD5, which are stored once there are MD5s to match."""
     by_md5 = keys.md5_keys(address) if isinstance(address, Address) else {}
     return [
-        {"digest": _octets(digest), "kind": kind.value, "md5": md5}
+        {"digest": _bytea_literal(digest), "kind": kind.value, "md5": md5}
         for found, md5 in ((keys.match_keys(address), False), (by_md5, True))
         for digest, kind in found.items()
     ]
 
 
-def _events(keys: Keys, changes: Sequence[Change], owners: Sequence[bytes], now: datetime) -> str:
+def _events_json(
+    keys: Keys, changes: Sequence[Change], owners: Sequence[bytes], now: datetime
+) -> str:
     """The changes as JSON. Nothing can have been received after `now`."""
     rows = [
         {
             "id": str(change.id),
-            "owner": _octets(owner),
+            "owner": _bytea_literal(owner),
             "channel": change.address.channel,
             "kind": change.kind,
             "scope": change.scope,
@@ -210,15 +225,15 @@ def _events(keys: Keys, changes: Sequence[Change], owners: Sequence[bytes], now:
             "until": change.until and change.until.isoformat(),
             "source": change.source,
             "actor": change.actor,
-            "evidence": reduced(change.evidence, change.address, keys.mark),
-            "own": change.once and change.kind is Kind.OPTED_OUT,
-            "live": change.is_live(now),
+            "evidence": redact_evidence(change.evidence, change.address, keys.evidence_hmac),
+            "own": change.own_act and change.kind is EventKind.OPTED_OUT,
+            "live": change.is_just_received(now),
         }
         for change, owner in zip(changes, owners, strict=True)
     ]
     return json.dumps(rows)
 
 
-def _octets(data: bytes) -> str:
+def _bytea_literal(data: bytes) -> str:
     """As PostgreSQL reads `bytea` (its manual, 8.4.1)."""
     return "\\x" + data.hex()

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from preference_center.domain.addresses import Address, Channel, KeyKind, parse
+from preference_center.domain.addresses import Address, Channel, KeyKind, parse_address
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
 from preference_center.ledger.recording import record
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.ledger import canonical_forms
-from preference_center.storage.ledger.addresses import newest_id, readable_after
+from preference_center.storage.ledger.addresses import list_readable_after, load_newest_id
 
-BATCH = 1_000
+BATCH_SIZE = 1_000
 """Addresses of one transaction."""
 
-_ADD = """
+_INSERT_KEYS = """
 INSERT INTO address_key (digest, channel, address_id, kind)
 SELECT * FROM unnest(%(digests)s::bytea[], %(channels)s::text[], %(ids)s::bigint[],
     %(kinds)s::smallint[])
@@ -29,7 +29,7 @@ ON CONFLICT DO NOTHING
 
 
 @dataclass(frozen=True, slots=True)
-class Renormalised:
+class RenormalisationStats:
     """How many addresses were read, have another form now, and are refused now.
 
     The last stay found as they were: no form of today's can be made of them.
@@ -39,49 +39,54 @@ class Renormalised:
     changed: int = 0
     refused: int = 0
 
-    def __add__(self, other: Renormalised) -> Renormalised:
-        return Renormalised(
+    def __add__(self, other: RenormalisationStats) -> RenormalisationStats:
+        return RenormalisationStats(
             self.read + other.read, self.changed + other.changed, self.refused + other.refused
         )
 
 
-def renormalise(progress: Callable[[Renormalised], None] | None = None) -> Renormalised:
+def renormalise(
+    progress: Callable[[RenormalisationStats], None] | None = None,
+) -> RenormalisationStats:
     """Do it for every readable address, and accept today's forms for this database.
 
     Goes on where it was cut off. What is known by a hash only can't be read anew. Raises
     Unavailable; what was done by then stays.
     """
-    done = Renormalised()
-    last, newest = run(canonical_forms.renormalised_to), run(newest_id)
-    while rows := run(lambda c, after=last: _rows(c, after, newest)):  # type: ignore[misc]
-        done += _step(rows)
+    done = RenormalisationStats()
+    last, newest = (
+        run_in_transaction(canonical_forms.load_renormalised_id),
+        run_in_transaction(load_newest_id),
+    )
+    while rows := run_in_transaction(lambda c, after=last: _load_rows(c, after, newest)):  # type: ignore[misc]
+        done += _process_rows(rows)
         last = rows[-1][0]
-        run(lambda c, last=last: canonical_forms.note_renormalised(c, last))  # type: ignore[misc]
+        run_in_transaction(lambda c, last=last: canonical_forms.record_renormalised_id(c, last))  # type: ignore[misc]
         if progress:
             progress(done)
-    run(canonical_forms.accept)
+    run_in_transaction(canonical_forms.accept_current_forms)
     return done
 
 
-def _rows(connection: Connection, after: int, newest: int) -> list[tuple[int, Channel, str]]:
-    found = readable_after(connection, services().keys, tuple(Channel), after, BATCH)
+def _load_rows(connection: Connection, after: int, newest: int) -> list[tuple[int, Channel, str]]:
+    found = list_readable_after(connection, services().keys, tuple(Channel), after, BATCH_SIZE)
     return [row for row in found if row[0] <= newest]
 
 
-def _step(rows: list[tuple[int, Channel, str]]) -> Renormalised:
+def _process_rows(rows: list[tuple[int, Channel, str]]) -> RenormalisationStats:
     """Keys first: a newer form that is stored then is met by what stands against the older."""
     moved: list[Address] = []
     refused = 0
     keys: list[tuple[bytes, Channel, int, int]] = []
     for number, channel, form in rows:
         try:
-            address = parse(form, channel)
+            address = parse_address(form, channel)
         except InvalidAddress:
             refused += 1
             continue
         if address.exact != form:
             moved.append(address)
-        kinds = _kinds(address, exact=address.exact == form)
+        kinds = _match_key_kinds(address, exact=address.exact == form)
         keys += [(digest, channel, number, kind) for digest, kind in kinds.items()]
     digests, channels, ids, values = zip(*keys, strict=True) if keys else ((), (), (), ())
     given = {
@@ -90,13 +95,13 @@ def _step(rows: list[tuple[int, Channel, str]]) -> Renormalised:
         "ids": list(ids),
         "kinds": list(values),
     }
-    run(lambda connection: connection.execute(_ADD, given))
+    run_in_transaction(lambda connection: connection.execute(_INSERT_KEYS, given))
     if moved:
-        record([], known=moved, bulk=True)
-    return Renormalised(len(rows), len(moved), refused)
+        record([], known_addresses=moved, bulk=True)
+    return RenormalisationStats(len(rows), len(moved), refused)
 
 
-def _kinds(address: Address, *, exact: bool) -> Mapping[bytes, int]:
+def _match_key_kinds(address: Address, *, exact: bool) -> Mapping[bytes, int]:
     """The digests of today's forms; another exact form than the row's is one of its mailbox."""
     found = services().keys.match_keys(address)
     if exact:

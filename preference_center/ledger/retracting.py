@@ -8,12 +8,12 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import Retraction, State, fold
-from preference_center.ledger.sql import APPEND_RETRACTIONS, CLOSE_GATE
+from preference_center.domain.events import Retraction, ScopeState, fold
+from preference_center.ledger.sql import ACQUIRE_APPEND_LOCK, APPEND_RETRACTIONS
 from preference_center.storage.db.database import Connection
-from preference_center.storage.ledger.events import events_of
+from preference_center.storage.ledger.events import list_events_of
 
-_LOCK = """
+_LOCK_ADDRESSES = """
 SELECT FROM address
 WHERE (digest, channel) IN (SELECT k.digest, k.channel
     FROM event JOIN address_key k ON k.address_id = event.address_id WHERE event.id = ANY(%(ids)s))
@@ -21,14 +21,14 @@ ORDER BY digest, channel FOR UPDATE
 """
 """The addresses, their mailboxes and their bases, as `LOCK_ADDRESSES` does."""
 
-_PATIENCE = "200ms"
+_LOCK_TIMEOUT = "200ms"
 
-_MARK = """
+_INSERT_RETRACTED = """
 INSERT INTO retracted (event_id, by_event_id)
 SELECT event_id, %(by)s FROM unnest(%(ids)s::uuid[]) AS given (event_id)
 ON CONFLICT DO NOTHING RETURNING event_id
 """
-_CONCERNED = "SELECT address_id, scope, id FROM event WHERE id = ANY(%s) ORDER BY seq"
+_SELECT_AFFECTED = "SELECT address_id, scope, id FROM event WHERE id = ANY(%s) ORDER BY seq"
 
 
 def await_appends(connection: Connection, retractions: Sequence[Retraction]) -> None:
@@ -37,9 +37,9 @@ def await_appends(connection: Connection, retractions: Sequence[Retraction]) -> 
     It may close the gate to all other writers, so it waits for no lock longer than they may
     wait for it (I2): not for the gate, nor, once it has that, for an address.
     """
-    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+    connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
     ids = [event for retraction in retractions for event in retraction.event_ids]
-    connection.execute(CLOSE_GATE, {"ids": ids})
+    connection.execute(ACQUIRE_APPEND_LOCK, {"ids": ids})
 
 
 def retract(
@@ -52,11 +52,11 @@ def retract(
     here yet is taken back in advance: should it come, it counts for nothing.
     """
     ids = list(retraction.event_ids)
-    connection.execute(_LOCK, {"ids": ids})
-    marked = connection.execute(_MARK, {"ids": ids, "by": retraction.id}).fetchall()
+    connection.execute(_LOCK_ADDRESSES, {"ids": ids})
+    marked = connection.execute(_INSERT_RETRACTED, {"ids": ids, "by": retraction.id}).fetchall()
     taken = [row[0] for row in marked]
     groups: dict[tuple[int, str], list[UUID]] = {}
-    for address_id, scope, event_id in connection.execute(_CONCERNED, (taken,)):
+    for address_id, scope, event_id in connection.execute(_SELECT_AFFECTED, (taken,)):
         groups.setdefault((address_id, scope), []).append(event_id)
     if not groups:
         return (), frozenset()
@@ -86,12 +86,14 @@ def retract(
 def _refold(connection: Connection, address_ids: Collection[int]) -> None:
     """Make the state of these locked addresses anew from the events that stand."""
     ids = list(address_ids)
-    events, retracted = events_of(connection, ids)
+    events, retracted = list_events_of(connection, ids)
     states = fold(events, retracted)
     connection.execute("DELETE FROM suppression WHERE address_id = ANY(%s)", (ids,))
     connection.execute("DELETE FROM consent WHERE address_id = ANY(%s)", (ids,))
     with connection.cursor() as cursor:
-        cursor.executemany(_SUPPRESSION, [_row(*key, state) for key, state in states.items()])
+        cursor.executemany(
+            _INSERT_SUPPRESSION, [_suppression_row(*key, state) for key, state in states.items()]
+        )
         cursor.executemany(
             "INSERT INTO consent (address_id, topic, at, event) VALUES (%s, %s, %s, %s)",
             [
@@ -102,7 +104,7 @@ def _refold(connection: Connection, address_ids: Collection[int]) -> None:
         )
 
 
-_SUPPRESSION = """
+_INSERT_SUPPRESSION = """
 INSERT INTO suppression (address_id, scope, out_at, out_event, reason, own,
     lift_at, lift_event, pause_at, pause_event, pause_until)
 SELECT given.* FROM (VALUES (%s::bigint, %s::text, %s::timestamptz, %s::uuid, %s::text,
@@ -113,15 +115,15 @@ WHERE COALESCE(out_at, lift_at, pause_at) IS NOT NULL
 """
 
 
-def _row(address_id: int, scope: str, state: State) -> tuple[object, ...]:
-    out, lift, pause = state.out, state.lift, state.pause
+def _suppression_row(address_id: int, scope: str, state: ScopeState) -> tuple[object, ...]:
+    out, lift, pause = state.opt_out, state.lift, state.pause
     return (
         address_id,
         scope,
         out and out.at,
         out and out.event,
         state.reason,
-        state.own,
+        state.own_act,
         lift and lift.at,
         lift and lift.event,
         pause and pause.at,

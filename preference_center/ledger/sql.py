@@ -7,12 +7,17 @@ The second therefore sees whatever an earlier writer of the same mailboxes commi
 
 from __future__ import annotations
 
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Kind
-from preference_center.ledger.sync_state_sql import LIFTING, WANTED, keys_of, kinds
-from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, EventKind
+from preference_center.ledger.sync_state_sql import (
+    LIFTING_KINDS,
+    RAISE_AFFECTED_CTES,
+    match_key_ctes,
+    sql_kinds,
+)
+from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 
-def _newest(name: str, kinds: str) -> str:
+def _newest_cte(name: str, kinds: str) -> str:
     """A CTE: the newest live event of these kinds per address and scope."""
     return f"""{name} AS (
     SELECT DISTINCT ON (address_id, scope) * FROM live WHERE kind IN ({kinds})
@@ -20,9 +25,9 @@ def _newest(name: str, kinds: str) -> str:
 )"""  # noqa: S608 - constants of this module
 
 
-def _maximum(slot: str, *columns: str) -> str:
+def _keep_newest(prefix: str, *columns: str) -> str:
     """Assignments that keep the newer of the stored and the given mark of a slot."""
-    at, event = f"{slot}_at", f"{slot}_event"
+    at, event = f"{prefix}_at", f"{prefix}_event"
     newer = f"s.{at} IS NULL OR (EXCLUDED.{at}, EXCLUDED.{event}) > (s.{at}, s.{event})"
     return ", ".join(
         f"{column} = CASE WHEN {newer} THEN EXCLUDED.{column} ELSE s.{column} END"
@@ -30,18 +35,18 @@ def _maximum(slot: str, *columns: str) -> str:
     )
 
 
-_SUPPRESSING = kinds(*(kind for kind in Kind if kind.suppresses))
-_PAUSING = kinds(Kind.PAUSED)
-_CONSENTING = kinds(Kind.OPTED_IN, Kind.CONSENTED)
+_SUPPRESSING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.suppresses))
+_PAUSING_KINDS = sql_kinds(EventKind.PAUSED)
+_CONSENTING_KINDS = sql_kinds(EventKind.OPTED_IN, EventKind.CONSENTED)
 
-GATE = 0x7265747261637421
+APPEND_LOCK = 0x7265747261637421
 """Advisory lock: shared by all that append, alone for a retraction of what isn't here yet."""
 
-CLOSE_GATE = f"""
+ACQUIRE_APPEND_LOCK = f"""
 SELECT CASE WHEN EXISTS (
     SELECT FROM unnest(%(ids)s::uuid[]) AS given (id)
     WHERE NOT EXISTS (SELECT FROM event WHERE event.id = given.id))
-    THEN pg_advisory_xact_lock({GATE}) ELSE pg_advisory_xact_lock_shared({GATE}) END
+    THEN pg_advisory_xact_lock({APPEND_LOCK}) ELSE pg_advisory_xact_lock_shared({APPEND_LOCK}) END
 """  # noqa: S608 - a constant
 """Wait for appends under way, and let no new one begin before this transaction ends.
 
@@ -51,7 +56,7 @@ the events are here it passes the gate with the others. To be sent before any ot
 
 LOCK_ADDRESSES = f"""
 WITH given AS (
-    SELECT * FROM pg_advisory_xact_lock_shared({GATE}), json_to_recordset(%(addresses)s)
+    SELECT * FROM pg_advisory_xact_lock_shared({APPEND_LOCK}), json_to_recordset(%(addresses)s)
         AS given (channel text, digest bytea, ciphertext bytea, domain bytea, keys json)
 ), locked AS (
     INSERT INTO address (channel, digest, norm_version, ciphertext, domain_digest, created_at)
@@ -81,7 +86,7 @@ form and the keys of its other forms. Whether MD5s are matched is asked inside o
 a volatile function, since this statement's own view is from before it.
 """
 
-APPEND = f"""
+APPEND_EVENTS = f"""
 WITH named AS (
     SELECT address.id AS address_id, e.*
     FROM (SELECT * FROM json_to_recordset(%(events)s) AS e (id uuid, owner bytea, channel text,
@@ -90,12 +95,12 @@ WITH named AS (
         own boolean, live boolean) LIMIT %(count)s) AS e
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = e.owner AND channel = e.channel LIMIT 1) AS address
-), {keys_of("named", "id", "own", "scope")}, lift AS (
+), {match_key_ctes("named", "id", "own", "scope")}, lift AS (
     SELECT a.id, max(b.at) AS lifted_at
     FROM key a JOIN (SELECT digest, channel, kind, scope, max(lift_at) AS at
         FROM around WHERE lift_at IS NOT NULL GROUP BY digest, channel, kind, scope) AS b
     ON b.digest = a.digest AND b.channel = a.channel
-    WHERE a.own AND {MAY_MATCH} <> 0 AND (b.scope = a.scope
+    WHERE a.own AND {KINDS_MAY_MATCH} <> 0 AND (b.scope = a.scope
         OR (a.scope = '{ALL_MARKETING}' AND b.scope <> '{EVERYTHING}'))
     GROUP BY a.id
 ), given AS (
@@ -134,7 +139,8 @@ WITH named AS (
     UNION ALL
     SELECT repeats, address_id, kind, scope, counts_from, until, own FROM given
     WHERE repeats IS NOT NULL
-), {_newest("outs", _SUPPRESSING)}, {_newest("lifts", LIFTING)}, {_newest("pauses", _PAUSING)},
+), {_newest_cte("outs", _SUPPRESSING_KINDS)}, {_newest_cte("lifts", LIFTING_KINDS)},
+{_newest_cte("pauses", _PAUSING_KINDS)},
 merged AS (
     INSERT INTO suppression AS s (address_id, scope, out_at, out_event, reason, own,
         lift_at, lift_event, pause_at, pause_event, pause_until)
@@ -142,15 +148,15 @@ merged AS (
         lifts.counts_at, lifts.id, pauses.counts_at, pauses.id, pauses.until
     FROM outs FULL JOIN lifts USING (address_id, scope) FULL JOIN pauses USING (address_id, scope)
     ON CONFLICT (address_id, scope) DO UPDATE SET
-        {_maximum("out", "out_at", "out_event", "reason", "own")},
-        {_maximum("lift", "lift_at", "lift_event")},
-        {_maximum("pause", "pause_at", "pause_event", "pause_until")}
-), {_newest("consents", _CONSENTING)}, asked AS (
+        {_keep_newest("out", "out_at", "out_event", "reason", "own")},
+        {_keep_newest("lift", "lift_at", "lift_event")},
+        {_keep_newest("pause", "pause_at", "pause_event", "pause_until")}
+), {_newest_cte("consents", _CONSENTING_KINDS)}, asked AS (
     INSERT INTO consent AS c (address_id, topic, at, event)
     SELECT address_id, scope, counts_at, id FROM consents WHERE scope <> '{ALL_MARKETING}'
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
-), {WANTED}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
+), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)
 """  # noqa: S608 - constants of this module
 """An own opt-out is a repeat while the event that it repeats is active for all that it covers:
 where its form, or another of the mailbox, was turned on since, it is an event of its own (I7, I9).
@@ -161,14 +167,14 @@ APPEND_RETRACTIONS = f"""
 WITH given AS (
     SELECT * FROM unnest(%(ids)b::uuid[], %(addresses)b::bigint[], %(scopes)b::text[],
         %(retracts)b::text[]) AS given (id, address_id, scope, retracts)
-), {keys_of("given", "id")}, appended AS (
+), {match_key_ctes("given", "id")}, appended AS (
     INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at,
         counts_at, source, actor, own, evidence, retracts)
-    SELECT id, address_id, '{Kind.RETRACTED}', scope, %(occurred)s, %(occurred)s, %(now)s,
+    SELECT id, address_id, '{EventKind.RETRACTED}', scope, %(occurred)s, %(occurred)s, %(now)s,
         %(occurred)s, %(source)s, %(actor)s, false, %(evidence)s::jsonb,
         ARRAY(SELECT jsonb_array_elements_text(retracts::jsonb)::uuid)
     FROM given
     ON CONFLICT (id) DO NOTHING
     RETURNING id, seq, address_id, kind, scope, received_at, counts_at
-), {WANTED}
+), {RAISE_AFFECTED_CTES}
 """  # noqa: S608 - constants of this module

@@ -6,21 +6,21 @@ others of each key, and the rest is noted in `deferred_raise`, from which `defer
 
 from __future__ import annotations
 
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
-from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
+from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
-AT_ONCE = 100
+MAX_IMMEDIATE_FORMS = 100
 """Forms besides the exact one that are raised in the transaction of the event itself."""
 
 
-def kinds(*given: Kind) -> str:
+def sql_kinds(*kinds: EventKind) -> str:
     """These kinds, as the inside of an SQL list."""
-    return ", ".join(f"'{kind.value}'" for kind in given)
+    return ", ".join(f"'{kind.value}'" for kind in kinds)
 
 
-LIFTING = kinds(*(kind for kind in Kind if kind.lifts))
+LIFTING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.lifts))
 
-RAISE = f"""wanted AS (
+RAISE_CTES = f"""wanted AS (
     SELECT d.id AS destination_id, news.target, max(news.seq) AS version,
         min(news.waiting_since) AS waiting_since
     FROM news
@@ -55,11 +55,11 @@ order, so `wanted` always grows: the worker must find that it looked before this
 What comes in `bulk` waits behind the rest, unless a row waits for something else already.
 """
 
-_RECEIVED = """(SELECT received_at FROM event
+_RECEIVED_AT = """(SELECT received_at FROM event
         WHERE id = CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END)"""
 
 
-def keys_of(source: str, *columns: str) -> str:
+def match_key_ctes(source: str, *columns: str) -> str:
     """CTEs: the `key`s of the addresses in `source`, and what is stored `around` them.
 
     That is of every form that has one of these keys. Each form is read once for all of them: of
@@ -83,7 +83,7 @@ def keys_of(source: str, *columns: str) -> str:
 )"""  # noqa: S608 - constants of this package
 
 
-_MARK = """mark AS (
+_NEWEST_OPT_OUT_CTE = """mark AS (
     SELECT * FROM (
         SELECT *, row_number() OVER (PARTITION BY digest, channel, kind, scope
             ORDER BY off_at DESC, address_id) AS place
@@ -94,40 +94,40 @@ _MARK = """mark AS (
 exact form only. Two, since the newest may be the form's own.
 """
 
-WANTED = f"""said AS (
+RAISE_AFFECTED_CTES = f"""said AS (
     SELECT a.*, ARRAY(SELECT b.address_id FROM address_key b
-        WHERE b.digest = a.digest AND b.channel = a.channel AND {MAY_MATCH} <> 0
-        ORDER BY b.address_id LIMIT {AT_ONCE + 1}) AS forms
+        WHERE b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
+        ORDER BY b.address_id LIMIT {MAX_IMMEDIATE_FORMS + 1}) AS forms
     FROM (SELECT a.digest, a.channel, a.kind, e.scope, max(e.seq) AS seq,
-            min(e.received_at) FILTER (WHERE e.kind NOT IN ({LIFTING})) AS received_at
-        FROM appended e JOIN key a USING (id) WHERE e.kind <> '{Kind.CONSENTED}'
+            min(e.received_at) FILTER (WHERE e.kind NOT IN ({LIFTING_KINDS})) AS received_at
+        FROM appended e JOIN key a USING (id) WHERE e.kind <> '{EventKind.CONSENTED}'
         GROUP BY a.digest, a.channel, a.kind, e.scope) AS a
 ), deferred AS (
     INSERT INTO deferred_raise AS r (digest, channel, kind, scope, version, received_at, reached)
-    SELECT digest, channel, kind, scope, seq, received_at, forms[{AT_ONCE}] FROM said
-    WHERE cardinality(forms) > {AT_ONCE} ORDER BY digest, channel, kind, scope
+    SELECT digest, channel, kind, scope, seq, received_at, forms[{MAX_IMMEDIATE_FORMS}] FROM said
+    WHERE cardinality(forms) > {MAX_IMMEDIATE_FORMS} ORDER BY digest, channel, kind, scope
     ON CONFLICT (digest, channel, kind, scope) WHERE NOT begun DO UPDATE SET
         version = GREATEST(r.version, EXCLUDED.version),
         received_at = LEAST(r.received_at, EXCLUDED.received_at),
         reached = LEAST(r.reached, EXCLUDED.reached)
-), {_MARK}, news AS (
+), {_NEWEST_OPT_OUT_CTE}, news AS (
     SELECT seq, scope, address_id AS target, false AS unless_told,
-        CASE WHEN kind NOT IN ({LIFTING}) THEN received_at END AS waiting_since
-    FROM appended WHERE kind <> '{Kind.CONSENTED}'
+        CASE WHEN kind NOT IN ({LIFTING_KINDS}) THEN received_at END AS waiting_since
+    FROM appended WHERE kind <> '{EventKind.CONSENTED}'
     UNION ALL
-    SELECT seq, scope, unnest(forms[:{AT_ONCE}]), false, received_at FROM said
+    SELECT seq, scope, unnest(forms[:{MAX_IMMEDIATE_FORMS}]), false, received_at FROM said
     UNION ALL
-    SELECT e.seq, s.scope, e.address_id, e.kind <> '{Kind.CONSENTED}',
-        CASE WHEN e.kind <> '{Kind.CONSENTED}' THEN {_RECEIVED} ELSE e.received_at END
+    SELECT e.seq, s.scope, e.address_id, e.kind <> '{EventKind.CONSENTED}',
+        CASE WHEN e.kind <> '{EventKind.CONSENTED}' THEN {_RECEIVED_AT} ELSE e.received_at END
     FROM appended e JOIN around s ON s.address_id = e.address_id
     WHERE s.standing OR s.pause_until > %(now)s
     UNION ALL
     SELECT e.seq, b.scope, e.address_id, false, e.received_at
     FROM appended e JOIN key a USING (id)
     JOIN mark b ON b.digest = a.digest AND b.channel = a.channel AND b.address_id <> e.address_id
-    WHERE {MAY_MATCH} <> 0
-        AND NOT (e.kind IN ({LIFTING}) AND e.scope = b.scope AND e.counts_at > b.off_at)
-), {RAISE}
+    WHERE {KINDS_MAY_MATCH} <> 0
+        AND NOT (e.kind IN ({LIFTING_KINDS}) AND e.scope = b.scope AND e.counts_at > b.off_at)
+), {RAISE_CTES}
 SELECT ARRAY(SELECT id FROM appended ORDER BY seq),
     ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
@@ -148,9 +148,9 @@ WITH learned AS (
     FROM json_to_recordset(%(addresses)s) AS given (channel text, digest bytea)
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = given.digest AND channel = given.channel LIMIT 1) AS address
-), {keys_of("learned")}, {_MARK}, news AS (
+), {match_key_ctes("learned")}, {_NEWEST_OPT_OUT_CTE}, news AS (
     SELECT (SELECT max(seq) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
-        s.scope, s.address_id AS target, true AS unless_told, {_RECEIVED} AS waiting_since
+        s.scope, s.address_id AS target, true AS unless_told, {_RECEIVED_AT} AS waiting_since
     FROM learned JOIN around s USING (address_id)
     WHERE s.standing OR s.pause_until > %(now)s
     UNION ALL
@@ -158,8 +158,8 @@ WITH learned AS (
         b.scope, a.address_id, true, %(now)s
     FROM key a JOIN mark b ON b.digest = a.digest AND b.channel = a.channel
         AND b.address_id <> a.address_id
-    WHERE {MAY_MATCH} <> 0
-), {RAISE}
+    WHERE {KINDS_MAY_MATCH} <> 0
+), {RAISE_CTES}
 SELECT ARRAY[]::uuid[], ARRAY(SELECT DISTINCT destination_id FROM raised)
 """  # noqa: S608 - constants of this module
 """Raise the sync states of addresses that came without an event, as from a contact (I9).
@@ -173,7 +173,7 @@ WITH a AS (
     SELECT * FROM deferred_raise WHERE id = %(id)s FOR UPDATE SKIP LOCKED
 ), form AS (
     SELECT b.address_id FROM a JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
-    WHERE b.address_id > a.reached AND {MAY_MATCH} <> 0
+    WHERE b.address_id > a.reached AND {KINDS_MAY_MATCH} <> 0
     ORDER BY b.address_id LIMIT %(size)s
 ), news AS (
     SELECT a.version AS seq, a.scope, form.address_id AS target, false AS unless_told,
@@ -186,7 +186,7 @@ WITH a AS (
 ), gone_on AS (
     UPDATE deferred_raise r SET reached = step.reached
     FROM a, step WHERE r.id = a.id AND NOT step.last
-), {RAISE}
+), {RAISE_CTES}
 SELECT step.last FROM step
 """  # noqa: S608 - constants of this module
 """Raise the next forms of one that has begun, in order of their ids; whether they were the last.

@@ -26,52 +26,60 @@ from preference_center.errors import (
     ProbeLink,
     Unavailable,
 )
-from preference_center.links.find_token import find_token, shape_of
+from preference_center.links.find_token import find_token, token_pattern
 from preference_center.links.link_payload import (
     LIFETIMES,
     MAX_MESSAGE_ID,
     Link,
-    Use,
-    pack,
-    recovered,
-    unpack,
+    TokenPurpose,
+    pack_link,
+    restore_address,
+    unpack_link,
 )
-from preference_center.links.mailto_tokens import PREFIX_OCTETS, MailReference, MailTokens
-from preference_center.links.offline import MARK
-from preference_center.links.sealer import FAULT, Sealer, checked
+from preference_center.links.mailto_tokens import (
+    DIGEST_PREFIX_BYTES,
+    MailtoTokenCodec,
+    MailtoTokenData,
+)
+from preference_center.links.offline import SENDER_TOKEN_PREFIX
+from preference_center.links.sealer import INVALID_LINK_MESSAGE, Sealer, validate_ring
 from preference_center.links.sender_tokens import (
+    EmptyLinkRegistry,
+    LinkRegistry,
     LinkTopic,
-    NoRegistry,
-    Registry,
     SenderKey,
-    SenderTokens,
+    SenderTokenCodec,
 )
 
 __all__ = [
+    "DIGEST_PREFIX_BYTES",
     "LIFETIMES",
     "MAX_MESSAGE_ID",
     "ONE_CLICK",
-    "PREFIX_OCTETS",
+    "FormPurpose",
     "Link",
+    "LinkRegistry",
     "LinkTopic",
     "Links",
-    "MailReference",
-    "Registry",
-    "SealedForm",
+    "MailtoTokenData",
     "SenderKey",
-    "Use",
+    "TokenPurpose",
     "list_unsubscribe_headers",
-    "probed",
-    "recovered",
+    "probe_link",
+    "restore_address",
 ]
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 """The only value of List-Unsubscribe-Post, and the body that clients send (RFC 8058 3.1)."""
 
-_PATHS: Mapping[Use, str] = {Use.PAGE: "p", Use.MAILED: "m", Use.PORTAL: "portal"}
+_TOKEN_PATHS: Mapping[TokenPurpose, str] = {
+    TokenPurpose.PAGE_VISIT: "p",
+    TokenPurpose.EMAILED_LINK: "m",
+    TokenPurpose.PORTAL: "portal",
+}
 
 
-class SealedForm(StrEnum):
+class FormPurpose(StrEnum):
     """What a sealed form is for: each has keys of its own, so none is read as another."""
 
     PREFERENCES = "preferences"
@@ -93,88 +101,94 @@ class Links:
     ring: Sequence[tuple[str, bytes]] = field(repr=False)
     public_url: str
     mail_domain: str | None = None
-    registry: Registry = field(default_factory=NoRegistry, repr=False)
-    _shape: re.Pattern[str] = field(init=False, repr=False, compare=False)
-    _tokens: Sealer = field(init=False, repr=False, compare=False)
-    _forms: Mapping[SealedForm, Sealer] = field(init=False, repr=False, compare=False)
-    _requests: Sealer = field(init=False, repr=False, compare=False)
-    _mail: MailTokens = field(init=False, repr=False, compare=False)
-    _senders: SenderTokens = field(init=False, repr=False, compare=False)
+    registry: LinkRegistry = field(default_factory=EmptyLinkRegistry, repr=False)
+    _token_pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _link_sealer: Sealer = field(init=False, repr=False, compare=False)
+    _form_sealers: Mapping[FormPurpose, Sealer] = field(init=False, repr=False, compare=False)
+    _request_sealer: Sealer = field(init=False, repr=False, compare=False)
+    _mailto_codec: MailtoTokenCodec = field(init=False, repr=False, compare=False)
+    _sender_codec: SenderTokenCodec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         url = urlsplit(self.public_url)
         if url.scheme != "https" and url.hostname not in {"localhost", "127.0.0.1", "::1"}:
             raise ConfigError("PUBLIC_URL must begin with https://")
-        checked(self.ring)
+        validate_ring(self.ring)
         object.__setattr__(self, "public_url", self.public_url.rstrip("/"))
-        object.__setattr__(self, "_shape", shape_of([key_id for key_id, _ in self.ring]))
-        object.__setattr__(self, "_tokens", Sealer(self.ring, "link"))
-        forms = {form: Sealer(self.ring, f"form {form}") for form in SealedForm}
-        object.__setattr__(self, "_forms", forms)
-        object.__setattr__(self, "_requests", Sealer(self.ring, "request"))
-        object.__setattr__(self, "_mail", MailTokens(self.ring))
-        object.__setattr__(self, "_senders", SenderTokens(self.ring, self.registry))
+        object.__setattr__(
+            self, "_token_pattern", token_pattern([key_id for key_id, _ in self.ring])
+        )
+        object.__setattr__(self, "_link_sealer", Sealer(self.ring, "link"))
+        forms = {form: Sealer(self.ring, f"form {form}") for form in FormPurpose}
+        object.__setattr__(self, "_form_sealers", forms)
+        object.__setattr__(self, "_request_sealer", Sealer(self.ring, "request"))
+        object.__setattr__(self, "_mailto_codec", MailtoTokenCodec(self.ring))
+        object.__setattr__(self, "_sender_codec", SenderTokenCodec(self.ring, self.registry))
 
-    def make(self, link: Link) -> str:
+    def create_token(self, link: Link) -> str:
         """The token of a link. Raises InvalidInput for a message id that can't be carried."""
-        return self._tokens.seal(pack(link))
+        return self._link_sealer.seal(pack_link(link))
 
-    def read(self, token: str, now: datetime) -> Link:
+    def read_token(self, token: str, now: datetime) -> Link:
         """What the token of a message, or of a visit, says: the reader of `/u/` and `/p/`.
 
         An expired visit reads too, as `expired`, and whatever was revoked, as `revoked`: who
         says no must be heard. Raises InvalidLink, with one message for every fault, and
         ProbeLink for what `make_probe` made.
         """
-        link, use = self._open(token)
-        if use in {Use.MESSAGE, Use.STANDING}:
+        link, use = self._open_token(token)
+        if use in {TokenPurpose.MESSAGE, TokenPurpose.PERMANENT}:
             return link
-        if use is not Use.PAGE:  # it must go through its own door, which spends it
-            raise InvalidLink(FAULT)
+        if use is not TokenPurpose.PAGE_VISIT:  # it must go through its own door, which spends it
+            raise InvalidLink(INVALID_LINK_MESSAGE)
         expired = now - link.issued_at > LIFETIMES[use]
-        return replace(link, proven=not expired, expired=expired)
+        return replace(link, proves_control=not expired, expired=expired)
 
-    def make_pass(self, use: Use, address: Address, pass_id: UUID, now: datetime) -> str:
+    def create_one_time_token(
+        self, purpose: TokenPurpose, address: Address, token_id: UUID, now: datetime
+    ) -> str:
         """The token of a pass that begins now; see LIFETIMES."""
-        return self._tokens.seal(pack(Link(address, ALL_MARKETING, str(pass_id), now), use))
+        return self._link_sealer.seal(
+            pack_link(Link(address, ALL_MARKETING, str(token_id), now), purpose)
+        )
 
-    def read_pass(self, token: str, use: Use, now: datetime) -> Link:
+    def read_one_time_token(self, token: str, purpose: TokenPurpose, now: datetime) -> Link:
         """What a pass of this use says. Raises InvalidLink, or ExpiredLink if it was one."""
-        link, found = self._open(token)
-        if found is not use:
-            raise InvalidLink(FAULT)
-        if now - link.issued_at > LIFETIMES[use]:
+        link, found = self._open_token(token)
+        if found is not purpose:
+            raise InvalidLink(INVALID_LINK_MESSAGE)
+        if now - link.issued_at > LIFETIMES[purpose]:
             raise ExpiredLink("the time of this link is over")
-        return replace(link, proven=True)
+        return replace(link, proves_control=True)
 
-    def token_in(self, text: str) -> str:
+    def find_token(self, text: str) -> str:
         """The first token in a path, or in a part of one; `text` itself if there is none.
 
         Mail programs and people add to links: punctuation, brackets, blanks, characters of no
         width, line breaks in the middle. None of these can belong to a token.
         """
-        return find_token(self._shape, text) or text
+        return find_token(self._token_pattern, text) or text
 
     def address_of(self, token: str) -> Address:
         """Whose token it is, whatever its use and age. Raises InvalidLink."""
-        return self.any_link(token).address
+        return self.read_any_token(token).address
 
-    def any_link(self, token: str) -> Link:
+    def read_any_token(self, token: str) -> Link:
         """What a token says, whatever its use and age: good for an opt-out, for nothing else.
 
         Raises InvalidLink, and ProbeLink for what `make_probe` made.
         """
-        return self._open(token)[0]
+        return self._open_token(token)[0]
 
-    def make_standing(self, link: Link) -> str:
+    def create_permanent_token(self, link: Link) -> str:
         """The token for a column of `link.destination`: the same whenever it is made."""
-        return self._tokens.seal(pack(link, Use.STANDING))
+        return self._link_sealer.seal(pack_link(link, TokenPurpose.PERMANENT))
 
-    def make_probe(self, now: datetime) -> str:
+    def create_probe_token(self, now: datetime) -> str:
         """A token that opts nobody out, to see whether `/u/` can be reached."""
-        return self._tokens.seal(pack(probed(now), Use.PROBE))
+        return self._link_sealer.seal(pack_link(probe_link(now), TokenPurpose.PROBE))
 
-    def base(self, host: str | None = None) -> str:
+    def base_url(self, host: str | None = None) -> str:
         """Where the pages are: on a brand's own `host`, or at `public_url`.
 
         On a developer's own machine, which has no other names, always the latter.
@@ -182,48 +196,53 @@ class Links:
         own = host is not None and self.public_url.startswith("https:")
         return f"https://{host}" if own else self.public_url
 
-    def pass_url(
-        self, use: Use, address: Address, pass_id: UUID, now: datetime, host: str | None = None
+    def one_time_url(
+        self,
+        purpose: TokenPurpose,
+        address: Address,
+        token_id: UUID,
+        now: datetime,
+        host: str | None = None,
     ) -> str:
         """Where a new pass is used."""
-        token = self.make_pass(use, address, pass_id, now)
-        return f"{self.base(host)}/{_PATHS[use]}/{token}"
+        token = self.create_one_time_token(purpose, address, token_id, now)
+        return f"{self.base_url(host)}/{_TOKEN_PATHS[purpose]}/{token}"
 
     def unsubscribe_url(self, token: str, host: str | None = None) -> str:
         """Where a person, or their mail client, says no."""
-        return f"{self.base(host)}/u/{token}"
+        return f"{self.base_url(host)}/u/{token}"
 
     def preferences_url(self, token: str, host: str | None = None) -> str:
         """Where a person chooses."""
-        return f"{self.base(host)}/p/{token}"
+        return f"{self.base_url(host)}/p/{token}"
 
-    def sender_key(self, key: SenderKey, topics: Sequence[LinkTopic]) -> str:
+    def export_sender_key(self, key: SenderKey, topics: Sequence[LinkTopic]) -> str:
         """The text of a sender's link key, for the sender alone: `offline.Minter` reads it."""
-        return self._senders.text(key, topics, self.mail_domain)
+        return self._sender_codec.export_key(key, topics, self.mail_domain)
 
     @property
-    def newest_key(self) -> str:
+    def newest_key_id(self) -> str:
         """Id of the key that seals."""
         return self.ring[0][0]
 
-    def sign_form(self, form: SealedForm, data: Mapping[str, Any], now: datetime) -> str:
+    def seal_form(self, purpose: FormPurpose, data: Mapping[str, Any], now: datetime) -> str:
         """Seal what `form` must bring back unaltered; `data` is JSON, the time is kept."""
         text = json.dumps([now.timestamp(), data], separators=(",", ":"))
-        return self._forms[form].seal(text.encode())
+        return self._form_sealers[purpose].seal(text.encode())
 
-    def read_form(
-        self, form: SealedForm, text: str, max_age: timedelta | None, now: datetime
+    def open_form(
+        self, purpose: FormPurpose, text: str, max_age: timedelta | None, now: datetime
     ) -> tuple[datetime, dict[str, Any]]:
         """When the form was signed, and its data.
 
         Raises InvalidLink when altered, sealed for another form, or older than `max_age`
         (None: any age). A time ahead of `now` is another host's clock, and counts as now.
         """
-        _, payload = self._forms[form].open(text)
+        _, payload = self._form_sealers[purpose].open(text)
         seconds, data = json.loads(payload)
         signed_at = min(datetime.fromtimestamp(seconds, UTC), now)
         if max_age is not None and now - signed_at > max_age:
-            raise InvalidLink(FAULT)
+            raise InvalidLink(INVALID_LINK_MESSAGE)
         return signed_at, data
 
     def seal_request(self, data: Mapping[str, Any]) -> bytes:
@@ -232,55 +251,55 @@ class Links:
         By the ring whose key its token was read with just now, so it can be opened as long as
         the links in mails can (docs/decisions/0032).
         """
-        return self._requests.seal(json.dumps(data, separators=(",", ":")).encode()).encode()
+        return self._request_sealer.seal(json.dumps(data, separators=(",", ":")).encode()).encode()
 
     def open_request(self, sealed: bytes) -> dict[str, Any]:
         """What `seal_request` sealed. Raises InvalidLink when altered, or of a key unknown here."""
         try:
-            _, payload = self._requests.open(sealed.decode("ascii"))
+            _, payload = self._request_sealer.open(sealed.decode("ascii"))
             data: dict[str, Any] = json.loads(payload)
         except ValueError:
-            raise InvalidLink(FAULT) from None
+            raise InvalidLink(INVALID_LINK_MESSAGE) from None
         return data
 
-    def mail_token(self, link: Link, digest: bytes) -> str:
+    def create_mailto_token(self, link: Link, digest: bytes) -> str:
         """The local part of the mailto opt-out: 64 characters, case-insensitive.
 
         `digest` is the exact digest of the link's address. The message id has no room.
         """
-        return self._mail.make(link, digest)
+        return self._mailto_codec.encode(link, digest)
 
-    def read_mail_token(self, text: str) -> MailReference:
+    def read_mailto_token(self, text: str) -> MailtoTokenData:
         """What a mail token says, in whatever case it came (RULES A11). Raises InvalidLink."""
         try:
-            return self._mail.read(text)
+            return self._mailto_codec.decode(text)
         except InvalidLink:
-            return self._senders.read_mail(text)
+            return self._sender_codec.decode_mailto(text)
 
-    def _open(self, token: str) -> tuple[Link, Use]:
-        if token.startswith(MARK):
-            return self._senders.read(token), Use.MESSAGE
-        key_id, payload = self._tokens.open(token)
+    def _open_token(self, token: str) -> tuple[Link, TokenPurpose]:
+        if token.startswith(SENDER_TOKEN_PREFIX):
+            return self._sender_codec.decode(token), TokenPurpose.MESSAGE
+        key_id, payload = self._link_sealer.open(token)
         try:
-            link, use = unpack(payload, key_id)
+            link, use = unpack_link(payload, key_id)
         except ValueError:  # of a version of ours that is newer
-            raise InvalidLink(FAULT) from None
-        if use is Use.PROBE:
+            raise InvalidLink(INVALID_LINK_MESSAGE) from None
+        if use is TokenPurpose.PROBE:
             raise ProbeLink("this link is for checks only")
-        if link.destination is not None:
-            link = replace(link, revoked=self._is_revoked(link.destination, link.issued_at))
+        if link.destination_id is not None:
+            link = replace(link, revoked=self._is_revoked(link.destination_id, link.issued_at))
         return link, use
 
     def _is_revoked(self, destination: int, issued_at: datetime) -> bool:
         """Whether it was. Assumed while that can't be looked up: it opts out all the same."""
         try:
-            since = self.registry.standing_since(destination)
+            since = self.registry.permanent_links_since(destination)
         except Unavailable:
             return True
         return since is not None and issued_at < since
 
 
-def probed(now: datetime) -> Link:
+def probe_link(now: datetime) -> Link:
     """The link of a probe. Its address is nobody's, for ever (RFC 2606 2)."""
     nobody = "nobody@probe.invalid"
     return Link(Address(Channel.EMAIL, nobody, nobody, None), ALL_MARKETING, "", now)
@@ -300,8 +319,8 @@ def list_unsubscribe_headers(
     Set the values unfolded: they have no white space to fold at but after the comma. `host`
     is the brand's own, if it has one; `token` what `make` made of the link, if it did.
     """
-    entries = [f"<{links.unsubscribe_url(token or links.make(link), host)}>"]
+    entries = [f"<{links.unsubscribe_url(token or links.create_token(link), host)}>"]
     if links.mail_domain is not None and digest is not None:
-        mailbox = f"{links.mail_token(link, digest)}@{links.mail_domain}"
+        mailbox = f"{links.create_mailto_token(link, digest)}@{links.mail_domain}"
         entries.append(f"<mailto:{mailbox}?subject=unsubscribe>")
     return {"List-Unsubscribe": ", ".join(entries), "List-Unsubscribe-Post": ONE_CLICK}

@@ -15,21 +15,21 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidAddress, InvalidInput
 
 MAX_MESSAGE_ID = 64  # characters
 
 _CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PHONE)  # by number in tokens: only append
-_CHANNEL_BITS = 0x0F
-_UUID_ID = 0x10
-_USE_SHIFT = 5
-_HEAD = struct.Struct(">BIBB")  # flags, seconds, octets of address and of topic
+_CHANNEL_MASK = 0x0F
+_UUID_FLAG = 0x10
+_PURPOSE_SHIFT = 5
+_HEADER = struct.Struct(">BIBB")  # flags, seconds, octets of address and of topic
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-class Use(IntEnum):
+class TokenPurpose(IntEnum):
     """What a token is for, by its number in tokens: only append, up to 7.
 
     Those of LIFETIMES are passes: they prove for a while that whoever holds them controls
@@ -38,22 +38,22 @@ class Use(IntEnum):
 
     MESSAGE = 0
     """Stands in a message. Opts out for ever, and proves nothing: messages get forwarded."""
-    PAGE = 1
+    PAGE_VISIT = 1
     """Keeps one visit of the preference page open."""
-    MAILED = 2
+    EMAILED_LINK = 2
     """Asked for on the form; opens the page once."""
     PORTAL = 3
     """Minted for a customer who is signed in with the company."""
-    STANDING = 4
+    PERMANENT = 4
     """Stands in a column of a connected tool. Like MESSAGE, but of no message; revocable."""
     PROBE = 5
     """Names nobody: what `flask check-domain` posts."""
 
 
-LIFETIMES: Mapping[Use, timedelta] = {
-    Use.PAGE: timedelta(minutes=30),
-    Use.MAILED: timedelta(hours=24),
-    Use.PORTAL: timedelta(minutes=5),
+LIFETIMES: Mapping[TokenPurpose, timedelta] = {
+    TokenPurpose.PAGE_VISIT: timedelta(minutes=30),
+    TokenPurpose.EMAILED_LINK: timedelta(hours=24),
+    TokenPurpose.PORTAL: timedelta(minutes=5),
 }
 """How long each pass proves something. A message link has no end."""
 
@@ -71,66 +71,66 @@ class Link:
     A pass has an id of its own here."""
     issued_at: datetime
     key_id: str = ""
-    proven: bool = False
+    proves_control: bool = False
     """Whether it is a pass that has not expired. Set by reading only."""
     expired: bool = False
     """Whether it is a pass whose time is over: good for saying no, for nothing else."""
     revoked: bool = False
     """Whether it may be in wrong hands: good for saying no, for nothing else."""
-    destination: int | None = None
+    destination_id: int | None = None
     """The destination whose column it stands in. `issued_at` is then when its links began."""
 
 
-def pack(link: Link, use: Use = Use.MESSAGE) -> bytes:
+def pack_link(link: Link, purpose: TokenPurpose = TokenPurpose.MESSAGE) -> bytes:
     """The octets of a link. Raises InvalidInput for a message id that can't be carried."""
-    flags = _CHANNELS.index(link.address.channel) | use << _USE_SHIFT
-    message = _uuid_octets(link.message_id)
-    if link.destination is not None:
-        message = link.destination.to_bytes(4, "big")
+    flags = _CHANNELS.index(link.address.channel) | purpose << _PURPOSE_SHIFT
+    message = _uuid_bytes(link.message_id)
+    if link.destination_id is not None:
+        message = link.destination_id.to_bytes(4, "big")
     elif message is not None:
-        flags |= _UUID_ID
+        flags |= _UUID_FLAG
     elif len(link.message_id) <= MAX_MESSAGE_ID and link.message_id.isprintable():
         message = link.message_id.encode()
     else:
         raise InvalidInput(f"a message id has up to {MAX_MESSAGE_ID} printable characters")
     address = link.address.exact.encode()
     topic = b"" if link.scope == ALL_MARKETING else link.scope.encode()
-    head = _HEAD.pack(flags, int(link.issued_at.timestamp()), len(address), len(topic))
+    head = _HEADER.pack(flags, int(link.issued_at.timestamp()), len(address), len(topic))
     return head + address + topic + message
 
 
-def unpack(payload: bytes, key_id: str) -> tuple[Link, Use]:
+def unpack_link(payload: bytes, key_id: str) -> tuple[Link, TokenPurpose]:
     """The link of octets that `pack` made, and its use. Raises ValueError for a newer one."""
-    flags, seconds, address_size, topic_size = _HEAD.unpack_from(payload)
-    topic_at = _HEAD.size + address_size
+    flags, seconds, address_size, topic_size = _HEADER.unpack_from(payload)
+    topic_at = _HEADER.size + address_size
     message_at = topic_at + topic_size
-    message, use = payload[message_at:], Use(flags >> _USE_SHIFT)
+    message, use = payload[message_at:], TokenPurpose(flags >> _PURPOSE_SHIFT)
     destination = None
-    if use is Use.STANDING:
+    if use is TokenPurpose.PERMANENT:
         destination, message = int.from_bytes(message, "big"), b""
     link = Link(
-        address=recovered(
-            payload[_HEAD.size : topic_at].decode(), _CHANNELS[flags & _CHANNEL_BITS]
+        address=restore_address(
+            payload[_HEADER.size : topic_at].decode(), _CHANNELS[flags & _CHANNEL_MASK]
         ),
         scope=payload[topic_at:message_at].decode() or ALL_MARKETING,
-        message_id=str(UUID(bytes=message)) if flags & _UUID_ID else message.decode(),
+        message_id=str(UUID(bytes=message)) if flags & _UUID_FLAG else message.decode(),
         issued_at=datetime.fromtimestamp(seconds, UTC),
         key_id=key_id,
-        destination=destination,
+        destination_id=destination,
     )
     return link, use
 
 
-def recovered(exact: str, channel: Channel) -> Address:
+def restore_address(exact: str, channel: Channel) -> Address:
     """The address of a stored canonical form: it outlives the rules it was made under."""
     if channel is Channel.EMAIL:
         try:
-            return parse(exact, channel)
+            return parse_address(exact, channel)
         except InvalidAddress:
             pass
     return Address(channel, exact, exact, None)
 
 
-def _uuid_octets(text: str) -> bytes | None:
+def _uuid_bytes(text: str) -> bytes | None:
     """The octets of a UUID written as `str` does, so that it reads back the same."""
     return UUID(text).bytes if _UUID.fullmatch(text) else None

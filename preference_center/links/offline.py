@@ -30,58 +30,58 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-MARK = "~"
+SENDER_TOKEN_PREFIX = "~"  # noqa: S105 - no secret
 """Begins the token of a sender's key; no key of the service itself can have it in its id."""
 
-PREFIX = "pcl1"
+KEY_TEXT_PREFIX = "pcl1"
 """Begins the text of a key."""
 
-SECRET_OCTETS = 32
+SECRET_BYTES = 32
 
 ALL_MARKETING = "all_marketing"
 EMAIL, SMS, PHONE = "email", "sms", "phone"
 CHANNELS = (EMAIL, SMS, PHONE)  # by number in tokens: only append
 
-HEAD = struct.Struct(">BBIB")
+LINK_HEADER = struct.Struct(">BBIB")
 """Flags (channel, UUID_ID), place of the topic in the key, seconds, octets of the address."""
-CHANNEL_BITS = 0x0F
-UUID_ID = 0x10
+CHANNEL_MASK = 0x0F
+UUID_FLAG = 0x10
 
-MAIL_HEAD = struct.Struct(">HB")
+MAILTO_HEADER = struct.Struct(">HB")
 """Id of the key and place of the topic, in front of a mail token."""
-TAG_OCTETS = 5
-MAX_ID = 2**16 - 1
+TAG_BYTES = 5
+MAX_KEY_ID = 2**16 - 1
 MAX_TOPICS = 2**8
 
 MAX_MESSAGE_ID = 64  # characters
-_MAX_ADDRESS = 254  # octets, RFC 5321 4.5.3.1.3 less its angle brackets
+_MAX_ADDRESS_BYTES = 254  # octets, RFC 5321 4.5.3.1.3 less its angle brackets
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_ODD = re.compile(r"[\x00-\x20\x7f<>\"(),:;\\]")
+_FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x20\x7f<>\"(),:;\\]")
 
 # Addresses of which the canonical form is known here too: lower case and nothing else. For
 # others only the service knows it, so those get no mailto entry.
-_PLAIN = re.compile(
+_CANONICAL_EMAIL = re.compile(
     r"[a-z0-9_!#$%&'*/=?^`{|}~+-]+(?:\.[a-z0-9_!#$%&'*/=?^`{|}~+-]+)*"
     r"@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
     r"(?!(?:arpa|invalid|local|localhost|onion)\Z)[a-z]{2,}"
 )
-_ONE_LABEL = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
+_MAX_LABEL_LENGTH = 63  # so short a domain has no label that is too long (RFC 1035 2.3.4)
 
 
-class Secrets(NamedTuple):
+class DerivedSecrets(NamedTuple):
     """What is derived from the secret of a sender's key (RFC 5869)."""
 
-    siv: AESSIV
-    mail_tag: bytes
-    mail_mask: bytes
+    link_cipher: AESSIV
+    mailto_tag_key: bytes
+    mailto_mask_key: bytes
 
     def __repr__(self) -> str:
         """Nothing: a key in a log is a leaked key."""
         return "<Secrets>"
 
 
-class Minted(NamedTuple):
+class MintedLinks(NamedTuple):
     """The links of one message to one address."""
 
     unsubscribe_url: str
@@ -91,13 +91,13 @@ class Minted(NamedTuple):
     """Both headers. Set them as they are: unfolded, not encoded."""
 
 
-class _Topic(NamedTuple):
-    place: int
+class _KeyTopic(NamedTuple):
+    number: int
     channel: str
-    base: str
+    base_url: str
 
 
-class Minter:
+class LinkMinter:
     """Makes links with the key of one sender. Safe to share among threads.
 
     Raises ValueError for a text that is no such key; the message never shows it. `clock`
@@ -105,25 +105,25 @@ class Minter:
     """
 
     def __init__(self, key: str, clock: Callable[[], float] = time.time) -> None:
-        self._id, secret, about = _read(key)
-        self._secrets = derive(secret)
+        self._id, secret, about = _parse_key(key)
+        self._secrets = derive_secrets(secret)
         self._mail_domain: str | None = about.get("mail")
-        self._topics: dict[str, _Topic] = {
-            name: _Topic(place, channel, base)
+        self._topics: dict[str, _KeyTopic] = {
+            name: _KeyTopic(place, channel, base)
             for place, (name, channel, base) in enumerate(about["topics"])
         }
         self._clock = clock
 
     def __repr__(self) -> str:
         """The id only: a key in a log is a leaked key."""
-        return f"<Minter of key {MARK}{self._id}>"
+        return f"<Minter of key {SENDER_TOKEN_PREFIX}{self._id}>"
 
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics that this key makes links for."""
         return tuple(self._topics)
 
-    def mint(self, address: str, topic: str, message_id: str = "") -> Minted:
+    def mint(self, address: str, topic: str, message_id: str = "") -> MintedLinks:
         """The links of one message.
 
         `address` is a bare email address, or a phone number in international form for a
@@ -132,17 +132,17 @@ class Minter:
         for the address, and shows the person's choices without age limit. Raises ValueError
         for what the key or a link can't carry; the message never holds the address.
         """
-        place, channel, base = self._of(topic)
-        text, plain = _canonical(address, channel)
+        place, channel, base = self._find_topic(topic)
+        text, plain = _canonicalize(address, channel)
         octets = text.encode()
         token = self._seal(place, channel, octets, message_id)
         url = f"{base}/u/{token}"
         value = f"<{url}>"
         if plain and self._mail_domain:
-            mailbox = mail_token(self._secrets, self._id, place, octets)
+            mailbox = create_mailto_token(self._secrets, self._id, place, octets)
             # HTTPS first: some clients stop at the first entry.
             value = f"{value}, <mailto:{mailbox}@{self._mail_domain}?subject=unsubscribe>"
-        return Minted(
+        return MintedLinks(
             url,
             f"{base}/p/{token}",
             {
@@ -163,89 +163,93 @@ class Minter:
         """`mint(...).preferences_url`."""
         return self.mint(address, topic, message_id).preferences_url
 
-    def _of(self, topic: str) -> _Topic:
+    def _find_topic(self, topic: str) -> _KeyTopic:
         try:
             return self._topics[topic]
         except KeyError:
             known = ", ".join(self._topics)
             raise ValueError(f"this key makes no links for that topic, but for: {known}") from None
 
-    def _seal(self, place: int, channel: str, address: bytes, message_id: str) -> str:
+    def _seal(self, topic_index: int, channel: str, address: bytes, message_id: str) -> str:
         flags = CHANNELS.index(channel)
         if _UUID.fullmatch(message_id):
             message = bytes.fromhex(message_id.replace("-", ""))
-            flags |= UUID_ID
+            flags |= UUID_FLAG
         elif len(message_id) <= MAX_MESSAGE_ID and message_id.isprintable():
             message = message_id.encode()
         else:
             raise ValueError(f"a message id has up to {MAX_MESSAGE_ID} printable characters")
-        head = HEAD.pack(flags, place, int(self._clock()), len(address))
-        sealed = self._secrets.siv.encrypt(head + address + message, None)
-        return f"{MARK}{self._id}.{encoded(sealed)}"
+        head = LINK_HEADER.pack(flags, topic_index, int(self._clock()), len(address))
+        sealed = self._secrets.link_cipher.encrypt(head + address + message, None)
+        return f"{SENDER_TOKEN_PREFIX}{self._id}.{base64url_encode(sealed)}"
 
 
-def derive(secret: bytes) -> Secrets:
+def derive_secrets(secret: bytes) -> DerivedSecrets:
     """What tokens are sealed with. `secret` has 32 octets."""
-    siv = _derived(secret, "link", 64)
-    mail = _derived(secret, "mail", 64)
-    return Secrets(AESSIV(siv), mail[:32], mail[32:])
+    siv = _derive_key(secret, "link", 64)
+    mail = _derive_key(secret, "mail", 64)
+    return DerivedSecrets(AESSIV(siv), mail[:32], mail[32:])
 
 
-def mail_token(secrets: Secrets, key_id: int, place: int, address: bytes) -> str:
+def create_mailto_token(
+    secrets: DerivedSecrets, key_id: int, topic_index: int, address: bytes
+) -> str:
     """64 characters for a local part, in which case does not matter.
 
     The SHA-256 of the address, hidden as in SIV (RFC 5297): its tag is the nonce. The tag
     has 40 bits, for a local part has room for no more (RFC 5321 4.5.3.1.1).
     """
-    head = MAIL_HEAD.pack(key_id, place)
+    head = MAILTO_HEADER.pack(key_id, topic_index)
     digest = hashlib.sha256(address).digest()
-    tag = mail_tag(secrets, head, digest)
-    masked = masked_digest(secrets, head + tag, digest)
+    tag = compute_mailto_tag(secrets, head, digest)
+    masked = mask_digest(secrets, head + tag, digest)
     return base64.b32encode(head + tag + masked).decode().lower()
 
 
-def mail_tag(secrets: Secrets, head: bytes, digest: bytes) -> bytes:
+def compute_mailto_tag(secrets: DerivedSecrets, header: bytes, digest: bytes) -> bytes:
     """What vouches for a mail token, and hides its digest."""
-    return hmac.digest(secrets.mail_tag, head + digest, "sha256")[:TAG_OCTETS]
+    return hmac.digest(secrets.mailto_tag_key, header + digest, "sha256")[:TAG_BYTES]
 
 
-def masked_digest(secrets: Secrets, head: bytes, digest: bytes) -> bytes:
+def mask_digest(secrets: DerivedSecrets, header: bytes, digest: bytes) -> bytes:
     """The digest hidden, or found again. `head` ends with the tag."""
-    mask = hmac.digest(secrets.mail_mask, head, "sha256")
+    mask = hmac.digest(secrets.mailto_mask_key, header, "sha256")
     hidden = int.from_bytes(digest, "big") ^ int.from_bytes(mask, "big")
     return hidden.to_bytes(len(mask), "big")
 
 
-def encoded(octets: bytes) -> str:
+def base64url_encode(data: bytes) -> str:
     """Base64url without padding (RFC 4648 5)."""
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def decoded(text: str) -> bytes:
+def base64url_decode(text: str) -> bytes:
     """What `encoded` encoded. Raises ValueError for any other spelling of it."""
     octets = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-    if encoded(octets) != text:
+    if base64url_encode(octets) != text:
         raise ValueError("not how we write it")
     return octets
 
 
-def _read(key: str) -> tuple[int, bytes, dict]:  # type: ignore[type-arg]  # Python 3.9
+def _parse_key(key: str) -> tuple[int, bytes, dict]:  # type: ignore[type-arg]  # Python 3.9
     try:
         prefix, number, secret, about = key.strip().split(".")
-        found = int(number), decoded(secret), json.loads(decoded(about))
+        found = int(number), base64url_decode(secret), json.loads(base64url_decode(about))
     except (ValueError, binascii.Error):
         prefix, found = "", (0, b"", {})
-    if prefix != PREFIX or len(found[1]) != SECRET_OCTETS:
-        raise ValueError(f"this is no link key: `flask keys link-key` prints one, {PREFIX}...")
+    if prefix != KEY_TEXT_PREFIX or len(found[1]) != SECRET_BYTES:
+        raise ValueError(
+            f"this is no link key: `flask keys link-key` prints one, {KEY_TEXT_PREFIX}..."
+        )
     return found
 
 
-def _derived(secret: bytes, purpose: str, length: int) -> bytes:
+def _derive_key(secret: bytes, purpose: str, length: int) -> bytes:
     info = f"preference_center.links of a sender: {purpose}".encode()
     return HKDF(SHA256(), length=length, salt=None, info=info).derive(secret)
 
 
-def _canonical(address: str, channel: str) -> tuple[str, bool]:
+def _canonicalize(address: str, channel: str) -> tuple[str, bool]:
     """The address as the token carries it, and whether that is its canonical form."""
     text = address.strip()
     if channel != EMAIL:
@@ -253,9 +257,14 @@ def _canonical(address: str, channel: str) -> tuple[str, bool]:
             raise ValueError("write the phone number in international form, like +39 and digits")
         return text, False
     lower = text.lower()
-    if lower.isascii() and len(lower) <= _MAX_ADDRESS and _PLAIN.fullmatch(lower):
-        return lower, len(lower) - lower.index("@") - 1 <= _ONE_LABEL
+    if lower.isascii() and len(lower) <= _MAX_ADDRESS_BYTES and _CANONICAL_EMAIL.fullmatch(lower):
+        return lower, len(lower) - lower.index("@") - 1 <= _MAX_LABEL_LENGTH
     local, _, domain = text.rpartition("@")
-    if not local or not domain or _ODD.search(text) or len(text.encode()) > _MAX_ADDRESS:
+    if (
+        not local
+        or not domain
+        or _FORBIDDEN_CHARACTERS.search(text)
+        or len(text.encode()) > _MAX_ADDRESS_BYTES
+    ):
         raise ValueError("give one bare email address, like name@example.com")
     return text, False

@@ -21,10 +21,10 @@ from itsdangerous.signer import HMACAlgorithm
 
 from preference_center.errors import ConfigError, InvalidLink
 
-FAULT = "this link is not one of ours, or was altered"
+INVALID_LINK_MESSAGE = "this link is not one of ours, or was altered"
 """One message for every fault, so that it tells a forger nothing."""
 
-_KEY_SIZE = 32
+_KEY_BYTES = 32
 
 
 class _ShortHMAC(HMACAlgorithm):
@@ -51,9 +51,9 @@ class Sealer:
         self._newest = ring[0][0]
         self._keys = {
             key_id: (
-                AESSIV(derived(key, f"{purpose} encryption", 64)),
+                AESSIV(derive_key(key, f"{purpose} encryption", 64)),
                 _StrictSigner(
-                    derived(key, f"{purpose} signature"),
+                    derive_key(key, f"{purpose} signature"),
                     key_derivation="none",  # HKDF has done it
                     algorithm=_ShortHMAC(sha256),
                 ),
@@ -72,28 +72,28 @@ class Sealer:
         key_id = token.partition(".")[0]
         keys = self._keys.get(key_id)
         if keys is None:
-            raise InvalidLink(FAULT)
+            raise InvalidLink(INVALID_LINK_MESSAGE)
         siv, signer = keys
         try:
             # Only what we signed gets past `unsign`, so lenient base64 is harmless after it.
             sealed = signer.unsign(token.encode("ascii"))[len(key_id) + 1 :]
             payload = siv.decrypt(urlsafe_b64decode(sealed + b"=" * (-len(sealed) % 4)), None)
         except (BadSignature, InvalidTag, ValueError):
-            raise InvalidLink(FAULT) from None
+            raise InvalidLink(INVALID_LINK_MESSAGE) from None
         return key_id, payload
 
 
-def derived(key: bytes, purpose: str, length: int = 32) -> bytes:
+def derive_key(key: bytes, purpose: str, size: int = 32) -> bytes:
     """A key of `length` octets for one purpose, made from one of the ring (RFC 5869)."""
     info = f"preference_center.links {purpose}".encode()
-    return HKDF(SHA256(), length=length, salt=None, info=info).derive(key)
+    return HKDF(SHA256(), length=size, salt=None, info=info).derive(key)
 
 
-def checked(ring: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
+def validate_ring(ring: Sequence[tuple[str, bytes]]) -> Sequence[tuple[str, bytes]]:
     """The ring itself. Raises ConfigError for one that can't be used."""
     if not ring or len(dict(ring)) != len(ring):
         raise ConfigError("LINK_KEYS needs at least one key, each with an id of its own")
     for key_id, key in ring:
-        if len(key) != _KEY_SIZE or not key_id.replace("-", "").replace("_", "").isalnum():
+        if len(key) != _KEY_BYTES or not key_id.replace("-", "").replace("_", "").isalnum():
             raise ConfigError("LINK_KEYS: an id has letters, digits, - and _; a key 32 octets")
     return ring

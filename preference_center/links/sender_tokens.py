@@ -20,33 +20,33 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidAddress, InvalidLink
 from preference_center.links.link_payload import Link
-from preference_center.links.mailto_tokens import PREFIX_OCTETS, MailReference, scope_mark
+from preference_center.links.mailto_tokens import DIGEST_PREFIX_BYTES, MailtoTokenData, hash_scope
 from preference_center.links.offline import (
-    CHANNEL_BITS,
+    CHANNEL_MASK,
     CHANNELS,
-    HEAD,
-    MAIL_HEAD,
-    MARK,
-    MAX_ID,
-    PREFIX,
-    SECRET_OCTETS,
-    TAG_OCTETS,
-    UUID_ID,
-    Secrets,
-    decoded,
-    derive,
-    encoded,
-    mail_tag,
-    masked_digest,
+    KEY_TEXT_PREFIX,
+    LINK_HEADER,
+    MAILTO_HEADER,
+    MAX_KEY_ID,
+    SECRET_BYTES,
+    SENDER_TOKEN_PREFIX,
+    TAG_BYTES,
+    UUID_FLAG,
+    DerivedSecrets,
+    base64url_decode,
+    base64url_encode,
+    compute_mailto_tag,
+    derive_secrets,
+    mask_digest,
 )
-from preference_center.links.sealer import FAULT, derived
+from preference_center.links.sealer import INVALID_LINK_MESSAGE, derive_key
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,4}")
-_HIDDEN_AT = MAIL_HEAD.size + TAG_OCTETS
-_MAIL = _HIDDEN_AT + 32  # octets of a mail token
+_KEY_ID_PATTERN = re.compile(r"[1-9][0-9]{0,4}")
+_MASKED_DIGEST_OFFSET = MAILTO_HEADER.size + TAG_BYTES
+_MAILTO_TOKEN_BYTES = _MASKED_DIGEST_OFFSET + 32  # octets of a mail token
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +66,34 @@ class SenderKey:
     @property
     def key_id(self) -> str:
         """The key as tokens and evidence name it."""
-        return f"{MARK}{self.id}"
+        return f"{SENDER_TOKEN_PREFIX}{self.id}"
 
 
-class Registry(Protocol):
+class LinkRegistry(Protocol):
     """What can't be read out of a token, and has to be looked up."""
 
-    def sender(self, number: int) -> SenderKey | None:
+    def find_sender(self, key_id: int) -> SenderKey | None:
         """The link key of this id, revoked or not."""
 
-    def standing_since(self, destination: int) -> datetime | None:
+    def permanent_links_since(self, destination: int) -> datetime | None:
         """From when on standing links of a destination count; None if they never began."""
 
-    def digest(self, sha256: bytes) -> bytes:
+    def exact_digest(self, sha256: bytes) -> bytes:
         """The exact digest of an address, from the SHA-256 of its canonical form."""
 
 
-class NoRegistry:
+class EmptyLinkRegistry:
     """For a process that knows the ring only: no sender has a key, nothing is revoked."""
 
-    def sender(self, number: int) -> SenderKey | None:  # noqa: ARG002 - the protocol's
+    def find_sender(self, key_id: int) -> SenderKey | None:  # noqa: ARG002 - the protocol's
         """None: nobody has one."""
         return None
 
-    def standing_since(self, destination: int) -> datetime | None:  # noqa: ARG002
+    def permanent_links_since(self, destination: int) -> datetime | None:  # noqa: ARG002
         """None: none was revoked."""
         return None
 
-    def digest(self, sha256: bytes) -> bytes:
+    def exact_digest(self, sha256: bytes) -> bytes:
         """Nothing is stored, so nothing has a digest."""
         raise NotImplementedError
 
@@ -103,87 +103,89 @@ class LinkTopic(NamedTuple):
 
     key: str
     channel: Channel
-    base: str
+    base_url: str
 
 
-class SenderTokens:
+class SenderTokenCodec:
     """Issues keys to senders, and reads their tokens, with a ring of our own."""
 
     __slots__ = ("_registry", "_ring", "_secrets")
 
-    def __init__(self, ring: Sequence[tuple[str, bytes]], registry: Registry) -> None:
+    def __init__(self, ring: Sequence[tuple[str, bytes]], registry: LinkRegistry) -> None:
         self._ring: Mapping[str, bytes] = dict(ring)
         self._registry = registry
-        self._secrets: dict[tuple[str, int], Secrets] = {}
+        self._secrets: dict[tuple[str, int], DerivedSecrets] = {}
 
-    def text(self, key: SenderKey, topics: Sequence[LinkTopic], mail_domain: str | None) -> str:
+    def export_key(
+        self, key: SenderKey, topics: Sequence[LinkTopic], mail_domain: str | None
+    ) -> str:
         """What the sender gets, and nobody else."""
         about = json.dumps({"mail": mail_domain, "topics": topics}, separators=(",", ":"))
-        secret = encoded(self._secret(key))
-        return ".".join((PREFIX, str(key.id), secret, encoded(about.encode())))
+        secret = base64url_encode(self._derive_secret(key))
+        return ".".join((KEY_TEXT_PREFIX, str(key.id), secret, base64url_encode(about.encode())))
 
-    def read(self, token: str) -> Link:
+    def decode(self, token: str) -> Link:
         """What a sender's token says. Raises InvalidLink, with one message for every fault."""
         head, _, text = token.partition(".")
-        key, secrets = self._known(head.removeprefix(MARK))
+        key, secrets = self._find_key(head.removeprefix(SENDER_TOKEN_PREFIX))
         try:
-            payload = secrets.siv.decrypt(decoded(text), None)
+            payload = secrets.link_cipher.decrypt(base64url_decode(text), None)
             return _unpack(payload, key)
         except (InvalidTag, InvalidAddress, ValueError, IndexError, struct.error, OverflowError):
-            raise InvalidLink(FAULT) from None
+            raise InvalidLink(INVALID_LINK_MESSAGE) from None
 
-    def read_mail(self, text: str) -> MailReference:
+    def decode_mailto(self, text: str) -> MailtoTokenData:
         """What a sender's mail token says, in whatever case it came. Raises InvalidLink."""
         try:
             raw = b32decode(text.encode("ascii").upper())
-            number, place = MAIL_HEAD.unpack_from(raw)
+            number, place = MAILTO_HEADER.unpack_from(raw)
         except (ValueError, struct.error):
-            raise InvalidLink(FAULT) from None
-        if len(raw) != _MAIL:
-            raise InvalidLink(FAULT)
-        key, secrets = self._known(str(number))
-        head, tag = raw[: MAIL_HEAD.size], raw[MAIL_HEAD.size : _HIDDEN_AT]
-        digest = masked_digest(secrets, head + tag, raw[_HIDDEN_AT:])
-        genuine = hmac.compare_digest(mail_tag(secrets, head, digest), tag)
+            raise InvalidLink(INVALID_LINK_MESSAGE) from None
+        if len(raw) != _MAILTO_TOKEN_BYTES:
+            raise InvalidLink(INVALID_LINK_MESSAGE)
+        key, secrets = self._find_key(str(number))
+        head, tag = raw[: MAILTO_HEADER.size], raw[MAILTO_HEADER.size : _MASKED_DIGEST_OFFSET]
+        digest = mask_digest(secrets, head + tag, raw[_MASKED_DIGEST_OFFSET:])
+        genuine = hmac.compare_digest(compute_mailto_tag(secrets, head, digest), tag)
         if not genuine or place >= len(key.topics):
-            raise InvalidLink(FAULT)
-        prefix = self._registry.digest(digest)[:PREFIX_OCTETS]
-        return MailReference(prefix, scope_mark(key.topics[place]), None, key.key_id)
+            raise InvalidLink(INVALID_LINK_MESSAGE)
+        prefix = self._registry.exact_digest(digest)[:DIGEST_PREFIX_BYTES]
+        return MailtoTokenData(prefix, hash_scope(key.topics[place]), None, key.key_id)
 
-    def _known(self, number: str) -> tuple[SenderKey, Secrets]:
+    def _find_key(self, key_id: str) -> tuple[SenderKey, DerivedSecrets]:
         """A sender's key by its id, in the one way of writing it. Raises InvalidLink."""
-        if not _NUMBER.fullmatch(number) or int(number) > MAX_ID:
-            raise InvalidLink(FAULT)
-        key = self._registry.sender(int(number))
+        if not _KEY_ID_PATTERN.fullmatch(key_id) or int(key_id) > MAX_KEY_ID:
+            raise InvalidLink(INVALID_LINK_MESSAGE)
+        key = self._registry.find_sender(int(key_id))
         if key is None or key.ring_key not in self._ring:
-            raise InvalidLink(FAULT)
+            raise InvalidLink(INVALID_LINK_MESSAGE)
         return key, self._secrets_of(key)
 
-    def _secrets_of(self, key: SenderKey) -> Secrets:
+    def _secrets_of(self, key: SenderKey) -> DerivedSecrets:
         """Derived once per key: there are as many as an operator ever issued."""
         found = self._secrets.get((key.ring_key, key.id))
         if found is None:
-            found = derive(self._secret(key))
+            found = derive_secrets(self._derive_secret(key))
             self._secrets[key.ring_key, key.id] = found
         return found
 
-    def _secret(self, key: SenderKey) -> bytes:
-        return derived(self._ring[key.ring_key], f"sender {key.id}", SECRET_OCTETS)
+    def _derive_secret(self, key: SenderKey) -> bytes:
+        return derive_key(self._ring[key.ring_key], f"sender {key.id}", SECRET_BYTES)
 
 
 def _unpack(payload: bytes, key: SenderKey) -> Link:
     """What a payload says. Raises IndexError for a topic that the key was not issued for."""
-    flags, place, seconds, size = HEAD.unpack_from(payload)
-    address = payload[HEAD.size : HEAD.size + size].decode()
-    message = payload[HEAD.size + size :]
-    message_id = str(UUID(bytes=message)) if flags & UUID_ID else message.decode()
+    flags, place, seconds, size = LINK_HEADER.unpack_from(payload)
+    address = payload[LINK_HEADER.size : LINK_HEADER.size + size].decode()
+    message = payload[LINK_HEADER.size + size :]
+    message_id = str(UUID(bytes=message)) if flags & UUID_FLAG else message.decode()
     if not message_id.isprintable():
         raise ValueError("a message id that our file does not make, nor the database hold")
-    if flags & ~(CHANNEL_BITS | UUID_ID):
+    if flags & ~(CHANNEL_MASK | UUID_FLAG):
         raise ValueError("of a newer version of the file")
-    channel = Channel(CHANNELS[flags & CHANNEL_BITS])
+    channel = Channel(CHANNELS[flags & CHANNEL_MASK])
     return Link(
-        address=parse(address, channel),
+        address=parse_address(address, channel),
         scope=key.topics[place],
         message_id=message_id,
         issued_at=datetime.fromtimestamp(seconds, UTC),

@@ -4,7 +4,7 @@ Nothing here changes anything. Findings never hold an address or a token (I12).
 """
 
 from preference_center.mailcheck.findings import Finding, Severity
-from preference_center.mailcheck.hosts import judge_host
-from preference_center.mailcheck.message import Ours, judge_mail
+from preference_center.mailcheck.hosts import check_host
+from preference_center.mailcheck.message import Installation, check_email
 
-__all__ = ["Finding", "Ours", "Severity", "judge_host", "judge_mail"]
+__all__ = ["Finding", "Installation", "Severity", "check_email", "check_host"]

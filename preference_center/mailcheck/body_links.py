@@ -11,15 +11,15 @@ from html.parser import HTMLParser
 from urllib.parse import unquote
 
 from preference_center.links import Link
-from preference_center.mailcheck.findings import Finding, error, fine, warning
-from preference_center.mailcheck.links import MERGE_TAG, Ours, judge_url, split
+from preference_center.mailcheck.findings import Finding, error, ok, warning
+from preference_center.mailcheck.links import MERGE_TAG, Installation, check_url, split_url
 
 _URL = re.compile(r"https?://[^\s<>\"']+", re.IGNORECASE)
-_PAGES = re.compile(r"/[up]/")
+_OWN_PAGE_PATH = re.compile(r"/[up]/")
 _SOURCE = "Google, email sender guidelines; Yahoo, sender best practices"
 
 # How people are told that a link ends it, in the languages of our pages.
-_SAYS_NO = re.compile(
+_UNSUBSCRIBE_TEXT = re.compile(
     r"unsub|opt.?out|disiscri|cancella\w{0,20}.{0,20}iscrizion|abmeld|abbestell|austrag|d[ée]sabonn"
     r"|d[ée]sinscri|desinscri|darse.de.baja|cancelar.{0,20}suscripci",
     re.IGNORECASE,
@@ -33,24 +33,30 @@ _TRACKERS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Visible:
+class BodyLink:
     """One link of a body: where it leads, and what it is called."""
 
     url: str
     text: str = ""
 
     @property
-    def says_no(self) -> bool:
+    def is_unsubscribe(self) -> bool:
         """Whether people would take it for the way out."""
-        return bool(_SAYS_NO.search(self.text) or _SAYS_NO.search(unquote(self.url)))
+        return bool(
+            _UNSUBSCRIBE_TEXT.search(self.text) or _UNSUBSCRIBE_TEXT.search(unquote(self.url))
+        )
 
 
-def judge_bodies(
-    mail: Message, ours: Ours, now: datetime, header: Link | None
+def check_bodies(
+    mail: Message, installation: Installation, now: datetime, header_link: Link | None
 ) -> Iterator[Finding]:
     """All links of all parts; `header` is the link of the header, if it is one of ours."""
-    links = visible_links(mail)
-    own = [link for link in links if ours.has(link.url) and _PAGES.match(split(link.url).path)]
+    links = find_links(mail)
+    own = [
+        link
+        for link in links
+        if installation.is_own_url(link.url) and _OWN_PAGE_PATH.match(split_url(link.url).path)
+    ]
     if any(link.url.lower().startswith("http:") for link in own):
         yield error(
             "body_plain_http",
@@ -59,7 +65,7 @@ def judge_bodies(
             "docs/deploy.md",
         )
     if own:
-        yield from _judge_own(own, ours, now, header)
+        yield from _check_own_links(own, installation, now, header_link)
     if any(MERGE_TAG.search(unquote(link.url)) for link in links if link not in own):
         yield error(
             "body_merge_tag",
@@ -67,36 +73,43 @@ def judge_bodies(
             "Check the field's name in the tool, and that the contact has a value for it.",
             "docs/campaign-tools.md",
         )
-    yield from _judge_others([link for link in links if link not in own], bool(own), ours)
+    yield from _check_other_links(
+        [link for link in links if link not in own], bool(own), installation
+    )
 
 
-def visible_links(mail: Message) -> list[Visible]:
+def find_links(mail: Message) -> list[BodyLink]:
     """Every link of the mail's text and HTML parts."""
-    found: list[Visible] = []
+    found: list[BodyLink] = []
     for part in mail.walk():
         kind = part.get_content_type()
         if kind == "text/html":
-            reader = _Anchors()
-            reader.feed(_text(part))
+            reader = _AnchorParser()
+            reader.feed(_part_text(part))
             reader.close()
             found += reader.links
         elif kind == "text/plain" and part.get_content_disposition() != "attachment":
-            found += [Visible(url.rstrip(".,;:!?)")) for url in _URL.findall(_text(part))]
+            found += [BodyLink(url.rstrip(".,;:!?)")) for url in _URL.findall(_part_text(part))]
     return found
 
 
-def _judge_own(
-    own: Sequence[Visible], ours: Ours, now: datetime, header: Link | None
+def _check_own_links(
+    own: Sequence[BodyLink], installation: Installation, now: datetime, header_link: Link | None
 ) -> Iterator[Finding]:
     told: set[str] = set()
-    yield fine("body_link", "The body has a link to us.")
+    yield ok("body_link", "The body has a link to us.")
     for link in own:
-        read, findings = judge_url(link.url, "body", ours, now)
+        read, findings = check_url(link.url, "body", installation, now)
         for finding in findings:
             if finding.code not in told:  # the same again in the other part
                 told.add(finding.code)
                 yield finding
-        if read and header and read.address != header.address and "body_other" not in told:
+        if (
+            read
+            and header_link
+            and read.address != header_link.address
+            and "body_other" not in told
+        ):
             told.add("body_other")
             yield error(
                 "body_other",
@@ -106,17 +119,22 @@ def _judge_own(
             )
 
 
-def _judge_others(links: Sequence[Visible], has_own: bool, ours: Ours) -> Iterator[Finding]:  # noqa: FBT001
+def _check_other_links(
+    links: Sequence[BodyLink],
+    has_own: bool,  # noqa: FBT001
+    installation: Installation,
+) -> Iterator[Finding]:
     """Those that don't lead to a page of ours."""
-    rewritten = [link for link in links if ours.inside(link.url)]
-    foreign = [link for link in links if link.says_no and link not in rewritten]
+    rewritten = [link for link in links if installation.contains_own_url(link.url)]
+    foreign = [link for link in links if link.is_unsubscribe and link not in rewritten]
     if not has_own:
         rewritten += [link for link in foreign if _TRACKERS.search(link.url)]
     foreign = [link for link in foreign if link not in rewritten]
     if rewritten:
         yield error(
             "body_rewritten",
-            f"Click tracking has rewritten a link in the body: it leads to {_hosts(rewritten)}.",
+            "Click tracking has rewritten a link in the body: it leads to "
+            f"{_format_hosts(rewritten)}.",
             "Turn click tracking off for our links. A tracker that is down or blocked keeps"
             " people from saying no, and it learns the token.",
             "docs/campaign-tools.md",
@@ -128,11 +146,12 @@ def _judge_others(links: Sequence[Visible], has_own: bool, ours: Ours) -> Iterat
             "Give every contact a value: `flask links export` writes one for each.",
             "docs/campaign-tools.md",
         )
-    foreign = [link for link in foreign if split(link.url).hostname]
+    foreign = [link for link in foreign if split_url(link.url).hostname]
     if foreign:
         yield warning(
             "body_second_link",
-            f"A link to unsubscribe leads to {_hosts(foreign)}: what is said there counts in that"
+            f"A link to unsubscribe leads to {_format_hosts(foreign)}: what is said there "
+            "counts in that"
             " tool, and here only once the tool is heard.",
             "Remove it if the tool lets you; else connect the tool, so that its opt-outs spread.",
             "docs/campaign-tools.md",
@@ -146,11 +165,11 @@ def _judge_others(links: Sequence[Visible], has_own: bool, ours: Ours) -> Iterat
         )
 
 
-def _hosts(links: Sequence[Visible]) -> str:
-    return ", ".join(sorted({split(link.url).hostname or "nowhere" for link in links}))
+def _format_hosts(links: Sequence[BodyLink]) -> str:
+    return ", ".join(sorted({split_url(link.url).hostname or "nowhere" for link in links}))
 
 
-def _text(part: Message) -> str:
+def _part_text(part: Message) -> str:
     payload = part.get_payload(decode=True)
     octets = payload if isinstance(payload, bytes) else b""
     try:
@@ -159,40 +178,40 @@ def _text(part: Message) -> str:
         return octets.decode("utf-8", "replace")
 
 
-class _Anchors(HTMLParser):
+class _AnchorParser(HTMLParser):
     """Collects `a` elements: where they lead and what they hold."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.links: list[Visible] = []
+        self.links: list[BodyLink] = []
         self._url: str | None = None
-        self._words: list[str] = []
+        self._text_parts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """An anchor, or a picture in one."""
         given = dict(attrs)
         if tag in {"a", "area"} and "href" in given:
-            self._end()
+            self._finish_link()
             self._url = given["href"] or ""
         elif tag == "img":
-            self._words.append(given.get("alt") or "")
+            self._text_parts.append(given.get("alt") or "")
 
     def handle_data(self, data: str) -> None:
         """Text, in an anchor or not."""
         if self._url is not None:
-            self._words.append(data)
+            self._text_parts.append(data)
 
     def handle_endtag(self, tag: str) -> None:
         """The end of an anchor."""
         if tag == "a":
-            self._end()
+            self._finish_link()
 
     def close(self) -> None:
         """The end, whatever is still open."""
         super().close()
-        self._end()
+        self._finish_link()
 
-    def _end(self) -> None:
+    def _finish_link(self) -> None:
         if self._url is not None:
-            self.links.append(Visible(self._url, " ".join(self._words)))
-        self._url, self._words = None, []
+            self.links.append(BodyLink(self._url, " ".join(self._text_parts)))
+        self._url, self._text_parts = None, []

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from email.message import Message
 from email.utils import getaddresses
 
-from preference_center.mailcheck.findings import Finding, error, fine, warning
+from preference_center.mailcheck.findings import Finding, error, ok, warning
 
-_BOTH = frozenset({"list-unsubscribe", "list-unsubscribe-post"})
+_REQUIRED_HEADERS = frozenset({"list-unsubscribe", "list-unsubscribe-post"})
 _SOURCE = "RFC 8058 4"
 _RESULT = re.compile(r"\bdkim\s*=\s*(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class DkimSignature:
     """What one signature claims."""
 
     domain: str
@@ -28,9 +28,9 @@ class Signature:
     """Names of headers in lower case."""
 
 
-def judge_signatures(mail: Message) -> Iterator[Finding]:
+def check_dkim(mail: Message) -> Iterator[Finding]:
     """Everything about DKIM."""
-    signatures = [_read(str(value)) for value in mail.get_all("DKIM-Signature", [])]
+    signatures = [_parse_signature(str(value)) for value in mail.get_all("DKIM-Signature", [])]
     if not signatures:
         yield error(
             "dkim_missing",
@@ -40,13 +40,13 @@ def judge_signatures(mail: Message) -> Iterator[Finding]:
             _SOURCE,
         )
         return
-    covering = [each for each in signatures if each.covered >= _BOTH]
+    covering = [each for each in signatures if each.covered >= _REQUIRED_HEADERS]
     if not covering:
-        yield _not_covered(signatures)
+        yield _not_covered_finding(signatures)
         return
-    yield fine("dkim_covers", "A DKIM signature covers both headers.")
+    yield ok("dkim_covers", "A DKIM signature covers both headers.")
     domains = _from_domains(mail)
-    if not any(_aligned(each.domain, domain) for each in covering for domain in domains):
+    if not any(_is_aligned(each.domain, domain) for each in covering for domain in domains):
         yield warning(
             "dkim_foreign",
             f"It is by {', '.join(sorted({each.domain for each in covering}))}, which is not the"
@@ -54,12 +54,12 @@ def judge_signatures(mail: Message) -> Iterator[Finding]:
             "Sign with the domain in From (d=), or DMARC can't rely on it.",
             "RFC 7489 3.1.1; Google, email sender guidelines",
         )
-    yield from _results(mail.get_all("Authentication-Results", []))
+    yield from _check_results(mail.get_all("Authentication-Results", []))
 
 
-def _not_covered(signatures: Iterable[Signature]) -> Finding:
-    best = max(signatures, key=lambda each: len(each.covered & _BOTH))
-    missing = sorted(name.title() for name in _BOTH - best.covered)
+def _not_covered_finding(signatures: Iterable[DkimSignature]) -> Finding:
+    best = max(signatures, key=lambda each: len(each.covered & _REQUIRED_HEADERS))
+    missing = sorted(name.title() for name in _REQUIRED_HEADERS - best.covered)
     lacking = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in h="
     return error(
         "dkim_not_covering",
@@ -70,7 +70,7 @@ def _not_covered(signatures: Iterable[Signature]) -> Finding:
     )
 
 
-def _results(values: Iterable[object]) -> Iterator[Finding]:
+def _check_results(values: Iterable[object]) -> Iterator[Finding]:
     """What the receiver's own verdict was, where it is noted in the mail."""
     verdicts = {found.lower() for value in values for found in _RESULT.findall(str(value))}
     if verdicts and "pass" not in verdicts:
@@ -83,13 +83,13 @@ def _results(values: Iterable[object]) -> Iterator[Finding]:
         )
 
 
-def _read(value: str) -> Signature:
-    tags = _tags(value)
+def _parse_signature(value: str) -> DkimSignature:
+    tags = _parse_tags(value)
     names = (name.strip().lower() for name in tags.get("h", "").split(":"))
-    return Signature(tags.get("d", "").lower(), frozenset(names))
+    return DkimSignature(tags.get("d", "").lower(), frozenset(names))
 
 
-def _tags(value: str) -> Mapping[str, str]:
+def _parse_tags(value: str) -> Mapping[str, str]:
     """The tags of a signature, white space left out (RFC 6376 3.2)."""
     pairs = (pair.partition("=") for pair in re.sub(r"\s+", "", value).split(";"))
     return {name: found for name, _, found in pairs if name}
@@ -100,7 +100,7 @@ def _from_domains(mail: Message) -> list[str]:
     return [address.rpartition("@")[2].lower() for _, address in getaddresses(values)]
 
 
-def _aligned(signer: str, author: str) -> bool:
+def _is_aligned(signer: str, author: str) -> bool:
     """Relaxed alignment, by suffix: who may speak for a domain speaks for those below it."""
     pair = (f".{signer}", f".{author}")
     return "." in signer and (pair[0].endswith(pair[1]) or pair[1].endswith(pair[0]))

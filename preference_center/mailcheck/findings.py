@@ -13,7 +13,7 @@ class Severity(StrEnum):
     """Opt-outs get lost, or a large mailbox provider's demand is not met."""
     WARNING = "warning"
     """Works for most people only, or will not for long."""
-    FINE = "fine"
+    OK = "fine"
     """As it should be; told so that one sees what was looked at."""
 
 
@@ -42,6 +42,6 @@ def warning(code: str, message: str, remedy: str, source: str) -> Finding:
     return Finding(code, Severity.WARNING, message, remedy, source)
 
 
-def fine(code: str, message: str) -> Finding:
+def ok(code: str, message: str) -> Finding:
     """Something that is as it should be."""
-    return Finding(code, Severity.FINE, message)
+    return Finding(code, Severity.OK, message)

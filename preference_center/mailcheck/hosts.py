@@ -15,21 +15,21 @@ from urllib.parse import urlsplit
 import httpx
 
 from preference_center.links import ONE_CLICK
-from preference_center.mailcheck.findings import Finding, error, fine, warning
+from preference_center.mailcheck.findings import Finding, error, ok, warning
 
-TIMEOUT = 10.0
+TIMEOUT_SECONDS = 10.0
 """Seconds that the least patient client waits (CLIENTS: Inbox Zero)."""
 
-RENEW = timedelta(days=14)
+MIN_CERTIFICATE_VALIDITY = timedelta(days=14)
 """How long before its end a certificate should have been renewed."""
 
 _DEPLOY = "docs/deploy.md"
 _RFC = "RFC 8058 3.1, 3.2"
-_ANSWER = "You are unsubscribed."
+_SUCCESS_TEXT = "You are unsubscribed."
 _NAME, _, _VALUE = ONE_CLICK.partition("=")
 
 # As clients send it: no cookie, no log-in, whatever Origin (CLIENTS).
-_POSTS = {
+_POST_VARIANTS = {
     "form": {
         "content": ONE_CLICK,
         "headers": {"Content-Type": "application/x-www-form-urlencoded"},
@@ -44,21 +44,21 @@ _POSTS = {
         },
     },
 }
-_HEADERS = {
+_EXPECTED_HEADERS = {
     "Cache-Control": ("no-store", "pages get stored on the way"),
     "Referrer-Policy": ("no-referrer", "tokens get told to other sites"),
     "Content-Security-Policy": ("default-src 'none'", "what others add to the page may run"),
 }
 
 
-def judge_host(
-    base: str, probe: str, now: datetime, trust: ssl.SSLContext | None = None
+def check_host(
+    base_url: str, probe_token: str, now: datetime, ssl_context: ssl.SSLContext | None = None
 ) -> list[Finding]:
     """Everything about the pages at `base` (`https://host`), by a token of `make_probe`.
 
     `trust` says whose certificates count; the usual ones if None.
     """
-    url = urlsplit(base)
+    url = urlsplit(base_url)
     if url.scheme != "https":
         return [
             error(
@@ -68,47 +68,47 @@ def judge_host(
                 "RFC 8058 3.1",
             )
         ]
-    verify = trust if trust is not None else httpx.create_ssl_context()
+    verify = ssl_context if ssl_context is not None else httpx.create_ssl_context()
     try:
-        with httpx.Client(base_url=base, verify=verify, timeout=TIMEOUT) as client:
-            return list(_judge(client, probe, now))
+        with httpx.Client(base_url=base_url, verify=verify, timeout=TIMEOUT_SECONDS) as client:
+            return list(_check(client, probe_token, now))
     except (httpx.TransportError, httpx.InvalidURL) as fault:
-        return [_unreachable(fault)]
+        return [_unreachable_finding(fault)]
 
 
-def _judge(client: httpx.Client, probe: str, now: datetime) -> Iterator[Finding]:
-    yield _certificate(client, now)
-    for name, how in _POSTS.items():
+def _check(client: httpx.Client, probe_token: str, now: datetime) -> Iterator[Finding]:
+    yield _check_certificate(client, now)
+    for name, how in _POST_VARIANTS.items():
         client.cookies.clear()
-        response = client.post(f"/u/{probe}", **how)  # type: ignore[arg-type]
-        yield _posted(name, response)
-        yield from _cookie(response)
-    yield from _page(client, probe)
-    yield from _other_methods(client, probe)
-    yield from _around(client, probe)
+        response = client.post(f"/u/{probe_token}", **how)  # type: ignore[arg-type]
+        yield _check_post(name, response)
+        yield from _check_cookie(response)
+    yield from _check_page(client, probe_token)
+    yield from _check_other_methods(client, probe_token)
+    yield from _check_must_fail(client, probe_token)
 
 
-def _certificate(client: httpx.Client, now: datetime) -> Finding:
+def _check_certificate(client: httpx.Client, now: datetime) -> Finding:
     """Raises httpx.ConnectError for one that can't be trusted."""
     with client.stream("HEAD", "/form") as response:
         stream = response.extensions["network_stream"]
         ends = stream.get_extra_info("ssl_object").getpeercert()["notAfter"]
     left = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) - now
-    if left < RENEW:
+    if left < MIN_CERTIFICATE_VALIDITY:
         return warning(
             "certificate_ends",
             f"The certificate ends in {left.days} days.",
             "Renew it, and see that it renews itself: from its end on every opt-out fails.",
             _DEPLOY,
         )
-    return fine("certificate", f"The certificate is trusted, for {left.days} more days.")
+    return ok("certificate", f"The certificate is trusted, for {left.days} more days.")
 
 
-def _posted(name: str, response: httpx.Response) -> Finding:
+def _check_post(name: str, response: httpx.Response) -> Finding:
     """What one of the posts came to."""
     status, code = response.status_code, f"post_{name}"
-    if response.is_success and response.text.strip() == _ANSWER:
-        return fine(code, f"A one-click ({name}) is answered {status}, at once.")
+    if response.is_success and response.text.strip() == _SUCCESS_TEXT:
+        return ok(code, f"A one-click ({name}) is answered {status}, at once.")
     if response.has_redirect_location or response.is_redirect:
         to = urlsplit(response.headers.get("Location", "")).hostname or "another path"
         return error(
@@ -130,7 +130,7 @@ def _posted(name: str, response: httpx.Response) -> Finding:
     return error(code, f"A one-click ({name}) is refused: {status}.", remedy, _RFC)
 
 
-def _cookie(response: httpx.Response) -> Iterator[Finding]:
+def _check_cookie(response: httpx.Response) -> Iterator[Finding]:
     if "Set-Cookie" in response.headers:
         yield warning(
             "cookie",
@@ -140,12 +140,12 @@ def _cookie(response: httpx.Response) -> Iterator[Finding]:
         )
 
 
-def _page(client: httpx.Client, probe: str) -> Iterator[Finding]:
+def _check_page(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
     """GET: a page with a button, as we made it."""
     client.cookies.clear()
-    response = client.get(f"/u/{probe}")
+    response = client.get(f"/u/{probe_token}")
     text = response.text
-    if not (response.is_success and 'name="confirm"' in text) or _ANSWER in text:
+    if not (response.is_success and 'name="confirm"' in text) or _SUCCESS_TEXT in text:
         yield error(
             "page",
             f"The link does not show our page with a button ({response.status_code}).",
@@ -153,7 +153,7 @@ def _page(client: httpx.Client, probe: str) -> Iterator[Finding]:
             _DEPLOY,
         )
         return
-    yield fine("page", "The link shows a page with a button; opening it changes nothing.")
+    yield ok("page", "The link shows a page with a button; opening it changes nothing.")
     if "<script" in text or 'http-equiv="refresh' in text.lower():
         yield warning(
             "page_changed",
@@ -162,7 +162,7 @@ def _page(client: httpx.Client, probe: str) -> Iterator[Finding]:
             " nobody else's business.",
             _DEPLOY,
         )
-    for name, (wanted, harm) in _HEADERS.items():
+    for name, (wanted, harm) in _EXPECTED_HEADERS.items():
         if wanted not in response.headers.get(name, ""):
             yield warning(
                 "header_lost",
@@ -170,7 +170,7 @@ def _page(client: httpx.Client, probe: str) -> Iterator[Finding]:
                 "Have the proxy leave our headers as they are.",
                 _DEPLOY,
             )
-    yield from _cookie(response)
+    yield from _check_cookie(response)
     if "Strict-Transport-Security" not in response.headers:
         yield warning(
             "hsts",
@@ -180,9 +180,9 @@ def _page(client: httpx.Client, probe: str) -> Iterator[Finding]:
         )
 
 
-def _other_methods(client: httpx.Client, probe: str) -> Iterator[Finding]:
+def _check_other_methods(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
     for method in ("HEAD", "OPTIONS"):
-        response = client.request(method, f"/u/{probe}")
+        response = client.request(method, f"/u/{probe_token}")
         if not response.is_success:
             yield warning(
                 "method",
@@ -192,9 +192,9 @@ def _other_methods(client: httpx.Client, probe: str) -> Iterator[Finding]:
             )
 
 
-def _around(client: httpx.Client, probe: str) -> Iterator[Finding]:
+def _check_must_fail(client: httpx.Client, probe_token: str) -> Iterator[Finding]:
     """What must not work."""
-    response = client.post(f"/u/{probe}x", **_POSTS["form"])  # type: ignore[arg-type]
+    response = client.post(f"/u/{probe_token}x", **_POST_VARIANTS["form"])  # type: ignore[arg-type]
     if response.is_success:
         yield error(
             "any_token",
@@ -211,11 +211,11 @@ def _around(client: httpx.Client, probe: str) -> Iterator[Finding]:
         )
 
 
-def _unreachable(fault: Exception) -> Finding:
-    if isinstance(fault, httpx.TimeoutException):
-        message = f"There is no answer within {TIMEOUT:.0f} seconds."
+def _unreachable_finding(exception: Exception) -> Finding:
+    if isinstance(exception, httpx.TimeoutException):
+        message = f"There is no answer within {TIMEOUT_SECONDS:.0f} seconds."
         return error("timeout", message, "Mail clients wait no longer, either.", _DEPLOY)
-    cause: BaseException | None = fault
+    cause: BaseException | None = exception
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return error(

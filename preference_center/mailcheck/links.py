@@ -12,18 +12,18 @@ from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import ExpiredLink, InvalidLink, ProbeLink
-from preference_center.links import PREFIX_OCTETS, Link, Links, MailReference, Use
-from preference_center.links.offline import MARK
-from preference_center.mailcheck.findings import Finding, error, fine, warning
+from preference_center.links import DIGEST_PREFIX_BYTES, Link, Links, MailtoTokenData, TokenPurpose
+from preference_center.links.offline import SENDER_TOKEN_PREFIX
+from preference_center.mailcheck.findings import Finding, error, ok, warning
 
-OLD_KEY = timedelta(days=730)
+MAX_KEY_AGE = timedelta(days=730)
 """Age from which a sender's key should be exchanged: NIST SP 800-57 part 1, 5.3.6 gives
 keys that sign one to three years."""
 
-SHOWS_FOR = timedelta(days=60)
+PAGE_LIFETIME = timedelta(days=60)
 """How long the link of a message shows the whole page (docs/decisions/0005)."""
 
-REUSED = timedelta(days=1)
+MAX_LINK_LEAD_TIME = timedelta(days=1)
 """How much older than the mail's date a link may be: mails are prepared, and wait."""
 
 MERGE_TAG = re.compile(
@@ -39,7 +39,7 @@ _DOCS = "docs/links.md"
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class Installation:
     """What this installation knows, to judge a mail by."""
 
     links: Links
@@ -47,11 +47,11 @@ class Ours:
     digest: Callable[[Address], bytes]
     """The exact digest of an address."""
 
-    def stands_for(self, reference: MailReference, link: Link) -> bool:
+    def token_matches_link(self, reference: MailtoTokenData, link: Link) -> bool:
         """Whether a mail token names the address and the scope of a link."""
-        prefix = self.digest(link.address)[:PREFIX_OCTETS]
+        prefix = self.digest(link.address)[:DIGEST_PREFIX_BYTES]
         same = reference.digest_prefix == prefix
-        return same and reference.scope_among([link.scope]) is not None
+        return same and reference.match_scope([link.scope]) is not None
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -60,17 +60,17 @@ class Ours:
         own = urlsplit(self.links.public_url).hostname
         return frozenset(host.lower() for host in (own, *brands) if host)
 
-    def has(self, url: str) -> bool:
+    def is_own_url(self, url: str) -> bool:
         """Whether a URL leads to us."""
-        return (split(url).hostname or "") in self.hosts
+        return (split_url(url).hostname or "") in self.hosts
 
-    def inside(self, url: str) -> bool:
+    def contains_own_url(self, url: str) -> bool:
         """Whether a URL that leads elsewhere carries one of ours."""
         plain = unquote(unquote(url)).lower()
-        return not self.has(url) and any(f"//{host}/" in plain for host in self.hosts)
+        return not self.is_own_url(url) and any(f"//{host}/" in plain for host in self.hosts)
 
 
-def split(url: str) -> SplitResult:
+def split_url(url: str) -> SplitResult:
     """The parts of a URL; of one that is broken, none."""
     try:
         found = urlsplit(url.strip())
@@ -80,53 +80,57 @@ def split(url: str) -> SplitResult:
     return found
 
 
-def judge_url(
-    url: str, where: str, ours: Ours, now: datetime
+def check_url(
+    url: str, location: str, installation: Installation, now: datetime
 ) -> tuple[Link | None, Iterable[Finding]]:
     """The link that a URL of ours carries, and what is wrong with it.
 
     `where` says where it stands: it begins the codes of what is found.
     """
     if MERGE_TAG.search(unquote(url)):
-        return None, [_merge_tag(where)]
-    token = unquote(split(url).path).partition("/")[2].partition("/")[2]
+        return None, [_merge_tag_finding(location)]
+    token = unquote(split_url(url).path).partition("/")[2].partition("/")[2]
     try:
-        link = ours.links.read(token, now)
+        link = installation.links.read_token(token, now)
     except ProbeLink:
-        return None, [_pass(where, "a probe of `flask check-domain`")]
+        return None, [_one_time_token_finding(location, "a probe of `flask check-domain`")]
     except InvalidLink:
-        return None, [_no_message_link(token, where, ours, now)]
-    if link.proven or link.expired:
-        return None, [_pass(where, "a pass: it opens the person's page to whoever reads the mail")]
-    return link, judge_link(link, where, ours)
+        return None, [_other_token_finding(token, location, installation, now)]
+    if link.proves_control or link.expired:
+        return None, [
+            _one_time_token_finding(
+                location, "a pass: it opens the person's page to whoever reads the mail"
+            )
+        ]
+    return link, check_link(link, location, installation)
 
 
-def judge_link(link: Link, where: str, ours: Ours) -> Iterator[Finding]:
+def check_link(link: Link, location: str, installation: Installation) -> Iterator[Finding]:
     """What is wrong with a link whatever the mail around it."""
-    yield fine(f"{where}_readable", f"The link in the {where} is one of ours and can be read.")
+    yield ok(f"{location}_readable", f"The link in the {location} is one of ours and can be read.")
     if link.revoked:
         yield error(
-            f"{where}_revoked",
+            f"{location}_revoked",
             "It was revoked: it says no, and shows nothing else any more.",
             "Give the sender a new key (`flask keys link-key`), or upload a new column"
             " (`flask links export`).",
             _DOCS,
         )
-    topic = ours.catalogue.topics.get(link.scope)
+    topic = installation.catalogue.topics.get(link.scope)
     if link.scope != ALL_MARKETING and (topic is None or topic.retired):
         what = "retired" if topic else "not in the catalogue"
         yield warning(
-            f"{where}_topic",
+            f"{location}_topic",
             f"It opts out of a topic that is {what}.",
             "Make links for the topic that the mail belongs to.",
             "docs/catalogue.md",
         )
 
 
-def judge_key(link: Link, ours: Ours, now: datetime) -> Iterator[Finding]:
+def check_key(link: Link, installation: Installation, now: datetime) -> Iterator[Finding]:
     """The age of the key that a link was made with."""
-    if not link.key_id.startswith(MARK):
-        if link.key_id != ours.links.newest_key:
+    if not link.key_id.startswith(SENDER_TOKEN_PREFIX):
+        if link.key_id != installation.links.newest_key_id:
             yield warning(
                 "key_older",
                 "The link was made with a key of LINK_KEYS that is not the first one.",
@@ -135,12 +139,14 @@ def judge_key(link: Link, ours: Ours, now: datetime) -> Iterator[Finding]:
                 "docs/deploy.md",
             )
         else:
-            yield fine("key_newest", "It was made with the newest key of LINK_KEYS.")
+            yield ok("key_newest", "It was made with the newest key of LINK_KEYS.")
         return
-    key = ours.links.registry.sender(int(link.key_id.removeprefix(MARK)))
+    key = installation.links.registry.find_sender(
+        int(link.key_id.removeprefix(SENDER_TOKEN_PREFIX))
+    )
     assert key  # it was just read with it
     age = now - key.created_at
-    if age > OLD_KEY:
+    if age > MAX_KEY_AGE:
         yield warning(
             "key_old",
             f"The sender's key {key.name} is {age.days:,} days old.",
@@ -148,14 +154,14 @@ def judge_key(link: Link, ours: Ours, now: datetime) -> Iterator[Finding]:
             "NIST SP 800-57 part 1, 5.3.6",
         )
     else:
-        yield fine("key_age", f"The sender's key {key.name} is {age.days} days old.")
+        yield ok("key_age", f"The sender's key {key.name} is {age.days} days old.")
 
 
-def judge_time(link: Link, sent_at: datetime | None, now: datetime) -> Iterator[Finding]:
+def check_time(link: Link, sent_at: datetime | None, now: datetime) -> Iterator[Finding]:
     """When a link of a message was made, beside when the mail was."""
     if not link.message_id:
         return  # a standing one
-    if sent_at is not None and sent_at - link.issued_at > REUSED:
+    if sent_at is not None and sent_at - link.issued_at > MAX_LINK_LEAD_TIME:
         yield warning(
             "link_reused",
             f"The link is {(sent_at - link.issued_at).days} days older than the mail.",
@@ -163,7 +169,7 @@ def judge_time(link: Link, sent_at: datetime | None, now: datetime) -> Iterator[
             " message.",
             _DOCS,
         )
-    elif now - link.issued_at > SHOWS_FOR:
+    elif now - link.issued_at > PAGE_LIFETIME:
         yield warning(
             "link_aged",
             "The link is more than 60 days old: it says no, and shows no choices any more.",
@@ -172,57 +178,62 @@ def judge_time(link: Link, sent_at: datetime | None, now: datetime) -> Iterator[
         )
 
 
-def judge_recipients(link: Link, to: Sequence[Address]) -> Iterator[Finding]:
+def check_recipients(link: Link, recipients: Sequence[Address]) -> Iterator[Finding]:
     """Whether the link is about the one person that the mail is addressed to."""
-    if len(to) > 1:
+    if len(recipients) > 1:
         yield warning(
             "many_recipients",
-            f"The mail is addressed to {len(to)} people, who share one link: it opts out one.",
+            f"The mail is addressed to {len(recipients)} people, who share one link: it opts "
+            "out one.",
             "Send each of them a mail of their own.",
             "RFC 8058 3.1",
         )
-    elif to and to[0].exact != link.address.exact:
+    elif recipients and recipients[0].exact != link.address.exact:
         yield error(
             "other_recipient",
             "The link opts out another address than the mail is addressed to.",
             "Make the link for the recipient of each mail. Was it made once and used for all?",
             "RFC 8058 3.1",
         )
-    elif to:
-        yield fine("recipient", "The link is about the address that the mail was sent to.")
+    elif recipients:
+        yield ok("recipient", "The link is about the address that the mail was sent to.")
 
 
-def _no_message_link(token: str, where: str, ours: Ours, now: datetime) -> Finding:
-    for use in (Use.MAILED, Use.PORTAL):
+def _other_token_finding(
+    token: str, location: str, installation: Installation, now: datetime
+) -> Finding:
+    for use in (TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL):
         try:
-            ours.links.read_pass(token, use, now)
+            installation.links.read_one_time_token(token, use, now)
         except ExpiredLink:
             pass
         except InvalidLink:
             continue
-        return _pass(where, "a pass: it opens the person's page to whoever reads the mail")
+        return _one_time_token_finding(
+            location, "a pass: it opens the person's page to whoever reads the mail"
+        )
     return error(
-        f"{where}_unreadable",
-        f"The link in the {where} leads to us, but its token can't be read.",
+        f"{location}_unreadable",
+        f"The link in the {location} leads to us, but its token can't be read.",
         "Was it cut, encoded twice or made by another installation? Was its key removed from"
         " LINK_KEYS? People get an error page, and mail clients a 404.",
         _DOCS,
     )
 
 
-def _pass(where: str, what: str) -> Finding:
+def _one_time_token_finding(location: str, description: str) -> Finding:
     return error(
-        f"{where}_pass",
-        f"The link in the {where} is {what}.",
+        f"{location}_pass",
+        f"The link in the {location} is {description}.",
         "Make links of messages: by POST /v1/links, offline, or as a column.",
         _DOCS,
     )
 
 
-def _merge_tag(where: str) -> Finding:
+def _merge_tag_finding(location: str) -> Finding:
     return error(
-        f"{where}_merge_tag",
-        f"A link in the {where} holds a field that was not filled in.",
+        f"{location}_merge_tag",
+        f"A link in the {location} holds a field that was not filled in.",
         "Check the field's name in the tool, and that the contact has a value for it.",
         "docs/campaign-tools.md",
     )

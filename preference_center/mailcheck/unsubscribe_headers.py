@@ -11,30 +11,34 @@ from urllib.parse import unquote
 
 from preference_center.errors import InvalidLink
 from preference_center.links import ONE_CLICK, Link
-from preference_center.mailcheck.findings import Finding, error, fine, warning
-from preference_center.mailcheck.links import MERGE_TAG, Ours, judge_url, split
+from preference_center.mailcheck.findings import Finding, error, ok, warning
+from preference_center.mailcheck.links import MERGE_TAG, Installation, check_url, split_url
 
-_PAIR = ("List-Unsubscribe", "List-Unsubscribe-Post")
+_HEADER_NAMES = ("List-Unsubscribe", "List-Unsubscribe-Post")
 _RFC = "RFC 8058 3.1"
 _CLIENTS = "the mail clients' own code and pages"
-_ENTRY = re.compile(r"<([^<>]*)>")
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
+_BRACKETED_URI = re.compile(r"<([^<>]*)>")
+_FOLDED_LINE = re.compile(r"\r?\n(?=[ \t])")
 _SPACE = re.compile(r"\s")
 
 
 @dataclass(slots=True)
-class Header:
+class UnsubscribeHeader:
     """What was found: the link of the HTTPS entry, if it is ours and can be read."""
 
     link: Link | None = None
 
 
-def judge_pair(mail: Message, ours: Ours, now: datetime, found: Header) -> Iterator[Finding]:
+def check_header_pair(
+    mail: Message, installation: Installation, now: datetime, header: UnsubscribeHeader
+) -> Iterator[Finding]:
     """Both headers; leaves the link in `found`."""
-    values = {name: [_unfolded(value) for value in mail.get_all(name, [])] for name in _PAIR}
+    values = {
+        name: [_unfolded(value) for value in mail.get_all(name, [])] for name in _HEADER_NAMES
+    }
     for name, given in values.items():
         if not given:
-            yield _missing(name)
+            yield _missing_header(name)
         elif len(given) > 1:
             yield error(
                 "header_twice",
@@ -43,12 +47,12 @@ def judge_pair(mail: Message, ours: Ours, now: datetime, found: Header) -> Itera
                 "RFC 2369 3; RFC 8058 3.1",
             )
     for value in values["List-Unsubscribe-Post"][:1]:
-        yield _judge_post(value)
+        yield _check_post_header(value)
     for value in values["List-Unsubscribe"][:1]:
-        yield from _judge_value(value, ours, now, found)
+        yield from _check_value(value, installation, now, header)
 
 
-def _missing(name: str) -> Finding:
+def _missing_header(name: str) -> Finding:
     return error(
         "header_missing",
         f"There is no {name} header.",
@@ -58,9 +62,9 @@ def _missing(name: str) -> Finding:
     )
 
 
-def _judge_post(value: str) -> Finding:
+def _check_post_header(value: str) -> Finding:
     if value.strip() == ONE_CLICK:
-        return fine("post_value", "List-Unsubscribe-Post has the one value there is.")
+        return ok("post_value", "List-Unsubscribe-Post has the one value there is.")
     return error(
         "post_value",
         "List-Unsubscribe-Post has another value than the only one there is.",
@@ -69,7 +73,9 @@ def _judge_post(value: str) -> Finding:
     )
 
 
-def _judge_value(value: str, ours: Ours, now: datetime, found: Header) -> Iterator[Finding]:
+def _check_value(
+    value: str, installation: Installation, now: datetime, header: UnsubscribeHeader
+) -> Iterator[Finding]:
     if "=?" in value:
         yield error(
             "header_encoded",
@@ -79,7 +85,7 @@ def _judge_value(value: str, ours: Ours, now: datetime, found: Header) -> Iterat
             "RFC 2047 5; docs/links.md",
         )
         return
-    entries = _ENTRY.findall(value)
+    entries = _BRACKETED_URI.findall(value)
     if not entries:
         yield error(
             "header_form",
@@ -97,17 +103,17 @@ def _judge_value(value: str, ours: Ours, now: datetime, found: Header) -> Iterat
         )
     entries = [_SPACE.sub("", entry) for entry in entries]
     schemes = [entry.partition(":")[0].lower() for entry in entries]
-    yield from _judge_schemes(schemes)
+    yield from _check_schemes(schemes)
     for entry, scheme in zip(entries, schemes, strict=True):
         if scheme == "https" and schemes.count("https") == 1:
-            yield from _judge_https(entry, ours, now, found)
+            yield from _check_https(entry, installation, now, header)
     mailboxes = [
         entry for entry, scheme in zip(entries, schemes, strict=True) if scheme == "mailto"
     ]
-    yield from _judge_mailboxes(mailboxes, ours, found.link)
+    yield from _check_mailto(mailboxes, installation, header.link)
 
 
-def _judge_schemes(schemes: Sequence[str]) -> Iterator[Finding]:
+def _check_schemes(schemes: Sequence[str]) -> Iterator[Finding]:
     if schemes.count("https") != 1:
         yield error(
             "https_count",
@@ -131,16 +137,18 @@ def _judge_schemes(schemes: Sequence[str]) -> Iterator[Finding]:
         )
 
 
-def _judge_https(url: str, ours: Ours, now: datetime, found: Header) -> Iterator[Finding]:
-    host = split(url).hostname or "nowhere"
-    if ours.inside(url):
+def _check_https(
+    url: str, installation: Installation, now: datetime, header: UnsubscribeHeader
+) -> Iterator[Finding]:
+    host = split_url(url).hostname or "nowhere"
+    if installation.contains_own_url(url):
         yield error(
             "header_rewritten",
             f"Click tracking has rewritten the header's link to {host}.",
             "Turn click tracking off for it: what comes by a redirect is lost.",
             f"{_RFC}, 3.2",
         )
-    elif not ours.has(url):
+    elif not installation.is_own_url(url):
         yield warning(
             "header_foreign",
             f"One-click goes to {host}, not to us: it counts in that tool, and here only once"
@@ -148,7 +156,7 @@ def _judge_https(url: str, ours: Ours, now: datetime, found: Header) -> Iterator
             "Set our headers. Where the tool can't, connect it, so that its opt-outs spread.",
             "docs/campaign-tools.md",
         )
-    elif not split(url).path.startswith("/u/") and not MERGE_TAG.search(unquote(url)):
+    elif not split_url(url).path.startswith("/u/") and not MERGE_TAG.search(unquote(url)):
         yield error(
             "header_page",
             "The header's link leads to a page of ours where a one-click does nothing.",
@@ -156,25 +164,27 @@ def _judge_https(url: str, ours: Ours, now: datetime, found: Header) -> Iterator
             "RFC 8058 3.2",
         )
     else:
-        found.link, findings = judge_url(url, "header", ours, now)
+        header.link, findings = check_url(url, "header", installation, now)
         yield from findings
 
 
-def _judge_mailboxes(entries: Sequence[str], ours: Ours, link: Link | None) -> Iterator[Finding]:
-    if not entries:
+def _check_mailto(
+    uris: Sequence[str], installation: Installation, link: Link | None
+) -> Iterator[Finding]:
+    if not uris:
         yield warning(
             "mailto_missing",
             "There is no mailto entry: Outlook.com offers nothing else, and Apple Mail prefers it.",
             "Receive opt-outs by mail (docs/mail-receiver.md), and make links anew."
-            if ours.links.mail_domain is None
+            if installation.links.mail_domain is None
             else "Take the header as it came with the link.",
             f"RFC 2369 3.2; {_CLIENTS}",
         )
         return
-    for entry in entries:
+    for entry in uris:
         local = unquote(entry.partition(":")[2].partition("?")[0]).rpartition("@")[0]
         try:
-            reference = ours.links.read_mail_token(local)
+            reference = installation.links.read_mailto_token(local)
         except InvalidLink:
             yield warning(
                 "mailto_foreign",
@@ -183,7 +193,7 @@ def _judge_mailboxes(entries: Sequence[str], ours: Ours, link: Link | None) -> I
                 "docs/mail-receiver.md",
             )
             continue
-        if link and not ours.stands_for(reference, link):
+        if link and not installation.token_matches_link(reference, link):
             yield error(
                 "mailto_other",
                 "The mailto entry opts out somebody else, or of something else, than the link.",
@@ -191,9 +201,9 @@ def _judge_mailboxes(entries: Sequence[str], ours: Ours, link: Link | None) -> I
                 "docs/links.md",
             )
         else:
-            yield fine("mailto", "The mailto entry is one of ours.")
+            yield ok("mailto", "The mailto entry is one of ours.")
 
 
 def _unfolded(value: object) -> str:
     """A header's value on one line (RFC 5322 2.2.3)."""
-    return _FOLD.sub("", str(value)).strip()
+    return _FOLDED_LINE.sub("", str(value)).strip()

@@ -21,57 +21,57 @@ from flask_babel import format_date, format_time
 from flask_babel import format_datetime as format_by_pattern
 from flask_babel import gettext as _
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.catalogue import Brand, Catalogue
 from preference_center.errors import CatalogueError, ConfigError
 from preference_center.extensions import services
-from preference_center.languages import SOURCE, in_language, supported
+from preference_center.languages import SOURCE_LANGUAGE, in_language, match_language
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.contacts import locale_of
-from preference_center.storage.db.database import run_at_once
-from preference_center.storage.mail.outbox import SWITCHED, Letter, LetterKind
+from preference_center.storage.contacts import find_locale
+from preference_center.storage.db.database import run_autocommit
+from preference_center.storage.mail.outbox import LANGUAGE_SWITCHED, EmailKind, OutgoingEmail
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class SenderIdentity:
     """Who writes a letter, in its language."""
 
     name: str
     footers: tuple[str, ...]
-    sender: str
-    accent: tuple[str, str] | None
+    from_address: str
+    button_colours: tuple[str, str] | None
     """Background and text of the button, `#rrggbb`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class EmailTexts:
     """The sentences of a letter. `button` is what the link is called."""
 
     subject: str
-    why: str
+    reason: str
     button: str
-    until: str
-    otherwise: str
+    expiry: str
+    disclaimer: str
 
 
-def render(letter: Letter, now: datetime) -> EmailMessage:
+def render_email(email: OutgoingEmail, now: datetime) -> EmailMessage:
     """The letter as it goes to the mail server; the same Message-ID at every try.
 
     Raises ConfigError when neither the brand nor MAIL_FROM says who sends it.
     """
-    with in_language(_language(letter)) as language:
-        writer = _writer(letter, language)
-        texts = _texts(letter, writer.name)
-        given = {"texts": texts, "writer": writer, "link": letter.values["link"]}
+    with in_language(_language(email)) as language:
+        writer = _sender_identity(email, language)
+        texts = _texts(email, writer.name)
+        given = {"texts": texts, "writer": writer, "link": email.values["link"]}
         text = render_template("mail/message.txt", **given)
         html = render_template("mail/message.html", language=language, **given)
-    sender = _mailbox(writer.sender, writer.name)
+    sender = _parse_mailbox(writer.from_address, writer.name)
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = sender
-    message["To"] = _mailbox(letter.to.exact)
+    message["To"] = _parse_mailbox(email.recipient.exact)
     message["Subject"] = _one_line(texts.subject)
     message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{letter.id}@{sender.domain}>"
+    message["Message-ID"] = f"<{email.id}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: nobody's absence answers it
     # Encoded for every server on the way, whatever it makes of 8 bits and long lines.
     message.set_content(text, cte="quoted-printable")
@@ -80,62 +80,62 @@ def render(letter: Letter, now: datetime) -> EmailMessage:
     return message
 
 
-def _language(letter: Letter) -> str:
+def _language(email: OutgoingEmail) -> str:
     """The contact's own, where the page must not look up whose the address is that it was told."""
-    if letter.kind is not LetterKind.ONE_TIME_LINK or SWITCHED in letter.values:
-        return letter.language
+    if email.kind is not EmailKind.ONE_TIME_LINK or LANGUAGE_SWITCHED in email.values:
+        return email.language
     keys = services().keys
-    locale = run_at_once(lambda connection: locale_of(connection, keys, letter.to))
-    return supported(locale) or letter.language
+    locale = run_autocommit(lambda connection: find_locale(connection, keys, email.recipient))
+    return match_language(locale) or email.language
 
 
-def _texts(letter: Letter, writer: str) -> Texts:
-    time = _moment(letter.expires_at)
-    if letter.kind is LetterKind.ONE_TIME_LINK:
-        return Texts(
-            subject=_("Your link to choose what you receive from %(name)s", name=writer),
-            why=_(
+def _texts(email: OutgoingEmail, sender_name: str) -> EmailTexts:
+    time = _format_time(email.expires_at)
+    if email.kind is EmailKind.ONE_TIME_LINK:
+        return EmailTexts(
+            subject=_("Your link to choose what you receive from %(name)s", name=sender_name),
+            reason=_(
                 "Somebody, probably you, asked on our page for a link to choose what this"
                 " address receives from %(name)s.",
-                name=writer,
+                name=sender_name,
             ),
             button=_("Choose what you receive"),
-            until=_("The link works until %(time)s. It is for you alone.", time=time),
-            otherwise=_("If it was not you, you need not do anything: nothing was changed."),
+            expiry=_("The link works until %(time)s. It is for you alone.", time=time),
+            disclaimer=_("If it was not you, you need not do anything: nothing was changed."),
         )
-    return Texts(
-        subject=_("Please confirm: messages from %(name)s", name=writer),
-        why=_(
+    return EmailTexts(
+        subject=_("Please confirm: messages from %(name)s", name=sender_name),
+        reason=_(
             "Somebody, probably you, asked to receive this at this address: %(what)s.",
-            what=letter.values["what"],
+            what=email.values["what"],
         ),
         button=_("Confirm"),
-        until=_("We begin only once you have confirmed. You can until %(time)s.", time=time),
-        otherwise=_("If it was not you, you need not do anything: nothing will be sent."),
+        expiry=_("We begin only once you have confirmed. You can until %(time)s.", time=time),
+        disclaimer=_("If it was not you, you need not do anything: nothing will be sent."),
     )
 
 
-def _moment(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     """A time as people write it, with its distance from GMT, since mail travels far."""
     day, minute = format_date(time, "long"), format_time(time, "short")
     return f"{day}, {minute} ({format_by_pattern(time, 'ZZZZ')})"
 
 
-def _writer(letter: Letter, language: str) -> Writer:
+def _sender_identity(email: OutgoingEmail, language: str) -> SenderIdentity:
     """The brand of the letter, or all of them together under MAIL_FROM."""
     catalogue = _catalogue()
-    brand = catalogue.brands.get(letter.brand or "")
+    brand = catalogue.brands.get(email.brand or "")
     brands = (brand,) if brand else tuple(catalogue.brands.values())
     sender = (brand and brand.sender) or services().settings.mail_from
     if sender is None:
         raise ConfigError("Set MAIL_FROM, or a sender for every brand.")
-    names = [catalogue.in_language(each.name, language) for each in brands]
-    return Writer(
+    names = [catalogue.localize(each.name, language) for each in brands]
+    return SenderIdentity(
         name=format_list(names, locale=language) if names else parseaddr(sender)[1],
         # Brands of one company often share their legal line.
         footers=tuple(dict.fromkeys(_footer(catalogue, each, language) for each in brands)),
-        sender=sender,
-        accent=_accent(brands),
+        from_address=sender,
+        button_colours=_accent(brands),
     )
 
 
@@ -143,12 +143,12 @@ def _catalogue() -> Catalogue:
     try:
         return current_catalogue()
     except CatalogueError:
-        return Catalogue(languages=(SOURCE,), default_language=SOURCE)
+        return Catalogue(languages=(SOURCE_LANGUAGE,), default_language=SOURCE_LANGUAGE)
 
 
 def _footer(catalogue: Catalogue, brand: Brand, language: str) -> str:
     texts = (brand.footer, brand.name)
-    return next(filter(None, (catalogue.in_language(text, language) for text in texts)), "")
+    return next(filter(None, (catalogue.localize(text, language) for text in texts)), "")
 
 
 def _accent(brands: Sequence[Brand]) -> tuple[str, str] | None:
@@ -157,10 +157,10 @@ def _accent(brands: Sequence[Brand]) -> tuple[str, str] | None:
     return (colours.accent, colours.on_accent) if colours else None
 
 
-def _mailbox(text: str, name: str = "") -> Mailbox:
+def _parse_mailbox(text: str, name: str = "") -> Mailbox:
     """A mailbox for a header from `Name <address>`; `name` where it has none."""
     own_name, _address = parseaddr(text)
-    local, _at, domain = parse(text, Channel.EMAIL).exact.rpartition("@")
+    local, _at, domain = parse_address(text, Channel.EMAIL).exact.rpartition("@")
     if local.startswith('"'):  # the header quotes it anew
         local = local[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     return Mailbox(_one_line(own_name or name), local, domain)

@@ -13,22 +13,32 @@ from werkzeug.routing import BaseConverter
 
 from preference_center.errors import ExpiredLink, InvalidLink
 from preference_center.extensions import csrf, services
-from preference_center.languages import keep_switch
+from preference_center.languages import keep_language_parameter
 from preference_center.pages import one_click
-from preference_center.pages.branding import logo, style
+from preference_center.pages.branding import brand_logo, brand_stylesheet
 from preference_center.pages.confirm_opt_in import confirm
-from preference_center.pages.gpc import support
-from preference_center.pages.link_request import request_link, root
-from preference_center.pages.one_time_link import expired_link, open_mailed, open_portal
-from preference_center.pages.opt_out_status_page import receipt_file, where
+from preference_center.pages.gpc import gpc_support_document
+from preference_center.pages.link_request import redirect_to_form, request_link
+from preference_center.pages.one_time_link import (
+    handle_expired_link,
+    open_mailed_link,
+    open_portal_link,
+)
+from preference_center.pages.opt_out_status_page import opt_out_status, receipt_json
 from preference_center.pages.preference_page import preferences
-from preference_center.pages.rendering import can_mail, contacts, unreadable_link
+from preference_center.pages.rendering import can_mail, error_page_values, handle_invalid_link
 from preference_center.pages.unsubscribe_page import unsubscribe
-from preference_center.pages.unsubscribe_survey import give_reason
+from preference_center.pages.unsubscribe_survey import submit_survey
 
-__all__ = ["HEADERS", "IN_AN_OUTAGE", "blueprint", "can_mail", "contacts"]
+__all__ = [
+    "AVAILABLE_WITHOUT_DATABASE",
+    "SECURITY_HEADERS",
+    "blueprint",
+    "can_mail",
+    "error_page_values",
+]
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
@@ -38,12 +48,12 @@ HEADERS = {
 }
 """On every response of this room (RULES C7)."""
 
-IN_AN_OUTAGE = frozenset(
+AVAILABLE_WITHOUT_DATABASE = frozenset(
     {"recipients.unsubscribe", "recipients.brand_style", "recipients.brand_logo", "static"}
 )
 """Endpoints that serve without the database, as long as there is a spool."""
 
-CORS = {
+CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
     "Access-Control-Allow-Headers": "Content-Type",
@@ -52,7 +62,7 @@ CORS = {
 star bars cookies, and who holds the token needs none."""
 
 
-class _Token(BaseConverter):
+class _TokenConverter(BaseConverter):
     """Whatever follows, slashes and nothing included: a broken link deserves a page too."""
 
     regex = "(?s:.*)"
@@ -60,60 +70,60 @@ class _Token(BaseConverter):
 
     def to_python(self, value: str) -> str:
         """The token alone, so that every view and what it writes have one spelling of it."""
-        return services().links.token_in(value)
+        return services().links.find_token(value)
 
 
-def _install(state: BlueprintSetupState) -> None:
+def _register_converter(state: BlueprintSetupState) -> None:
     """Before any rule: the converter that they use."""
-    state.app.url_map.converters["token"] = _Token
+    state.app.url_map.converters["token"] = _TokenConverter
 
 
-def _harden(response: Response) -> Response:
-    for name, value in HEADERS.items():
+def _add_security_headers(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)  # a brand's logo has a stricter policy
     if request.endpoint == "recipients.unsubscribe" and request.method in {"POST", "OPTIONS"}:
-        response.headers.update(CORS)
+        response.headers.update(CORS_HEADERS)
     return response
 
 
-def _one_click() -> BaseResponse | None:
+def _handle_one_click() -> BaseResponse | None:
     """Before any view: the pair of RFC 8058 with a token, at whatever path of this host."""
-    response = one_click.answer()
+    response = one_click.handle_one_click()
     if response is not None:
-        response.headers.update({**HEADERS, **CORS})
+        response.headers.update({**SECURITY_HEADERS, **CORS_HEADERS})
     return response
 
 
 blueprint = Blueprint("recipients", __name__)
 # Mail clients have no CSRF token (RULES A4); the preference form checks its own.
 csrf.exempt(blueprint)
-blueprint.record_once(_install)
-blueprint.before_app_request(_one_click)
-blueprint.after_request(_harden)
-blueprint.url_defaults(keep_switch)
-blueprint.register_error_handler(InvalidLink, unreadable_link)
-blueprint.register_error_handler(ExpiredLink, expired_link)
-blueprint.add_url_rule("/", "root", root)
-blueprint.add_url_rule("/.well-known/gpc.json", "gpc", support)
+blueprint.record_once(_register_converter)
+blueprint.before_app_request(_handle_one_click)
+blueprint.after_request(_add_security_headers)
+blueprint.url_defaults(keep_language_parameter)
+blueprint.register_error_handler(InvalidLink, handle_invalid_link)
+blueprint.register_error_handler(ExpiredLink, handle_expired_link)
+blueprint.add_url_rule("/", "root", redirect_to_form)
+blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
-blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", style)
-blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", logo)
+blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", brand_stylesheet)
+blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", brand_logo)
 for _path, _view in (
     ("u", unsubscribe),
     ("p", preferences),
-    ("m", open_mailed),
+    ("m", open_mailed_link),
     ("c", confirm),
 ):
     for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
         # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).
         blueprint.add_url_rule(_rule, view_func=_view, methods=["GET", "POST"], merge_slashes=False)
 for _rule, _view in (
-    ("/portal", open_portal),
-    ("/portal/<token:token>", open_portal),
-    ("/w", where),
-    ("/w/<token:token>", where),
-    ("/w/<token:token>/receipt.json", receipt_file),
+    ("/portal", open_portal_link),
+    ("/portal/<token:token>", open_portal_link),
+    ("/w", opt_out_status),
+    ("/w/<token:token>", opt_out_status),
+    ("/w/<token:token>/receipt.json", receipt_json),
 ):
     blueprint.add_url_rule(_rule, view_func=_view, methods=["GET"], merge_slashes=False)
 for _rule in ("/reason", "/reason/<token:token>"):
-    blueprint.add_url_rule(_rule, view_func=give_reason, methods=["POST"], merge_slashes=False)
+    blueprint.add_url_rule(_rule, view_func=submit_survey, methods=["POST"], merge_slashes=False)

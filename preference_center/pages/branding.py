@@ -11,39 +11,41 @@ from flask import Response, abort, render_template
 from preference_center.domain.catalogue import Brand
 from preference_center.pages.rendering import catalogue_or_empty
 
-FRESH = 300
+CACHE_SECONDS = 300
 """Seconds that a browser may keep them; a new catalogue shows as soon."""
 
-LOGO_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+LOGO_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+)
 """An SVG is a document: opened by itself, it must neither run nor load anything."""
 
 
-def style(key: str) -> Response:
+def brand_stylesheet(key: str) -> Response:
     """The colours of a brand, on top of the style sheet of all pages."""
-    brand = _brand(key)
+    brand = _find_brand(key)
     if not brand.colours:
         abort(404)
     css = render_template("pages/brand.css", colours=brand.colours)
-    return _asset(css, "text/css")
+    return _asset_response(css, "text/css")
 
 
-def logo(key: str) -> Response:
+def brand_logo(key: str) -> Response:
     """The picture of a brand."""
-    found = _brand(key).logo
+    found = _find_brand(key).logo
     if found is None:
         abort(404)
-    response = _asset(found.content, found.media_type)
-    response.headers["Content-Security-Policy"] = LOGO_POLICY
+    response = _asset_response(found.content, found.media_type)
+    response.headers["Content-Security-Policy"] = LOGO_CONTENT_SECURITY_POLICY
     return response
 
 
-def _brand(key: str) -> Brand:
+def _find_brand(key: str) -> Brand:
     brand = catalogue_or_empty().brands.get(key)
     return brand or abort(404)
 
 
-def _asset(content: str | bytes, media_type: str) -> Response:
+def _asset_response(content: str | bytes, media_type: str) -> Response:
     response = Response(content, mimetype=media_type)
     response.cache_control.public = True
-    response.cache_control.max_age = FRESH
+    response.cache_control.max_age = CACHE_SECONDS
     return response

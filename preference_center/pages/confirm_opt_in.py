@@ -18,26 +18,31 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.extensions import services
 from preference_center.languages import page_language
 from preference_center.ledger import record
-from preference_center.links import Link, SealedForm
-from preference_center.pages.ledger_changes import CONFIRMED, evidence, opt_in, resume
-from preference_center.pages.preference_choices import choices_for, stand
-from preference_center.pages.rendering import Wording, catalogue_or_empty, link_page, speak_to
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for
-from preference_center.storage.mail.outbox import Letter, LetterKind, post
+from preference_center.links import FormPurpose, Link
+from preference_center.pages.ledger_changes import CONFIRMED_BY_MAIL, click_evidence, opt_in, resume
+from preference_center.pages.preference_choices import all_applied, choices_for
+from preference_center.pages.rendering import (
+    CatalogueText,
+    catalogue_or_empty,
+    render_link_page,
+    use_contact_language,
+)
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_emails
 
-LIFETIME = timedelta(days=7)
+CONFIRMATION_LIFETIME = timedelta(days=7)
 """How long a mail may be confirmed."""
 
-PER_ADDRESS = "3 per hour; 10 per day"
+CONFIRMATION_RATE = "3 per hour; 10 per day"
 """Beyond it nothing more is mailed, and the page says so."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ConfirmationRequest:
     """What the mail asks to confirm. `rendered_at` is when the form was (I5)."""
 
     id: UUID
@@ -46,7 +51,7 @@ class Asked:
     opt_ins: Sequence[str]
     resumes: Sequence[str]
     rendered_at: datetime
-    asked_at: datetime
+    requested_at: datetime
 
     @property
     def scopes(self) -> list[str]:
@@ -57,52 +62,54 @@ class Asked:
         """What confirming records, each with an id of its own: twice is once (I7)."""
         changes = [opt_in(self.link, scope, self.rendered_at, now) for scope in self.opt_ins]
         changes += [resume(self.link, scope, self.rendered_at, now) for scope in self.resumes]
-        proof = evidence(self.link, CONFIRMED)
+        proof = click_evidence(self.link, CONFIRMED_BY_MAIL)
         return [
             replace(change, id=uuid5(self.id, f"{change.kind}/{change.scope}"), evidence=proof)
             for change in changes
         ]
 
 
-def ask(token: str, link: Link, form: str, rendered_at: datetime, yeses: Iterable[Change]) -> bool:
+def send_confirmation(
+    token: str, link: Link, form: str, rendered_at: datetime, opt_ins: Iterable[Change]
+) -> bool:
     """Mail the address of `link` what to confirm; False if it had enough mails of that kind.
 
     `form` names the form that was sent: sent twice, it is mailed once. The address must be
     an email address. Raises NoMailServer.
     """
     context = services()
-    if not context.limiter.allows(
-        PER_ADDRESS, "confirm-to", context.keys.digest(link.address.mailbox).hex()
+    if not context.limiter.hit(
+        CONFIRMATION_RATE, "confirm-to", context.keys.digest(link.address.mailbox).hex()
     ):
         return False
     now, catalogue = context.now(), catalogue_or_empty()
-    changes = [*yeses]
+    changes = [*opt_ins]
     scopes = [change.scope for change in changes]
     letter = uuid5(NAMESPACE_URL, " ".join([form, *sorted(scopes)]))
     data = {
         "confirm": str(letter),
         "link": token,
-        "on": [change.scope for change in changes if change.kind is Kind.OPTED_IN],
-        "resume": [change.scope for change in changes if change.kind is Kind.PAUSED],
+        "on": [change.scope for change in changes if change.kind is EventKind.OPTED_IN],
+        "resume": [change.scope for change in changes if change.kind is EventKind.PAUSED],
         "rendered_at": rendered_at.isoformat(),
     }
-    sealed = context.links.sign_form(SealedForm.CONFIRMATION, data, now)
-    key = _brand(catalogue, scopes)
+    sealed = context.links.seal_form(FormPurpose.CONFIRMATION, data, now)
+    key = _common_brand(catalogue, scopes)
     brand = catalogue.brands.get(key or "")
-    base = context.links.base(brand.host if brand else None)
-    post(
+    base = context.links.base_url(brand.host if brand else None)
+    enqueue_emails(
         [
-            Letter(
+            OutgoingEmail(
                 id=letter,
-                kind=LetterKind.CONFIRM_OPT_IN,
-                to=link.address,
+                kind=EmailKind.CONFIRM_OPT_IN,
+                recipient=link.address,
                 language=page_language(),
                 brand=key,
                 values={
                     "link": f"{base}/c/{sealed}",
-                    "what": format_list(titles(catalogue, scopes), locale=page_language()),
+                    "what": format_list(scope_titles(catalogue, scopes), locale=page_language()),
                 },
-                expires_at=now + LIFETIME,
+                expires_at=now + CONFIRMATION_LIFETIME,
             )
         ]
     )
@@ -115,31 +122,33 @@ def confirm(token: str = "") -> ResponseReturnValue:
     Scanners fetch links, so only the button counts (I7). Raises InvalidLink.
     """
     now, catalogue = services().now(), catalogue_or_empty()
-    asked = _read(token, now)
-    speak_to(asked.link.address)
+    asked = _read_confirmation(token, now)
+    use_contact_language(asked.link.address)
     here = url_for("recipients.confirm", token=token, lang=None)
-    shown: dict[str, Any] = {"here": here, "what": titles(catalogue, asked.scopes)}
-    if now - asked.asked_at > LIFETIME:
-        return link_page("confirm_expired", asked.token, asked.link, status=410, **shown)
+    shown: dict[str, Any] = {"here": here, "what": scope_titles(catalogue, asked.scopes)}
+    if now - asked.requested_at > CONFIRMATION_LIFETIME:
+        return render_link_page("confirm_expired", asked.token, asked.link, status=410, **shown)
     if "confirm" not in request.form:
-        return link_page("confirm", asked.token, asked.link, confirmation=token, **shown)
+        return render_link_page("confirm", asked.token, asked.link, confirmation=token, **shown)
     changes = asked.changes(now)
     record(changes)
-    facts = exact_facts_for([asked.link.address])[0]
+    facts = load_exact_facts([asked.link.address])[0]
     choices = choices_for(catalogue, asked.link.address.channel, facts, services().now())
-    return link_page("confirmed", asked.token, asked.link, holds=stand(choices, changes), **shown)
+    return render_link_page(
+        "confirmed", asked.token, asked.link, holds=all_applied(choices, changes), **shown
+    )
 
 
-def link_to_confirm(token: str, now: datetime) -> Link:
+def link_from_confirmation(token: str, now: datetime) -> Link:
     """The link from which the mail of this token was asked for, of any age. Raises InvalidLink."""
     links = services().links
-    _, data = links.read_form(SealedForm.CONFIRMATION, token, None, now)
-    return links.any_link(data["link"])
+    _, data = links.open_form(FormPurpose.CONFIRMATION, token, None, now)
+    return links.read_any_token(data["link"])
 
 
-def titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
+def scope_titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
     """What these scopes are called, in the page's language."""
-    text = Wording(catalogue)
+    text = CatalogueText(catalogue)
     found = []
     for scope in dict.fromkeys(scopes):
         topic = catalogue.topics.get(scope)
@@ -150,22 +159,22 @@ def titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
     return found
 
 
-def _brand(catalogue: Catalogue, scopes: Sequence[str]) -> str | None:
+def _common_brand(catalogue: Catalogue, scopes: Sequence[str]) -> str | None:
     """The one brand that all of it is about, if there is one."""
     topics = [catalogue.topics.get(scope) for scope in scopes]
     brands = {topic.brand if topic else None for topic in topics}
     return brands.pop() if len(brands) == 1 else None
 
 
-def _read(token: str, now: datetime) -> Asked:
+def _read_confirmation(token: str, now: datetime) -> ConfirmationRequest:
     context = services()
-    asked_at, data = context.links.read_form(SealedForm.CONFIRMATION, token, None, now)
-    return Asked(
+    asked_at, data = context.links.open_form(FormPurpose.CONFIRMATION, token, None, now)
+    return ConfirmationRequest(
         id=UUID(data["confirm"]),
         token=data["link"],
-        link=context.links.read(data["link"], now),
+        link=context.links.read_token(data["link"], now),
         opt_ins=data["on"],
         resumes=data["resume"],
         rendered_at=datetime.fromisoformat(data["rendered_at"]),
-        asked_at=asked_at,
+        requested_at=asked_at,
     )

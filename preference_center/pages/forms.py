@@ -8,7 +8,7 @@ from datetime import timedelta
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, SelectMultipleField
 
-PAUSE = "pause:"
+PAUSE_FIELD_PREFIX = "pause:"
 """Begins the name of a pause's field; a scope follows."""
 
 
@@ -26,13 +26,13 @@ class PreferenceForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """Keys of the ticked topics; only those that `state` lists are looked at."""
 
 
-def pauses_in(form: Mapping[str, str]) -> dict[str, str]:
+def parse_pauses(form: Mapping[str, str]) -> dict[str, str]:
     """What was chosen of each pause, by scope; only scopes that `state` lists are looked at.
 
     A part of multipart/form-data may have no name at all.
     """
     return {
-        name.removeprefix(PAUSE): choice
+        name.removeprefix(PAUSE_FIELD_PREFIX): choice
         for name, choice in form.items()
-        if name and name.startswith(PAUSE)
+        if name and name.startswith(PAUSE_FIELD_PREFIX)
     }

@@ -11,73 +11,73 @@ from typing import Any
 from flask import abort, request
 from flask.typing import ResponseReturnValue
 
-from preference_center.domain.catalogue import Gpc
-from preference_center.domain.decisions import Fact, marketing_suppressed
+from preference_center.domain.catalogue import GpcPolicy
+from preference_center.domain.decisions import ScopeFact, is_marketing_suppressed
 from preference_center.domain.events import ALL_MARKETING, Change
 from preference_center.errors import Unavailable
 from preference_center.links import Link
-from preference_center.pages.ledger_changes import GPC, evidence, opt_out
-from preference_center.pages.rendering import catalogue_or_empty, link_page
-from preference_center.storage.catalogues import last_applied
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+from preference_center.pages.ledger_changes import GLOBAL_PRIVACY_CONTROL, click_evidence, opt_out
+from preference_center.pages.rendering import catalogue_or_empty, render_link_page
+from preference_center.storage.catalogues import load_last_applied_at
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 
-class Signal(StrEnum):
+class GpcStatus(StrEnum):
     """What the page says of a signal that it noticed."""
 
     OFFERED = "offered"
-    COMING = "coming"
+    PENDING = "coming"
     """It is honoured as soon as any button is pressed: reading never writes (I7)."""
     HONOURED = "honoured"
     """All marketing is off."""
-    OVERRULED = "overruled"
+    OVERRIDDEN = "overruled"
     """The person has turned all marketing on themselves; that is the more specific wish."""
 
 
-def signalled_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
+def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
     """`link_page` that tells what becomes of the browser's signal, if it sends one.
 
     A revoked link tells nothing that its address has said before.
     """
-    gpc = None if link.revoked else _signal(link)
-    return link_page(template, token, link, gpc=gpc, **values)
+    gpc = None if link.revoked else _gpc_status(link)
+    return render_link_page(template, token, link, gpc=gpc, **values)
 
 
-def honouring(link: Link, source: str, now: datetime) -> list[Change]:
+def gpc_opt_out(link: Link, source: str, now: datetime) -> list[Change]:
     """The opt-out that this POST brings besides what was pressed, if any (`source`: the page)."""
-    if _signal(link) is not Signal.COMING:
+    if _gpc_status(link) is not GpcStatus.PENDING:
         return []
     change = opt_out(link, ALL_MARKETING, source, now)
-    return [replace(change, evidence=evidence(link, GPC))]
+    return [replace(change, evidence=click_evidence(link, GLOBAL_PRIVACY_CONTROL))]
 
 
-def support() -> ResponseReturnValue:
+def gpc_support_document() -> ResponseReturnValue:
     """`/.well-known/gpc.json`: that we abide by the signal, and since when we say so.
 
     The time is when the catalogue, which holds the policy, was last applied.
     """
-    applied_at = run(last_applied)
+    applied_at = run_in_transaction(load_last_applied_at)
     if applied_at is None:
         abort(404)
     return {"gpc": True, "lastUpdate": applied_at.date().isoformat()}
 
 
-def _signal(link: Link) -> Signal | None:
+def _gpc_status(link: Link) -> GpcStatus | None:
     # 1 is the only value that means anything; absence means nothing (W3C GPC, 2025-04-02).
     if request.headers.get("Sec-GPC") != "1":
         return None
     try:
-        facts = exact_facts_for([link.address])[0]
+        facts = load_exact_facts([link.address])[0]
     except Unavailable:  # the page must work without the database; the signal is left out
         return None
-    if marketing_suppressed(facts):
-        return Signal.HONOURED
-    if catalogue_or_empty().policy.gpc is Gpc.OFFER:
-        return Signal.OFFERED
-    return Signal.OVERRULED if _turned_on(facts) else Signal.COMING
+    if is_marketing_suppressed(facts):
+        return GpcStatus.HONOURED
+    if catalogue_or_empty().policy.gpc is GpcPolicy.OFFER:
+        return GpcStatus.OFFERED
+    return GpcStatus.OVERRIDDEN if _opted_in_to_all_marketing(facts) else GpcStatus.PENDING
 
 
-def _turned_on(facts: Sequence[Fact]) -> bool:
+def _opted_in_to_all_marketing(facts: Sequence[ScopeFact]) -> bool:
     """Whether the person has ever turned all marketing on, given that it is on now."""
     return any(fact.exact and fact.scope == ALL_MARKETING and fact.state.lift for fact in facts)

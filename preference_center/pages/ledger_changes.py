@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.evidence_redaction import reduced
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.evidence_redaction import redact_evidence
 from preference_center.extensions import services
 from preference_center.languages import page_language
 from preference_center.links import Link
@@ -17,10 +17,10 @@ ONE_CLICK = "one_click"
 UNSUBSCRIBE_PAGE = "unsubscribe_page"
 PREFERENCE_PAGE = "preference_page"
 
-CONFIRMED = "confirmed_by_mail"
-GPC = "global_privacy_control"
+CONFIRMED_BY_MAIL = "confirmed_by_mail"
+GLOBAL_PRIVACY_CONTROL = "global_privacy_control"
 
-SHOWS_FOR = timedelta(days=60)
+FULL_ACCESS_PERIOD = timedelta(days=60)
 """How long the link of a message shows the whole page (docs/decisions/0005)."""
 
 
@@ -28,15 +28,15 @@ def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:
     """The person's own "no"; a repeat adds nothing while it stands (I7)."""
     return Change(
         id=services().new_id(),
-        kind=Kind.OPTED_OUT,
+        kind=EventKind.OPTED_OUT,
         address=link.address,
         scope=scope,
         occurred_at=now,
         received_at=now,
         source=source,
         actor=ACTOR,
-        evidence=evidence(link, source),
-        once=True,
+        evidence=click_evidence(link, source),
+        own_act=True,
     )
 
 
@@ -44,20 +44,20 @@ def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Chan
     """The person's own "yes": it counts from when they saw the form, not the POST (I5)."""
     return Change(
         id=services().new_id(),
-        kind=Kind.OPTED_IN,
+        kind=EventKind.OPTED_IN,
         address=link.address,
         scope=scope,
         occurred_at=rendered_at,
         received_at=now,
         source=PREFERENCE_PAGE,
         actor=ACTOR,
-        evidence=evidence(link, PREFERENCE_PAGE),
+        evidence=click_evidence(link, PREFERENCE_PAGE),
     )
 
 
 def pause(link: Link, scope: str, days: int, now: datetime) -> Change:
     """The person's own "not for now": it counts from the POST and ends by itself."""
-    return _paused(link, scope, now, now + timedelta(days=days), now)
+    return _pause_change(link, scope, now, now + timedelta(days=days), now)
 
 
 def resume(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Change:
@@ -66,37 +66,37 @@ def resume(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Chan
     It ends the pauses that the person saw and nothing else: no opt-out is lifted and no
     consent given, and a pause from after the form was rendered goes on (I5).
     """
-    return _paused(link, scope, rendered_at, rendered_at, now)
+    return _pause_change(link, scope, rendered_at, rendered_at, now)
 
 
-def _paused(
+def _pause_change(
     link: Link, scope: str, occurred_at: datetime, until: datetime, now: datetime
 ) -> Change:
     return Change(
         id=services().new_id(),
-        kind=Kind.PAUSED,
+        kind=EventKind.PAUSED,
         address=link.address,
         scope=scope,
         occurred_at=occurred_at,
         received_at=now,
         source=PREFERENCE_PAGE,
         actor=ACTOR,
-        evidence=evidence(link, PREFERENCE_PAGE),
+        evidence=click_evidence(link, PREFERENCE_PAGE),
         until=until,
     )
 
 
-def only_says_no(link: Link, now: datetime) -> bool:
+def is_opt_out_only(link: Link, now: datetime) -> bool:
     """Whether it was revoked, or stood in a message so long ago that it may be in other hands.
 
     It says no for ever. A standing link names no message and does not age; it shows the
     address masked, and proves nothing either.
     """
-    aged = bool(link.message_id) and now - link.issued_at > SHOWS_FOR
-    return link.revoked or (not link.proven and aged)
+    aged = bool(link.message_id) and now - link.issued_at > FULL_ACCESS_PERIOD
+    return link.revoked or (not link.proves_control and aged)
 
 
-def evidence(link: Link, method: str) -> dict[str, str]:
+def click_evidence(link: Link, method: str) -> dict[str, str]:
     """What is kept to prove the click: no IP address, no User-Agent, no address (I8)."""
     found = {
         "method": method,
@@ -104,8 +104,8 @@ def evidence(link: Link, method: str) -> dict[str, str]:
         "message_id": link.message_id,
         "issued_at": link.issued_at.isoformat(),
     }
-    if link.destination is not None:
-        found["destination"] = str(link.destination)
+    if link.destination_id is not None:
+        found["destination"] = str(link.destination_id)
     if method != ONE_CLICK:  # a mail client shows its own words
         found |= {"text_version": text_version(), "language": page_language()}
-    return reduced(found, link.address, services().keys.mark)
+    return redact_evidence(found, link.address, services().keys.evidence_hmac)

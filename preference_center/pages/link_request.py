@@ -13,25 +13,30 @@ from urllib.parse import urlsplit
 from flask import abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.domain.addresses import Address, Channel, mask, parse
+from preference_center.domain.addresses import Address, Channel, mask_address, parse_address
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
-from preference_center.languages import page_language, switched_language
-from preference_center.links import LIFETIMES, Use
-from preference_center.pages.rendering import can_mail, catalogue_or_empty, lead, page
-from preference_center.storage.mail.outbox import SWITCHED, Letter, LetterKind, post
+from preference_center.languages import chosen_language, page_language
+from preference_center.links import LIFETIMES, TokenPurpose
+from preference_center.pages.rendering import can_mail, catalogue_or_empty, lead_brand, render_page
+from preference_center.storage.mail.outbox import (
+    LANGUAGE_SWITCHED,
+    EmailKind,
+    OutgoingEmail,
+    enqueue_emails,
+)
 
-PER_ADDRESS = "3 per hour; 10 per day"
+ADDRESS_RATE = "3 per hour; 10 per day"
 """Beyond it the answer is the same, but nothing more is mailed."""
 
-PER_NETWORK = "30 per hour"
+NETWORK_RATE = "30 per hour"
 """From one network, to whatever addresses; beyond it the answer is 429."""
 
-_PREFIX = {4: 24, 6: 48}  # bits that one household or office shares
-_MAX_ADDRESS = 320  # characters; RFC 5321 4.5.3.1 allows fewer still
+_NETWORK_PREFIX_BITS = {4: 24, 6: 48}  # bits that one household or office shares
+_MAX_ADDRESS_LENGTH = 320  # characters; RFC 5321 4.5.3.1 allows fewer still
 
 
-def root() -> ResponseReturnValue:
+def redirect_to_form() -> ResponseReturnValue:
     """Lead whoever types the host's name to the form."""
     return redirect(url_for("recipients.request_link"))
 
@@ -43,83 +48,83 @@ def request_link() -> ResponseReturnValue:
     own address is then mailed. Raises InvalidLink for a token that isn't ours.
     """
     if request.method != "POST":
-        return _form()
+        return _form_page()
     if not can_mail():
-        return _form(status=503)
-    wish = _wish()
+        return _form_page(status=503)
+    wish = _parse_link_request()
     if wish.address is None:
-        return _form(wish.fault, wish.shown, status=422)
-    if _is_foreign():
-        return _form("foreign", wish.shown, status=403)
-    if not _network_may_ask():
+        return _form_page(wish.error, wish.display_address, status=422)
+    if _is_cross_site():
+        return _form_page("foreign", wish.display_address, status=403)
+    if not _network_allowed():
         abort(429)
-    _mail(wish.address)
-    return _page("link_requested", address=wish.shown)
+    _send_link(wish.address)
+    return _render_page("link_requested", address=wish.display_address)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LinkRequest:
     """What was posted: the address to mail, or what is wrong with it."""
 
-    shown: str = field(repr=False)
+    display_address: str = field(repr=False)
     """What the page may show: what was typed, or a token's address, masked (RULES C6)."""
     address: Address | None = None
-    fault: str = ""
+    error: str = ""
 
 
-def _wish() -> Wish:
+def _parse_link_request() -> LinkRequest:
     token = request.form.get("link")
     if token is not None:
         address = services().links.address_of(token)
         if address.channel is not Channel.EMAIL:
-            return Wish("", fault="phone")
-        return Wish(mask(address), address)
-    typed = request.form.get("address", "").strip()[:_MAX_ADDRESS]
+            return LinkRequest("", error="phone")
+        return LinkRequest(mask_address(address), address)
+    typed = request.form.get("address", "").strip()[:_MAX_ADDRESS_LENGTH]
     try:
-        return Wish(typed, parse(typed, Channel.EMAIL))
+        return LinkRequest(typed, parse_address(typed, Channel.EMAIL))
     except InvalidAddress:
-        return Wish(typed, fault="phone" if _is_phone(typed) else "unreadable")
+        return LinkRequest(typed, error="phone" if _is_phone(typed) else "unreadable")
 
 
 def _is_phone(typed: str) -> bool:
     try:
-        parse(typed, Channel.PHONE, region=services().settings.phone_region)
+        parse_address(typed, Channel.PHONE, region=services().settings.phone_region)
     except InvalidAddress:
         return False
     return True
 
 
-def _mail(address: Address) -> None:
+def _send_link(address: Address) -> None:
     """Have a fresh pass mailed, unless this mailbox has had enough of them."""
     context = services()
-    if not context.limiter.allows(
-        PER_ADDRESS, "link-to", context.keys.digest(address.mailbox).hex()
-    ):
+    if not context.limiter.hit(ADDRESS_RATE, "link-to", context.keys.digest(address.mailbox).hex()):
         return
     now, letter = context.now(), context.new_id()
-    brand = lead(tuple(catalogue_or_empty().brands.values()))
+    brand = lead_brand(tuple(catalogue_or_empty().brands.values()))
     host = brand.host if brand else None
-    values = {"link": context.links.pass_url(Use.MAILED, address, letter, now, host)}
-    if chosen := switched_language():
-        values[SWITCHED] = chosen
-    post(
+    values = {
+        "link": context.links.one_time_url(TokenPurpose.EMAILED_LINK, address, letter, now, host)
+    }
+    if chosen := chosen_language():
+        values[LANGUAGE_SWITCHED] = chosen
+    enqueue_emails(
         [
-            Letter(
+            OutgoingEmail(
                 id=letter,
-                kind=LetterKind.ONE_TIME_LINK,
-                to=address,
+                kind=EmailKind.ONE_TIME_LINK,
+                recipient=address,
                 language=page_language(),
                 brand=brand.key if brand else None,
                 values=values,
-                expires_at=now + LIFETIMES[Use.MAILED],
+                expires_at=now + LIFETIMES[TokenPurpose.EMAILED_LINK],
             )
         ]
     )
 
 
-def _network_may_ask() -> bool:
+def _network_allowed() -> bool:
     network = network_of(request.remote_addr)
-    return network is None or services().limiter.allows(PER_NETWORK, "links-from", network)
+    return network is None or services().limiter.hit(NETWORK_RATE, "links-from", network)
 
 
 def network_of(remote: str | None) -> str | None:
@@ -136,10 +141,10 @@ def network_of(remote: str | None) -> str | None:
         address = address.ipv4_mapped
     if not address.is_global:
         return None
-    return str(ip_network((address, _PREFIX[address.version]), strict=False))
+    return str(ip_network((address, _NETWORK_PREFIX_BITS[address.version]), strict=False))
 
 
-def _is_foreign() -> bool:
+def _is_cross_site() -> bool:
     """Whether a page of another site sent this (Fetch Metadata, else RFC 6454).
 
     There is no session to ride on here, and so no cookie; but other sites must not use
@@ -154,12 +159,12 @@ def _is_foreign() -> bool:
     return origin != "null" and urlsplit(origin).netloc not in ours
 
 
-def _form(fault: str = "", typed: str = "", *, status: int = 200) -> ResponseReturnValue:
-    return _page("request_link", status=status, fault=fault, typed=typed)
+def _form_page(error: str = "", typed: str = "", *, status: int = 200) -> ResponseReturnValue:
+    return _render_page("request_link", status=status, fault=error, typed=typed)
 
 
-def _page(template: str, *, status: int = 200, **values: str) -> ResponseReturnValue:
-    return page(
+def _render_page(template: str, *, status: int = 200, **values: str) -> ResponseReturnValue:
+    return render_page(
         template,
         status=status,
         brands=tuple(catalogue_or_empty().brands.values()),

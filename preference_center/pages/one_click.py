@@ -6,24 +6,24 @@ from flask import redirect, request
 from werkzeug import Response
 from werkzeug.exceptions import NotFound
 
-from preference_center.database_timeouts import CLICK
+from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.errors import InvalidLink, ProbeLink
 from preference_center.extensions import services
-from preference_center.http_body import whole_body
+from preference_center.http_body import read_body
 from preference_center.links import ONE_CLICK as PAIR
 from preference_center.links import Link
-from preference_center.pages.confirm_opt_in import link_to_confirm
+from preference_center.pages.confirm_opt_in import link_from_confirmation
 from preference_center.pages.ledger_changes import ONE_CLICK, opt_out
-from preference_center.spool import accept
-from preference_center.storage.db.database import within
+from preference_center.spool import record_or_spool
+from preference_center.storage.db.database import override_limits
 
 _NAME, _, _VALUE = PAIR.partition("=")
-_SHORT = 64  # bytes; the pair has 26
-_RECEIVED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
-_PAGES = {"u", "p", "m", "c", "portal", "w"}
+_MAX_BARE_BODY = 64  # bytes; the pair has 26
+_ACCEPTED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
+_PAGE_PATHS = {"u", "p", "m", "c", "portal", "w"}
 
 
-def answer() -> Response | None:
+def handle_one_click() -> Response | None:
     """The answer to a request that no view has to see; None for every other one.
 
     A POST of the pair with a token of ours opts out, at whatever path: a sender may have put
@@ -35,63 +35,63 @@ def answer() -> Response | None:
     is_post = request.method == "POST"
     if request.blueprint not in {None, "recipients"} or not (lost or is_post):
         return None
-    token = _token()
+    token = _find_token()
     if token is None:  # and no body is read for it
         return None
     if is_post and _is_one_click():
-        with within(CLICK):
+        with override_limits(LINK_CLICK_TIMEOUTS):
             return _opt_out(token)
-    return _redirected(token) if lost and request.method in {"GET", "HEAD"} else None
+    return _redirect_to_page(token) if lost and request.method in {"GET", "HEAD"} else None
 
 
 def _opt_out(token: str) -> Response | None:
     try:
-        link = _link(token)
+        link = _read_link(token)
     except ProbeLink:  # `flask check-domain`: answered as anybody else, but there is nobody
-        return _unsubscribed()
+        return _unsubscribed_response()
     except InvalidLink:
         return None  # the view says so, or the page for what is not found
-    recorded = accept([opt_out(link, link.scope, ONE_CLICK, services().now())])
-    return _received() if recorded is None else _unsubscribed()
+    recorded = record_or_spool([opt_out(link, link.scope, ONE_CLICK, services().now())])
+    return _accepted_response() if recorded is None else _unsubscribed_response()
 
 
-def _link(token: str) -> Link:
+def _read_link(token: str) -> Link:
     try:
-        return services().links.any_link(token)
+        return services().links.read_any_token(token)
     except ProbeLink:
         raise
     except InvalidLink:
-        return link_to_confirm(token, services().now())
+        return link_from_confirmation(token, services().now())
 
 
-def _token() -> str | None:
+def _find_token() -> str | None:
     """That of the page, or the first in a path where there is none; None without one."""
     values = request.view_args or {}
     if "token" in values:
         return str(values["token"])
-    found = services().links.token_in(request.path)
+    found = services().links.find_token(request.path)
     return found if found != request.path else None
 
 
-def _redirected(token: str) -> Response:
+def _redirect_to_page(token: str) -> Response:
     first = request.path.strip("/").partition("/")[0].lower()
-    page = first if first in _PAGES else "u"
+    page = first if first in _PAGE_PATHS else "u"
     return redirect(f"{request.root_path}/{page}/{token}")
 
 
 def _is_one_click() -> bool:
     """Whether the body holds the pair: bare in whatever content type, or as a form field."""
-    body = whole_body()
-    if len(body) <= _SHORT and body.strip() == PAIR.encode():
+    body = read_body()
+    if len(body) <= _MAX_BARE_BODY and body.strip() == PAIR.encode():
         return True
     return request.form.get(_NAME, "").strip() == _VALUE
 
 
-def _unsubscribed() -> Response:
+def _unsubscribed_response() -> Response:
     return Response("You are unsubscribed.\n", mimetype="text/plain")
 
 
-def _received() -> Response:
+def _accepted_response() -> Response:
     """Durable, and not in the ledger yet: checks may still allow for some moments."""
     text = "Received. You will be unsubscribed within moments.\n"
-    return Response(text, _RECEIVED, mimetype="text/plain")
+    return Response(text, _ACCEPTED, mimetype="text/plain")

@@ -12,52 +12,52 @@ from datetime import datetime
 from preference_center.domain.addresses import Address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.delivery_status import (
-    No,
-    Progress,
-    Step,
-    Told,
-    progress,
-    standing_nos,
+    ActiveSuppression,
+    Delivery,
+    DeliveryState,
+    DeliveryStatus,
+    active_suppressions,
+    compute_delivery_status,
 )
 from preference_center.domain.events import Event
-from preference_center.domain.receipt_codes import reference
+from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.events import events_by_id
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for
-from preference_center.storage.sync.delivery_status import address_id, standings
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.events import load_events_by_id
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
+from preference_center.storage.sync.delivery_status import find_address_id, list_address_progress
 
 _ACRONYMS = {"cdp", "crm", "erp", "esp", "sms"}
-_SHOWN = {Step.TOLD: "reflected", Step.ABSENT: "absent"}
+_SHOWN_OUTCOMES = {DeliveryState.CONFIRMED: "reflected", DeliveryState.ABSENT: "absent"}
 
 
 @dataclass(frozen=True, slots=True)
-class OptOut:
+class RecordedOptOut:
     """One "no" that stands.
 
     `event` is None while it has come by mail and its address was not known to us then.
     """
 
-    no: No
+    suppression: ActiveSuppression
     event: Event | None
 
     @property
     def reference(self) -> str:
         """What support finds it by."""
-        return reference(self.no.event)
+        return format_receipt_code(self.suppression.event_id)
 
     @property
     def received_at(self) -> datetime:
         """When it reached the company."""
-        return self.event.received_at if self.event else self.no.since
+        return self.event.received_at if self.event else self.suppression.since
 
     @property
     def recorded_at(self) -> datetime:
         """From when on no sender who asks gets a yes (I2)."""
-        return self.event.recorded_at if self.event else self.no.since
+        return self.event.recorded_at if self.event else self.suppression.since
 
     @property
-    def how(self) -> str:
+    def received_via(self) -> str:
         """How it reached the company, in a word: a `Via`, a method or a source."""
         if self.event is None:
             return "mailto"
@@ -65,7 +65,7 @@ class OptOut:
         return evidence.get("via") or evidence.get("method") or self.event.source
 
 
-def title_of_tool(name: str) -> str:
+def tool_title(name: str) -> str:
     """The destination's name as people write: `email-tool` is `Email tool`."""
     words = name.replace("-", " ").replace("_", " ").split()
     text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
@@ -73,64 +73,68 @@ def title_of_tool(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ToolStatus:
     """One connected tool, and how far it is. `told` are its answers, the newest first."""
 
     name: str
-    progress: Progress
-    told: Sequence[Told]
+    progress: DeliveryStatus
+    deliveries: Sequence[Delivery]
 
     @property
     def title(self) -> str:
         """What the page calls it."""
-        return title_of_tool(self.name)
+        return tool_title(self.name)
 
     @property
-    def earlier(self) -> list[Told]:
+    def earlier_deliveries(self) -> list[Delivery]:
         """What it answered besides what `progress` says."""
-        shown = _SHOWN.get(self.progress.step)
-        return [told for told in self.told if told.outcome != shown]
+        shown = _SHOWN_OUTCOMES.get(self.progress.state)
+        return [told for told in self.deliveries if told.outcome != shown]
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class OptOutStatus:
     """Everything that the page and the receipt show of one address."""
 
-    opt_outs: Sequence[OptOut]
-    places: Sequence[Place]
+    opt_outs: Sequence[RecordedOptOut]
+    tools: Sequence[ToolStatus]
 
 
-def whereabouts(
+def load_opt_out_status(
     address: Address, catalogue: Catalogue, now: datetime, scopes: Collection[str] | None = None
-) -> Whereabouts:
+) -> OptOutStatus:
     """What stands against writing to exactly this address, and who knows.
 
     With `scopes`, only what concerns these.
     """
-    nos = standing_nos(exact_facts_for([address])[0], now)
+    nos = active_suppressions(load_exact_facts([address])[0], now)
     if scopes is not None:
         nos = [no for no in nos if no.scope in scopes]
     if not nos:
-        return Whereabouts((), ())
-    return run(lambda connection: _look(connection, address, nos, catalogue, now))
+        return OptOutStatus((), ())
+    return run_in_transaction(lambda connection: _load(connection, address, nos, catalogue, now))
 
 
-def _look(
+def _load(
     connection: Connection,
     address: Address,
-    nos: Sequence[No],
+    suppressions: Sequence[ActiveSuppression],
     catalogue: Catalogue,
     now: datetime,
-) -> Whereabouts:
-    events = events_by_id(connection, [no.event for no in nos])
-    opt_outs = [OptOut(no, events.get(no.event)) for no in nos]
-    owner = address_id(connection, services().keys.exact(address), address.channel)
+) -> OptOutStatus:
+    events = load_events_by_id(connection, [no.event_id for no in suppressions])
+    opt_outs = [RecordedOptOut(no, events.get(no.event_id)) for no in suppressions]
+    owner = find_address_id(connection, services().keys.exact_digest(address), address.channel)
     if owner is None:
-        return Whereabouts(opt_outs, ())
-    dated = [(each.no, each.received_at) for each in opt_outs]
-    topics = {topic.key for topic in catalogue.topics_on(address.channel)}
+        return OptOutStatus(opt_outs, ())
+    dated = [(each.suppression, each.received_at) for each in opt_outs]
+    topics = {topic.key for topic in catalogue.topics_for_channel(address.channel)}
     places = [
-        Place(each.tool.name, progress(each.tool, each.row, each.told, dated, now), each.told)
-        for each in standings(connection, owner, topics)
+        ToolStatus(
+            each.tool.name,
+            compute_delivery_status(each.tool, each.sync_row, each.deliveries, dated, now),
+            each.deliveries,
+        )
+        for each in list_address_progress(connection, owner, topics)
     ]
-    return Whereabouts(opt_outs, places)
+    return OptOutStatus(opt_outs, places)

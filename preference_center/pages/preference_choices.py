@@ -11,24 +11,24 @@ from uuid import UUID
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue, MessageClass, MessageType, Topic
 from preference_center.domain.decisions import (
-    Fact,
-    Rule,
-    marketing_suppressed,
-    running_pause_end,
-    topic_standing,
+    DecisionRule,
+    ScopeFact,
+    active_pause_end,
+    is_marketing_suppressed,
+    topic_status,
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
     UNDELIVERABLE,
     Change,
-    Kind,
-    Mark,
-    State,
+    EventKind,
+    ScopeState,
+    Timestamped,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TopicChoice:
     """One topic as the page shows it; a paused one is on, and says until when."""
 
     topic: Topic
@@ -37,16 +37,16 @@ class Choice:
     """When the last pause that covers it ends."""
     own_pause: datetime | None
     """When the pause of this topic alone ends."""
-    returns: bool
+    restored_by_all_marketing: bool
     """Whether it would come back with "all marketing" alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class PreferenceChoices:
     """Everything that the page shows of one address."""
 
     channel: Channel
-    groups: Mapping[str, Sequence[Choice]]
+    groups: Mapping[str, Sequence[TopicChoice]]
     service: Sequence[MessageType]
     all_on: bool
     paused_until: datetime | None
@@ -55,74 +55,74 @@ class Choices:
     """The account is deactivated or erased: nothing can be turned on here (I4)."""
 
     @property
-    def topics(self) -> tuple[Choice, ...]:
+    def topics(self) -> tuple[TopicChoice, ...]:
         """All topics, in the order of the page."""
         return tuple(choice for choices in self.groups.values() for choice in choices)
 
     @property
-    def on(self) -> tuple[Choice, ...]:
+    def on(self) -> tuple[TopicChoice, ...]:
         """The topics that are on, paused or not."""
         return tuple(choice for choice in self.topics if choice.on)
 
-    def rendered(self, link_mark: str) -> dict[str, Any]:
+    def form_state(self, link_fingerprint: str) -> dict[str, Any]:
         """What the form must bring back: the state that the person saw, for this link."""
         return {
-            "link": link_mark,
+            "link": link_fingerprint,
             "all": self.all_on,
             "topics": {choice.topic.key: choice.on for choice in self.topics},
         }
 
 
 def choices_for(
-    catalogue: Catalogue, channel: Channel, facts: Sequence[Fact], now: datetime
-) -> Choices:
+    catalogue: Catalogue, channel: Channel, facts: Sequence[ScopeFact], now: datetime
+) -> PreferenceChoices:
     """The page's choices: topics of the address's channel, by the catalogue's groups."""
-    groups: dict[str, list[Choice]] = {}
+    groups: dict[str, list[TopicChoice]] = {}
     closed = False
-    for topic in catalogue.topics_on(channel):
-        no = topic_standing(topic, facts, now).no
-        closed = closed or (no is not None and no.rule is Rule.CLOSED)
-        groups.setdefault(topic.group, []).append(_choice(topic, facts, now))
+    for topic in catalogue.topics_for_channel(channel):
+        no = topic_status(topic, facts, now).denial
+        closed = closed or (no is not None and no.rule is DecisionRule.CLOSED)
+        groups.setdefault(topic.group, []).append(_topic_choice(topic, facts, now))
     service = [
         kind
         for kind in catalogue.message_types.values()
         if kind.message_class is MessageClass.SERVICE
     ]
-    return Choices(
+    return PreferenceChoices(
         channel,
         groups,
         service,
-        all_on=not marketing_suppressed(facts),
+        all_on=not is_marketing_suppressed(facts),
         paused_until=own_pause_end(ALL_MARKETING, facts, now),
         closed=closed,
     )
 
 
-def own_pause_end(scope: str, facts: Sequence[Fact], now: datetime) -> datetime | None:
+def own_pause_end(scope: str, facts: Sequence[ScopeFact], now: datetime) -> datetime | None:
     """When the pause of exactly this scope ends, whatever wider one covers it too."""
-    return running_pause_end(scope, [fact for fact in facts if fact.scope == scope], now)
+    return active_pause_end(scope, [fact for fact in facts if fact.scope == scope], now)
 
 
-def stand(choices: Choices, changes: Sequence[Change]) -> bool:
+def all_applied(choices: PreferenceChoices, changes: Sequence[Change]) -> bool:
     """Whether everything that was turned on is on now: a newer "no" may have come between."""
     on = {choice.topic.key for choice in choices.on}
     if choices.all_on:
         on.add(ALL_MARKETING)
-    return all(change.scope in on for change in changes if change.kind is Kind.OPTED_IN)
+    return all(change.scope in on for change in changes if change.kind is EventKind.OPTED_IN)
 
 
-def _choice(topic: Topic, facts: Sequence[Fact], now: datetime) -> Choice:
+def _topic_choice(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> TopicChoice:
     on = _is_on(topic, facts, now)
-    return Choice(
+    return TopicChoice(
         topic,
         on,
-        paused_until=running_pause_end(topic.key, facts, now) if on else None,
+        paused_until=active_pause_end(topic.key, facts, now) if on else None,
         own_pause=own_pause_end(topic.key, facts, now) if on else None,
-        returns=not on and _is_on(topic, _as_if_lifted(facts), now),
+        restored_by_all_marketing=not on and _is_on(topic, _with_all_marketing_lifted(facts), now),
     )
 
 
-def _is_on(topic: Topic, facts: Sequence[Fact], now: datetime) -> bool:
+def _is_on(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether it is subscribed, or would be but for a pause."""
     unpaused = [
         fact
@@ -130,13 +130,13 @@ def _is_on(topic: Topic, facts: Sequence[Fact], now: datetime) -> bool:
         else replace(fact, state=replace(fact.state, pause=None, pause_until=None))
         for fact in facts
     ]
-    return topic_standing(topic, unpaused, now).subscribed
+    return topic_status(topic, unpaused, now).subscribed
 
 
-def _as_if_lifted(facts: Sequence[Fact]) -> list[Fact]:
+def _with_all_marketing_lifted(facts: Sequence[ScopeFact]) -> list[ScopeFact]:
     """The facts as they would be had the person just turned all marketing on."""
-    lift = Mark(datetime.max.replace(tzinfo=UTC), UUID(int=0))
+    lift = Timestamped(datetime.max.replace(tzinfo=UTC), UUID(int=0))
     others = [fact for fact in facts if fact.scope != ALL_MARKETING or not fact.exact]
     wide = [fact.state for fact in facts if fact.scope == ALL_MARKETING and fact.exact]
-    states = [replace(state, lift=lift) for state in wide or [State()]]
-    return [*others, *(Fact(ALL_MARKETING, True, state) for state in states)]
+    states = [replace(state, lift=lift) for state in wide or [ScopeState()]]
+    return [*others, *(ScopeFact(ALL_MARKETING, True, state) for state in states)]

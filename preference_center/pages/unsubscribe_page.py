@@ -8,22 +8,26 @@ from uuid import UUID
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
 
-from preference_center.database_timeouts import CLICK
+from preference_center.database_timeouts import LINK_CLICK_TIMEOUTS
 from preference_center.domain.events import ALL_MARKETING, Retraction
 from preference_center.errors import InvalidLink, ProbeLink, Unavailable
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.links import Link, SealedForm, probed
-from preference_center.pages.gpc import honouring, signalled_page
-from preference_center.pages.ledger_changes import ACTOR, UNSUBSCRIBE_PAGE, evidence, opt_out
-from preference_center.pages.rendering import link_mark, link_page, speak_to
-from preference_center.spool import accept
-from preference_center.storage.db.database import within
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+from preference_center.links import FormPurpose, Link, probe_link
+from preference_center.pages.gpc import gpc_opt_out, render_gpc_page
+from preference_center.pages.ledger_changes import ACTOR, UNSUBSCRIBE_PAGE, click_evidence, opt_out
+from preference_center.pages.rendering import (
+    link_fingerprint,
+    render_link_page,
+    use_contact_language,
+)
+from preference_center.spool import record_or_spool
+from preference_center.storage.db.database import override_limits
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
-UNDO_FOR = timedelta(minutes=30)
+UNDO_PERIOD = timedelta(minutes=30)
 
-_RECEIVED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
+_ACCEPTED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
 
 
 def unsubscribe(token: str = "") -> ResponseReturnValue:
@@ -32,57 +36,59 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
     Only the page's own field opts out; any other body gets the page (RULES A9). A valid link
     always answers 2xx, however often and however old (I7).
     """
-    with within(CLICK):
-        return _answer(token)
+    with override_limits(LINK_CLICK_TIMEOUTS):
+        return _handle(token)
 
 
-def _answer(token: str) -> ResponseReturnValue:
+def _handle(token: str) -> ResponseReturnValue:
     try:
-        link = services().links.read(token, services().now())
+        link = services().links.read_token(token, services().now())
     except ProbeLink:  # `flask check-domain` sees what anybody would: there is nobody
-        return link_page("unsubscribe", token, probed(services().now()))
-    speak_to(link.address)
+        return render_link_page("unsubscribe", token, probe_link(services().now()))
+    use_contact_language(link.address)
     if request.method != "POST":
-        return signalled_page("unsubscribe", token, link)
+        return render_gpc_page("unsubscribe", token, link)
     if "undo" in request.form:
         return _undo(token, link, request.form["undo"])
     scopes = {"this": link.scope, "all": ALL_MARKETING}
     scope = scopes.get(request.form.get("confirm", ""))
     if scope is None:
-        return signalled_page("unsubscribe", token, link)
-    return _stop(token, link, scope)
+        return render_gpc_page("unsubscribe", token, link)
+    return _record_opt_out(token, link, scope)
 
 
-def _stop(token: str, link: Link, scope: str) -> ResponseReturnValue:
+def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
     now = services().now()
-    honoured = honouring(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
+    honoured = gpc_opt_out(link, UNSUBSCRIBE_PAGE, now) if scope != ALL_MARKETING else []
     was_off = _is_off(link, ALL_MARKETING if honoured else scope)
     changes = [opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]
-    events = accept(changes)
+    events = record_or_spool(changes)
     if events is None:
         here = url_for("recipients.unsubscribe", token=token, lang=None)
-        return link_page("opt_out_accepted", token, link, status=_RECEIVED, done=scope, here=here)
+        return render_link_page(
+            "opt_out_accepted", token, link, status=_ACCEPTED, done=scope, here=here
+        )
     # Undoing what changed nothing would leave them unsubscribed all the same.
     idle = {change.id for change in changes} if was_off else set()
-    return signalled_page(
+    return render_gpc_page(
         "unsubscribed",
         token,
         link,
         done=ALL_MARKETING if honoured else scope,
-        undo=_undo_offer(token, tuple(event for event in events if event not in idle)),
+        undo=_sign_undo(token, tuple(event for event in events if event not in idle)),
     )
 
 
 def _is_off(link: Link, scope: str) -> bool:
     """Whether an opt-out of this scope by exactly this address is active; False if unknown."""
     try:
-        (facts,) = exact_facts_for([link.address])
+        (facts,) = load_exact_facts([link.address])
     except Unavailable:
         return False
-    return any(fact.scope == scope and fact.state.stands for fact in facts)
+    return any(fact.scope == scope and fact.state.is_suppressed for fact in facts)
 
 
-def _undo_offer(token: str, events: tuple[UUID, ...]) -> str | None:
+def _sign_undo(token: str, events: tuple[UUID, ...]) -> str | None:
     """What the undo button must bring back: exactly these events, for this link.
 
     Those that a double click repeats are its own act, too. The retraction's id is made now,
@@ -90,25 +96,29 @@ def _undo_offer(token: str, events: tuple[UUID, ...]) -> str | None:
     """
     if not events:
         return None
-    data = {"link": link_mark(token), "id": str(services().new_id()), "events": [*map(str, events)]}
-    return services().links.sign_form(SealedForm.UNDO, data, services().now())
+    data = {
+        "link": link_fingerprint(token),
+        "id": str(services().new_id()),
+        "events": [*map(str, events)],
+    }
+    return services().links.seal_form(FormPurpose.UNDO, data, services().now())
 
 
-def _undo(token: str, link: Link, offer: str) -> ResponseReturnValue:
+def _undo(token: str, link: Link, signed_undo: str) -> ResponseReturnValue:
     now = services().now()
     try:
-        _, data = services().links.read_form(SealedForm.UNDO, offer, UNDO_FOR, now)
+        _, data = services().links.open_form(FormPurpose.UNDO, signed_undo, UNDO_PERIOD, now)
     except InvalidLink:
         data = {}
-    if data.get("link") != link_mark(token):
-        return link_page("undo_expired", token, link)
+    if data.get("link") != link_fingerprint(token):
+        return render_link_page("undo_expired", token, link)
     retraction = Retraction(
         id=UUID(data["id"]),
         event_ids=tuple(map(UUID, data["events"])),
         occurred_at=now,
         source=UNSUBSCRIBE_PAGE,
         actor=ACTOR,
-        evidence=evidence(link, UNSUBSCRIBE_PAGE),
+        evidence=click_evidence(link, UNSUBSCRIBE_PAGE),
     )
     record([retraction])
-    return link_page("undone", token, link)
+    return render_link_page("undone", token, link)

@@ -15,17 +15,17 @@ from preference_center.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
-class Drafts:
+class AtomicFiles:
     """Where to write what shall appear under other names, and room for what shall not."""
 
-    of: dict[Path, Path]
+    temporary_paths: dict[Path, Path]
     """The path that a file or folder is to have -> where to write it."""
-    work: Path
+    work_folder: Path
     """A folder that is gone in the end, beside the first of them. For the owner only."""
 
 
 @contextmanager
-def drafts(paths: Sequence[Path]) -> Iterator[Drafts]:
+def atomic_files(paths: Sequence[Path]) -> Iterator[AtomicFiles]:
     """Places to write to; once the block has ended well they take their names, in that order.
 
     What had such a name before is replaced. After an error or Ctrl-C nothing is left; after
@@ -42,46 +42,46 @@ def drafts(paths: Sequence[Path]) -> Iterator[Drafts]:
                 raise InvalidInput(f"can't write {path}: {error.strerror}") from None
             of[path] = folders[-1] / path.name
         (work := folders[0] / "work").mkdir()
-        yield Drafts(of, work)
+        yield AtomicFiles(of, work)
         for draft in of.values():
-            _finish(draft)
+            _make_durable(draft)
         for path, draft in of.items():
-            _put(draft, path)
+            _replace(draft, path)
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def sha256(path: Path) -> str:
+def sha256_hex(path: Path) -> str:
     """Of a file's octets, in hexadecimal; of a folder's, that of `sha256sum *` in it."""
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     parts = (one for one in sorted(path.iterdir()) if one.is_file() and one.name[0] not in "._")
-    lines = "".join(f"{sha256(one)}  {one.name}\n" for one in parts)
+    lines = "".join(f"{sha256_hex(one)}  {one.name}\n" for one in parts)
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _put(draft: Path, path: Path) -> None:
+def _replace(draft: Path, path: Path) -> None:
     if draft.is_dir() and path.is_dir():
         old = draft.with_name(f"{draft.name}.old")
         path.rename(old)  # a folder can't replace another
     draft.replace(path)
-    _sync(path.parent)
+    _fsync(path.parent)
 
 
-def _finish(draft: Path) -> None:
+def _make_durable(draft: Path) -> None:
     """On disk, and readable to the owner only: it holds addresses."""
     if draft.is_dir():
         draft.chmod(0o700)
         for one in draft.iterdir():
-            _finish(one)
+            _make_durable(one)
     else:
         draft.chmod(0o600)
-    _sync(draft)
+    _fsync(draft)
 
 
-def _sync(path: Path) -> None:
+def _fsync(path: Path) -> None:
     """Have a file's content, or a folder's names, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:

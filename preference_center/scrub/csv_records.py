@@ -15,13 +15,13 @@ from typing import BinaryIO
 
 from preference_center.errors import InvalidList
 
-LF, CR = "\x1e", "\x1d"
+ESCAPED_LF, ESCAPED_CR = "\x1e", "\x1d"
 """Stand for line breaks inside cells."""
 
-LONGEST = 1024 * 1024
+MAX_RECORD_BYTES = 1024 * 1024
 """Octets of the longest record."""
 
-_MARKS = re.compile(rb"[\x01\x1d\x1e]")
+_RESERVED_CHARACTERS = re.compile(rb"[\x01\x1d\x1e]")
 
 
 def cell_pattern(delimiter: str) -> str:
@@ -33,32 +33,36 @@ def cell_pattern(delimiter: str) -> str:
     return f'(?: *"(?:[^"]|"")*" *|(?:[^"{d} ]| +[^"{d} ])[^{d}]*| *)'
 
 
-def straighten(source: BinaryIO, target: BinaryIO, delimiter: str, width: int) -> None:
+def write_one_record_per_line(
+    source: BinaryIO, target: BinaryIO, delimiter: str, width: int
+) -> None:
     """Copy a CSV file with every record on one line, ended by a line feed.
 
     A line that opens a quote and never closes it, or closes it in a record of other than
     `width` cells, stays as it is: what it holds will not be taken for an address. Raises
     InvalidList where the text is not UTF-8 or has control characters that we need.
     """
-    lines = _Lines(source)
-    grammar = _Grammar.of(delimiter, width)
+    lines = _LineReader(source)
+    grammar = _RecordPatterns.of(delimiter, width)
     while (line := lines.next()) is not None:
         number, record = lines.number, line.removesuffix(b"\r")
         if line.count(b'"') % 2 and not grammar.row.fullmatch(record):
-            record = _joined(line, lines, grammar).removesuffix(b"\r")
+            record = _join_record(line, lines, grammar).removesuffix(b"\r")
         _check(record, number)
-        target.write(record.replace(b"\r", CR.encode()).replace(b"\n", LF.encode()) + b"\n")
+        target.write(
+            record.replace(b"\r", ESCAPED_CR.encode()).replace(b"\n", ESCAPED_LF.encode()) + b"\n"
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class _Grammar:
+class _RecordPatterns:
     """What a line or record must look like: a row of any width, or of the list's own."""
 
     row: re.Pattern[bytes]
-    whole: re.Pattern[bytes]
+    full_row: re.Pattern[bytes]
 
     @classmethod
-    def of(cls, delimiter: str, width: int) -> _Grammar:
+    def of(cls, delimiter: str, width: int) -> _RecordPatterns:
         cell = cell_pattern(delimiter)
         row, whole = (
             f"{cell}(?:[{delimiter}]{cell}){times}" for times in ("*", f"{{{width - 1}}}")
@@ -66,7 +70,7 @@ class _Grammar:
         return cls(re.compile(row.encode()), re.compile(whole.encode()))
 
 
-class _Lines:
+class _LineReader:
     """The lines of a file, less their line feeds; some can be given back."""
 
     def __init__(self, source: BinaryIO) -> None:
@@ -78,37 +82,37 @@ class _Lines:
         """The next line; None at the end."""
         if self._back:
             line = self._back.popleft()
-        elif not (line := self._source.readline(LONGEST + 1)):
+        elif not (line := self._source.readline(MAX_RECORD_BYTES + 1)):
             return None
         self.number += 1
-        if len(line) > LONGEST:
+        if len(line) > MAX_RECORD_BYTES:
             raise InvalidList(f"line {self.number} is longer than a mebibyte: is this CSV?")
         return line.removesuffix(b"\n")
 
-    def give_back(self, lines: Sequence[bytes]) -> None:
+    def push_back(self, lines: Sequence[bytes]) -> None:
         """Have these once more: the last ones read, in their order."""
         self._back.extendleft(reversed(lines))
         self.number -= len(lines)
 
 
-def _joined(line: bytes, lines: _Lines, grammar: _Grammar) -> bytes:
+def _join_record(line: bytes, lines: _LineReader, grammar: _RecordPatterns) -> bytes:
     """The record that begins with `line`; the line alone if none does."""
     parts = [line]
     size = len(line)
-    while size < LONGEST and (more := lines.next()) is not None:
+    while size < MAX_RECORD_BYTES and (more := lines.next()) is not None:
         parts.append(more)
         size += len(more) + 1
         if more.count(b'"') % 2:
             record = b"\n".join(parts)
-            if grammar.whole.fullmatch(record.removesuffix(b"\r")):
+            if grammar.full_row.fullmatch(record.removesuffix(b"\r")):
                 return record
             break
-    lines.give_back(parts[1:])
+    lines.push_back(parts[1:])
     return line
 
 
 def _check(record: bytes, number: int) -> None:
-    if _MARKS.search(record):
+    if _RESERVED_CHARACTERS.search(record):
         raise InvalidList(f"line {number} holds control characters: send the list without")
     try:
         record.decode()

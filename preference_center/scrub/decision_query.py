@@ -8,31 +8,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import MessageType, Topic
-from preference_center.domain.decisions import Decision, Rule, decide
+from preference_center.domain.decisions import Decision, DecisionRule, decide
 from preference_center.errors import InvalidAddress
 from preference_center.keys import Keys
 
-EXTRA = ("removed_rule", "removed_reason", "removed_scope", "removed_since")
+REMOVED_COLUMNS = ("removed_rule", "removed_reason", "removed_scope", "removed_since")
 """The columns that a removed row has behind its own."""
 
-REASONS: Mapping[Rule, str] = {
-    Rule.CLOSED: "the account is closed",
-    Rule.OPTED_OUT_OF_TOPIC: "said no to this topic",
-    Rule.OPTED_OUT_OF_ALL_MARKETING: "said no to all marketing",
-    Rule.COMPLAINED: "reported our mail as spam",
-    Rule.BOUNCED: "mail to this address bounces",
-    Rule.PAUSED: "asked for a pause",
-    Rule.NO_CONSENT: "never asked for it",
-    Rule.RETIRED_TOPIC: "the topic is no longer sent",
-    Rule.UNPARSEABLE_ADDRESS: "this is no address",
+RULE_REASONS: Mapping[DecisionRule, str] = {
+    DecisionRule.CLOSED: "the account is closed",
+    DecisionRule.OPTED_OUT_OF_TOPIC: "said no to this topic",
+    DecisionRule.OPTED_OUT_OF_ALL_MARKETING: "said no to all marketing",
+    DecisionRule.COMPLAINED: "reported our mail as spam",
+    DecisionRule.BOUNCED: "mail to this address bounces",
+    DecisionRule.PAUSED: "asked for a pause",
+    DecisionRule.NO_CONSENT: "never asked for it",
+    DecisionRule.RETIRED_TOPIC: "the topic is no longer sent",
+    DecisionRule.UNPARSEABLE_ADDRESS: "this is no address",
 }
 """Why a row was removed, in words without a delimiter."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DecisionQuery:
     """May this message go to these people now? As for `POST /v1/decisions`."""
 
     message: MessageType
@@ -41,11 +41,11 @@ class Question:
     region: str
     now: datetime
     keys: Keys = field(repr=False)
-    md5: bool
+    match_md5: bool
     """Whether addresses that are known by an MD5 must be looked for."""
 
     @property
-    def unseen(self) -> Decision:
+    def default_decision(self) -> Decision:
         """What holds for an address that nobody ever said anything about."""
         return decide(self.message, self.topic, (), self.now)
 
@@ -55,23 +55,23 @@ class Question:
         seconds = int(self.now.timestamp())
         return seconds * 1_000_000 + self.now.microsecond
 
-    def read(self, cell: str) -> Address | None:
+    def parse_address(self, cell: str) -> Address | None:
         """The address in a cell, or None if there is none (I11)."""
         try:
-            return parse(cell, self.channel, region=self.region)
+            return parse_address(cell, self.channel, region=self.region)
         except InvalidAddress:
             return None
 
     def digests(self, address: Address) -> list[tuple[int, str]]:
         """Every digest that the address may be found under, with the kind it stands for."""
         found = list(self.keys.match_keys(address).items())
-        if self.md5:
+        if self.match_md5:
             found += self.keys.md5_keys(address).items()
         return [(int(kind), digest.hex()) for digest, kind in found]
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class ScrubCounts:
     """How many rows there were, and how many were removed by which rule."""
 
     rows: int
@@ -79,20 +79,20 @@ class Counts:
     removed: Mapping[str, int]
 
 
-Progress = Callable[[str, float], None]
+ScrubProgress = Callable[[str, float], None]
 """Told what is being done, and how much of it is (0 to 1)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class OutputPaths:
     """Where an engine writes; `work` is for what nobody shall find afterwards."""
 
-    clean: Path
-    removed: Path
-    work: Path
+    clean_path: Path
+    removed_path: Path
+    work_folder: Path
 
 
-def by_rule(found: Sequence[tuple[str, int]]) -> dict[str, int]:
+def count_by_rule(found: Sequence[tuple[str, int]]) -> dict[str, int]:
     """How many rows each rule removed, the most frequent first."""
     counted: Counter[str] = Counter()
     for rule, n in found:

@@ -12,7 +12,7 @@ from pathlib import Path
 from preference_center.domain.addresses import Channel
 
 
-class Engine(StrEnum):
+class ScrubEngine(StrEnum):
     """What does the work."""
 
     DUCKDB = "duckdb"
@@ -20,29 +20,29 @@ class Engine(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ScrubJob:
     """What to scrub and where to write it."""
 
-    list: Path
+    list_path: Path
     """A file; for Spark, a folder of files too."""
-    clean: Path
-    removed: Path
-    receipt: Path | None
-    snapshot: Path
+    clean_path: Path
+    removed_path: Path
+    receipt_path: Path | None
+    snapshot_path: Path
     message_type: str
     channel: Channel | None = None
     """By default that of the message's topic, or email."""
-    column: str | None = None
+    address_column: str | None = None
     delimiter: str | None = None
-    header: bool = True
-    max_age: timedelta = timedelta(hours=24)
-    engine: Engine = Engine.DUCKDB
-    master: str | None = None
+    has_header: bool = True
+    max_snapshot_age: timedelta = timedelta(hours=24)
+    engine: ScrubEngine = ScrubEngine.DUCKDB
+    spark_master: str | None = None
     """Spark's master; by default that of its own configuration."""
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ReceiptFile:
     """A file that was read or written; `sha256` is of its octets."""
 
     name: str
@@ -51,7 +51,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class ScrubReceipt:
     """What was done, to be kept with the mailing. Holds no address and no key."""
 
     message_type: str
@@ -64,11 +64,11 @@ class Receipt:
     watermark: str
     catalogue_version: int
     norm_version: int
-    list: File
-    clean: File
-    removed: File
+    list: ReceiptFile
+    clean: ReceiptFile
+    removed: ReceiptFile
     removed_by_rule: Mapping[str, int]
 
-    def as_json(self) -> str:
+    def to_json(self) -> str:
         """The receipt as it is written."""
         return json.dumps(asdict(self), indent=2) + "\n"

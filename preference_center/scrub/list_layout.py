@@ -13,12 +13,16 @@ import duckdb
 
 from preference_center.domain.addresses import Channel
 from preference_center.errors import InvalidList
-from preference_center.scrub.address_column import find_by_content, find_column, is_address
-from preference_center.scrub.decision_query import EXTRA
+from preference_center.scrub.address_column import (
+    find_address_column,
+    find_address_column_by_content,
+    is_address,
+)
+from preference_center.scrub.decision_query import REMOVED_COLUMNS
 
 DELIMITERS = ",;\t|"
 
-_HEAD = 1024 * 1024  # octets in which the first line must end
+_MAX_FIRST_LINE_BYTES = 1024 * 1024  # octets in which the first line must end
 _BOM = "\ufeff"
 
 
@@ -31,18 +35,18 @@ class Compression(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListOptions:
     """What the user says of a list; the rest is found out."""
 
     channel: Channel
     region: str
-    column: str | None = None
+    address_column: str | None = None
     """The name of the address's column, or its number from 1."""
     delimiter: str | None = None
-    header: bool = True
+    has_header: bool = True
 
 
-_OTHERWISE = {
+_OTHER_FORMATS = {
     b"\x1f\x8b": "packed with gzip: give it a name that ends with .csv.gz",
     b"\x28\xb5\x2f\xfd": "packed with Zstandard: give it a name that ends with .csv.zst",
     b"PAR1": "Parquet: give it a name that ends with .parquet",
@@ -52,7 +56,7 @@ _OTHERWISE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ListLayout:
     """A list's form. `column` is the index of the address's column in `names`.
 
     For CSV: `header` is the header's line as it stands, a byte order mark included, or None;
@@ -60,14 +64,14 @@ class Layout:
     """
 
     path: Path
-    parquet: bool
-    names: tuple[str, ...]
-    column: int
+    is_parquet: bool
+    column_names: tuple[str, ...]
+    address_column: int
     compression: Compression = Compression.NONE
     delimiter: str = ","
-    header: str | None = None
+    header_line: str | None = None
     newline: str = "\n"
-    skip: int = 0
+    skipped_lines: int = 0
 
 
 def is_parquet(path: Path) -> bool:
@@ -81,27 +85,33 @@ def compression_of(path: Path) -> Compression:
     return ends.get(path.suffix.lower(), Compression.NONE)
 
 
-def find_layout(path: Path, asked: Asked) -> Layout:
+def detect_layout(path: Path, list_options: ListOptions) -> ListLayout:
     """Look at the beginning of a list. Raises InvalidList, which says what to mend."""
     if is_parquet(path):
-        return _parquet(path, asked)
+        return _parquet_layout(path, list_options)
     compression = compression_of(path)
     first, newline, blank = _first_line(path, compression)
-    delimiter = asked.delimiter or max(DELIMITERS, key=first.count)
+    delimiter = list_options.delimiter or max(DELIMITERS, key=first.count)
     row = _split(first.removeprefix(_BOM), delimiter)
-    if asked.header:
-        if any(is_address(cell, asked.channel, asked.region) for cell in row):
+    if list_options.has_header:
+        if any(is_address(cell, list_options.channel, list_options.region) for cell in row):
             raise InvalidList(
                 "the first row holds an address: if the list has no header, say --no-header"
             )
-        column = find_column(row, asked.column, asked.channel)
-    elif asked.column is not None:
-        column = find_column([str(n) for n in range(1, len(row) + 1)], asked.column, asked.channel)
+        column = find_address_column(row, list_options.address_column, list_options.channel)
+    elif list_options.address_column is not None:
+        column = find_address_column(
+            [str(n) for n in range(1, len(row) + 1)],
+            list_options.address_column,
+            list_options.channel,
+        )
     else:
-        column = find_by_content(row, asked.channel, asked.region)
-    header = first if asked.header else None
-    skip = blank + asked.header
-    return Layout(path, False, tuple(row), column, compression, delimiter, header, newline, skip)
+        column = find_address_column_by_content(row, list_options.channel, list_options.region)
+    header = first if list_options.has_header else None
+    skip = blank + list_options.has_header
+    return ListLayout(
+        path, False, tuple(row), column, compression, delimiter, header, newline, skip
+    )
 
 
 def _split(line: str, delimiter: str) -> list[str]:
@@ -116,14 +126,14 @@ def _split(line: str, delimiter: str) -> list[str]:
 def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
     """The first line that is not blank, less its end; how lines end; and blank ones before."""
     if compression is Compression.ZSTD:
-        return _first_of_zstd(path)
+        return _first_line_of_zstd(path)
     try:
         with gzip.open(path) if compression is Compression.GZIP else path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_MAX_FIRST_LINE_BYTES)
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise InvalidList(f"the list can't be read: {reason}") from None
-    for magic, what in _OTHERWISE.items():
+    for magic, what in _OTHER_FORMATS.items():
         if head.startswith(magic):
             raise InvalidList(f"the list is {what}")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -135,7 +145,7 @@ def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
     if blank is None:
         raise InvalidList("the list is empty")
     line = lines[blank]
-    if len(line) >= _HEAD - len(_BOM.encode()):
+    if len(line) >= _MAX_FIRST_LINE_BYTES - len(_BOM.encode()):
         raise InvalidList("the list's first line does not end within a mebibyte: is this CSV?")
     try:
         text = line.decode()
@@ -145,7 +155,7 @@ def _first_line(path: Path, compression: Compression) -> tuple[str, str, int]:
     return mark + text.removesuffix("\r"), "\r\n" if text.endswith("\r") else "\n", blank
 
 
-def _first_of_zstd(path: Path) -> tuple[str, str, int]:
+def _first_line_of_zstd(path: Path) -> tuple[str, str, int]:
     # Python has no Zstandard before 3.14; DuckDB does.
     try:
         with closing(duckdb.connect()) as connection:
@@ -166,8 +176,8 @@ def _first_of_zstd(path: Path) -> tuple[str, str, int]:
     return str(row[0]), "\r\n" if newline and newline[0] == "\\r\\n" else "\n", 0
 
 
-def _parquet(path: Path, asked: Asked) -> Layout:
-    if not asked.header or asked.delimiter is not None:
+def _parquet_layout(path: Path, list_options: ListOptions) -> ListLayout:
+    if not list_options.has_header or list_options.delimiter is not None:
         raise InvalidList("a Parquet file has names for its columns and no delimiter: leave that")
     try:
         with closing(duckdb.connect()) as connection:
@@ -177,6 +187,11 @@ def _parquet(path: Path, asked: Asked) -> Layout:
     except duckdb.Error:
         raise InvalidList("the list can't be read: is it a whole Parquet file?") from None
     names = tuple(row[0] for row in rows)
-    if set(names) & set(EXTRA):
-        raise InvalidList(f"the list has a column of ours already: {', '.join(EXTRA)}")
-    return Layout(path, True, names, find_column(names, asked.column, asked.channel))
+    if set(names) & set(REMOVED_COLUMNS):
+        raise InvalidList(f"the list has a column of ours already: {', '.join(REMOVED_COLUMNS)}")
+    return ListLayout(
+        path,
+        True,
+        names,
+        find_address_column(names, list_options.address_column, list_options.channel),
+    )

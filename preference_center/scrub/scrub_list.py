@@ -10,14 +10,19 @@ from preference_center.domain.addresses import Channel
 from preference_center.errors import InvalidList, WrongChannel
 from preference_center.extensions import services
 from preference_center.scrub import duck
-from preference_center.scrub.atomic_files import drafts, sha256
-from preference_center.scrub.decision_query import Counts, Progress, Question, Targets
-from preference_center.scrub.job import Engine, File, Job, Receipt
-from preference_center.scrub.list_layout import Asked, find_layout, is_parquet
-from preference_center.scrub.snapshots import Snapshot, ensure_usable, inspect
+from preference_center.scrub.atomic_files import atomic_files, sha256_hex
+from preference_center.scrub.decision_query import (
+    DecisionQuery,
+    OutputPaths,
+    ScrubCounts,
+    ScrubProgress,
+)
+from preference_center.scrub.job import ReceiptFile, ScrubEngine, ScrubJob, ScrubReceipt
+from preference_center.scrub.list_layout import ListOptions, detect_layout, is_parquet
+from preference_center.scrub.snapshots import Snapshot, ensure_usable, read_snapshot_metadata
 
 
-def _question(job: Job, snapshot: Snapshot) -> Question:
+def _decision_query(job: ScrubJob, snapshot: Snapshot) -> DecisionQuery:
     """The question that a job puts. Raises UnknownMessageType, WrongChannel."""
     catalogue = snapshot.read_catalogue()
     message = catalogue.message_type(job.message_type)
@@ -26,42 +31,48 @@ def _question(job: Job, snapshot: Snapshot) -> Question:
     if topic is not None and topic.channel is not channel:
         raise WrongChannel(f"this message goes out by {topic.channel}: leave --channel away")
     wired = services()
-    return Question(
+    return DecisionQuery(
         message=message,
         topic=topic,
         channel=channel,
         region=wired.settings.phone_region,
         now=wired.now(),
         keys=wired.keys,
-        md5=snapshot.md5,
+        match_md5=snapshot.md5,
     )
 
 
-def scrub(job: Job, progress: Progress) -> Receipt:
+def scrub_list(job: ScrubJob, progress: ScrubProgress) -> ScrubReceipt:
     """Write the clean list, the removed rows and the receipt; all of them, or none.
 
     Raises InvalidInput with what to mend, ConfigError without Spark, KeyMismatch where the
     snapshot is of other keys, and CannotScrub where the engine gave up.
     """
     started = services().now()
-    snapshot = inspect(job.snapshot)
-    ensure_usable(snapshot, services().keys, started, job.max_age)
-    question = _question(job, snapshot)
+    snapshot = read_snapshot_metadata(job.snapshot_path)
+    ensure_usable(snapshot, services().keys, started, job.max_snapshot_age)
+    question = _decision_query(job, snapshot)
     _check_paths(job)
-    scrub_by = _engine(job, question)
-    before = _state(job.list)
+    scrub_by = _select_engine(job, question)
+    before = _file_state(job.list_path)
     # The clean list comes last: once it is there, so is what tells about it.
-    paths = [job.removed, *([job.receipt] if job.receipt else []), job.clean]
-    with drafts(paths) as made:
-        targets = Targets(made.of[job.clean], made.of[job.removed], made.work)
+    paths = [job.removed_path, *([job.receipt_path] if job.receipt_path else []), job.clean_path]
+    with atomic_files(paths) as made:
+        targets = OutputPaths(
+            made.temporary_paths[job.clean_path],
+            made.temporary_paths[job.removed_path],
+            made.work_folder,
+        )
         name, counts = scrub_by(targets, progress)
         progress("Checking", 0)
         with ThreadPoolExecutor() as threads:
-            digests = list(threads.map(sha256, (job.list, targets.clean, targets.removed)))
-        if _state(job.list) != before:
+            digests = list(
+                threads.map(sha256_hex, (job.list_path, targets.clean_path, targets.removed_path))
+            )
+        if _file_state(job.list_path) != before:
             raise InvalidList("the list changed while it was read: start again")
         removed = sum(counts.removed.values())
-        receipt = Receipt(
+        receipt = ScrubReceipt(
             message_type=job.message_type,
             topic=question.topic.key if question.topic else None,
             channel=question.channel,
@@ -72,60 +83,66 @@ def scrub(job: Job, progress: Progress) -> Receipt:
             watermark=snapshot.watermark,
             catalogue_version=snapshot.catalogue_version,
             norm_version=snapshot.norm_version,
-            list=File(job.list.name, counts.rows, digests[0]),
-            clean=File(job.clean.name, counts.clean, digests[1]),
-            removed=File(job.removed.name, removed, digests[2]),
+            list=ReceiptFile(job.list_path.name, counts.rows, digests[0]),
+            clean=ReceiptFile(job.clean_path.name, counts.clean, digests[1]),
+            removed=ReceiptFile(job.removed_path.name, removed, digests[2]),
             removed_by_rule=counts.removed,
         )
-        if job.receipt:
-            made.of[job.receipt].write_text(receipt.as_json(), encoding="utf-8")
+        if job.receipt_path:
+            made.temporary_paths[job.receipt_path].write_text(receipt.to_json(), encoding="utf-8")
         progress("Checking", 1)
     return receipt
 
 
-def _engine(job: Job, question: Question) -> Callable[[Targets, Progress], tuple[str, Counts]]:
+def _select_engine(
+    job: ScrubJob, question: DecisionQuery
+) -> Callable[[OutputPaths, ScrubProgress], tuple[str, ScrubCounts]]:
     """What will do it, the list looked at before anything is made. Raises InvalidList."""
-    asked = Asked(question.channel, question.region, job.column, job.delimiter, job.header)
-    if job.engine is Engine.SPARK:
+    asked = ListOptions(
+        question.channel, question.region, job.address_column, job.delimiter, job.has_header
+    )
+    if job.engine is ScrubEngine.SPARK:
         from preference_center.scrub import spark  # noqa: PLC0415 - an extra
 
-        def on_spark(targets: Targets, progress: Progress) -> tuple[str, Counts]:
-            with spark.session(job.master) as session:
-                counts = spark.scrub(
-                    session, job.list, asked, job.snapshot, question, targets, progress
+        def on_spark(targets: OutputPaths, progress: ScrubProgress) -> tuple[str, ScrubCounts]:
+            with spark.spark_session(job.spark_master) as session:
+                counts = spark.scrub_with_spark(
+                    session, job.list_path, asked, job.snapshot_path, question, targets, progress
                 )
             return spark.ENGINE, counts
 
         return on_spark
-    if job.list.is_dir():
+    if job.list_path.is_dir():
         raise InvalidList("the list is a folder: DuckDB takes one file (Spark takes both)")
-    layout = find_layout(job.list, asked)
+    layout = detect_layout(job.list_path, asked)
 
-    def on_duckdb(targets: Targets, progress: Progress) -> tuple[str, Counts]:
-        return duck.ENGINE, duck.scrub(layout, job.snapshot, question, targets, progress)
+    def on_duckdb(targets: OutputPaths, progress: ScrubProgress) -> tuple[str, ScrubCounts]:
+        return duck.ENGINE, duck.scrub_with_duckdb(
+            layout, job.snapshot_path, question, targets, progress
+        )
 
     return on_duckdb
 
 
-def _check_paths(job: Job) -> None:
+def _check_paths(job: ScrubJob) -> None:
     """Raises InvalidInput where one file would be written over another."""
     named = [
-        job.list,
-        job.snapshot,
-        job.clean,
-        job.removed,
-        *([job.receipt] if job.receipt else []),
+        job.list_path,
+        job.snapshot_path,
+        job.clean_path,
+        job.removed_path,
+        *([job.receipt_path] if job.receipt_path else []),
     ]
     if len({path.resolve() for path in named}) != len(named):
         raise InvalidList("the list, the snapshot and the files to write must be different files")
-    for path in (job.clean, job.removed):
-        if is_parquet(path) != is_parquet(job.list):
+    for path in (job.clean_path, job.removed_path):
+        if is_parquet(path) != is_parquet(job.list_path):
             raise InvalidList(
                 "the list and what is written are of one kind: all .parquet, or all .csv"
                 " (.csv.gz and .csv.zst too)"
             )
 
 
-def _state(path: Path) -> tuple[int, int, int]:
+def _file_state(path: Path) -> tuple[int, int, int]:
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns

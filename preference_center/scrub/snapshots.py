@@ -17,17 +17,23 @@ from pathlib import Path
 import duckdb
 
 from preference_center.domain.addresses import NORM_VERSION
-from preference_center.domain.catalogue import Catalogue, parse
+from preference_center.domain.catalogue import Catalogue, parse_catalogue
 from preference_center.errors import InvalidSnapshot
 from preference_center.keys import Keys
-from preference_center.scrub.atomic_files import drafts
-from preference_center.scrub.duck.connection import CannotScrub, connect, telling, to_read, to_write
-from preference_center.storage.feed.fact_snapshot import COLUMNS, take
+from preference_center.scrub.atomic_files import atomic_files
+from preference_center.scrub.duck.connection import (
+    ScrubError,
+    connect,
+    glob_safe_path_literal,
+    path_literal,
+    translate_errors,
+)
+from preference_center.storage.feed.fact_snapshot import FACT_COLUMNS, write_snapshot
 
-FORMAT = 1
+SNAPSHOT_FORMAT = 1
 """Version of a snapshot's columns and metadata."""
 
-_NAME = "preference_center"
+_METADATA_KEY = "preference_center"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,63 +57,63 @@ class Snapshot:
 
     def read_catalogue(self) -> Catalogue:
         """The catalogue that was in force. Raises CatalogueError."""
-        return parse(self.catalogue)
+        return parse_catalogue(self.catalogue)
 
 
-def make(path: Path) -> Snapshot:
+def create_snapshot(path: Path) -> Snapshot:
     """Take a snapshot of the database; it appears as `path` once it is whole.
 
     Raises Unavailable, KeyMismatch, CatalogueError before any catalogue was applied, and
     InvalidInput if `path` can't be written.
     """
-    with drafts([path]) as made:
-        rows = made.work / "facts.csv"
+    with atomic_files([path]) as made:
+        rows = made.work_folder / "facts.csv"
         with rows.open("wb") as file:
-            taken = take(file.write)
+            taken = write_snapshot(file.write)
         snapshot = Snapshot(
-            format=FORMAT,
-            taken_at=taken.at.isoformat(),
+            format=SNAPSHOT_FORMAT,
+            taken_at=taken.taken_at.isoformat(),
             watermark=str(taken.watermark),
             norm_version=NORM_VERSION,
             catalogue_version=taken.catalogue_version,
             catalogue=taken.catalogue_text,
             fingerprints=taken.fingerprints,
-            md5=taken.md5,
-            facts=taken.rows,
+            md5=taken.matches_md5,
+            facts=taken.row_count,
         )
-        with telling(), closing(connect(made.work)) as connection:
+        with translate_errors(), closing(connect(made.work_folder)) as connection:
             written = connection.execute(
-                f"""COPY (SELECT * FROM read_csv({to_read(rows)}, header = false,
-                    auto_detect = false, columns = {dict(COLUMNS)}))
-                TO {to_write(made.of[path])} (FORMAT parquet, COMPRESSION zstd,
-                    KV_METADATA {{{_NAME}: $told}})""",
+                f"""COPY (SELECT * FROM read_csv({glob_safe_path_literal(rows)}, header = false,
+                    auto_detect = false, columns = {dict(FACT_COLUMNS)}))
+                TO {path_literal(made.temporary_paths[path])} (FORMAT parquet, COMPRESSION zstd,
+                    KV_METADATA {{{_METADATA_KEY}: $told}})""",
                 {"told": json.dumps(asdict(snapshot))},
             ).fetchone()
-        if written is None or written[0] != taken.rows:
-            raise CannotScrub("the snapshot lost rows on its way: try again")
+        if written is None or written[0] != taken.row_count:
+            raise ScrubError("the snapshot lost rows on its way: try again")
     return snapshot
 
 
-def inspect(path: Path) -> Snapshot:
+def read_snapshot_metadata(path: Path) -> Snapshot:
     """What a snapshot is of. Raises InvalidSnapshot."""
     try:
         with closing(duckdb.connect()) as connection:
             row = connection.execute(
                 "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE decode(key) = ?",
-                [str(path), _NAME],
+                [str(path), _METADATA_KEY],
             ).fetchone()
     except duckdb.Error:
         row = None
     try:
         told = json.loads(row[0]) if row else {}
-        if told.get("format") == FORMAT:
+        if told.get("format") == SNAPSHOT_FORMAT:
             return Snapshot(**told)
     except (ValueError, TypeError):
         pass
     raise InvalidSnapshot("this is no snapshot: make one with `flask snapshot make FILE`")
 
 
-def ensure_usable(snapshot: Snapshot, keys: Keys, now: datetime, oldest: timedelta) -> None:
+def ensure_usable(snapshot: Snapshot, keys: Keys, now: datetime, max_age: timedelta) -> None:
     """Refuse a snapshot that would find too few (I11).
 
     Raises InvalidSnapshot if it is older than `oldest`, or made under other rules for
@@ -121,7 +127,7 @@ def ensure_usable(snapshot: Snapshot, keys: Keys, now: datetime, oldest: timedel
             "it was made by a release that reads addresses otherwise: make a new one"
         )
     age = now - snapshot.at
-    if age > oldest:
+    if age > max_age:
         raise InvalidSnapshot(
             f"it was taken {_hours(age)} ago, and whoever said no since is not in it: make a new"
             f" one, or allow it with --max-age"

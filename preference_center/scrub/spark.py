@@ -15,21 +15,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from preference_center.domain.decisions import Rule
+from preference_center.domain.decisions import DecisionRule
 from preference_center.errors import ConfigError, InvalidList
 from preference_center.scrub import sql
-from preference_center.scrub.address_column import find_by_content, find_column
-from preference_center.scrub.decision_query import (
-    EXTRA,
-    REASONS,
-    Counts,
-    Progress,
-    Question,
-    Targets,
-    by_rule,
+from preference_center.scrub.address_column import (
+    find_address_column,
+    find_address_column_by_content,
 )
-from preference_center.scrub.list_layout import DELIMITERS, Asked, is_parquet
-from preference_center.scrub.sql import Dialect
+from preference_center.scrub.decision_query import (
+    REMOVED_COLUMNS,
+    RULE_REASONS,
+    DecisionQuery,
+    OutputPaths,
+    ScrubCounts,
+    ScrubProgress,
+    count_by_rule,
+)
+from preference_center.scrub.list_layout import DELIMITERS, ListOptions, is_parquet
+from preference_center.scrub.sql import SqlDialect
 
 try:
     import pyspark
@@ -42,13 +45,17 @@ except ImportError:
 
 ENGINE = f"spark {pyspark.__version__}"
 
-_CHUNK = 10_000  # cells that Python reads at a time
-_CSV = {"quote": '"', "escape": '"', "multiLine": True, "encoding": "UTF-8"}
-_AS_IS = {"ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False, "emptyValue": ""}
+_CHUNK_SIZE = 10_000  # cells that Python reads at a time
+_CSV_OPTIONS = {"quote": '"', "escape": '"', "multiLine": True, "encoding": "UTF-8"}
+_VERBATIM_OPTIONS = {
+    "ignoreLeadingWhiteSpace": False,
+    "ignoreTrailingWhiteSpace": False,
+    "emptyValue": "",
+}
 
 
 @contextmanager
-def session(master: str | None) -> Iterator[SparkSession]:
+def spark_session(master: str | None) -> Iterator[SparkSession]:
     """A session on `master`, by default that of Spark's own configuration."""
     builder = SparkSession.builder.appName("preference-center scrub")
     if master:
@@ -66,91 +73,97 @@ def session(master: str | None) -> Iterator[SparkSession]:
         spark.stop()
 
 
-def scrub(
+def scrub_with_spark(
     spark: SparkSession,
     source: Path,
-    asked: Asked,
+    list_options: ListOptions,
     snapshot: Path,
-    question: Question,
-    targets: Targets,
-    progress: Progress,
-) -> Counts:
+    query: DecisionQuery,
+    targets: OutputPaths,
+    progress: ScrubProgress,
+) -> ScrubCounts:
     """Write two folders: the rows that may be sent to, and those that may not.
 
     Raises InvalidList where the list can't be read.
     """
     progress("Looking", 0)
-    rows, delimiter = _open(spark, source, asked)
-    _prepare(spark, rows, snapshot, question)
-    dialect = Dialect(
+    rows, delimiter = _open_list(spark, source, list_options)
+    _create_views(spark, rows, snapshot, query)
+    dialect = SqlDialect(
         lambda text, pattern: f"regexp_like({text}, '^(?:{pattern})\\\\z')",
-        [(f"inner{n}", f"outer{n}") for n in range(len(question.keys.digest_chain))],
+        [(f"inner{n}", f"outer{n}") for n in range(len(query.keys.digest_chain))],
     )
-    looks = sql.looks(dialect, question.channel, md5=question.md5)
-    concerned = sql.concerned(md5=question.md5)
+    looks = sql.with_digests(dialect, query.channel, md5=query.match_md5)
+    concerned = sql.candidates_condition(md5=query.match_md5)
     closer = spark.sql(f"SELECT * FROM ({looks}) AS looked WHERE {concerned}").persist()
     closer.createOrReplaceTempView("closer")
-    unreadable = _read(spark, closer, question)
+    unreadable = _parse_candidates(spark, closer, query)
     progress("Deciding", 0)
-    spark.sql(sql.probes(md5=question.md5)).createOrReplaceTempView("probe")
-    verdict = _verdicts(spark, question, unreadable).persist()
+    spark.sql(sql.probes(md5=query.match_md5)).createOrReplaceTempView("probe")
+    verdict = _decisions(spark, query, unreadable).persist()
     progress("Writing", 0)
-    unseen = question.unseen
+    unseen = query.default_decision
     judged = rows.join(verdict, "cell", "left").withColumn(
         "allow", f.coalesce("allow", f.lit(unseen.allow))
     )
     clean, removed = judged.where("allow"), judged.where("NOT allow")
-    told = removed.select("line.*", *_told(question))
-    parquet = is_parquet(targets.clean)
-    for frame, path in ((clean.select("line.*"), targets.clean), (told, targets.removed)):
-        _write(frame, path, asked, delimiter, parquet=parquet)
-    found = told.groupBy(EXTRA[0]).count().collect()
-    counts = by_rule([(row[0], row[1]) for row in found])
-    return Counts(rows.count(), clean.count(), counts)
+    told = removed.select("line.*", *_removed_columns(query))
+    parquet = is_parquet(targets.clean_path)
+    for frame, path in ((clean.select("line.*"), targets.clean_path), (told, targets.removed_path)):
+        _write_list(frame, path, list_options, delimiter, parquet=parquet)
+    found = told.groupBy(REMOVED_COLUMNS[0]).count().collect()
+    counts = count_by_rule([(row[0], row[1]) for row in found])
+    return ScrubCounts(rows.count(), clean.count(), counts)
 
 
-def _open(spark: SparkSession, source: Path, asked: Asked) -> tuple[DataFrame, str]:
+def _open_list(
+    spark: SparkSession, source: Path, list_options: ListOptions
+) -> tuple[DataFrame, str]:
     """The rows as `line`, a struct, and `cell`; and the delimiter of a CSV file."""
     delimiter = ","
     if is_parquet(source):
         frame = spark.read.parquet(str(source))
     else:
-        delimiter = asked.delimiter or _delimiter(spark, source)
+        delimiter = list_options.delimiter or _detect_delimiter(spark, source)
         frame = (
-            spark.read.options(**_CSV, **_AS_IS, nullValue="\x00", sep=delimiter)
-            .option("header", asked.header)
+            spark.read.options(**_CSV_OPTIONS, **_VERBATIM_OPTIONS, nullValue="\x00", sep=delimiter)
+            .option("header", list_options.has_header)
             .csv(str(source))
         )
     names = tuple(frame.columns)
-    if set(names) & set(EXTRA):
-        raise InvalidList(f"the list has a column of ours already: {', '.join(EXTRA)}")
-    if asked.header or is_parquet(source) or asked.column:
-        column = find_column(names, asked.column, asked.channel)
+    if set(names) & set(REMOVED_COLUMNS):
+        raise InvalidList(f"the list has a column of ours already: {', '.join(REMOVED_COLUMNS)}")
+    if list_options.has_header or is_parquet(source) or list_options.address_column:
+        column = find_address_column(names, list_options.address_column, list_options.channel)
     else:
         row = frame.first()
-        column = find_by_content([str(cell) for cell in row or ()], asked.channel, asked.region)
-    cell = f.coalesce(frame[_escaped(names[column])].cast("string"), f.lit(""))
-    line = f.struct(*(frame[_escaped(name)] for name in names))
+        column = find_address_column_by_content(
+            [str(cell) for cell in row or ()], list_options.channel, list_options.region
+        )
+    cell = f.coalesce(frame[_quote_identifier(names[column])].cast("string"), f.lit(""))
+    line = f.struct(*(frame[_quote_identifier(name)] for name in names))
     return frame.select(line.alias("line"), cell.alias("cell")), delimiter
 
 
-def _delimiter(spark: SparkSession, source: Path) -> str:
+def _detect_delimiter(spark: SparkSession, source: Path) -> str:
     row = spark.read.text(str(source)).first()
     if row is None:
         raise InvalidList("the list is empty")
     return max(DELIMITERS, key=row[0].count)
 
 
-def _escaped(name: str) -> str:
+def _quote_identifier(name: str) -> str:
     escaped = name.replace("`", "``")
     return f"`{escaped}`"
 
 
-def _prepare(spark: SparkSession, rows: DataFrame, snapshot: Path, question: Question) -> None:
+def _create_views(
+    spark: SparkSession, rows: DataFrame, snapshot: Path, query: DecisionQuery
+) -> None:
     """The views `list`, with the pads in every row, and `fact`."""
     pads = {
         f"{name}{number}": bytearray(value)
-        for number, pair in enumerate(question.keys.digest_pads())
+        for number, pair in enumerate(query.keys.hmac_pads())
         for name, value in zip(("inner", "outer"), pair, strict=True)
     }
     schema = ", ".join(f"{name} BINARY" for name in pads)
@@ -158,66 +171,72 @@ def _prepare(spark: SparkSession, rows: DataFrame, snapshot: Path, question: Que
     cells = rows.select("cell").crossJoin(f.broadcast(secret))
     cells.createOrReplaceTempView("list")
     spark.read.parquet(str(snapshot)).createOrReplaceTempView("told")
-    wanted = sql.scopes(question.message, question.topic)
-    facts = sql.facts("told", question.channel, wanted)
+    wanted = sql.deciding_scopes(query.message, query.topic)
+    facts = sql.deciding_facts("told", query.channel, wanted)
     spark.sql(facts).createOrReplaceTempView("fact")
 
 
-def _read(spark: SparkSession, closer: DataFrame, question: Question) -> DataFrame:
+def _parse_candidates(
+    spark: SparkSession, candidates: DataFrame, query: DecisionQuery
+) -> DataFrame:
     """Let Python read the cells that SQL can't be sure of; those that hold no address."""
     unreadable = spark.createDataFrame([], "cell STRING")
     read = spark.createDataFrame([], "cell STRING, kind INT, digest STRING")
-    cells = closer.where("NOT safe").select("cell").distinct().toLocalIterator()
-    while rows := list(islice(cells, _CHUNK)):
+    cells = candidates.where("NOT safe").select("cell").distinct().toLocalIterator()
+    while rows := list(islice(cells, _CHUNK_SIZE)):
         bad: list[tuple[str]] = []
         found: list[tuple[str, int, str]] = []
         for (cell,) in rows:
-            address = question.read(cell)
+            address = query.parse_address(cell)
             if address is None:
                 bad.append((cell,))
             else:
-                found += ((cell, *digest) for digest in question.digests(address))
+                found += ((cell, *digest) for digest in query.digests(address))
         unreadable = unreadable.union(spark.createDataFrame(bad, unreadable.schema))
         read = read.union(spark.createDataFrame(found, read.schema))
     read.createOrReplaceTempView("read")
     return unreadable
 
 
-def _verdicts(spark: SparkSession, question: Question, unreadable: DataFrame) -> DataFrame:
+def _decisions(spark: SparkSession, query: DecisionQuery, unreadable: DataFrame) -> DataFrame:
     decided = spark.sql(
         "SELECT cell, allow, rule, scope, since FROM"
-        f" ({sql.verdicts(question.message, question.topic, question.now_us)})"
+        f" ({sql.decisions(query.message, query.topic, query.now_us)})"
     )
     refused = unreadable.select(
         "cell",
         f.lit(False).alias("allow"),
-        f.lit(Rule.UNPARSEABLE_ADDRESS.value).alias("rule"),
+        f.lit(DecisionRule.UNPARSEABLE_ADDRESS.value).alias("rule"),
         f.lit("").alias("scope"),
         f.lit(None).cast("bigint").alias("since"),
     )
     return decided.unionByName(refused)
 
 
-def _told(question: Question) -> list[Any]:
-    unseen = question.unseen
+def _removed_columns(query: DecisionQuery) -> list[Any]:
+    unseen = query.default_decision
     rule = f.coalesce("rule", f.lit(str(unseen.rule)))
     reason = f.lit(None).cast("string")
-    for known, words in REASONS.items():
+    for known, words in RULE_REASONS.items():
         reason = f.when(rule == known.value, words).otherwise(reason)
     scope = f.coalesce("scope", f.lit(unseen.scope or ""))
     moment = f.date_format(f.timestamp_micros("since"), "yyyy-MM-dd'T'HH:mm:ss'Z'")
     since = f.coalesce(moment, f.lit(""))
     values = (rule, reason, scope, since)
-    return [value.alias(name) for name, value in zip(EXTRA, values, strict=True)]
+    return [value.alias(name) for name, value in zip(REMOVED_COLUMNS, values, strict=True)]
 
 
-def _write(frame: DataFrame, path: Path, asked: Asked, delimiter: str, *, parquet: bool) -> None:
+def _write_list(
+    frame: DataFrame, path: Path, list_options: ListOptions, delimiter: str, *, parquet: bool
+) -> None:
     if parquet:
         frame.write.parquet(str(path))
     else:
-        options = {key: value for key, value in _CSV.items() if key != "multiLine"} | _AS_IS
+        options = {
+            key: value for key, value in _CSV_OPTIONS.items() if key != "multiLine"
+        } | _VERBATIM_OPTIONS
         frame.write.options(**options, nullValue="", sep=delimiter).option(
-            "header", asked.header
+            "header", list_options.has_header
         ).csv(str(path))
     for checksum in path.glob(".*.crc"):
         with suppress(OSError):

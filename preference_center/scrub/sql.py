@@ -15,32 +15,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from preference_center.domain.addresses import Channel, KeyKind, may_match
-from preference_center.domain.catalogue import Default, MessageClass, MessageType, Topic
-from preference_center.domain.decisions import Rule
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.domain.decisions import DecisionRule
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
 from preference_center.domain.mailbox_providers import PROVIDERS
-from preference_center.keys import MD5_FORM
+from preference_center.keys import MD5_PREFIX
 
-DIGITS = 64
+DIGEST_HEX_LENGTH = 64
 """Hexadecimal digits of a digest; half of them in an opt-out by mail."""
 
-TAG = 12
+PREFILTER_HEX_LENGTH = 12
 """Digits by which rows that concern nobody are put aside; the others are looked at in full."""
 
-_AT = 17  # digits of microseconds until the year 5138
-_EVENT = 32  # digits of an event's id
+_TIMESTAMP_DIGITS = 17  # digits of microseconds until the year 5138
+_EVENT_ID_DIGITS = 32  # digits of an event's id
 
 # What `parse` leaves alone but for case. Of its characters the apostrophe is missing: SQL
 # dialects quote it in different ways.
 _ATOM = r"[A-Za-z0-9_!#$%&*/=?^`{|}~+-]+"
 _LABEL = "[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
-PLAIN = f"{_ATOM}(?:[.]{_ATOM})*@(?:{_LABEL}[.])+[A-Za-z]{{2,}}"
-_LONGEST = 64  # so short an address has no label nor local part that is too long
-_SPECIAL_TOPS = ("arpa", "invalid", "local", "localhost", "onion")
+PLAIN_ADDRESS_PATTERN = f"{_ATOM}(?:[.]{_ATOM})*@(?:{_LABEL}[.])+[A-Za-z]{{2,}}"
+_MAX_PLAIN_LENGTH = 64  # so short an address has no label nor local part that is too long
+_SPECIAL_TLDS = ("arpa", "invalid", "local", "localhost", "onion")
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class SqlDialect:
     """How an engine says what others say differently.
 
     `full_match(text, pattern)` is whether the whole text matches; `pads` are the names of
@@ -51,7 +51,7 @@ class Dialect:
     pads: Sequence[tuple[str, str]]
 
 
-def looks(dialect: Dialect, channel: Channel, *, md5: bool) -> str:
+def with_digests(dialect: SqlDialect, channel: Channel, *, md5: bool) -> str:
     """Every row of `list` with the digests of its forms: cell, safe, other, and digests.
 
     `other` is the kind of the second form and the form itself, where there is one. With
@@ -70,7 +70,7 @@ def looks(dialect: Dialect, channel: Channel, *, md5: bool) -> str:
     safe = _is_plain(dialect) if channel is Channel.EMAIL else "false"
     return f"""
     SELECT cell, safe, other, {", ".join(made)} FROM (
-        SELECT *, {_OTHER} AS other FROM (
+        SELECT *, {_OTHER_FORM} AS other FROM (
             SELECT *, {safe} AS safe
             FROM (
                 SELECT *, lower(cell) AS low, split_part(lower(cell), '@', 1) AS local,
@@ -81,19 +81,21 @@ def looks(dialect: Dialect, channel: Channel, *, md5: bool) -> str:
     ) AS formed"""
 
 
-def _is_plain(dialect: Dialect) -> str:
+def _is_plain(dialect: SqlDialect) -> str:
     """Whether a cell is an address that `parse` would leave alone but for case."""
     return (
-        f"{dialect.full_match('cell', PLAIN)} AND length(cell) <= {_LONGEST}"
-        f" AND split_part(domain, '.', -1) NOT IN ({_listed(_SPECIAL_TOPS)})"
+        f"{dialect.full_match('cell', PLAIN_ADDRESS_PATTERN)} AND length(cell) <= "
+        f"{_MAX_PLAIN_LENGTH}"
+        f" AND split_part(domain, '.', -1) NOT IN ({_sql_list(_SPECIAL_TLDS)})"
     )
 
 
-def concerned(*, md5: bool) -> str:
+def candidates_condition(*, md5: bool) -> str:
     """The rows of `looks` that somebody's fact may concern, or that Python must read."""
     names = ("digest", "other_digest", *(("md5_digest", "md5_other_digest") if md5 else ()))
     hits = [
-        f"({name} IS NOT NULL AND left({name}, {TAG}) IN (SELECT left(digest, {TAG}) FROM fact))"
+        f"({name} IS NOT NULL AND left({name}, {PREFILTER_HEX_LENGTH}) IN (SELECT left(digest, "
+        f"{PREFILTER_HEX_LENGTH}) FROM fact))"
         for name in names
     ]
     return f"NOT safe OR {' OR '.join(hits)}"
@@ -114,18 +116,20 @@ def probes(*, md5: bool) -> str:
     return "\nUNION ALL ".join([*parts, "SELECT cell, kind, digest FROM read"])
 
 
-def verdicts(message: MessageType, topic: Topic | None, now_us: int) -> str:
+def decisions(message: MessageType, topic: Topic | None, now_us: int) -> str:
     """The decision on every cell in `probe` about which there is a fact.
 
     Columns: cell, allow, rule, scope, since (microseconds). The others get `unseen`.
     """
     if message.message_class is MessageClass.SERVICE:
-        return _judged(_service(message), pauses="")
+        return _decide(_service_decision(message), pauses="")
     assert topic is not None
-    return _judged(_marketing(topic), pauses=_paused(topic.key, now_us), topic=topic.key)
+    return _decide(
+        _marketing_decision(topic), pauses=_active_pauses(topic.key, now_us), topic=topic.key
+    )
 
 
-def scopes(message: MessageType, topic: Topic | None) -> tuple[str, ...]:
+def deciding_scopes(message: MessageType, topic: Topic | None) -> tuple[str, ...]:
     """The scopes whose facts may decide about this message."""
     if message.message_class is MessageClass.SERVICE:
         return () if message.after_closing else (EVERYTHING,)
@@ -134,46 +138,49 @@ def scopes(message: MessageType, topic: Topic | None) -> tuple[str, ...]:
     return (topic.key, ALL_MARKETING, EVERYTHING, UNDELIVERABLE)
 
 
-def facts(source: str, channel: Channel, wanted: Sequence[str]) -> str:
+def deciding_facts(source: str, channel: Channel, scopes: Sequence[str]) -> str:
     """The rows of a snapshot that may decide."""
-    if not wanted:
+    if not scopes:
         return f"SELECT * FROM {source} WHERE false"
     return (
-        f"SELECT * FROM {source} WHERE channel = {quoted(channel)} AND scope IN ({_listed(wanted)})"
+        f"SELECT * FROM {source} WHERE channel = {sql_literal(channel)} AND scope IN "
+        f"({_sql_list(scopes)})"
     )
 
 
-def quoted(text: str) -> str:
+def sql_literal(text: str) -> str:
     """`text` as a literal of SQL. Only for names and keys: none holds a quote or backslash."""
     if "'" in text or "\\" in text:
         raise ValueError("a quote in SQL")
     return f"'{text}'"
 
 
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(map(quoted, texts))
+def _sql_list(texts: Sequence[str]) -> str:
+    return ", ".join(map(sql_literal, texts))
 
 
-def _other() -> str:
+def _other_form() -> str:
     dotless = [domain for domain, provider in PROVIDERS.items() if provider.ignores_dots]
     renamed = {d: p.domain for d, p in PROVIDERS.items() if p.domain != d}
-    cases = " ".join(f"WHEN {quoted(d)} THEN {quoted(name)}" for d, name in renamed.items())
+    cases = " ".join(
+        f"WHEN {sql_literal(d)} THEN {sql_literal(name)}" for d, name in renamed.items()
+    )
     name = "CASE WHEN instr(local, '+') > 1 THEN split_part(local, '+', 1) ELSE local END"
     mailbox = (
-        f"CASE WHEN domain IN ({_listed(dotless)}) THEN replace({name}, '.', '') ELSE {name} END"
+        f"CASE WHEN domain IN ({_sql_list(dotless)}) THEN replace({name}, '.', '') ELSE {name} END"
         f" || '@' || CASE domain {cases} ELSE domain END"
     )
     return f"""CASE WHEN NOT safe THEN NULL
-        WHEN domain IN ({_listed(list(PROVIDERS))})
+        WHEN domain IN ({_sql_list(list(PROVIDERS))})
             THEN '{KeyKind.MAILBOX:d}' || nullif({mailbox}, low)
         WHEN instr(local, '+') > 1
             THEN '{KeyKind.BASE:d}' || split_part(local, '+', 1) || '@' || domain END"""
 
 
-_OTHER = _other()
+_OTHER_FORM = _other_form()
 
 
-def _digest(sha: str, dialect: Dialect) -> str:
+def _digest(sha: str, dialect: SqlDialect) -> str:
     """`Keys.digest_sha256` in hexadecimal: HMAC over HMAC, the chain's oldest key first."""
     for inner, outer in dialect.pads:
         sha = f"sha2({outer} || unhex(sha2({inner} || unhex({sha}), 256)), 256)"
@@ -181,81 +188,84 @@ def _digest(sha: str, dialect: Dialect) -> str:
 
 
 def _md5_form(form: str) -> str:
-    return f"sha2(unhex('{MD5_FORM.hex()}') || unhex(md5({form})), 256)"
+    return f"sha2(unhex('{MD5_PREFIX.hex()}') || unhex(md5({form})), 256)"
 
 
-def _pairs(rule: Callable[[KeyKind, KeyKind], bool]) -> str:
+def _kind_pairs(rule: Callable[[KeyKind, KeyKind], bool]) -> str:
     """Every pair of kinds, as one number, for which `rule` holds of a probe and a fact."""
     every = [KeyKind(n) for n in range(1, _KINDS)]
     return ", ".join(str(p * _KINDS + s) for p in every for s in every if rule(p, s))
 
 
 _KINDS = 2 * max(KeyKind)
-_MATCHING = _pairs(may_match)
-_EXACT = _pairs(lambda probe, stored: bool(probe & stored & KeyKind.EXACT))
+_MATCHING = _kind_pairs(may_match)
+_EXACT = _kind_pairs(lambda probe, stored: bool(probe & stored & KeyKind.EXACT))
 
 
-def _met() -> str:
+def _matches() -> str:
     """Every fact that a probe meets; `exact` if it is about the very address."""
     kinds = f"p.kind * {_KINDS} + f.kind"
     columns = "scope, out_at, out_event, reason, lift_at, pause_at, pause_until, consent_at"
     return f"""SELECT p.cell, {kinds} IN ({_EXACT}) AS exact, {columns} FROM fact AS f JOIN (
             SELECT cell, kind, digest FROM probe
-            UNION ALL SELECT cell, kind, left(digest, {DIGITS // 2}) FROM probe
+            UNION ALL SELECT cell, kind, left(digest, {DIGEST_HEX_LENGTH // 2}) FROM probe
         ) AS p ON p.digest = f.digest WHERE {kinds} IN ({_MATCHING})"""
 
 
-def _newest_out(scope: str) -> str:
+def _newest_opt_out(scope: str) -> str:
     # The event's id breaks ties as everywhere; with it comes the reason.
-    mark = f"lpad(CAST(out_at AS STRING), {_AT}, '0') || out_event || reason"
-    covers = f"scope = {quoted(scope)}"
+    mark = f"lpad(CAST(out_at AS STRING), {_TIMESTAMP_DIGITS}, '0') || out_event || reason"
+    covers = f"scope = {sql_literal(scope)}"
     if scope == EVERYTHING:
         covers += " AND exact"
     elif scope == ALL_MARKETING:  # all that the closing of another form reaches; its own meets
         # a probe by the digest of its mailbox, too
         covers += (
-            f" OR (scope = {quoted(EVERYTHING)} AND NOT exact"
+            f" OR (scope = {sql_literal(EVERYTHING)} AND NOT exact"
             " AND (own_closing IS NULL OR out_event <> own_closing))"
         )
     return f"max(CASE WHEN {covers} THEN {mark} END)"
 
 
-def _own(column: str, scope: str) -> str:
-    return f"max(CASE WHEN exact AND scope = {quoted(scope)} THEN {column} END)"
+def _newest_exact(column: str, scope: str) -> str:
+    return f"max(CASE WHEN exact AND scope = {sql_literal(scope)} THEN {column} END)"
 
 
-def _judged(decision: str, *, pauses: str, topic: str = "") -> str:
+def _decide(select: str, *, pauses: str, topic: str = "") -> str:
     """The decision over one row per cell: the newest of all that counts."""
     outs = {"closed": EVERYTHING, "all_out": ALL_MARKETING, "bounced": UNDELIVERABLE}
     lifts = {"all_lift": ALL_MARKETING, "reopened": EVERYTHING}
     if topic:
         outs["topic_out"] = lifts["topic_lift"] = topic
-    columns = [f"{_newest_out(scope)} AS {name}" for name, scope in outs.items()]
-    columns += [f"{_own('lift_at', scope)} AS {name}" for name, scope in lifts.items()]
+    columns = [f"{_newest_opt_out(scope)} AS {name}" for name, scope in outs.items()]
+    columns += [f"{_newest_exact('lift_at', scope)} AS {name}" for name, scope in lifts.items()]
     if topic:
-        columns.append(f"{_own('consent_at', topic)} AS consent")
-    at = [f"CAST(left({name}, {_AT}) AS BIGINT) AS {name}_at" for name in outs]
+        columns.append(f"{_newest_exact('consent_at', topic)} AS consent")
+    at = [f"CAST(left({name}, {_TIMESTAMP_DIGITS}) AS BIGINT) AS {name}_at" for name in outs]
     wide = ["greatest(topic_lift, all_lift) AS wide_lift"] if topic else []
     return f"""
-    WITH met AS ({_met()}),
+    WITH met AS ({_matches()}),
     own AS (SELECT cell, max(out_event) AS own_closing FROM met
-        WHERE exact AND scope = {quoted(EVERYTHING)} GROUP BY cell),
+        WHERE exact AND scope = {sql_literal(EVERYTHING)} GROUP BY cell),
     newest AS (SELECT met.cell, {", ".join(columns)}
         FROM met LEFT JOIN own ON own.cell = met.cell GROUP BY met.cell),
     standing AS (SELECT *, {", ".join([*at, *wide])} FROM newest){pauses}
-    {decision}"""
+    {select}"""
 
 
-def _stands(at: str, lift: str) -> str:
+def _is_active(at: str, lift: str) -> str:
     """Opt-out wins a tie (I5)."""
     return f"({at} IS NOT NULL AND ({lift} IS NULL OR {at} >= {lift}))"
 
 
-def _paused(topic: str, now_us: int) -> str:
+def _active_pauses(topic: str, now_us: int) -> str:
     """The pause of each scope that runs longest, unless a lift is newer."""
-    mark = f"lpad(CAST(m.pause_until AS STRING), {_AT}, '0') || CAST(m.pause_at AS STRING)"
+    mark = (
+        f"lpad(CAST(m.pause_until AS STRING), {_TIMESTAMP_DIGITS}, '0') || CAST(m.pause_at "
+        "AS STRING)"
+    )
     columns = [
-        f"max(CASE WHEN m.scope = {quoted(scope)} AND {_stands('m.pause_at', lift)}"
+        f"max(CASE WHEN m.scope = {sql_literal(scope)} AND {_is_active('m.pause_at', lift)}"
         f" THEN {mark} END) AS {name}"
         for name, scope, lift in (
             ("bounce_pause", UNDELIVERABLE, "s.wide_lift"),
@@ -269,62 +279,88 @@ def _paused(topic: str, now_us: int) -> str:
         ON s.cell = m.cell GROUP BY m.cell)"""
 
 
-def _marketing(topic: Topic) -> str:
+def _marketing_decision(topic: Topic) -> str:
     """As `decide` for marketing."""
-    pause = "CAST(substr(p.{0}, " + str(_AT + 1) + ") AS BIGINT)"
+    pause = "CAST(substr(p.{0}, " + str(_TIMESTAMP_DIGITS + 1) + ") AS BIGINT)"
     consented = " AND ".join(
         f"(s.{out}_at IS NULL OR s.{out}_at < s.consent)"
         for out in ("topic_out", "all_out", "closed")
     )
-    steps: list[tuple[str, Rule | str, str | None, str]] = [
-        (_stands("s.closed_at", "s.reopened"), Rule.CLOSED, EVERYTHING, "s.closed_at"),
-        *_outs("all_out", "s.wide_lift", Rule.OPTED_OUT_OF_ALL_MARKETING, ALL_MARKETING),
-        *_outs("topic_out", "s.topic_lift", Rule.OPTED_OUT_OF_TOPIC, topic.key),
-        (_stands("s.bounced_at", "s.wide_lift"), Rule.BOUNCED, UNDELIVERABLE, "s.bounced_at"),
+    steps: list[tuple[str, DecisionRule | str, str | None, str]] = [
+        (_is_active("s.closed_at", "s.reopened"), DecisionRule.CLOSED, EVERYTHING, "s.closed_at"),
+        *_opt_out_steps(
+            "all_out", "s.wide_lift", DecisionRule.OPTED_OUT_OF_ALL_MARKETING, ALL_MARKETING
+        ),
+        *_opt_out_steps("topic_out", "s.topic_lift", DecisionRule.OPTED_OUT_OF_TOPIC, topic.key),
+        (
+            _is_active("s.bounced_at", "s.wide_lift"),
+            DecisionRule.BOUNCED,
+            UNDELIVERABLE,
+            "s.bounced_at",
+        ),
         *(
             (f"p.{name} IS NOT NULL", rule, scope, pause.format(name))
             for name, rule, scope in (
-                ("bounce_pause", Rule.BOUNCED, UNDELIVERABLE),
-                ("all_pause", Rule.PAUSED, ALL_MARKETING),
-                ("topic_pause", Rule.PAUSED, topic.key),
+                ("bounce_pause", DecisionRule.BOUNCED, UNDELIVERABLE),
+                ("all_pause", DecisionRule.PAUSED, ALL_MARKETING),
+                ("topic_pause", DecisionRule.PAUSED, topic.key),
             )
         ),
-        (f"s.consent IS NOT NULL AND {consented}", Rule.CONSENTED, topic.key, "s.consent"),
+        (f"s.consent IS NOT NULL AND {consented}", DecisionRule.CONSENTED, topic.key, "s.consent"),
     ]
-    last = Rule.NO_CONSENT if topic.default is Default.OPT_IN else Rule.NOT_OPTED_OUT
-    return _decision(steps, last, "standing AS s LEFT JOIN paused AS p ON p.cell = s.cell")
+    last = (
+        DecisionRule.NO_CONSENT
+        if topic.default is TopicDefault.OPT_IN
+        else DecisionRule.NOT_OPTED_OUT
+    )
+    return _rule_cases(steps, last, "standing AS s LEFT JOIN paused AS p ON p.cell = s.cell")
 
 
-def _service(message: MessageType) -> str:
-    closed = Rule.AFTER_CLOSING if message.after_closing else Rule.CLOSED
-    stands = _stands("s.closed_at", "s.reopened")
-    return _decision([(stands, closed, EVERYTHING, "s.closed_at")], Rule.SERVICE, "standing AS s")
+def _service_decision(message: MessageType) -> str:
+    closed = DecisionRule.AFTER_CLOSING if message.after_closing else DecisionRule.CLOSED
+    stands = _is_active("s.closed_at", "s.reopened")
+    return _rule_cases(
+        [(stands, closed, EVERYTHING, "s.closed_at")], DecisionRule.SERVICE, "standing AS s"
+    )
 
 
-def _outs(out: str, lift: str, rule: Rule, scope: str) -> list[tuple[str, Rule, str, str]]:
+def _opt_out_steps(
+    out: str, lift: str, rule: DecisionRule, scope: str
+) -> list[tuple[str, DecisionRule, str, str]]:
     """A complaint is told apart from an opt-out."""
-    stands, at = _stands(f"s.{out}_at", lift), f"s.{out}_at"
-    complained = f"substr(s.{out}, {_AT + _EVENT + 1}) = '{Kind.COMPLAINED}'"
+    stands, at = _is_active(f"s.{out}_at", lift), f"s.{out}_at"
+    complained = (
+        f"substr(s.{out}, {_TIMESTAMP_DIGITS + _EVENT_ID_DIGITS + 1}) = '{EventKind.COMPLAINED}'"
+    )
     return [
-        (f"{stands} AND {complained}", Rule.COMPLAINED, scope, at),
+        (f"{stands} AND {complained}", DecisionRule.COMPLAINED, scope, at),
         (stands, rule, scope, at),
     ]
 
 
-ALLOWING = frozenset({Rule.CONSENTED, Rule.NOT_OPTED_OUT, Rule.SERVICE, Rule.AFTER_CLOSING})
+ALLOWING_RULES = frozenset(
+    {
+        DecisionRule.CONSENTED,
+        DecisionRule.NOT_OPTED_OUT,
+        DecisionRule.SERVICE,
+        DecisionRule.AFTER_CLOSING,
+    }
+)
 
 
-def _decision(
-    steps: Sequence[tuple[str, Rule | str, str | None, str]], last: Rule, source: str
+def _rule_cases(
+    steps: Sequence[tuple[str, DecisionRule | str, str | None, str]],
+    last: DecisionRule,
+    source: str,
 ) -> str:
     def cases(values: Sequence[str], otherwise: str) -> str:
         whens = [f"WHEN {step[0]} THEN {value}" for step, value in zip(steps, values, strict=True)]
         return f"CASE {' '.join(whens)} ELSE {otherwise} END"
 
-    rule = cases([quoted(step[1]) for step in steps], quoted(last))
-    scope = cases([quoted(step[2] or "") for step in steps], "''")
+    rule = cases([sql_literal(step[1]) for step in steps], sql_literal(last))
+    scope = cases([sql_literal(step[2] or "") for step in steps], "''")
     since = cases([step[3] for step in steps], "NULL")
     return (
-        f"SELECT *, rule IN ({_listed(sorted(ALLOWING))}) AS allow FROM"
+        f"SELECT *, rule IN ({_sql_list(sorted(ALLOWING_RULES))}) AS allow FROM"
         f" (SELECT s.cell, {rule} AS rule, {scope} AS scope, {since} AS since FROM {source}) AS d"
     )

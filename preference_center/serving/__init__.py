@@ -8,6 +8,6 @@ loop waits, and only for a limited time; threads work.
 
 from __future__ import annotations
 
-from preference_center.serving.asgi_bridge import Bridge
+from preference_center.serving.asgi_bridge import AsgiBridge
 
-__all__ = ["Bridge"]
+__all__ = ["AsgiBridge"]

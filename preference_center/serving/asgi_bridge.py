@@ -11,131 +11,139 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import ClientDisconnected, RequestTimeout
 
-from preference_center.serving.http_exchange import BodyStream, Exchange, Message, Receive, Send
-from preference_center.serving.request_threads import RequestThreads
-from preference_center.serving.wsgi_environ import announced_length, environ_of, sends_body
+from preference_center.serving.http_exchange import (
+    AsgiMessage,
+    HttpExchange,
+    Receive,
+    RequestBodyStream,
+    Send,
+)
+from preference_center.serving.request_threads import RequestThreadPool
+from preference_center.serving.wsgi_environ import build_environ, content_length, has_body
 
 if TYPE_CHECKING:
     from flask import Flask
 
-STREAMED = frozenset({"senders.post_decisions_stream", "senders.put_import_file"})
+STREAMING_ENDPOINTS = frozenset({"senders.post_decisions_stream", "senders.put_import_file"})
 """Endpoints that read a body of any length while it arrives: they take a thread at once, all
 together at most half of the threads."""
 
-SMALL = 1 << 16
+SMALL_BODY_BYTES = 1 << 16
 """Bytes of a body for which there is always memory."""
-PROGRESS = 10.0
+PROGRESS_TIMEOUT_SECONDS = 10.0
 """Seconds in which a client must send the rest of its body, or the next SMALL bytes of it."""
-STALL = 60.0
+STALL_TIMEOUT_SECONDS = 60.0
 """Seconds for which a client of a stream may send nothing, or read nothing (docs/feed.md)."""
-LARGE_BODIES = 1 << 26
+MAX_LARGE_BODY_BYTES = 1 << 26
 """Bytes that all bodies over SMALL together may take while they arrive, in one process."""
 
-_LATE = "The request did not arrive in time. Nothing was changed: send it again."
-_BUSY = "Too many large requests at once. Nothing was changed: try again shortly."
+_TIMEOUT_DETAIL = "The request did not arrive in time. Nothing was changed: send it again."
+_OVERLOAD_DETAIL = "Too many large requests at once. Nothing was changed: try again shortly."
 
-Answer = tuple[int, list[tuple[str, str]], bytes]
+WsgiResponse = tuple[int, list[tuple[str, str]], bytes]
 
 
-class _Full(Exception):
+class _BodyMemoryExhausted(Exception):
     """There is no memory for more large bodies."""
 
 
 @dataclass(slots=True)
-class Bridge:
+class AsgiBridge:
     """`app` in at most `threads` threads. One object serves one event loop."""
 
     app: Flask
     threads: int
-    progress: float = PROGRESS
-    stall: float = STALL
-    _large: int = field(default=0, init=False)
-    _streams: int = field(default=0, init=False)
-    _pool: RequestThreads = field(init=False)
+    progress_timeout: float = PROGRESS_TIMEOUT_SECONDS
+    stall_timeout: float = STALL_TIMEOUT_SECONDS
+    _large_body_bytes: int = field(default=0, init=False)
+    _active_streams: int = field(default=0, init=False)
+    _pool: RequestThreadPool = field(init=False)
 
     def __post_init__(self) -> None:
-        self._pool = RequestThreads(self.threads)
+        self._pool = RequestThreadPool(self.threads)
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         """Answer one request. Raises NotImplementedError for what is no HTTP request."""
         if scope["type"] != "http":
             raise NotImplementedError(f"this application does not serve {scope['type']}")
-        exchange = Exchange(self.app, environ_of(scope), receive, send, self.stall)
+        exchange = HttpExchange(self.app, build_environ(scope), receive, send, self.stall_timeout)
         try:
             await self._serve(exchange)
         finally:
             exchange.close()
 
-    async def _serve(self, exchange: Exchange) -> None:
-        length = announced_length(exchange.environ)
-        limit = self.app.config["MAX_CONTENT_LENGTH"] or LARGE_BODIES
-        if not sends_body(exchange.environ):
-            await self._answer(exchange, io.BytesIO())
-        elif (length is None or length > SMALL) and exchange.endpoint in STREAMED:
+    async def _serve(self, exchange: HttpExchange) -> None:
+        length = content_length(exchange.environ)
+        limit = self.app.config["MAX_CONTENT_LENGTH"] or MAX_LARGE_BODY_BYTES
+        if not has_body(exchange.environ):
+            await self._respond(exchange, io.BytesIO())
+        elif (
+            length is None or length > SMALL_BODY_BYTES
+        ) and exchange.endpoint in STREAMING_ENDPOINTS:
             await self._stream(exchange)
         elif length is not None and length > limit:
-            await self._answer(exchange, io.BytesIO())  # refused by its length, and not read
+            await self._respond(exchange, io.BytesIO())  # refused by its length, and not read
         else:
             await self._buffer(exchange, limit)
 
-    async def _stream(self, exchange: Exchange) -> None:
-        if self._streams >= max(1, self.threads // 2):
-            await exchange.refuse(503, _BUSY)
+    async def _stream(self, exchange: HttpExchange) -> None:
+        if self._active_streams >= max(1, self.threads // 2):
+            await exchange.send_error(503, _OVERLOAD_DETAIL)
             return
-        self._streams += 1
+        self._active_streams += 1
         try:
-            await self._answer(exchange, io.BufferedReader(BodyStream(exchange)))
+            await self._respond(exchange, io.BufferedReader(RequestBodyStream(exchange)))
         finally:
-            self._streams -= 1
+            self._active_streams -= 1
 
-    async def _buffer(self, exchange: Exchange, limit: int) -> None:
+    async def _buffer(self, exchange: HttpExchange, limit: int) -> None:
         body = bytearray()
         try:
-            if await self._whole(body, exchange, limit):
+            if await self._read_body(body, exchange, limit):
                 exchange.environ.pop("HTTP_TRANSFER_ENCODING", None)  # it has been undone
                 exchange.environ["CONTENT_LENGTH"] = str(len(body))
-                await self._answer(exchange, io.BytesIO(body))
+                await self._respond(exchange, io.BytesIO(body))
         finally:
-            self._large -= len(body) if len(body) > SMALL else 0
+            self._large_body_bytes -= len(body) if len(body) > SMALL_BODY_BYTES else 0
 
-    async def _whole(self, body: bytearray, exchange: Exchange, limit: int) -> bool:
+    async def _read_body(self, body: bytearray, exchange: HttpExchange, limit: int) -> bool:
         """Whether `body` has all of it, or enough to be refused as too large."""
         try:
-            await self._fill(body, exchange, limit)
+            await self._receive_into(body, exchange, limit)
         except TimeoutError:
-            exchange.note("request_timed_out", stage="body", received=len(body))
-            await exchange.refuse(408, _LATE)
+            exchange.log_once("request_timed_out", stage="body", received=len(body))
+            await exchange.send_error(408, _TIMEOUT_DETAIL)
         except ClientDisconnected:
-            exchange.note("client_gone", stage="body", received=len(body))
-        except _Full:
-            exchange.note("request_refused", stage="body", received=len(body))
-            await exchange.refuse(503, _BUSY)
+            exchange.log_once("client_gone", stage="body", received=len(body))
+        except _BodyMemoryExhausted:
+            exchange.log_once("request_refused", stage="body", received=len(body))
+            await exchange.send_error(503, _OVERLOAD_DETAIL)
         else:
             return True
         return False
 
-    async def _fill(self, body: bytearray, exchange: Exchange, limit: int) -> None:
+    async def _receive_into(self, body: bytearray, exchange: HttpExchange, limit: int) -> None:
         clock = asyncio.get_running_loop().time
-        async with asyncio.timeout(self.progress) as patience:
-            while len(body) <= limit and (part := await exchange.part()):
+        async with asyncio.timeout(self.progress_timeout) as patience:
+            while len(body) <= limit and (part := await exchange.receive_chunk()):
                 before = len(body)
                 body += part
-                if len(body) <= SMALL:
+                if len(body) <= SMALL_BODY_BYTES:
                     continue
-                self._large += len(part) if before > SMALL else len(body)
-                if self._large > LARGE_BODIES:
-                    raise _Full
-                if len(body) // SMALL > before // SMALL:
-                    patience.reschedule(clock() + self.progress)
+                self._large_body_bytes += len(part) if before > SMALL_BODY_BYTES else len(body)
+                if self._large_body_bytes > MAX_LARGE_BODY_BYTES:
+                    raise _BodyMemoryExhausted
+                if len(body) // SMALL_BODY_BYTES > before // SMALL_BODY_BYTES:
+                    patience.reschedule(clock() + self.progress_timeout)
 
-    async def _answer(self, exchange: Exchange, body: io.BufferedIOBase) -> None:
+    async def _respond(self, exchange: HttpExchange, body: io.BufferedIOBase) -> None:
         exchange.environ["wsgi.input"] = body
-        answer = await self._pool.run(lambda: _call(self.app, exchange))
+        answer = await self._pool.run(lambda: _call_app(self.app, exchange))
         if answer is not None:
-            await exchange.answer(*answer)
+            await exchange.send_response(*answer)
 
 
-def _call(app: Flask, exchange: Exchange) -> Answer | None:
+def _call_app(app: Flask, exchange: HttpExchange) -> WsgiResponse | None:
     """What the application answers; None if it was sent in parts already."""
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
@@ -150,14 +158,14 @@ def _call(app: Flask, exchange: Exchange) -> Answer | None:
         sent = False
         for part in parts:
             if not sent:
-                exchange.begin(status, headers)
+                exchange.start_response(status, headers)
                 sent = True
-            exchange.write(part)
+            exchange.write_chunk(part)
         if not sent:
             return status, headers, b""
-        exchange.write(b"", more=False)
+        exchange.write_chunk(b"", more=False)
     except ClientDisconnected:
-        exchange.note("client_gone", stage="answer")
+        exchange.log_once("client_gone", stage="answer")
     except RequestTimeout:
         pass  # of a body that was being answered: it has been logged
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestTimeout
 
-from preference_center.serving.wsgi_environ import announced_length, sends_body
+from preference_center.serving.wsgi_environ import content_length, has_body
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -22,29 +22,34 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 
-_RETRY_AFTER = 10  # seconds
+_RETRY_AFTER_SECONDS = 10  # seconds
 
 
-class Exchange:
+class HttpExchange:
     """Both directions of one request. `stall` is how many seconds a thread waits for the client."""
 
     def __init__(
-        self, app: Flask, environ: dict[str, Any], receive: Receive, send: Send, stall: float
+        self,
+        app: Flask,
+        environ: dict[str, Any],
+        receive: Receive,
+        send: Send,
+        stall_timeout: float,
     ) -> None:
         self.environ = environ
-        self.gone = False
+        self.client_gone = False
         """Whether the client has closed the connection, or was given up."""
         self._app = app
-        self._receive, self._send, self._stall = receive, send, stall
+        self._receive, self._send, self._stall_timeout = receive, send, stall_timeout
         self._loop = asyncio.get_running_loop()
-        self._ended = not sends_body(environ)
-        self._missing = announced_length(environ) or -1  # of no announced length: never 0
-        self._answering = self._noted = False
-        self._watching: asyncio.Task[None] | None = None
+        self._body_complete = not has_body(environ)
+        self._remaining_bytes = content_length(environ) or -1  # of no announced length: never 0
+        self._responding = self._logged = False
+        self._disconnect_task: asyncio.Task[None] | None = None
 
     @property
     def endpoint(self) -> str | None:
@@ -56,111 +61,111 @@ class Exchange:
                 return None
         return name
 
-    def note(self, event: str, **values: object) -> None:
+    def log_once(self, event: str, **values: object) -> None:
         """Log what ended the exchange, with the name of the route; only the first cause."""
-        if self._noted:
+        if self._logged:
             return
-        self._noted = True
+        self._logged = True
         method = self.environ["REQUEST_METHOD"]
         log.warning(event, endpoint=self.endpoint, method=method, **values)
 
-    async def part(self) -> bytes:
+    async def receive_chunk(self) -> bytes:
         """The next bytes of the body, b"" at its end. Raises ClientDisconnected."""
-        while not self._ended:
+        while not self._body_complete:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self.gone = self._ended = True
+                self.client_gone = self._body_complete = True
                 raise ClientDisconnected
             part: bytes = message.get("body", b"")
-            self._missing -= len(part)
-            if self._missing == 0 or not message.get("more_body", False):
-                self._ended = True
-                self._watch()
+            self._remaining_bytes -= len(part)
+            if self._remaining_bytes == 0 or not message.get("more_body", False):
+                self._body_complete = True
+                self._watch_disconnect()
             if part:
                 return part
         return b""
 
-    async def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    async def send_response(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Send an answer as a whole."""
-        await self._send(_start(status, headers))
+        await self._send(_response_start(status, headers))
         await self._send({"type": "http.response.body", "body": body})
 
-    async def refuse(self, status: int, detail: str) -> None:
+    async def send_error(self, status: int, detail: str) -> None:
         """Answer what no view has seen, in the form of the API or of a page."""
         title, body = HTTPStatus(status).phrase, f"{detail}\n"
         kind = "text/plain; charset=utf-8"
         if self.environ["PATH_INFO"].startswith("/v1/"):
             kind = "application/problem+json"
             body = json.dumps({"title": title, "status": status, "detail": detail})
-        headers = [("Content-Type", kind), ("Retry-After", str(_RETRY_AFTER))]
-        await self.answer(status, [*headers, ("Connection", "close")], body.encode())
+        headers = [("Content-Type", kind), ("Retry-After", str(_RETRY_AFTER_SECONDS))]
+        await self.send_response(status, [*headers, ("Connection", "close")], body.encode())
 
-    def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+    def start_response(self, status: int, headers: list[tuple[str, str]]) -> None:
         """In the thread: begin an answer that comes in parts."""
-        self._wait_for(lambda: self._begin(status, headers))
+        self._run_in_loop(lambda: self._start_response(status, headers))
 
-    def write(self, part: bytes, *, more: bool = True) -> None:
+    def write_chunk(self, chunk: bytes, *, more: bool = True) -> None:
         """In the thread: send a part, once the client has read most of what came before.
 
         Raises ClientDisconnected if it has gone, and if it read nothing for `stall` seconds.
         """
-        if self.gone:
+        if self.client_gone:
             raise ClientDisconnected
-        message = {"type": "http.response.body", "body": part, "more_body": more}
+        message = {"type": "http.response.body", "body": chunk, "more_body": more}
         try:
-            self._wait_for(lambda: self._send(message))
+            self._run_in_loop(lambda: self._send(message))
         except TimeoutError:
-            self.gone = True
-            self.note("client_stalled", stage="answer")
+            self.client_gone = True
+            self.log_once("client_stalled", stage="answer")
             raise ClientDisconnected from None
 
     def close(self) -> None:
         """In the loop: the exchange is over."""
-        if self._watching:
-            self._watching.cancel()
+        if self._disconnect_task:
+            self._disconnect_task.cancel()
 
-    def read(self) -> bytes:
+    def read_chunk(self) -> bytes:
         """In a thread: the next bytes of the body.
 
         Raises ClientDisconnected, and RequestTimeout if none came for `stall` seconds.
         """
         try:
-            return self._wait_for(self.part)
+            return self._run_in_loop(self.receive_chunk)
         except TimeoutError:
-            self.gone = self._ended = True
-            self.note("request_timed_out", stage="body")
+            self.client_gone = self._body_complete = True
+            self.log_once("request_timed_out", stage="body")
             raise RequestTimeout from None
 
-    async def _begin(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self._answering = True
-        if self._ended:
-            self._watch()
-        await self._send(_start(status, headers))
+    async def _start_response(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self._responding = True
+        if self._body_complete:
+            self._watch_disconnect()
+        await self._send(_response_start(status, headers))
 
-    def _watch(self) -> None:
+    def _watch_disconnect(self) -> None:
         """From here on nothing but the end of the connection can come."""
-        if self._answering and not self._watching:
-            self._watching = self._loop.create_task(self._until_gone())
+        if self._responding and not self._disconnect_task:
+            self._disconnect_task = self._loop.create_task(self._wait_for_disconnect())
 
-    async def _until_gone(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
+        self.client_gone = True
 
-    def _wait_for(self, work: Callable[[], Awaitable[T]]) -> T:
+    def _run_in_loop(self, call: Callable[[], Awaitable[T]]) -> T:
         async def limited() -> T:
-            async with asyncio.timeout(self._stall):
-                return await work()
+            async with asyncio.timeout(self._stall_timeout):
+                return await call()
 
         return asyncio.run_coroutine_threadsafe(limited(), self._loop).result()
 
 
-class BodyStream(io.RawIOBase):
+class RequestBodyStream(io.RawIOBase):
     """The body of an exchange as a file, for the thread that reads it while it arrives."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: HttpExchange) -> None:
         self._exchange = exchange
-        self._left = b""
+        self._buffered = b""
 
     def readable(self) -> bool:
         """It is."""
@@ -169,13 +174,13 @@ class BodyStream(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill the beginning of `buffer`; 0 at the end. Raises as `Exchange.read`."""
         view = memoryview(buffer)
-        if not self._left:
-            self._left = self._exchange.read()
-        part, self._left = self._left[: len(view)], self._left[len(view) :]
+        if not self._buffered:
+            self._buffered = self._exchange.read_chunk()
+        part, self._buffered = self._buffered[: len(view)], self._buffered[len(view) :]
         view[: len(part)] = part
         return len(part)
 
 
-def _start(status: int, headers: list[tuple[str, str]]) -> Message:
+def _response_start(status: int, headers: list[tuple[str, str]]) -> AsgiMessage:
     encoded = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in headers]
     return {"type": "http.response.start", "status": status, "headers": encoded}

@@ -13,7 +13,7 @@ T = TypeVar("T")
 _Task = tuple[asyncio.Future[Any], Callable[[], Any]]
 
 
-class RequestThreads:
+class RequestThreadPool:
     """At most `count` threads, started when they are needed; daemons, as the server's own are.
 
     Unlike those of `concurrent.futures`, which keep a process from ending while one of them
@@ -25,30 +25,32 @@ class RequestThreads:
         self._queue: SimpleQueue[_Task] = SimpleQueue()
         self._started = self._busy = 0
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, call: Callable[[], T]) -> T:
         """What `work` returns or raises. Called in the event loop's thread only."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._busy >= self._started < self._count:
             self._started += 1
-            Thread(target=self._work, name=f"request-{self._started}", daemon=True).start()
+            Thread(target=self._run_tasks, name=f"request-{self._started}", daemon=True).start()
         self._busy += 1
         try:
-            self._queue.put((future, work))
+            self._queue.put((future, call))
             return await future
         finally:
             self._busy -= 1
 
-    def _work(self) -> None:
+    def _run_tasks(self) -> None:
         while True:
             future, work = self._queue.get()
             try:
                 done, value = future.set_result, work()
             except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
                 done, value = future.set_exception, error
-            future.get_loop().call_soon_threadsafe(_unless_cancelled, future, done, value)
+            future.get_loop().call_soon_threadsafe(_set_unless_done, future, done, value)
             del future, work, done, value  # or they live until the next request
 
 
-def _unless_cancelled(future: asyncio.Future[Any], done: Callable[[Any], None], value: Any) -> None:
+def _set_unless_done(
+    future: asyncio.Future[Any], set_outcome: Callable[[Any], None], value: Any
+) -> None:
     if not future.done():
-        done(value)
+        set_outcome(value)

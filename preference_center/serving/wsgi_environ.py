@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-_OWN_NAMES = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_CGI_NAMES = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def environ_of(scope: Mapping[str, Any]) -> dict[str, Any]:
+def build_environ(scope: Mapping[str, Any]) -> dict[str, Any]:
     """The environment without `wsgi.input`.
 
     A header whose name has an underscore is left out: in CGI's names it can't be told from
@@ -38,7 +38,7 @@ def environ_of(scope: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in scope["headers"]:
         if b"_" in name:
             continue
-        key = _OWN_NAMES.get(name) or f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
+        key = _CGI_NAMES.get(name) or f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
         text = value.decode("latin-1")
         before = environ.get(key)
         separator = "; " if key == "HTTP_COOKIE" else ","
@@ -46,15 +46,15 @@ def environ_of(scope: Mapping[str, Any]) -> dict[str, Any]:
     return environ
 
 
-def sends_body(environ: Mapping[str, Any]) -> bool:
+def has_body(environ: Mapping[str, Any]) -> bool:
     """Whether a body follows the header (RFC 9112 6; in HTTP/2 nothing says so beforehand)."""
     if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
         return True
     newer = environ["SERVER_PROTOCOL"] not in {"HTTP/1", "HTTP/1.0", "HTTP/1.1"}
-    return newer and environ["REQUEST_METHOD"] not in _SAFE
+    return newer and environ["REQUEST_METHOD"] not in _SAFE_METHODS
 
 
-def announced_length(environ: Mapping[str, Any]) -> int | None:
+def content_length(environ: Mapping[str, Any]) -> int | None:
     """Content-Length in bytes, if there is one; servers have checked its form."""
     text = environ.get("CONTENT_LENGTH", "")
     return int(text) if text.isdecimal() else None

@@ -4,23 +4,33 @@
 `docs/decisions/0032-spool.md` says why it is as it is.
 """
 
-from preference_center.spool.folder import CannotSpool, Folder, Status
-from preference_center.spool.record_or_spool import Spool, accept, current, keep
-from preference_center.spool.replay import Handler, Replayed
-from preference_center.spool.replayer import handle, install, replay_abandoned, start
+from preference_center.spool.folder import SpoolFolder, SpoolStatus, SpoolUnavailable
+from preference_center.spool.recorder import (
+    Spool,
+    current_spool,
+    record_or_spool,
+    spool_request,
+)
+from preference_center.spool.replay import ReplayStats, SpoolHandler
+from preference_center.spool.replayer import (
+    install_spool,
+    register_handler,
+    replay_abandoned,
+    start_spool,
+)
 
 __all__ = [
-    "CannotSpool",
-    "Folder",
-    "Handler",
-    "Replayed",
+    "ReplayStats",
     "Spool",
-    "Status",
-    "accept",
-    "current",
-    "handle",
-    "install",
-    "keep",
+    "SpoolFolder",
+    "SpoolHandler",
+    "SpoolStatus",
+    "SpoolUnavailable",
+    "current_spool",
+    "install_spool",
+    "record_or_spool",
+    "register_handler",
     "replay_abandoned",
-    "start",
+    "spool_request",
+    "start_spool",
 ]

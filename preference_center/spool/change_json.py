@@ -8,13 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.events import Change, Kind
-from preference_center.links import recovered
+from preference_center.domain.events import Change, EventKind
+from preference_center.links import restore_address
 
 
-def to_json(change: Change) -> dict[str, Any]:
+def change_to_json(change: Change) -> dict[str, Any]:
     """What `from_json` reads. Raises ValueError for a change that is no opt-out of an address."""
-    if change.kind is not Kind.OPTED_OUT or not isinstance(change.address, Address):
+    if change.kind is not EventKind.OPTED_OUT or not isinstance(change.address, Address):
         raise ValueError("only a person's own opt-out may wait for the database")
     return {
         "id": str(change.id),
@@ -26,21 +26,21 @@ def to_json(change: Change) -> dict[str, Any]:
         "source": change.source,
         "actor": change.actor,
         "evidence": dict(change.evidence),
-        "once": change.once,
+        "once": change.own_act,
     }
 
 
-def from_json(data: Mapping[str, Any]) -> Change:
+def change_from_json(data: Mapping[str, Any]) -> Change:
     """The change. Raises KeyError, TypeError or ValueError for what `to_json` didn't make."""
     return Change(
         id=UUID(data["id"]),
-        kind=Kind.OPTED_OUT,
-        address=recovered(data["address"], Channel(data["channel"])),
+        kind=EventKind.OPTED_OUT,
+        address=restore_address(data["address"], Channel(data["channel"])),
         scope=data["scope"],
         occurred_at=datetime.fromisoformat(data["occurred_at"]),
         received_at=datetime.fromisoformat(data["received_at"]),
         source=data["source"],
         actor=data["actor"],
         evidence=data["evidence"],
-        once=data["once"],
+        own_act=data["once"],
     )

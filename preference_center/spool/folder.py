@@ -17,53 +17,53 @@ from functools import lru_cache
 from pathlib import Path
 
 from preference_center.errors import Unavailable
-from preference_center.spool.frames import MAX_PAYLOAD_BYTES, Frame, decode
+from preference_center.spool.frames import MAX_PAYLOAD_BYTES, Frame, decode_frames
 
-SPOOLED = ".spool"
+SPOOL_SUFFIX = ".spool"
 """What waits to be recorded."""
-DAMAGED = ".damaged"
+DAMAGED_SUFFIX = ".damaged"
 """Bytes that are no intact record, kept for a person."""
-REJECTED = ".rejected"
+REJECTED_SUFFIX = ".rejected"
 """Intact records that could not be recorded, kept for a person."""
 
 _FILE_MODE = 0o600
 _FOLDER_MODE = 0o700
 
 
-class CannotSpool(Unavailable):
+class SpoolUnavailable(Unavailable):
     """The spool is full, or its disk takes no writes; nothing was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class SpoolStatus:
     """What is in a spool's folder. Counts are of records, those of `rejected` too."""
 
-    waiting: int
+    pending: int
     oldest_received_at: datetime | None
-    bytes: int
+    used_bytes: int
     """Of all files together."""
-    damaged: int
+    damaged_files: int
     """Files with bytes that could not be read."""
     rejected: int
-    writable: bool
+    is_writable: bool
     """Whether another record could be accepted now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class SpoolFolder:
     """`path` holds up to `max_bytes` in all its files together."""
 
     path: Path
     max_bytes: int
 
-    def make(self) -> None:
+    def ensure_exists(self) -> None:
         """Create the folder, readable by this user only. Raises CannotSpool."""
         try:
             self.path.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
-            raise CannotSpool("the folder of SPOOL_DIR can't be made") from error
+            raise SpoolUnavailable("the folder of SPOOL_DIR can't be made") from error
 
-    def create(self) -> HeldFile:
+    def create_file(self) -> LockedSpoolFile:
         """A new file for this process, durable in its folder and locked. Raises OSError.
 
         It gets its name only once it is locked, so that nobody takes it for abandoned.
@@ -71,7 +71,9 @@ class Folder:
         name = f"{os.getpid()}-{secrets.token_hex(8)}"
         draft = self.path / f".{name}"
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        held = HeldFile(self.path / f"{name}{SPOOLED}", os.open(draft, flags, _FILE_MODE))
+        held = LockedSpoolFile(
+            self.path / f"{name}{SPOOL_SUFFIX}", os.open(draft, flags, _FILE_MODE)
+        )
         try:
             fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             draft.rename(held.path)
@@ -81,11 +83,11 @@ class Folder:
             raise
         return held
 
-    def abandoned(self) -> Iterator[HeldFile]:
+    def lock_abandoned(self) -> Iterator[LockedSpoolFile]:
         """Files of processes that have ended, each locked while the caller has it."""
-        for path in self.files(SPOOLED):
+        for path in self.files(SPOOL_SUFFIX):
             with suppress(FileNotFoundError):
-                held = HeldFile(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
+                held = LockedSpoolFile(path, os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC))
                 try:
                     fcntl.flock(held.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if not held.is_deleted:  # by who has just replayed it
@@ -99,7 +101,7 @@ class Folder:
         """The files of one kind, oldest name first."""
         return sorted(self.path.glob(f"*{suffix}"))
 
-    def used(self) -> int:
+    def used_bytes(self) -> int:
         """Bytes of all files together. Raises OSError."""
         total = 0
         with os.scandir(self.path) as entries:
@@ -109,15 +111,15 @@ class Folder:
         return total
 
     @property
-    def writable(self) -> bool:
+    def is_writable(self) -> bool:
         """Whether another record could be accepted now, as far as can be seen without writing."""
         try:
-            free = min(self.max_bytes - self.used(), _free_bytes(self.path))
+            free = min(self.max_bytes - self.used_bytes(), _free_bytes(self.path))
         except OSError:
             return False
         return free > MAX_PAYLOAD_BYTES and os.access(self.path, os.W_OK | os.X_OK)
 
-    def keep_aside(self, path: Path, suffix: str, content: bytes) -> None:
+    def quarantine(self, path: Path, suffix: str, content: bytes) -> None:
         """Append bytes of a spool file to the one of this kind beside it, durably.
 
         A crash may have them kept twice, never lost. Raises OSError.
@@ -139,25 +141,27 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def status(self) -> Status:
+    def status(self) -> SpoolStatus:
         """What is here. Reads each file that waits, once as long as it does not grow."""
-        found = [_counted(path, _size(path)) for path in self.files(SPOOLED)]
+        found = [_count_records(path, _size(path)) for path in self.files(SPOOL_SUFFIX)]
         try:
-            used = self.used()
+            used = self.used_bytes()
         except OSError:
             used = 0
-        return Status(
-            waiting=sum(count for count, _ in found),
+        return SpoolStatus(
+            pending=sum(count for count, _ in found),
             oldest_received_at=min((at for _, at in found if at), default=None),
-            bytes=used,
-            damaged=len(self.files(DAMAGED)),
-            rejected=sum(_counted(path, _size(path))[0] for path in self.files(REJECTED)),
-            writable=self.writable,
+            used_bytes=used,
+            damaged_files=len(self.files(DAMAGED_SUFFIX)),
+            rejected=sum(
+                _count_records(path, _size(path))[0] for path in self.files(REJECTED_SUFFIX)
+            ),
+            is_writable=self.is_writable,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class HeldFile:
+class LockedSpoolFile:
     """A spool file that this process has locked."""
 
     path: Path
@@ -217,11 +221,11 @@ def _size(path: Path) -> int:
 
 
 @lru_cache(maxsize=64)
-def _counted(path: Path, _size: int) -> tuple[int, datetime | None]:
+def _count_records(path: Path, _size: int) -> tuple[int, datetime | None]:
     """How many records a file has, and when the oldest was received. Files only grow."""
     try:
         content = path.read_bytes()
     except OSError:
         return 0, None
-    frames = [part for _, part in decode(content) if isinstance(part, Frame)]
+    frames = [part for _, part in decode_frames(content) if isinstance(part, Frame)]
     return len(frames), min((frame.received_at for frame in frames), default=None)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 
-_MARK = b"\xf5PC1"
+_MAGIC = b"\xf5PC1"
 """Begins a frame. Its first byte is in no payload, which is ASCII."""
-_HEAD = Struct(">4sIQ")
+_HEADER = Struct(">4sIQ")
 _CHECKSUM_BYTES = 8
-HEAD_BYTES = _HEAD.size + _CHECKSUM_BYTES
+HEADER_BYTES = _HEADER.size + _CHECKSUM_BYTES
 MAX_PAYLOAD_BYTES = 64 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = int((datetime.max.replace(tzinfo=UTC) - _EPOCH) / timedelta(milliseconds=1))
+_MAX_MILLISECONDS = int((datetime.max.replace(tzinfo=UTC) - _EPOCH) / timedelta(milliseconds=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +32,22 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class DamagedBytes:
     """Bytes that are no intact frame, as they stand in the file."""
 
     content: bytes
 
 
-def encode(payload: bytes, received_at: datetime) -> bytes:
+def encode_frame(payload: bytes, received_at: datetime) -> bytes:
     """The frame of a payload. Raises ValueError for one that is too large, or no ASCII."""
     if len(payload) > MAX_PAYLOAD_BYTES or not payload.isascii():
         raise ValueError("a payload is ASCII of at most 64 KiB")
     milliseconds = (received_at - _EPOCH) // timedelta(milliseconds=1)
-    head = _HEAD.pack(_MARK, len(payload), milliseconds)
+    head = _HEADER.pack(_MAGIC, len(payload), milliseconds)
     return head + _checksum(head, payload) + payload
 
 
-def decode(content: bytes) -> Iterator[tuple[int, Frame | Damage]]:
+def decode_frames(content: bytes) -> Iterator[tuple[int, Frame | DamagedBytes]]:
     """What a file holds, in order, each part with the offset of its first byte.
 
     After damage it goes on with the next intact frame, so that one bad sector costs the
@@ -57,30 +57,30 @@ def decode(content: bytes) -> Iterator[tuple[int, Frame | Damage]]:
     while at < len(content):
         frame = _frame_at(content, at)
         if frame is None:
-            following = content.find(_MARK, at + 1)
+            following = content.find(_MAGIC, at + 1)
             at = len(content) if following < 0 else following
             continue
         if damaged_from < at:
-            yield damaged_from, Damage(content[damaged_from:at])
+            yield damaged_from, DamagedBytes(content[damaged_from:at])
         yield at, frame
-        at += HEAD_BYTES + len(frame.payload)
+        at += HEADER_BYTES + len(frame.payload)
         damaged_from = at
     if damaged_from < len(content):
-        yield damaged_from, Damage(content[damaged_from:])
+        yield damaged_from, DamagedBytes(content[damaged_from:])
 
 
-def _frame_at(content: bytes, at: int) -> Frame | None:
-    begin = at + HEAD_BYTES
+def _frame_at(content: bytes, offset: int) -> Frame | None:
+    begin = offset + HEADER_BYTES
     if len(content) < begin:
         return None
-    mark, size, milliseconds = _HEAD.unpack_from(content, at)
-    if mark != _MARK or size > MAX_PAYLOAD_BYTES or milliseconds > _LATEST:
+    mark, size, milliseconds = _HEADER.unpack_from(content, offset)
+    if mark != _MAGIC or size > MAX_PAYLOAD_BYTES or milliseconds > _MAX_MILLISECONDS:
         return None
     payload = content[begin : begin + size]
-    head = content[at : at + _HEAD.size]
+    head = content[offset : offset + _HEADER.size]
     if len(payload) < size or not payload.isascii():
         return None
-    if content[at + _HEAD.size : begin] != _checksum(head, payload):
+    if content[offset + _HEADER.size : begin] != _checksum(head, payload):
         return None
     return Frame(_EPOCH + timedelta(milliseconds=milliseconds), payload)
 

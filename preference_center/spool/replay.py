@@ -14,19 +14,29 @@ from typing import Any
 import psycopg
 import structlog
 
-from preference_center.errors import Cause, ConfigError, PreferenceCenterError, Unavailable
+from preference_center.errors import (
+    ConfigError,
+    PreferenceCenterError,
+    Unavailable,
+    UnavailableCause,
+)
 from preference_center.links import Links
-from preference_center.spool.folder import DAMAGED, REJECTED, Folder, HeldFile
-from preference_center.spool.frames import Damage, Frame, decode, encode
+from preference_center.spool.folder import (
+    DAMAGED_SUFFIX,
+    REJECTED_SUFFIX,
+    LockedSpoolFile,
+    SpoolFolder,
+)
+from preference_center.spool.frames import DamagedBytes, Frame, decode_frames, encode_frame
 
 log = structlog.get_logger()
 
-BATCH = 100
+BATCH_SIZE = 100
 
-Handler = Callable[[Sequence[Mapping[str, Any]]], object]
+SpoolHandler = Callable[[Sequence[Mapping[str, Any]]], object]
 """Records requests of one kind, all or none; safe to repeat. Raises Unavailable while it can't."""
 
-_NEVER = (
+_PERMANENT_ERRORS = (
     PreferenceCenterError,
     KeyError,
     TypeError,
@@ -38,18 +48,18 @@ _NEVER = (
 
 
 @dataclass(slots=True)
-class Replayed:
+class ReplayStats:
     """What became of the records of some files."""
 
     recorded: int = 0
     rejected: int = 0
     damaged: int = 0
-    waiting: int = 0
+    blocked: int = 0
     """Records that could not be recorded now, though the database is there."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _SpooledRequest:
     offset: int
     frame: Frame
     kind: str
@@ -57,100 +67,108 @@ class _Record:
 
 
 @dataclass(slots=True)
-class Progress:
+class ReplayProgress:
     """How far one file is. It need not outlive the process."""
 
     done: set[int] = field(default_factory=set)
     """Offsets of what was recorded or kept aside."""
-    waiting: list[int] = field(default_factory=list)
+    blocked: list[int] = field(default_factory=list)
     """Offsets of what a lock holds up; the one tried longest ago first."""
     reported: set[int] = field(default_factory=set)
     """Offsets of those that were logged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class SpoolReplay:
     """Replays files of `folder`. Not for use by several threads."""
 
-    folder: Folder
+    folder: SpoolFolder
     links: Links
-    handlers: Mapping[str, Handler]
-    committed: Callable[[], None] = lambda: None
+    handlers: Mapping[str, SpoolHandler]
+    on_commit: Callable[[], None] = lambda: None
     """Called after each commit, which proves that the database is there."""
 
-    def file(self, held: HeldFile, content: bytes, progress: Progress) -> Replayed:
+    def replay_file(
+        self, held: LockedSpoolFile, content: bytes, progress: ReplayProgress
+    ) -> ReplayStats:
         """Record what `content`, all of a file, holds beyond `progress`, and note it there.
 
         A record that a lock holds up keeps none behind it waiting: of those, one is tried
         each time. Raises Unavailable when the database is away; call it again then.
         """
-        replayed = Replayed()
-        late = progress.waiting[:1]
-        passed = progress.done | set(progress.waiting[1:])
-        fresh: list[_Record] = []
-        held_up: list[_Record] = []
-        for offset, part in decode(content):
+        replayed = ReplayStats()
+        late = progress.blocked[:1]
+        passed = progress.done | set(progress.blocked[1:])
+        fresh: list[_SpooledRequest] = []
+        held_up: list[_SpooledRequest] = []
+        for offset, part in decode_frames(content):
             if offset in passed:
                 continue
-            record = self._open(held, offset, part, replayed)
+            record = self._decode(held, offset, part, replayed)
             if record is None:
                 progress.done.add(offset)
             else:
                 (held_up if offset in late else fresh).append(record)
         for batch in _batches(fresh):
-            self._record(held, batch, progress, replayed)
+            self._record_batch(held, batch, progress, replayed)
         for record in held_up:
-            del progress.waiting[0]
-            self._record(held, [record], progress, replayed)
-        replayed.waiting = len(progress.waiting)
+            del progress.blocked[0]
+            self._record_batch(held, [record], progress, replayed)
+        replayed.blocked = len(progress.blocked)
         return replayed
 
-    def _open(
-        self, held: HeldFile, offset: int, part: Frame | Damage, replayed: Replayed
-    ) -> _Record | None:
+    def _decode(
+        self, held: LockedSpoolFile, offset: int, part: Frame | DamagedBytes, stats: ReplayStats
+    ) -> _SpooledRequest | None:
         """The record in a part of a file; None if it had to be kept aside."""
-        if isinstance(part, Damage):
-            self.folder.keep_aside(held.path, DAMAGED, part.content)
+        if isinstance(part, DamagedBytes):
+            self.folder.quarantine(held.path, DAMAGED_SUFFIX, part.content)
             log.error("spool_damaged", file=held.path.name, offset=offset, bytes=len(part.content))
-            replayed.damaged += 1
+            stats.damaged += 1
             return None
         try:
             data = self.links.open_request(part.payload)
-            return _Record(offset, part, str(data["kind"]), data)
+            return _SpooledRequest(offset, part, str(data["kind"]), data)
         except (PreferenceCenterError, KeyError, TypeError) as error:
-            self._reject(held, offset, part, error, replayed)
+            self._reject(held, offset, part, error, stats)
             return None
 
-    def _record(
-        self, held: HeldFile, batch: Sequence[_Record], progress: Progress, replayed: Replayed
+    def _record_batch(
+        self,
+        held: LockedSpoolFile,
+        batch: Sequence[_SpooledRequest],
+        progress: ReplayProgress,
+        stats: ReplayStats,
     ) -> None:
         error = self._try(batch)
         if error is None:
             progress.done.update(record.offset for record in batch)
-            replayed.recorded += len(batch)
+            stats.recorded += len(batch)
         elif len(batch) > 1:  # one of them: each for itself
             for record in batch:
-                self._record(held, [record], progress, replayed)
-        elif isinstance(error, _NEVER) and not isinstance(error, ConfigError | Unavailable):
-            self._reject(held, batch[0].offset, batch[0].frame, error, replayed)
+                self._record_batch(held, [record], progress, stats)
+        elif isinstance(error, _PERMANENT_ERRORS) and not isinstance(
+            error, ConfigError | Unavailable
+        ):
+            self._reject(held, batch[0].offset, batch[0].frame, error, stats)
             progress.done.add(batch[0].offset)
         else:
             offset = batch[0].offset
-            progress.waiting.append(offset)
+            progress.blocked.append(offset)
             if offset not in progress.reported:
                 progress.reported.add(offset)
                 log.warning("spool_held_up", file=held.path.name, error=type(error).__name__)
 
-    def _try(self, batch: Sequence[_Record]) -> Exception | None:
+    def _try(self, batch: Sequence[_SpooledRequest]) -> Exception | None:
         """What kept these from being recorded. Raises Unavailable if the database is away."""
         handler = self.handlers.get(batch[0].kind)
         if handler is None:
             return NotImplementedError("a newer version has spooled this")
         try:
             handler([record.data for record in batch])
-            self.committed()
+            self.on_commit()
         except Unavailable as error:
-            if error.cause is not Cause.LOCK:
+            if error.cause is not UnavailableCause.LOCK_TIMEOUT:
                 raise
             return error
         except Exception as error:  # noqa: BLE001 - one record must not hold up the others
@@ -158,19 +176,21 @@ class Replay:
         return None
 
     def _reject(
-        self, held: HeldFile, offset: int, frame: Frame, error: Exception, replayed: Replayed
+        self, held: LockedSpoolFile, offset: int, frame: Frame, error: Exception, stats: ReplayStats
     ) -> None:
-        self.folder.keep_aside(held.path, REJECTED, encode(frame.payload, frame.received_at))
+        self.folder.quarantine(
+            held.path, REJECTED_SUFFIX, encode_frame(frame.payload, frame.received_at)
+        )
         log.error("spool_rejected", file=held.path.name, offset=offset, error=type(error).__name__)
-        replayed.rejected += 1
+        stats.rejected += 1
 
 
-def _batches(records: Sequence[_Record]) -> Iterator[Sequence[_Record]]:
+def _batches(records: Sequence[_SpooledRequest]) -> Iterator[Sequence[_SpooledRequest]]:
     """Neighbours of one kind, BATCH at most."""
     rest = iter(records)
     batch = list(islice(rest, 1))
     for record in rest:
-        if record.kind != batch[0].kind or len(batch) == BATCH:
+        if record.kind != batch[0].kind or len(batch) == BATCH_SIZE:
             yield batch
             batch = []
         batch.append(record)

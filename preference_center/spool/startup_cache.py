@@ -13,47 +13,47 @@ from pathlib import Path
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from preference_center.atomic_files import appearing
+from preference_center.atomic_files import atomic_write
 from preference_center.errors import CatalogueError, InvalidInput
 from preference_center.links import SenderKey
-from preference_center.storage.access.link_keys import assume_senders, remember_senders
+from preference_center.storage.access.link_keys import cache_senders, seed_sender_cache
 from preference_center.storage.catalogues import (
-    assume_catalogue,
+    cached_text,
     current_catalogue,
-    last_known_text,
+    seed_catalogue_cache,
 )
 
 log = structlog.get_logger()
 
-NAME = "known.json"
+FILE_NAME = "known.json"
 _SENDERS = TypeAdapter(list[SenderKey])
 
 
-def remember(folder: Path) -> None:
+def save_known_state(folder: Path) -> None:
     """Read it from the database, and keep it in `folder` if it is new. Raises Unavailable."""
-    senders = remember_senders()
+    senders = cache_senders()
     with suppress(CatalogueError):
         current_catalogue()
     content = json.dumps(
-        {"senders": _SENDERS.dump_python(senders, mode="json"), "catalogue": last_known_text()}
+        {"senders": _SENDERS.dump_python(senders, mode="json"), "catalogue": cached_text()}
     ).encode()
-    path = folder / NAME
+    path = folder / FILE_NAME
     try:
         if not path.exists() or path.read_bytes() != content:
-            with appearing(path) as file:
+            with atomic_write(path) as file:
                 file.write(content)
     except (InvalidInput, OSError) as error:
-        log.warning("spool_unwritable", file=NAME, error=type(error).__name__)
+        log.warning("spool_unwritable", file=FILE_NAME, error=type(error).__name__)
 
 
-def recall(folder: Path) -> None:
+def load_known_state(folder: Path) -> None:
     """Assume what was kept in `folder`, as far as this process knows nothing newer."""
     try:
-        kept = json.loads((folder / NAME).read_bytes())
-        assume_senders(_SENDERS.validate_python(kept["senders"]))
+        kept = json.loads((folder / FILE_NAME).read_bytes())
+        seed_sender_cache(_SENDERS.validate_python(kept["senders"]))
         if kept["catalogue"] is not None:
-            assume_catalogue(kept["catalogue"])
+            seed_catalogue_cache(kept["catalogue"])
     except FileNotFoundError:
         return
     except (OSError, CatalogueError, KeyError, TypeError, ValueError, ValidationError) as error:
-        log.warning("spool_unreadable", file=NAME, error=type(error).__name__)
+        log.warning("spool_unreadable", file=FILE_NAME, error=type(error).__name__)

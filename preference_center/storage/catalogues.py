@@ -7,18 +7,18 @@ from datetime import datetime
 
 from flask import current_app
 
-from preference_center.domain.catalogue import Catalogue, parse
+from preference_center.domain.catalogue import Catalogue, parse_catalogue
 from preference_center.errors import CatalogueError, Unavailable
-from preference_center.storage.db.database import Connection, run_at_once
+from preference_center.storage.db.database import Connection, run_autocommit
 
 _CACHE = "preference_center.catalogue"
-_APPLYING = 0x636174616C6F6775
+_APPLY_LOCK_ID = 0x636174616C6F6775
 """Advisory lock of those who apply a catalogue."""
-_FRESH = 2.0
+_CACHE_SECONDS = 2.0
 """Seconds until a process notices that another one applied a new version."""
 
 
-def current_text(connection: Connection) -> str | None:
+def load_current_text(connection: Connection) -> str | None:
     """The source text applied last, or None before the first."""
     row = connection.execute(
         "SELECT text FROM catalogue_version ORDER BY id DESC LIMIT 1"
@@ -26,7 +26,7 @@ def current_text(connection: Connection) -> str | None:
     return row[0] if row else None
 
 
-def last_applied(connection: Connection) -> datetime | None:
+def load_last_applied_at(connection: Connection) -> datetime | None:
     """When the version in force was applied, or None before the first."""
     row = connection.execute(
         "SELECT applied_at FROM catalogue_version ORDER BY id DESC LIMIT 1"
@@ -34,13 +34,13 @@ def last_applied(connection: Connection) -> datetime | None:
     return row[0] if row else None
 
 
-def every_text(connection: Connection) -> list[str]:
+def list_texts(connection: Connection) -> list[str]:
     """The source of every version that was ever applied, the newest first."""
     rows = connection.execute("SELECT text FROM catalogue_version ORDER BY id DESC")
     return [row[0] for row in rows]
 
 
-def save(connection: Connection, text: str, digest: str, now: datetime) -> int:
+def insert_version(connection: Connection, text: str, digest: str, now: datetime) -> int:
     """Append a version; returns its number."""
     row = connection.execute(
         "INSERT INTO catalogue_version (text, digest, applied_at) VALUES (%s, %s, %s) RETURNING id",
@@ -50,16 +50,16 @@ def save(connection: Connection, text: str, digest: str, now: datetime) -> int:
     return int(row[0])
 
 
-def begin_apply(connection: Connection) -> None:
+def lock_for_apply(connection: Connection) -> None:
     """Wait until no other transaction applies a catalogue, and let none until this one ends.
 
     Else two at once could both be held against the version before, and a topic's
     deletion pass unseen. To be called before reading the version in force.
     """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_APPLYING,))
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_APPLY_LOCK_ID,))
 
 
-def topics_with_suppressions(connection: Connection, now: datetime) -> frozenset[str]:
+def list_topics_with_suppressions(connection: Connection, now: datetime) -> frozenset[str]:
     """Topics that must not be deleted: somebody's "no" names them, or a pause that runs."""
     rows = connection.execute(
         "SELECT DISTINCT scope FROM suppression WHERE out_at IS NOT NULL OR pause_until > %s",
@@ -76,29 +76,29 @@ def current_catalogue() -> Catalogue:
     cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
     if cached and time.monotonic() < cached[0]:
         return cached[2]
-    text = run_at_once(current_text)
+    text = run_autocommit(load_current_text)
     if text is None:
         raise CatalogueError(["No catalogue yet: run `flask catalogue apply FILE`."])
-    catalogue = cached[2] if cached and cached[1] == text else parse(text)
-    current_app.extensions[_CACHE] = (time.monotonic() + _FRESH, text, catalogue)
+    catalogue = cached[2] if cached and cached[1] == text else parse_catalogue(text)
+    current_app.extensions[_CACHE] = (time.monotonic() + _CACHE_SECONDS, text, catalogue)
     return catalogue
 
 
-def last_known_catalogue() -> Catalogue | None:
+def cached_catalogue() -> Catalogue | None:
     """The one that this process saw last, however old: for pages, never for decisions."""
     cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
     return cached[2] if cached else None
 
 
-def last_known_text() -> str | None:
+def cached_text() -> str | None:
     """The source of `last_known_catalogue`."""
     cached: tuple[float, str, Catalogue] | None = current_app.extensions.get(_CACHE)
     return cached[1] if cached else None
 
 
-def assume_catalogue(text: str) -> None:
+def seed_catalogue_cache(text: str) -> None:
     """Have this process know this one, unless it knows one. Raises CatalogueError."""
-    known = (time.monotonic(), text, parse(text))
+    known = (time.monotonic(), text, parse_catalogue(text))
     current_app.extensions.setdefault(_CACHE, known)
 
 
@@ -107,10 +107,10 @@ def default_language() -> str:
     try:
         return current_catalogue().default_language
     except (CatalogueError, Unavailable):
-        known = last_known_catalogue()
+        known = cached_catalogue()
         return known.default_language if known else ""
 
 
-def forget_catalogue() -> None:
+def clear_catalogue_cache() -> None:
     """Make this process read the catalogue anew at the next look."""
     current_app.extensions.pop(_CACHE, None)

@@ -8,18 +8,18 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.contacts import Book, Contact, ContactState, Named
+from preference_center.domain.contacts import Contact, ContactRef, ContactSet, ContactState
 from preference_center.errors import PreferenceCenterError
 from preference_center.keys import Keys
-from preference_center.links import recovered
+from preference_center.links import restore_address
 from preference_center.storage.db.database import Connection
 
 
-class Outdated(PreferenceCenterError):
+class ConcurrentContactUpdate(PreferenceCenterError):
     """Somebody else wrote one of these contacts since they were read: read them again."""
 
 
-_FIND = """
+_FIND_CONTACT_IDS = """
 SELECT contact_id FROM contact_external_id WHERE digest = ANY(%(external_ids)b)
 UNION
 SELECT linked.contact_id
@@ -29,16 +29,18 @@ JOIN contact_address linked ON linked.address_id = address.id
 UNION
 SELECT COALESCE(merged_into, id) FROM contact WHERE id = ANY(%(ids)b)
 """
-_CONTACTS = """
+_SELECT_CONTACTS = """
 SELECT id, state, locale, version FROM contact WHERE id = ANY(%(ids)b) AND merged_into IS NULL
 """
-_MERGED = "SELECT id, merged_into FROM contact WHERE id = ANY(%(ids)b) AND merged_into IS NOT NULL"
-_ADDRESSES = """
+_SELECT_MERGED = (
+    "SELECT id, merged_into FROM contact WHERE id = ANY(%(ids)b) AND merged_into IS NOT NULL"
+)
+_SELECT_ADDRESSES = """
 SELECT linked.contact_id, address.channel, address.digest, address.ciphertext
 FROM contact_address linked JOIN address ON address.id = linked.address_id
 WHERE linked.contact_id = ANY(%(ids)b)
 """
-_EXTERNAL_IDS = """
+_SELECT_EXTERNAL_IDS = """
 SELECT contact_id, digest, ciphertext FROM contact_external_id WHERE contact_id = ANY(%(ids)b)
 """
 
@@ -56,7 +58,7 @@ FROM (SELECT * FROM unnest(%(ids)b::uuid[], %(states)b::text[], %(locales)b::tex
 WHERE contact.id = given.id AND contact.version = given.version
     AND contact.merged_into IS NULL
 """
-_END = """
+_MARK_MERGED = """
 UPDATE contact SET merged_into = given.survivor, version = contact.version + 1,
     changed_at = %(now)s
 FROM unnest(%(ids)b::uuid[], %(survivors)b::uuid[], %(versions)b::int[])
@@ -64,7 +66,7 @@ FROM unnest(%(ids)b::uuid[], %(survivors)b::uuid[], %(versions)b::int[])
 WHERE contact.id = given.id AND contact.version = given.version
     AND contact.merged_into IS NULL
 """
-_MOVE = tuple(
+_REASSIGN_TO_SURVIVOR = tuple(
     f"""UPDATE {table} SET {column} = given.survivor
     FROM unnest(%(ids)b::uuid[], %(survivors)b::uuid[]) AS given (id, survivor)
     WHERE {column} = given.id"""  # noqa: S608 - constants
@@ -91,7 +93,7 @@ FROM unnest(%(digests)b::bytea[], %(contacts)b::uuid[], %(ciphertexts)b::bytea[]
 ORDER BY digest
 ON CONFLICT DO NOTHING
 """
-_LOCALE = """
+_SELECT_LOCALE = """
 SELECT contact.locale
 FROM address JOIN contact_address linked ON linked.address_id = address.id
 JOIN contact ON contact.id = linked.contact_id
@@ -99,13 +101,15 @@ WHERE address.digest = %(digest)b AND address.channel = %(channel)b
 """
 
 
-def load(connection: Connection, keys: Keys, named: Collection[Named]) -> Book:
+def load_contacts(connection: Connection, keys: Keys, refs: Collection[ContactRef]) -> ContactSet:
     """The contacts that these name, found by exactly these addresses (I9)."""
-    given = {(keys.exact(n.address), str(n.address.channel)): n.address for n in named if n.address}
-    external_ids = {_digest(keys, n.external_id): n.external_id for n in named if n.external_id}
-    ids = [n.id for n in named if n.id]
+    given = {
+        (keys.exact_digest(n.address), str(n.address.channel)): n.address for n in refs if n.address
+    }
+    external_ids = {_digest(keys, n.external_id): n.external_id for n in refs if n.external_id}
+    ids = [n.id for n in refs if n.id]
     found = connection.execute(
-        _FIND,
+        _FIND_CONTACT_IDS,
         {
             "external_ids": list(external_ids),
             "digests": [digest for digest, _ in given],
@@ -115,8 +119,8 @@ def load(connection: Connection, keys: Keys, named: Collection[Named]) -> Book:
         binary=True,
     )
     wanted = {"ids": [row[0] for row in found]}
-    addresses = _grouped(connection.execute(_ADDRESSES, wanted, binary=True))
-    names = _grouped(connection.execute(_EXTERNAL_IDS, wanted, binary=True))
+    addresses = _group_by_contact(connection.execute(_SELECT_ADDRESSES, wanted, binary=True))
+    names = _group_by_contact(connection.execute(_SELECT_EXTERNAL_IDS, wanted, binary=True))
     contacts = [
         Contact(
             id=contact_id,
@@ -126,36 +130,38 @@ def load(connection: Connection, keys: Keys, named: Collection[Named]) -> Book:
             addresses=_addresses(keys, addresses.get(contact_id, ()), given),
             version=version,
         )
-        for contact_id, state, locale, version in connection.execute(_CONTACTS, wanted)
+        for contact_id, state, locale, version in connection.execute(_SELECT_CONTACTS, wanted)
     ]
     merged: dict[UUID, UUID] = {}
     if ids:
-        merged.update(connection.execute(_MERGED, {"ids": ids}).fetchall())
-    return Book.of(contacts, merged)
+        merged.update(connection.execute(_SELECT_MERGED, {"ids": ids}).fetchall())
+    return ContactSet.from_contacts(contacts, merged)
 
 
-def save(connection: Connection, keys: Keys, book: Book, now: datetime) -> None:
+def save_contacts(
+    connection: Connection, keys: Keys, contact_set: ContactSet, now: datetime
+) -> None:
     """Write what differs. The addresses must be stored already.
 
     Raises Outdated, and nothing of this may then be committed, if anybody else has written
     these contacts, or claimed what they claim, since they were loaded.
     """
-    changed = book.changed()
+    changed = contact_set.changed_contacts()
     new = [contact for contact in changed if not contact.version]
     known = [contact for contact in changed if contact.version]
-    _all(connection, _UPDATE, len(known), _columns(known, now))
-    _all(connection, _INSERT, len(new), _columns(new, now))
-    _end(connection, book, now)
-    owned = {a for contact in book.before.values() for a in contact.addresses}
+    _execute_for_all(connection, _UPDATE, len(known), _columns(known, now))
+    _execute_for_all(connection, _INSERT, len(new), _columns(new, now))
+    _save_merges(connection, contact_set, now)
+    owned = {a for contact in contact_set.stored.values() for a in contact.addresses}
     links = [(a, contact.id) for contact in changed for a in contact.addresses - owned]
     columns: dict[str, Any] = {
-        "digests": [keys.exact(address) for address, _ in links],
+        "digests": [keys.exact_digest(address) for address, _ in links],
         "channels": [address.channel.value for address, _ in links],
         "contacts": [contact_id for _, contact_id in links],
         "now": now,
     }
-    _all(connection, _LINK_ADDRESSES, len(links), columns)
-    called = {e for contact in book.before.values() for e in contact.external_ids}
+    _execute_for_all(connection, _LINK_ADDRESSES, len(links), columns)
+    called = {e for contact in contact_set.stored.values() for e in contact.external_ids}
     names = [(e, contact.id) for contact in changed for e in contact.external_ids - called]
     digests = [_digest(keys, external_id) for external_id, _ in names]
     columns = {
@@ -167,33 +173,35 @@ def save(connection: Connection, keys: Keys, book: Book, now: datetime) -> None:
         ],
         "now": now,
     }
-    _all(connection, _LINK_EXTERNAL_IDS, len(names), columns)
+    _execute_for_all(connection, _LINK_EXTERNAL_IDS, len(names), columns)
 
 
-def locale_of(connection: Connection, keys: Keys, address: Address) -> str | None:
+def find_locale(connection: Connection, keys: Keys, address: Address) -> str | None:
     """The locale (BCP 47) of whom exactly this address belongs to, if it is known (I9)."""
-    where = {"digest": keys.exact(address), "channel": address.channel.value}
-    row = connection.execute(_LOCALE, where, binary=True).fetchone()
+    where = {"digest": keys.exact_digest(address), "channel": address.channel.value}
+    row = connection.execute(_SELECT_LOCALE, where, binary=True).fetchone()
     return row[0] if row else None
 
 
-def _end(connection: Connection, book: Book, now: datetime) -> None:
-    gone = sorted(book.gone().items())
+def _save_merges(connection: Connection, contact_set: ContactSet, now: datetime) -> None:
+    gone = sorted(contact_set.survivors_by_id().items())
     columns = {
         "ids": [contact_id for contact_id, _ in gone],
         "survivors": [survivor for _, survivor in gone],
-        "versions": [book.before[contact_id].version for contact_id, _ in gone],
+        "versions": [contact_set.stored[contact_id].version for contact_id, _ in gone],
         "now": now,
     }
-    _all(connection, _END, len(gone), columns)
-    for statement in _MOVE if gone else ():
+    _execute_for_all(connection, _MARK_MERGED, len(gone), columns)
+    for statement in _REASSIGN_TO_SURVIVOR if gone else ():
         connection.execute(statement, columns, binary=True)
 
 
-def _all(connection: Connection, statement: str, count: int, columns: Mapping[str, Any]) -> None:
+def _execute_for_all(
+    connection: Connection, statement: str, count: int, columns: Mapping[str, Any]
+) -> None:
     """Execute the statement for `count` rows. Raises Outdated unless it writes them all."""
     if count and connection.execute(statement, columns, binary=True).rowcount != count:
-        raise Outdated("these contacts were written by somebody else meanwhile")
+        raise ConcurrentContactUpdate("these contacts were written by somebody else meanwhile")
 
 
 def _columns(contacts: Sequence[Contact], now: datetime) -> dict[str, Any]:
@@ -211,7 +219,7 @@ def _digest(keys: Keys, external_id: str) -> bytes:
     return keys.digest(f"external_id:{external_id}")
 
 
-def _grouped(rows: Iterable[Sequence[Any]]) -> dict[UUID, list[Sequence[Any]]]:
+def _group_by_contact(rows: Iterable[Sequence[Any]]) -> dict[UUID, list[Sequence[Any]]]:
     groups: dict[UUID, list[Sequence[Any]]] = {}
     for row in rows:
         groups.setdefault(row[0], []).append(row[1:])
@@ -234,7 +242,7 @@ def _addresses(
     return frozenset(
         given[digest, channel]
         if (digest, channel) in given
-        else recovered(keys.open(ciphertext, context=digest), Channel(channel))
+        else restore_address(keys.open(ciphertext, context=digest), Channel(channel))
         for channel, digest, ciphertext in rows
         if (digest, channel) in given or ciphertext is not None
     )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from preference_center.storage.db.database import Connection
 
 
-class Reason(StrEnum):
+class SurveyReason(StrEnum):
     """What a person may say afterwards, if they like."""
 
     TOO_OFTEN = "too_often"
@@ -19,7 +19,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class SurveyCount:
     """How often a reason was given in one month (UTC) for leaving one scope."""
 
     month: date
@@ -28,7 +28,9 @@ class Count:
     count: int
 
 
-def count(connection: Connection, scope: str, reason: Reason, now: datetime) -> None:
+def increment_count(
+    connection: Connection, scope: str, reason: SurveyReason, now: datetime
+) -> None:
     """One more. Not safe to repeat: a lost connection may count twice."""
     connection.execute(
         """INSERT INTO reason_count AS r (month, scope, reason, count) VALUES (%s, %s, %s, 1)
@@ -37,10 +39,10 @@ def count(connection: Connection, scope: str, reason: Reason, now: datetime) -> 
     )
 
 
-def counts(connection: Connection) -> list[Count]:
+def list_counts(connection: Connection) -> list[SurveyCount]:
     """All of them, the newest month first."""
     rows = connection.execute(
         """SELECT month, scope, reason, count FROM reason_count
         ORDER BY month DESC, scope, count DESC, reason"""
     )
-    return [Count(*row) for row in rows]
+    return [SurveyCount(*row) for row in rows]

@@ -14,55 +14,64 @@ from uuid import UUID
 
 import structlog
 
-from preference_center.destinations.leases import LEASE, Lease
-from preference_center.domain.deadlines import PROBE_EVERY, destination_retry
+from preference_center.destinations.leases import LEASE_DURATION, Lease
+from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Outcome
-from preference_center.domain.sync.destination import Destination, Status
-from preference_center.domain.sync.outcomes import settlement, verify_after
-from preference_center.domain.sync.plan import Plan, plan, topics_by_channel, without_lifts_before
-from preference_center.domain.sync.push_concurrency import SLOW, SLOW_FOR, may_begin
-from preference_center.domain.sync.state import BEGINNING, Claim, Settlement, Since
+from preference_center.domain.sync.contract import PushOutcome
+from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.domain.sync.outcomes import build_settlement, verify_delay
+from preference_center.domain.sync.plan import (
+    PushPlan,
+    drop_overtaken_lifts,
+    plan_push,
+    topics_by_channel,
+)
+from preference_center.domain.sync.push_concurrency import (
+    SLOW_PUSH_DURATION,
+    SLOW_STATUS_DURATION,
+    can_start_push,
+)
+from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition, Settlement, SyncClaim
 from preference_center.extensions import Services, services
 from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,
-    Gone,
+    EndpointGone,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import LeaseOver
-from preference_center.integrations.base.rate_limit import Paced
+from preference_center.integrations.base.http import LeaseExpired
+from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run, run_at_once
-from preference_center.storage.ledger.addresses import readable
-from preference_center.storage.ledger.suppression_lookup import NO_FACTS, facts_by_id
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
+from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import active_pushes, destinations, reported_opt_outs, states
 
 log = structlog.get_logger()
 
-ECHO = timedelta(seconds=60)
+LATE_EFFECT_WINDOW = timedelta(seconds=60)
 """How long after its lease a request may still take effect in a slow tool."""
 
-Connect = Callable[[Destination, Lease], Connector]
+ConnectorFactory = Callable[[Destination, Lease], Connector]
 """Makes a destination's connector; the hook says whether the lease allows a request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ClaimedBatch:
     """Claimed rows and what each of them asks for."""
 
     lease: UUID
     ends_at: datetime
-    claims: Mapping[int, Claim]
-    plans: Mapping[int, Plan]
+    claims: Mapping[int, SyncClaim]
+    plans: Mapping[int, PushPlan]
     """Rows whose address can't be read any more have none."""
-    then: Since | None
+    next_position: LanePosition | None
     """Where the next claim begins, if more may be due: see `_next`."""
 
 
 def sync(
     destination_id: int,
-    connect: Connect,
+    connect: ConnectorFactory,
     *,
     until: datetime,
     stop: Callable[[], bool],
@@ -75,67 +84,76 @@ def sync(
     keep its worker (I3).
     """
     context, total = services(), 0
-    since: Since | None = BEGINNING
+    since: LanePosition | None = LANE_BEGINNING
     while since and not stop() and context.now() < until:
-        destination = run_at_once(lambda c: destinations.by_id(c, context.keys, destination_id))
-        if destination is None or not _may_knock(destination, context.now()):
+        destination = run_autocommit(
+            lambda c: destinations.find_by_id(c, context.keys, destination_id)
+        )
+        if destination is None or not _may_push(destination, context.now()):
             break
         if fresh and destination.is_slow(context.now()):
-            context.queue.enqueue(destination_id, slot=0)
+            context.queue.enqueue_sync(destination_id, slot=0)
             break
         count, since = _sync_batch(context, destination, connect, since, fresh=fresh)
         total += count
     return total
 
 
-def _may_knock(destination: Destination, now: datetime) -> bool:
+def _may_push(destination: Destination, now: datetime) -> bool:
     closed = destination.retry_at is None or destination.retry_at <= now
-    return destination.status is Status.ACTIVE and closed
+    return destination.status is DestinationStatus.ACTIVE and closed
 
 
 def _sync_batch(
-    context: Services, destination: Destination, connect: Connect, since: Since, *, fresh: bool
-) -> tuple[int, Since | None]:
+    context: Services,
+    destination: Destination,
+    connect: ConnectorFactory,
+    position: LanePosition,
+    *,
+    fresh: bool,
+) -> tuple[int, LanePosition | None]:
     """How many rows were settled, and where to go on; None to stop."""
-    lease, ends_at = context.new_id(), context.now() + LEASE
+    lease, ends_at = context.new_id(), context.now() + LEASE_DURATION
     connector = connect(destination, Lease(ends_at, context.now))
-    batch = run(
-        lambda c: _claim(c, context, destination, connector, lease, ends_at, since, fresh=fresh)
+    batch = run_in_transaction(
+        lambda c: _claim(c, context, destination, connector, lease, ends_at, position, fresh=fresh)
     )
     if not batch.claims:
-        return 0, batch.then
+        return 0, batch.next_position
     began = context.now()
     try:
         return _push(context, destination, connector, batch)
     finally:
         now = context.now()
-        slow_until = now + SLOW_FOR if now > began + SLOW else None
-        run_at_once(lambda c: active_pushes.end(c, lease, slow_until))
+        slow_until = now + SLOW_STATUS_DURATION if now > began + SLOW_PUSH_DURATION else None
+        run_autocommit(lambda c: active_pushes.finish_push(c, lease, slow_until))
 
 
 def _push(
-    context: Services, destination: Destination, connector: Connector, batch: Batch
-) -> tuple[int, Since | None]:
+    context: Services, destination: Destination, connector: Connector, batch: ClaimedBatch
+) -> tuple[int, LanePosition | None]:
     """Tell the tool, and settle; as `_sync_batch`."""
     items = [p.item for p in batch.plans.values() if not p.is_empty]
     lifts = [item.ref for item in items if item.lift]
     if lifts:
-        until = batch.ends_at + ECHO
-        run_at_once(lambda c: states.announce_lifts(c, destination.id, batch.lease, lifts, until))
+        until = batch.ends_at + LATE_EFFECT_WINDOW
+        run_autocommit(
+            lambda c: states.record_pending_lifts(c, destination.id, batch.lease, lifts, until)
+        )
     try:
         outcomes = connector.push(items) if items else {}
-    except LeaseOver:
-        rows = _unanswered(context, batch)
-        run(lambda c: _give_back(c, destination, batch, rows, context.now()))
+    except LeaseExpired:
+        rows = _unknown_settlements(context, batch)
+        run_in_transaction(lambda c: _release(c, destination, batch, rows, context.now()))
         return 0, None
-    except Paced as error:
-        _wait(context, destination, batch.lease, error)
+    except RateLimited as error:
+        _wait_for_rate_limit(context, destination, batch.lease, error)
         return 0, None
     except Exception as error:  # noqa: BLE001 - whatever a tool's answer did to the connector
-        _fail(context, destination, batch, error)
+        _record_failure(context, destination, batch, error)
         return 0, None
-    settle(context, destination, connector.capabilities, batch, outcomes)
-    return len(batch.claims), batch.then
+    settle_batch(context, destination, connector.capabilities, batch, outcomes)
+    return len(batch.claims), batch.next_position
 
 
 def _claim(
@@ -145,60 +163,60 @@ def _claim(
     connector: Connector,
     lease: UUID,
     ends_at: datetime,
-    since: Since,
+    position: LanePosition,
     *,
     fresh: bool,
-) -> Batch:
+) -> ClaimedBatch:
     """Claim due rows and read what their addresses should be like now.
 
     None where as much as may be is under way with this tool already: see `may_begin`.
     """
     capabilities = connector.capabilities
     now = context.now()
-    began_at = active_pushes.under_way(connection, destination.id, now)
-    if not may_begin(began_at, now, slow=destination.is_slow(now), fresh=fresh):
-        return Batch(lease, ends_at, {}, {}, then=None)
+    began_at = active_pushes.list_push_starts(connection, destination.id, now)
+    if not can_start_push(began_at, now, is_slow=destination.is_slow(now), is_fresh_lane=fresh):
+        return ClaimedBatch(lease, ends_at, {}, {}, next_position=None)
     # One poisoned row must not hold the rest: see `Destination.failures`.
     limit = max(1, capabilities.batch_size >> destination.failures)
-    claims = states.claim(
+    claims = states.claim_rows(
         connection,
         destination.id,
         lease,
         now=now,
         until=ends_at,
         limit=limit,
-        lists=destination.pulled_at is not None
+        include_bulk=destination.pulled_at is not None
         and not fresh
         and not capabilities.backfills_by_scan,
-        since=since,
+        since=position,
     )
     if claims:
-        active_pushes.begin(connection, destination.id, lease, now, ends_at)
-    plans = planned(connection, context, destination, capabilities, lease, claims)
+        active_pushes.insert_push(connection, destination.id, lease, now, ends_at)
+    plans = plan_claims(connection, context, destination, capabilities, lease, claims)
     is_full = fresh or len(claims) >= limit - limit // 10
-    then = _next(claims, since, is_full=is_full)
-    return Batch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, then)
+    then = _next_position(claims, position, is_full=is_full)
+    return ClaimedBatch(lease, ends_at, {claim.address_id: claim for claim in claims}, plans, then)
 
 
-def planned(
+def plan_claims(
     connection: Connection,
     context: Services,
     destination: Destination,
     capabilities: Capabilities,
     lease: UUID,
-    claims: Sequence[Claim],
-) -> dict[int, Plan]:
+    claims: Sequence[SyncClaim],
+) -> dict[int, PushPlan]:
     """What claimed rows ask for, by address id; that it may be turned off there is noted."""
     now = context.now()
     ids = [claim.address_id for claim in claims]
-    addresses = readable(connection, context.keys, ids)
-    facts = facts_by_id(connection, ids)
+    addresses = load_readable(connection, context.keys, ids)
+    facts = load_facts_by_id(connection, ids)
     topics = topics_by_channel(destination, current_catalogue()) if claims else {}
     plans = {
-        claim.address_id: plan(
+        claim.address_id: plan_push(
             claim,
             addresses[claim.address_id],
-            facts.get(claim.address_id, NO_FACTS),
+            facts.get(claim.address_id, NO_SCOPE_FACTS),
             topics.get(addresses[claim.address_id][0], frozenset()),
             now,
             can_lift=capabilities.can_lift,
@@ -208,21 +226,23 @@ def planned(
     }
     lifting = [ref for ref, planned in plans.items() if planned.item.lift]
     if lifting:
-        reported = reported_opt_outs.of(connection, destination.name, lifting)
+        reported = reported_opt_outs.load_reported_opt_outs(connection, destination.name, lifting)
         for ref, what in reported.items():
-            plans[ref] = without_lifts_before(plans[ref], what)
+            plans[ref] = drop_overtaken_lifts(plans[ref], what)
     to_note = {
         claim.address_id: off
         for claim in claims
         if claim.address_id in plans
-        and (off := plans[claim.address_id].item.off - frozenset(claim.told))
+        and (off := plans[claim.address_id].item.off - frozenset(claim.turned_off))
     }
     if to_note:
-        states.announce_noes(connection, destination.id, lease, to_note)
+        states.record_pending_opt_outs(connection, destination.id, lease, to_note)
     return plans
 
 
-def _next(claims: Sequence[Claim], since: Since, *, is_full: bool) -> Since | None:
+def _next_position(
+    claims: Sequence[SyncClaim], position: LanePosition, *, is_full: bool
+) -> LanePosition | None:
     """Where the claim after this one begins; None if nothing that is due may be left.
 
     `is_full`: whether it was, or one lane's part of it may have been (see `syncs.claim`). In the
@@ -230,43 +250,43 @@ def _next(claims: Sequence[Claim], since: Since, *, is_full: bool) -> Since | No
     ends with a claim from the beginning, for what came due behind it.
     """
     if claims and is_full:
-        return claims[0].reached
-    return None if since == BEGINNING else BEGINNING
+        return claims[0].next_position
+    return None if position == LANE_BEGINNING else LANE_BEGINNING
 
 
-def settle(
+def settle_batch(
     context: Services,
     destination: Destination,
     capabilities: Capabilities,
-    batch: Batch,
-    outcomes: Mapping[int, Outcome],
-    beside: Callable[[Connection], None] = lambda _: None,
+    batch: ClaimedBatch,
+    outcomes: Mapping[int, PushOutcome],
+    in_transaction: Callable[[Connection], None] = lambda _: None,
 ) -> None:
     """Write down what came of a batch; `beside` is done in the same transaction."""
     now, random = context.now(), context.random.random
     settlements = []
     for ref, claim in batch.claims.items():
-        row = settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, random())
-        settlements.append(replace(row, verify_after=verify_after(row, capabilities)))
+        row = build_settlement(claim, batch.plans.get(ref), outcomes.get(ref), now, random())
+        settlements.append(replace(row, verify_after=verify_delay(row, capabilities)))
 
-    def work(connection: Connection) -> int:
-        kept = states.settle(connection, destination.id, batch.lease, settlements, now=now)
-        late = _overrule(connection, destination, batch, settlements, kept, now)
-        beside(connection)
+    def write(connection: Connection) -> int:
+        kept = states.settle_rows(connection, destination.id, batch.lease, settlements, now=now)
+        late = _repush_late_rows(connection, destination, batch, settlements, kept, now)
+        in_transaction(connection)
         if destination.failures or destination.retry_at:
-            destinations.closed(connection, destination.id)
+            destinations.close_circuit(connection, destination.id)
         return late
 
-    late = run(work)
+    late = run_in_transaction(write)
     log.info("synced", destination=destination.id, rows=len(settlements), late=late)
 
 
-def _overrule(
+def _repush_late_rows(
     connection: Connection,
     destination: Destination,
-    batch: Batch,
-    rows: Sequence[Settlement],
-    kept: Collection[int],
+    batch: ClaimedBatch,
+    settlements: Sequence[Settlement],
+    settled_ids: Collection[int],
     now: datetime,
 ) -> int:
     """Have pushed anew what was told of rows that are another worker's by now; how many.
@@ -274,78 +294,84 @@ def _overrule(
     What was sent while the lease held may act after it, and nobody may ever hear that it did.
     """
     spoke = {ref for ref, p in batch.plans.items() if not p.is_empty}
-    late = [row for row in rows if row.address_id in spoke.difference(kept)]
+    late = [row for row in settlements if row.address_id in spoke.difference(settled_ids)]
     if late:
-        states.push_again(connection, destination.id, late, now)
+        states.requeue_stale(connection, destination.id, late, now)
     return len(late)
 
 
-def _wait(context: Services, destination: Destination, lease: UUID, error: Paced) -> None:
+def _wait_for_rate_limit(
+    context: Services, destination: Destination, lease: UUID, error: RateLimited
+) -> None:
     """The rate limit is used up: leave everything as it was until there is room."""
     now = context.now()
-    room_at = now + min(error.retry_after or timedelta(0), PROBE_EVERY)
+    room_at = now + min(error.retry_after or timedelta(0), PROBE_INTERVAL)
 
-    def work(connection: Connection) -> None:
-        states.release(connection, destination.id, lease, room_at)
-        destinations.held(connection, destination.id, str(error), room_at)
+    def write(connection: Connection) -> None:
+        states.release_rows(connection, destination.id, lease, room_at)
+        destinations.defer(connection, destination.id, str(error), room_at)
 
-    run(work)
+    run_in_transaction(write)
 
 
-def _fail(context: Services, destination: Destination, batch: Batch, error: Exception) -> None:
+def _record_failure(
+    context: Services, destination: Destination, batch: ClaimedBatch, error: Exception
+) -> None:
     """The push failed as a whole: open the circuit, and leave the rows as they were (I3).
 
     Only a row that failed alone is put off, so that the next probe is of another.
     """
-    now, rows = context.now(), _unanswered(context, batch)
+    now, rows = context.now(), _unknown_settlements(context, batch)
     log.warning("push_failed", destination=destination.id, error=type(error).__name__)
 
-    def work(connection: Connection) -> None:
-        if isinstance(error, Gone):
-            destinations.set_status(connection, destination.id, Status.PAUSED, str(error))
+    def write(connection: Connection) -> None:
+        if isinstance(error, EndpointGone):
+            destinations.set_status(
+                connection, destination.id, DestinationStatus.PAUSED, str(error)
+            )
         else:
             retry_at = _retry_at(context, destination, error, now)
-            destinations.opened(connection, destination.id, _reason(error), retry_at)
+            destinations.open_circuit(connection, destination.id, _safe_message(error), retry_at)
         if len(rows) == 1:
-            kept = states.settle(connection, destination.id, batch.lease, rows, now=now)
-            _overrule(connection, destination, batch, rows, kept, now)
+            kept = states.settle_rows(connection, destination.id, batch.lease, rows, now=now)
+            _repush_late_rows(connection, destination, batch, rows, kept, now)
         else:
-            _give_back(connection, destination, batch, rows, now)
+            _release(connection, destination, batch, rows, now)
 
-    run(work)
+    run_in_transaction(write)
 
 
 def _retry_at(
     context: Services, destination: Destination, error: Exception, now: datetime
 ) -> datetime:
     if isinstance(error, UnsupportedByDestination) or getattr(error, "permanent", False):
-        return now + PROBE_EVERY
+        return now + PROBE_INTERVAL
     wish = error.retry_after if isinstance(error, DeliveryError) else None
     jitter = context.random.random()
-    return destination_retry(destination.failures + 1, now, wish=wish, jitter=jitter)
+    return destination_retry(destination.failures + 1, now, retry_after=wish, jitter=jitter)
 
 
-def _unanswered(context: Services, batch: Batch) -> list[Settlement]:
+def _unknown_settlements(context: Services, batch: ClaimedBatch) -> list[Settlement]:
     """Of each claimed row, that nobody knows what came of it."""
     now, jitter = context.now(), context.random.random()
     return [
-        settlement(claim, batch.plans.get(ref), None, now, jitter)
+        build_settlement(claim, batch.plans.get(ref), None, now, jitter)
         for ref, claim in batch.claims.items()
     ]
 
 
-def _give_back(
+def _release(
     connection: Connection,
     destination: Destination,
-    batch: Batch,
-    rows: Sequence[Settlement],
+    batch: ClaimedBatch,
+    settlements: Sequence[Settlement],
     now: datetime,
 ) -> None:
-    kept = states.release(connection, destination.id, batch.lease, now)
-    _overrule(connection, destination, batch, rows, kept, now)
+    kept = states.release_rows(connection, destination.id, batch.lease, now)
+    _repush_late_rows(connection, destination, batch, settlements, kept, now)
 
 
-def _reason(error: Exception) -> str:
+def _safe_message(error: Exception) -> str:
     """Ours are written to be shown; a foreign error's text might hold an address (I12)."""
     if isinstance(error, DeliveryError | UnsupportedByDestination):
         return str(error)

@@ -7,37 +7,37 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
-from preference_center.domain.sync.contract import Item, Result, Seen
+from preference_center.domain.sync.contract import ContactSnapshot, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.sync.plan import standing, topics_by_channel
-from preference_center.domain.sync.state import State
+from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
+from preference_center.domain.sync.state import AddressSyncState
 from preference_center.extensions import services
-from preference_center.ingest.record import take_in
-from preference_center.integrations.base.contract import Connector, Readable
+from preference_center.ingest.record import ingest
+from preference_center.integrations.base.contract import Connector, SupportsRead
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import Connection, run, run_at_once
-from preference_center.storage.ledger.addresses import readable
-from preference_center.storage.ledger.suppression_lookup import NO_FACTS, facts_by_id
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
+from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
-from preference_center.storage.sync.listings import Tally
-from preference_center.storage.sync.verification import Found
+from preference_center.storage.sync.listings import VerificationStats
+from preference_center.storage.sync.verification import AlreadyOptedOut
 
-SAMPLE = 50
+SAMPLE_SIZE = 50
 """How many rows are looked at each time, though nobody asked for them."""
 
 
 @dataclass(slots=True)
-class _Found:
+class _ReadBackResult:
     """What is to be done, by address id -> version that was looked at."""
 
-    good: dict[int, int] = field(default_factory=dict)
+    confirmed: dict[int, int] = field(default_factory=dict)
     absent: dict[int, int] = field(default_factory=dict)
     drifted: dict[int, int] = field(default_factory=dict)
-    arrived: dict[int, int] = field(default_factory=dict)
+    appeared: dict[int, int] = field(default_factory=dict)
     """Absent before, there now, and not suppressed."""
-    held: dict[int, Found] = field(default_factory=dict)
+    appeared_suppressed: dict[int, AlreadyOptedOut] = field(default_factory=dict)
     """Absent before, there now, and suppressed."""
-    left: dict[int, int] = field(default_factory=dict)
+    not_read: dict[int, int] = field(default_factory=dict)
     """Not looked at, while others were: more than the tool reads at once."""
 
 
@@ -54,85 +54,100 @@ def read_back(
     limit = connector.capabilities.batch_size
     if sample and connector.capabilities.can_read:
         at = context.random.random()
-        size = min(limit, SAMPLE)
-        run_at_once(lambda c: verification.sample(c, destination.id, at=at, limit=size, now=now))
-    states = run_at_once(
-        lambda c: verification.take(c, destination.id, now=now, until=until, limit=limit)
+        size = min(limit, SAMPLE_SIZE)
+        run_autocommit(
+            lambda c: verification.schedule_sample(
+                c, destination.id, start_fraction=at, limit=size, now=now
+            )
+        )
+    states = run_autocommit(
+        lambda c: verification.claim_checks(c, destination.id, now=now, until=until, limit=limit)
     )
     # What waits is pushed anyway, and read back after that.
-    settled = {number: state for number, state in states.items() if not state.waits}
+    settled = {number: state for number, state in states.items() if not state.push_pending}
     if not settled:
         return len(states) == limit
     if not connector.capabilities.can_read:
-        versions = {number: state.wanted for number, state in settled.items()}
-        run(lambda c: verification.knock_again(c, destination.id, versions, now))
+        versions = {number: state.wanted_version for number, state in settled.items()}
+        run_in_transaction(lambda c: verification.probe(c, destination.id, versions, now))
         return len(states) == limit
-    items = _items(destination, connector, settled)
-    off = cast("Readable", connector).read(list(items.values())) if items else {}
+    items = _expected_items(destination, connector, settled)
+    off = cast("SupportsRead", connector).read(list(items.values())) if items else {}
     found = _compare(items, settled, off)
     seen = [
-        Seen(items[number].address, items[number].channel, there)
+        ContactSnapshot(items[number].address, items[number].channel, there)
         for number, there in off.items()
         if there and there - items[number].off
     ]
-    run(lambda c: _write(c, destination, found, now))
+    run_in_transaction(lambda c: _store(c, destination, found, now))
     if seen:
-        take_in(destination, connector, seen)
-    return len(states) == limit or bool(found.left)
+        ingest(destination, connector, seen)
+    return len(states) == limit or bool(found.not_read)
 
 
-def _items(
-    destination: Destination, connector: Connector, states: Mapping[int, State]
-) -> dict[int, Item]:
+def _expected_items(
+    destination: Destination, connector: Connector, states: Mapping[int, AddressSyncState]
+) -> dict[int, PushItem]:
     """What should be off there for each address that we can still read."""
     context = services()
     topics = topics_by_channel(destination, current_catalogue())
-    addresses = run_at_once(lambda c: readable(c, context.keys, list(states)))
-    facts = run_at_once(lambda c: facts_by_id(c, list(states)))
+    addresses = run_autocommit(lambda c: load_readable(c, context.keys, list(states)))
+    facts = run_autocommit(lambda c: load_facts_by_id(c, list(states)))
     can_lift = connector.capabilities.can_lift
     items = {}
     for number, (channel, text) in addresses.items():
         sent = topics.get(channel, frozenset())
-        known = facts.get(number, NO_FACTS)
-        wanted = standing(sent, known, context.now(), can_lift=can_lift)
-        items[number] = Item(number, text, channel, off=frozenset(wanted))
+        known = facts.get(number, NO_SCOPE_FACTS)
+        wanted = active_suppressions(sent, known, context.now(), can_lift=can_lift)
+        items[number] = PushItem(number, text, channel, off=frozenset(wanted))
     return items
 
 
 def _compare(
-    items: Mapping[int, Item],
-    states: Mapping[int, State],
+    items: Mapping[int, PushItem],
+    states: Mapping[int, AddressSyncState],
     off: Mapping[int, frozenset[str] | None],
-) -> _Found:
-    found = _Found()
+) -> _ReadBackResult:
+    found = _ReadBackResult()
     for number, state in states.items():
         item = items.get(number)
         if item is None:
-            found.good[number] = state.wanted  # nothing readable: nothing to ask for
+            found.confirmed[number] = state.wanted_version  # nothing readable: nothing to ask for
         elif number not in off:
             if off:  # else none could be: asked again when this hold is over
-                found.left[number] = state.wanted
+                found.not_read[number] = state.wanted_version
         elif (there := off[number]) is None:
-            found.absent[number] = state.wanted
-        elif item.off <= there and state.outcome == Result.ABSENT:
-            found.held[number] = Found(state.wanted, state.told | item.off, None)
+            found.absent[number] = state.wanted_version
+        elif item.off <= there and state.last_outcome == PushResult.ABSENT:
+            found.appeared_suppressed[number] = AlreadyOptedOut(
+                state.wanted_version, state.turned_off | item.off, None
+            )
         elif item.off <= there:
-            found.good[number] = state.wanted
-        elif state.outcome == Result.ABSENT:
-            found.arrived[number] = state.wanted
+            found.confirmed[number] = state.wanted_version
+        elif state.last_outcome == PushResult.ABSENT:
+            found.appeared[number] = state.wanted_version
         else:
-            found.drifted[number] = state.wanted
+            found.drifted[number] = state.wanted_version
     return found
 
 
-def _write(connection: Connection, destination: Destination, found: _Found, now: datetime) -> None:
+def _store(
+    connection: Connection, destination: Destination, result: _ReadBackResult, now: datetime
+) -> None:
     number = destination.id
-    verification.confirm(connection, number, found.good, now)
-    verification.settle_found(connection, number, found.held, now)
-    verification.look_again(connection, number, found.absent, now)
-    verification.look_now(connection, number, found.left, now)
-    raised = verification.push_again(connection, number, found.arrived, now, drifted=False)
-    drift = verification.push_again(connection, number, found.drifted, now, drifted=True)
-    checked = len(found.good) + len(found.held) + len(found.absent) + len(found.arrived)
-    checked += len(found.drifted)
-    listings.add(connection, number, Tally(checked=checked, raised=raised, drift=drift))
+    verification.record_confirmed(connection, number, result.confirmed, now)
+    verification.settle_already_opted_out(connection, number, result.appeared_suppressed, now)
+    verification.recheck(connection, number, result.absent, now)
+    verification.release_checks(connection, number, result.not_read, now)
+    raised = verification.requeue_push(connection, number, result.appeared, now, drifted=False)
+    drift = verification.requeue_push(connection, number, result.drifted, now, drifted=True)
+    checked = (
+        len(result.confirmed)
+        + len(result.appeared_suppressed)
+        + len(result.absent)
+        + len(result.appeared)
+    )
+    checked += len(result.drifted)
+    listings.add_stats(
+        connection, number, VerificationStats(checked=checked, newly_suppressed=raised, drift=drift)
+    )

@@ -13,38 +13,44 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from preference_center.domain.sync.contract import Result, Seen
+from preference_center.domain.sync.contract import ContactSnapshot, PushResult
 from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import services
-from preference_center.ingest.plan import by_address
-from preference_center.integrations.base.contract import CREATE_CONTACTS, BackFillable, Connector
-from preference_center.storage.db.database import Connection, run, run_at_once
+from preference_center.ingest.plan import group_by_address
+from preference_center.integrations.base.contract import (
+    CREATE_CONTACTS,
+    Connector,
+    SupportsScanBackfill,
+)
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import list_states, verification
 from preference_center.storage.sync import states as syncs
-from preference_center.sync.push import Batch, planned, settle
+from preference_center.sync.push import ClaimedBatch, plan_claims, settle_batch
 
-ROWS_AT_ONCE = 10_000
+ROWS_PER_TRANSACTION = 10_000
 """Rows settled in one transaction when a pass has ended."""
-SOON = timedelta(minutes=5)
+NEXT_PASS_DELAY = timedelta(minutes=5)
 """When the next pass begins if rows still wait for one, at the earliest."""
-CONFIRM_AFTER = timedelta(minutes=30)
+RECHECK_DELAY = timedelta(minutes=30)
 
 
-def serves(destination: Destination, connector: Connector, begun_at: datetime | None) -> bool:
+def can_backfill_by_scan(
+    destination: Destination, connector: Connector, started_at: datetime | None
+) -> bool:
     """Whether a pass that began then may bring lists: what the tool says itself comes first."""
     pulled_at = destination.pulled_at
     return (
         connector.capabilities.backfills_by_scan
         and pulled_at is not None
-        and begun_at is not None
-        and pulled_at <= begun_at
+        and started_at is not None
+        and pulled_at <= started_at
     )
 
 
-def bring(
+def backfill_page(
     destination: Destination,
     connector: Connector,
-    rows: Sequence[Seen],
+    contacts: Sequence[ContactSnapshot],
     lease: UUID,
     ends_at: datetime,
 ) -> None:
@@ -53,21 +59,27 @@ def bring(
     Raises what the connector raises: then the page is to be read again.
     """
     context = services()
-    people, _ = by_address(rows)
+    people, _ = group_by_address(contacts)
     now = context.now()
-    states = run_at_once(lambda c: verification.by_digest(c, destination.id, list(people), now))
-    shown = {state.address_id: people[key].seen for key, state in states.items() if state.waits}
+    states = run_autocommit(
+        lambda c: verification.load_states_by_digest(c, destination.id, list(people), now)
+    )
+    shown = {
+        state.address_id: people[key].snapshot
+        for key, state in states.items()
+        if state.push_pending
+    }
     if not shown:
         return
 
-    def take(connection: Connection) -> Batch:
-        claims = list_states.claim(
+    def claim(connection: Connection) -> ClaimedBatch:
+        claims = list_states.claim_bulk_rows(
             connection, destination.id, lease, list(shown), now=now, until=ends_at
         )
-        plans = planned(connection, context, destination, connector.capabilities, lease, claims)
-        return Batch(lease, ends_at, {c.address_id: c for c in claims}, plans, None)
+        plans = plan_claims(connection, context, destination, connector.capabilities, lease, claims)
+        return ClaimedBatch(lease, ends_at, {c.address_id: c for c in claims}, plans, None)
 
-    batch = run(take)
+    batch = run_in_transaction(claim)
     if not batch.claims:
         return
     items = [
@@ -76,46 +88,56 @@ def bring(
         if not p.is_empty and (each := shown[ref]) is not None
     ]
     try:
-        outcomes = cast("BackFillable", connector).push_seen(items) if items else {}
+        outcomes = cast("SupportsScanBackfill", connector).push_scanned(items) if items else {}
     except Exception:  # whatever it was: without the lease the rows wait for the next pass
-        run(lambda c: syncs.release(c, destination.id, lease, now))
+        run_in_transaction(lambda c: syncs.release_rows(c, destination.id, lease, now))
         raise
     # A later pass shows whether it is still so: to read each back is what is too slow.
     capabilities = replace(connector.capabilities, can_read=False)
-    left = [ref for ref, outcome in outcomes.items() if outcome.result is Result.LATER]
-    settle(
+    left = [ref for ref, outcome in outcomes.items() if outcome.result is PushResult.RETRY_LATER]
+    settle_batch(
         context,
         destination,
         capabilities,
         batch,
         outcomes,
-        lambda connection: list_states.single_out(connection, destination.id, left),
+        lambda connection: list_states.move_to_live_lane(connection, destination.id, left),
     )
 
 
-def end_pass(destination: Destination, begun_at: datetime) -> None:
+def finish_pass(destination: Destination, started_at: datetime) -> None:
     """What waited when a whole pass began, and was on none of its pages, is not there."""
     creates = destination.settings.get(CREATE_CONTACTS) == "yes"
-    done = ROWS_AT_ONCE
-    while done == ROWS_AT_ONCE:
-        done = run(lambda c: _settle_unseen(c, destination.id, begun_at, creates=creates))
+    done = ROWS_PER_TRANSACTION
+    while done == ROWS_PER_TRANSACTION:
+        done = run_in_transaction(
+            lambda c: _settle_unseen_rows(c, destination.id, started_at, creates_contacts=creates)
+        )
 
 
-def _settle_unseen(
-    connection: Connection, number: int, begun_at: datetime, *, creates: bool
+def _settle_unseen_rows(
+    connection: Connection, destination_id: int, started_at: datetime, *, creates_contacts: bool
 ) -> int:
-    if creates:
-        return list_states.single_out_unseen(connection, number, begun_at, ROWS_AT_ONCE)
+    if creates_contacts:
+        return list_states.move_unseen_to_live_lane(
+            connection, destination_id, started_at, ROWS_PER_TRANSACTION
+        )
     now = services().now()
-    return list_states.absent(connection, number, begun_at, ROWS_AT_ONCE, now)
+    return list_states.settle_unseen_as_absent(
+        connection, destination_id, started_at, ROWS_PER_TRANSACTION, now
+    )
 
 
-def next_pass(destination: Destination, now: datetime) -> datetime | None:
+def next_pass_at(destination: Destination, now: datetime) -> datetime | None:
     """When the next pass is to begin for the sake of lists; None if none wait."""
-    return run_at_once(lambda c: _next_pass(c, destination.id, now))
+    return run_autocommit(lambda c: _next_pass_at(c, destination.id, now))
 
 
-def _next_pass(connection: Connection, number: int, now: datetime) -> datetime | None:
-    if list_states.waits_for_pass(connection, number, now):
-        return now + SOON
-    return now + CONFIRM_AFTER if list_states.put_off(connection, number, now) else None
+def _next_pass_at(connection: Connection, destination_id: int, now: datetime) -> datetime | None:
+    if list_states.has_due_bulk_rows(connection, destination_id, now):
+        return now + NEXT_PASS_DELAY
+    return (
+        now + RECHECK_DELAY
+        if list_states.has_deferred_rows(connection, destination_id, now)
+        else None
+    )

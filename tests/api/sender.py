@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from preference_center.domain.watermarks import parse_watermark
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ class Sender:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.app.app_context():
-            return run(lambda connection: connection.execute(query.encode()).fetchall())
+            return run_in_transaction(
+                lambda connection: connection.execute(query.encode()).fetchall()
+            )
 
 
 def opt_out(**fields: Any) -> dict[str, Any]:
@@ -95,5 +97,7 @@ def make_sender(
 ) -> Sender:
     wanted = [KeyScope(scope) for scope in scopes]
     with app.app_context():
-        key = run(lambda c: api_keys.make(c, name, wanted, message_types, START))
+        key = run_in_transaction(
+            lambda c: api_keys.create_key(c, name, wanted, message_types, START)
+        )
     return Sender(app, app.test_client(), key)

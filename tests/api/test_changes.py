@@ -11,9 +11,9 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.errors import Unavailable
-from preference_center.extensions import NAME
+from preference_center.extensions import EXTENSION_NAME
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
@@ -84,7 +84,9 @@ def test_next_goes_on_and_an_empty_page_has_one_too(sender: Sender, reader: Send
 def test_an_address_that_nobody_can_read_is_left_out(sender: Sender, reader: Sender) -> None:  # I6
     sender.opt_out("ada@example.com", "acme.offers")
     with reader.app.app_context():
-        run(lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE channel = 'email'"))
+        run_in_transaction(
+            lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE channel = 'email'")
+        )
     (change,) = all_changes(reader, 1)
     assert "address" not in change
     assert "address" not in snapshot(reader)[1]
@@ -141,7 +143,7 @@ def test_no_more_snapshots_than_threads_can_be_spared_for(reader: Sender) -> Non
         return reader.client.get("/v1/changes/snapshot", headers=reader.headers, buffered=False)
 
     fill(reader)
-    most = reader.app.extensions[NAME].settings.max_streams
+    most = reader.app.extensions[EXTENSION_NAME].settings.max_streams
     held = [begin() for _ in range(most)]
     refused = begin()
     assert refused.status_code == 503
@@ -171,7 +173,7 @@ def test_an_open_transaction_anywhere_is_told_and_nothing_skipped(
 def test_a_watermark_of_another_epoch_is_gone(reader: Sender) -> None:
     old = changes(reader)["next"]
     with reader.app.app_context():
-        run(lambda connection: watermarks.begin_epoch(connection, START))
+        run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
     answer = reader.client.get(f"/v1/changes?after={old}", headers=reader.headers)
     assert answer.status_code == 410
     assert answer.get_json()["type"].endswith("/problems/stale-watermark")

@@ -16,7 +16,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from preference_center.api.idempotency import HEADER
+from preference_center.api.idempotency import IDEMPOTENCY_KEY_HEADER
 from preference_center.api.problems import PROBLEMS
 from preference_center.app import create_app
 from tests.api.sender import Sender
@@ -100,8 +100,8 @@ going_on = settings(suppress_health_check=[HealthCheck.function_scoped_fixture],
 def test_a_sender_with_a_key(case: schemathesis.Case[Any], sender: Sender) -> None:
     served.by = sender.app
     assert case.meta
-    if case.meta.generation.mode.is_positive and HEADER in case.headers:
-        case.headers[HEADER] = str(uuid4())  # else most would be refused as reused
+    if case.meta.generation.mode.is_positive and IDEMPOTENCY_KEY_HEADER in case.headers:
+        case.headers[IDEMPOTENCY_KEY_HEADER] = str(uuid4())  # else most would be refused as reused
     # Where Schemathesis left the key out, to be refused for it, it stays out.
     case.call_and_validate(headers=sender.headers if "Authorization" in case.headers else None)
 

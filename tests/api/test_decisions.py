@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import EVERYTHING, UNDELIVERABLE, Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import EVERYTHING, UNDELIVERABLE, Change, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from tests.api.sender import Sender, evidence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 HOUR = timedelta(hours=1)
 
 
-def happen(app: Flask, kind: Kind, scope: str, address: str = "ada@example.com") -> str:
+def happen(app: Flask, kind: EventKind, scope: str, address: str = "ada@example.com") -> str:
     with app.app_context():
         wired = services()
         now = wired.now()
-        parsed = parse(address, Channel.EMAIL)
+        parsed = parse_address(address, Channel.EMAIL)
         change = Change(wired.new_id(), kind, parsed, scope, now, now, "test", "test")
         record([change])
     return str(change.id)
@@ -90,7 +90,7 @@ def test_no_marketing_opt_out_denies_service_mail(
 
 def test_a_closed_account_gets_only_what_is_marked_for_it(in_force: Flask, sender: Sender) -> None:
     # I4
-    event = happen(in_force, Kind.DEACTIVATED, EVERYTHING)
+    event = happen(in_force, EventKind.DEACTIVATED, EVERYTHING)
 
     assert sender.ask("invoice", "ada@example.com") == {
         "allow": False,
@@ -113,7 +113,7 @@ def test_a_hard_bounce_stops_marketing_and_advises_on_service_mail(
     in_force: Flask, sender: Sender
 ) -> None:
     # I4
-    happen(in_force, Kind.BOUNCED, UNDELIVERABLE)
+    happen(in_force, EventKind.BOUNCED, UNDELIVERABLE)
 
     assert sender.ask("offers.weekly", "ada@example.com")["rule"] == "bounced"
     assert sender.ask("invoice", "ada@example.com") == {

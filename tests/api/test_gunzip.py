@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.api import request_buffer
-from preference_center.api.gunzip import MAX_LINE, gunzip, lines
-from preference_center.api.request_buffer import Backlog
+from preference_center.api.gunzip import MAX_LINE, gunzip, split_lines
+from preference_center.api.request_buffer import RequestBuffer
 from preference_center.errors import UnreadableBody
 
 if TYPE_CHECKING:
@@ -34,12 +34,15 @@ def flat(blocks: Iterator[list[bytes]]) -> list[bytes]:
 @given(st.binary(max_size=300), st.integers(1, 40))
 def test_lines_are_the_same_however_the_octets_come(octets: bytes, size: int) -> None:
     expected = octets.split(b"\n")
-    assert flat(lines(pieces(octets, size))) == expected[:-1] + [expected[-1]][: bool(expected[-1])]
+    assert (
+        flat(split_lines(pieces(octets, size)))
+        == expected[:-1] + [expected[-1]][: bool(expected[-1])]
+    )
 
 
 def test_a_line_too_long_stays_too_long_and_costs_no_memory() -> None:
     tracemalloc.start()
-    found = flat(lines(iter([b"x" * 65_536] * 500 + [b"\nnext\n"])))
+    found = flat(split_lines(iter([b"x" * 65_536] * 500 + [b"\nnext\n"])))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -88,7 +91,7 @@ class Trickle:
 
 def test_what_came_is_handed_on_while_the_client_still_sends() -> None:
     client = Trickle()
-    with closing(Backlog(client)) as incoming:
+    with closing(RequestBuffer(client)) as incoming:
         blocks = iter(incoming)
         for octets in (b"first", b"second"):
             client.send(octets)
@@ -100,26 +103,26 @@ def test_what_came_is_handed_on_while_the_client_still_sends() -> None:
 @pytest.mark.parametrize("size", [0, 10, 3_000_000])
 def test_a_client_that_sends_everything_first_is_served_too(size: int) -> None:
     octets = bytes(range(256)) * (size // 256)
-    with closing(Backlog(io.BytesIO(octets))) as incoming:
+    with closing(RequestBuffer(io.BytesIO(octets))) as incoming:
         with incoming._changed:  # nothing is answered until all has come
             assert incoming._changed.wait_for(lambda: incoming._at_end, 30)
         assert b"".join(incoming) == octets
 
 
 def test_only_so_much_is_taken_in_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_buffer, "MOST", 10_000)
-    monkeypatch.setattr(request_buffer, "LAST_READ", request_buffer.FIRST_READ)
+    monkeypatch.setattr(request_buffer, "MAX_BUFFERED", 10_000)
+    monkeypatch.setattr(request_buffer, "MAX_READ_SIZE", request_buffer.MIN_READ_SIZE)
     source = io.BytesIO(bytes(1_000_000))
-    with closing(Backlog(source)) as incoming:
+    with closing(RequestBuffer(source)) as incoming:
         answered = 0
         for block in incoming:
             answered += len(block)
-            assert source.tell() <= answered + 10_000 + 2 * request_buffer.FIRST_READ
+            assert source.tell() <= answered + 10_000 + 2 * request_buffer.MIN_READ_SIZE
         assert answered == 1_000_000
 
 
 def test_a_body_shorter_than_announced_is_told_after_what_came() -> None:
-    with closing(Backlog(io.BytesIO(b"half"), length=8)) as incoming:
+    with closing(RequestBuffer(io.BytesIO(b"half"), length=8)) as incoming:
         blocks = iter(incoming)
         assert next(blocks) == b"half"
         with pytest.raises(UnreadableBody, match="before the length"):
@@ -132,7 +135,7 @@ def test_a_body_that_cant_be_read_is_told() -> None:
             raise ConnectionResetError
 
     with (
-        closing(Backlog(Broken())) as incoming,
+        closing(RequestBuffer(Broken())) as incoming,
         pytest.raises(UnreadableBody, match="ConnectionResetError"),
     ):
         list(incoming)

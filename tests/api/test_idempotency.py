@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import errors
 
-from preference_center.api.idempotency import Repeat
+from preference_center.api.idempotency import IdempotentRequest
 from preference_center.storage.access import idempotency
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender, consent, evidence, make_sender, opt_out
 from tests.clock import START, Clock
 
@@ -143,14 +143,14 @@ def test_a_key_without_the_scope_is_refused_before_anything_is_replayed(
 def test_nothing_is_kept_when_the_write_fails(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = idempotency.keep
+    real = idempotency.insert_response
 
     def fail_after(*given: Any) -> bool:
         assert real(*given)
         raise errors.DiskFull("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr(idempotency, "keep", fail_after)
+        patch.setattr(idempotency, "insert_response", fail_after)
         assert post(sender, opt_out()).status_code == 503
     assert sender.rows(EVENTS) == []
     assert sender.rows(KEPT) == []
@@ -174,7 +174,7 @@ def test_a_day_later_a_key_is_free_again_and_what_was_kept_goes(
 ) -> None:
     post(sender, opt_out(), "first")
     post(sender, opt_out(), "second")
-    clock.advance(idempotency.KEPT)
+    clock.advance(idempotency.RETENTION)
 
     answer = post(sender, opt_out(address="grace@example.com"), "second")
 
@@ -223,20 +223,20 @@ def test_one_that_is_overtaken_writes_nothing_and_replays(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The other one begins after this one has looked, and is done before it keeps its answer.
-    real = Repeat.earlier
+    real = IdempotentRequest.stored_response
     others: list[TestResponse] = []
 
-    def looked(repeat: Repeat) -> Any:
+    def looked(repeat: IdempotentRequest) -> Any:
         found = real(repeat)
         if not others:
             others.append(post(sender, consent(), path="/v1/consents"))
         return found
 
-    def begin(repeat: Repeat) -> Any:
-        monkeypatch.setattr(Repeat, "earlier", real)
+    def begin(repeat: IdempotentRequest) -> Any:
+        monkeypatch.setattr(IdempotentRequest, "stored_response", real)
         return looked(repeat)
 
-    monkeypatch.setattr(Repeat, "earlier", begin)
+    monkeypatch.setattr(IdempotentRequest, "stored_response", begin)
     answer = post(sender, consent(), path="/v1/consents")
 
     assert answer.status_code == 200
@@ -248,10 +248,10 @@ def test_one_that_is_overtaken_writes_nothing_and_replays(
 def test_old_answers_go_in_small_steps(sender: Sender, clock: Clock) -> None:
     for number in range(12):
         post(sender, opt_out(), f"k{number}")
-    clock.advance(idempotency.KEPT + timedelta(seconds=1))
+    clock.advance(idempotency.RETENTION + timedelta(seconds=1))
 
     with sender.app.app_context():
-        assert run(lambda c: idempotency.forget(c, clock(), most=5)) == 5
+        assert run_in_transaction(lambda c: idempotency.purge_responses(c, clock(), limit=5)) == 5
     post(sender, opt_out(), "new")
     post(sender, opt_out(), "newer")
     assert len(sender.rows(KEPT)) == 2

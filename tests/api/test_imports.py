@@ -7,7 +7,7 @@ import pytest
 
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender
 from tests.clock import START
 from workers import jobs
@@ -35,7 +35,7 @@ def upload(sender: Sender, import_id: str, content: bytes = ADDRESSES) -> TestRe
 def work(sender: Sender, import_id: str) -> dict[str, Any]:
     """What the import is like once a worker has had its turn."""
     with sender.app.app_context():
-        jobs.go_on_importing(import_id)
+        jobs.continue_import(import_id)
     answer = sender.client.get(f"/v1/imports/{import_id}", headers=sender.headers)
     assert answer.status_code == 200
     return dict(answer.get_json())
@@ -120,7 +120,9 @@ def test_a_plan_that_is_not_the_one_looked_at_is_not_applied(sender: Sender) -> 
 def test_imports_of_another_key_are_not_there(sender: Sender) -> None:
     import_id = begun(sender)
     with sender.app.app_context():
-        text = run(lambda c: api_keys.make(c, "other", [KeyScope.WRITE], ["*"], START))
+        text = run_in_transaction(
+            lambda c: api_keys.create_key(c, "other", [KeyScope.WRITE], ["*"], START)
+        )
     other = Sender(sender.app, sender.client, text)
 
     path = f"/v1/imports/{import_id}"

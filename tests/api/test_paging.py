@@ -11,8 +11,14 @@ import pytest
 from pydantic import BaseModel
 from werkzeug.http import parse_options_header
 
-from preference_center.api.pagination import PageBody, PageQuery, Position, paged, position
-from preference_center.api.problems import Refused
+from preference_center.api.pagination import (
+    PageBody,
+    PageQuery,
+    Position,
+    cursor_position,
+    page_response,
+)
+from preference_center.api.problems import ApiError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -40,9 +46,9 @@ def asking(app: Flask, url: str, method: str = "GET") -> Iterator[None]:
 
 
 def page(asked: Numbers | NumbersBody) -> tuple[Shown, str | None]:
-    after: Position = position(asked) or [0]
+    after: Position = cursor_position(asked) or [0]
     wanted = [row for row in ROWS if row > int(after[0]) and (not asked.odd or row % 2)]
-    response = paged(
+    response = page_response(
         asked,
         wanted[: asked.limit + 1],
         lambda row: [row],
@@ -92,7 +98,7 @@ def test_a_post_has_a_cursor_and_no_link(app: Flask) -> None:
 
 @pytest.mark.parametrize("made", ["", "A", "!", "AAAA", "é", "A" * 1000, "AAAA====", " "])
 def test_what_is_no_cursor_is_refused(app: Flask, made: str) -> None:
-    with asking(app, "/v1/numbers"), pytest.raises(Refused) as refused:
+    with asking(app, "/v1/numbers"), pytest.raises(ApiError) as refused:
         page(Numbers(cursor=made))
     assert refused.value.problem.slug == "invalid-cursor"
 
@@ -106,7 +112,7 @@ def test_a_cursor_is_good_for_its_own_list_only(app: Flask) -> None:
             Numbers(limit=2, cursor=cursor, odd=True),
             Numbers(limit=2, cursor=cursor[:-2] + ("AA" if cursor[-2:] != "AA" else "BB")),
         ):
-            with pytest.raises(Refused):
+            with pytest.raises(ApiError):
                 page(other)
-    with asking(app, "/v1/letters"), pytest.raises(Refused):
+    with asking(app, "/v1/letters"), pytest.raises(ApiError):
         page(Numbers(limit=2, cursor=cursor))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.storage.access import api_keys
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender, consent, make_sender, opt_out
 from tests.clock import START
 
@@ -102,7 +102,7 @@ def test_a_revoked_key_is_refused_at_once_in_the_process_that_revoked_it(sender:
     assert sender.post("/v1/decisions", ASK).status_code == 200
 
     with sender.app.app_context():
-        run(lambda connection: api_keys.revoke(connection, "shop", START))
+        run_in_transaction(lambda connection: api_keys.revoke_key(connection, "shop", START))
 
     assert sender.post("/v1/decisions", ASK).status_code == 401
 
@@ -113,7 +113,7 @@ def test_another_process_notices_a_revocation_within_two_seconds(
     later = time.monotonic() + 2.0
     assert sender.post("/v1/decisions", ASK).status_code == 200
     with sender.app.app_context():
-        run(lambda c: c.execute("UPDATE api_key SET revoked_at = %s", (START,)))
+        run_in_transaction(lambda c: c.execute("UPDATE api_key SET revoked_at = %s", (START,)))
 
     monkeypatch.setattr(time, "monotonic", lambda: later + 1.0)
 

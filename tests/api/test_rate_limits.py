@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.extensions import NAME
-from preference_center.rate_limiter import Limiter
+from preference_center.extensions import EXTENSION_NAME
+from preference_center.rate_limiter import RedisRateLimiter
 from preference_center.storage.access import api_keys
 from preference_center.storage.access.api_keys import KeyScope
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 
@@ -24,7 +24,9 @@ ASK = {"message_type": "offers.weekly", "recipient": "ada@example.com"}
 
 def limited(app: Flask, rate: str, name: str = "slow") -> Sender:
     with app.app_context():
-        key = run(lambda c: api_keys.make(c, name, [KeyScope.CHECK], ["*"], START, rate))
+        key = run_in_transaction(
+            lambda c: api_keys.create_key(c, name, [KeyScope.CHECK], ["*"], START, rate)
+        )
     return Sender(app, app.test_client(), key)
 
 
@@ -71,8 +73,10 @@ def test_who_is_nobody_uses_up_nothing(in_force: Flask) -> None:
 
 
 def test_decisions_go_on_without_redis(in_force: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = replace(in_force.extensions[NAME], limiter=Limiter("redis://127.0.0.1:1/0"))
-    monkeypatch.setitem(in_force.extensions, NAME, away)
+    away = replace(
+        in_force.extensions[EXTENSION_NAME], limiter=RedisRateLimiter("redis://127.0.0.1:1/0")
+    )
+    monkeypatch.setitem(in_force.extensions, EXTENSION_NAME, away)
 
     slow = limited(in_force, "2 per hour")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.api import authentication
-from preference_center.extensions import NAME
+from preference_center.extensions import EXTENSION_NAME
 from tests.api.sender import Sender, make_sender
 from tests.api.test_rate_limits import limited
 
@@ -22,7 +22,7 @@ AUDIT = "SELECT detail ->> 'needed', detail ->> 'times_in_the_hour' FROM audit O
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "UNKNOWN_KEYS", "3 per hour")
+    monkeypatch.setattr(authentication, "INVALID_KEY_RATE", "3 per hour")
 
 
 def call(app: Flask, key: str, remote: str = "192.0.2.1") -> TestResponse:
@@ -79,7 +79,7 @@ def test_no_address_of_a_client_is_counted_by(
     in_force: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I12
     seen: list[str] = []
-    limiter = in_force.extensions[NAME].limiter
+    limiter = in_force.extensions[EXTENSION_NAME].limiter
     take = type(limiter).take
 
     def noted(self: object, rate: str, *key: str) -> object:

@@ -222,10 +222,10 @@ def test_a_wrong_method_is_a_problem_too(sender: Sender, method: str) -> None:
 
 
 def test_before_there_is_a_catalogue_the_answer_is_503(app: Flask) -> None:
-    from preference_center.storage.catalogues import forget_catalogue
+    from preference_center.storage.catalogues import clear_catalogue_cache
 
     with app.app_context():
-        forget_catalogue()
+        clear_catalogue_cache()
     sender = make_sender(app)
 
     answer = sender.post("/v1/decisions", ASK)
@@ -249,15 +249,15 @@ def test_every_problem_and_rule_is_documented() -> None:
     from pathlib import Path
 
     from preference_center.api.problems import PROBLEMS
-    from preference_center.domain.decisions import Rule
-    from preference_center.domain.sender_requests import Via
+    from preference_center.domain.decisions import DecisionRule
+    from preference_center.domain.sender_requests import ReceivedVia
 
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     for slug, problem in PROBLEMS.items():
         assert f"| `{slug}` | {problem.status} |" in page
-    for rule in Rule:
+    for rule in DecisionRule:
         assert f"| `{rule}` |" in page
-    for via in Via:
+    for via in ReceivedVia:
         assert f"`{via}`" in page
 
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.api.gunzip import MAX_LINE, lines
-from preference_center.api.row_formats import Csv, Ndjson, Row, Sheet, open_csv
-from preference_center.domain.decisions import Decision, Rule
+from preference_center.api.gunzip import MAX_LINE, split_lines
+from preference_center.api.row_formats import CsvFormat, InputRow, NdjsonFormat, RowFormat, open_csv
+from preference_center.domain.decisions import Decision, DecisionRule
 from preference_center.errors import UnreadableBody
 
 
-def told(rows: Sequence[Row]) -> list[str]:
+def told(rows: Sequence[InputRow]) -> list[str]:
     """Recipients as they are, other rows as what is said of them."""
     return [
         row if isinstance(row, str) else " ".join(filter(None, [row.rule, row.advisory]))
@@ -25,18 +25,18 @@ def told(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def read(sheet: Sheet, blocks: Iterator[list[bytes]]) -> list[str]:
-    rows = [row for block in blocks for row in sheet.read(block)]
-    return told([*rows, *sheet.rest()])
+def read(sheet: RowFormat, blocks: Iterator[list[bytes]]) -> list[str]:
+    rows = [row for block in blocks for row in sheet.read_rows(block)]
+    return told([*rows, *sheet.flush()])
 
 
 def ndjson(text: bytes) -> list[str]:
-    return read(Ndjson(), lines(iter([text])))
+    return read(NdjsonFormat(), split_lines(iter([text])))
 
 
 def in_csv(text: bytes, column: str | None = None, size: int = 1 << 16) -> list[str]:
     pieces = (text[at : at + size] for at in range(0, len(text), size))
-    return read(*open_csv(lines(pieces), column))
+    return read(*open_csv(split_lines(pieces), column))
 
 
 def test_a_line_of_json_is_an_address_or_an_object_with_one() -> None:
@@ -144,22 +144,28 @@ def test_quotes_that_never_close_lose_only_their_own_line() -> None:  # I11
 
 def test_a_row_too_short_or_not_in_utf_8_is_denied_alone() -> None:  # I11
     text = "name,email\nÉ,a@example.com\nonly\nÜ,müller@example.com\n".encode("latin-1")
-    sheet, blocks = open_csv(lines(iter([text])), None)
-    rows = sheet.read(next(blocks))
+    sheet, blocks = open_csv(split_lines(iter([text])), None)
+    rows = sheet.read_rows(next(blocks))
     assert told(rows) == ["a@example.com", "unparseable_address", "m\udcfcller@example.com"]
-    echoed = sheet.answers(rows, [Decision(allow=False, rule=Rule.UNPARSEABLE_ADDRESS)] * 3)
+    echoed = sheet.encode_decisions(
+        rows, [Decision(allow=False, rule=DecisionRule.UNPARSEABLE_ADDRESS)] * 3
+    )
     assert echoed.splitlines()[2].startswith("müller@example.com,false".encode("latin-1"))
 
 
 def test_answers_are_rows_that_any_reader_takes() -> None:
-    rows: list[Row] = ['"o\nx",@example.com', Decision(allow=False, rule=Rule.UNREADABLE_LINE)]
-    decisions = [Decision(allow=True, rule=Rule.CONSENTED, scope="acme.news"), rows[1]]
+    rows: list[InputRow] = [
+        '"o\nx",@example.com',
+        Decision(allow=False, rule=DecisionRule.UNREADABLE_LINE),
+    ]
+    decisions = [Decision(allow=True, rule=DecisionRule.CONSENTED, scope="acme.news"), rows[1]]
     assert isinstance(decisions[1], Decision)
-    as_json = [json.loads(line) for line in Ndjson().answers(rows, decisions).splitlines()]  # type: ignore[arg-type]
+    encoded = NdjsonFormat().encode_decisions(rows, decisions)  # type: ignore[arg-type]
+    as_json = [json.loads(line) for line in encoded.splitlines()]
     assert as_json == [
         {"recipient": rows[0], "allow": True, "rule": "consented", "scope": "acme.news"},
         {"allow": False, "rule": "unreadable_line"},
     ]
-    sheet = Csv(b"recipient", None)
-    text = sheet.begin() + sheet.answers(rows, decisions)  # type: ignore[arg-type]
+    sheet = CsvFormat(b"recipient", None)
+    text = sheet.encode_header() + sheet.encode_decisions(rows, decisions)  # type: ignore[arg-type]
     assert [row["allow"] for row in csv.DictReader(io.StringIO(text.decode()))] == ["true", "false"]

@@ -14,7 +14,7 @@ import pytest
 from preference_center.domain.watermarks import parse_watermark
 from preference_center.extensions import db
 from preference_center.storage.access import api_keys
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.api.sender import Sender, make_sender
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
@@ -107,7 +107,7 @@ def test_each_line_is_answered_in_order_and_as_anywhere_else(
     assert [one.pop("recipient") for one in found] == PEOPLE
     assert found == asked["decisions"]
     assert end == {"end": True, "count": len(PEOPLE), "as_of": answer.headers["As-Of"]}
-    assert parse_watermark(end["as_of"]).place <= parse_watermark(asked["as_of"]).place
+    assert parse_watermark(end["as_of"]).position <= parse_watermark(asked["as_of"]).position
 
 
 def test_csv_is_answered_by_csv(known: Sender) -> None:
@@ -180,7 +180,7 @@ def test_a_revoked_key_is_answered_no_further(
 ) -> None:
     client, blocks = going_on
     with sender.app.app_context():
-        run(lambda connection: api_keys.revoke(connection, "shop", START))
+        run_in_transaction(lambda connection: api_keys.revoke_key(connection, "shop", START))
     client.send(ndjson("ada@example.com"))
     last = json.loads(next(blocks))
     assert not last["end"]

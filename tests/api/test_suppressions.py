@@ -9,8 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Change, Kind
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import (
+    ALL_MARKETING,
+    EVERYTHING,
+    UNDELIVERABLE,
+    Change,
+    EventKind,
+)
 from preference_center.ledger import record
 from preference_center.storage.ledger import suppression_list
 from tests.api.sender import Sender, evidence, make_sender
@@ -22,9 +28,9 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 ADA, GRACE, MARY = (
-    parse(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace", "mary")
+    parse_address(f"{name}@example.com", Channel.EMAIL) for name in ("ada", "grace", "mary")
 )
-NUMBER = parse("+39 333 1234567", Channel.SMS)
+NUMBER = parse_address("+39 333 1234567", Channel.SMS)
 
 Row = tuple[str | None, str, str]
 
@@ -38,7 +44,7 @@ def sender(in_force: Flask) -> Iterator[Sender]:
 
 def happen(
     number: int,
-    kind: Kind = Kind.OPTED_OUT,
+    kind: EventKind = EventKind.OPTED_OUT,
     scope: str = "acme.offers",
     who: Any = ADA,
     at: datetime = START,
@@ -84,10 +90,10 @@ class TestListing:
         }
 
     def test_every_kind_of_no_is_listed(self, sender: Sender) -> None:
-        happen(1, Kind.COMPLAINED, ALL_MARKETING)
-        happen(2, Kind.BOUNCED, UNDELIVERABLE, GRACE)
-        happen(3, Kind.DEACTIVATED, EVERYTHING, MARY)
-        happen(4, Kind.PAUSED, "acme.sms", NUMBER, until=START + HOUR)
+        happen(1, EventKind.COMPLAINED, ALL_MARKETING)
+        happen(2, EventKind.BOUNCED, UNDELIVERABLE, GRACE)
+        happen(3, EventKind.DEACTIVATED, EVERYTHING, MARY)
+        happen(4, EventKind.PAUSED, "acme.sms", NUMBER, until=START + HOUR)
         assert listed(sender) == [
             ("ada@example.com", "all_marketing", "complained"),
             ("grace@example.com", "undeliverable", "bounced"),
@@ -97,12 +103,12 @@ class TestListing:
 
     def test_what_does_not_stand_is_not(self, sender: Sender, clock: Clock) -> None:  # I5
         happen(1)
-        happen(2, Kind.OPTED_IN, at=START - HOUR)  # an older yes lifts nothing
+        happen(2, EventKind.OPTED_IN, at=START - HOUR)  # an older yes lifts nothing
         happen(3, who=GRACE, at=START - HOUR)
-        happen(4, Kind.OPTED_IN, who=GRACE)
-        happen(5, Kind.BOUNCED, UNDELIVERABLE, MARY, at=START - HOUR)
-        happen(6, Kind.OPTED_IN, ALL_MARKETING, MARY)
-        happen(7, Kind.PAUSED, who=NUMBER, until=START + HOUR)
+        happen(4, EventKind.OPTED_IN, who=GRACE)
+        happen(5, EventKind.BOUNCED, UNDELIVERABLE, MARY, at=START - HOUR)
+        happen(6, EventKind.OPTED_IN, ALL_MARKETING, MARY)
+        happen(7, EventKind.PAUSED, who=NUMBER, until=START + HOUR)
         clock.advance(2 * HOUR)
         assert listed(sender) == [("ada@example.com", "acme.offers", "opted_out")]
 
@@ -110,9 +116,9 @@ class TestListing:
         self, sender: Sender, clock: Clock
     ) -> None:
         for number, who in enumerate((ADA, GRACE), 1):
-            happen(number, Kind.PAUSED, UNDELIVERABLE, who, until=START + 5 * HOUR)
+            happen(number, EventKind.PAUSED, UNDELIVERABLE, who, until=START + 5 * HOUR)
         clock.advance(HOUR)
-        happen(3, Kind.OPTED_IN, ALL_MARKETING, GRACE, at=clock())  # I5
+        happen(3, EventKind.OPTED_IN, ALL_MARKETING, GRACE, at=clock())  # I5
         assert listed(sender) == [("ada@example.com", "undeliverable", "paused")]
         clock.advance(4 * HOUR)
         assert listed(sender) == []
@@ -142,8 +148,8 @@ class TestListing:
     ) -> None:
         happen(1)
         happen(2, who=GRACE, at=START - HOUR)
-        happen(3, Kind.COMPLAINED, ALL_MARKETING, MARY)
-        happen(4, Kind.PAUSED, "acme.sms", NUMBER, until=START + HOUR)
+        happen(3, EventKind.COMPLAINED, ALL_MARKETING, MARY)
+        happen(4, EventKind.PAUSED, "acme.sms", NUMBER, until=START + HOUR)
         names = {
             1: "ada@example.com",
             2: "grace@example.com",
@@ -156,7 +162,7 @@ class TestListing:
     def test_what_stands_throughout_is_listed_once_whatever_is_written(
         self, sender: Sender, clock: Clock
     ) -> None:
-        people = [parse(f"p{n}@example.com", Channel.EMAIL) for n in range(6)]
+        people = [parse_address(f"p{n}@example.com", Channel.EMAIL) for n in range(6)]
         for number, who in enumerate(people):
             happen(number + 1, who=who)
         found = []
@@ -166,8 +172,8 @@ class TestListing:
             happen(100 + number, who=people[number], at=clock.now)  # said again: listed already
             happen(200 + number, who=people[-1], at=clock.now)  # said again: yet to come
             if number == 2:
-                happen(300, Kind.OPTED_IN, who=people[0], at=clock.now)
-                happen(301, Kind.OPTED_IN, who=people[4], at=clock.now)
+                happen(300, EventKind.OPTED_IN, who=people[0], at=clock.now)
+                happen(301, EventKind.OPTED_IN, who=people[4], at=clock.now)
         assert [address for address, _, _ in found] == [
             person.exact for person in people if person is not people[4]
         ]
@@ -175,9 +181,9 @@ class TestListing:
     def test_a_search_that_looks_at_too_much_goes_on_with_the_next_page(
         self, sender: Sender, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(suppression_list, "MAX_SCANNED", 3)
+        monkeypatch.setattr(suppression_list, "MAX_SCANNED_ROWS", 3)
         for number in range(8):
-            happen(number + 1, who=parse(f"p{number}@example.com", Channel.EMAIL))
+            happen(number + 1, who=parse_address(f"p{number}@example.com", Channel.EMAIL))
         happen(9, scope="acme.sms", who=NUMBER)
         found = list(pages(sender, channel="sms", limit=1))
         assert [] in found
@@ -221,7 +227,7 @@ class TestOneAddress:
     def test_all_that_was_said_is_told_in_order(self, sender: Sender, clock: Clock) -> None:
         happen(1, scope=ALL_MARKETING)
         clock.advance(HOUR)
-        happen(2, Kind.OPTED_IN, at=clock.now)
+        happen(2, EventKind.OPTED_IN, at=clock.now)
         told = self.ask(sender)
         assert told["standing"] == [
             {
@@ -239,13 +245,13 @@ class TestOneAddress:
         assert not told["history"][0]["retracted"]
 
     def test_another_form_is_hinted_at_and_not_revealed(self, sender: Sender) -> None:  # I9
-        happen(1, who=parse("ada+shop@example.com", Channel.EMAIL))
+        happen(1, who=parse_address("ada+shop@example.com", Channel.EMAIL))
         assert self.ask(sender) == {"standing": [], "another_form": True, "history": []}
 
     def test_an_own_opt_in_outranks_another_form(self, sender: Sender, clock: Clock) -> None:  # I9
-        happen(1, who=parse("ada+shop@example.com", Channel.EMAIL))
+        happen(1, who=parse_address("ada+shop@example.com", Channel.EMAIL))
         clock.advance(HOUR)
-        happen(2, Kind.OPTED_IN, at=clock.now)
+        happen(2, EventKind.OPTED_IN, at=clock.now)
         assert self.ask(sender)["another_form"] is False
 
     def test_the_own_no_is_not_another_forms(self, sender: Sender) -> None:
@@ -266,15 +272,15 @@ class TestLifting:
     @pytest.mark.parametrize(
         "kind, scope",
         [
-            (Kind.OPTED_OUT, "acme.offers"),
-            (Kind.OPTED_OUT, ALL_MARKETING),
-            (Kind.COMPLAINED, ALL_MARKETING),
-            (Kind.BOUNCED, UNDELIVERABLE),
+            (EventKind.OPTED_OUT, "acme.offers"),
+            (EventKind.OPTED_OUT, ALL_MARKETING),
+            (EventKind.COMPLAINED, ALL_MARKETING),
+            (EventKind.BOUNCED, UNDELIVERABLE),
         ],
     )
     @pytest.mark.parametrize("lifted", ["acme.offers", ALL_MARKETING])
     def test_the_persons_newer_act_lifts_what_it_covers(
-        self, sender: Sender, clock: Clock, kind: Kind, scope: str, lifted: str
+        self, sender: Sender, clock: Clock, kind: EventKind, scope: str, lifted: str
     ) -> None:  # I5
         happen(1, kind, scope)
         clock.advance(HOUR)

@@ -244,7 +244,7 @@ def test_a_link_says_what_was_asked_for(sender: Sender) -> None:
     tokens = [link["token"] for link in sender.post("/v1/links", rows).get_json()]
 
     with sender.app.app_context():
-        first, second = (services().links.read(token, START) for token in tokens)
+        first, second = (services().links.read_token(token, START) for token in tokens)
     assert (first.address.exact, first.scope) == ("ada@example.com", "acme.offers")
     assert (first.message_id, first.issued_at) == ("m-1", START)
     assert (second.address.exact, second.scope) == ("+393331234567", "all_marketing")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from preference_center.domain.sync.contract import Outcome, Result
+from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.languages import LANGUAGES
 from tests.browser.axe import violations
 from tests.browser.pressing import press
@@ -108,12 +108,12 @@ def show_all_paces(app: Flask, clock: Clock, token: str, page: Page, site: str) 
     press(page.locator("main button"))
     press(page.locator("main button").last)
     push(app, done, Tool())
-    for number, result in ((refusing, Result.REFUSED), (unknowing, Result.ABSENT)):
+    for number, result in ((refusing, PushResult.REFUSED), (unknowing, PushResult.ABSENT)):
         push(app, number, Tool(before=answering(result)))
 
 
-def answering(result: Result) -> Hook:
-    return lambda batch: {item.ref: Outcome(result) for item in batch}
+def answering(result: PushResult) -> Hook:
+    return lambda batch: {item.ref: PushOutcome(result) for item in batch}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -67,7 +67,7 @@ def test_a_person_without_a_link_gets_to_their_choices(
     assert page.get_by_role("heading", level=1).inner_text() == "This link has expired"
     press(page.get_by_role("button", name="Mail me a fresh link"))
     assert "a link is on its way" in page.get_by_role("status").inner_text()
-    assert [letter.to.exact for letter in letters(app)] == ["jane.doe@example.com"] * 2
+    assert [letter.recipient.exact for letter in letters(app)] == ["jane.doe@example.com"] * 2
 
 
 def test_another_site_can_not_press_the_button(page: Page, site: str, app: Flask) -> None:

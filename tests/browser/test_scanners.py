@@ -71,8 +71,8 @@ def mailed(
     """Every link of every mail: a sender's, header and body, and those that we send."""
     from dev.demo import mails
     from dev.demo.files import Files
-    from preference_center.mailer.messages import render
-    from preference_center.storage.mail.outbox import LetterKind
+    from preference_center.mailer.messages import render_email
+    from preference_center.storage.mail.outbox import EmailKind
 
     put_in_force(app, clock)
     give_mail_server(app, monkeypatch)
@@ -81,12 +81,12 @@ def mailed(
     wish.ticks.add(TOPIC)
     wish.send(app.test_client())
     ours = letters(app)
-    assert {letter.kind for letter in ours} == set(LetterKind)
+    assert {letter.kind for letter in ours} == set(EmailKind)
     with app.app_context():
         mail = mails.capture(Files(tmp_path))
         texts = [mail.html, *(value for _, value in mail.headers)]
         for letter in ours:
-            for part in render(letter, clock()).walk():
+            for part in render_email(letter, clock()).walk():
                 texts += [] if part.is_multipart() else [part.get_content()]
     return sorted({url for text in texts for url in _URL.findall(text)})
 

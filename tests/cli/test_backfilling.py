@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Never
 import pytest
 from redis import Redis
 
-from preference_center.domain.events import Kind
+from preference_center.domain.events import EventKind
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
 from preference_center.ledger import backfilling
-from preference_center.queue import BACKFILL, QUEUES, rq_queue
-from preference_center.storage.db.database import run
+from preference_center.queue import BACKFILL, JOB_QUEUES, rq_queue
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import backfills
 from preference_center.storage.sync.backfills import Backfill
 from tests.cli.test_destinations import add_hook, flask, say
@@ -50,9 +50,9 @@ def cut_off(*_: object) -> Never:
 def cut_short(app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """`destinations add` ends after the first transaction of the back-fill."""
     for number in range(PEOPLE):
-        say(app, Kind.OPTED_OUT, f"person-{number}@example.com")
+        say(app, EventKind.OPTED_OUT, f"person-{number}@example.com")
     with monkeypatch.context() as patch:
-        patch.setattr(backfilling, "_FIRST", 1)
+        patch.setattr(backfilling, "_INITIAL_SIZE", 1)
         patch.setattr(backfilling, "_next_size", cut_off)
         assert add_hook(app, receiver).exit_code == 1
 
@@ -65,11 +65,11 @@ def test_it_is_seen_and_the_scheduler_has_it_done(app: Flask) -> None:  # I3
     with app.app_context():
         scheduler.tick()
         with Redis.from_url(services().settings.redis_url) as redis:
-            waiting = rq_queue(redis, QUEUES[BACKFILL]).get_jobs()
+            waiting = rq_queue(redis, JOB_QUEUES[BACKFILL]).get_jobs()
         for job in waiting:
             if job.func_name == BACKFILL:
                 jobs.backfill(*job.args)
-        assert run(backfills.unfinished) == {}
+        assert run_in_transaction(backfills.list_unfinished) == {}
     listed = flask(app, "destinations", "list").output
     assert f"shop\twebhook\tobserve\t{PEOPLE} pending\t" in listed
     assert "back-fill" not in listed
@@ -83,9 +83,9 @@ def test_resuming_the_destination_does_what_is_left_first(app: Flask) -> None:  
 
 
 def test_a_long_one_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    from preference_center.cli.backfill_progress import shown
+    from preference_center.cli.backfill_progress import progress_printer
 
-    show = shown()
+    show = progress_printer()
     for reached in range(0, 101, 2):
         show(Backfill(reached, 100, reached, finished=reached == 100))
     lines = capsys.readouterr().err.splitlines()

@@ -13,13 +13,13 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.domain.addresses import Channel
-from preference_center.domain.addresses import parse as address
-from preference_center.domain.catalogue import digest
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import parse_address as address
+from preference_center.domain.catalogue import catalogue_digest
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage import catalogues
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START, Clock
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 
@@ -44,7 +44,7 @@ def flask(app: Flask, *words: object) -> Result:
 def versions(app: Flask) -> list[tuple[object, ...]]:
     query = "SELECT text, digest, applied_at FROM catalogue_version ORDER BY id"
     with app.app_context():
-        return run(lambda connection: connection.execute(query).fetchall())
+        return run_in_transaction(lambda connection: connection.execute(query).fetchall())
 
 
 def say_no_to(app: Flask, topic: str, until: datetime | None = None) -> None:
@@ -55,7 +55,7 @@ def say_no_to(app: Flask, topic: str, until: datetime | None = None) -> None:
                 Change(
                     id=services().new_id(),
                     address=address("anna@example.org", Channel.EMAIL),
-                    kind=Kind.PAUSED if until else Kind.OPTED_OUT,
+                    kind=EventKind.PAUSED if until else EventKind.OPTED_OUT,
                     scope=topic,
                     occurred_at=START,
                     received_at=START,
@@ -118,7 +118,7 @@ def test_apply_keeps_the_source_with_its_digest_and_time(app: Flask, file: Path)
     assert result.exit_code == 0
     assert "added topic acme.news" in result.output
     assert "Applied as version" in result.output
-    assert versions(app) == [(SMALL, digest(SMALL), START)]
+    assert versions(app) == [(SMALL, catalogue_digest(SMALL), START)]
 
 
 def test_apply_is_in_force_at_once_in_this_process(app: Flask, file: Path) -> None:
@@ -222,10 +222,10 @@ def test_of_two_at_once_the_second_is_held_against_what_the_first_applied(
     results: list[Result] = []
     second = Thread(target=lambda: results.append(flask(app, "apply", file)), daemon=True)
     with psycopg.connect(database_url) as first:
-        catalogues.begin_apply(first)
+        catalogues.lock_for_apply(first)
         second.start()
         assert wait_until(lambda: _waits(database_url) or not second.is_alive(), 30)
-        catalogues.save(first, SMALL, digest(SMALL), START)
+        catalogues.insert_version(first, SMALL, catalogue_digest(SMALL), START)
     second.join(timeout=30)
     assert results[0].output.startswith("Nothing to do")
     assert len(versions(app)) == 1

@@ -35,11 +35,13 @@ def check(app: Flask, *words: str, given: bytes = b"") -> Result:
 @pytest.fixture
 def sound(in_force: Flask, clock: Clock) -> bytes:
     """A mail with links that a sender made offline."""
-    from preference_center.links.offline import Minter
+    from preference_center.links.offline import LinkMinter
 
     words = ["keys", "link-key", "shop", "--brand", "acme"]
     key = in_force.test_cli_runner().invoke(args=words).stdout
-    minted = Minter(key, lambda: clock().timestamp()).mint("ada@example.com", "acme.news", "m-1")
+    minted = LinkMinter(key, lambda: clock().timestamp()).mint(
+        "ada@example.com", "acme.news", "m-1"
+    )
     lines = [f"{name}: {value}" for name, value in minted.headers.items()]
     return (HEAD + "\n".join(lines) + f"\n\nUnsubscribe: {minted.preferences_url}\n").encode()
 

@@ -162,9 +162,9 @@ def test_each_fault_in_front_of_us_is_found(
 
 def test_a_host_of_another_installation_is_told(in_force: Flask, site: Site) -> None:
     from preference_center.app import create_app
-    from preference_center.extensions import NAME, db
+    from preference_center.extensions import EXTENSION_NAME, db
 
-    settings = in_force.extensions[NAME].settings
+    settings = in_force.extensions[EXTENSION_NAME].settings
     keys = settings.link_keys.replace("l1:A", "l1:B")
     other = create_app(settings.model_copy(update={"link_keys": keys}))
     site.front = behind(other, well)

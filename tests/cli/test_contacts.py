@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center import contacts
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.contacts import Profile
-from preference_center.domain.sender_requests import Origin
-from preference_center.storage.db.database import run
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.contacts import ContactUpdate
+from preference_center.domain.sender_requests import RequestOrigin
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START, Clock
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def flask(app: Flask, *words: str, typed: str = "ada@example.com") -> Result:
 
 def events(app: Flask) -> list[tuple[Any, ...]]:
     with app.app_context():
-        return run(
+        return run_in_transaction(
             lambda c: c.execute("SELECT kind, scope, received_at, actor FROM event").fetchall()
         )
 
@@ -36,11 +36,13 @@ def events(app: Flask) -> list[tuple[Any, ...]]:
 def ada(app: Flask) -> Flask:
     """The service, which knows Ada by two addresses."""
     addresses = (
-        parse("ada@example.com", Channel.EMAIL),
-        parse("+39 333 1234567", Channel.SMS),
+        parse_address("ada@example.com", Channel.EMAIL),
+        parse_address("+39 333 1234567", Channel.SMS),
     )
     with app.app_context():
-        contacts.upsert([Profile("c-1", "it", addresses)], Origin("test", "test", START))
+        contacts.upsert_contacts(
+            [ContactUpdate("c-1", "it", addresses)], RequestOrigin("test", "test", START)
+        )
     return app
 
 

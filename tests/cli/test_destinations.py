@@ -15,11 +15,11 @@ from uuid import uuid4
 import pytest
 
 from preference_center.destinations.connect import connect
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
-from preference_center.integrations.registry import ENTRIES
-from preference_center.storage.db.database import run
+from preference_center.integrations.registry import CONNECTORS
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.push import sync
 from tests.clock import START, Clock
@@ -79,39 +79,43 @@ def add_sendgrid(app: Flask, server: SendGridStandIn, *words: str) -> Result:
     )
 
 
-def say(app: Flask, kind: Kind, address: str, *, days: int | None = None) -> None:
+def say(app: Flask, kind: EventKind, address: str, *, days: int | None = None) -> None:
     from preference_center.ledger import record
 
     with app.app_context():
         now = services().now()
         until = now + timedelta(days=days) if days else None
-        person = parse(address, Channel.EMAIL)
+        person = parse_address(address, Channel.EMAIL)
         record([Change(uuid4(), kind, person, "acme.offers", now, now, "t", "t", until=until)])
 
 
 def work(app: Flask) -> None:
     with app.app_context():
         until = services().now() + timedelta(seconds=5)
-        for (number,) in run(lambda c: c.execute("SELECT id FROM destination").fetchall()):
+        for (number,) in run_in_transaction(
+            lambda c: c.execute("SELECT id FROM destination").fetchall()
+        ):
             sync(number, connect, until=until, stop=lambda: False)
 
 
 def stored(app: Flask) -> int:
     with app.app_context():
-        return len(run(lambda c: c.execute("SELECT FROM destination").fetchall()))
+        return len(run_in_transaction(lambda c: c.execute("SELECT FROM destination").fetchall()))
 
 
 @pytest.mark.parametrize("can_lift", [True, False])
 def test_whether_a_tool_can_turn_on_again_is_kept_for_the_pages(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, *, can_lift: bool
 ) -> None:  # I10
-    hook = ENTRIES["webhook"]
+    hook = CONNECTORS["webhook"]
     abilities = replace(hook.capabilities, can_lift=can_lift)
-    monkeypatch.setitem(ENTRIES, "webhook", replace(hook, capabilities=abilities))
+    monkeypatch.setitem(CONNECTORS, "webhook", replace(hook, capabilities=abilities))
     assert add_hook(app, receiver).exit_code == 0
     with app.app_context():
-        stubborn = run(lambda c: destinations.without_lifts(c, ["acme.offers", "other"]))
-        nothing = run(lambda c: destinations.without_lifts(c, ["other"]))
+        stubborn = run_in_transaction(
+            lambda c: destinations.list_names_without_lifts(c, ["acme.offers", "other"])
+        )
+        nothing = run_in_transaction(lambda c: destinations.list_names_without_lifts(c, ["other"]))
     assert stubborn == ([] if can_lift else ["shop"])
     assert nothing == []
 
@@ -119,11 +123,11 @@ def test_whether_a_tool_can_turn_on_again_is_kept_for_the_pages(
 def test_a_new_destination_observes_until_it_is_resumed(
     app: Flask, receiver: Receiver, clock: Clock
 ) -> None:
-    say(app, Kind.OPTED_OUT, "jane@example.com")
-    say(app, Kind.PAUSED, "paul@example.com", days=7)
-    say(app, Kind.OPTED_OUT, "mary@example.com")
+    say(app, EventKind.OPTED_OUT, "jane@example.com")
+    say(app, EventKind.PAUSED, "paul@example.com", days=7)
+    say(app, EventKind.OPTED_OUT, "mary@example.com")
     clock.advance(timedelta(minutes=1))
-    say(app, Kind.OPTED_IN, "mary@example.com")
+    say(app, EventKind.OPTED_IN, "mary@example.com")
 
     added = add_hook(app, receiver)
     work(app)
@@ -150,7 +154,9 @@ def test_the_secret_is_read_from_the_environment_and_never_shown(
     output = add_hook(app, receiver).output + flask(app, "destinations", "list").output
     assert SECRET not in output
     with app.app_context():
-        rows = run(lambda c: c.execute("SELECT destination::text FROM destination").fetchall())
+        rows = run_in_transaction(
+            lambda c: c.execute("SELECT destination::text FROM destination").fetchall()
+        )
     assert SECRET not in str(rows)
 
 
@@ -231,14 +237,16 @@ def test_a_key_is_changed_also_while_a_topic_is_not_in_the_catalogue(
 ) -> None:
     add_sendgrid(app, sendgrid, "--topic", "acme.offers=12")
     with app.app_context():
-        run(lambda c: c.execute("UPDATE destination SET sends = sends || '{acme.old}'"))
+        run_in_transaction(
+            lambda c: c.execute("UPDATE destination SET sends = sends || '{acme.old}'")
+        )
     changed = flask(app, "destinations", "set", "mailer", "on_behalf_of=shop")
     assert changed.exit_code == 0, changed.output
 
 
 def test_tells_the_kinds_of_tools_and_what_each_needs(app: Flask) -> None:
     kinds = flask(app, "destinations", "kinds").output
-    assert all(f"{kind}\t" in kinds for kind in ENTRIES)
+    assert all(f"{kind}\t" in kinds for kind in CONNECTORS)
     needs = flask(app, "destinations", "kinds", "sendgrid").output
     assert "--set api_key=...: " in needs
     assert "--set on_behalf_of=... (optional): " in needs
@@ -251,7 +259,7 @@ def test_a_setting_that_may_be_missing_can_be_taken_away_and_no_other(
     add_sendgrid(app, sendgrid, "--topic", "acme.offers=12", "--set", "on_behalf_of=shop")
     assert flask(app, "destinations", "set", "mailer", "on_behalf_of=").exit_code == 0
     with app.app_context():
-        kept = run(lambda c: destinations.by_name(c, services().keys, "mailer"))
+        kept = run_in_transaction(lambda c: destinations.get_by_name(c, services().keys, "mailer"))
     assert set(kept.settings) == {"api_key", "base_url"}
     refused = flask(app, "destinations", "set", "mailer", "api_key=")
     assert refused.exit_code == 1
@@ -274,7 +282,7 @@ def test_pause_stops_the_writing_and_not_the_clock(
 ) -> None:  # I3
     add_hook(app, receiver)
     flask(app, "destinations", "resume", "shop")
-    say(app, Kind.OPTED_OUT, "jane@example.com")
+    say(app, EventKind.OPTED_OUT, "jane@example.com")
 
     paused = flask(app, "destinations", "pause", "shop")
     work(app)
@@ -292,7 +300,7 @@ def test_overdue_tells_the_three_stages_and_fails_from_the_first(
     app: Flask, receiver: Receiver, clock: Clock
 ) -> None:  # I3
     add_hook(app, receiver)
-    say(app, Kind.OPTED_OUT, "jane@example.com")
+    say(app, EventKind.OPTED_OUT, "jane@example.com")
     clock.advance(timedelta(hours=35, minutes=59))
     fine = flask(app, "syncs", "overdue")
     assert (fine.exit_code, fine.stdout) == (0, "")
@@ -308,7 +316,9 @@ def test_what_was_done_is_in_the_audit(app: Flask, receiver: Receiver) -> None:
     for verb in ("resume", "pause"):
         flask(app, "destinations", verb, "shop")
     with app.app_context():
-        found = run(lambda c: c.execute("SELECT action, actor FROM audit ORDER BY id").fetchall())
+        found = run_in_transaction(
+            lambda c: c.execute("SELECT action, actor FROM audit ORDER BY id").fetchall()
+        )
     assert found == [
         ("destination.added", "cli"),
         ("destination.resumed", "cli"),

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.decisions import standing_no
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.decisions import find_denial
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.access import audit
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import destinations
 from tests.clock import START
 from tests.environment import empty
@@ -32,7 +32,7 @@ NEWS, OFFERS = "acme.news", "acme.offers"
 
 
 def person(name: str) -> Address:
-    return parse(f"{name}@example.org", Channel.EMAIL)
+    return parse_address(f"{name}@example.org", Channel.EMAIL)
 
 
 ADA, BEA, CLEO, DORA, EVE = (person(name) for name in ("ada", "bea", "cleo", "dora", "eve"))
@@ -46,9 +46,9 @@ def said(app: Flask) -> Flask:
     changes = [
         change(1, scope=NEWS, address=ADA),
         change(2, scope=ALL_MARKETING, address=BEA),
-        change(3, Kind.BOUNCED, UNDELIVERABLE, address=CLEO),
-        change(4, Kind.PAUSED, NEWS, address=DORA, until=START + timedelta(days=30)),
-        change(5, Kind.CONSENTED, NEWS, address=EVE, evidence=evidence),
+        change(3, EventKind.BOUNCED, UNDELIVERABLE, address=CLEO),
+        change(4, EventKind.PAUSED, NEWS, address=DORA, until=START + timedelta(days=30)),
+        change(5, EventKind.CONSENTED, NEWS, address=EVE, evidence=evidence),
     ]
     with app.app_context():
         record(changes)
@@ -72,7 +72,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def audited(app: Flask) -> list[Any]:
     with app.app_context():
-        return run(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
+        return run_in_transaction(
+            lambda c: c.execute("SELECT action, detail FROM audit").fetchall()
+        )
 
 
 def test_sendgrid_gets_a_file_per_group_of_whom_a_check_denies(said: Flask, tmp_path: Path) -> None:
@@ -93,8 +95,8 @@ def test_sendgrid_gets_a_file_per_group_of_whom_a_check_denies(said: Flask, tmp_
 
 def test_a_destination_names_the_groups(said: Flask, tmp_path: Path) -> None:
     with said.app_context():
-        run(
-            lambda connection: destinations.add(
+        run_in_transaction(
+            lambda connection: destinations.insert_destination(
                 connection,
                 services().keys,
                 name="letters",
@@ -137,9 +139,9 @@ def test_hubspot_gets_only_those_who_want_no_marketing_at_all(said: Flask, tmp_p
 def test_known_forms_of_a_mailbox_go_along_and_unknown_ones_do_not(
     said: Flask, tmp_path: Path
 ) -> None:  # I9
-    tagged = parse("ada+shop@example.org", Channel.EMAIL)
+    tagged = parse_address("ada+shop@example.org", Channel.EMAIL)
     with said.app_context():
-        record([change(9, Kind.CONSENTED, OFFERS, address=tagged)])
+        record([change(9, EventKind.CONSENTED, OFFERS, address=tagged)])
     flask(said, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
     found = column(tmp_path / "upload" / f"group-{NEWS}.csv")
     assert {ADA.exact, tagged.exact} <= set(found)
@@ -171,8 +173,17 @@ def test_a_subscription_is_not_told_once_a_no_of_the_mailbox_is_newer(
 ) -> None:  # I9
     later = START + timedelta(minutes=1)
     with said.app_context():
-        record([change(8, Kind.CONSENTED, NEWS, address=BEA)])
-        record([change(9, scope=NEWS, address=parse("eve+x@example.org", Channel.EMAIL), at=later)])
+        record([change(8, EventKind.CONSENTED, NEWS, address=BEA)])
+        record(
+            [
+                change(
+                    9,
+                    scope=NEWS,
+                    address=parse_address("eve+x@example.org", Channel.EMAIL),
+                    at=later,
+                )
+            ]
+        )
     flask(said, "--for", "csv", "--subscriptions", "--scope", NEWS, "-o", tmp_path / "x.csv")
     says = [row["says"] for row in rows(tmp_path / "x.csv")]
     assert "subscription" not in says
@@ -182,14 +193,14 @@ def test_what_was_lifted_or_is_over_is_not_told(said: Flask, tmp_path: Path, clo
     clock.advance(timedelta(days=31))
     lift = {"occurred_at": clock.now, "received_at": clock.now, "address": ADA}
     with said.app_context():
-        record([change(9, Kind.OPTED_IN, NEWS, **lift)])
+        record([change(9, EventKind.OPTED_IN, NEWS, **lift)])
     flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
     assert {row["address"] for row in rows(tmp_path / "x.csv")} == {BEA.exact, CLEO.exact}
 
 
 def test_a_closed_account_is_told_as_a_no_to_everything(said: Flask, tmp_path: Path) -> None:
     with said.app_context():
-        record([change(9, Kind.DEACTIVATED, EVERYTHING, address=EVE)])
+        record([change(9, EventKind.DEACTIVATED, EVERYTHING, address=EVE)])
     flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
     (row,) = [row for row in rows(tmp_path / "x.csv") if row["address"] == EVE.exact]
     assert (row["says"], row["scope"], row["reason"]) == ("opted_out", EVERYTHING, "deactivated")
@@ -202,7 +213,9 @@ def test_what_is_known_by_its_digest_only_is_counted(
     with said.app_context():
         record([change(9, scope=NEWS, address=hashed("zoe@example.org", "md5", ADA))])
         erased = id_of(ADA)
-        run(lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE id = %s", (erased,)))
+        run_in_transaction(
+            lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE id = %s", (erased,))
+        )
     result = flask(said, "--for", tool, "--scope", NEWS, "-o", tmp_path / "out")
     assert "2 rows whose address is known by a digest only" in result.output
     paths = [*(tmp_path / "out").iterdir()] if tool == "sendgrid" else [tmp_path / "out"]
@@ -210,7 +223,7 @@ def test_what_is_known_by_its_digest_only_is_counted(
 
 
 def test_an_address_like_a_formula_is_exact_and_told(said: Flask, tmp_path: Path) -> None:
-    odd = parse("=1+1@example.org", Channel.EMAIL)
+    odd = parse_address("=1+1@example.org", Channel.EMAIL)
     with said.app_context():
         record([change(9, scope=NEWS, address=odd)])
     result = flask(said, "--for", "sendgrid", "--scope", NEWS, "-o", tmp_path / "upload")
@@ -253,7 +266,7 @@ def test_an_export_that_fails_half_way_leaves_no_file(
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(audit, "append", fail)
+    monkeypatch.setattr(audit, "insert_audit_entry", fail)
     result = flask(said, "--for", tool, "-o", tmp_path / "out")
     assert isinstance(result.exception, RuntimeError)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -262,7 +275,7 @@ def test_an_export_that_fails_half_way_leaves_no_file(
 def test_more_addresses_than_are_read_at_once(
     said: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preference_center.storage.ledger.export._FETCHED", 2)
+    monkeypatch.setattr("preference_center.storage.ledger.export._FETCH_SIZE", 2)
     flask(said, "--for", "csv", "-o", tmp_path / "x.csv")
     assert len(rows(tmp_path / "x.csv")) == 4
 
@@ -278,7 +291,7 @@ def test_our_own_format_comes_back_by_an_import(
     path = tmp_path / "all.csv"
     everybody = [ADA, BEA, CLEO, EVE]
     with said.app_context():
-        record([change(9, Kind.DEACTIVATED, EVERYTHING, address=EVE)])
+        record([change(9, EventKind.DEACTIVATED, EVERYTHING, address=EVE)])
         before = denied(everybody)
     flask(said, "--for", "csv", "--subscriptions", "-o", path)
     empty(database_url, redis_url)
@@ -301,6 +314,6 @@ def test_our_own_format_comes_back_by_an_import(
 def denied(people: list[Address]) -> list[list[bool]]:
     """Per person, whether a "no" stands against each topic."""
     return [
-        [standing_no(topic, facts, START) is not None for topic in (NEWS, OFFERS)]
-        for facts in facts_for(people)
+        [find_denial(topic, facts, START) is not None for topic in (NEWS, OFFERS)]
+        for facts in load_facts(people)
     ]

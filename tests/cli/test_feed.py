@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.feed import watermarks
 from tests.environment import with_database
 from tests.ledger.changes import change
@@ -38,14 +38,16 @@ def test_an_event_is_no_alarm_while_nothing_is_old(app: Flask) -> None:
 
 def test_a_new_epoch_is_begun_when_asked_twice_and_audited(app: Flask) -> None:
     with app.app_context():
-        old = run(watermarks.current).epoch
+        old = run_in_transaction(watermarks.load_watermark).epoch
     assert flask(app, "new-epoch", answer="n\n").exit_code == 1
     with app.app_context():
-        assert run(watermarks.current).epoch == old
+        assert run_in_transaction(watermarks.load_watermark).epoch == old
     result = flask(app, "new-epoch", "--yes")
     with app.app_context():
-        new = run(watermarks.current).epoch
-        audited = run(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
+        new = run_in_transaction(watermarks.load_watermark).epoch
+        audited = run_in_transaction(
+            lambda c: c.execute("SELECT action, detail FROM audit").fetchall()
+        )
     assert result.output == f"epoch {new} is in force\n"
     assert new != old
     assert audited == [("feed.new_epoch", {"epoch": new})]

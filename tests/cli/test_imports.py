@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.in_force import put_in_force
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def flask(app: Flask, *words: str) -> Result:
 
 def count(app: Flask, table: str) -> int:
     with app.app_context():
-        row = run(lambda c: c.execute(f"SELECT count(*) FROM {table}".encode()).fetchone())
+        row = run_in_transaction(
+            lambda c: c.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+        )
     return int(row[0]) if row else 0
 
 

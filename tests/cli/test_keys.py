@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preference_center.storage.access import api_keys
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.in_force import put_in_force
 
@@ -32,7 +32,7 @@ def flask(app: Flask, *words: str) -> Result:
 
 def rows(app: Flask, query: str) -> list[tuple[Any, ...]]:
     with app.app_context():
-        return run(lambda connection: connection.execute(query.encode()).fetchall())
+        return run_in_transaction(lambda connection: connection.execute(query.encode()).fetchall())
 
 
 def test_add_prints_a_key_once_that_works(in_force: Flask) -> None:
@@ -42,7 +42,7 @@ def test_add_prints_a_key_once_that_works(in_force: Flask) -> None:
     text = result.stdout.strip()
     assert "can't be shown again" in result.stderr
     with in_force.app_context():
-        key = api_keys.find(text)
+        key = api_keys.find_key(text)
     assert key is not None
     assert key.name == "shop"
     assert sorted(key.scopes) == ["check"]
@@ -99,7 +99,7 @@ def test_revoke_ends_a_key_and_may_be_repeated(in_force: Flask) -> None:
     assert again.exit_code == 0
     assert "was revoked before" in again.output
     with in_force.app_context():
-        assert api_keys.find(text) is None
+        assert api_keys.find_key(text) is None
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.links.offline import Minter
-from preference_center.storage.db.database import run
+from preference_center.links.offline import LinkMinter
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 
@@ -30,7 +30,7 @@ def flask(app: Flask, *words: str) -> Result:
 
 def rows(app: Flask, query: str) -> list[tuple[Any, ...]]:
     with app.app_context():
-        return run(lambda connection: connection.execute(query.encode()).fetchall())
+        return run_in_transaction(lambda connection: connection.execute(query.encode()).fetchall())
 
 
 def test_a_key_of_a_brand_makes_links_for_its_topics_at_its_host(in_force: Flask) -> None:
@@ -38,7 +38,7 @@ def test_a_key_of_a_brand_makes_links_for_its_topics_at_its_host(in_force: Flask
 
     assert result.exit_code == 0
     assert "won't be shown again" in result.stderr
-    minter = Minter(result.stdout)
+    minter = LinkMinter(result.stdout)
     assert set(minter.topics) == {"all_marketing", "acme.news", "acme.offers", "acme.sms"}
     assert "acme.old" not in minter.topics  # retired
     url = minter.unsubscribe_url("ada@example.com", "acme.offers")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
-from preference_center.storage.db.database import run
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START, Clock
 from tests.in_force import CATALOGUE, put_in_force
 
@@ -29,18 +29,18 @@ def tool(app: Flask) -> Flask:
     """The service with the destination `tool`, and three addresses."""
     from preference_center.extensions import services
     from preference_center.ledger import record
-    from preference_center.storage.sync.destinations import add
+    from preference_center.storage.sync.destinations import insert_destination
 
     put_in_force(app, HOSTED)
     addresses = [
-        parse("ada@example.com", Channel.EMAIL),
-        parse("søren@exämple.dk", Channel.EMAIL),
-        parse("+393331234567", Channel.SMS),
+        parse_address("ada@example.com", Channel.EMAIL),
+        parse_address("søren@exämple.dk", Channel.EMAIL),
+        parse_address("+393331234567", Channel.SMS),
     ]
     with app.app_context():
         keys = services().keys
-        run(
-            lambda connection: add(
+        run_in_transaction(
+            lambda connection: insert_destination(
                 connection,
                 keys,
                 name="tool",
@@ -61,7 +61,9 @@ def opted_out(address: Any) -> Change:
     from preference_center.extensions import services
 
     scope = "all_marketing"
-    return Change(services().new_id(), Kind.OPTED_OUT, address, scope, START, START, "test", "test")
+    return Change(
+        services().new_id(), EventKind.OPTED_OUT, address, scope, START, START, "test", "test"
+    )
 
 
 def flask(app: Flask, *words: str, given: bytes = b"") -> Result:
@@ -114,14 +116,16 @@ def test_a_list_keeps_its_layout_and_gets_a_last_column(tool: Flask, clock: Cloc
     assert grace[:3] == ["L; G", "grace@example.com", ""]  # a short row is filled up
     assert bad == ["No", "nowhere", "", ""]
     with tool.app_context():
-        link = services().links.read(grace[3].rpartition("/")[2], clock())
+        link = services().links.read_token(grace[3].rpartition("/")[2], clock())
     assert (link.address.exact, link.scope) == ("grace@example.com", "acme.news")
 
 
 def test_an_address_that_was_never_seen_is_not_stored_by_that(tool: Flask) -> None:
     export(tool, "--input", "-", given=SHEET.encode())
     with tool.app_context():
-        stored = run(lambda connection: connection.execute("SELECT 1 FROM address").fetchall())
+        stored = run_in_transaction(
+            lambda connection: connection.execute("SELECT 1 FROM address").fetchall()
+        )
     assert len(stored) == 3
 
 
@@ -207,7 +211,7 @@ def test_the_file_is_for_its_owner_only(tool: Flask, tmp_path: Path) -> None:
 def test_an_erased_person_is_in_no_column(tool: Flask) -> None:  # I6
     with tool.app_context():
         sql = "UPDATE address SET erased_at = created_at WHERE channel = 'email'"
-        run(lambda connection: connection.execute(sql))
+        run_in_transaction(lambda connection: connection.execute(sql))
     assert export(tool) == [["address", "preference_link"]]
 
 
@@ -222,5 +226,7 @@ def test_revoking_withdraws_the_column_and_a_new_one_works(
     pages = [client.get(rows[1][1].partition(".example")[2]).text for rows in (old, new)]
     assert ["withdrawn" in page or "ritirato" in page for page in pages] == [True, False]
     with tool.app_context():
-        audit = run(lambda c: c.execute("SELECT action FROM audit ORDER BY id").fetchall())
+        audit = run_in_transaction(
+            lambda c: c.execute("SELECT action FROM audit ORDER BY id").fetchall()
+        )
     assert [action for (action,) in audit] == ["links.exported", "links.revoked", "links.exported"]

@@ -10,14 +10,14 @@ from uuid import uuid4
 import pytest
 
 from preference_center.destinations.connect import ALLOW_PRIVATE, connect
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
-from preference_center.ingest.webhooks import take_posted
+from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, listings
-from preference_center.sync.listings import begin_listings
+from preference_center.sync.listings import schedule_new_listings
 from tests.in_force import put_in_force
 from tests.integrations.tools.resend import KEY, ResendStandIn
 
@@ -47,13 +47,15 @@ def add(app: Flask, *words: str) -> Result:
 
 def say(app: Flask) -> None:
     with app.app_context():
-        now, who = services().now(), parse(ANNA, Channel.EMAIL)
-        record([Change(uuid4(), Kind.OPTED_OUT, who, "all_marketing", now, now, "t", "t")])
+        now, who = services().now(), parse_address(ANNA, Channel.EMAIL)
+        record([Change(uuid4(), EventKind.OPTED_OUT, who, "all_marketing", now, now, "t", "t")])
 
 
 def count(app: Flask, table: str) -> int:
     with app.app_context():
-        return len(run(lambda c: c.execute(f"SELECT FROM {table}".encode()).fetchall()))
+        return len(
+            run_in_transaction(lambda c: c.execute(f"SELECT FROM {table}".encode()).fetchall())
+        )
 
 
 @pytest.fixture
@@ -85,7 +87,9 @@ def test_it_may_name_topics_of_any_channel_and_needs_none(app: Flask) -> None:
     found = add(app, "--set", "networks=any", "--topic", "acme.offers=summer")
     assert found.exit_code == 0, found.output
     with app.app_context():
-        sparks = run(lambda c: destinations.by_name(c, services().keys, "sparks"))
+        sparks = run_in_transaction(
+            lambda c: destinations.get_by_name(c, services().keys, "sparks")
+        )
     assert (sparks.channels, sparks.mapping) == (frozenset(), {"acme.offers": "summer"})
 
 
@@ -132,8 +136,11 @@ def test_nothing_is_listed_of_a_tool_that_only_listens(
     resend(app)
     with app.app_context():
         now = services().now()
-        begin_listings(now)
-        assert run(lambda c: listings.due(c, now + timedelta(days=2))) == []
+        schedule_new_listings(now)
+        assert (
+            run_in_transaction(lambda c: listings.list_due_listings(c, now + timedelta(days=2)))
+            == []
+        )
 
 
 def test_without_what_proves_its_reports_it_is_not_set_up(app: Flask) -> None:
@@ -152,9 +159,11 @@ def test_what_it_reports_is_recorded_and_what_nobody_knows_is_shown(
     assert app.test_client().post(f"/in/sparks/{SECRET}", data=body).status_code == 204
     with app.app_context():
         context = services()
-        number = run(lambda c: destinations.by_name(c, context.keys, "sparks")).id
+        number = run_in_transaction(
+            lambda c: destinations.get_by_name(c, context.keys, "sparks")
+        ).id
         until = context.now() + timedelta(seconds=5)
-        assert take_posted(number, connect, until=until, stop=lambda: False) == 1
+        assert ingest_webhooks(number, connect, until=until, stop=lambda: False) == 1
     assert count(app, "event") == 2
     shown = flask(app, "destinations", "show", "sparks").output
     assert "news recorded\t1" in shown
@@ -168,9 +177,11 @@ def test_how_many_posts_can_not_be_read_is_shown(app: Flask, added: Result) -> N
     assert app.test_client().post(f"/in/sparks/{SECRET}", data="nonsense").status_code == 204
     with app.app_context():
         context = services()
-        number = run(lambda c: destinations.by_name(c, context.keys, "sparks")).id
+        number = run_in_transaction(
+            lambda c: destinations.get_by_name(c, context.keys, "sparks")
+        ).id
         until = context.now() + timedelta(seconds=5)
-        take_posted(number, connect, until=until, stop=lambda: False)
+        ingest_webhooks(number, connect, until=until, stop=lambda: False)
     shown = flask(app, "destinations", "show", "sparks").output
     assert "posts that can't be read\t1: flask inbound events list" in shown
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import START
 from tests.in_force import put_in_force
 
@@ -27,7 +27,7 @@ def flask(app: Flask, address: str, *words: str) -> Result:
 def events(app: Flask) -> list[tuple[Any, ...]]:
     query = b"SELECT kind, scope, actor, evidence, received_at FROM event"
     with app.app_context():
-        return run(lambda connection: connection.execute(query).fetchall())
+        return run_in_transaction(lambda connection: connection.execute(query).fetchall())
 
 
 def test_an_opt_out_by_phone_covers_all_marketing_from_now(in_force: Flask) -> None:
@@ -90,10 +90,10 @@ def test_a_wrong_command_says_what_to_mend_and_records_nothing(
 
 
 def test_without_a_catalogue_it_says_how_to_get_one(app: Flask) -> None:
-    from preference_center.storage.catalogues import forget_catalogue
+    from preference_center.storage.catalogues import clear_catalogue_cache
 
     with app.app_context():
-        forget_catalogue()
+        clear_catalogue_cache()
 
     result = flask(app, "ada@example.com", "--via", "phone")
 

@@ -10,15 +10,15 @@ from uuid import uuid4
 import pytest
 
 from preference_center.destinations.connect import connect
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sync.state import RECHECK
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.state import READ_BACK_DELAY
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, webhook_inbox
-from preference_center.storage.sync.listings import Part
-from preference_center.sync.listings import begin_listings, verify
+from preference_center.storage.sync.listings import ListingKind
+from preference_center.sync.listings import schedule_new_listings, verify
 from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import put_in_force
@@ -59,17 +59,19 @@ def add(app: Flask, server: SendGridStandIn, *words: str) -> Result:
 def opt_out(app: Flask, address: str) -> None:
     with app.app_context():
         now = services().now()
-        who = parse(address, Channel.EMAIL)
-        record([Change(uuid4(), Kind.OPTED_OUT, who, "acme.offers", now, now, "t", "t")])
+        who = parse_address(address, Channel.EMAIL)
+        record([Change(uuid4(), EventKind.OPTED_OUT, who, "acme.offers", now, now, "t", "t")])
 
 
 def work(app: Flask, *, push: bool = True) -> None:
     """A tick's worth of reading and pushing."""
     with app.app_context():
         until = services().now() + timedelta(seconds=5)
-        begin_listings(services().now())
-        number = run(lambda c: destinations.by_name(c, services().keys, "mailer")).id
-        for part in Part:
+        schedule_new_listings(services().now())
+        number = run_in_transaction(
+            lambda c: destinations.get_by_name(c, services().keys, "mailer")
+        ).id
+        for part in ListingKind:
             verify(number, part, connect, until=until, stop=lambda: False)
         if not push:
             return
@@ -78,7 +80,7 @@ def work(app: Flask, *, push: bool = True) -> None:
 
 def events(app: Flask) -> int:
     with app.app_context():
-        return len(run(lambda c: c.execute("SELECT FROM event").fetchall()))
+        return len(run_in_transaction(lambda c: c.execute("SELECT FROM event").fetchall()))
 
 
 def test_observing_tells_what_would_come_and_go_and_writes_nothing(
@@ -143,7 +145,7 @@ def test_an_opt_out_that_went_missing_is_seen_until_it_is_mended_and_counted_for
     work(app)
     assert "drift" not in flask(app, "list").output
     server.held[11].clear()
-    clock.advance(RECHECK)
+    clock.advance(READ_BACK_DELAY)
     work(app, push=False)
     assert "drift: 1, 1 not yet mended" in flask(app, "list").output
     assert "1 opt-outs are missing there" in flask(app, "show", "mailer").output
@@ -176,16 +178,24 @@ def test_posts_are_replayed(app: Flask, server: SendGridStandIn, clock: Clock) -
     add(app, server)
     with app.app_context():
         context = services()
-        number = run(lambda c: destinations.by_name(c, context.keys, "mailer")).id
+        number = run_in_transaction(
+            lambda c: destinations.get_by_name(c, context.keys, "mailer")
+        ).id
         new_id = context.new_id()
-        run(lambda c: webhook_inbox.keep(c, context.keys, new_id, number, b"[]", context.now()))
-        run(lambda c: webhook_inbox.done(c, [new_id], "taken in"))
+        run_in_transaction(
+            lambda c: webhook_inbox.insert_webhook(
+                c, context.keys, new_id, number, b"[]", context.now()
+            )
+        )
+        run_in_transaction(lambda c: webhook_inbox.record_processed(c, [new_id], "taken in"))
     clock.advance(timedelta(days=2))
     yesterday = (clock() - timedelta(days=1)).date().isoformat()
     assert "0 posts" in flask(app, "replay", "mailer", "--since", yesterday).output
     assert "1 posts" in flask(app, "replay", "mailer").output
     with app.app_context():
-        assert run(lambda c: webhook_inbox.due(c, clock())) == {number: 1}
+        assert run_in_transaction(lambda c: webhook_inbox.count_due_webhooks(c, clock())) == {
+            number: 1
+        }
 
 
 def test_a_link_that_would_say_no_to_what_is_not_sent_is_refused(
@@ -220,5 +230,7 @@ def test_old_opt_outs_of_the_tool_count_from_when_they_were_made(
     flask(app, "resume", "mailer")
     work(app)
     with app.app_context():
-        row = run(lambda c: c.execute("SELECT occurred_at, received_at FROM event").fetchone())
+        row = run_in_transaction(
+            lambda c: c.execute("SELECT occurred_at, received_at FROM event").fetchone()
+        )
         assert row == (datetime.fromtimestamp(server.created, UTC), services().now())

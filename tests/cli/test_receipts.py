@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
-from preference_center.domain.receipt_codes import reference
-from preference_center.extensions import NAME, services
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
+from preference_center.domain.receipt_codes import format_receipt_code
+from preference_center.extensions import EXTENSION_NAME, services
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import pending_mail_opt_outs
-from preference_center.storage.mail.pending_mail_opt_outs import Unresolved
+from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
 from tests.clock import START, Clock
 from tests.in_force import put_in_force
 from tests.pages.tools import connect, push
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-ADA = parse("ada@example.com", Channel.EMAIL)
+ADA = parse_address("ada@example.com", Channel.EMAIL)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def in_force(app: Flask) -> Flask:
     return app
 
 
-def say(app: Flask, kind: Kind = Kind.OPTED_OUT, scope: str = ALL_MARKETING) -> UUID:
+def say(app: Flask, kind: EventKind = EventKind.OPTED_OUT, scope: str = ALL_MARKETING) -> UUID:
     with app.app_context():
         now, new_id = services().now(), services().new_id()
         evidence = {"via": "phone"}
@@ -53,7 +53,7 @@ def test_it_shows_the_event_and_what_each_tool_was_told(in_force: Flask, clock: 
     event = say(in_force)
     push(in_force, told, Tool())
     clock.advance(timedelta(hours=80))
-    result = find(in_force, reference(event).lower().replace("-", " "))
+    result = find(in_force, format_receipt_code(event).lower().replace("-", " "))
     assert result.exit_code == 0, result.output
     assert str(event) in result.output
     assert "opted_out all_marketing (stands)" in result.output
@@ -70,24 +70,28 @@ def test_it_says_what_became_of_the_event(in_force: Flask, clock: Clock) -> None
     with in_force.app_context():
         record([Retraction(services().new_id(), (first,), services().now(), "t", "t")])
     clock.advance(timedelta(hours=1))
-    say(in_force, Kind.OPTED_IN, "acme.offers")
-    assert "(taken back)" in find(in_force, reference(first)).output
-    assert "(no longer decides)" in find(in_force, reference(second)).output
+    say(in_force, EventKind.OPTED_IN, "acme.offers")
+    assert "(taken back)" in find(in_force, format_receipt_code(first)).output
+    assert "(no longer decides)" in find(in_force, format_receipt_code(second)).output
 
 
 def test_an_opt_out_by_mail_whose_address_is_not_known_yet_is_found(in_force: Flask) -> None:
     with in_force.app_context():
         new_id = services().new_id()
-        row = Unresolved(new_id, b"x" * 16, b"123456", None, "l1", START.date(), START, START)
-        run(lambda connection: pending_mail_opt_outs.keep(connection, [row]))
-    result = find(in_force, reference(new_id))
+        row = PendingMailOptOut(
+            new_id, b"x" * 16, b"123456", None, "l1", START.date(), START, START
+        )
+        run_in_transaction(
+            lambda connection: pending_mail_opt_outs.insert_pending(connection, [row])
+        )
+    result = find(in_force, format_receipt_code(new_id))
     assert result.exit_code == 0
     assert "not in the ledger yet" in result.output
 
 
 def test_a_mistyped_reference_is_told_from_an_unknown_one(in_force: Flask) -> None:
     with in_force.app_context():
-        unknown = reference(services().new_id())
+        unknown = format_receipt_code(services().new_id())
     assert find(in_force, unknown).exit_code == 1
     wrong = "Z" if unknown[0] != "Z" else "Y"
     mistyped = find(in_force, wrong + unknown[1:])
@@ -99,4 +103,4 @@ def test_a_message_id_is_found_again_by_what_is_kept_of_it(app: Flask) -> None:
     """It is read from standard input: arguments are seen by every user of the host (I12)."""
     result = app.test_cli_runner().invoke(args=["receipts", "mark"], input="ada@example.com\n")
     assert result.exit_code == 0
-    assert result.output.strip() == app.extensions[NAME].keys.mark("ada@example.com")
+    assert result.output.strip() == app.extensions[EXTENSION_NAME].keys.mark("ada@example.com")

@@ -12,8 +12,8 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from preference_center.destinations.connect import connect
 from preference_center.extensions import services
-from preference_center.ingest.webhooks import take_posted
-from preference_center.storage.db.database import run
+from preference_center.ingest.webhooks import ingest_webhooks
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.in_force import put_in_force
 
@@ -51,10 +51,12 @@ def take(app: Flask) -> list[tuple[str, str]]:
     """Kind and scope of every event, once all that was posted is taken in."""
     with app.app_context():
         context = services()
-        number = run(lambda c: destinations.by_name(c, context.keys, "shop")).id
+        number = run_in_transaction(lambda c: destinations.get_by_name(c, context.keys, "shop")).id
         until = context.now() + timedelta(seconds=5)
-        take_posted(number, connect, until=until, stop=lambda: False)
-        rows = run(lambda c: c.execute("SELECT kind, scope FROM event ORDER BY scope").fetchall())
+        ingest_webhooks(number, connect, until=until, stop=lambda: False)
+        rows = run_in_transaction(
+            lambda c: c.execute("SELECT kind, scope FROM event ORDER BY scope").fetchall()
+        )
     return [(str(kind), str(scope)) for kind, scope in rows]
 
 

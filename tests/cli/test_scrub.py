@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
 from tests.clock import START
@@ -35,9 +35,9 @@ def in_force(app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fla
     put_in_force(app)
     monkeypatch.chdir(tmp_path)
     with app.app_context():
-        ada = parse("ada@example.com", Channel.EMAIL)
+        ada = parse_address("ada@example.com", Channel.EMAIL)
         new = services().new_id()
-        record([Change(new, Kind.OPTED_OUT, ada, "acme.offers", START, START, "test", "test")])
+        record([Change(new, EventKind.OPTED_OUT, ada, "acme.offers", START, START, "test", "test")])
     return app
 
 

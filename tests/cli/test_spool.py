@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.spool import Folder
-from preference_center.spool.frames import encode
+from preference_center.spool import SpoolFolder
+from preference_center.spool.frames import encode_frame
 from tests.clock import START, Clock
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def app(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The service as on a host that has a spool, but no process that serves."""
     from dataclasses import replace
 
-    from preference_center.extensions import NAME
-    from preference_center.spool import record_or_spool
+    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.spool import recorder
 
-    wired = app.extensions[NAME]
+    wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
-    monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=settings))
-    monkeypatch.setitem(app.extensions, record_or_spool.NAME, None)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
+    monkeypatch.setitem(app.extensions, recorder.EXTENSION_KEY, None)
     return app
 
 
@@ -44,10 +44,10 @@ def leave(app: Flask, folder: Path, request: dict[str, object]) -> None:
 
     with app.app_context():
         sealed = services().links.seal_request(request)
-    spool = Folder(folder, MEBIBYTE)
-    spool.make()
-    held = spool.create()
-    held.append(encode(sealed, START))
+    spool = SpoolFolder(folder, MEBIBYTE)
+    spool.ensure_exists()
+    held = spool.create_file()
+    held.append(encode_frame(sealed, START))
     held.close()
 
 
@@ -98,11 +98,11 @@ def test_what_can_never_be_recorded_is_an_alarm(app: Flask, folder: Path) -> Non
 def test_without_a_folder_it_says_what_to_set(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from preference_center.extensions import NAME
+    from preference_center.extensions import EXTENSION_NAME
 
-    wired = app.extensions[NAME]
+    wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": "none"})
-    monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=settings))
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
     for command in ("status", "replay"):
         code, text = run(app, command)
         assert code == 1

@@ -13,14 +13,14 @@ from flask.testing import FlaskClient
 
 from preference_center.config import Settings
 from preference_center.console import readiness
-from preference_center.console.readiness import Database, Readiness
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW, Stage
+from preference_center.console.readiness import DatabaseStatus, ReadinessProbe
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW, DeadlineStage
 from preference_center.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.db import database
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import states
 from tests.clock import Clock
 from tests.domain.histories import NEWS
@@ -37,7 +37,7 @@ def opt_outs(count: int, clock: Clock, first: int = 1) -> None:
         [
             change(
                 first + n,
-                address=parse(f"person-{first + n}@example.com", Channel.EMAIL),
+                address=parse_address(f"person-{first + n}@example.com", Channel.EMAIL),
                 at=clock(),
             )
             for n in range(count)
@@ -57,20 +57,26 @@ class TestHealth:
         "waited, stage",
         [
             pytest.param(AT_RISK - IMMEDIATELY, [], id="just before at risk"),
-            pytest.param(AT_RISK, [Stage.AT_RISK], id="at risk"),
-            pytest.param(TARGET - IMMEDIATELY, [Stage.AT_RISK], id="just before the target"),
-            pytest.param(TARGET, [Stage.PAST_TARGET], id="past the target"),
-            pytest.param(WINDOW - IMMEDIATELY, [Stage.PAST_TARGET], id="just before the end"),
-            pytest.param(WINDOW, [Stage.OVERDUE], id="overdue"),
+            pytest.param(AT_RISK, [DeadlineStage.AT_RISK], id="at risk"),
+            pytest.param(
+                TARGET - IMMEDIATELY, [DeadlineStage.AT_RISK], id="just before the target"
+            ),
+            pytest.param(TARGET, [DeadlineStage.PAST_TARGET], id="past the target"),
+            pytest.param(
+                WINDOW - IMMEDIATELY, [DeadlineStage.PAST_TARGET], id="just before the end"
+            ),
+            pytest.param(WINDOW, [DeadlineStage.OVERDUE], id="overdue"),
         ],
     )
     def test_a_row_counts_in_the_stage_that_the_rule_gives_it(
-        self, clock: Clock, waited: timedelta, stage: list[Stage]
+        self, clock: Clock, waited: timedelta, stage: list[DeadlineStage]
     ) -> None:  # I3
         add_destination("mailer", NEWS)
         opt_outs(1, clock)
         clock.advance(waited)
-        assert [late.stage for late in run(lambda c: states.late(c, clock()))] == stage
+        assert [
+            late.stage for late in run_in_transaction(lambda c: states.list_late(c, clock()))
+        ] == stage
 
     def test_each_stage_of_each_destination_is_counted_by_itself(
         self, clock: Clock, client: FlaskClient
@@ -85,7 +91,7 @@ class TestHealth:
     def test_a_count_that_stopped_says_so(
         self, clock: Clock, client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(states, "COUNTED", 2)
+        monkeypatch.setattr(states, "MAX_LATE_PER_STAGE", 2)
         add_destination("mailer", NEWS)
         opt_outs(3, clock)
         clock.advance(WINDOW)
@@ -96,8 +102,8 @@ class TestHealth:
     def test_many_destinations_share_what_is_counted(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(states, "COUNTED_OF_ALL", 6)
-        monkeypatch.setattr(states, "COUNTED_OF_EACH", 1)
+        monkeypatch.setattr(states, "MAX_LATE_IN_ALL", 6)
+        monkeypatch.setattr(states, "MIN_LATE_PER_STAGE", 1)
         for name in ("mailer", "other", "third"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -107,8 +113,8 @@ class TestHealth:
     def test_however_many_destinations_share_each_is_counted_so_far(
         self, clock: Clock, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I3
-        monkeypatch.setattr(states, "COUNTED_OF_ALL", 1)
-        monkeypatch.setattr(states, "COUNTED_OF_EACH", 2)
+        monkeypatch.setattr(states, "MAX_LATE_IN_ALL", 1)
+        monkeypatch.setattr(states, "MIN_LATE_PER_STAGE", 2)
         for name in ("mailer", "other"):
             add_destination(name, NEWS)
         opt_outs(3, clock)
@@ -135,13 +141,13 @@ class TestHealth:
         assert late_of(client) == []
         clock.advance(timedelta(hours=-1))
         opt_outs(1, clock)
-        run(lambda c: c.execute("UPDATE sync_state SET due_at = %s", (clock(),)))
+        run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = %s", (clock(),)))
         assert late_of(client) == [("overdue", 1, False)]
 
     def test_however_many_are_late_few_are_read(self, clock: Clock) -> None:  # I3
         destination = add_destination("mailer", NEWS)
         clock.advance(WINDOW)
-        run(
+        run_in_transaction(
             lambda c: c.execute(
                 """INSERT INTO sync_state (destination_id, address_id, wanted, due_at)
                 SELECT %s, n, 1, %s FROM generate_series(1, 3000) AS n""",
@@ -149,9 +155,9 @@ class TestHealth:
             )
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(states, "COUNTED", 100)
+            patch.setattr(states, "MAX_LATE_PER_STAGE", 100)
             before = read_rows()
-            run(lambda c: states.late(c, clock()))
+            run_in_transaction(lambda c: states.list_late(c, clock()))
         assert read_rows() - before <= 200
 
 
@@ -170,7 +176,7 @@ def read_rows() -> int:
         assert row
         return int(row[0])
 
-    return run(work)
+    return run_in_transaction(work)
 
 
 @pytest.fixture
@@ -219,21 +225,21 @@ class TestReady:
     def test_a_database_that_does_not_answer_keeps_no_probe_waiting(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:  # I2
-        monkeypatch.setattr(readiness, "PATIENCE", 0.05)
+        monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 0.05)
         thawed, asked = threading.Event(), []
 
-        def ask() -> Database:
+        def ask() -> DatabaseStatus:
             asked.append(1)
             assert thawed.wait(30)
-            return Database.WRITABLE
+            return DatabaseStatus.WRITABLE
 
-        ready = Readiness(ask)
-        assert [ready(), ready(), ready()] == [Database.SILENT] * 3
+        ready = ReadinessProbe(ask)
+        assert [ready(), ready(), ready()] == [DatabaseStatus.UNRESPONSIVE] * 3
         assert len(asked) == 1
         thawed.set()
-        monkeypatch.setattr(readiness, "PATIENCE", 30)
-        assert ready() is Database.WRITABLE
-        assert ready() is Database.WRITABLE
+        monkeypatch.setattr(readiness, "PROBE_TIMEOUT_SECONDS", 30)
+        assert ready() is DatabaseStatus.WRITABLE
+        assert ready() is DatabaseStatus.WRITABLE
 
 
 class TestAlive:

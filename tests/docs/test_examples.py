@@ -18,7 +18,7 @@ from flask import Flask
 
 from preference_center.domain.addresses import Channel
 from preference_center.links import Links, LinkTopic, SenderKey, offline
-from preference_center.mailcheck import Ours, Severity, judge_mail
+from preference_center.mailcheck import Installation, Severity, check_email
 from tests.docs.reading import ROOT
 from tests.links.register import Register
 from tests.mailcheck.mails import HOSTED, digest
@@ -62,7 +62,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     copied = ModuleType("preference_center_links")
     copied.__dict__.update(offline.__dict__)
     monkeypatch.setitem(sys.modules, "preference_center_links", copied)
-    monkeypatch.setenv("LINK_KEY", LINKS.sender_key(KEY, TOPICS))
+    monkeypatch.setenv("LINK_KEY", LINKS.export_sender_key(KEY, TOPICS))
 
     def run(heading: str) -> dict[str, Any]:
         found = re.search(rf"^#+ {heading}.*?^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -77,13 +77,13 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
 def judged(mails: list[bytes]) -> set[str]:
     """What is wrong with the one mail that arrived."""
     (mail,) = mails
-    findings = judge_mail(mail, Ours(LINKS, HOSTED, digest), NOW)
-    return {one.code for one in findings if one.severity is not Severity.FINE}
+    findings = check_email(mail, Installation(LINKS, HOSTED, digest), NOW)
+    return {one.code for one in findings if one.severity is not Severity.OK}
 
 
 def test_the_first_example(example: Callable[[str], dict[str, Any]]) -> None:
     links = example("Offline")["links"]
-    assert LINKS.read(links.unsubscribe_url.rpartition("/")[2], NOW).scope == "acme.offers"
+    assert LINKS.read_token(links.unsubscribe_url.rpartition("/")[2], NOW).scope == "acme.offers"
 
 
 def test_jinja_and_smtplib(
@@ -129,7 +129,7 @@ def test_the_table_of_what_breaks_the_header_is_true(way: str) -> None:
 
     from flask_mail import Mail, Message
 
-    minter = offline.Minter(LINKS.sender_key(KEY, TOPICS))
+    minter = offline.LinkMinter(LINKS.export_sender_key(KEY, TOPICS))
     headers = minter.headers("ada@example.com", "acme.offers", str(UUID(int=1)))
     app = Flask("example")
     Mail(app)

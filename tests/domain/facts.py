@@ -8,60 +8,62 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import (
-    AfterClosing,
-    Default,
-    Ground,
+    AfterClosingGround,
     MessageClass,
     MessageType,
+    ServiceGround,
     Topic,
+    TopicDefault,
 )
-from preference_center.domain.decisions import Fact
+from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.events import (
     EVERYTHING,
     UNDELIVERABLE,
-    Kind,
-    Mark,
-    State,
+    EventKind,
+    ScopeState,
+    Timestamped,
 )
 from tests.domain.histories import NEWS, NOW, OFFERS
 
 MINUTE = timedelta(minutes=1)
 NEWSLETTER = MessageType("newsletter", MessageClass.MARKETING, NEWS)
-INVOICE = MessageType("invoice", MessageClass.SERVICE, ground=Ground.BILLING)
-LAST_INVOICE = replace(INVOICE, after_closing=True, after_closing_ground=AfterClosing.FINAL_INVOICE)
-ON = Topic(NEWS, "acme", Channel.EMAIL, Default.OPT_OUT, "news", {}, {})
-OFF = replace(ON, default=Default.OPT_IN)
+INVOICE = MessageType("invoice", MessageClass.SERVICE, ground=ServiceGround.BILLING)
+LAST_INVOICE = replace(
+    INVOICE, after_closing=True, after_closing_ground=AfterClosingGround.FINAL_INVOICE
+)
+ON = Topic(NEWS, "acme", Channel.EMAIL, TopicDefault.OPT_OUT, "news", {}, {})
+OFF = replace(ON, default=TopicDefault.OPT_IN)
 
 
-def mark(minute: int) -> Mark:
-    return Mark(NOW + minute * MINUTE, UUID(int=10_000 + minute))
+def mark(minute: int) -> Timestamped:
+    return Timestamped(NOW + minute * MINUTE, UUID(int=10_000 + minute))
 
 
 def no(
-    scope: str = NEWS, at: int = -10, kind: Kind = Kind.OPTED_OUT, *, exact: bool = True
-) -> Fact:
-    return Fact(scope, exact, State(out=mark(at), reason=kind))
+    scope: str = NEWS, at: int = -10, kind: EventKind = EventKind.OPTED_OUT, *, exact: bool = True
+) -> ScopeFact:
+    return ScopeFact(scope, exact, ScopeState(opt_out=mark(at), reason=kind))
 
 
-def yes(scope: str = NEWS, at: int = -5, *, exact: bool = True) -> Fact:
+def yes(scope: str = NEWS, at: int = -5, *, exact: bool = True) -> ScopeFact:
     """An own opt-in; of a topic it is a consent too."""
     consent = mark(at) if scope in {NEWS, OFFERS} else None
-    return Fact(scope, exact, State(lift=mark(at), consent=consent))
+    return ScopeFact(scope, exact, ScopeState(lift=mark(at), consent=consent))
 
 
-def consent(at: int = -5, *, exact: bool = True) -> Fact:
-    return Fact(NEWS, exact, State(consent=mark(at)))
+def consent(at: int = -5, *, exact: bool = True) -> ScopeFact:
+    return ScopeFact(NEWS, exact, ScopeState(consent=mark(at)))
 
 
-def pause(scope: str = NEWS, at: int = -10, until: int = 60, *, exact: bool = True) -> Fact:
-    return Fact(scope, exact, State(pause=mark(at), pause_until=NOW + until * MINUTE))
+def pause(scope: str = NEWS, at: int = -10, until: int = 60, *, exact: bool = True) -> ScopeFact:
+    return ScopeFact(scope, exact, ScopeState(pause=mark(at), pause_until=NOW + until * MINUTE))
 
 
-CLOSED = no(EVERYTHING, kind=Kind.DEACTIVATED)
-CLOSED_NEARBY = no(EVERYTHING, kind=Kind.DEACTIVATED, exact=False)
+CLOSED = no(EVERYTHING, kind=EventKind.DEACTIVATED)
+CLOSED_NEARBY = no(EVERYTHING, kind=EventKind.DEACTIVATED, exact=False)
 """Of another form of the mailbox: it may be another contact's."""
-ERASED = no(EVERYTHING, kind=Kind.ERASED)
-BOUNCED = no(UNDELIVERABLE, kind=Kind.BOUNCED)
+ERASED = no(EVERYTHING, kind=EventKind.ERASED)
+BOUNCED = no(UNDELIVERABLE, kind=EventKind.BOUNCED)
 BOUNCING = pause(UNDELIVERABLE)
 BOUNCED_ONCE = pause(UNDELIVERABLE, until=-1)
 REOPENED = yes(EVERYTHING)

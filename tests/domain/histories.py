@@ -9,14 +9,14 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     UNDELIVERABLE,
     Change,
     Event,
-    Kind,
+    EventKind,
     counts_at,
 )
 from tests.clock import START
@@ -27,20 +27,20 @@ NOW = START
 """When everything below is looked at; what is said to come later is a foreign clock's doing."""
 
 
-def scopes_of(kind: Kind) -> Sequence[str]:
+def scopes_of(kind: EventKind) -> Sequence[str]:
     """The scopes that an event of this kind may name."""
-    if kind is Kind.REOPENED:
+    if kind is EventKind.REOPENED:
         return (EVERYTHING,)
-    if kind in {Kind.DEACTIVATED, Kind.ERASED}:
+    if kind in {EventKind.DEACTIVATED, EventKind.ERASED}:
         return (EVERYTHING, ALL_MARKETING)
-    if kind is Kind.BOUNCED:
+    if kind is EventKind.BOUNCED:
         return (UNDELIVERABLE,)
-    if kind is Kind.PAUSED:
+    if kind is EventKind.PAUSED:
         return (NEWS, OFFERS, ALL_MARKETING, UNDELIVERABLE)
-    return (NEWS, OFFERS) if kind is Kind.CONSENTED else (NEWS, OFFERS, ALL_MARKETING)
+    return (NEWS, OFFERS) if kind is EventKind.CONSENTED else (NEWS, OFFERS, ALL_MARKETING)
 
 
-KINDS = [kind for kind in Kind if kind is not Kind.RETRACTED]
+KINDS = [kind for kind in EventKind if kind is not EventKind.RETRACTED]
 # Few moments, so that ties happen; around the 15 minutes that foreign clocks are trusted.
 MOMENTS = [NOW + timedelta(minutes=m) for m in (-9000, -60, -45, -30, -16, -15, -14, -1, 0, 1, 600)]
 
@@ -80,14 +80,15 @@ def histories(
             received_at=draw(st.sampled_from(arrivals)),
             source="test",
             actor="test",
-            until=draw(st.sampled_from(MOMENTS)) if kind is Kind.PAUSED else None,
+            until=draw(st.sampled_from(MOMENTS)) if kind is EventKind.PAUSED else None,
         )
         for number in numbers
     ]
 
 
 PERSON = [
-    parse(text, Channel.EMAIL) for text in ("j.ane@gmail.com", "jane@gmail.com", "jane+x@gmail.com")
+    parse_address(text, Channel.EMAIL)
+    for text in ("j.ane@gmail.com", "jane@gmail.com", "jane+x@gmail.com")
 ]
 PAST = [moment for moment in MOMENTS if moment <= NOW]
 
@@ -107,7 +108,7 @@ def event(change: Change, number: int = 1) -> Event:
         source=change.source,
         actor=change.actor,
         evidence=change.evidence,
-        own=change.once,
+        own_act=change.own_act,
         until=change.until,
     )
 

@@ -8,25 +8,31 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.bursts import SHARED, Act, Rule, bursts, domain_of
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.bursts import (
+    SHARED_DOMAINS,
+    BurstRule,
+    LinkOptOut,
+    burst_domain,
+    find_bursts,
+)
 
 SENT = datetime(2026, 11, 26, 9, tzinfo=UTC)
-RULE = Rule()
+RULE = BurstRule()
 
 
 def acts(
     *seconds: float, domain: bytes = b"acme", first: int = 1, sent: datetime = SENT
-) -> list[Act]:
+) -> list[LinkOptOut]:
     """One opt-out of another address at each of these seconds after the send."""
     return [
-        Act(UUID(int=n), n, domain, sent + timedelta(seconds=s), sent, f"m{n}")
+        LinkOptOut(UUID(int=n), n, domain, sent + timedelta(seconds=s), sent, f"m{n}")
         for n, s in enumerate(seconds, first)
     ]
 
 
-def sizes(given: list[Act], rule: Rule = RULE) -> list[int]:
-    return [len(burst.acts) for burst in bursts(given, rule)]
+def sizes(given: list[LinkOptOut], rule: BurstRule = RULE) -> list[int]:
+    return [len(burst.opt_outs) for burst in find_bursts(given, rule)]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,7 @@ def test_many_of_a_domain_at_once_right_after_a_send(
 
 
 def test_one_address_that_says_it_often_is_one() -> None:
-    again = [Act(UUID(int=n), 7, b"acme", SENT, SENT, "m") for n in range(20)]
+    again = [LinkOptOut(UUID(int=n), 7, b"acme", SENT, SENT, "m") for n in range(20)]
     assert sizes(again) == []
 
 
@@ -66,22 +72,25 @@ def test_domains_are_apart() -> None:
 
 def test_each_link_has_its_own_send() -> None:
     old = acts(*range(5), sent=SENT - timedelta(days=3))
-    late = [Act(a.event, a.address, a.domain, SENT, a.issued_at, a.message) for a in old]
+    late = [
+        LinkOptOut(a.event_id, a.address_id, a.domain_digest, SENT, a.link_issued_at, a.message_id)
+        for a in old
+    ]
     assert sizes(late) == []
 
 
 def test_the_thresholds_are_the_companys() -> None:
-    assert sizes(acts(1, 2, 3), Rule(addresses=3)) == [3]
-    assert sizes(acts(1, 40, 80, 120, 160), Rule(within=timedelta(minutes=5))) == [5]
-    assert sizes(acts(*range(3600, 3605)), Rule(after=timedelta(hours=2))) == [5]
+    assert sizes(acts(1, 2, 3), BurstRule(min_addresses=3)) == [3]
+    assert sizes(acts(1, 40, 80, 120, 160), BurstRule(window=timedelta(minutes=5))) == [5]
+    assert sizes(acts(*range(3600, 3605)), BurstRule(max_delay=timedelta(hours=2))) == [5]
 
 
 def test_the_order_of_acts_changes_nothing() -> None:
     given = [*acts(*range(30)), *acts(*range(400, 410), first=50), *acts(3, 200, first=70)]
-    expected = bursts(given, RULE)
+    expected = find_bursts(given, RULE)
     for seed in range(5):
         shuffled = random.Random(seed).sample(given, len(given))
-        assert bursts(shuffled, RULE) == expected
+        assert find_bursts(shuffled, RULE) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,9 +104,9 @@ def test_the_order_of_acts_changes_nothing() -> None:
     ],
 )
 def test_a_shared_domain_is_nobodys_in_particular(address: str, domain: str | None) -> None:
-    assert domain_of(parse(address, Channel.EMAIL)) == domain
+    assert burst_domain(parse_address(address, Channel.EMAIL)) == domain
 
 
 def test_a_phone_number_has_no_domain() -> None:
-    assert domain_of(parse("+393331234567", Channel.SMS)) is None
-    assert all(domain == domain.lower() and "@" not in domain for domain in SHARED)
+    assert burst_domain(parse_address("+393331234567", Channel.SMS)) is None
+    assert all(domain == domain.lower() and "@" not in domain for domain in SHARED_DOMAINS)

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import (
-    AfterClosing,
-    Default,
-    Gpc,
-    Ground,
+    AfterClosingGround,
+    CataloguePolicy,
+    GpcPolicy,
     MessageClass,
-    Policy,
-    Unproven,
-    digest,
-    parse,
+    ServiceGround,
+    TopicDefault,
+    UnprovenImportPolicy,
+    catalogue_digest,
+    parse_catalogue,
 )
 from preference_center.errors import CatalogueError, UnknownMessageType, UnknownTopic
 from tests.domain.catalogues import SMALL, edited
@@ -28,13 +28,13 @@ DEMO = (ROOT / "dev/demo/catalogue.toml").read_text(encoding="utf-8")
 
 def problems(text: str) -> tuple[str, ...]:
     with pytest.raises(CatalogueError) as caught:
-        parse(text)
+        parse_catalogue(text)
     return caught.value.problems
 
 
 def faults(text: str) -> tuple[str, ...]:
     try:
-        parse(text)
+        parse_catalogue(text)
     except CatalogueError as error:
         return error.problems
     return ()
@@ -44,11 +44,15 @@ def faults(text: str) -> tuple[str, ...]:
 
 
 def test_a_file_is_read_whole() -> None:
-    catalogue = parse(SMALL)
+    catalogue = parse_catalogue(SMALL)
 
     assert catalogue.languages == ("it", "en")
     topic = catalogue.topic("acme.news")
-    assert (topic.brand, topic.channel, topic.default) == ("acme", Channel.EMAIL, Default.OPT_IN)
+    assert (topic.brand, topic.channel, topic.default) == (
+        "acme",
+        Channel.EMAIL,
+        TopicDefault.OPT_IN,
+    )
     assert topic.title == {"it": "Notizie", "en": "News"}
     assert not topic.retired
     marketing = catalogue.message_type("newsletter.monthly")
@@ -59,22 +63,22 @@ def test_a_file_is_read_whole() -> None:
         False,
     )
     service = catalogue.message_type("password_reset")
-    assert (service.topic, service.ground) == (None, Ground.SECURITY)
+    assert (service.topic, service.ground) == (None, ServiceGround.SECURITY)
     assert service.after_closing
-    assert service.after_closing_ground is AfterClosing.JUST_ASKED_FOR
+    assert service.after_closing_ground is AfterClosingGround.JUST_REQUESTED
 
 
 def test_the_demo_shows_every_channel_default_class_and_reason() -> None:
-    catalogue = parse(DEMO)
+    catalogue = parse_catalogue(DEMO)
 
     topics = catalogue.topics.values()
     types = catalogue.message_types.values()
     assert len(catalogue.brands) == 2
     assert {topic.channel for topic in topics} == set(Channel)
-    assert {topic.default for topic in topics} == set(Default)
+    assert {topic.default for topic in topics} == set(TopicDefault)
     assert {message.message_class for message in types} == set(MessageClass)
-    assert {message.ground for message in types} == {None, *Ground}
-    assert {message.after_closing_ground for message in types} == {None, *AfterClosing}
+    assert {message.ground for message in types} == {None, *ServiceGround}
+    assert {message.after_closing_ground for message in types} == {None, *AfterClosingGround}
 
 
 def test_the_reference_shows_the_demo_as_it_is() -> None:
@@ -84,24 +88,26 @@ def test_the_reference_shows_the_demo_as_it_is() -> None:
 
 
 def test_a_bare_brand_name_is_the_same_in_every_language() -> None:
-    assert parse(SMALL).brands["acme"].name == {"it": "Acme", "en": "Acme"}
+    assert parse_catalogue(SMALL).brands["acme"].name == {"it": "Acme", "en": "Acme"}
 
 
 def test_the_policy_is_to_offer_unless_it_says_otherwise() -> None:
-    assert parse(SMALL).policy == Policy(Gpc.OFFER)
-    assert parse(SMALL + '\n[policy]\ngpc = "honour"\n').policy == Policy(Gpc.HONOUR)
+    assert parse_catalogue(SMALL).policy == CataloguePolicy(GpcPolicy.OFFER)
+    assert parse_catalogue(SMALL + '\n[policy]\ngpc = "honour"\n').policy == CataloguePolicy(
+        GpcPolicy.HONOUR
+    )
 
 
 def test_unproven_imports_are_refused_unless_the_policy_marks_them() -> None:
-    assert parse(SMALL).policy.unproven_imports is Unproven.REFUSE
-    marked = parse(SMALL + '\n[policy]\nunproven_imports = "mark"\n')
-    assert marked.policy.unproven_imports is Unproven.MARK
+    assert parse_catalogue(SMALL).policy.unproven_imports is UnprovenImportPolicy.REFUSE
+    marked = parse_catalogue(SMALL + '\n[policy]\nunproven_imports = "mark"\n')
+    assert marked.policy.unproven_imports is UnprovenImportPolicy.FLAG
 
 
 def test_topics_on_a_channel_leave_out_retired_ones() -> None:
-    catalogue = parse(DEMO)
+    catalogue = parse_catalogue(DEMO)
 
-    keys = {topic.key for topic in catalogue.topics_on(Channel.EMAIL)}
+    keys = {topic.key for topic in catalogue.topics_for_channel(Channel.EMAIL)}
     assert "cascina.newsletter" in keys
     assert "bottega.catalogue_by_email" not in keys
     assert "bottega.sms_offers" not in keys
@@ -109,33 +115,35 @@ def test_topics_on_a_channel_leave_out_retired_ones() -> None:
 
 
 def test_an_undeclared_language_falls_back_to_the_default() -> None:
-    catalogue = parse(SMALL)
+    catalogue = parse_catalogue(SMALL)
     title = catalogue.topic("acme.news").title
 
-    assert catalogue.in_language(title, "en") == "News"
-    assert catalogue.in_language(title, "de") == "Notizie"
-    assert catalogue.in_language({}, "en") == ""
+    assert catalogue.localize(title, "en") == "News"
+    assert catalogue.localize(title, "de") == "Notizie"
+    assert catalogue.localize({}, "en") == ""
 
 
 def test_unknown_keys_are_refused_with_the_nearest_one() -> None:
     # I11
     with pytest.raises(UnknownTopic, match=r'did you mean "acme\.news"\?'):
-        parse(SMALL).topic("acme.new")
+        parse_catalogue(SMALL).topic("acme.new")
     with pytest.raises(UnknownMessageType, match="no such message type"):
-        parse(SMALL).message_type("zzz")
+        parse_catalogue(SMALL).message_type("zzz")
 
 
 def test_an_unknown_key_is_not_repeated_for_it_may_be_an_address() -> None:
     # I12
     with pytest.raises(UnknownTopic) as caught:
-        parse(SMALL).topic("anna@example.org")
+        parse_catalogue(SMALL).topic("anna@example.org")
 
     assert "anna" not in str(caught.value)
 
 
 def test_a_digest_names_the_source_text() -> None:
-    assert digest("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert digest(SMALL) != digest(SMALL + "# note\n")
+    assert (
+        catalogue_digest("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    )
+    assert catalogue_digest(SMALL) != catalogue_digest(SMALL + "# note\n")
 
 
 # Faults, each with line and remedy

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.catalogue import PAPER, Colours, difference, parse
+from preference_center.domain.catalogue import (
+    PAGE_BACKGROUND,
+    BrandColours,
+    diff_catalogues,
+    parse_catalogue,
+)
 from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL, edited
 
@@ -26,7 +31,7 @@ def with_brand(*lines: str) -> str:
 
 def problems(*lines: str) -> tuple[str, ...]:
     with pytest.raises(CatalogueError) as caught:
-        parse(with_brand(*lines))
+        parse_catalogue(with_brand(*lines))
     return caught.value.problems
 
 
@@ -35,15 +40,15 @@ def png(content: bytes = PNG) -> str:
 
 
 def test_a_brand_needs_no_looks() -> None:
-    brand = parse(SMALL).brands["acme"]
+    brand = parse_catalogue(SMALL).brands["acme"]
     assert (brand.logo, brand.colours) == (None, {})
 
 
 def test_colours_are_read_for_light_and_dark_pages() -> None:
-    brand = parse(with_brand(LIGHT, DARK)).brands["acme"]
+    brand = parse_catalogue(with_brand(LIGHT, DARK)).brands["acme"]
     assert brand.colours == {
-        "light": Colours("#1f5c99", "#ffffff"),
-        "dark": Colours("#8fc1ff", "#10202f"),
+        "light": BrandColours("#1f5c99", "#ffffff"),
+        "dark": BrandColours("#8fc1ff", "#10202f"),
     }
 
 
@@ -90,11 +95,11 @@ def test_a_ratio_is_never_rounded_up_to_what_would_do() -> None:
 def test_the_paper_is_that_of_the_style_sheet() -> None:
     css = (ROOT / "preference_center/static/recipients.css").read_text(encoding="utf-8")
     light, dark, _print = re.findall(r"--paper: (#\w+);", css)
-    assert {"light": light, "dark": dark} == PAPER
+    assert {"light": light, "dark": dark} == PAGE_BACKGROUND
 
 
 def test_a_png_is_read() -> None:
-    logo = parse(with_brand(png())).brands["acme"].logo
+    logo = parse_catalogue(with_brand(png())).brands["acme"].logo
     assert logo
     assert (logo.media_type, logo.content) == ("image/png", PNG)
 
@@ -104,7 +109,9 @@ def test_an_svg_is_read_as_it_is_or_escaped(marks: str) -> None:
     escaped = SVG.replace("<", "%3C").replace("#", "%23").replace('"', "%22")
     for written in (SVG, escaped):
         logo = (
-            parse(with_brand(f"logo = 'data:image/svg+xml{marks},{written}'")).brands["acme"].logo
+            parse_catalogue(with_brand(f"logo = 'data:image/svg+xml{marks},{written}'"))
+            .brands["acme"]
+            .logo
         )
         assert logo
         assert (logo.media_type, logo.content.decode()) == ("image/svg+xml", SVG)
@@ -131,13 +138,13 @@ def test_a_logo_is_a_small_picture_and_nothing_else(logo: str) -> None:
 
 
 def test_a_logo_has_at_most_32_kib() -> None:
-    parse(with_brand(png(PNG.ljust(32 * 1024))))
+    parse_catalogue(with_brand(png(PNG.ljust(32 * 1024))))
     [problem] = problems(png(PNG.ljust(32 * 1024 + 1)))
     assert "logo has 32769 octets, more than 32768" in problem
 
 
 def test_a_change_of_looks_is_told_without_spilling_the_picture() -> None:
-    old, new = parse(SMALL), parse(with_brand(LIGHT, DARK, png()))
-    text = "\n".join(difference(old, new).lines())
+    old, new = parse_catalogue(SMALL), parse_catalogue(with_brand(LIGHT, DARK, png()))
+    text = "\n".join(diff_catalogues(old, new).format_lines())
     assert "logo: none -> image/png of 12 octets, sha256 " in text
     assert "#ffffff on #1f5c99" in text

@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.catalogue import difference, parse, refusals
+from preference_center.domain.catalogue import diff_catalogues, parse_catalogue, rejection_reasons
 from tests.domain.catalogues import SECOND_TOPIC, SMALL, edited
 
 # The difference between versions
 
 
 def lines(old: str | None, new: str) -> list[str]:
-    return difference(parse(old) if old else None, parse(new)).lines()
+    return diff_catalogues(
+        parse_catalogue(old) if old else None, parse_catalogue(new)
+    ).format_lines()
 
 
 def test_the_same_file_makes_no_difference() -> None:
-    assert not difference(parse(SMALL), parse(SMALL + "# only a comment\n"))
+    assert not diff_catalogues(
+        parse_catalogue(SMALL), parse_catalogue(SMALL + "# only a comment\n")
+    )
     assert lines(SMALL, SMALL) == []
 
 
@@ -62,7 +66,9 @@ def test_removing_and_retiring_are_told_apart() -> None:
 
 
 def refused(old: str, new: str, *suppressed: str) -> list[str]:
-    return refusals(difference(parse(old), parse(new)), frozenset(suppressed))
+    return rejection_reasons(
+        diff_catalogues(parse_catalogue(old), parse_catalogue(new)), frozenset(suppressed)
+    )
 
 
 def test_a_topic_with_opt_outs_cannot_be_deleted_but_retired() -> None:

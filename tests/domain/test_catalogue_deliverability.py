@@ -10,11 +10,11 @@ from preference_center.domain.bounces import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,
+    BounceThreshold,
     ComplaintStops,
-    Policy,
-    Threshold,
+    DeliverabilityPolicy,
 )
-from preference_center.domain.catalogue import difference, parse
+from preference_center.domain.catalogue import diff_catalogues, parse_catalogue
 from preference_center.errors import CatalogueError
 from tests.domain.catalogues import SMALL
 
@@ -34,25 +34,30 @@ counted_days = 60
 
 
 def test_what_is_silent_about_it_means_the_rules_of_the_field() -> None:  # F10; old versions too
-    assert parse(SMALL).deliverability == Policy()
-    assert parse(SMALL + "\n[deliverability]\n").deliverability == Policy()
-    assert Policy().thresholds == DEFAULT_THRESHOLDS
+    assert parse_catalogue(SMALL).deliverability == DeliverabilityPolicy()
+    assert parse_catalogue(SMALL + "\n[deliverability]\n").deliverability == DeliverabilityPolicy()
+    assert DeliverabilityPolicy().thresholds == DEFAULT_THRESHOLDS
 
 
 def test_what_is_stated_goes_before_the_default() -> None:
-    policy = parse(SMALL + STATED).deliverability
+    policy = parse_catalogue(SMALL + STATED).deliverability
     assert policy.complaints_stop is ComplaintStops.TOPIC
-    assert (policy.soft_for, policy.counted_for) == (timedelta(days=14), timedelta(days=60))
-    assert policy.threshold("5.2.2") == Threshold(5, days=3)
-    assert policy.threshold("5.1.2") == AT_ONCE
-    assert policy.threshold("5.2.1") == Threshold(3, soft=False)
-    assert policy.threshold("5.1.3") == NEVER
-    assert policy.threshold("5.3.9") == Threshold(9)
-    assert policy.threshold("5.1.1") == AT_ONCE
+    assert (policy.temporary_duration, policy.counting_window) == (
+        timedelta(days=14),
+        timedelta(days=60),
+    )
+    assert policy.threshold_for("5.2.2") == BounceThreshold(5, days=3)
+    assert policy.threshold_for("5.1.2") == AT_ONCE
+    assert policy.threshold_for("5.2.1") == BounceThreshold(3, temporary=False)
+    assert policy.threshold_for("5.1.3") == NEVER
+    assert policy.threshold_for("5.3.9") == BounceThreshold(9)
+    assert policy.threshold_for("5.1.1") == AT_ONCE
 
 
 def test_a_change_of_it_is_told_in_words() -> None:
-    assert difference(parse(SMALL), parse(SMALL + STATED)).lines() == [
+    assert diff_catalogues(
+        parse_catalogue(SMALL), parse_catalogue(SMALL + STATED)
+    ).format_lines() == [
         "changed deliverability.complaints_stop: all_marketing -> topic",
         "changed deliverability.soft_days: 30 -> 14",
         "changed deliverability.counted_days: 90 -> 60",
@@ -79,7 +84,7 @@ counted_days = true
 "5.2.1" = { events = 95, days = 91 }
 """
     with pytest.raises(CatalogueError) as caught:
-        parse(text)
+        parse_catalogue(text)
     told = "\n".join(caught.value.problems)
     for fault in (
         'line 2: complaints_stop can\'t be "topics"; did you mean "topic"?',
@@ -102,4 +107,4 @@ counted_days = true
 )
 def test_what_is_no_table_is_a_fault(text: str) -> None:
     with pytest.raises(CatalogueError, match="not a table"):
-        parse(text)
+        parse_catalogue(text)

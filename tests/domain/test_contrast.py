@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preference_center.domain.colour_contrast import SHAPE, TEXT, contrast, is_colour
+from preference_center.domain.colour_contrast import (
+    MIN_NON_TEXT_CONTRAST,
+    MIN_TEXT_CONTRAST,
+    contrast_ratio,
+    is_hex_colour,
+)
 
 colours = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
 
@@ -24,20 +29,24 @@ colours = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
     ],
 )
 def test_known_ratios(one: str, other: str, ratio: float) -> None:
-    assert contrast(one, other) == pytest.approx(ratio, abs=0.001)
+    assert contrast_ratio(one, other) == pytest.approx(ratio, abs=0.001)
 
 
 @given(colours, colours)
 def test_lies_between_1_and_21_whichever_comes_first(one: str, other: str) -> None:
-    assert contrast(one, other) == contrast(other, one)
-    assert 1 <= contrast(one, other) <= 21.000001
+    assert contrast_ratio(one, other) == contrast_ratio(other, one)
+    assert 1 <= contrast_ratio(one, other) <= 21.000001
 
 
 @given(colours)
 def test_black_or_white_can_be_read_on_every_colour(colour: str) -> None:
-    assert max(contrast(colour, "#000000"), contrast(colour, "#ffffff")) > TEXT > SHAPE
+    assert (
+        max(contrast_ratio(colour, "#000000"), contrast_ratio(colour, "#ffffff"))
+        > MIN_TEXT_CONTRAST
+        > MIN_NON_TEXT_CONTRAST
+    )
 
 
 @pytest.mark.parametrize("text", ["", "#fff", "ffffff", "#ffffff;", "#gggggg", "red", "#ffffff\n"])
 def test_only_six_digits_are_a_colour(text: str) -> None:
-    assert not is_colour(text)
+    assert not is_hex_colour(text)

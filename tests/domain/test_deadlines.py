@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from preference_center.domain.deadlines import (
     WINDOW,
-    Stage,
+    DeadlineStage,
+    deadline_stage,
     destination_retry,
-    letter_retry,
+    email_retry,
     row_retry,
-    stage,
 )
 from tests.clock import START as NOW
 
@@ -24,18 +24,20 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 @pytest.mark.parametrize(
     "waited,expected",
     [
-        (timedelta(0), Stage.ON_TIME),
-        (36 * HOUR - SECOND, Stage.ON_TIME),
-        (36 * HOUR, Stage.AT_RISK),
-        (48 * HOUR - SECOND, Stage.AT_RISK),
-        (48 * HOUR, Stage.PAST_TARGET),
-        (72 * HOUR - SECOND, Stage.PAST_TARGET),
-        (72 * HOUR, Stage.OVERDUE),
-        (999 * HOUR, Stage.OVERDUE),
+        (timedelta(0), DeadlineStage.ON_TIME),
+        (36 * HOUR - SECOND, DeadlineStage.ON_TIME),
+        (36 * HOUR, DeadlineStage.AT_RISK),
+        (48 * HOUR - SECOND, DeadlineStage.AT_RISK),
+        (48 * HOUR, DeadlineStage.PAST_TARGET),
+        (72 * HOUR - SECOND, DeadlineStage.PAST_TARGET),
+        (72 * HOUR, DeadlineStage.OVERDUE),
+        (999 * HOUR, DeadlineStage.OVERDUE),
     ],
 )  # fmt: skip
-def test_stages_begin_at_36_48_and_72_hours(waited: timedelta, expected: Stage) -> None:  # I3
-    assert stage(NOW - waited + WINDOW, NOW) is expected
+def test_stages_begin_at_36_48_and_72_hours(
+    waited: timedelta, expected: DeadlineStage
+) -> None:  # I3
+    assert deadline_stage(NOW - waited + WINDOW, NOW) is expected
 
 
 @pytest.mark.parametrize(
@@ -52,13 +54,13 @@ def test_attempts_without_end_overflow_nothing() -> None:
 
 
 def test_the_wish_of_a_tool_is_kept_while_the_deadline_is_far() -> None:
-    assert row_retry(1, NOW + WINDOW, NOW, wish=6 * HOUR) == NOW + 6 * HOUR
+    assert row_retry(1, NOW + WINDOW, NOW, retry_after=6 * HOUR) == NOW + 6 * HOUR
 
 
 @pytest.mark.parametrize("late", [timedelta(0), SECOND, 100 * HOUR])
 @pytest.mark.parametrize("wish", [None, 48 * HOUR])
 def test_past_due_every_15_minutes_for_ever(late: timedelta, wish: timedelta | None) -> None:  # I3
-    assert row_retry(50, NOW - late, NOW, wish=wish) == NOW + 15 * MINUTE
+    assert row_retry(50, NOW - late, NOW, retry_after=wish) == NOW + 15 * MINUTE
 
 
 delays = st.timedeltas(timedelta(0), timedelta(days=30))
@@ -71,7 +73,7 @@ def test_a_retry_leaves_time_for_two_more(
     attempts: int, left: timedelta, wish: timedelta | None, jitter: float
 ) -> None:  # I3: spaced by the deadline, not by a count
     due = NOW + left
-    at = row_retry(attempts, due, NOW, wish=wish, jitter=jitter)
+    at = row_retry(attempts, due, NOW, retry_after=wish, jitter=jitter)
     assert NOW < at <= NOW + left / 3 + SECOND
 
 
@@ -82,7 +84,7 @@ def test_a_tool_that_fails_all_the_time_is_tried_right_up_to_the_deadline(
     now: datetime = NOW
     due, tries = NOW + WINDOW, 0
     while now < due - HOUR:
-        now = row_retry(attempts + tries, due, now, wish=wish, jitter=jitter)
+        now = row_retry(attempts + tries, due, now, retry_after=wish, jitter=jitter)
         tries += 1
     assert tries >= 3
     assert now <= due
@@ -99,7 +101,7 @@ def test_an_open_circuit_is_probed_every_5_minutes(failures: int, delay: timedel
 def test_no_tool_can_hold_us_off_for_more_than_an_hour(
     failures: int, wish: timedelta | None, jitter: float
 ) -> None:  # I3
-    at = destination_retry(failures, NOW, wish=wish, jitter=jitter)
+    at = destination_retry(failures, NOW, retry_after=wish, jitter=jitter)
     assert NOW < at <= NOW + max(5 * MINUTE, min(wish or timedelta(0), HOUR))
 
 
@@ -116,9 +118,9 @@ def test_jitter_takes_at_most_a_quarter(attempts: int, jitter: float) -> None:
 )
 def test_a_letter_is_tried_ever_later_up_to_five_minutes(attempts: int, after: timedelta) -> None:
     expires_at = NOW + HOUR
-    assert letter_retry(attempts, expires_at, NOW) == NOW + after
-    assert letter_retry(attempts, expires_at, NOW, jitter=1.0) == NOW + after * 0.75
+    assert email_retry(attempts, expires_at, NOW) == NOW + after
+    assert email_retry(attempts, expires_at, NOW, jitter=1.0) == NOW + after * 0.75
 
 
 def test_a_letter_is_looked_at_no_later_than_it_expires() -> None:
-    assert letter_retry(9, NOW + MINUTE, NOW) == NOW + MINUTE
+    assert email_retry(9, NOW + MINUTE, NOW) == NOW + MINUTE

@@ -16,18 +16,20 @@ from preference_center.domain.catalogue import (
 from preference_center.domain.decisions import (
     UNPARSEABLE_ADDRESS,
     Decision,
-    Fact,
-    Rule,
+    ScopeFact,
+    active_pause_end,
     decide,
-    marketing_suppressed,
-    running_pause_end,
-    topic_standing,
+    is_marketing_suppressed,
+    topic_status,
+)
+from preference_center.domain.decisions import (
+    DecisionRule as Rule,
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     Event,
-    Kind,
+    EventKind,
     fold,
 )
 from tests.domain.facts import (
@@ -60,7 +62,7 @@ from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
         pytest.param([no()], Rule.OPTED_OUT_OF_TOPIC, id="the-topic"),
         pytest.param([no(OFFERS)], Rule.NOT_OPTED_OUT, id="another-topic"),
         pytest.param([no(ALL_MARKETING)], Rule.OPTED_OUT_OF_ALL_MARKETING, id="all-marketing"),
-        pytest.param([no(kind=Kind.COMPLAINED)], Rule.COMPLAINED, id="a-complaint"),
+        pytest.param([no(kind=EventKind.COMPLAINED)], Rule.COMPLAINED, id="a-complaint"),
         pytest.param([CLOSED], Rule.CLOSED, id="deactivated"),
         pytest.param([ERASED], Rule.CLOSED, id="erased"),
         pytest.param([BOUNCED], Rule.BOUNCED, id="bounced"),
@@ -134,7 +136,7 @@ from tests.domain.histories import EVENTS, NEWS, NOW, OFFERS
         ),
     ],
 )  # fmt: skip
-def test_marketing_of_a_topic_that_is_on_by_default(facts: list[Fact], rule: Rule) -> None:
+def test_marketing_of_a_topic_that_is_on_by_default(facts: list[ScopeFact], rule: Rule) -> None:
     decision = decide(NEWSLETTER, ON, facts, NOW)
     assert (decision.rule, decide(NEWSLETTER, ON, facts[::-1], NOW)) == (rule, decision)
     assert decision.allow is (rule in {Rule.CONSENTED, Rule.NOT_OPTED_OUT})
@@ -158,18 +160,20 @@ def test_marketing_of_a_topic_that_is_on_by_default(facts: list[Fact], rule: Rul
         pytest.param([consent(-20), BOUNCED, yes(ALL_MARKETING)], True, id="a-bounce-takes-none"),
     ],
 )  # fmt: skip
-def test_marketing_of_a_topic_that_must_be_asked_for(facts: list[Fact], *, allow: bool) -> None:
+def test_marketing_of_a_topic_that_must_be_asked_for(
+    facts: list[ScopeFact], *, allow: bool
+) -> None:
     assert decide(NEWSLETTER, OFF, facts, NOW).allow is allow
 
 
 EVERY_MARKETING_NO = [
-    no(), no(ALL_MARKETING), no(kind=Kind.COMPLAINED), BOUNCED, BOUNCING, pause(),
+    no(), no(ALL_MARKETING), no(kind=EventKind.COMPLAINED), BOUNCED, BOUNCING, pause(),
     pause(ALL_MARKETING),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("fact", EVERY_MARKETING_NO)
-def test_no_marketing_no_stops_service_mail(fact: Fact) -> None:  # I4, F1
+def test_no_marketing_no_stops_service_mail(fact: ScopeFact) -> None:  # I4, F1
     assert decide(INVOICE, None, [fact], NOW).allow
 
 
@@ -182,7 +186,7 @@ def test_a_bounce_comes_back_as_an_advisory() -> None:  # I4
 
 
 @pytest.mark.parametrize("closing", [CLOSED, ERASED])
-def test_a_closed_account_gets_service_mail_only_where_a_ground_allows(closing: Fact) -> None:
+def test_a_closed_account_gets_service_mail_only_where_a_ground_allows(closing: ScopeFact) -> None:
     assert decide(INVOICE, None, [closing], NOW).rule is Rule.CLOSED  # I4
     closed = decide(INVOICE, None, [closing], NOW)
     after_closing = replace(closed, allow=True, rule=Rule.AFTER_CLOSING)
@@ -200,8 +204,8 @@ def test_the_closing_of_another_form_stops_no_service_mail() -> None:  # I4: it 
 
 
 def test_the_switch_of_all_marketing_goes_by_exactly_this_form() -> None:  # I9
-    assert marketing_suppressed([CLOSED_NEARBY])
-    assert not marketing_suppressed([CLOSED_NEARBY, yes(ALL_MARKETING)])
+    assert is_marketing_suppressed([CLOSED_NEARBY])
+    assert not is_marketing_suppressed([CLOSED_NEARBY, yes(ALL_MARKETING)])
 
 
 def test_unknown_means_no() -> None:  # I11, F3
@@ -223,14 +227,14 @@ def test_the_deciding_event_is_named() -> None:
 
 def test_pages_show_what_decisions_say() -> None:
     both = [pause(until=30), pause(ALL_MARKETING, until=90)]
-    assert running_pause_end(NEWS, both, NOW) == NOW + 90 * MINUTE
-    assert topic_standing(ON, both, NOW).paused_until == NOW + 90 * MINUTE
+    assert active_pause_end(NEWS, both, NOW) == NOW + 90 * MINUTE
+    assert topic_status(ON, both, NOW).paused_until == NOW + 90 * MINUTE
     forms = [pause(until=60), pause(at=-5, until=30, exact=False)]
-    assert running_pause_end(NEWS, forms, NOW) == NOW + 60 * MINUTE
-    assert topic_standing(ON, [*both, no()], NOW).suppressed
-    assert topic_standing(ON, [*both, no()], NOW).paused_until is None
-    assert not topic_standing(OFF, [], NOW).subscribed
-    assert topic_standing(OFF, [consent()], NOW).subscribed
+    assert active_pause_end(NEWS, forms, NOW) == NOW + 60 * MINUTE
+    assert topic_status(ON, [*both, no()], NOW).suppressed
+    assert topic_status(ON, [*both, no()], NOW).paused_until is None
+    assert not topic_status(OFF, [], NOW).subscribed
+    assert topic_status(OFF, [consent()], NOW).subscribed
 
 
 @pytest.mark.parametrize(
@@ -243,16 +247,16 @@ def test_pages_show_what_decisions_say() -> None:
         ([no(ALL_MARKETING), yes()], True),
     ],
 )  # fmt: skip
-def test_the_switch_of_all_marketing(facts: list[Fact], *, suppressed: bool) -> None:
-    assert marketing_suppressed(facts) is suppressed
+def test_the_switch_of_all_marketing(facts: list[ScopeFact], *, suppressed: bool) -> None:
+    assert is_marketing_suppressed(facts) is suppressed
 
 
 # --- histories: candidate 0 of PERSON; the other addresses are forms of its mailbox
 
 
-def facts_of(events: Sequence[Event]) -> list[Fact]:
+def facts_of(events: Sequence[Event]) -> list[ScopeFact]:
     states = fold(events, frozenset())
-    return [Fact(scope, address == 0, state) for (address, scope), state in states.items()]
+    return [ScopeFact(scope, address == 0, state) for (address, scope), state in states.items()]
 
 
 @given(EVENTS, EVENTS, st.sampled_from([ON, OFF]))
@@ -262,7 +266,7 @@ def test_nothing_but_an_own_yes_or_a_pause_of_their_own_ends_a_no(
     more = [replace(e, id=UUID(int=e.id.int + 1000)) for e in more]
     added = [e for e in more if not (e.address_id == 0 and e.kind.lifts)]
     # A newer pause replaces an older one of the same address: that is the person's own act.
-    added = [e for e in added if e.kind is not Kind.PAUSED or not _paused(before, e)]
+    added = [e for e in added if e.kind is not EventKind.PAUSED or not _paused(before, e)]
     standing = decide(NEWSLETTER, topic, facts_of(before), NOW)
     assume(not standing.allow and standing.rule is not Rule.NO_CONSENT)
     after = decide(NEWSLETTER, topic, facts_of([*before, *added]), NOW)
@@ -272,7 +276,7 @@ def test_nothing_but_an_own_yes_or_a_pause_of_their_own_ends_a_no(
 
 def _paused(events: Sequence[Event], pause: Event) -> bool:
     return any(
-        e.kind is Kind.PAUSED and (e.address_id, e.scope) == (pause.address_id, pause.scope)
+        e.kind is EventKind.PAUSED and (e.address_id, e.scope) == (pause.address_id, pause.scope)
         for e in events
     )
 
@@ -298,7 +302,7 @@ def test_no_history_of_marketing_stops_service_mail(events: list[Event]) -> None
 @given(EVENTS, st.sampled_from([ON, OFF]))
 def test_pages_and_senders_never_disagree(events: list[Event], topic: Topic) -> None:
     facts = facts_of(events)
-    standing = topic_standing(topic, facts, NOW)
+    standing = topic_status(topic, facts, NOW)
     assert standing.subscribed is decide(NEWSLETTER, topic, facts, NOW).allow
     assert not (standing.suppressed and standing.paused_until)
     if standing.paused_until:

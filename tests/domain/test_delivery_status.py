@@ -8,26 +8,26 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.decisions import Fact
+from preference_center.domain.decisions import ScopeFact
 from preference_center.domain.delivery_status import (
-    Connection,
-    Hurdle,
-    No,
-    Progress,
-    Row,
-    Step,
-    Told,
-    Tool,
-    progress,
-    standing_nos,
+    ActiveSuppression,
+    Blocker,
+    ConnectionStatus,
+    Delivery,
+    DeliveryState,
+    DeliveryStatus,
+    DestinationSummary,
+    SyncSummary,
+    active_suppressions,
+    compute_delivery_status,
 )
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     UNDELIVERABLE,
-    Kind,
-    Mark,
-    State,
+    EventKind,
+    ScopeState,
+    Timestamped,
 )
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -35,99 +35,107 @@ RECEIVED = NOW - timedelta(hours=1)
 DUE = RECEIVED + timedelta(hours=72)
 
 
-def ago(hours: int) -> Mark:
-    return Mark(NOW - timedelta(hours=hours), UUID(int=hours))
+def ago(hours: int) -> Timestamped:
+    return Timestamped(NOW - timedelta(hours=hours), UUID(int=hours))
 
 
-def out(hours: int, kind: Kind = Kind.OPTED_OUT) -> State:
-    return State(out=ago(hours), reason=kind)
+def out(hours: int, kind: EventKind = EventKind.OPTED_OUT) -> ScopeState:
+    return ScopeState(opt_out=ago(hours), reason=kind)
 
 
-def nos(*facts: tuple[str, State]) -> list[tuple[str, Kind]]:
-    found = standing_nos([Fact(scope, True, state) for scope, state in facts], NOW)
+def nos(*facts: tuple[str, ScopeState]) -> list[tuple[str, EventKind]]:
+    found = active_suppressions([ScopeFact(scope, True, state) for scope, state in facts], NOW)
     return [(no.scope, no.kind) for no in found]
 
 
 def test_every_no_that_stands_is_listed_the_newest_first() -> None:
     assert nos(("news", out(3)), (ALL_MARKETING, out(1))) == [
-        (ALL_MARKETING, Kind.OPTED_OUT),
-        ("news", Kind.OPTED_OUT),
+        (ALL_MARKETING, EventKind.OPTED_OUT),
+        ("news", EventKind.OPTED_OUT),
     ]
 
 
 def test_a_lift_ends_its_own_scope_and_an_opt_out_wins_a_tie() -> None:  # I5
     assert nos(("news", replace(out(3), lift=ago(2)))) == []
-    assert nos(("news", replace(out(3), lift=ago(3)))) == [("news", Kind.OPTED_OUT)]
+    assert nos(("news", replace(out(3), lift=ago(3)))) == [("news", EventKind.OPTED_OUT)]
 
 
 def test_a_lift_of_all_marketing_leaves_a_topics_own_no() -> None:  # I5
     wide = replace(out(3), lift=ago(1))
-    assert nos((ALL_MARKETING, wide), ("news", out(2))) == [("news", Kind.OPTED_OUT)]
+    assert nos((ALL_MARKETING, wide), ("news", out(2))) == [("news", EventKind.OPTED_OUT)]
 
 
 def test_a_topic_turned_on_again_is_told_as_the_exception() -> None:  # I5
-    lifted = State(lift=ago(1))
-    facts = [Fact(ALL_MARKETING, True, out(3)), Fact("news", True, lifted)]
-    assert [no.except_for for no in standing_nos(facts, NOW)] == [("news",)]
-    facts[1] = Fact("news", True, replace(out(1), lift=ago(2)))
-    assert [no.except_for for no in standing_nos(facts, NOW)] == [(), ()]
+    lifted = ScopeState(lift=ago(1))
+    facts = [ScopeFact(ALL_MARKETING, True, out(3)), ScopeFact("news", True, lifted)]
+    assert [no.exempt_topics for no in active_suppressions(facts, NOW)] == [("news",)]
+    facts[1] = ScopeFact("news", True, replace(out(1), lift=ago(2)))
+    assert [no.exempt_topics for no in active_suppressions(facts, NOW)] == [(), ()]
 
 
 def test_a_pause_is_a_no_until_it_ends_or_is_lifted() -> None:
-    pause = State(pause=ago(2), pause_until=NOW + timedelta(days=7))
-    assert nos(("news", pause)) == [("news", Kind.PAUSED)]
+    pause = ScopeState(pause=ago(2), pause_until=NOW + timedelta(days=7))
+    assert nos(("news", pause)) == [("news", EventKind.PAUSED)]
     assert nos(("news", replace(pause, pause_until=NOW))) == []
     assert nos(("news", replace(pause, lift=ago(1)))) == []
 
 
 def test_a_bounce_ends_with_a_lift_of_all_marketing() -> None:
-    bounced = out(3, Kind.BOUNCED)
-    assert nos((UNDELIVERABLE, bounced)) == [(UNDELIVERABLE, Kind.BOUNCED)]
-    assert nos((UNDELIVERABLE, bounced), (ALL_MARKETING, State(lift=ago(1)))) == []
-    assert nos((EVERYTHING, out(3, Kind.ERASED)), (ALL_MARKETING, State(lift=ago(1)))) == [
-        (EVERYTHING, Kind.ERASED)
-    ]
+    bounced = out(3, EventKind.BOUNCED)
+    assert nos((UNDELIVERABLE, bounced)) == [(UNDELIVERABLE, EventKind.BOUNCED)]
+    assert nos((UNDELIVERABLE, bounced), (ALL_MARKETING, ScopeState(lift=ago(1)))) == []
+    assert nos(
+        (EVERYTHING, out(3, EventKind.ERASED)), (ALL_MARKETING, ScopeState(lift=ago(1)))
+    ) == [(EVERYTHING, EventKind.ERASED)]
 
 
 def test_a_no_of_another_form_is_not_shown() -> None:  # I9
-    assert standing_nos([Fact("news", False, out(1))], NOW) == []
+    assert active_suppressions([ScopeFact("news", False, out(1))], NOW) == []
 
 
 def test_a_no_by_mail_beside_what_is_known_counts_if_newer() -> None:
     kept, known = out(1), replace(out(3), lift=ago(2))
     for facts in (("news", kept), ("news", known)), (("news", known), ("news", kept)):
-        assert nos(*facts) == [("news", Kind.OPTED_OUT)]
+        assert nos(*facts) == [("news", EventKind.OPTED_OUT)]
 
 
-TOOL = Tool("mailer", frozenset({"news", "offers"}), Connection.OPEN)
-NEWS = No("news", Kind.OPTED_OUT, UUID(int=1), RECEIVED)
-PAUSE = No("news", Kind.PAUSED, UUID(int=1), RECEIVED, NOW + timedelta(days=7))
-WAITS = Row(DUE, NOW, None)
-DONE = Row(None, None, "reflected")
+TOOL = DestinationSummary("mailer", frozenset({"news", "offers"}), ConnectionStatus.OPEN)
+NEWS = ActiveSuppression("news", EventKind.OPTED_OUT, UUID(int=1), RECEIVED)
+PAUSE = ActiveSuppression("news", EventKind.PAUSED, UUID(int=1), RECEIVED, NOW + timedelta(days=7))
+WAITS = SyncSummary(DUE, NOW, None)
+DONE = SyncSummary(None, None, "reflected")
 AT = NOW - timedelta(minutes=30)
 
 
 def of(
-    row: Row | None, *told: Told, tool: Tool = TOOL, no: No = NEWS, now: datetime = NOW
-) -> Progress:
-    return progress(tool, row, told, [(no, RECEIVED)], now)
+    row: SyncSummary | None,
+    *told: Delivery,
+    tool: DestinationSummary = TOOL,
+    no: ActiveSuppression = NEWS,
+    now: datetime = NOW,
+) -> DeliveryStatus:
+    return compute_delivery_status(tool, row, told, [(no, RECEIVED)], now)
 
 
 def test_a_tool_that_confirmed_was_told_then() -> None:
-    assert of(DONE, Told("reflected", AT, "204")) == Progress(Step.TOLD, at=AT, ack="204")
+    assert of(DONE, Delivery("reflected", AT, "204")) == DeliveryStatus(
+        DeliveryState.CONFIRMED, confirmed_at=AT, ack="204"
+    )
 
 
 def test_what_was_superseded_since_does_not_hide_the_answer() -> None:
-    assert of(DONE, Told("superseded", NOW), Told("reflected", AT)).at == AT
+    assert of(DONE, Delivery("superseded", NOW), Delivery("reflected", AT)).confirmed_at == AT
 
 
 def test_a_tool_that_does_not_know_the_address_is_told_apart() -> None:
-    assert of(replace(DONE, outcome="absent"), Told("absent", AT)) == Progress(Step.ABSENT, at=AT)
+    assert of(replace(DONE, last_outcome="absent"), Delivery("absent", AT)) == DeliveryStatus(
+        DeliveryState.ABSENT, confirmed_at=AT
+    )
 
 
 def test_until_all_is_confirmed_it_waits_with_its_deadline() -> None:
-    earlier = Told("reflected", RECEIVED - timedelta(days=9))
-    assert of(WAITS, earlier) == Progress(Step.PENDING, due_at=DUE)
+    earlier = Delivery("reflected", RECEIVED - timedelta(days=9))
+    assert of(WAITS, earlier) == DeliveryStatus(DeliveryState.PENDING, due_at=DUE)
     assert not of(WAITS, now=DUE - timedelta(seconds=1)).late
     assert of(WAITS, now=DUE).late
 
@@ -135,51 +143,56 @@ def test_until_all_is_confirmed_it_waits_with_its_deadline() -> None:
 @pytest.mark.parametrize(
     "connection, step, hurdle",
     [
-        (Connection.PAUSED, Step.CANNOT, Hurdle.PAUSED),
-        (Connection.OBSERVED, Step.CANNOT, Hurdle.OBSERVED),
-        (Connection.UNREACHABLE, Step.PENDING, Hurdle.UNREACHABLE),
+        (ConnectionStatus.PAUSED, DeliveryState.BLOCKED, Blocker.PAUSED),
+        (ConnectionStatus.OBSERVED, DeliveryState.BLOCKED, Blocker.OBSERVED),
+        (ConnectionStatus.UNREACHABLE, DeliveryState.PENDING, Blocker.UNREACHABLE),
     ],
 )
 def test_what_is_in_the_way_is_said_and_the_clock_runs(
-    connection: Connection, step: Step, hurdle: Hurdle
+    connection: ConnectionStatus, step: DeliveryState, hurdle: Blocker
 ) -> None:  # I3
-    assert of(WAITS, tool=replace(TOOL, connection=connection)) == Progress(
+    assert of(WAITS, tool=replace(TOOL, connection=connection)) == DeliveryStatus(
         step, hurdle, due_at=DUE
     )
 
 
 def test_a_refusal_is_said_and_the_clock_runs() -> None:  # I3
-    found = of(replace(WAITS, outcome="refused"), Told("refused", AT), now=DUE)
-    assert found == Progress(Step.CANNOT, Hurdle.REFUSED, due_at=DUE, late=True)
+    found = of(replace(WAITS, last_outcome="refused"), Delivery("refused", AT), now=DUE)
+    assert found == DeliveryStatus(DeliveryState.BLOCKED, Blocker.REFUSED, due_at=DUE, late=True)
 
 
 def test_a_closed_circuit_changes_nothing_for_who_was_told() -> None:
-    broken = replace(TOOL, connection=Connection.UNREACHABLE)
-    assert of(DONE, Told("reflected", AT), tool=broken).step is Step.TOLD
+    broken = replace(TOOL, connection=ConnectionStatus.UNREACHABLE)
+    assert of(DONE, Delivery("reflected", AT), tool=broken).state is DeliveryState.CONFIRMED
 
 
 def test_a_tool_that_can_not_hold_a_pause_says_so() -> None:  # I10
-    untold = Row(None, None, "untold")
-    assert of(untold, no=PAUSE) == Progress(Step.CANNOT, Hurdle.NO_PAUSES)
-    assert of(DONE, Told("reflected", AT), no=PAUSE).step is Step.TOLD
+    untold = SyncSummary(None, None, "untold")
+    assert of(untold, no=PAUSE) == DeliveryStatus(DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED)
+    assert of(DONE, Delivery("reflected", AT), no=PAUSE).state is DeliveryState.CONFIRMED
 
 
 def test_an_address_of_which_only_the_digest_is_left_can_not_be_told() -> None:  # I6
-    erased = replace(TOOL, readable=False)
-    for row in (None, WAITS, Row(None, None, "untold")):
-        assert of(row, tool=erased) == Progress(Step.CANNOT, Hurdle.UNREADABLE)
-    assert of(DONE, Told("reflected", AT), tool=erased).step is Step.TOLD
+    erased = replace(TOOL, address_readable=False)
+    for row in (None, WAITS, SyncSummary(None, None, "untold")):
+        assert of(row, tool=erased) == DeliveryStatus(
+            DeliveryState.BLOCKED, Blocker.ADDRESS_UNREADABLE
+        )
+    assert of(DONE, Delivery("reflected", AT), tool=erased).state is DeliveryState.CONFIRMED
 
 
 def test_a_tool_that_sends_nothing_of_it_is_not_concerned() -> None:
-    other = replace(TOOL, sends=frozenset({"events"}))
-    wide = No(ALL_MARKETING, Kind.OPTED_OUT, UUID(int=1), RECEIVED)
-    assert of(None, tool=other).step is Step.UNCONCERNED
-    assert of(None, tool=replace(TOOL, sends=frozenset()), no=wide).step is Step.UNCONCERNED
-    excepted = replace(wide, except_for=("news", "offers"))
-    assert of(None, no=excepted).step is Step.UNCONCERNED
-    assert of(DONE, Told("reflected", AT), tool=other, no=wide).step is Step.TOLD
+    other = replace(TOOL, topics=frozenset({"events"}))
+    wide = ActiveSuppression(ALL_MARKETING, EventKind.OPTED_OUT, UUID(int=1), RECEIVED)
+    assert of(None, tool=other).state is DeliveryState.NOT_APPLICABLE
+    assert (
+        of(None, tool=replace(TOOL, topics=frozenset()), no=wide).state
+        is DeliveryState.NOT_APPLICABLE
+    )
+    excepted = replace(wide, exempt_topics=("news", "offers"))
+    assert of(None, no=excepted).state is DeliveryState.NOT_APPLICABLE
+    assert of(DONE, Delivery("reflected", AT), tool=other, no=wide).state is DeliveryState.CONFIRMED
 
 
 def test_a_tool_without_a_row_is_due_as_if_it_had_one() -> None:  # I3
-    assert of(None) == Progress(Step.PENDING, due_at=DUE)
+    assert of(None) == DeliveryStatus(DeliveryState.PENDING, due_at=DUE)

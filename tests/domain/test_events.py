@@ -17,12 +17,12 @@ from preference_center.domain.events import (
     UNDELIVERABLE,
     Change,
     Event,
-    Kind,
-    Mark,
-    State,
+    EventKind,
+    ScopeState,
+    Timestamped,
     counts_at,
     fold,
-    is_reach_of,
+    is_valid_scope,
 )
 from tests.domain.histories import EVENTS, KINDS, NEWS, NOW, PERSON, event, scopes_of
 
@@ -30,7 +30,7 @@ MINUTE = timedelta(minutes=1)
 NOBODY: frozenset[UUID] = frozenset()
 
 
-def said(number: int, kind: Kind, minute: int = 0, *, until: int | None = None) -> Event:
+def said(number: int, kind: EventKind, minute: int = 0, *, until: int | None = None) -> Event:
     """An event of the first scope of its kind that counts `minute` minutes after NOW."""
     moment = NOW + minute * MINUTE
     change = Change(
@@ -40,10 +40,10 @@ def said(number: int, kind: Kind, minute: int = 0, *, until: int | None = None) 
     return event(change)
 
 
-def state_of(*events: Event, retracted: frozenset[UUID] = NOBODY) -> State:
+def state_of(*events: Event, retracted: frozenset[UUID] = NOBODY) -> ScopeState:
     states = fold(events, retracted)
     assert len(states) <= 1
-    return next(iter(states.values()), State())
+    return next(iter(states.values()), ScopeState())
 
 
 # --- when an event counts
@@ -53,23 +53,29 @@ def state_of(*events: Event, retracted: frozenset[UUID] = NOBODY) -> State:
     "kind,occurred,received,counts",
     [
         pytest.param(
-            Kind.OPTED_OUT, -60, 0, -45, id="a-late-no-counts-15-minutes-after-it-happened"
+            EventKind.OPTED_OUT, -60, 0, -45, id="a-late-no-counts-15-minutes-after-it-happened"
         ),
-        pytest.param(Kind.OPTED_OUT, -15, 0, 0, id="a-no-inside-the-trust-counts-when-received"),
-        pytest.param(Kind.OPTED_OUT, 999, 0, 0, id="a-no-of-a-fast-clock-counts-when-received"),
-        pytest.param(Kind.COMPLAINED, -60, 0, -45, id="a-complaint-is-a-no"),
-        pytest.param(Kind.BOUNCED, -60, 0, -45, id="a-bounce-is-a-no"),
-        pytest.param(Kind.DEACTIVATED, -60, 0, -45, id="a-deactivation-is-a-no"),
-        pytest.param(Kind.ERASED, -60, 0, -45, id="an-erasure-is-a-no"),
-        pytest.param(Kind.OPTED_IN, -60, 0, -60, id="a-yes-counts-from-when-the-form-was-rendered"),
-        pytest.param(Kind.OPTED_IN, 999, 0, 0, id="a-yes-never-lies-in-the-future"),
-        pytest.param(Kind.REOPENED, 999, 0, 0, id="a-reopening-never-lies-in-the-future"),
-        pytest.param(Kind.CONSENTED, 999, 0, 0, id="a-consent-never-lies-in-the-future"),
-        pytest.param(Kind.PAUSED, -60, 0, -60, id="a-pause-counts-when-asked-for"),
+        pytest.param(
+            EventKind.OPTED_OUT, -15, 0, 0, id="a-no-inside-the-trust-counts-when-received"
+        ),
+        pytest.param(
+            EventKind.OPTED_OUT, 999, 0, 0, id="a-no-of-a-fast-clock-counts-when-received"
+        ),
+        pytest.param(EventKind.COMPLAINED, -60, 0, -45, id="a-complaint-is-a-no"),
+        pytest.param(EventKind.BOUNCED, -60, 0, -45, id="a-bounce-is-a-no"),
+        pytest.param(EventKind.DEACTIVATED, -60, 0, -45, id="a-deactivation-is-a-no"),
+        pytest.param(EventKind.ERASED, -60, 0, -45, id="an-erasure-is-a-no"),
+        pytest.param(
+            EventKind.OPTED_IN, -60, 0, -60, id="a-yes-counts-from-when-the-form-was-rendered"
+        ),
+        pytest.param(EventKind.OPTED_IN, 999, 0, 0, id="a-yes-never-lies-in-the-future"),
+        pytest.param(EventKind.REOPENED, 999, 0, 0, id="a-reopening-never-lies-in-the-future"),
+        pytest.param(EventKind.CONSENTED, 999, 0, 0, id="a-consent-never-lies-in-the-future"),
+        pytest.param(EventKind.PAUSED, -60, 0, -60, id="a-pause-counts-when-asked-for"),
     ],
 )
 def test_foreign_clocks_are_not_trusted(
-    kind: Kind, occurred: int, received: int, counts: int
+    kind: EventKind, occurred: int, received: int, counts: int
 ) -> None:  # I5
     assert (
         counts_at(kind, NOW + occurred * MINUTE, NOW + received * MINUTE) == NOW + counts * MINUTE
@@ -78,10 +84,10 @@ def test_foreign_clocks_are_not_trusted(
 
 @given(st.sampled_from(KINDS), st.integers(-9999, 9999), st.integers(-9999, 9999))
 def test_a_no_never_counts_before_a_yes_of_the_same_moment(
-    kind: Kind, occurred: int, received: int
+    kind: EventKind, occurred: int, received: int
 ) -> None:
     when = counts_at(kind, NOW + occurred * MINUTE, NOW + received * MINUTE)  # I5
-    yes = counts_at(Kind.OPTED_IN, NOW + occurred * MINUTE, NOW + received * MINUTE)
+    yes = counts_at(EventKind.OPTED_IN, NOW + occurred * MINUTE, NOW + received * MINUTE)
     assert yes <= when <= NOW + received * MINUTE
 
 
@@ -90,34 +96,34 @@ def test_a_no_never_counts_before_a_yes_of_the_same_moment(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scope", [NEWS, *sorted(RESERVED_SCOPES)])
-def test_a_kind_reaches_its_own_scopes_and_no_other(kind: Kind, scope: str) -> None:
-    assert is_reach_of(kind, scope) == (scope in scopes_of(kind))
+def test_a_kind_reaches_its_own_scopes_and_no_other(kind: EventKind, scope: str) -> None:
+    assert is_valid_scope(kind, scope) == (scope in scopes_of(kind))
 
 
 @pytest.mark.parametrize(
     "kind,scope",
     [
-        (Kind.OPTED_OUT, EVERYTHING),  # I4: no marketing "no" reaches service mail
-        (Kind.COMPLAINED, EVERYTHING),
-        (Kind.BOUNCED, EVERYTHING),
-        (Kind.BOUNCED, ALL_MARKETING),
-        (Kind.OPTED_IN, EVERYTHING),  # I6: only an explicit reopening
-        (Kind.OPTED_IN, UNDELIVERABLE),
-        (Kind.CONSENTED, ALL_MARKETING),
-        (Kind.RETRACTED, NEWS),  # a retraction names events: there is a type for it
+        (EventKind.OPTED_OUT, EVERYTHING),  # I4: no marketing "no" reaches service mail
+        (EventKind.COMPLAINED, EVERYTHING),
+        (EventKind.BOUNCED, EVERYTHING),
+        (EventKind.BOUNCED, ALL_MARKETING),
+        (EventKind.OPTED_IN, EVERYTHING),  # I6: only an explicit reopening
+        (EventKind.OPTED_IN, UNDELIVERABLE),
+        (EventKind.CONSENTED, ALL_MARKETING),
+        (EventKind.RETRACTED, NEWS),  # a retraction names events: there is a type for it
     ],
 )
-def test_a_change_beyond_its_kind_is_refused(kind: Kind, scope: str) -> None:
+def test_a_change_beyond_its_kind_is_refused(kind: EventKind, scope: str) -> None:
     with pytest.raises(ValueError, match="can't cover"):
         replace(CHANGE, kind=kind, scope=scope)
 
 
-CHANGE = Change(UUID(int=1), Kind.OPTED_OUT, PERSON[0], NEWS, NOW, NOW, "test", "test")
+CHANGE = Change(UUID(int=1), EventKind.OPTED_OUT, PERSON[0], NEWS, NOW, NOW, "test", "test")
 
 
 def test_a_pause_and_only_a_pause_has_an_end() -> None:
     with pytest.raises(ValueError, match="has an end"):
-        replace(CHANGE, kind=Kind.PAUSED)
+        replace(CHANGE, kind=EventKind.PAUSED)
     with pytest.raises(ValueError, match="has an end"):
         replace(CHANGE, until=NOW)
 
@@ -127,49 +133,52 @@ def test_a_pause_and_only_a_pause_has_an_end() -> None:
 
 def test_the_newest_of_each_counts() -> None:
     state = state_of(
-        said(1, Kind.OPTED_OUT, 1),
-        said(2, Kind.COMPLAINED, 3),
-        said(3, Kind.OPTED_OUT, 2),
-        said(4, Kind.OPTED_IN, 5),
-        said(5, Kind.OPTED_IN, 4),
-        said(6, Kind.PAUSED, 7, until=8),
-        said(7, Kind.PAUSED, 6, until=99),
-        said(8, Kind.CONSENTED, 9),
+        said(1, EventKind.OPTED_OUT, 1),
+        said(2, EventKind.COMPLAINED, 3),
+        said(3, EventKind.OPTED_OUT, 2),
+        said(4, EventKind.OPTED_IN, 5),
+        said(5, EventKind.OPTED_IN, 4),
+        said(6, EventKind.PAUSED, 7, until=8),
+        said(7, EventKind.PAUSED, 6, until=99),
+        said(8, EventKind.CONSENTED, 9),
     )
-    assert state == State(
-        out=Mark(NOW + 3 * MINUTE, UUID(int=2)),
-        reason=Kind.COMPLAINED,
-        lift=Mark(NOW + 5 * MINUTE, UUID(int=4)),
-        pause=Mark(NOW + 7 * MINUTE, UUID(int=6)),
+    assert state == ScopeState(
+        opt_out=Timestamped(NOW + 3 * MINUTE, UUID(int=2)),
+        reason=EventKind.COMPLAINED,
+        lift=Timestamped(NOW + 5 * MINUTE, UUID(int=4)),
+        pause=Timestamped(NOW + 7 * MINUTE, UUID(int=6)),
         pause_until=NOW + 8 * MINUTE,
-        consent=Mark(NOW + 9 * MINUTE, UUID(int=8)),
+        consent=Timestamped(NOW + 9 * MINUTE, UUID(int=8)),
     )
 
 
 def test_a_consent_is_never_a_lift() -> None:  # I5, F4
-    assert state_of(said(1, Kind.CONSENTED, 5)).lift is None
+    assert state_of(said(1, EventKind.CONSENTED, 5)).lift is None
 
 
 def test_an_opt_in_is_a_consent_to_its_topic_only() -> None:
-    assert state_of(said(1, Kind.OPTED_IN)).consent == Mark(NOW, UUID(int=1))
-    assert state_of(replace(said(1, Kind.OPTED_IN), scope=ALL_MARKETING)).consent is None
+    assert state_of(said(1, EventKind.OPTED_IN)).consent == Timestamped(NOW, UUID(int=1))
+    assert state_of(replace(said(1, EventKind.OPTED_IN), scope=ALL_MARKETING)).consent is None
 
 
 def test_whether_the_newest_no_was_their_own_is_known() -> None:  # I7
-    own, foreign = replace(said(1, Kind.OPTED_OUT, 1), own=True), said(2, Kind.OPTED_OUT, 2)
-    assert state_of(own).own
-    assert not state_of(foreign, own).own
+    own, foreign = (
+        replace(said(1, EventKind.OPTED_OUT, 1), own_act=True),
+        said(2, EventKind.OPTED_OUT, 2),
+    )
+    assert state_of(own).own_act
+    assert not state_of(foreign, own).own_act
 
 
 def test_a_retraction_takes_back_what_it_names_and_all_others_stand() -> None:  # I5
-    imported, own = said(2, Kind.OPTED_OUT, 2), said(1, Kind.OPTED_OUT, 1)
-    assert state_of(own, imported, retracted=frozenset({imported.id})).out == Mark(
+    imported, own = said(2, EventKind.OPTED_OUT, 2), said(1, EventKind.OPTED_OUT, 1)
+    assert state_of(own, imported, retracted=frozenset({imported.id})).opt_out == Timestamped(
         own.counts_at, own.id
     )
 
 
 def test_the_event_of_a_retraction_changes_nothing_by_itself() -> None:
-    assert fold([replace(said(1, Kind.OPTED_OUT), kind=Kind.RETRACTED)], NOBODY) == {}
+    assert fold([replace(said(1, EventKind.OPTED_OUT), kind=EventKind.RETRACTED)], NOBODY) == {}
 
 
 @given(EVENTS, st.data())
@@ -194,12 +203,12 @@ def test_taking_back_is_as_if_it_had_never_been(
 def test_merging_is_commutative_and_idempotent(
     events: list[Event], data: st.DataObject
 ) -> None:  # I5
-    state = State()
+    state = ScopeState()
     for before in events:
         state = state.merge(before)
     one, other = data.draw(st.sampled_from(events)), data.draw(st.sampled_from(events))
     assert state.merge(one) == state
-    assert State().merge(one).merge(other) == State().merge(other).merge(one)
+    assert ScopeState().merge(one).merge(other) == ScopeState().merge(other).merge(one)
 
 
 @given(EVENTS, EVENTS, EVENTS)

@@ -7,12 +7,12 @@ import hashlib
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.evidence_redaction import is_opaque, names, reduced
-from preference_center.domain.hashed_addresses import parse_hash
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.evidence_redaction import contains_address, is_opaque, redact_evidence
+from preference_center.domain.hashed_addresses import parse_hashed_address
 
-ADA = parse("Ada+news@gmail.com", Channel.EMAIL)
-PHONE = parse("+39 333 123 4567", Channel.SMS)
+ADA = parse_address("Ada+news@gmail.com", Channel.EMAIL)
+PHONE = parse_address("+39 333 123 4567", Channel.SMS)
 WRITINGS = {
     "plain": "ada+news@gmail.com",
     "in-upper-case": "x ADA+NEWS@GMAIL.COM y",
@@ -29,19 +29,19 @@ WRITINGS = {
 
 @pytest.mark.parametrize("text", WRITINGS.values(), ids=WRITINGS)
 def test_no_writing_of_the_address_stays(text: str) -> None:  # I6, I8
-    assert names(text, ADA)
+    assert contains_address(text, ADA)
     for name in ("message_id", "id", "group", "source"):
-        assert reduced({name: text}, ADA, lambda _: "digest") == {name: "digest"}
+        assert redact_evidence({name: text}, ADA, lambda _: "digest") == {name: "digest"}
 
 
 @pytest.mark.parametrize("text", ["3331234567", "+39 333 123-4567", "tel:00393331234567"])
 def test_no_writing_of_the_number_stays(text: str) -> None:
-    assert names(text, PHONE)
+    assert contains_address(text, PHONE)
 
 
 def test_the_hash_of_somebody_known_by_it_only_does_not_stay() -> None:
-    hashed = parse_hash("ab" * 32, Channel.EMAIL)
-    assert names("AB" * 32, hashed)
+    hashed = parse_hashed_address("ab" * 32, Channel.EMAIL)
+    assert contains_address("AB" * 32, hashed)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,9 @@ def test_the_hash_of_somebody_known_by_it_only_does_not_stay() -> None:
 )
 def test_a_message_id_may_name_nobody_else_either(text: str) -> None:
     assert not is_opaque(text)
-    assert reduced({"message_id": text}, ADA, lambda _: "digest") == {"message_id": "digest"}
+    assert redact_evidence({"message_id": text}, ADA, lambda _: "digest") == {
+        "message_id": "digest"
+    }
 
 
 @pytest.mark.parametrize(
@@ -64,9 +66,9 @@ def test_a_message_id_may_name_nobody_else_either(text: str) -> None:
     ],
 )
 def test_an_id_that_is_only_an_id_stays(text: str) -> None:
-    assert reduced({"message_id": text}, ADA, lambda _: "digest") == {"message_id": text}
+    assert redact_evidence({"message_id": text}, ADA, lambda _: "digest") == {"message_id": text}
 
 
 def test_what_others_are_called_in_the_words_of_a_consent_stays() -> None:
     words = {"wording": "Write to privacy@acme.example to withdraw.", "issued_at": "3331234567"}
-    assert reduced(words, PHONE, lambda _: "digest") == words
+    assert redact_evidence(words, PHONE, lambda _: "digest") == words

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.hashed_addresses import Algorithm, parse_hash
+from preference_center.domain.hashed_addresses import HashAlgorithm, parse_hashed_address
 from preference_center.errors import InvalidAddress
 
 SHA256 = hashlib.sha256(b"jane@example.org")
@@ -17,16 +17,16 @@ MD5 = hashlib.md5(b"jane@example.org", usedforsecurity=False)
 @pytest.mark.parametrize(
     "text,algorithm,octets",
     [
-        (SHA256.hexdigest(), Algorithm.SHA256, SHA256.digest()),
-        (SHA256.hexdigest().upper(), Algorithm.SHA256, SHA256.digest()),
-        (f" {MD5.hexdigest()}\r\n", Algorithm.MD5, MD5.digest()),
+        (SHA256.hexdigest(), HashAlgorithm.SHA256, SHA256.digest()),
+        (SHA256.hexdigest().upper(), HashAlgorithm.SHA256, SHA256.digest()),
+        (f" {MD5.hexdigest()}\r\n", HashAlgorithm.MD5, MD5.digest()),
     ],
 )
 def test_hex_of_either_length_and_case_is_read(
-    text: str, algorithm: Algorithm, octets: bytes
+    text: str, algorithm: HashAlgorithm, octets: bytes
 ) -> None:
-    found = parse_hash(text, Channel.EMAIL)
-    assert (found.algorithm, found.octets, found.channel) == (algorithm, octets, Channel.EMAIL)
+    found = parse_hashed_address(text, Channel.EMAIL)
+    assert (found.algorithm, found.digest, found.channel) == (algorithm, octets, Channel.EMAIL)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_hex_of_either_length_and_case_is_read(
 )
 def test_anything_else_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(InvalidAddress, match="64 hexadecimal digits") as caught:
-        parse_hash(text, Channel.EMAIL)
+        parse_hashed_address(text, Channel.EMAIL)
     assert not text or text not in str(caught.value)  # I12
 
 
 def test_a_hash_is_not_shown() -> None:  # I12
-    found = parse_hash(MD5.hexdigest(), Channel.SMS)
+    found = parse_hashed_address(MD5.hexdigest(), Channel.SMS)
     assert repr(found) == "<Hashed sms md5>"

@@ -8,15 +8,15 @@ from __future__ import annotations
 import pytest
 
 from preference_center.domain.decisions import (
-    Fact,
-    Rule,
+    DecisionRule,
+    ScopeFact,
     decide,
+    denial_end,
+    find_denial,
+    is_redundant_opt_out,
     newest_opt_in,
-    nothing_left_of,
-    own_end,
-    standing_no,
 )
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
 from tests.domain.facts import (
     BOUNCED,
     BOUNCING,
@@ -37,30 +37,34 @@ from tests.domain.histories import NEWS, NOW, OFFERS
 @pytest.mark.parametrize(
     "facts, rule",
     [
-        pytest.param([no(at=-5), yes(at=-10), yes(at=-1)], Rule.CONSENTED, id="the newest yes"),
+        pytest.param(
+            [no(at=-5), yes(at=-10), yes(at=-1)], DecisionRule.CONSENTED, id="the newest yes"
+        ),
         pytest.param(
             [no(ALL_MARKETING, at=-5), yes(at=-10), yes(ALL_MARKETING, at=-1)],
-            Rule.NOT_OPTED_OUT,
+            DecisionRule.NOT_OPTED_OUT,
             id="the newer of a topic's and a wide one",
         ),
         pytest.param(
             [no(ALL_MARKETING, at=-5), yes(at=-1), yes(ALL_MARKETING, at=-10)],
-            Rule.CONSENTED,
+            DecisionRule.CONSENTED,
             id="whichever of the two it is",
         ),
-        pytest.param([no(at=-5), consent(-10), yes(at=-1), consent(-7)], Rule.CONSENTED, id="asks"),
+        pytest.param(
+            [no(at=-5), consent(-10), yes(at=-1), consent(-7)], DecisionRule.CONSENTED, id="asks"
+        ),
     ],
 )
-def test_the_newest_of_several_counts(facts: list[Fact], rule: Rule) -> None:  # I5
+def test_the_newest_of_several_counts(facts: list[ScopeFact], rule: DecisionRule) -> None:  # I5
     for order in (facts, facts[::-1]):
         assert decide(NEWSLETTER, ON, order, NOW).rule is rule
 
 
 @pytest.mark.parametrize("bounce", [BOUNCED, BOUNCING], ids=["for good", "for now"])
-def test_mail_to_this_form_arrives_again_only_by_its_own_yes(bounce: Fact) -> None:  # I9
-    assert decide(INVOICE, None, [bounce, yes(exact=False)], NOW).advisory == Rule.BOUNCED
+def test_mail_to_this_form_arrives_again_only_by_its_own_yes(bounce: ScopeFact) -> None:  # I9
+    assert decide(INVOICE, None, [bounce, yes(exact=False)], NOW).advisory == DecisionRule.BOUNCED
     assert decide(INVOICE, None, [bounce, yes(at=-20), yes()], NOW).advisory is None
-    assert decide(NEWSLETTER, ON, [bounce, yes(exact=False)], NOW).rule is Rule.BOUNCED
+    assert decide(NEWSLETTER, ON, [bounce, yes(exact=False)], NOW).rule is DecisionRule.BOUNCED
 
 
 @pytest.mark.parametrize(
@@ -73,22 +77,22 @@ def test_mail_to_this_form_arrives_again_only_by_its_own_yes(bounce: Fact) -> No
         pytest.param([BOUNCED, BOUNCING], None, id="a hard bounce beside counted ones"),
         pytest.param([BOUNCED, pause()], None, id="a hard bounce beside a pause"),
         pytest.param(
-            [no(UNDELIVERABLE, -20, Kind.BOUNCED), yes(at=-15), BOUNCING],
+            [no(UNDELIVERABLE, -20, EventKind.BOUNCED), yes(at=-15), BOUNCING],
             60,
             id="a lifted hard bounce beside counted ones",
         ),
         pytest.param(
-            [no(UNDELIVERABLE, -20, Kind.BOUNCED), yes(ALL_MARKETING, at=-15), BOUNCING],
+            [no(UNDELIVERABLE, -20, EventKind.BOUNCED), yes(ALL_MARKETING, at=-15), BOUNCING],
             60,
             id="one that was lifted with all marketing",
         ),
         pytest.param([no()], None, id="an opt-out"),
     ],
 )
-def test_what_ends_by_itself_says_when(facts: list[Fact], minutes: int | None) -> None:  # I10
-    found = standing_no(NEWS, facts, NOW)
+def test_what_ends_by_itself_says_when(facts: list[ScopeFact], minutes: int | None) -> None:  # I10
+    found = find_denial(NEWS, facts, NOW)
     assert found
-    end = own_end(found, NEWS, facts, NOW)
+    end = denial_end(found, NEWS, facts, NOW)
     assert end == (None if minutes is None else NOW + minutes * MINUTE)
 
 
@@ -107,9 +111,9 @@ def test_what_ends_by_itself_says_when(facts: list[Fact], minutes: int | None) -
     ],
 )
 def test_one_more_opt_out_of_all_marketing_changes_something(
-    facts: list[Fact], *, changes: bool
+    facts: list[ScopeFact], *, changes: bool
 ) -> None:  # I5
-    assert nothing_left_of(ALL_MARKETING, facts) is (not changes)
+    assert is_redundant_opt_out(ALL_MARKETING, facts) is (not changes)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +125,8 @@ def test_one_more_opt_out_of_all_marketing_changes_something(
         pytest.param([no(ALL_MARKETING)], True, id="nothing bounced"),
     ],
 )
-def test_one_more_bounce_changes_something(facts: list[Fact], *, changes: bool) -> None:  # I5
-    assert nothing_left_of(UNDELIVERABLE, facts) is (not changes)
+def test_one_more_bounce_changes_something(facts: list[ScopeFact], *, changes: bool) -> None:  # I5
+    assert is_redundant_opt_out(UNDELIVERABLE, facts) is (not changes)
 
 
 @pytest.mark.parametrize(

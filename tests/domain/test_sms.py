@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.sms_keywords import (
     STOP_WORDS,
     STOP_WORDS_BY_LANGUAGE,
-    Meaning,
-    country_of,
-    languages_of,
-    read,
-    stop_words,
+    SmsIntent,
+    classify_sms,
+    country_languages,
+    phone_country,
+    stop_words_for,
 )
 
-STOP, ALL, HELP = Meaning.STOP, Meaning.STOP_ALL, Meaning.HELP
-START, UNCLEAR = Meaning.START, Meaning.UNCLEAR
+STOP, ALL, HELP = SmsIntent.STOP, SmsIntent.STOP_ALL, SmsIntent.HELP
+START, UNCLEAR = SmsIntent.START, SmsIntent.UNCLEAR
 
 # 47 CFR 64.1200(a)(10)(i)
 FCC = ("stop", "quit", "end", "revoke", "opt out", "cancel", "unsubscribe")
@@ -29,7 +29,7 @@ TWILIO = ("STOP", "UNSUBSCRIBE", "END", "QUIT", "STOPALL", "REVOKE", "OPTOUT", "
 def test_what_carriers_and_vendors_stop_stops_in_every_country(
     word: str, country: str | None
 ) -> None:
-    assert read(word, country) in {STOP, ALL}
+    assert classify_sms(word, country) in {STOP, ALL}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_carriers_and_vendors_stop_stops_in_every_country(
     ],
 )
 def test_a_stop_word_is_certain_however_it_is_written(text: str) -> None:
-    assert read(text, "GB") is STOP
+    assert classify_sms(text, "GB") is STOP
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_stop_word_is_certain_however_it_is_written(text: str) -> None:
     ],
 )
 def test_other_words_count_where_their_language_is_spoken(
-    text: str, country: str | None, languages: tuple[str, ...], meaning: Meaning
+    text: str, country: str | None, languages: tuple[str, ...], meaning: SmsIntent
 ) -> None:
-    assert read(text, country, languages) is meaning
+    assert classify_sms(text, country, languages) is meaning
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_other_words_count_where_their_language_is_spoken(
     ],
 )
 def test_a_sentence_that_says_no_and_nothing_else_is_certain(text: str) -> None:
-    assert read(text, "US") is STOP
+    assert classify_sms(text, "US") is STOP
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_sentence_that_says_no_and_nothing_else_is_certain(text: str) -> None:
     ],
 )
 def test_what_is_not_certain_is_for_a_person(text: str) -> None:
-    assert read(text, "US") is UNCLEAR
+    assert classify_sms(text, "US") is UNCLEAR
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_what_is_not_certain_is_for_a_person(text: str) -> None:
         *(("stopall", ALL), ("STOP ALL", ALL)),
     ],
 )
-def test_other_words_that_vendors_know(text: str, meaning: Meaning) -> None:
-    assert read(text, "IT") is meaning
+def test_other_words_that_vendors_know(text: str, meaning: SmsIntent) -> None:
+    assert classify_sms(text, "IT") is meaning
 
 
 def test_every_word_is_written_as_texts_are_compared() -> None:
     for country in ("IT", "US", "CH", "MX", "PT"):
-        for word in stop_words(country, STOP_WORDS_BY_LANGUAGE):
-            assert read(word.upper(), country, STOP_WORDS_BY_LANGUAGE) in {STOP, ALL}, word
-    assert stop_words(None) >= STOP_WORDS
+        for word in stop_words_for(country, STOP_WORDS_BY_LANGUAGE):
+            assert classify_sms(word.upper(), country, STOP_WORDS_BY_LANGUAGE) in {STOP, ALL}, word
+    assert stop_words_for(None) >= STOP_WORDS
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_every_word_is_written_as_texts_are_compared() -> None:
 def test_the_country_of_a_number_tells_what_is_spoken(
     number: str, country: str | None, first: str | None
 ) -> None:
-    found = country_of(parse(number, Channel.SMS))
+    found = phone_country(parse_address(number, Channel.SMS))
     assert found == country
-    assert next(iter(languages_of(found)), None) == first
+    assert next(iter(country_languages(found)), None) == first

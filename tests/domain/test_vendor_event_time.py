@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preference_center.domain.events import CLOCK_TRUST
-from preference_center.domain.sender_requests import EARLIEST
-from preference_center.domain.vendor_event_time import acted_at
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.payload import iso_moment
+from preference_center.domain.events import CLOCK_TOLERANCE
+from preference_center.domain.sender_requests import EARLIEST_TIME
+from preference_center.domain.vendor_event_time import plausible_occurred_at
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.payload import parse_iso_time
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CAME = NOW - timedelta(hours=1)
@@ -18,8 +18,10 @@ MOMENT, HOUR = timedelta(microseconds=1), timedelta(hours=1)
 RETRIED = timedelta(days=3)
 
 
-def news(at: datetime | None, received_at: datetime | None = CAME) -> News:
-    return News(NewsKind.OPTED_OUT, "anna@example.com", at=at, received_at=received_at)
+def news(at: datetime | None, received_at: datetime | None = CAME) -> VendorEvent:
+    return VendorEvent(
+        VendorEventKind.OPTED_OUT, "anna@example.com", occurred_at=at, received_at=received_at
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def news(at: datetime | None, received_at: datetime | None = CAME) -> News:
 )
 def test_a_webhook_reports_what_just_happened(at: datetime | None, *, believed: bool) -> None:
     # I5
-    assert acted_at(news(at), NOW) == (at if believed else None)
+    assert plausible_occurred_at(news(at), NOW) == (at if believed else None)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +48,14 @@ def test_a_webhook_reports_what_just_happened(at: datetime | None, *, believed: 
         pytest.param(NOW, True, id="now"),
         pytest.param(NOW + MOMENT, False, id="in the future"),
         pytest.param(CAME - 1000 * RETRIED, True, id="years ago"),
-        pytest.param(EARLIEST, True, id="the floor"),
-        pytest.param(EARLIEST - MOMENT, False, id="below it"),
+        pytest.param(EARLIEST_TIME, True, id="the floor"),
+        pytest.param(EARLIEST_TIME - MOMENT, False, id="below it"),
     ],
 )
 def test_a_list_may_report_any_act_since_there_are_such_tools(
     at: datetime, *, believed: bool
 ) -> None:  # I5
-    assert acted_at(news(at, None), NOW) == (at if believed else None)
+    assert plausible_occurred_at(news(at, None), NOW) == (at if believed else None)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +63,8 @@ def test_a_list_may_report_any_act_since_there_are_such_tools(
     [
         pytest.param(None, True, id="never"),
         pytest.param(CAME - 3 * HOUR, True, id="before the act"),
-        pytest.param(CAME - 2 * HOUR + CLOCK_TRUST, True, id="as near as clocks are trusted"),
-        pytest.param(CAME - 2 * HOUR + CLOCK_TRUST + MOMENT, False, id="after the act"),
+        pytest.param(CAME - 2 * HOUR + CLOCK_TOLERANCE, True, id="as near as clocks are trusted"),
+        pytest.param(CAME - 2 * HOUR + CLOCK_TOLERANCE + MOMENT, False, id="after the act"),
         pytest.param(CAME, False, id="when the report came"),
         pytest.param(CAME + MOMENT, True, id="after the report came"),
     ],
@@ -71,12 +73,12 @@ def test_a_webhook_dates_no_act_before_an_opt_in_that_we_held_already(
     opted_in_at: datetime | None, *, believed: bool
 ) -> None:  # I5
     at = CAME - 2 * HOUR
-    assert acted_at(news(at), NOW, opted_in_at) == (at if believed else None)
-    assert acted_at(news(at, None), NOW, opted_in_at) == at
+    assert plausible_occurred_at(news(at), NOW, opted_in_at) == (at if believed else None)
+    assert plausible_occurred_at(news(at, None), NOW, opted_in_at) == at
 
 
 def test_a_time_without_a_zone_is_none_unless_the_vendor_says_which() -> None:  # I5
-    assert iso_moment("2026-11-26T12:00:00") is None
-    assert iso_moment("2026-11-26 12:00:00", zone=UTC) == NOW
-    assert iso_moment("2026-11-26T13:00:00+01:00", zone=UTC) == NOW
-    assert iso_moment("2026-11-26T12:00:00Z") == NOW
+    assert parse_iso_time("2026-11-26T12:00:00") is None
+    assert parse_iso_time("2026-11-26 12:00:00", zone=UTC) == NOW
+    assert parse_iso_time("2026-11-26T13:00:00+01:00", zone=UTC) == NOW
+    assert parse_iso_time("2026-11-26T12:00:00Z") == NOW

@@ -23,15 +23,15 @@ from dev.server import free_port
 from dev.supervisor import read_procfile
 from preference_center.app import create_app
 from preference_center.config import Settings
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import db, services
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.sync.destinations import add, set_status
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.sync.destinations import insert_destination, set_status
 from tests.environment import migrate, settings_for
 from tests.in_force import put_in_force
 from tests.integrations.tools.receiver import SECRET
@@ -141,7 +141,7 @@ class Service:
         """Connect the webhook receiver at `url`, or a tool of another kind."""
 
         def work(connection: Connection) -> None:
-            number = add(
+            number = insert_destination(
                 connection,
                 services().keys,
                 name=name,
@@ -153,23 +153,26 @@ class Service:
                 sends_service=False,
                 now=datetime.now(UTC),
             )
-            set_status(connection, number, Status.ACTIVE)
+            set_status(connection, number, DestinationStatus.ACTIVE)
 
         with self.app.app_context():
-            run(work)
+            run_in_transaction(work)
 
     def token(self, address: str) -> str:
         """A signed link's token."""
         link = Link(
-            parse(address, Channel.EMAIL), TOPIC, "0198f1de-7c1a-7000-8000-0000000000ab", _now()
+            parse_address(address, Channel.EMAIL),
+            TOPIC,
+            "0198f1de-7c1a-7000-8000-0000000000ab",
+            _now(),
         )
         with self.app.app_context():
-            return services().links.make(link)
+            return services().links.create_token(link)
 
     def digest(self, address: str) -> bytes:
         """Under which the database knows the address."""
         with self.app.app_context():
-            return services().keys.exact(parse(address, Channel.EMAIL))
+            return services().keys.exact_digest(parse_address(address, Channel.EMAIL))
 
     def post(self, token: str, client: httpx.Client | None = None) -> httpx.Response:
         """Unsubscribe with one click (RFC 8058)."""
@@ -179,7 +182,7 @@ class Service:
     def opt_in(self, address: str) -> None:
         """Record the person's own opt-in, as a page would."""
         with self.app.app_context():
-            record([_change(parse(address, Channel.EMAIL), Kind.OPTED_IN)])
+            record([_change(parse_address(address, Channel.EMAIL), EventKind.OPTED_IN)])
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the database, past the service."""
@@ -221,7 +224,7 @@ class Service:
         }
 
 
-def _change(address: Address, kind: Kind) -> Change:
+def _change(address: Address, kind: EventKind) -> Change:
     now = _now()
     return Change(uuid7(now, 1), kind, address, TOPIC, now, now, "test", "test")
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import httpx
 
 from dev.processes import wait_until
-from preference_center.destinations.leases import LEASE
+from preference_center.destinations.leases import LEASE_DURATION
 from preference_center.extensions import services
-from preference_center.storage.db.database import run
-from preference_center.storage.sync.destinations import add
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.sync.destinations import insert_destination
 from tests.faults.service import PATIENCE, Service
 
 SECRET = "long-and-random-secret"
@@ -22,8 +22,8 @@ def listen(service: Service) -> None:
     """Connect SparkPost, which is only listened to."""
     with service.app.app_context():
         keys = services().keys
-        run(
-            lambda connection: add(
+        run_in_transaction(
+            lambda connection: insert_destination(
                 connection,
                 keys,
                 name="sparks",
@@ -92,7 +92,7 @@ def test_news_that_was_acknowledged_is_recorded_whoever_is_killed_when(
             poster.ending.set()
         for poster in posters:
             poster.join()
-    service.shift(LEASE)  # what the killed worker held
+    service.shift(LEASE_DURATION)  # what the killed worker held
     assert wait_until(lambda: recorded() >= acknowledged(), PATIENCE)
     found = {bytes(row[0]) for row in service.rows("SELECT digest FROM address")}
     people = [person for poster in posters for person in poster.done]

@@ -15,7 +15,7 @@ import pytest
 from dev.engines import Engines
 from dev.processes import PROC, wait_until
 from dev.server import free_port
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.extensions import services
 from preference_center.links import Link
 from tests.domain.mail.reports import dsn, failed
@@ -57,9 +57,10 @@ def _answers(port: int) -> bool:
 
 
 def to(service: Service, address: str) -> str:
-    link = Link(parse(address, Channel.EMAIL), TOPIC, "", datetime.now(UTC))
+    link = Link(parse_address(address, Channel.EMAIL), TOPIC, "", datetime.now(UTC))
     with service.app.app_context():
-        return f"{services().links.mail_token(link, services().keys.exact(link.address))}@{DOMAIN}"
+        digest = services().keys.exact_digest(link.address)
+        return f"{services().links.create_mailto_token(link, digest)}@{DOMAIN}"
 
 
 def test_outlook_and_apple_opt_out_while_redis_is_down_and_it_is_spread_after(
@@ -196,7 +197,7 @@ def test_killed_at_any_moment_it_has_acknowledged_nothing_that_is_lost(
     assert taken
     with service.app.app_context():
         keys = services().keys
-        digests = {keys.exact(parse(address, Channel.EMAIL)) for address in taken}
+        digests = {keys.exact_digest(parse_address(address, Channel.EMAIL)) for address in taken}
     stored = service.rows(
         "SELECT a.digest FROM event e JOIN address a ON a.id = e.address_id"
         " WHERE e.kind = 'bounced'"

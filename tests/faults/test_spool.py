@@ -14,7 +14,7 @@ import pytest
 from dev.engines import Engines
 from dev.processes import wait_until
 from dev.server import free_port
-from preference_center.spool import Folder
+from preference_center.spool import SpoolFolder
 from tests.faults.service import PATIENCE, Process, Service
 from tests.faults.test_mail import _answers as mail_answers
 from tests.faults.test_mail import to
@@ -39,7 +39,7 @@ def spooling(service: Service, folder: Path) -> Service:
 
 
 def waiting(folder: Path) -> int:
-    return Folder(folder, 2**26).status().waiting
+    return SpoolFolder(folder, 2**26).status().pending
 
 
 def start_web(service: Service) -> Process:

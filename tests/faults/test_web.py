@@ -16,7 +16,7 @@ import pytest
 
 from dev.engines import Engines
 from dev.processes import wait_until
-from preference_center.destinations.leases import LEASE
+from preference_center.destinations.leases import LEASE_DURATION
 from tests.faults.service import PATIENCE, Service
 from tests.faults.tool import SlowReceiver
 
@@ -122,7 +122,7 @@ def test_a_database_that_restarts_under_load_loses_no_promise(
     assert set(load.counts) == {200, 503}
     assert all("try again" in body for body in load.bodies)
     assert lost(service, load) == []
-    service.shift(LEASE)  # what a worker had claimed and could not settle
+    service.shift(LEASE_DURATION)  # what a worker had claimed and could not settle
     assert wait_until(lambda: load.promised <= set(tool.off), PATIENCE)
     assert wait_until(lambda: service.pending() == 0, PATIENCE)
     assert all(process.alive for process in service.processes)

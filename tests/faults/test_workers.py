@@ -10,7 +10,7 @@ from redis import Redis
 
 from dev.engines import Engines
 from dev.processes import wait_until
-from preference_center.destinations.leases import LEASE
+from preference_center.destinations.leases import LEASE_DURATION
 from tests.faults.service import PATIENCE, TOPIC, Service
 from tests.faults.tool import Items, SlowReceiver
 
@@ -39,7 +39,7 @@ def test_another_worker_takes_over_from_one_that_was_killed(
     assert service.rows(jobs) == [(1,)]
     assert len(tool.seen) == 1
     tool.holds = lambda _: False
-    service.shift(LEASE)
+    service.shift(LEASE_DURATION)
 
     assert wait_until(lambda: service.pending() == 0, PATIENCE)
     assert tool.off == {JANE: {TOPIC}}
@@ -63,7 +63,7 @@ def test_a_frozen_worker_with_a_lift_in_hand_does_not_have_the_last_word(
     assert tool.holding.wait(PATIENCE)
     frozen.signal(signal.SIGSTOP)
     service.post(service.token(JANE))
-    service.shift(LEASE)
+    service.shift(LEASE_DURATION)
     service.start("worker")
     assert wait_until(lambda: len(tool.payloads) == 2, PATIENCE)
     assert tool.off == {JANE: {TOPIC}}
@@ -92,7 +92,7 @@ def test_a_frozen_worker_that_never_thaws_is_outlived(
     assert tool.holding.wait(PATIENCE)
     frozen.signal(signal.SIGSTOP)
     service.post(service.token(JANE))
-    service.shift(LEASE)
+    service.shift(LEASE_DURATION)
     service.start("worker")
     assert wait_until(lambda: len(tool.payloads) == 2, PATIENCE)
     tool.let_go()

@@ -6,64 +6,79 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from preference_center.domain.imports import Instructions, Only, Refusal, Tally, scope_map
-from preference_center.imports.apply import apply, begin
-from preference_center.imports.budget import Work
-from preference_center.imports.plan import Plan, plan
+from preference_center.domain.imports import (
+    ImportInstructions,
+    ImportStats,
+    MeaningFilter,
+    RowRefusal,
+    build_scope_map,
+)
+from preference_center.imports.apply import apply_import, create_import
+from preference_center.imports.budget import ImportBudget
+from preference_center.imports.plan import ImportPlan, plan_import
 from preference_center.imports.sources import LocalFile
-from preference_center.imports.undo import begin_undo, undo
-from preference_center.integrations.import_presets import preset as by_name
+from preference_center.imports.undo import start_undo, undo_import
+from preference_center.integrations.import_presets import get_preset as by_name
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 
-AT_ONCE = Work(pause=lambda _: None)
+AT_ONCE = ImportBudget(sleep=lambda _: None)
 
 
-def saying(preset: str, *scopes: tuple[str, str], **given: Any) -> Instructions:
+def saying(preset: str, *scopes: tuple[str, str], **given: Any) -> ImportInstructions:
     """Instructions for a file of this preset."""
     only = given.pop("only", None)
-    return Instructions(by_name(preset), scope_map(scopes), only=only and Only(only), **given)
+    return ImportInstructions(
+        by_name(preset),
+        build_scope_map(scopes),
+        meaning_filter=only and MeaningFilter(only),
+        **given,
+    )
 
 
-def planned(path: Path, instructions: Instructions) -> tuple[Plan, list[Refusal]]:
+def planned(path: Path, instructions: ImportInstructions) -> tuple[ImportPlan, list[RowRefusal]]:
     """The dry run and what it refused."""
-    refusals: list[Refusal] = []
-    made = plan(LocalFile(path), instructions, current_catalogue(), refused=refusals.append)
+    refusals: list[RowRefusal] = []
+    made = plan_import(
+        LocalFile(path), instructions, current_catalogue(), on_refusal=refusals.append
+    )
     return made, refusals
 
 
-def begun(path: Path, instructions: Instructions) -> UUID:
+def begun(path: Path, instructions: ImportInstructions) -> UUID:
     """Planned, and entered to be applied."""
     made, _ = planned(path, instructions)
-    return begin(LocalFile(path), instructions, name=path.name, actor="test", plan=made.name)
+    return create_import(
+        LocalFile(path), instructions, name=path.name, actor="test", plan_id=made.id
+    )
 
 
-def imported(path: Path, instructions: Instructions, work: Work = AT_ONCE) -> UUID:
+def imported(path: Path, instructions: ImportInstructions, work: ImportBudget = AT_ONCE) -> UUID:
     """Planned and applied."""
     import_id = begun(path, instructions)
-    apply(import_id, LocalFile(path), work)
+    apply_import(import_id, LocalFile(path), work)
     return import_id
 
 
-def taken_back(import_id: UUID, work: Work = AT_ONCE) -> None:
+def taken_back(import_id: UUID, work: ImportBudget = AT_ONCE) -> None:
     """Undone."""
-    begin_undo(import_id, "test")
-    undo(import_id, work, "test")
+    start_undo(import_id, "test")
+    undo_import(import_id, work, "test")
 
 
-def tally_of(import_id: UUID) -> Tally:
+def tally_of(import_id: UUID) -> ImportStats:
     """What applying counted."""
-    row = run(
+    row = run_in_transaction(
         lambda c: c.execute("SELECT tally FROM list_import WHERE id = %s", (import_id,)).fetchone()
     )
     assert row
-    return Tally.from_json(row[0])
+    return ImportStats.from_json(row[0])
 
 
 def events(where: str = "true") -> list[tuple[Any, ...]]:
     """Kind and scope of the events, in the order they were appended."""
     query = f"SELECT kind, scope FROM event WHERE {where} ORDER BY seq"
-    return run(lambda c: c.execute(query.encode()).fetchall())
+    return run_in_transaction(lambda c: c.execute(query.encode()).fetchall())
 
 
 def books() -> list[tuple[Any, ...]]:
@@ -72,7 +87,7 @@ def books() -> list[tuple[Any, ...]]:
         FROM address a LEFT JOIN suppression s ON s.address_id = a.id
         LEFT JOIN consent c ON c.address_id = a.id AND c.topic = s.scope
         ORDER BY a.digest, s.scope"""
-    return run(lambda c: c.execute(query).fetchall())
+    return run_in_transaction(lambda c: c.execute(query).fetchall())
 
 
 def listed(path: Path, count: int, first: int = 0) -> Path:

@@ -10,21 +10,21 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.decisions import decide
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.imports import LegalBasis
-from preference_center.errors import ImportMoved, InvalidInput, MissingScopes
-from preference_center.imports.apply import apply
-from preference_center.imports.budget import Work
+from preference_center.errors import ImportConflict, InvalidInput, MissingScopes
+from preference_center.imports.apply import apply_import
+from preference_center.imports.budget import ImportBudget
 from preference_center.imports.sources import LocalFile
-from preference_center.imports.throttle import Pace
+from preference_center.imports.throttle import Throttle
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.imports.importing import (
     AT_ONCE,
@@ -47,10 +47,10 @@ pytestmark = pytest.mark.usefixtures("in_force")
 
 
 def email(name: str) -> Address:
-    return parse(f"{name}@example.com", Channel.EMAIL)
+    return parse_address(f"{name}@example.com", Channel.EMAIL)
 
 
-def said(kind: Kind, who: Address, scope: str, at: datetime) -> Change:
+def said(kind: EventKind, who: Address, scope: str, at: datetime) -> Change:
     return Change(uuid4(), kind, who, scope, at, at, "test", "test")
 
 
@@ -58,7 +58,7 @@ def allows(who: Address, message: str) -> bool:
     catalogue = current_catalogue()
     found = catalogue.message_type(message)
     topic = catalogue.topic(found.topic or "")
-    (facts,) = facts_for([who])
+    (facts,) = load_facts([who])
     return decide(found, topic, facts, START).allow
 
 
@@ -87,20 +87,24 @@ MIXED = saying("generic", ("News", NEWS), ("All", ALL_MARKETING), ("Old", "leave
 def test_the_plan_announces_what_apply_counts(tmp_path: Path) -> None:
     record(
         [
-            said(Kind.OPTED_OUT, email("known"), NEWS, START - timedelta(days=9)),
-            said(Kind.OPTED_OUT, email("newer"), NEWS, START - timedelta(days=900)),
-            said(Kind.OPTED_OUT, email("no"), ALL_MARKETING, START - timedelta(days=1)),
+            said(EventKind.OPTED_OUT, email("known"), NEWS, START - timedelta(days=9)),
+            said(EventKind.OPTED_OUT, email("newer"), NEWS, START - timedelta(days=900)),
+            said(EventKind.OPTED_OUT, email("no"), ALL_MARKETING, START - timedelta(days=1)),
         ]
     )
     path = mixed(tmp_path / "mixed.csv")
     made, refusals = planned(path, MIXED)
 
     assert (
-        made.tally.to_json()
-        == tally_of(imported(path, MIXED, Work(pause=lambda _: None, pace=Pace(size=2)))).to_json()
+        made.stats.to_json()
+        == tally_of(
+            imported(
+                path, MIXED, ImportBudget(sleep=lambda _: None, throttle=Throttle(chunk_size=2))
+            )
+        ).to_json()
     )
-    assert (made.tally.total_new, made.tally.total_present) == (8, 1)
-    assert (made.tally.stays_off, made.tally.undated, made.tally.left_out) == (1, 1, 1)
+    assert (made.stats.total_new, made.stats.total_already_present) == (8, 1)
+    assert (made.stats.still_suppressed, made.stats.undated, made.stats.excluded) == (1, 1, 1)
     assert [refusal.line for refusal in refusals] == [8, 13]
 
 
@@ -110,16 +114,18 @@ def test_only_one_side_of_a_file_is_imported_if_one_says_so(exports: Path, tmp_p
         [("Cycling", NEWS), ("unsubscribed from all", NEWS)],
     )
     made, _ = planned(path, saying("ses-contacts", *scopes, only="opt-outs"))
-    assert (made.tally.total_new, made.tally.left_out) == (2, 1)
+    assert (made.stats.total_new, made.stats.excluded) == (2, 1)
 
     plain, _ = planned(listed(tmp_path / "list", 2), saying("addresses", ALL, only="opt-outs"))
-    assert (plain.tally.total_new, plain.tally.left_out) == (2, 0)
+    assert (plain.stats.total_new, plain.stats.excluded) == (2, 0)
 
 
 def test_a_plan_writes_nothing(tmp_path: Path) -> None:
     planned(listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs"))
 
-    assert run(lambda c: c.execute("SELECT count(*) FROM list_import").fetchone()) == (0,)
+    assert run_in_transaction(
+        lambda c: c.execute("SELECT count(*) FROM list_import").fetchone()
+    ) == (0,)
     assert books() == []
 
 
@@ -128,14 +134,14 @@ def test_importing_a_list_again_adds_nothing(tmp_path: Path) -> None:
     imported(listed(tmp_path / "list", 3), instructions)
     again, _ = planned(listed(tmp_path / "more", 4), instructions)
 
-    assert (again.tally.total_new, again.tally.total_present) == (1, 3)
+    assert (again.stats.total_new, again.stats.total_already_present) == (1, 3)
 
 
 def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
     tmp_path: Path,
 ) -> None:
     # I5
-    record([said(Kind.OPTED_OUT, email("ada"), NEWS, START - timedelta(days=1))])
+    record([said(EventKind.OPTED_OUT, email("ada"), NEWS, START - timedelta(days=1))])
     path = tmp_path / "subscribers.csv"
     path.write_text(
         "email,date\nada@example.com,2026-11-24T09:00:00Z\ngrace@example.com,2024-01-01\n"
@@ -149,7 +155,7 @@ def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
         language="en",
         legal_basis=LegalBasis.CONSENT,
     )
-    record([said(Kind.OPTED_OUT, email("ada"), NEWS, START)])
+    record([said(EventKind.OPTED_OUT, email("ada"), NEWS, START)])
     imported(path, proven)
 
     assert not allows(email("ada"), "newsletter.monthly")
@@ -159,7 +165,7 @@ def test_an_import_lifts_nothing_and_asks_for_nothing_that_was_refused_since(
 
 def test_a_later_yes_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
     # I5: an opt-out counts from when it happened, not from when the list came
-    record([said(Kind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
+    record([said(EventKind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
     path = tmp_path / "list.csv"
     path.write_text("email,says,group,occurred_at\nold@example.com,unsubscribed,News,2019-01-01\n")
     imported(path, saying("generic", ("News", NEWS)))
@@ -172,11 +178,11 @@ def test_an_undated_no_is_new_where_part_of_what_it_covers_was_turned_on_since(
     tmp_path: Path, clock: Clock, turned_on: str
 ) -> None:
     # I5, I9: a list said so before, but neither of that topic nor of that form by now
-    path, who = tmp_path / "list", parse(turned_on, Channel.EMAIL)
+    path, who = tmp_path / "list", parse_address(turned_on, Channel.EMAIL)
     path.write_text("ada@example.com\n")
     imported(path, saying("addresses", ALL, only="opt-outs"))
     clock.advance(timedelta(hours=1))
-    record([said(Kind.OPTED_IN, who, NEWS, clock())])
+    record([said(EventKind.OPTED_IN, who, NEWS, clock())])
     assert allows(who, "newsletter.monthly")
 
     clock.advance(timedelta(hours=1))
@@ -197,7 +203,7 @@ def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> 
     )
     imported(path, saying("generic", ("All", ALL_MARKETING)))
 
-    rows = run(
+    rows = run_in_transaction(
         lambda c: c.execute("SELECT received_at, counts_at FROM event ORDER BY seq").fetchall()
     )
     assert [row[0] for row in rows] == [
@@ -217,7 +223,9 @@ def test_whoever_states_an_earlier_receipt_has_the_clock_run_from_there(tmp_path
     path = listed(tmp_path / "letters", 1)
     imported(path, saying("addresses", ALL, only="opt-outs", received_at=monday))
 
-    assert run(lambda c: c.execute("SELECT received_at FROM event").fetchall()) == [(monday,)]
+    assert run_in_transaction(lambda c: c.execute("SELECT received_at FROM event").fetchall()) == [
+        (monday,)
+    ]
 
 
 def test_groups_without_a_scope_are_listed_with_an_example_to_copy(exports: Path) -> None:
@@ -248,7 +256,7 @@ def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_
 ) -> None:
     audience = saying("mailchimp-subscribed", ("audience", OFFERS))
     made, refusals = planned(exports / "mailchimp-subscribed.csv", audience)
-    assert made.tally.refused == 2
+    assert made.stats.refused == 2
     assert (
         "say what holds for all such rows: legal basis, source, wording, language"
         in refusals[0].reason
@@ -257,7 +265,7 @@ def test_subscriptions_without_evidence_are_refused_or_marked_as_the_policy_has_
     put_in_force(in_force, CATALOGUE + '\n[policy]\nunproven_imports = "mark"\n')
     imported(exports / "mailchimp-subscribed.csv", audience)
 
-    evidence = run(lambda c: c.execute("SELECT evidence FROM event").fetchall())
+    evidence = run_in_transaction(lambda c: c.execute("SELECT evidence FROM event").fetchall())
     assert {row[0]["proof"] for row in evidence} == {"unproven"}
 
 
@@ -268,7 +276,7 @@ def test_an_existing_customer_is_no_consent(exports: Path) -> None:
     assert "needs a consent" in refusals[0].reason
 
     made, _ = planned(path, saying("generic-list", ("Letter", OFFERS), only="subscriptions"))
-    assert made.tally.total_new == 2
+    assert made.stats.total_new == 2
 
 
 def test_evidence_that_names_the_person_is_refused(tmp_path: Path) -> None:
@@ -306,7 +314,7 @@ def test_hard_bounces_and_spam_reports_are_what_they_are(exports: Path) -> None:
 def test_the_same_plan_is_not_applied_twice(tmp_path: Path) -> None:
     path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
     import_id = imported(path, instructions)
-    with pytest.raises(ImportMoved, match=str(import_id)):
+    with pytest.raises(ImportConflict, match=str(import_id)):
         begun(path, instructions)
 
     taken_back(import_id)
@@ -317,11 +325,13 @@ def test_an_import_goes_on_where_it_stopped(tmp_path: Path, clock: Clock) -> Non
     path, instructions = listed(tmp_path / "list", 10), saying("addresses", ALL, only="opt-outs")
     import_id = begun(path, instructions)
     stops = iter((False, False, True))
-    half = Work(pause=lambda _: None, pace=Pace(size=3), stop=lambda: next(stops))
+    half = ImportBudget(
+        sleep=lambda _: None, throttle=Throttle(chunk_size=3), should_stop=lambda: next(stops)
+    )
 
-    assert apply(import_id, LocalFile(path), half).position == 9
+    assert apply_import(import_id, LocalFile(path), half).position == 9
     assert len(events()) == 9
-    apply(import_id, LocalFile(path), AT_ONCE)
+    apply_import(import_id, LocalFile(path), AT_ONCE)
 
     assert len(events()) == 10
     assert tally_of(import_id).total_new == 10
@@ -332,8 +342,8 @@ def test_a_file_that_changed_is_not_gone_on_with(tmp_path: Path) -> None:
     import_id = begun(path, instructions)
     listed(path, 4)
 
-    with pytest.raises(ImportMoved, match="changed"):
-        apply(import_id, LocalFile(path), AT_ONCE)
+    with pytest.raises(ImportConflict, match="changed"):
+        apply_import(import_id, LocalFile(path), AT_ONCE)
     assert events() == []
 
 
@@ -342,27 +352,29 @@ def test_only_one_process_is_at_work_unless_the_other_is_put_out(tmp_path: Path)
     import_id = begun(path, instructions)
 
     def meanwhile(_: object) -> None:
-        with pytest.raises(ImportMoved, match="another process"):
-            apply(import_id, LocalFile(path), AT_ONCE)
-        apply(import_id, LocalFile(path), AT_ONCE, even_if_held=True)
+        with pytest.raises(ImportConflict, match="another process"):
+            apply_import(import_id, LocalFile(path), AT_ONCE)
+        apply_import(import_id, LocalFile(path), AT_ONCE, ignore_lease=True)
 
-    slow = Work(pause=lambda _: None, pace=Pace(size=3), progress=meanwhile)
-    with pytest.raises(ImportMoved, match="taken over"):
-        apply(import_id, LocalFile(path), slow)
+    slow = ImportBudget(
+        sleep=lambda _: None, throttle=Throttle(chunk_size=3), on_progress=meanwhile
+    )
+    with pytest.raises(ImportConflict, match="taken over"):
+        apply_import(import_id, LocalFile(path), slow)
 
     assert len(events()) == 9
     assert tally_of(import_id).total_new == 9
 
 
 def test_the_pace_never_goes_beyond_its_bounds() -> None:
-    pace = Pace(aim=0.2, share=0.5, size=500)
-    assert pace.after(0.1) == pytest.approx(0.1)
-    assert pace.size == 1000
+    pace = Throttle(target_seconds=0.2, max_load=0.5, chunk_size=500)
+    assert pace.next_pause(0.1) == pytest.approx(0.1)
+    assert pace.chunk_size == 1000
     for _ in range(5):
-        pace.after(0.0)
-    assert pace.size == 5_000
-    pace.after(60.0)
-    assert pace.size == 100
+        pace.next_pause(0.0)
+    assert pace.chunk_size == 5_000
+    pace.next_pause(60.0)
+    assert pace.chunk_size == 100
 
 
 def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone(
@@ -370,14 +382,14 @@ def test_one_that_another_process_has_brought_to_its_end_meanwhile_is_left_alone
 ) -> None:
     path, instructions = listed(tmp_path / "list", 3), saying("addresses", ALL, only="opt-outs")
     import_id = begun(path, instructions)
-    take = import_jobs.take
+    take = import_jobs.claim_import
 
     def late(*args: Any, **given: Any) -> bool:
-        monkeypatch.setattr(import_jobs, "take", take)
-        apply(import_id, LocalFile(path), AT_ONCE)
+        monkeypatch.setattr(import_jobs, "claim_import", take)
+        apply_import(import_id, LocalFile(path), AT_ONCE)
         return take(*args, **given)
 
-    monkeypatch.setattr(import_jobs, "take", late)
-    with pytest.raises(ImportMoved, match="nothing to go on with"):
-        apply(import_id, LocalFile(path), AT_ONCE)
+    monkeypatch.setattr(import_jobs, "claim_import", late)
+    with pytest.raises(ImportConflict, match="nothing to go on with"):
+        apply_import(import_id, LocalFile(path), AT_ONCE)
     assert len(events()) == 3

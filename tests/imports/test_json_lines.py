@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.imports import Instructions, Only, Record, ScopeMap
+from preference_center.domain.imports import FileRow, ImportInstructions, MeaningFilter, ScopeMap
 from preference_center.errors import InvalidInput
 from preference_center.imports import json_documents
-from preference_center.imports.json_documents import kept_by_rows
-from preference_center.imports.read_rows import LONGEST_LINE, Start, records
-from preference_center.imports.sources import LocalFile, unpacked
-from preference_center.integrations.import_presets import preset as by_name
+from preference_center.imports.json_documents import to_row_sequence
+from preference_center.imports.read_rows import MAX_LINE_BYTES, ResumePoint, read_rows
+from preference_center.imports.sources import LocalFile, open_unpacked
+from preference_center.integrations.import_presets import get_preset as by_name
 
 GENERIC, MAILGUN = "generic-list", "mailgun-unsubscribes"
 LIST = b'[{"address": "\xc3\xa9ric@example.com"},\n 7, {"address": "b@example.com", "x": [1.5]}]'
@@ -23,20 +23,22 @@ PAGE = b'{"paging": {"items": []}, "items": [{"address": "a@example.com"}, {"add
 INDENTED = json.dumps(json.loads(PAGE), indent=1).encode()
 
 
-def instructions(preset: str) -> Instructions:
-    return Instructions(by_name(preset), ScopeMap({}), only=Only.OPT_OUTS)
+def instructions(preset: str) -> ImportInstructions:
+    return ImportInstructions(by_name(preset), ScopeMap({}), meaning_filter=MeaningFilter.OPT_OUTS)
 
 
 def kept(content: bytes, preset: str, size: int = 7) -> bytes:
     """What an upload that comes in blocks of `size` bytes leaves."""
     blocks = (content[at : at + size] for at in range(0, len(content), size))
-    return b"".join(kept_by_rows(blocks, instructions(preset).preset.json_list))
+    return b"".join(to_row_sequence(blocks, instructions(preset).preset.json_rows_path))
 
 
-def read(path: Path, content: bytes, preset: str, start: Start | None = None) -> list[Record]:
+def read(
+    path: Path, content: bytes, preset: str, start: ResumePoint | None = None
+) -> list[FileRow]:
     path.write_bytes(content)
-    with unpacked(LocalFile(path)) as stream:
-        return list(records(stream, instructions(preset), start or Start()))
+    with open_unpacked(LocalFile(path)) as stream:
+        return list(read_rows(stream, instructions(preset), start or ResumePoint()))
 
 
 DOCUMENTS = pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_a_document_is_read_as_if_it_had_been_kept_as_it_came(
 ) -> None:
     found = read(tmp_path / "kept", kept(content, preset, size), preset)
     expected = read(tmp_path / "sent", content, preset)
-    assert [replace(record, end=0) for record in found] == expected
+    assert [replace(record, end_offset=0) for record in found] == expected
 
 
 @DOCUMENTS
@@ -71,8 +73,8 @@ def test_reading_goes_on_after_any_row_at_the_byte(
     stored = kept(content, preset)
     whole = read(tmp_path / "kept", stored, preset)
     for done, last in enumerate(whole, start=1):
-        start = Start(last.index + 1, last.last_line, last.end)
-        assert 0 < last.end <= len(stored)
+        start = ResumePoint(last.index + 1, last.last_line, last.end_offset)
+        assert 0 < last.end_offset <= len(stored)
         assert read(tmp_path / "kept", stored, preset, start) == whole[done:]
 
 
@@ -111,9 +113,9 @@ def test_a_damaged_document_is_refused(content: bytes, says: str) -> None:
 
 
 def test_a_row_that_is_longer_than_a_line_may_be_is_refused() -> None:
-    row = b'["' + b"a" * LONGEST_LINE + b'"]'
+    row = b'["' + b"a" * MAX_LINE_BYTES + b'"]'
     with pytest.raises(InvalidInput, match="longer than a mebibyte"):
-        kept(row, GENERIC, size=LONGEST_LINE)
+        kept(row, GENERIC, size=MAX_LINE_BYTES)
 
 
 @pytest.mark.parametrize("begins", [pytest.param(b"[", id="list"), pytest.param(b"{", id="object")])
@@ -138,8 +140,8 @@ def test_a_document_that_holds_no_rows_is_not_read_to_its_end() -> None:
             yield b"a" * 100_000
 
     with pytest.raises(InvalidInput, match="no row in 8 MiB"):
-        list(kept_by_rows(endless(), "item"))
-    assert came <= json_documents.ROWLESS + 200_000
+        list(to_row_sequence(endless(), "item"))
+    assert came <= json_documents.MAX_BYTES_WITHOUT_ROW + 200_000
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from flask import Flask
 from dev.processes import wait_until
 from preference_center.config import Settings
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.imports.importing import books, events, imported, listed, planned, saying
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def kill_in_the_middle(settings: Settings, words: Sequence[str]) -> None:
     )
 
     def moved() -> bool:
-        row = run(lambda c: c.execute(MOVED[words[0]]).fetchone())
+        row = run_in_transaction(lambda c: c.execute(MOVED[words[0]]).fetchone())
         return bool(row and row[0])
 
     try:
@@ -53,7 +53,7 @@ def kill_in_the_middle(settings: Settings, words: Sequence[str]) -> None:
 
 
 def only_id() -> UUID:
-    row = run(lambda c: c.execute("SELECT id FROM list_import").fetchone())
+    row = run_in_transaction(lambda c: c.execute("SELECT id FROM list_import").fetchone())
     assert row
     return UUID(str(row[0]))
 
@@ -70,7 +70,7 @@ def test_an_import_killed_in_the_middle_is_resumed_to_the_same_books(
     path = listed(tmp_path / "list", ROWS)
     made, _ = planned(path, OPT_OUTS)
     options = ["--preset", "addresses", "--scope", "list=all_marketing", "--as", "opt-outs"]
-    kill_in_the_middle(settings, ["apply", str(path), *options, "--plan", made.name])
+    kill_in_the_middle(settings, ["apply", str(path), *options, "--plan", made.id])
     done = len(events())
     assert 0 < done < ROWS
 
@@ -90,4 +90,6 @@ def test_an_undo_killed_in_the_middle_goes_on(
 
     assert f"{ROWS // 2:,} events" in flask(in_force, "undo", str(import_id), "--no-pause")
     assert len(events("kind = 'retracted'")) == ROWS // 2
-    assert run(lambda c: c.execute("SELECT count(*) FROM suppression").fetchone()) == (0,)
+    assert run_in_transaction(
+        lambda c: c.execute("SELECT count(*) FROM suppression").fetchone()
+    ) == (0,)

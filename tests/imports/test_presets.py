@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.imports import Only, ScopeMap
-from preference_center.domain.imports.instructions import Instructions
-from preference_center.domain.imports.row_statements import cell, statements
+from preference_center.domain.imports import MeaningFilter, ScopeMap
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.row_statements import cell_text, parse_row_statements
 from preference_center.errors import InvalidInput
-from preference_center.imports.read_rows import Start, records
+from preference_center.imports.read_rows import ResumePoint, read_rows
 from preference_center.integrations.import_presets import PRESETS
-from preference_center.integrations.import_presets import preset as by_name
+from preference_center.integrations.import_presets import get_preset as by_name
 
 Said = tuple[str, str, str]
 
@@ -102,14 +102,22 @@ SAYS: dict[str, list[Said]] = {
 
 
 def read(path: Path, preset: str) -> list[Said]:
-    instructions = Instructions(by_name(preset), ScopeMap({}), only=Only.OPT_OUTS)
+    instructions = ImportInstructions(
+        by_name(preset), ScopeMap({}), meaning_filter=MeaningFilter.OPT_OUTS
+    )
     one = instructions.preset
     with path.open("rb") as stream:
         return [
-            (cell(record.cells, one.address), said.says.meaning.value, said.group)
-            for record in records(stream, instructions, Start())
-            for said in statements(record, one)
-            if not one.is_open or instructions.only is None or said.says.meaning == "opt_out"
+            (
+                cell_text(record.cells, one.address_columns),
+                said.column_meaning.meaning.value,
+                said.group,
+            )
+            for record in read_rows(stream, instructions, ResumePoint())
+            for said in parse_row_statements(record, one)
+            if not one.requires_meaning
+            or instructions.meaning_filter is None
+            or said.column_meaning.meaning == "opt_out"
         ]
 
 

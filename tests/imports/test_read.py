@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from preference_center.domain.imports import Instructions, Only, Record, ScopeMap
-from preference_center.domain.imports.timestamps import read_moment
+from preference_center.domain.imports import FileRow, ImportInstructions, MeaningFilter, ScopeMap
+from preference_center.domain.imports.timestamps import parse_timestamp
 from preference_center.errors import InvalidInput
 from preference_center.imports import sources
-from preference_center.imports.read_rows import Start, records
-from preference_center.imports.sources import LocalFile, unpacked, unpacked_blocks
-from preference_center.integrations.import_presets import preset as by_name
+from preference_center.imports.read_rows import ResumePoint, read_rows
+from preference_center.imports.sources import LocalFile, open_unpacked, unpack_blocks
+from preference_center.integrations.import_presets import get_preset as by_name
 
 ROME = ZoneInfo("Europe/Rome")
 PACKED = gzip.compress(b"address\na@example.com\nb@example.com\n", mtime=0)
@@ -25,16 +25,21 @@ def rows(
     path: Path,
     content: bytes,
     preset: str = "generic-list",
-    start: Start | None = None,
+    start: ResumePoint | None = None,
     **given: str,
-) -> list[Record]:
+) -> list[FileRow]:
     path.write_bytes(content)
-    instructions = Instructions(by_name(preset), ScopeMap({}), only=Only.OPT_OUTS, **given)  # type: ignore[arg-type]
-    with unpacked(LocalFile(path)) as stream:
-        return list(records(stream, instructions, start or Start()))
+    instructions = ImportInstructions(
+        by_name(preset),
+        ScopeMap({}),
+        meaning_filter=MeaningFilter.OPT_OUTS,
+        **given,  # type: ignore[arg-type]
+    )
+    with open_unpacked(LocalFile(path)) as stream:
+        return list(read_rows(stream, instructions, start or ResumePoint()))
 
 
-def addresses(found: list[Record]) -> list[str]:
+def addresses(found: list[FileRow]) -> list[str]:
     return [record.cells["address"] for record in found]
 
 
@@ -97,10 +102,10 @@ def test_a_first_line_that_is_a_row_is_not_repeated(file: Path, row: bytes) -> N
 
 def test_rows_that_can_t_be_read_are_refused_one_by_one(file: Path) -> None:
     (first, second) = rows(file, b"address,date\na@example.com,x,y,z\nb@example.com,x\n")
-    assert (first.fault, second.fault) == ("it has 4 cells where the header has 2", "")
+    assert (first.error, second.error) == ("it has 4 cells where the header has 2", "")
 
     lines = rows(file, b'{"address": "a@example.com"}\n{"address": \n[1]\n')
-    assert [line.fault for line in lines] == [
+    assert [line.error for line in lines] == [
         "",
         "the line is not JSON",
         "the line is not a JSON object",
@@ -146,7 +151,7 @@ def test_reading_goes_on_after_any_row_as_if_it_had_never_stopped(
     whole = rows(file, content, preset)
     for stopped in range(1, 4):
         last = whole[stopped - 1]
-        start = Start(last.index + 1, last.last_line, last.end)
+        start = ResumePoint(last.index + 1, last.last_line, last.end_offset)
         assert rows(file, content, preset, start) == whole[stopped:]
 
 
@@ -169,13 +174,13 @@ def test_reading_goes_on_after_any_row_as_if_it_had_never_stopped(
     ],
 )
 def test_dates_are_read_as_vendors_write_them(text: str, moment: datetime | None) -> None:
-    assert read_moment(text, ROME, end_of_day=True) == moment
+    assert parse_timestamp(text, ROME, end_of_day=True) == moment
 
 
 def test_a_bare_day_is_its_end_for_a_no_and_its_beginning_for_a_yes() -> None:
     # I5: where the hour is unknown, the "no" wins the day
-    no = read_moment("2024-03-01", UTC, end_of_day=True)
-    yes = read_moment("2024-03-01", UTC, end_of_day=False)
+    no = parse_timestamp("2024-03-01", UTC, end_of_day=True)
+    yes = parse_timestamp("2024-03-01", UTC, end_of_day=False)
     assert no is not None
     assert yes is not None
     assert yes < no
@@ -196,7 +201,7 @@ def test_a_bare_day_is_its_end_for_a_no_and_its_beginning_for_a_yes() -> None:
 def test_blocks_are_unpacked_as_gzip_does_it(file: bytes, size: int) -> None:
     blocks = [file[at : at + size] for at in range(0, len(file), size)]
     expected = gzip.decompress(file) if file.startswith(PACKED[:2]) else file
-    assert b"".join(unpacked_blocks(blocks)) == expected
+    assert b"".join(unpack_blocks(blocks)) == expected
 
 
 @pytest.mark.parametrize(
@@ -210,12 +215,12 @@ def test_blocks_are_unpacked_as_gzip_does_it(file: bytes, size: int) -> None:
 )
 def test_damaged_blocks_are_refused(file: bytes) -> None:
     with pytest.raises(InvalidInput, match="gzip file is damaged or cut short"):
-        list(unpacked_blocks([file]))
+        list(unpack_blocks([file]))
 
 
 def test_a_gzip_file_that_is_made_to_exhaust_us_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sources, "_ROOM", 1024)
+    monkeypatch.setattr(sources, "_MIN_UNPACKED_LIMIT", 1024)
     with pytest.raises(InvalidInput, match="unpacks to more than a list can be"):
-        list(unpacked_blocks([gzip.compress(bytes(10_000_000))]))
+        list(unpack_blocks([gzip.compress(bytes(10_000_000))]))

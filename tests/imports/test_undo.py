@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.errors import ImportMoved, UnknownImport
-from preference_center.imports.apply import apply
-from preference_center.imports.budget import Work
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.errors import ImportConflict, UnknownImport
+from preference_center.imports.apply import apply_import
+from preference_center.imports.budget import ImportBudget
 from preference_center.imports.sources import LocalFile
-from preference_center.imports.throttle import Pace
-from preference_center.imports.undo import begin_undo, undo
+from preference_center.imports.throttle import Throttle
+from preference_center.imports.undo import start_undo, undo_import
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.clock import Clock
 from tests.imports.importing import (
     AT_ONCE,
@@ -39,19 +39,24 @@ from tests.ledger.states import rows_of
 
 NEWS = "acme.news"
 OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
-PEOPLE = [parse(f"person-{n}@example.com", Channel.EMAIL) for n in range(4)]
+PEOPLE = [parse_address(f"person-{n}@example.com", Channel.EMAIL) for n in range(4)]
 
 pytestmark = pytest.mark.usefixtures("in_force")
 
 
-def click(number: int, kind: Kind, scope: str, clock: Clock) -> Change:
+def click(number: int, kind: EventKind, scope: str, clock: Clock) -> Change:
     now = clock()
-    own = kind is Kind.OPTED_OUT
-    return Change(uuid4(), kind, PEOPLE[number], scope, now, now, "test", "test", once=own)
+    own = kind is EventKind.OPTED_OUT
+    return Change(uuid4(), kind, PEOPLE[number], scope, now, now, "test", "test", own_act=own)
 
 
 def test_undo_leaves_the_books_as_they_were(tmp_path: Path, clock: Clock) -> None:
-    record([click(0, Kind.OPTED_OUT, NEWS, clock), click(1, Kind.OPTED_IN, ALL_MARKETING, clock)])
+    record(
+        [
+            click(0, EventKind.OPTED_OUT, NEWS, clock),
+            click(1, EventKind.OPTED_IN, ALL_MARKETING, clock),
+        ]
+    )
     before = books()
     clock.advance(timedelta(minutes=1))
     import_id = imported(listed(tmp_path / "list", 4), OPT_OUTS)
@@ -65,9 +70,9 @@ def test_what_people_did_since_stands(tmp_path: Path, clock: Clock) -> None:
     clock.advance(timedelta(hours=1))
     record(
         [
-            click(0, Kind.OPTED_OUT, ALL_MARKETING, clock),
-            click(1, Kind.OPTED_OUT, NEWS, clock),
-            click(2, Kind.OPTED_IN, NEWS, clock),
+            click(0, EventKind.OPTED_OUT, ALL_MARKETING, clock),
+            click(1, EventKind.OPTED_OUT, NEWS, clock),
+            click(2, EventKind.OPTED_IN, NEWS, clock),
         ]
     )
     taken_back(import_id)
@@ -81,7 +86,7 @@ def test_what_people_did_since_stands(tmp_path: Path, clock: Clock) -> None:
     }
 
 
-KINDS = [Kind.OPTED_OUT, Kind.OPTED_IN]
+KINDS = [EventKind.OPTED_OUT, EventKind.OPTED_IN]
 ACTS = st.lists(
     st.tuples(st.integers(0, 3), st.sampled_from(KINDS), st.sampled_from([NEWS, ALL_MARKETING])),
     max_size=5,
@@ -93,17 +98,17 @@ ACTS = st.lists(
 def test_an_undone_import_might_as_well_never_have_been(
     tmp_path: Path,
     clock: Clock,
-    before: Sequence[tuple[int, Kind, str]],
-    since: Sequence[tuple[int, Kind, str]],
+    before: Sequence[tuple[int, EventKind, str]],
+    since: Sequence[tuple[int, EventKind, str]],
 ) -> None:
     # The oracle is told nothing of the import; addresses of each example are its own.
     fresh = uuid4().hex
-    people = [parse(f"{fresh}-{n}@example.com", Channel.EMAIL) for n in range(4)]
+    people = [parse_address(f"{fresh}-{n}@example.com", Channel.EMAIL) for n in range(4)]
     path = tmp_path / fresh
     path.write_text("".join(f"{fresh}-{n}@example.com\n" for n in range(4)))
     history: list[Change] = []
 
-    def act(acts: Sequence[tuple[int, Kind, str]]) -> None:
+    def act(acts: Sequence[tuple[int, EventKind, str]]) -> None:
         for number, kind, scope in acts:
             now = clock.advance(timedelta(minutes=20))
             said = Change(uuid4(), kind, people[number], scope, now, now, "test", "test")
@@ -121,21 +126,27 @@ def test_an_undone_import_might_as_well_never_have_been(
 
 def test_undo_goes_on_where_it_stopped_and_counts_once(tmp_path: Path) -> None:
     import_id = imported(listed(tmp_path / "list", 9), OPT_OUTS)
-    begin_undo(import_id, "test")
+    start_undo(import_id, "test")
     stops = iter((False, True))
-    half = Work(pause=lambda _: None, pace=Pace(size=4), stop=lambda: next(stops))
+    half = ImportBudget(
+        sleep=lambda _: None, throttle=Throttle(chunk_size=4), should_stop=lambda: next(stops)
+    )
 
-    assert undo(import_id, half, "test").undone == 4
-    assert undo(import_id, AT_ONCE, "test").undone == 9
+    assert undo_import(import_id, half, "test").undone_count == 4
+    assert undo_import(import_id, AT_ONCE, "test").undone_count == 9
     assert len(events("kind = 'retracted'")) == 9
 
 
 def test_undo_stops_an_import_that_is_still_being_applied(tmp_path: Path) -> None:
     path = listed(tmp_path / "list", 9)
     import_id = begun(path, OPT_OUTS)
-    told = Work(pause=lambda _: None, pace=Pace(size=3), progress=lambda _: taken_back(import_id))
-    with pytest.raises(ImportMoved, match="being undone"):
-        apply(import_id, LocalFile(path), told)
+    told = ImportBudget(
+        sleep=lambda _: None,
+        throttle=Throttle(chunk_size=3),
+        on_progress=lambda _: taken_back(import_id),
+    )
+    with pytest.raises(ImportConflict, match="being undone"):
+        apply_import(import_id, LocalFile(path), told)
 
     assert len(events("kind = 'retracted'")) == len(events("kind = 'opted_out'")) == 3
 
@@ -145,24 +156,24 @@ def test_undo_that_can_t_be_says_why(tmp_path: Path, state: str) -> None:
     import_id = imported(listed(tmp_path / "list", 2), OPT_OUTS)
     if state == "twice":
         taken_back(import_id)
-        with pytest.raises(ImportMoved, match="undone already"):
-            begin_undo(import_id, "test")
+        with pytest.raises(ImportConflict, match="undone already"):
+            start_undo(import_id, "test")
     elif state == "unknown":
         with pytest.raises(UnknownImport):
-            begin_undo(UUID(int=7), "test")
+            start_undo(UUID(int=7), "test")
     else:
-        run(lambda c: c.execute("UPDATE list_import SET state = 'planned'"))
-        with pytest.raises(ImportMoved, match="nothing of it was applied"):
-            begin_undo(import_id, "test")
+        run_in_transaction(lambda c: c.execute("UPDATE list_import SET state = 'planned'"))
+        with pytest.raises(ImportConflict, match="nothing of it was applied"):
+            start_undo(import_id, "test")
 
 
 def test_an_import_that_another_one_leans_on_is_not_undone_under_it(tmp_path: Path) -> None:
     # I5: else people on both lists would lose the "no" that only the first one recorded
     first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
     second = imported(listed(tmp_path / "two", 3, first=1), OPT_OUTS)
-    assert tally_of(second).total_present == 2
-    with pytest.raises(ImportMoved, match=str(second)):
-        begin_undo(first, "test")
+    assert tally_of(second).total_already_present == 2
+    with pytest.raises(ImportConflict, match=str(second)):
+        start_undo(first, "test")
 
     taken_back(second)
     taken_back(first)
@@ -172,10 +183,10 @@ def test_an_import_that_another_one_leans_on_is_not_undone_under_it(tmp_path: Pa
 
 def test_what_is_being_undone_does_not_count_as_there(tmp_path: Path) -> None:
     first = imported(listed(tmp_path / "one", 3), OPT_OUTS)
-    begin_undo(first, "test")
+    start_undo(first, "test")
     made, _ = planned(listed(tmp_path / "two", 3, first=1), OPT_OUTS)
 
-    assert (made.tally.total_new, made.tally.total_present) == (3, 0)
+    assert (made.stats.total_new, made.stats.total_already_present) == (3, 0)
 
 
 def test_rows_count_anew_if_what_they_lean_on_is_undone_while_they_are_recorded(
@@ -190,12 +201,12 @@ def test_rows_count_anew_if_what_they_lean_on_is_undone_while_they_are_recorded(
 
     def late(*args: object, **given: object) -> object:
         if next(once, False):  # judged already, and not yet recorded
-            begin_undo(first, "test")
+            start_undo(first, "test")
         return record(*args, **given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(applying, "record", late)
-    apply(second, LocalFile(path), AT_ONCE)
-    undo(first, AT_ONCE, "test")
+    apply_import(second, LocalFile(path), AT_ONCE)
+    undo_import(first, AT_ONCE, "test")
 
     assert tally_of(second).total_new == 3
     assert [rows_of(who)[ALL_MARKETING].reason for who in PEOPLE[1:]] == ["opted_out"] * 3

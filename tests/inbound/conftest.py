@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.inbound.mails import DOMAIN, receiving
@@ -16,10 +16,10 @@ from tests.pages.ledger import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.inbound.mail_opt_outs import Taken
+    from preference_center.inbound.mail_opt_outs import IngestResult
 
 MakeTo = Callable[..., str]
-Take = Callable[..., "Taken"]
+Take = Callable[..., "IngestResult"]
 
 REPLIES, REPORTS = "stop@acme.example", "bounces@acme.example"
 
@@ -37,9 +37,11 @@ def make_to(app: Flask, clock: Clock) -> MakeTo:
     from preference_center.links import Link
 
     def make(address: str = "jane.doe@example.com", scope: str = "acme.offers") -> str:
-        link = Link(parse(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))
+        link = Link(parse_address(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))
         with app.app_context():
-            token = services().links.mail_token(link, services().keys.exact(link.address))
+            token = services().links.create_mailto_token(
+                link, services().keys.exact_digest(link.address)
+            )
         return f"{token}@{DOMAIN}"
 
     return make
@@ -68,14 +70,14 @@ def allowed(app: Flask) -> Callable[..., bool]:
     from preference_center.domain.decisions import decide
     from preference_center.extensions import services
     from preference_center.storage.catalogues import current_catalogue
-    from preference_center.storage.ledger.suppression_lookup import facts_for
+    from preference_center.storage.ledger.suppression_lookup import load_facts
 
     def ask(address: str, message_type: str = "offers.weekly") -> bool:
         with app.app_context():
             catalogue = current_catalogue()
             kind = catalogue.message_types[message_type]
             topic = catalogue.topics.get(kind.topic) if kind.topic else None
-            facts = facts_for([parse(address, Channel.EMAIL)])[0]
+            facts = load_facts([parse_address(address, Channel.EMAIL)])[0]
             return decide(kind, topic, facts, services().now()).allow
 
     return ask
@@ -84,16 +86,20 @@ def allowed(app: Flask) -> Callable[..., bool]:
 @pytest.fixture
 def store(app: Flask) -> Callable[[str], None]:
     """`store(address)`: have the address stored, without any opt-out."""
-    from preference_center.domain.events import Change, Kind
+    from preference_center.domain.events import Change, EventKind
     from preference_center.extensions import services
     from preference_center.ledger import record
 
     def do(address: str) -> None:
         with app.app_context():
             now, new_id = services().now(), services().new_id()
-            parsed = parse(address, Channel.EMAIL)
+            parsed = parse_address(address, Channel.EMAIL)
             record(
-                [Change(new_id, Kind.CONSENTED, parsed, "acme.offers", now, now, "test", "test")]
+                [
+                    Change(
+                        new_id, EventKind.CONSENTED, parsed, "acme.offers", now, now, "test", "test"
+                    )
+                ]
             )
 
     return do
@@ -102,12 +108,12 @@ def store(app: Flask) -> Callable[[str], None]:
 @pytest.fixture
 def set_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`set_to(setting=value)`, for this test."""
-    from preference_center.extensions import NAME
+    from preference_center.extensions import EXTENSION_NAME
 
     def do(**given: object) -> None:
-        wired = app.extensions[NAME]
+        wired = app.extensions[EXTENSION_NAME]
         changed = wired.settings.model_copy(update=given)
-        monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=changed))
+        monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=changed))
 
     return do
 
@@ -125,12 +131,12 @@ def doors(set_to: Callable[..., None]) -> None:
 def take(app: Flask) -> Take:
     """`take(mail, *recipients)`: what became of it."""
     from preference_center.extensions import services
-    from preference_center.inbound.ingest_mail import take_mail
+    from preference_center.inbound.ingest_mail import ingest_mail
 
-    def do(mail: bytes, *recipients: str) -> Taken:
+    def do(mail: bytes, *recipients: str) -> IngestResult:
         with app.app_context():
-            arrival = take_mail(mail, recipients, services().now(), size=len(mail))
+            arrival = ingest_mail(mail, recipients, services().now(), size=len(mail))
         assert arrival.is_ours
-        return arrival.taken
+        return arrival.result
 
     return do

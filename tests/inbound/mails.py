@@ -54,7 +54,7 @@ def apple(to: str, sender: str = "jane.doe@example.com") -> bytes:
 @contextmanager
 def receiving(app: Flask, protocol: Literal["lmtp", "smtp"]) -> Iterator[int]:
     """The receiver at work inside this process; its port."""
-    from preference_center.inbound.smtp_server import Receiver
+    from preference_center.inbound.smtp_server import InboundMailServer
 
     ready = threading.Event()
     loop = asyncio.new_event_loop()
@@ -62,7 +62,7 @@ def receiving(app: Flask, protocol: Literal["lmtp", "smtp"]) -> Iterator[int]:
     ports: list[int] = []
 
     async def serve() -> None:
-        receiver = Receiver(app, protocol)
+        receiver = InboundMailServer(app, protocol)
         server = await receiver.listen("127.0.0.1", 0)
         ports.append(server.sockets[0].getsockname()[1])
         ready.set()

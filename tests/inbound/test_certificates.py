@@ -11,8 +11,13 @@ import pytest
 from preference_center.domain.addresses import Channel
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
-from preference_center.inbound.certificates import KEPT, NAME, RESTS, Certificates
-from preference_center.storage.db.database import run
+from preference_center.inbound.certificates import (
+    CERTIFICATE_LIFETIME,
+    EXTENSION_KEY,
+    FAILURE_BACKOFF,
+    CertificateCache,
+)
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.clock import START, Clock
 from tests.integrations.base.posts import NOW
@@ -39,34 +44,34 @@ class Sns:
 
 def test_a_certificate_is_kept_for_a_day() -> None:
     sns = Sns()
-    kept = Certificates(sns)
-    for later in (timedelta(), KEPT - timedelta(seconds=1), KEPT):
+    kept = CertificateCache(sns)
+    for later in (timedelta(), CERTIFICATE_LIFETIME - timedelta(seconds=1), CERTIFICATE_LIFETIME):
         assert kept.get(CERTIFICATE_URL, NOW + later) == certificate()
     assert len(sns.asked) == 2
 
 
 def test_after_a_failure_nothing_is_fetched_for_a_while() -> None:
     sns = Sns()
-    kept = Certificates(sns)
+    kept = CertificateCache(sns)
     sns.away = True
     for _ in range(3):
         with pytest.raises(Unavailable):
             kept.get(CERTIFICATE_URL, NOW)
     assert len(sns.asked) == 1
     sns.away = False
-    assert kept.get(CERTIFICATE_URL, NOW + RESTS)
+    assert kept.get(CERTIFICATE_URL, NOW + FAILURE_BACKOFF)
 
 
 def test_sns_is_believed_once_its_certificate_is_there(
     app: Flask, client: FlaskClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sns = Sns()
-    monkeypatch.setitem(app.extensions, NAME, Certificates(sns))
+    monkeypatch.setitem(app.extensions, EXTENSION_KEY, CertificateCache(sns))
     clock.advance(NOW - START)
     with app.app_context():
         context = services()
-        run(
-            lambda connection: destinations.add(
+        run_in_transaction(
+            lambda connection: destinations.insert_destination(
                 connection,
                 context.keys,
                 name="amazon",
@@ -82,7 +87,7 @@ def test_sns_is_believed_once_its_certificate_is_there(
     sns.away = True
     assert client.post("/in/amazon", data=message("hello")).status_code == 503
     sns.away = False
-    clock.advance(RESTS)
+    clock.advance(FAILURE_BACKOFF)
     assert client.post("/in/amazon", data=message("hello")).status_code == 204
     forged = message("hello").replace(b"hello", b"hallo")
     assert client.post("/in/amazon", data=forged).status_code == 401
@@ -90,4 +95,6 @@ def test_sns_is_believed_once_its_certificate_is_there(
     assert client.post("/in/amazon", data=elsewhere).status_code == 401
     assert sns.asked == [CERTIFICATE_URL] * 2
     with app.app_context():
-        assert len(run(lambda c: c.execute("SELECT FROM posted_news").fetchall())) == 1
+        assert (
+            len(run_in_transaction(lambda c: c.execute("SELECT FROM posted_news").fetchall())) == 1
+        )

@@ -45,13 +45,16 @@ def hostile(field: str, to: str) -> bytes:
 
 @pytest.fixture
 def whys(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.storage.db.database import run
+    from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import review_queue
 
     def ask() -> list[str]:
         with app.app_context():
             return [
-                mail.why for mail in run(lambda connection: review_queue.waiting(connection, 9))
+                mail.reason
+                for mail in run_in_transaction(
+                    lambda connection: review_queue.list_open_items(connection, 9)
+                )
             ]
 
     return ask
@@ -118,7 +121,7 @@ class TestWhateverFails:
         self, to: str, take: Take, whys: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("preference_center.inbound.mail_opt_outs.record", fail)
-        assert take(outlook(to), to).for_a_person == 1
+        assert take(outlook(to), to).queued_for_review == 1
         assert whys() == ["unreadable"]
 
     def test_a_header_that_can_not_be_parsed_still_names_a_token(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.domain.mail.reports import RETURNED, arf, dsn, failed, reply
 from tests.inbound.conftest import REPLIES, REPORTS, MakeTo, Take
@@ -33,13 +33,16 @@ pytestmark = pytest.mark.usefixtures("doors")
 
 @pytest.fixture
 def whys(app: Flask) -> Callable[[], list[str]]:
-    from preference_center.storage.db.database import run
+    from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import review_queue
 
     def ask() -> list[str]:
         with app.app_context():
             return [
-                mail.why for mail in run(lambda connection: review_queue.waiting(connection, 9))
+                mail.reason
+                for mail in run_in_transaction(
+                    lambda connection: review_queue.list_open_items(connection, 9)
+                )
             ]
 
     return ask
@@ -52,9 +55,9 @@ def link_to(app: Flask, clock: Clock) -> Callable[..., str]:
     from preference_center.links import Link
 
     def make(address: str = JANE, scope: str = "acme.offers") -> str:
-        link = Link(parse(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))
+        link = Link(parse_address(address, Channel.EMAIL), scope, "", clock() - timedelta(days=3))
         with app.app_context():
-            return services().links.unsubscribe_url(services().links.make(link))
+            return services().links.unsubscribe_url(services().links.create_token(link))
 
     return make
 
@@ -115,7 +118,7 @@ class TestReplies:
         self, take: Take, make_to: MakeTo, allowed: Callable[..., bool]
     ) -> None:  # I2
         to = f"{make_to(PAUL).partition('@')[0]}@replies.acme.example"
-        assert take(reply("STOP"), to).kept == 1
+        assert take(reply("STOP"), to).pending == 1
         assert not allowed(PAUL)
 
     def test_the_same_mail_again_changes_nothing(
@@ -153,7 +156,7 @@ class TestReplies:
     ) -> None:  # I2
         to = f"{make_to(PAUL).partition('@')[0]}@replies.acme.example"
         taken = take(reply("Please unsubscribe me. Where is my order 4711?"), to)
-        assert (taken.kept, taken.for_a_person) == (1, 1)
+        assert (taken.pending, taken.queued_for_review) == (1, 1)
         assert not allowed(PAUL)
         assert whys() == ["asks_more"]
 
@@ -270,7 +273,7 @@ class TestReports:
     ) -> None:
         masked = failed("j***@example.com")
         taken = take(dsn(failed(JANE), masked), REPORTS)
-        assert (taken.recorded, taken.for_a_person) == (1, 1)
+        assert (taken.recorded, taken.queued_for_review) == (1, 1)
         assert (ledger.kinds(), whys()) == ([BOUNCED], ["no_recipient"])
 
 

@@ -8,9 +8,9 @@ from hashlib import sha256
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.mail import HEAD_OCTETS
-from preference_center.inbound.mail_recipients import read_mail, reference_of
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.mail import MAIL_HEAD_BYTES
+from preference_center.inbound.mail_recipients import parse_inbound_mail, parse_mail_token
 from preference_center.links import Link, Links
 from tests.inbound.mails import DOMAIN, apple, outlook
 from tests.shared import shared_path
@@ -20,8 +20,8 @@ DIGEST = sha256(b"jane").digest()
 
 
 def token(scope: str = "news") -> str:
-    link = Link(parse("jane.doe@example.com", Channel.EMAIL), scope, "", datetime.now(UTC))
-    return LINKS.mail_token(link, DIGEST)
+    link = Link(parse_address("jane.doe@example.com", Channel.EMAIL), scope, "", datetime.now(UTC))
+    return LINKS.create_mailto_token(link, DIGEST)
 
 
 TO = f"{token()}@{DOMAIN}"
@@ -32,7 +32,7 @@ TO = f"{token()}@{DOMAIN}"
     [TO, f"<{TO}>", f" {TO} ", TO.upper(), f'"{token()}"@{DOMAIN}', f"{token()}@elsewhere.example"],
 )
 def test_the_local_part_decides_in_whatever_spelling(recipient: str) -> None:  # RULES A11
-    reference = reference_of(LINKS, recipient)
+    reference = parse_mail_token(LINKS, recipient)
     assert reference is not None
     assert reference.digest_prefix == DIGEST[:16]
 
@@ -42,26 +42,26 @@ def test_the_local_part_decides_in_whatever_spelling(recipient: str) -> None:  #
     ["", "@", token(), f"unsubscribe@{DOMAIN}", f"x{TO}", f"é{TO}", f"{TO[:63]}@x", "<>"],
 )
 def test_any_other_recipient_is_none_of_ours(recipient: str) -> None:  # RULES A12
-    assert reference_of(LINKS, recipient) is None
+    assert parse_mail_token(LINKS, recipient) is None
 
 
 def test_the_envelope_alone_counts_where_it_is_known() -> None:
     # RULES A12: a vacation reply to a bounce address, quoting whom our mail told to write to
-    assert read_mail(LINKS, outlook(TO), [f"bounce-17@{DOMAIN}"]).references == ()
-    assert len(read_mail(LINKS, outlook("nobody@example.com"), [TO]).references) == 1
+    assert parse_inbound_mail(LINKS, outlook(TO), [f"bounce-17@{DOMAIN}"]).references == ()
+    assert len(parse_inbound_mail(LINKS, outlook("nobody@example.com"), [TO]).references) == 1
 
 
 @pytest.mark.parametrize("field", ["To", "to", "Delivered-To", "X-Original-To", "Envelope-To"])
 @pytest.mark.parametrize("line", [b"\r\n", b"\n"])
 def test_header_fields_count_where_no_envelope_is_known(field: str, line: bytes) -> None:
     mail = line.join([b"From: jane@example.com", f"{field}: {TO}".encode(), b"", b"Hi", b""])
-    assert len(read_mail(LINKS, mail, None).references) == 1
+    assert len(parse_inbound_mail(LINKS, mail, None).references) == 1
 
 
 @pytest.mark.parametrize("field", ["Cc", "From", "Reply-To", "Subject", "References", "X-To"])
 def test_other_fields_and_the_body_do_not(field: str) -> None:
     mail = f"{field}: {TO}\r\nTo: bounces@example.com\r\n\r\nTo: {TO}\r\n".encode()
-    assert read_mail(LINKS, mail, None).references == ()
+    assert parse_inbound_mail(LINKS, mail, None).references == ()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_other_fields_and_the_body_do_not(field: str) -> None:
 )
 def test_broken_fields_still_hold_their_token_once(value: str) -> None:
     for mail in (f"To: {value}\r\n\r\n".encode(), f"To: {value}\r\n\r\n".encode("latin-1")):
-        assert len(read_mail(LINKS, mail, None).references) == 1
+        assert len(parse_inbound_mail(LINKS, mail, None).references) == 1
 
 
 @pytest.mark.parametrize(
@@ -94,35 +94,35 @@ def test_broken_fields_still_hold_their_token_once(value: str) -> None:
     ],
 )
 def test_broken_mails_opt_out_whom_the_envelope_names_and_nobody_else(mail: bytes) -> None:
-    assert read_mail(LINKS, mail, None).references == ()
-    assert len(read_mail(LINKS, mail, [TO]).references) == 1
+    assert parse_inbound_mail(LINKS, mail, None).references == ()
+    assert len(parse_inbound_mail(LINKS, mail, [TO]).references) == 1
 
 
 def test_several_recipients_are_taken_once_each() -> None:
     other = f"{token('offers')}@{DOMAIN}"
-    mail = read_mail(LINKS, b"", [TO, other, TO.upper(), "someone@example.com"])
+    mail = parse_inbound_mail(LINKS, b"", [TO, other, TO.upper(), "someone@example.com"])
     assert len(mail.references) == 2
 
 
 def test_writers_are_the_senders_of_header_and_envelope() -> None:
     mail = b"From: Jane <Jane@Example.com>, not an address\r\nReply-To: j@example.com\r\n\r\n"
-    writers = read_mail(LINKS, mail, [TO], sender="envelope@example.com").writers
+    writers = parse_inbound_mail(LINKS, mail, [TO], sender="envelope@example.com").claimed_senders
     assert {writer.exact for writer in writers} == {
         "jane@example.com", "j@example.com", "envelope@example.com",
     }  # fmt: skip
-    assert read_mail(LINKS, b"", [TO], sender="<>").writers == ()
+    assert parse_inbound_mail(LINKS, b"", [TO], sender="<>").claimed_senders == ()
 
 
 def test_only_the_beginning_of_a_mail_is_looked_at() -> None:
-    late = b"X: " + b"x" * HEAD_OCTETS + f"\r\nTo: {TO}\r\n\r\n".encode()
-    assert read_mail(LINKS, late, None).references == ()
+    late = b"X: " + b"x" * MAIL_HEAD_BYTES + f"\r\nTo: {TO}\r\n\r\n".encode()
+    assert parse_inbound_mail(LINKS, late, None).references == ()
 
 
 @pytest.mark.parametrize("mail", [outlook(TO), apple(TO)])
 def test_what_clients_send_is_read_from_the_header_alone(mail: bytes) -> None:  # CLIENTS
-    read = read_mail(LINKS, mail, None)
+    read = parse_inbound_mail(LINKS, mail, None)
     assert len(read.references) == 1
-    assert [writer.exact for writer in read.writers] == ["jane.doe@example.com"]
+    assert [writer.exact for writer in read.claimed_senders] == ["jane.doe@example.com"]
 
 
 def test_real_bounces_reports_and_vacation_replies_opt_nobody_out() -> None:  # RULES A12
@@ -130,10 +130,15 @@ def test_real_bounces_reports_and_vacation_replies_opt_nobody_out() -> None:  # 
     names = [entry["file"] for entry in json.loads(index.read_text())["files"]]
     assert names
     for name in names:
-        assert read_mail(LINKS, (index.parent / name).read_bytes(), None).references == (), name
+        assert (
+            parse_inbound_mail(LINKS, (index.parent / name).read_bytes(), None).references == ()
+        ), name
 
 
 def test_the_return_path_that_a_mail_server_wrote_is_a_writer_too() -> None:  # I12
     """So that no pipe needs to name the sender on a command line."""
     mail = b"Return-Path: <envelope@example.com>\r\nFrom: jane@example.com\r\n\r\n"
-    assert parse("envelope@example.com", Channel.EMAIL) in read_mail(LINKS, mail, [TO]).writers
+    assert (
+        parse_address("envelope@example.com", Channel.EMAIL)
+        in parse_inbound_mail(LINKS, mail, [TO]).claimed_senders
+    )

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def to(app: Flask) -> str:
-    from preference_center.links.offline import Minter
+    from preference_center.links.offline import LinkMinter
 
     words = ["keys", "link-key", "shop", "--topic", "acme.news", "--topic", "acme.offers"]
     key = app.test_cli_runner().invoke(args=words).stdout
-    minter = Minter(key)
+    minter = LinkMinter(key)
     minter._mail_domain = DOMAIN
     header = minter.headers("Jane.Doe@example.com", "acme.offers")["List-Unsubscribe"]
     return header.partition("mailto:")[2].partition("?")[0]
@@ -55,10 +55,10 @@ def test_with_the_database_away_the_mail_is_kept_by_its_server(app: Flask, to: s
     import smtplib
 
     from preference_center.extensions import db
-    from preference_center.storage.access.link_keys import forget_links
+    from preference_center.storage.access.link_keys import clear_link_cache
 
     with receiving(app, "smtp") as port, app.app_context(), pytest.MonkeyPatch.context() as patch:
-        forget_links()
+        clear_link_cache()
         patch.setattr(type(db.engine), "raw_connection", _away)
         with pytest.raises(smtplib.SMTPRecipientsRefused) as caught:
             send(port, outlook(to), to)

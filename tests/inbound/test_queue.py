@@ -96,14 +96,16 @@ def test_dismisses_all_that_are_named_or_none(
 def test_content_is_kept_for_30_days_and_sealed_and_the_row_is_not_lost(
     app: Flask, take: Take, cli: Callable[..., str]
 ) -> None:  # I6
-    from preference_center.storage.db.database import run
+    from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import review_queue
 
     take(reply("Where is my order"), REPLIES)
     with app.app_context():
-        (stored,) = run(lambda c: c.execute("SELECT head FROM kept_mail").fetchall())
+        (stored,) = run_in_transaction(lambda c: c.execute("SELECT head FROM kept_mail").fetchall())
         assert b"order" not in stored[0]
-        run(lambda connection: review_queue.forget(connection, START + timedelta(days=31)))
+        run_in_transaction(
+            lambda connection: review_queue.purge_items(connection, START + timedelta(days=31))
+        )
     assert "deleted after 30 days" in cli("list")
 
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from preference_center.inbound.dkim import is_signed
+from preference_center.inbound.dkim import has_trusted_signature
 from tests.domain.mail.reports import arf, dsn, failed
 from tests.inbound.conftest import REPLIES, REPORTS, Take
 from tests.pages.ledger import Ledger
@@ -57,7 +57,7 @@ def signed(
 
 
 def verify(mail: bytes, *senders: str, domain: str = "provider.example") -> bool:
-    return is_signed(mail, senders or (REPORTER,), Keys(domain))
+    return has_trusted_signature(mail, senders or (REPORTER,), Keys(domain))
 
 
 class TestSignature:
@@ -75,12 +75,12 @@ class TestSignature:
     @pytest.mark.parametrize("sender", ["other@provider.example", "@example", "@other.example"])
     def test_that_of_anybody_else_does_not(self, sender: str) -> None:
         keys = Keys("provider.example")
-        assert not is_signed(signed(), (sender,), keys)
+        assert not has_trusted_signature(signed(), (sender,), keys)
         assert keys.asked == []
 
     def test_another_domains_is_not_asked_for(self) -> None:
         keys = Keys("attacker.example")
-        assert not is_signed(signed(domain="attacker.example"), (REPORTER,), keys)
+        assert not has_trusted_signature(signed(domain="attacker.example"), (REPORTER,), keys)
         assert keys.asked == []
 
     @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ class TestSignature:
         def away(*_: object, **_named: object) -> bytes:
             raise TimeoutError
 
-        assert not is_signed(signed(), (REPORTER,), away)
+        assert not has_trusted_signature(signed(), (REPORTER,), away)
 
     @pytest.mark.parametrize(
         "tags", [b"", b"d=", b"v=1; d=provider.example; s=", b"=;=;;", b"\xff"]
@@ -123,31 +123,33 @@ class TestReports:
         set_to: Callable[..., None],
         monkeypatch: pytest.MonkeyPatch,
     ) -> Keys:
-        from preference_center.extensions import NAME
+        from preference_center.extensions import EXTENSION_NAME
 
         set_to(trusted_reporters=REPORTER)
         keys = Keys("provider.example")
-        monkeypatch.setitem(app.extensions, NAME, replace(app.extensions[NAME], txt_record=keys))
+        monkeypatch.setitem(
+            app.extensions, EXTENSION_NAME, replace(app.extensions[EXTENSION_NAME], lookup_txt=keys)
+        )
         return keys
 
     def test_a_signed_complaint_counts(self, keys: Keys, take: Take, ledger: Ledger) -> None:
-        assert take(signed(), REPORTS).for_a_person == 0
+        assert take(signed(), REPORTS).queued_for_review == 0
         assert ledger.kinds() == [("complained", "all_marketing")]
         assert keys.asked
 
     def test_a_forged_one_waits_for_a_person(self, keys: Keys, take: Take, ledger: Ledger) -> None:
         for mail in (REPORT, signed().replace(JANE.encode(), b"paul@example.org")):
-            assert take(mail, REPORTS).for_a_person == 1
+            assert take(mail, REPORTS).queued_for_review == 1
         assert (ledger.kinds(), len(keys.asked)) == ([], 1)  # the first has no signature
 
     def test_only_a_reporter_is_believed_and_nobody_elses_key_asked_for(
         self, keys: Keys, take: Take, ledger: Ledger
     ) -> None:
-        assert take(dsn(failed(JANE)), REPORTS).for_a_person == 1
+        assert take(dsn(failed(JANE)), REPORTS).queued_for_review == 1
         assert (ledger.kinds(), keys.asked) == ([], [])
 
     def test_a_signed_report_at_an_address_for_replies_is_not(
         self, keys: Keys, take: Take, ledger: Ledger
     ) -> None:
-        assert take(signed(), REPLIES).for_a_person == 1
+        assert take(signed(), REPLIES).queued_for_review == 1
         assert (ledger.kinds(), keys.asked) == ([], [])

@@ -193,7 +193,7 @@ def test_a_bare_line_feed_smuggles_nothing_in(
 def test_a_mail_beyond_the_limit_is_refused_and_the_session_goes_on(
     smtp: int, to: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("preference_center.inbound.smtp_server.MAX_OCTETS", 1024 * 1024)
+    monkeypatch.setattr("preference_center.inbound.smtp_server.MAX_MAIL_BYTES", 1024 * 1024)
     with smtplib.SMTP("127.0.0.1", smtp, local_hostname="mx.example.net", timeout=60) as client:
         client.ehlo()
         assert client.mail("jane.doe@example.com", [f"SIZE={2 * 1024 * 1024}"])[0] == 552

@@ -14,11 +14,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.mail import review_queue
 from preference_center.storage.sync import destinations
 from tests.clock import Clock
@@ -45,7 +45,7 @@ def ledger(app: Flask, database_url: str) -> Ledger:
 
 def add(app: Flask, name: str, mapping: dict[str, str], **settings: str) -> None:
     def work(connection: Connection) -> None:
-        destinations.add(
+        destinations.insert_destination(
             connection,
             services().keys,
             name=name,
@@ -59,7 +59,7 @@ def add(app: Flask, name: str, mapping: dict[str, str], **settings: str) -> None
         )
 
     with app.app_context():
-        run(work)
+        run_in_transaction(work)
 
 
 def post(client: FlaskClient, name: str, fields: dict[str, str], key: str = TOKEN) -> TestResponse:
@@ -93,7 +93,7 @@ def text(app: Flask, client: FlaskClient) -> Text:
 
 def kept(app: Flask) -> int:
     with app.app_context():
-        return len(run(lambda c: c.execute("SELECT FROM kept_mail").fetchall()))
+        return len(run_in_transaction(lambda c: c.execute("SELECT FROM kept_mail").fetchall()))
 
 
 def test_stop_stops_all_marketing_at_the_number_and_is_confirmed(
@@ -102,7 +102,7 @@ def test_stop_stops_all_marketing_at_the_number_and_is_confirmed(
     answer = text("Stop!")
     (event,) = ledger.events()
     assert (event["kind"], event["scope"], event["source"]) == (
-        Kind.OPTED_OUT,
+        EventKind.OPTED_OUT,
         ALL_MARKETING,
         "sms",
     )
@@ -134,14 +134,19 @@ def test_the_same_message_again_adds_nothing(
     opt_in(client.application, ANNA)
     again = post(client, "texts", fields)  # as whoever recorded it might send it
     assert (again.status_code, "Message" in again.text) == (200, False)
-    assert ledger.kinds() == [(Kind.OPTED_OUT, ALL_MARKETING), (Kind.OPTED_IN, ALL_MARKETING)]
+    assert ledger.kinds() == [
+        (EventKind.OPTED_OUT, ALL_MARKETING),
+        (EventKind.OPTED_IN, ALL_MARKETING),
+    ]
 
 
 def opt_in(app: Flask, number: str) -> None:
     with app.app_context():
-        now, address = services().now(), parse(number, Channel.SMS)
+        now, address = services().now(), parse_address(number, Channel.SMS)
         new_id = services().new_id()
-        record([Change(new_id, Kind.OPTED_IN, address, ALL_MARKETING, now, now, "page", "test")])
+        record(
+            [Change(new_id, EventKind.OPTED_IN, address, ALL_MARKETING, now, now, "page", "test")]
+        )
 
 
 def test_after_the_persons_own_yes_a_stop_is_news_again(
@@ -207,7 +212,7 @@ def test_the_answer_speaks_as_the_number_does(text: Text, sender: str, begins: s
 def test_what_twilio_has_answered_already_is_not_answered_again(text: Text, ledger: Ledger) -> None:
     # Advanced Opt-Out: also words of the company's own
     assert text("fermi tutto", OptOutType="STOP") == ""
-    assert ledger.kinds() == [(Kind.OPTED_OUT, ALL_MARKETING)]
+    assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     assert text("HELP", OptOutType="HELP") == ""
     assert text("STOP", OptOutType="START", sender="+12025550123") == ""
     assert len(ledger.kinds()) == 2  # a stop by whoever says so
@@ -220,11 +225,11 @@ def test_start_lifts_nothing_and_is_answered_with_a_link(
     text("STOP")
     answer = text("START", OptOutType="START")
     link = answer[answer.index("https://") :]
-    assert ledger.kinds() == [(Kind.OPTED_OUT, ALL_MARKETING)]
+    assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     page = client.post(urlsplit(link).path, data={"open": ""}, follow_redirects=True)
     assert page.status_code == 200
     assert "+39 *** **67" in page.text
-    assert ledger.kinds() == [(Kind.OPTED_OUT, ALL_MARKETING)]
+    assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     assert ANNA not in link  # I12
 
 
@@ -249,9 +254,9 @@ def test_what_is_not_certain_is_kept_for_a_person(
     assert ledger.kinds() == []
     with app.app_context():
         keys = services().keys
-        (waits,) = run(lambda c: review_queue.waiting(c, 10))
-        found = run(lambda c: review_queue.by_id(c, keys, waits.id))
-    assert (waits.door, waits.why) == ("sms", "not_clear")
+        (waits,) = run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
+        found = run_in_transaction(lambda c: review_queue.load_open_item(c, keys, waits.id))
+    assert (waits.mailbox, waits.reason) == ("sms", "not_clear")
     assert found
     assert words in found[1].decode()
     assert f"X-From: {sender}" in found[1].decode()
@@ -260,12 +265,12 @@ def test_what_is_not_certain_is_kept_for_a_person(
 def test_a_person_may_decide_that_it_was_a_stop(app: Flask, text: Text, ledger: Ledger) -> None:
     text("please don't text me any more")
     with app.app_context():
-        (waits,) = run(lambda c: review_queue.waiting(c, 10))
+        (waits,) = run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
     done = app.test_cli_runner().invoke(
         args=["inbound", "queue", "resolve", str(waits.id)], input=ANNA
     )
     assert done.exit_code == 0, done.output
-    assert ledger.kinds() == [(Kind.OPTED_OUT, ALL_MARKETING)]
+    assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
     assert text("STOP") == ""  # it stands for the number
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import START, Clock
 from tests.inbound.conftest import MakeTo
 from tests.inbound.mails import outlook
@@ -18,36 +18,40 @@ from tests.pages.ledger import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.inbound.mail_opt_outs import Taken
+    from preference_center.inbound.mail_opt_outs import IngestResult
 
 ALIAS = "jane+shop@example.com"
 ELSEWHERE = "jane@mailbox.example"
 OUT = ("opted_out", "acme.offers")
 
-Receive = Callable[..., "Taken"]
+Receive = Callable[..., "IngestResult"]
 
 
 @pytest.fixture
 def receive(app: Flask) -> Receive:
     """`receive(to, sender)`: what a mail does, by whatever way it came."""
     from preference_center.extensions import services
-    from preference_center.inbound.mail_opt_outs import take
-    from preference_center.inbound.mail_recipients import read_mail
+    from preference_center.inbound.mail_opt_outs import record_mail_opt_outs
+    from preference_center.inbound.mail_recipients import parse_inbound_mail
 
-    def do(to: str, sender: str = ELSEWHERE) -> Taken:
+    def do(to: str, sender: str = ELSEWHERE) -> IngestResult:
         with app.app_context():
-            return take(read_mail(services().links, outlook(to, sender), [to]), services().now())
+            return record_mail_opt_outs(
+                parse_inbound_mail(services().links, outlook(to, sender), [to]), services().now()
+            )
 
     return do
 
 
 @pytest.fixture
-def resolve(app: Flask) -> Callable[..., Taken]:
-    from preference_center.inbound.mail_opt_outs import resolve
+def resolve(app: Flask) -> Callable[..., IngestResult]:
+    from preference_center.inbound.mail_opt_outs import resolve_pending
 
-    def do(*addresses: str, scope: str | None = None) -> Taken:
+    def do(*addresses: str, scope: str | None = None) -> IngestResult:
         with app.app_context():
-            return resolve([parse(address, Channel.EMAIL) for address in addresses], scope)
+            return resolve_pending(
+                [parse_address(address, Channel.EMAIL) for address in addresses], scope
+            )
 
     return do
 
@@ -63,7 +67,7 @@ def test_the_writer_may_tell_the_address_that_the_token_names(
     receive: Receive, make_to: MakeTo, ledger: Ledger
 ) -> None:
     taken = receive(make_to(ALIAS), sender=ALIAS.title())
-    assert (taken.recorded, taken.kept) == (1, 0)
+    assert (taken.recorded, taken.pending) == (1, 0)
     assert ledger.kinds() == [OUT]
 
 
@@ -72,7 +76,7 @@ def test_another_writer_leaves_it_open_who_but_a_check_finds_it_at_once(
 ) -> None:  # I2
     assert allowed(ALIAS)
     taken = receive(make_to(ALIAS))
-    assert (taken.recorded, taken.kept) == (0, 1)
+    assert (taken.recorded, taken.pending) == (0, 1)
     assert ledger.rows()["address"] == []
     assert not allowed(ALIAS)
     assert allowed(ALIAS, "password_reset")  # I4
@@ -91,14 +95,14 @@ def test_it_is_recorded_when_the_address_turns_up(
     receive: Receive,
     make_to: MakeTo,
     store: Callable[[str], None],
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     ledger: Ledger,
     allowed: Callable[..., bool],
     clock: Clock,
     database_url: str,
 ) -> None:
     receive(make_to(ALIAS))
-    assert resolve().kept == 1
+    assert resolve().pending == 1
     clock.advance(timedelta(hours=5))
     store(ALIAS)
     assert resolve().recorded == 1
@@ -114,21 +118,21 @@ def test_the_reason_that_checks_gave_meanwhile_is_the_event_recorded(
     app: Flask,
     receive: Receive,
     make_to: MakeTo,
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     ledger: Ledger,
 ) -> None:
-    from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+    from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
     receive(make_to(ALIAS))
     with app.app_context():
-        (fact,) = exact_facts_for([parse(ALIAS, Channel.EMAIL)])[0]
-    assert fact.state.out
+        (fact,) = load_exact_facts([parse_address(ALIAS, Channel.EMAIL)])[0]
+    assert fact.state.opt_out
     resolve(ALIAS)
-    assert ledger.events()[0]["id"] == fact.state.out.event
+    assert ledger.events()[0]["id"] == fact.state.opt_out.event
 
 
 def test_a_person_may_tell_the_address_and_a_wrong_one_changes_nothing(
-    receive: Receive, make_to: MakeTo, resolve: Callable[..., Taken], ledger: Ledger
+    receive: Receive, make_to: MakeTo, resolve: Callable[..., IngestResult], ledger: Ledger
 ) -> None:
     receive(make_to(ALIAS))
     assert resolve(ELSEWHERE, "jane@example.com").recorded == 0
@@ -140,7 +144,7 @@ def test_a_person_may_tell_the_address_and_a_wrong_one_changes_nothing(
 def test_repeats_are_kept_once_with_both_their_times(
     receive: Receive,
     make_to: MakeTo,
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     ledger: Ledger,
     clock: Clock,
     database_url: str,
@@ -158,11 +162,11 @@ def test_a_repeat_after_an_opt_in_counts_after_it(
     app: Flask,
     receive: Receive,
     make_to: MakeTo,
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     allowed: Callable[..., bool],
     clock: Clock,
 ) -> None:  # I5
-    from preference_center.domain.events import Change, Kind
+    from preference_center.domain.events import Change, EventKind
     from preference_center.extensions import services
     from preference_center.ledger import record
 
@@ -171,8 +175,8 @@ def test_a_repeat_after_an_opt_in_counts_after_it(
     with app.app_context():
         change = Change(
             services().new_id(),
-            Kind.OPTED_IN,
-            parse(ALIAS, Channel.EMAIL),
+            EventKind.OPTED_IN,
+            parse_address(ALIAS, Channel.EMAIL),
             "acme.offers",
             now,
             now,
@@ -195,15 +199,15 @@ def test_an_erased_address_is_not_made_readable_by_guessing(
     receive: Receive,
     make_to: MakeTo,
     store: Callable[[str], None],
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     allowed: Callable[..., bool],
     database_url: str,
 ) -> None:  # I6
     store(ALIAS)
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE address SET ciphertext = NULL, erased_at = %s", [START])
-    assert receive(make_to(ALIAS)).kept == 1
-    assert resolve().kept == 1
+    assert receive(make_to(ALIAS)).pending == 1
+    assert resolve().pending == 1
     assert not allowed(ALIAS)
     assert receive(make_to(ALIAS), sender=ALIAS).recorded == 1
     with psycopg.connect(database_url) as connection:
@@ -226,11 +230,11 @@ def test_a_topic_that_the_catalogue_has_no_more_is_found_in_its_history(
 def test_a_topic_that_no_catalogue_ever_had_counts_as_all_marketing_until_a_person_says(
     receive: Receive,
     make_to: MakeTo,
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     allowed: Callable[..., bool],
     ledger: Ledger,
 ) -> None:  # I11
-    assert receive(make_to(ALIAS, "acme.typo"), sender=ALIAS).kept == 1
+    assert receive(make_to(ALIAS, "acme.typo"), sender=ALIAS).pending == 1
     assert not allowed(ALIAS)
     assert allowed(ALIAS, "password_reset")
     assert resolve(ALIAS).recorded == 0
@@ -251,16 +255,19 @@ def test_nothing_of_the_mail_is_kept(
 def keep_many(app: Flask, *people: str) -> None:
     """An opt-out by mail of each, all of them of the same moment."""
     from preference_center.extensions import services
-    from preference_center.links import PREFIX_OCTETS
-    from preference_center.storage.db.database import run
-    from preference_center.storage.mail.pending_mail_opt_outs import Unresolved, keep
+    from preference_center.links import DIGEST_PREFIX_BYTES
+    from preference_center.storage.db.database import run_in_transaction
+    from preference_center.storage.mail.pending_mail_opt_outs import (
+        PendingMailOptOut,
+        insert_pending,
+    )
 
     with app.app_context():
         keys, new_id = services().keys, services().new_id
         rows = [
-            Unresolved(
+            PendingMailOptOut(
                 new_id(),
-                keys.exact(parse(each, Channel.EMAIL))[:PREFIX_OCTETS],
+                keys.exact_digest(parse_address(each, Channel.EMAIL))[:DIGEST_PREFIX_BYTES],
                 b"mark",
                 "acme.offers",
                 "l1",
@@ -270,7 +277,7 @@ def keep_many(app: Flask, *people: str) -> None:
             )
             for each in people
         ]
-        run(lambda connection: keep(connection, rows))
+        run_in_transaction(lambda connection: insert_pending(connection, rows))
 
 
 @pytest.mark.parametrize(
@@ -284,7 +291,7 @@ def keep_many(app: Flask, *people: str) -> None:
 def test_all_are_gone_through_a_few_at_a_time(
     app: Flask,
     store: Callable[[str], None],
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     monkeypatch: pytest.MonkeyPatch,
     known: range,
 ) -> None:  # I3
@@ -294,33 +301,33 @@ def test_all_are_gone_through_a_few_at_a_time(
     keep_many(app, *people)
     for n in known:
         store(people[n])
-    monkeypatch.setattr(mail_opt_outs, "PAGE", 5)
+    monkeypatch.setattr(mail_opt_outs, "PAGE_SIZE", 5)
     taken = resolve()
-    assert (taken.recorded, taken.kept) == (len(known), 25 - len(known))
+    assert (taken.recorded, taken.pending) == (len(known), 25 - len(known))
     assert resolve().recorded == 0
 
 
 def test_what_is_held_at_once_does_not_grow_with_what_is_kept(
-    app: Flask, resolve: Callable[..., Taken], monkeypatch: pytest.MonkeyPatch
+    app: Flask, resolve: Callable[..., IngestResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I3
     from preference_center.storage.mail import pending_mail_opt_outs
 
     keep_many(app, *(f"person-{n}@example.com" for n in range(300)))
-    read, real = 0, pending_mail_opt_outs.Unresolved
+    read, real = 0, pending_mail_opt_outs.PendingMailOptOut
 
     def counted(*columns: object) -> object:
         nonlocal read
         read += 1
         return real(*columns)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pending_mail_opt_outs, "Unresolved", counted)
-    assert resolve().kept == 300
+    monkeypatch.setattr(pending_mail_opt_outs, "PendingMailOptOut", counted)
+    assert resolve().pending == 300
     assert read <= 1
 
 
 def test_many_addresses_may_be_told_at_once(
     app: Flask,
-    resolve: Callable[..., Taken],
+    resolve: Callable[..., IngestResult],
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -328,6 +335,6 @@ def test_many_addresses_may_be_told_at_once(
 
     people = [f"person-{n}@example.com" for n in range(12)]
     keep_many(app, *people[:9])
-    monkeypatch.setattr(mail_opt_outs, "PAGE", 5)
+    monkeypatch.setattr(mail_opt_outs, "PAGE_SIZE", 5)
     assert resolve(*people).recorded == 9
     assert ledger.kinds() == [OUT] * 9

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from preference_center.domain.addresses import Channel
 from preference_center.extensions import services
 from preference_center.inbound import webhooks
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, webhook_inbox
 from tests.clock import Clock
 
@@ -39,7 +39,7 @@ def _add(name: str, kind: str, settings: dict[str, str]) -> int:
     context = services()
 
     def work(connection: Connection) -> int:
-        return destinations.add(
+        return destinations.insert_destination(
             connection,
             context.keys,
             name=name,
@@ -52,12 +52,12 @@ def _add(name: str, kind: str, settings: dict[str, str]) -> int:
             now=context.now(),
         )
 
-    return run(work)
+    return run_in_transaction(work)
 
 
 def kept(app: Flask) -> int:
     with app.app_context():
-        return len(run(lambda c: c.execute("SELECT FROM posted_news").fetchall()))
+        return len(run_in_transaction(lambda c: c.execute("SELECT FROM posted_news").fetchall()))
 
 
 def test_what_is_genuine_is_stored_before_it_is_acknowledged(
@@ -68,8 +68,10 @@ def test_what_is_genuine_is_stored_before_it_is_acknowledged(
     with app.app_context():
         context = services()
         now = context.now()
-        (body,) = run(
-            lambda c: webhook_inbox.claim(c, context.keys, number, now=now, until=now, limit=5)
+        (body,) = run_in_transaction(
+            lambda c: webhook_inbox.claim_webhooks(
+                c, context.keys, number, now=now, until=now, limit=5
+            )
         )
     assert b"anna@example.com" in body.body
 
@@ -194,8 +196,8 @@ def test_changed_settings_count_within_seconds(
     with app.app_context():
         context = services()
         changed = {"webhook_secret": "another-secret-of-ours"}
-        run(lambda c: destinations.set_settings(c, context.keys, "letters", changed))
-    clock.advance(webhooks.REMEMBERED)
+        run_in_transaction(lambda c: destinations.set_settings(c, context.keys, "letters", changed))
+    clock.advance(webhooks.DESTINATION_CACHE_TTL)
     assert client.post(f"/in/letters/{SECRET}", data=FORM | {"n": "2"}).status_code == 401
     assert client.post("/in/letters/another-secret-of-ours", data=FORM).status_code == 204
 
@@ -220,7 +222,7 @@ def test_a_token_that_was_used_before_is_refused_whatever_comes_with_it(
     ]
     assert say("two", "opened") == 200
     assert kept(app) == 2
-    clock.advance(webhook_inbox.KEPT + timedelta(seconds=1))
+    clock.advance(webhook_inbox.RETENTION + timedelta(seconds=1))
     with app.app_context():
-        run(lambda c: webhook_inbox.forget(c, clock()))
-        assert run(lambda c: c.execute("SELECT FROM used_token").fetchall()) == []
+        run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
+        assert run_in_transaction(lambda c: c.execute("SELECT FROM used_token").fetchall()) == []

@@ -13,19 +13,25 @@ from typing import Any, ClassVar, Protocol, cast
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Listing
-from preference_center.domain.sync.contract import Item, LinkItem, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.sync.capabilities import ListingMode
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
-    BackFillable,
     DeliveryError,
-    Fieldable,
-    Pullable,
-    Readable,
-    Scannable,
+    SupportsLinkField,
+    SupportsPull,
+    SupportsRead,
+    SupportsScan,
+    SupportsScanBackfill,
 )
-from preference_center.integrations.registry import ENTRIES
+from preference_center.integrations.registry import CONNECTORS
 from tests.integrations.contract import ANNA, BO, CY, ODD, Rig, lift, off, results
 from tests.integrations.tools.stand_in import Fault
 
@@ -66,7 +72,7 @@ def hands(rig: Rig) -> Contacts:
 
 
 def whole(
-    listing: Callable[[str | None], Page[Any]], cursor: str | None = None
+    listing: Callable[[str | None], ContactPage[Any]], cursor: str | None = None
 ) -> tuple[list[Any], str | None]:
     """All rows from `cursor` on, and the cursor to go on from later."""
     rows: list[Any] = []
@@ -88,21 +94,21 @@ class ReadContract:
         self.prepare(rig, ANNA, BO)
         connector = rig.make()
         connector.push([off(1, ANNA, "news"), off(2, BO, "news", "offers")])
-        found = cast("Readable", connector).read([off(1, ANNA), off(2, BO)])
+        found = cast("SupportsRead", connector).read([off(1, ANNA), off(2, BO)])
         assert found == {1: frozenset({"news"}), 2: frozenset({"news", "offers"})}
-        assert cast("Readable", connector).read([]) == {}
+        assert cast("SupportsRead", connector).read([]) == {}
 
     def test_another_hands_opt_out_is_read_too(self, rig: Rig) -> None:  # I13
         self.prepare(rig, CY)
         rig.tool.turn_off(CY, "offers")
-        assert cast("Readable", rig.make()).read([off(3, CY)]) == {3: frozenset({"offers"})}
+        assert cast("SupportsRead", rig.make()).read([off(3, CY)]) == {3: frozenset({"offers"})}
 
     @pytest.mark.parametrize("address", ODD)
     def test_unusual_addresses_are_read_back(self, rig: Rig, address: str) -> None:
         self.prepare(rig, address)
         connector = rig.make()
         connector.push([off(1, address, "news")])
-        assert cast("Readable", connector).read([off(1, address)]) == {1: frozenset({"news"})}
+        assert cast("SupportsRead", connector).read([off(1, address)]) == {1: frozenset({"news"})}
 
     def prepare(self, rig: Rig, *addresses: str) -> None:
         """Make contacts of these, in a tool that has such."""
@@ -118,14 +124,14 @@ class ScanContract:
         everybody = {f"p{n}@example.com" for n in range(230)} | set(ODD)
         for address in everybody:
             hands(rig).add(address)
-        seen, _ = whole(cast("Scannable", rig.make()).scan)
+        seen, _ = whole(cast("SupportsScan", rig.make()).scan)
         assert {contact.address for contact in seen} == everybody
 
     def test_a_contact_that_comes_later_is_found_later(self, rig: Rig) -> None:  # I13
         hands(rig).add(ANNA)
-        connector = cast("Scannable", rig.make())
+        connector = cast("SupportsScan", rig.make())
         _, cursor = whole(connector.scan)
-        if ENTRIES[rig.kind].capabilities.scans is Listing.SWEEP:
+        if CONNECTORS[rig.kind].capabilities.scans is ListingMode.FULL:
             assert cursor is None, "the last cursor of a sweep"
         hands(rig).add(BO)
         seen, _ = whole(connector.scan, cursor)
@@ -133,16 +139,16 @@ class ScanContract:
 
     def test_scanning_changes_nothing(self, rig: Rig) -> None:  # I7
         hands(rig).add(ANNA)
-        whole(cast("Scannable", rig.make()).scan)
+        whole(cast("SupportsScan", rig.make()).scan)
         assert rig.tool.off(ANNA) == set()
 
     def test_a_scan_that_failed_goes_on_where_it_was(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
         rig.tool.server.fail(Fault(503))  # type: ignore[attr-defined]
         with pytest.raises(DeliveryError) as caught:
-            cast("Scannable", rig.make()).scan(None)
+            cast("SupportsScan", rig.make()).scan(None)
         assert not caught.value.permanent
-        seen, _ = whole(cast("Scannable", rig.make()).scan)
+        seen, _ = whole(cast("SupportsScan", rig.make()).scan)
         assert ANNA in {contact.address for contact in seen}
 
 
@@ -150,23 +156,23 @@ class BackfillContract:
     """For connectors with `backfills_by_scan`."""
 
     def test_those_on_a_page_are_brought_to_their_state_as_many_as_it_shows(self, rig: Rig) -> None:
-        capabilities = ENTRIES[rig.kind].capabilities
-        assert capabilities.scans is Listing.SWEEP, "each pass shows all there are"
+        capabilities = CONNECTORS[rig.kind].capabilities
+        assert capabilities.scans is ListingMode.FULL, "each pass shows all there are"
         everybody = [f"p{n}@example.com" for n in range(capabilities.batch_size + 5)]
         for address in everybody:
             hands(rig).add(address)
         rig.tool.turn_off(everybody[0], "news")
         batch = self.shown(rig, everybody)
-        outcomes = results(cast("BackFillable", rig.make()).push_seen(batch))
-        assert outcomes.pop(0) is Result.REFLECTED
-        assert set(outcomes.values()) <= {Result.LATER, Result.REFLECTED}
+        outcomes = results(cast("SupportsScanBackfill", rig.make()).push_scanned(batch))
+        assert outcomes.pop(0) is PushResult.REFLECTED
+        assert set(outcomes.values()) <= {PushResult.RETRY_LATER, PushResult.REFLECTED}
         for number, address in enumerate(everybody):
-            if outcomes.get(number) is Result.REFLECTED:
+            if outcomes.get(number) is PushResult.REFLECTED:
                 assert "news" in rig.tool.off(address)
 
-    def shown(self, rig: Rig, addresses: Sequence[str]) -> list[tuple[Item, Seen]]:
+    def shown(self, rig: Rig, addresses: Sequence[str]) -> list[tuple[PushItem, ContactSnapshot]]:
         """An item for each, with how the listing shows it."""
-        seen = {row.address: row for row in whole(cast("Scannable", rig.make()).scan)[0]}
+        seen = {row.address: row for row in whole(cast("SupportsScan", rig.make()).scan)[0]}
         return [(off(n, address, "news"), seen[address]) for n, address in enumerate(addresses)]
 
 
@@ -189,15 +195,15 @@ class PullContract:
         self.leave(rig, ANNA, "news")
         self.leave(rig, BO, "offers")
         news = self.pulled(rig)
-        assert {(n.address, n.thing) for n in news} == {
+        assert {(n.address, n.target) for n in news} == {
             (ANNA, self.about(rig, "news")),
             (BO, self.about(rig, "offers")),
         }
-        assert {n.kind for n in news} == {NewsKind.OPTED_OUT}
+        assert {n.kind for n in news} == {VendorEventKind.OPTED_OUT}
 
     def test_one_that_is_made_later_is_found_later(self, rig: Rig) -> None:
         self.leave(rig, ANNA, "news")
-        connector = cast("Pullable", rig.make())
+        connector = cast("SupportsPull", rig.make())
         _, cursor = whole(connector.pull)
         self.leave(rig, CY, "news")
         news, _ = whole(connector.pull, cursor)
@@ -214,12 +220,12 @@ class PullContract:
         self.pulled(rig)
         connector = rig.make()
         connector.push([off(1, ANNA, "offers")])
-        if ENTRIES[rig.kind].capabilities.can_lift:
+        if CONNECTORS[rig.kind].capabilities.can_lift:
             connector.push([lift(1, ANNA, "offers")])
         assert self.has_left(rig, ANNA, "news")
 
-    def pulled(self, rig: Rig) -> list[News]:
-        return whole(cast("Pullable", rig.make()).pull)[0]
+    def pulled(self, rig: Rig) -> list[VendorEvent]:
+        return whole(cast("SupportsPull", rig.make()).pull)[0]
 
 
 class WholePullContract(PullContract):
@@ -242,17 +248,17 @@ class FieldContract:
 
     def test_a_contact_gets_its_link(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
-        connector = cast("Fieldable", rig.make())
+        connector = cast("SupportsLinkField", rig.make())
         for _ in range(2):
             outcomes = connector.write_links([LinkItem(1, ANNA, Channel.EMAIL, LINK)])
-            assert results(outcomes) == {1: Result.REFLECTED}
+            assert results(outcomes) == {1: PushResult.REFLECTED}
             assert hands(rig).link(ANNA) == LINK
 
     def test_no_contact_is_made_for_a_link(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
         items = [LinkItem(1, ANNA, Channel.EMAIL, LINK), LinkItem(2, BO, Channel.EMAIL, LINK)]
-        outcomes = cast("Fieldable", rig.make()).write_links(items)
-        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.ABSENT}
+        outcomes = cast("SupportsLinkField", rig.make()).write_links(items)
+        assert results(outcomes) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
         assert not hands(rig).has(BO)
 
 
@@ -263,7 +269,7 @@ class NobodyCreatedContract:
     """
 
     def test_nothing_that_is_done_about_a_stranger_creates_them(self, rig: Rig) -> None:  # I13
-        connector, can = rig.make(), ENTRIES[rig.kind].capabilities
+        connector, can = rig.make(), CONNECTORS[rig.kind].capabilities
         connector.check()
         for item in (
             off(1, BO, "news", "offers"),
@@ -274,13 +280,15 @@ class NobodyCreatedContract:
             connector.push([item])
             assert not hands(rig).has(BO)
         if can.can_read:
-            cast("Readable", connector).read([off(1, BO, "news")])
+            cast("SupportsRead", connector).read([off(1, BO, "news")])
         if can.can_hold_link:
-            cast("Fieldable", connector).write_links([LinkItem(1, BO, Channel.EMAIL, LINK)])
+            cast("SupportsLinkField", connector).write_links([LinkItem(1, BO, Channel.EMAIL, LINK)])
         if can.can_scan:
-            assert BO not in {seen.address for seen in whole(cast("Scannable", connector).scan)[0]}
+            assert BO not in {
+                seen.address for seen in whole(cast("SupportsScan", connector).scan)[0]
+            }
         if can.can_pull:
-            whole(cast("Pullable", connector).pull)
+            whole(cast("SupportsPull", connector).pull)
         assert not hands(rig).has(BO)
 
 
@@ -290,19 +298,19 @@ class AbsentContract(NobodyCreatedContract):
     def test_who_is_not_there_is_absent_and_not_created(self, rig: Rig) -> None:
         hands(rig).add(ANNA)
         outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.ABSENT}
+        assert results(outcomes) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
         assert not hands(rig).has(BO)
         assert rig.tool.off(ANNA) == {"news"}
 
     def test_who_is_not_there_is_created_where_asked_for(self, rig: Rig) -> None:
-        if not ENTRIES[rig.kind].capabilities.can_create:
-            assert f"{CREATE_CONTACTS}?" not in ENTRIES[rig.kind].settings
+        if not CONNECTORS[rig.kind].capabilities.can_create:
+            assert f"{CREATE_CONTACTS}?" not in CONNECTORS[rig.kind].settings
             return
         rig = with_settings(rig, **{CREATE_CONTACTS: "yes"})
-        assert results(rig.make().push([off(1, BO, "news")])) == {1: Result.REFLECTED}
+        assert results(rig.make().push([off(1, BO, "news")])) == {1: PushResult.REFLECTED}
         assert hands(rig).has(BO)
         assert "news" in rig.tool.off(BO)
 
     def test_who_is_not_there_reads_as_absent(self, rig: Rig) -> None:
-        if ENTRIES[rig.kind].capabilities.can_read:
-            assert cast("Readable", rig.make()).read([off(1, BO)]) == {1: None}
+        if CONNECTORS[rig.kind].capabilities.can_read:
+            assert cast("SupportsRead", rig.make()).read([off(1, BO)]) == {1: None}

@@ -16,10 +16,10 @@ import pytest
 
 from dev.processes import wait_until
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, Result
+from preference_center.domain.sync.contract import PushItem, PushResult
 from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination
-from preference_center.integrations.base.http import LeaseOver, Timeouts, Unanswered
-from preference_center.integrations.registry import ENTRIES
+from preference_center.integrations.base.http import HttpTimeouts, LeaseExpired, NoResponse
+from preference_center.integrations.registry import CONNECTORS
 from tests.integrations.rig import ANNA, BO, CY, NOW, ODD, Rig, Tool, lift, off, results
 from tests.integrations.tools.stand_in import Fault, StandIn
 
@@ -43,7 +43,7 @@ __all__ = [
 
 def can_lift(rig: Rig) -> bool:
     """Whether topics can be turned on again there."""
-    return ENTRIES[rig.kind].capabilities.can_lift
+    return CONNECTORS[rig.kind].capabilities.can_lift
 
 
 class PushContract:
@@ -56,7 +56,10 @@ class PushContract:
         batch = [off(1, ANNA, "news"), off(2, BO, "news", "offers")]
         connector = rig.make()
         for _ in range(2):
-            assert results(connector.push(batch)) == {1: Result.REFLECTED, 2: Result.REFLECTED}
+            assert results(connector.push(batch)) == {
+                1: PushResult.REFLECTED,
+                2: PushResult.REFLECTED,
+            }
             assert rig.tool.off(ANNA) == {"news"}
             assert rig.tool.off(BO) == {"news", "offers"}
 
@@ -67,7 +70,7 @@ class PushContract:
                 connector.push([lift(1, ANNA, "news")])
             return
         connector.push([off(1, ANNA, "news", "offers")])
-        assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
         assert rig.tool.off(ANNA) == {"offers"}
 
     def test_topics_in_neither_list_stay_as_they_are(self, rig: Rig) -> None:  # I13
@@ -80,13 +83,15 @@ class PushContract:
             assert rig.tool.off(ANNA) == {"news"}
 
     def test_an_item_with_nothing_to_change_is_reflected(self, rig: Rig) -> None:
-        assert results(rig.make().push([off(7, ANNA)])) == {7: Result.REFLECTED}
+        assert results(rig.make().push([off(7, ANNA)])) == {7: PushResult.REFLECTED}
         assert rig.tool.off(ANNA) == set()
 
     @pytest.mark.parametrize("address", ODD)
     def test_unusual_addresses_arrive_whole(self, rig: Rig, address: str) -> None:
         connector = rig.make()
-        assert results(connector.push([off(1, address, "news", "offers")])) == {1: Result.REFLECTED}
+        assert results(connector.push([off(1, address, "news", "offers")])) == {
+            1: PushResult.REFLECTED
+        }
         assert rig.tool.off(address) == {"news", "offers"}
         if can_lift(rig):
             connector.push([lift(1, address, "offers")])
@@ -97,10 +102,10 @@ class PushContract:
         assert rig.tool.requests() == 0
 
     def test_a_full_batch_is_taken_and_a_longer_one_is_not_sent(self, rig: Rig) -> None:
-        size = ENTRIES[rig.kind].capabilities.batch_size
+        size = CONNECTORS[rig.kind].capabilities.batch_size
         batch = [off(n, f"p{n}@example.com", "news", "offers") for n in range(size)]
         connector = rig.make()
-        assert set(results(connector.push(batch)).values()) == {Result.REFLECTED}
+        assert set(results(connector.push(batch)).values()) == {PushResult.REFLECTED}
         assert rig.tool.off(f"p{size - 1}@example.com") == {"news", "offers"}
         before = rig.tool.requests()
         with pytest.raises(ValueError, match="fit a batch"):
@@ -108,8 +113,8 @@ class PushContract:
         assert rig.tool.requests() == before
 
     def test_a_worker_whose_lease_is_over_changes_nothing(self, rig: Rig) -> None:
-        with pytest.raises(LeaseOver) as caught:
-            rig.make(alive=lambda: False).push([off(1, ANNA, "news")])
+        with pytest.raises(LeaseExpired) as caught:
+            rig.make(lease_valid=lambda: False).push([off(1, ANNA, "news")])
         assert not caught.value.permanent
         assert rig.tool.off(ANNA) == set()
 
@@ -132,8 +137,8 @@ class ConnectorContract(PushContract):
     def test_an_address_of_a_channel_that_it_has_not_is_refused(self, rig: Rig) -> None:  # I10
         items = {
             Channel.EMAIL: off(1, ANNA, "news"),
-            Channel.SMS: Item(1, "+393331234567", Channel.SMS, off=frozenset({"news"})),
-            Channel.PHONE: Item(1, "+393331234567", Channel.PHONE, off=frozenset({"news"})),
+            Channel.SMS: PushItem(1, "+393331234567", Channel.SMS, off=frozenset({"news"})),
+            Channel.PHONE: PushItem(1, "+393331234567", Channel.PHONE, off=frozenset({"news"})),
         }
         connector, before = rig.make(), rig.tool.requests()
         for channel in items.keys() - connector.capabilities.channels:
@@ -150,12 +155,12 @@ class ConnectorContract(PushContract):
         size = min(connector.capabilities.batch_size, count)
         people = [*ODD, *(f"p{n}@example.com" for n in range(count - len(ODD)))]
         items = [off(ref, address, "news") for ref, address in enumerate(people)]
-        found: dict[int, Result] = {}
+        found: dict[int, PushResult] = {}
         first = 0
         for start in range(0, count, size):
             found |= results(connector.push(items[start : start + size]))
             first = first or rig.tool.requests()
-        assert found == dict.fromkeys(range(count), Result.REFLECTED)
+        assert found == dict.fromkeys(range(count), PushResult.REFLECTED)
         assert rig.tool.requests() <= first * -(-count // size), "no more work as it goes on"
         for address in (*ODD, people[count // 2], people[-1]):
             assert rig.tool.off(address) == {"news"}
@@ -180,7 +185,7 @@ class HttpContract(ConnectorContract):
         error = self._fail_write(rig, Fault(429, {"Retry-After": retry_after}))
         assert error.retry_after == timedelta(minutes=2)
         assert not error.permanent
-        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
     def test_5xx_is_tried_again(self, rig: Rig, status: int) -> None:
@@ -197,8 +202,8 @@ class HttpContract(ConnectorContract):
     @pytest.mark.parametrize("fault", [Fault(hang=True), Fault(200, drip=True)])
     def test_a_silent_or_dripping_tool_is_given_up(self, rig: Rig, fault: Fault) -> None:
         self._server(rig).fail(replace(fault, after=rig.requests_before_writing))
-        limits = Timeouts(connect=2, read=0.15, total=0.3)
-        with pytest.raises(Unanswered) as caught:
+        limits = HttpTimeouts(connect=2, read=0.15, total=0.3)
+        with pytest.raises(NoResponse) as caught:
             rig.make(timeouts=limits).push([off(1, ANNA, "news")])
         assert not caught.value.permanent
 
@@ -206,12 +211,12 @@ class HttpContract(ConnectorContract):
         batch = [off(1, ANNA, "news")]
         self._server(rig).fail(Fault(hang=True, acts=True, after=rig.requests_before_writing))
         # time enough for the requests before it, however busy the machine is
-        limits = Timeouts(connect=5, read=1 if rig.requests_before_writing else 0.3, total=5)
-        with pytest.raises(Unanswered):
+        limits = HttpTimeouts(connect=5, read=1 if rig.requests_before_writing else 0.3, total=5)
+        with pytest.raises(NoResponse):
             rig.make(timeouts=limits).push(batch)
         assert wait_until(lambda: rig.tool.off(ANNA) == {"news"}, 30)
         for _ in range(2):
-            assert results(rig.make().push(batch)) == {1: Result.REFLECTED}
+            assert results(rig.make().push(batch)) == {1: PushResult.REFLECTED}
             assert rig.tool.off(ANNA) == {"news"}
 
     def test_a_tool_that_is_down_is_tried_again(self, rig: Rig) -> None:
@@ -220,7 +225,7 @@ class HttpContract(ConnectorContract):
         with pytest.raises(DeliveryError) as caught:
             rig.make().push([off(1, ANNA, "news")])
         assert not caught.value.permanent
-        assert not isinstance(caught.value, Unanswered)
+        assert not isinstance(caught.value, NoResponse)
 
     @pytest.mark.parametrize("status", [401, 403])
     def test_credentials_revoked_in_mid_batch_stop_the_destination(
@@ -241,7 +246,7 @@ class HttpContract(ConnectorContract):
             connector.push([lift(1, ANNA, "news")])
         logged = "\n".join(f"{r.getMessage()} {r.__dict__}" for r in caplog.records)
         assert rig.setup.name in logged
-        secrets = [rig.setup.settings[name] for name in ENTRIES[rig.kind].secrets]
+        secrets = [rig.setup.settings[name] for name in CONNECTORS[rig.kind].secret_settings]
         for hidden in ["anna", *secrets]:
             assert hidden not in logged
 
@@ -264,13 +269,13 @@ class JsonApiContract(HttpContract):
         outcomes = rig.make().push(batch)
         found = results(outcomes)
         assert set(found) == {item.ref for item in batch}
-        assert set(found.values()) == {Result.REFLECTED, Result.LATER}
+        assert set(found.values()) == {PushResult.REFLECTED, PushResult.RETRY_LATER}
         for item in batch:
-            if found[item.ref] is Result.REFLECTED:
+            if found[item.ref] is PushResult.REFLECTED:
                 assert rig.tool.off(item.address) == item.off
             else:
                 assert outcomes[item.ref].retry_after == timedelta(seconds=30)
-        assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+        assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
 
     def test_credentials_revoked_when_part_was_done_stop_the_destination(self, rig: Rig) -> None:
         self._server(rig).fail(Fault(401, after=self._requests_of_the_first_write(rig)))
@@ -282,16 +287,16 @@ class JsonApiContract(HttpContract):
         """How many requests there are until the first of `_two_requests_worth` is written."""
         return rig.requests_before_writing + 1
 
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(1, ANNA, "news"), off(2, BO, "offers"), off(3, CY, "news", "offers")]
 
     def test_one_address_that_the_tool_rejects_does_not_hold_up_the_others(self, rig: Rig) -> None:
         rig.tool.reject(BO)  # type: ignore[attr-defined]
         batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
         assert results(rig.make().push(batch)) == {
-            1: Result.REFLECTED,
-            2: Result.REFUSED,
-            3: Result.REFLECTED,
+            1: PushResult.REFLECTED,
+            2: PushResult.REFUSED,
+            3: PushResult.REFLECTED,
         }
         assert rig.tool.off(ANNA) == rig.tool.off(CY) == {"news"}
 

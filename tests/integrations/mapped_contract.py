@@ -7,8 +7,8 @@ from typing import ClassVar, cast
 
 import pytest
 
-from preference_center.integrations.base.contract import Readable, UnsupportedByDestination
-from preference_center.integrations.registry import ENTRIES
+from preference_center.integrations.base.contract import SupportsRead, UnsupportedByDestination
+from preference_center.integrations.registry import CONNECTORS
 from tests.integrations.contract import ANNA, BO, CY, Rig, off
 
 
@@ -42,10 +42,10 @@ class MappedContract:
         assert not replace(rig, setup=replace(rig.setup, topics={})).make().check().ok
 
     def test_check_names_what_no_topic_maps_to(self, rig: Rig) -> None:
-        assert rig.make().check().unmapped == self.unmapped
+        assert rig.make().check().unmapped_targets == self.unmapped
 
     def test_check_reports_bad_credentials(self, rig: Rig) -> None:
-        secret = next(iter(ENTRIES[rig.kind].secrets))
+        secret = next(iter(CONNECTORS[rig.kind].secret_settings))
         wrong = replace(rig.setup, settings={**rig.setup.settings, secret: "wrong"})
         (problem,) = replace(rig, setup=wrong).make().check().problems
         assert self.refusal in problem
@@ -55,15 +55,15 @@ class MappedContract:
         assert any(self.missing in p for p in replace(rig, setup=mapped).make().check().problems)
 
     def test_reading_back_tells_what_is_off_and_changes_nothing(self, rig: Rig) -> None:  # I7
-        if not ENTRIES[rig.kind].capabilities.can_read:
+        if not CONNECTORS[rig.kind].capabilities.can_read:
             return
         connector = rig.make()
         connector.push([off(1, ANNA, "news"), off(2, BO, "news", "offers")])
-        found = cast("Readable", connector).read([off(1, ANNA), off(2, BO), off(3, CY)])
+        found = cast("SupportsRead", connector).read([off(1, ANNA), off(2, BO), off(3, CY)])
         assert found == {
             1: frozenset({"news"}),
             2: frozenset({"news", "offers"}),
             3: frozenset(),
         }
         assert rig.tool.off(CY) == set()
-        assert cast("Readable", connector).read([]) == {}
+        assert cast("SupportsRead", connector).read([]) == {}

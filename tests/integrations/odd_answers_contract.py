@@ -21,15 +21,21 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Result
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Fieldable,
-    Pullable,
-    Readable,
-    Scannable,
+    SupportsLinkField,
+    SupportsPull,
+    SupportsRead,
+    SupportsScan,
 )
-from preference_center.integrations.registry import ENTRIES
+from preference_center.integrations.registry import CONNECTORS
 from tests.integrations.both_ways_contract import LINK, hands
 from tests.integrations.contract import Rig, lift, off
 from tests.integrations.tools.answer_schemas import AnswerSchemas
@@ -62,7 +68,7 @@ class OddAnswersContract:
 
     def abilities(self, rig: Rig) -> Capabilities:
         """What the connector can do for them."""
-        return ENTRIES[rig.kind].capabilities
+        return CONNECTORS[rig.kind].capabilities
 
     def run(self, rig: Rig, schemas: AnswerSchemas, place: Place | None) -> Run:
         return Run(rig, schemas, place, self.people(next(_RUNS)), self.abilities(rig))
@@ -135,7 +141,7 @@ class Run:
         found, problem = self._oddly(lambda: self._rig.make().push(batch))
         yield from self._outcomes("push", found, problem)
         for ref, address in self.people.items():
-            is_done = found and ref in found and found[ref].result is Result.REFLECTED
+            is_done = found and ref in found and found[ref].result is PushResult.REFLECTED
             if is_done and "news" not in self._rig.tool.off(address):
                 yield f"push: {self._name(ref)} counts as done and is not"
 
@@ -147,24 +153,24 @@ class Run:
 
     def _links(self) -> Iterator[str]:
         batch = [LinkItem(ref, a, Channel.EMAIL, LINK) for ref, a in self.people.items()]
-        connector = cast("Fieldable", self._rig.make())
+        connector = cast("SupportsLinkField", self._rig.make())
         found, problem = self._oddly(lambda: connector.write_links(batch))
         yield from self._outcomes("links", found, problem)
 
     def _outcomes(
-        self, act: str, found: Mapping[int, Outcome] | None, problem: str | None
+        self, act: str, found: Mapping[int, PushOutcome] | None, problem: str | None
     ) -> Iterator[str]:
         if problem:
             yield f"{act}: {problem}"
         for ref in self.people if found is not None else ():
             result = found[ref].result if found and ref in found else None
-            if self._must_be_right(ref) and result is not Result.REFLECTED:
+            if self._must_be_right(ref) and result is not PushResult.REFLECTED:
                 yield f"{act}: {self._name(ref)} is {result}"
 
     def _read(self) -> Iterator[str]:
         self._rig.make().push([off(ref, a, "news") for ref, a in self.people.items()])
-        batch: list[Item] = [off(ref, a, "news") for ref, a in self.people.items()]
-        connector = cast("Readable", self._rig.make())
+        batch: list[PushItem] = [off(ref, a, "news") for ref, a in self.people.items()]
+        connector = cast("SupportsRead", self._rig.make())
         found, problem = self._oddly(lambda: connector.read(batch))
         if problem:
             yield f"read: {problem}"
@@ -173,7 +179,7 @@ class Run:
                 yield f"read: {self._name(ref)} reads as {found.get(ref)}"
 
     def _scan(self) -> Iterator[str]:
-        connector = cast("Scannable", self._rig.make())
+        connector = cast("SupportsScan", self._rig.make())
         yield from self._listed("scan", connector.scan, sees_odd=True)
 
     def _pull(self) -> Iterator[str]:
@@ -183,11 +189,11 @@ class Run:
                 leave(address)
             elif "news" not in self._rig.tool.off(address):
                 self._rig.tool.turn_off(address, "news")
-        connector = cast("Pullable", self._rig.make())
+        connector = cast("SupportsPull", self._rig.make())
         yield from self._listed("pull", connector.pull, sees_odd=False)
 
     def _listed(
-        self, act: str, listing: Callable[[str | None], Page[Any]], *, sees_odd: bool
+        self, act: str, listing: Callable[[str | None], ContactPage[Any]], *, sees_odd: bool
     ) -> Iterator[str]:
         self.answers.hides = False
         rows, problem = self._oddly(lambda: list(_rows(listing)))
@@ -220,7 +226,7 @@ class Run:
             self._server.change = None
 
 
-def _rows(listing: Callable[[str | None], Page[Any]]) -> Iterator[Any]:
+def _rows(listing: Callable[[str | None], ContactPage[Any]]) -> Iterator[Any]:
     """All rows; what has no end by an odd answer is left."""
     cursor: str | None = None
     for _ in range(MOST_PAGES):

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.integrations.base.contract import Connector, Setup
-from preference_center.integrations.base.http import Http, Timeouts
-from preference_center.integrations.registry import make
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpTimeouts
+from preference_center.integrations.registry import make_connector
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
 # A local part of RFC 6531, a slash that must not split a path, and a quote.
 ODD = ("büro@exämple.com", "ελένη@example.gr", "a/b'c+d@example.com")
 
-PATIENT = Timeouts(connect=30, read=60, total=60)
+PATIENT = HttpTimeouts(connect=30, read=60, total=60)
 """For stand-ins on a busy machine: only tests of silence set a limit that is met."""
 
 
@@ -26,10 +26,10 @@ class Rig:
     """A connector's settings and a way to look into its tool."""
 
     kind: str
-    setup: Setup
+    setup: DestinationConfig
     tool: Tool
-    http: Http = field(
-        default_factory=lambda: Http(allow_private=True, timeouts=PATIENT, now=lambda: NOW)
+    http: HttpContext = field(
+        default_factory=lambda: HttpContext(allow_private=True, timeouts=PATIENT, now=lambda: NOW)
     )
     requests_before_writing: int = 0
     """How many requests of a push come before the first that changes something."""
@@ -38,7 +38,7 @@ class Rig:
     unless the environment asks for it whole (TEST_ROW=10000)."""
 
     def make(self, **http: Any) -> Connector:
-        return make(self.kind, self.setup, replace(self.http, **http))
+        return make_connector(self.kind, self.setup, replace(self.http, **http))
 
 
 class Tool(Protocol):
@@ -57,16 +57,16 @@ class Tool(Protocol):
         ...
 
 
-def off(ref: int, address: str, *topics: str, version: int = 1) -> Item:
+def off(ref: int, address: str, *topics: str, version: int = 1) -> PushItem:
     """An item that turns `topics` off."""
     channel = channel_of(address)
-    return Item(ref, address, channel, off=frozenset(topics), version=version, since=NOW)
+    return PushItem(ref, address, channel, off=frozenset(topics), version=version, since=NOW)
 
 
-def lift(ref: int, address: str, *topics: str, version: int = 2) -> Item:
+def lift(ref: int, address: str, *topics: str, version: int = 2) -> PushItem:
     """An item that turns `topics` back on."""
     channel = channel_of(address)
-    return Item(ref, address, channel, lift=frozenset(topics), version=version, since=NOW)
+    return PushItem(ref, address, channel, lift=frozenset(topics), version=version, since=NOW)
 
 
 def channel_of(address: str) -> Channel:
@@ -74,6 +74,6 @@ def channel_of(address: str) -> Channel:
     return Channel.SMS if address.startswith("+") else Channel.EMAIL
 
 
-def results(outcomes: Any) -> dict[int, Result]:
+def results(outcomes: Any) -> dict[int, PushResult]:
     """Only the results."""
     return {ref: outcome.result for ref, outcome in outcomes.items()}

@@ -23,8 +23,8 @@ class RightsContract:
     def test_check_names_the_rights_that_are_held(self, rig: Rig) -> None:
         report = rig.make().check()
         assert report.ok
-        assert report.rights
-        assert all(right.held for right in report.rights if right.needed)
+        assert report.permissions
+        assert all(right.is_granted for right in report.permissions if right.is_required)
 
     def test_a_right_to_write_that_is_missing_is_found_before_the_first_push(
         self, rig: Rig
@@ -32,7 +32,9 @@ class RightsContract:
         name = cast("Rights", rig.tool).revoke()
         report = rig.make().check()
         assert not report.ok
-        (right, *_) = [each for each in report.rights if each.needed and not each.held]
+        (right, *_) = [
+            each for each in report.permissions if each.is_required and not each.is_granted
+        ]
         assert any(right.name in p and right.remedy in p for p in report.problems)
         assert any(name in problem for problem in report.problems)
 

@@ -16,12 +16,20 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import Connector, Pullable, Readable, Scannable
-from preference_center.integrations.base.multi_channel import Parts, part_of
-from preference_center.integrations.base.spec import Entry
-from preference_center.integrations.registry import ENTRIES
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import (
+    Connector,
+    SupportsPull,
+    SupportsRead,
+    SupportsScan,
+)
+from preference_center.integrations.base.multi_channel import (
+    ConnectorFactories,
+    connector_for_channel,
+)
+from preference_center.integrations.base.spec import ConnectorSpec
+from preference_center.integrations.registry import CONNECTORS
 from tests.integrations.both_ways_contract import Contacts, hands, whole
 from tests.integrations.contract import ANNA as ANNAS_EMAIL
 from tests.integrations.contract import BO as BOS_EMAIL
@@ -33,21 +41,21 @@ TOPIC = "flash"
 CHANNELS = {TOPIC: Channel.SMS}
 
 
-def text_off(ref: int, number: str, *topics: str) -> Item:
+def text_off(ref: int, number: str, *topics: str) -> PushItem:
     """An item that turns texts off."""
     off = frozenset(topics or (TOPIC,))
-    return Item(ref, number, Channel.SMS, off=off, version=1, since=NOW)
+    return PushItem(ref, number, Channel.SMS, off=off, version=1, since=NOW)
 
 
-def text_lift(ref: int, number: str, *topics: str) -> Item:
+def text_lift(ref: int, number: str, *topics: str) -> PushItem:
     """An item that turns texts on again."""
     lift = frozenset(topics or (TOPIC,))
-    return Item(ref, number, Channel.SMS, lift=lift, version=2, since=NOW)
+    return PushItem(ref, number, Channel.SMS, lift=lift, version=2, since=NOW)
 
 
-def texts_of(entry: Entry) -> Capabilities:
+def texts_of(entry: ConnectorSpec) -> Capabilities:
     """What a kind can do by SMS."""
-    parts: Parts = getattr(entry.build, "parts", {})
+    parts: ConnectorFactories = getattr(entry.build, "parts", {})
     part = parts.get(Channel.SMS)
     return cast("Connector", part).capabilities if part else entry.capabilities
 
@@ -84,40 +92,40 @@ class SmsContract:
         connector = rig.make()
         for _ in range(2):
             found = connector.push([text_off(1, ANNA), text_off(2, BO)])
-            assert results(found) == {1: Result.REFLECTED, 2: Result.REFLECTED}
+            assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.REFLECTED}
             assert rig.tool.off(ANNA) == rig.tool.off(BO) == {TOPIC}
 
     def test_a_lift_turns_texts_on_again(self, rig: Rig) -> None:
         prepare(rig, ANNA)
         connector = rig.make()
         connector.push([text_off(1, ANNA)])
-        assert results(connector.push([text_lift(1, ANNA)])) == {1: Result.REFLECTED}
+        assert results(connector.push([text_lift(1, ANNA)])) == {1: PushResult.REFLECTED}
         assert rig.tool.off(ANNA) == set()
 
     def test_what_another_hand_turned_off_stays_off(self, rig: Rig) -> None:  # I13
         prepare(rig, ANNA, BO)
         rig.tool.turn_off(ANNA, TOPIC)
-        rig.make().push([Item(1, ANNA, Channel.SMS), text_off(2, BO)])
+        rig.make().push([PushItem(1, ANNA, Channel.SMS), text_off(2, BO)])
         assert rig.tool.off(ANNA) == {TOPIC}
 
     def test_both_channels_in_one_push_are_each_turned_off(self, rig: Rig) -> None:
-        if Channel.EMAIL not in ENTRIES[rig.kind].capabilities.channels:
+        if Channel.EMAIL not in CONNECTORS[rig.kind].capabilities.channels:
             return
         prepare(rig, ANNA, ANNAS_EMAIL, BOS_EMAIL)
         found = rig.make().push(
             [off(1, ANNAS_EMAIL, "news"), text_off(2, ANNA), off(3, BOS_EMAIL, "offers")]
         )
-        assert results(found) == dict.fromkeys((1, 2, 3), Result.REFLECTED)
+        assert results(found) == dict.fromkeys((1, 2, 3), PushResult.REFLECTED)
         assert rig.tool.off(ANNAS_EMAIL) == {"news"}
         assert rig.tool.off(ANNA) == {TOPIC}
         assert rig.tool.off(BOS_EMAIL) == {"offers"}
 
     def test_a_full_batch_of_numbers_is_taken(self, rig: Rig) -> None:
-        size = min(ENTRIES[rig.kind].capabilities.batch_size, 100)
+        size = min(CONNECTORS[rig.kind].capabilities.batch_size, 100)
         numbers = [f"+39333{n:07}" for n in range(size)]
         prepare(rig, *numbers)
         found = rig.make().push([text_off(n, number) for n, number in enumerate(numbers)])
-        assert set(results(found).values()) == {Result.REFLECTED}
+        assert set(results(found).values()) == {PushResult.REFLECTED}
         assert rig.tool.off(numbers[-1]) == {TOPIC}
 
     def test_no_number_is_logged(self, rig: Rig, caplog: pytest.LogCaptureFixture) -> None:  # I12
@@ -135,15 +143,15 @@ class SmsReadContract:
         prepare(rig, ANNA, BO)
         connector = rig.make()
         connector.push([text_off(1, ANNA)])
-        asked = [Item(1, ANNA, Channel.SMS), Item(2, BO, Channel.SMS)]
-        found = cast("Readable", connector).read(asked)
+        asked = [PushItem(1, ANNA, Channel.SMS), PushItem(2, BO, Channel.SMS)]
+        found = cast("SupportsRead", connector).read(asked)
         assert found == {1: frozenset({TOPIC}), 2: frozenset()}
         assert rig.tool.off(BO) == set()
 
     def test_another_hands_opt_out_from_texts_is_read_too(self, rig: Rig) -> None:  # I13
         prepare(rig, CY)
         rig.tool.turn_off(CY, TOPIC)
-        found = cast("Readable", rig.make()).read([Item(3, CY, Channel.SMS)])
+        found = cast("SupportsRead", rig.make()).read([PushItem(3, CY, Channel.SMS)])
         assert found == {3: frozenset({TOPIC})}
 
 
@@ -155,13 +163,13 @@ class SmsScanContract:
         for number in everybody:
             hands(rig).add(number)
         hands(rig).add(ANNAS_EMAIL)
-        seen, _ = whole(cast("Scannable", rig.make()).scan)
+        seen, _ = whole(cast("SupportsScan", rig.make()).scan)
         assert {each.address for each in seen if each.channel is Channel.SMS} == everybody
         assert ANNAS_EMAIL in {each.address for each in seen if each.channel is Channel.EMAIL}
 
     def test_a_number_that_comes_later_is_found_later(self, rig: Rig) -> None:  # I13
         hands(rig).add(ANNA)
-        connector = cast("Scannable", rig.make())
+        connector = cast("SupportsScan", rig.make())
         _, cursor = whole(connector.scan)
         hands(rig).add(BO)
         seen, _ = whole(connector.scan, cursor)
@@ -177,19 +185,19 @@ class SmsPullContract:
         prepare(rig, ANNA, BO)
         rig.tool.turn_off(ANNA, TOPIC)
         (one,) = self.pulled(rig)
-        assert (one.kind, one.address, one.thing) == (NewsKind.OPTED_OUT, ANNA, self.thing)
+        assert (one.kind, one.address, one.target) == (VendorEventKind.OPTED_OUT, ANNA, self.thing)
 
     def test_one_by_text_that_is_made_later_is_found_later(self, rig: Rig) -> None:
         prepare(rig, ANNA, CY)
         rig.tool.turn_off(ANNA, TOPIC)
-        connector = cast("Pullable", rig.make())
+        connector = cast("SupportsPull", rig.make())
         _, cursor = whole(connector.pull)
         rig.tool.turn_off(CY, TOPIC)
         news, _ = whole(connector.pull, cursor)
         assert CY in {each.address for each in _texted(news)}
 
-    def pulled(self, rig: Rig) -> list[News]:
-        return _texted(whole(cast("Pullable", rig.make()).pull)[0])
+    def pulled(self, rig: Rig) -> list[VendorEvent]:
+        return _texted(whole(cast("SupportsPull", rig.make()).pull)[0])
 
 
 class SmsAbsentContract:
@@ -198,15 +206,15 @@ class SmsAbsentContract:
     def test_a_number_that_is_not_there_is_absent_and_not_created(self, rig: Rig) -> None:  # I13
         hands(rig).add(ANNA)
         found = rig.make().push([text_off(1, ANNA), text_off(2, BO)])
-        assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
+        assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
         assert not hands(rig).has(BO)
-        assert results(rig.make().push([text_lift(3, BO)])) == {3: Result.ABSENT}
+        assert results(rig.make().push([text_lift(3, BO)])) == {3: PushResult.ABSENT}
         assert not hands(rig).has(BO)
 
     def test_a_number_that_is_not_there_reads_as_absent(self, rig: Rig) -> None:
-        if ENTRIES[rig.kind].capabilities.can_read:
-            asked = [Item(1, BO, Channel.SMS)]
-            assert cast("Readable", rig.make()).read(asked) == {1: None}
+        if CONNECTORS[rig.kind].capabilities.can_read:
+            asked = [PushItem(1, BO, Channel.SMS)]
+            assert cast("SupportsRead", rig.make()).read(asked) == {1: None}
 
 
 class SmsOddAnswersContract(OddAnswersContract):
@@ -220,7 +228,7 @@ class SmsOddAnswersContract(OddAnswersContract):
         return {ref: f"+39333{run:05}{ref}" for ref in (1, 2, 3)}
 
     def abilities(self, rig: Rig) -> Capabilities:
-        return part_of(rig.make(), Channel.SMS).capabilities
+        return connector_for_channel(rig.make(), Channel.SMS).capabilities
 
 
 def as_news(rig: Rig) -> Rig:
@@ -251,5 +259,5 @@ class _News:
         return self.tool.requests()
 
 
-def _texted(news: Iterable[News]) -> list[News]:
+def _texted(news: Iterable[VendorEvent]) -> list[VendorEvent]:
     return [each for each in news if each.channel is Channel.SMS]

@@ -8,8 +8,8 @@ from importlib import import_module
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.integrations.base.spec import Entry
-from preference_center.integrations.registry import ENTRIES
+from preference_center.integrations.base.spec import ConnectorSpec
+from preference_center.integrations.registry import CONNECTORS
 from tests.integrations.both_ways_contract import (
     AbsentContract,
     BackfillContract,
@@ -34,7 +34,7 @@ from tests.integrations.sms_contract import (
 )
 
 
-def _by_sms(entry: Entry) -> bool:
+def _by_sms(entry: ConnectorSpec) -> bool:
     return Channel.SMS in entry.capabilities.channels
 
 
@@ -56,9 +56,9 @@ WITHOUT_CONTACTS = {
 }
 """Connectors of tools that keep no contacts, or of none that we see, and why."""
 
-CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
+CALLED_FOR: dict[type, Callable[[ConnectorSpec], bool]] = {
     ConnectorContract: lambda _: True,
-    HttpContract: lambda entry: entry.paced,
+    HttpContract: lambda entry: entry.has_rate_limit,
     JsonApiContract: lambda entry: entry.capabilities.needs_mapping,
     MappedContract: lambda entry: entry.capabilities.needs_mapping,
     ReadContract: lambda entry: entry.capabilities.can_read,
@@ -69,7 +69,7 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
     AbsentContract: lambda entry: entry.capabilities.can_create,
     NobodyCreatedContract: lambda entry: entry.kind not in WITHOUT_CONTACTS,
     OddAnswersContract: lambda entry: entry.kind not in UNDESCRIBED,
-    RightsContract: lambda entry: entry.capabilities.tells_rights,
+    RightsContract: lambda entry: entry.capabilities.checks_permissions,
     SmsContract: _by_sms,
     SmsOddAnswersContract: lambda entry: (
         _by_sms(entry) and entry.capabilities.can_read and entry.kind not in UNDESCRIBED
@@ -81,7 +81,7 @@ CALLED_FOR: dict[type, Callable[[Entry], bool]] = {
 }
 
 
-TOLD = [kind for kind, entry in ENTRIES.items() if entry.capabilities.channels]
+TOLD = [kind for kind, entry in CONNECTORS.items() if entry.capabilities.channels]
 """Those that are only listened to keep no contract of this kind."""
 
 
@@ -92,6 +92,6 @@ def test_every_contract_that_fits_is_kept(kind: str) -> None:
     missing = [
         contract.__name__
         for contract, calls in CALLED_FOR.items()
-        if calls(ENTRIES[kind]) and not any(issubclass(each, contract) for each in kept)
+        if calls(CONNECTORS[kind]) and not any(issubclass(each, contract) for each in kept)
     ]
     assert missing == []

@@ -2,24 +2,29 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.integrations.base.contract import Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.registry import ENTRIES, SetupError, kinds, make
+from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.registry import (
+    CONNECTORS,
+    DestinationConfigError,
+    list_kinds,
+    make_connector,
+)
 
 
 def test_every_kind_is_there_under_its_own_name() -> None:
-    assert kinds()[:4] == ("webhook", "file_drop", "sendgrid", "hubspot")
-    for kind, entry in ENTRIES.items():
+    assert list_kinds()[:4] == ("webhook", "file_drop", "sendgrid", "hubspot")
+    for kind, entry in CONNECTORS.items():
         needed = {name: "x" for name in entry.settings if not name.endswith("?")}
-        connector = make(kind, Setup("d", needed), Http())
+        connector = make_connector(kind, DestinationConfig("d", needed), HttpContext())
         assert connector.kind == kind == entry.kind
-        assert entry.secrets <= {name.removesuffix("?") for name in entry.settings}
+        assert entry.secret_settings <= {name.removesuffix("?") for name in entry.settings}
 
 
 def test_what_a_connector_says_it_can_it_has() -> None:
-    for kind, entry in ENTRIES.items():
+    for kind, entry in CONNECTORS.items():
         needed = {name: "x" for name in entry.settings if not name.endswith("?")}
-        connector = make(kind, Setup("d", needed), Http())
+        connector = make_connector(kind, DestinationConfig("d", needed), HttpContext())
         can = entry.capabilities
         for able, method in [
             (can.can_read, "read"),
@@ -33,18 +38,22 @@ def test_what_a_connector_says_it_can_it_has() -> None:
 
 
 def test_an_unknown_kind_is_told_the_known_ones() -> None:
-    with pytest.raises(SetupError, match="use one of webhook, file_drop, sendgrid, hubspot"):
-        make("sendgird", Setup("d", {}), Http())
+    with pytest.raises(
+        DestinationConfigError, match="use one of webhook, file_drop, sendgrid, hubspot"
+    ):
+        make_connector("sendgird", DestinationConfig("d", {}), HttpContext())
 
 
 @pytest.mark.parametrize("settings", [{"apikey": "x"}, {}, {"api_key": ""}])
 def test_wrong_settings_are_told_the_right_names(settings: dict[str, str]) -> None:
-    with pytest.raises(SetupError, match=r"api_key, base_url\?, on_behalf_of\?") as caught:
-        make("sendgrid", Setup("d", settings), Http())
+    with pytest.raises(
+        DestinationConfigError, match=r"api_key, base_url\?, on_behalf_of\?"
+    ) as caught:
+        make_connector("sendgrid", DestinationConfig("d", settings), HttpContext())
     assert "setting api_key is missing" in str(caught.value)
 
 
 def test_a_settings_value_is_never_quoted() -> None:  # I12
-    with pytest.raises(SetupError) as caught:
-        make("sendgrid", Setup("d", {"key": "SG.secret"}), Http())
+    with pytest.raises(DestinationConfigError) as caught:
+        make_connector("sendgrid", DestinationConfig("d", {"key": "SG.secret"}), HttpContext())
     assert "SG.secret" not in str(caught.value)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from flask import current_app
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import Change, Kind, Retraction
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import Change, EventKind, Retraction
 from preference_center.extensions import services
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.clock import START
 from tests.domain.histories import NEWS
@@ -21,10 +21,12 @@ from tests.domain.histories import NEWS
 if TYPE_CHECKING:
     from flask import Flask
 
-JANE = parse("jane@example.org", Channel.EMAIL)
+JANE = parse_address("jane@example.org", Channel.EMAIL)
 
 
-def change(number: int, kind: Kind = Kind.OPTED_OUT, scope: str = NEWS, **given: Any) -> Change:
+def change(
+    number: int, kind: EventKind = EventKind.OPTED_OUT, scope: str = NEWS, **given: Any
+) -> Change:
     at = given.pop("at", START)
     fields = {"address": JANE, "occurred_at": at, "received_at": at, "source": "test"}
     return Change(UUID(int=number), kind, scope=scope, actor="test", **fields | given)
@@ -37,8 +39,8 @@ def retraction(number: int, *events: int) -> Retraction:
 
 def add_destination(name: str, *sends: str) -> int:
     """A destination that mails these topics."""
-    return run(
-        lambda connection: destinations.add(
+    return run_in_transaction(
+        lambda connection: destinations.insert_destination(
             connection,
             services().keys,
             name=name,
@@ -55,8 +57,8 @@ def add_destination(name: str, *sends: str) -> int:
 
 def id_of(who: Address) -> int | None:
     """The row of exactly this address, if the ledger knows it."""
-    digest = services().keys.exact(who)
-    row = run(
+    digest = services().keys.exact_digest(who)
+    row = run_in_transaction(
         lambda connection: connection.execute(
             "SELECT id FROM address WHERE digest = %s AND channel = %s", (digest, who.channel)
         ).fetchone()
@@ -66,7 +68,7 @@ def id_of(who: Address) -> int | None:
 
 def waiting(who: Address) -> dict[str, datetime | None]:
     """Destination -> when it must reflect this address, for rows that wait to be claimed."""
-    rows = run(
+    rows = run_in_transaction(
         lambda connection: connection.execute(
             """SELECT d.name, s.due_at FROM sync_state s JOIN destination d
             ON d.id = s.destination_id WHERE s.address_id = %s AND s.next_at IS NOT NULL""",

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from preference_center.domain.addresses import Address
 from preference_center.domain.events import Change, Retraction
-from preference_center.domain.hashed_addresses import Hashed, parse_hash
+from preference_center.domain.hashed_addresses import HashedAddress, parse_hashed_address
 
 NOES = {"opted_out", "complained", "bounced", "deactivated", "erased"}
 YESES = {"opted_in", "reopened"}
@@ -150,24 +150,24 @@ class Oracle:
         )
 
 
-def same_mailbox(one: Address | Hashed, other: Address) -> bool:
+def same_mailbox(one: Address | HashedAddress, other: Address) -> bool:
     """Whether a "no" of one covers the other: same mailbox, or one is the other's base.
 
     A hash covers the address it was made of, and those whose mailbox or base that is.
     """
     if one.channel != other.channel:
         return False
-    if isinstance(one, Hashed):
+    if isinstance(one, HashedAddress):
         texts = [text for text in (other.exact, other.mailbox, other.base) if text]
         return any(hashed(text, one.algorithm, other) == one for text in texts)
     return one.mailbox == other.mailbox or one.base == other.exact or other.base == one.exact
 
 
-def is_exact(one: Address | Hashed, other: Address) -> bool:
+def is_exact(one: Address | HashedAddress, other: Address) -> bool:
     """Whether they are the same address; a closed account reaches no further."""
     return one in (other, *(hashed(other.exact, name, other) for name in ("md5", "sha256")))
 
 
-def hashed(text: str, algorithm: str, like: Address) -> Hashed:
+def hashed(text: str, algorithm: str, like: Address) -> HashedAddress:
     """The hash of `text`, an address on the channel of `like`."""
-    return parse_hash(hashlib.new(algorithm, text.encode()).hexdigest(), like.channel)
+    return parse_hashed_address(hashlib.new(algorithm, text.encode()).hexdigest(), like.channel)

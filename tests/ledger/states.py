@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from preference_center.domain.addresses import Address
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from tests.ledger.changes import id_of
 from tests.ledger.oracle import Row, Slot
 
@@ -20,7 +20,9 @@ FULL JOIN (SELECT * FROM consent WHERE address_id = %(id)s) c ON c.topic = s.sco
 
 def rows_of(who: Address) -> dict[str, Row]:
     """What is stored for exactly this address, per scope."""
-    rows = run(lambda connection: connection.execute(_ROWS, {"id": id_of(who)}).fetchall())
+    rows = run_in_transaction(
+        lambda connection: connection.execute(_ROWS, {"id": id_of(who)}).fetchall()
+    )
     return {
         row[0]: Row(
             _slot(row[1:3]), row[3], _slot(row[4:6]), _slot(row[6:8]), row[8], _slot(row[9:11])

@@ -13,8 +13,8 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.ledger import record
 from tests.clock import START
 from tests.domain.histories import NEWS
@@ -38,7 +38,7 @@ class Acknowledged:
     acts: list[tuple[Change, UUID]] = field(default_factory=list)
     taken_back: set[UUID] = field(default_factory=set)
 
-    def newest(self, who: Address, scope: str, kind: Kind) -> datetime | None:
+    def newest(self, who: Address, scope: str, kind: EventKind) -> datetime | None:
         found = [
             act.counts_at
             for act, event in self.acts
@@ -52,12 +52,12 @@ class Acknowledged:
 def _acts(draw: st.DrawFn) -> list[Change | int]:
     """Acts of two forms, with the undo of the n-th among them, in the order they arrive."""
     n = next(_examples)
-    forms = [parse(f"jo{n}{tag}@example.org", Channel.EMAIL) for tag in ("", "+a")]
+    forms = [parse_address(f"jo{n}{tag}@example.org", Channel.EMAIL) for tag in ("", "+a")]
     seconds = draw(st.lists(st.integers(0, 15), min_size=2, max_size=8))
     items: list[Change | int] = []
     for number, second in enumerate(seconds):
         at = BEFORE + timedelta(seconds=second)
-        kind = draw(st.sampled_from([Kind.OPTED_OUT, Kind.OPTED_OUT, Kind.OPTED_IN]))
+        kind = draw(st.sampled_from([EventKind.OPTED_OUT, EventKind.OPTED_OUT, EventKind.OPTED_IN]))
         items.append(
             Change(
                 UUID(int=(n << 16) + number),
@@ -68,7 +68,7 @@ def _acts(draw: st.DrawFn) -> list[Change | int]:
                 received_at=at,
                 source=draw(st.sampled_from(["page", "page", "one_click"])),
                 actor="recipient",
-                once=kind is Kind.OPTED_OUT,
+                own_act=kind is EventKind.OPTED_OUT,
             )
         )
         if draw(st.integers(0, 4)) == 0:
@@ -81,7 +81,7 @@ def _in_order(items: Sequence[Change | int]) -> Acknowledged:
     for item in items:
         if isinstance(item, Change):
             recorded = record([item])
-            (event,) = (*recorded.events, *recorded.repeated.values())
+            (event,) = (*recorded.events, *recorded.repeats.values())
             known.acts.append((item, event))
         else:  # undo what is offered for this act
             event = known.acts[item][1]
@@ -106,5 +106,5 @@ def test_a_repeat_that_is_dropped_changes_nothing(items: list[Change | int]) -> 
         for scope in (NEWS, ALL_MARKETING):
             row = rows.get(scope)
             no, yes = (row.no, row.yes) if row else (None, None)
-            assert (no and no[0]) == known.newest(who, scope, Kind.OPTED_OUT)
-            assert (yes and yes[0]) == known.newest(who, scope, Kind.OPTED_IN)
+            assert (no and no[0]) == known.newest(who, scope, EventKind.OPTED_OUT)
+            assert (yes and yes[0]) == known.newest(who, scope, EventKind.OPTED_IN)

@@ -9,20 +9,20 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import Change, Kind, Retraction
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import Change, EventKind, Retraction
 from preference_center.extensions import services
 from preference_center.ledger import backfilling as module
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
 from preference_center.ledger.recording import _append
 from preference_center.ledger.retracting import await_appends, retract
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import backfills, destinations
 from preference_center.storage.sync.backfills import Backfill
 from tests.clock import START, Clock
 
-JANE = parse("jane@example.com", Channel.EMAIL)
+JANE = parse_address("jane@example.com", Channel.EMAIL)
 BEGUN = b"SELECT FROM backfill WHERE until_id IS NULL"
 
 
@@ -34,8 +34,8 @@ def _context(app: Flask) -> Iterator[None]:
 
 def add() -> int:
     context = services()
-    return run(
-        lambda connection: destinations.add(
+    return run_in_transaction(
+        lambda connection: destinations.insert_destination(
             connection,
             context.keys,
             name="mailer",
@@ -50,21 +50,21 @@ def add() -> int:
     )
 
 
-def change(kind: Kind, address: Address = JANE) -> Change:
+def change(kind: EventKind, address: Address = JANE) -> Change:
     now = services().now()
     return Change(uuid4(), kind, address, "news", now, now, "test", "test")
 
 
 def people(count: int) -> list[Address]:
     """Each has said no."""
-    found = [parse(f"person-{n}@example.com", Channel.EMAIL) for n in range(count)]
-    record([change(Kind.OPTED_OUT, address) for address in found])
+    found = [parse_address(f"person-{n}@example.com", Channel.EMAIL) for n in range(count)]
+    record([change(EventKind.OPTED_OUT, address) for address in found])
     return found
 
 
 def waiting(destination: int) -> int:
     query = "SELECT count(*) FROM sync_state WHERE destination_id = %s"
-    row = run(lambda c: c.execute(query, (destination,)).fetchone())
+    row = run_in_transaction(lambda c: c.execute(query, (destination,)).fetchone())
     assert row
     return int(row[0])
 
@@ -79,10 +79,12 @@ def backfilled_after(app: Flask, writer: Connection) -> int:
     number = add()
     with ThreadPoolExecutor(1) as pool:
         rows = pool.submit(begin)
-        assert wait_until(lambda: bool(run(lambda c: c.execute(BEGUN).fetchall())), 10)
+        assert wait_until(
+            lambda: bool(run_in_transaction(lambda c: c.execute(BEGUN).fetchall())), 10
+        )
         # Nobody queues behind it: a click of another person goes through meanwhile (I2).
-        record([change(Kind.OPTED_OUT, parse("other@example.com", Channel.EMAIL))])
-        assert run(lambda c: c.execute(BEGUN).fetchall())
+        record([change(EventKind.OPTED_OUT, parse_address("other@example.com", Channel.EMAIL))])
+        assert run_in_transaction(lambda c: c.execute(BEGUN).fetchall())
         writer.commit()
         return rows.result(10)
 
@@ -91,16 +93,16 @@ def test_an_opt_out_under_way_while_a_destination_is_added_is_not_missed(
     app: Flask, database_url: str
 ) -> None:  # I3
     with psycopg.connect(database_url) as writer:
-        _append(writer, services(), [change(Kind.OPTED_OUT)])
+        _append(writer, services(), [change(EventKind.OPTED_OUT)])
         assert backfilled_after(app, writer) == 1
 
 
 def test_nor_is_one_that_a_retraction_under_way_brings_back(
     app: Flask, clock: Clock, database_url: str
 ) -> None:  # I3
-    record([change(Kind.OPTED_OUT)])
+    record([change(EventKind.OPTED_OUT)])
     clock.now = START.replace(hour=10)
-    lift = change(Kind.OPTED_IN)
+    lift = change(EventKind.OPTED_IN)
     record([lift])
     taken_back = Retraction(uuid4(), (lift.id,), clock(), "test", "test")
     with psycopg.connect(database_url) as writer:
@@ -110,7 +112,7 @@ def test_nor_is_one_that_a_retraction_under_way_brings_back(
 
 
 def test_a_second_backfill_adds_nothing(app: Flask) -> None:
-    record([change(Kind.OPTED_OUT)])
+    record([change(EventKind.OPTED_OUT)])
     number = add()
     assert (backfill(number), backfill(number)) == (1, 0)
 
@@ -125,8 +127,8 @@ def die(_: Backfill) -> None:
 
 @pytest.fixture
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST", 10)
-    monkeypatch.setattr(module, "_MOST", 10)
+    monkeypatch.setattr(module, "_INITIAL_SIZE", 10)
+    monkeypatch.setattr(module, "_MAX_SIZE", 10)
 
 
 @pytest.mark.usefixtures("_small_steps")
@@ -135,13 +137,13 @@ def test_one_that_was_cut_off_goes_on_where_it_was(app: Flask) -> None:  # I3
     number = add()
     with pytest.raises(Killed):
         backfill(number, die)
-    half = run(backfills.unfinished)[number]
-    assert (waiting(number), half.rows, half.finished) == (10, 10, False)
+    half = run_in_transaction(backfills.list_unfinished)[number]
+    assert (waiting(number), half.rows_created, half.finished) == (10, 10, False)
     seen: list[int] = []
-    assert backfill(number, lambda found: seen.append(found.rows)) == 15
+    assert backfill(number, lambda found: seen.append(found.rows_created)) == 15
     assert seen == [20, 25]
     assert waiting(number) == 25
-    assert run(backfills.unfinished) == {}
+    assert run_in_transaction(backfills.list_unfinished) == {}
 
 
 @pytest.mark.usefixtures("_small_steps")
@@ -156,7 +158,11 @@ def test_several_share_the_work_and_each_row_is_raised_once(app: Flask) -> None:
     with ThreadPoolExecutor(4) as pool:
         for one in [pool.submit(work) for _ in range(4)]:
             one.result(60)
-    assert waiting(number) == run(lambda c: backfills.of(c, number)).rows == 95
+    assert (
+        waiting(number)
+        == run_in_transaction(lambda c: backfills.load_backfill(c, number)).rows_created
+        == 95
+    )
 
 
 def test_what_somebody_else_has_locked_is_waited_for_and_not_skipped(
@@ -177,15 +183,19 @@ def test_what_somebody_else_has_locked_is_waited_for_and_not_skipped(
             (number,),
         )
         rows = pool.submit(work)
-        assert wait_until(lambda: bool(run(lambda c: c.execute(query).fetchall())), 30)
+        assert wait_until(
+            lambda: bool(run_in_transaction(lambda c: c.execute(query).fetchall())), 30
+        )
         other.rollback()
         assert rows.result(30) == 3
 
 
 def test_a_form_gets_the_newest_version_of_its_whole_mailbox(app: Flask) -> None:  # I9
-    record([change(Kind.OPTED_OUT, parse("jane+news@example.com", Channel.EMAIL))])
-    record([change(Kind.OPTED_OUT)])
+    record([change(EventKind.OPTED_OUT, parse_address("jane+news@example.com", Channel.EMAIL))])
+    record([change(EventKind.OPTED_OUT)])
     number = add()
     assert backfill(number) == 2
-    rows = run(lambda c: c.execute("SELECT DISTINCT wanted FROM sync_state").fetchall())
-    assert rows == run(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
+    rows = run_in_transaction(
+        lambda c: c.execute("SELECT DISTINCT wanted FROM sync_state").fetchall()
+    )
+    assert rows == run_in_transaction(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())

@@ -16,15 +16,15 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.database_timeouts import WEB
-from preference_center.domain.addresses import Channel, parse
+from preference_center.database_timeouts import WEB_TIMEOUTS
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change
-from preference_center.errors import Cause, Unavailable
+from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.extensions import services
-from preference_center.ledger import Recorded, record
+from preference_center.ledger import RecordResult, record
 from preference_center.ledger import batching as module
-from preference_center.ledger.batching import Group
-from preference_center.storage.db.database import run, within
+from preference_center.ledger.batching import Batcher
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from tests.ledger.changes import change
 
 LATER = 5
@@ -39,7 +39,7 @@ class Slow:
         self.sizes: list[int] = []
         self.fault: Exception | None = None
 
-    def __call__(self, changes: Sequence[Change]) -> Recorded:
+    def __call__(self, changes: Sequence[Change]) -> RecordResult:
         self.sizes.append(len(changes))
         if len(self.sizes) == 1:
             assert self.go_on.wait(30)
@@ -58,7 +58,7 @@ def slow(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
 
 def say(app: Flask, slow: Slow, changes: Sequence[Change]) -> list[object]:
     """What each got: its events or its error. The first is alone, the others come meanwhile."""
-    group, got = Group(patience=30), list[object](["nothing"] * len(changes))
+    group, got = Batcher(max_wait=30), list[object](["nothing"] * len(changes))
 
     def work(number: int) -> None:
         with app.app_context():
@@ -80,12 +80,14 @@ def say(app: Flask, slow: Slow, changes: Sequence[Change]) -> list[object]:
 
 
 def person(number: int, **given: Any) -> Change:
-    address = parse(f"person-{number}@example.org", Channel.EMAIL)
+    address = parse_address(f"person-{number}@example.org", Channel.EMAIL)
     return change(number, **{"address": address, **given})
 
 
 def stored() -> set[UUID]:
-    return {row[0] for row in run(lambda c: c.execute("SELECT id FROM event").fetchall())}
+    return {
+        row[0] for row in run_in_transaction(lambda c: c.execute("SELECT id FROM event").fetchall())
+    }
 
 
 def test_those_who_come_meanwhile_are_written_together(app: Flask, slow: Slow) -> None:  # I1
@@ -96,8 +98,8 @@ def test_those_who_come_meanwhile_are_written_together(app: Flask, slow: Slow) -
 
 
 def test_one_act_of_one_person_is_one_event(app: Flask, slow: Slow) -> None:  # I7
-    same = parse("same@example.org", Channel.EMAIL)
-    changes = [person(n, once=True, address=same) for n in range(1 + LATER)]
+    same = parse_address("same@example.org", Channel.EMAIL)
+    changes = [person(n, own_act=True, address=same) for n in range(1 + LATER)]
     got = say(app, slow, changes)
     # Of those that were written together one is kept, and it repeats the first.
     assert sorted(map(str, got)) == sorted(map(str, [(changes[0].id,)] * 2 + [()] * (LATER - 1)))
@@ -122,23 +124,23 @@ def test_with_the_database_away_everybody_is_told_so(app: Flask, slow: Slow) -> 
 
 
 OTHERS = 50
-PATIENT = replace(WEB, at_once=30)
+PATIENT = replace(WEB_TIMEOUTS, round_trip=30)
 """However slow the machine is: who meets no lock is not to be refused for it."""
 
 
 def lock(connection: psycopg.Connection, who: Change) -> None:
     """Hold the row of this change's address, which is recorded first."""
     record([replace(who, id=UUID(int=10_000))])
-    digest = services().keys.exact(who.address)
+    digest = services().keys.exact_digest(who.address)
     connection.execute("SELECT FROM address WHERE digest = %s FOR UPDATE", (digest,))
 
 
-def all_at_once(app: Flask, group: Group, changes: Sequence[Change]) -> list[object]:
+def all_at_once(app: Flask, group: Batcher, changes: Sequence[Change]) -> list[object]:
     """What each got, all begun at one moment."""
     meeting = Barrier(len(changes))
 
     def work(change: Change) -> object:
-        with app.app_context(), within(PATIENT):
+        with app.app_context(), override_limits(PATIENT):
             meeting.wait(30)
             try:
                 return group.record(change)
@@ -153,20 +155,20 @@ def test_one_locked_address_delays_nobody_else(app: Flask, database_url: str) ->
     changes = [person(n) for n in range(1 + OTHERS)]
     with app.app_context(), psycopg.connect(database_url) as other:
         lock(other, changes[0])
-        got = all_at_once(app, Group(), changes)  # the lock is held until all are answered
+        got = all_at_once(app, Batcher(), changes)  # the lock is held until all are answered
         refused = got.pop(0)
         assert isinstance(refused, Unavailable)
-        assert refused.cause is Cause.LOCK
+        assert refused.cause is UnavailableCause.LOCK_TIMEOUT
         assert got == [(change.id,) for change in changes[1:]]
         assert stored() >= {change.id for change in changes[1:]}
         other.rollback()
-        assert Group().record(changes[0]) == (changes[0].id,)
+        assert Batcher().record(changes[0]) == (changes[0].id,)
 
 
 def test_who_comes_while_somebody_waits_for_a_lock_passes_by(
     app: Flask, database_url: str
 ) -> None:  # I2
-    group = Group()
+    group = Batcher()
     with app.app_context(), psycopg.connect(database_url) as other:
         lock(other, person(0))
         blocked: list[object] = []
@@ -175,8 +177,8 @@ def test_who_comes_while_somebody_waits_for_a_lock_passes_by(
             with app.app_context(), suppress(Unavailable):
                 blocked.append(group.record(person(0)))
 
-        limits = replace(WEB, lock=60, statement=60, retry=60, at_once=60)
-        with within(limits):  # the first one, alone, would wait for a minute
+        limits = replace(WEB_TIMEOUTS, lock=60, statement=60, retry=60, round_trip=60)
+        with override_limits(limits):  # the first one, alone, would wait for a minute
             first = Thread(target=copy_context().run, args=(wait_for_it,), daemon=True)
             first.start()
         assert wait_until(lambda: group._writing == 1, 30)
@@ -194,5 +196,5 @@ def test_where_the_whole_database_is_held_up_everybody_is_refused(
 ) -> None:  # I2
     with app.app_context(), psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
-        got = all_at_once(app, Group(), [person(n) for n in range(1 + LATER)])
+        got = all_at_once(app, Batcher(), [person(n) for n in range(1 + LATER)])
         assert [type(one) for one in got] == [Unavailable] * (1 + LATER)

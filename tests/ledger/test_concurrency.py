@@ -13,11 +13,11 @@ from flask import Flask
 
 from dev.processes import wait_until
 from preference_center.config import Settings
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import (
@@ -34,7 +34,7 @@ from tests.ledger.oracle import Oracle
 from tests.ledger.states import rows_of
 
 MINUTE = timedelta(minutes=1)
-FORMS = [JANE, *(parse(f"jane+{tag}@example.org", Channel.EMAIL) for tag in "ab")]
+FORMS = [JANE, *(parse_address(f"jane+{tag}@example.org", Channel.EMAIL) for tag in "ab")]
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +48,12 @@ def _context(app: Flask) -> Iterator[None]:
 def _mixed(seed: int, count: int) -> list[Change | Retraction]:
     """Opt-outs, opt-ins, pauses and consents of three forms, and retractions of some."""
     dice = random.Random(seed)
-    kinds = [Kind.OPTED_OUT, Kind.OPTED_IN, Kind.PAUSED, Kind.CONSENTED]
+    kinds = [EventKind.OPTED_OUT, EventKind.OPTED_IN, EventKind.PAUSED, EventKind.CONSENTED]
     items: list[Change | Retraction] = []
     for number in range(1, count + 1):
         kind = dice.choice(kinds)
-        topics = [NEWS, OFFERS] if kind is Kind.CONSENTED else [NEWS, OFFERS, ALL_MARKETING]
-        until = START + 60 * MINUTE if kind is Kind.PAUSED else None
+        topics = [NEWS, OFFERS] if kind is EventKind.CONSENTED else [NEWS, OFFERS, ALL_MARKETING]
+        until = START + 60 * MINUTE if kind is EventKind.PAUSED else None
         at = START - dice.randrange(30) * MINUTE
         who = dice.choice(FORMS)
         items.append(change(number, kind, dice.choice(topics), address=who, at=at, until=until))
@@ -88,7 +88,9 @@ def test_batches_of_everything_end_where_the_oracle_does(seed: int) -> None:  # 
 def test_the_same_batch_from_everybody_is_recorded_once() -> None:
     history = [item for item in _mixed(9, 30) if isinstance(item, Change)]
     together(*[lambda: record(history)] * 6)
-    count = run(lambda c: c.execute("SELECT count(*), count(DISTINCT id) FROM event").fetchone())
+    count = run_in_transaction(
+        lambda c: c.execute("SELECT count(*), count(DISTINCT id) FROM event").fetchone()
+    )
     assert count == (30, 30)
     assert rows_of(JANE) == Oracle(history, START).rows(JANE)
 
@@ -115,7 +117,7 @@ def test_a_form_learned_at_the_moment_of_an_opt_out_reaches_the_tools(
     domain = "gmail.com" if told.startswith("j.") else "example.org"
 
     def form(text: str, n: int) -> Address:
-        return parse(f"{text.format(n=n)}@{domain}", Channel.EMAIL)
+        return parse_address(f"{text.format(n=n)}@{domain}", Channel.EMAIL)
 
     def opt_out(n: int) -> None:
         record([change(n, address=form(told, n))])
@@ -123,9 +125,9 @@ def test_a_form_learned_at_the_moment_of_an_opt_out_reaches_the_tools(
     def learn(n: int) -> None:
         who = form(learned, n)
         if by == "contact":
-            record([], known=[who])
+            record([], known_addresses=[who])
         else:
-            record([change(10_000 + n, Kind.CONSENTED, OFFERS, address=who)])
+            record([change(10_000 + n, EventKind.CONSENTED, OFFERS, address=who)])
 
     in_step = Barrier(2)
 
@@ -150,9 +152,9 @@ def test_a_retraction_waits_for_the_event_it_names(app: Flask, settings: Setting
     for writer in writers:
         writer.join(timeout=30)
         assert not writer.is_alive()
-    (fact,) = exact_facts_for([JANE])[0]
-    assert fact.state.out
-    assert fact.state.out.event == change(1).id
+    (fact,) = load_exact_facts([JANE])[0]
+    assert fact.state.opt_out
+    assert fact.state.opt_out.event == change(1).id
 
 
 def _writer(app: Flask, item: Change | Retraction) -> Thread:
@@ -170,7 +172,7 @@ def _writer(app: Flask, item: Change | Retraction) -> Thread:
 
 
 def _blocked() -> int:
-    row = run(
+    row = run_in_transaction(
         lambda c: c.execute(
             """SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'"""

@@ -13,14 +13,14 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.database_timeouts import WEB, WORKER
-from preference_center.domain.addresses import Channel, parse
+from preference_center.database_timeouts import WEB_TIMEOUTS, WORKER_TIMEOUTS
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import Change
-from preference_center.errors import Cause, Unavailable
+from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.extensions import services
 from preference_center.ledger import append_lock, record
 from preference_center.ledger.recording import _append
-from preference_center.storage.db.database import run, within
+from preference_center.storage.db.database import override_limits, run_in_transaction
 from tests.ledger.changes import change, retraction
 
 GATE_ASKED = b"SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -33,7 +33,7 @@ def _context(app: Flask) -> Iterator[None]:
 
 
 def person(number: int) -> Change:
-    return change(number, address=parse(f"person-{number}@example.org", Channel.EMAIL))
+    return change(number, address=parse_address(f"person-{number}@example.org", Channel.EMAIL))
 
 
 @contextmanager
@@ -49,27 +49,31 @@ def test_who_comes_behind_a_retraction_that_waits_is_not_held_up(
     app: Flask, database_url: str
 ) -> None:  # I2
     def take_back() -> tuple[UUID, ...]:
-        with app.app_context(), within(replace(WORKER, lock=60, statement=60)):
+        with app.app_context(), override_limits(replace(WORKER_TIMEOUTS, lock=60, statement=60)):
             return record([retraction(9, 3)]).events
 
     with writing(database_url) as writer, ThreadPoolExecutor(1) as pool:
         retracted = pool.submit(take_back)
-        assert wait_until(lambda: bool(run(lambda c: c.execute(GATE_ASKED).fetchall())), 30)
+        assert wait_until(
+            lambda: bool(run_in_transaction(lambda c: c.execute(GATE_ASKED).fetchall())), 30
+        )
         assert record([person(2)]).events == (person(2).id,)
         assert not retracted.done()
         writer.rollback()
         retracted.result(30)
     record([person(3)])
-    standing = run(lambda c: c.execute("SELECT count(*) FROM suppression").fetchone())
+    standing = run_in_transaction(
+        lambda c: c.execute("SELECT count(*) FROM suppression").fetchone()
+    )
     assert standing == (2,)  # 2 and 8: what was taken back in advance counts for nothing
 
 
 def test_writers_of_before_are_waited_for_but_not_without_end(database_url: str) -> None:  # I2
     with (
         writing(database_url),
-        within(replace(WEB, total=1.0)),
+        override_limits(replace(WEB_TIMEOUTS, total=1.0)),
         pytest.raises(Unavailable) as error,
     ):
         append_lock.await_writers()
-    assert error.value.cause is Cause.LOCK
+    assert error.value.cause is UnavailableCause.LOCK_TIMEOUT
     append_lock.await_writers()

@@ -12,16 +12,16 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, Kind
-from preference_center.domain.hashed_addresses import Algorithm, Hashed
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Change, EventKind
+from preference_center.domain.hashed_addresses import HashAlgorithm, HashedAddress
 from preference_center.extensions import services
 from preference_center.ledger import md5_matching, record
-from preference_center.ledger.sql import GATE
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.addresses import readable
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for, facts_for
+from preference_center.ledger.sql import APPEND_LOCK
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 from preference_center.storage.sync import backfills
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
@@ -30,9 +30,9 @@ from tests.ledger.oracle import hashed, same_mailbox
 
 CORPUS = json.loads((Path(__file__).parents[1] / "corpus" / "address_pairs.json").read_text())
 CHANNELS = {"email": Channel.EMAIL, "phone": Channel.SMS}
-TAGGED = parse("jane+shop@example.org", Channel.EMAIL)
+TAGGED = parse_address("jane+shop@example.org", Channel.EMAIL)
 
-each_algorithm = pytest.mark.parametrize("algorithm", list(Algorithm))
+each_algorithm = pytest.mark.parametrize("algorithm", list(HashAlgorithm))
 
 
 @pytest.fixture(autouse=True)
@@ -41,17 +41,18 @@ def _context(app: Flask) -> Iterator[None]:
         yield
 
 
-def of(who: Address, algorithm: Algorithm) -> Hashed:
+def of(who: Address, algorithm: HashAlgorithm) -> HashedAddress:
     return hashed(who.exact, algorithm, who)
 
 
 @each_algorithm
 def test_a_hash_of_any_address_of_the_corpus_suppresses_whom_it_should(
-    algorithm: Algorithm,
+    algorithm: HashAlgorithm,
 ) -> None:  # I9
     pairs = {
         pair["id"]: [
-            parse(pair[side], CHANNELS[pair["kind"]]) for side in ("suppressed", "candidate")
+            parse_address(pair[side], CHANNELS[pair["kind"]])
+            for side in ("suppressed", "candidate")
         ]
         for pair in CORPUS["pairs"]
         if "reference_parse_error" not in pair
@@ -65,7 +66,7 @@ def test_a_hash_of_any_address_of_the_corpus_suppresses_whom_it_should(
         ]
     )
     candidates = [candidate for _, candidate in pairs.values()]
-    wide, narrow = facts_for(candidates), exact_facts_for(candidates)
+    wide, narrow = load_facts(candidates), load_exact_facts(candidates)
     for (name, (suppressed, candidate)), facts, exact in zip(
         pairs.items(), wide, narrow, strict=True
     ):
@@ -79,31 +80,33 @@ def test_a_hash_of_any_address_of_the_corpus_suppresses_whom_it_should(
 
 
 @each_algorithm
-def test_nothing_readable_and_no_bare_hash_is_stored(algorithm: Algorithm) -> None:  # I6
+def test_nothing_readable_and_no_bare_hash_is_stored(algorithm: HashAlgorithm) -> None:  # I6
     given = of(JANE, algorithm)
     record([change(1, address=given)])
-    rows = run(
+    rows = run_in_transaction(
         lambda c: c.execute(
             "SELECT a.digest, a.ciphertext, k.digest FROM address a JOIN address_key k"
             " ON k.address_id = a.id"
         ).fetchall()
     )
-    assert rows == [(services().keys.exact(given), None, services().keys.exact(given))]
-    assert given.octets not in rows[0]
+    assert rows == [
+        (services().keys.exact_digest(given), None, services().keys.exact_digest(given))
+    ]
+    assert given.digest not in rows[0]
 
 
 @each_algorithm
-def test_known_forms_of_the_mailbox_are_told_to_the_tools(algorithm: Algorithm) -> None:  # I9
+def test_known_forms_of_the_mailbox_are_told_to_the_tools(algorithm: HashAlgorithm) -> None:  # I9
     add_destination("news", NEWS)
-    record([change(1, Kind.CONSENTED), change(2, Kind.CONSENTED, address=TAGGED)])
+    record([change(1, EventKind.CONSENTED), change(2, EventKind.CONSENTED, address=TAGGED)])
     record([change(3, address=of(JANE, algorithm))])
     assert waiting(JANE) == waiting(TAGGED) == {"news": START + WINDOW}
 
 
 @each_algorithm
-@pytest.mark.parametrize("kind", [Kind.CONSENTED, Kind.OPTED_IN, Kind.OPTED_OUT])
+@pytest.mark.parametrize("kind", [EventKind.CONSENTED, EventKind.OPTED_IN, EventKind.OPTED_OUT])
 def test_an_address_told_later_gets_its_readable_form_and_goes_to_all_tools(
-    algorithm: Algorithm, kind: Kind
+    algorithm: HashAlgorithm, kind: EventKind
 ) -> None:  # I9: also to those that the telling event does not concern
     add_destination("news", NEWS)
     add_destination("offers", OFFERS)
@@ -111,83 +114,87 @@ def test_an_address_told_later_gets_its_readable_form_and_goes_to_all_tools(
     assert waiting(JANE) == {}
     record([change(2, kind, OFFERS)])
     assert waiting(JANE) == {"news": START + WINDOW, "offers": START + WINDOW}
-    found = run(lambda c: readable(c, services().keys, [id_of(JANE)]))  # type: ignore[list-item]
+    found = run_in_transaction(lambda c: load_readable(c, services().keys, [id_of(JANE)]))  # type: ignore[list-item]
     assert list(found.values()) == [(Channel.EMAIL, JANE.exact)]
 
 
 def test_a_sha256_whose_address_is_told_covers_its_other_forms_too() -> None:  # I9
-    dotted, plain = (parse(f"{name}@gmail.com", Channel.EMAIL) for name in ("j.ane", "jane"))
-    record([change(1, address=of(dotted, Algorithm.SHA256))])
-    assert facts_for([plain]) == [()]
-    record([change(2, Kind.CONSENTED, OFFERS, address=dotted)])
-    assert [fact.scope for fact in facts_for([plain])[0]] == [NEWS]
+    dotted, plain = (
+        parse_address(f"{name}@gmail.com", Channel.EMAIL) for name in ("j.ane", "jane")
+    )
+    record([change(1, address=of(dotted, HashAlgorithm.SHA256))])
+    assert load_facts([plain]) == [()]
+    record([change(2, EventKind.CONSENTED, OFFERS, address=dotted)])
+    assert [fact.scope for fact in load_facts([plain])[0]] == [NEWS]
 
 
 @each_algorithm
 def test_an_address_told_beside_its_hash_is_readable_whichever_comes_first(
-    algorithm: Algorithm,
+    algorithm: HashAlgorithm,
 ) -> None:
-    other = parse("jo@example.org", Channel.EMAIL)
+    other = parse_address("jo@example.org", Channel.EMAIL)
     record([change(1, address=of(JANE, algorithm)), change(2)])
     record([change(3, address=other), change(4, address=of(other, algorithm))])
     ids = [id_of(JANE), id_of(other)]
-    assert len(run(lambda c: readable(c, services().keys, ids))) == 2  # type: ignore[arg-type]
+    assert len(run_in_transaction(lambda c: load_readable(c, services().keys, ids))) == 2  # type: ignore[arg-type]
 
 
 @each_algorithm
-def test_a_new_destination_hears_of_hashes_whose_address_is_known(algorithm: Algorithm) -> None:
-    record([change(1, Kind.CONSENTED), change(2, address=of(JANE, algorithm))])
+def test_a_new_destination_hears_of_hashes_whose_address_is_known(algorithm: HashAlgorithm) -> None:
+    record([change(1, EventKind.CONSENTED), change(2, address=of(JANE, algorithm))])
     destination = add_destination("news", NEWS)
-    run(lambda c: backfills.whole(c, destination, START))
+    run_in_transaction(lambda c: backfills.run_whole_backfill(c, destination, START))
     assert waiting(JANE) == {"news": START + WINDOW}
 
 
 @each_algorithm
-def test_the_persons_own_newer_opt_in_lifts_what_a_hash_said(algorithm: Algorithm) -> None:  # I5
+def test_the_persons_own_newer_opt_in_lifts_what_a_hash_said(
+    algorithm: HashAlgorithm,
+) -> None:  # I5
     record([change(1, address=of(JANE, algorithm))])
-    record([change(2, Kind.OPTED_IN)])
-    facts = facts_for([JANE])[0]
+    record([change(2, EventKind.OPTED_IN)])
+    facts = load_facts([JANE])[0]
     assert any(fact.exact and fact.state.lift for fact in facts)
-    assert any(fact.exact and fact.state.out for fact in facts)
+    assert any(fact.exact and fact.state.opt_out for fact in facts)
 
 
 @each_algorithm
-def test_an_import_of_hashes_can_be_taken_back(algorithm: Algorithm) -> None:  # I5
+def test_an_import_of_hashes_can_be_taken_back(algorithm: HashAlgorithm) -> None:  # I5
     record([change(1, address=of(JANE, algorithm))])
     record([retraction(9, 1)])
-    assert facts_for([JANE]) == [()]
+    assert load_facts([JANE]) == [()]
 
 
 @each_algorithm
 @pytest.mark.parametrize(
     "kind,scope",
-    [(Kind.OPTED_IN, NEWS), (Kind.CONSENTED, NEWS), (Kind.REOPENED, EVERYTHING)],
+    [(EventKind.OPTED_IN, NEWS), (EventKind.CONSENTED, NEWS), (EventKind.REOPENED, EVERYTHING)],
 )
-def test_a_hash_can_only_say_no(algorithm: Algorithm, kind: Kind, scope: str) -> None:
+def test_a_hash_can_only_say_no(algorithm: HashAlgorithm, kind: EventKind, scope: str) -> None:
     with pytest.raises(ValueError, match="readable address"):
         change(1, kind, scope, address=of(JANE, algorithm))
 
 
 def test_a_check_looks_once_while_there_is_no_md5(monkeypatch: pytest.MonkeyPatch) -> None:
-    record([change(1, address=of(JANE, Algorithm.SHA256))])
+    record([change(1, address=of(JANE, HashAlgorithm.SHA256))])
     monkeypatch.delattr(type(services().keys), "md5_keys")
-    assert [fact.scope for fact in facts_for([JANE])[0]] == [NEWS]
+    assert [fact.scope for fact in load_facts([JANE])[0]] == [NEWS]
 
 
 def test_many_known_addresses_get_their_keys_in_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(md5_matching, "CHUNK", 3)
-    people = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
-    record([change(n, Kind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
-    record([change(20, address=of(JANE, Algorithm.SHA256))])  # nothing readable: passed over
+    monkeypatch.setattr(md5_matching, "CHUNK_SIZE", 3)
+    people = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
+    record([change(n, EventKind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
+    record([change(20, address=of(JANE, HashAlgorithm.SHA256))])  # nothing readable: passed over
     seen: list[int] = []
-    md5_matching.match_md5(seen.append)
+    md5_matching.enable_md5_matching(seen.append)
     assert seen == [3, 6, 8]
-    md5_matching.match_md5(seen.append)
+    md5_matching.enable_md5_matching(seen.append)
     assert seen == [3, 6, 8]
     add_destination("news", NEWS)
-    record([change(30, address=of(people[0], Algorithm.MD5))])
+    record([change(30, address=of(people[0], HashAlgorithm.MD5))])
     assert waiting(people[0]) == {"news": START + WINDOW}
 
 
@@ -198,13 +205,13 @@ def test_making_the_keys_resumes_where_it_was_killed(monkeypatch: pytest.MonkeyP
     def die(done: int) -> None:
         raise Killed
 
-    monkeypatch.setattr(md5_matching, "CHUNK", 3)
-    people = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
-    record([change(n, Kind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
+    monkeypatch.setattr(md5_matching, "CHUNK_SIZE", 3)
+    people = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in range(7)]
+    record([change(n, EventKind.CONSENTED, address=who) for n, who in enumerate(people, start=1)])
     with pytest.raises(Killed):
-        md5_matching.match_md5(die)
+        md5_matching.enable_md5_matching(die)
     seen: list[int] = []
-    md5_matching.match_md5(seen.append)
+    md5_matching.enable_md5_matching(seen.append)
     assert seen == [3, 4]
 
 
@@ -213,17 +220,17 @@ def test_a_writer_that_waited_while_md5s_began_stores_their_keys(
 ) -> None:  # I9
     def write() -> None:
         with app.app_context():
-            record([change(1, Kind.CONSENTED)])
+            record([change(1, EventKind.CONSENTED)])
 
     writer = Thread(target=write, daemon=True)
     with psycopg.connect(database_url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", (GATE,))
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (APPEND_LOCK,))
         writer.start()
         assert wait_until(lambda: _waits_at_the_gate() or not writer.is_alive(), 30)
         # Its statement began before this is there, and will not look at it anew.
         other.execute("INSERT INTO md5_matching (id, begun_at) VALUES (1, now())")
     writer.join(timeout=30)
-    stored = run(lambda c: c.execute("SELECT digest FROM address_key").fetchall())
+    stored = run_in_transaction(lambda c: c.execute("SELECT digest FROM address_key").fetchall())
     assert {row[0] for row in stored} == {
         *services().keys.match_keys(JANE),
         *services().keys.md5_keys(JANE),
@@ -231,7 +238,7 @@ def test_a_writer_that_waited_while_md5s_began_stores_their_keys(
 
 
 def _waits_at_the_gate() -> bool:
-    row = run(
+    row = run_in_transaction(
         lambda c: c.execute(
             """SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
             WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"""
@@ -242,8 +249,8 @@ def _waits_at_the_gate() -> bool:
 
 def test_changes_of_one_batch_may_name_the_same_hash() -> None:
     changes: list[Change] = [
-        change(number, scope=scope, address=of(JANE, Algorithm.MD5))
+        change(number, scope=scope, address=of(JANE, HashAlgorithm.MD5))
         for number, scope in enumerate((NEWS, OFFERS, NEWS), start=1)
     ]
     record(changes)
-    assert {fact.scope for fact in facts_for([JANE])[0]} == {NEWS, OFFERS}
+    assert {fact.scope for fact in load_facts([JANE])[0]} == {NEWS, OFFERS}

@@ -8,20 +8,20 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import ALL_MARKETING, Kind
+from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.addresses import readable
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.addresses import load_readable
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, waiting
 from tests.ledger.oracle import hashed
 
 DAY = timedelta(days=1)
-TAGGED = parse("jane+shop@example.org", Channel.EMAIL)
+TAGGED = parse_address("jane+shop@example.org", Channel.EMAIL)
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +34,11 @@ def _destinations(app: Flask) -> Iterator[None]:
 
 def _is_readable(who: Address) -> bool:
     found = id_of(who)
-    return bool(found and run(lambda c: readable(c, services().keys, [found])))
+    return bool(found and run_in_transaction(lambda c: load_readable(c, services().keys, [found])))
 
 
 def test_nobody_said_anything_so_there_is_nothing_to_tell() -> None:
-    assert record([], known=[JANE]).destinations == frozenset()
+    assert record([], known_addresses=[JANE]).destinations == frozenset()
     assert _is_readable(JANE)
     assert waiting(JANE) == {}
 
@@ -48,7 +48,7 @@ def test_a_no_against_a_digest_has_waited_since_it_was_received(clock: Clock) ->
     record([change(1, address=sha256)])
     assert (_is_readable(JANE), waiting(JANE)) == (False, {})
     clock.advance(DAY)
-    assert record([], known=[JANE]).destinations
+    assert record([], known_addresses=[JANE]).destinations
     assert _is_readable(JANE)
     assert waiting(JANE) == {"news": START + WINDOW}
 
@@ -69,40 +69,40 @@ def test_a_form_that_is_new_to_us_waits_from_now_on(clock: Clock, algorithm: str
         ]
     )
     clock.advance(DAY)
-    other = parse("jo+shop@example.org", Channel.EMAIL)
-    record([], known=[TAGGED, other])
+    other = parse_address("jo+shop@example.org", Channel.EMAIL)
+    record([], known_addresses=[TAGGED, other])
     due = clock.now + WINDOW
     assert waiting(TAGGED) == {"news": due, "offers": due}
     assert waiting(other) == {"news": due}
 
 
 def test_a_lift_of_another_form_holds_for_that_one_only() -> None:  # I9
-    record([change(1), change(2, Kind.OPTED_IN, at=START + timedelta(seconds=1))])
-    record([], known=[TAGGED, JANE])
+    record([change(1), change(2, EventKind.OPTED_IN, at=START + timedelta(seconds=1))])
+    record([], known_addresses=[TAGGED, JANE])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
 def test_what_the_tools_know_is_not_told_again() -> None:
     record([change(1)])
-    run(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
-    assert record([], known=[JANE]).destinations == frozenset()
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
+    assert record([], known_addresses=[JANE]).destinations == frozenset()
     assert waiting(JANE) == {}
 
 
 def test_an_erased_address_stays_unreadable_and_is_not_told() -> None:  # I6
-    record([change(1, Kind.ERASED, "everything")])
-    run(
+    record([change(1, EventKind.ERASED, "everything")])
+    run_in_transaction(
         lambda c: c.execute(
             "UPDATE address SET ciphertext = NULL, erased_at = %s WHERE id = %s",
             (START, id_of(JANE)),
         )
     )
-    run(lambda c: c.execute("DELETE FROM sync_state"))
-    record([], known=[JANE])
+    run_in_transaction(lambda c: c.execute("DELETE FROM sync_state"))
+    record([], known_addresses=[JANE])
     assert (_is_readable(JANE), waiting(JANE)) == (False, {})
 
 
 def test_what_comes_with_an_event_shares_its_transaction() -> None:  # I1
-    recorded = record([change(1)], known=[TAGGED])
+    recorded = record([change(1)], known_addresses=[TAGGED])
     assert recorded.events == (change(1).id,)
     assert waiting(JANE) == waiting(TAGGED) == {"news": START + WINDOW}

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.deadlines import AT_RISK, WINDOW
-from preference_center.domain.events import Kind
+from preference_center.domain.events import EventKind
 from preference_center.errors import Unavailable
 from preference_center.ledger import deferred_forms, record
-from preference_center.ledger.deferred_forms import raise_deferred
-from preference_center.ledger.sync_state_sql import AT_ONCE
-from preference_center.storage.db.database import Connection, run
+from preference_center.ledger.deferred_forms import raise_deferred_states
+from preference_center.ledger.sync_state_sql import MAX_IMMEDIATE_FORMS
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import undecided_events
-from preference_center.storage.sync.undecided_events import Waits
+from preference_center.storage.sync.undecided_events import BacklogKind
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import add_destination, change, retraction, together, waiting
@@ -25,8 +25,8 @@ from workers.scheduler import tick
 
 FORMS, DESTINATIONS = 1_000, 10
 HOUR = timedelta(hours=1)
-MANY = [parse(f"jo+{n}@gmail.com", Channel.EMAIL) for n in range(FORMS)]
-FEW = MANY[: AT_ONCE + 50]
+MANY = [parse_address(f"jo+{n}@gmail.com", Channel.EMAIL) for n in range(FORMS)]
+FEW = MANY[: MAX_IMMEDIATE_FORMS + 50]
 """Enough forms that some are left for later."""
 LAST = FEW[-1]
 
@@ -39,8 +39,8 @@ def _context(app: Flask) -> Iterator[None]:
 
 def _sign_up(forms: list[Address]) -> None:
     """The first hundred have the lower ids."""
-    record([], known=forms[:AT_ONCE])
-    record([], known=forms[AT_ONCE:])
+    record([], known_addresses=forms[:MAX_IMMEDIATE_FORMS])
+    record([], known_addresses=forms[MAX_IMMEDIATE_FORMS:])
 
 
 def _add_destinations(count: int) -> None:
@@ -49,7 +49,7 @@ def _add_destinations(count: int) -> None:
 
 
 def _count(query: str) -> int:
-    row = run(lambda c: c.execute(query).fetchone())
+    row = run_in_transaction(lambda c: c.execute(query).fetchone())
     assert row
     return int(row[0])
 
@@ -70,20 +70,22 @@ def test_a_click_raises_a_hundred_forms_and_the_scheduler_the_rest(clock: Clock)
     _sign_up(MANY)
     _add_destinations(DESTINATIONS)
     record([change(1, address=MANY[-1])])
-    assert _raised() <= (AT_ONCE + 1) * DESTINATIONS
+    assert _raised() <= (MAX_IMMEDIATE_FORMS + 1) * DESTINATIONS
     assert len(waiting(MANY[-1])) == DESTINATIONS  # the form itself never waits for the rest
     clock.advance(HOUR)
     while _deferred():
         tick()
     assert _raised() == FORMS * DESTINATIONS
-    due = run(lambda c: c.execute("SELECT DISTINCT due_at FROM sync_state").fetchall())
+    due = run_in_transaction(
+        lambda c: c.execute("SELECT DISTINCT due_at FROM sync_state").fetchall()
+    )
     assert due == [(START + WINDOW,)]  # I3: of the opt-out, not of when it was raised
 
 
 def test_every_form_may_opt_out_in_one_batch() -> None:  # I9
     _sign_up(MANY)
     _add_destinations(DESTINATIONS)
-    record([change(n, address=form, once=True) for n, form in enumerate(MANY, 1)])
+    record([change(n, address=form, own_act=True) for n, form in enumerate(MANY, 1)])
     assert _raised() == FORMS * DESTINATIONS
     assert _deferred() == 1
 
@@ -94,8 +96,8 @@ def test_forms_that_opt_out_one_by_one_share_what_is_deferred() -> None:  # I9
     for n, form in enumerate(FEW[-9:], 1):
         record([change(n, address=form, at=START - n * HOUR)])
     assert _deferred() == 1
-    raise_deferred()
-    assert _dues(FEW[AT_ONCE:-9]) == {START - 9 * HOUR + WINDOW}  # I3: the earliest
+    raise_deferred_states()
+    assert _dues(FEW[MAX_IMMEDIATE_FORMS:-9]) == {START - 9 * HOUR + WINDOW}  # I3: the earliest
 
 
 def test_opt_outs_that_keep_coming_do_not_keep_the_last_forms_waiting() -> None:  # I3, I9
@@ -103,7 +105,7 @@ def test_opt_outs_that_keep_coming_do_not_keep_the_last_forms_waiting() -> None:
     _add_destinations(1)
     record([change(1, address=FEW[0])])
     for n in range(2, 7):
-        assert raise_deferred(steps=1, size=10)
+        assert raise_deferred_states(steps=1, size=10)
         record([change(n, address=FEW[0])])
     assert waiting(LAST)
 
@@ -125,9 +127,9 @@ def test_a_scheduler_that_dies_half_way_loses_nothing(  # I1, I9
     with monkeypatch.context() as patched:
         patched.setattr(deferred_forms, "_step", step)
         with pytest.raises(KeyboardInterrupt):
-            raise_deferred(size=20)
-    assert _raised() == (AT_ONCE + 20) * 2  # the second step was rolled back
-    assert not raise_deferred()
+            raise_deferred_states(size=20)
+    assert _raised() == (MAX_IMMEDIATE_FORMS + 20) * 2  # the second step was rolled back
+    assert not raise_deferred_states()
     assert _raised() == len(FEW) * 2
 
 
@@ -138,18 +140,18 @@ def test_several_schedulers_raise_every_form() -> None:  # I9
 
     def go_on() -> None:
         while _deferred():
-            raise_deferred(size=40)
+            raise_deferred_states(size=40)
 
     together(go_on, go_on, lambda: record([change(2, address=MANY[1])]))
     while _deferred():
-        raise_deferred()
+        raise_deferred_states()
     assert _raised() == FORMS * 2
 
 
 def test_what_cannot_be_had_now_does_not_stop_the_others(  # I2
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    others = [parse(f"al+{n}@gmail.com", Channel.EMAIL) for n in range(len(FEW))]
+    others = [parse_address(f"al+{n}@gmail.com", Channel.EMAIL) for n in range(len(FEW))]
     _sign_up(FEW)
     _sign_up(others)
     _add_destinations(1)
@@ -165,9 +167,9 @@ def test_what_cannot_be_had_now_does_not_stop_the_others(  # I2
 
     with monkeypatch.context() as patched:
         patched.setattr(deferred_forms, "_step", step)
-        assert raise_deferred()
+        assert raise_deferred_states()
     assert (bool(waiting(others[-1])), bool(waiting(LAST))) == (True, False)
-    assert not raise_deferred()
+    assert not raise_deferred_states()
     assert waiting(LAST)
 
 
@@ -176,9 +178,9 @@ def test_an_own_opt_in_meanwhile_keeps_the_deadline_of_the_opt_out(clock: Clock)
     _add_destinations(1)
     record([change(1, address=FEW[0])])
     clock.advance(HOUR)
-    record([change(2, Kind.OPTED_IN, address=LAST, at=clock.now)])
+    record([change(2, EventKind.OPTED_IN, address=LAST, at=clock.now)])
     assert waiting(LAST) == {"news0": None}
-    while raise_deferred():
+    while raise_deferred_states():
         pass
     # What is pushed is the state of that moment; that it is looked at has the earlier deadline.
     assert waiting(LAST) == {"news0": START + WINDOW}
@@ -188,11 +190,11 @@ def test_a_retraction_reaches_every_form() -> None:  # I5, I9
     _sign_up(FEW)
     _add_destinations(1)
     record([change(1, address=FEW[0])])
-    raise_deferred()
-    run(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
+    raise_deferred_states()
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
     record([retraction(9, 1)])
     assert (_deferred(), waiting(LAST)) == (1, {})
-    raise_deferred()
+    raise_deferred_states()
     assert waiting(LAST)
 
 
@@ -201,8 +203,8 @@ def test_a_form_that_comes_before_the_rest_is_raised_is_raised(clock: Clock) -> 
     _add_destinations(1)
     record([change(1, address=FEW[0])])
     clock.advance(HOUR)
-    record([change(2, Kind.CONSENTED, OFFERS, address=MANY[-1], at=clock.now)])
-    record([], known=[MANY[-2]])
+    record([change(2, EventKind.CONSENTED, OFFERS, address=MANY[-1], at=clock.now)])
+    record([], known_addresses=[MANY[-2]])
     assert waiting(MANY[-1])
     assert waiting(MANY[-2])
 
@@ -215,36 +217,38 @@ def test_a_form_learned_later_meets_the_opt_out_of_the_last_of_many() -> None:  
     record([change(1, address=LAST, at=START - HOUR)])
     record([change(n, scope=OFFERS, address=form) for n, form in enumerate(FEW[:60], 2)])
     new = MANY[-2:]
-    record([change(99, Kind.CONSENTED, address=new[0])])
-    record([], known=[new[1]])
+    record([change(99, EventKind.CONSENTED, address=new[0])])
+    record([], known_addresses=[new[1]])
     assert [set(waiting(form)) for form in new] == [{"news", "offers"}] * 2
 
 
 def test_what_the_scheduler_leaves_waiting_is_late(clock: Clock) -> None:  # I3
     _sign_up(FEW)
     _add_destinations(1)
-    record([change(1, Kind.OPTED_IN, OFFERS, address=FEW[0]), change(2, address=FEW[0])])
+    record([change(1, EventKind.OPTED_IN, OFFERS, address=FEW[0]), change(2, address=FEW[0])])
     clock.advance(AT_RISK)
-    (late,) = run(lambda c: undecided_events.late(c, clock()))
-    assert (late.what, late.count, late.due_at) == (Waits.FORMS, 1, START + WINDOW)
-    raise_deferred()
-    assert run(lambda c: undecided_events.late(c, clock())) == []
+    (late,) = run_in_transaction(lambda c: undecided_events.list_overdue_backlog(c, clock()))
+    assert (late.kind, late.count, late.due_at) == (BacklogKind.DEFERRED_FORMS, 1, START + WINDOW)
+    raise_deferred_states()
+    assert run_in_transaction(lambda c: undecided_events.list_overdue_backlog(c, clock())) == []
 
 
 @pytest.mark.parametrize("domain", ["gmail.com", "example.org"], ids=["mailbox", "base"])
 def test_only_forms_that_match_are_raised_later(domain: str) -> None:  # I9
     """A tag meets its base, and no other tag, unless its provider ignores tags."""
-    forms = [parse(f"jo+{n}@{domain}", Channel.EMAIL) for n in range(AT_ONCE + 20)]
-    _sign_up([*forms, parse(f"jo@{domain}", Channel.EMAIL)])
+    forms = [
+        parse_address(f"jo+{n}@{domain}", Channel.EMAIL) for n in range(MAX_IMMEDIATE_FORMS + 20)
+    ]
+    _sign_up([*forms, parse_address(f"jo@{domain}", Channel.EMAIL)])
     _add_destinations(1)
     record([change(1, address=forms[0])])
-    raise_deferred()
+    raise_deferred_states()
     assert _raised() == (len(forms) + 1 if domain == "gmail.com" else 2)
 
 
 def test_nothing_is_deferred_for_an_ordinary_mailbox() -> None:
-    _sign_up(FEW[:AT_ONCE])
+    _sign_up(FEW[:MAX_IMMEDIATE_FORMS])
     _add_destinations(1)
     record([change(1, address=FEW[0])])
-    assert (_deferred(), _raised()) == (0, AT_ONCE)
-    assert not raise_deferred()
+    assert (_deferred(), _raised()) == (0, MAX_IMMEDIATE_FORMS)
+    assert not raise_deferred_states()

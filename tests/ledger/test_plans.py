@@ -13,10 +13,10 @@ import pytest
 from flask import Flask
 
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import REPEAT
-from preference_center.ledger.sql import APPEND, APPEND_RETRACTIONS
+from preference_center.domain.events import REPEAT_INTERVAL
+from preference_center.ledger.sql import APPEND_EVENTS, APPEND_RETRACTIONS
 from preference_center.ledger.sync_state_sql import RAISE_DEFERRED, RAISE_LEARNED
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from tests.clock import START
 
 SMALL = {"destination_pkey", "deferred_raise_pkey"}
@@ -47,7 +47,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize(
     "statement",
     [
-        pytest.param(APPEND, id="append"),
+        pytest.param(APPEND_EVENTS, id="append"),
         pytest.param(APPEND_RETRACTIONS, id="retractions"),
         pytest.param(RAISE_LEARNED, id="learned"),
         pytest.param(RAISE_DEFERRED, id="deferred"),
@@ -56,7 +56,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
     given = {
         "events": "[]", "addresses": "[]", "count": 1, "size": 1, "id": 1, "bulk": False,
-        "now": START, "window": WINDOW, "repeat": REPEAT,
+        "now": START, "window": WINDOW, "repeat": REPEAT_INTERVAL,
         "occurred": START, "source": "test", "actor": "test", "evidence": "{}",
     }  # fmt: skip
     if statement is APPEND_RETRACTIONS:
@@ -71,7 +71,7 @@ def test_every_row_is_found_by_an_index(app: Flask, statement: str) -> None:
         return [*row[0]]
 
     with app.app_context():
-        plans = run(explained)
+        plans = run_in_transaction(explained)
     for node in _nodes(plans[0]["Plan"]):
         index = node.get("Index Name")
         assert node["Node Type"] != "Seq Scan"

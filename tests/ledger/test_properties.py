@@ -14,15 +14,15 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.catalogue import Default, MessageClass, MessageType, Topic
-from preference_center.domain.decisions import Rule, decide
-from preference_center.domain.events import Change, Kind, Mark, Retraction, fold
-from preference_center.domain.hashed_addresses import Algorithm
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.catalogue import MessageClass, MessageType, Topic, TopicDefault
+from preference_center.domain.decisions import DecisionRule, decide
+from preference_center.domain.events import Change, EventKind, Retraction, Timestamped, fold
+from preference_center.domain.hashed_addresses import HashAlgorithm
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.events import events_of
-from preference_center.storage.ledger.suppression_lookup import facts_by_id, facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.events import list_events_of
+from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id
 from tests.clock import START
 from tests.domain.histories import MOMENTS, NEWS, OFFERS, histories
 from tests.ledger.changes import add_destination, id_of, waiting
@@ -32,7 +32,7 @@ from tests.ledger.states import rows_of
 NOW = START
 TOPICS = {
     key: Topic(key, "acme", Channel.EMAIL, default, "news", {}, {})
-    for key, default in ((NEWS, Default.OPT_OUT), (OFFERS, Default.OPT_IN))
+    for key, default in ((NEWS, TopicDefault.OPT_OUT), (OFFERS, TopicDefault.OPT_IN))
 }
 SERVICE = MessageType("invoice", MessageClass.SERVICE)
 DESTINATIONS = {"news": {NEWS}, "offers": {OFFERS}, "both": {NEWS, OFFERS}}
@@ -62,7 +62,9 @@ def _people(n: int) -> list[Address]:
         f"jo{n}@example.org", f"jo{n}+a@example.org", f"jo{n}+b@example.org",
     ]  # fmt: skip
     number = f"+39333{n:07}"
-    return [parse(text, Channel.EMAIL) for text in texts] + [parse(number, Channel.SMS)]
+    return [parse_address(text, Channel.EMAIL) for text in texts] + [
+        parse_address(number, Channel.SMS)
+    ]
 
 
 @st.composite
@@ -94,7 +96,7 @@ def _maybe_hashed(draw: st.DrawFn, change: Change) -> Change:
     """The change, or its like from an import that has but a hash of the address."""
     who = change.address
     if change.kind.suppresses and isinstance(who, Address):
-        algorithm = draw(st.sampled_from([None, None, *Algorithm]))
+        algorithm = draw(st.sampled_from([None, None, *HashAlgorithm]))
         if algorithm:
             return replace(change, address=hashed(who.exact, algorithm, who))
     return change
@@ -130,10 +132,10 @@ def test_state_is_the_fold_of_the_ledger(given: Given) -> None:  # I5
         found = id_of(who)
         if found is None:
             continue
-        folded = fold(*run(lambda c, id_=found: events_of(c, [id_])))  # type: ignore[misc]
+        folded = fold(*run_in_transaction(lambda c, id_=found: list_events_of(c, [id_])))  # type: ignore[misc]
         assert rows_of(who) == {
             scope: Row(
-                _slot(state.out),
+                _slot(state.opt_out),
                 state.reason and state.reason.value,
                 _slot(state.lift),
                 _slot(state.pause),
@@ -144,7 +146,7 @@ def test_state_is_the_fold_of_the_ledger(given: Given) -> None:  # I5
         }
 
 
-def _slot(mark: Mark | None) -> Slot:
+def _slot(mark: Timestamped | None) -> Slot:
     return (mark.at, mark.event) if mark else None
 
 
@@ -156,14 +158,14 @@ def test_decisions_are_what_the_oracle_says(given: Given) -> None:  # I4, I9
         record(batch)
     oracle = Oracle(list(itertools.chain(*batches)), NOW)
     everybody = list({*people, *_people_beside(people)})
-    for who, facts in zip(everybody, facts_for(everybody), strict=True):
+    for who, facts in zip(everybody, load_facts(everybody), strict=True):
         service = decide(SERVICE, None, facts, NOW)
         assert service.allow is not oracle.closed(who)
         for key, topic in TOPICS.items():
             decision = decide(MessageType("m", MessageClass.MARKETING, key), topic, facts, NOW)
-            opt_in = topic.default is Default.OPT_IN
+            opt_in = topic.default is TopicDefault.OPT_IN
             assert decision.allow is oracle.allows(who, key, opt_in=opt_in)
-            if not decision.allow and decision.rule is not Rule.NO_CONSENT:
+            if not decision.allow and decision.rule is not DecisionRule.NO_CONSENT:
                 assert decision.event in {no.id for no in oracle.noes(who, key)}
 
 
@@ -180,9 +182,9 @@ def test_workers_decide_as_the_api_does(given: Given) -> None:  # I2, I9
     for batch in batches:
         record(batch)
     told = list(_told(batches) & set(people))
-    for who, facts in zip(told, facts_for(told), strict=True):
+    for who, facts in zip(told, load_facts(told), strict=True):
         found = id_of(who)
-        by_id = run(lambda c, id_=found: facts_by_id(c, [id_])).get(found, ())  # type: ignore[misc,arg-type]
+        by_id = run_in_transaction(lambda c, id_=found: load_facts_by_id(c, [id_])).get(found, ())  # type: ignore[misc,arg-type]
         for key, topic in TOPICS.items():
             message = MessageType("m", MessageClass.MARKETING, key)
             assert decide(message, topic, by_id, NOW) == decide(message, topic, facts, NOW)
@@ -220,7 +222,7 @@ def test_what_concerns_no_destination_raises_nothing(
         item
         for item in itertools.chain(*batches)
         if isinstance(item, Change)
-        and (item.kind is Kind.CONSENTED or (item.kind.suppresses and item.scope == NEWS))
+        and (item.kind is EventKind.CONSENTED or (item.kind.suppresses and item.scope == NEWS))
     ]
     for item in history:
         record([item])

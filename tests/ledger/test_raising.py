@@ -10,21 +10,24 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
 from preference_center.domain.sync.state import Settlement
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import states
 from tests.clock import START, Clock
 from tests.domain.histories import NEWS, OFFERS
 from tests.ledger.changes import JANE, add_destination, change, id_of, retraction, waiting
 
 HOUR = timedelta(hours=1)
-TAGGED = parse("jane+shop@example.org", Channel.EMAIL)
-OTHER_TAG = parse("jane+bank@example.org", Channel.EMAIL)
-GMAIL = [parse(text, Channel.EMAIL) for text in ("j.o@gmail.com", "jo@gmail.com", "jo+x@gmail.com")]
+TAGGED = parse_address("jane+shop@example.org", Channel.EMAIL)
+OTHER_TAG = parse_address("jane+bank@example.org", Channel.EMAIL)
+GMAIL = [
+    parse_address(text, Channel.EMAIL)
+    for text in ("j.o@gmail.com", "jo@gmail.com", "jo+x@gmail.com")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -43,38 +46,43 @@ def test_an_opt_out_of_a_topic_goes_to_those_who_send_it() -> None:  # I10
 @pytest.mark.parametrize(
     "kind,scope",
     [
-        (Kind.OPTED_OUT, ALL_MARKETING),
-        (Kind.COMPLAINED, ALL_MARKETING),
-        (Kind.BOUNCED, UNDELIVERABLE),
-        (Kind.DEACTIVATED, EVERYTHING),
-        (Kind.ERASED, EVERYTHING),
+        (EventKind.OPTED_OUT, ALL_MARKETING),
+        (EventKind.COMPLAINED, ALL_MARKETING),
+        (EventKind.BOUNCED, UNDELIVERABLE),
+        (EventKind.DEACTIVATED, EVERYTHING),
+        (EventKind.ERASED, EVERYTHING),
     ],
 )  # fmt: skip
-def test_a_wide_no_goes_to_everybody(kind: Kind, scope: str) -> None:
+def test_a_wide_no_goes_to_everybody(kind: EventKind, scope: str) -> None:
     record([change(1, kind, scope)])
     assert waiting(JANE) == {"news": START + WINDOW, "offers": START + WINDOW}
 
 
 def test_another_channel_is_not_told() -> None:
-    number = parse("+39 333 1234567", Channel.SMS)
+    number = parse_address("+39 333 1234567", Channel.SMS)
     record([change(1, scope=ALL_MARKETING, address=number)])
     assert waiting(number) == {}
 
 
 def test_a_consent_of_somebody_not_suppressed_is_no_news() -> None:
-    record([change(1, Kind.CONSENTED), change(2, address=parse("jo@example.org", Channel.EMAIL))])
+    record(
+        [
+            change(1, EventKind.CONSENTED),
+            change(2, address=parse_address("jo@example.org", Channel.EMAIL)),
+        ]
+    )
     assert waiting(JANE) == {}
 
 
 def test_every_known_form_is_told() -> None:  # I9
-    record([change(n, Kind.CONSENTED, address=form) for n, form in enumerate(GMAIL)])
+    record([change(n, EventKind.CONSENTED, address=form) for n, form in enumerate(GMAIL)])
     record([change(9, address=GMAIL[0])])
     assert [waiting(form) for form in GMAIL] == [{"news": START + WINDOW}] * 3
 
 
 def test_a_tag_meets_its_base_and_never_another_tag() -> None:  # I9
     everybody = (JANE, TAGGED, OTHER_TAG)
-    record([change(n, Kind.CONSENTED, address=form) for n, form in enumerate(everybody)])
+    record([change(n, EventKind.CONSENTED, address=form) for n, form in enumerate(everybody)])
     record([change(9, address=TAGGED)])
     assert [bool(waiting(form)) for form in everybody] == [True, True, False]
 
@@ -82,47 +90,47 @@ def test_a_tag_meets_its_base_and_never_another_tag() -> None:  # I9
 @pytest.mark.parametrize(
     "kind,scope",
     [
-        (Kind.CONSENTED, OFFERS),
-        (Kind.OPTED_IN, OFFERS),
-        (Kind.OPTED_OUT, OFFERS),
-        (Kind.PAUSED, OFFERS),
+        (EventKind.CONSENTED, OFFERS),
+        (EventKind.OPTED_IN, OFFERS),
+        (EventKind.OPTED_OUT, OFFERS),
+        (EventKind.PAUSED, OFFERS),
     ],
 )  # fmt: skip
-def test_a_form_learned_later_is_told_whatever_it_said(kind: Kind, scope: str) -> None:  # I9
+def test_a_form_learned_later_is_told_whatever_it_said(kind: EventKind, scope: str) -> None:  # I9
     record([change(1)])
-    until = START + HOUR if kind is Kind.PAUSED else None
+    until = START + HOUR if kind is EventKind.PAUSED else None
     record([change(2, kind, scope, address=TAGGED, until=until)])
     assert waiting(TAGGED)["news"] == START + WINDOW
 
 
 def test_a_form_learned_after_its_sibling_was_lifted_is_told() -> None:
     # I9: the lift was for the exact form only, so the "no" still stands against this one
-    record([change(1), change(2, Kind.OPTED_IN, received_at=START, occurred_at=START)])
-    record([change(3, at=START - HOUR), change(4, Kind.CONSENTED, address=TAGGED)])
+    record([change(1), change(2, EventKind.OPTED_IN, received_at=START, occurred_at=START)])
+    record([change(3, at=START - HOUR), change(4, EventKind.CONSENTED, address=TAGGED)])
     assert "news" in waiting(TAGGED)
 
 
 def test_a_form_learned_while_its_mailbox_pauses_is_told() -> None:
-    record([change(1, Kind.PAUSED, until=START + HOUR)])
-    record([change(2, Kind.CONSENTED, address=TAGGED)])
+    record([change(1, EventKind.PAUSED, until=START + HOUR)])
+    record([change(2, EventKind.CONSENTED, address=TAGGED)])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
 def test_a_form_learned_by_an_event_taken_back_beforehand_is_told() -> None:  # I9
     record([change(1), retraction(9, 2)])
-    record([change(2, Kind.CONSENTED, address=TAGGED)])
+    record([change(2, EventKind.CONSENTED, address=TAGGED)])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
 def test_a_learned_form_goes_only_to_those_who_send_the_topic() -> None:  # I10
     record([change(1)])
-    record([change(2, Kind.CONSENTED, OFFERS, address=TAGGED)])
+    record([change(2, EventKind.CONSENTED, OFFERS, address=TAGGED)])
     assert waiting(TAGGED) == {"news": START + WINDOW}
 
 
 def test_a_form_of_which_only_the_digest_is_left_is_passed_over() -> None:  # I6
-    record([change(1, Kind.CONSENTED, address=TAGGED)])
-    run(
+    record([change(1, EventKind.CONSENTED, address=TAGGED)])
+    run_in_transaction(
         lambda connection: connection.execute(
             "UPDATE address SET ciphertext = NULL, erased_at = %s WHERE id = %s",
             (START, id_of(TAGGED)),
@@ -148,12 +156,17 @@ def test_an_opt_out_that_came_in_earlier_is_due_earlier() -> None:  # I3: suppor
 def test_a_lift_has_no_deadline_and_takes_none_away(clock: Clock) -> None:
     record([change(1)])
     clock.advance(HOUR)
-    record([change(2, Kind.OPTED_IN, at=clock.now), change(3, Kind.OPTED_IN, OFFERS, at=clock.now)])
+    record(
+        [
+            change(2, EventKind.OPTED_IN, at=clock.now),
+            change(3, EventKind.OPTED_IN, OFFERS, at=clock.now),
+        ]
+    )
     assert waiting(JANE) == {"news": START + WINDOW, "offers": None}
 
 
 def test_taking_back_a_yes_is_news_with_a_deadline() -> None:  # I5
-    record([change(1, Kind.OPTED_IN)])
+    record([change(1, EventKind.OPTED_IN)])
     assert waiting(JANE) == {"news": None}
     record([retraction(9, 1)])
     assert waiting(JANE) == {"news": START + WINDOW}
@@ -168,35 +181,39 @@ def test_a_repeat_raises_nothing() -> None:
 
 def test_what_commits_while_a_worker_looks_is_pushed_after_it() -> None:  # I3, I9
     """A form's event may get its number before another's and commit after it."""
-    record([change(1, Kind.CONSENTED)])
+    record([change(1, EventKind.CONSENTED)])
     record([change(2)])
-    news = run(lambda c: c.execute("SELECT id FROM destination WHERE name = 'news'").fetchone())
+    news = run_in_transaction(
+        lambda c: c.execute("SELECT id FROM destination WHERE name = 'news'").fetchone()
+    )
     assert news
     lease = UUID(int=7)
-    claims = run(lambda c: states.claim(c, news[0], lease, now=START, until=START + HOUR, limit=9))
+    claims = run_in_transaction(
+        lambda c: states.claim_rows(c, news[0], lease, now=START, until=START + HOUR, limit=9)
+    )
     # As seen by the worker, this event has a lower number than the one it claimed.
-    run(lambda c: c.execute("SELECT setval('event_seq_seq', 1, false)"))
-    run(lambda c: c.execute("UPDATE sync_state SET wanted = 1000"))
+    run_in_transaction(lambda c: c.execute("SELECT setval('event_seq_seq', 1, false)"))
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET wanted = 1000"))
     record([change(3, address=TAGGED)])
     settled = [
         Settlement(
             address_id=claim.address_id,
             version=1000,
-            reflected=0,
+            previous_version=0,
             outcome="reflected",
             ack="",
-            done=True,
-            sure=True,
+            is_done=True,
+            is_final=True,
             next_at=None,
         )
         for claim in claims
     ]
-    run(lambda c: states.settle(c, news[0], lease, settled, now=START))
+    run_in_transaction(lambda c: states.settle_rows(c, news[0], lease, settled, now=START))
     assert waiting(JANE) == {"news": START + WINDOW}
 
 
 def _row(who: Any) -> Any:
-    return run(
+    return run_in_transaction(
         lambda connection: connection.execute(
             "SELECT * FROM sync_state WHERE address_id = %s", (id_of(who),)
         ).fetchall()

@@ -12,24 +12,24 @@ import psycopg
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import (
     ALL_MARKETING,
     Change,
-    Kind,
+    EventKind,
     Retraction,
 )
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.ledger.recording import Recorded
-from preference_center.storage.db.database import Connection, run
-from preference_center.storage.ledger.suppression_lookup import exact_facts_for, facts_for
+from preference_center.ledger.recording import RecordResult
+from preference_center.storage.db.database import Connection, run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_exact_facts, load_facts
 from tests.clock import START, Clock
 
-JANE = parse("jane@example.com", Channel.EMAIL)
+JANE = parse_address("jane@example.com", Channel.EMAIL)
 
 
-def change(number: int, kind: Kind = Kind.OPTED_OUT, **given: object) -> Change:
+def change(number: int, kind: EventKind = EventKind.OPTED_OUT, **given: object) -> Change:
     fields: dict[str, object] = {
         "address": JANE,
         "scope": "news",
@@ -42,7 +42,7 @@ def change(number: int, kind: Kind = Kind.OPTED_OUT, **given: object) -> Change:
 
 
 def count(table: str) -> int:
-    row = run(lambda c: c.execute(f"SELECT count(*) FROM {table}").fetchone())
+    row = run_in_transaction(lambda c: c.execute(f"SELECT count(*) FROM {table}").fetchone())
     assert row
     return int(row[0])
 
@@ -66,13 +66,13 @@ def test_an_event_id_is_appended_once() -> None:
 
 
 def test_an_own_opt_out_repeated_adds_nothing_while_it_stands() -> None:  # I7
-    record([change(1, once=True)])
-    assert record([change(2, once=True)]).events == ()
+    record([change(1, own_act=True)])
+    assert record([change(2, own_act=True)]).events == ()
 
 
 def test_an_own_opt_out_counts_again_after_an_imported_one() -> None:  # I5: undo of the import
     record([change(1)])
-    assert record([change(2, once=True)]).events == (UUID(int=2),)
+    assert record([change(2, own_act=True)]).events == (UUID(int=2),)
 
 
 def test_an_own_opt_out_of_everything_counts_again_after_a_topic_was_opted_in(
@@ -80,14 +80,14 @@ def test_an_own_opt_out_of_everything_counts_again_after_a_topic_was_opted_in(
 ) -> None:  # I5
     clock.advance(timedelta(hours=1))
     later = {"occurred_at": clock.now, "received_at": clock.now}
-    record([change(1, scope=ALL_MARKETING, once=True)])
-    record([change(2, Kind.OPTED_IN, **later)])
-    assert record([change(3, scope=ALL_MARKETING, once=True)]).events == (UUID(int=3),)
+    record([change(1, scope=ALL_MARKETING, own_act=True)])
+    record([change(2, EventKind.OPTED_IN, **later)])
+    assert record([change(3, scope=ALL_MARKETING, own_act=True)]).events == (UUID(int=3),)
 
 
 def test_no_dump_of_the_database_shows_an_address() -> None:
-    record([change(1, address=parse("very.readable@example.com", Channel.EMAIL))])
-    row = run(
+    record([change(1, address=parse_address("very.readable@example.com", Channel.EMAIL))])
+    row = run_in_transaction(
         lambda c: c.execute("SELECT address::text, k::text FROM address, address_key k").fetchone()
     )
     assert row
@@ -102,7 +102,7 @@ def test_no_dump_of_the_database_shows_an_address() -> None:
 def test_the_ledger_only_grows(statement: str) -> None:  # I8
     record([change(1)])
     with pytest.raises(psycopg.errors.RaiseException, match="only grows"):
-        run(lambda c: c.execute(statement.encode()))
+        run_in_transaction(lambda c: c.execute(statement.encode()))
 
 
 def test_a_batch_is_written_whole_or_not_at_all() -> None:
@@ -113,34 +113,37 @@ def test_a_batch_is_written_whole_or_not_at_all() -> None:
 
 
 def test_what_is_written_beside_shares_the_transaction() -> None:  # I1
-    def note(connection: Connection, recorded: Recorded) -> None:
+    def note(connection: Connection, recorded: RecordResult) -> None:
         connection.execute(
             "INSERT INTO audit (at, actor, action, detail) VALUES (%s, 'test', %s, '{}')",
             (START, str(recorded.events[0])),
         )
 
-    def refuse(connection: Connection, recorded: Recorded) -> None:
+    def refuse(connection: Connection, recorded: RecordResult) -> None:
         note(connection, recorded)
         raise KeyError
 
     with pytest.raises(KeyError):
-        record([change(1)], beside=refuse)
+        record([change(1)], in_transaction=refuse)
     assert (count("event"), count("audit")) == (0, 0)
-    record([change(1)], beside=note)
+    record([change(1)], in_transaction=note)
     assert (count("event"), count("audit")) == (1, 1)
 
 
 def test_every_form_of_a_mailbox_finds_the_opt_out() -> None:  # I9
-    record([change(1, address=parse("j.a.ne+x@googlemail.com", Channel.EMAIL))])
-    wide, other = parse("jane@gmail.com", Channel.EMAIL), parse("janet@gmail.com", Channel.EMAIL)
-    assert [len(facts) for facts in facts_for([wide, other])] == [1, 0]
-    assert exact_facts_for([wide]) == [()]
+    record([change(1, address=parse_address("j.a.ne+x@googlemail.com", Channel.EMAIL))])
+    wide, other = (
+        parse_address("jane@gmail.com", Channel.EMAIL),
+        parse_address("janet@gmail.com", Channel.EMAIL),
+    )
+    assert [len(facts) for facts in load_facts([wide, other])] == [1, 0]
+    assert load_exact_facts([wide]) == [()]
 
 
 def test_phone_and_sms_of_one_number_are_apart() -> None:
-    record([change(1, address=parse("+39 333 1234567", Channel.SMS))])
-    found = facts_for(
-        [parse("+39 333 1234567", channel) for channel in (Channel.SMS, Channel.PHONE)]
+    record([change(1, address=parse_address("+39 333 1234567", Channel.SMS))])
+    found = load_facts(
+        [parse_address("+39 333 1234567", channel) for channel in (Channel.SMS, Channel.PHONE)]
     )
     assert [len(facts) for facts in found] == [1, 0]
 
@@ -148,7 +151,7 @@ def test_phone_and_sms_of_one_number_are_apart() -> None:
 def test_a_retraction_takes_back_what_it_names_and_nothing_else() -> None:  # I5
     record([change(1), change(2, scope=ALL_MARKETING)])
     record([retraction(9, 1)])
-    assert [fact.scope for fact in exact_facts_for([JANE])[0]] == [ALL_MARKETING]
+    assert [fact.scope for fact in load_exact_facts([JANE])[0]] == [ALL_MARKETING]
 
 
 def retraction(number: int, *events: int) -> Retraction:
@@ -158,12 +161,12 @@ def retraction(number: int, *events: int) -> Retraction:
 
 
 def test_four_at_once_make_one_event() -> None:
-    _together([[change(n, once=True)] for n in range(1, 5)])
+    _together([[change(n, own_act=True)] for n in range(1, 5)])
     assert count("event") == 1
 
 
 def test_batches_in_opposite_order_do_not_block_each_other() -> None:
-    people = [parse(f"p{n}@example.com", Channel.EMAIL) for n in range(40)]
+    people = [parse_address(f"p{n}@example.com", Channel.EMAIL) for n in range(40)]
     forwards = [change(n, address=person) for n, person in enumerate(people)]
     backwards = [change(100 + n, address=person) for n, person in enumerate(reversed(people))]
     _together([forwards, backwards, forwards, backwards])
@@ -197,8 +200,8 @@ def test_no_evidence_that_anybody_gives_keeps_the_address_readable() -> None:  #
     md5 = hashlib.md5(b"jane@example.com", usedforsecurity=False).hexdigest()
     given = {"id": md5, "group": "of jane@example.com", "wording": "Ask privacy@acme.example."}
     record([change(1, evidence=given)])
-    row = run(lambda c: c.execute("SELECT evidence FROM event").fetchone())
+    row = run_in_transaction(lambda c: c.execute("SELECT evidence FROM event").fetchone())
     assert row
-    assert row[0]["id"] == services().keys.mark(md5)
+    assert row[0]["id"] == services().keys.evidence_hmac(md5)
     assert row[0]["group"].startswith("hmac:")
     assert row[0]["wording"] == given["wording"]

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.decisions import standing_no
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.decisions import find_denial
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, EventKind
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.domain.histories import OFFERS
 from tests.ledger.changes import JANE, add_destination, change, retraction, waiting
@@ -22,7 +22,7 @@ from tests.ledger.states import rows_of
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
-TAGGED, OTHER_TAG = (parse(f"jane+{tag}@example.org", Channel.EMAIL) for tag in ("a", "b"))
+TAGGED, OTHER_TAG = (parse_address(f"jane+{tag}@example.org", Channel.EMAIL) for tag in ("a", "b"))
 
 
 @pytest.fixture(autouse=True)
@@ -32,21 +32,21 @@ def _context(app: Flask) -> Iterator[None]:
 
 
 def test_of_one_own_act_repeated_in_a_batch_the_newest_is_kept() -> None:  # I5, I7
-    first = change(1, at=START - 3 * SECOND, once=True)
-    between = change(2, Kind.OPTED_IN, at=START - 2 * SECOND)
-    last = change(3, at=START - SECOND, once=True)
+    first = change(1, at=START - 3 * SECOND, own_act=True)
+    between = change(2, EventKind.OPTED_IN, at=START - 2 * SECOND)
+    last = change(3, at=START - SECOND, own_act=True)
     assert record([first, between, last]).events == (between.id, last.id)
     assert rows_of(JANE)[last.scope].no == (last.received_at, last.id)
 
 
 def test_own_acts_of_a_batch_that_lie_apart_are_all_kept() -> None:  # I5
-    acts = [change(n, at=START - (9 - 3 * n) * SECOND, once=True) for n in (0, 1, 2)]
-    acts.append(change(3, at=acts[2].received_at, once=True, source="other"))
+    acts = [change(n, at=START - (9 - 3 * n) * SECOND, own_act=True) for n in (0, 1, 2)]
+    acts.append(change(3, at=acts[2].received_at, own_act=True, source="other"))
     assert record(acts).events == (acts[0].id, acts[2].id, acts[3].id)
 
 
 def test_a_lift_may_not_lie_in_the_future(clock: Clock) -> None:  # I5
-    record([change(1, Kind.OPTED_IN, at=START + 100 * HOUR)])
+    record([change(1, EventKind.OPTED_IN, at=START + 100 * HOUR)])
     clock.advance(HOUR)
     record([change(2, at=clock.now)])
     row = rows_of(JANE)[change(1).scope]
@@ -63,19 +63,19 @@ def test_an_act_on_one_topic_is_no_news_about_another() -> None:
     add_destination("news", change(1).scope)
     add_destination("offers", OFFERS)
     record([change(1)])
-    run(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
-    record([change(2, Kind.OPTED_IN, OFFERS)])
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
+    record([change(2, EventKind.OPTED_IN, OFFERS)])
     assert waiting(JANE) == {"offers": None}
 
 
 def test_an_own_act_repeated_later_is_a_new_act_that_no_older_form_can_lift(
     clock: Clock,
 ) -> None:  # I5
-    record([change(1, once=True)])
+    record([change(1, own_act=True)])
     form_opened = clock.advance(HOUR)
-    again = change(2, at=clock.advance(HOUR), once=True)
+    again = change(2, at=clock.advance(HOUR), own_act=True)
     assert record([again]).events == (again.id,)
-    record([change(3, Kind.OPTED_IN, at=form_opened)])
+    record([change(3, EventKind.OPTED_IN, at=form_opened)])
     row = rows_of(JANE)[again.scope]
     assert (row.no, row.yes) == ((again.received_at, again.id), (form_opened, change(3).id))
 
@@ -84,8 +84,8 @@ def test_an_own_act_passed_on_again_with_an_earlier_receipt_is_not_dropped(
     clock: Clock,
 ) -> None:  # I3: its deadline is the earlier one
     add_destination("news", change(1).scope)
-    record([change(1, at=clock.advance(5 * HOUR), once=True)])
-    record([change(2, at=START, once=True)])
+    record([change(1, at=clock.advance(5 * HOUR), own_act=True)])
+    record([change(2, at=START, own_act=True)])
     assert waiting(JANE) == {"news": START + timedelta(hours=72)}
 
 
@@ -93,46 +93,46 @@ def test_a_repeat_is_news_where_another_form_was_turned_on_in_between(
     clock: Clock,
 ) -> None:  # I7, I9
     add_destination("news", change(1).scope)
-    record([change(1, once=True)])
-    yes = change(2, Kind.OPTED_IN, at=clock.advance(MINUTE), address=TAGGED)
+    record([change(1, own_act=True)])
+    yes = change(2, EventKind.OPTED_IN, at=clock.advance(MINUTE), address=TAGGED)
     record([yes])
-    run(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
-    again = change(3, at=clock.advance(MINUTE), once=True)
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET due_at = NULL, next_at = NULL"))
+    again = change(3, at=clock.advance(MINUTE), own_act=True)
     assert record([again]).events == (again.id,)
-    (facts,) = facts_for([TAGGED])
-    assert standing_no(again.scope, facts, clock()) is not None
+    (facts,) = load_facts([TAGGED])
+    assert find_denial(again.scope, facts, clock()) is not None
     assert waiting(TAGGED) == {"news": clock() + timedelta(hours=72)}
-    assert record([change(4, at=clock.advance(SECOND), once=True)]).events == ()
+    assert record([change(4, at=clock.advance(SECOND), own_act=True)]).events == ()
 
 
 def test_a_repeat_adds_nothing_where_what_was_turned_on_is_no_form_of_it(
     clock: Clock,
 ) -> None:  # I7, I9: never from one tag to another
-    record([change(1, address=TAGGED, once=True)])
-    record([change(2, Kind.OPTED_IN, at=clock.advance(SECOND), address=OTHER_TAG)])
-    again = change(3, address=TAGGED, at=clock.advance(SECOND), once=True)
+    record([change(1, address=TAGGED, own_act=True)])
+    record([change(2, EventKind.OPTED_IN, at=clock.advance(SECOND), address=OTHER_TAG)])
+    again = change(3, address=TAGGED, at=clock.advance(SECOND), own_act=True)
     assert record([again]).events == ()
 
 
 def test_a_plain_repeat_adds_nothing_though_other_forms_are_known(
     clock: Clock,
 ) -> None:  # I7
-    record([change(1, Kind.OPTED_IN, at=clock(), address=TAGGED)])
-    record([change(2, at=clock.advance(MINUTE), once=True)])
-    record([change(3, address=TAGGED, at=clock.advance(SECOND), once=True)])
-    assert record([change(4, at=clock.advance(SECOND), once=True)]).events == ()
+    record([change(1, EventKind.OPTED_IN, at=clock(), address=TAGGED)])
+    record([change(2, at=clock.advance(MINUTE), own_act=True)])
+    record([change(3, address=TAGGED, at=clock.advance(SECOND), own_act=True)])
+    assert record([change(4, at=clock.advance(SECOND), own_act=True)]).events == ()
 
 
 def test_what_a_repeat_repeats_is_told(clock: Clock) -> None:  # I7: a double click can be undone
-    record([change(1, once=True)])
-    again = change(2, at=clock.advance(SECOND), once=True)
-    assert record([again]).repeated == {again.id: change(1).id}
+    record([change(1, own_act=True)])
+    again = change(2, at=clock.advance(SECOND), own_act=True)
+    assert record([again]).repeats == {again.id: change(1).id}
 
 
 def test_a_link_that_is_pressed_without_end_makes_one_event_in_seconds(clock: Clock) -> None:  # I7
     """By two entry points in turn, each of which counts for itself."""
     made = [
-        len(record([change(n, at=clock.advance(SECOND), once=True, source="ab"[n % 2])]).events)
+        len(record([change(n, at=clock.advance(SECOND), own_act=True, source="ab"[n % 2])]).events)
         for n in range(24)
     ]
     assert sum(made) == 2 * 4
@@ -140,8 +140,10 @@ def test_a_link_that_is_pressed_without_end_makes_one_event_in_seconds(clock: Cl
 
 def test_an_act_of_another_entry_point_is_an_event_of_its_own(clock: Clock) -> None:  # I5
     """A scanner's one-click beside the person's own press: either may be taken back."""
-    record([change(1, once=True, source="page")])
-    assert record([change(2, at=clock(), once=True, source="one_click")]).events == (change(2).id,)
+    record([change(1, own_act=True, source="page")])
+    assert record([change(2, at=clock(), own_act=True, source="one_click")]).events == (
+        change(2).id,
+    )
     record([retraction(9, 1)])
     assert rows_of(JANE)[change(2).scope].no == (clock(), change(2).id)
 
@@ -151,13 +153,13 @@ def test_an_act_of_another_entry_point_is_an_event_of_its_own(clock: Clock) -> N
 def test_a_lift_dated_between_two_acknowledged_acts_lifts_neither(
     clock: Clock, lift_comes: str, apart: timedelta
 ) -> None:  # I5
-    first, lift_at = change(1, once=True), START + apart / 2
-    second = change(2, at=clock.advance(apart), once=True)
-    lift = change(3, Kind.OPTED_IN, at=lift_at)
+    first, lift_at = change(1, own_act=True), START + apart / 2
+    second = change(2, at=clock.advance(apart), own_act=True)
+    lift = change(3, EventKind.OPTED_IN, at=lift_at)
     for each in (first, second, lift) if lift_comes == "last" else (first, lift, second):
         record([each])
-    (facts,) = facts_for([JANE])
-    no = standing_no(first.scope, facts, clock())
+    (facts,) = load_facts([JANE])
+    no = find_denial(first.scope, facts, clock())
     assert no is not None
     assert no.since == second.received_at
 
@@ -165,38 +167,38 @@ def test_a_lift_dated_between_two_acknowledged_acts_lifts_neither(
 def test_what_a_repeat_extends_is_kept_when_something_else_is_taken_back(
     clock: Clock,
 ) -> None:  # I5
-    record([change(1, once=True)])
-    record([change(2, at=clock.advance(2 * SECOND), once=True)])
-    record([change(3, Kind.COMPLAINED, at=clock.advance(MINUTE))])
+    record([change(1, own_act=True)])
+    record([change(2, at=clock.advance(2 * SECOND), own_act=True)])
+    record([change(3, EventKind.COMPLAINED, at=clock.advance(MINUTE))])
     record([retraction(9, 3)])
-    record([change(4, Kind.OPTED_IN, at=START + SECOND)])
+    record([change(4, EventKind.OPTED_IN, at=START + SECOND)])
     assert rows_of(JANE)[change(1).scope].no == (START + 2 * SECOND, change(1).id)
 
 
 def test_a_no_at_an_entry_point_outlasts_a_yes_of_a_clock_ahead(clock: Clock) -> None:  # I5
     """The host that recorded the yes is five seconds ahead of the one that hears the no."""
     ahead = clock.advance(5 * SECOND)
-    record([change(1, Kind.OPTED_IN, at=ahead)])
-    record([change(2, Kind.OPTED_IN, OFFERS, at=ahead, address=TAGGED)])
+    record([change(1, EventKind.OPTED_IN, at=ahead)])
+    record([change(2, EventKind.OPTED_IN, OFFERS, at=ahead, address=TAGGED)])
     heard = clock.advance(-2 * SECOND)
-    record([change(3, at=heard, once=True)])
+    record([change(3, at=heard, own_act=True)])
     assert rows_of(JANE)[change(3).scope].no == (ahead, change(3).id)
-    record([change(4, scope=ALL_MARKETING, at=heard, once=True)])  # wider than both, all forms
-    (facts,) = facts_for([TAGGED])
-    assert standing_no(OFFERS, facts, heard) is not None
+    record([change(4, scope=ALL_MARKETING, at=heard, own_act=True)])  # wider than both, all forms
+    (facts,) = load_facts([TAGGED])
+    assert find_denial(OFFERS, facts, heard) is not None
 
 
 def test_a_no_that_was_said_earlier_does_not_outlast_a_newer_yes(clock: Clock) -> None:  # I5
     """Support passes on what was said on the phone before the person turned it on again."""
-    record([change(1, Kind.OPTED_IN, at=clock.advance(HOUR))])
-    record([change(2, at=START, once=True)])
+    record([change(1, EventKind.OPTED_IN, at=clock.advance(HOUR))])
+    record([change(2, at=START, own_act=True)])
     assert rows_of(JANE)[change(2).scope].no == (START, change(2).id)
 
 
 def test_a_no_to_everything_marketed_does_not_move_for_a_reopened_account(
     clock: Clock,
 ) -> None:  # I5: a reopening lifts no marketing
-    record([change(1, Kind.REOPENED, EVERYTHING, at=clock.advance(SECOND))])
+    record([change(1, EventKind.REOPENED, EVERYTHING, at=clock.advance(SECOND))])
     heard = clock.advance(-SECOND)
-    record([change(2, scope=ALL_MARKETING, at=heard, once=True)])
+    record([change(2, scope=ALL_MARKETING, at=heard, own_act=True)])
     assert rows_of(JANE)[ALL_MARKETING].no == (heard, change(2).id)

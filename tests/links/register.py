@@ -13,11 +13,11 @@ class Register:
     keys: dict[int, SenderKey] = field(default_factory=dict)
     standing: dict[int, datetime] = field(default_factory=dict)
 
-    def sender(self, number: int) -> SenderKey | None:
-        return self.keys.get(number)
+    def find_sender(self, key_id: int) -> SenderKey | None:
+        return self.keys.get(key_id)
 
-    def standing_since(self, destination: int) -> datetime | None:
+    def permanent_links_since(self, destination: int) -> datetime | None:
         return self.standing.get(destination)
 
-    def digest(self, sha256: bytes) -> bytes:
+    def exact_digest(self, sha256: bytes) -> bytes:
         return sha256[::-1]  # as unlike it as the real one

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.links.find_token import find_token, shape_of
+from preference_center.links.find_token import find_token, token_pattern
 
-SHAPE = shape_of(["k1", "k-2"])
+SHAPE = token_pattern(["k1", "k-2"])
 SIGNED = "k-2.Yz_-0Bt4." + "Ab_-" * 5 + "xy"
 SENT = "~12.Yz_-0Bt4q"
 

@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidLink, ProbeLink
-from preference_center.links import Link, Links, Use
+from preference_center.links import Link, Links, TokenPurpose
 from tests.links.register import Register
 
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 NOW = datetime(2036, 11, 1, tzinfo=UTC)
 REGISTER = Register()
 LINKS = Links([("k1", b"1" * 32)], "https://prefs.example.com", registry=REGISTER)
-LINK = Link(parse("ada@example.com", Channel.EMAIL), "news", "", BEGAN, destination=3)
-TOKEN = LINKS.make_standing(LINK)
+LINK = Link(parse_address("ada@example.com", Channel.EMAIL), "news", "", BEGAN, destination_id=3)
+TOKEN = LINKS.create_permanent_token(LINK)
 
 
 @pytest.fixture(autouse=True)
@@ -25,41 +25,43 @@ def _begun() -> None:
 
 
 def test_a_standing_link_is_the_same_whenever_it_is_made() -> None:
-    assert LINKS.make_standing(LINK) == TOKEN
+    assert LINKS.create_permanent_token(LINK) == TOKEN
 
 
 def test_it_reads_as_long_as_it_stands_and_proves_nothing() -> None:  # I7
-    link = LINKS.read(TOKEN, NOW)
-    assert (link.scope, link.message_id, link.destination) == ("news", "", 3)
+    link = LINKS.read_token(TOKEN, NOW)
+    assert (link.scope, link.message_id, link.destination_id) == ("news", "", 3)
     assert (link.issued_at, link.key_id) == (BEGAN, "k1")
-    assert (link.revoked, link.proven, link.expired) == (False, False, False)
+    assert (link.revoked, link.proves_control, link.expired) == (False, False, False)
 
 
 def test_it_is_revoked_by_a_newer_beginning_and_says_no_all_the_same() -> None:
     REGISTER.standing = {3: BEGAN + timedelta(seconds=1), 4: BEGAN}
-    assert LINKS.read(TOKEN, NOW).revoked
+    assert LINKS.read_token(TOKEN, NOW).revoked
     assert LINKS.address_of(TOKEN) == LINK.address
 
 
 def test_of_a_destination_that_nobody_knows_it_says_no_too() -> None:
     REGISTER.standing = {}
-    assert LINKS.read(TOKEN, NOW).scope == "news"
+    assert LINKS.read_token(TOKEN, NOW).scope == "news"
 
 
-@pytest.mark.parametrize("use", [Use.MAILED, Use.PORTAL, Use.PAGE])
-def test_it_is_no_pass(use: Use) -> None:
+@pytest.mark.parametrize(
+    "use", [TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL, TokenPurpose.PAGE_VISIT]
+)
+def test_it_is_no_pass(use: TokenPurpose) -> None:
     with pytest.raises(InvalidLink):
-        LINKS.read_pass(TOKEN, use, BEGAN)
+        LINKS.read_one_time_token(TOKEN, use, BEGAN)
 
 
 def test_a_probe_names_nobody() -> None:
-    probe = LINKS.make_probe(NOW)
+    probe = LINKS.create_probe_token(NOW)
     with pytest.raises(ProbeLink):
-        LINKS.read(probe, NOW)
+        LINKS.read_token(probe, NOW)
     with pytest.raises(ProbeLink):
         LINKS.address_of(probe)
     with pytest.raises(InvalidLink):
-        LINKS.read_pass(probe, Use.MAILED, NOW)
+        LINKS.read_one_time_token(probe, TokenPurpose.EMAILED_LINK, NOW)
 
 
 def test_a_brand_with_a_host_has_its_links_there() -> None:

@@ -9,11 +9,11 @@ from email import policy
 from email.message import EmailMessage
 from hashlib import sha256
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.catalogue import parse as parse_catalogue
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.catalogue import parse_catalogue
 from preference_center.links import Link, Links, LinkTopic, SenderKey, list_unsubscribe_headers
-from preference_center.links.offline import Minter
-from preference_center.mailcheck import Ours, Severity, judge_mail
+from preference_center.links.offline import LinkMinter
+from preference_center.mailcheck import Installation, Severity, check_email
 from tests.in_force import CATALOGUE
 from tests.links.register import Register
 
@@ -26,13 +26,13 @@ REGISTER = Register({7: KEY, 8: replace(KEY, id=8, created_at=NOW - timedelta(da
 
 
 def digest(address: Address) -> bytes:
-    return REGISTER.digest(sha256(address.exact.encode()).digest())
+    return REGISTER.exact_digest(sha256(address.exact.encode()).digest())
 
 
 LINKS = Links(RING, "https://prefs.example.com", "stop.example.com", REGISTER)
 OLDER = Links(RING[1:], "https://prefs.example.com", "stop.example.com", REGISTER)
-OURS = Ours(LINKS, HOSTED, digest)
-ADA = parse("ada@example.com", Channel.EMAIL)
+OURS = Installation(LINKS, HOSTED, digest)
+ADA = parse_address("ada@example.com", Channel.EMAIL)
 LINK = Link(ADA, "acme.news", "0198f1de-7c1a-7000-8000-0000000000ab", NOW)
 
 DKIM = (
@@ -44,14 +44,14 @@ DKIM = (
 def newsletter(link: Link = LINK, links: Links = LINKS, to: str = "Ada <Ada@Example.com>") -> str:
     """All is well with it."""
     headers = list_unsubscribe_headers(links, link, digest(link.address), HOST)
-    return compose(headers, links.preferences_url(links.make(link), HOST), to)
+    return compose(headers, links.preferences_url(links.create_token(link), HOST), to)
 
 
 def offline(number: int = 7) -> str:
     """The same, its links made by a sender."""
     key = REGISTER.keys[number]
-    minter = Minter(
-        LINKS.sender_key(key, [LinkTopic("acme.news", Channel.EMAIL, f"https://{HOST}")]),
+    minter = LinkMinter(
+        LINKS.export_sender_key(key, [LinkTopic("acme.news", Channel.EMAIL, f"https://{HOST}")]),
         NOW.timestamp,
     )
     minted = minter.mint("ada@example.com", "acme.news", LINK.message_id)
@@ -77,7 +77,7 @@ def codes(mail: str | bytes, *severities: Severity) -> set[str]:
     """What is found with it, errors and warnings only."""
     raw = mail if isinstance(mail, bytes) else mail.encode()
     wanted = severities or (Severity.ERROR, Severity.WARNING)
-    return {one.code for one in judge_mail(raw, OURS, NOW) if one.severity in wanted}
+    return {one.code for one in check_email(raw, OURS, NOW) if one.severity in wanted}
 
 
 def with_body(body: str, kind: str = "html") -> str:

@@ -11,10 +11,10 @@ from email import message_from_string
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidInput
-from preference_center.links import Use
-from preference_center.mailcheck import Severity, judge_mail
+from preference_center.links import TokenPurpose
+from preference_center.mailcheck import Severity, check_email
 from tests.mailcheck.mails import (  # fmt: skip
     ADA,
     DKIM,
@@ -34,15 +34,15 @@ from tests.mailcheck.mails import (  # fmt: skip
 )
 
 GOOD = newsletter()
-URL = f"https://{HOST}/p/{LINKS.make(LINK)}"
+URL = f"https://{HOST}/p/{LINKS.create_token(LINK)}"
 ANCHOR = f'<a href="{URL}">Choose</a>'
 
 
 def test_nothing_is_wrong_with_a_sound_mail() -> None:
     assert codes(GOOD) == set()
     assert codes(offline()) == set()
-    assert codes(GOOD, Severity.FINE) >= {"dkim_covers", "header_readable", "mailto", "key_newest"}
-    assert codes(offline(), Severity.FINE) >= {"key_age", "mailto", "recipient"}
+    assert codes(GOOD, Severity.OK) >= {"dkim_covers", "header_readable", "mailto", "key_newest"}
+    assert codes(offline(), Severity.OK) >= {"key_age", "mailto", "recipient"}
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
@@ -122,8 +122,8 @@ def test_a_revoked_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_revoked_column_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    standing = replace(LINK, message_id="", destination=3, issued_at=NOW - timedelta(days=900))
-    url = f"https://{HOST}/u/{LINKS.make_standing(standing)}"
+    standing = replace(LINK, message_id="", destination_id=3, issued_at=NOW - timedelta(days=900))
+    url = f"https://{HOST}/u/{LINKS.create_permanent_token(standing)}"
     headers = {
         "List-Unsubscribe": f"<{url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
@@ -150,14 +150,16 @@ def test_a_topic_that_is_gone_is_told() -> None:
     assert codes(newsletter(replace(LINK, scope="no.such"))) == {"header_topic", "body_topic"}
 
 
-@pytest.mark.parametrize("use", [Use.PAGE, Use.MAILED, Use.PORTAL])
-def test_a_pass_must_not_stand_in_a_mail(use: Use) -> None:
+@pytest.mark.parametrize(
+    "use", [TokenPurpose.PAGE_VISIT, TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL]
+)
+def test_a_pass_must_not_stand_in_a_mail(use: TokenPurpose) -> None:
     from uuid import UUID
 
     for now in (NOW, NOW - timedelta(days=100)):
-        token = LINKS.make_pass(use, ADA, UUID(LINK.message_id), now)
+        token = LINKS.create_one_time_token(use, ADA, UUID(LINK.message_id), now)
         assert "body_pass" in codes(with_body(f'<a href="https://{HOST}/p/{token}">Choose</a>'))
-    probe = LINKS.make_probe(NOW)
+    probe = LINKS.create_probe_token(NOW)
     assert "body_pass" in codes(with_body(f'<a href="https://{HOST}/u/{probe}">Choose</a>'))
 
 
@@ -198,13 +200,13 @@ def test_a_text_part_alone_will_do() -> None:
 
 
 def test_a_body_about_somebody_else_is_told() -> None:
-    other = replace(LINK, address=parse("grace@example.com", Channel.EMAIL))
-    body = f'<a href="https://{HOST}/p/{LINKS.make(other)}">Choose</a>'
+    other = replace(LINK, address=parse_address("grace@example.com", Channel.EMAIL))
+    body = f'<a href="https://{HOST}/p/{LINKS.create_token(other)}">Choose</a>'
     assert codes(with_body(body)) == {"body_other"}
 
 
 def test_a_mailbox_of_somebody_else_is_told() -> None:
-    other = newsletter(replace(LINK, address=parse("grace@example.com", Channel.EMAIL)))
+    other = newsletter(replace(LINK, address=parse_address("grace@example.com", Channel.EMAIL)))
     (theirs,) = re.findall("mailto:[^>]*", other)
     assert codes(re.sub("mailto:[^>]*", theirs, GOOD)) == {"mailto_other"}
 
@@ -212,7 +214,7 @@ def test_a_mailbox_of_somebody_else_is_told() -> None:
 @pytest.mark.parametrize("junk", [b"", b"\n\n", b"\x89PNG\r\n\x1a\n", b"just a line of text"])
 def test_what_is_no_mail_is_told(junk: bytes) -> None:
     with pytest.raises(InvalidInput, match="no mail"):
-        judge_mail(junk, OURS, NOW)
+        check_email(junk, OURS, NOW)
 
 
 @pytest.mark.parametrize("at", range(0, len(GOOD), 97))
@@ -220,7 +222,7 @@ def test_a_mail_that_was_cut_or_damaged_is_judged_all_the_same(at: int) -> None:
     damaged = GOOD.encode()
     for raw in (damaged[:at], damaged[:at] + b"\xff\x00<>=?" + damaged[at:]):
         try:
-            judge_mail(raw, OURS, NOW)
+            check_email(raw, OURS, NOW)
         except InvalidInput:
             assert at < 20
 
@@ -228,7 +230,7 @@ def test_a_mail_that_was_cut_or_damaged_is_judged_all_the_same(at: int) -> None:
 def test_no_finding_holds_an_address_or_a_token() -> None:  # I12
     mails = [GOOD, offline(), *(make() for make, _ in FAULTS.values())]
     told = json.dumps(
-        [one.as_dict() for mail in mails for one in judge_mail(mail.encode(), OURS, NOW)]
+        [one.as_dict() for mail in mails for one in check_email(mail.encode(), OURS, NOW)]
     )
     assert "ada@" not in told.lower()
     assert "grace" not in told
@@ -238,5 +240,5 @@ def test_no_finding_holds_an_address_or_a_token() -> None:  # I12
 
 def test_every_finding_says_what_to_mend_and_whose_rule_it_is() -> None:
     for make, _ in FAULTS.values():
-        for one in judge_mail(make().encode(), OURS, NOW):
-            assert (one.severity is Severity.FINE) != bool(one.remedy and one.source)
+        for one in check_email(make().encode(), OURS, NOW):
+            assert (one.severity is Severity.OK) != bool(one.remedy and one.source)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 
@@ -69,22 +69,21 @@ MakeToken = Callable[..., str]
 @pytest.fixture
 def app(app: Flask, clock: Clock) -> Flask:
     """The service with the catalogue above."""
-    from preference_center.domain.catalogue import digest
-    from preference_center.domain.catalogue import parse as parse_catalogue
-    from preference_center.storage.catalogues import forget_catalogue, save
+    from preference_center.domain.catalogue import catalogue_digest, parse_catalogue
+    from preference_center.storage.catalogues import clear_catalogue_cache, insert_version
     from preference_center.storage.db.database import transaction
 
     parse_catalogue(CATALOGUE)
     with app.app_context(), transaction() as connection:
-        save(connection, CATALOGUE, digest(CATALOGUE), clock())
-        forget_catalogue()
+        insert_version(connection, CATALOGUE, catalogue_digest(CATALOGUE), clock())
+        clear_catalogue_cache()
     return app
 
 
 @pytest.fixture
 def make_token(app: Flask, clock: Clock) -> MakeToken:
     """`make_token(address=..., scope=..., age=...)`: a signed token."""
-    from preference_center.extensions import NAME
+    from preference_center.extensions import EXTENSION_NAME
     from preference_center.links import Link
 
     def make(
@@ -96,9 +95,12 @@ def make_token(app: Flask, clock: Clock) -> MakeToken:
     ) -> str:
         issued_at = issued_at or clock() - age
         link = Link(
-            parse(address, channel), scope, "0198f1de-7c1a-7000-8000-0000000000ab", issued_at
+            parse_address(address, channel),
+            scope,
+            "0198f1de-7c1a-7000-8000-0000000000ab",
+            issued_at,
         )
-        token: str = app.extensions[NAME].links.make(link)
+        token: str = app.extensions[EXTENSION_NAME].links.create_token(link)
         return token
 
     return make
@@ -113,12 +115,14 @@ def token(make_token: MakeToken) -> str:
 @pytest.fixture
 def proven(app: Flask, clock: Clock) -> str:
     """Jane's visit of the page, which proves for 30 minutes that the address is hers."""
-    from preference_center.extensions import NAME
-    from preference_center.links import Use
+    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.links import TokenPurpose
 
-    links = app.extensions[NAME].links
-    address = parse("jane.doe@example.com", Channel.EMAIL)
-    token: str = links.make_pass(Use.PAGE, address, UUID(MESSAGE_ID), clock())
+    links = app.extensions[EXTENSION_NAME].links
+    address = parse_address("jane.doe@example.com", Channel.EMAIL)
+    token: str = links.create_one_time_token(
+        TokenPurpose.PAGE_VISIT, address, UUID(MESSAGE_ID), clock()
+    )
     return token
 
 
@@ -131,13 +135,13 @@ def ledger(app: Flask, database_url: str) -> Ledger:
 @pytest.fixture
 def subscribed(app: Flask, clock: Clock) -> Callable[..., Any]:
     """`subscribed(address=..., topic=..., channel=...)`: what `topic_standing` says now."""
-    from preference_center.domain.decisions import topic_standing
+    from preference_center.domain.decisions import topic_status
     from preference_center.storage.catalogues import current_catalogue
-    from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+    from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
     def ask(address: str = "jane.doe@example.com", topic: str = "digest") -> bool:
         with app.app_context():
-            facts = exact_facts_for([parse(address, Channel.EMAIL)])[0]
-            return topic_standing(current_catalogue().topic(topic), facts, clock()).subscribed
+            facts = load_exact_facts([parse_address(address, Channel.EMAIL)])[0]
+            return topic_status(current_catalogue().topic(topic), facts, clock()).subscribed
 
     return ask

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from preference_center.extensions import NAME, services
-from preference_center.storage.db.database import run
-from preference_center.storage.mail.outbox import Claim, Letter
+from preference_center.extensions import EXTENSION_NAME, services
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.mail.outbox import ClaimedEmail, OutgoingEmail
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -22,18 +22,18 @@ _ALL = """SELECT id, kind, ciphertext, language, brand, expires_at, attempts
 def give_mail_server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the service believe that its mail is taken somewhere."""
     given = {"smtp_url": "smtp://mail.example.com", "mail_from": "choices@example.com"}
-    current = app.extensions[NAME]
+    current = app.extensions[EXTENSION_NAME]
     settings = current.settings.model_copy(update=given)
-    monkeypatch.setitem(app.extensions, NAME, replace(current, settings=settings))
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(current, settings=settings))
 
 
-def letters(app: Flask) -> list[Letter]:
+def letters(app: Flask) -> list[OutgoingEmail]:
     """Every letter that waits, oldest first."""
     with app.app_context():
-        rows = run(lambda connection: connection.execute(_ALL).fetchall())
-        return [Claim(*row).open(services().keys) for row in rows]
+        rows = run_in_transaction(lambda connection: connection.execute(_ALL).fetchall())
+        return [ClaimedEmail(*row).decrypt(services().keys) for row in rows]
 
 
-def link_in(letter: Letter) -> str:
+def link_in(letter: OutgoingEmail) -> str:
     """The path of the letter's link."""
     return urlsplit(letter.values["link"]).path

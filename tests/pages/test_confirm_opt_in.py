@@ -10,9 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from preference_center.domain.addresses import Channel
-from preference_center.extensions import NAME
-from preference_center.links import SealedForm
-from preference_center.storage.mail.outbox import LetterKind
+from preference_center.extensions import EXTENSION_NAME
+from preference_center.links import FormPurpose
+from preference_center.storage.mail.outbox import EmailKind
 from tests.clock import START, Clock
 from tests.pages.conftest import MESSAGE_ID, MakeToken
 from tests.pages.ledger import Ledger
@@ -63,8 +63,8 @@ class TestAsking:
         assert "offers" not in after.ticks
         assert ledger.events() == []
         (letter,) = letters(app)
-        assert letter.kind is LetterKind.CONFIRM_OPT_IN
-        assert letter.to.exact == "jane.doe@example.com"
+        assert letter.kind is EmailKind.CONFIRM_OPT_IN
+        assert letter.recipient.exact == "jane.doe@example.com"
         assert letter.values["what"] == "Offers"
         assert letter.brand == "acme"
         assert letter.expires_at == START + timedelta(days=7)
@@ -238,7 +238,9 @@ class TestConfirming:
         self, app: Flask, client: FlaskClient, token: str, ledger: Ledger
     ) -> None:
         state = Form.of(client, token).hidden["state"]
-        undo = app.extensions[NAME].links.sign_form(SealedForm.UNDO, {"link": "x"}, START)
+        undo = app.extensions[EXTENSION_NAME].links.sign_form(
+            FormPurpose.UNDO, {"link": "x"}, START
+        )
         for form in (state, undo, token):
             assert press(client, f"/c/{form}").status_code == 404
         assert ledger.events() == []

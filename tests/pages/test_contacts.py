@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center import contacts
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.contacts import Named, Profile
-from preference_center.domain.sender_requests import Origin
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.contacts import ContactRef, ContactUpdate
+from preference_center.domain.sender_requests import RequestOrigin
 from preference_center.errors import Unavailable
-from preference_center.mailer.messages import render
+from preference_center.mailer.messages import render_email
 from preference_center.pages import rendering
-from preference_center.storage.mail.outbox import Letter
+from preference_center.storage.mail.outbox import OutgoingEmail
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
@@ -37,16 +37,16 @@ def speaks(app: Flask, clock: Clock) -> Speaks:
     """`speaks("de-AT", address=...)`: Jane's contact, with this locale."""
 
     def put(locale: str, address: str = JANE) -> None:
-        profile = Profile(locale=locale, addresses=(parse(address, Channel.EMAIL),))
+        profile = ContactUpdate(locale=locale, addresses=(parse_address(address, Channel.EMAIL),))
         with app.app_context():
-            contacts.upsert([profile], Origin("test", "test", clock()))
+            contacts.upsert_contacts([profile], RequestOrigin("test", "test", clock()))
 
     return put
 
 
-def written_in(app: Flask, letter: Letter) -> str:
+def written_in(app: Flask, letter: OutgoingEmail) -> str:
     with app.app_context():
-        return str(render(letter, START)["Content-Language"])
+        return str(render_email(letter, START)["Content-Language"])
 
 
 @pytest.mark.parametrize("path", ["/u/{}", "/p/{}", "/w/{}"])
@@ -96,7 +96,7 @@ def test_without_the_database_the_page_goes_without(
     def gone(_work: object) -> None:
         raise Unavailable("the database can't be reached")
 
-    monkeypatch.setattr(rendering, "run_at_once", gone)
+    monkeypatch.setattr(rendering, "run_autocommit", gone)
     answer = client.get(f"/u/{token}", headers=FRENCH)
     assert (answer.status_code, answer.headers["Content-Language"]) == (200, "fr")
 
@@ -142,9 +142,11 @@ def test_the_links_of_a_closed_account_still_answer(
 ) -> None:  # I7
     speaks("de")
     token = make_token(age=timedelta(days=900))
-    jane = parse(JANE, Channel.EMAIL)
+    jane = parse_address(JANE, Channel.EMAIL)
     with app.app_context():
-        contacts.deactivate([(Named(address=jane), clock())], Origin("test", "test", clock()))
+        contacts.deactivate_contacts(
+            [(ContactRef(address=jane), clock())], RequestOrigin("test", "test", clock())
+        )
     for path in (f"/u/{token}", f"/p/{token}", f"/w/{token}"):
         assert client.get(path).status_code == 200
     body = {"List-Unsubscribe": "One-Click"}

@@ -85,12 +85,12 @@ def test_a_link_with_a_character_too_many_shows_its_page(
 def test_a_fault_while_the_database_is_away_names_the_contact_known_last(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.errors import Cause, Unavailable
+    from preference_center.errors import Unavailable, UnavailableCause
 
     client.get("/nothing")
 
     def away(token: str) -> None:
-        raise Unavailable("away", Cause.UNREACHABLE)
+        raise Unavailable("away", UnavailableCause.UNREACHABLE)
 
     monkeypatch.setitem(client.application.view_functions, "recipients.preferences", away)
     answer = client.get("/p/x")

@@ -111,17 +111,24 @@ def test_texts_in_a_language_that_the_catalogue_lacks_are_marked(
 def test_a_pause_ends_on_a_day_written_as_the_reader_writes_it(
     client: FlaskClient, token: str, clock: Clock
 ) -> None:
-    from preference_center.domain.addresses import Channel, parse
-    from preference_center.domain.events import Change, Kind
+    from preference_center.domain.addresses import Channel, parse_address
+    from preference_center.domain.events import Change, EventKind
     from preference_center.extensions import services
     from preference_center.ledger import record
 
     until = clock() + timedelta(days=30)
     with client.application.app_context():
         pause = Change(
-            services().new_id(), Kind.PAUSED, parse("jane.doe@example.com", Channel.EMAIL),
-            "digest", clock(), clock(), "test", "test", until=until,
-        )  # fmt: skip
+            services().new_id(),
+            EventKind.PAUSED,
+            parse_address("jane.doe@example.com", Channel.EMAIL),
+            "digest",
+            clock(),
+            clock(),
+            "test",
+            "test",
+            until=until,
+        )
         record([pause])
     page = client.get(f"/p/{token}?lang=it").text
     months = "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre"

@@ -60,7 +60,7 @@ def test_a_link_is_mailed_to_the_address(app: Flask, client: FlaskClient) -> Non
     answer = ask(client, " Jane.Doe@Example.COM ")
     assert answer.status_code == 200
     (letter,) = letters(app)
-    assert letter.to.exact == "jane.doe@example.com"
+    assert letter.recipient.exact == "jane.doe@example.com"
     assert letter.expires_at == START + timedelta(hours=24)
     assert letter.brand == "acme"
     assert letter.values["link"].startswith("https://preferences.example.com/m/")
@@ -260,7 +260,7 @@ def test_an_old_link_has_a_fresh_one_mailed_to_its_own_address(
     answer = client.post("/form", data={"link": token, "address": "thief@example.com"})
     assert answer.status_code == 200
     assert KNOWN not in answer.text  # masked: the link may be somebody else's (C6)
-    assert [letter.to.exact for letter in letters(app)] == [KNOWN]
+    assert [letter.recipient.exact for letter in letters(app)] == [KNOWN]
 
 
 def test_a_link_that_is_not_ours_mails_nobody(app: Flask, client: FlaskClient, token: str) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from flask.testing import FlaskClient
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.extensions import NAME
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.extensions import EXTENSION_NAME
 from preference_center.links import Link
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
@@ -26,8 +26,8 @@ NAMING = {
 
 
 def token_with(app: Flask, clock: Clock, message_id: str) -> str:
-    link = Link(parse(ADDRESS, Channel.EMAIL), "digest", message_id, clock())
-    token: str = app.extensions[NAME].links.make(link)
+    link = Link(parse_address(ADDRESS, Channel.EMAIL), "digest", message_id, clock())
+    token: str = app.extensions[EXTENSION_NAME].links.create_token(link)
     return token
 
 
@@ -38,7 +38,7 @@ def test_one_that_names_somebody_opts_out_and_is_kept_as_a_digest(
     token = token_with(app, clock, message_id)
     assert client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"}).status_code == 200
     (event,) = ledger.events()
-    assert event["evidence"]["message_id"] == app.extensions[NAME].keys.mark(
+    assert event["evidence"]["message_id"] == app.extensions[EXTENSION_NAME].keys.mark(
         message_id
     )  # support can find it
 

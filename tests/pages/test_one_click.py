@@ -13,10 +13,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.extensions import NAME
-from preference_center.links import Link, SealedForm, Use
+from preference_center.extensions import EXTENSION_NAME
+from preference_center.links import FormPurpose, Link, TokenPurpose
 from tests.clock import START, Clock
 from tests.pages.conftest import MESSAGE_ID, MakeToken
 from tests.pages.ledger import Ledger
@@ -71,24 +71,26 @@ def in_chunks(*, chunked: bool = False, **given: Any) -> dict[str, Any]:
     }
 
 
-JANE = parse("jane.doe@example.com", Channel.EMAIL)
+JANE = parse_address("jane.doe@example.com", Channel.EMAIL)
 PASS = UUID(MESSAGE_ID)
 
 
 @pytest.fixture
 def tokens(app: Flask, token: str, clock: Clock) -> dict[str, str]:
     """One of every kind that is signed for a person."""
-    links, now = app.extensions[NAME].links, clock()
+    links, now = app.extensions[EXTENSION_NAME].links, clock()
     expired = now - timedelta(days=30)
     return {
         "message": token,
-        "column": links.make_standing(Link(JANE, ALL_MARKETING, "", now, destination=1)),
+        "column": links.create_permanent_token(
+            Link(JANE, ALL_MARKETING, "", now, destination_id=1)
+        ),
         **{
-            use.name.lower(): links.make_pass(use, JANE, PASS, now)
-            for use in (Use.PAGE, Use.MAILED, Use.PORTAL)
+            use.name.lower(): links.create_one_time_token(use, JANE, PASS, now)
+            for use in (TokenPurpose.PAGE_VISIT, TokenPurpose.EMAILED_LINK, TokenPurpose.PORTAL)
         },
-        "expired page": links.make_pass(Use.PAGE, JANE, PASS, expired),
-        "expired mail": links.make_pass(Use.MAILED, JANE, PASS, expired),
+        "expired page": links.create_one_time_token(TokenPurpose.PAGE_VISIT, JANE, PASS, expired),
+        "expired mail": links.create_one_time_token(TokenPurpose.EMAILED_LINK, JANE, PASS, expired),
     }
 
 
@@ -129,7 +131,7 @@ class TestAnywhere:
     ) -> None:  # I7
         data = {"link": tokens["expired page"]}
         then = clock() - timedelta(days=30)
-        token = app.extensions[NAME].links.sign_form(SealedForm.CONFIRMATION, data, then)
+        token = app.extensions[EXTENSION_NAME].links.sign_form(FormPurpose.CONFIRMATION, data, then)
         assert client.post(f"/c/{token}", data=PAIR).status_code == 200
         assert ledger.kinds() == [("opted_out", ALL_MARKETING)]
 
@@ -246,13 +248,13 @@ class TestOneClick:
     ) -> None:
         import psycopg
 
-        from preference_center.storage.catalogues import forget_catalogue
+        from preference_center.storage.catalogues import clear_catalogue_cache
 
         with psycopg.connect(ledger.url) as connection:
             connection.execute("SET session_replication_role = replica")
             connection.execute("DELETE FROM catalogue_version")
         with client.application.app_context():
-            forget_catalogue()
+            clear_catalogue_cache()
         assert client.get(f"/u/{token}").status_code == 200
         assert client.post(f"/u/{token}", data=PAIR).status_code == 200
         assert ledger.kinds() == [("opted_out", "digest")]

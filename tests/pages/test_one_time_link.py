@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.extensions import NAME
-from preference_center.links import Use
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.extensions import EXTENSION_NAME
+from preference_center.links import TokenPurpose
 from tests.clock import Clock
 from tests.pages.ledger import Ledger
 from tests.pages.mailing import give_mail_server, letters, link_in
@@ -41,9 +41,11 @@ def press(client: FlaskClient, path: str) -> TestResponse:
     return client.post(path, data={"open": "yes"})
 
 
-def visit(app: Flask, clock: Clock, use: Use = Use.PAGE) -> str:
-    links = app.extensions[NAME].links
-    token: str = links.make_pass(use, parse(ADDRESS, Channel.EMAIL), uuid4(), clock())
+def visit(app: Flask, clock: Clock, use: TokenPurpose = TokenPurpose.PAGE_VISIT) -> str:
+    links = app.extensions[EXTENSION_NAME].links
+    token: str = links.create_one_time_token(
+        use, parse_address(ADDRESS, Channel.EMAIL), uuid4(), clock()
+    )
     return token
 
 
@@ -112,7 +114,7 @@ def test_an_expired_link_has_a_fresh_one_mailed(
     assert client.get(mailed).status_code == 410
     client.post("/form", data={"link": mailed.removeprefix("/m/")})
     newest = letters(app)[-1]
-    assert newest.to.exact == ADDRESS
+    assert newest.recipient.exact == ADDRESS
     assert press(client, link_in(newest)).status_code == 303
 
 
@@ -124,9 +126,11 @@ def test_what_was_used_is_forgotten_when_it_opens_nothing_any_more(
     client.post("/form", data={"address": "jim.poe@example.com"})
     press(client, link_in(letters(app)[-1]))
     with app.app_context():
-        from preference_center.storage.db.database import run
+        from preference_center.storage.db.database import run_in_transaction
 
-        assert run(lambda c: c.execute("SELECT count(*) FROM spent_pass").fetchone()) == (1,)
+        assert run_in_transaction(
+            lambda c: c.execute("SELECT count(*) FROM spent_pass").fetchone()
+        ) == (1,)
 
 
 def test_a_mailed_link_opens_nothing_past_its_button(client: FlaskClient, mailed: str) -> None:
@@ -174,7 +178,7 @@ def test_a_portal_link_opens_the_page_for_five_minutes(
     app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
 ) -> None:
     before = ledger.rows()
-    path = f"/portal/{visit(app, clock, Use.PORTAL)}"
+    path = f"/portal/{visit(app, clock, TokenPurpose.PORTAL)}"
     clock.advance(5 * MINUTE)
     opened = client.get(path)
     assert opened.status_code == 303

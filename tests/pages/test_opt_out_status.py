@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.sync.contract import Outcome, Result
+from preference_center.domain.sync.contract import PushOutcome, PushResult
 from tests.clock import START, Clock
 from tests.docs.reading import ROOT
 from tests.pages.conftest import MakeToken
@@ -85,7 +85,7 @@ def test_tools_are_told_pending_late_and_absent(
     app: Flask, client: FlaskClient, token: str, clock: Clock
 ) -> None:
     told, absent = Tool(), Tool()
-    absent.before = lambda batch: {item.ref: Outcome(Result.ABSENT) for item in batch}
+    absent.before = lambda batch: {item.ref: PushOutcome(PushResult.ABSENT) for item in batch}
     ids = [connect(app, name, {"digest"}) for name in ("crm", "email-tool", "shop_mails")]
     connect(app, "elsewhere", {"offers"})
     opt_out(client, token)
@@ -103,7 +103,7 @@ def test_tools_are_told_pending_late_and_absent(
 def test_what_a_tool_can_not_do_is_said_with_the_deadline(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
-    tool = Tool(before=lambda batch: {item.ref: Outcome(Result.REFUSED) for item in batch})
+    tool = Tool(before=lambda batch: {item.ref: PushOutcome(PushResult.REFUSED) for item in batch})
     refusing = connect(app, "crm", {"digest"})
     connect(app, "old-crm", {"digest"}, status="paused")
     opt_out(client, token)
@@ -127,16 +127,16 @@ def test_what_was_overtaken_is_folded_away(app: Flask, client: FlaskClient, toke
 def test_a_lift_is_named_as_the_exception(
     app: Flask, client: FlaskClient, token: str, clock: Clock
 ) -> None:
-    from preference_center.domain.events import Change, Kind
+    from preference_center.domain.events import Change, EventKind
     from preference_center.extensions import services
     from preference_center.ledger import record
 
     opt_out(client, token, "all")
     clock.advance(timedelta(minutes=1))
     with app.app_context():
-        link, now = services().links.read(token, clock()), clock()
+        link, now = services().links.read_token(token, clock()), clock()
         change = Change(
-            services().new_id(), Kind.OPTED_IN, link.address, "digest", now, now, "t", "t"
+            services().new_id(), EventKind.OPTED_IN, link.address, "digest", now, now, "t", "t"
         )
         record([change])
     assert "turned these on again since: Weekly digest" in text_of(client, token)
@@ -146,17 +146,21 @@ def test_a_no_by_mail_of_an_unknown_address_is_shown(
     app: Flask, client: FlaskClient, token: str
 ) -> None:
     from preference_center.extensions import services
-    from preference_center.links import PREFIX_OCTETS
-    from preference_center.storage.db.database import run
+    from preference_center.links import DIGEST_PREFIX_BYTES
+    from preference_center.storage.db.database import run_in_transaction
     from preference_center.storage.mail import pending_mail_opt_outs
-    from preference_center.storage.mail.pending_mail_opt_outs import Unresolved
+    from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
 
     with app.app_context():
-        prefix = services().keys.exact(services().links.read(token, START).address)[:PREFIX_OCTETS]
-        row = Unresolved(
+        prefix = services().keys.exact_digest(services().links.read_token(token, START).address)[
+            :DIGEST_PREFIX_BYTES
+        ]
+        row = PendingMailOptOut(
             services().new_id(), prefix, b"123456", "digest", "l1", START.date(), START, START
         )
-        run(lambda connection: pending_mail_opt_outs.keep(connection, [row]))
+        run_in_transaction(
+            lambda connection: pending_mail_opt_outs.insert_pending(connection, [row])
+        )
     assert "By a mail to our unsubscribe address" in text_of(client, token)
     assert receipt_of(client, token)["destinations"] == []
 
@@ -246,7 +250,7 @@ def test_an_old_link_shows_only_what_it_can_turn_off_itself(
 
 
 def test_every_way_to_say_no_has_its_words() -> None:
-    from preference_center.domain.sender_requests import Via
+    from preference_center.domain.sender_requests import ReceivedVia
     from preference_center.inbound.mail_opt_outs import MAILTO
     from preference_center.pages import ledger_changes
 
@@ -255,7 +259,7 @@ def test_every_way_to_say_no_has_its_words() -> None:
         ledger_changes.ONE_CLICK,
         ledger_changes.UNSUBSCRIBE_PAGE,
         ledger_changes.PREFERENCE_PAGE,
-        ledger_changes.GPC,
+        ledger_changes.GLOBAL_PRIVACY_CONTROL,
     }
-    for way in {*Via, *ours, MAILTO}:
+    for way in {*ReceivedVia, *ours, MAILTO}:
         assert f'"{way}": _(' in template

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.extensions import NAME
+from preference_center.extensions import EXTENSION_NAME
 from tests.clock import START, Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
@@ -102,16 +102,16 @@ class TestShows:
     def test_nothing_to_turn_on_for_a_closed_account(
         self, client: FlaskClient, token: str, clock: Clock
     ) -> None:  # I4
-        from preference_center.domain.addresses import Channel, parse
-        from preference_center.domain.events import EVERYTHING, Change, Kind
+        from preference_center.domain.addresses import Channel, parse_address
+        from preference_center.domain.events import EVERYTHING, Change, EventKind
         from preference_center.extensions import services
         from preference_center.ledger import record
 
         with client.application.app_context():
-            address = parse("jane.doe@example.com", Channel.EMAIL)
+            address = parse_address("jane.doe@example.com", Channel.EMAIL)
             id_ = services().new_id()
             closing = Change(
-                id_, Kind.DEACTIVATED, address, EVERYTHING, clock(), clock(), "test", "test"
+                id_, EventKind.DEACTIVATED, address, EVERYTHING, clock(), clock(), "test", "test"
             )
             record([closing])
         text = client.get(f"/p/{token}").text
@@ -323,17 +323,17 @@ class TestAnOldLink:
         assert 'action="/form"' in form.text
         client.post("/form", data={"link": form.hidden["link"]})
         (letter,) = letters(app)
-        assert letter.to.exact == "jane.doe@example.com"
+        assert letter.recipient.exact == "jane.doe@example.com"
 
     def test_that_names_no_message_stands_for_ever_and_proves_nothing(
         self, app: Flask, client: FlaskClient, clock: Clock, ledger: Ledger
     ) -> None:
-        from preference_center.domain.addresses import Channel, parse
+        from preference_center.domain.addresses import Channel, parse_address
         from preference_center.links import Link
 
-        address = parse("jane.doe@example.com", Channel.EMAIL)
+        address = parse_address("jane.doe@example.com", Channel.EMAIL)
         standing = Link(address, "all_marketing", "", clock() - timedelta(days=2000))
-        token = app.extensions[NAME].links.make(standing)
+        token = app.extensions[EXTENSION_NAME].links.create_token(standing)
         form = Form.of(client, token)
         assert "Weekly digest" in form.text
         form.ticks.add("offers")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.pages.conftest import MESSAGE_ID
 from tests.pages.ledger import Ledger
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.links.offline import Minter
+    from preference_center.links.offline import LinkMinter
 
 PAIR = {"List-Unsubscribe": "One-Click"}
 WITHDRAWN = "This link was withdrawn"
@@ -30,15 +30,15 @@ def command(app: Flask, *words: str) -> str:
 
 
 @pytest.fixture
-def minter(app: Flask, clock: Clock) -> Minter:
-    from preference_center.links.offline import Minter
+def minter(app: Flask, clock: Clock) -> LinkMinter:
+    from preference_center.links.offline import LinkMinter
 
     key = command(app, "keys", "link-key", "shop", "--brand", "acme")
-    return Minter(key, lambda: clock().timestamp())
+    return LinkMinter(key, lambda: clock().timestamp())
 
 
 @pytest.fixture
-def offline(minter: Minter) -> str:
+def offline(minter: LinkMinter) -> str:
     """The token that a sender made for a message to Jane."""
     return minter.unsubscribe_url("Jane.Doe@example.com", "digest", MESSAGE_ID).rpartition("/")[2]
 
@@ -48,29 +48,33 @@ def standing(app: Flask, clock: Clock) -> str:
     """The token in Jane's row of a column of destination 3."""
     from preference_center.extensions import services
     from preference_center.links import Link
-    from preference_center.storage.access.link_keys import begin
-    from preference_center.storage.db.database import run
+    from preference_center.storage.access.link_keys import enable_permanent_links
+    from preference_center.storage.db.database import run_in_transaction
 
     with app.app_context():
-        since = run(lambda connection: begin(connection, 3, clock()))
-        address = parse("jane.doe@example.com", Channel.EMAIL)
-        link = Link(address, "digest", "", since, destination=3)
-        token: str = services().links.make_standing(link)
+        since = run_in_transaction(
+            lambda connection: enable_permanent_links(connection, 3, clock())
+        )
+        address = parse_address("jane.doe@example.com", Channel.EMAIL)
+        link = Link(address, "digest", "", since, destination_id=3)
+        token: str = services().links.create_permanent_token(link)
     return token
 
 
 @pytest.fixture(params=["offline", "standing"])
 def revoked(app: Flask, clock: Clock, request: pytest.FixtureRequest) -> str:
     """A token that was revoked."""
-    from preference_center.storage.access.link_keys import begin_anew
-    from preference_center.storage.db.database import run
+    from preference_center.storage.access.link_keys import revoke_permanent_links
+    from preference_center.storage.db.database import run_in_transaction
 
     token: str = request.getfixturevalue(request.param)
     if request.param == "offline":
         command(app, "keys", "revoke-link-key", "shop")
     else:
         with app.app_context():
-            assert run(lambda connection: begin_anew(connection, 3, clock()))
+            assert run_in_transaction(
+                lambda connection: revoke_permanent_links(connection, 3, clock())
+            )
     return token
 
 
@@ -146,17 +150,22 @@ def test_a_fresh_column_works_after_the_old_one_was_revoked(
     app: Flask, client: FlaskClient, standing: str, clock: Clock
 ) -> None:
     from preference_center.extensions import services
-    from preference_center.storage.access.link_keys import begin, begin_anew
-    from preference_center.storage.db.database import run
+    from preference_center.storage.access.link_keys import (
+        enable_permanent_links,
+        revoke_permanent_links,
+    )
+    from preference_center.storage.db.database import run_in_transaction
 
     with app.app_context():
-        old = services().links.read(standing, clock())
-        run(lambda connection: begin_anew(connection, 3, clock()))
-        since = run(lambda connection: begin(connection, 3, clock()))
+        old = services().links.read_token(standing, clock())
+        run_in_transaction(lambda connection: revoke_permanent_links(connection, 3, clock()))
+        since = run_in_transaction(
+            lambda connection: enable_permanent_links(connection, 3, clock())
+        )
         assert since > old.issued_at
         from dataclasses import replace
 
-        fresh = services().links.make_standing(replace(old, issued_at=since))
+        fresh = services().links.create_permanent_token(replace(old, issued_at=since))
     assert WITHDRAWN in client.get(f"/p/{standing}").text
     assert WITHDRAWN not in client.get(f"/p/{fresh}").text
 
@@ -164,9 +173,9 @@ def test_a_fresh_column_works_after_the_old_one_was_revoked(
 class TestTheProbe:
     @pytest.fixture
     def probe(self, app: Flask, clock: Clock) -> str:
-        from preference_center.extensions import NAME
+        from preference_center.extensions import EXTENSION_NAME
 
-        token: str = app.extensions[NAME].links.make_probe(clock())
+        token: str = app.extensions[EXTENSION_NAME].links.create_probe_token(clock())
         return token
 
     def test_is_answered_like_an_opt_out_and_records_nothing(

@@ -308,14 +308,14 @@ def test_four_posts_at_once_of_200_links_make_one_event_each(
 
 def test_without_a_database_nothing_looks_like_success(redis_url: str) -> None:  # I1
     from preference_center.app import create_app
-    from preference_center.domain.addresses import Channel, parse
-    from preference_center.extensions import NAME
+    from preference_center.domain.addresses import Channel, parse_address
+    from preference_center.extensions import EXTENSION_NAME
     from preference_center.links import Link
     from tests.environment import settings_for
 
     app = create_app(settings_for("postgresql://nobody:x@127.0.0.1:1/none", redis_url))
-    link = Link(parse("jane.doe@example.com", Channel.EMAIL), "digest", MESSAGE_ID, START)
-    token = app.extensions[NAME].links.make(link)
+    link = Link(parse_address("jane.doe@example.com", Channel.EMAIL), "digest", MESSAGE_ID, START)
+    token = app.extensions[EXTENSION_NAME].links.create_token(link)
     for path, method in ((f"/u/{token}", "POST"), (f"/u/{token}", "GET"), (f"/p/{token}", "GET")):
         response = app.test_client().open(path, method=method, data=PAIR)
         assert response.status_code == 503

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.storage.db.database import run
-from preference_center.storage.unsubscribe_survey import Count, Reason, counts
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.unsubscribe_survey import SurveyCount, SurveyReason, list_counts
 from tests.clock import Clock
 from tests.pages.conftest import MakeToken
 from tests.pages.ledger import Ledger
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 MONTH = date(2026, 11, 1)
 
 
-def counted(app: Flask) -> list[Count]:
+def counted(app: Flask) -> list[SurveyCount]:
     with app.app_context():
-        return run(counts)
+        return run_in_transaction(list_counts)
 
 
 def test_is_asked_after_the_no_and_never_before(client: FlaskClient, token: str) -> None:  # C2
@@ -31,17 +31,17 @@ def test_is_asked_after_the_no_and_never_before(client: FlaskClient, token: str)
     for what in ("this", "all"):
         done = client.post(f"/u/{token}", data={"confirm": what}).text
         assert f'action="/reason/{token}"' in done
-        assert all(f'value="{reason}"' in done for reason in Reason)
+        assert all(f'value="{reason}"' in done for reason in SurveyReason)
 
 
-@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("reason", SurveyReason)
 def test_is_counted_by_month_and_scope(
-    app: Flask, client: FlaskClient, token: str, ledger: Ledger, reason: Reason
+    app: Flask, client: FlaskClient, token: str, ledger: Ledger, reason: SurveyReason
 ) -> None:
     client.post(f"/u/{token}", data={"confirm": "this"})
     before = ledger.rows()
     assert "Thank you" in client.post(f"/reason/{token}", data={"reason": reason}).text
-    assert counted(app) == [Count(MONTH, "digest", reason, 1)]
+    assert counted(app) == [SurveyCount(MONTH, "digest", reason, 1)]
     assert ledger.rows() == before  # I8: the opt-out and its evidence stay as they were
 
 
@@ -51,7 +51,7 @@ def test_of_two_people_is_one_number(
     for address in ("jane@example.com", "joe@example.com"):
         data = {"reason": "too_often", "of": "all"}
         client.post(f"/reason/{make_token(address)}", data=data)
-    assert counted(app) == [Count(MONTH, "all_marketing", "too_often", 2)]
+    assert counted(app) == [SurveyCount(MONTH, "all_marketing", "too_often", 2)]
 
 
 def test_given_twice_counts_once(app: Flask, client: FlaskClient, token: str, clock: Clock) -> None:

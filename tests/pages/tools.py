@@ -18,13 +18,13 @@ def connect(
     app: Flask, name: str, sends: Collection[str], status: str = "active", *, can_lift: bool = True
 ) -> int:
     """Store a destination; returns its id."""
-    from preference_center.domain.sync.destination import Status
+    from preference_center.domain.sync.destination import DestinationStatus
     from preference_center.extensions import services
-    from preference_center.storage.db.database import Connection, run
+    from preference_center.storage.db.database import Connection, run_in_transaction
     from preference_center.storage.sync import destinations
 
     def work(connection: Connection) -> int:
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             services().keys,
             name=name,
@@ -37,11 +37,11 @@ def connect(
             can_lift=can_lift,
             now=services().now(),
         )
-        destinations.set_status(connection, number, Status(status))
+        destinations.set_status(connection, number, DestinationStatus(status))
         return number
 
     with app.app_context():
-        return run(work)
+        return run_in_transaction(work)
 
 
 def push(app: Flask, destination: int, tool: Tool) -> None:

@@ -12,14 +12,19 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from preference_center.domain.sync.contract import Item, Outcome
-from preference_center.integrations.base.contract import Connector, Pullable, Scannable, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.spec import Entry
+from preference_center.domain.sync.contract import PushItem, PushOutcome
+from preference_center.integrations.base.contract import (
+    Connector,
+    DestinationConfig,
+    SupportsPull,
+    SupportsScan,
+)
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.spec import ConnectorSpec
 from preference_center.integrations.ghost.connector import Ghost
 from preference_center.integrations.listmonk.connector import Listmonk
 from preference_center.integrations.mailman.connector import Mailman
-from preference_center.integrations.registry import ENTRIES
+from preference_center.integrations.registry import CONNECTORS
 from preference_center.integrations.tryton.connector import Tryton
 from tests.integrations.both_ways_contract import AbsentContract, ReadContract, whole
 from tests.integrations.contract import ANNA, BO, CY, PushContract, Rig
@@ -65,7 +70,7 @@ class Crowded:
         self._connector = connector
         self._hands = hands
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         if len(batch) <= self._connector.capabilities.batch_size:
             self._hands.add(*(item.address for item in batch))
         return self._connector.push(batch)
@@ -89,15 +94,15 @@ def hands(request: pytest.FixtureRequest, start: Start) -> Iterator[Hands]:
     tool.forget()
 
 
-def setup_of(hands: Hands) -> Setup:
+def setup_of(hands: Hands) -> DestinationConfig:
     topics = {NAMES[topic]: thing for topic, thing in hands.tool.mapping.items()}
-    return Setup("real", hands.tool.settings, topics)
+    return DestinationConfig("real", hands.tool.settings, topics)
 
 
 class TestPushing(PushContract, ReadContract):
     @pytest.fixture
     def rig(self, hands: Hands) -> Rig:
-        return CrowdedRig(hands.tool.kind, setup_of(hands), hands, Http())
+        return CrowdedRig(hands.tool.kind, setup_of(hands), hands, HttpContext())
 
     @pytest.fixture(autouse=True)
     def _smaller_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,17 +110,17 @@ class TestPushing(PushContract, ReadContract):
         for connector in (Mailman, Tryton, Listmonk, Ghost):
             capabilities = replace(connector.capabilities, batch_size=20)
             monkeypatch.setattr(connector, "capabilities", capabilities)
-            entry = replace(ENTRIES[connector.kind], capabilities=capabilities)
-            monkeypatch.setitem(cast("dict[str, Entry]", ENTRIES), connector.kind, entry)
+            entry = replace(CONNECTORS[connector.kind], capabilities=capabilities)
+            monkeypatch.setitem(cast("dict[str, ConnectorSpec]", CONNECTORS), connector.kind, entry)
 
 
 class TestStrangers(AbsentContract):
     @pytest.fixture
     def rig(self, hands: Hands) -> Rig:
-        return Rig(hands.tool.kind, setup_of(hands), hands, Http())
+        return Rig(hands.tool.kind, setup_of(hands), hands, HttpContext())
 
     def test_scanning_goes_on_from_its_cursor(self, rig: Rig, hands: Hands) -> None:  # I13
-        connector = cast("Scannable", rig.make())
+        connector = cast("SupportsScan", rig.make())
         hands.add(ANNA, BO)
         seen, cursor = whole(connector.scan)
         assert {contact.address for contact in seen} == {ANNA, BO}
@@ -124,11 +129,11 @@ class TestStrangers(AbsentContract):
         assert CY in {contact.address for contact in seen}
 
     def test_pulling_goes_on_from_its_cursor(self, rig: Rig, hands: Hands) -> None:  # I13
-        connector = cast("Pullable", rig.make())
+        connector = cast("SupportsPull", rig.make())
         hands.add(ANNA, BO)
         hands.turn_off(ANNA, "news")
         news, cursor = whole(connector.pull)
-        assert [(n.address, n.thing) for n in news] == [(ANNA, rig.setup.topics["news"])]
+        assert [(n.address, n.target) for n in news] == [(ANNA, rig.setup.topics["news"])]
         hands.turn_off(CY, "offers")
         news, _ = whole(connector.pull, cursor)
-        assert (CY, rig.setup.topics["offers"]) in [(n.address, n.thing) for n in news]
+        assert (CY, rig.setup.topics["offers"]) in [(n.address, n.target) for n in news]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import httpx
 import pytest
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
 from tests.integrations.contract import ANNA, BO, NOW, ConnectorContract, Rig, off
 from tests.real.conftest import Start
 from tests.real.tools.moto import KEY, REGION, SECRET
@@ -82,7 +82,9 @@ def rig(url: str, objects: Objects) -> Rig:
         "secret_access_key": SECRET,
         "base_url": url,
     }
-    return Rig("file_drop", Setup("printer", settings), objects, Http(now=lambda: NOW))
+    return Rig(
+        "file_drop", DestinationConfig("printer", settings), objects, HttpContext(now=lambda: NOW)
+    )
 
 
 class TestBucket(ConnectorContract):

@@ -6,12 +6,12 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import Setup
-from preference_center.integrations.base.http import Http, utc_now
+from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.http import HttpContext, utc_now
 from preference_center.integrations.ghost.connector import Ghost
-from preference_center.integrations.registry import make
+from preference_center.integrations.registry import make_connector
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.contract import off, results
 from tests.real.conftest import Start
@@ -30,14 +30,17 @@ def site(start: Start) -> Site:
 
 def connect(site: Site) -> Ghost:
     topics = {"news": site.mapping[NEWS], "offers": site.mapping[OFFERS]}
-    return cast("Ghost", make("ghost", Setup("blog", site.settings, topics), Http()))
+    return cast(
+        "Ghost",
+        make_connector("ghost", DestinationConfig("blog", site.settings, topics), HttpContext()),
+    )
 
 
 def test_a_member_is_found_in_whatever_case_they_signed_up(site: Site) -> None:  # I9
     site.add("Anna@Example.com", "ANNA@example.com", "joanna@example.com", "Ünal@example.com")
     assert site.found(f"email:'{ANNA}'") == [], "so that equality alone will not do"
     items = [off(1, ANNA, "news"), off(2, "Ünal@example.com", "offers")]
-    assert results(connect(site).push(items)) == {1: Result.REFLECTED, 2: Result.REFLECTED}
+    assert results(connect(site).push(items)) == {1: PushResult.REFLECTED, 2: PushResult.REFLECTED}
     assert site.off("Anna@Example.com") == site.off("ANNA@example.com") == {NEWS}
     assert site.off("Ünal@example.com") == {OFFERS}
     assert site.off("joanna@example.com") == set()
@@ -50,8 +53,8 @@ def test_who_was_unsubscribed_in_bulk_is_found_by_the_sweep_alone(site: Site) ->
     connector = connect(site)
     assert whole(connector.pull)[0] == []
     assert whole(connector.scan)[0] == [
-        Seen(ANNA, off=frozenset({"news"})),
-        Seen(BO, off=frozenset()),
+        ContactSnapshot(ANNA, off=frozenset({"news"})),
+        ContactSnapshot(BO, off=frozenset()),
     ], "who never had it did not opt out"
 
 
@@ -65,10 +68,10 @@ def test_an_opt_out_comes_with_its_time_and_who_made_it(site: Site) -> None:  # 
     assert found[ANNA].by_person
     assert not found[BO].by_person, "our own"
     for news in found.values():
-        assert news.at is not None
-        assert before <= news.at <= utc_now()
-    assert found[ANNA] == News(
-        NewsKind.OPTED_OUT, ANNA, site.mapping[NEWS], found[ANNA].at, by_person=True
+        assert news.occurred_at is not None
+        assert before <= news.occurred_at <= utc_now()
+    assert found[ANNA] == VendorEvent(
+        VendorEventKind.OPTED_OUT, ANNA, site.mapping[NEWS], found[ANNA].at, by_person=True
     )
 
 
@@ -81,13 +84,13 @@ def test_events_are_listed_over_as_many_pages_as_it_takes(site: Site) -> None:
         connector.push(
             [off(n, a, "news", "offers") for n, a in enumerate(everybody[start : start + 50])]
         )
-    pages: list[Page[News]] = []
+    pages: list[ContactPage[VendorEvent]] = []
     cursor = None
     while not pages or not pages[-1].done:
         pages.append(connector.pull(cursor))
         cursor = pages[-1].cursor
     assert len(pages) > 1
-    assert {(n.address, n.thing) for page in pages for n in page.rows} == {
+    assert {(n.address, n.target) for page in pages for n in page.rows} == {
         (address, id_) for address in everybody for id_ in site.mapping.values()
     }
 
@@ -98,7 +101,7 @@ def test_an_archived_newsletter_makes_nobody_opt_out(site: Site) -> None:  # I13
     try:
         assert site.off(ANNA) == {NEWS}, "it is in nobody's list"
         connector = connect(site)
-        assert whole(connector.scan)[0] == [Seen(ANNA, off=frozenset())]
+        assert whole(connector.scan)[0] == [ContactSnapshot(ANNA, off=frozenset())]
         assert any("not active" in problem for problem in connector.check().problems)
     finally:
         site.set_status(site.mapping[NEWS], "active")

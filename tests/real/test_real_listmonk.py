@@ -7,10 +7,15 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.integrations.base.contract import Connector, DeliveryError, Pullable, Setup
-from preference_center.integrations.base.http import Http, utc_now
-from preference_center.integrations.registry import make
+from preference_center.domain.sync.contract import PushResult
+from preference_center.integrations.base.contract import (
+    Connector,
+    DeliveryError,
+    DestinationConfig,
+    SupportsPull,
+)
+from preference_center.integrations.base.http import HttpContext, utc_now
+from preference_center.integrations.registry import make_connector
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.contract import off, results
 from tests.real.conftest import Start
@@ -29,17 +34,17 @@ def tool(start: Start) -> Listmonk:
 
 def connect(tool: Listmonk, user: str = "", token: str = "") -> Connector:
     topics = {"news": tool.mapping[NEWS], "offers": tool.mapping[OFFERS]}
-    setup = Setup("monk", tool.settings, topics)
+    setup = DestinationConfig("monk", tool.settings, topics)
     if user:
         setup = replace(setup, settings={**setup.settings, "user": user, "token": token})
-    return make("listmonk", setup, Http())
+    return make_connector("listmonk", setup, HttpContext())
 
 
 def test_its_profile_names_all_rights_that_are_held(tool: Listmonk) -> None:
     report = connect(tool).check()
     assert report.ok
-    assert len(report.rights) == 7
-    assert all(right.held for right in report.rights)
+    assert len(report.permissions) == 7
+    assert all(right.is_granted for right in report.permissions)
 
 
 @pytest.mark.parametrize("missing", RIGHTS)
@@ -61,14 +66,14 @@ def test_nobody_is_seen_without_a_list_role_or_all_subscribers(tool: Listmonk) -
     token = tool.make_user("blind", tuple(r for r in rights if r != "subscribers:get_all"))
     connector = connect(tool, "blind", token)
     assert any("subscribers:get_all" in problem for problem in connector.check().problems)
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
 
 
 def test_the_time_of_an_opt_out_is_told(tool: Listmonk) -> None:  # I5
     tool.add(ANNA)
     before = utc_now()
     tool.turn_off(ANNA, NEWS)
-    (news,) = whole(cast("Pullable", connect(tool)).pull)[0]
-    assert (news.address, news.thing) == (ANNA, tool.mapping[NEWS])
-    assert news.at is not None
-    assert before <= news.at <= utc_now()
+    (news,) = whole(cast("SupportsPull", connect(tool)).pull)[0]
+    assert (news.address, news.target) == (ANNA, tool.mapping[NEWS])
+    assert news.occurred_at is not None
+    assert before <= news.occurred_at <= utc_now()

@@ -15,18 +15,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from preference_center.destinations.leases import Lease
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sync.destination import Destination, Status
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.extensions import services
-from preference_center.integrations.base.contract import Connector, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.registry import make
+from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, listings
-from preference_center.storage.sync.listings import Part
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from preference_center.sync.push import sync
 from tests.clock import Clock
@@ -51,8 +51,8 @@ def opt_out(client: FlaskClient, clock: Clock) -> Callable[[str, str], None]:
     """`opt_out(address, topic)`: what a mail client does with our link."""
 
     def click(address: str, topic: str) -> None:
-        link = Link(parse(address, Channel.EMAIL), topic, str(uuid4()), clock())
-        token = services().links.make(link)
+        link = Link(parse_address(address, Channel.EMAIL), topic, str(uuid4()), clock())
+        token = services().links.create_token(link)
         answer = client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
         assert answer.status_code == 200
 
@@ -60,17 +60,17 @@ def opt_out(client: FlaskClient, clock: Clock) -> Callable[[str, str], None]:
 
 
 def connect(destination: Destination, lease: Lease | None = None) -> Connector:
-    setup = Setup(destination.name, destination.settings, destination.mapping)
+    setup = DestinationConfig(destination.name, destination.settings, destination.mapping)
     # By the clock of the machine, as the tools have it: Ghost takes no older token.
-    http = Http(alive=lease or (lambda: True), allow_private=True)
-    return make(destination.kind, setup, http)
+    http = HttpContext(lease_valid=lease or (lambda: True), allow_private=True)
+    return make_connector(destination.kind, setup, http)
 
 
 def add(tool: RealTool) -> int:
     """Connect a tool. Its own opt-outs are not read yet."""
 
     def work(connection: Connection) -> int:
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             services().keys,
             name=tool.kind,
@@ -80,28 +80,30 @@ def add(tool: RealTool) -> int:
             mapping=tool.mapping,
             sends=frozenset(tool.mapping),
             sends_service=False,
-            pulls=False,
+            wait_for_pull=False,
             now=services().now(),
         )
-        destinations.set_status(connection, number, Status.ACTIVE)
+        destinations.set_status(connection, number, DestinationStatus.ACTIVE)
         return number
 
-    return run(work)
+    return run_in_transaction(work)
 
 
 def push(destination: int) -> None:
     sync(destination, connect, until=services().now() + SOON, stop=lambda: False)
 
 
-def read(destination: int, *parts: Part) -> None:
+def read(destination: int, *parts: ListingKind) -> None:
     now = services().now()
-    run(lambda c: listings.begin(c, destination, list(parts), now))
+    run_in_transaction(lambda c: listings.schedule_listings(c, destination, list(parts), now))
     for part in parts:
         verify(destination, part, connect, until=now + SOON, stop=lambda: False)
 
 
 def failures(destination: int) -> list[str]:
-    return [each.reason for each in run(lambda c: listings.progress(c, destination))]
+    return [
+        each.reason for each in run_in_transaction(lambda c: listings.list_progress(c, destination))
+    ]
 
 
 @pytest.mark.parametrize("address", [ANNA, ODD])
@@ -130,8 +132,8 @@ def test_a_persons_own_newer_opt_in_turns_only_that_topic_on_again(
         opt_out(ANNA, topic)
     push(destination)
     now = clock.advance(timedelta(minutes=1))
-    person = parse(ANNA, Channel.EMAIL)
-    record([Change(uuid4(), Kind.OPTED_IN, person, NEWS, now, now, "test", "test")])
+    person = parse_address(ANNA, Channel.EMAIL)
+    record([Change(uuid4(), EventKind.OPTED_IN, person, NEWS, now, now, "test", "test")])
     push(destination)
     assert tool.off(ANNA) == {OFFERS}
 
@@ -147,11 +149,11 @@ def test_an_opt_out_made_in_one_tool_reaches_the_others(
     numbers = {each: add(tool) for each, tool in tools.items()}
 
     tools[name].turn_off(ANNA, OFFERS)
-    read(numbers[name], Part.PULL)
+    read(numbers[name], ListingKind.PULL)
     for number in numbers.values():
         push(number)
     # What comes of a list reaches SES by its scan, or singly after it.
-    read(numbers["moto"], Part.SCAN)
+    read(numbers["moto"], ListingKind.SCAN)
     clock.advance(SOON)
     push(numbers["moto"])
     assert {each: tool.off(ANNA) for each, tool in tools.items()} == {
@@ -171,7 +173,7 @@ def test_a_contact_that_is_imported_after_its_opt_out_is_suppressed_there(
     clock.advance(SOON)
     tool.add(ANNA, CY)
     assert tool.off(ANNA) == set()
-    read(destination, Part.SCAN, Part.READ)
+    read(destination, ListingKind.SCAN, ListingKind.READ)
     push(destination)
     assert tool.off(ANNA) == {NEWS}
     assert tool.off(CY) == set()
@@ -183,6 +185,8 @@ def test_a_contact_that_is_imported_after_its_opt_out_is_suppressed_there(
 )  # moto: no suppression list
 def test_a_connector_finds_no_fault_in_the_tool(start: Start, name: str) -> None:
     tool = start(name)
-    report = make(tool.kind, Setup(name, tool.settings, tool.mapping), Http()).check()
+    report = make_connector(
+        tool.kind, DestinationConfig(name, tool.settings, tool.mapping), HttpContext()
+    ).check()
     assert report.problems == ()
-    assert report.unmapped == ()
+    assert report.unmapped_targets == ()

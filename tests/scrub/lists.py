@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from preference_center.scrub.job import Job
+from preference_center.scrub.job import ScrubJob
 
 
-def job(folder: Path, message_type: str, name: str = "list.csv") -> Job:
+def job(folder: Path, message_type: str, name: str = "list.csv") -> ScrubJob:
     """Scrub a list of this folder by the snapshot beside it."""
-    return Job(
-        list=folder / name,
-        clean=folder / name.replace("list", "clean"),
-        removed=folder / name.replace("list", "removed"),
-        receipt=folder / "receipt.json",
-        snapshot=folder / "snapshot.parquet",
+    return ScrubJob(
+        list_path=folder / name,
+        clean_path=folder / name.replace("list", "clean"),
+        removed_path=folder / name.replace("list", "removed"),
+        receipt_path=folder / "receipt.json",
+        snapshot_path=folder / "snapshot.parquet",
         message_type=message_type,
-        column="address",
+        address_column="address",
     )
 
 

@@ -10,11 +10,11 @@ from duckdb import DuckDBPyConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.mailbox_providers import PROVIDERS
 from preference_center.keys import Keys, parse_ring
-from preference_center.scrub.duck.connection import connect, dialect
-from preference_center.scrub.sql import looks, probes
+from preference_center.scrub.duck.connection import connect, duckdb_dialect
+from preference_center.scrub.sql import probes, with_digests
 from tests.environment import _key
 
 KEYS = Keys(parse_ring(f"d1:{_key(1)},d2:{_key(4)}"), parse_ring(f"e1:{_key(2)}"))
@@ -44,17 +44,17 @@ def test_every_safe_cell_has_the_digests_of_python(
 ) -> None:
     # I9
     cells = ["Jane.Doe+x@gmail.com", *(cell.encode(errors="replace").decode() for cell in cells)]
-    spoken, pads = dialect(KEYS.digest_pads())
+    spoken, pads = duckdb_dialect(KEYS.hmac_pads())
     connection.execute("DELETE FROM list")
     connection.execute("INSERT INTO list SELECT unnest($1)", [cells])
-    looked = looks(spoken, Channel.EMAIL, md5=True)
+    looked = with_digests(spoken, Channel.EMAIL, md5=True)
     connection.execute(f"CREATE OR REPLACE TABLE closer AS {looked}", pads)
     found: dict[str, set[tuple[int, str]]] = {}
     for cell, kind, digest in connection.execute(probes(md5=True)).fetchall():
         found.setdefault(cell, set()).add((kind, digest))
     assert len(found[cells[0]]) == 4
     for cell, digests in found.items():
-        address = parse(cell, Channel.EMAIL)
+        address = parse_address(cell, Channel.EMAIL)
         expected = KEYS.match_keys(address) | KEYS.md5_keys(address)
         assert digests == {(int(kind), digest.hex()) for digest, kind in expected.items()}
 
@@ -76,9 +76,9 @@ def test_what_is_odd_is_left_to_python(connection: DuckDBPyConnection, cell: str
 
 
 def is_safe(connection: DuckDBPyConnection, cell: str) -> bool:
-    spoken, pads = dialect(KEYS.digest_pads())
+    spoken, pads = duckdb_dialect(KEYS.hmac_pads())
     connection.execute("DELETE FROM list")
     connection.execute("INSERT INTO list VALUES ($1)", [cell])
-    row = connection.execute(looks(spoken, Channel.EMAIL, md5=False), pads).fetchone()
+    row = connection.execute(with_digests(spoken, Channel.EMAIL, md5=False), pads).fetchone()
     assert row
     return bool(row[1])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.decisions import Rule
+from preference_center.domain.decisions import DecisionRule
 from tests.in_force import put_in_force
 from tests.scrub import world
 from tests.scrub.lists import job, read, write
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_row_gets_the_answer_of_the_api(app: Flask, tmp_path: Path, seed: int) -> None:
     # I9, I11
-    from preference_center.scrub.scrub_list import scrub
-    from preference_center.scrub.snapshots import make
+    from preference_center.scrub.scrub_list import scrub_list
+    from preference_center.scrub.snapshots import create_snapshot
 
     put_in_force(app, world.CLOSING)
     random = Random(seed)
     addresses = world.people(range(30))
     with app.app_context():
         world.happen(random, addresses, 1_500)
-        make(tmp_path / "snapshot.parquet")
+        create_snapshot(tmp_path / "snapshot.parquet")
         cells = world.cells(random, addresses)
         for message_type in world.MESSAGES:
             write(tmp_path / "list.csv", cells)
-            receipt = scrub(job(tmp_path, message_type), lambda *_: None)
+            receipt = scrub_list(job(tmp_path, message_type), lambda *_: None)
             expected = world.answers(message_type, cells)
 
             wanted = [n for n, answer in enumerate(expected) if answer.allow]
@@ -44,6 +44,6 @@ def test_every_row_gets_the_answer_of_the_api(app: Flask, tmp_path: Path, seed: 
                     rule, _, scope, told = removed.pop(n)
                     assert (rule, scope) == (answer.rule, answer.scope or "")
                     # Two forms' pauses with one end: either may be the one that is named.
-                    assert told == since or rule == Rule.PAUSED
+                    assert told == since or rule == DecisionRule.PAUSED
             assert removed == {}
             assert sum(receipt.removed_by_rule.values()) == receipt.removed.rows

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.decisions import Rule
-from preference_center.scrub.job import Engine
+from preference_center.domain.decisions import DecisionRule
+from preference_center.scrub.job import ScrubEngine
 from tests.in_force import put_in_force
 from tests.scrub import world
 from tests.scrub.lists import job, read, write
@@ -37,20 +37,22 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_spark_gives_every_row_the_answer_of_the_api(app: Flask, tmp_path: Path) -> None:
     # I9, I11
-    from preference_center.scrub.scrub_list import scrub
-    from preference_center.scrub.snapshots import make
+    from preference_center.scrub.scrub_list import scrub_list
+    from preference_center.scrub.snapshots import create_snapshot
 
     put_in_force(app, world.CLOSING)
     random = Random(3)
     addresses = world.people(range(20))
     with app.app_context():
         world.happen(random, addresses, 900)
-        make(tmp_path / "snapshot.parquet")
+        create_snapshot(tmp_path / "snapshot.parquet")
         cells = world.cells(random, addresses)
         write(tmp_path / "list.csv", cells)
         for message_type in ("newsletter.monthly", "offers.weekly", "invoice"):
-            on_spark = replace(job(tmp_path, message_type), engine=Engine.SPARK, master="local[2]")
-            receipt = scrub(on_spark, lambda *_: None)
+            on_spark = replace(
+                job(tmp_path, message_type), engine=ScrubEngine.SPARK, spark_master="local[2]"
+            )
+            receipt = scrub_list(on_spark, lambda *_: None)
             expected = world.answers(message_type, cells)
 
             clean, removed = parts(tmp_path / "clean.csv"), parts(tmp_path / "removed.csv")
@@ -62,7 +64,7 @@ def test_spark_gives_every_row_the_answer_of_the_api(app: Flask, tmp_path: Path)
                 answer = expected[int(row[0])]
                 since = f"{answer.since:%Y-%m-%dT%H:%M:%SZ}" if answer.since else ""
                 assert (row[-4], row[-2]) == (answer.rule, answer.scope or "")
-                assert row[-1] == since or answer.rule == Rule.PAUSED
+                assert row[-1] == since or answer.rule == DecisionRule.PAUSED
             assert (receipt.clean.rows, receipt.removed.rows) == (len(clean), len(removed))
             assert receipt.engine.startswith("spark ")
 
@@ -71,22 +73,22 @@ def test_no_plan_shows_the_secret(app: Flask, tmp_path: Path) -> None:
     # I12
     from preference_center.extensions import services
     from preference_center.scrub import spark
-    from preference_center.scrub.scrub_list import _question
-    from preference_center.scrub.snapshots import inspect, make
-    from preference_center.scrub.sql import Dialect, looks
+    from preference_center.scrub.scrub_list import _decision_query
+    from preference_center.scrub.snapshots import create_snapshot, read_snapshot_metadata
+    from preference_center.scrub.sql import SqlDialect, with_digests
 
     put_in_force(app, world.CLOSING)
-    with app.app_context(), spark.session("local[2]") as session:
+    with app.app_context(), spark.spark_session("local[2]") as session:
         snapshot = tmp_path / "snapshot.parquet"
-        make(snapshot)
-        question = _question(job(tmp_path, "offers.weekly"), inspect(snapshot))
+        create_snapshot(snapshot)
+        question = _decision_query(job(tmp_path, "offers.weekly"), read_snapshot_metadata(snapshot))
         rows = session.createDataFrame([("ada@example.com",)], "cell STRING")
-        spark._prepare(session, rows, snapshot, question)
-        dialect = Dialect(lambda text, _: f"{text} <> ''", [("inner0", "outer0")])
-        plan = session.sql(looks(dialect, question.channel, md5=False))
+        spark._create_views(session, rows, snapshot, question)
+        dialect = SqlDialect(lambda text, _: f"{text} <> ''", [("inner0", "outer0")])
+        plan = session.sql(with_digests(dialect, question.channel, md5=False))
         shown = plan._jdf.queryExecution().toString().lower()
         assert "inner0" in shown
-        for pad in services().keys.digest_pads()[0]:
+        for pad in services().keys.hmac_pads()[0]:
             for form in (pad.hex(), ", ".join(map(str, pad[:8])), ",".join(map(str, pad[:8]))):
                 assert form not in shown
 

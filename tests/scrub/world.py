@@ -8,25 +8,25 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.decisions import Decision, Rule, decide
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.decisions import Decision, DecisionRule, decide
 from preference_center.domain.events import (
     ALL_MARKETING,
     EVERYTHING,
     UNDELIVERABLE,
     Change,
-    Kind,
-    is_reach_of,
+    EventKind,
+    is_valid_scope,
 )
-from preference_center.domain.hashed_addresses import Algorithm
+from preference_center.domain.hashed_addresses import HashAlgorithm
 from preference_center.errors import InvalidAddress
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.catalogues import current_catalogue
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.mail import pending_mail_opt_outs
-from preference_center.storage.mail.pending_mail_opt_outs import Unresolved
+from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut
 from tests.clock import START
 from tests.domain.histories import KINDS, MOMENTS, PAST
 from tests.in_force import CATALOGUE
@@ -68,8 +68,10 @@ _NUMBERS = ("+3933312{n:05}", "+4477009{n:05}")
 
 def people(numbers: range) -> list[Address]:
     """Several forms of many mailboxes, and phone numbers."""
-    found = [parse(form.format(n=n), Channel.EMAIL) for n in numbers for form in _FORMS]
-    return found + [parse(form.format(n=n), Channel.SMS) for n in numbers for form in _NUMBERS]
+    found = [parse_address(form.format(n=n), Channel.EMAIL) for n in numbers for form in _FORMS]
+    return found + [
+        parse_address(form.format(n=n), Channel.SMS) for n in numbers for form in _NUMBERS
+    ]
 
 
 def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
@@ -78,9 +80,9 @@ def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
     keys = services().keys
     emails = [a for a in addresses if a.channel is Channel.EMAIL]
     mails = [
-        Unresolved(
+        PendingMailOptOut(
             UUID(int=count + number),
-            keys.exact(address)[:16],
+            keys.exact_digest(address)[:16],
             number.to_bytes(8, "big"),
             random.choice(["acme.offers", None]),
             "l1",
@@ -90,14 +92,14 @@ def happen(random: Random, addresses: Sequence[Address], count: int) -> None:
         )
         for number, address in enumerate(random.sample(emails, 6), 1)
     ]
-    run(lambda connection: pending_mail_opt_outs.keep(connection, mails))
+    run_in_transaction(lambda connection: pending_mail_opt_outs.insert_pending(connection, mails))
 
 
 def _change(random: Random, address: Address, number: int) -> Change:
     kind = random.choice(KINDS)
-    scope = random.choice([scope for scope in SCOPES if is_reach_of(kind, scope)])
+    scope = random.choice([scope for scope in SCOPES if is_valid_scope(kind, scope)])
     by_hash = kind.suppresses and random.random() < 0.1
-    who = hashed(address.exact, random.choice(list(Algorithm)), address) if by_hash else address
+    who = hashed(address.exact, random.choice(list(HashAlgorithm)), address) if by_hash else address
     return Change(
         id=UUID(int=number),
         kind=kind,
@@ -107,7 +109,7 @@ def _change(random: Random, address: Address, number: int) -> Change:
         received_at=random.choice(PAST),
         source="test",
         actor="test",
-        until=random.choice(MOMENTS) if kind is Kind.PAUSED else None,
+        until=random.choice(MOMENTS) if kind is EventKind.PAUSED else None,
     )
 
 
@@ -150,17 +152,17 @@ def answers(message_type: str, found: Sequence[str]) -> list[Decision]:
     message = catalogue.message_type(message_type)
     topic = catalogue.topic(message.topic) if message.topic else None
     addresses = [_read(cell, MESSAGES[message_type]) for cell in found]
-    facts = iter(facts_for([address for address in addresses if address]))
+    facts = iter(load_facts([address for address in addresses if address]))
     return [
         decide(message, topic, next(facts), START)
         if address
-        else Decision(allow=False, rule=Rule.UNPARSEABLE_ADDRESS)
+        else Decision(allow=False, rule=DecisionRule.UNPARSEABLE_ADDRESS)
         for address in addresses
     ]
 
 
 def _read(cell: str, channel: Channel) -> Address | None:
     try:
-        return parse(cell, channel)
+        return parse_address(cell, channel)
     except InvalidAddress:
         return None

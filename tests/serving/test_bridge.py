@@ -11,12 +11,12 @@ import pytest
 from flask import Flask, Response, current_app, request
 from werkzeug.routing import BaseConverter
 
-from preference_center.serving import Bridge
-from preference_center.serving.asgi_bridge import LARGE_BODIES, SMALL
+from preference_center.serving import AsgiBridge
+from preference_center.serving.asgi_bridge import MAX_LARGE_BODY_BYTES, SMALL_BODY_BYTES
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]
-LIMIT = 4 * SMALL
+LIMIT = 4 * SMALL_BODY_BYTES
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def serve(flask: Flask, asked: Message, client: Callable[[], Client], **limits: float) -> Client:
     async def work() -> Client:
         found = client()
-        bridge = Bridge(flask, 2, **limits)
+        bridge = AsgiBridge(flask, 2, **limits)
         async with asyncio.timeout(60):
             await bridge(asked, found.receive, found.send)
         return found
@@ -170,7 +170,7 @@ def test_a_body_that_does_not_come_is_answered_408_and_logged_with_its_route(
     flask: Flask, sent: list[Message], capsys: pytest.CaptureFixture[str]
 ) -> None:  # I12
     asked = scope("/echo/secret-token", "POST", content__length="26")
-    client = serve(flask, asked, lambda: Client(*sent), progress=0.01)
+    client = serve(flask, asked, lambda: Client(*sent), progress_timeout=0.01)
     assert (client.status, client.headers["connection"]) == (408, "close")
     said = capsys.readouterr()
     line = said.out + said.err
@@ -189,7 +189,7 @@ def test_a_route_whose_converter_needs_the_application_is_named_too(
     flask.url_map.converters["token"] = Token
     flask.add_url_rule("/u/<token:token>", "unsubscribe", lambda token: token, methods=["POST"])
     asked = scope("/u/secret-token", "POST", content__length="26")
-    client = serve(flask, asked, Client, progress=0.01)
+    client = serve(flask, asked, Client, progress_timeout=0.01)
     assert client.status == 408
     assert "unsubscribe" in "".join(capsys.readouterr())
 
@@ -206,24 +206,24 @@ def test_a_client_that_goes_away_is_logged_with_its_route_and_not_answered(
 
 
 def test_a_large_body_may_take_longer_as_long_as_it_comes_on(flask: Flask) -> None:
-    blocks = [part(b"x" * SMALL, more=True)] * 3
+    blocks = [part(b"x" * SMALL_BODY_BYTES, more=True)] * 3
     asked = scope("/echo/t", "POST", transfer__encoding="chunked")
     client = serve(flask, asked, lambda: Client(*blocks, part(b"")))
-    assert (client.status, len(client.body)) == (200, 3 * SMALL)
+    assert (client.status, len(client.body)) == (200, 3 * SMALL_BODY_BYTES)
 
 
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_body_over_the_limit_is_refused(flask: Flask, announced: bool) -> None:  # noqa: FBT001
     length = {"content__length": str(LIMIT + 1)} if announced else {"transfer__encoding": "chunked"}
-    blocks = [part(b"x" * SMALL, more=True)] * 5
+    blocks = [part(b"x" * SMALL_BODY_BYTES, more=True)] * 5
     client = serve(flask, scope("/echo/t", "POST", **length), lambda: Client(*blocks))
     assert client.status == 413
     assert announced == (client.sent != [])  # what is refused by its length is not read
 
 
 def test_large_bodies_take_no_more_memory_than_there_is_for_them(flask: Flask) -> None:
-    flask.config["MAX_CONTENT_LENGTH"] = 2 * LARGE_BODIES
-    blocks = [part(b"x" * (LARGE_BODIES // 4), more=True)] * 5
+    flask.config["MAX_CONTENT_LENGTH"] = 2 * MAX_LARGE_BODY_BYTES
+    blocks = [part(b"x" * (MAX_LARGE_BODY_BYTES // 4), more=True)] * 5
     asked = scope("/v1/echo", "POST", transfer__encoding="chunked")
     client = serve(flask, asked, lambda: Client(*blocks))
     assert client.status == 503
@@ -234,7 +234,7 @@ def test_a_stream_is_answered_while_it_comes_and_gives_a_silent_client_up(
     flask: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = scope("/stream", "POST", transfer__encoding="chunked")
-    client = serve(flask, asked, lambda: Client(part(b"abcdefgh", more=True)), stall=0.05)
+    client = serve(flask, asked, lambda: Client(part(b"abcdefgh", more=True)), stall_timeout=0.05)
     assert client.got[0]["status"] == 200
     assert client.body.startswith(b"abcd")
     assert "request_timed_out" in "".join(capsys.readouterr())
@@ -243,7 +243,7 @@ def test_a_stream_is_answered_while_it_comes_and_gives_a_silent_client_up(
 def test_a_reader_that_stops_reading_is_given_up(
     flask: Flask, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = serve(flask, scope("/parts"), lambda: Client(reads=3), stall=0.05)
+    client = serve(flask, scope("/parts"), lambda: Client(reads=3), stall_timeout=0.05)
     assert len(client.got) == 3
     said = "".join(capsys.readouterr())
     assert "client_stalled" in said
@@ -270,7 +270,7 @@ def test_a_reader_that_goes_away_ends_the_work(flask: Flask) -> None:
 
 def test_more_streams_than_half_of_the_threads_are_refused(flask: Flask) -> None:
     async def work() -> int:
-        bridge = Bridge(flask, 2)
+        bridge = AsgiBridge(flask, 2)
         asked = scope("/stream", "POST", transfer__encoding="chunked")
         first, second = Client(part(b"abcd", more=True)), Client(part(b"abcd", more=True))
         waiting = asyncio.create_task(bridge(asked, first.receive, first.send))

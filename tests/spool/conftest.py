@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import Clock
 from tests.environment import with_database
 from tests.in_force import put_in_force
@@ -23,15 +23,15 @@ from tests.pages.ledger import Ledger
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.spool import Replayed
-    from preference_center.spool.replayer import Replayer
+    from preference_center.spool import ReplayStats
+    from preference_center.spool.replayer import SpoolReplayer
 
 ADDRESS = "jane.doe@example.com"
 TOPIC = "acme.offers"
 PAIR = "List-Unsubscribe=One-Click"
 
 MakeToken = Callable[..., str]
-Replay = Callable[[], "Replayed"]
+Replay = Callable[[], "ReplayStats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,30 +100,30 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replayer]:
+def replayer(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolReplayer]:
     """Has the app spool into `folder`; the test runs it."""
-    from preference_center.extensions import NAME
-    from preference_center.spool import install, record_or_spool
-    from preference_center.spool.replayer import Replayer
+    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.spool import install_spool, recorder
+    from preference_center.spool.replayer import SpoolReplayer
     from preference_center.storage.db import outage
 
-    wired = app.extensions[NAME]
+    wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"spool_dir": str(folder)})
-    monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=settings))
-    spool = install(app)
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
+    spool = install_spool(app)
     assert spool
     with app.app_context():
-        replayer = Replayer(spool, outage.watch())
+        replayer = SpoolReplayer(spool, outage.track_outages())
     yield replayer
-    for name in (record_or_spool.NAME, outage.NAME):
+    for name in (recorder.EXTENSION_KEY, outage.EXTENSION_NAME):
         app.extensions.pop(name, None)
 
 
 @pytest.fixture
-def replay(app: Flask, replayer: Replayer) -> Replay:
+def replay(app: Flask, replayer: SpoolReplayer) -> Replay:
     """`replay()`: what the thread of a process does every second."""
 
-    def do() -> Replayed:
+    def do() -> ReplayStats:
         with app.app_context():
             return replayer.run_once()
 
@@ -137,9 +137,11 @@ def make_token(app: Flask, clock: Clock) -> MakeToken:
     from preference_center.links import Link
 
     def make(address: str = ADDRESS, scope: str = TOPIC) -> str:
-        link = Link(parse(address, Channel.EMAIL), scope, "m-1", clock() - timedelta(days=1))
+        link = Link(
+            parse_address(address, Channel.EMAIL), scope, "m-1", clock() - timedelta(days=1)
+        )
         with app.app_context():
-            return services().links.make(link)
+            return services().links.create_token(link)
 
     return make
 

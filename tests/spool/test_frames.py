@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preference_center.spool.frames import (
-    HEAD_BYTES,
+    HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
-    Damage,
+    DamagedBytes,
     Frame,
-    decode,
-    encode,
+    decode_frames,
+    encode_frame,
 )
 from tests.clock import START
 
@@ -24,16 +24,16 @@ FRAMES = st.lists(st.builds(Frame, MOMENTS, ASCII), max_size=8)
 
 
 def written(frames: list[Frame]) -> bytes:
-    return b"".join(encode(frame.payload, frame.received_at) for frame in frames)
+    return b"".join(encode_frame(frame.payload, frame.received_at) for frame in frames)
 
 
 def intact(content: bytes) -> list[Frame]:
-    return [part for _, part in decode(content) if isinstance(part, Frame)]
+    return [part for _, part in decode_frames(content) if isinstance(part, Frame)]
 
 
 @given(FRAMES)
 def test_what_was_written_is_read(frames: list[Frame]) -> None:
-    assert [part for _, part in decode(written(frames))] == frames
+    assert [part for _, part in decode_frames(written(frames))] == frames
 
 
 @given(FRAMES, st.data())
@@ -63,9 +63,13 @@ def test_whatever_a_file_holds_every_byte_is_accounted_for(
 ) -> None:
     content = junk + written(frames)
     at = 0
-    for offset, part in decode(content):
+    for offset, part in decode_frames(content):
         assert offset == at
-        size = len(part.content) if isinstance(part, Damage) else HEAD_BYTES + len(part.payload)
+        size = (
+            len(part.content)
+            if isinstance(part, DamagedBytes)
+            else HEADER_BYTES + len(part.payload)
+        )
         at += size
     assert at == len(content)
 
@@ -75,4 +79,4 @@ def test_whatever_a_file_holds_every_byte_is_accounted_for(
 )
 def test_a_payload_that_could_not_be_read_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="ASCII of at most 64 KiB"):
-        encode(payload, datetime(2026, 11, 26, tzinfo=UTC))
+        encode_frame(payload, datetime(2026, 11, 26, tzinfo=UTC))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.links import Link
-from preference_center.links.offline import Minter
+from preference_center.links.offline import LinkMinter
 from tests.clock import START, Clock
 from tests.inbound.mails import outlook, receiving, send
 from tests.pages.ledger import Ledger
@@ -20,38 +20,40 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.spool.replayer import Replayer
+    from preference_center.spool.replayer import SpoolReplayer
 
 
 @pytest.fixture
-def minter(app: Flask, clock: Clock, replayer: Replayer, monkeypatch: pytest.MonkeyPatch) -> Minter:
+def minter(
+    app: Flask, clock: Clock, replayer: SpoolReplayer, monkeypatch: pytest.MonkeyPatch
+) -> LinkMinter:
     """A sender that makes links by itself; no process has seen any of them yet."""
-    from preference_center.extensions import NAME
-    from preference_center.storage.access.link_keys import forget_links
+    from preference_center.extensions import EXTENSION_NAME
+    from preference_center.storage.access.link_keys import clear_link_cache
 
-    wired = app.extensions[NAME]
+    wired = app.extensions[EXTENSION_NAME]
     links = replace(wired.links, mail_domain="stop.example.com")
     with monkeypatch.context() as patched:
-        patched.setitem(app.extensions, NAME, replace(wired, links=links))
+        patched.setitem(app.extensions, EXTENSION_NAME, replace(wired, links=links))
         made = app.test_cli_runner().invoke(args=["keys", "link-key", "shop", "--brand", "acme"])
     key = made.stdout
     with app.app_context():
-        forget_links()
-    return Minter(key, lambda: clock().timestamp())
+        clear_link_cache()
+    return LinkMinter(key, lambda: clock().timestamp())
 
 
 def remember(app: Flask) -> None:
     """What the thread of a process does once a minute."""
-    from preference_center.storage.access.link_keys import remember_senders
+    from preference_center.storage.access.link_keys import cache_senders
 
     with app.app_context():
-        remember_senders()
+        cache_senders()
 
 
 def test_a_link_of_a_sender_whose_key_is_known_is_received(
     app: Flask,
     client: FlaskClient,
-    minter: Minter,
+    minter: LinkMinter,
     database: Database,
     ledger: Ledger,
     replay: Replay,
@@ -68,7 +70,7 @@ def test_a_link_of_a_sender_whose_key_is_known_is_received(
 
 
 def test_a_link_of_a_sender_whose_key_is_unknown_is_refused(
-    client: FlaskClient, minter: Minter, database: Database
+    client: FlaskClient, minter: LinkMinter, database: Database
 ) -> None:  # it can not be verified: never a 2xx for what may not be recorded
     token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
     with database.away():
@@ -78,26 +80,26 @@ def test_a_link_of_a_sender_whose_key_is_unknown_is_refused(
 def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
     app: Flask,
     client: FlaskClient,
-    minter: Minter,
+    minter: LinkMinter,
     database: Database,
     ledger: Ledger,
     replay: Replay,
     folder: Path,
 ) -> None:
-    from preference_center.spool.startup_cache import NAME, recall, remember
-    from preference_center.storage.access.link_keys import forget_links
-    from preference_center.storage.catalogues import forget_catalogue
+    from preference_center.spool.startup_cache import FILE_NAME, load_known_state, save_known_state
+    from preference_center.storage.access.link_keys import clear_link_cache
+    from preference_center.storage.catalogues import clear_catalogue_cache
 
     token = minter.unsubscribe_url(ADDRESS, TOPIC).rpartition("/")[2]
     with app.app_context():
-        remember(folder)
-        forget_links()  # and now another process
-        forget_catalogue()
-    assert (folder / NAME).stat().st_mode & 0o777 == 0o600
+        save_known_state(folder)
+        clear_link_cache()  # and now another process
+        clear_catalogue_cache()
+    assert (folder / FILE_NAME).stat().st_mode & 0o777 == 0o600
     with database.away():
         assert client.post(f"/u/{token}", data=PAIR).status_code == 503
         with app.app_context():
-            recall(folder)
+            load_known_state(folder)
         assert "Offers" in client.get(f"/u/{token}?lang=en").text
         assert client.post(f"/u/{token}", data=PAIR).status_code == 202
     assert replay().recorded == 1
@@ -105,14 +107,14 @@ def test_a_process_that_starts_in_the_outage_knows_what_was_kept_for_it(
 
 
 def test_what_was_kept_is_only_assumed_until_the_database_says_otherwise(
-    app: Flask, client: FlaskClient, minter: Minter, folder: Path
+    app: Flask, client: FlaskClient, minter: LinkMinter, folder: Path
 ) -> None:
-    from preference_center.spool.startup_cache import recall, remember
+    from preference_center.spool.startup_cache import load_known_state, save_known_state
 
     with app.app_context():
-        remember(folder)
+        save_known_state(folder)
         app.test_cli_runner().invoke(args=["keys", "revoke-link-key", "shop"])
-        recall(folder)
+        load_known_state(folder)
     token = minter.preferences_url(ADDRESS, TOPIC).rpartition("/")[2]
     assert "checkbox" not in client.get(f"/p/{token}").text  # it only says no
 
@@ -123,17 +125,17 @@ def test_what_was_kept_is_only_assumed_until_the_database_says_otherwise(
     ids=["empty", "no fields", "a list", "other types"],
 )
 def test_a_damaged_file_of_what_was_kept_is_ignored(
-    app: Flask, folder: Path, replayer: Replayer, content: bytes
+    app: Flask, folder: Path, replayer: SpoolReplayer, content: bytes
 ) -> None:
-    from preference_center.spool.startup_cache import NAME, recall
+    from preference_center.spool.startup_cache import FILE_NAME, load_known_state
 
-    (folder / NAME).write_bytes(content)
+    (folder / FILE_NAME).write_bytes(content)
     with app.app_context():
-        recall(folder)
+        load_known_state(folder)
 
 
 def test_a_mail_to_an_address_that_a_sender_made_is_received(
-    app: Flask, minter: Minter, database: Database, ledger: Ledger, replay: Replay
+    app: Flask, minter: LinkMinter, database: Database, ledger: Ledger, replay: Replay
 ) -> None:
     remember(app)
     header = minter.mint(ADDRESS, TOPIC, "m-1").headers["List-Unsubscribe"]
@@ -147,16 +149,16 @@ def test_a_mail_to_an_address_that_a_sender_made_is_received(
 def test_a_permanent_link_is_received_though_nobody_can_tell_whether_it_was_revoked(
     app: Flask,
     client: FlaskClient,
-    replayer: Replayer,
+    replayer: SpoolReplayer,
     database: Database,
     ledger: Ledger,
     replay: Replay,
 ) -> None:
     from preference_center.extensions import services
 
-    link = Link(parse(ADDRESS, Channel.EMAIL), TOPIC, "", START, destination=7)
+    link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", START, destination_id=7)
     with app.app_context():
-        token = services().links.make_standing(link)
+        token = services().links.create_permanent_token(link)
     with database.away():
         assert client.post(f"/u/{token}", data=PAIR).status_code == 202
     assert replay().recorded == 1

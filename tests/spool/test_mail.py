@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from tests.clock import START, Clock
 from tests.inbound.mails import DOMAIN, outlook, receiving, send
 from tests.pages.ledger import Ledger
@@ -19,7 +19,7 @@ from tests.spool.conftest import ADDRESS, TOPIC, Database, Replay
 if TYPE_CHECKING:
     from flask import Flask
 
-    from preference_center.spool.replayer import Replayer
+    from preference_center.spool.replayer import SpoolReplayer
 
 
 @pytest.fixture
@@ -28,13 +28,14 @@ def to(app: Flask, clock: Clock) -> str:
     from preference_center.extensions import services
     from preference_center.links import Link
 
-    link = Link(parse(ADDRESS, Channel.EMAIL), TOPIC, "", clock() - timedelta(days=3))
+    link = Link(parse_address(ADDRESS, Channel.EMAIL), TOPIC, "", clock() - timedelta(days=3))
     with app.app_context():
-        return f"{services().links.mail_token(link, services().keys.exact(link.address))}@{DOMAIN}"
+        digest = services().keys.exact_digest(link.address)
+        return f"{services().links.create_mailto_token(link, digest)}@{DOMAIN}"
 
 
 @pytest.fixture
-def port(app: Flask, replayer: Replayer) -> Iterator[int]:
+def port(app: Flask, replayer: SpoolReplayer) -> Iterator[int]:
     with receiving(app, "smtp") as port:
         yield port
 
@@ -87,20 +88,20 @@ def test_replayed_again_after_a_crash_it_is_recorded_once(
 def test_of_somebody_unknown_it_waits_for_the_address(
     app: Flask, port: int, to: str, ledger: Ledger, database: Database, replay: Replay
 ) -> None:
-    from preference_center.inbound.mail_opt_outs import resolve
+    from preference_center.inbound.mail_opt_outs import resolve_pending
 
     with database.away():
         send(port, outlook(to, "else@example.com"), to, sender="else@example.com")
     assert replay().recorded == 1
     assert ledger.events() == []
     with app.app_context():
-        assert resolve([parse(ADDRESS, Channel.EMAIL)]).recorded == 1
+        assert resolve_pending([parse_address(ADDRESS, Channel.EMAIL)]).recorded == 1
     [event] = ledger.events()
     assert event["received_at"] == START
 
 
 def test_a_full_spool_has_the_sender_keep_the_mail(
-    port: int, to: str, database: Database, replayer: Replayer, folder: Path
+    port: int, to: str, database: Database, replayer: SpoolReplayer, folder: Path
 ) -> None:  # I1
     (folder / "1-00.rejected").write_bytes(b"x" * replayer.spool.folder.max_bytes)
     with database.away(), pytest.raises(smtplib.SMTPDataError) as refused:

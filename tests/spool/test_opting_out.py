@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.spool.replayer import Replayer
+    from preference_center.spool.replayer import SpoolReplayer
 
 
 def spooled(folder: Path) -> bytes:
@@ -48,7 +48,7 @@ def test_one_click_is_received_and_recorded_at_its_own_time(
 
 
 def test_nothing_readable_is_on_disk_nor_the_token(
-    client: FlaskClient, token: str, database: Database, replayer: Replayer, folder: Path
+    client: FlaskClient, token: str, database: Database, replayer: SpoolReplayer, folder: Path
 ) -> None:  # I12
     with database.away():
         assert client.post(f"/u/{token}", data=PAIR).status_code == 202
@@ -127,12 +127,12 @@ def test_the_pages_own_buttons_are_received(
 
 
 def test_the_page_shows_without_a_catalogue_known(
-    app: Flask, client: FlaskClient, token: str, database: Database, replayer: Replayer
+    app: Flask, client: FlaskClient, token: str, database: Database, replayer: SpoolReplayer
 ) -> None:  # I7: a process that started in the outage
-    from preference_center.storage.catalogues import forget_catalogue
+    from preference_center.storage.catalogues import clear_catalogue_cache
 
     with app.app_context():
-        forget_catalogue()
+        clear_catalogue_cache()
     with database.away():
         page = client.get(f"/u/{token}", headers={"Sec-GPC": "1"})
         assert page.status_code == 200
@@ -172,9 +172,9 @@ def test_a_click_on_a_locked_row_is_received_and_nobody_else_is_kept_waiting(
         assert client.post(f"/u/{make_token()}", data=PAIR).status_code == 202
         other = make_token("paul@example.com")
         assert client.post(f"/u/{other}", data=PAIR).status_code == 200
-        assert replay().waiting == 1
+        assert replay().blocked == 1
     replayed = replay()
-    assert (replayed.recorded, replayed.waiting) == (1, 0)
+    assert (replayed.recorded, replayed.blocked) == (1, 0)
     assert len(ledger.events()) == 3
 
 
@@ -184,31 +184,31 @@ def test_a_newer_opt_in_that_is_recorded_first_stands(
     token: str,
     ledger: Ledger,
     database: Database,
-    replayer: Replayer,
+    replayer: SpoolReplayer,
     replay: Replay,
     clock: Clock,
 ) -> None:  # I5
-    from preference_center.domain.addresses import Channel, parse
-    from preference_center.domain.events import Change, Kind
+    from preference_center.domain.addresses import Channel, parse_address
+    from preference_center.domain.events import Change, EventKind
     from preference_center.ledger import record
-    from preference_center.storage.ledger.suppression_lookup import exact_facts_for
+    from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
     with database.away():
         client.post(f"/u/{token}", data=PAIR)
     now = clock.advance(timedelta(minutes=30))
-    address = parse(ADDRESS, Channel.EMAIL)
+    address = parse_address(ADDRESS, Channel.EMAIL)
     with app.app_context():
-        replayer.outage.began.clear()  # as in another process, which never saw an outage
-        record([Change(uuid4(), Kind.OPTED_IN, address, TOPIC, now, now, "test", "test")])
+        replayer.outage.down.clear()  # as in another process, which never saw an outage
+        record([Change(uuid4(), EventKind.OPTED_IN, address, TOPIC, now, now, "test", "test")])
         replay()
-        facts = [fact for fact in exact_facts_for([address])[0] if fact.scope == TOPIC]
+        facts = [fact for fact in load_exact_facts([address])[0] if fact.scope == TOPIC]
     assert [event["kind"] for event in ledger.events()] == ["opted_in", "opted_out"]
     assert facts
-    assert not any(fact.state.stands for fact in facts)
+    assert not any(fact.state.is_suppressed for fact in facts)
 
 
 def test_a_full_spool_refuses(
-    client: FlaskClient, token: str, database: Database, replayer: Replayer, folder: Path
+    client: FlaskClient, token: str, database: Database, replayer: SpoolReplayer, folder: Path
 ) -> None:  # I1: never a 2xx for what is not durable
     (folder / "1-00.rejected").write_bytes(b"x" * replayer.spool.folder.max_bytes)
     with database.away():
@@ -220,7 +220,7 @@ def test_a_full_spool_refuses(
 
 
 def test_an_unwritable_spool_refuses(
-    client: FlaskClient, token: str, database: Database, replayer: Replayer, folder: Path
+    client: FlaskClient, token: str, database: Database, replayer: SpoolReplayer, folder: Path
 ) -> None:  # I1
     folder.rmdir()
     folder.write_bytes(b"no folder")
@@ -241,7 +241,7 @@ def test_without_a_spool_it_is_refused_as_ever(
 
 
 def test_a_forged_link_is_not_received(
-    client: FlaskClient, token: str, database: Database, replayer: Replayer, folder: Path
+    client: FlaskClient, token: str, database: Database, replayer: SpoolReplayer, folder: Path
 ) -> None:
     with database.away():
         assert client.post(f"/u/{token[:-3]}abc", data=PAIR).status_code == 404

@@ -12,11 +12,11 @@ from tests.spool.conftest import PAIR, Database, Replay
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from preference_center.spool.replayer import Replayer
+    from preference_center.spool.replayer import SpoolReplayer
 
 
 def test_a_process_is_ready_as_long_as_it_can_accept_an_opt_out(
-    client: FlaskClient, token: str, database: Database, replayer: Replayer, folder: Path
+    client: FlaskClient, token: str, database: Database, replayer: SpoolReplayer, folder: Path
 ) -> None:  # I1
     with database.away():
         client.post(f"/u/{token}", data=PAIR)

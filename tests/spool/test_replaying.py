@@ -16,9 +16,9 @@ import structlog.testing
 
 from dev.processes import wait_until
 from preference_center.errors import Unavailable
-from preference_center.spool import CannotSpool, Folder
-from preference_center.spool.frames import encode
-from preference_center.spool.writer import Writer
+from preference_center.spool import SpoolFolder, SpoolUnavailable
+from preference_center.spool.frames import encode_frame
+from preference_center.spool.writer import SpoolWriter
 from tests.clock import START
 from tests.pages.ledger import Ledger
 from tests.spool.conftest import PAIR, Database, MakeToken, Replay
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
-    from preference_center.spool.replayer import Replayer
+    from preference_center.spool.replayer import SpoolReplayer
 
 MEBIBYTE = 1024 * 1024
 HOLDER = """
@@ -51,7 +51,7 @@ def test_bytes_that_are_no_record_are_kept_aside_and_reported(
     make_token: MakeToken,
     ledger: Ledger,
     database: Database,
-    replayer: Replayer,
+    replayer: SpoolReplayer,
     replay: Replay,
     folder: Path,
 ) -> None:
@@ -70,7 +70,7 @@ def test_bytes_that_are_no_record_are_kept_aside_and_reported(
     assert aside.suffix == ".damaged"
     assert len(aside.read_bytes()) == 40 + len(content) // 3
     assert [log["log_level"] for log in logs if log["event"] == "spool_damaged"] == ["error"] * 2
-    assert replayer.spool.folder.status().damaged == 1
+    assert replayer.spool.folder.status().damaged_files == 1
 
 
 def test_a_record_that_can_never_be_recorded_is_kept_aside_and_blocks_nobody(
@@ -79,7 +79,7 @@ def test_a_record_that_can_never_be_recorded_is_kept_aside_and_blocks_nobody(
     make_token: MakeToken,
     ledger: Ledger,
     database: Database,
-    replayer: Replayer,
+    replayer: SpoolReplayer,
     replay: Replay,
     folder: Path,
 ) -> None:
@@ -89,8 +89,8 @@ def test_a_record_that_can_never_be_recorded_is_kept_aside_and_blocks_nobody(
         unusable = services().links.seal_request({"kind": "opt_outs", "changes": [{}]})
     with database.away():
         assert client.post(f"/u/{make_token()}", data=PAIR).status_code == 202
-        replayer.spool.writer.append(encode(b"sealed by another key", START))
-        replayer.spool.writer.append(encode(unusable, START))
+        replayer.spool.writer.append(encode_frame(b"sealed by another key", START))
+        replayer.spool.writer.append(encode_frame(unusable, START))
         assert client.post(f"/u/{make_token('paul@example.com')}", data=PAIR).status_code == 202
     replayed = replay()
     assert (replayed.recorded, replayed.rejected) == (2, 2)
@@ -112,15 +112,15 @@ def test_what_was_kept_aside_is_tried_again_under_its_old_name(
 
 
 def test_a_kind_of_a_newer_version_waits_for_it(
-    app: Flask, replayer: Replayer, replay: Replay, folder: Path
+    app: Flask, replayer: SpoolReplayer, replay: Replay, folder: Path
 ) -> None:
     from preference_center.extensions import services
 
     with app.app_context():
         sealed = services().links.seal_request({"kind": "of tomorrow"})
-    replayer.spool.writer.append(encode(sealed, START))
-    assert replay().waiting == 1
-    assert replay().waiting == 1
+    replayer.spool.writer.append(encode_frame(sealed, START))
+    assert replay().blocked == 1
+    assert replay().blocked == 1
     assert [path.suffix for path in folder.iterdir()] == [".spool"]
 
 
@@ -129,7 +129,7 @@ def test_the_file_of_a_living_process_is_left_alone_and_that_of_a_dead_one_taken
     token: str,
     ledger: Ledger,
     database: Database,
-    replayer: Replayer,
+    replayer: SpoolReplayer,
     replay: Replay,
     folder: Path,
     tmp_path: Path,
@@ -138,7 +138,8 @@ def test_the_file_of_a_living_process_is_left_alone_and_that_of_a_dead_one_taken
     [path] = folder.glob("*.spool")
     content = tmp_path / "content"
     content.write_bytes(path.read_bytes())
-    replayer.spool.writer.drop(replayer.spool.writer.content()[0], content.stat().st_size)  # type: ignore[index]
+    held, _ = replayer.spool.writer.read()  # type: ignore[misc]
+    replayer.spool.writer.remove_if_unchanged(held, content.stat().st_size)
     other = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(folder), str(content)], stdout=subprocess.PIPE
     )
@@ -146,7 +147,7 @@ def test_the_file_of_a_living_process_is_left_alone_and_that_of_a_dead_one_taken
         assert other.stdout
         assert other.stdout.readline() == b"held\n"
         assert replay().recorded == 0
-        assert replayer.spool.folder.status().waiting == 1
+        assert replayer.spool.folder.status().pending == 1
     finally:
         other.send_signal(signal.SIGKILL)
         other.wait()
@@ -162,7 +163,7 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
     token: str,
     ledger: Ledger,
     database: Database,
-    replayer: Replayer,
+    replayer: SpoolReplayer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from preference_center.errors import KeyMismatch
@@ -184,56 +185,56 @@ def test_an_outage_ends_only_for_who_has_the_databases_keys(
 def test_while_it_is_known_away_nobody_tries_to_connect(
     app: Flask, client: FlaskClient, token: str, database: Database, replay: Replay
 ) -> None:
-    from preference_center.storage.db.database import run
+    from preference_center.storage.db.database import run_in_transaction
 
     spool_clicks(client, database, [token])
     with app.app_context():  # it is back, and nobody has noticed
         with pytest.raises(Unavailable):
-            run(lambda _: None)
+            run_in_transaction(lambda _: None)
         replay()
-        run(lambda _: None)
+        run_in_transaction(lambda _: None)
 
 
 def test_threads_that_come_together_are_all_on_disk(tmp_path: Path) -> None:  # I1
-    writer = Writer(Folder(tmp_path, MEBIBYTE))
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
     threads = [
-        threading.Thread(target=writer.append, args=(encode(b"%d" % number, START),))
+        threading.Thread(target=writer.append, args=(encode_frame(b"%d" % number, START),))
         for number in range(40)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    status = Folder(tmp_path, MEBIBYTE).status()
-    assert (status.waiting, status.oldest_received_at) == (40, START)
+    status = SpoolFolder(tmp_path, MEBIBYTE).status()
+    assert (status.pending, status.oldest_received_at) == (40, START)
     assert len([*tmp_path.iterdir()]) == 1
 
 
 def test_after_a_failed_sync_another_file_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I1: what a disk has lost once, it must not seem to hold
-    writer = Writer(Folder(tmp_path, MEBIBYTE))
-    writer.append(encode(b"first", START))
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
+    writer.append(encode_frame(b"first", START))
 
     def fails(_descriptor: int) -> None:
         raise OSError("no space left")
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fails)
-        with pytest.raises(CannotSpool):
-            writer.append(encode(b"second", START))
-    writer.append(encode(b"third", START))
+        with pytest.raises(SpoolUnavailable):
+            writer.append(encode_frame(b"second", START))
+    writer.append(encode_frame(b"third", START))
     assert len([*tmp_path.glob("*.spool")]) == 2
-    assert Folder(tmp_path, MEBIBYTE).status().waiting == 2
+    assert SpoolFolder(tmp_path, MEBIBYTE).status().pending == 2
 
 
 def test_a_file_that_somebody_deleted_is_not_written_to(tmp_path: Path) -> None:  # I1
-    writer = Writer(Folder(tmp_path, MEBIBYTE))
-    writer.append(encode(b"first", START))
+    writer = SpoolWriter(SpoolFolder(tmp_path, MEBIBYTE))
+    writer.append(encode_frame(b"first", START))
     for path in tmp_path.iterdir():
         path.unlink()
-    writer.append(encode(b"second", START))
-    assert Folder(tmp_path, MEBIBYTE).status().waiting == 1
+    writer.append(encode_frame(b"second", START))
+    assert SpoolFolder(tmp_path, MEBIBYTE).status().pending == 1
 
 
 def test_the_thread_ends_an_outage_by_itself(
@@ -242,24 +243,24 @@ def test_the_thread_ends_an_outage_by_itself(
     token: str,
     ledger: Ledger,
     database: Database,
-    replayer: Replayer,
+    replayer: SpoolReplayer,
 ) -> None:
-    from preference_center.spool.replayer import keep_replaying
+    from preference_center.spool.replayer import replay_periodically
 
     stop = threading.Event()
-    thread = threading.Thread(target=keep_replaying, args=(app, replayer, stop))
+    thread = threading.Thread(target=replay_periodically, args=(app, replayer, stop))
     thread.start()
     try:
         spool_clicks(client, database, [token])
         assert wait_until(lambda: len(ledger.events()) == 1, 30)
-        assert wait_until(lambda: not replayer.outage.began.is_set(), 30)
+        assert wait_until(lambda: not replayer.outage.down.is_set(), 30)
     finally:
         stop.set()
         thread.join()
 
 
 def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
-    app: Flask, replayer: Replayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    app: Flask, replayer: SpoolReplayer, replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2: else nobody would be answered until all is replayed
     from preference_center.extensions import services
     from preference_center.spool import replayer as running
@@ -267,13 +268,15 @@ def test_a_failure_while_much_is_replayed_is_over_with_the_next_commit(
     seen: list[bool] = []
 
     def record_one(_requests: object) -> None:
-        seen.append(replayer.outage.began.is_set())
-        replayer.outage.began.set()  # as another request does that could not connect
+        seen.append(replayer.outage.down.is_set())
+        replayer.outage.down.set()  # as another request does that could not connect
 
-    monkeypatch.setitem(app.extensions, running.HANDLERS, {"one": record_one, "other": record_one})
+    monkeypatch.setitem(
+        app.extensions, running.HANDLERS_KEY, {"one": record_one, "other": record_one}
+    )
     with app.app_context():
         for kind in ("one", "other"):
             sealed = services().links.seal_request({"kind": kind})
-            replayer.spool.writer.append(encode(sealed, START))
+            replayer.spool.writer.append(encode_frame(sealed, START))
     assert replay().recorded == 2
     assert seen == [False, False]

@@ -13,22 +13,24 @@ from uuid import UUID
 import psycopg
 
 from dev.processes import wait_until
-from preference_center.domain.events import Change, State
+from preference_center.domain.events import Change, ScopeState
 from preference_center.domain.watermarks import Watermark
 from preference_center.extensions import services
-from preference_center.ledger import Recorded, record
-from preference_center.storage.db.database import Connection, run
+from preference_center.ledger import RecordResult, record
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import changes
-from preference_center.storage.feed.changes import Page, Standing
+from preference_center.storage.feed.changes import FeedPage, FeedScopeStatus
 
 if TYPE_CHECKING:
     from flask import Flask
 
-Copy = dict[tuple[int, str], State]
+Copy = dict[tuple[int, str], ScopeState]
 
 
-def page(after: Watermark | None = None, limit: int = 100) -> Page:
-    return run(lambda connection: changes.changes(connection, services().keys, after, limit))
+def page(after: Watermark | None = None, limit: int = 100) -> FeedPage:
+    return run_in_transaction(
+        lambda connection: changes.list_changes(connection, services().keys, after, limit)
+    )
 
 
 @dataclass(slots=True)
@@ -39,24 +41,24 @@ class Reader:
     seen: list[UUID] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     copy: Copy = field(default_factory=dict)
-    last: Page | None = None
+    last: FeedPage | None = None
 
     def start(self) -> None:
         """Take a snapshot."""
-        first, *rows = changes.snapshot(services().keys)
+        first, *rows = changes.iter_snapshot(services().keys)
         assert isinstance(first, Watermark)
         self.after = first
         for row in rows:
-            assert isinstance(row, Standing)
+            assert isinstance(row, FeedScopeStatus)
             self._keep(row)
 
-    def poll(self, limit: int = 100) -> Page:
+    def poll(self, limit: int = 100) -> FeedPage:
         self.last = page(self.after, limit)
         for entry in self.last.entries:
             self.seen.append(entry.event.id)
             self.places.append(entry.event.seq)
-            self._keep(entry.standing)
-        self.after = self.last.next
+            self._keep(entry.scope_status)
+        self.after = self.last.next_watermark
         return self.last
 
     def poll_until(self, events: int, limit: int = 100) -> None:
@@ -73,14 +75,14 @@ class Reader:
 
         def done() -> bool:
             page = self.poll()
-            return not page.more and page.held_back is None
+            return not page.has_more and page.lag is None
 
         assert wait_until(done, seconds=30)
 
-    def _keep(self, row: Standing) -> None:
+    def _keep(self, row: FeedScopeStatus) -> None:
         key = (row.address_id, row.scope)
         self.copy.pop(key, None)
-        if row.state != State():
+        if row.state != ScopeState():
             self.copy[key] = row.state
 
 
@@ -89,13 +91,13 @@ def held_open(app: Flask, change: Change) -> Iterator[None]:
     """`change` is appended, and not committed before the end of the block."""
     appended, release = Signal(), Signal()
 
-    def wait(connection: Connection, recorded: Recorded) -> None:
+    def wait(connection: Connection, recorded: RecordResult) -> None:
         appended.set()
         release.wait(30)
 
     def work() -> None:
         with app.app_context():
-            record([change], beside=wait)
+            record([change], in_transaction=wait)
 
     thread = Thread(target=work, daemon=True)
     thread.start()

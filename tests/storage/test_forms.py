@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.decisions import Fact, standing_no
-from preference_center.domain.delivery_status import another_form_says_no
-from preference_center.domain.events import EVERYTHING, Kind
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.decisions import ScopeFact, find_denial
+from preference_center.domain.delivery_status import is_suppressed_by_other_form
+from preference_center.domain.events import EVERYTHING, EventKind
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_by_id, facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts, load_facts_by_id
 from tests.clock import START
 from tests.domain.histories import NEWS
 from tests.ledger.changes import change, id_of
@@ -31,32 +31,32 @@ def _context(app: Flask) -> Iterator[None]:
 
 
 def _form(n: int, domain: str = "gmail.com") -> Address:
-    return parse(f"jo+{n}@{domain}", Channel.EMAIL)
+    return parse_address(f"jo+{n}@{domain}", Channel.EMAIL)
 
 
-def _by_id(who: Address) -> tuple[Fact, ...]:
+def _by_id(who: Address) -> tuple[ScopeFact, ...]:
     found = id_of(who)
     assert found
-    return run(lambda c: facts_by_id(c, [found]))[found]
+    return run_in_transaction(lambda c: load_facts_by_id(c, [found]))[found]
 
 
 @pytest.mark.parametrize("domain", ["gmail.com", "example.org"])
 def test_a_look_up_finds_no_more_facts_for_more_forms(domain: str) -> None:
     forms = [_form(n, domain) for n in range(FORMS)]
-    base = parse(f"jo@{domain}", Channel.EMAIL)
+    base = parse_address(f"jo@{domain}", Channel.EMAIL)
     acts = [change(n, address=form) for n, form in enumerate(forms)]
     acts += [
         change(
             FORMS + n,
-            Kind.PAUSED,
+            EventKind.PAUSED,
             address=form,
             at=START - timedelta(minutes=n),
             until=START + timedelta(days=7, hours=-n),
         )
         for n, form in enumerate(forms)
     ]
-    record([*acts, change(2 * FORMS, Kind.CONSENTED, address=base)])
-    for facts in (*facts_for([base, *forms]), *map(_by_id, (base, *forms))):
+    record([*acts, change(2 * FORMS, EventKind.CONSENTED, address=base)])
+    for facts in (*load_facts([base, *forms]), *map(_by_id, (base, *forms))):
         assert len(facts) <= MOST
 
 
@@ -68,9 +68,9 @@ def test_the_newest_opt_out_of_the_mailbox_is_found_from_every_form() -> None:
             for n, form in enumerate(forms)
         ]
     )
-    for who in (*forms, parse("jo@gmail.com", Channel.EMAIL), _form(FORMS)):
-        (facts,) = facts_for([who])
-        no = standing_no(NEWS, facts, START)
+    for who in (*forms, parse_address("jo@gmail.com", Channel.EMAIL), _form(FORMS)):
+        (facts,) = load_facts([who])
+        no = find_denial(NEWS, facts, START)
         assert no is not None
         assert no.event == change(0).id
 
@@ -81,13 +81,13 @@ def test_a_shorter_pause_counts_where_the_longer_one_was_outranked() -> None:
     at = [START - timedelta(minutes=minutes) for minutes in (30, 20, 10)]
     record(
         [
-            change(1, Kind.PAUSED, address=_form(1), at=at[0], until=late),
-            change(2, Kind.OPTED_IN, address=_form(2), at=at[1]),
-            change(3, Kind.PAUSED, address=_form(3), at=at[2], until=soon),
+            change(1, EventKind.PAUSED, address=_form(1), at=at[0], until=late),
+            change(2, EventKind.OPTED_IN, address=_form(2), at=at[1]),
+            change(3, EventKind.PAUSED, address=_form(3), at=at[2], until=soon),
         ]
     )
-    for facts in (facts_for([_form(2)])[0], _by_id(_form(2))):
-        no = standing_no(NEWS, facts, START)
+    for facts in (load_facts([_form(2)])[0], _by_id(_form(2))):
+        no = find_denial(NEWS, facts, START)
         assert no is not None
         assert no.event == change(3).id
 
@@ -97,11 +97,11 @@ def test_an_address_is_not_another_form_of_itself() -> None:  # I4, I9
     who, hour = _form(1), timedelta(hours=1)
     record(
         [
-            change(1, Kind.DEACTIVATED, EVERYTHING, address=who, at=START - hour),
-            change(2, Kind.REOPENED, EVERYTHING, address=who),
+            change(1, EventKind.DEACTIVATED, EVERYTHING, address=who, at=START - hour),
+            change(2, EventKind.REOPENED, EVERYTHING, address=who),
         ]
     )
-    (facts,) = facts_for([who])
-    assert standing_no(NEWS, facts, START) is None
-    assert not another_form_says_no(facts, START)
+    (facts,) = load_facts([who])
+    assert find_denial(NEWS, facts, START) is None
+    assert not is_suppressed_by_other_form(facts, START)
     assert facts == _by_id(who)

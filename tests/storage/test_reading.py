@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from preference_center.errors import Unavailable
-from preference_center.storage.db.database import Connection, run, run_at_once
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -20,8 +20,8 @@ def test_a_read_needs_no_transaction(app: Flask) -> None:
         return connection.info.transaction_status
 
     with app.app_context():
-        assert run_at_once(status) is psycopg.pq.TransactionStatus.IDLE
-        assert run(status) is psycopg.pq.TransactionStatus.INTRANS
+        assert run_autocommit(status) is psycopg.pq.TransactionStatus.IDLE
+        assert run_in_transaction(status) is psycopg.pq.TransactionStatus.INTRANS
 
 
 @pytest.mark.parametrize("query", ["SELECT 1", "SELECT 1 / 0", "SELECT pg_sleep(0) FROM nowhere"])
@@ -34,21 +34,23 @@ def test_after_a_read_good_or_bad_writes_still_roll_back(app: Flask, query: str)
 
     with app.app_context():
         try:
-            run_at_once(lambda connection: connection.execute(query.encode()).fetchall())
+            run_autocommit(lambda connection: connection.execute(query.encode()).fetchall())
         except psycopg.Error:
             assert query != "SELECT 1"
         with pytest.raises(ZeroDivisionError):
-            run(write_and_fail)
-        assert run(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (0,)
+            run_in_transaction(write_and_fail)
+        assert run_in_transaction(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (
+            0,
+        )
 
 
 def test_a_read_survives_the_loss_of_its_connection(app: Flask, database_url: str) -> None:
     with app.app_context():
-        pid = run_at_once(lambda connection: connection.info.backend_pid)
+        pid = run_autocommit(lambda connection: connection.info.backend_pid)
         with psycopg.connect(database_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
-        assert run_at_once(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
+        assert run_autocommit(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
 
 
 def _note(connection: Connection, text: str) -> None:
@@ -66,8 +68,10 @@ def test_a_pipeline_is_all_or_nothing(app: Flask) -> None:  # I1
 
     with app.app_context():
         with pytest.raises(psycopg.errors.DivisionByZero):
-            run_at_once(fail_half_way)
-        assert run(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (0,)
+            run_autocommit(fail_half_way)
+        assert run_in_transaction(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (
+            0,
+        )
 
 
 def test_a_pipeline_that_fails_at_its_commit_says_so(app: Flask) -> None:  # I1
@@ -83,5 +87,7 @@ def test_a_pipeline_that_fails_at_its_commit_says_so(app: Flask) -> None:  # I1
         # Which one depends on how much of the answer had come when psycopg looked; it stumbles
         # over its own queue now and then (IndexError), and loses nothing by it.
         with pytest.raises((Unavailable, psycopg.Error, IndexError)):
-            run_at_once(fail_at_commit)
-        assert run(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (0,)
+            run_autocommit(fail_at_commit)
+        assert run_in_transaction(lambda c: c.execute("SELECT count(*) FROM audit").fetchone()) == (
+            0,
+        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.workers.tool import Tool
 
@@ -23,7 +23,7 @@ def destination(in_context: None) -> int:
     context = services()
 
     def work(connection: Connection) -> int:
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             context.keys,
             name="mailer",
@@ -35,7 +35,7 @@ def destination(in_context: None) -> int:
             sends_service=False,
             now=context.now(),
         )
-        destinations.set_status(connection, number, Status.ACTIVE)
+        destinations.set_status(connection, number, DestinationStatus.ACTIVE)
         return number
 
-    return run(work)
+    return run_in_transaction(work)

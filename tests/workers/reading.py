@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings
-from preference_center.storage.sync.listings import Part
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from preference_center.sync.push import sync
 from tests.workers.tool import Tool
@@ -25,25 +25,25 @@ ANNA, BO, CY = "anna@example.com", "bo@example.com", "cy@example.com"
 
 
 def person(address: str) -> Address:
-    return parse(address, Channel.EMAIL)
+    return parse_address(address, Channel.EMAIL)
 
 
-def say(kind: Kind, address: str = ANNA, scope: str = TOPIC, **given: Any) -> None:
+def say(kind: EventKind, address: str = ANNA, scope: str = TOPIC, **given: Any) -> None:
     now = services().now()
     record([Change(uuid4(), kind, person(address), scope, now, now, "test", "test", **given)])
 
 
-def read(destination: int, tool: TwoWayTool, *parts: Part) -> None:
+def read(destination: int, tool: TwoWayTool, *parts: ListingKind) -> None:
     """Read these listings until nothing of them is due, or all."""
     begin(destination)
-    for part in parts or tuple(Part):
+    for part in parts or tuple(ListingKind):
         until = services().now() + timedelta(seconds=5)
         verify(destination, part, tool.connect, until=until, stop=lambda: False)
 
 
 def begin(destination: int) -> None:
     now = services().now()
-    run(lambda c: listings.begin(c, destination, list(Part), now))
+    run_in_transaction(lambda c: listings.schedule_listings(c, destination, list(ListingKind), now))
 
 
 def work(destination: int, tool: Tool) -> int:
@@ -52,7 +52,7 @@ def work(destination: int, tool: Tool) -> int:
 
 
 def events() -> list[tuple[Any, ...]]:
-    return run(
+    return run_in_transaction(
         lambda c: c.execute(
             "SELECT kind, scope, source, actor, own FROM event ORDER BY seq"
         ).fetchall()
@@ -60,8 +60,8 @@ def events() -> list[tuple[Any, ...]]:
 
 
 def outcomes(address: str) -> list[str]:
-    digest = services().keys.exact(person(address))
-    rows = run(
+    digest = services().keys.exact_digest(person(address))
+    rows = run_in_transaction(
         lambda c: c.execute(
             """SELECT d.outcome FROM delivery d JOIN address a ON a.id = d.address_id
             WHERE a.digest = %s ORDER BY d.id""",
@@ -71,8 +71,8 @@ def outcomes(address: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def tally(destination: int) -> listings.Tally:
-    return run(lambda c: listings.tally(c, destination))
+def tally(destination: int) -> listings.VerificationStats:
+    return run_in_transaction(lambda c: listings.load_stats(c, destination))
 
 
 def refuse(tool: TwoWayTool, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception) -> None:
@@ -82,13 +82,13 @@ def refuse(tool: TwoWayTool, monkeypatch: pytest.MonkeyPatch, name: str, error: 
     monkeypatch.setattr(type(tool), name, refuse)
 
 
-def progress(destination: int) -> list[listings.Progress]:
-    return run(lambda c: listings.progress(c, destination))
+def progress(destination: int) -> list[listings.ListingProgress]:
+    return run_in_transaction(lambda c: listings.list_progress(c, destination))
 
 
 def state(address: str, column: str) -> Any:
-    digest = services().keys.exact(person(address))
-    rows = run(
+    digest = services().keys.exact_digest(person(address))
+    rows = run_in_transaction(
         lambda c: c.execute(
             f"""SELECT s.{column} FROM sync_state s JOIN address a ON a.id = s.address_id
             WHERE a.digest = %s""",

@@ -10,16 +10,16 @@ from typing import ClassVar
 
 import pytest
 
-from preference_center.domain.decisions import marketing_suppressed, standing_no
-from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.sync.capabilities import Capabilities, Listing
-from preference_center.domain.sync.classify import LAG
-from preference_center.domain.sync.contract import Item, Page, Seen
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.decisions import find_denial, is_marketing_suppressed
+from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode
+from preference_center.domain.sync.classify import PROPAGATION_DELAY
+from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushItem
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.extensions import services
-from preference_center.ingest.record import take_in
-from preference_center.storage.ledger.suppression_lookup import facts_for
-from preference_center.storage.sync.listings import Part
+from preference_center.ingest.record import ingest
+from preference_center.storage.ledger.suppression_lookup import load_facts
+from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination, look
@@ -38,36 +38,41 @@ class SwitchedTool(TwoWayTool):
     """
 
     capabilities: ClassVar[Capabilities] = replace(
-        TwoWayTool.capabilities, scans=Listing.SWEEP, pulls=Listing.SWEEP, can_hold_link=False
+        TwoWayTool.capabilities, scans=ListingMode.FULL, pulls=ListingMode.FULL, can_hold_link=False
     )
     switched_off: set[str] = field(default_factory=set)
     since: datetime | None = None
     """When they were, of a tool that reports it. Such a one need not show who is on."""
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         everything = frozenset({TOPIC, OTHER})
         off = {item.ref: everything for item in batch if item.address in self.switched_off}
         return {**super().read(batch), **off}
 
-    def scan(self, cursor: str | None) -> Page[Seen]:  # noqa: ARG002 - one page
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:  # noqa: ARG002 - one page
         everything = frozenset({TOPIC, OTHER})
-        return Page(
+        return ContactPage(
             tuple(
-                Seen(each)
+                ContactSnapshot(each)
                 if self.since
-                else Seen(each, off=everything, all_off=True)
+                else ContactSnapshot(each, off=everything, all_off=True)
                 if each in self.switched_off
-                else Seen(each, all_off=False)
+                else ContactSnapshot(each, all_off=False)
                 for each in self.contacts
             ),
             None,
             done=True,
         )
 
-    def pull(self, cursor: str | None) -> Page[News]:  # noqa: ARG002 - one page
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:  # noqa: ARG002 - one page
         gone = sorted(self.switched_off)
-        rows = tuple(News(NewsKind.OPTED_OUT, each, at=self.since, all_off=True) for each in gone)
-        return Page(rows, None, done=True)
+        rows = tuple(
+            VendorEvent(
+                VendorEventKind.OPTED_OUT, each, occurred_at=self.since, unsubscribed_from_all=True
+            )
+            for each in gone
+        )
+        return ContactPage(rows, None, done=True)
 
 
 @pytest.fixture
@@ -84,7 +89,7 @@ def destination(tool: SwitchedTool) -> int:
     return number
 
 
-def night(destination: int, tool: SwitchedTool, clock: Clock, *parts: Part) -> None:
+def night(destination: int, tool: SwitchedTool, clock: Clock, *parts: ListingKind) -> None:
     """Read all of the tool a day later, and push what comes of it."""
     clock.advance(DAY)
     read(destination, tool, *parts)
@@ -94,13 +99,13 @@ def night(destination: int, tool: SwitchedTool, clock: Clock, *parts: Part) -> N
 def opt_in(destination: int, tool: SwitchedTool, clock: Clock, scope: str = TOPIC) -> None:
     """The person's own, on our page; what it leads to is pushed."""
     clock.advance(DAY)
-    say(Kind.OPTED_IN, scope=scope)
+    say(EventKind.OPTED_IN, scope=scope)
     work(destination, tool)
 
 
 def is_on() -> bool:
-    (facts,) = facts_for([person(ANNA)])
-    return standing_no(TOPIC, facts, services().now()) is None
+    (facts,) = load_facts([person(ANNA)])
+    return find_denial(TOPIC, facts, services().now()) is None
 
 
 @pytest.mark.parametrize("scope", [TOPIC, ALL_MARKETING])
@@ -125,16 +130,16 @@ def test_reading_the_address_back_after_the_opt_in_finds_no_new_opt_out(
     night(destination, tool, clock)
     opt_in(destination, tool, clock)
     for _ in range(3):
-        clock.advance(LAG)
-        read(destination, tool, Part.READ)
+        clock.advance(PROPAGATION_DELAY)
+        read(destination, tool, ListingKind.READ)
     assert tool.reads
     assert len(events()) == 2
     assert is_on()
 
 
-@pytest.mark.parametrize("part", [Part.PULL, Part.SCAN])
+@pytest.mark.parametrize("part", [ListingKind.PULL, ListingKind.SCAN])
 def test_a_switch_that_was_on_in_between_is_another_act(
-    destination: int, tool: SwitchedTool, clock: Clock, part: Part
+    destination: int, tool: SwitchedTool, clock: Clock, part: ListingKind
 ) -> None:  # I13
     tool.switched_off.add(ANNA)
     night(destination, tool, clock)
@@ -149,25 +154,25 @@ def test_a_switch_that_was_on_in_between_is_another_act(
     assert not is_on()
 
 
-@pytest.mark.parametrize("part", [Part.PULL, Part.SCAN])
+@pytest.mark.parametrize("part", [ListingKind.PULL, ListingKind.SCAN])
 def test_a_switch_is_recorded_though_each_topic_was_turned_off_by_us(
-    destination: int, tool: SwitchedTool, clock: Clock, part: Part
+    destination: int, tool: SwitchedTool, clock: Clock, part: ListingKind
 ) -> None:
     """It covers more than those topics, and no push of ours ever sets it (I13)."""
     for topic in (TOPIC, OTHER):
-        say(Kind.OPTED_OUT, scope=topic)
+        say(EventKind.OPTED_OUT, scope=topic)
     work(destination, tool)
     tool.switched_off.add(ANNA)
     night(destination, tool, clock, part)
     assert events()[2:] == [WIDE]
-    (facts,) = facts_for([person(ANNA)])
-    assert marketing_suppressed(facts)
+    (facts,) = load_facts([person(ANNA)])
+    assert is_marketing_suppressed(facts)
 
 
 def test_a_switch_that_was_seen_when_all_was_off_already_is_no_news_later(
     destination: int, tool: SwitchedTool, clock: Clock
 ) -> None:  # I5
-    say(Kind.OPTED_OUT, scope=ALL_MARKETING)
+    say(EventKind.OPTED_OUT, scope=ALL_MARKETING)
     work(destination, tool)
     tool.switched_off.add(ANNA)
     night(destination, tool, clock)
@@ -193,7 +198,9 @@ def test_a_contact_that_was_gone_in_between_is_heard_again(
 
 
 @pytest.mark.parametrize(
-    "after, recorded", [(DAY, 1), (LAG / 2, 0)], ids=["by itself", "after a push of ours"]
+    "after, recorded",
+    [(DAY, 1), (PROPAGATION_DELAY / 2, 0)],
+    ids=["by itself", "after a push of ours"],
 )
 def test_a_dated_report_counts_also_where_the_switch_was_off_already(
     destination: int, tool: SwitchedTool, clock: Clock, after: timedelta, recorded: int
@@ -204,8 +211,10 @@ def test_a_dated_report_counts_also_where_the_switch_was_off_already(
     night(destination, tool, clock)
     opt_in(destination, tool, clock)
     clock.advance(after)
-    said = News(NewsKind.OPTED_OUT, ANNA, at=clock.now, all_off=True)
-    take_in(look(destination), tool, [said])
+    said = VendorEvent(
+        VendorEventKind.OPTED_OUT, ANNA, occurred_at=clock.now, unsubscribed_from_all=True
+    )
+    ingest(look(destination), tool, [said])
     assert len(events()) == 2 + recorded
 
 
@@ -213,8 +222,10 @@ def test_a_switch_that_a_webhook_told_first_is_no_news_in_the_listing(
     destination: int, tool: SwitchedTool, clock: Clock
 ) -> None:  # I5, I13
     tool.switched_off.add(ANNA)
-    said = News(NewsKind.OPTED_OUT, ANNA, at=clock.now, all_off=True)
-    take_in(look(destination), tool, [said])
+    said = VendorEvent(
+        VendorEventKind.OPTED_OUT, ANNA, occurred_at=clock.now, unsubscribed_from_all=True
+    )
+    ingest(look(destination), tool, [said])
     opt_in(destination, tool, clock)
     night(destination, tool, clock)
     assert len(events()) == 2
@@ -226,8 +237,10 @@ def test_a_webhook_that_tells_of_a_switch_turned_on_makes_the_next_off_an_act(
     tool.switched_off.add(ANNA)
     night(destination, tool, clock)
     opt_in(destination, tool, clock)
-    said = News(NewsKind.SEEN, ANNA, at=clock.now, all_off=False)
-    take_in(look(destination), tool, [said])
+    said = VendorEvent(
+        VendorEventKind.CONTACT_CHANGED, ANNA, occurred_at=clock.now, unsubscribed_from_all=False
+    )
+    ingest(look(destination), tool, [said])
     night(destination, tool, clock)
     assert events()[2:] == [WIDE]
 
@@ -241,8 +254,8 @@ def test_a_dated_switch_that_stays_off_does_not_end_the_persons_newer_opt_in(
     night(destination, tool, clock)
     opt_in(destination, tool, clock)
     for _ in range(3):
-        clock.advance(LAG)
-        read(destination, tool, Part.READ)
+        clock.advance(PROPAGATION_DELAY)
+        read(destination, tool, ListingKind.READ)
     night(destination, tool, clock)
     assert len(events()) == 2
     assert is_on()

@@ -12,14 +12,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-from preference_center.domain.decisions import standing_no
-from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.sync.classify import LAG
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.decisions import find_denial
+from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.sync.classify import PROPAGATION_DELAY
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.extensions import services
-from preference_center.ingest.record import take_in
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.ingest.record import ingest
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, person, say, work
@@ -86,22 +86,24 @@ VENDORS = [
 
 
 def is_denied(topic: str) -> bool:
-    return standing_no(topic, facts_for([person(ANNA)])[0], services().now()) is not None
+    return find_denial(topic, load_facts([person(ANNA)])[0], services().now()) is not None
 
 
 def deliver(number: int, tool: Tool, body: bytes) -> None:
     context = services()
-    run(
-        lambda c: webhook_inbox.keep(c, context.keys, context.new_id(), number, body, context.now())
+    run_in_transaction(
+        lambda c: webhook_inbox.insert_webhook(
+            c, context.keys, context.new_id(), number, body, context.now()
+        )
     )
     take(number, tool)
 
 
 def opted_in_again(clock: Clock) -> None:
     """All marketing is off, but for the one topic that the person asked for since."""
-    say(Kind.OPTED_OUT, scope=ALL_MARKETING)
+    say(EventKind.OPTED_OUT, scope=ALL_MARKETING)
     clock.advance(HOUR)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     assert not is_denied(TOPIC)
 
 
@@ -125,9 +127,9 @@ def test_it_is_known_while_the_older_one_stands_for_all_that_it_covers(
     kind: str, body: Callable[[datetime], bytes], clock: Clock
 ) -> None:  # I7
     number = add_destination("mailer", TOPIC, OTHER, kind=kind)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     clock.advance(HOUR)
-    say(Kind.OPTED_OUT, scope=ALL_MARKETING)
+    say(EventKind.OPTED_OUT, scope=ALL_MARKETING)
     clock.advance(HOUR)
     deliver(number, Tool(), body(clock()))
     assert len(events()) == 2
@@ -137,31 +139,33 @@ def test_a_hard_bounce_is_recorded_again_once_the_person_has_opted_in_since(
     clock: Clock,
 ) -> None:  # I13
     number, tool = add_destination("mailer", TOPIC), TwoWayTool()
-    bounced = News(NewsKind.BOUNCED, ANNA)
-    take_in(look(number), tool, [bounced])
+    bounced = VendorEvent(VendorEventKind.BOUNCED, ANNA)
+    ingest(look(number), tool, [bounced])
     clock.advance(HOUR)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     assert not is_denied(TOPIC)
-    take_in(look(number), tool, [bounced])
+    ingest(look(number), tool, [bounced])
     assert is_denied(TOPIC)
-    take_in(look(number), tool, [bounced])
+    ingest(look(number), tool, [bounced])
     assert [event[0] for event in events()] == ["bounced", "opted_in", "bounced"]
 
 
-@pytest.mark.parametrize("after", [timedelta(minutes=1), LAG + HOUR], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    "after", [timedelta(minutes=1), PROPAGATION_DELAY + HOUR], ids=["at once", "later"]
+)
 def test_our_own_push_of_all_marketing_coming_back_late_denies_nothing(
     after: timedelta, clock: Clock
 ) -> None:  # I5: the tool is asked, where it can be
     number, tool = add_destination("mailer", TOPIC, OTHER), TwoWayTool()
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, scope=ALL_MARKETING)
+    say(EventKind.OPTED_OUT, scope=ALL_MARKETING)
     work(number, tool)
     pushed_at = clock()
     clock.advance(HOUR)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     work(number, tool)
     assert tool.off[ANNA] == {OTHER}
     clock.advance(after)
-    take_in(look(number), tool, [News(NewsKind.OPTED_OUT, ANNA, None, pushed_at)])
+    ingest(look(number), tool, [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, None, pushed_at)])
     assert not is_denied(TOPIC)
     assert len(events()) == 2

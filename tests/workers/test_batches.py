@@ -8,16 +8,16 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.deadlines import PROBE_EVERY
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sync.contract import Item
-from preference_center.domain.sync.destination import Destination, Status
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.deadlines import PROBE_INTERVAL
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.contract import PushItem
+from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.extensions import services
 from preference_center.integrations.base.contract import DeliveryError, UnsupportedByDestination
-from preference_center.integrations.base.rate_limit import Paced
+from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.push import sync
 from tests.clock import Clock
@@ -32,9 +32,12 @@ pytestmark = pytest.mark.usefixtures("in_context")
 
 def opt_out(count: int, first: int = 0) -> None:
     now = services().now()
-    people = [parse(f"person-{first + n}@example.com", Channel.EMAIL) for n in range(count)]
+    people = [parse_address(f"person-{first + n}@example.com", Channel.EMAIL) for n in range(count)]
     record(
-        [Change(uuid4(), Kind.OPTED_OUT, who, TOPIC, now, now, "test", "test") for who in people]
+        [
+            Change(uuid4(), EventKind.OPTED_OUT, who, TOPIC, now, now, "test", "test")
+            for who in people
+        ]
     )
 
 
@@ -44,14 +47,14 @@ def work(destination: int, tool: Tool) -> int:
 
 
 def look(destination: int) -> Destination:
-    found = run(lambda c: destinations.by_id(c, services().keys, destination))
+    found = run_in_transaction(lambda c: destinations.find_by_id(c, services().keys, destination))
     assert found
     return found
 
 
 def rows() -> list[tuple[int, datetime, bool]]:
     """Of each row: attempts, when it is tried next, and whether a worker holds it."""
-    return run(
+    return run_in_transaction(
         lambda c: c.execute(
             "SELECT attempts, next_at, lease IS NOT NULL FROM sync_state ORDER BY address_id"
         ).fetchall()
@@ -61,7 +64,9 @@ def rows() -> list[tuple[int, datetime, bool]]:
 def deliveries() -> list[str]:
     return [
         row[0]
-        for row in run(lambda c: c.execute("SELECT outcome FROM delivery ORDER BY id").fetchall())
+        for row in run_in_transaction(
+            lambda c: c.execute("SELECT outcome FROM delivery ORDER BY id").fetchall()
+        )
     ]
 
 
@@ -72,7 +77,7 @@ def deliveries() -> list[str]:
 def test_a_claim_is_followed_where_it_was_full_but_for_the_other_lanes_tenth(
     destination: int, tool: Tool, claimed: int, settled: int
 ) -> None:
-    def click_meanwhile(_: Sequence[Item]) -> None:
+    def click_meanwhile(_: Sequence[PushItem]) -> None:
         tool.before = None
         opt_out(1, first=1000)
 
@@ -91,9 +96,11 @@ def test_a_claim_takes_no_more_than_the_tool_takes_at_once(destination: int, too
 def test_a_job_ends_only_once_what_came_due_behind_its_claims_is_pushed(
     destination: int, tool: Tool, clock: Clock, *, fresh: bool
 ) -> None:  # I3
-    def come_due_behind(_: Sequence[Item]) -> None:
+    def come_due_behind(_: Sequence[PushItem]) -> None:
         tool.before = None
-        run(lambda c: c.execute("UPDATE sync_state SET next_at = %s WHERE next_at IS NULL", (day,)))
+        run_in_transaction(
+            lambda c: c.execute("UPDATE sync_state SET next_at = %s WHERE next_at IS NULL", (day,))
+        )
 
     day = clock() - timedelta(days=1)
     opt_out(1)
@@ -106,11 +113,11 @@ def test_a_job_ends_only_once_what_came_due_behind_its_claims_is_pushed(
     behind = [item.address for item in tool.pushes[0]]
     found = [[item.address for item in push].count(*behind) for push in tool.pushes]
     assert (settled, found) == (2 * Tool.capabilities.batch_size + 1, [1, 0, 0, 1])
-    assert run(lambda c: states.due_destinations(c, clock())) == {}
+    assert run_in_transaction(lambda c: states.count_due_by_destination(c, clock())) == {}
 
 
 def test_each_failure_halves_the_next_claim(destination: int, tool: Tool) -> None:
-    run(lambda c: c.execute("UPDATE destination SET failures = 3"))
+    run_in_transaction(lambda c: c.execute("UPDATE destination SET failures = 3"))
     opt_out(20)
     work(destination, tool)
     # 100 >> 3, and each success forgives one failure.
@@ -131,7 +138,7 @@ def test_no_batch_begins_when_the_time_is_up(destination: int, tool: Tool, clock
     assert sync(destination, tool.connect, until=until, stop=lambda: False) == 0
     until += timedelta(microseconds=1)
 
-    def take_long(_: Sequence[Item]) -> None:
+    def take_long(_: Sequence[PushItem]) -> None:
         clock.advance(timedelta(microseconds=1))
 
     tool.before = take_long
@@ -153,10 +160,14 @@ def test_a_permanent_error_is_probed_every_five_minutes_and_burns_no_row(
     for probe in (1, 2):
         assert work(destination, tool) == 0
         found = look(destination)
-        assert (found.status, found.failures, found.reason) == (Status.ACTIVE, probe, reason)
-        assert found.retry_at == clock() + PROBE_EVERY
+        assert (found.status, found.failures, found.reason) == (
+            DestinationStatus.ACTIVE,
+            probe,
+            reason,
+        )
+        assert found.retry_at == clock() + PROBE_INTERVAL
         assert rows() == [(0, clock(), False)] * 2
-        clock.advance(PROBE_EVERY - timedelta(microseconds=1))
+        clock.advance(PROBE_INTERVAL - timedelta(microseconds=1))
         assert work(destination, tool) == 0
         assert len(tool.pushes) == probe
         clock.advance(timedelta(microseconds=1))
@@ -167,14 +178,14 @@ def test_a_permanent_error_is_probed_every_five_minutes_and_burns_no_row(
     "wish, wait",
     [
         pytest.param(timedelta(seconds=40), timedelta(seconds=40), id="the tool's limit"),
-        pytest.param(timedelta(hours=1), PROBE_EVERY, id="five minutes at most"),
+        pytest.param(timedelta(hours=1), PROBE_INTERVAL, id="five minutes at most"),
         pytest.param(None, timedelta(0), id="not said"),
     ],
 )
 def test_at_a_rate_limit_rows_are_released_until_there_is_room(
     destination: int, tool: Tool, clock: Clock, wish: timedelta | None, wait: timedelta
 ) -> None:  # I3
-    tool.before = failing(Paced("kept to its rate limit", retry_after=wish))
+    tool.before = failing(RateLimited("kept to its rate limit", retry_after=wish))
     opt_out(2)
     assert work(destination, tool) == 0
     room_at = clock() + wait
@@ -202,7 +213,7 @@ def test_a_batch_of_one_that_failed_is_put_off_and_noted(
 
 
 def failing(error: Exception) -> Hook:
-    def fail(_: Sequence[Item]) -> None:
+    def fail(_: Sequence[PushItem]) -> None:
         raise error
 
     return fail

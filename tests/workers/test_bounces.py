@@ -9,13 +9,13 @@ import pytest
 from flask import Flask
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.decisions import own_end, standing_no
-from preference_center.domain.sync.plan import standing
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.decisions import denial_end, find_denial
+from preference_center.domain.sync.plan import active_suppressions
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.extensions import services
-from preference_center.ingest.record import take_in, would_take
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.ingest.record import ingest, preview_ingest
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.in_force import CATALOGUE, put_in_force
@@ -43,7 +43,9 @@ def bounce(act: str, status: str = "5.2.1", **more: Any) -> dict[str, Any]:
 
 
 def events() -> list[tuple[str, str, datetime | None]]:
-    return run(lambda c: c.execute("SELECT kind, scope, until FROM event ORDER BY seq").fetchall())
+    return run_in_transaction(
+        lambda c: c.execute("SELECT kind, scope, until FROM event ORDER BY seq").fetchall()
+    )
 
 
 def test_bounces_on_two_days_stop_marketing_for_a_time(mailer: int, clock: Clock) -> None:  # F10
@@ -67,9 +69,9 @@ def test_one_bounce_told_again_on_another_day_counts_once(mailer: int, clock: Cl
 
 
 def test_a_listing_that_names_neither_day_nor_act_never_adds_up(mailer: int, clock: Clock) -> None:
-    said = [News(NewsKind.BOUNCED, JANE.exact, bounce=Bounce("5.2.1"))]
+    said = [VendorEvent(VendorEventKind.BOUNCED, JANE.exact, bounce=Bounce("5.2.1"))]
     for _ in range(3):
-        take_in(look(mailer), TwoWayTool(), said)
+        ingest(look(mailer), TwoWayTool(), said)
         clock.advance(DAY)
     assert events() == []
 
@@ -84,8 +86,12 @@ def test_words_go_before_the_code_here_too(mailer: int) -> None:  # F11
 
 def test_a_dry_run_counts_nothing(mailer: int, clock: Clock) -> None:
     for _ in range(2):
-        said = [News(NewsKind.BOUNCED, JANE.exact, at=clock(), bounce=Bounce("5.2.1"))]
-        assert would_take(look(mailer), TwoWayTool(), said) == []
+        said = [
+            VendorEvent(
+                VendorEventKind.BOUNCED, JANE.exact, occurred_at=clock(), bounce=Bounce("5.2.1")
+            )
+        ]
+        assert preview_ingest(look(mailer), TwoWayTool(), said) == []
         clock.advance(DAY)
 
 
@@ -108,16 +114,18 @@ def test_a_tool_that_cannot_lift_is_not_told_of_what_ends(mailer: int, clock: Cl
         clock.advance(DAY)
         post(mailer, bounce(act))
         take(mailer, TwoWayTool())
-    [facts] = facts_for([JANE])
-    no = standing_no(TOPIC, facts, clock())
+    [facts] = load_facts([JANE])
+    no = find_denial(TOPIC, facts, clock())
     assert no
-    assert own_end(no, TOPIC, facts, clock()) == clock() + timedelta(days=30)
-    assert standing(frozenset({TOPIC}), facts, clock(), can_lift=True)
-    assert not standing(frozenset({TOPIC}), facts, clock(), can_lift=False)
+    assert denial_end(no, TOPIC, facts, clock()) == clock() + timedelta(days=30)
+    assert active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=True)
+    assert not active_suppressions(frozenset({TOPIC}), facts, clock(), can_lift=False)
     post(mailer, bounce("3", "5.1.1") | {"type": "bounce"})
     take(mailer, TwoWayTool())
-    [facts] = facts_for([JANE])
-    assert standing(frozenset({TOPIC}), facts, clock(), can_lift=False)  # this one doesn't end
+    [facts] = load_facts([JANE])
+    assert active_suppressions(
+        frozenset({TOPIC}), facts, clock(), can_lift=False
+    )  # this one doesn't end
 
 
 @pytest.mark.parametrize(

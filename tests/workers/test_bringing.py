@@ -10,16 +10,22 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.sync.capabilities import Capabilities, Listing
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
 from preference_center.extensions import services
-from preference_center.integrations.base.rate_limit import Paced
+from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states
-from preference_center.storage.sync.listings import Part
+from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -36,7 +42,7 @@ from tests.workers.reading import (
     work,
 )
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.scheduler import BY_SCAN
+from workers.scheduler import SCAN_BACKFILL_KINDS
 
 pytestmark = pytest.mark.usefixtures("in_context")
 DONE_BY = timedelta(hours=6)
@@ -48,44 +54,48 @@ class SlowTool(TwoWayTool):
 
     capabilities: ClassVar[Capabilities] = replace(
         TwoWayTool.capabilities,
-        scans=Listing.SWEEP,
+        scans=ListingMode.FULL,
         can_hold_link=False,
         backfills_by_scan=True,
     )
     imports: bool = True
     busy: bool = False
-    jobs: list[list[Item]] = field(default_factory=list)
+    jobs: list[list[PushItem]] = field(default_factory=list)
     pushed: list[str] = field(default_factory=list)
     scanned: int = 0
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         self.scanned += 1
         start, everybody = int(cursor or 0), list(self.contacts)
         rows = [
-            Seen(address, off=frozenset(self.off.get(address, ())), record=address)
+            ContactSnapshot(
+                address, off=frozenset(self.off.get(address, ())), connector_data=address
+            )
             for address in everybody[start : start + 2]
         ]
         done = start + 2 >= len(everybody)
-        return Page(tuple(rows), None if done else str(start + 2), done=done)
+        return ContactPage(tuple(rows), None if done else str(start + 2), done=done)
 
-    def push_seen(self, batch: Sequence[tuple[Item, Seen]]) -> Mapping[int, Outcome]:
+    def push_seen(
+        self, batch: Sequence[tuple[PushItem, ContactSnapshot]]
+    ) -> Mapping[int, PushOutcome]:
         if self.busy:
-            raise Paced("busy", retry_after=timedelta(seconds=30))
+            raise RateLimited("busy", retry_after=timedelta(seconds=30))
         found, left = {}, []
         for item, seen in batch:
-            assert seen.record == item.address
+            assert seen.connector_data == item.address
             if item.off <= (seen.off or frozenset()):
-                found[item.ref] = Outcome(Result.REFLECTED, "as listed")
+                found[item.ref] = PushOutcome(PushResult.REFLECTED, "as listed")
             elif self.imports:
-                found[item.ref] = Outcome(Result.LATER, "import 1", DONE_BY)
+                found[item.ref] = PushOutcome(PushResult.RETRY_LATER, "import 1", DONE_BY)
                 left.append(item)
             else:
-                found[item.ref] = Outcome(Result.LATER, "one by one")
+                found[item.ref] = PushOutcome(PushResult.RETRY_LATER, "one by one")
         if left:
             self.jobs.append(left)
         return found
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         self.pushed += [item.address for item in batch]
         return super().push(batch)
 
@@ -98,7 +108,9 @@ class SlowTool(TwoWayTool):
 
 def import_no(address: str) -> None:
     now = services().now()
-    change = Change(uuid4(), Kind.OPTED_OUT, person(address), TOPIC, now, now, "import", "test")
+    change = Change(
+        uuid4(), EventKind.OPTED_OUT, person(address), TOPIC, now, now, "import", "test"
+    )
     record([change], bulk=True)
 
 
@@ -111,26 +123,26 @@ def tool() -> SlowTool:
 def destination(tool: SlowTool) -> int:
     """Joined after Anna, Bo and Cy opted out; only Anna and Bo are its contacts."""
     for address in (ANNA, BO, CY):
-        say(Kind.OPTED_OUT, address)
+        say(EventKind.OPTED_OUT, address)
     tool.add(ANNA, BO)
     number = add_destination("mailer", TOPIC, OTHER, kind="ses")
     backfill(number)
-    run(lambda c: destinations.pulled(c, number, services().now()))
+    run_in_transaction(lambda c: destinations.mark_pulled(c, number, services().now()))
     return number
 
 
 def test_a_pass_imports_who_is_there_and_finds_the_others_absent(
     destination: int, tool: SlowTool, clock: Clock
 ) -> None:
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     assert {item.address for job in tool.jobs for item in job} == {ANNA, BO}
-    assert outcomes(CY) == [Result.ABSENT]
+    assert outcomes(CY) == [PushResult.ABSENT]
     assert state(CY, "due_at") is None
     assert state(ANNA, "due_at") is not None  # not done until it is seen (I3)
     tool.finish()
     clock.advance(timedelta(hours=1))
-    read(destination, tool, Part.SCAN)
-    assert outcomes(ANNA)[-1] == Result.REFLECTED
+    read(destination, tool, ListingKind.SCAN)
+    assert outcomes(ANNA)[-1] == PushResult.REFLECTED
     assert state(ANNA, "due_at") is None
     assert tool.pushed == []
     assert tool.off == {ANNA: {TOPIC}, BO: {TOPIC}}
@@ -138,24 +150,24 @@ def test_a_pass_imports_who_is_there_and_finds_the_others_absent(
 
 def test_who_is_off_there_already_is_settled_by_the_page(destination: int, tool: SlowTool) -> None:
     tool.off[ANNA] = {TOPIC}
-    read(destination, tool, Part.SCAN)
-    assert outcomes(ANNA) == [Result.REFLECTED]
+    read(destination, tool, ListingKind.SCAN)
+    assert outcomes(ANNA) == [PushResult.REFLECTED]
     assert {item.address for job in tool.jobs for item in job} == {BO}
 
 
 def test_who_an_import_failed_for_is_told_alone(
     destination: int, tool: SlowTool, clock: Clock
 ) -> None:  # I3: a lost job costs hours, and is retried
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     tool.finish(BO)
     clock.advance(timedelta(hours=1))
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     work(destination, tool)
     assert tool.pushed == []
     clock.advance(DONE_BY)
     work(destination, tool)
     assert tool.pushed == [BO]
-    assert outcomes(BO)[-1] == Result.REFLECTED
+    assert outcomes(BO)[-1] == PushResult.REFLECTED
 
 
 def test_without_a_job_of_the_tool_only_those_who_are_there_are_pushed(
@@ -163,15 +175,15 @@ def test_without_a_job_of_the_tool_only_those_who_are_there_are_pushed(
 ) -> None:
     tool.imports = False
     assert work(destination, tool) == 0
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     clock.advance(timedelta(minutes=10))
     work(destination, tool)
     assert sorted(tool.pushed) == [ANNA, BO]
-    assert outcomes(CY) == [Result.ABSENT]
+    assert outcomes(CY) == [PushResult.ABSENT]
 
 
 def test_a_click_waits_for_no_pass(destination: int, tool: SlowTool) -> None:  # I3
-    say(Kind.OPTED_OUT, ANNA, ALL_MARKETING)
+    say(EventKind.OPTED_OUT, ANNA, ALL_MARKETING)
     assert work(destination, tool) == 1
     assert tool.off[ANNA] == {TOPIC, OTHER}
 
@@ -180,13 +192,13 @@ def test_a_page_waits_while_the_tool_is_busy_and_nobody_is_called_absent(
     destination: int, tool: SlowTool, clock: Clock
 ) -> None:
     tool.busy = True
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     assert outcomes(CY) == []
     tool.busy = False
     clock.advance(timedelta(minutes=1))
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     assert {item.address for job in tool.jobs for item in job} == {ANNA, BO}
-    assert outcomes(CY) == [Result.ABSENT]
+    assert outcomes(CY) == [PushResult.ABSENT]
 
 
 def test_who_opts_out_while_a_pass_goes_on_is_not_called_absent_by_it(
@@ -197,50 +209,50 @@ def test_who_opts_out_while_a_pass_goes_on_is_not_called_absent_by_it(
     tool.add(late, BO)  # two pages
     begin(destination)
     tool.busy = True
-    read(destination, tool, Part.SCAN)  # begun
+    read(destination, tool, ListingKind.SCAN)  # begun
     tool.busy = False
     clock.advance(timedelta(minutes=1))
     import_no("other@example.com")
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     assert outcomes("other@example.com") == []
     clock.advance(timedelta(minutes=10))
-    read(destination, tool, Part.SCAN)
-    assert outcomes("other@example.com") == [Result.ABSENT]
+    read(destination, tool, ListingKind.SCAN)
+    assert outcomes("other@example.com") == [PushResult.ABSENT]
 
 
 def test_somebody_absent_who_comes_later_is_suppressed(
     destination: int, tool: SlowTool, clock: Clock
 ) -> None:  # I13
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     tool.add(CY)
     for _ in range(2):  # seen by the first pass, brought by the next, which begins soon
         clock.advance(timedelta(hours=1))
-        read(destination, tool, Part.SCAN)
+        read(destination, tool, ListingKind.SCAN)
     assert CY in {item.address for job in tool.jobs for item in job}
 
 
 def test_where_contacts_are_to_be_created_nobody_is_absent(tool: SlowTool, clock: Clock) -> None:
-    say(Kind.OPTED_OUT, CY)
+    say(EventKind.OPTED_OUT, CY)
     number = add_destination("mailer", TOPIC, kind="ses", create_contacts="yes")
     backfill(number)
-    run(lambda c: destinations.pulled(c, number, services().now()))
-    read(number, tool, Part.SCAN)
+    run_in_transaction(lambda c: destinations.mark_pulled(c, number, services().now()))
+    read(number, tool, ListingKind.SCAN)
     work(number, tool)
     assert tool.pushed == [CY]
 
 
 def test_what_the_tool_says_itself_is_read_first(tool: SlowTool) -> None:  # I13
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     tool.add(ANNA)
     number = add_destination("mailer", TOPIC, kind="ses")
     backfill(number)
-    read(number, tool, Part.SCAN)
+    read(number, tool, ListingKind.SCAN)
     assert tool.jobs == []
     assert outcomes(ANNA) == []
 
 
 def test_lists_that_wait_for_a_pass_keep_no_worker_busy(destination: int) -> None:
-    assert BY_SCAN == ["ses"]
+    assert SCAN_BACKFILL_KINDS == ["ses"]
     now = services().now()
-    assert run(lambda c: states.due(c, now, BY_SCAN)) == []
-    assert [due.lists for due in run(lambda c: states.due(c, now))] == [3]
+    assert run_in_transaction(lambda c: states.list_due(c, now, SCAN_BACKFILL_KINDS)) == []
+    assert [due.bulk for due in run_in_transaction(lambda c: states.list_due(c, now))] == [3]

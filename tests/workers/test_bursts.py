@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from preference_center.burst_scan import EVERY, look_for_bursts
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.receipt_codes import reference
+from preference_center.burst_scan import SCAN_INTERVAL, flag_bursts
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.receipt_codes import format_receipt_code
 from preference_center.extensions import services
 from preference_center.ids import uuid7
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage.db.database import run, transaction
+from preference_center.storage.db.database import run_in_transaction, transaction
 from preference_center.storage.mail import bursts as stored
-from preference_center.storage.mail.bursts import Flag
+from preference_center.storage.mail.bursts import BurstRecord
 from tests.clock import Clock
 from tests.in_force import put_in_force
 from tests.pages.ledger import Ledger
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 Press = Callable[..., None]
-Look = Callable[[], list[Flag]]
+Look = Callable[[], list[BurstRecord]]
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
@@ -42,10 +42,10 @@ def press(app: Flask, client: FlaskClient, clock: Clock) -> Press:
     def do(names: str, domain: str = "acme.example.com", sent: datetime | None = None) -> None:
         for name in names:
             clock.advance(timedelta(seconds=1))
-            address = parse(f"{name}@{domain}", Channel.EMAIL)
+            address = parse_address(f"{name}@{domain}", Channel.EMAIL)
             link = Link(address, "acme.offers", "spring", sent or clock() - timedelta(minutes=1))
             with app.app_context():
-                token = services().links.make(link)
+                token = services().links.create_token(link)
             assert client.post(f"/u/{token}", data=ONE_CLICK).status_code == 200
 
     return do
@@ -55,10 +55,10 @@ def press(app: Flask, client: FlaskClient, clock: Clock) -> Press:
 def look(app: Flask, clock: Clock) -> Look:
     """A look by the scheduler, when it is due."""
 
-    def do() -> list[Flag]:
-        clock.advance(EVERY)
+    def do() -> list[BurstRecord]:
+        clock.advance(SCAN_INTERVAL)
         with app.app_context():
-            return look_for_bursts(clock())
+            return flag_bursts(clock())
 
     do()
     return do
@@ -68,10 +68,10 @@ def test_a_burst_is_flagged_with_its_facts(app: Flask, press: Press, look: Look)
     press("x", sent=Clock()() - timedelta(days=9))  # known, and no part of it
     press("abcdef")
     (flag,) = look()
-    assert (flag.events, flag.addresses, flag.known) == (6, 6, 7)
+    assert (flag.events, flag.addresses, flag.known_addresses) == (6, 6, 7)
     assert flag.last_at - flag.first_at == timedelta(seconds=5)
     assert flag.first_at - flag.issued_first == timedelta(minutes=1)
-    assert list(flag.messages) == ["spring"]
+    assert list(flag.message_ids) == ["spring"]
     assert look() == []  # said once
 
 
@@ -80,7 +80,7 @@ def test_it_is_honoured_all_the_same(app: Flask, press: Press, look: Look, ledge
     before = ledger.rows()
     assert look()
     assert ledger.rows() == before  # I5: nobody lifts but the person
-    assert ledger.kinds() == [(Kind.OPTED_OUT, "acme.offers")] * 6
+    assert ledger.kinds() == [(EventKind.OPTED_OUT, "acme.offers")] * 6
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_burst_that_goes_on_is_the_same(press: Press, look: Look) -> None:
     (flag,) = look()
     press("fgh")
     (grown,) = look()
-    assert (grown.id, grown.found_at) == (flag.id, flag.found_at)
+    assert (grown.id, grown.detected_at) == (flag.id, flag.detected_at)
     assert (grown.events, grown.addresses) == (8, 8)
     assert grown.last_at > flag.last_at
 
@@ -120,8 +120,8 @@ def test_only_what_was_pressed_counts(app: Flask, press: Press, look: Look, cloc
         changes = [
             Change(
                 services().new_id(),
-                Kind.OPTED_OUT,
-                parse(f"{name}@acme.example.com", Channel.EMAIL),
+                EventKind.OPTED_OUT,
+                parse_address(f"{name}@acme.example.com", Channel.EMAIL),
                 ALL_MARKETING,
                 clock(),
                 clock(),
@@ -133,7 +133,9 @@ def test_only_what_was_pressed_counts(app: Flask, press: Press, look: Look, cloc
         ]
         standing = evidence | {"destination": "1"}  # of a column: it was never sent
         record(changes)
-        record([replace(c, id=services().new_id(), evidence=standing, once=True) for c in changes])
+        record(
+            [replace(c, id=services().new_id(), evidence=standing, own_act=True) for c in changes]
+        )
     assert look() == []
 
 
@@ -149,7 +151,7 @@ def test_a_scheduler_that_stood_still_misses_nothing(
 def test_of_many_schedulers_one_looks(app: Flask, press: Press, look: Look, clock: Clock) -> None:
     press("abcdef")
     with app.app_context(), transaction() as connection:
-        assert stored.begin(connection, clock() + EVERY, EVERY)
+        assert stored.claim_scan(connection, clock() + SCAN_INTERVAL, SCAN_INTERVAL)
         assert look() == []
     assert look()
 
@@ -158,13 +160,13 @@ def test_addresses_from_before_get_their_domain(app: Flask, press: Press, look: 
     press("abc")
     press("de", "gmail.com")
     with app.app_context():
-        run(lambda c: c.execute("UPDATE address SET domain_digest = NULL"))
-        run(lambda c: c.execute("UPDATE burst_watch SET filled_to = 0"))
+        run_in_transaction(lambda c: c.execute("UPDATE address SET domain_digest = NULL"))
+        run_in_transaction(lambda c: c.execute("UPDATE burst_watch SET filled_to = 0"))
         keys = services().keys
-        assert run(lambda c: stored.fill(c, keys)) == 3
-        assert run(lambda c: stored.fill(c, keys)) == 0
+        assert run_in_transaction(lambda c: stored.fill_domain_digests(c, keys)) == 3
+        assert run_in_transaction(lambda c: stored.fill_domain_digests(c, keys)) == 0
     press("fghij")
-    assert [flag.known for flag in look()] == [8]
+    assert [flag.known_addresses for flag in look()] == [8]
 
 
 def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: Look) -> None:
@@ -182,10 +184,10 @@ def test_support_sees_it_at_every_opt_out_of_it(app: Flask, press: Press, look: 
     assert "messages\tspring\n" in shown
     assert "@" not in shown
     with app.app_context():
-        events = run(lambda c: stored.events_in(c, flag.id))
-    assert [f"opt-out\t{reference(event)}" for event in events] == shown.splitlines()[-6:]
+        events = run_in_transaction(lambda c: stored.list_event_ids(c, flag.id))
+    assert [f"opt-out\t{format_receipt_code(event)}" for event in events] == shown.splitlines()[-6:]
 
-    found = runner.invoke(args=["receipts", "find", reference(events[0])]).output
+    found = runner.invoke(args=["receipts", "find", format_receipt_code(events[0])]).output
     assert "opted_out acme.offers (stands)" in found
     assert "flagged\tone of 6 opt-outs of 6 addresses of its domain at once" in found
     assert str(flag.id) in found
@@ -218,5 +220,7 @@ def test_health_tells_of_bursts_for_a_day(
 def test_a_look_groups_what_came_once_and_not_for_each(app: Flask, clock: Clock) -> None:
     with app.app_context():
         given = {"first": uuid7(clock(), 0), "last": uuid7(clock(), 1), "addresses": 5}
-        plan = run(lambda c: c.execute(f"EXPLAIN {stored._ACTS}", given).fetchall())
+        plan = run_in_transaction(
+            lambda c: c.execute(f"EXPLAIN {stored._SELECT_OPT_OUTS}", given).fetchall()
+        )
     assert any("hashed SubPlan" in line for (line,) in plan)

@@ -14,10 +14,10 @@ import pytest
 from flask import Flask
 
 from preference_center.config import Settings
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.sync.state import BEGINNING
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.sync.state import LANE_BEGINNING
 from preference_center.ledger import record
-from preference_center.storage.db.connections import OPTIONS
+from preference_center.storage.db.connections import SERVER_OPTIONS
 from preference_center.storage.db.database import Connection
 from preference_center.storage.sync import states
 from tests.clock import Clock
@@ -36,7 +36,9 @@ def clicked(app: Flask, settings: Settings, clock: Clock) -> Iterator[int]:
     """A destination with a hundred rows due, changed by what people do, over and over."""
     with app.app_context():
         destination = add_destination("mailer", NEWS)
-        people = [parse(f"person-{number}@example.net", Channel.EMAIL) for number in range(100)]
+        people = [
+            parse_address(f"person-{number}@example.net", Channel.EMAIL) for number in range(100)
+        ]
         record([change(number, address=who) for number, who in enumerate(people, start=1)])
     over = Event()
 
@@ -63,11 +65,11 @@ def test_a_claim_takes_no_more_than_a_tool_takes_whatever_people_do_meanwhile(
     def claim(worker: int) -> int:
         """The most rows that this worker was given at a time."""
         lease, most = UUID(int=worker), 0
-        with psycopg.connect(settings.database_url, options=OPTIONS) as connection:
+        with psycopg.connect(settings.database_url, options=SERVER_OPTIONS) as connection:
             for _ in range(CLAIMS):
                 until = now + timedelta(seconds=90)
-                rows = states.claim(
-                    connection, clicked, lease, now=now, until=until, limit=LIMIT, lists=True
+                rows = states.claim_rows(
+                    connection, clicked, lease, now=now, until=until, limit=LIMIT, include_bulk=True
                 )
                 connection.commit()
                 most = max(most, len(rows))
@@ -89,28 +91,32 @@ def test_a_claim_reads_no_index_entries_of_rows_that_were_claimed_before_it(
 ) -> None:  # while any snapshot is older, they stay: a dump's, a report's
     with app.app_context():
         destination = add_destination("mailer", NEWS)
-        people = [parse(f"person-{number}@example.net", Channel.EMAIL) for number in range(500)]
+        people = [
+            parse_address(f"person-{number}@example.net", Channel.EMAIL) for number in range(500)
+        ]
         for number, who in enumerate(people, start=1):
             clock.advance(timedelta(seconds=1))
             record([change(number, address=who)], bulk=bulk)
     clock.advance(timedelta(minutes=1))
-    now, lease, since = clock(), UUID(int=1), BEGINNING
+    now, lease, since = clock(), UUID(int=1), LANE_BEGINNING
     until = now + timedelta(seconds=90)
     with (
         psycopg.connect(settings.database_url) as old,
-        psycopg.connect(settings.database_url, options=OPTIONS, autocommit=True) as connection,
+        psycopg.connect(
+            settings.database_url, options=SERVER_OPTIONS, autocommit=True
+        ) as connection,
     ):
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old.execute("SELECT count(*) FROM sync_state")
         read = []
         for _ in range(500 // LIMIT):
             before = entries_read(connection)
-            claims = states.claim(
+            claims = states.claim_rows(
                 connection, destination, lease, now=now, until=until, limit=LIMIT, since=since
             )
             read.append(entries_read(connection) - before)
             assert len(claims) == LIMIT
-            since = claims[0].reached
+            since = claims[0].next_position
             connection.execute(SETTLED, (lease,))
     assert max(read) <= 4 * LIMIT  # 509 at the last of them if each begins at the beginning
 

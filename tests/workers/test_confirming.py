@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.vendor_events import Confirmation
+from preference_center.domain.vendor_events import SubscriptionConfirmation
 from preference_center.errors import InvalidInput
 from preference_center.extensions import services
-from preference_center.ingest.confirm_subscription import confirm
-from preference_center.ingest.webhooks import take_posted
+from preference_center.ingest.confirm_subscription import confirm_subscription
+from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import webhook_inbox
 from tests.clock import Clock
 from tests.integrations.base.sns import TOPIC, subscription
@@ -26,10 +26,10 @@ class Sns:
     """Takes confirmations, or fails as it is told to."""
 
     def __init__(self) -> None:
-        self.asked: list[Confirmation] = []
+        self.asked: list[SubscriptionConfirmation] = []
         self.fault: Exception | None = None
 
-    def __call__(self, _: Destination, wish: Confirmation) -> None:
+    def __call__(self, _: Destination, wish: SubscriptionConfirmation) -> None:
         if self.fault:
             raise self.fault
         self.asked.append(wish)
@@ -37,22 +37,29 @@ class Sns:
 
 def take(number: int, sns: Sns) -> None:
     until = services().now() + timedelta(seconds=5)
-    take_posted(number, TwoWayTool().connect, until=until, stop=lambda: False, confirm=sns)
+    ingest_webhooks(
+        number, TwoWayTool().connect, until=until, stop=lambda: False, confirm_subscription=sns
+    )
 
 
 def outcomes() -> list[str]:
     return [
-        row[0] for row in run(lambda c: c.execute("SELECT outcome FROM posted_news").fetchall())
+        row[0]
+        for row in run_in_transaction(
+            lambda c: c.execute("SELECT outcome FROM posted_news").fetchall()
+        )
     ]
 
 
 @pytest.fixture
 def number() -> int:
     number, context = add_destination("amazon", "acme.offers"), services()
-    run(lambda c: c.execute("UPDATE destination SET kind = 'ses'"))
+    run_in_transaction(lambda c: c.execute("UPDATE destination SET kind = 'ses'"))
     new_id = context.new_id()
-    run(
-        lambda c: webhook_inbox.keep(c, context.keys, new_id, number, subscription(), context.now())
+    run_in_transaction(
+        lambda c: webhook_inbox.insert_webhook(
+            c, context.keys, new_id, number, subscription(), context.now()
+        )
     )
     return number
 
@@ -82,4 +89,4 @@ def test_it_is_never_asked_of_a_private_host(
 ) -> None:
     monkeypatch.delenv("CONNECTORS_ALLOW_PRIVATE", raising=False)
     with pytest.raises(DeliveryError):
-        confirm(look(number), Confirmation(host, {}))
+        confirm_subscription(look(number), SubscriptionConfirmation(host, {}))

@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.decisions import Decision, standing_no
-from preference_center.domain.events import Kind, Retraction
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.decisions import Decision, find_denial
+from preference_center.domain.events import EventKind, Retraction
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.extensions import services
-from preference_center.ingest.record import take_in
+from preference_center.ingest.record import ingest
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, person, say, state, work
 from tests.workers.test_news import post, take, unsubscribe
@@ -39,10 +39,10 @@ def ready(tool: Mailer, clock: Clock, kind: str = "sendgrid", *, pushed: bool = 
     tool.off[ANNA] = set()
     number = add_destination("mailer", TOPIC, OTHER, kind=kind)
     if pushed:
-        say(Kind.OPTED_OUT)
+        say(EventKind.OPTED_OUT)
         work(number, tool)
     clock.advance(DAY)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     work(number, tool)
     assert tool.off[ANNA] == set()
     clock.advance(HOUR)
@@ -50,7 +50,7 @@ def ready(tool: Mailer, clock: Clock, kind: str = "sendgrid", *, pushed: bool = 
 
 
 def decision() -> Decision | None:
-    return standing_no(TOPIC, facts_for([person(ANNA)])[0], services().now())
+    return find_denial(TOPIC, load_facts([person(ANNA)])[0], services().now())
 
 
 def sync_for_a_day(number: int, tool: Mailer, clock: Clock) -> None:
@@ -132,15 +132,17 @@ def test_an_implausible_date_is_kept_as_evidence(clock: Clock) -> None:  # I5
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe(timestamp=0))
     take(number, TwoWayTool())
-    row = run(lambda c: c.execute("SELECT occurred_at, evidence FROM event").fetchone())
+    row = run_in_transaction(
+        lambda c: c.execute("SELECT occurred_at, evidence FROM event").fetchone()
+    )
     assert row
     assert row[0] == clock()
     assert row[1]["implausible_date"] == "1970-01-01T00:00:00+00:00"
 
 
 def listed(number: int, tool: TwoWayTool, at: datetime | None, thing: str | None = TOPIC) -> None:
-    said = News(NewsKind.OPTED_OUT, ANNA, thing, at, id="listed", by_person=True)
-    take_in(look(number), tool, [said], whole=True)
+    said = VendorEvent(VendorEventKind.OPTED_OUT, ANNA, thing, at, id="listed", by_person=True)
+    ingest(look(number), tool, [said], is_full_list=True)
 
 
 @pytest.mark.parametrize("thing", [TOPIC, None], ids=["the topic", "all marketing"])
@@ -157,7 +159,7 @@ def test_no_lift_is_pushed_because_of_an_older_no_that_a_list_shows_later(
     assert TOPIC in tool.off[ANNA]
     assert TOPIC in state(ANNA, "told")
     clock.advance(HOUR)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     work(number, tool)
     assert TOPIC not in tool.off[ANNA]
 
@@ -174,10 +176,10 @@ def test_a_list_without_a_date_that_can_be_true_counts_from_when_it_was_read(
 def test_a_topics_lift_is_not_held_up_by_a_no_to_another(clock: Clock) -> None:  # I5
     tool = TwoWayTool()
     number = ready(tool, clock)
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(number, tool)
     clock.advance(HOUR)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     listed(number, tool, clock(), OTHER)
     work(number, tool)
     assert TOPIC not in tool.off[ANNA]
@@ -189,7 +191,9 @@ def test_what_was_taken_back_holds_up_no_lift(clock: Clock) -> None:  # I5
     post(number, unsubscribe())
     take(number, tool)
     tool.off[ANNA].add(TOPIC)
-    last = run(lambda c: c.execute("SELECT id FROM event ORDER BY seq DESC LIMIT 1").fetchone())
+    last = run_in_transaction(
+        lambda c: c.execute("SELECT id FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    )
     assert last
     record([Retraction(uuid4(), (last[0],), clock(), "test", "test")])
     work(number, tool)

@@ -6,40 +6,42 @@ import pytest
 from redis import Redis
 
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.imports import Instructions, Only, scope_map
+from preference_center.domain.imports import ImportInstructions, MeaningFilter, build_scope_map
 from preference_center.extensions import services
-from preference_center.imports.uploads import receive
-from preference_center.integrations.import_presets import preset
+from preference_center.imports.uploads import receive_upload
+from preference_center.integrations.import_presets import get_preset
 from preference_center.queue import rq_queue
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.imports import import_jobs
-from preference_center.storage.imports.import_jobs import State
+from preference_center.storage.imports.import_jobs import ImportState
 from workers import jobs, scheduler
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
 
 def uploaded() -> UUID:
-    scopes = scope_map([("list", ALL_MARKETING)])
-    instructions = Instructions(preset("addresses"), scopes, only=Only.OPT_OUTS)
+    scopes = build_scope_map([("list", ALL_MARKETING)])
+    instructions = ImportInstructions(
+        get_preset("addresses"), scopes, meaning_filter=MeaningFilter.OPT_OUTS
+    )
     import_id, now = services().new_id(), services().now()
-    run(
-        lambda c: import_jobs.add(
+    run_in_transaction(
+        lambda c: import_jobs.insert_import(
             c,
             import_id,
-            state=State.AWAITING_FILE,
+            state=ImportState.AWAITING_FILE,
             actor="key:crm",
             name="",
             instructions=instructions.to_json(),
             now=now,
         )
     )
-    receive(import_id, [b"ada@example.com\ngrace@example.com\n"])
+    receive_upload(import_id, [b"ada@example.com\ngrace@example.com\n"])
     return import_id
 
 
-def state_of(import_id: UUID) -> State:
-    return run(lambda c: import_jobs.by_id(c, import_id)).state
+def state_of(import_id: UUID) -> ImportState:
+    return run_in_transaction(lambda c: import_jobs.get_import(c, import_id)).state
 
 
 def test_an_upload_survives_a_flush_of_redis(redis_url: str) -> None:
@@ -49,17 +51,23 @@ def test_an_upload_survives_a_flush_of_redis(redis_url: str) -> None:
         redis.flushdb()
         scheduler.tick()
         (job,) = rq_queue(redis, "lists").jobs
-        assert (job.func_name, list(job.args)) == ("workers.jobs.go_on_importing", [str(import_id)])
+        assert (job.func_name, list(job.args)) == ("workers.jobs.continue_import", [str(import_id)])
 
 
 def test_a_job_plans_and_applies_what_is_decided() -> None:
     import_id = uploaded()
-    jobs.go_on_importing(str(import_id))
-    assert state_of(import_id) is State.PLANNED
-    jobs.go_on_importing(str(import_id))
-    assert state_of(import_id) is State.PLANNED  # nobody said yes
+    jobs.continue_import(str(import_id))
+    assert state_of(import_id) is ImportState.PLANNED
+    jobs.continue_import(str(import_id))
+    assert state_of(import_id) is ImportState.PLANNED  # nobody said yes
 
-    run(lambda c: import_jobs.move(c, import_id, {State.PLANNED}, State.APPLYING, services().now()))
-    jobs.go_on_importing(str(import_id))
-    assert state_of(import_id) is State.APPLIED
-    assert run(lambda c: c.execute("SELECT count(*) FROM suppression").fetchone()) == (2,)
+    run_in_transaction(
+        lambda c: import_jobs.change_state(
+            c, import_id, {ImportState.PLANNED}, ImportState.APPLYING, services().now()
+        )
+    )
+    jobs.continue_import(str(import_id))
+    assert state_of(import_id) is ImportState.APPLIED
+    assert run_in_transaction(
+        lambda c: c.execute("SELECT count(*) FROM suppression").fetchone()
+    ) == (2,)

@@ -18,7 +18,7 @@ def test_a_job_ends_without_a_traceback_while_the_database_is_away(
     with app.app_context():
         jobs.sync(1)
         jobs.verify(1, "pull")
-        jobs.take_news(1)
+        jobs.process_webhooks(1)
     told = "".join(capfd.readouterr())
     assert told.count("job_ended_early") == 3
     assert "Traceback" not in told

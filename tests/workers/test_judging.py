@@ -8,15 +8,26 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.bounces import Policy
-from preference_center.domain.events import ALL_MARKETING, Kind
-from preference_center.domain.sync.classify import Here, Judgement, Verdict, judge
-from preference_center.domain.sync.state import State
-from preference_center.domain.vendor_events import ALL_EMAIL, ALL_SMS, WHOLE, News, NewsKind
-from preference_center.integrations.webhooks import SOURCES
+from preference_center.domain.bounces import DeliverabilityPolicy
+from preference_center.domain.events import ALL_MARKETING, EventKind
+from preference_center.domain.sync.classify import (
+    AddressContext,
+    Evaluation,
+    EventAction,
+    classify_event,
+)
+from preference_center.domain.sync.state import AddressSyncState
+from preference_center.domain.vendor_events import (
+    ALL_EMAIL,
+    ALL_SMS,
+    WHOLE_LIST,
+    VendorEvent,
+    VendorEventKind,
+)
+from preference_center.integrations.webhooks import WEBHOOK_SOURCES
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-HERE = Here((), frozenset({"news"}), frozenset(), None)
+HERE = AddressContext((), frozenset({"news"}), frozenset(), None)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +36,9 @@ HERE = Here((), frozenset({"news"}), frozenset(), None)
         (None, {"11": "news"}, ALL_MARKETING),
         ("11", {"11": "news"}, "news"),
         ("12", {"11": "news"}, None),
-        (WHOLE, {"11": "news"}, ALL_MARKETING),
+        (WHOLE_LIST, {"11": "news"}, ALL_MARKETING),
         (ALL_EMAIL, {"11": "news"}, ALL_MARKETING),
-        (WHOLE, {WHOLE: "news"}, "news"),
+        (WHOLE_LIST, {WHOLE_LIST: "news"}, "news"),
         (ALL_EMAIL, {ALL_EMAIL: "news"}, "news"),
         (ALL_SMS, {"11": "news"}, ALL_MARKETING),
         (ALL_SMS, {ALL_SMS: "news"}, "news"),
@@ -36,10 +47,10 @@ HERE = Here((), frozenset({"news"}), frozenset(), None)
 def test_an_opt_out_covers_what_it_says_there(
     thing: str | None, mapped: dict[str, str], scope: str | None
 ) -> None:  # I10
-    news = News(NewsKind.OPTED_OUT, "anna@example.com", thing, NOW, by_person=True)
-    found = judge(news, HERE, mapped, Policy(), NOW)
-    recorded = Judgement(Verdict.RECORD, Kind.OPTED_OUT, scope or "")
-    assert found == (recorded if scope else Judgement(Verdict.UNMAPPED))
+    news = VendorEvent(VendorEventKind.OPTED_OUT, "anna@example.com", thing, NOW, by_person=True)
+    found = classify_event(news, HERE, mapped, DeliverabilityPolicy(), NOW)
+    recorded = Evaluation(EventAction.RECORD, EventKind.OPTED_OUT, scope or "")
+    assert found == (recorded if scope else Evaluation(EventAction.UNMAPPED))
 
 
 OUR_PUSHES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -88,9 +99,9 @@ OUR_PUSHES: dict[str, tuple[str, dict[str, Any]]] = {
 def test_what_we_pushed_does_not_come_back_as_a_persons_act(kind: str, told: bool) -> None:  # noqa: FBT001
     """I13: what we did not push is somebody's act."""
     target, body = OUR_PUSHES[kind]
-    (news,) = SOURCES[kind].parse(json.dumps(body).encode())
+    (news,) = WEBHOOK_SOURCES[kind].parse(json.dumps(body).encode())
     pushed = frozenset({"news"} if told else ())
-    state = State(1, True, False, True, 1, pushed, False, "reflected", None)
-    here = Here((), frozenset({"news"}), frozenset(), state)
-    found = judge(news, here, {target: "news"}, Policy(), NOW)
-    assert found.verdict is (Verdict.ECHO if told else Verdict.RECORD)
+    state = AddressSyncState(1, True, False, True, 1, pushed, False, "reflected", None)
+    here = AddressContext((), frozenset({"news"}), frozenset(), state)
+    found = classify_event(news, here, {target: "news"}, DeliverabilityPolicy(), NOW)
+    assert found.action is (EventAction.ECHO if told else EventAction.RECORD)

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.ledger import record
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import states
 from preference_center.storage.sync.destinations import set_status
 from tests.clock import START, Clock
@@ -30,7 +30,7 @@ def _context(app: Flask) -> Iterator[None]:
 
 
 def person(name: str) -> Address:
-    return parse(f"{name}@example.net", Channel.EMAIL)
+    return parse_address(f"{name}@example.net", Channel.EMAIL)
 
 
 def listed(count: int, first: int = 1) -> list[Address]:
@@ -43,7 +43,9 @@ def listed(count: int, first: int = 1) -> list[Address]:
 def claimed(destination: int, limit: int, clock: Clock) -> set[int]:
     """The addresses that a worker takes now."""
     until = clock() + timedelta(seconds=90)
-    rows = run(lambda c: states.claim(c, destination, LEASE, now=clock(), until=until, limit=limit))
+    rows = run_in_transaction(
+        lambda c: states.claim_rows(c, destination, LEASE, now=clock(), until=until, limit=limit)
+    )
     return {row.address_id for row in rows}
 
 
@@ -72,11 +74,13 @@ def test_a_tenth_of_a_batch_is_the_lists(clock: Clock) -> None:
 
 def test_a_list_alone_fills_the_batch(clock: Clock) -> None:
     destination = add_destination("mailer", NEWS)
-    run(lambda c: set_status(c, destination, Status.ACTIVE))
+    run_in_transaction(lambda c: set_status(c, destination, DestinationStatus.ACTIVE))
     listed(12)
 
     assert len(claimed(destination, 10, clock)) == 10
-    assert run(lambda c: states.due_destinations(c, clock())) == {destination: 2}
+    assert run_in_transaction(lambda c: states.count_due_by_destination(c, clock())) == {
+        destination: 2
+    }
 
 
 def test_a_click_for_an_address_that_waits_in_a_list_takes_it_to_the_front(clock: Clock) -> None:

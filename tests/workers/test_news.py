@@ -12,15 +12,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sync.contract import Item, Outcome
-from preference_center.domain.sync.destination import Status
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.contract import PushItem, PushOutcome
+from preference_center.domain.sync.destination import DestinationStatus
 from preference_center.extensions import services
-from preference_center.ingest.webhooks import take_posted
+from preference_center.ingest.webhooks import ingest_webhooks
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings, unknown_event_types, webhook_inbox
 from preference_center.sync.push import sync
 from tests.clock import Clock
@@ -45,7 +45,7 @@ class Talker(TwoWayTool):
     heard: int = 0
     posts: list[dict[str, Any]] = field(default_factory=list)
 
-    def apply(self, batch: Sequence[Item]) -> None:
+    def apply(self, batch: Sequence[PushItem]) -> None:
         super().apply(batch)
         for item in batch:
             for topic in item.off:
@@ -64,12 +64,14 @@ def post(number: int, *rows: Mapping[str, Any]) -> bool:
     context = services()
     body, now = json.dumps(rows).encode(), context.now()
     new_id = context.new_id()
-    return run(lambda c: webhook_inbox.keep(c, context.keys, new_id, number, body, now))
+    return run_in_transaction(
+        lambda c: webhook_inbox.insert_webhook(c, context.keys, new_id, number, body, now)
+    )
 
 
 def take(number: int, tool: Tool) -> int:
     until = services().now() + timedelta(seconds=5)
-    return take_posted(number, tool.connect, until=until, stop=lambda: False)
+    return ingest_webhooks(number, tool.connect, until=until, stop=lambda: False)
 
 
 def unsubscribe(address: str = ANNA, act: str = "e1", **more: Any) -> dict[str, Any]:
@@ -80,11 +82,15 @@ def unsubscribe(address: str = ANNA, act: str = "e1", **more: Any) -> dict[str, 
 
 
 def events() -> list[tuple[str, str]]:
-    return run(lambda c: c.execute("SELECT kind, scope FROM event ORDER BY seq").fetchall())
+    return run_in_transaction(
+        lambda c: c.execute("SELECT kind, scope FROM event ORDER BY seq").fetchall()
+    )
 
 
 def outcomes() -> list[str]:
-    rows = run(lambda c: c.execute("SELECT outcome FROM posted_news ORDER BY id").fetchall())
+    rows = run_in_transaction(
+        lambda c: c.execute("SELECT outcome FROM posted_news ORDER BY id").fetchall()
+    )
     return [row[0] for row in rows]
 
 
@@ -93,7 +99,7 @@ def test_what_a_person_did_in_the_tool_is_an_event_of_when_it_came(clock: Clock)
     post(number, unsubscribe())
     clock.advance(timedelta(hours=1))
     take(number, TwoWayTool())
-    rows = run(
+    rows = run_in_transaction(
         lambda c: c.execute("SELECT kind, source, actor, own, received_at FROM event").fetchall()
     )
     assert rows == [("opted_out", "destination", "mailer", False, came)]
@@ -140,20 +146,25 @@ def test_news_about_a_thing_that_no_topic_maps_to_is_counted_and_can_be_replayed
     post(number, unsubscribe(asm_group_id=4711))
     take(number, TwoWayTool())
     assert events() == []
-    assert run(lambda c: listings.tally(c, number)).unmapped == 1
-    run(
+    assert run_in_transaction(lambda c: listings.load_stats(c, number)).unmapped == 1
+    run_in_transaction(
         lambda c: c.execute(
             """UPDATE destination SET mapping = '{"acme.offers": "4711"}' WHERE id = %s""",
             (number,),
         )
     )
-    assert run(lambda c: webhook_inbox.replay(c, number, clock() - timedelta(days=1), clock())) == 1
+    assert (
+        run_in_transaction(
+            lambda c: webhook_inbox.replay_webhooks(c, number, clock() - timedelta(days=1), clock())
+        )
+        == 1
+    )
     take(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
 
 
-@pytest.mark.parametrize("status", list(Status))
-def test_it_counts_whatever_state_the_destination_is_in(status: Status) -> None:  # I13
+@pytest.mark.parametrize("status", list(DestinationStatus))
+def test_it_counts_whatever_state_the_destination_is_in(status: DestinationStatus) -> None:  # I13
     number, tool = add_destination("mailer", TOPIC, status=status), TwoWayTool()
     post(number, unsubscribe())
     take(number, tool)
@@ -164,8 +175,10 @@ def test_it_counts_whatever_state_the_destination_is_in(status: Status) -> None:
 def test_a_body_that_cannot_be_read_is_kept_and_holds_up_nothing() -> None:
     number = add_destination("mailer", TOPIC)
     context = services()
-    run(
-        lambda c: webhook_inbox.keep(c, context.keys, UUID(int=1), number, b"<html>", context.now())
+    run_in_transaction(
+        lambda c: webhook_inbox.insert_webhook(
+            c, context.keys, UUID(int=1), number, b"<html>", context.now()
+        )
     )
     post(number, unsubscribe())
     take(number, TwoWayTool())
@@ -180,18 +193,23 @@ def test_types_that_nobody_knows_are_counted_beside_what_is_known() -> None:
     take(number, TwoWayTool())
     assert events() == [("opted_out", TOPIC)]
     assert outcomes() == ["taken in"] * 2
-    found = run(lambda c: unknown_event_types.of(c, number))
+    found = run_in_transaction(lambda c: unknown_event_types.list_unknown_types(c, number))
     assert [(one.type, one.count) for one in found] == [("consent_given", 2), ("(no name)", 1)]
 
 
 def test_only_so_many_names_of_unknown_types_are_kept(clock: Clock) -> None:
     number = add_destination("mailer", TOPIC)
-    names = [f"type{n}" for n in range(unknown_event_types.MOST + 5)]
+    names = [f"type{n}" for n in range(unknown_event_types.MAX_TYPES + 5)]
     for _ in range(2):
-        run(lambda c: unknown_event_types.count(c, number, Counter(names), clock()))
-    found = {one.type: one.count for one in run(lambda c: unknown_event_types.of(c, number))}
-    assert len(found) == unknown_event_types.MOST + 1
-    assert found[unknown_event_types.OTHERS] == 10
+        run_in_transaction(
+            lambda c: unknown_event_types.count_unknown_types(c, number, Counter(names), clock())
+        )
+    found = {
+        one.type: one.count
+        for one in run_in_transaction(lambda c: unknown_event_types.list_unknown_types(c, number))
+    }
+    assert len(found) == unknown_event_types.MAX_TYPES + 1
+    assert found[unknown_event_types.OTHER_TYPES] == 10
     assert sum(found.values()) == 2 * len(names)
 
 
@@ -202,7 +220,7 @@ def test_many_bodies_are_taken_in_together_each_as_of_when_it_came(clock: Clock)
     post(number, unsubscribe(BO, "e2"))
     clock.advance(timedelta(minutes=1))
     assert take(number, TwoWayTool()) == 2
-    rows = run(
+    rows = run_in_transaction(
         lambda c: c.execute("SELECT received_at, recorded_at FROM event ORDER BY id").fetchall()
     )
     assert sorted(row[0] - came for row in rows) == [timedelta(), timedelta(minutes=1)]
@@ -211,7 +229,7 @@ def test_many_bodies_are_taken_in_together_each_as_of_when_it_came(clock: Clock)
 
 def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     number, context = add_destination("mailer", TOPIC), services()
-    monkeypatch.setattr(webhook_inbox, "OCTETS", 1_000)
+    monkeypatch.setattr(webhook_inbox, "MAX_CLAIMED_BYTES", 1_000)
     for act in range(4):
         post(number, unsubscribe(act=str(act), filler="x" * 400))
 
@@ -219,8 +237,8 @@ def test_of_what_is_long_little_is_held_at_a_time(monkeypatch: pytest.MonkeyPatc
         now = context.now()
         later = now + timedelta(minutes=1)
         return len(
-            run(
-                lambda c: webhook_inbox.claim(
+            run_in_transaction(
+                lambda c: webhook_inbox.claim_webhooks(
                     c, context.keys, number, now=now, until=later, limit=9
                 )
             )
@@ -234,33 +252,37 @@ def test_bodies_are_forgotten_after_a_week_once_taken_in(clock: Clock) -> None: 
     post(number, unsubscribe())
     take(number, TwoWayTool())
     post(number, unsubscribe(BO, "e2"))
-    clock.advance(webhook_inbox.KEPT + timedelta(seconds=1))
-    run(lambda c: webhook_inbox.forget(c, clock()))
+    clock.advance(webhook_inbox.RETENTION + timedelta(seconds=1))
+    run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
     assert outcomes() == [""]
     clock.advance(timedelta(days=400))
-    run(lambda c: webhook_inbox.forget(c, clock()))
+    run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
     assert outcomes() == [""]
     take(number, TwoWayTool())
-    run(lambda c: webhook_inbox.forget(c, clock()))
+    run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
     assert outcomes() == []
 
 
 def test_the_body_is_sealed() -> None:  # I12
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe())
-    stored = run(lambda c: c.execute("SELECT body, mark FROM posted_news").fetchone())
+    stored = run_in_transaction(
+        lambda c: c.execute("SELECT body, mark FROM posted_news").fetchone()
+    )
     assert stored
     assert b"anna" not in stored[0] + stored[1]
 
 
 def test_an_erased_contact_that_cannot_be_suppressed_now_is_tried_again(clock: Clock) -> None:
     number, tool = add_destination("mailer", TOPIC), TwoWayTool()
-    _say(Kind.OPTED_OUT)
-    run(lambda c: c.execute("UPDATE address SET ciphertext = NULL, erased_at = now()"))
-    run(lambda c: c.execute("DELETE FROM sync_state"))
+    _say(EventKind.OPTED_OUT)
+    run_in_transaction(
+        lambda c: c.execute("UPDATE address SET ciphertext = NULL, erased_at = now()")
+    )
+    run_in_transaction(lambda c: c.execute("DELETE FROM sync_state"))
     tool.add(ANNA)
 
-    def fail(_: Sequence[Item]) -> Mapping[int, Outcome]:
+    def fail(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         raise DeliveryError("busy")
 
     tool.before = fail
@@ -273,8 +295,8 @@ def test_an_erased_contact_that_cannot_be_suppressed_now_is_tried_again(clock: C
     assert tool.off == {ANNA: {TOPIC}}
 
 
-def _say(kind: Kind, address: str = ANNA) -> None:
-    now, who = services().now(), parse(address, Channel.EMAIL)
+def _say(kind: EventKind, address: str = ANNA) -> None:
+    now, who = services().now(), parse_address(address, Channel.EMAIL)
     record([Change(uuid4(), kind, who, TOPIC, now, now, "test", "test")])
 
 
@@ -305,7 +327,7 @@ class TestEcho:
     def test_our_opt_out_comes_back_from_both_and_makes_no_work(
         self, tools: list[Talker], clock: Clock
     ) -> None:
-        _say(Kind.OPTED_OUT)
+        _say(EventKind.OPTED_OUT)
         self.settle(tools, clock)
         assert len(events()) == 1
         assert [len(tool.pushes) for tool in tools] == [1, 1]
@@ -324,10 +346,10 @@ class TestEcho:
     def test_a_lift_comes_back_from_both_and_changes_nothing(
         self, tools: list[Talker], clock: Clock
     ) -> None:  # I5
-        _say(Kind.OPTED_OUT)
+        _say(EventKind.OPTED_OUT)
         self.settle(tools, clock)
         clock.advance(timedelta(hours=1))
-        _say(Kind.OPTED_IN)
+        _say(EventKind.OPTED_IN)
         self.settle(tools, clock)
         assert [kind for kind, _ in events()] == ["opted_out", "opted_in"]
         assert [tool.off[ANNA] for tool in tools] == [set(), set()]
@@ -336,7 +358,7 @@ class TestEcho:
     def test_a_resubscribe_in_one_lifts_nothing_and_ends(
         self, tools: list[Talker], clock: Clock
     ) -> None:  # I5
-        _say(Kind.OPTED_OUT)
+        _say(EventKind.OPTED_OUT)
         self.settle(tools, clock)
         clock.advance(timedelta(hours=1))
         tools[0].off[ANNA].clear()
@@ -349,7 +371,7 @@ class TestEcho:
     def test_a_no_that_is_repeated_in_a_tool_is_in_the_ledger_too(
         self, tools: list[Talker], clock: Clock
     ) -> None:  # I5
-        _say(Kind.OPTED_OUT)
+        _say(EventKind.OPTED_OUT)
         self.settle(tools, clock)
         clock.advance(timedelta(hours=1))
         post(tools[0].number, unsubscribe())

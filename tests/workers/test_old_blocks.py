@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preference_center.destinations.connect import connect
-from preference_center.destinations.manage import Wish, add, resume
-from preference_center.domain.decisions import standing_no
-from preference_center.domain.events import Kind
+from preference_center.destinations.manage import (
+    DestinationRequest,
+    add_destination,
+    resume_destination,
+)
+from preference_center.domain.decisions import find_denial
+from preference_center.domain.events import EventKind
 from preference_center.extensions import services
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import listings
-from preference_center.storage.sync.listings import Part
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from tests.clock import Clock
 from tests.in_force import put_in_force
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def stands() -> bool:
-    return standing_no(TOPIC, facts_for([person(ANNA)])[0], services().now()) is not None
+    return find_denial(TOPIC, load_facts([person(ANNA)])[0], services().now()) is not None
 
 
 @pytest.mark.parametrize("is_dated", [False, True], ids=["without a trace", "unsubscribed now"])
@@ -38,15 +42,19 @@ def test_an_edit_of_a_blocklisted_contact_lifts_and_ends_nothing(
     monkeypatch.setenv("CONNECTORS_ALLOW_PRIVATE", "1")
     with BrevoStandIn() as server, app.app_context():
         settings = {"api_key": KEY, "base_url": server.url}
-        number = add(Wish("mailer", "brevo", settings, {TOPIC: "11"}, frozenset()), "test").id
-        resume("mailer", "test")
-        say(Kind.OPTED_IN)
+        number = add_destination(
+            DestinationRequest("mailer", "brevo", settings, {TOPIC: "11"}, frozenset()), "test"
+        ).id
+        resume_destination("mailer", "test")
+        say(EventKind.OPTED_IN)
         clock.advance(timedelta(hours=1))
         now = services().now().isoformat()
         events = [{"eventTime": now}] if is_dated else []
         statistics = {"unsubscriptions": {"userUnsubscription": events}}
         server.add(ANNA, emailBlacklisted=True, modifiedAt=now, statistics=statistics)
-        run(lambda c: listings.begin(c, number, [Part.PULL], services().now()))
+        run_in_transaction(
+            lambda c: listings.schedule_listings(c, number, [ListingKind.PULL], services().now())
+        )
         until = services().now() + timedelta(seconds=5)
-        assert verify(number, Part.PULL, connect, until=until, stop=lambda: False)
+        assert verify(number, ListingKind.PULL, connect, until=until, stop=lambda: False)
         assert stands() is is_dated

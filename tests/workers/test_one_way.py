@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from preference_center.domain.events import Kind
+from preference_center.domain.events import EventKind
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Page, Seen
-from preference_center.storage.sync.listings import Part
+from preference_center.domain.sync.contract import ContactPage, ContactSnapshot
+from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.workers.reading import ANNA, TOPIC, events, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination
@@ -29,7 +29,7 @@ class OneWayTool(TwoWayTool):
         TwoWayTool.capabilities, can_lift=False, pulls=None, can_hold_link=False
     )
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         page = super().scan(cursor)
         rows = tuple(
             replace(row, off=frozenset(self.off.get(row.address, ()))) for row in page.rows
@@ -41,17 +41,17 @@ def test_an_opt_out_made_where_ours_had_been_turned_on_again_is_recorded(clock: 
     # I13: found by the simulation
     tool, destination = OneWayTool(), add_destination("mailer", TOPIC, pulls=False)
     tool.add(ANNA)
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     clock.advance(LATER)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}  # it can't be lifted there
     clock.advance(LATER)
     tool.off[ANNA].clear()  # the person subscribes there
     tool.add(ANNA)
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     clock.advance(LATER)
     tool.opt_out(ANNA, TOPIC)
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     assert [event[:3] for event in events()][2:] == [("opted_out", TOPIC, "destination")]

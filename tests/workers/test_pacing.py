@@ -6,18 +6,29 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.destinations.rate_limit import MARGIN, PATIENCE, Bucket, Buckets, read_rate
-from preference_center.domain.sync.capabilities import Rate
-from preference_center.integrations.base.contract import Connector, DeliveryError, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.rate_limit import Limit, Pace, Paced, reset_headers
-from preference_center.integrations.registry import make
+from preference_center.destinations.rate_limit import (
+    INTERVAL_MARGIN,
+    MAX_FIRST_WAIT,
+    TokenBucket,
+    TokenBuckets,
+    parse_rate_limit,
+)
+from preference_center.domain.sync.capabilities import RateLimit
+from preference_center.integrations.base.contract import Connector, DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.rate_limit import (
+    EndpointRateLimit,
+    RateLimited,
+    RequestRateLimiter,
+    parse_reset_headers,
+)
+from preference_center.integrations.registry import make_connector
 from tests.integrations.contract import ANNA, NOW, off
 from tests.integrations.tools.sendgrid import KEY, SendGridStandIn
 from tests.integrations.tools.stand_in import Fault
 
-TEN_A_SECOND = Rate(10, 1)
-TURN = 0.1 * MARGIN
+TEN_A_SECOND = RateLimit(10, 1)
+TURN = 0.1 * INTERVAL_MARGIN
 """Seconds between two requests."""
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -41,10 +52,10 @@ def seconds(clean: None) -> Seconds:
 
 
 def bucket(
-    url: str, seconds: Seconds, rate: Rate | None = TEN_A_SECOND, name: str = "mailer"
-) -> Bucket:
+    url: str, seconds: Seconds, rate: RateLimit | None = TEN_A_SECOND, name: str = "mailer"
+) -> TokenBucket:
     """The bucket as one process has it."""
-    return Bucket(Buckets(url, seconds), name, rate)
+    return TokenBucket(TokenBuckets(url, seconds), name, rate)
 
 
 def test_workers_of_a_destination_take_turns(redis_url: str, seconds: Seconds) -> None:
@@ -64,72 +75,76 @@ def test_a_limit_of_one_kind_of_request_is_kept_besides_the_accounts(
     redis_url: str, seconds: Seconds
 ) -> None:
     pace = bucket(redis_url, seconds)
-    search = pace.within(Limit("search", Rate(2, 1)))
+    search = pace.with_limit(EndpointRateLimit("search", RateLimit(2, 1)))
     assert search.reserve(60) == pytest.approx(0, abs=1e-4)
     assert pace.reserve(60) == pytest.approx(TURN, abs=1e-4), "it took a turn of both"
     assert search.reserve(60) == pytest.approx(5 * TURN, abs=1e-4)
-    with pytest.raises(Paced):
+    with pytest.raises(RateLimited):
         search.reserve(0.1)
 
 
 def test_a_limit_of_one_kind_of_request_never_widens_the_accounts(
     redis_url: str, seconds: Seconds
 ) -> None:
-    pace = bucket(redis_url, seconds, Rate(1, 60))
+    pace = bucket(redis_url, seconds, RateLimit(1, 60))
     pace.reserve(60)
-    with pytest.raises(Paced):
-        pace.within(Limit("search", Rate(2, 1))).reserve(50)
-    other = bucket(redis_url, seconds, name="other").within(Limit("search", Rate(2, 1)))
+    with pytest.raises(RateLimited):
+        pace.with_limit(EndpointRateLimit("search", RateLimit(2, 1))).reserve(50)
+    other = bucket(redis_url, seconds, name="other").with_limit(
+        EndpointRateLimit("search", RateLimit(2, 1))
+    )
     assert other.reserve(60) == pytest.approx(0, abs=1e-4)
 
 
 def test_a_documented_burst_may_be_sent_at_once(redis_url: str, seconds: Seconds) -> None:
-    pace = bucket(redis_url, seconds, Rate(10, 1, burst=3))
+    pace = bucket(redis_url, seconds, RateLimit(10, 1, burst=3))
     waits = [pace.reserve(60) for _ in range(5)]
     assert waits == pytest.approx([0, 0, 0, TURN, 2 * TURN], abs=1e-4)
 
 
 def test_a_turn_beyond_the_lease_is_not_taken(redis_url: str, seconds: Seconds) -> None:
-    pace = bucket(redis_url, seconds, Rate(1, 60))
+    pace = bucket(redis_url, seconds, RateLimit(1, 60))
     pace.reserve(50)
     for _ in range(2):
-        with pytest.raises(Paced) as caught:
+        with pytest.raises(RateLimited) as caught:
             pace.reserve(50)
-        assert caught.value.retry_after == timedelta(seconds=60 * MARGIN)
-    seconds.now += 60 * MARGIN
+        assert caught.value.retry_after == timedelta(seconds=60 * INTERVAL_MARGIN)
+    seconds.now += 60 * INTERVAL_MARGIN
     assert pace.reserve(50) == 0
 
 
 def test_a_batch_gives_its_turn_back_rather_than_have_a_worker_sleep(
     redis_url: str, seconds: Seconds
 ) -> None:  # I3: the worker is free for other tools meanwhile
-    bucket(redis_url, seconds, Rate(1, 10)).reserve(50)
-    turn = 10 * MARGIN
+    bucket(redis_url, seconds, RateLimit(1, 10)).reserve(50)
+    turn = 10 * INTERVAL_MARGIN
     for _ in range(2):
-        with pytest.raises(Paced) as caught:
-            patient(redis_url, seconds, Rate(1, 10)).reserve(50)
+        with pytest.raises(RateLimited) as caught:
+            patient(redis_url, seconds, RateLimit(1, 10)).reserve(50)
         # Early enough to wait for the rest, so that no room is lost.
-        assert caught.value.retry_after == timedelta(seconds=turn - PATIENCE)
-    seconds.now += turn - PATIENCE
-    assert patient(redis_url, seconds, Rate(1, 10)).reserve(50) == pytest.approx(PATIENCE)
+        assert caught.value.retry_after == timedelta(seconds=turn - MAX_FIRST_WAIT)
+    seconds.now += turn - MAX_FIRST_WAIT
+    assert patient(redis_url, seconds, RateLimit(1, 10)).reserve(50) == pytest.approx(
+        MAX_FIRST_WAIT
+    )
 
 
 def test_a_batch_that_has_begun_waits_for_its_other_turns(
     redis_url: str, seconds: Seconds
 ) -> None:  # else a batch of several requests would never end
-    pace = patient(redis_url, seconds, Rate(1, 10))
-    assert [pace.reserve(50), pace.reserve(50)] == pytest.approx([0, 10 * MARGIN])
+    pace = patient(redis_url, seconds, RateLimit(1, 10))
+    assert [pace.reserve(50), pace.reserve(50)] == pytest.approx([0, 10 * INTERVAL_MARGIN])
 
 
-def patient(url: str, seconds: Seconds, rate: Rate) -> Bucket:
+def patient(url: str, seconds: Seconds, rate: RateLimit) -> TokenBucket:
     """The bucket as a worker's batch has it."""
-    return Bucket(Buckets(url, seconds), "mailer", rate, PATIENCE)
+    return TokenBucket(TokenBuckets(url, seconds), "mailer", rate, MAX_FIRST_WAIT)
 
 
 def test_what_the_tool_asks_for_holds_everybody(redis_url: str, seconds: Seconds) -> None:
     one, other = bucket(redis_url, seconds, None), bucket(redis_url, seconds, None)
     assert other.reserve(0) == 0
-    one.hold(30)
+    one.pause(30)
     assert other.reserve(60) == pytest.approx(30, abs=1e-4)
     seconds.now += 31
     assert other.reserve(0) == 0
@@ -139,7 +154,7 @@ def test_without_redis_each_process_keeps_to_the_limit(seconds: Seconds) -> None
     pace = bucket(NOBODY, seconds)
     waits = [pace.reserve(60) for _ in range(3)]
     assert waits == pytest.approx([0, TURN, 2 * TURN], abs=1e-4)
-    pace.hold(5)
+    pace.pause(5)
     assert pace.reserve(60) == pytest.approx(5, abs=1e-4)
 
 
@@ -154,23 +169,25 @@ def test_a_thousand_requests_take_as_long_as_the_limit_dictates(
 
 @pytest.mark.parametrize("text", ["10 per second", "10/second"])
 def test_a_rate_reads_as_it_is_written(text: str) -> None:
-    assert read_rate(text) == Rate(10, 1)
+    assert parse_rate_limit(text) == RateLimit(10, 1)
     with pytest.raises(ValueError, match="parse"):
-        read_rate("quick")
+        parse_rate_limit("quick")
 
 
-def sendgrid(server: SendGridStandIn, pace: Pace, seconds: Seconds) -> Connector:
-    http = Http(allow_private=True, now=lambda: NOW, pace=pace, sleep=seconds.sleep)
+def sendgrid(server: SendGridStandIn, pace: RequestRateLimiter, seconds: Seconds) -> Connector:
+    http = HttpContext(allow_private=True, now=lambda: NOW, rate_limiter=pace, sleep=seconds.sleep)
     settings = {"api_key": KEY, "base_url": server.url}
-    return make("sendgrid", Setup("mailer", settings, {"news": "11"}), http)
+    return make_connector("sendgrid", DestinationConfig("mailer", settings, {"news": "11"}), http)
 
 
 def test_requests_wait_for_their_turn(redis_url: str, seconds: Seconds) -> None:
     began = seconds.now
     with SendGridStandIn() as server:
-        pace = bucket(redis_url, seconds, Rate(1, 5))
+        pace = bucket(redis_url, seconds, RateLimit(1, 5))
         sendgrid(server, pace, seconds).push([off(1, ANNA, "news")])
-        assert seconds.now - began == pytest.approx(5 * MARGIN * (len(server.seen) - 1), abs=0.01)
+        assert seconds.now - began == pytest.approx(
+            5 * INTERVAL_MARGIN * (len(server.seen) - 1), abs=0.01
+        )
 
 
 def test_retry_after_holds_every_worker(redis_url: str, seconds: Seconds) -> None:
@@ -182,14 +199,14 @@ def test_retry_after_holds_every_worker(redis_url: str, seconds: Seconds) -> Non
 
 
 def test_a_time_in_milliseconds_is_read_as_such() -> None:
-    heard = reset_headers("x-left", "x-reset", epoch=True)
+    heard = parse_reset_headers("x-left", "x-reset", epoch=True)
     reset = str(int(NOW.timestamp() * 1000) + 90_000)
     assert heard(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
 
 
 @pytest.mark.parametrize("epoch", [True, False])
 def test_a_tools_own_headers_are_read(epoch: bool) -> None:  # noqa: FBT001
-    heard = reset_headers("x-left", "x-reset", epoch=epoch)
+    heard = parse_reset_headers("x-left", "x-reset", epoch=epoch)
     reset = str(int(NOW.timestamp()) + 90) if epoch else "90"
     assert heard(200, {"x-left": "0", "x-reset": reset}, NOW) == timedelta(seconds=90)
     assert heard(200, {"x-left": "7", "x-reset": reset}, NOW) is None

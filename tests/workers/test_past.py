@@ -9,18 +9,18 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.events import ALL_MARKETING, Kind, Retraction
-from preference_center.domain.sync.classify import LAG
-from preference_center.domain.sync.contract import Item, Outcome
-from preference_center.domain.sync.destination import Status
-from preference_center.domain.sync.state import RECHECK
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.events import ALL_MARKETING, EventKind, Retraction
+from preference_center.domain.sync.classify import PROPAGATION_DELAY
+from preference_center.domain.sync.contract import PushItem, PushOutcome
+from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.domain.sync.state import READ_BACK_DELAY
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.extensions import services
-from preference_center.ingest.record import take_in
+from preference_center.ingest.record import ingest
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations
-from preference_center.storage.sync.listings import Part
+from preference_center.storage.sync.listings import ListingKind
 from tests.clock import Clock
 from tests.workers.reading import ANNA, OTHER, TOPIC, events, read, say, work
 from tests.workers.two_ways import TwoWayTool, add_destination, look
@@ -48,13 +48,15 @@ def destination(tool: TwoWayTool) -> int:
 def turn_on_again(destination: int, tool: TwoWayTool, clock: Clock) -> None:
     """What was told to the tool is taken back there by the person's own yes, a minute later."""
     clock.advance(MINUTE)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     work(destination, tool)
 
 
 def undo() -> None:
     """Take the last event back."""
-    last = run(lambda c: c.execute("SELECT id FROM event ORDER BY seq DESC LIMIT 1").fetchall())
+    last = run_in_transaction(
+        lambda c: c.execute("SELECT id FROM event ORDER BY seq DESC LIMIT 1").fetchall()
+    )
     record([Retraction(uuid4(), (last[0][0],), services().now(), "test", "test")])
 
 
@@ -63,13 +65,13 @@ def kinds() -> list[str]:
 
 
 def hear(destination: int, tool: TwoWayTool, thing: str | None = TOPIC, **given: object) -> None:
-    take_in(look(destination), tool, [News(NewsKind.OPTED_OUT, ANNA, thing, **given)])  # type: ignore[arg-type]
+    ingest(look(destination), tool, [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, thing, **given)])  # type: ignore[arg-type]
 
 
 def ask(destination: int, tool: TwoWayTool, clock: Clock) -> None:
     """Let the time pass after which the tool is asked, and ask."""
-    clock.advance(LAG + MINUTE)
-    read(destination, tool, Part.READ)
+    clock.advance(PROPAGATION_DELAY + MINUTE)
+    read(destination, tool, ListingKind.READ)
 
 
 @pytest.mark.parametrize("scope, thing", [(TOPIC, TOPIC), (ALL_MARKETING, None)])
@@ -83,7 +85,7 @@ def test_our_own_push_is_no_news_after_it_was_undone(
     *,
     dated: bool,
 ) -> None:  # I5
-    say(Kind.OPTED_OUT, scope=scope)
+    say(EventKind.OPTED_OUT, scope=scope)
     work(destination, tool)
     pushed_at = clock()
     clock.advance(MINUTE)
@@ -100,7 +102,7 @@ def test_our_own_push_is_no_news_after_it_was_undone(
 def test_a_dated_one_is_no_news_after_an_opt_in_of_the_same_minute(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5: else it would count for a quarter of an hour longer than the opt-in
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     pushed_at = clock()
     turn_on_again(destination, tool, clock)
@@ -115,19 +117,19 @@ def test_a_dated_one_is_no_news_after_an_opt_in_of_the_same_minute(
 def test_a_no_that_was_said_there_just_after_a_lift_is_heard(
     destination: int, tool: TwoWayTool, clock: Clock, *, dated: bool, lifted: bool
 ) -> None:  # I13
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     clock.advance(MINUTE)
     if lifted:
-        say(Kind.OPTED_IN)
+        say(EventKind.OPTED_IN)
     else:
         undo()
     work(destination, tool)
     clock.advance(MINUTE)
     tool.off[ANNA].add(TOPIC)
     hear(destination, tool, at=clock() if dated else None)  # and never again
-    clock.advance(RECHECK)
-    read(destination, tool, Part.READ)  # too soon to be trusted
+    clock.advance(READ_BACK_DELAY)
+    read(destination, tool, ListingKind.READ)  # too soon to be trusted
     ask(destination, tool, clock)
     ask(destination, tool, clock)
     assert kinds()[2:] == ["opted_out"]
@@ -136,22 +138,22 @@ def test_a_no_that_was_said_there_just_after_a_lift_is_heard(
 def test_what_was_said_there_later_is_heard_at_once(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     undo()
     work(destination, tool)
-    hear(destination, tool, at=clock.advance(LAG))
+    hear(destination, tool, at=clock.advance(PROPAGATION_DELAY))
     assert kinds()[2:] == ["opted_out"]
 
 
 def test_where_nothing_can_be_asked_it_is_believed(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     undo()
     work(destination, tool)
-    run(lambda c: destinations.set_status(c, destination, Status.PAUSED))
+    run_in_transaction(lambda c: destinations.set_status(c, destination, DestinationStatus.PAUSED))
     hear(destination, tool)
     assert kinds()[2:] == ["opted_out"]
 
@@ -159,11 +161,11 @@ def test_where_nothing_can_be_asked_it_is_believed(
 def test_a_new_no_is_told_though_the_tool_still_shows_the_old_one(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     turn_on_again(destination, tool, clock)
     clock.advance(MINUTE)
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     hear(destination, tool)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
@@ -180,8 +182,10 @@ def test_what_it_tells_late_is_told_to_it_for_it_may_have_turned_it_on_since(
 
 def test_a_whole_list_of_what_is_off_is_no_history(destination: int, tool: TwoWayTool) -> None:
     said_at = services().now() - timedelta(days=900)
-    old = News(NewsKind.OPTED_OUT, ANNA, TOPIC, id="old", at=said_at, by_person=True)
-    take_in(look(destination), tool, [old], whole=True)
+    old = VendorEvent(
+        VendorEventKind.OPTED_OUT, ANNA, TOPIC, id="old", occurred_at=said_at, by_person=True
+    )
+    ingest(look(destination), tool, [old], is_full_list=True)
     work(destination, tool)
     assert tool.pushes == []
 
@@ -189,11 +193,11 @@ def test_a_whole_list_of_what_is_off_is_no_history(destination: int, tool: TwoWa
 def test_what_was_said_there_is_taken_back_there_though_more_was_to_be_told(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
-    say(Kind.OPTED_OUT, scope=OTHER)
+    say(EventKind.OPTED_OUT, scope=OTHER)
     tool.off[ANNA] = {TOPIC}
     hear(destination, tool, id="own", at=services().now(), by_person=True)
     clock.advance(MINUTE)
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     work(destination, tool)
     assert tool.off == {ANNA: {OTHER}}
 
@@ -201,16 +205,16 @@ def test_what_was_said_there_is_taken_back_there_though_more_was_to_be_told(
 def test_what_was_said_there_while_a_worker_told_it_more_is_taken_back_too(
     destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I5
-    say(Kind.OPTED_OUT, scope=OTHER)
+    say(EventKind.OPTED_OUT, scope=OTHER)
     real = tool.push
 
-    def push(batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         monkeypatch.setattr(tool, "push", real)
         outcomes = real(batch)
         tool.off[ANNA] |= {TOPIC}
         hear(destination, tool, id="own", at=services().now(), by_person=True)
         clock.advance(timedelta(seconds=1))
-        say(Kind.OPTED_IN)
+        say(EventKind.OPTED_IN)
         return outcomes
 
     monkeypatch.setattr(tool, "push", push)

@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from preference_center.domain.events import Kind
-from preference_center.domain.sync.contract import Page, Result
-from preference_center.domain.sync.destination import Status
-from preference_center.domain.vendor_events import News
+from preference_center.domain.events import EventKind
+from preference_center.domain.sync.contract import ContactPage, PushResult
+from preference_center.domain.sync.destination import DestinationStatus
+from preference_center.domain.vendor_events import VendorEvent
 from preference_center.extensions import services
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import Rejected
+from preference_center.integrations.base.http import RequestRejected
 from preference_center.ledger.backfilling import backfill
-from preference_center.storage.sync.listings import Part
-from preference_center.sync.listings import PATIENCE, verify
+from preference_center.storage.sync.listings import ListingKind
+from preference_center.sync.listings import MAX_PULL_WAIT, verify
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -51,29 +51,29 @@ def test_an_opt_out_made_in_the_tool_becomes_an_event(
     destination: int, tool: TwoWayTool
 ) -> None:  # I13
     tool.opt_out(ANNA, TOPIC)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     assert events() == [("opted_out", TOPIC, "destination", "mailer", False)]
 
 
 def test_what_the_tool_says_itself_is_not_pushed_to_it(destination: int, tool: TwoWayTool) -> None:
     tool.opt_out(ANNA, TOPIC)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     work(destination, tool)
     assert tool.pushes == []
-    assert outcomes(ANNA) == [Result.REFLECTED]
+    assert outcomes(ANNA) == [PushResult.REFLECTED]
 
 
 def test_what_the_tool_has_forgotten_since_is_told_again_with_it(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     clock.advance(timedelta(hours=1))
     tool.off[ANNA] = set()
     tool.said.clear()
     tool.opt_out(ANNA, OTHER)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     work(destination, tool)
     assert tool.off == {ANNA: {TOPIC, OTHER}}
 
@@ -82,21 +82,21 @@ def test_it_reaches_the_other_tools(destination: int, tool: TwoWayTool) -> None:
     other, crm = add_destination("crm", TOPIC), TwoWayTool()
     crm.add(ANNA)
     tool.opt_out(ANNA, TOPIC)
-    read(destination, tool, Part.PULL)
-    read(other, crm, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
+    read(other, crm, ListingKind.PULL)
     work(other, crm)
     assert crm.off[ANNA] == {TOPIC}
 
 
 def test_the_back_fill_waits_for_it_and_live_opt_outs_do_not(tool: TwoWayTool) -> None:  # I3
-    say(Kind.OPTED_OUT, BO)
+    say(EventKind.OPTED_OUT, BO)
     destination = add_destination("mailer", TOPIC)
     backfill(destination)
     tool.add(ANNA, BO)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     assert tool.off == {ANNA: {TOPIC}}
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     work(destination, tool)
     assert tool.off == {ANNA: {TOPIC}, BO: {TOPIC}}
 
@@ -104,14 +104,14 @@ def test_the_back_fill_waits_for_it_and_live_opt_outs_do_not(tool: TwoWayTool) -
 def test_a_back_fill_does_not_wait_for_ever(
     tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I3
-    say(Kind.OPTED_OUT, BO)
+    say(EventKind.OPTED_OUT, BO)
     destination = add_destination("mailer", TOPIC)
     backfill(destination)
     tool.add(BO)
     refuse(tool, monkeypatch, "pull", DeliveryError("no right to list"))
-    read(destination, tool, Part.PULL)
-    clock.advance(PATIENCE + timedelta(hours=1))
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
+    clock.advance(MAX_PULL_WAIT + timedelta(hours=1))
+    read(destination, tool, ListingKind.PULL)
     work(destination, tool)
     assert tool.off == {BO: {TOPIC}}
 
@@ -122,9 +122,9 @@ def test_it_goes_on_where_it_was_stopped(destination: int, tool: TwoWayTool) -> 
     begin(destination)
     answers = iter([False, True])
     until = services().now() + timedelta(seconds=5)
-    verify(destination, Part.PULL, tool.connect, until=until, stop=lambda: next(answers))
+    verify(destination, ListingKind.PULL, tool.connect, until=until, stop=lambda: next(answers))
     assert len(events()) == 3
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     assert len(events()) == 8
 
 
@@ -134,24 +134,24 @@ def test_a_page_whose_worker_lost_its_lease_leaves_nothing(
     tool.opt_out(ANNA, TOPIC)
     pull = TwoWayTool.pull
 
-    def slow(self: TwoWayTool, cursor: str | None) -> Page[News]:
+    def slow(self: TwoWayTool, cursor: str | None) -> ContactPage[VendorEvent]:
         page = pull(self, cursor)
         monkeypatch.setattr(TwoWayTool, "pull", pull)
         clock.advance(timedelta(minutes=2))
-        read(destination, tool, Part.PULL)  # another worker
+        read(destination, tool, ListingKind.PULL)  # another worker
         return page
 
     monkeypatch.setattr(TwoWayTool, "pull", slow)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     assert len(events()) == 1
-    assert tally(destination).news == 1
+    assert tally(destination).reported == 1
 
 
 def test_our_own_push_is_no_news(destination: int, tool: TwoWayTool) -> None:
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     assert len(events()) == 1
     assert work(destination, tool) == 0
 
@@ -160,13 +160,13 @@ def test_our_own_push_is_no_news_after_the_person_has_lifted_it(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     clock.advance(timedelta(minutes=1))
-    say(Kind.OPTED_IN, ANNA)
+    say(EventKind.OPTED_IN, ANNA)
     work(destination, tool)
     clock.advance(timedelta(minutes=1))
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     assert [event[0] for event in events()] == ["opted_out", "opted_in"]
 
 
@@ -174,19 +174,19 @@ def test_a_second_no_in_the_tool_counts_after_a_lift(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
     tool.opt_out(ANNA, TOPIC)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     clock.advance(timedelta(hours=1))
-    say(Kind.OPTED_IN, ANNA)
+    say(EventKind.OPTED_IN, ANNA)
     work(destination, tool)
     assert tool.off[ANNA] == set()
     clock.advance(timedelta(hours=1))
     tool.opt_out(ANNA, TOPIC)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     assert [event[0] for event in events()] == ["opted_out", "opted_in", "opted_out"]
 
 
-@pytest.mark.parametrize("status", [Status.OBSERVE, Status.PAUSED])
-def test_nothing_is_read_before_it_is_resumed(tool: TwoWayTool, status: Status) -> None:
+@pytest.mark.parametrize("status", [DestinationStatus.OBSERVE, DestinationStatus.PAUSED])
+def test_nothing_is_read_before_it_is_resumed(tool: TwoWayTool, status: DestinationStatus) -> None:
     destination = add_destination("mailer", TOPIC, status=status)
     tool.opt_out(ANNA, TOPIC)
     read(destination, tool)
@@ -199,10 +199,10 @@ def test_a_listing_that_is_refused_stops_no_push(
     tool.add(ANNA)
     refusal = DeliveryError("no right to list", permanent=True)
     refuse(tool, monkeypatch, "scan", refusal)
-    read(destination, tool, Part.SCAN)
-    say(Kind.OPTED_OUT, ANNA)
+    read(destination, tool, ListingKind.SCAN)
+    say(EventKind.OPTED_OUT, ANNA)
     assert work(destination, tool) == 1
-    (scan,) = [p for p in progress(destination) if p.part is Part.SCAN]
+    (scan,) = [p for p in progress(destination) if p.kind is ListingKind.SCAN]
     assert scan.reason == "no right to list"
 
 
@@ -210,17 +210,17 @@ def test_a_cursor_that_is_not_taken_any_more_is_given_up(
     destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool.opt_out(ANNA, TOPIC)
-    read(destination, tool, Part.PULL)
+    read(destination, tool, ListingKind.PULL)
     cursors = []
 
-    def pull(_: TwoWayTool, cursor: str | None) -> Page[News]:
+    def pull(_: TwoWayTool, cursor: str | None) -> ContactPage[VendorEvent]:
         cursors.append(cursor)
         if cursor is not None:
-            raise Rejected("that cursor is too old", 400)
-        return Page((), "1", done=True)
+            raise RequestRejected("that cursor is too old", 400)
+        return ContactPage((), "1", done=True)
 
     monkeypatch.setattr(TwoWayTool, "pull", pull)
     for _ in range(4):
         clock.advance(timedelta(hours=1))
-        read(destination, tool, Part.PULL)
+        read(destination, tool, ListingKind.PULL)
     assert cursors == ["1", "1", "1", None]

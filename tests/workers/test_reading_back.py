@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from preference_center.domain.events import Kind
-from preference_center.domain.sync.contract import Item, Outcome, Result
-from preference_center.domain.sync.state import RECHECK
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.rate_limit import Paced
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.domain.events import EventKind
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
+from preference_center.domain.sync.state import READ_BACK_DELAY
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.rate_limit import RateLimited
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import destinations, listings, verification
-from preference_center.storage.sync.listings import Part
-from preference_center.sync.listings import begin_listings, next_night
+from preference_center.storage.sync.listings import ListingKind
+from preference_center.sync.listings import next_night, schedule_new_listings
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -55,16 +55,16 @@ def test_a_missing_opt_out_is_flagged_repaired_and_counted(
 ) -> None:  # I13
     tool.add(ANNA)
     tool.forgets.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     tool.forgets.clear()
-    clock.advance(RECHECK)
-    read(destination, tool, Part.READ)
+    clock.advance(READ_BACK_DELAY)
+    read(destination, tool, ListingKind.READ)
     assert tally(destination).drift == 1
     assert state(ANNA, "outcome") == "drift"
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
-    assert outcomes(ANNA) == [Result.REFLECTED, "drift", Result.REFLECTED]
+    assert outcomes(ANNA) == [PushResult.REFLECTED, "drift", PushResult.REFLECTED]
 
 
 def test_a_tool_that_never_keeps_it_is_looked_at_less_and_less_often(
@@ -72,23 +72,23 @@ def test_a_tool_that_never_keeps_it_is_looked_at_less_and_less_often(
 ) -> None:
     tool.add(ANNA)
     tool.forgets.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     for _ in range(3):
         work(destination, tool)
-        clock.advance(RECHECK)
-        read(destination, tool, Part.READ)
+        clock.advance(READ_BACK_DELAY)
+        read(destination, tool, ListingKind.READ)
     assert tally(destination).drift == 1
-    clock.advance(RECHECK * 4)
-    read(destination, tool, Part.READ)
+    clock.advance(READ_BACK_DELAY * 4)
+    read(destination, tool, ListingKind.READ)
     assert tally(destination).drift == 2
 
 
 def test_what_is_in_order_is_left_alone(destination: int, tool: TwoWayTool, clock: Clock) -> None:
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
-    clock.advance(RECHECK)
-    read(destination, tool, Part.READ)
+    clock.advance(READ_BACK_DELAY)
+    read(destination, tool, ListingKind.READ)
     assert (tally(destination).checked, tally(destination).drift) == (1, 0)
     assert state(ANNA, "verify_at") is None
     assert work(destination, tool) == 0
@@ -96,12 +96,16 @@ def test_what_is_in_order_is_left_alone(destination: int, tool: TwoWayTool, cloc
 
 def test_settled_rows_are_sampled(destination: int, tool: TwoWayTool, clock: Clock) -> None:
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
-    run(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
     clock.advance(timedelta(hours=1))
-    run(lambda c: verification.sample(c, destination, at=0.0, limit=5, now=clock()))
-    read(destination, tool, Part.READ)
+    run_in_transaction(
+        lambda c: verification.schedule_sample(
+            c, destination, start_fraction=0.0, limit=5, now=clock()
+        )
+    )
+    read(destination, tool, ListingKind.READ)
     assert tool.reads == [[ANNA]]
 
 
@@ -109,11 +113,11 @@ def test_an_opt_out_too_many_is_news_and_is_not_undone(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     tool.off[ANNA].add(OTHER)
     clock.advance(timedelta(hours=1))
-    read(destination, tool, Part.READ)
+    read(destination, tool, ListingKind.READ)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC, OTHER}
     assert events()[-1][:2] == ("opted_out", OTHER)
@@ -123,14 +127,14 @@ def test_who_never_joined_a_list_has_said_nothing(
     destination: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I5, I13: else everybody who is in one group only would have left all others
     tool = TwoWayTool()
-    joined = replace(TwoWayTool.capabilities, off_is_a_no=False)
+    joined = replace(TwoWayTool.capabilities, off_means_opt_out=False)
     monkeypatch.setattr(TwoWayTool, "capabilities", joined)
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     tool.off[ANNA].add(OTHER)
     clock.advance(timedelta(hours=1))
-    read(destination, tool, Part.READ)
+    read(destination, tool, ListingKind.READ)
     assert tool.reads
     assert [scope for _, scope, *_ in events()] == [TOPIC]
 
@@ -138,11 +142,11 @@ def test_who_never_joined_a_list_has_said_nothing(
 def test_an_absent_address_is_looked_for_again(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     tool.contacts[ANNA] = ""  # no scan has seen it
     clock.advance(timedelta(days=30))
-    read(destination, tool, Part.READ)
+    read(destination, tool, ListingKind.READ)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
     assert tally(destination).drift == 0
@@ -159,31 +163,35 @@ def test_sweeps_begin_at_night_where_the_company_is() -> None:
 def test_a_resubscribe_in_the_tool_lifts_nothing_and_is_taken_back(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I5
-    from preference_center.ingest.record import take_in
+    from preference_center.ingest.record import ingest
 
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     clock.advance(timedelta(hours=1))
     tool.off[ANNA].clear()
-    news = News(NewsKind.RESUBSCRIBED, ANNA, TOPIC, at=clock(), by_person=True)
-    take_in(look(destination), tool, [news])
+    news = VendorEvent(
+        VendorEventKind.RESUBSCRIBED, ANNA, TOPIC, occurred_at=clock(), by_person=True
+    )
+    ingest(look(destination), tool, [news])
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
-    assert len(facts_for([person(ANNA)])[0]) == 1
+    assert len(load_facts([person(ANNA)])[0]) == 1
 
 
 def test_a_resubscribe_in_the_tool_gives_what_waits_there_no_later_deadline(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I3
-    from preference_center.ingest.record import take_in
+    from preference_center.ingest.record import ingest
 
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     due = state(ANNA, "due_at")
     clock.advance(timedelta(hours=1))
-    news = News(NewsKind.RESUBSCRIBED, ANNA, TOPIC, at=clock(), by_person=True)
-    take_in(look(destination), tool, [news])
+    news = VendorEvent(
+        VendorEventKind.RESUBSCRIBED, ANNA, TOPIC, occurred_at=clock(), by_person=True
+    )
+    ingest(look(destination), tool, [news])
     assert state(ANNA, "due_at") == due
 
 
@@ -199,20 +207,20 @@ def test_where_nothing_can_be_read_an_absent_address_is_pushed_again_ever_less_o
     destination: int, clock: Clock
 ) -> None:
     tool = DeafTool()
-    say(Kind.OPTED_OUT, ANNA)
-    run(lambda c: destinations.pulled(c, destination, clock()))
+    say(EventKind.OPTED_OUT, ANNA)
+    run_in_transaction(lambda c: destinations.mark_pulled(c, destination, clock()))
     for days in (0, 1, 2, 4):
         clock.advance(timedelta(days=days))
-        read(destination, tool, Part.READ)
+        read(destination, tool, ListingKind.READ)
         work(destination, tool)
-        assert outcomes(ANNA)[-1] == Result.ABSENT
+        assert outcomes(ANNA)[-1] == PushResult.ABSENT
     assert len(tool.pushes) == 4
     clock.advance(timedelta(days=7))
-    read(destination, tool, Part.READ)
+    read(destination, tool, ListingKind.READ)
     assert work(destination, tool) == 0
     tool.contacts[ANNA] = ""
     clock.advance(timedelta(days=1))
-    read(destination, tool, Part.READ)
+    read(destination, tool, ListingKind.READ)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
 
@@ -220,11 +228,11 @@ def test_where_nothing_can_be_read_an_absent_address_is_pushed_again_ever_less_o
 def test_a_rate_limit_that_is_used_up_is_no_failure_of_the_tool(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     tool.add(ANNA)
 
-    def wait(_: Sequence[Item]) -> Mapping[int, Outcome]:
-        raise Paced("kept to its rate limit", retry_after=timedelta(seconds=100))
+    def wait(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        raise RateLimited("kept to its rate limit", retry_after=timedelta(seconds=100))
 
     tool.before = wait
     due = state(ANNA, "due_at")
@@ -241,30 +249,32 @@ def test_a_rate_limit_that_is_used_up_is_no_failure_of_the_tool(
 def test_a_listing_keeps_to_the_limit_too(
     destination: int, tool: TwoWayTool, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse(tool, monkeypatch, "pull", Paced("later", retry_after=timedelta(seconds=50)))
-    read(destination, tool, Part.PULL)
-    (pull,) = [p for p in progress(destination) if p.part is Part.PULL]
+    refuse(tool, monkeypatch, "pull", RateLimited("later", retry_after=timedelta(seconds=50)))
+    read(destination, tool, ListingKind.PULL)
+    (pull,) = [p for p in progress(destination) if p.kind is ListingKind.PULL]
     assert (pull.next_at, pull.reason) == (clock() + timedelta(seconds=50), "")
 
 
 def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) -> None:
     number = add_destination("mailer", TOPIC)
-    begin_listings(clock())
-    assert {p.part for p in progress(number)} == set(Part)
-    at_once = {(number, part) for part in Part if part is not Part.SWEEP}
-    assert set(run(lambda c: listings.due(c, clock()))) == at_once
-    clock.advance(listings.FIRST_SWEEP)
-    assert (number, Part.SWEEP) in run(lambda c: listings.due(c, clock()))
+    schedule_new_listings(clock())
+    assert {p.kind for p in progress(number)} == set(ListingKind)
+    at_once = {(number, part) for part in ListingKind if part is not ListingKind.SWEEP}
+    assert set(run_in_transaction(lambda c: listings.list_due_listings(c, clock()))) == at_once
+    clock.advance(listings.FIRST_SWEEP_DELAY)
+    assert (number, ListingKind.SWEEP) in run_in_transaction(
+        lambda c: listings.list_due_listings(c, clock())
+    )
 
 
 def test_a_listing_of_a_new_kind_is_begun_beside_the_others(clock: Clock) -> None:
     number = add_destination("mailer", TOPIC)
-    begin_listings(clock())
-    run(lambda c: c.execute("DELETE FROM listing WHERE part = 'sweep'"))
-    begin_listings(clock.advance(timedelta(days=3)))
-    begun = {p.part: p.next_at for p in progress(number)}
-    assert begun[Part.SCAN] == clock() - timedelta(days=3)
-    assert begun[Part.SWEEP] == clock() + listings.FIRST_SWEEP
+    schedule_new_listings(clock())
+    run_in_transaction(lambda c: c.execute("DELETE FROM listing WHERE part = 'sweep'"))
+    schedule_new_listings(clock.advance(timedelta(days=3)))
+    begun = {p.kind: p.next_at for p in progress(number)}
+    assert begun[ListingKind.SCAN] == clock() - timedelta(days=3)
+    assert begun[ListingKind.SWEEP] == clock() + listings.FIRST_SWEEP_DELAY
 
 
 def test_what_the_tool_does_not_read_at_once_is_read_after_it(
@@ -273,11 +283,11 @@ def test_what_the_tool_does_not_read_at_once_is_read_after_it(
     people = [f"p{number}@example.com" for number in range(5)]
     tool.add(*people)
     for address in people:
-        say(Kind.OPTED_OUT, address)
+        say(EventKind.OPTED_OUT, address)
     work(destination, tool)
     whole = tool.read
     monkeypatch.setattr(tool, "read", lambda batch: whole(batch[:2]))
-    clock.advance(RECHECK)
-    read(destination, tool, Part.READ)
+    clock.advance(READ_BACK_DELAY)
+    read(destination, tool, ListingKind.READ)
     assert sorted(address for batch in tool.reads for address in batch) == people
     assert [state(address, "verify_at") for address in people] == [None] * 5

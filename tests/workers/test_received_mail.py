@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from preference_center.domain.decisions import standing_no
-from preference_center.extensions import NAME
-from preference_center.storage.db.database import run
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.domain.decisions import find_denial
+from preference_center.extensions import EXTENSION_NAME
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from preference_center.storage.sync import undecided_events
 from tests.clock import Clock
 from tests.workers.reading import ANNA, TOPIC, person
@@ -36,14 +36,14 @@ def reply(text: str, to: str = "stop@acme.example") -> dict[str, Any]:
 
 @pytest.fixture
 def destination(app: Flask, monkeypatch: pytest.MonkeyPatch) -> int:
-    wired = app.extensions[NAME]
+    wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"reply_addresses": "stop@acme.example"})
-    monkeypatch.setitem(app.extensions, NAME, replace(wired, settings=settings))
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(wired, settings=settings))
     return add_destination("mailer", TOPIC, kind="postmark")
 
 
 def is_off(clock: Clock) -> bool:
-    return standing_no(TOPIC, facts_for([person(ANNA)])[0], clock()) is not None
+    return find_denial(TOPIC, load_facts([person(ANNA)])[0], clock()) is not None
 
 
 def test_a_reply_that_a_vendor_posts_opts_out(destination: int, clock: Clock) -> None:  # I13
@@ -63,14 +63,18 @@ def test_a_mail_to_no_mailbox_of_ours_waits_for_a_person(
 ) -> None:  # never a 2xx for nothing
     post(destination, reply("Please unsubscribe me", to="news@acme.example"))
     take(destination, TwoWayTool())
-    rows = run(lambda c: c.execute("SELECT question FROM undecided_event").fetchall())
-    assert rows == [(undecided_events.of_type("a mail to an address that REPLY_ADDRESSES lacks"),)]
+    rows = run_in_transaction(
+        lambda c: c.execute("SELECT question FROM undecided_event").fetchall()
+    )
+    assert rows == [
+        (undecided_events.unknown_type_question("a mail to an address that REPLY_ADDRESSES lacks"),)
+    ]
 
 
 def test_a_mail_that_cannot_be_read_does_not_hold_up_the_next(app: Flask, clock: Clock) -> None:
-    wired = app.extensions[NAME]
+    wired = app.extensions[EXTENSION_NAME]
     settings = wired.settings.model_copy(update={"reply_addresses": "stop@acme.example"})
-    app.extensions[NAME] = replace(wired, settings=settings)
+    app.extensions[EXTENSION_NAME] = replace(wired, settings=settings)
     relay = add_destination("relay", TOPIC, kind="postal")
     broken = {"rcpt_to": "stop@acme.example", "message": "a", "base64": True}
     whole = f"From: {ANNA}\r\nSubject: Re: News\r\n\r\nPlease unsubscribe me\r\n"

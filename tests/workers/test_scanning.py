@@ -9,16 +9,16 @@ from uuid import uuid4
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.hashed_addresses import parse_hash
-from preference_center.domain.sync.contract import Page, Result, Seen
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.hashed_addresses import parse_hashed_address
+from preference_center.domain.sync.contract import ContactPage, ContactSnapshot, PushResult
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.links import Link
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import listings
-from preference_center.storage.sync.listings import Part
-from preference_center.sync.listings import SHORT_EVERY, verify
+from preference_center.storage.sync.listings import ListingKind
+from preference_center.sync.listings import SHORT_PASS_INTERVAL, verify
 from tests.clock import Clock
 from tests.workers.reading import (
     ANNA,
@@ -54,33 +54,33 @@ def destination() -> int:
 def test_a_contact_that_comes_after_its_no_is_suppressed(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # I13
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
-    assert outcomes(ANNA) == [Result.ABSENT]
+    assert outcomes(ANNA) == [PushResult.ABSENT]
     clock.advance(timedelta(minutes=20))
     tool.add(ANNA)
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     work(destination, tool)
     assert tool.off[ANNA] == {TOPIC}
-    assert outcomes(ANNA) == [Result.ABSENT, Result.REFLECTED]
-    assert tally(destination).raised == 1
+    assert outcomes(ANNA) == [PushResult.ABSENT, PushResult.REFLECTED]
+    assert tally(destination).newly_suppressed == 1
 
 
 def test_nothing_counts_as_turned_off_where_the_contact_is_absent(
     destination: int, tool: TwoWayTool
 ) -> None:  # I13: else what its owner turns off there one day would pass for our doing
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
-    assert outcomes(ANNA) == [Result.ABSENT]
+    assert outcomes(ANNA) == [PushResult.ABSENT]
     assert state(ANNA, "told") == []
 
 
 def test_another_form_of_the_mailbox_is_suppressed(
     destination: int, tool: TwoWayTool
 ) -> None:  # I9
-    say(Kind.OPTED_OUT, ANNA, ALL_MARKETING)
+    say(EventKind.OPTED_OUT, ANNA, ALL_MARKETING)
     tool.add("anna+shop@example.com")
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     work(destination, tool)
     assert tool.off["anna+shop@example.com"] == {TOPIC, OTHER}
 
@@ -90,13 +90,13 @@ def test_a_form_that_was_there_before_the_no_is_found_though_it_never_changes(
 ) -> None:  # I9, I13
     tool.add("anna+shop@example.com", "bo+shop@example.com", CY, "di@example.com")
     read(destination, tool)
-    say(Kind.OPTED_OUT, ANNA)
-    clock.advance(listings.FIRST_SWEEP)
+    say(EventKind.OPTED_OUT, ANNA)
+    clock.advance(listings.FIRST_SWEEP_DELAY)
     read(destination, tool)
     work(destination, tool)
     assert tool.off == {"anna+shop@example.com": {TOPIC}}
-    say(Kind.OPTED_OUT, BO)
-    clock.advance(SHORT_EVERY)
+    say(EventKind.OPTED_OUT, BO)
+    clock.advance(SHORT_PASS_INTERVAL)
     read(destination, tool)
     work(destination, tool)
     assert tool.off == {"anna+shop@example.com": {TOPIC}, "bo+shop@example.com": {TOPIC}}
@@ -108,12 +108,12 @@ def test_a_sweep_that_takes_longer_than_a_day_is_followed_at_once(
     tool.add(*(f"p{number}@example.com" for number in range(4)))
     begin(destination)
     stops = iter([False, True])
-    clock.advance(listings.FIRST_SWEEP)
+    clock.advance(listings.FIRST_SWEEP_DELAY)
     until = clock() + timedelta(days=9)
-    verify(destination, Part.SWEEP, tool.connect, until=until, stop=lambda: next(stops))
+    verify(destination, ListingKind.SWEEP, tool.connect, until=until, stop=lambda: next(stops))
     clock.advance(timedelta(hours=30))
-    read(destination, tool, Part.SWEEP)
-    (sweep,) = [p for p in progress(destination) if p.part is Part.SWEEP]
+    read(destination, tool, ListingKind.SWEEP)
+    (sweep,) = [p for p in progress(destination) if p.kind is ListingKind.SWEEP]
     assert (sweep.finished_at, sweep.next_at) == (clock(), clock())
 
 
@@ -121,12 +121,12 @@ def test_a_sweep_has_nobody_read_back(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:  # else everybody who ever said no would be asked for every night
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     begin(destination)
-    for part, planned in ((Part.SWEEP, False), (Part.SCAN, True)):
-        run(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
-        clock.advance(listings.FIRST_SWEEP)
+    for part, planned in ((ListingKind.SWEEP, False), (ListingKind.SCAN, True)):
+        run_in_transaction(lambda c: c.execute("UPDATE sync_state SET verify_at = NULL"))
+        clock.advance(listings.FIRST_SWEEP_DELAY)
         read(destination, tool, part)
         assert (state(ANNA, "verify_at") is not None) is planned
 
@@ -137,10 +137,10 @@ def test_a_no_of_which_only_a_digest_is_known_is_pushed_once_the_scan_reveals_it
     import hashlib
 
     now, hashed = services().now(), hashlib.sha256(ANNA.encode()).hexdigest()
-    who = parse_hash(hashed, Channel.EMAIL)
-    record([Change(uuid4(), Kind.OPTED_OUT, who, TOPIC, now, now, "test", "test")])
+    who = parse_hashed_address(hashed, Channel.EMAIL)
+    record([Change(uuid4(), EventKind.OPTED_OUT, who, TOPIC, now, now, "test", "test")])
     tool.add(ANNA, BO)
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     work(destination, tool)
     assert tool.off == {ANNA: {TOPIC}}
 
@@ -148,21 +148,23 @@ def test_a_no_of_which_only_a_digest_is_known_is_pushed_once_the_scan_reveals_it
 def test_somebody_erased_is_suppressed_and_stays_unreadable(
     destination: int, tool: TwoWayTool
 ) -> None:  # I6
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
-    run(lambda c: c.execute("UPDATE address SET ciphertext = NULL, erased_at = now()"))
+    run_in_transaction(
+        lambda c: c.execute("UPDATE address SET ciphertext = NULL, erased_at = now()")
+    )
     tool.add(ANNA)
-    read(destination, tool, Part.SCAN)
+    read(destination, tool, ListingKind.SCAN)
     assert tool.off == {ANNA: {TOPIC}}
-    left = run(lambda c: c.execute("SELECT ciphertext FROM address").fetchall())
+    left = run_in_transaction(lambda c: c.execute("SELECT ciphertext FROM address").fetchall())
     assert left == [(None,)]
-    assert outcomes(ANNA)[-1] == Result.REFLECTED
+    assert outcomes(ANNA)[-1] == PushResult.REFLECTED
 
 
 def test_who_has_said_nothing_is_not_stored(destination: int, tool: TwoWayTool) -> None:
     tool.add(ANNA, "no address")
-    read(destination, tool, Part.SCAN)
-    assert run(lambda c: c.execute("SELECT FROM address").fetchall()) == []
+    read(destination, tool, ListingKind.SCAN)
+    assert run_in_transaction(lambda c: c.execute("SELECT FROM address").fetchall()) == []
     assert (tally(destination).contacts, tally(destination).unreadable) == (1, 1)
 
 
@@ -170,7 +172,7 @@ def test_our_own_change_of_a_contact_makes_no_more_work(
     destination: int, tool: TwoWayTool, clock: Clock
 ) -> None:
     tool.add(ANNA)
-    say(Kind.OPTED_OUT, ANNA)
+    say(EventKind.OPTED_OUT, ANNA)
     for _ in range(4):
         read(destination, tool)
         work(destination, tool)
@@ -182,12 +184,12 @@ def test_contacts_get_their_standing_link_once(tool: TwoWayTool, clock: Clock) -
     destination = add_destination("mailer", TOPIC, link_field="choices")
     tool.add(ANNA, BO)
     for _ in range(3):
-        read(destination, tool, Part.SCAN)
+        read(destination, tool, ListingKind.SCAN)
         clock.advance(timedelta(minutes=6))
-    assert tally(destination).links == 2
+    assert tally(destination).links_written == 2
     token = tool.contacts[ANNA].rpartition("/")[2]
-    link = services().links.read(token, clock())
-    assert link == Link(person(ANNA), TOPIC, "", link.issued_at, "l1", destination=destination)
+    link = services().links.read_token(token, clock())
+    assert link == Link(person(ANNA), TOPIC, "", link.issued_at, "l1", destination_id=destination)
 
 
 @dataclass
@@ -196,11 +198,11 @@ class Preparing(TwoWayTool):
 
     asked: list[str | None] = field(default_factory=list)
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         self.asked.append(cursor)
         if cursor != "job 1" or len(self.asked) < 4:
-            return Page((), "job 1", done=False, again=timedelta(minutes=2))
-        return Page(tuple(map(Seen, self.contacts)), "0", done=True)
+            return ContactPage((), "job 1", done=False, poll_after=timedelta(minutes=2))
+        return ContactPage(tuple(map(ContactSnapshot, self.contacts)), "0", done=True)
 
 
 def test_a_listing_that_the_tool_prepares_is_waited_for_and_survives_its_worker(
@@ -209,8 +211,8 @@ def test_a_listing_that_the_tool_prepares_is_waited_for_and_survives_its_worker(
     tool = Preparing()
     tool.add(ANNA)
     for minutes in range(1, 5):
-        read(destination, tool, Part.SCAN)
-        read(destination, tool, Part.SCAN)  # asked again no sooner than the tool said
+        read(destination, tool, ListingKind.SCAN)
+        read(destination, tool, ListingKind.SCAN)  # asked again no sooner than the tool said
         assert len(tool.asked) == minutes
         clock.advance(timedelta(minutes=2))
     assert tool.asked == [None, "job 1", "job 1", "job 1"]

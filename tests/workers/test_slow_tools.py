@@ -9,15 +9,19 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sync.contract import Item
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.sync.push_concurrency import COUNTS_FOR, SLOW, SLOW_FOR
+from preference_center.domain.sync.push_concurrency import (
+    MAX_PUSH_BLOCKING,
+    SLOW_PUSH_DURATION,
+    SLOW_STATUS_DURATION,
+)
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.queue import FRESH, QUEUES, SYNC, rq_queue
-from preference_center.storage.db.database import run
+from preference_center.queue import JOB_QUEUES, SYNC, SYNC_FRESH, rq_queue
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import active_pushes, destinations
 from preference_center.sync.push import sync
 from tests.clock import Clock
@@ -36,21 +40,23 @@ def jobs(redis_url: str) -> Jobs:
 
     def waiting() -> list[str]:
         with Redis.from_url(redis_url) as redis:
-            found = [job for name in (FRESH, SYNC) for job in rq_queue(redis, QUEUES[name]).jobs]
+            found = [
+                job for name in (SYNC_FRESH, SYNC) for job in rq_queue(redis, JOB_QUEUES[name]).jobs
+            ]
         return [str(job.func_name) for job in found]
 
     return waiting
 
 
 def person(number: int) -> Address:
-    return parse(f"person-{number}@example.com", Channel.EMAIL)
+    return parse_address(f"person-{number}@example.com", Channel.EMAIL)
 
 
 def opt_out(*numbers: int, bulk: bool = False) -> None:
     now = services().now()
     record(
         [
-            Change(uuid4(), Kind.OPTED_OUT, person(n), TOPIC, now, now, "test", "test")
+            Change(uuid4(), EventKind.OPTED_OUT, person(n), TOPIC, now, now, "test", "test")
             for n in numbers
         ],
         bulk=bulk,
@@ -63,12 +69,12 @@ def work(destination: int, tool: Tool, *, fresh: bool = False) -> int:
 
 
 def look(destination: int) -> Destination:
-    found = run(lambda c: destinations.by_id(c, services().keys, destination))
+    found = run_in_transaction(lambda c: destinations.find_by_id(c, services().keys, destination))
     assert found
     return found
 
 
-def takes(clock: Clock, time: timedelta) -> Callable[[Sequence[Item]], None]:
+def takes(clock: Clock, time: timedelta) -> Callable[[Sequence[PushItem]], None]:
     return lambda _: void(clock.advance(time))
 
 
@@ -80,15 +86,15 @@ class TestSlow:
     def test_a_push_that_takes_long_makes_the_tool_slow_for_a_while(
         self, destination: int, tool: Tool, clock: Clock
     ) -> None:
-        tool.before = takes(clock, SLOW)
+        tool.before = takes(clock, SLOW_PUSH_DURATION)
         opt_out(1)
         work(destination, tool)
         assert not look(destination).is_slow(clock())
-        tool.before = takes(clock, SLOW + timedelta(seconds=1))
+        tool.before = takes(clock, SLOW_PUSH_DURATION + timedelta(seconds=1))
         opt_out(2)
         work(destination, tool)
-        assert look(destination).is_slow(clock() + SLOW_FOR - timedelta(seconds=1))
-        assert not look(destination).is_slow(clock() + SLOW_FOR)
+        assert look(destination).is_slow(clock() + SLOW_STATUS_DURATION - timedelta(seconds=1))
+        assert not look(destination).is_slow(clock() + SLOW_STATUS_DURATION)
 
     def test_a_fresh_job_leaves_a_slow_tool_to_the_other_workers(
         self, destination: int, tool: Tool, clock: Clock, jobs: Jobs
@@ -108,8 +114,8 @@ class TestSlow:
         "waited, count",
         [
             pytest.param(timedelta(seconds=1), 1, id="not overdue yet"),
-            pytest.param(SLOW, 0, id="overdue"),
-            pytest.param(COUNTS_FOR, 1, id="longer than an exchange takes"),
+            pytest.param(SLOW_PUSH_DURATION, 0, id="overdue"),
+            pytest.param(MAX_PUSH_BLOCKING, 1, id="longer than an exchange takes"),
         ],
     )
     def test_while_an_answer_is_overdue_nobody_else_asks(
@@ -117,7 +123,7 @@ class TestSlow:
     ) -> None:  # I3
         other = Tool()
 
-        def wait(_: Sequence[Item]) -> None:
+        def wait(_: Sequence[PushItem]) -> None:
             tool.before = None
             clock.advance(waited)
             opt_out(2)
@@ -133,12 +139,14 @@ class TestSlow:
         self, destination: int, clock: Clock
     ) -> None:
         ends_at = clock() + timedelta(seconds=90)
-        run(lambda c: active_pushes.begin(c, destination, uuid4(), clock(), ends_at))
+        run_in_transaction(
+            lambda c: active_pushes.insert_push(c, destination, uuid4(), clock(), ends_at)
+        )
         clock.advance(timedelta(seconds=89))
-        scheduler.tidy(clock())
+        scheduler.purge_expired(clock())
         assert len(under_way()) == 1
         clock.advance(timedelta(seconds=1))
-        scheduler.tidy(clock())
+        scheduler.purge_expired(clock())
         assert under_way() == []
 
     def test_a_push_that_ended_holds_nobody_off(self, destination: int, tool: Tool) -> None:
@@ -148,7 +156,7 @@ class TestSlow:
 
 
 def under_way() -> list[tuple[object, ...]]:
-    return run(lambda c: c.execute("SELECT lease FROM push").fetchall())
+    return run_in_transaction(lambda c: c.execute("SELECT lease FROM push").fetchall())
 
 
 def clear(jobs: Jobs) -> None:
@@ -170,7 +178,7 @@ class TestFresh:
     ) -> None:  # I3
         other = Tool()
 
-        def click_meanwhile(_: Sequence[Item]) -> None:
+        def click_meanwhile(_: Sequence[PushItem]) -> None:
             tool.before = None
             opt_out(2)
             assert work(destination, other, fresh=True) == 0
@@ -187,7 +195,7 @@ class TestScheduler:
         opt_out(1)
         clear(jobs)
         scheduler.tick()
-        assert jobs() == [FRESH]
+        assert jobs() == [SYNC_FRESH]
 
     def test_lists_are_not(self, jobs: Jobs) -> None:
         opt_out(1, bulk=True)
@@ -202,7 +210,7 @@ class TestScheduler:
         opt_out(*range(5))
         clear(jobs)
         scheduler.tick()
-        assert jobs() == [FRESH, SYNC, SYNC]
+        assert jobs() == [SYNC_FRESH, SYNC, SYNC]
 
     def test_a_slow_tool_gets_one_job_however_much_is_due(
         self,

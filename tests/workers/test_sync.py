@@ -9,29 +9,29 @@ from uuid import uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.domain.deadlines import Stage
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.sync.contract import Item, Outcome, Result
-from preference_center.domain.sync.destination import Destination, Status
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.domain.deadlines import DeadlineStage
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
+from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.extensions import services
-from preference_center.integrations.base.contract import DeliveryError, Gone
-from preference_center.integrations.base.http import LeaseOver
+from preference_center.integrations.base.contract import DeliveryError, EndpointGone
+from preference_center.integrations.base.http import LeaseExpired
 from preference_center.ledger import record
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.push import sync
 from tests.clock import Clock
 from tests.workers.tool import Tool
 
-JANE = parse("jane@example.com", Channel.EMAIL)
+JANE = parse_address("jane@example.com", Channel.EMAIL)
 TOPIC = "acme.offers"
 
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
 
-def say(kind: Kind, address: Address = JANE, scope: str = TOPIC, **given: object) -> None:
+def say(kind: EventKind, address: Address = JANE, scope: str = TOPIC, **given: object) -> None:
     now = services().now()
     record([Change(uuid4(), kind, address, scope, now, now, "test", "test", **given)])  # type: ignore[arg-type]
 
@@ -42,7 +42,7 @@ def work(destination: int, tool: Tool) -> int:
 
 
 def look(destination: int) -> Destination:
-    found = run(lambda c: destinations.by_id(c, services().keys, destination))
+    found = run_in_transaction(lambda c: destinations.find_by_id(c, services().keys, destination))
     assert found
     return found
 
@@ -50,12 +50,14 @@ def look(destination: int) -> Destination:
 def deliveries() -> list[str]:
     return [
         row[0]
-        for row in run(lambda c: c.execute("SELECT outcome FROM delivery ORDER BY id").fetchall())
+        for row in run_in_transaction(
+            lambda c: c.execute("SELECT outcome FROM delivery ORDER BY id").fetchall()
+        )
     ]
 
 
 def test_an_opt_out_reaches_the_tool_and_is_settled(destination: int, tool: Tool) -> None:  # I3
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     assert work(destination, tool) == 1
     assert tool.off == {"jane@example.com": {TOPIC}}
     assert work(destination, tool) == 0
@@ -63,7 +65,7 @@ def test_an_opt_out_reaches_the_tool_and_is_settled(destination: int, tool: Tool
 
 
 def test_all_marketing_turns_off_what_the_tool_sends(destination: int, tool: Tool) -> None:  # I10
-    say(Kind.OPTED_OUT, scope=ALL_MARKETING)
+    say(EventKind.OPTED_OUT, scope=ALL_MARKETING)
     work(destination, tool)
     assert tool.pushes[0][0].off == {TOPIC}
     assert tool.pushes[0][0].all_off
@@ -73,11 +75,11 @@ def test_a_lift_turns_on_only_what_we_turned_off(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I13
     tool.off["paul@example.com"] = {TOPIC}
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     clock.advance(timedelta(minutes=1))
-    say(Kind.OPTED_IN)
-    say(Kind.OPTED_IN, parse("paul@example.com", Channel.EMAIL))
+    say(EventKind.OPTED_IN)
+    say(EventKind.OPTED_IN, parse_address("paul@example.com", Channel.EMAIL))
     work(destination, tool)
     assert tool.off == {"jane@example.com": set(), "paul@example.com": {TOPIC}}
 
@@ -86,11 +88,11 @@ def test_a_lift_turns_on_only_what_we_turned_off(
 def test_what_was_turned_off_unheard_is_taken_back_too(
     destination: int, tool: Tool, clock: Clock, end: str
 ) -> None:  # I5, I13: else the tool would show a "no" that nobody said there
-    def act_unheard(batch: Sequence[Item]) -> None:
+    def act_unheard(batch: Sequence[PushItem]) -> None:
         tool.apply(batch)
         raise DeliveryError("no answer") if end == "timed out" else KeyboardInterrupt
 
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     tool.before = act_unheard
     with suppress(KeyboardInterrupt):
         work(destination, tool)
@@ -98,13 +100,13 @@ def test_what_was_turned_off_unheard_is_taken_back_too(
 
     tool.before = None
     clock.advance(timedelta(minutes=10))
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     work(destination, tool)
     assert tool.off["jane@example.com"] == set()
 
 
 def test_a_pause_ends_in_the_tool_by_itself(destination: int, tool: Tool, clock: Clock) -> None:
-    say(Kind.PAUSED, until=clock() + timedelta(days=7))
+    say(EventKind.PAUSED, until=clock() + timedelta(days=7))
     work(destination, tool)
     assert tool.off["jane@example.com"] == {TOPIC}
     clock.advance(timedelta(days=7))
@@ -116,8 +118,8 @@ def test_a_failing_tool_opens_the_circuit_and_burns_no_row(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
     tool.before = fail
-    say(Kind.OPTED_OUT)
-    say(Kind.OPTED_OUT, parse("paul@example.com", Channel.EMAIL))
+    say(EventKind.OPTED_OUT)
+    say(EventKind.OPTED_OUT, parse_address("paul@example.com", Channel.EMAIL))
     work(destination, tool)
     assert work(destination, tool) == 0
     assert len(tool.pushes) == 1
@@ -130,55 +132,59 @@ def test_a_failing_tool_opens_the_circuit_and_burns_no_row(
     assert look(destination).failures == 0
 
 
-def fail(_: Sequence[Item]) -> Mapping[int, Outcome]:
+def fail(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
     raise DeliveryError("500 from POST /groups")
 
 
 def test_gone_pauses_the_destination_and_its_rows_keep_their_clock(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
-    def gone(_: Sequence[Item]) -> Mapping[int, Outcome]:
-        raise Gone("410 from the receiver")
+    def gone(_: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        raise EndpointGone("410 from the receiver")
 
     tool.before = gone
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
-    assert look(destination).status is Status.PAUSED
+    assert look(destination).status is DestinationStatus.PAUSED
     clock.advance(timedelta(hours=37))
-    assert [late.stage for late in run(lambda c: states.late(c, clock()))] == [Stage.AT_RISK]
+    assert [late.stage for late in run_in_transaction(lambda c: states.list_late(c, clock()))] == [
+        DeadlineStage.AT_RISK
+    ]
 
 
 def test_one_poisoned_row_does_not_hold_the_others(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
-    def choke(batch: Sequence[Item]) -> None:
+    def choke(batch: Sequence[PushItem]) -> None:
         if any(item.address.startswith("poison") for item in batch):
             raise DeliveryError("500")
 
     tool.before = choke
-    people = [parse(f"p{n}@example.com", Channel.EMAIL) for n in range(20)]
-    for person in [parse("poison@example.com", Channel.EMAIL), *people]:
-        say(Kind.OPTED_OUT, person)
+    people = [parse_address(f"p{n}@example.com", Channel.EMAIL) for n in range(20)]
+    for person in [parse_address("poison@example.com", Channel.EMAIL), *people]:
+        say(EventKind.OPTED_OUT, person)
     for _ in range(60):
         work(destination, tool)
         clock.advance(timedelta(minutes=1))
     assert len(tool.off) == 20
 
 
-def refuse(batch: Sequence[Item]) -> Mapping[int, Outcome]:
-    return {item.ref: Outcome(Result.REFUSED, "invalid") for item in batch}
+def refuse(batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+    return {item.ref: PushOutcome(PushResult.REFUSED, "invalid") for item in batch}
 
 
 def test_a_refused_address_is_retried_daily_and_reported_late(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
     tool.before = refuse
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     for _ in range(10 * 24):
         work(destination, tool)
         clock.advance(timedelta(hours=1))
     assert len(tool.pushes) == 10
-    assert run(lambda c: states.late(c, clock()))[0].stage is Stage.OVERDUE
+    assert (
+        run_in_transaction(lambda c: states.list_late(c, clock()))[0].stage is DeadlineStage.OVERDUE
+    )
     tool.before = None
     work(destination, tool)
     assert tool.off == {"jane@example.com": {TOPIC}}
@@ -187,20 +193,20 @@ def test_a_refused_address_is_retried_daily_and_reported_late(
 def test_a_refusal_is_noted_when_the_outcome_changes(
     destination: int, tool: Tool, clock: Clock
 ) -> None:
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     for answer in (refuse, refuse, put_off, refuse, refuse):
         tool.before = answer
         work(destination, tool)
         clock.advance(timedelta(days=1))
     assert len(tool.pushes) == 5
     assert deliveries() == ["refused", "later", "refused"]
-    say(Kind.COMPLAINED, scope=ALL_MARKETING)
+    say(EventKind.COMPLAINED, scope=ALL_MARKETING)
     work(destination, tool)
     assert deliveries() == ["refused", "later", "refused", "refused"]
 
 
-def put_off(batch: Sequence[Item]) -> Mapping[int, Outcome]:
-    return {item.ref: Outcome(Result.LATER, "503") for item in batch}
+def put_off(batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+    return {item.ref: PushOutcome(PushResult.RETRY_LATER, "503") for item in batch}
 
 
 def test_refused_addresses_keep_no_click_waiting(
@@ -208,24 +214,26 @@ def test_refused_addresses_keep_no_click_waiting(
 ) -> None:  # I3
     tool.before = refuse
     for number in range(5):
-        say(Kind.OPTED_OUT, parse(f"refused-{number}@example.com", Channel.EMAIL))
+        say(EventKind.OPTED_OUT, parse_address(f"refused-{number}@example.com", Channel.EMAIL))
     work(destination, tool)
     clock.advance(timedelta(days=1))
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     until = clock() + timedelta(seconds=90)
-    rows = run(lambda c: states.claim(c, destination, uuid4(), now=clock(), until=until, limit=1))
+    rows = run_in_transaction(
+        lambda c: states.claim_rows(c, destination, uuid4(), now=clock(), until=until, limit=1)
+    )
     assert [row.attempts for row in rows] == [0]
 
 
 def test_a_click_while_its_address_is_refused_is_pushed_at_once(
     destination: int, tool: Tool, clock: Clock
 ) -> None:  # I3
-    def click_meanwhile(batch: Sequence[Item]) -> Mapping[int, Outcome]:
-        say(Kind.COMPLAINED, scope=ALL_MARKETING)
+    def click_meanwhile(batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        say(EventKind.COMPLAINED, scope=ALL_MARKETING)
         return refuse(batch)
 
     tool.before = click_meanwhile
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     tool.before = None
     assert work(destination, tool) == 1
@@ -235,11 +243,11 @@ def test_a_click_while_its_address_is_refused_is_pushed_at_once(
 def test_a_dead_workers_rows_come_back_when_its_lease_ends(
     destination: int, tool: Tool, clock: Clock
 ) -> None:
-    def die(_: Sequence[Item]) -> None:
+    def die(_: Sequence[PushItem]) -> None:
         raise KeyboardInterrupt
 
     tool.before = die
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     with pytest.raises(KeyboardInterrupt):
         work(destination, tool)
     tool.before = None
@@ -253,15 +261,15 @@ def test_a_frozen_worker_that_lifts_late_is_overruled(
     destination: int, tool: Tool, clock: Clock
 ) -> None:
     """It thaws after a newer opt-out was delivered; the tool must end on "off"."""
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     clock.advance(timedelta(minutes=1))
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     other = Tool(off=tool.off)
 
-    def freeze(batch: Sequence[Item]) -> None:
+    def freeze(batch: Sequence[PushItem]) -> None:
         clock.advance(timedelta(minutes=10))
-        say(Kind.OPTED_OUT)
+        say(EventKind.OPTED_OUT)
         work(destination, other)
         tool.before = None
 
@@ -273,20 +281,20 @@ def test_a_frozen_worker_that_lifts_late_is_overruled(
     assert tool.off["jane@example.com"] == {TOPIC}
 
 
-@pytest.mark.parametrize("error", [DeliveryError("no answer"), LeaseOver("over")])
+@pytest.mark.parametrize("error", [DeliveryError("no answer"), LeaseExpired("over")])
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_frozen_worker_whose_late_off_nobody_answers_is_overruled_too(
     destination: int, tool: Tool, clock: Clock, error: Exception, others: int
 ) -> None:  # I5
     """It acts after a newer opt-in was delivered; the tool must end on "on"."""
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     for number in range(others):
-        say(Kind.OPTED_OUT, parse(f"p{number}@example.com", Channel.EMAIL))
+        say(EventKind.OPTED_OUT, parse_address(f"p{number}@example.com", Channel.EMAIL))
     other = Tool(off=tool.off)
 
-    def freeze(batch: Sequence[Item]) -> None:
+    def freeze(batch: Sequence[PushItem]) -> None:
         clock.advance(timedelta(minutes=10))
-        say(Kind.OPTED_IN)
+        say(EventKind.OPTED_IN)
         work(destination, other)
         tool.apply(batch)
         raise error
@@ -302,26 +310,30 @@ def test_a_frozen_worker_whose_late_off_nobody_answers_is_overruled_too(
 def test_an_opt_out_counts_only_once_an_unanswered_lift_can_not_act_any_more(
     destination: int, tool: Tool, clock: Clock
 ) -> None:
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
     clock.advance(timedelta(minutes=1))
-    say(Kind.OPTED_IN)
+    say(EventKind.OPTED_IN)
     tool.before = fail
     work(destination, tool)
     clock.advance(timedelta(seconds=20))
     tool.before = None
-    say(Kind.OPTED_OUT)
+    say(EventKind.OPTED_OUT)
     work(destination, tool)
-    assert run(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) != (None,)
+    assert run_in_transaction(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) != (
+        None,
+    )
     tool.off["jane@example.com"] = set()  # the old request acts now
     clock.advance(timedelta(minutes=3))
     work(destination, tool)
     assert tool.off["jane@example.com"] == {TOPIC}
-    assert run(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) == (None,)
+    assert run_in_transaction(lambda c: c.execute("SELECT due_at FROM sync_state").fetchone()) == (
+        None,
+    )
 
 
 def test_overtaken_events_are_superseded(destination: int, tool: Tool) -> None:
-    say(Kind.OPTED_OUT)
-    say(Kind.COMPLAINED, scope=ALL_MARKETING)
+    say(EventKind.OPTED_OUT)
+    say(EventKind.COMPLAINED, scope=ALL_MARKETING)
     work(destination, tool)
     assert sorted(deliveries()) == ["reflected", "superseded"]

@@ -16,16 +16,21 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.destinations.connect import connect
-from preference_center.destinations.manage import Wish, add, change_settings, resume
+from preference_center.destinations.manage import (
+    DestinationRequest,
+    add_destination,
+    change_settings,
+    resume_destination,
+)
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item
+from preference_center.domain.sync.contract import PushItem
 from preference_center.domain.sync.destination import Destination
 from preference_center.extensions import services
-from preference_center.ingest.webhooks import take_posted
-from preference_center.integrations.base.contract import Pullable, Readable
-from preference_center.storage.db.database import run
+from preference_center.ingest.webhooks import ingest_webhooks
+from preference_center.integrations.base.contract import SupportsPull, SupportsRead
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.sync import destinations, listings
-from preference_center.storage.sync.listings import Part
+from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
 from preference_center.sync.push import sync
 from tests.clock import START
@@ -156,19 +161,19 @@ def text_stop(client: FlaskClient, name: str) -> None:
 
 
 def set_up(kind: str, name: str, tool: Tool) -> Destination:
-    wish = Wish(name, kind, tool.settings, tool.mapping, frozenset())
-    added = add(wish, "test")
+    wish = DestinationRequest(name, kind, tool.settings, tool.mapping, frozenset())
+    added = add_destination(wish, "test")
     assert added.report.ok
-    destination = resume(name, "test")
-    run(lambda c: destinations.pulled(c, added.id, services().now()))
+    destination = resume_destination(name, "test")
+    run_in_transaction(lambda c: destinations.mark_pulled(c, added.id, services().now()))
     return destination
 
 
 @pytest.mark.parametrize("kind", TOOLS)
 def test_a_texted_stop_reaches_the_tool(app: Flask, client: FlaskClient, kind: str) -> None:  # I3
     with TOOLS[kind]() as tool, app.app_context():
-        listener = Wish("texts", "twilio", {"auth_token": TOKEN}, {}, frozenset())
-        add(listener, "test")
+        listener = DestinationRequest("texts", "twilio", {"auth_token": TOKEN}, {}, frozenset())
+        add_destination(listener, "test")
         destination = set_up(kind, "mailer", tool)
         assert Channel.SMS in destination.channels
         assert tool.is_texted()
@@ -190,19 +195,22 @@ def test_email_goes_on_when_the_topic_by_sms_is_no_more(app: Flask, catalogue: s
     with klaviyo() as tool, app.app_context():
         destination = set_up("klaviyo", "mailer", tool)
         put_in_force(app, catalogue)
-        connector = cast("Readable", connect(destination))
-        item = Item(1, "bo@example.com", Channel.EMAIL)
+        connector = cast("SupportsRead", connect(destination))
+        item = PushItem(1, "bo@example.com", Channel.EMAIL)
         assert connector.read([item]) == {1: frozenset()}
-        assert list(whole(cast("Pullable", connector).pull)[0]) == []
+        assert list(whole(cast("SupportsPull", connector).pull)[0]) == []
 
 
 def test_what_only_heard_stop_pushes_once_it_has_a_key(app: Flask, client: FlaskClient) -> None:
     """Of one destination at Twilio, that hears STOP at one number and pushes to another."""
     with twilio() as tool, app.app_context():
-        add(Wish("texts", "twilio", {"auth_token": TOKEN}, tool.mapping, frozenset()), "test")
+        add_destination(
+            DestinationRequest("texts", "twilio", {"auth_token": TOKEN}, tool.mapping, frozenset()),
+            "test",
+        )
         text_stop(client, "texts")
         change_settings("texts", tool.settings, "test")
-        destination = resume("texts", "test")
+        destination = resume_destination("texts", "test")
         assert destination.channels == {Channel.SMS}
         until = services().now() + timedelta(seconds=5)
         sync(destination.id, connect, until=until, stop=lambda: False)
@@ -274,7 +282,7 @@ def test_a_stop_that_a_vendor_reports_reaches_all_the_others(
         }
         HEARS[kind](client)
         until = services().now() + timedelta(seconds=5)
-        assert take_posted(there[kind].id, connect, until=until, stop=lambda: False) == 1
+        assert ingest_webhooks(there[kind].id, connect, until=until, stop=lambda: False) == 1
         for destination in there.values():
             sync(destination.id, connect, until=until, stop=lambda: False)
         assert not [name for name, tool in tools.items() if name != kind and tool.is_texted()]
@@ -285,8 +293,10 @@ def test_a_stop_that_is_found_in_a_tool_reaches_another(app: Flask, kind: str) -
     with TOOLS[kind]() as tool, twilio() as other, app.app_context():
         heard, texts = set_up(kind, "mailer", tool), set_up("twilio", "texts", other)
         tool.stop()
-        run(lambda c: listings.begin(c, heard.id, [Part.PULL], services().now()))
+        run_in_transaction(
+            lambda c: listings.schedule_listings(c, heard.id, [ListingKind.PULL], services().now())
+        )
         until = services().now() + timedelta(seconds=5)
-        assert verify(heard.id, Part.PULL, connect, until=until, stop=lambda: False)
+        assert verify(heard.id, ListingKind.PULL, connect, until=until, stop=lambda: False)
         sync(texts.id, connect, until=until, stop=lambda: False)
         assert not other.is_texted()

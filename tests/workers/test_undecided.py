@@ -14,16 +14,16 @@ from flask.testing import FlaskClient
 from preference_center.domain.deadlines import AT_RISK, TARGET, WINDOW
 from preference_center.extensions import services
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import review_queue
-from preference_center.storage.mail.pending_mail_opt_outs import Unresolved, keep
-from preference_center.storage.mail.review_queue import KeptMail
+from preference_center.storage.mail.pending_mail_opt_outs import PendingMailOptOut, insert_pending
+from preference_center.storage.mail.review_queue import ReviewItem
 from preference_center.storage.sync import undecided_events, webhook_inbox
 from tests.clock import Clock
 from tests.workers.reading import TOPIC, events
 from tests.workers.test_news import post, take, unsubscribe
 from tests.workers.two_ways import TwoWayTool, add_destination
-from workers.scheduler import tidy
+from workers.scheduler import purge_expired
 
 pytestmark = pytest.mark.usefixtures("in_context")
 
@@ -43,8 +43,8 @@ def command(app: Flask) -> Command:
 
 def unreadable(number: int) -> None:
     context = services()
-    run(
-        lambda c: webhook_inbox.keep(
+    run_in_transaction(
+        lambda c: webhook_inbox.insert_webhook(
             c, context.keys, context.new_id(), number, b"<html>", context.now()
         )
     )
@@ -73,14 +73,16 @@ def not_processed(number: int) -> None:
 def mail_of_a_stranger(_: int) -> None:
     context = services()
     now = context.now()
-    row = Unresolved(context.new_id(), b"p" * 16, b"m", "acme.offers", "l1", None, now, now)
-    run(lambda c: keep(c, [row]))
+    row = PendingMailOptOut(context.new_id(), b"p" * 16, b"m", "acme.offers", "l1", None, now, now)
+    run_in_transaction(lambda c: insert_pending(c, [row]))
 
 
 def mail_that_is_not_clear(_: int) -> None:
     context = services()
-    mail = KeptMail(context.new_id(), "replies", "not_clear", 7, context.now())
-    run(lambda c: review_queue.keep(c, context.keys, mail, b"mark", b"Subject"))
+    mail = ReviewItem(context.new_id(), "replies", "not_clear", 7, context.now())
+    run_in_transaction(
+        lambda c: review_queue.insert_item(c, context.keys, mail, b"mark", b"Subject")
+    )
 
 
 SOURCES = [
@@ -121,7 +123,7 @@ def test_it_is_late_from_when_it_was_received(
         (MONTHS, "overdue"),
     ]:
         clock.now = received_at + waited
-        tidy(clock())
+        purge_expired(clock())
         window, late = health(client)
         assert window == stage
         shown = command("syncs", "overdue")
@@ -143,7 +145,10 @@ def test_it_is_late_from_when_it_was_received(
 
 
 def questions() -> list[str]:
-    return [each.question for each in run(lambda c: undecided_events.waiting(c, 100))]
+    return [
+        each.question
+        for each in run_in_transaction(lambda c: undecided_events.list_open_questions(c, 100))
+    ]
 
 
 def test_a_person_sees_each_and_why(command: Command) -> None:
@@ -163,23 +168,27 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
     number = add_destination("mailer", TOPIC)
     unreadable(number)
     clock.advance(WINDOW)
-    event = str(run(lambda c: undecided_events.waiting(c, 1))[0].post)
+    event = str(
+        run_in_transaction(lambda c: undecided_events.list_open_questions(c, 1))[0].webhook_id
+    )
     assert command("inbound", "events", "discard", event).exit_code == 2  # without a reason
     done = command("inbound", "events", "discard", event, "--reason", "a health check of ours")
     assert done.exit_code == 0
     assert health(client) == ("on_time", [])
     again = command("inbound", "events", "discard", event, "--reason", "again")
     assert again.exit_code == 1
-    detail = run(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
+    detail = run_in_transaction(lambda c: c.execute("SELECT action, detail FROM audit").fetchall())
     assert detail == [
         (
             "vendor_event.discarded",
             {"event": event, "reason": "a health check of ours"},
         )
     ]
-    clock.advance(webhook_inbox.KEPT)
-    tidy(clock())
-    assert run(lambda c: c.execute("SELECT count(*) FROM posted_news").fetchone()) == (0,)
+    clock.advance(webhook_inbox.RETENTION)
+    purge_expired(clock())
+    assert run_in_transaction(
+        lambda c: c.execute("SELECT count(*) FROM posted_news").fetchone()
+    ) == (0,)
 
 
 def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
@@ -190,13 +199,15 @@ def test_what_is_mapped_is_recorded_by_trying_again_even_months_later(
     take(number, TwoWayTool())
     received_at = clock()
     clock.advance(MONTHS)
-    tidy(clock())
-    run(lambda c: c.execute("""UPDATE destination SET mapping = '{"acme.offers": "4711"}'"""))
+    purge_expired(clock())
+    run_in_transaction(
+        lambda c: c.execute("""UPDATE destination SET mapping = '{"acme.offers": "4711"}'""")
+    )
     assert command("inbound", "events", "retry", "--destination", "mailer").exit_code == 0
     take(number, TwoWayTool())
     assert questions() == []
     assert [(kind, scope) for kind, scope, *_ in events()] == [("opted_out", TOPIC)]
-    at = run(lambda c: c.execute("SELECT received_at FROM event").fetchone())
+    at = run_in_transaction(lambda c: c.execute("SELECT received_at FROM event").fetchone())
     assert at == (received_at,)
 
 
@@ -237,7 +248,9 @@ def test_an_unresolved_opt_out_that_was_dismissed_is_late_no_more(
     done = command("inbound", "dismiss", number, "--reason", "nobody has that address")
     assert done.exit_code == 0
     assert health(client)[0] == "on_time"
-    assert run(lambda c: c.execute("SELECT count(*) FROM inbound_unresolved").fetchone()) == (1,)
+    assert run_in_transaction(
+        lambda c: c.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
+    ) == (1,)
 
 
 def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
@@ -249,11 +262,11 @@ def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
     def refuse(*_: object, **__: object) -> None:
         raise DeliveryError("not now")
 
-    monkeypatch.setattr("preference_center.ingest.webhooks._take_together", refuse)
+    monkeypatch.setattr("preference_center.ingest.webhooks._ingest_in_transaction", refuse)
     for _ in range(4):
         take(number, tool)
         clock.advance(MONTHS)
-        tidy(clock())
+        purge_expired(clock())
     monkeypatch.undo()
     take(number, tool)
     assert len(events()) == 1
@@ -262,6 +275,10 @@ def test_a_body_that_a_tool_keeps_from_being_processed_is_never_deleted(
 def test_counting_ends_where_it_is_bad_enough(clock: Clock) -> None:
     number, now = add_destination("mailer", TOPIC), clock()
     ids = [services().new_id() for _ in range(1_002)]
-    run(lambda c: undecided_events.note(c, number, {each: (now, {"unreadable"}) for each in ids}))
-    found = run(lambda c: undecided_events.late(c, now + WINDOW))
+    run_in_transaction(
+        lambda c: undecided_events.replace_open_questions(
+            c, number, {each: (now, {"unreadable"}) for each in ids}
+        )
+    )
+    found = run_in_transaction(lambda c: undecided_events.list_overdue_backlog(c, now + WINDOW))
     assert [(late.count, late.at_least) for late in found] == [(1_000, True)]

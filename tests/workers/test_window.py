@@ -12,16 +12,16 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import Change, Kind
-from preference_center.domain.sync.destination import Destination, Status
+from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.extensions import services
-from preference_center.integrations.base.contract import Connector, Setup
-from preference_center.integrations.base.http import Http, Timeouts
-from preference_center.integrations.registry import make
+from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpTimeouts
+from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations, states
 from preference_center.sync.push import sync
 from tests.clock import START, Clock
@@ -45,12 +45,12 @@ class World:
 
     def connect(self, destination: Destination, alive: Callable[[], bool]) -> Connector:
         settings = {**destination.settings, "base_url": self.tool.url}
-        setup = Setup(destination.name, settings, destination.mapping)
+        setup = DestinationConfig(destination.name, settings, destination.mapping)
         silent = any(fault.hang for fault in self.tool._faults)
         # A busy machine must not look like a silent tool, which is not waited for in full.
-        limits = Timeouts(connect=5, read=0.05 if silent else 5, total=10)
-        http = Http(alive=alive, now=self.clock, timeouts=limits, allow_private=True)
-        return make("sendgrid", setup, http)
+        limits = HttpTimeouts(connect=5, read=0.05 if silent else 5, total=10)
+        http = HttpContext(lease_valid=alive, now=self.clock, timeouts=limits, allow_private=True)
+        return make_connector("sendgrid", setup, http)
 
     def pass_until(
         self, moment: datetime, *, every: timedelta, told: Callable[[], None] = lambda: None
@@ -58,7 +58,9 @@ class World:
         """Let the scheduler look once `every`; `told` is called before each look."""
         while self.clock() < moment:
             told()
-            for number in run(lambda c: states.due_destinations(c, self.clock())):
+            for number in run_in_transaction(
+                lambda c: states.count_due_by_destination(c, self.clock())
+            ):
                 until = self.clock() + timedelta(seconds=5)
                 sync(number, self.connect, until=until, stop=lambda: False)
             self.clock.advance(every)
@@ -72,7 +74,7 @@ def world(clock: Clock) -> Iterator[World]:
     context = services()
 
     def add(connection: Connection) -> None:
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             context.keys,
             name="mailer",
@@ -84,21 +86,25 @@ def world(clock: Clock) -> Iterator[World]:
             sends_service=True,
             now=context.now(),
         )
-        destinations.set_status(connection, number, Status.ACTIVE)
+        destinations.set_status(connection, number, DestinationStatus.ACTIVE)
 
-    run(add)
+    run_in_transaction(add)
     with SendGridStandIn() as tool:
         yield World(tool, clock)
 
 
 def opt_out(address: str = JANE) -> None:
     now = services().now()
-    person = parse(address, Channel.EMAIL)
-    record([Change(uuid4(), Kind.OPTED_OUT, person, "all_marketing", now, now, "test", "test")])
+    person = parse_address(address, Channel.EMAIL)
+    record(
+        [Change(uuid4(), EventKind.OPTED_OUT, person, "all_marketing", now, now, "test", "test")]
+    )
 
 
 def pending() -> int:
-    (row,) = run(lambda c: c.execute("SELECT count(due_at) FROM sync_state").fetchall())
+    (row,) = run_in_transaction(
+        lambda c: c.execute("SELECT count(due_at) FROM sync_state").fetchall()
+    )
     return int(row[0])
 
 

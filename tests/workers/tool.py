@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.domain.sync.destination import Destination
-from preference_center.integrations.base.check_report import Report
+from preference_center.integrations.base.check_report import CheckReport
 
-Hook = Callable[[Sequence[Item]], Mapping[int, Outcome] | None]
+Hook = Callable[[Sequence[PushItem]], Mapping[int, PushOutcome] | None]
 
 
 @dataclass
@@ -23,12 +23,12 @@ class Tool:
     settings: ClassVar[Mapping[str, str]] = {}
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=100,
     )
     off: dict[str, set[str]] = field(default_factory=dict)
-    pushes: list[list[Item]] = field(default_factory=list)
+    pushes: list[list[PushItem]] = field(default_factory=list)
     before: Hook | None = None
     """Called with each batch first: may raise, or answer in the tool's place."""
 
@@ -37,18 +37,18 @@ class Tool:
         assert alive()
         return self
 
-    def check(self) -> Report:
-        return Report()
+    def check(self) -> CheckReport:
+        return CheckReport()
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         self.pushes.append(list(batch))
         answer = self.before(batch) if self.before else None
         if answer is not None:
             return answer
         self.apply(batch)
-        return {item.ref: Outcome(Result.REFLECTED, "200") for item in batch}
+        return {item.ref: PushOutcome(PushResult.REFLECTED, "200") for item in batch}
 
-    def apply(self, batch: Sequence[Item]) -> None:
+    def apply(self, batch: Sequence[PushItem]) -> None:
         """Act on `batch`, as if asked."""
         for item in batch:
             off = self.off.setdefault(item.address, set())

@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Result, Seen
-from preference_center.domain.sync.destination import Destination, Status
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.extensions import services
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from tests.workers.tool import Tool
 
@@ -29,12 +36,12 @@ class TwoWayTool(Tool):
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=100,
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
         can_hold_link=True,
     )
     contacts: dict[str, str] = field(default_factory=dict)
@@ -56,21 +63,21 @@ class TwoWayTool(Tool):
         self.off.setdefault(address, set()).add(topic)
         self.said.append((address, topic))
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         outcomes = dict(super().push(batch))
         for item in batch:
             if item.address not in self.contacts:
-                outcomes[item.ref] = Outcome(Result.ABSENT)
+                outcomes[item.ref] = PushOutcome(PushResult.ABSENT)
         return outcomes
 
-    def apply(self, batch: Sequence[Item]) -> None:
+    def apply(self, batch: Sequence[PushItem]) -> None:
         here = [item for item in batch if item.address in self.contacts]
         super().apply([item for item in here if item.address not in self.forgets])
         for item in here:
             self.log.append(item.address)
             self.said += [(item.address, topic) for topic in sorted(item.off)]
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         self.reads.append([item.address for item in batch])
         return {
             item.ref: frozenset(self.off.get(item.address, ()))
@@ -79,29 +86,33 @@ class TwoWayTool(Tool):
             for item in batch
         }
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         start = int(cursor or 0)
         some = self.log[start : start + PAGE]
-        rows = tuple(Seen(address, link=self.contacts[address]) for address in dict.fromkeys(some))
-        return Page(rows, str(start + len(some)), done=start + PAGE >= len(self.log))
+        rows = tuple(
+            ContactSnapshot(address, link=self.contacts[address]) for address in dict.fromkeys(some)
+        )
+        return ContactPage(rows, str(start + len(some)), done=start + PAGE >= len(self.log))
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         start = int(cursor or 0)
         some = self.said[start : start + PAGE]
-        rows = tuple(News(NewsKind.OPTED_OUT, address, topic) for address, topic in some)
-        return Page(rows, str(start + len(some)), done=start + PAGE >= len(self.said))
+        rows = tuple(
+            VendorEvent(VendorEventKind.OPTED_OUT, address, topic) for address, topic in some
+        )
+        return ContactPage(rows, str(start + len(some)), done=start + PAGE >= len(self.said))
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         for item in batch:
             self.contacts[item.address] = item.link
             self.log.append(item.address)
-        return {item.ref: Outcome(Result.REFLECTED) for item in batch}
+        return {item.ref: PushOutcome(PushResult.REFLECTED) for item in batch}
 
 
 def add_destination(
     name: str,
     *sends: str,
-    status: Status = Status.ACTIVE,
+    status: DestinationStatus = DestinationStatus.ACTIVE,
     pulls: bool = True,
     kind: str = "sendgrid",
     **settings: str,
@@ -110,7 +121,7 @@ def add_destination(
     context = services()
 
     def work(connection: Connection) -> int:
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             context.keys,
             name=name,
@@ -120,16 +131,16 @@ def add_destination(
             mapping={},
             sends=frozenset(sends),
             sends_service=False,
-            pulls=pulls,
+            wait_for_pull=pulls,
             now=context.now(),
         )
         destinations.set_status(connection, number, status)
         return number
 
-    return run(work)
+    return run_in_transaction(work)
 
 
 def look(number: int) -> Destination:
-    found = run(lambda c: destinations.by_id(c, services().keys, number))
+    found = run_in_transaction(lambda c: destinations.find_by_id(c, services().keys, number))
     assert found
     return found

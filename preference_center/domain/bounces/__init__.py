@@ -5,33 +5,33 @@ that the catalogue declares in `[deliverability]` (RULES F10 is the default). Bo
 What is counted between two bounces is kept by `preference_center.bounces`.
 """
 
-from preference_center.domain.bounces.classification import Reading, classify
-from preference_center.domain.bounces.diagnostic_phrases import Cause
+from preference_center.domain.bounces.classification import BounceClassification, classify_bounce
+from preference_center.domain.bounces.diagnostic_phrases import BounceCause
 from preference_center.domain.bounces.policy import (
     AT_ONCE,
     DEFAULT_THRESHOLDS,
     NEVER,
+    BounceAction,
+    BounceActionKind,
+    BounceThreshold,
     ComplaintStops,
-    Policy,
-    Ruling,
-    Threshold,
-    Verdict,
+    DeliverabilityPolicy,
     complaint_scope,
-    judge,
+    evaluate_bounce,
 )
 
 __all__ = [
     "AT_ONCE",
     "DEFAULT_THRESHOLDS",
     "NEVER",
-    "Cause",
+    "BounceAction",
+    "BounceActionKind",
+    "BounceCause",
+    "BounceClassification",
+    "BounceThreshold",
     "ComplaintStops",
-    "Policy",
-    "Reading",
-    "Ruling",
-    "Threshold",
-    "Verdict",
-    "classify",
+    "DeliverabilityPolicy",
+    "classify_bounce",
     "complaint_scope",
-    "judge",
+    "evaluate_bounce",
 ]

@@ -14,11 +14,11 @@ class Bounce:
 
     status: str = ""
     """Enhanced status code, `5.1.1` (RFC 3463); "" if there is none."""
-    reply: str = ""
+    reply_code: str = ""
     """SMTP reply code, `550` (RFC 5321)."""
-    text: str = ""
+    diagnostic: str = ""
     """The diagnostic text."""
     permanent: bool | None = None
     """The vendor's own verdict, where it has one."""
-    at_rcpt: bool = False
+    rejected_at_rcpt: bool = False
     """Whether the recipient was refused, and not the mail (RFC 5321 3.3), where that is told."""

@@ -6,83 +6,83 @@ import re
 from dataclasses import dataclass
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import Cause, cause_in
+from preference_center.domain.bounces.diagnostic_phrases import BounceCause, find_cause
 
-_MEANT = {
-    Cause.NO_MAILBOX: "1.1",
-    Cause.NO_DOMAIN: "1.2",
-    Cause.OWNER_CHANGED: "7.17",
-    Cause.INACTIVE: "2.1",
-    Cause.FULL: "2.2",
-    Cause.POLICY: "7.1",
-    Cause.CONTENT: "6.0",
-    Cause.PASSING: "4.0",
-    Cause.ADDRESS: "1.0",
+_CODE_BY_CAUSE = {
+    BounceCause.NO_MAILBOX: "1.1",
+    BounceCause.NO_DOMAIN: "1.2",
+    BounceCause.OWNER_CHANGED: "7.17",
+    BounceCause.INACTIVE: "2.1",
+    BounceCause.FULL: "2.2",
+    BounceCause.POLICY: "7.1",
+    BounceCause.CONTENT: "6.0",
+    BounceCause.TEMPORARY: "4.0",
+    BounceCause.ADDRESS: "1.0",
 }
 """The code, less its class, that says what a text does (RFC 3463, 7293)."""
 
-_CAUSES = {
-    "1.0": Cause.ADDRESS,
-    "1.1": Cause.NO_MAILBOX,
-    "1.2": Cause.NO_DOMAIN,
-    "1.3": Cause.NO_MAILBOX,
-    "1.6": Cause.NO_MAILBOX,
-    "1.7": Cause.POLICY,  # of the sender's address, as is x.1.8
-    "1.8": Cause.POLICY,
-    "1.10": Cause.NO_DOMAIN,
-    "2.1": Cause.INACTIVE,
-    "2.2": Cause.FULL,
-    "2.3": Cause.CONTENT,
-    "7.13": Cause.INACTIVE,
-    "7.17": Cause.OWNER_CHANGED,
-    "7.18": Cause.OWNER_CHANGED,
+_CAUSE_BY_CODE = {
+    "1.0": BounceCause.ADDRESS,
+    "1.1": BounceCause.NO_MAILBOX,
+    "1.2": BounceCause.NO_DOMAIN,
+    "1.3": BounceCause.NO_MAILBOX,
+    "1.6": BounceCause.NO_MAILBOX,
+    "1.7": BounceCause.POLICY,  # of the sender's address, as is x.1.8
+    "1.8": BounceCause.POLICY,
+    "1.10": BounceCause.NO_DOMAIN,
+    "2.1": BounceCause.INACTIVE,
+    "2.2": BounceCause.FULL,
+    "2.3": BounceCause.CONTENT,
+    "7.13": BounceCause.INACTIVE,
+    "7.17": BounceCause.OWNER_CHANGED,
+    "7.18": BounceCause.OWNER_CHANGED,
 }
-_SUBJECTS = {
-    "1": Cause.ADDRESS,
-    "3": Cause.PASSING,
-    "4": Cause.PASSING,
-    "5": Cause.PASSING,
-    "6": Cause.CONTENT,
-    "7": Cause.POLICY,
+_CAUSE_BY_SUBJECT = {
+    "1": BounceCause.ADDRESS,
+    "3": BounceCause.TEMPORARY,
+    "4": BounceCause.TEMPORARY,
+    "5": BounceCause.TEMPORARY,
+    "6": BounceCause.CONTENT,
+    "7": BounceCause.POLICY,
 }
 
-_OF_THE_ADDRESS = {Cause.NO_MAILBOX, Cause.NO_DOMAIN, Cause.ADDRESS}
+_ADDRESS_CAUSES = {BounceCause.NO_MAILBOX, BounceCause.NO_DOMAIN, BounceCause.ADDRESS}
 """Causes of codes that agree with a text which says that there is no such mailbox."""
 
-_CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
-_REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])")
+_STATUS_CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
+_REPLY_CODE = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])")
 # The command by its name, as most systems quote it, or in the words of qmail and of others.
-_AT_RCPT = re.compile(
+_RCPT_COMMAND = re.compile(
     r"\bRCPT[ _]TO\b|\bRCPT command|\bSMTP:RCPT\b|does not like recipient|rejected recipient <",
     re.IGNORECASE,
 )
-_DECISIVE = re.compile(
+_UNKNOWN_USER = re.compile(
     r"delivery error: dd .{0,20}user does ?n[o't]{2} have|\b(?:LPN|OFR)\d{3}_416\b", re.IGNORECASE
 )
 """Of an unknown user only, at whatever command: Yahoo's words, the codes of Orange and La Poste."""
-_PASSED_ON = "5.1.351"
+_RELAYED_CODE = "5.1.351"
 """Exchange Online's, of a reply of another server that it passes on, whatever that was."""
-_OF_MICROSOFT = {"5.4.1", "5.5.0"}
-_UNAVAILABLE = re.compile(
+_MICROSOFT_CODES = {"5.4.1", "5.5.0"}
+_MAILBOX_UNAVAILABLE = re.compile(
     r"requested action not taken: mailbox unavailable(\W{0,3}\(-?\d+:\d+:-?\d+)?", re.IGNORECASE
 )
 """RFC 5321 4.2.3 of 550; with numbers, as Outlook.com reports those it doesn't have."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class BounceClassification:
     """What a bounce comes to: a cause, and the enhanced status code that says just that.
 
     `code` is the reported one unless the text contradicts it; "" if nothing is known.
     """
 
-    cause: Cause
+    cause: BounceCause
     code: str = ""
-    contradicted: bool = False
+    contradicts_code: bool = False
     """Whether the text said otherwise than the code that came with it."""
 
 
-def classify(bounce: Bounce) -> Reading:
+def classify_bounce(bounce: Bounce) -> BounceClassification:
     """What `bounce` really says. A clear text goes before the code, an unclear one after it.
 
     Two things are asked of a text that says there is no such mailbox, since it would
@@ -91,21 +91,23 @@ def classify(bounce: Bounce) -> Reading:
     read as 5.1.0: a word against the address, to be counted. Servers that filter answer
     "user unknown" to whole mails they don't like.
     """
-    code = _code(bounce)
-    if code.startswith("2") or (not code and _reply(bounce).startswith("2")):
-        return Reading(Cause.NONE, code)
-    said = cause_in(bounce.text)
-    if said is Cause.ADDRESS and _is_confirmed(bounce, code):
-        return Reading(Cause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
-    if said is Cause.NO_MAILBOX:
-        return _no_mailbox(bounce, code)
-    if said is not None and (said is not Cause.ADDRESS or _says_nothing_of_it(code)):
-        return _said(said, code, _reply(bounce))
+    code = _find_status_code(bounce)
+    if code.startswith("2") or (not code and _find_reply_code(bounce).startswith("2")):
+        return BounceClassification(BounceCause.DELIVERED, code)
+    said = find_cause(bounce.diagnostic)
+    if said is BounceCause.ADDRESS and _is_confirmed(bounce, code):
+        return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
+    if said is BounceCause.NO_MAILBOX:
+        return _classify_no_mailbox(bounce, code)
+    if said is not None and (said is not BounceCause.ADDRESS or _is_unrelated_to_address(code)):
+        return _classify_from_text(said, code, _find_reply_code(bounce))
     if bounce.permanent and _is_vague(code) and not code.startswith("4"):
-        return Reading(Cause.NO_MAILBOX, "5.1.1")  # the vendor's word is all there is
-    if bounce.permanent is False and _cause(code) is Cause.NO_MAILBOX:
-        return Reading(Cause.ADDRESS, "5.1.0", contradicted=True)
-    return Reading(_cause(code), code)
+        return BounceClassification(
+            BounceCause.NO_MAILBOX, "5.1.1"
+        )  # the vendor's word is all there is
+    if bounce.permanent is False and _cause_of_code(code) is BounceCause.NO_MAILBOX:
+        return BounceClassification(BounceCause.ADDRESS, "5.1.0", contradicts_code=True)
+    return BounceClassification(_cause_of_code(code), code)
 
 
 def _is_confirmed(bounce: Bounce, code: str) -> bool:
@@ -118,22 +120,22 @@ def _is_confirmed(bounce: Bounce, code: str) -> bool:
         return (
             bounce.permanent
             and not code.startswith("4")
-            and (not code or _says_nothing_of_it(code))
+            and (not code or _is_unrelated_to_address(code))
         )
-    if _is_passing(bounce, code):
+    if _is_temporary(bounce, code):
         return False
-    standard = _UNAVAILABLE.search(" ".join(bounce.text.split()))
-    if standard and _says_nothing_of_it(code):
-        return standard[1] is not None or _is_at_rcpt(bounce)
-    return code in _OF_MICROSOFT and _is_at_rcpt(bounce)
+    standard = _MAILBOX_UNAVAILABLE.search(" ".join(bounce.diagnostic.split()))
+    if standard and _is_unrelated_to_address(code):
+        return standard[1] is not None or _is_rejected_at_rcpt(bounce)
+    return code in _MICROSOFT_CODES and _is_rejected_at_rcpt(bounce)
 
 
-def _no_mailbox(bounce: Bounce, code: str) -> Reading:
+def _classify_no_mailbox(bounce: Bounce, code: str) -> BounceClassification:
     if (
         code.startswith("5")
         and not _is_vague(code)
-        and code != _PASSED_ON
-        and _cause(code) in _OF_THE_ADDRESS
+        and code != _RELAYED_CODE
+        and _cause_of_code(code) in _ADDRESS_CAUSES
     ):
         agreed = True
     else:
@@ -142,50 +144,57 @@ def _no_mailbox(bounce: Bounce, code: str) -> Reading:
         agreed = (
             code.partition(".")[2] == "1.1"
             or bounce.permanent is True
-            or (_DECISIVE.search(bounce.text) is not None and not _is_passing(bounce, code))
-            or (_is_at_rcpt(bounce) and not _is_passing(bounce, code))
+            or (
+                _UNKNOWN_USER.search(bounce.diagnostic) is not None
+                and not _is_temporary(bounce, code)
+            )
+            or (_is_rejected_at_rcpt(bounce) and not _is_temporary(bounce, code))
         )
     if agreed and bounce.permanent is not False:
-        return Reading(Cause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
-    if _is_passing(bounce, code):
-        return Reading(_cause(code), code)
-    if _is_vague(code) or _cause(code) in {Cause.NO_MAILBOX, Cause.ADDRESS}:
-        return Reading(Cause.ADDRESS, "5.1.0", code not in {"", "5.1.0"})
-    return Reading(_cause(code), code)
+        return BounceClassification(BounceCause.NO_MAILBOX, "5.1.1", code not in {"", "5.1.1"})
+    if _is_temporary(bounce, code):
+        return BounceClassification(_cause_of_code(code), code)
+    if _is_vague(code) or _cause_of_code(code) in {BounceCause.NO_MAILBOX, BounceCause.ADDRESS}:
+        return BounceClassification(BounceCause.ADDRESS, "5.1.0", code not in {"", "5.1.0"})
+    return BounceClassification(_cause_of_code(code), code)
 
 
-def _said(cause: Cause, code: str, reply: str) -> Reading:
+def _classify_from_text(cause: BounceCause, code: str, reply_code: str) -> BounceClassification:
     """What the text says, in the class of the code: what passes does not become final."""
-    if code and _cause(code) is cause:
-        return Reading(cause, code)
-    status = "4" if (code or reply).startswith("4") else "5"
-    return Reading(cause, f"{status}.{_MEANT[cause]}", bool(code) and not _is_vague(code))
+    if code and _cause_of_code(code) is cause:
+        return BounceClassification(cause, code)
+    status = "4" if (code or reply_code).startswith("4") else "5"
+    return BounceClassification(
+        cause, f"{status}.{_CODE_BY_CAUSE[cause]}", bool(code) and not _is_vague(code)
+    )
 
 
-def _code(bounce: Bounce) -> str:
+def _find_status_code(bounce: Bounce) -> str:
     """The enhanced status code: the reported one, or a closer one that the text has."""
-    found = _CODE.search(bounce.status)
+    found = _STATUS_CODE.search(bounce.status)
     code = ".".join(found.groups()) if found else ""
     if _is_vague(code):
-        found_in_text = (each for each in _CODE.finditer(bounce.text) if each[1] != "2")
+        found_in_text = (
+            each for each in _STATUS_CODE.finditer(bounce.diagnostic) if each[1] != "2"
+        )
         closer = (".".join(each.groups()) for each in found_in_text)
         return next((each for each in closer if not _is_vague(each)), code)
     return code
 
 
-def _reply(bounce: Bounce) -> str:
-    if bounce.reply:
-        return bounce.reply.strip()
-    found = _REPLY.search(bounce.text)
+def _find_reply_code(bounce: Bounce) -> str:
+    if bounce.reply_code:
+        return bounce.reply_code.strip()
+    found = _REPLY_CODE.search(bounce.diagnostic)
     return found.group(1) if found else ""
 
 
-def _is_at_rcpt(bounce: Bounce) -> bool:
-    return bounce.at_rcpt or _AT_RCPT.search(bounce.text) is not None
+def _is_rejected_at_rcpt(bounce: Bounce) -> bool:
+    return bounce.rejected_at_rcpt or _RCPT_COMMAND.search(bounce.diagnostic) is not None
 
 
-def _is_passing(bounce: Bounce, code: str) -> bool:
-    return (code or _reply(bounce)).startswith("4")
+def _is_temporary(bounce: Bounce, code: str) -> bool:
+    return (code or _find_reply_code(bounce)).startswith("4")
 
 
 def _is_vague(code: str) -> bool:
@@ -193,7 +202,7 @@ def _is_vague(code: str) -> bool:
     return code.partition(".")[2] in {"", "0.0", "1.0", "5.0"}
 
 
-def _says_nothing_of_it(code: str) -> bool:
+def _is_unrelated_to_address(code: str) -> bool:
     """Whether a code is vague, or blames the network or the protocol (5.4.1, 5.5.0).
 
     Exchange Online and Outlook.com give those with a recipient that they don't have, see
@@ -202,6 +211,8 @@ def _says_nothing_of_it(code: str) -> bool:
     return _is_vague(code) or code.split(".")[1] in {"4", "5"}
 
 
-def _cause(code: str) -> Cause:
+def _cause_of_code(code: str) -> BounceCause:
     _, _, rest = code.partition(".")
-    return _CAUSES.get(rest) or _SUBJECTS.get(rest.partition(".")[0], Cause.UNKNOWN)
+    return _CAUSE_BY_CODE.get(rest) or _CAUSE_BY_SUBJECT.get(
+        rest.partition(".")[0], BounceCause.UNKNOWN
+    )

@@ -18,7 +18,7 @@ import re
 from enum import StrEnum
 
 
-class Cause(StrEnum):
+class BounceCause(StrEnum):
     """Why a mail did not arrive."""
 
     NO_MAILBOX = "no_mailbox"
@@ -34,18 +34,18 @@ class Cause(StrEnum):
     """What the recipient's side thinks of the sender, or its own rules: spam, SPF, blocks."""
     CONTENT = "content"
     """This one mail: too big, or in a form that isn't taken."""
-    PASSING = "passing"
+    TEMPORARY = "passing"
     """A network, a system or a time-out; nothing about the mailbox."""
     ADDRESS = "address"
     """Something about the address, without saying clearly what."""
     UNKNOWN = "unknown"
-    NONE = "none"
+    DELIVERED = "none"
     """It did arrive, or was passed on (codes 2.x.x)."""
 
 
-_TABLE: tuple[tuple[Cause, str], ...] = (
+_PHRASES: tuple[tuple[BounceCause, str], ...] = (
     (
-        Cause.FULL,
+        BounceCause.FULL,
         r"""(?:mail\ ?box|mail\ ?folder|in\ ?box|account|user|recipient|maildir|storage)
             [^.;:!?]{0,40}\b(?:full|(?:over|exceed(?:s|ed|ing)?|out\ of)[^.;]{0,30}
             \b(?:quota|limits?|space|storage|size|allocation))\b
@@ -61,7 +61,7 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |postfach\ (?:\S+\ ){0,2}(?:ist\ )?voll|buz[o\u00f3]n\ (?:\S+\ ){0,2}lleno""",
     ),
     (
-        Cause.PASSING,
+        BounceCause.TEMPORARY,
         r"""gr[ea]y\ ?-?list|verification\ in\ progress|rate\ ?limit|throttl
         |temporar(?:y|ily)\ (?:failure|error|deferred|rejected|unavailable|local|problem|lookup
             |inactive|locked|suspended|disabled|blocked)
@@ -96,7 +96,7 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |certificate\ (?:\S+\ ){0,4}(?:fail|expired|invalid|mismatch|verif|not\ trusted)""",
     ),
     (
-        Cause.POLICY,
+        BounceCause.POLICY,
         r"""\bspf\b|\bdane\b|mta-sts|\bdkim\b|\bdmarc\b|sender\ policy\ framework
         |reverse\ dns|\bptr\b
         |(?:is\ )?not\ allowed\ to\ send|sender\ (?:\S+\ ){0,3}(?:rejected|denied|blocked|verify)
@@ -136,7 +136,7 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |(?:only|not)\ accept(?:s|ing)?\ (?:any\ )?(?:e?mail|messages)\ (?:from|with)""",
     ),
     (
-        Cause.CONTENT,
+        BounceCause.CONTENT,
         r"""(?:message|mail|header|attachment)\ (?:\S+\ ){0,4}too\ (?:big|large|long)
         |(?:message|mail)\ size\ (?:\S+\ ){0,3}exceed|larger\ than\ the\ (?:current\ )?\S+\ limit
         |exceed(?:s|ed)\ (?:\S+\ ){0,4}(?:message\ size|size\ limit)|virus|malware|banned\ content
@@ -150,12 +150,12 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |not\ rfc\ ?\d*\ ?compliant|8bitmime|smtputf8""",
     ),
     (
-        Cause.OWNER_CHANGED,
+        BounceCause.OWNER_CHANGED,
         r"""(?:mailbox|domain|address)\ owner\ has\ changed|owner\ (?:\S+\ ){0,2}changed\ since
         |require-recipient-valid-since""",
     ),
     (
-        Cause.INACTIVE,
+        BounceCause.INACTIVE,
         r"""(?:mail\ ?box|account|user|address|recipient)[^.;:!?]{0,60}
             \b(?:disabled|deactivated|inactive|suspended|locked|frozen|discontinued|not\ active)\b
         |(?:mail\ ?box|account|address)\ (?:(?:is|has\ been|was|been)\ )?closed
@@ -167,14 +167,14 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
         |konto\ (?:\S+\ ){0,2}(?:deaktiviert|gesperrt)""",
     ),
     (
-        Cause.NO_DOMAIN,
+        BounceCause.NO_DOMAIN,
         r"""no\ such\ (?:domain|host)|unknown\ (?:host|domain)|(?:host|domain)\ (?:is\ )?unknown
         |(?:host|domain)(?:\ or\ domain)?(?:\ name)?\ (?:\S+\ )?(?:not\ found|does\ not\ exist)
         |domain\ (?:\S+\ )?(?:must\ exist|does\ ?n[o']t\ exist|has\ no\ (?:mx|mail))|nxdomain
         |name\ or\ service\ not\ known|null\ ?mx|does\ not\ accept\ (?:any\ )?mail\ \(null""",
     ),
     (
-        Cause.NO_MAILBOX,
+        BounceCause.NO_MAILBOX,
         r"""(?:user|recipient|addressee|mail\ ?box|account|address|alias|local[ -]?part)\ (?:is\ )?
             (?:unknown|invalid|not\ (?:found|known|present|listed|valid|exist|recogni[sz]ed))
         |(?:unknown|invalid|illegal|non-?existent|bad|no\ such)[ _](?:or\ \S+\ )?(?:virtual\ |
@@ -213,17 +213,17 @@ _TABLE: tuple[tuple[Cause, str], ...] = (
             \u043f\u043e\u043b\u044c\u0437\u043e\u0432\u0430\u0442\u0435\u043b\u044f""",
     ),
     (
-        Cause.POLICY,
+        BounceCause.POLICY,
         r"""message\ (?:was\ |has\ been\ |is\ )?(?:automatically\ )?(?:rejected|blocked|refused)""",
     ),
     (
-        Cause.ADDRESS,
+        BounceCause.ADDRESS,
         r"""mail\ ?box\ unavailable|recipient\ (?:address\ )?rejected|address\ rejected""",
     ),
-    (Cause.PASSING, r"try\ again\ later"),
+    (BounceCause.TEMPORARY, r"try\ again\ later"),
 )
 
-_COMPILED = tuple((cause, re.compile(pattern, re.VERBOSE)) for cause, pattern in _TABLE)
+_COMPILED_PHRASES = tuple((cause, re.compile(pattern, re.VERBOSE)) for cause, pattern in _PHRASES)
 
 # What a vendor advises after its reason, as "such bounces can harm your reputation".
 _ADVICE = re.compile(
@@ -239,23 +239,23 @@ _SERVER = re.compile(
 _BLOCK_LIST = re.compile(r"spamhaus|spamcop|abuseat|barracudacentral|uribl|surbl|dnsbl|blocklist")
 
 
-def _place(found: re.Match[str]) -> str:
+def _replace_server_name(found: re.Match[str]) -> str:
     """What is left of a server's name or a page's address: the block list that it is of."""
     kept = _BLOCK_LIST.search(found[0])
     return f" {kept[0]} " if kept else " somewhere "
 
 
-_SOMEONE = re.compile(r"<[^<>\s]{1,320}>|[^\s<>@]{1,64}@[^\s<>@]{1,255}")
-_MUCH = 2000
+_ADDRESS_TEXT = re.compile(r"<[^<>\s]{1,320}>|[^\s<>@]{1,64}@[^\s<>@]{1,255}")
+_MAX_CHARS = 2000
 """Characters of a text that are looked at; a diagnostic is a line or a few."""
 
 
-def cause_in(text: str) -> Cause | None:
+def find_cause(text: str) -> BounceCause | None:
     """What a text clearly says, None if nothing. Takes time in proportion to the text.
 
     Diagnostics are folded (RFC 3464 2.3.6): any white space is one blank. Addresses and names
     of servers are left out: that of spam@example.com says nothing.
     """
-    head = " ".join(text[:_MUCH].lower().split()).replace("\u2019", "'")
-    head = _SERVER.sub(_place, _ADVICE.sub("", _SOMEONE.sub("someone", head)))
-    return next((cause for cause, pattern in _COMPILED if pattern.search(head)), None)
+    head = " ".join(text[:_MAX_CHARS].lower().split()).replace("\u2019", "'")
+    head = _SERVER.sub(_replace_server_name, _ADVICE.sub("", _ADDRESS_TEXT.sub("someone", head)))
+    return next((cause for cause, pattern in _COMPILED_PHRASES if pattern.search(head)), None)

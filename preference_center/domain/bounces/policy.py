@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from preference_center.domain.bounces.classification import Reading
+from preference_center.domain.bounces.classification import BounceClassification
 from preference_center.domain.events import ALL_MARKETING
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class BounceThreshold:
     """How often bounces of one kind must come to suppress, on how many days (UTC).
 
     If `soft`, for a time; else for good. No events at all: never.
@@ -20,23 +20,23 @@ class Threshold:
 
     events: int
     days: int = 1
-    soft: bool = True
+    temporary: bool = True
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """For people."""
         if not self.events:
             return "never"
         if self == AT_ONCE:
             return "at once"
         days = f" on {self.days} days" if self.days > 1 else ""
-        return f"{self.events} events{days}, for {'now' if self.soft else 'good'}"
+        return f"{self.events} events{days}, for {'now' if self.temporary else 'good'}"
 
 
-NEVER = Threshold(0)
-AT_ONCE = Threshold(1, soft=False)
-_TWICE = Threshold(2, days=2)
+NEVER = BounceThreshold(0)
+AT_ONCE = BounceThreshold(1, temporary=False)
+_TWICE = BounceThreshold(2, days=2)
 
-DEFAULT_THRESHOLDS: Mapping[str, Threshold] = {
+DEFAULT_THRESHOLDS: Mapping[str, BounceThreshold] = {
     "5.1.0": _TWICE,  # "user unknown" with nothing to agree with it: see `classify`
     "5.1.1": AT_ONCE,
     "5.1.2": _TWICE,
@@ -61,82 +61,92 @@ class ComplaintStops(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class DeliverabilityPolicy:
     """`[deliverability]` of the catalogue; a code stands before its wider forms, `5.3.x`."""
 
-    thresholds: Mapping[str, Threshold] = field(default_factory=lambda: DEFAULT_THRESHOLDS)
-    soft_for: timedelta = timedelta(days=30)
+    thresholds: Mapping[str, BounceThreshold] = field(default_factory=lambda: DEFAULT_THRESHOLDS)
+    temporary_duration: timedelta = timedelta(days=30)
     """How long a suppression by counted bounces stands, from the last of them."""
-    counted_for: timedelta = timedelta(days=90)
+    counting_window: timedelta = timedelta(days=90)
     """How long a bounce counts."""
     complaints_stop: ComplaintStops = ComplaintStops.ALL_MARKETING
 
-    def rule_of(self, code: str) -> str | None:
+    def matching_code(self, code: str) -> str | None:
         """The code or wider form whose threshold holds for `code`; None if there is none."""
-        return next((each for each in _forms(code) if each in self.thresholds), None)
+        return next((each for each in _code_forms(code) if each in self.thresholds), None)
 
-    def threshold(self, code: str) -> Threshold:
+    def threshold_for(self, code: str) -> BounceThreshold:
         """When bounces with this code suppress."""
-        rule = self.rule_of(code)
+        rule = self.matching_code(code)
         return NEVER if rule is None else self.thresholds[rule]
 
 
-class Ruling(StrEnum):
+class BounceActionKind(StrEnum):
     """What becomes of a bounce."""
 
     SUPPRESS = "suppress"
     """For good, as far as a bounce can: a newer own opt-in ends it."""
-    SUPPRESS_FOR_NOW = "suppress_for_now"
+    SUPPRESS_TEMPORARILY = "suppress_for_now"
     COUNT = "count"
     IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BounceAction:
     """A ruling and the reading it rests on; `until` ends a suppression for now (UTC)."""
 
-    ruling: Ruling
-    reading: Reading
+    kind: BounceActionKind
+    classification: BounceClassification
     until: datetime | None = None
 
 
-def judge(
-    policy: Policy, reading: Reading, at: datetime, earlier: Sequence[datetime], now: datetime
-) -> Verdict:
+def evaluate_bounce(
+    policy: DeliverabilityPolicy,
+    classification: BounceClassification,
+    bounced_at: datetime,
+    earlier_bounces: Sequence[datetime],
+    now: datetime,
+) -> BounceAction:
     """What becomes of a bounce at `at`.
 
     `earlier` are when other bounces under the same rule of the policy came from that address;
     those that don't count any more may be among them. What would have ended by `now` is
     not begun.
     """
-    threshold = policy.threshold(reading.code)
+    threshold = policy.threshold_for(classification.code)
     if not threshold.events:
-        return Verdict(Ruling.IGNORE, reading)
-    since = now - policy.counted_for
-    counted = [at, *earlier]
+        return BounceAction(BounceActionKind.IGNORE, classification)
+    since = now - policy.counting_window
+    counted = [bounced_at, *earlier_bounces]
     counted = [moment for moment in counted if moment > since]
     days = {moment.astimezone(UTC).date() for moment in counted}
     reached = threshold.events == 1 or (
         len(counted) >= threshold.events and len(days) >= threshold.days
     )
     if not reached:
-        return Verdict(Ruling.COUNT if at > since else Ruling.IGNORE, reading)
-    if not threshold.soft:
-        return Verdict(Ruling.SUPPRESS, reading)
-    until = at + policy.soft_for
+        return BounceAction(
+            BounceActionKind.COUNT if bounced_at > since else BounceActionKind.IGNORE,
+            classification,
+        )
+    if not threshold.temporary:
+        return BounceAction(BounceActionKind.SUPPRESS, classification)
+    until = bounced_at + policy.temporary_duration
     if until <= now:
-        return Verdict(Ruling.COUNT if at > since else Ruling.IGNORE, reading)
-    return Verdict(Ruling.SUPPRESS_FOR_NOW, reading, until)
+        return BounceAction(
+            BounceActionKind.COUNT if bounced_at > since else BounceActionKind.IGNORE,
+            classification,
+        )
+    return BounceAction(BounceActionKind.SUPPRESS_TEMPORARILY, classification, until)
 
 
-def complaint_scope(policy: Policy, topic: str | None) -> str:
+def complaint_scope(policy: DeliverabilityPolicy, topic: str | None) -> str:
     """What a complaint about a mail of this topic stops; None if it isn't known."""
     if policy.complaints_stop is ComplaintStops.TOPIC and topic is not None:
         return topic
     return ALL_MARKETING
 
 
-def _forms(code: str) -> Iterator[str]:
+def _code_forms(code: str) -> Iterator[str]:
     """`5.3.4`, `5.3.x`, `5.x.x`."""
     status, _, rest = code.partition(".")
     subject = rest.partition(".")[0]

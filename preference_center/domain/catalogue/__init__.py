@@ -7,45 +7,49 @@ reference of the file.
 
 from __future__ import annotations
 
-from preference_center.domain.catalogue.branding import PAPER, Colours, Logo
-from preference_center.domain.catalogue.diff import Difference, difference, refusals
+from preference_center.domain.catalogue.branding import PAGE_BACKGROUND, BrandColours, BrandLogo
+from preference_center.domain.catalogue.diff import (
+    CatalogueDiff,
+    diff_catalogues,
+    rejection_reasons,
+)
 from preference_center.domain.catalogue.model import (
-    AfterClosing,
+    AfterClosingGround,
     Brand,
     Catalogue,
-    Default,
-    Gpc,
-    Ground,
-    Group,
+    CataloguePolicy,
+    GpcPolicy,
+    LocalizedText,
     MessageClass,
     MessageType,
-    Policy,
-    Texts,
+    ServiceGround,
     Topic,
-    Unproven,
+    TopicDefault,
+    TopicGroup,
+    UnprovenImportPolicy,
 )
-from preference_center.domain.catalogue.parser import digest, parse
+from preference_center.domain.catalogue.parser import catalogue_digest, parse_catalogue
 
 __all__ = [
-    "PAPER",
-    "AfterClosing",
+    "PAGE_BACKGROUND",
+    "AfterClosingGround",
     "Brand",
+    "BrandColours",
+    "BrandLogo",
     "Catalogue",
-    "Colours",
-    "Default",
-    "Difference",
-    "Gpc",
-    "Ground",
-    "Group",
-    "Logo",
+    "CatalogueDiff",
+    "CataloguePolicy",
+    "GpcPolicy",
+    "LocalizedText",
     "MessageClass",
     "MessageType",
-    "Policy",
-    "Texts",
+    "ServiceGround",
     "Topic",
-    "Unproven",
-    "difference",
-    "digest",
-    "parse",
-    "refusals",
+    "TopicDefault",
+    "TopicGroup",
+    "UnprovenImportPolicy",
+    "catalogue_digest",
+    "diff_catalogues",
+    "parse_catalogue",
+    "rejection_reasons",
 ]

@@ -11,18 +11,18 @@ from preference_center.domain import bounces
 from preference_center.domain.catalogue.model import (
     Brand,
     Catalogue,
-    Default,
-    Group,
     MessageClass,
     MessageType,
     Topic,
+    TopicDefault,
+    TopicGroup,
 )
 
-Thing: TypeAlias = Brand | Group | Topic | MessageType
-T = TypeVar("T", bound=Thing)
+CatalogueItem: TypeAlias = Brand | TopicGroup | Topic | MessageType
+T = TypeVar("T", bound=CatalogueItem)
 
 
-class What(StrEnum):
+class ChangeKind(StrEnum):
     """What became of a thing; its line begins with this word."""
 
     ADDED = "added"
@@ -32,7 +32,7 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
+class CatalogueChange(Generic[T]):
     """One thing that is new (`before` is None), gone (`after` is None) or different."""
 
     key: str
@@ -40,45 +40,45 @@ class Change(Generic[T]):
     after: T | None
 
     @property
-    def what(self) -> What:
+    def kind(self) -> ChangeKind:
         """Added, changed, retired or removed."""
         if self.before is None:
-            return What.ADDED
+            return ChangeKind.ADDED
         if self.after is None:
-            return What.REMOVED
+            return ChangeKind.REMOVED
         is_retired = isinstance(self.after, Topic) and self.after.retired
         was_retired = isinstance(self.before, Topic) and self.before.retired
-        return What.RETIRED if is_retired and not was_retired else What.CHANGED
+        return ChangeKind.RETIRED if is_retired and not was_retired else ChangeKind.CHANGED
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CatalogueDiff:
     """The changes per kind, in the order of the files; false if there are none."""
 
     settings: tuple[str, ...]
     """Changes of the languages and the policies, as lines."""
-    groups: tuple[Change[Group], ...]
-    brands: tuple[Change[Brand], ...]
-    topics: tuple[Change[Topic], ...]
-    message_types: tuple[Change[MessageType], ...]
+    groups: tuple[CatalogueChange[TopicGroup], ...]
+    brands: tuple[CatalogueChange[Brand], ...]
+    topics: tuple[CatalogueChange[Topic], ...]
+    message_types: tuple[CatalogueChange[MessageType], ...]
 
     def __bool__(self) -> bool:
         return any((self.settings, self.groups, self.brands, self.topics, self.message_types))
 
-    def lines(self) -> list[str]:
+    def format_lines(self) -> list[str]:
         """For people: what became of which thing, and indented what changed in it."""
         lines = [f"changed {setting}" for setting in self.settings]
-        lines += _lines("group", self.groups)
-        lines += _lines("brand", self.brands)
-        lines += _lines("topic", self.topics)
-        return lines + _lines("message type", self.message_types)
+        lines += _format_changes("group", self.groups)
+        lines += _format_changes("brand", self.brands)
+        lines += _format_changes("topic", self.topics)
+        return lines + _format_changes("message type", self.message_types)
 
 
-def difference(old: Catalogue | None, new: Catalogue) -> Difference:
+def diff_catalogues(old: Catalogue | None, new: Catalogue) -> CatalogueDiff:
     """What applying `new` over `old` (None: the first) changes."""
     if old is None:
         old = Catalogue(languages=(), default_language="")
-    return Difference(
+    return CatalogueDiff(
         settings=tuple(
             f"{name}: {before or 'none'} -> {after}"
             for name, before, after in (
@@ -90,43 +90,51 @@ def difference(old: Catalogue | None, new: Catalogue) -> Difference:
                     old.policy.unproven_imports,
                     new.policy.unproven_imports,
                 ),
-                *_deliverability(old.deliverability, new.deliverability),
+                *_diff_deliverability(old.deliverability, new.deliverability),
             )
             if before != after
         ),
-        groups=_changes(old.groups, new.groups),
-        brands=_changes(old.brands, new.brands),
-        topics=_changes(old.topics, new.topics),
-        message_types=_changes(old.message_types, new.message_types),
+        groups=_diff_mappings(old.groups, new.groups),
+        brands=_diff_mappings(old.brands, new.brands),
+        topics=_diff_mappings(old.topics, new.topics),
+        message_types=_diff_mappings(old.message_types, new.message_types),
     )
 
 
-def _deliverability(old: bounces.Policy, new: bounces.Policy) -> Iterator[tuple[str, str, str]]:
+def _diff_deliverability(
+    old: bounces.DeliverabilityPolicy, new: bounces.DeliverabilityPolicy
+) -> Iterator[tuple[str, str, str]]:
     """Each setting, as it was and as it is; of codes those that either names."""
     name = "deliverability"
     yield f"{name}.complaints_stop", old.complaints_stop, new.complaints_stop
-    yield f"{name}.soft_days", str(old.soft_for.days), str(new.soft_for.days)
-    yield f"{name}.counted_days", str(old.counted_for.days), str(new.counted_for.days)
+    yield f"{name}.soft_days", str(old.temporary_duration.days), str(new.temporary_duration.days)
+    yield f"{name}.counted_days", str(old.counting_window.days), str(new.counting_window.days)
     for code in dict.fromkeys([*old.thresholds, *new.thresholds]):
-        yield f"{name}.codes.{code}", old.threshold(code).told(), new.threshold(code).told()
+        yield (
+            f"{name}.codes.{code}",
+            old.threshold_for(code).describe(),
+            new.threshold_for(code).describe(),
+        )
 
 
-def refusals(difference: Difference, suppressed: Collection[str]) -> list[str]:
+def rejection_reasons(diff: CatalogueDiff, suppressed_topics: Collection[str]) -> list[str]:
     """Why these changes may not be applied, each with its remedy; empty if they may.
 
     `suppressed` are the topics that have suppressions. An edit of the file must never
     lift an opt-out (I5), nor turn marketing into service mail behind the back of keys
     that may already ask for it (I4).
     """
-    found = [line for topic in difference.topics for line in _topic_refusals(topic, suppressed)]
-    for message_type in difference.message_types:
-        found += _message_type_refusals(message_type, suppressed)
+    found = [line for topic in diff.topics for line in _topic_rejections(topic, suppressed_topics)]
+    for message_type in diff.message_types:
+        found += _message_type_rejections(message_type, suppressed_topics)
     return found
 
 
-def _topic_refusals(change: Change[Topic], suppressed: Collection[str]) -> Iterator[str]:
+def _topic_rejections(
+    change: CatalogueChange[Topic], suppressed_topics: Collection[str]
+) -> Iterator[str]:
     before, after = change.before, change.after
-    if before is None or change.key not in suppressed:
+    if before is None or change.key not in suppressed_topics:
         return
     if after is None:
         yield (
@@ -147,8 +155,8 @@ def _topic_refusals(change: Change[Topic], suppressed: Collection[str]) -> Itera
         )
 
 
-def _message_type_refusals(
-    change: Change[MessageType], suppressed: Collection[str]
+def _message_type_rejections(
+    change: CatalogueChange[MessageType], suppressed_topics: Collection[str]
 ) -> Iterator[str]:
     before, after = change.before, change.after
     if before is None or after is None or before.message_class is not MessageClass.MARKETING:
@@ -159,32 +167,32 @@ def _message_type_refusals(
             f"message type {change.key} is marketing and can't become service: keys that may "
             f"ask for it would get past every opt-out; {instead}"
         )
-    elif after.topic != before.topic and before.topic in suppressed:
+    elif after.topic != before.topic and before.topic in suppressed_topics:
         yield (
             f"message type {change.key} can't move from topic {before.topic} to {after.topic}: "
             f"people who opted out of the first would receive it again; {instead}"
         )
 
 
-def _changes(old: Mapping[str, T], new: Mapping[str, T]) -> tuple[Change[T], ...]:
+def _diff_mappings(old: Mapping[str, T], new: Mapping[str, T]) -> tuple[CatalogueChange[T], ...]:
     return tuple(
-        Change(key, old.get(key), new.get(key))
+        CatalogueChange(key, old.get(key), new.get(key))
         for key in dict.fromkeys([*new, *old])
         if old.get(key) != new.get(key)
     )
 
 
-def _lines(kind: str, changes: Collection[Change[T]]) -> list[str]:
+def _format_changes(kind: str, changes: Collection[CatalogueChange[T]]) -> list[str]:
     lines: list[str] = []
     for change in changes:
-        lines.append(f"{change.what} {kind} {change.key}")
+        lines.append(f"{change.kind} {kind} {change.key}")
         if change.before is not None and change.after is not None:
-            lines += [f"    {line}" for line in _details(change.before, change.after)]
+            lines += [f"    {line}" for line in _format_details(change.before, change.after)]
     return lines
 
 
-def _details(before: Thing, after: Thing) -> Iterator[str]:
-    old, new = _flat(before), _flat(after)
+def _format_details(before: CatalogueItem, after: CatalogueItem) -> Iterator[str]:
+    old, new = _flatten_fields(before), _flatten_fields(after)
     for name in dict.fromkeys([*old, *new]):
         if old.get(name) != new.get(name):
             yield f"{name}: {old.get(name, 'none')} -> {new.get(name, 'none')}"
@@ -193,16 +201,16 @@ def _details(before: Thing, after: Thing) -> Iterator[str]:
 
 _CONSEQUENCES: Mapping[tuple[str, str | None], tuple[str, ...]] = {
     ("retired", "true"): ("no longer offered nor sent; its opt-outs stand",),
-    ("default", Default.OPT_OUT): ("people who never asked for it receive it from now on",),
+    ("default", TopicDefault.OPT_OUT): ("people who never asked for it receive it from now on",),
 }
 """What the company should know before it makes these changes."""
 
 
-def _flat(thing: Thing) -> dict[str, str]:
+def _flatten_fields(catalogue_item: CatalogueItem) -> dict[str, str]:
     """The fields by the name they have in the file; a text's languages one by one."""
     flat: dict[str, str] = {}
-    for item in fields(thing):
-        value = getattr(thing, item.name)
+    for item in fields(catalogue_item):
+        value = getattr(catalogue_item, item.name)
         name = "class" if item.name == "message_class" else item.name
         if isinstance(value, Mapping):
             flat |= {f"{name}.{language}": f'"{text}"' for language, text in value.items()}

@@ -9,15 +9,15 @@ from typing import TypeAlias
 
 from preference_center.domain import bounces as deliverability
 from preference_center.domain.addresses import Channel
-from preference_center.domain.catalogue.branding import Colours, Logo
+from preference_center.domain.catalogue.branding import BrandColours, BrandLogo
 from preference_center.domain.catalogue.reader import did_you_mean
 from preference_center.errors import UnknownMessageType, UnknownTopic
 
-Texts: TypeAlias = Mapping[str, str]
+LocalizedText: TypeAlias = Mapping[str, str]
 """One text per language, by language tag (BCP 47, e.g. `it`)."""
 
 
-class Default(StrEnum):
+class TopicDefault(StrEnum):
     """What holds for a person who never said anything about a topic."""
 
     OPT_IN = "opt_in"
@@ -33,7 +33,7 @@ class MessageClass(StrEnum):
     SERVICE = "service"
 
 
-class Ground(StrEnum):
+class ServiceGround(StrEnum):
     """Why a service message is no marketing; the preference page shows it."""
 
     SECURITY = "security"
@@ -43,15 +43,15 @@ class Ground(StrEnum):
     TRANSACTION = "transaction"
 
 
-class AfterClosing(StrEnum):
+class AfterClosingGround(StrEnum):
     """Why a service message may go out even after the account is closed (I4)."""
 
-    JUST_ASKED_FOR = "just_asked_for"
+    JUST_REQUESTED = "just_asked_for"
     FINAL_INVOICE = "final_invoice"
     LEGAL_NOTICE = "legal_notice"
 
 
-class Gpc(StrEnum):
+class GpcPolicy(StrEnum):
     """What a browser's Global Privacy Control does on the pages (docs/decisions/0015)."""
 
     OFFER = "offer"
@@ -60,21 +60,21 @@ class Gpc(StrEnum):
     """Whatever button is pressed stops all marketing too."""
 
 
-class Unproven(StrEnum):
+class UnprovenImportPolicy(StrEnum):
     """What becomes of an imported subscription without evidence (docs/imports.md)."""
 
     REFUSE = "refuse"
     """The row is refused, with the reason."""
-    MARK = "mark"
+    FLAG = "mark"
     """It counts, and its evidence says `unproven` for ever."""
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CataloguePolicy:
     """What the company has decided where the law or the house leaves a choice."""
 
-    gpc: Gpc = Gpc.OFFER
-    unproven_imports: Unproven = Unproven.REFUSE
+    gpc: GpcPolicy = GpcPolicy.OFFER
+    unproven_imports: UnprovenImportPolicy = UnprovenImportPolicy.REFUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +87,20 @@ class Brand:
     """
 
     key: str
-    name: Texts
+    name: LocalizedText
     host: str | None = None
     sender: str | None = None
-    footer: Texts = field(default_factory=dict)
-    logo: Logo | None = None
-    colours: Mapping[str, Colours] = field(default_factory=dict)
+    footer: LocalizedText = field(default_factory=dict)
+    logo: BrandLogo | None = None
+    colours: Mapping[str, BrandColours] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class TopicGroup:
     """A heading of the preference page, under which topics stand together."""
 
     key: str
-    title: Texts
+    title: LocalizedText
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,10 @@ class Topic:
     key: str
     brand: str
     channel: Channel
-    default: Default
+    default: TopicDefault
     group: str
-    title: Texts
-    description: Texts
+    title: LocalizedText
+    description: LocalizedText
     retired: bool = False
 
 
@@ -132,10 +132,10 @@ class MessageType:
     key: str
     message_class: MessageClass
     topic: str | None = None
-    ground: Ground | None = None
+    ground: ServiceGround | None = None
     after_closing: bool = False
-    after_closing_ground: AfterClosing | None = None
-    title: Texts = field(default_factory=dict)
+    after_closing_ground: AfterClosingGround | None = None
+    title: LocalizedText = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,38 +144,42 @@ class Catalogue:
 
     languages: tuple[str, ...]
     default_language: str
-    groups: Mapping[str, Group] = field(default_factory=dict)
+    groups: Mapping[str, TopicGroup] = field(default_factory=dict)
     brands: Mapping[str, Brand] = field(default_factory=dict)
     topics: Mapping[str, Topic] = field(default_factory=dict)
     message_types: Mapping[str, MessageType] = field(default_factory=dict)
-    policy: Policy = Policy()
-    deliverability: deliverability.Policy = field(default_factory=deliverability.Policy)
+    policy: CataloguePolicy = CataloguePolicy()
+    deliverability: deliverability.DeliverabilityPolicy = field(
+        default_factory=deliverability.DeliverabilityPolicy
+    )
 
     def topic(self, key: str) -> Topic:
         """The topic of this key, retired or not. Raises UnknownTopic."""
         try:
             return self.topics[key]
         except KeyError:
-            raise UnknownTopic(_unknown("topic", key, self.topics)) from None
+            raise UnknownTopic(_unknown_key_message("topic", key, self.topics)) from None
 
     def message_type(self, key: str) -> MessageType:
         """The message type of this key. Raises UnknownMessageType."""
         try:
             return self.message_types[key]
         except KeyError:
-            raise UnknownMessageType(_unknown("message type", key, self.message_types)) from None
+            raise UnknownMessageType(
+                _unknown_key_message("message type", key, self.message_types)
+            ) from None
 
-    def host_of(self, scope: str) -> str | None:
+    def host_for_scope(self, scope: str) -> str | None:
         """The host of the pages about `scope`: that of its topic's brand, if it has one."""
         topic = self.topics.get(scope)
         brand = self.brands.get(topic.brand) if topic else None
         return brand.host if brand else None
 
-    def topics_on(self, channel: Channel) -> tuple[Topic, ...]:
+    def topics_for_channel(self, channel: Channel) -> tuple[Topic, ...]:
         """The topics a person can choose on this channel: all but the retired ones."""
         return tuple(t for t in self.topics.values() if t.channel is channel and not t.retired)
 
-    def in_language(self, texts: Texts, language: str) -> str:
+    def localize(self, texts: LocalizedText, language: str) -> str:
         """The text in `language`, or in the default language if that is not declared.
 
         Empty if there is no text at all, as for a brand without footer.
@@ -183,7 +187,7 @@ class Catalogue:
         return texts.get(language) or texts.get(self.default_language, "")
 
 
-def _unknown(kind: str, key: str, known: Mapping[str, object]) -> str:
+def _unknown_key_message(kind: str, key: str, known: Mapping[str, object]) -> str:
     # Not the key itself: a caller may have put an address there (I12).
     return (
         f"the catalogue has no such {kind}; {did_you_mean(key, known) or 'declare it there first'}"

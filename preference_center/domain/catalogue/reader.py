@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from preference_center.domain.catalogue.toml_lines import Path, line_of
+from preference_center.domain.catalogue.toml_lines import KeyPath, line_of_key
 from preference_center.errors import CatalogueError
 
 E = TypeVar("E", bound=StrEnum)
@@ -28,83 +28,94 @@ _TYPE_NAMES: Mapping[type, str] = {
     dict: "a table",
 }
 
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class Faults:
+class ErrorCollector:
     """Collects faults with the line each stands on."""
 
-    def __init__(self, lines: Mapping[Path, int]) -> None:
+    def __init__(self, lines: Mapping[KeyPath, int]) -> None:
         self._lines = lines
         self._found: list[tuple[int, str]] = []
 
-    def add(self, path: Path, what: str, remedy: str) -> None:
+    def add(self, path: KeyPath, problem: str, remedy: str) -> None:
         """Record a fault of what stands, or should stand, at `path`."""
-        line = line_of(path, self._lines)
-        self._found.append((line, f"line {line}: {what}; {remedy}"))
+        line = line_of_key(path, self._lines)
+        self._found.append((line, f"line {line}: {problem}; {remedy}"))
 
-    def check(self) -> None:
+    def raise_if_any(self) -> None:
         """Raise CatalogueError if there was any, in the order of the file."""
         if self._found:
             raise CatalogueError([text for _, text in sorted(self._found, key=lambda f: f[0])])
 
 
-class Table:
+class TomlTable:
     """One table of the file, of which exactly `fields` are known."""
 
-    def __init__(self, path: Path, raw: object, fields: Collection[str], faults: Faults) -> None:
+    def __init__(
+        self, path: KeyPath, raw: object, fields: Collection[str], errors: ErrorCollector
+    ) -> None:
         self.path = path
-        self._faults = faults
+        self._errors = errors
         self._content: Mapping[str, object] = {}
         if isinstance(raw, dict):
             self._content = raw
         else:
-            self.fault(
-                f"{name(path)} is {_type(raw)}, not a table", f"begin it with [{dotted(path)}]"
+            self.add_error(
+                f"{describe_table(path)} is {_type_name(raw)}, not a table",
+                f"begin it with [{dotted_key(path)}]",
             )
         for key in self._content:
             if key not in fields:
                 remedy = did_you_mean(key, fields) or f"known here: {', '.join(fields)}"
-                self.fault(f"{name(path)} has an unknown key {quoted(key)}", remedy, key)
+                self.add_error(
+                    f"{describe_table(path)} has an unknown key {quote_toml(key)}", remedy, key
+                )
 
     def __contains__(self, key: str) -> bool:
         return key in self._content
 
-    def fault(self, what: str, remedy: str, key: str | None = None) -> None:
+    def add_error(self, problem: str, remedy: str, key: str | None = None) -> None:
         """Record a fault of this table, or of one key in it."""
-        self._faults.add(self.path if key is None else (*self.path, key), what, remedy)
+        self._errors.add(self.path if key is None else (*self.path, key), problem, remedy)
 
-    def keys(self, key: str) -> Collection[str]:
+    def subtable_keys(self, key: str) -> Collection[str]:
         """The keys of a table in this one; none if it is missing or no table."""
         below = self._content.get(key)
         return below.keys() if isinstance(below, dict) else ()
 
-    def entries(self, key: str, fields: Collection[str]) -> Iterator[tuple[str, Table]]:
+    def subtables(self, key: str, fields: Collection[str]) -> Iterator[tuple[str, TomlTable]]:
         """The tables of a table of tables, e.g. each `[topics.<key>]`."""
-        for entry, raw in (self.value(key, dict, "") or {}).items():
+        for entry, raw in (self.get_value(key, dict, "") or {}).items():
             path = (*self.path, key, entry)
             if isinstance(raw, dict) and raw and _unquoted_dots(raw, fields):
-                whole = dotted((*path[:-1], f"{entry}.{next(iter(raw))}"))
-                self._faults.add(
+                whole = dotted_key((*path[:-1], f"{entry}.{next(iter(raw))}"))
+                self._errors.add(
                     (*path, next(iter(raw))),
-                    f"{name(path)} holds only further tables",
+                    f"{describe_table(path)} holds only further tables",
                     f"if its key has dots, put it in quotes: [{whole}]",
                 )
             else:
-                yield entry, Table(path, raw, fields, self._faults)
+                yield entry, TomlTable(path, raw, fields, self._errors)
 
-    def below(self, key: str, fields: Collection[str], *, required: bool = False) -> Table | None:
+    def subtable(
+        self, key: str, fields: Collection[str], *, required: bool = False
+    ) -> TomlTable | None:
         """The table that stands under one key of this one, of which `fields` are known."""
         example = "{ " + ", ".join(f"{name} = ..." for name in fields) + " }"
-        if self.value(key, dict, example, required=required) is None:
+        if self.get_value(key, dict, example, required=required) is None:
             return None
-        return Table((*self.path, key), self._content[key], fields, self._faults)
+        return TomlTable((*self.path, key), self._content[key], fields, self._errors)
 
-    def value(self, key: str, kind: type[V], example: str, *, required: bool = False) -> V | None:
+    def get_value(
+        self, key: str, kind: type[V], example: str, *, required: bool = False
+    ) -> V | None:
         """The value of `key` if it is of this type."""
         if key not in self._content:
             if required:
-                self.fault(f"{name(self.path)} has no {key}", f"add {key} = {example}")
+                self.add_error(
+                    f"{describe_table(self.path)} has no {key}", f"add {key} = {example}"
+                )
             return None
         found = self._content[key]
         if isinstance(found, kind):
@@ -112,81 +123,90 @@ class Table:
         remedy = (
             f"write {key} = {example}"
             if example
-            else f"begin each with [{dotted((*self.path, key))}.<key>]"
+            else f"begin each with [{dotted_key((*self.path, key))}.<key>]"
         )
-        self.fault(f"{key} is {_type(found)}, not {_TYPE_NAMES[kind]}", remedy, key)
+        self.add_error(f"{key} is {_type_name(found)}, not {_TYPE_NAMES[kind]}", remedy, key)
         return None
 
-    def text(self, key: str, example: str, *, required: bool = False) -> str | None:
+    def get_text(self, key: str, example: str, *, required: bool = False) -> str | None:
         """One line of text that is not empty."""
-        found = self.value(key, str, quoted(example), required=required)
+        found = self.get_value(key, str, quote_toml(example), required=required)
         if found is None:
             return None
         if not found.strip():
-            self.fault(f"{key} is empty", f"write {key} = {quoted(example)}", key)
+            self.add_error(f"{key} is empty", f"write {key} = {quote_toml(example)}", key)
         elif not found.isprintable():
-            self.fault(f"{key} holds a line break or control character", "delete it", key)
+            self.add_error(f"{key} holds a line break or control character", "delete it", key)
         else:
             return found
         return None
 
-    def flag(self, key: str) -> bool:
+    def get_bool(self, key: str) -> bool:
         """True or false; false if missing."""
-        return self.value(key, bool, "true") or False
+        return self.get_value(key, bool, "true") or False
 
-    def number(self, key: str, low: int, high: int, example: int) -> int | None:
+    def get_int(self, key: str, minimum: int, maximum: int, example: int) -> int | None:
         """A whole number from `low` to `high`."""
-        found = self.value(key, int, str(example))
+        found = self.get_value(key, int, str(example))
         if found is None:
             return None
         if isinstance(found, bool):  # which is an int to Python
-            self.fault(f"{key} is {_type(found)}, not a number", f"write {key} = {example}", key)
-        elif low <= found <= high:
+            self.add_error(
+                f"{key} is {_type_name(found)}, not a number", f"write {key} = {example}", key
+            )
+        elif minimum <= found <= maximum:
             return found
         else:
-            self.fault(f"{key} can't be {found}", f"write a number from {low} to {high}", key)
+            self.add_error(
+                f"{key} can't be {found}", f"write a number from {minimum} to {maximum}", key
+            )
         return None
 
-    def raw(self, key: str) -> object:
+    def get_raw(self, key: str) -> object:
         """What stands under `key`, of whatever type."""
         return self._content[key]
 
-    def choice(self, key: str, choices: type[E], *, required: bool = False) -> E | None:
+    def get_choice(self, key: str, choices: type[E], *, required: bool = False) -> E | None:
         """One of a few words."""
         words = [str(choice) for choice in choices]
-        found = self.value(key, str, quoted(words[0]), required=required)
+        found = self.get_value(key, str, quote_toml(words[0]), required=required)
         if found is None or found in words:
             return None if found is None else choices(found)
         remedy = did_you_mean(found, words) or f"choose one of {', '.join(words)}"
-        self.fault(f"{key} can't be {quoted(found)}", remedy, key)
+        self.add_error(f"{key} can't be {quote_toml(found)}", remedy, key)
         return None
 
-    def reference(
-        self, key: str, kind: str, declared: Collection[str], *, required: bool
+    def get_reference(
+        self, key: str, table_name: str, declared: Collection[str], *, required: bool
     ) -> str | None:
         """The key of a declared thing; the table that declares it is `kind`."""
-        found = self.value(key, str, quoted(next(iter(declared), "...")), required=required)
+        found = self.get_value(key, str, quote_toml(next(iter(declared), "...")), required=required)
         if found is None or found in declared:
             return found
-        declare = f"declare [{dotted((kind, found))}]"
+        declare = f"declare [{dotted_key((table_name, found))}]"
         remedy = did_you_mean(found, declared) or declare
-        self.fault(f"{key} {quoted(found)} is not declared", remedy, key)
+        self.add_error(f"{key} {quote_toml(found)} is not declared", remedy, key)
         return None
 
-    def texts(
-        self, key: str, languages: Collection[str], *, required: bool = False, plain: bool = False
+    def get_localized_text(
+        self,
+        key: str,
+        languages: Collection[str],
+        *,
+        required: bool = False,
+        allow_plain: bool = False,
     ) -> dict[str, str]:
         """One text for each of `languages`; with `plain`, a bare text counts for all."""
-        if plain and isinstance(self._content.get(key), str):
-            text = self.text(key, "...")
+        if allow_plain and isinstance(self._content.get(key), str):
+            text = self.get_text(key, "...")
             return dict.fromkeys(languages, text) if text else {}
         if not languages:  # they are faulty themselves; one fault is enough
             return {}
         example = "{ " + ", ".join(f'{language} = "..."' for language in languages) + " }"
-        if self.value(key, dict, example, required=required) is None:
+        if self.get_value(key, dict, example, required=required) is None:
             return {}
-        below = Table((*self.path, key), self._content[key], languages, self._faults)
-        found = {language: below.text(language, "...", required=True) for language in languages}
+        below = TomlTable((*self.path, key), self._content[key], languages, self._errors)
+        found = {language: below.get_text(language, "...", required=True) for language in languages}
         return {language: text for language, text in found.items() if text}
 
 
@@ -195,26 +215,26 @@ def _unquoted_dots(raw: Mapping[str, object], fields: Collection[str]) -> bool:
     return all(key not in fields and isinstance(below, dict) for key, below in raw.items())
 
 
-def _type(value: object) -> str:
+def _type_name(value: object) -> str:
     return _TYPE_NAMES.get(type(value), "a date or time")
 
 
-def quoted(text: str) -> str:
+def quote_toml(text: str) -> str:
     """As TOML writes it."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def dotted(path: Path) -> str:
+def dotted_key(path: KeyPath) -> str:
     """A path as TOML writes it."""
-    return ".".join(key if _BARE.fullmatch(key) else quoted(key) for key in path)
+    return ".".join(key if _BARE_KEY.fullmatch(key) else quote_toml(key) for key in path)
 
 
-def name(path: Path) -> str:
+def describe_table(path: KeyPath) -> str:
     """What to call the table at `path` in a message."""
-    return f"[{dotted(path)}]" if path else "the file"
+    return f"[{dotted_key(path)}]" if path else "the file"
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str | None:
     """The known word nearest to `word`, as a question; None if none is near."""
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"did you mean {quoted(near[0])}?" if near else None
+    return f"did you mean {quote_toml(near[0])}?" if near else None

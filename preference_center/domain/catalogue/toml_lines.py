@@ -7,18 +7,18 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-Path: TypeAlias = tuple[str, ...]
+KeyPath: TypeAlias = tuple[str, ...]
 """The keys from the top of the document down to a value."""
 
 
-def locate(text: str) -> Mapping[Path, int]:
+def locate_keys(text: str) -> Mapping[KeyPath, int]:
     """The line (from 1) on which each path of a valid TOML `text` is first written."""
-    lines: dict[Path, int] = {}
-    table: Path = ()
+    lines: dict[KeyPath, int] = {}
+    table: KeyPath = ()
     for line, statement in _statements(text):
         paths = list(_paths(tomllib.loads(statement)))
         is_header = statement.lstrip().startswith("[")
-        base: Path = () if is_header else table
+        base: KeyPath = () if is_header else table
         for path in paths:
             lines.setdefault(base + path, line)
         if is_header:
@@ -26,7 +26,7 @@ def locate(text: str) -> Mapping[Path, int]:
     return lines
 
 
-def line_of(path: Path, lines: Mapping[Path, int]) -> int:
+def line_of_key(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
     """The line of `path`, or of the nearest thing above it that is written; else 1."""
     while path and path not in lines:
         path = path[:-1]
@@ -53,7 +53,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         yield start, statement
 
 
-def _paths(value: object, above: Path = ()) -> Iterator[Path]:
+def _paths(value: object, above: KeyPath = ()) -> Iterator[KeyPath]:
     if isinstance(value, list):  # `[[name]]`, or a list of inline tables
         for item in value:
             yield from _paths(item, above)
@@ -67,7 +67,7 @@ _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
 
 
-def syntax_faults(text: str) -> list[tuple[int, str]]:
+def find_syntax_errors(text: str) -> list[tuple[int, str]]:
     """Line and description of each syntax fault; empty if `text` is TOML.
 
     After a fault its line is left out and the rest read again, for as long as the
@@ -75,7 +75,7 @@ def syntax_faults(text: str) -> list[tuple[int, str]]:
     """
     lines = text.split("\n")
     faults: list[tuple[int, str]] = []
-    while fault := _first_fault("\n".join(lines)):
+    while fault := _first_syntax_error("\n".join(lines)):
         line, _ = fault
         if faults and line <= faults[-1][0]:
             break
@@ -86,7 +86,7 @@ def syntax_faults(text: str) -> list[tuple[int, str]]:
     return faults
 
 
-def _first_fault(text: str) -> tuple[int, str] | None:
+def _first_syntax_error(text: str) -> tuple[int, str] | None:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -7,39 +7,50 @@ the reference for users.
 
 from __future__ import annotations
 
-from preference_center.domain.imports.instructions import Instructions, LegalBasis
-from preference_center.domain.imports.presets import Meaning, Only, Preset, plain
-from preference_center.domain.imports.row_statements import Record
+from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
+from preference_center.domain.imports.presets import (
+    ImportPreset,
+    MeaningFilter,
+    RowMeaning,
+    normalize_column_name,
+)
+from preference_center.domain.imports.row_statements import FileRow
 from preference_center.domain.imports.scopes import (
     LEAVE_OUT,
     ScopeMap,
-    missing_scopes,
+    build_scope_map,
+    missing_scopes_error,
     parse_scope,
     parse_scope_file,
-    scope_map,
 )
-from preference_center.domain.imports.stats import NOTHING_LIFTED, Tally
-from preference_center.domain.imports.translator import SOURCE, Entry, Reading, Refusal, Translator
+from preference_center.domain.imports.stats import NOTHING_LIFTED, ImportStats
+from preference_center.domain.imports.translator import (
+    SOURCE,
+    RowChange,
+    RowRefusal,
+    RowTranslator,
+    TranslatedRow,
+)
 
 __all__ = [
     "LEAVE_OUT",
     "NOTHING_LIFTED",
     "SOURCE",
-    "Entry",
-    "Instructions",
+    "FileRow",
+    "ImportInstructions",
+    "ImportPreset",
+    "ImportStats",
     "LegalBasis",
-    "Meaning",
-    "Only",
-    "Preset",
-    "Reading",
-    "Record",
-    "Refusal",
+    "MeaningFilter",
+    "RowChange",
+    "RowMeaning",
+    "RowRefusal",
+    "RowTranslator",
     "ScopeMap",
-    "Tally",
-    "Translator",
-    "missing_scopes",
+    "TranslatedRow",
+    "build_scope_map",
+    "missing_scopes_error",
+    "normalize_column_name",
     "parse_scope",
     "parse_scope_file",
-    "plain",
-    "scope_map",
 ]

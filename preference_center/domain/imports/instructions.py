@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.imports.presets import Only, Preset
+from preference_center.domain.imports.presets import ImportPreset, MeaningFilter
 from preference_center.domain.imports.scopes import ScopeMap
 from preference_center.errors import InvalidInput
 
@@ -27,7 +27,7 @@ class LegalBasis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Instructions:
+class ImportInstructions:
     """How to read a file, and what it does not say itself.
 
     `source`, `wording`, `language` and `legal_basis` hold for rows that have none.
@@ -35,9 +35,9 @@ class Instructions:
     company, if that is not now.
     """
 
-    preset: Preset
+    preset: ImportPreset
     scopes: ScopeMap
-    only: Only | None = None
+    meaning_filter: MeaningFilter | None = None
     channel: Channel = Channel.EMAIL
     source: str = ""
     wording: str = ""
@@ -49,15 +49,15 @@ class Instructions:
 
     def check(self) -> None:
         """Raises InvalidInput if something is left open that only a person can say."""
-        if self.preset.is_open and self.only is None:
+        if self.preset.requires_meaning and self.meaning_filter is None:
             raise InvalidInput(
                 f"a file of {self.preset.name} does not tell what its rows say:"
                 " name opt-outs or subscriptions"
             )
-        if self.preset.is_hashed and self.only is Only.SUBSCRIPTIONS:
+        if self.preset.is_hashed and self.meaning_filter is MeaningFilter.SUBSCRIPTIONS:
             raise InvalidInput("nobody can be subscribed by a hash: name opt-outs")
 
-    def constant(self, name: str) -> str:
+    def default_evidence(self, name: str) -> str:
         """What holds for rows that have no evidence of this name."""
         return str(getattr(self, name) or "")
 
@@ -65,8 +65,8 @@ class Instructions:
         """As it is stored. Holds nothing personal."""
         return {
             "preset": self.preset.name,
-            "scopes": dict(self.scopes.entries),
-            "as": self.only,
+            "scopes": dict(self.scopes.scopes),
+            "as": self.meaning_filter,
             "channel": self.channel,
             "source": self.source,
             "wording": self.wording,
@@ -78,13 +78,13 @@ class Instructions:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], preset: Preset) -> Instructions:
+    def from_json(cls, stored: Mapping[str, Any], preset: ImportPreset) -> ImportInstructions:
         """What `to_json` wrote, with the preset that `stored["preset"]` names."""
         received = stored["received_at"]
         return cls(
             preset=preset,
             scopes=ScopeMap(stored["scopes"]),
-            only=Only(stored["as"]) if stored["as"] else None,
+            meaning_filter=MeaningFilter(stored["as"]) if stored["as"] else None,
             channel=Channel(stored["channel"]),
             source=stored["source"],
             wording=stored["wording"],
@@ -95,7 +95,7 @@ class Instructions:
             received_at=datetime.fromisoformat(received) if received else None,
         )
 
-    def plan(self, file_digest: bytes) -> str:
+    def plan_id(self, file_digest: bytes) -> str:
         """A short name for these instructions on that file; it changes if either does."""
         said = json.dumps(self.to_json(), sort_keys=True).encode()
         return hashlib.sha256(file_digest + said).hexdigest()[:_PLAN_DIGITS]

@@ -6,91 +6,124 @@ blanks around it, in hex (`domain.hashes`).
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 _ADDRESS = ("address", "email", "email address", "e-mail", "phone", "mobile")
-_SAYS, _AT, _GROUP = ("says", "status"), ("occurred_at", "date"), ("group", "list", "scope")
+_STATUS, _OCCURRED_AT, _GROUP = (
+    ("says", "status"),
+    ("occurred_at", "date"),
+    ("group", "list", "scope"),
+)
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="addresses",
         title="Plain list: one address to a line, with or without a header",
-        page="docs/imports.md",
-        address=_ADDRESS,
-        says=(
-            Says(Meaning.OPT_OUT, group="list"),
-            Says(Meaning.SUBSCRIPTION, group="list"),
+        docs_url="docs/imports.md",
+        address_columns=_ADDRESS,
+        meanings=(
+            ColumnMeaning(RowMeaning.OPT_OUT, default_group="list"),
+            ColumnMeaning(RowMeaning.SUBSCRIPTION, default_group="list"),
         ),
-        is_open=True,
-        bare=True,
+        requires_meaning=True,
+        header_optional=True,
     ),
-    Preset(
+    ImportPreset(
         name="hashes",
         title="Plain list of SHA-256 or MD5 hashes of addresses that opted out",
-        page="docs/imports.md",
-        address=("hash", "sha256", "md5", "email", "email_sha256", "email_md5", "hashed_email"),
-        says=(Says(Meaning.OPT_OUT, group="list"),),
+        docs_url="docs/imports.md",
+        address_columns=(
+            "hash",
+            "sha256",
+            "md5",
+            "email",
+            "email_sha256",
+            "email_md5",
+            "hashed_email",
+        ),
+        meanings=(ColumnMeaning(RowMeaning.OPT_OUT, default_group="list"),),
         is_hashed=True,
-        bare=True,
+        header_optional=True,
     ),
-    Preset(
+    ImportPreset(
         name="generic",
         title="Our own columns, CSV or NDJSON: what each row says, when, and its evidence",
-        page="docs/imports.md",
-        address=_ADDRESS,
-        channel=("channel",),
-        received_at=("received_at",),
-        evidence={
+        docs_url="docs/imports.md",
+        address_columns=_ADDRESS,
+        channel_columns=("channel",),
+        received_at_columns=("received_at",),
+        evidence_columns={
             "source": ("source",),
             "wording": ("wording",),
             "language": ("language",),
             "legal_basis": ("legal_basis",),
         },
-        says=(
-            Says(
-                Meaning.OPT_OUT,
-                group="list",
-                by=_GROUP,
-                at=_AT,
-                when=(When(_SAYS, ("opted_out", "opt_out", "opt-out", "optout", "unsub")),),
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="list",
+                group_columns=_GROUP,
+                date_columns=_OCCURRED_AT,
+                conditions=(
+                    CellCondition(_STATUS, ("opted_out", "opt_out", "opt-out", "optout", "unsub")),
+                ),
             ),
-            Says(
-                Meaning.SUBSCRIPTION,
-                group="list",
-                by=_GROUP,
-                at=_AT,
-                when=(When(_SAYS, ("sub", "consent")),),
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                default_group="list",
+                group_columns=_GROUP,
+                date_columns=_OCCURRED_AT,
+                conditions=(CellCondition(_STATUS, ("sub", "consent")),),
             ),
-            Says(Meaning.BOUNCE, at=_AT, when=(When(_SAYS, ("bounce", "hard")),)),
-            Says(
-                Meaning.COMPLAINT,
-                group="list",
-                by=_GROUP,
-                at=_AT,
-                when=(When(_SAYS, ("compl", "spam")),),
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_OCCURRED_AT,
+                conditions=(CellCondition(_STATUS, ("bounce", "hard")),),
+            ),
+            ColumnMeaning(
+                RowMeaning.COMPLAINT,
+                default_group="list",
+                group_columns=_GROUP,
+                date_columns=_OCCURRED_AT,
+                conditions=(CellCondition(_STATUS, ("compl", "spam")),),
             ),
         ),
-        needs=(_SAYS,),
+        required_columns=(_STATUS,),
         is_strict=True,
     ),
-    Preset(
+    ImportPreset(
         name="generic-list",
         title="Our own columns without `says`: every row says the same, which --as names",
-        page="docs/imports.md",
-        address=_ADDRESS,
-        channel=("channel",),
-        received_at=("received_at",),
-        evidence={
+        docs_url="docs/imports.md",
+        address_columns=_ADDRESS,
+        channel_columns=("channel",),
+        received_at_columns=("received_at",),
+        evidence_columns={
             "source": ("source",),
             "wording": ("wording",),
             "language": ("language",),
             "legal_basis": ("legal_basis",),
         },
-        says=(
-            Says(Meaning.OPT_OUT, group="list", by=_GROUP, at=_AT),
-            Says(Meaning.SUBSCRIPTION, group="list", by=_GROUP, at=_AT),
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="list",
+                group_columns=_GROUP,
+                date_columns=_OCCURRED_AT,
+            ),
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                default_group="list",
+                group_columns=_GROUP,
+                date_columns=_OCCURRED_AT,
+            ),
         ),
-        lacks={"says": "generic"},
-        is_open=True,
+        excluded_columns={"says": "generic"},
+        requires_meaning=True,
     ),
 )

@@ -12,13 +12,13 @@ from enum import StrEnum
 from functools import cache
 from typing import TypeAlias
 
-from preference_center.domain.events import Kind
+from preference_center.domain.events import EventKind
 
-Columns: TypeAlias = tuple[str, ...]
+ColumnNames: TypeAlias = tuple[str, ...]
 """Names of one column, the likeliest first. Case, blanks, `-`, `_` and dots don't count."""
 
 
-class Meaning(StrEnum):
+class RowMeaning(StrEnum):
     """What a row can say of an address."""
 
     OPT_OUT = "opt_out"
@@ -29,45 +29,45 @@ class Meaning(StrEnum):
     """Reported as spam."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> EventKind:
         """The event that it becomes. None of them lifts anything (I5)."""
         return _KINDS[self]
 
 
 _KINDS = {
-    Meaning.OPT_OUT: Kind.OPTED_OUT,
-    Meaning.SUBSCRIPTION: Kind.CONSENTED,
-    Meaning.BOUNCE: Kind.BOUNCED,
-    Meaning.COMPLAINT: Kind.COMPLAINED,
+    RowMeaning.OPT_OUT: EventKind.OPTED_OUT,
+    RowMeaning.SUBSCRIPTION: EventKind.CONSENTED,
+    RowMeaning.BOUNCE: EventKind.BOUNCED,
+    RowMeaning.COMPLAINT: EventKind.COMPLAINED,
 }
 
 
-class Only(StrEnum):
+class MeaningFilter(StrEnum):
     """Which of the things that a file says are imported."""
 
     OPT_OUTS = "opt-outs"
     """Every "no": bounces and complaints too."""
     SUBSCRIPTIONS = "subscriptions"
 
-    def covers(self, meaning: Meaning) -> bool:
+    def covers(self, meaning: RowMeaning) -> bool:
         """Whether a row of this meaning is imported."""
-        return (meaning is Meaning.SUBSCRIPTION) == (self is Only.SUBSCRIPTIONS)
+        return (meaning is RowMeaning.SUBSCRIPTION) == (self is MeaningFilter.SUBSCRIPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class CellCondition:
     """A condition on one cell: it begins with one of `values`, or is filled if there are none.
 
     Values are in small letters. `negated` turns it round; a missing cell is empty.
     """
 
-    column: Columns
-    values: tuple[str, ...] = ()
+    columns: ColumnNames
+    prefixes: tuple[str, ...] = ()
     negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class ColumnMeaning:
     """One thing that a row may say, if all of `when` hold.
 
     The group is the cell of `by`, or `group` where there is none; with `split` the cell
@@ -76,19 +76,19 @@ class Says:
     (JSON), each object of that list says it on its own. `at` is the column of the date.
     """
 
-    meaning: Meaning
-    group: str = ""
-    by: Columns = ()
-    split: str = ""
-    prefix: str = ""
-    rest: bool = False
-    items: Columns = ()
-    when: tuple[When, ...] = ()
-    at: Columns = ()
+    meaning: RowMeaning
+    default_group: str = ""
+    group_columns: ColumnNames = ()
+    group_separator: str = ""
+    group_column_prefix: str = ""
+    other_columns_are_groups: bool = False
+    list_columns: ColumnNames = ()
+    conditions: tuple[CellCondition, ...] = ()
+    date_columns: ColumnNames = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class ImportPreset:
     """How to read one kind of file.
 
     `page` is the vendor's page on it. A file must have the columns of `needs`; one that
@@ -100,31 +100,41 @@ class Preset:
 
     name: str
     title: str
-    page: str
-    address: Columns
-    says: tuple[Says, ...]
-    channel: Columns = ()
-    received_at: Columns = ()
-    evidence: Mapping[str, Columns] = field(default_factory=dict)
-    needs: tuple[Columns, ...] = ()
-    lacks: Mapping[str, str] = field(default_factory=dict)
-    json_list: str = "item"
-    is_open: bool = False
+    docs_url: str
+    address_columns: ColumnNames
+    meanings: tuple[ColumnMeaning, ...]
+    channel_columns: ColumnNames = ()
+    received_at_columns: ColumnNames = ()
+    evidence_columns: Mapping[str, ColumnNames] = field(default_factory=dict)
+    required_columns: tuple[ColumnNames, ...] = ()
+    excluded_columns: Mapping[str, str] = field(default_factory=dict)
+    json_rows_path: str = "item"
+    requires_meaning: bool = False
     is_hashed: bool = False
     is_strict: bool = False
-    bare: bool = False
+    header_optional: bool = False
 
     @property
-    def known(self) -> frozenset[str]:
+    def known_columns(self) -> frozenset[str]:
         """The plain names of all columns that it reads."""
-        columns = [self.address, self.channel, self.received_at, *self.evidence.values()]
-        for says in self.says:
-            columns += [says.by, says.at, says.items, *(when.column for when in says.when)]
-        return frozenset(plain(name) for names in columns for name in names)
+        columns = [
+            self.address_columns,
+            self.channel_columns,
+            self.received_at_columns,
+            *self.evidence_columns.values(),
+        ]
+        for says in self.meanings:
+            columns += [
+                says.group_columns,
+                says.date_columns,
+                says.list_columns,
+                *(when.columns for when in says.conditions),
+            ]
+        return frozenset(normalize_column_name(name) for names in columns for name in names)
 
 
 @cache
-def plain(name: str) -> str:
+def normalize_column_name(name: str) -> str:
     """A column's name without what differs from export to export."""
     return name.strip().strip("\ufeff").casefold().translate(_SEPARATORS)
 

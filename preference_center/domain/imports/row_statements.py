@@ -6,13 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from preference_center.domain.imports.presets import Columns, Preset, Says, When, plain
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ColumnNames,
+    ImportPreset,
+    normalize_column_name,
+)
 
-_YES = frozenset({"true", "yes", "1", "y", "x"})
+_TRUE_VALUES = frozenset({"true", "yes", "1", "y", "x"})
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class FileRow:
     """One row. `line` counts from 1, in the file; for a JSON document it is the row.
 
     `cells` go by the plain names of the columns, `names` tell how the file writes them.
@@ -23,94 +29,105 @@ class Record:
     index: int
     line: int
     cells: Mapping[str, Any]
-    names: Mapping[str, str]
-    end: int = 0
+    column_names: Mapping[str, str]
+    end_offset: int = 0
     last_line: int = 0
-    fault: str = ""
+    error: str = ""
     """Why it can't be read at all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class RowStatement:
     """One thing that a row says, as it stands there."""
 
-    says: Says
-    number: int
+    column_meaning: ColumnMeaning
+    index: int
     """Which of the row's."""
     group: str
-    at: str
+    date: str
     evidence: Mapping[str, str] = field(default_factory=dict)
 
 
-def cell(cells: Mapping[str, Any], columns: Columns) -> str:
+def cell_text(cells: Mapping[str, Any], columns: ColumnNames) -> str:
     """The text of the first of these columns that has any; "" if none has."""
     for column in columns:
-        text = _text(cells.get(plain(column)))
+        text = _text(cells.get(normalize_column_name(column)))
         if text:
             return text
     return ""
 
 
-def statements(record: Record, preset: Preset) -> Iterator[Statement]:
+def parse_row_statements(row: FileRow, preset: ImportPreset) -> Iterator[RowStatement]:
     """All that the row says."""
     number = 0
-    for says in preset.says:
-        for cells in _objects(record.cells, says):
-            if all(_holds(when, cells) for when in says.when):
-                for group in _groups(says, cells, record.names, preset):
+    for says in preset.meanings:
+        for cells in _expand_list(row.cells, says):
+            if all(_matches(when, cells) for when in says.conditions):
+                for group in _groups(says, cells, row.column_names, preset):
                     evidence = {
-                        name: cell(cells, columns) for name, columns in preset.evidence.items()
+                        name: cell_text(cells, columns)
+                        for name, columns in preset.evidence_columns.items()
                     }
-                    yield Statement(says, number, group, cell(cells, says.at), evidence)
+                    yield RowStatement(
+                        says, number, group, cell_text(cells, says.date_columns), evidence
+                    )
                     number += 1
 
 
-def _objects(cells: Mapping[str, Any], says: Says) -> Iterator[Mapping[str, Any]]:
+def _expand_list(cells: Mapping[str, Any], meaning: ColumnMeaning) -> Iterator[Mapping[str, Any]]:
     """The row itself, or with each object of the list that `says` looks into."""
-    if not says.items:
+    if not meaning.list_columns:
         yield cells
         return
-    for column in says.items:
-        found = cells.get(plain(column))
+    for column in meaning.list_columns:
+        found = cells.get(normalize_column_name(column))
         for item in found if isinstance(found, list) else ():
             if isinstance(item, Mapping):
-                yield {**cells, **{plain(str(name)): value for name, value in item.items()}}
+                yield {
+                    **cells,
+                    **{normalize_column_name(str(name)): value for name, value in item.items()},
+                }
 
 
 def _groups(
-    says: Says, cells: Mapping[str, Any], names: Mapping[str, str], preset: Preset
+    meaning: ColumnMeaning,
+    cells: Mapping[str, Any],
+    column_names: Mapping[str, str],
+    preset: ImportPreset,
 ) -> Iterator[str]:
-    if says.prefix:
-        prefix = plain(says.prefix)
+    if meaning.group_column_prefix:
+        prefix = normalize_column_name(meaning.group_column_prefix)
         for key, value in cells.items():
-            if key.startswith(prefix) and _text(value).casefold() in _YES:
-                yield names.get(key, key).strip()[len(says.prefix) :].strip()
-    elif says.rest:
+            if key.startswith(prefix) and _text(value).casefold() in _TRUE_VALUES:
+                yield column_names.get(key, key).strip()[len(meaning.group_column_prefix) :].strip()
+    elif meaning.other_columns_are_groups:
         for key, value in cells.items():
-            if key not in preset.known and _text(value).casefold() in _YES:
-                yield names.get(key, key).strip()
+            if key not in preset.known_columns and _text(value).casefold() in _TRUE_VALUES:
+                yield column_names.get(key, key).strip()
     else:
-        yield from _named(says, cells)
+        yield from _groups_in_columns(meaning, cells)
 
 
-def _named(says: Says, cells: Mapping[str, Any]) -> Iterator[str]:
-    for column in says.by:
-        found = cells.get(plain(column))
+def _groups_in_columns(meaning: ColumnMeaning, cells: Mapping[str, Any]) -> Iterator[str]:
+    for column in meaning.group_columns:
+        found = cells.get(normalize_column_name(column))
         if isinstance(found, list):
             several = [_text(item) for item in found]
         else:
             text = _text(found)
-            several = text.split(says.split) if says.split else [text]
+            several = text.split(meaning.group_separator) if meaning.group_separator else [text]
         several = [group.strip() for group in several if group.strip()]
         if several:
             yield from dict.fromkeys(several)
             return
-    yield says.group
+    yield meaning.default_group
 
 
-def _holds(when: When, cells: Mapping[str, Any]) -> bool:
-    text = cell(cells, when.column).casefold()
-    return (text.startswith(when.values) if when.values else bool(text)) != when.negated
+def _matches(condition: CellCondition, cells: Mapping[str, Any]) -> bool:
+    text = cell_text(cells, condition.columns).casefold()
+    return (
+        text.startswith(condition.prefixes) if condition.prefixes else bool(text)
+    ) != condition.negated
 
 
 def _text(value: object) -> str:

@@ -12,48 +12,50 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from preference_center.domain.catalogue import Catalogue
-from preference_center.domain.catalogue.reader import quoted
+from preference_center.domain.catalogue.reader import quote_toml
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.imports.presets import Meaning
+from preference_center.domain.imports.presets import RowMeaning
 from preference_center.errors import InvalidInput, MissingScopes, UnknownTopic
 
 LEAVE_OUT = "leave_out"
 """Stands for a scope in the map: rows of this group are not imported."""
 
-_SHOWN = 50
+_MAX_SHOWN_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ScopeMap:
     """Group -> topic, `all_marketing` or `leave_out`. Case and outer blanks don't count."""
 
-    entries: Mapping[str, str]
+    scopes: Mapping[str, str]
 
-    def of(self, group: str) -> str | None:
+    def scope_of(self, group: str) -> str | None:
         """What the group means here; None if the map does not say."""
-        return self.entries.get(_key(group))
+        return self.scopes.get(_normalize_group(group))
 
-    def unused(self, groups: Iterable[str]) -> list[str]:
+    def unused_groups(self, groups: Iterable[str]) -> list[str]:
         """Groups that the map names and the file does not have."""
-        found = {_key(group) for group in groups}
-        return sorted(group for group in self.entries if group not in found)
+        found = {_normalize_group(group) for group in groups}
+        return sorted(group for group in self.scopes if group not in found)
 
-    def check(self, catalogue: Catalogue) -> None:
+    def validate(self, catalogue: Catalogue) -> None:
         """Raises UnknownTopic unless each scope is one of the catalogue."""
-        for group, scope in self.entries.items():
+        for group, scope in self.scopes.items():
             if scope not in {ALL_MARKETING, LEAVE_OUT}:
                 try:
                     catalogue.topic(scope)
                 except UnknownTopic as error:
-                    raise UnknownTopic(f"{quoted(group)} = {quoted(scope)}: {error}") from None
+                    raise UnknownTopic(
+                        f"{quote_toml(group)} = {quote_toml(scope)}: {error}"
+                    ) from None
 
 
-def scope_map(pairs: Iterable[tuple[str, str]]) -> ScopeMap:
+def build_scope_map(pairs: Iterable[tuple[str, str]]) -> ScopeMap:
     """The map of these groups and scopes. Raises InvalidInput if a group has two."""
     entries: dict[str, str] = {}
     for group, scope in pairs:
-        if entries.setdefault(_key(group), scope.strip()) != scope.strip():
-            raise InvalidInput(f"the group {quoted(group)} has two scopes: delete one")
+        if entries.setdefault(_normalize_group(group), scope.strip()) != scope.strip():
+            raise InvalidInput(f"the group {quote_toml(group)} has two scopes: delete one")
     return ScopeMap(entries)
 
 
@@ -61,7 +63,7 @@ def parse_scope(text: str) -> tuple[str, str]:
     """`Group 123=newsletter.product` -> the group and the scope. Raises InvalidInput."""
     group, sign, scope = text.rpartition("=")
     if not sign or not group.strip() or not scope.strip():
-        raise InvalidInput(f"{quoted(text)}: write GROUP=SCOPE, e.g. {_example('Group 123')}")
+        raise InvalidInput(f"{quote_toml(text)}: write GROUP=SCOPE, e.g. {_example('Group 123')}")
     return group, scope
 
 
@@ -82,34 +84,37 @@ def parse_scope_file(text: str) -> list[tuple[str, str]]:
     for group, scope in table.items():
         if not isinstance(scope, str):
             raise InvalidInput(
-                f"the scope of {quoted(group)} is no text; if the group has dots, put it in quotes"
+                f"the scope of {quote_toml(group)} is no text; if the group has dots, put it "
+                "in quotes"
             )
     return list(table.items())
 
 
-def missing_scopes(
-    groups: Mapping[tuple[Meaning, str], int], topics: Collection[str]
+def missing_scopes_error(
+    groups: Mapping[tuple[RowMeaning, str], int], topics: Collection[str]
 ) -> MissingScopes:
     """The error that names the groups without a scope, with an example to copy."""
-    shown = sorted(groups.items(), key=lambda item: -item[1])[:_SHOWN]
+    shown = sorted(groups.items(), key=lambda item: -item[1])[:_MAX_SHOWN_GROUPS]
     lines = ["These groups of the file have no scope yet, and none is guessed:"]
-    lines += [f"  {count:>9,}  {meaning}  {quoted(group)}" for (meaning, group), count in shown]
+    lines += [f"  {count:>9,}  {meaning}  {quote_toml(group)}" for (meaning, group), count in shown]
     if len(groups) > len(shown):
         lines.append(f"  and {len(groups) - len(shown)} more")
     lines.append("Say for each what it means here: a topic, all_marketing, or leave_out.")
     lines.append(f"Topics: {', '.join(topics)}" if topics else "The catalogue has no topic yet.")
-    return MissingScopes("\n".join(lines), _to_correct([key for key, _ in shown], topics))
+    return MissingScopes("\n".join(lines), _suggested_scope_map([key for key, _ in shown], topics))
 
 
-def _to_correct(groups: Iterable[tuple[Meaning, str]], topics: Collection[str]) -> str:
+def _suggested_scope_map(groups: Iterable[tuple[RowMeaning, str]], topics: Collection[str]) -> str:
     """A scope map of these groups that may be right."""
     topic = next(iter(topics), "a.topic")
     meant: dict[str, str] = {}
     for meaning, group in groups:
-        scope = topic if meaning is Meaning.SUBSCRIPTION else ALL_MARKETING
+        scope = topic if meaning is RowMeaning.SUBSCRIPTION else ALL_MARKETING
         named = group if group in topics else scope  # as in an export of our own
         meant[group] = topic if meant.get(group) == topic else named
-    rows = [f"{json.dumps(group, ensure_ascii=False)} = {quoted(s)}" for group, s in meant.items()]
+    rows = [
+        f"{json.dumps(group, ensure_ascii=False)} = {quote_toml(s)}" for group, s in meant.items()
+    ]
     return "\n".join(["[scopes]", *rows])
 
 
@@ -117,5 +122,5 @@ def _example(group: str) -> str:
     return f'"{group}=all_marketing"'
 
 
-def _key(group: str) -> str:
+def _normalize_group(group: str) -> str:
     return group.strip().casefold()

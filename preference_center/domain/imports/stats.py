@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from preference_center.domain.imports.presets import Meaning
+from preference_center.domain.imports.presets import RowMeaning
 
 NOTHING_LIFTED = "Nothing is lifted: an import can only add."
 
 
 @dataclass(slots=True)
-class Tally:
+class ImportStats:
     """Counts of rows, and of the things that rows say.
 
     `new` and `present` go by meaning and scope. `present` rows tell what the ledger knows
@@ -22,14 +22,14 @@ class Tally:
     """
 
     rows: int = 0
-    silent: int = 0
-    left_out: int = 0
+    without_data: int = 0
+    excluded: int = 0
     refused: int = 0
     undated: int = 0
     unproven: int = 0
-    stays_off: int = 0
-    new: Counter[tuple[Meaning, str]] = field(default_factory=Counter)
-    present: Counter[tuple[Meaning, str]] = field(default_factory=Counter)
+    still_suppressed: int = 0
+    new: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
+    already_present: Counter[tuple[RowMeaning, str]] = field(default_factory=Counter)
 
     @property
     def total_new(self) -> int:
@@ -37,66 +37,78 @@ class Tally:
         return self.new.total()
 
     @property
-    def total_present(self) -> int:
+    def total_already_present(self) -> int:
         """All that was there already."""
-        return self.present.total()
+        return self.already_present.total()
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: ImportStats) -> None:
         """Count the other in."""
-        for name in _PLAIN:
+        for name in _COUNT_FIELDS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.new.update(other.new)
-        self.present.update(other.present)
+        self.already_present.update(other.already_present)
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored and shown."""
         return {
-            **{name: getattr(self, name) for name in _PLAIN},
-            "new": _list(self.new),
-            "already_there": _list(self.present),
+            **{name: getattr(self, name) for name in _COUNT_FIELDS},
+            "new": _counter_to_json(self.new),
+            "already_there": _counter_to_json(self.already_present),
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Tally:
+    def from_json(cls, stored: Mapping[str, Any]) -> ImportStats:
         """What `to_json` wrote; zeros from nothing."""
-        plain = {name: stored.get(name, 0) for name in _PLAIN}
-        new, present = _counter(stored.get("new")), _counter(stored.get("already_there"))
-        return cls(**plain, new=new, present=present)
+        plain = {name: stored.get(name, 0) for name in _COUNT_FIELDS}
+        new, present = (
+            _counter_from_json(stored.get("new")),
+            _counter_from_json(stored.get("already_there")),
+        )
+        return cls(**plain, new=new, already_present=present)
 
-    def lines(self) -> Iterator[str]:
+    def report_lines(self) -> Iterator[str]:
         """For people."""
         yield f"{self.rows:>12,}  rows read"
         yield f"{self.total_new:>12,}  new"
-        yield from (f"{count:>12,}    {_name(key)}" for key, count in sorted(self.new.items()))
-        yield f"{self.total_present:>12,}  already there"
-        yield from (f"{count:>12,}    {_name(key)}" for key, count in sorted(self.present.items()))
+        yield from (f"{count:>12,}    {_label(key)}" for key, count in sorted(self.new.items()))
+        yield f"{self.total_already_present:>12,}  already there"
+        yield from (
+            f"{count:>12,}    {_label(key)}" for key, count in sorted(self.already_present.items())
+        )
         yield f"{self.refused:>12,}  refused"
         for count, what in (
-            (self.silent, "rows that say nothing for an import"),
-            (self.left_out, "left out, as you said"),
+            (self.without_data, "rows that say nothing for an import"),
+            (self.excluded, "left out, as you said"),
             (self.undated, "noes without a date that can be read: they count from the import on"),
             (self.unproven, "new subscriptions without evidence, marked as unproven"),
         ):
             if count:
                 yield f"{count:>12,}  {what}"
         yield NOTHING_LIFTED
-        if self.stays_off:
-            yield f"{self.stays_off:,} of the new subscriptions stay off: these people said no."
+        if self.still_suppressed:
+            yield (
+                f"{self.still_suppressed:,} of the new subscriptions stay off: these people "
+                "said no."
+            )
 
 
-_PLAIN = ("rows", "silent", "left_out", "refused", "undated", "unproven", "stays_off")
+_COUNT_FIELDS = (
+    "rows", "without_data", "excluded", "refused", "undated", "unproven", "still_suppressed",
+)  # fmt: skip
 
 
-def _name(key: tuple[Meaning, str]) -> str:
+def _label(key: tuple[RowMeaning, str]) -> str:
     return f"{key[0]} of {key[1]}"
 
 
-def _list(counter: Counter[tuple[Meaning, str]]) -> list[dict[str, Any]]:
+def _counter_to_json(counter: Counter[tuple[RowMeaning, str]]) -> list[dict[str, Any]]:
     return [
         {"says": meaning.value, "scope": scope, "count": count}
         for (meaning, scope), count in sorted(counter.items())
     ]
 
 
-def _counter(stored: Any) -> Counter[tuple[Meaning, str]]:
-    return Counter({(Meaning(each["says"]), each["scope"]): each["count"] for each in stored or ()})
+def _counter_from_json(stored: Any) -> Counter[tuple[RowMeaning, str]]:
+    return Counter(
+        {(RowMeaning(each["says"]), each["scope"]): each["count"] for each in stored or ()}
+    )

@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from preference_center.domain.addresses import Address
-from preference_center.domain.catalogue import Default, Topic, Unproven
-from preference_center.domain.imports.instructions import Instructions, LegalBasis
-from preference_center.domain.sender_requests import EARLIEST, Proof
+from preference_center.domain.catalogue import Topic, TopicDefault, UnprovenImportPolicy
+from preference_center.domain.imports.instructions import ImportInstructions, LegalBasis
+from preference_center.domain.sender_requests import EARLIEST_TIME, ConsentEvidence
 from preference_center.errors import InvalidInput
 
 UNPROVEN = "unproven"
 
-_LONGEST = {"source": 300, "wording": 4000, "language": 35}
+_MAX_LENGTHS = {"source": 300, "wording": 4000, "language": 35}
 
 
-def prove(
+def build_subscription_evidence(
     given: Mapping[str, str],
-    instructions: Instructions,
+    instructions: ImportInstructions,
     address: Address,
     topic: Topic,
     occurred_at: datetime | None,
-    policy: Unproven,
+    policy: UnprovenImportPolicy,
 ) -> tuple[datetime, dict[str, str]]:
     """When the subscription counts from, and the evidence to keep.
 
@@ -31,23 +31,23 @@ def prove(
     refused or marked, as the policy has it; undated it counts from before any "no".
     Raises InvalidInput with the reason.
     """
-    said = {name: given.get(name) or instructions.constant(name) for name in _LONGEST}
-    for name, longest in _LONGEST.items():
+    said = {name: given.get(name) or instructions.default_evidence(name) for name in _MAX_LENGTHS}
+    for name, longest in _MAX_LENGTHS.items():
         if len(said[name]) > longest or "\x00" in said[name]:
             raise InvalidInput(f"{name} is longer than {longest} characters, or unprintable")
-    basis = _basis(given.get("legal_basis") or instructions.constant("legal_basis"))
+    basis = _basis(given.get("legal_basis") or instructions.default_evidence("legal_basis"))
     if topic.retired:
         raise InvalidInput(f"the topic {topic.key} is retired: nobody can subscribe any more")
-    if basis is LegalBasis.EXISTING_CUSTOMER and topic.default is Default.OPT_IN:
+    if basis is LegalBasis.EXISTING_CUSTOMER and topic.default is TopicDefault.OPT_IN:
         raise InvalidInput(
             f"the topic {topic.key} needs a consent; being an existing customer is none"
         )
-    lacking = _lacking(said, basis, occurred_at)
-    if lacking and policy is Unproven.REFUSE:
+    lacking = _missing_evidence(said, basis, occurred_at)
+    if lacking and policy is UnprovenImportPolicy.REFUSE:
         raise InvalidInput(f"no evidence: {', '.join(lacking)} missing{_remedy(lacking)}")
-    moment = occurred_at or EARLIEST
-    proof = Proof(said["source"], said["wording"], said["language"], moment)
-    kept = {name: value for name, value in proof.evidence(address).items() if value}
+    moment = occurred_at or EARLIEST_TIME
+    proof = ConsentEvidence(said["source"], said["wording"], said["language"], moment)
+    kept = {name: value for name, value in proof.to_evidence(address).items() if value}
     if basis:
         kept["legal_basis"] = basis.value
     if lacking:
@@ -63,17 +63,17 @@ def _basis(text: str) -> LegalBasis | None:
         raise InvalidInput("the legal basis is consent or existing_customer") from None
 
 
-def _lacking(
-    said: Mapping[str, str], basis: LegalBasis | None, occurred_at: datetime | None
+def _missing_evidence(
+    given: Mapping[str, str], basis: LegalBasis | None, occurred_at: datetime | None
 ) -> list[str]:
     needed = ["source"]
     if basis is not LegalBasis.EXISTING_CUSTOMER:
         needed += ["wording", "language"]
     lacking = [] if occurred_at else ["date"]
     lacking += [] if basis else ["legal basis"]
-    return lacking + [name for name in needed if not said[name]]
+    return lacking + [name for name in needed if not given[name]]
 
 
-def _remedy(lacking: list[str]) -> str:
-    found = [name for name in lacking if name != "date"]
+def _remedy(missing: list[str]) -> str:
+    found = [name for name in missing if name != "date"]
     return f" (say what holds for all such rows: {', '.join(found)})" if found else ""

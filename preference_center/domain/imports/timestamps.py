@@ -7,14 +7,16 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
 
 _EPOCH = re.compile(r"\d{9,10}(?:\.\d+)?|\d{12,13}")
-_MILLISECONDS = 1e11
+_MIN_MILLISECONDS = 1e11
 """Above it a number of seconds would lie beyond the year 5000."""
 # As Go prints a time, which listmonk does: 2024-01-02 10:00:00.12345 +0000 UTC m=+0.1
-_GO = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4}) \S+(?: m=[+-][\d.]+)?")
-_DAY = re.compile(r"\d{4}-?\d\d-?\d\d")
+_GO_TIMESTAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? ([+-]\d{4}) \S+(?: m=[+-][\d.]+)?"
+)
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 
 
-def read_moment(text: str, zone: tzinfo, *, end_of_day: bool) -> datetime | None:
+def parse_timestamp(text: str, zone: tzinfo, *, end_of_day: bool) -> datetime | None:
     """The moment in UTC; None if it can't be read, or may mean two days (03/04/2024).
 
     ISO 8601, seconds or milliseconds since 1970, RFC 2822 and Go's own format. A time
@@ -24,14 +26,14 @@ def read_moment(text: str, zone: tzinfo, *, end_of_day: bool) -> datetime | None
     try:
         if _EPOCH.fullmatch(text):
             number = float(text)
-            return datetime.fromtimestamp(number / (1000 if number > _MILLISECONDS else 1), UTC)
-        if _DAY.fullmatch(text):
+            return datetime.fromtimestamp(number / (1000 if number > _MIN_MILLISECONDS else 1), UTC)
+        if _DATE.fullmatch(text):
             day = datetime.fromisoformat(text).date()
             moment = datetime.combine(day, time.min, zone)
             return (moment + timedelta(days=1, seconds=-1) if end_of_day else moment).astimezone(
                 UTC
             )
-        if go := _GO.fullmatch(text):
+        if go := _GO_TIMESTAMP.fullmatch(text):
             return datetime.strptime(f"{go[1]} {go[2]}", "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
         moment = parsedate_to_datetime(text) if "," in text else datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)

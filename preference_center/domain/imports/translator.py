@@ -7,39 +7,48 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel, parse
+from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.deadlines import WINDOW
-from preference_center.domain.events import CLOCK_TRUST, UNDELIVERABLE, Change
-from preference_center.domain.hashed_addresses import Hashed, parse_hash
-from preference_center.domain.imports.instructions import Instructions
-from preference_center.domain.imports.presets import Meaning
-from preference_center.domain.imports.row_statements import Record, Statement, cell, statements
+from preference_center.domain.events import CLOCK_TOLERANCE, UNDELIVERABLE, Change
+from preference_center.domain.hashed_addresses import HashedAddress, parse_hashed_address
+from preference_center.domain.imports.instructions import ImportInstructions
+from preference_center.domain.imports.presets import RowMeaning
+from preference_center.domain.imports.row_statements import (
+    FileRow,
+    RowStatement,
+    cell_text,
+    parse_row_statements,
+)
 from preference_center.domain.imports.scopes import LEAVE_OUT
-from preference_center.domain.imports.subscription_evidence import prove
-from preference_center.domain.imports.timestamps import read_moment
-from preference_center.domain.sender_requests import EARLIEST, marketing_scope, topic_for
+from preference_center.domain.imports.subscription_evidence import build_subscription_evidence
+from preference_center.domain.imports.timestamps import parse_timestamp
+from preference_center.domain.sender_requests import (
+    EARLIEST_TIME,
+    topic_for_address,
+    validate_marketing_scope,
+)
 from preference_center.errors import InvalidInput
 
 SOURCE = "import"
 """The source of every event that an import makes; its evidence names the import."""
 
-NO_SCOPE = "the scope map does not say what its group means here"
+MISSING_SCOPE = "the scope map does not say what its group means here"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RowChange:
     """One change that a row asks for."""
 
     line: int
-    meaning: Meaning
+    meaning: RowMeaning
     change: Change
-    dated: bool
+    has_date: bool
     """Whether the row says when it happened."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RowRefusal:
     """Why a row, or one thing that it says, can't be taken; without the address (I12)."""
 
     line: int
@@ -47,105 +56,109 @@ class Refusal:
 
 
 @dataclass(slots=True)
-class Reading:
+class TranslatedRow:
     """What one row came to."""
 
-    entries: list[Entry] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-    groups: list[tuple[Meaning, str]] = field(default_factory=list)
-    unmapped: list[tuple[Meaning, str]] = field(default_factory=list)
-    left_out: int = 0
+    changes: list[RowChange] = field(default_factory=list)
+    refusals: list[RowRefusal] = field(default_factory=list)
+    groups: list[tuple[RowMeaning, str]] = field(default_factory=list)
+    unmapped: list[tuple[RowMeaning, str]] = field(default_factory=list)
+    excluded: int = 0
     """Things it says that were not asked for."""
 
     @property
-    def says_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether it holds nothing for us at all."""
-        return not (self.entries or self.refusals or self.unmapped or self.left_out)
+        return not (self.changes or self.refusals or self.unmapped or self.excluded)
 
 
 @dataclass(frozen=True, slots=True)
-class Translator:
+class RowTranslator:
     """Reads the rows of one import.
 
     `event_id(row, number)` makes the same id for the same thing of a row each time, so that
     a row which is read again after a crash is the same event. `begun_at` stands for now.
     """
 
-    instructions: Instructions
+    instructions: ImportInstructions
     catalogue: Catalogue
     import_id: UUID
     event_id: Callable[[int, int], UUID]
-    begun_at: datetime
+    started_at: datetime
     actor: str
     region: str
     zone: tzinfo
 
-    def read(self, record: Record) -> Reading:
+    def translate(self, row: FileRow) -> TranslatedRow:
         """What the row asks for, or why it can't be had."""
-        reading = Reading()
+        reading = TranslatedRow()
         preset = self.instructions.preset
-        if record.fault:
-            reading.refusals.append(Refusal(record.line, record.fault))
+        if row.error:
+            reading.refusals.append(RowRefusal(row.line, row.error))
             return reading
         wanted = []
-        for statement in statements(record, preset):
-            only = self.instructions.only
-            if only and not only.covers(statement.says.meaning):
+        for statement in parse_row_statements(row, preset):
+            only = self.instructions.meaning_filter
+            if only and not only.covers(statement.column_meaning.meaning):
                 # Of an open file the other thing was never said: see `Preset.is_open`.
-                reading.left_out += not preset.is_open
+                reading.excluded += not preset.requires_meaning
             else:
                 wanted.append(statement)
         if not wanted:
-            if preset.is_strict and not reading.left_out:
-                reading.refusals.append(Refusal(record.line, "it can't be told what the row says"))
+            if preset.is_strict and not reading.excluded:
+                reading.refusals.append(RowRefusal(row.line, "it can't be told what the row says"))
             return reading
         try:
-            address = self._address(record)
+            address = self._parse_address(row)
         except InvalidInput as error:
-            reading.refusals.append(Refusal(record.line, str(error)))
+            reading.refusals.append(RowRefusal(row.line, str(error)))
             return reading
         for statement in wanted:
-            self._take(reading, record, statement, address)
+            self._add_change(reading, row, statement, address)
         return reading
 
-    def _take(
-        self, reading: Reading, record: Record, statement: Statement, address: Address | Hashed
+    def _add_change(
+        self,
+        translated: TranslatedRow,
+        row: FileRow,
+        statement: RowStatement,
+        address: Address | HashedAddress,
     ) -> None:
-        meaning = statement.says.meaning
+        meaning = statement.column_meaning.meaning
         scope: str | None = UNDELIVERABLE
-        if meaning is not Meaning.BOUNCE:
-            reading.groups.append((meaning, statement.group))
-            scope = self.instructions.scopes.of(statement.group)
+        if meaning is not RowMeaning.BOUNCE:
+            translated.groups.append((meaning, statement.group))
+            scope = self.instructions.scopes.scope_of(statement.group)
         if scope is None:
-            reading.unmapped.append((meaning, statement.group))
+            translated.unmapped.append((meaning, statement.group))
             return
         if scope == LEAVE_OUT:
-            reading.left_out += 1
+            translated.excluded += 1
             return
         try:
-            reading.entries.append(self._entry(record, statement, address, scope))
+            translated.changes.append(self._build_change(row, statement, address, scope))
         except InvalidInput as error:
-            reading.refusals.append(Refusal(record.line, str(error)))
+            translated.refusals.append(RowRefusal(row.line, str(error)))
 
-    def _entry(
-        self, record: Record, statement: Statement, address: Address | Hashed, scope: str
-    ) -> Entry:
-        meaning = statement.says.meaning
+    def _build_change(
+        self, row: FileRow, statement: RowStatement, address: Address | HashedAddress, scope: str
+    ) -> RowChange:
+        meaning = statement.column_meaning.meaning
         evidence = {"import": str(self.import_id), "list": self.instructions.preset.name}
-        if meaning is not Meaning.BOUNCE:
+        if meaning is not RowMeaning.BOUNCE:
             evidence["group"] = statement.group[:200]
-        if meaning is Meaning.SUBSCRIPTION:
-            occurred = self._moment(statement.at, end_of_day=False)
+        if meaning is RowMeaning.SUBSCRIPTION:
+            occurred = self._parse_date(statement.date, end_of_day=False)
             dated = occurred is not None
-            occurred, proof = self._prove(statement, address, scope, occurred)
-            received = self.begun_at
+            occurred, proof = self._subscription_evidence(statement, address, scope, occurred)
+            received = self.started_at
             evidence |= proof
         else:
             if scope != UNDELIVERABLE:
-                marketing_scope(address, scope, self.catalogue)
-            occurred, received, dated = self._times(record, statement, evidence)
+                validate_marketing_scope(address, scope, self.catalogue)
+            occurred, received, dated = self._times(row, statement, evidence)
         change = Change(
-            id=self.event_id(record.index, statement.number),
+            id=self.event_id(row.index, statement.index),
             kind=meaning.kind,
             address=address,
             scope=scope,
@@ -155,19 +168,19 @@ class Translator:
             actor=self.actor,
             evidence=evidence,
         )
-        return Entry(record.line, meaning, change, dated)
+        return RowChange(row.line, meaning, change, dated)
 
-    def _prove(
+    def _subscription_evidence(
         self,
-        statement: Statement,
-        address: Address | Hashed,
+        statement: RowStatement,
+        address: Address | HashedAddress,
         scope: str,
         occurred: datetime | None,
     ) -> tuple[datetime, dict[str, str]]:
-        if isinstance(address, Hashed):
+        if isinstance(address, HashedAddress):
             raise InvalidInput("nobody can be subscribed by a hash")
-        topic = topic_for(address, scope, self.catalogue)
-        return prove(
+        topic = topic_for_address(address, scope, self.catalogue)
+        return build_subscription_evidence(
             statement.evidence,
             self.instructions,
             address,
@@ -177,7 +190,7 @@ class Translator:
         )
 
     def _times(
-        self, record: Record, statement: Statement, evidence: dict[str, str]
+        self, row: FileRow, statement: RowStatement, evidence: dict[str, str]
     ) -> tuple[datetime, datetime, bool]:
         """When a "no" happened, when its 72 hours begin, and whether the row is dated.
 
@@ -185,36 +198,36 @@ class Translator:
         now. The 72 hours begin when the list reached the company: a row's own date of
         receipt counts while they still run, and is evidence after that.
         """
-        stated = self.instructions.received_at or self.begun_at
-        told = self._moment(
-            cell(record.cells, self.instructions.preset.received_at), end_of_day=False
+        stated = self.instructions.received_at or self.started_at
+        told = self._parse_date(
+            cell_text(row.cells, self.instructions.preset.received_at_columns), end_of_day=False
         )
-        occurred = self._moment(statement.at, end_of_day=True) or told
+        occurred = self._parse_date(statement.date, end_of_day=True) or told
         received = stated
         if told and told < stated:
             evidence["received_at"] = told.isoformat()
-            received = told if told > self.begun_at - WINDOW else stated
-        return min(occurred or received, self.begun_at), received, occurred is not None
+            received = told if told > self.started_at - WINDOW else stated
+        return min(occurred or received, self.started_at), received, occurred is not None
 
-    def _moment(self, text: str, *, end_of_day: bool) -> datetime | None:
+    def _parse_date(self, text: str, *, end_of_day: bool) -> datetime | None:
         if not text:
             return None
-        found = read_moment(text, self.zone, end_of_day=end_of_day)
-        slack = timedelta(days=1) if end_of_day else CLOCK_TRUST
-        if found is None or not EARLIEST <= found <= self.begun_at + slack:
+        found = parse_timestamp(text, self.zone, end_of_day=end_of_day)
+        slack = timedelta(days=1) if end_of_day else CLOCK_TOLERANCE
+        if found is None or not EARLIEST_TIME <= found <= self.started_at + slack:
             return None
-        return min(found, self.begun_at)
+        return min(found, self.started_at)
 
-    def _address(self, record: Record) -> Address | Hashed:
+    def _parse_address(self, row: FileRow) -> Address | HashedAddress:
         preset = self.instructions.preset
-        raw = cell(record.cells, preset.address)
+        raw = cell_text(row.cells, preset.address_columns)
         channel = self.instructions.channel
-        named = cell(record.cells, preset.channel).casefold()
+        named = cell_text(row.cells, preset.channel_columns).casefold()
         if named:
             try:
                 channel = Channel(named)
             except ValueError:
                 raise InvalidInput("the channel is email, sms or phone") from None
         if preset.is_hashed:
-            return parse_hash(raw, channel)
-        return parse(raw, channel, region=self.region)
+            return parse_hashed_address(raw, channel)
+        return parse_address(raw, channel, region=self.region)

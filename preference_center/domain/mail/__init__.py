@@ -13,15 +13,15 @@ from enum import StrEnum
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.errors import PreferenceCenterError
 
-HEAD_OCTETS = 256 * 1024
+MAIL_HEAD_BYTES = 256 * 1024
 """How much of a mail is looked at, however long it is."""
 
 
-class TooComplex(PreferenceCenterError):
+class MailTooComplex(PreferenceCenterError):
     """The mail has more parts, or parts deeper inside each other, than any honest one."""
 
 
-class Said(StrEnum):
+class StatementKind(StrEnum):
     """What somebody says in a mail."""
 
     OPTED_OUT = "opted_out"
@@ -29,7 +29,7 @@ class Said(StrEnum):
     BOUNCED = "bounced"
 
 
-class Form(StrEnum):
+class MailKind(StrEnum):
     """What kind of mail it is."""
 
     REPLY = "reply"
@@ -37,52 +37,52 @@ class Form(StrEnum):
     DELIVERY_REPORT = "delivery_report"
     FEEDBACK_REPORT = "feedback_report"
     """What a mail provider makes of its spam button."""
-    AUTOMATIC = "automatic"
+    AUTO_REPLY = "automatic"
     """A vacation notice, a receipt, an aggregate report: nobody's wish."""
 
 
-class Why(StrEnum):
+class ReviewReason(StrEnum):
     """Why a person has to look at a mail."""
 
-    NOT_CLEAR = "not_clear"
+    UNCLEAR = "not_clear"
     """Somebody wrote, and what they want is not clear."""
-    ASKS_MORE = "asks_more"
+    HAS_FURTHER_REQUEST = "asks_more"
     """Somebody objected, which is recorded, and said something else that a person must read."""
-    WRONG_DOOR = "wrong_door"
+    WRONG_MAILBOX = "wrong_door"
     """Somebody wrote to an address for reports."""
     NO_RECIPIENT = "no_recipient"
     """A report that hides, or leaves out, whom it is about, and holds no token of ours."""
-    NOT_PROVED = "not_proved"
+    UNPROVEN = "not_proved"
     """A report that nothing shows to be about a mail of ours."""
-    UNKNOWN_KIND = "unknown_kind"
+    UNKNOWN_REPORT_TYPE = "unknown_kind"
     """A report of a kind that is not known."""
-    CUT_SHORT = "cut_short"
+    TRUNCATED = "cut_short"
     """A report that goes on after what is read of it: who else is in it is not known."""
     TOO_COMPLEX = "too_complex"
     UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class MailStatement:
     """One thing said about one recipient.
 
     `recipients` are the names of that one recipient as reported, the likeliest first; none
     if the report hides it. They may be forged, and may be no address at all.
     """
 
-    said: Said
+    kind: StatementKind
     recipients: tuple[str, ...] = ()
     bounce: Bounce | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MailInterpretation:
     """What a mail says. Neither sayings nor a `why`: there is nothing to do about it.
 
     `ours` is text that may hold a token of ours: the mail that came back, or the quoted one.
     """
 
-    form: Form
-    sayings: tuple[Saying, ...] = ()
-    why: Why | None = None
-    ours: str = ""
+    kind: MailKind
+    statements: tuple[MailStatement, ...] = ()
+    review_reason: ReviewReason | None = None
+    token_text: str = ""

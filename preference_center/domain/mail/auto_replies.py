@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import re
 
-from preference_center.domain.mail.auto_reply_phrases import AWAY, HANDLED, NOBODY, phrases
-from preference_center.domain.mail.mime import Opened
-from preference_center.domain.mail.objections.text import plain, words_of
+from preference_center.domain.mail.auto_reply_phrases import (
+    AUTO_REPLY_PHRASES,
+    OUT_OF_OFFICE_SUBJECTS,
+    SYSTEM_SUBJECTS,
+    compile_phrases,
+)
+from preference_center.domain.mail.mime import ParsedMail
+from preference_center.domain.mail.objections.text import normalize_text, tokenize
 
-_PRESENT = (
+_AUTO_REPLY_FIELDS = (
     "X-Autoreply",
     "X-Autorespond",
     "X-Autoresponder",
@@ -22,80 +27,85 @@ _PRESENT = (
     "X-Vacation",
     "X-FC-MachineGenerated",
 )
-_PRECEDENCE = {"auto_reply", "auto-reply", "autoreply", "bulk", "junk"}
-_ALSO_OF_LISTS = ("X-Loop", "X-Auto-Response-Suppress", "X-BeenThere", "X-Mailing-List")
+_AUTO_PRECEDENCES = {"auto_reply", "auto-reply", "autoreply", "bulk", "junk"}
+_LOOP_FIELDS = ("X-Loop", "X-Auto-Response-Suppress", "X-BeenThere", "X-Mailing-List")
 """Fields that programs set against loops, and lists on what people write through them."""
-_AWAY = phrases(AWAY)
-_HANDLED = phrases(HANDLED)
-_NOBODY_WRITES = phrases(NOBODY)
-_REPORT = re.compile(r"report domain:", re.IGNORECASE)
+_AWAY_SUBJECT = compile_phrases(OUT_OF_OFFICE_SUBJECTS)
+_SYSTEM_SUBJECT = compile_phrases(SYSTEM_SUBJECTS)
+_AUTO_REPLY_TEXT = compile_phrases(AUTO_REPLY_PHRASES)
+_AGGREGATE_REPORT_SUBJECT = re.compile(r"report domain:", re.IGNORECASE)
 # "[Acme #48113]", "(#48113)": how ticket systems recognize their own.
-_TICKET = re.compile(r"\[[^\[\]\n]{0,30}#\s?[A-Z-]{0,8}\d+\]|\(#\s?\d+\)|\[[A-Z]{2,6}-\d{2,}\]")
-_SENT_BY_NOBODY = re.compile(r"<?\s*>?")
-_NO_PERSON = re.compile(
+_TICKET_SUBJECT = re.compile(
+    r"\[[^\[\]\n]{0,30}#\s?[A-Z-]{0,8}\d+\]|\(#\s?\d+\)|\[[A-Z]{2,6}-\d{2,}\]"
+)
+_NULL_SENDER = re.compile(r"<?\s*>?")
+_SYSTEM_LOCAL_PART = re.compile(
     r"""^(?:no[-_.]?reply\w*|do[-_.]?not[-_.]?reply\w*|listserv|majordomo|mailman|sympa|ezmlm
     |auto-?(?:reply|responder|respond)|vacation|notifications?|bounces?|nobody|root|mailer|www-data)$
     | -(?:bounces|request|owner|noreply)$ | ^owner-""",
     re.VERBOSE,
 )
-_DAEMON = re.compile(
+_MAIL_SYSTEM_SENDER = re.compile(
     r"\b(?:mailer[ -]?daemon|postmaster|mail-?daemon|mdaemon|mail deliver(?:y|er)? (?:sub)?system"
     r"|microsoftexchange[0-9a-f]{32})\b",  # what Exchange sends its own reports as
     re.IGNORECASE,
 )
-_RECEIPTS = {"disposition-notification", "tlsrpt", "smtp-tls-reporting"}
-_MUCH = 3000
+_RECEIPT_REPORT_TYPES = {"disposition-notification", "tlsrpt", "smtp-tls-reporting"}
+_MAX_CHARACTERS = 3000
 """Characters of what was written that are searched."""
 
 
-def is_automatic(mail: Opened) -> bool:
+def is_automatic(mail: ParsedMail) -> bool:
     """Whether a machine wrote it: a vacation notice or a receipt (RFC 3834 2).
 
     Apple Mail says so of an opt-out that its user has just pressed, too, and marks it.
     """
-    if pressed_in_apple_mail(mail):
+    if is_apple_mail_unsubscribe(mail):
         return False
     submitted = mail.field("Auto-Submitted").partition(";")[0].partition("(")[0].strip().lower()
     return (
         submitted not in {"", "no"}
-        or mail.report_type in _RECEIPTS
-        or any(name in mail.message for name in _PRESENT)
-        or mail.field("Precedence").strip().lower() in _PRECEDENCE
-        or _AWAY.match(words_of(plain(mail.field("Subject")))) is not None
-        or _REPORT.match(mail.field("Subject").strip()) is not None
+        or mail.report_type in _RECEIPT_REPORT_TYPES
+        or any(name in mail.message for name in _AUTO_REPLY_FIELDS)
+        or mail.field("Precedence").strip().lower() in _AUTO_PRECEDENCES
+        or _AWAY_SUBJECT.match(tokenize(normalize_text(mail.field("Subject")))) is not None
+        or _AGGREGATE_REPORT_SUBJECT.match(mail.field("Subject").strip()) is not None
         or has_null_sender(mail)
     )
 
 
-def may_be_automatic(mail: Opened, own: str, sender: str = "") -> bool:
+def may_be_automatic(mail: ParsedMail, own_text: str, sender: str = "") -> bool:
     """Whether a list, a ticket system or the like may have written it, or passed it on.
 
     `own` are the words of the mail without what it quotes, `sender` is the address it is from.
     """
     return (
         any(name.lower().startswith("list-") for name in mail.message)
-        or any(name in mail.message for name in _ALSO_OF_LISTS)
+        or any(name in mail.message for name in _LOOP_FIELDS)
         or mail.field("Precedence").strip().lower() == "list"
         or bool(mail.report_type)
-        or _NO_PERSON.search(sender.rpartition("@")[0].lower()) is not None
-        or _TICKET.search(mail.field("Subject")) is not None
-        or _HANDLED.fullmatch(words_of(plain(mail.field("Subject")))) is not None
-        or _NOBODY_WRITES.search(words_of(plain(own[:_MUCH]))) is not None
+        or _SYSTEM_LOCAL_PART.search(sender.rpartition("@")[0].lower()) is not None
+        or _TICKET_SUBJECT.search(mail.field("Subject")) is not None
+        or _SYSTEM_SUBJECT.fullmatch(tokenize(normalize_text(mail.field("Subject")))) is not None
+        or _AUTO_REPLY_TEXT.search(tokenize(normalize_text(own_text[:_MAX_CHARACTERS]))) is not None
     )
 
 
-def pressed_in_apple_mail(mail: Opened) -> bool:
+def is_apple_mail_unsubscribe(mail: ParsedMail) -> bool:
     """Whether a person has pressed "Unsubscribe" in Apple Mail (CLIENTS)."""
     return mail.field("X-Apple-Unsubscribe").strip().lower() == "true"
 
 
-def has_null_sender(mail: Opened) -> bool:
+def has_null_sender(mail: ParsedMail) -> bool:
     """Whether its envelope named no sender, as those of reports do (RFC 5321 4.5.5)."""
     return "Return-Path" in mail.message and (
-        _SENT_BY_NOBODY.fullmatch(mail.field("Return-Path").strip()) is not None
+        _NULL_SENDER.fullmatch(mail.field("Return-Path").strip()) is not None
     )
 
 
-def from_a_daemon(mail: Opened) -> bool:
+def is_from_mail_system(mail: ParsedMail) -> bool:
     """Whether a mail system wrote it, by its own word."""
-    return _DAEMON.search(mail.field("From")) is not None or "X-Failed-Recipients" in mail.message
+    return (
+        _MAIL_SYSTEM_SENDER.search(mail.field("From")) is not None
+        or "X-Failed-Recipients" in mail.message
+    )

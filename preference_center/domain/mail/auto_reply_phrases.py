@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-AWAY = """
+OUT_OF_OFFICE_SUBJECTS = """
     auto(matic|mated|matically)? (generated )?(reply|response|answer|respond|responder|resposta|antwort|odpowiedz)
     auto , .*|autoreply|autoresponse|autosvar|autorisposta|autoantwort|vacation (reply|response|notice)
     (i am |i m |currently )*out of (the )?office|ooo|on (annual |maternity |parental )?(vacation|holiday|leave)
@@ -34,7 +34,7 @@ AWAY = """
 """
 """Beginnings of the subjects of vacation notices."""
 
-HANDLED = """
+SYSTEM_SUBJECTS = """
     (ticket|case|request|issue|incident) (number |no |id |nr )?[a-z]{0,6} ?[0-9]{3,}.{0,60}(received|created|opened|registered|updated|closed|solved)
     (received|created|opened) .{0,30}(ticket|case|request) [a-z]{0,6} ?[0-9]{3,}
     (read|gelesen|letto|lu|leido|gelezen|przeczytano|przeczytane|lida|lido|not read|nicht gelesen|non letto) , .*
@@ -43,7 +43,7 @@ HANDLED = """
 """
 """Subjects of ticket systems, lists, and receipts."""
 
-NOBODY = """
+AUTO_REPLY_PHRASES = """
     out of (the )?office
     on (annual|maternity|parental|sick|paternity) leave
     (am|currently|be) on (vacation|holidays?|leave)
@@ -126,7 +126,7 @@ NOBODY = """
 """What vacation programs, ticket systems and lists write into a body."""
 
 
-def phrases(table: str) -> re.Pattern[str]:
+def compile_phrases(table: str) -> re.Pattern[str]:
     """A table as a pattern of whole words."""
     lines = [line.strip() for line in table.splitlines() if line.strip()]
     source = re.sub(r"\((?!\?)", "(?:", "|".join(lines))

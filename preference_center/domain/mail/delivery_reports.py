@@ -9,115 +9,142 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from preference_center.domain.bounces import Cause
+from preference_center.domain.bounces import BounceCause
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import cause_in
-from preference_center.domain.mail import Said, Saying
-from preference_center.domain.mail.address_fields import is_usable, named, names_of, sole
-from preference_center.domain.mail.mime import Opened, header_of
-from preference_center.domain.mail.report_fields import Group, fields, first, recipient_groups
-from preference_center.domain.mail.report_parties import parties
-from preference_center.domain.mail.report_text import about, is_cut, prose_of, quotes_a_reply
+from preference_center.domain.bounces.diagnostic_phrases import find_cause
+from preference_center.domain.mail import MailStatement, StatementKind
+from preference_center.domain.mail.address_fields import (
+    is_usable_address,
+    parse_recipient_field,
+    recipient_addresses,
+    single_address,
+)
+from preference_center.domain.mail.mime import ParsedMail, parse_header
+from preference_center.domain.mail.report_fields import (
+    FieldGroup,
+    first_value,
+    parse_fields,
+    parse_recipient_groups,
+)
+from preference_center.domain.mail.report_parties import find_parties
+from preference_center.domain.mail.report_text import (
+    is_text_truncated,
+    quotes_smtp_reply,
+    report_text,
+    text_about_recipient,
+)
 
-STATUS_KINDS = ("message/delivery-status", "message/global-delivery-status")
+DELIVERY_STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 
 # "error" is OpenSMTPD's word.
-_FAILED = re.compile(r"\s*(?:fail|error)", re.IGNORECASE)
-_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
-_REPLY = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -]|$)")
+_FAILED_ACTION = re.compile(r"\s*(?:fail|error)", re.IGNORECASE)
+_ENHANCED_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})")
+_REPLY_CODE = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -]|$)")
 # How Postfix and Exim tell at which command they were refused, and Sendmail's transcript.
-_AT_RCPT = re.compile(
+_RCPT_REFUSED = re.compile(
     r"(?:in\s+reply\s+to|after)\s+RCPT\s+TO|>>> RCPT TO:\s*<?([^>\s]*)", re.IGNORECASE
 )
 
 
-def is_delivery_report(mail: Opened) -> bool:
+def is_delivery_report(mail: ParsedMail) -> bool:
     """Whether it has the part that makes it one, or says that it should."""
-    return bool(mail.of_kind(*STATUS_KINDS)) or mail.report_type == "delivery-status"
+    return bool(mail.texts_of_type(*DELIVERY_STATUS_TYPES)) or mail.report_type == "delivery-status"
 
 
-def is_delay(mail: Opened) -> bool:
+def is_delay_report(mail: ParsedMail) -> bool:
     """Whether its parts for machines say of nobody that the mail failed (RFC 3464 2.3.3)."""
-    parts = [fields(text) for text in mail.of_kind(*STATUS_KINDS)]
+    parts = [parse_fields(text) for text in mail.texts_of_type(*DELIVERY_STATUS_TYPES)]
     actions = [action for part in parts for action in part.get("action", [])]
-    return bool(actions) and not any(map(_FAILED.match, actions))
+    return bool(actions) and not any(map(_FAILED_ACTION.match, actions))
 
 
-def ends_within(mail: Opened) -> bool:
+def is_truncated_report(mail: ParsedMail) -> bool:
     """Whether what is read of it ends before the part for machines does."""
-    if not mail.of_kind(*STATUS_KINDS):
-        return mail.is_cut or is_cut(mail)
-    return mail.is_cut and mail.leaves[-1].kind in STATUS_KINDS
+    if not mail.texts_of_type(*DELIVERY_STATUS_TYPES):
+        return mail.is_truncated or is_text_truncated(mail)
+    return mail.is_truncated and mail.text_parts[-1].content_type in DELIVERY_STATUS_TYPES
 
 
-def groups_in(mail: Opened) -> list[Group]:
+def recipient_fields(mail: ParsedMail) -> list[FieldGroup]:
     """What it has about each recipient; nothing, if it has the form of a report only.
 
     Reports whose parts can't be told apart, for a broken boundary, are read as one text; of
     a mail that is no report by its form, the text is, which gateways make of one.
     """
-    texts = mail.of_kind(*STATUS_KINDS)
+    texts = mail.texts_of_type(*DELIVERY_STATUS_TYPES)
     if not texts and mail.report_type == "delivery-status":
-        texts = [leaf.text for leaf in mail.leaves]
+        texts = [leaf.text for leaf in mail.text_parts]
     elif not texts:
-        texts = [prose_of(mail)]
-    return [group for text in texts for group in recipient_groups(text)]
+        texts = [report_text(mail)]
+    return [group for text in texts for group in parse_recipient_groups(text)]
 
 
-def read_delivery_report(mail: Opened, groups: Sequence[Group], returned: str) -> Iterator[Saying]:
+def parse_delivery_report(
+    mail: ParsedMail, groups: Sequence[FieldGroup], returned: str
+) -> Iterator[MailStatement]:
     """What it says of each recipient whom the mail did not reach."""
-    prose = prose_of(mail)
+    prose = report_text(mail)
     alone = len(groups) == 1
-    everybody = [name for group in groups for name in _names(group)]
-    involved = parties(mail, returned)
+    everybody = [name for group in groups for name in _reported_recipients(group)]
+    involved = find_parties(mail, returned)
     for group in groups:
         if _has_failed(group):
-            names = tuple(name for name in _names(group) if not involved.are_others(name))
-            if not names and alone and not _names_somebody(group):
-                to = sole(header_of(returned), "to")
+            names = tuple(
+                name for name in _reported_recipients(group) if not involved.is_non_recipient(name)
+            )
+            if not names and alone and not _has_masked_recipient(group):
+                to = single_address(parse_header(returned), "to")
                 names = (to,) if to else ()
-            words = about(prose, names, everybody, alone=alone)
-            at_rcpt = _is_at_rcpt(words, names, alone=alone)
-            if alone and first(group, "diagnostic-code"):
+            words = text_about_recipient(prose, names, everybody, is_only_recipient=alone)
+            at_rcpt = _is_rcpt_refusal(words, names, alone=alone)
+            if alone and first_value(group, "diagnostic-code"):
                 # Some explain in their prose whatever can go wrong.
-                words = about(prose, names, alone=False) or words
-            yield Saying(Said.BOUNCED, names, _bounce(group, words, at_rcpt=at_rcpt))
+                words = text_about_recipient(prose, names, is_only_recipient=False) or words
+            yield MailStatement(
+                StatementKind.BOUNCED, names, _parse_bounce(group, words, at_rcpt=at_rcpt)
+            )
 
 
-def _has_failed(group: Group) -> bool:
+def _has_failed(group: FieldGroup) -> bool:
     """Whether its action says so; the status, where it has no action."""
-    action = first(group, "action")
-    return bool(_FAILED.match(action)) or (not action and first(group, "status")[:2] == "5.")
+    action = first_value(group, "action")
+    return bool(_FAILED_ACTION.match(action)) or (
+        not action and first_value(group, "status")[:2] == "5."
+    )
 
 
-def _names(group: Group) -> tuple[str, ...]:
-    names = names_of(first(group, "original-recipient"), first(group, "final-recipient"))
-    actual = named(first(group, "x-actual-recipient"))
-    return names or ((actual,) if actual and is_usable(actual) else ())
+def _reported_recipients(group: FieldGroup) -> tuple[str, ...]:
+    names = recipient_addresses(
+        first_value(group, "original-recipient"), first_value(group, "final-recipient")
+    )
+    actual = parse_recipient_field(first_value(group, "x-actual-recipient"))
+    return names or ((actual,) if actual and is_usable_address(actual) else ())
 
 
-def _names_somebody(group: Group) -> bool:
+def _has_masked_recipient(group: FieldGroup) -> bool:
     """Whether it names a recipient who can't be told, as one that is masked."""
-    return any("@" in first(group, name) for name in ("original-recipient", "final-recipient"))
+    return any(
+        "@" in first_value(group, name) for name in ("original-recipient", "final-recipient")
+    )
 
 
-def _is_called_bad(group: Group, status: str) -> bool:
+def _is_powermta_bad_mailbox(group: FieldGroup, status: str) -> bool:
     """Whether PowerMTA calls the mailbox bad, and the status says nothing else.
 
     X-PowerMTA-BounceCategory, of the PowerMTA User's Guide, "Bounce categories".
     """
-    category = first(group, "x-powermta-bouncecategory").strip().lower()
+    category = first_value(group, "x-powermta-bouncecategory").strip().lower()
     return category == "bad-mailbox" and status in {"", "5.0.0", "5.1.0", "5.5.0"}
 
 
-def _is_at_rcpt(words: str, names: Iterable[str], *, alone: bool) -> bool:
+def _is_rcpt_refusal(text: str, names: Iterable[str], *, alone: bool) -> bool:
     """Whether the words about a recipient say that it was refused itself."""
     known = {"", *(name.casefold() for name in names)}
-    refused = ((each[1] or "").casefold() for each in _AT_RCPT.finditer(words))
+    refused = ((each[1] or "").casefold() for each in _RCPT_REFUSED.finditer(text))
     return any(alone or name in known for name in refused)
 
 
-def _bounce(group: Group, prose: str, *, at_rcpt: bool) -> Bounce:
+def _parse_bounce(group: FieldGroup, prose: str, *, at_rcpt: bool) -> Bounce:
     """The report's words. What stands in a comment of a field counts for nothing (RFC 5322).
 
     The prose for people comes second. It is read where a report has no better diagnosis: to
@@ -126,20 +153,20 @@ def _bounce(group: Group, prose: str, *, at_rcpt: bool) -> Bounce:
     for all that they reject (RULES F11). "Failed" without a reason that is understood
     suppresses nobody.
     """
-    diagnosis = first(group, "diagnostic-code").partition(";")
+    diagnosis = first_value(group, "diagnostic-code").partition(";")
     text = (diagnosis[2] or diagnosis[0]).strip()
-    found = _STATUS.search(first(group, "status"))
+    found = _ENHANCED_STATUS.search(first_value(group, "status"))
     status = found[1] if found else ""
-    cause = cause_in(prose)
+    cause = find_cause(prose)
     # What the reporting system found itself, of no reply of another, needs no agreement.
-    found_itself = not text and cause is Cause.NO_MAILBOX and not quotes_a_reply(prose)
-    if not text or cause is Cause.FULL:
+    found_itself = not text and cause is BounceCause.NO_MAILBOX and not quotes_smtp_reply(prose)
+    if not text or cause is BounceCause.FULL:
         text = f"{text}\n{prose}".strip()
-    reply = _REPLY.search(text)
+    reply = _REPLY_CODE.search(text)
     return Bounce(
         status=status,
-        reply=reply[1] if reply else "",
-        text=text,
-        permanent=True if found_itself or _is_called_bad(group, status) else None,
-        at_rcpt=at_rcpt,
+        reply_code=reply[1] if reply else "",
+        diagnostic=text,
+        permanent=True if found_itself or _is_powermta_bad_mailbox(group, status) else None,
+        rejected_at_rcpt=at_rcpt,
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from preference_center.domain.mail import Form, Reading, Said, Saying, Why
-from preference_center.domain.mail.address_fields import named, sole
-from preference_center.domain.mail.mime import Opened, header_of
-from preference_center.domain.mail.report_fields import Group, fields, first
+from preference_center.domain.mail import (
+    MailInterpretation,
+    MailKind,
+    MailStatement,
+    ReviewReason,
+    StatementKind,
+)
+from preference_center.domain.mail.address_fields import parse_recipient_field, single_address
+from preference_center.domain.mail.mime import ParsedMail, parse_header
+from preference_center.domain.mail.report_fields import FieldGroup, first_value, parse_fields
 
-REPORT_KIND = "message/feedback-report"
+FEEDBACK_REPORT_TYPE = "message/feedback-report"
 
-_COMPLAINTS = {"abuse", "fraud", "complaint"}
-_OPT_OUTS = {"opt-out", "opt-out-list", "unsubscribe"}
+_COMPLAINT_TYPES = {"abuse", "fraud", "complaint"}
+_OPT_OUT_TYPES = {"opt-out", "opt-out-list", "unsubscribe"}
 """Of drafts before RFC 5965; still sent."""
 # RFC 6591 (DMARC's reports are of this type), RFC 6430, RFC 5965 7.3: nobody's wish (F6).
-_NOBODYS = {"auth-failure", "not-spam", "virus", "dmarc", "miscategorized"}
+_IGNORED_TYPES = {"auth-failure", "not-spam", "virus", "dmarc", "miscategorized"}
 
 _JUNK_REPORTERS = ("staff@hotmail.com", "complaints@email-abuse.amazonses.com")
 """Of the Junk Mail Reporting Program, https://sendersupport.olc.protection.outlook.com/, and
@@ -23,52 +29,73 @@ _HOTMAIL_RECIPIENT = "X-HmXmrOriginalRecipient"
 _RETURNED_FIELDS = (_HOTMAIL_RECIPIENT, "X-Original-To", "Delivered-To", "To")
 
 
-def is_feedback_report(mail: Opened) -> bool:
+def is_feedback_report(mail: ParsedMail) -> bool:
     """Whether it is a report of either form."""
-    return bool(mail.of_kind(REPORT_KIND)) or mail.report_type == "feedback-report"
+    return bool(mail.texts_of_type(FEEDBACK_REPORT_TYPE)) or mail.report_type == "feedback-report"
 
 
-def is_junk_report(mail: Opened, returned: str) -> bool:
+def is_junk_report(mail: ParsedMail, returned: str) -> bool:
     """Whether it is a report of Microsoft's, which is a mail within a mail and no more."""
     sender = mail.field("From").casefold()
     return bool(returned) and (
-        _HOTMAIL_RECIPIENT in header_of(returned) or any(each in sender for each in _JUNK_REPORTERS)
+        _HOTMAIL_RECIPIENT in parse_header(returned)
+        or any(each in sender for each in _JUNK_REPORTERS)
     )
 
 
-def read_junk_report(returned: str) -> Reading:
+def parse_junk_report(returned: str) -> MailInterpretation:
     """What a report of Microsoft's says."""
-    return _reading(Said.COMPLAINED, (), returned)
+    return _interpretation(StatementKind.COMPLAINED, (), returned)
 
 
-def read_feedback_report(mail: Opened, returned: str) -> Reading:
+def parse_feedback_report(mail: ParsedMail, returned: str) -> MailInterpretation:
     """What an ARF report says. A type that is not known is for a person to look at."""
-    texts = mail.of_kind(REPORT_KIND) or [leaf.text for leaf in mail.leaves]
-    report = fields("\n".join(texts))
-    kind = first(report, "feedback-type").partition("(")[0].strip().casefold()
-    if kind in _NOBODYS:
-        return Reading(Form.FEEDBACK_REPORT)
-    if kind in _OPT_OUTS:
-        return _reading(Said.OPTED_OUT, _named(report, "removal-recipient"), returned, report)
-    if kind in _COMPLAINTS:
-        return _reading(Said.COMPLAINED, (), returned, report)
-    return Reading(Form.FEEDBACK_REPORT, why=Why.UNKNOWN_KIND, ours=returned)
+    texts = mail.texts_of_type(FEEDBACK_REPORT_TYPE) or [leaf.text for leaf in mail.text_parts]
+    report = parse_fields("\n".join(texts))
+    kind = first_value(report, "feedback-type").partition("(")[0].strip().casefold()
+    if kind in _IGNORED_TYPES:
+        return MailInterpretation(MailKind.FEEDBACK_REPORT)
+    if kind in _OPT_OUT_TYPES:
+        return _interpretation(
+            StatementKind.OPTED_OUT,
+            _reported_addresses(report, "removal-recipient"),
+            returned,
+            report,
+        )
+    if kind in _COMPLAINT_TYPES:
+        return _interpretation(StatementKind.COMPLAINED, (), returned, report)
+    return MailInterpretation(
+        MailKind.FEEDBACK_REPORT,
+        review_reason=ReviewReason.UNKNOWN_REPORT_TYPE,
+        token_text=returned,
+    )
 
 
-def _reading(said: Said, names: tuple[str, ...], returned: str, report: Group = {}) -> Reading:  # noqa: B006 - not written to
+def _interpretation(
+    statement_kind: StatementKind,
+    recipients: tuple[str, ...],
+    returned: str,
+    report: FieldGroup = {},  # noqa: B006 - not written to
+) -> MailInterpretation:
     """One person pressed the button, so a report that names several names nobody.
 
     Where it names nobody, the one recipient of the mail itself is who it was.
     """
-    names = names or _named(report, "original-rcpt-to") or _named(report, "removal-recipient")
-    if not names and not report.get("original-rcpt-to"):
-        header = header_of(returned)
-        found = (sole(header, field) for field in _RETURNED_FIELDS)
-        names = next(((name,) for name in found if name), ())
-    one = names if len(names) == 1 else ()
-    return Reading(Form.FEEDBACK_REPORT, (Saying(said, one),), ours=returned)
+    recipients = (
+        recipients
+        or _reported_addresses(report, "original-rcpt-to")
+        or _reported_addresses(report, "removal-recipient")
+    )
+    if not recipients and not report.get("original-rcpt-to"):
+        header = parse_header(returned)
+        found = (single_address(header, field) for field in _RETURNED_FIELDS)
+        recipients = next(((name,) for name in found if name), ())
+    one = recipients if len(recipients) == 1 else ()
+    return MailInterpretation(
+        MailKind.FEEDBACK_REPORT, (MailStatement(statement_kind, one),), token_text=returned
+    )
 
 
-def _named(report: Group, field: str) -> tuple[str, ...]:
-    found = dict.fromkeys(named(value) for value in report.get(field, []))
+def _reported_addresses(report: FieldGroup, field: str) -> tuple[str, ...]:
+    found = dict.fromkeys(parse_recipient_field(value) for value in report.get(field, []))
     return tuple(name for name in found if name)

@@ -9,42 +9,48 @@ from __future__ import annotations
 import html
 import re
 
-MUCH = 64 * 1024
+MAX_HTML_CHARACTERS = 64 * 1024
 """Characters that are looked at."""
 
 _TOKEN = re.compile(r"<(!--)|<(/?)([a-zA-Z][a-zA-Z0-9]{0,20})([^<>]*)>|<[^<>]*>|[^<]+|<")
-_MARK = re.compile(r"""\b(?:class|id)=["']?([^"'<>]{1,200})""", re.IGNORECASE)
-_BLOCKS = {"br", "p", "div", "li", "tr", "table", "h1", "h2", "h3", "ul", "ol"}
-_HIDDEN = {"style", "script", "head", "title"}
+_CLASS_OR_ID = re.compile(r"""\b(?:class|id)=["']?([^"'<>]{1,200})""", re.IGNORECASE)
+_BLOCK_TAGS = {"br", "p", "div", "li", "tr", "table", "h1", "h2", "h3", "ul", "ol"}
+_HIDDEN_TAGS = {"style", "script", "head", "title"}
 # What mail programs put around, or before, the mail that is answered.
-_QUOTES = {"gmail_quote", "gmail_attr", "yahoo_quoted", "moz-cite-prefix", "protonmail_quote"}
-_QUOTES |= {"divrplyfwdmsg", "appendonsend", "mail-editor-reference-message-container"}
-_QUOTES |= {"tutanota_quote", "zwchr"}
-_QUOTE_END = "yahoo_quoted"  # which Yahoo prefixes with an id of the mail
+_QUOTE_CLASSES = {
+    "gmail_quote",
+    "gmail_attr",
+    "yahoo_quoted",
+    "moz-cite-prefix",
+    "protonmail_quote",
+}
+_QUOTE_CLASSES |= {"divrplyfwdmsg", "appendonsend", "mail-editor-reference-message-container"}
+_QUOTE_CLASSES |= {"tutanota_quote", "zwchr"}
+_QUOTE_CLASS_SUFFIX = "yahoo_quoted"  # which Yahoo prefixes with an id of the mail
 
 
-def text_of_html(page: str) -> str:
+def html_to_text(html_source: str) -> str:
     """The text up to the first quotation, each block on a line of its own."""
     found: list[str] = []
-    position, end, hidden = 0, min(len(page), MUCH), ""
+    position, end, hidden = 0, min(len(html_source), MAX_HTML_CHARACTERS), ""
     while position < end:
-        token = _TOKEN.match(page, position, end)
+        token = _TOKEN.match(html_source, position, end)
         assert token  # one of its branches meets anything
         position = token.end()
         comment, closes, name, rest = token.groups()
         tag = (name or "").lower()
         if comment:
-            position = _after_comment(page, position)
+            position = _after_comment(html_source, position)
         elif hidden:
             hidden = "" if closes and tag == hidden else hidden
-        elif tag in _HIDDEN and not closes:
+        elif tag in _HIDDEN_TAGS and not closes:
             hidden = tag
         elif tag == "blockquote" or (tag and _is_quote(rest)):
             break
-        elif tag in _BLOCKS:
+        elif tag in _BLOCK_TAGS:
             found.append("\n")
         elif token[0][0] != "<":
-            found.append(_flowing(token[0]))
+            found.append(_collapse_whitespace(token[0]))
     return "".join(found)
 
 
@@ -56,13 +62,13 @@ def _after_comment(page: str, position: int) -> int:
 
 def _is_quote(attributes: str) -> bool:
     return any(
-        word in _QUOTES or word.endswith(_QUOTE_END)
-        for found in _MARK.finditer(attributes)
+        word in _QUOTE_CLASSES or word.endswith(_QUOTE_CLASS_SUFFIX)
+        for found in _CLASS_OR_ID.finditer(attributes)
         for word in found[1].lower().split()
     )
 
 
-def _flowing(text: str) -> str:
+def _collapse_whitespace(text: str) -> str:
     """Text as it is shown: any white space is one blank, less where it is all there is."""
     shown = html.unescape(text).replace("\xa0", " ")
     words = " ".join(shown.split())

@@ -4,42 +4,61 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from preference_center.domain.bounces import Cause
-from preference_center.domain.bounces.diagnostic_phrases import cause_in
-from preference_center.domain.mail import Form, Reading, Said, Saying, Why
-from preference_center.domain.mail.address_fields import addresses_in, usable
+from preference_center.domain.bounces import BounceCause
+from preference_center.domain.bounces.diagnostic_phrases import find_cause
+from preference_center.domain.mail import (
+    MailInterpretation,
+    MailKind,
+    MailStatement,
+    ReviewReason,
+    StatementKind,
+)
+from preference_center.domain.mail.address_fields import parse_addresses, usable_addresses
 from preference_center.domain.mail.auto_replies import (
-    from_a_daemon,
     has_null_sender,
+    is_apple_mail_unsubscribe,
     is_automatic,
+    is_from_mail_system,
     may_be_automatic,
-    pressed_in_apple_mail,
 )
 from preference_center.domain.mail.delivery_reports import (
-    ends_within,
-    groups_in,
-    is_delay,
+    is_delay_report,
     is_delivery_report,
-    read_delivery_report,
+    is_truncated_report,
+    parse_delivery_report,
+    recipient_fields,
 )
 from preference_center.domain.mail.feedback_reports import (
     is_feedback_report,
     is_junk_report,
-    read_feedback_report,
-    read_junk_report,
+    parse_feedback_report,
+    parse_junk_report,
 )
-from preference_center.domain.mail.mime import Opened, opened
-from preference_center.domain.mail.nonstandard_bounces import read_bounce, says_it_goes_on
-from preference_center.domain.mail.reply_objections import clear_no
-from preference_center.domain.mail.reply_text import own_words
-from preference_center.domain.mail.report_text import is_cut, prose_of, reason_of, split
+from preference_center.domain.mail.mime import ParsedMail, parse_mail
+from preference_center.domain.mail.nonstandard_bounces import (
+    is_delay_notice,
+    parse_nonstandard_bounce,
+)
+from preference_center.domain.mail.reply_objections import find_clear_objection
+from preference_center.domain.mail.reply_text import reply_text
+from preference_center.domain.mail.report_text import (
+    is_text_truncated,
+    report_text,
+    split_returned_mail,
+    strip_quoted_fields,
+)
 
-_HARMLESS = {Cause.FULL, Cause.PASSING, Cause.POLICY, Cause.CONTENT}
-_MUCH = 128 * 1024
+_NON_SUPPRESSING_CAUSES = {
+    BounceCause.FULL,
+    BounceCause.TEMPORARY,
+    BounceCause.POLICY,
+    BounceCause.CONTENT,
+}
+_MAX_RETURNED_CHARACTERS = 128 * 1024
 """Characters of a mail that came back which are searched for a token of ours."""
 
 
-def read(head: bytes, *, for_reports: bool, is_whole: bool = True) -> Reading:
+def interpret_mail(head: bytes, *, for_reports: bool, is_whole: bool = True) -> MailInterpretation:
     """What the mail that begins with `head` says. Raises TooComplex.
 
     A report that goes on after what is read says what was read of it, and is for a person
@@ -47,58 +66,68 @@ def read(head: bytes, *, for_reports: bool, is_whole: bool = True) -> Reading:
     an address for reports: there bounces in no standard form are searched for in any mail,
     elsewhere only in what a mail system says it wrote.
     """
-    mail = opened(head)
-    mail = replace(mail, is_cut=mail.is_cut or not is_whole)
-    returned = split(mail)[1][:_MUCH]
+    mail = parse_mail(head)
+    mail = replace(mail, is_truncated=mail.is_truncated or not is_whole)
+    returned = split_returned_mail(mail)[1][:_MAX_RETURNED_CHARACTERS]
     if is_feedback_report(mail):
-        return read_feedback_report(mail, returned)
-    if is_delivery_report(mail) or from_a_daemon(mail) or has_null_sender(mail):
-        groups = groups_in(mail)
+        return parse_feedback_report(mail, returned)
+    if is_delivery_report(mail) or is_from_mail_system(mail) or has_null_sender(mail):
+        groups = recipient_fields(mail)
         if groups:
-            found = tuple(read_delivery_report(mail, groups, returned))
-            why = Why.CUT_SHORT if ends_within(mail) else None
-            return Reading(Form.DELIVERY_REPORT, found, why, ours=returned)
+            found = tuple(parse_delivery_report(mail, groups, returned))
+            why = ReviewReason.TRUNCATED if is_truncated_report(mail) else None
+            return MailInterpretation(MailKind.DELIVERY_REPORT, found, why, token_text=returned)
     if is_junk_report(mail, returned):
-        return read_junk_report(returned)
-    return _other(mail, returned, for_reports=for_reports)
+        return parse_junk_report(returned)
+    return _interpret_other(mail, returned, for_reports=for_reports)
 
 
-def _other(mail: Opened, returned: str, *, for_reports: bool) -> Reading:
+def _interpret_other(mail: ParsedMail, returned: str, *, for_reports: bool) -> MailInterpretation:
     """A mail that is no report by its form: a bounce all the same, a machine's, a person's."""
-    daemon = from_a_daemon(mail) or is_delivery_report(mail)
+    daemon = is_from_mail_system(mail) or is_delivery_report(mail)
     if daemon or for_reports or has_null_sender(mail):
-        sayings, about_a_delivery = read_bounce(mail, returned, by_a_system=daemon)
+        sayings, about_a_delivery = parse_nonstandard_bounce(
+            mail, returned, from_mail_system=daemon
+        )
         if about_a_delivery:
-            why = Why.CUT_SHORT if is_cut(mail) else None
-            return Reading(Form.DELIVERY_REPORT, tuple(sayings), why, ours=returned)
+            why = ReviewReason.TRUNCATED if is_text_truncated(mail) else None
+            return MailInterpretation(
+                MailKind.DELIVERY_REPORT, tuple(sayings), why, token_text=returned
+            )
     if daemon:
-        why = Why.NO_RECIPIENT if _may_suppress(mail) else None
-        return Reading(Form.DELIVERY_REPORT, why=why, ours=returned)
+        why = ReviewReason.NO_RECIPIENT if _may_suppress(mail) else None
+        return MailInterpretation(MailKind.DELIVERY_REPORT, review_reason=why, token_text=returned)
     if is_automatic(mail):
-        return Reading(Form.AUTOMATIC)
-    return _reply(mail)
+        return MailInterpretation(MailKind.AUTO_REPLY)
+    return _interpret_reply(mail)
 
 
-def _may_suppress(mail: Opened) -> bool:
+def _may_suppress(mail: ParsedMail) -> bool:
     """Whether a report that names nobody could suppress anybody if it did.
 
     A delay does not, whatever else it says (RULES F9), nor does a clear reason other than
     the address; a person need not see those.
     """
-    if is_delay(mail) or says_it_goes_on(mail):
+    if is_delay_report(mail) or is_delay_notice(mail):
         return False
-    return cause_in(reason_of(prose_of(mail))) not in _HARMLESS
+    return find_cause(strip_quoted_fields(report_text(mail))) not in _NON_SUPPRESSING_CAUSES
 
 
-def _reply(mail: Opened) -> Reading:
-    quoted = "\n".join(leaf.text for leaf in mail.leaves)[:_MUCH]
-    senders = usable(addresses_in([mail.field("From")]))
+def _interpret_reply(mail: ParsedMail) -> MailInterpretation:
+    quoted = "\n".join(leaf.text for leaf in mail.text_parts)[:_MAX_RETURNED_CHARACTERS]
+    senders = usable_addresses(parse_addresses([mail.field("From")]))
     sender = senders if len(senders) == 1 else ()
-    own = own_words(mail)
-    clear = clear_no(mail.field("Subject"), own, *sender[:1])
+    own = reply_text(mail)
+    clear = find_clear_objection(mail.field("Subject"), own, *sender[:1])
     is_own_act = clear is not None and not may_be_automatic(mail, own, *sender[:1])
-    if not is_own_act and not pressed_in_apple_mail(mail):
-        return Reading(Form.REPLY, why=Why.NOT_CLEAR, ours=quoted)
-    asks_more = clear is not None and clear.asks_more and not pressed_in_apple_mail(mail)
-    why = Why.ASKS_MORE if asks_more else None
-    return Reading(Form.REPLY, (Saying(Said.OPTED_OUT, sender),), why, quoted)
+    if not is_own_act and not is_apple_mail_unsubscribe(mail):
+        return MailInterpretation(
+            MailKind.REPLY, review_reason=ReviewReason.UNCLEAR, token_text=quoted
+        )
+    asks_more = (
+        clear is not None and clear.has_further_request and not is_apple_mail_unsubscribe(mail)
+    )
+    why = ReviewReason.HAS_FURTHER_REQUEST if asks_more else None
+    return MailInterpretation(
+        MailKind.REPLY, (MailStatement(StatementKind.OPTED_OUT, sender),), why, quoted
+    )

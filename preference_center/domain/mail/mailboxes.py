@@ -15,7 +15,7 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.errors import InvalidInput
 
 
-class Door(StrEnum):
+class MailboxKind(StrEnum):
     """What mails to an address are for."""
 
     REPLIES = "replies"
@@ -23,21 +23,21 @@ class Door(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MailboxMatch:
     """A door that a mail came to, and what its address says besides: a tag, or a token."""
 
-    door: Door
-    word: str = ""
+    kind: MailboxKind
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Mailboxes:
     """The addresses set aside: `stop@example.com`, or all of a domain, `@stop.example.com`."""
 
     replies: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
 
-    def entry(self, recipient: str) -> Entry | None:
+    def match(self, recipient: str) -> MailboxMatch | None:
         """The door that a recipient of an envelope leads to; None if that is none of ours.
 
         `stop+acme.offers@example.com` leads where `stop@example.com` does; at a domain set
@@ -45,17 +45,20 @@ class Doors:
         """
         local, _, domain = recipient.strip().strip("<>").lower().rpartition("@")
         base, _, tag = local.partition("+")
-        for door, places in ((Door.REPLIES, self.replies), (Door.REPORTS, self.reports)):
+        for door, places in (
+            (MailboxKind.REPLIES, self.replies),
+            (MailboxKind.REPORTS, self.reports),
+        ):
             if f"{local}@{domain}" in places:
-                return Entry(door)
+                return MailboxMatch(door)
             if f"{base}@{domain}" in places:
-                return Entry(door, tag)
+                return MailboxMatch(door, tag)
             if local and f"@{domain}" in places:
-                return Entry(door, local)
+                return MailboxMatch(door, local)
         return None
 
 
-def places(text: str) -> tuple[str, ...]:
+def parse_mailboxes(text: str) -> tuple[str, ...]:
     """Addresses and domains out of a setting, which parts them by commas.
 
     Raises InvalidInput for what is neither.
@@ -71,7 +74,7 @@ def places(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def scopes(word: str, catalogue: Catalogue | None) -> tuple[str, ...]:
+def scopes_of_tag(tag: str, catalogue: Catalogue | None) -> tuple[str, ...]:
     """What a "no" to an address with this word is about.
 
     A topic's key names that topic, a brand's key all topics that the brand mails; anything
@@ -79,7 +82,7 @@ def scopes(word: str, catalogue: Catalogue | None) -> tuple[str, ...]:
     """
     topics = catalogue.topics if catalogue else {}
     mailed = {key: topic for key, topic in topics.items() if topic.channel is Channel.EMAIL}
-    for name in (word.lower(), word.lower().partition("+")[0]):
+    for name in (tag.lower(), tag.lower().partition("+")[0]):
         found = tuple(key for key in mailed if key.lower() == name)
         found = found or tuple(key for key, topic in mailed.items() if topic.brand.lower() == name)
         if found:

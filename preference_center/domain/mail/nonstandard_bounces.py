@@ -13,18 +13,18 @@ from collections.abc import Iterator, Sequence
 
 from flufl.bounce import all_failures
 
-from preference_center.domain.bounces import Cause, classify
+from preference_center.domain.bounces import BounceCause, classify_bounce
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import cause_in
-from preference_center.domain.mail import Said, Saying
-from preference_center.domain.mail.address_fields import usable
-from preference_center.domain.mail.mime import Opened, parsed
-from preference_center.domain.mail.report_parties import Parties, parties
+from preference_center.domain.bounces.diagnostic_phrases import find_cause
+from preference_center.domain.mail import MailStatement, StatementKind
+from preference_center.domain.mail.address_fields import usable_addresses
+from preference_center.domain.mail.mime import ParsedMail, parse_mime
+from preference_center.domain.mail.report_parties import MailParties, find_parties
 from preference_center.domain.mail.report_text import (
-    RETURNED_KINDS,
-    about,
-    prose_of,
-    quotes_a_reply,
+    RETURNED_CONTENT_TYPES,
+    quotes_smtp_reply,
+    report_text,
+    text_about_recipient,
 )
 
 # It would log what it chokes on (I12).
@@ -32,78 +32,88 @@ logging.getLogger("flufl.bounce").disabled = True
 
 
 # A warning, as systems of no known form put it: delivery goes on (RULES F9).
-_GOES_ON = re.compile(
+_DELAY_WORDS = re.compile(
     r"\b(?:delay(?:ed)?|warning|still (?:being )?(?:try|retr|queue)|(?:will|shall) (?:be )?retr"
     r"|will (?:continue|keep)|no need to (?:resend|retry)|not (?:yet )?failed)",
     re.IGNORECASE,
 )
 # Addresses in prose, and lines that begin with one.
-_NAMED = re.compile(
+_ADDRESS_IN_TEXT = re.compile(
     r"(?<![^\s<>:;,\"()\[\]=])[^\s<>:;,\"()\[\]=@]{1,64}@[a-z0-9-][a-z0-9.-]{1,250}[a-z]"
 )
-_LEADING = re.compile(rf"^[ \t]*<?({_NAMED.pattern})>?(?=[\s:]|$)", re.MULTILINE)
+_ADDRESS_AT_LINE_START = re.compile(
+    rf"^[ \t]*<?({_ADDRESS_IN_TEXT.pattern})>?(?=[\s:]|$)", re.MULTILINE
+)
 
 
-def says_it_goes_on(mail: Opened) -> bool:
+def is_delay_notice(mail: ParsedMail) -> bool:
     """Whether it is only a warning: the system goes on trying (RULES F9)."""
-    return any(_GOES_ON.search(text) for text in (prose_of(mail), mail.field("Subject")))
+    return any(_DELAY_WORDS.search(text) for text in (report_text(mail), mail.field("Subject")))
 
 
-def read_bounce(mail: Opened, returned: str, *, by_a_system: bool) -> tuple[list[Saying], bool]:
+def parse_nonstandard_bounce(
+    mail: ParsedMail, returned: str, *, from_mail_system: bool
+) -> tuple[list[MailStatement], bool]:
     """Whose mail did not arrive, and whether the mail is about a delivery at all.
 
     A warning that delivery goes on says nothing of anybody (RULES F9). `by_a_system` is
     whether a mail system wrote it, by its own word; nobody else's own form is read.
     """
-    delayed, failed = _failures(mail)
-    involved = parties(mail, returned)
-    failed = [address for address in failed if not involved.are_others(address)]
+    delayed, failed = _detect_failures(mail)
+    involved = find_parties(mail, returned)
+    failed = [address for address in failed if not involved.is_non_recipient(address)]
     if delayed or failed:
-        return list(_sayings(mail, failed, involved)), True
-    stated = list(_stated(mail, involved)) if by_a_system else []
+        return list(_known_format_statements(mail, failed, involved)), True
+    stated = list(_unknown_format_statements(mail, involved)) if from_mail_system else []
     return stated, bool(stated)
 
 
-def _sayings(mail: Opened, failed: list[str], involved: Parties) -> Iterator[Saying]:
+def _known_format_statements(
+    mail: ParsedMail, failed: list[str], parties: MailParties
+) -> Iterator[MailStatement]:
     """What it says of each who failed.
 
     That is a recipient in the header of the returned mail, or one whom a line of the report
     begins with, as the forms of qmail and others name those of the envelope. Any other, and
     one whose name is masked, is nobody: a token of ours says who it was, or a person.
     """
-    prose = prose_of(mail)
-    leading = {name.casefold() for name in _LEADING.findall(prose.casefold())}
+    prose = report_text(mail)
+    leading = {name.casefold() for name in _ADDRESS_AT_LINE_START.findall(prose.casefold())}
     for address in failed:
-        text = about(prose, (address,), failed, alone=len(failed) == 1)
-        known = involved.were_mailed(address) or address.casefold() in leading
-        names = usable((address,)) if known else ()
-        yield Saying(Said.BOUNCED, names, _bounce(text))
+        text = text_about_recipient(prose, (address,), failed, is_only_recipient=len(failed) == 1)
+        known = parties.may_be_recipient(address) or address.casefold() in leading
+        names = usable_addresses((address,)) if known else ()
+        yield MailStatement(StatementKind.BOUNCED, names, _bounce(text))
 
 
-def _stated(mail: Opened, involved: Parties) -> Iterator[Saying]:
+def _unknown_format_statements(mail: ParsedMail, parties: MailParties) -> Iterator[MailStatement]:
     """What a system of no known form clearly says of those whom the mail was to."""
-    prose = prose_of(mail)
-    if says_it_goes_on(mail):
+    prose = report_text(mail)
+    if is_delay_notice(mail):
         return
     folded = prose.casefold()
-    sent_to = sorted(usable(involved.recipients)) or _named_in(folded, involved)
+    sent_to = sorted(usable_addresses(parties.recipients)) or _reported_addresses(folded, parties)
     named = [address for address in sent_to if address in folded]
     for address in named:
-        text = about(prose, (address,), named, alone=len(named) == 1)
-        bounce = _bounce(text) if involved.recipients else Bounce(text=text)
-        if cause_in(text) or (quotes_a_reply(text) and classify(bounce).cause is not Cause.UNKNOWN):
-            yield Saying(Said.BOUNCED, (address,), bounce)
+        text = text_about_recipient(prose, (address,), named, is_only_recipient=len(named) == 1)
+        bounce = _bounce(text) if parties.recipients else Bounce(diagnostic=text)
+        if find_cause(text) or (
+            quotes_smtp_reply(text) and classify_bounce(bounce).cause is not BounceCause.UNKNOWN
+        ):
+            yield MailStatement(StatementKind.BOUNCED, (address,), bounce)
 
 
-def _named_in(prose: str, involved: Parties) -> Sequence[str]:
+def _reported_addresses(prose: str, parties: MailParties) -> Sequence[str]:
     """Who is reported, where the returned mail does not say whom it was to.
 
     Those whom lines begin with, or else the only address there is besides our own. Since it
     may be another's, a code or the command that was refused has to agree with the words.
     """
-    for pattern in (_LEADING, _NAMED):
-        found = usable(name for name in pattern.findall(prose) if not involved.are_others(name))
-        if found and (pattern is _LEADING or len(found) == 1):
+    for pattern in (_ADDRESS_AT_LINE_START, _ADDRESS_IN_TEXT):
+        found = usable_addresses(
+            name for name in pattern.findall(prose) if not parties.is_non_recipient(name)
+        )
+        if found and (pattern is _ADDRESS_AT_LINE_START or len(found) == 1):
             return found
     return ()
 
@@ -115,22 +125,25 @@ def _bounce(text: str) -> Bounce:
     That may have refused the whole mail so, as filters do; then the code or the command that
     was refused has to agree.
     """
-    own = cause_in(text) is Cause.NO_MAILBOX and not quotes_a_reply(text)
-    return Bounce(text=text, permanent=True if own else None)
+    own = find_cause(text) is BounceCause.NO_MAILBOX and not quotes_smtp_reply(text)
+    return Bounce(diagnostic=text, permanent=True if own else None)
 
 
-def _failures(mail: Opened) -> tuple[list[str], list[str]]:
+def _detect_failures(mail: ParsedMail) -> tuple[list[str], list[str]]:
     """Whose mail is late, and whose failed. What came back is hidden, as it names others."""
     try:
-        message = parsed(mail.beginning)
+        message = parse_mime(mail.excerpt)
         for part in message.walk():
-            if part.get_content_type().replace("text/x-message-", "message/") in RETURNED_KINDS:
+            if (
+                part.get_content_type().replace("text/x-message-", "message/")
+                in RETURNED_CONTENT_TYPES
+            ):
                 part.set_payload("")
         delayed, failed = all_failures(message)
     except Exception:  # noqa: BLE001 - whatever a detector chokes on, the mail is no worse for it
         return [], []
-    return _texts(delayed), _texts(failed)
+    return _decode_addresses(delayed), _decode_addresses(failed)
 
 
-def _texts(addresses: frozenset[bytes]) -> list[str]:
+def _decode_addresses(addresses: frozenset[bytes]) -> list[str]:
     return sorted(address.decode("ascii", "replace").strip() for address in addresses)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from preference_center.domain.mail.html_text import text_of_html
-from preference_center.domain.mail.mime import Opened
+from preference_center.domain.mail.html_text import html_to_text
+from preference_center.domain.mail.mime import ParsedMail
 
-MUCH = 64 * 1024
+MAX_CHARACTERS = 64 * 1024
 """Characters of a text that are looked at."""
-_MOST = 4000
+_MAX_REPLY_CHARACTERS = 4000
 """Characters between quotations: more than anybody writes to say no."""
 
-_WROTE = (
+_WROTE_VERBS = (
     r"(?:wrote|writes|ha\ scritto|schrieb|hat\ geschrieben|a\ [e\u00e9]crit"
     r"|escribi[o\u00f3]|escreveu|schreef|geschreven|geschrieben"
     r"|napisa[l\u0142]a?(?:\(a\))?|pisze|napisana\ przez"
@@ -20,15 +20,16 @@ _WROTE = (
 )
 # "On Tuesday, Acme wrote:", which programs wrap as they like. In any language it may end with
 # the address of who wrote, "<news@acme.example>:".
-_ATTRIBUTION = re.compile(
-    rf"(?:\b{_WROTE}(?!\w)[^\n]{{0,120}}|[<(]?[^\s<>()@]{{1,64}}@[^\s<>()@]{{1,255}}[>)]):[ \t]*$",
+_ATTRIBUTION_LINE = re.compile(
+    rf"(?:\b{_WROTE_VERBS}(?!\w)[^\n]{{0,120}}"
+    r"|[<(]?[^\s<>()@]{1,64}@[^\s<>()@]{1,255}[>)]):[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_ATTRIBUTION_BEGINS = re.compile(
+_ATTRIBUTION_START = re.compile(
     r"(?:On|Il|Am|Le|El|En|Em|No\ dia|Op|Den|P\u00e5|W\ dniu|Wiadomo|\d{4}[-/]\d)\b"
 )
-_ADDRESS_BEGINS = re.compile(r"[ \t]*\(?<[^\s<>@]{1,64}@")
-_WRAPPED = 3
+_ADDRESS_START = re.compile(r"[ \t]*\(?<[^\s<>@]{1,64}@")
+_MAX_WRAPPED_LINES = 3
 _SEPARATOR = re.compile(
     r"""^[ \t]*(?:
         [-_*]{2,}[ ]?(?:original\ (?:message|appointment)|forwarded\ message|reply\ message
@@ -63,50 +64,54 @@ _SIGNATURE = re.compile(
             |verzonden\ (?:met|vanaf|via)|verstuurd)\b[^\n]* )""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
-_QUOTED = re.compile(r"^[ \t]*[>|]")
+_QUOTED_LINE = re.compile(r"^[ \t]*[>|]")
 
 
-def own_words(mail: Opened) -> str:
+def reply_text(mail: ParsedMail) -> str:
     """What the writer of a reply has written, in lines; "" if that is nothing."""
-    texts = mail.of_kind("text/plain")
+    texts = mail.texts_of_type("text/plain")
     if texts and texts[0].strip():
-        return _own(texts[0])
-    html = mail.of_kind("text/html")
-    return _own(text_of_html(html[0])) if html else ""
+        return _strip_quotations(texts[0])
+    html = mail.texts_of_type("text/html")
+    return _strip_quotations(html_to_text(html[0])) if html else ""
 
 
-def _own(text: str) -> str:
+def _strip_quotations(text: str) -> str:
     """Up to the first quotation, or, where the quotation comes first, after it."""
-    lines = text[:MUCH].split("\n")
-    quoted = [number for number, line in enumerate(lines) if _QUOTED.match(line)]
-    above = _unsigned(_unquoted("\n".join(lines[: quoted[0]] if quoted else lines)[:_MOST]))
+    lines = text[:MAX_CHARACTERS].split("\n")
+    quoted = [number for number, line in enumerate(lines) if _QUOTED_LINE.match(line)]
+    above = _strip_signature(
+        _text_before_quotation(
+            "\n".join(lines[: quoted[0]] if quoted else lines)[:_MAX_REPLY_CHARACTERS]
+        )
+    )
     if above or not quoted:
         return above
-    return _unsigned("\n".join(lines[quoted[-1] + 1 :])[:_MOST])
+    return _strip_signature("\n".join(lines[quoted[-1] + 1 :])[:_MAX_REPLY_CHARACTERS])
 
 
-def _unquoted(text: str) -> str:
+def _text_before_quotation(text: str) -> str:
     ends = [
         found.start() for pattern in (_SEPARATOR, _HEADER_BLOCK) if (found := pattern.search(text))
     ]
-    attribution = _ATTRIBUTION.search(text)
+    attribution = _ATTRIBUTION_LINE.search(text)
     if attribution:
-        ends.append(_attribution_begins(text, attribution.start()))
+        ends.append(_attribution_start(text, attribution.start()))
     return text[: min(ends, default=len(text))]
 
 
-def _attribution_begins(text: str, at: int) -> int:
+def _attribution_start(text: str, at: int) -> int:
     """Where the line begins that `at` is in, or one shortly before it that it continues."""
     start = first = text.rfind("\n", 0, at) + 1
-    if start and _ADDRESS_BEGINS.match(text, start) and text[start - 2 : start] != "\n\n":
+    if start and _ADDRESS_START.match(text, start) and text[start - 2 : start] != "\n\n":
         start = text.rfind("\n", 0, start - 1) + 1  # the name is on the line before
-    for _ in range(_WRAPPED):
-        if _ATTRIBUTION_BEGINS.match(text, first):
+    for _ in range(_MAX_WRAPPED_LINES):
+        if _ATTRIBUTION_START.match(text, first):
             return first
         first = text.rfind("\n", 0, max(first - 1, 0)) + 1
     return start
 
 
-def _unsigned(text: str) -> str:
+def _strip_signature(text: str) -> str:
     found = _SIGNATURE.search(text)
     return (text[: found.start()] if found else text).strip()

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from preference_center.domain.mail.html_text import text_of_html
-from preference_center.domain.mail.mime import Opened
+from preference_center.domain.mail.html_text import html_to_text
+from preference_center.domain.mail.mime import ParsedMail
 
-MUCH = 20_000
+MAX_CHARACTERS = 20_000
 """Characters that are looked at."""
-MOST = 3000
+MAX_RECIPIENT_CHARACTERS = 3000
 """Characters handed on about one recipient."""
-_MANY = 50
+_MAX_RECIPIENTS = 50
 """Recipients of a report whose words are no longer told apart within a paragraph."""
 
-RETURNED_KINDS = (
+RETURNED_CONTENT_TYPES = (
     "message/rfc822",
     "message/rfc822-headers",
     "message/global",
@@ -28,7 +28,7 @@ RETURNED_KINDS = (
 
 # Where the mail begins that is given back. Its header holds words like spf and spam, which
 # would be taken for the reason.
-_GIVEN_BACK = re.compile(
+_RETURNED_MAIL_START = re.compile(
     r"""^(?:[ >*#=_-]{0,30}(?!the\ original\ message\ was\ (?:received|sent))(?:
         (?:below\ this\ line\ is\ |below\ is\ |the\ |this\ is\ |included\ is\ |here\ is\ )*
         (?:(?:a\ )?copy\ of\ (?:the|your)(?:\ original)?|your\ original|the\ original|original
@@ -47,29 +47,35 @@ _QUOTED_FIELD = re.compile(
 )
 _DISCLAIMER = re.compile(r"(?<=\n)[ \t]*_{8,}(?:[ \t][^\n]*)?$", re.MULTILINE)
 # The code of a reply of another server (RFC 5321 4.2), or Yahoo's answer, often without its code.
-_REPLY = re.compile(
+_SMTP_REPLY = re.compile(
     r"(?<![\w.])[45]\d\d(?=[\s:,;)-])|user does ?n[o']t have an? \S{1,255} account", re.IGNORECASE
 )
 _PARAGRAPH = re.compile(r"\n[ \t]*\n")
 
 
-def prose_of(mail: Opened) -> str:
+def report_text(mail: ParsedMail) -> str:
     """What it says to people, up to the mail that is given back."""
-    return split(mail)[0]
+    return split_returned_mail(mail)[0]
 
 
-def is_cut(mail: Opened) -> bool:
+def is_text_truncated(mail: ParsedMail) -> bool:
     """Whether it says more to people than is read of it, before what is given back."""
-    texts = mail.of_kind("text/plain")
-    return bool(texts) and len(texts[0]) > MUCH and _GIVEN_BACK.search(texts[0][:MUCH]) is None
+    texts = mail.texts_of_type("text/plain")
+    return (
+        bool(texts)
+        and len(texts[0]) > MAX_CHARACTERS
+        and _RETURNED_MAIL_START.search(texts[0][:MAX_CHARACTERS]) is None
+    )
 
 
-def split(mail: Opened) -> tuple[str, str]:
+def split_returned_mail(mail: ParsedMail) -> tuple[str, str]:
     """The prose, and the mail that is given back (or its header), however it is attached."""
-    texts = mail.of_kind("text/plain") or [text_of_html(h) for h in mail.of_kind("text/html")]
-    prose = (texts[0] if texts else "")[:MUCH]
-    begins = _GIVEN_BACK.search(prose)
-    returned = "\n\n".join(mail.of_kind(*RETURNED_KINDS))
+    texts = mail.texts_of_type("text/plain") or [
+        html_to_text(h) for h in mail.texts_of_type("text/html")
+    ]
+    prose = (texts[0] if texts else "")[:MAX_CHARACTERS]
+    begins = _RETURNED_MAIL_START.search(prose)
+    returned = "\n\n".join(mail.texts_of_type(*RETURNED_CONTENT_TYPES))
     if begins is None:
         return prose, returned
     rest = texts[0][begins.start() :]
@@ -78,51 +84,64 @@ def split(mail: Opened) -> tuple[str, str]:
     return prose[: begins.start()], returned or after.lstrip("\n")
 
 
-def about(prose: str, names: Iterable[str], others: Sequence[str] = (), *, alone: bool) -> str:
+def text_about_recipient(
+    text: str,
+    recipients: Iterable[str],
+    other_recipients: Sequence[str] = (),
+    *,
+    is_only_recipient: bool,
+) -> str:
     """What the prose says of one recipient: all of it, or the paragraphs that name it.
 
     Of a paragraph that names `others` too, as Exim and Sendmail write them, it is what stands
     from its own name up to the next.
     """
-    if alone:
-        return reason_of(prose)[:MOST]
-    known = {name.casefold() for name in names}
-    strangers = {name.casefold() for name in (others if len(others) <= _MANY else ())} - known
+    if is_only_recipient:
+        return strip_quoted_fields(text)[:MAX_RECIPIENT_CHARACTERS]
+    known = {name.casefold() for name in recipients}
+    strangers = {
+        name.casefold()
+        for name in (other_recipients if len(other_recipients) <= _MAX_RECIPIENTS else ())
+    } - known
     found = [
         own
-        for part in _PARAGRAPH.split(prose)
-        if _names_one(part, known)
-        for own in (_sections(part, known | strangers) if _names_one(part, strangers) else (part,))
-        if _names_one(own, known)
+        for part in _PARAGRAPH.split(text)
+        if _mentions_any(part, known)
+        for own in (
+            _split_by_recipient(part, known | strangers)
+            if _mentions_any(part, strangers)
+            else (part,)
+        )
+        if _mentions_any(own, known)
     ]
-    return reason_of("\n\n".join(found))[:MOST]
+    return strip_quoted_fields("\n\n".join(found))[:MAX_RECIPIENT_CHARACTERS]
 
 
-def _sections(paragraph: str, names: set[str]) -> Iterator[str]:
+def _split_by_recipient(paragraph: str, recipients: set[str]) -> Iterator[str]:
     """Parts of a paragraph that begin with a name each; in brackets it may be another's."""
     lines: list[str] = []
     for line in paragraph.split("\n"):
-        if lines and not line.lstrip().startswith("(") and _names_one(line, names):
+        if lines and not line.lstrip().startswith("(") and _mentions_any(line, recipients):
             yield "\n".join(lines)
             lines = []
         lines.append(line)
     yield "\n".join(lines)
 
 
-def _names_one(text: str, names: Iterable[str]) -> bool:
+def _mentions_any(text: str, names: Iterable[str]) -> bool:
     folded = text.casefold()
     return any(name in folded for name in names)
 
 
-def reason_of(prose: str) -> str:
+def strip_quoted_fields(text: str) -> str:
     """The prose without the fields it quotes of the returned mail, and without a disclaimer.
 
     The subject of a mail may speak of anything; a disclaimer mostly speaks of viruses.
     """
-    below = _DISCLAIMER.search(prose)
-    return _QUOTED_FIELD.sub("", prose[: below.start()] if below else prose)
+    below = _DISCLAIMER.search(text)
+    return _QUOTED_FIELD.sub("", text[: below.start()] if below else text)
 
 
-def quotes_a_reply(text: str) -> bool:
+def quotes_smtp_reply(text: str) -> bool:
     """Whether it gives the reply of another server, and not only what the system found itself."""
-    return _REPLY.search(text) is not None
+    return _SMTP_REPLY.search(text) is not None

@@ -8,25 +8,25 @@ from enum import StrEnum
 from preference_center.domain.addresses import Channel
 
 
-class Scopes(StrEnum):
+class SupportedScope(StrEnum):
     """Which "no" a tool can hold without approximation (I10)."""
 
     TOPIC = "topic"
     ALL = "all"
 
 
-class Listing(StrEnum):
+class ListingMode(StrEnum):
     """How a tool's contacts, or its opt-outs, can be listed."""
 
     CHANGES = "changes"
     """What was added or changed since a cursor: asked every few minutes. Contacts are listed
     from the beginning at night, too."""
-    SWEEP = "sweep"
+    FULL = "sweep"
     """Only all there is, from the beginning: done at night, within the rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateLimit:
     """A vendor's documented limit: `requests` in every `seconds`, for the whole account.
 
     `burst` may be sent at once after a rest; where the vendor names none, leave it at 1:
@@ -50,18 +50,18 @@ class Capabilities:
     channels: frozenset[Channel]
     """What it holds opt-outs for. A kind that holds several is a `ByChannel`, and all that is
     said here is true of each of them."""
-    scopes: frozenset[Scopes]
+    scopes: frozenset[SupportedScope]
     can_lift: bool
     """Whether the API can turn a topic back on. If not, pauses are not pushed."""
     batch_size: int
     """The most addresses that one `push`, `read`, `write_links` or `erase` may be given."""
-    rate: Rate | None = None
+    rate_limit: RateLimit | None = None
     """The documented limit, kept by all workers together; None if there is none."""
     can_read: bool = False
     """`Readable`: what is off for given addresses can be asked."""
-    scans: Listing | None = None
+    scans: ListingMode | None = None
     """`Scannable`: how its contacts can be listed, if they can."""
-    pulls: Listing | None = None
+    pulls: ListingMode | None = None
     """`Pullable`: how the opt-outs that people made in it can be listed, if they can."""
     can_erase: bool = False
     """`Erasable`."""
@@ -70,7 +70,7 @@ class Capabilities:
     can_create: bool = False
     """Whether `push` can add an address that the tool doesn't know, suppressed from the
     start. Done only if the destination's setting `create_contacts` says so, else ABSENT."""
-    off_is_a_no: bool = True
+    off_means_opt_out: bool = True
     """Whether what `read` and `scan` tell to be off is a "no" that somebody said there.
 
     Not so where a topic is off for all who never joined its list: then only `pull` and
@@ -79,14 +79,14 @@ class Capabilities:
     """`BackFillable`: lists (back-fills, imports) are not pushed address by address, which the
     tool is too slow for: each pass over the contacts brings those that are there to their
     state, and an address that it does not show is absent. Goes with scans=Listing.SWEEP."""
-    tells_rights: bool = False
+    checks_permissions: bool = False
     """Whether `check` asks the tool what the credentials may do; else a right to write that
     is missing shows at the first push only."""
     needs_mapping: bool = True
     """Whether every topic must be mapped to a thing in the tool."""
 
     @property
-    def only_listens(self) -> bool:
+    def webhook_only(self) -> bool:
         """Whether nothing can be told to it: it only reports what people did in it."""
         return not self.channels
 
@@ -101,7 +101,7 @@ class Capabilities:
         return self.pulls is not None
 
 
-ONLY_LISTENS = Capabilities(
+WEBHOOK_ONLY = Capabilities(
     channels=frozenset(), scopes=frozenset(), can_lift=True, batch_size=1, needs_mapping=False
 )
 """Of a tool that reports by its webhook, and that nothing is pushed to."""

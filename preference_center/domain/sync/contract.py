@@ -14,7 +14,7 @@ from preference_center.domain.addresses import Channel
 T = TypeVar("T")
 
 
-class Result(StrEnum):
+class PushResult(StrEnum):
     """What became of one address in one push."""
 
     REFLECTED = "reflected"
@@ -22,14 +22,14 @@ class Result(StrEnum):
     ABSENT = "absent"
     """The tool does not know the address, so it can't mail it; looked at again later, and
     not created there unless `Setup.create_contacts`."""
-    LATER = "later"
+    RETRY_LATER = "later"
     """This address failed for now; try again."""
     REFUSED = "refused"
     """The tool will never take this address (e.g. it calls it invalid)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class TopicOffReason:
     """Why a topic is off: what a decision about it would say, and when a pause ends (UTC)."""
 
     rule: str
@@ -40,7 +40,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class PushItem:
     """The state one address should have in the tool.
 
     `off` are topics that must be off. `lift` are topics that *we* turned off there
@@ -61,21 +61,21 @@ class Item:
     """Ledger version of this state; larger is newer."""
     since: datetime | None = None
     """When the newest of it was received (UTC)."""
-    reasons: Mapping[str, Reason] = field(default_factory=dict, hash=False)
+    reasons: Mapping[str, TopicOffReason] = field(default_factory=dict, hash=False)
     """Topic -> why it is off, for a tool that can use it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PushOutcome:
     """What came of one item. `ack` is the tool's own acknowledgement (id or status)."""
 
-    result: Result
+    result: PushResult
     ack: str = ""
     retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ContactPage(Generic[T]):
     """One page of a listing.
 
     `cursor` is opaque, at most 2,000 characters, holds no address (it is stored and
@@ -88,11 +88,11 @@ class Page(Generic[T]):
     rows: tuple[T, ...]
     cursor: str | None
     done: bool
-    again: timedelta | None = None
+    poll_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ContactSnapshot:
     """A contact of the tool.
 
     `off` as `read` would answer, and `link` as it stands in the field for links ("" if
@@ -106,7 +106,7 @@ class Seen:
     off: frozenset[str] | None = None
     link: str | None = None
     all_off: bool | None = None
-    record: object = None
+    connector_data: object = None
     """What the connector itself needs to know of the contact for `push_seen`."""
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from preference_center.domain.addresses import Channel
 
 
-class Status(StrEnum):
+class DestinationStatus(StrEnum):
     """Whether a destination is written to."""
 
     OBSERVE = "observe"
@@ -20,9 +20,9 @@ class Status(StrEnum):
     """Stopped by a person, or by the receiver itself; its rows keep their clock (I3)."""
 
 
-def state_word(status: Status, retry_at: datetime | None) -> str:
+def status_label(status: DestinationStatus, retry_at: datetime | None) -> str:
     """The status in a word, `broken` for an active one that the tool turns away."""
-    return "broken" if status is Status.ACTIVE and retry_at is not None else status.value
+    return "broken" if status is DestinationStatus.ACTIVE and retry_at is not None else status.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Destination:
     sends_service: bool
     can_lift: bool
     """Whether the tool can turn on again what we turned off there, and so hold a pause (I10)."""
-    status: Status
+    status: DestinationStatus
     reason: str
     failures: int
     retry_at: datetime | None

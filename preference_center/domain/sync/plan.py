@@ -9,24 +9,24 @@ from datetime import datetime
 from preference_center.domain.addresses import Channel
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.decisions import (
-    Fact,
-    marketing_suppressed,
-    own_end,
-    standing_no,
+    ScopeFact,
+    denial_end,
+    find_denial,
+    is_marketing_suppressed,
 )
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.sync.contract import Item, Reason
+from preference_center.domain.sync.contract import PushItem, TopicOffReason
 from preference_center.domain.sync.destination import Destination
-from preference_center.domain.sync.state import Claim, Heard
+from preference_center.domain.sync.state import ReportedOptOuts, SyncClaim
 from preference_center.domain.vendor_events import ALL_SMS
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PushPlan:
     """The item to push, and when the state changes by itself (a pause ends), if ever."""
 
-    item: Item
-    wake_at: datetime | None
+    item: PushItem
+    next_change_at: datetime | None
 
     @property
     def is_empty(self) -> bool:
@@ -34,77 +34,81 @@ class Plan:
         return not self.item.off and not self.item.lift
 
 
-def plan(
-    claim: Claim,
+def plan_push(
+    claim: SyncClaim,
     address: tuple[Channel, str],
-    facts: Sequence[Fact],
+    facts: Sequence[ScopeFact],
     topics: frozenset[str],
     now: datetime,
     *,
     can_lift: bool,
-) -> Plan:
+) -> PushPlan:
     """The state that one claimed address should have at a destination sending `topics`.
 
     Only what we turned off is ever turned on (I13). Where a tool can't lift, what ends by
     itself is not pushed, since nothing could end it there (I10).
     """
     channel, text = address
-    reasons = standing(topics, facts, now, can_lift=can_lift)
+    reasons = active_suppressions(topics, facts, now, can_lift=can_lift)
     off = frozenset(reasons)
-    item = Item(
+    item = PushItem(
         ref=claim.address_id,
         address=text,
         channel=channel,
         off=off,
-        lift=frozenset(claim.told) & topics - off if can_lift else frozenset(),
-        all_off=marketing_suppressed(facts),
-        version=claim.wanted,
-        since=max((fact.state.out.at for fact in facts if fact.state.out), default=None),
+        lift=frozenset(claim.turned_off) & topics - off if can_lift else frozenset(),
+        all_off=is_marketing_suppressed(facts),
+        version=claim.wanted_version,
+        since=max((fact.state.opt_out.at for fact in facts if fact.state.opt_out), default=None),
         reasons=reasons,
     )
     ends = [reason.until for reason in reasons.values() if reason.until]
-    return Plan(item, min(ends, default=None))
+    return PushPlan(item, min(ends, default=None))
 
 
-def without_lifts_before(planned: Plan, heard: Heard) -> Plan:
+def drop_overtaken_lifts(plan: PushPlan, reported: ReportedOptOuts) -> PushPlan:
     """The same without lifts whose opt-in was recorded before what the tool itself reported.
 
     The tool holds an opt-out that came after them, whatever its date says: no lift is ever
     pushed because of an opt-out that was recorded after it (I5).
     """
-    kept = frozenset(topic for topic in planned.item.lift if _asked_since(topic, heard))
-    return replace(planned, item=replace(planned.item, lift=kept))
+    kept = frozenset(topic for topic in plan.item.lift if _is_opted_in_since(topic, reported))
+    return replace(plan, item=replace(plan.item, lift=kept))
 
 
-def _asked_since(topic: str, heard: Heard) -> bool:
-    own = heard.opt_ins.get(topic, 0)
-    wide = max(own, heard.opt_ins.get(ALL_MARKETING, 0))
-    return heard.opt_outs.get(topic, 0) <= own and heard.opt_outs.get(ALL_MARKETING, 0) <= wide
+def _is_opted_in_since(topic: str, reported: ReportedOptOuts) -> bool:
+    own = reported.opt_ins.get(topic, 0)
+    wide = max(own, reported.opt_ins.get(ALL_MARKETING, 0))
+    return (
+        reported.opt_outs.get(topic, 0) <= own and reported.opt_outs.get(ALL_MARKETING, 0) <= wide
+    )
 
 
-def standing(
-    topics: frozenset[str], facts: Sequence[Fact], now: datetime, *, can_lift: bool
-) -> dict[str, Reason]:
+def active_suppressions(
+    topics: frozenset[str], facts: Sequence[ScopeFact], now: datetime, *, can_lift: bool
+) -> dict[str, TopicOffReason]:
     """What must be off for an address with these facts at a destination, and why."""
     return {
         topic: reason
         for topic in topics
-        if (reason := _reason(topic, facts, now)) and (can_lift or reason.until is None)
+        if (reason := _topic_off_reason(topic, facts, now)) and (can_lift or reason.until is None)
     }
 
 
-def _reason(topic: str, facts: Sequence[Fact], now: datetime) -> Reason | None:
+def _topic_off_reason(
+    topic: str, facts: Sequence[ScopeFact], now: datetime
+) -> TopicOffReason | None:
     """The "no" that stands against the topic, if any."""
-    no = standing_no(topic, facts, now)
+    no = find_denial(topic, facts, now)
     if no is None:
         return None
     assert no.scope is not None  # all three are known of whatever stands
     assert no.event is not None
     assert no.since is not None
-    return Reason(no.rule, no.scope, no.event, no.since, own_end(no, topic, facts, now))
+    return TopicOffReason(no.rule, no.scope, no.event, no.since, denial_end(no, topic, facts, now))
 
 
-def channels_of(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[str, Channel]:
+def channels_by_topic(mapping: Mapping[str, str], catalogue: Catalogue) -> dict[str, Channel]:
     """What each topic of a destination's mapping goes by, also those that are retired.
 
     One that the catalogue has no more goes by what its target says.
@@ -125,7 +129,9 @@ def topics_by_channel(
     """The topics that the destination sends, per channel, of those the catalogue has."""
     return {
         channel: frozenset(
-            topic.key for topic in catalogue.topics_on(channel) if topic.key in destination.sends
+            topic.key
+            for topic in catalogue.topics_for_channel(channel)
+            if topic.key in destination.sends
         )
         for channel in destination.channels
     }

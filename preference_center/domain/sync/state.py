@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-UNTOLD = "untold"
+NOT_PUSHED = "untold"
 """Outcome of a row that asked for no request: there was nothing to turn off or on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class SyncClaim:
     """One row that this worker holds until its lease ends."""
 
     address_id: int
-    wanted: int
-    reflected: int
+    wanted_version: int
+    reflected_version: int
     due_at: datetime | None
     attempts: int
-    told: Sequence[str]
+    turned_off: Sequence[str]
     lift_until: datetime | None
-    reached: Since
+    next_position: LanePosition
     """Where the next claim may begin: before it, this one left nothing that it could see."""
 
 
@@ -38,27 +38,27 @@ class Settlement:
 
     address_id: int
     version: int
-    reflected: int
+    previous_version: int
     outcome: str
     ack: str
-    done: bool
-    sure: bool
+    is_done: bool
+    is_final: bool
     next_at: datetime | None
-    off: frozenset[str] = frozenset()
-    lifted: frozenset[str] = frozenset()
+    turned_off: frozenset[str] = frozenset()
+    turned_on: frozenset[str] = frozenset()
     verify_after: timedelta | None = None
 
 
-RECHECK = timedelta(minutes=5)
+READ_BACK_DELAY = timedelta(minutes=5)
 """How long after a push it is read back; four times longer whenever it had to be repeated."""
 
 
-LOOK_AGAIN = timedelta(days=1)
+ABSENT_RECHECK_INTERVAL = timedelta(days=1)
 """How long an absent address is left alone; twice as long each time, up to 32 days."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class AddressSyncState:
     """One address at one destination, as far as reading needs it.
 
     `row` is false where the destination has no row of the address. `waits`: something is
@@ -68,19 +68,19 @@ class State:
     address_id: int
     readable: bool
     erased: bool
-    row: bool
-    wanted: int
-    told: frozenset[str]
-    waits: bool
-    outcome: str | None
-    told_at: datetime | None
+    has_row: bool
+    wanted_version: int
+    turned_off: frozenset[str]
+    push_pending: bool
+    last_outcome: str | None
+    last_delivery_at: datetime | None
     """When the destination was last told something about it."""
-    pushed_at: datetime | None = None
+    last_push_at: datetime | None = None
     """When it last took from us what is off and on there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReportedOptOuts:
     """Per scope, the newest `seq` of one address's events; retracted ones count for nothing."""
 
     opt_outs: dict[str, int] = field(default_factory=dict)
@@ -90,11 +90,11 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
+class LanePosition:
     """Where a claim begins to search each lane, by `next_at`."""
 
     live: datetime
     bulk: datetime
 
 
-BEGINNING = Since(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+LANE_BEGINNING = LanePosition(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))

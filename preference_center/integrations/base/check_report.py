@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
+class Permission:
     """One right, and whether the credentials have it, by the tool's own word.
 
     Without one that is `needed` the destination may not be sent to; without another it
@@ -19,16 +19,16 @@ class Right:
 
     name: str
     """As the tool names it, so that it can be found there."""
-    use: str
+    purpose: str
     """What it is for, to go behind "to": `turn topics off`."""
-    held: bool
+    is_granted: bool
     remedy: str
     """How to grant it."""
-    needed: bool = True
+    is_required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """What `check` found.
 
     `problems` are faults that forbid sending, each with its remedy; `unmapped` names
@@ -37,32 +37,32 @@ class Report:
     """
 
     problems: tuple[str, ...] = ()
-    unmapped: tuple[str, ...] = ()
+    unmapped_targets: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
-    rights: tuple[Right, ...] = ()
+    permissions: tuple[Permission, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether the destination may be sent to."""
         return not self.problems
 
-    def with_rights(self, rights: Iterable[Right]) -> Report:
+    def with_permissions(self, permissions: Iterable[Permission]) -> CheckReport:
         """The same with `rights`; those that are missing become problems or hints."""
-        found = tuple(rights)
-        missing = [right for right in found if not right.held]
+        found = tuple(permissions)
+        missing = [right for right in found if not right.is_granted]
         problems = [
-            f"the right {right.name} is missing, needed to {right.use}: {right.remedy}"
+            f"the right {right.name} is missing, needed to {right.purpose}: {right.remedy}"
             for right in missing
-            if right.needed
+            if right.is_required
         ]
         hints = [
-            f"the right {right.name} is missing, so it can't {right.use}: {right.remedy}"
+            f"the right {right.name} is missing, so it can't {right.purpose}: {right.remedy}"
             for right in missing
-            if not right.needed
+            if not right.is_required
         ]
         return replace(
             self,
             problems=(*self.problems, *problems),
             hints=(*self.hints, *hints),
-            rights=(*self.rights, *found),
+            permissions=(*self.permissions, *found),
         )

@@ -15,14 +15,14 @@ from typing import ClassVar, Protocol
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
 from preference_center.domain.sync.contract import (
-    Item,
+    ContactPage,
+    ContactSnapshot,
     LinkItem,
-    Outcome,
-    Page,
-    Seen,
+    PushItem,
+    PushOutcome,
 )
-from preference_center.domain.vendor_events import News
-from preference_center.integrations.base.check_report import Report
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.check_report import CheckReport
 
 CREATE_CONTACTS = "create_contacts"
 LINK_FIELD = "link_field"
@@ -30,7 +30,7 @@ LINK_FIELD = "link_field"
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class DestinationConfig:
     """One destination's settings as a connector sees them."""
 
     name: str
@@ -43,7 +43,7 @@ class Setup:
     channels: Mapping[str, Channel] = field(default_factory=dict)
     """Our topic -> what it is sent by; email where nothing is said."""
 
-    def on(self, channel: Channel) -> Setup:
+    def for_channel(self, channel: Channel) -> DestinationConfig:
         """The same with the topics of one channel only."""
         topics = {
             topic: target
@@ -66,10 +66,10 @@ class Setup:
         """The tool's own name or id of the custom field for standing links, if any."""
         return self.settings.get(LINK_FIELD)
 
-    def link_in(self, fields: Mapping[str, object]) -> str | None:
+    def link_value(self, contact_fields: Mapping[str, object]) -> str | None:
         """What stands in a contact's field for links, "" if nothing; None without a field."""
         field = self.link_field
-        return str(fields.get(field) or "") if field else None
+        return str(contact_fields.get(field) or "") if field else None
 
 
 class DeliveryError(Exception):
@@ -87,7 +87,7 @@ class DeliveryError(Exception):
         self.retry_after = retry_after
 
 
-class Gone(DeliveryError):
+class EndpointGone(DeliveryError):
     """The receiver asked us to stop (HTTP 410): the destination pauses."""
 
     def __init__(self, message: str) -> None:
@@ -111,11 +111,11 @@ class Connector(Protocol):
     """Setting name -> what it is, for `--help` and messages. A name that ends in
     `?` is optional. Those that go with capabilities or a webhook are added by `registry`."""
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """Verify credentials and that every mapped thing exists; changes nothing."""
         ...
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """Make the tool reflect `batch` (at most `capabilities.batch_size`).
 
         Idempotent. Answers for every `ref`; a ref left out counts as LATER.
@@ -127,10 +127,10 @@ class Connector(Protocol):
         ...
 
 
-class Readable(Protocol):
+class SupportsRead(Protocol):
     """A connector with `can_read`."""
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """Per ref, all topics of its channel that are off there now; None if it is absent.
 
         Changes nothing. A ref that is left out could not be looked at: it is asked again
@@ -140,10 +140,10 @@ class Readable(Protocol):
         ...
 
 
-class Scannable(Protocol):
+class SupportsScan(Protocol):
     """A connector with `scans`: which contacts the tool has (I13)."""
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """The next contacts; with Listing.CHANGES, those added or changed since `cursor`.
 
         One request or a few, so that a page ends inside a lease. None begins with all
@@ -154,10 +154,12 @@ class Scannable(Protocol):
         ...
 
 
-class BackFillable(Protocol):
+class SupportsScanBackfill(Protocol):
     """A connector with `backfills_by_scan`."""
 
-    def push_seen(self, batch: Sequence[tuple[Item, Seen]]) -> Mapping[int, Outcome]:
+    def push_scanned(
+        self, batch: Sequence[tuple[PushItem, ContactSnapshot]]
+    ) -> Mapping[int, PushOutcome]:
         """Bring contacts that `scan` has just shown to their state, many at once.
 
         Answers like `push`, but may answer LATER for what it leaves to `push`, and for what
@@ -168,10 +170,10 @@ class BackFillable(Protocol):
         ...
 
 
-class Pullable(Protocol):
+class SupportsPull(Protocol):
     """A connector with `pulls`: what people said in the tool itself (I13)."""
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """The next opt-outs (and complaints and hard bounces, if it lists those too).
 
         Cursors as in `scan`. `News.thing` is the tool's id, as mapped, None for all that
@@ -181,18 +183,18 @@ class Pullable(Protocol):
         ...
 
 
-class Findable(Protocol):
+class SupportsFind(Protocol):
     """A connector of a tool whose webhooks name contacts by id instead of address."""
 
-    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+    def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """Contact id -> address, for at most 100; those that are gone or have none left out."""
         ...
 
 
-class Fieldable(Protocol):
+class SupportsLinkField(Protocol):
     """A connector with `can_hold_link`."""
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         """Write each link into the contact's field that the setting `link_field` names.
 
         At most `batch_size`. Idempotent. ABSENT for an address that the tool has no
@@ -201,9 +203,9 @@ class Fieldable(Protocol):
         ...
 
 
-class Erasable(Protocol):
+class SupportsErase(Protocol):
     """A connector with `can_erase`."""
 
-    def erase(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def erase(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """Delete the person's data in the tool, keeping its suppression."""
         ...

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self, TypeVar
 
-from preference_center.domain.sync.contract import Page
-from preference_center.integrations.base.http import Unreadable
+from preference_center.domain.sync.contract import ContactPage
+from preference_center.integrations.base.http import UnexpectedResponse
 
 T = TypeVar("T")
 
-Source = Callable[[str], tuple[Sequence[T], str]]
+PageSource = Callable[[str], tuple[Sequence[T], str]]
 """Token of a page, "" for the first, to its rows and the token of the next, "" for none."""
 
 
-def sweep(cursor: str | None, sources: Sequence[Source[T]]) -> Page[T]:
+def next_full_page(cursor: str | None, sources: Sequence[PageSource[T]]) -> ContactPage[T]:
     """The next page of all that `sources` list, one after another.
 
     Each is paged by tokens of the vendor's own, which hold no address. The last cursor is
@@ -25,15 +25,15 @@ def sweep(cursor: str | None, sources: Sequence[Source[T]]) -> Page[T]:
     index, _, token = (cursor or "0|").partition("|")
     number = int(index)
     if number >= len(sources):  # there were more of them when the cursor was made
-        return Page((), None, done=True)
+        return ContactPage((), None, done=True)
     rows, following = sources[number](token)
     if following:
-        return Page(tuple(rows), f"{number}|{following}", done=False)
+        return ContactPage(tuple(rows), f"{number}|{following}", done=False)
     is_last = number + 1 == len(sources)
-    return Page(tuple(rows), None if is_last else f"{number + 1}|", done=is_last)
+    return ContactPage(tuple(rows), None if is_last else f"{number + 1}|", done=is_last)
 
 
-def last_id(ids: Iterable[str | None]) -> str:
+def last_row_id(ids: Iterable[str | None]) -> str:
     """Where a page ends that is not the last, of a tool that pages by the ids of rows.
 
     Rows without one at its end are listed again. Raises Unreadable if no row has one: an empty
@@ -41,12 +41,12 @@ def last_id(ids: Iterable[str | None]) -> str:
     """
     known = [id_ for id_ in ids if id_]
     if not known:
-        raise Unreadable("a page without ids, which more rows follow")
+        raise UnexpectedResponse("a page without ids, which more rows follow")
     return known[-1]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """A span of a listing by time (UTC): from `since`, included, until `until`, excluded.
 
     For a Listing.CHANGES: windows follow one another up to the present, and the next pass
@@ -57,12 +57,12 @@ class Window:
     until: datetime
 
     @classmethod
-    def read(cls, cursor: str | None, now: datetime, *, first: datetime, width: timedelta) -> Self:
+    def parse(cls, cursor: str | None, now: datetime, *, first: datetime, width: timedelta) -> Self:
         """The window at a cursor that `after` wrote; the one that begins at `first` for None."""
         since = first if cursor is None else datetime.fromisoformat(cursor)
         return cls(since, min(since + width, now))
 
-    def after(self, now: datetime, lag: timedelta) -> tuple[str, bool]:
+    def next_cursor(self, now: datetime, lag: timedelta) -> tuple[str, bool]:
         """The cursor after this window, and whether all up to the present has been read."""
         if self.until < now:
             return self.until.isoformat(), False

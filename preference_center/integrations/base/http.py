@@ -24,16 +24,21 @@ import httpx
 from pydantic import TypeAdapter
 
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.payload import mail_moment
-from preference_center.integrations.base.rate_limit import Heard, Limit, NoPace, Pace
-from preference_center.integrations.base.ssrf import (
-    ForbiddenTarget,
-    Resolve,
-    system_resolve,
-    vet_url,
-    vetted_addresses,
+from preference_center.integrations.base.payload import parse_mail_date
+from preference_center.integrations.base.rate_limit import (
+    EndpointRateLimit,
+    NullRateLimiter,
+    RateLimitHeaders,
+    RequestRateLimiter,
 )
-from preference_center.integrations.base.transport import Countdown, TimedBackend, make_transport
+from preference_center.integrations.base.ssrf import (
+    ForbiddenUrl,
+    Resolver,
+    resolve_allowed_addresses,
+    system_resolve,
+    validate_url,
+)
+from preference_center.integrations.base.transport import Deadline, DeadlineBackend, make_transport
 
 log = logging.getLogger(__name__)
 # httpx logs whole URLs at INFO, and some vendors want the address in the path (I12).
@@ -43,25 +48,25 @@ for _name in ("connection", "http11", "http2", "proxy"):
     logging.getLogger(f"httpcore.{_name}").addFilter(lambda _: False)
 
 Shape = TypeVar("Shape")
-MAX_ANSWER = 10_000_000
-LONGEST_WAIT = timedelta(days=1)
-LONGEST_HOLD = timedelta(hours=1)
+MAX_RESPONSE_BYTES = 10_000_000
+MAX_RETRY_AFTER = timedelta(days=1)
+MAX_PAUSE = timedelta(hours=1)
 """Beyond that we look ourselves, since the promise is ours and not the tool's (I3)."""
 
 
-class LeaseOver(DeliveryError):
+class LeaseExpired(DeliveryError):
     """The worker's lease ends too soon to send anything more; another has the rows."""
 
 
-class Unanswered(DeliveryError):
+class NoResponse(DeliveryError):
     """No whole answer came: the request may have taken effect, or may do so yet."""
 
 
-class Unreadable(DeliveryError):
+class UnexpectedResponse(DeliveryError):
     """A good status came with something else than the tool's API promises."""
 
 
-class Rejected(DeliveryError):
+class RequestRejected(DeliveryError):
     """The tool understood us and said no to this request (a 4xx about its content)."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -70,7 +75,7 @@ class Rejected(DeliveryError):
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class HttpTimeouts:
     """Seconds. `total` bounds one whole exchange, connecting and dripping included."""
 
     connect: float = 5.0
@@ -90,23 +95,23 @@ def system_tls() -> ssl.SSLContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Http:
+class HttpContext:
     """The outside world as a connector may use it; everything here is injected."""
 
-    alive: Callable[[], bool] = lambda: True
+    lease_valid: Callable[[], bool] = lambda: True
     """Whether the lease will still stand when an exchange begun now has ended
     (`timeouts.total` from now). Asked right before each request."""
-    pace: Pace = field(default_factory=NoPace)
+    rate_limiter: RequestRateLimiter = field(default_factory=NullRateLimiter)
     """The destination's rate limit. `spare` says how long a request may wait for its turn."""
-    spare: Callable[[], float] = lambda: 50.0
+    max_wait: Callable[[], float] = lambda: 50.0
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = utc_now
     nonce: Callable[[], str] = lambda: secrets.token_hex(8)
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: HttpTimeouts = field(default_factory=HttpTimeouts)
     allow_private: bool = False
     """Development only: http, any port, any address. Comes from the process's own
     configuration, never from a destination's settings."""
-    resolve: Resolve = system_resolve
+    resolve: Resolver = system_resolve
     network: Callable[[], httpcore.NetworkBackend] = httpcore.SyncBackend
     tls: Callable[[], ssl.SSLContext] = system_tls
 
@@ -116,9 +121,9 @@ class Http:
         base_url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        guarded: bool = True,
-        heard: Heard | None = None,
-    ) -> Session:
+        public_only: bool = True,
+        rate_limit_headers: RateLimitHeaders | None = None,
+    ) -> HttpSession:
         """Requests to one tool, for a `with` block. `name` is the destination's, for logs.
 
         `guarded` false permits private addresses: for tools a company runs itself. `heard`
@@ -126,30 +131,37 @@ class Http:
         Raises DeliveryError (permanent) for a URL that may never be called.
         """
         try:
-            vet_url(base_url, allow_private=self.allow_private or not guarded)
-            return Session(self, name, base_url, headers or {}, guarded=guarded, heard=heard)
-        except ForbiddenTarget as error:
+            validate_url(base_url, allow_private=self.allow_private or not public_only)
+            return HttpSession(
+                self,
+                name,
+                base_url,
+                headers or {},
+                public_only=public_only,
+                rate_limit_headers=rate_limit_headers,
+            )
+        except ForbiddenUrl as error:
             raise DeliveryError(f"{name}: {error}", permanent=True) from error
         except httpx.InvalidURL as error:
             raise DeliveryError(f"{name}: the URL can't be read", permanent=True) from error
 
-    def admit(self, name: str, limit: Limit | None = None) -> None:
+    def acquire(self, name: str, limit: EndpointRateLimit | None = None) -> None:
         """Wait for the turn of one request, as every request of a session does.
 
         `limit` is a further one, for requests of its kind only. To be called by connectors
         whose vendor's library does the requests itself.
         Raises Paced or LeaseOver: then nothing may be sent.
         """
-        pace = self.pace.within(limit) if limit else self.pace
-        wait = pace.reserve(self.spare())
+        pace = self.rate_limiter.with_limit(limit) if limit else self.rate_limiter
+        wait = pace.reserve(self.max_wait())
         if wait > 0:
             self.sleep(wait)
-        if not self.alive():
-            raise LeaseOver(f"{name}: the lease is over, nothing sent")
+        if not self.lease_valid():
+            raise LeaseExpired(f"{name}: the lease is over, nothing sent")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A response that was read whole."""
 
     status: int
@@ -157,41 +169,41 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
 
-    def parse(self, shape: TypeAdapter[Shape]) -> Shape:
+    def parse(self, adapter: TypeAdapter[Shape]) -> Shape:
         """The JSON body as `shape`. Raises Unreadable when it is something else.
 
         Whatever a validator of the shape raises is that, too: it met a type that it did not
         expect.
         """
         try:
-            return shape.validate_json(self.body)
+            return adapter.validate_json(self.body)
         except Exception:  # noqa: BLE001 - see above
             # Not chained: the message may quote the body.
-            raise Unreadable("the answer is not what the tool's API promises") from None
+            raise UnexpectedResponse("the answer is not what the tool's API promises") from None
 
 
-class Session:
+class HttpSession:
     """One tool's API, made by `Http.session`."""
 
     def __init__(
         self,
-        http: Http,
+        http: HttpContext,
         name: str,
         base_url: str,
         headers: Mapping[str, str],
         *,
-        guarded: bool,
-        heard: Heard | None,
+        public_only: bool,
+        rate_limit_headers: RateLimitHeaders | None,
     ) -> None:
         self._http = http
-        self._heard = heard
+        self._rate_limit_headers = rate_limit_headers
         self._name = name
-        self._countdown = Countdown(http.timeouts.total)
-        allow_private = http.allow_private or not guarded
-        backend = TimedBackend(
+        self._deadline = Deadline(http.timeouts.total)
+        allow_private = http.allow_private or not public_only
+        backend = DeadlineBackend(
             http.network(),
-            self._countdown,
-            lambda host, port: vetted_addresses(
+            self._deadline,
+            lambda host, port: resolve_allowed_addresses(
                 host, port, http.resolve, allow_private=allow_private
             ),
         )
@@ -219,15 +231,15 @@ class Session:
         method: str,
         route: str,
         *,
-        holes: Mapping[str, str] | None = None,
-        exact: str | None = None,
+        path_params: Mapping[str, str] | None = None,
+        raw_path: str | None = None,
         query: Mapping[str, str | Sequence[str]] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-        allow: Collection[int] = (),
-        most: int = MAX_ANSWER,
-        limit: Limit | None = None,
-    ) -> Answer:
+        allowed_statuses: Collection[int] = (),
+        max_bytes: int = MAX_RESPONSE_BYTES,
+        limit: EndpointRateLimit | None = None,
+    ) -> Response:
         """Send one request and read the answer; no retries, no redirects.
 
         `route` is a path with holes, `/groups/{id}`, that `holes` fill, quoted; `exact`
@@ -237,7 +249,9 @@ class Session:
         isn't read. `limit` is kept besides the account's rate. Raises LeaseOver before
         anything is sent, Unanswered, Rejected, or DeliveryError, permanent for bad credentials.
         """
-        path = exact or route.format_map({k: quote(v, safe="") for k, v in (holes or {}).items()})
+        path = raw_path or route.format_map(
+            {k: quote(v, safe="") for k, v in (path_params or {}).items()}
+        )
         request = self._client.build_request(
             method,
             path,
@@ -246,16 +260,16 @@ class Session:
             json=None if isinstance(body, bytes) else body,
             headers=headers,
         )
-        self._http.admit(self._name, limit)
+        self._http.acquire(self._name, limit)
         try:
-            self._countdown.restart()
-            answer = self._exchange(request, most)
-        except ForbiddenTarget as error:
+            self._deadline.restart()
+            answer = self._exchange(request, max_bytes)
+        except ForbiddenUrl as error:
             raise DeliveryError(f"{self._name}: {error}", permanent=True) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, OSError) as error:
             raise DeliveryError(f"{self._name}: can't connect") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unanswered(f"{self._name}: {type(error).__name__} at {method} {route}") from error
+            raise NoResponse(f"{self._name}: {type(error).__name__} at {method} {route}") from error
         log.info(
             "request",
             extra={
@@ -265,57 +279,61 @@ class Session:
             },
         )
         now = self._http.now()
-        held = self._heed(answer.status, answer.headers, now)
-        if answer.status not in allow:
+        held = self._apply_rate_limit_headers(answer.status, answer.headers, now)
+        if answer.status not in allowed_statuses:
             retry_after = parse_retry_after(answer.headers.get("retry-after"), now)
             if retry_after is None and answer.status == httpx.codes.TOO_MANY_REQUESTS:
                 retry_after = held
-            judge(f"{self._name}: {method} {route}", answer.status, retry_after)
+            raise_for_status(f"{self._name}: {method} {route}", answer.status, retry_after)
         return answer
 
-    def _heed(self, status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    def _apply_rate_limit_headers(
+        self, status: int, headers: Mapping[str, str], now: datetime
+    ) -> timedelta | None:
         """Keep every worker from sending while the tool wants nothing; how long that is."""
-        wishes = [self._heard(status, headers, now)] if self._heard else []
+        wishes = (
+            [self._rate_limit_headers(status, headers, now)] if self._rate_limit_headers else []
+        )
         if status in {429, 503}:
             wishes.append(parse_retry_after(headers.get("retry-after"), now))
         longest = max((wish for wish in wishes if wish), default=None)
         if longest:
-            self._http.pace.hold(min(longest, LONGEST_HOLD).total_seconds())
+            self._http.rate_limiter.pause(min(longest, MAX_PAUSE).total_seconds())
         return longest
 
-    def _exchange(self, request: httpx.Request, most: int) -> Answer:
+    def _exchange(self, request: httpx.Request, max_bytes: int) -> Response:
         response = self._client.send(request, stream=True)
         try:
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
-                if len(body) > most:
-                    raise Unanswered(f"{self._name}: the answer is too long")
+                if len(body) > max_bytes:
+                    raise NoResponse(f"{self._name}: the answer is too long")
         finally:
             response.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, bytes(body), headers)
+        return Response(response.status_code, bytes(body), headers)
 
 
-def basic(user: str, password: str) -> dict[str, str]:
+def basic_auth_headers(user: str, password: str) -> dict[str, str]:
     """The header of basic authentication (RFC 7617)."""
     return {"Authorization": f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
-def judge(what: str, status: int, retry_after: timedelta | None) -> None:
+def raise_for_status(request: str, status: int, retry_after: timedelta | None) -> None:
     """Raise the DeliveryError that `status` means, or return for a 2xx.
 
     `what` names the request. 1xx and 3xx are failures: we follow no redirects.
     """
     if httpx.codes.is_success(status):
         return
-    message = f"{what}: HTTP {status}"
+    message = f"{request}: HTTP {status}"
     if status in {401, 403}:
         raise DeliveryError(f"{message}, credentials or rights refused", permanent=True)
     if status in {408, 425, 429} or httpx.codes.is_server_error(status):
         raise DeliveryError(message, retry_after=retry_after)
     if httpx.codes.is_client_error(status):
-        raise Rejected(message, status)
+        raise RequestRejected(message, status)
     raise DeliveryError(f"{message}, redirects are not followed: mend the base URL")
 
 
@@ -328,8 +346,8 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
-    moment = mail_moment(text)
+        return min(timedelta(seconds=int(text[:9])), MAX_RETRY_AFTER)
+    moment = parse_mail_date(text)
     if moment is None:
         return None
-    return min(max(moment - now, timedelta()), LONGEST_WAIT)
+    return min(max(moment - now, timedelta()), MAX_RETRY_AFTER)

@@ -16,13 +16,18 @@ from contextlib import AbstractContextManager
 from typing import ClassVar, Generic, TypeVar
 
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Item, Outcome
-from preference_center.integrations.base.check_report import Report, Right
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.mapped_push import Push, look_up
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.targets import Change, Contact, Rules, Target
+from preference_center.domain.sync.contract import PushItem, PushOutcome
+from preference_center.integrations.base.check_report import CheckReport, Permission
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.mapped_push import MappedPush, fetch_contacts_by_ref
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.targets import (
+    ConnectorRules,
+    RemoteContact,
+    Target,
+    TargetChange,
+)
 
 Client = TypeVar("Client")
 
@@ -36,31 +41,33 @@ class MappedConnector(ABC, Generic[Client]):
     kind: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     settings: ClassVar[Mapping[str, str]]
-    rules: ClassVar[Rules]
+    rules: ClassVar[ConnectorRules]
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self.setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self.config = config
         self.http = http
 
     @abstractmethod
-    def open(self) -> AbstractContextManager[Client]:
+    def open_client(self) -> AbstractContextManager[Client]:
         """The client, for one `with` block: mostly `self.http.session(...)`."""
 
     @abstractmethod
-    def targets(self, client: Client) -> Iterable[Target]:
+    def list_targets(self, client: Client) -> Iterable[Target]:
         """Every target of the account, also those that no topic may be mapped to."""
 
     @abstractmethod
-    def write(self, client: Client, changes: Sequence[Change]) -> Mapping[int, Outcome]:
+    def write_changes(
+        self, client: Client, changes: Sequence[TargetChange]
+    ) -> Mapping[int, PushOutcome]:
         """Make the tool hold `changes`, at most `rules.group`; an outcome for each ref.
 
         A ref that is left out was not acknowledged, and is tried again. Raises Rejected where
         the tool rejects the content: the address at fault is then found by halving.
         """
 
-    def look(
-        self, client: Client, addresses: Sequence[str], targets: Collection[str]
-    ) -> Mapping[str, Contact | None]:
+    def fetch_contacts(
+        self, client: Client, addresses: Sequence[str], target_ids: Collection[str]
+    ) -> Mapping[str, RemoteContact | None]:
         """What the tool holds of each address, at most `rules.group`; None if it has none.
 
         Of `targets` at least, where a target is a request of its own. An address that is left
@@ -69,81 +76,87 @@ class MappedConnector(ABC, Generic[Client]):
         """
         raise NotImplementedError
 
-    def faults(self, client: Client) -> Iterator[str]:  # noqa: ARG002 - a vendor's may need it
+    def find_problems(self, client: Client) -> Iterator[str]:  # noqa: ARG002 - a vendor's may need it
         """What else forbids sending, each with its remedy; nothing by default."""
         yield from ()
 
-    def rights(self, client: Client) -> Iterator[Right]:  # noqa: ARG002 - a vendor's may need it
+    def find_permissions(self, client: Client) -> Iterator[Permission]:  # noqa: ARG002 - a vendor's may need it
         """What the credentials may do there, for a vendor that `tells_rights`."""
         yield from ()
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says which targets no topic maps to."""
         problems = list(
-            mapping_problems(self.setup, self.rules.target, numbered=self.rules.numbered)
+            mapping_problems(
+                self.config, self.rules.target_noun, numeric_ids=self.rules.numeric_ids
+            )
         )
         try:
-            with self.open() as client:
-                found = {target.id: target for target in self.targets(client)}
-                problems += [*self._target_faults(found), *self.faults(client)]
-                rights = tuple(self.rights(client))
+            with self.open_client() as client:
+                found = {target.id: target for target in self.list_targets(client)}
+                problems += [*self._target_problems(found), *self.find_problems(client)]
+                rights = tuple(self.find_permissions(client))
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check {self.rules.credentials}"))
-        mapped = set(self.setup.topics.values())
-        free = [t for t in found.values() if not t.fault and t.id not in mapped]
+            return CheckReport((*problems, f"{error}: check {self.rules.credentials_hint}"))
+        mapped = set(self.config.topics.values())
+        free = [t for t in found.values() if not t.unusable_reason and t.id not in mapped]
         unmapped = tuple(f"{target.name} ({target.id})" for target in free)
-        return Report(tuple(problems), unmapped).with_rights(rights)
+        return CheckReport(tuple(problems), unmapped).with_permissions(rights)
 
-    def _target_faults(self, found: Mapping[str, Target]) -> Iterator[str]:
-        word = self.rules.target
-        for topic, id_ in sorted(self.setup.topics.items()):
+    def _target_problems(self, found: Mapping[str, Target]) -> Iterator[str]:
+        word = self.rules.target_noun
+        for topic, id_ in sorted(self.config.topics.items()):
             if id_ not in found:
                 yield (
                     f"topic {topic} is mapped to {word} {id_!r}, which the account does not "
                     f"have: map it to a {word} that exists"
                 )
-            elif found[id_].fault:
-                yield f"topic {topic} is mapped to {word} {id_!r}, which {found[id_].fault}"
+            elif found[id_].unusable_reason:
+                yield (
+                    f"topic {topic} is mapped to {word} {id_!r}, which {found[id_].unusable_reason}"
+                )
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Opt-outs go before lifts."""
         if not batch:
             return {}
-        ensure_fits(batch, self.setup, self.capabilities)
-        with self.open() as client:
-            return Push(self, client, batch).run()
+        validate_batch(batch, self.config, self.capabilities)
+        with self.open_client() as client:
+            return MappedPush(self, client, batch).run()
 
 
 class ReadableConnector(MappedConnector[Client]):
     """A MappedConnector with `can_read`: it has a `look`."""
 
     @abstractmethod
-    def look(
-        self, client: Client, addresses: Sequence[str], targets: Collection[str]
-    ) -> Mapping[str, Contact | None]:
+    def fetch_contacts(
+        self, client: Client, addresses: Sequence[str], target_ids: Collection[str]
+    ) -> Mapping[str, RemoteContact | None]:
         """See MappedConnector."""
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. What is off though nobody said so counts only where it is wanted."""
         if not batch:
             return {}
-        ensure_fits(batch, self.setup, self.capabilities)
-        with self.open() as client:
-            found = look_up(self, client, batch[: self._reads()])
-        return {item.ref: self._off(found[item.ref], item) for item in batch if item.ref in found}
+        validate_batch(batch, self.config, self.capabilities)
+        with self.open_client() as client:
+            found = fetch_contacts_by_ref(self, client, batch[: self._max_reads()])
+        return {
+            item.ref: self._off_topics(found[item.ref], item) for item in batch if item.ref in found
+        }
 
-    def _reads(self) -> int | None:
+    def _max_reads(self) -> int | None:
         """How many addresses are looked up at once."""
-        most = self.rules.reads
+        most = self.rules.max_reads
         if most is None or not self.rules.by_target:
             return most
-        return max(1, most // max(1, len(self.setup.topics)))
+        return max(1, most // max(1, len(self.config.topics)))
 
-    def _off(self, contact: Contact | None, item: Item) -> frozenset[str] | None:
+    def _off_topics(self, contact: RemoteContact | None, item: PushItem) -> frozenset[str] | None:
         if contact is None:
             return None
         return frozenset(
             topic
-            for topic, target in self.setup.topics.items()
-            if (hold := contact.held.get(target)) and (hold.is_opt_out or topic in item.off)
+            for topic, target in self.config.topics.items()
+            if (hold := contact.off_targets.get(target)) and (hold.is_opt_out or topic in item.off)
         )

@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Item
-from preference_center.integrations.base.contract import Setup, UnsupportedByDestination
+from preference_center.domain.sync.contract import PushItem
+from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination
 
 
-def mapping_problems(setup: Setup, thing: str, *, numbered: bool = True) -> tuple[str, ...]:
+def mapping_problems(
+    config: DestinationConfig, target_noun: str, *, numeric_ids: bool = True
+) -> tuple[str, ...]:
     """Faults of a map from topics to things of a tool, each with its remedy.
 
     A thing that carries two topics can't turn one of them off alone. Where things are
@@ -18,63 +20,72 @@ def mapping_problems(setup: Setup, thing: str, *, numbered: bool = True) -> tupl
     service mail too (F2); elsewhere `check` finds it missing among the tool's things.
     """
     problems = []
-    if not setup.topics:
-        problems.append(f"no topic is mapped: map each topic this destination sends to a {thing}")
+    if not config.topics:
+        problems.append(
+            f"no topic is mapped: map each topic this destination sends to a {target_noun}"
+        )
     carried: defaultdict[str, list[str]] = defaultdict(list)
-    for topic, target in sorted(setup.topics.items()):
-        if not numbered:
+    for topic, target in sorted(config.topics.items()):
+        if not numeric_ids:
             carried[target].append(topic)
         elif not (target.isascii() and target.isdigit() and int(target) > 0):
             problems.append(
-                f"topic {topic} is mapped to {target!r}, which is no {thing} id (a positive "
-                f"number): map it to a {thing} of its own, never to a global unsubscribe"
+                f"topic {topic} is mapped to {target!r}, which is no {target_noun} id (a positive "
+                f"number): map it to a {target_noun} of its own, never to a global unsubscribe"
             )
         else:
             carried[str(int(target))].append(topic)
     problems += [
-        f"topics {', '.join(topics)} share {thing} {target}, where one can't be turned off "
-        f"without the other: make a {thing} for each"
+        f"topics {', '.join(topics)} share {target_noun} {target}, where one can't be turned off "
+        f"without the other: make a {target_noun} for each"
         for target, topics in carried.items()
         if len(topics) > 1
     ]
     return tuple(problems)
 
 
-def whole_problems(setup: Setup, switch: str, thing: str) -> Iterator[str]:
+def account_switch_problems(
+    config: DestinationConfig, switch: str, target_noun: str
+) -> Iterator[str]:
     """Faults of mapping a topic to `switch`, which stops all that the account sends.
 
     It may only stand for the one topic of an account without service mail (I10).
     """
-    whole = sorted(topic for topic, target in setup.topics.items() if target == switch)
-    others = sorted(setup.topics.keys() - set(whole))
+    whole = sorted(topic for topic, target in config.topics.items() if target == switch)
+    others = sorted(config.topics.keys() - set(whole))
     if whole and others:
         yield (
             f"topic {whole[0]} is mapped to {switch}, which would stop {', '.join(others)} too: "
-            f"make a {thing} for each"
+            f"make a {target_noun} for each"
         )
-    if whole and setup.sends_service:
+    if whole and config.sends_service:
         yield (
             f"{switch} would stop the service mail that goes through this account: map the topic "
-            f"to a {thing} of its own, or send service mail by other means (I10)"
+            f"to a {target_noun} of its own, or send service mail by other means (I10)"
         )
 
 
-def only_switch_problems(setup: Setup, switch: str, sent: str) -> tuple[str, ...]:
+def single_switch_problems(
+    config: DestinationConfig, switch: str, message_noun: str
+) -> tuple[str, ...]:
     """Faults of a map for a channel of which the tool can only stop all, by `switch`.
 
     `sent` is what goes by it, in the singular.
     """
-    problems = list(mapping_problems(setup, f"switch for every {sent}", numbered=False))
+    problems = list(mapping_problems(config, f"switch for every {message_noun}", numeric_ids=False))
     problems += [
-        f"topic {topic} is mapped to {target!r}: map it to {switch}, which stops every {sent}, "
+        f"topic {topic} is mapped to {target!r}: map it to {switch}, which stops every "
+        f"{message_noun}, "
         "or take it from the destination"
-        for topic, target in sorted(setup.topics.items())
+        for topic, target in sorted(config.topics.items())
         if target != switch
     ]
     return tuple(problems)
 
 
-def ensure_fits(batch: Sequence[Item], setup: Setup, capabilities: Capabilities) -> None:
+def validate_batch(
+    batch: Sequence[PushItem], config: DestinationConfig, capabilities: Capabilities
+) -> None:
     """Raise UnsupportedByDestination for a batch that the tool can't hold exactly.
 
     All of it is refused before anything is sent: the fault is in the set-up, not in an
@@ -85,15 +96,15 @@ def ensure_fits(batch: Sequence[Item], setup: Setup, capabilities: Capabilities)
     channels = {item.channel for item in batch} - capabilities.channels
     if channels:
         raise UnsupportedByDestination(
-            f"{setup.name} holds no {', '.join(sorted(channels))} addresses: "
+            f"{config.name} holds no {', '.join(sorted(channels))} addresses: "
             "send them to a destination that does"
         )
     if not capabilities.can_lift and any(item.lift for item in batch):
-        raise UnsupportedByDestination(f"{setup.name} can't turn a topic back on: leave it off")
+        raise UnsupportedByDestination(f"{config.name} can't turn a topic back on: leave it off")
     if capabilities.needs_mapping:
         named: set[str] = set().union(*(item.off | item.lift for item in batch))
-        if unmapped := named - setup.topics.keys():
+        if unmapped := named - config.topics.keys():
             raise UnsupportedByDestination(
-                f"{setup.name} maps no {', '.join(sorted(unmapped))}: map it, "
+                f"{config.name} maps no {', '.join(sorted(unmapped))}: map it, "
                 "or take the topic from the destination"
             )

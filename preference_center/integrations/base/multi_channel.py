@@ -13,19 +13,32 @@ from typing import Any, ClassVar, TypeAlias, cast
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.sync.capabilities import Capabilities
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Seen
-from preference_center.domain.vendor_events import News
-from preference_center.integrations.base.batching import Step, carry_out
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import Connector, Fieldable, Readable, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.mapping import ensure_fits
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+)
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.batching import PushStep, run_steps
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import (
+    Connector,
+    DestinationConfig,
+    SupportsLinkField,
+    SupportsRead,
+)
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.mapping import validate_batch
 
-Parts: TypeAlias = Mapping[Channel, Callable[[Setup, Http], Connector]]
-Cursors: TypeAlias = dict[str, str | None]
+ConnectorFactories: TypeAlias = Mapping[
+    Channel, Callable[[DestinationConfig, HttpContext], Connector]
+]
+ChannelCursors: TypeAlias = dict[str, str | None]
 
 
-class ByChannel:
+class MultiChannelConnector:
     """A Connector made of one for each channel; subclasses say which.
 
     What `capabilities` says is true of each part, but for `can_hold_link` and `pulls`: parts
@@ -35,106 +48,126 @@ class ByChannel:
     kind: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     settings: ClassVar[Mapping[str, str]]
-    parts: ClassVar[Parts]
+    connector_factories: ClassVar[ConnectorFactories]
     """In the order in which they are asked. The first answers for a set-up without topics."""
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        used = [channel for channel in self.parts if setup.on(channel).topics]
-        self._parts = {channel: self.part(channel) for channel in used or [*self.parts][:1]}
+        used = [
+            channel for channel in self.connector_factories if config.for_channel(channel).topics
+        ]
+        self._connectors = {
+            channel: self.connector_for(channel)
+            for channel in used or [*self.connector_factories][:1]
+        }
 
-    def part(self, channel: Channel) -> Connector:
+    def connector_for(self, channel: Channel) -> Connector:
         """The connector of one channel, whether a topic is sent by it or not."""
-        return self.parts[channel](self._setup.on(channel), self._http)
+        return self.connector_factories[channel](self._config.for_channel(channel), self._http)
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector."""
-        reports = [part.check() for part in self._parts.values()]
-        return Report(
+        reports = [part.check() for part in self._connectors.values()]
+        return CheckReport(
             problems=tuple(dict.fromkeys(each for r in reports for each in r.problems)),
-            unmapped=tuple(dict.fromkeys(each for r in reports for each in r.unmapped)),
+            unmapped_targets=tuple(
+                dict.fromkeys(each for r in reports for each in r.unmapped_targets)
+            ),
             hints=tuple(dict.fromkeys(each for r in reports for each in r.hints)),
-            rights=tuple(dict.fromkeys(each for r in reports for each in r.rights)),
+            permissions=tuple(dict.fromkeys(each for r in reports for each in r.permissions)),
         )
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. A channel that fails for now leaves those before it as they are."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
+        validate_batch(batch, self._config, self.capabilities)
         steps = [
-            Step(tuple(item.ref for item in items), partial(part.push, items))
-            for part, items in self._split(batch)
+            PushStep(tuple(item.ref for item in items), partial(part.push, items))
+            for part, items in self._split_by_channel(batch)
         ]
-        return carry_out(batch, steps)
+        return run_steps(batch, steps)
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable."""
         if batch:
-            ensure_fits(batch, self._setup, self.capabilities)
+            validate_batch(batch, self._config, self.capabilities)
         found: dict[int, frozenset[str] | None] = {}
-        for part, items in self._split(batch):
-            found |= cast("Readable", part).read(items)
+        for part, items in self._split_by_channel(batch):
+            found |= cast("SupportsRead", part).read(items)
         return found
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         """See Fieldable. Only an email address has a contact's field of its own."""
-        outcomes: dict[int, Outcome] = {}
-        for channel, part in self._parts.items():
+        outcomes: dict[int, PushOutcome] = {}
+        for channel, part in self._connectors.items():
             items = [item for item in batch if item.channel is channel]
             if items and hasattr(part, "write_links"):
-                outcomes |= cast("Fieldable", part).write_links(items)
+                outcomes |= cast("SupportsLinkField", part).write_links(items)
         return outcomes
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable. The contacts of one channel after those of another."""
-        return self._list(cursor, "scan")
+        return self._next_page(cursor, "scan")
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. As `scan`."""
-        return self._list(cursor, "pull")
+        return self._next_page(cursor, "pull")
 
-    def _split(self, batch: Sequence[Item]) -> list[tuple[Connector, list[Item]]]:
+    def _split_by_channel(
+        self, batch: Sequence[PushItem]
+    ) -> list[tuple[Connector, list[PushItem]]]:
         split = (
             (part, [item for item in batch if item.channel is channel])
-            for channel, part in self._parts.items()
+            for channel, part in self._connectors.items()
         )
         return [(part, items) for part, items in split if items]
 
-    def _list(self, cursor: str | None, listing: str) -> Page[Any]:
-        channels = [channel for channel, part in self._parts.items() if hasattr(part, listing)]
+    def _next_page(self, cursor: str | None, listing: str) -> ContactPage[Any]:
+        channels = [channel for channel, part in self._connectors.items() if hasattr(part, listing)]
         if not channels:
-            return Page((), None, done=True)
-        at, cursors = _place(cursor, channels[0])
+            return ContactPage((), None, done=True)
+        at, cursors = _parse_cursor(cursor, channels[0])
         if at not in channels:
             at = channels[0]  # the topics of that channel are gone
-        page: Page[Any] = getattr(self._parts[at], listing)(cursors.get(at))
+        page: ContactPage[Any] = getattr(self._connectors[at], listing)(cursors.get(at))
         if len(channels) == 1 and not cursors.keys() - {at}:
             return page
         cursors[at] = page.cursor
         after = channels[channels.index(at) + 1 :] if page.done else [at]
         if after:
-            return Page(page.rows, _written(after[0], cursors), done=False, again=page.again)
+            return ContactPage(
+                page.rows,
+                _serialize_cursor(after[0], cursors),
+                done=False,
+                poll_after=page.poll_after,
+            )
         ended = any(cursors.values())
-        return Page(page.rows, _written(channels[0], cursors) if ended else None, done=True)
+        return ContactPage(
+            page.rows, _serialize_cursor(channels[0], cursors) if ended else None, done=True
+        )
 
 
-def part_of(connector: Connector, channel: Channel) -> Connector:
+def connector_for_channel(connector: Connector, channel: Channel) -> Connector:
     """The connector that knows the contacts of `channel`."""
-    return connector.part(channel) if isinstance(connector, ByChannel) else connector
+    return (
+        connector.connector_for(channel)
+        if isinstance(connector, MultiChannelConnector)
+        else connector
+    )
 
 
-_MARK = "channels:"
+_CURSOR_PREFIX = "channels:"
 
 
-def _place(cursor: str | None, first: Channel) -> tuple[Channel, Cursors]:
+def _parse_cursor(cursor: str | None, first: Channel) -> tuple[Channel, ChannelCursors]:
     """Whose turn it is, and the cursor of each. One without the mark is of the first alone."""
-    if cursor is None or not cursor.startswith(_MARK):
+    if cursor is None or not cursor.startswith(_CURSOR_PREFIX):
         return first, {first: cursor}
-    at, cursors = json.loads(cursor.removeprefix(_MARK))
+    at, cursors = json.loads(cursor.removeprefix(_CURSOR_PREFIX))
     return Channel(at), cursors
 
 
-def _written(at: Channel, cursors: Cursors) -> str:
-    return _MARK + json.dumps([at, cursors], separators=(",", ":"))
+def _serialize_cursor(at: Channel, cursors: ChannelCursors) -> str:
+    return _CURSOR_PREFIX + json.dumps([at, cursors], separators=(",", ":"))

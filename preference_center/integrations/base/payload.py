@@ -11,31 +11,37 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from preference_center.domain.vendor_events import News, NewsKind, Post, Unready, Unverified
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 
-_ESCAPE = b"\\u"
-_FAULT = "the body is not what the vendor promises"
-_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
+_JSON_ESCAPE = b"\\u"
+_INVALID_BODY = "the body is not what the vendor promises"
+_STATUS_CODE = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,59}")
+_EVENT_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,59}")
 
 
-def json_objects(body: bytes) -> list[dict[str, Any]]:
+def parse_json_objects(body: bytes) -> list[dict[str, Any]]:
     """A JSON array of objects, or a single one. Raises InvalidInput, quoting nothing."""
     try:
         found = json.loads(body)
-        if _ESCAPE in body:
-            found = _storable(found)
+        if _JSON_ESCAPE in body:
+            found = _replace_unstorable(found)
     except (ValueError, RecursionError):
-        raise InvalidInput(_FAULT) from None
+        raise InvalidInput(_INVALID_BODY) from None
     rows = found if isinstance(found, list) else [found]
     if not all(isinstance(row, dict) for row in rows):
-        raise InvalidInput(_FAULT)
+        raise InvalidInput(_INVALID_BODY)
     return rows
 
 
-def form_fields(body: bytes) -> list[tuple[str, str]]:
+def parse_form_fields(body: bytes) -> list[tuple[str, str]]:
     """The fields of a URL-encoded form in their order, empty ones too.
 
     Escaped bytes that are not UTF-8 are replaced. Raises InvalidInput, quoting nothing.
@@ -43,31 +49,33 @@ def form_fields(body: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(body.decode(), keep_blank_values=True)
     except ValueError:
-        raise InvalidInput(_FAULT) from None
+        raise InvalidInput(_INVALID_BODY) from None
 
 
-def _storable(found: Any) -> Any:
+def _replace_unstorable(value: Any) -> Any:
     """The same with SUBSTITUTE for what no database takes: NUL, and halves of surrogate pairs.
 
     It is part of no address, so that one that held them does not become somebody else's.
     """
-    match found:
+    match value:
         case str():
-            return _UNSTORABLE.sub("\x1a", found)
+            return _UNSTORABLE.sub("\x1a", value)
         case list():
-            return [_storable(each) for each in found]
+            return [_replace_unstorable(each) for each in value]
         case dict():
-            return {_storable(name): _storable(each) for name, each in found.items()}
-    return found
+            return {
+                _replace_unstorable(name): _replace_unstorable(each) for name, each in value.items()
+            }
+    return value
 
 
-def text(row: dict[str, Any], name: str) -> str:
+def get_text(row: dict[str, Any], name: str) -> str:
     """A field as text; "" if it is missing or null."""
     value = row.get(name)
     return "" if value is None else str(value)
 
 
-def part(row: dict[str, Any], *names: str) -> dict[str, Any]:
+def get_object(row: dict[str, Any], *names: str) -> dict[str, Any]:
     """The object within objects that `names` lead to; empty if there is none."""
     found: Any = row
     for name in names:
@@ -75,13 +83,13 @@ def part(row: dict[str, Any], *names: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def several(row: dict[str, Any], name: str) -> list[Any]:
+def get_list(row: dict[str, Any], name: str) -> list[Any]:
     """A field that is a list; empty if it is none."""
     value = row.get(name)
     return value if isinstance(value, list) else []
 
 
-def moment(value: object, *, per_second: int = 1) -> datetime | None:
+def parse_epoch(value: object, *, per_second: int = 1) -> datetime | None:
     """A number of seconds (or `per_second` parts of them) since 1970; None for nonsense."""
     try:
         return datetime.fromtimestamp(float(str(value)) / per_second, UTC)
@@ -89,7 +97,7 @@ def moment(value: object, *, per_second: int = 1) -> datetime | None:
         return None
 
 
-def iso_moment(value: object, *, zone: tzinfo | None = None) -> datetime | None:
+def parse_iso_time(value: object, *, zone: tzinfo | None = None) -> datetime | None:
     """A time of ISO 8601; None for nonsense, and for one that names no zone.
 
     `zone`: the one that the vendor documents for times without. A time whose zone is only
@@ -104,7 +112,7 @@ def iso_moment(value: object, *, zone: tzinfo | None = None) -> datetime | None:
         return None
 
 
-def mail_moment(value: object) -> datetime | None:
+def parse_mail_date(value: object) -> datetime | None:
     """A time as mail and HTTP write it (RFC 5322 3.3, RFC 9110 5.6.7), in UTC; None for nonsense.
 
     One without a zone, or of the unknown zone `-0000`, is taken for UTC.
@@ -116,9 +124,9 @@ def mail_moment(value: object) -> datetime | None:
         return None
 
 
-def status_in(said: str) -> str:
+def find_status_code(reply: str) -> str:
     """The enhanced status code (RFC 3463) in a server's reply; "" if there is none."""
-    found = _STATUS.search(said)
+    found = _STATUS_CODE.search(reply)
     return found[1] if found else ""
 
 
@@ -130,41 +138,45 @@ def is_complaint(feedback_type: str) -> bool:
     return feedback_type.casefold() not in {"not-spam", "auth-failure"}
 
 
-def unknown(name: str) -> News:
+def unknown_event(event_type: str) -> VendorEvent:
     """News of a type that a vendor's module doesn't know.
 
     What doesn't look like the name of a type is not repeated: it might be anybody's (I12).
     """
-    return News(NewsKind.UNKNOWN, "", name if _TYPE.fullmatch(name) else "(no name)")
+    return VendorEvent(
+        VendorEventKind.UNKNOWN_TYPE,
+        "",
+        event_type if _EVENT_TYPE.fullmatch(event_type) else "(no name)",
+    )
 
 
-def addressed(said: Iterable[News]) -> list[News]:
+def require_recipient(events: Iterable[VendorEvent]) -> list[VendorEvent]:
     """The same without news of nobody; a "no" among it is UNKNOWN, for a person to look into."""
     found = []
-    for news in said:
-        if news.address or news.contact or news.kind is NewsKind.UNKNOWN:
+    for news in events:
+        if news.address or news.contact_id or news.kind is VendorEventKind.UNKNOWN_TYPE:
             found.append(news)
-        elif news.kind not in {NewsKind.SEEN, NewsKind.RESUBSCRIBED}:
-            found.append(unknown(f"{news.kind} without address"))
+        elif news.kind not in {VendorEventKind.CONTACT_CHANGED, VendorEventKind.RESUBSCRIBED}:
+            found.append(unknown_event(f"{news.kind} without address"))
     return found
 
 
-def secret_of(settings: Mapping[str, str], name: str) -> str:
+def require_setting(settings: Mapping[str, str], name: str) -> str:
     """A setting without which nothing can be verified. Raises Unready."""
     found = settings.get(name)
     if not found:
-        raise Unready(f"the setting {name} is missing: without it no webhook is believed")
+        raise NotConfigured(f"the setting {name} is missing: without it no webhook is believed")
     return str(found)
 
 
-def header(post: Post, name: str) -> str:
+def require_header(request: WebhookRequest, name: str) -> str:
     """A header that a genuine request has. Raises Unverified."""
-    found = post.headers.get(name)
+    found = request.headers.get(name)
     if not found:
-        raise Unverified("the request is not signed")
+        raise SignatureError("the request is not signed")
     return found
 
 
-def same(one: str, other: str) -> bool:
+def constant_time_equal(first: str, second: str) -> bool:
     """Whether two texts are equal, in constant time."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(first.encode(), second.encode())

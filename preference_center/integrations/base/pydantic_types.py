@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, model_validator
 
-from preference_center.integrations.base.payload import iso_moment, mail_moment
+from preference_center.integrations.base.payload import parse_iso_time, parse_mail_date
 
-Moment = Annotated[datetime | None, BeforeValidator(iso_moment)]
+IsoDatetime = Annotated[datetime | None, BeforeValidator(parse_iso_time)]
 """A time of ISO 8601 (UTC). None for nonsense and for a time without a zone: a date that
 can't be read must not hold up the rows around it, which then count from receipt."""
 
 
-MailMoment = Annotated[datetime | None, BeforeValidator(mail_moment)]
+MailDatetime = Annotated[datetime | None, BeforeValidator(parse_mail_date)]
 """The same of a time as in a mail's header (RFC 5322, 3.3)."""
 
 
-class Lenient(BaseModel):
+class LenientModel(BaseModel):
     """A shape in which null says the same as a field that is missing.
 
     Vendors answer with either; a field that has to be there is declared without a default.

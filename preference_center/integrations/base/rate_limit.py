@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from preference_center.domain.sync.capabilities import Rate
+from preference_center.domain.sync.capabilities import RateLimit
 from preference_center.integrations.base.contract import DeliveryError
 
-Heard = Callable[[int, Mapping[str, str], datetime], timedelta | None]
+RateLimitHeaders = Callable[[int, Mapping[str, str], datetime], timedelta | None]
 """Status, headers (names in lower case) and the time of an answer to how long the tool
 wants no more requests; None if it doesn't say."""
 
 
-class Paced(DeliveryError):
+class RateLimited(DeliveryError):
     """The rate limit leaves no room for a request within this lease: nothing was sent.
 
     No failure of the tool. `retry_after` says when there will be room.
@@ -23,68 +23,68 @@ class Paced(DeliveryError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class EndpointRateLimit:
     """A tool's limit for one kind of its requests, which count for the account's rate too."""
 
     name: str
-    rate: Rate
+    rate_limit: RateLimit
 
 
-class Pace(Protocol):
+class RequestRateLimiter(Protocol):
     """When the next request to one destination may be sent; shared by all its workers."""
 
-    def reserve(self, most: float) -> float:
+    def reserve(self, max_wait: float) -> float:
         """Seconds to wait before sending, at most `most`; the turn is then taken.
 
         Raises Paced, with nothing taken, where the wait would be longer.
         """
         ...
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Let nobody send anything for so long."""
         ...
 
-    def within(self, limit: Limit) -> Pace:
+    def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
         """The pace of requests that a further limit is for: a turn there is one of both."""
         ...
 
 
-class NoPace:
+class NullRateLimiter:
     """No limit, as in tests and for folders."""
 
-    def reserve(self, most: float) -> float:  # noqa: ARG002 - the protocol's
+    def reserve(self, max_wait: float) -> float:  # noqa: ARG002 - the protocol's
         """0: at once."""
         return 0.0
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Nothing: the push itself fails with the tool's wish."""
 
-    def within(self, limit: Limit) -> Pace:  # noqa: ARG002 - the protocol's
+    def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:  # noqa: ARG002 - the protocol's
         """Itself: no limit either."""
         return self
 
 
-def reset_headers(remaining: str, reset: str, *, epoch: bool) -> Heard:
+def parse_reset_headers(remaining: str, reset: str, *, epoch: bool) -> RateLimitHeaders:
     """A `Heard` for a pair of headers: none left, so wait until the reset.
 
     `reset` gives seconds (or milliseconds) since 1970 if `epoch`, else seconds from now.
     """
 
-    def heard(_: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
-        left, until = _number(headers.get(remaining)), _number(headers.get(reset))
+    def parse(_: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+        left, until = _parse_number(headers.get(remaining)), _parse_number(headers.get(reset))
         if left is None or left > 0 or until is None:
             return None
-        if epoch and until > _IN_MILLISECONDS:
+        if epoch and until > _MIN_MILLISECONDS:
             until /= 1000
         return timedelta(seconds=max(0.0, until - now.timestamp() if epoch else until))
 
-    return heard
+    return parse
 
 
-_IN_MILLISECONDS = 1e11
+_MIN_MILLISECONDS = 1e11
 """Seconds since 1970 reach it in the year 5138."""
 
 
-def _number(text: str | None) -> float | None:
+def _parse_number(text: str | None) -> float | None:
     text = (text or "").strip()
     return float(text[:15]) if text.isascii() and text.isdigit() else None

@@ -12,91 +12,111 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from preference_center.domain.vendor_events import Post, Unready, Unverified
-from preference_center.integrations.base.payload import same
+from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
+from preference_center.integrations.base.payload import constant_time_equal
 
-SECRET = "webhook_secret"  # noqa: S105 - the setting's name
-USER = "webhook_user"
-PASSWORD = "webhook_password"  # noqa: S105 - the setting's name
-TOKEN = "webhook_token"  # noqa: S105 - the setting's name
-NETWORKS = "networks"
-ANY = "any"
+SECRET_SETTING = "webhook_secret"  # noqa: S105 - the setting's name
+USER_SETTING = "webhook_user"
+PASSWORD_SETTING = "webhook_password"  # noqa: S105 - the setting's name
+TOKEN_SETTING = "webhook_token"  # noqa: S105 - the setting's name
+NETWORKS_SETTING = "networks"
+ANY_NETWORK = "any"
 
-GUARD: Mapping[str, str] = {
-    f"{SECRET}?": "16 or more of A-Z, a-z, 0-9, - and _, at random; the webhook's URL is "
+SHARED_SECRET_SETTINGS: Mapping[str, str] = {
+    f"{SECRET_SETTING}?": "16 or more of A-Z, a-z, 0-9, - and _, at random; the webhook's URL is "
     "/in/NAME/SECRET",
-    f"{USER}?": "instead of the secret, or besides: a user name, for HTTP basic authentication",
-    f"{PASSWORD}?": "its password",
-    f"{NETWORKS}?": "where the vendor calls from, as in '203.0.113.0/24 198.51.100.7'; any, if "
+    f"{USER_SETTING}?": "instead of the secret, or besides: a user name, for HTTP basic "
+    "authentication",
+    f"{PASSWORD_SETTING}?": "its password",
+    f"{NETWORKS_SETTING}?": "where the vendor calls from, as in '203.0.113.0/24 198.51.100.7'; "
+    "any, if "
     "it doesn't say",
 }
 """The settings that `guard` goes by, for a NewsSource."""
 
-BEARER: Mapping[str, str] = {
-    f"{TOKEN}?": "instead of them: 16 or more characters, at random, which the vendor sends as a "
+BEARER_TOKEN_SETTINGS: Mapping[str, str] = {
+    f"{TOKEN_SETTING}?": "instead of them: 16 or more characters, at random, which the vendor "
+    "sends as a "
     "bearer token",
 }
 """Besides GUARD, for a NewsSource whose vendor can send one (RFC 6750)."""
 
-_SECRET = re.compile(r"[A-Za-z0-9_-]{16,}")
-_TOKEN = re.compile(r"[!-~]{16,}")
+_SECRET_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,}")
+_TOKEN_PATTERN = re.compile(r"[!-~]{16,}")
 
 Network = IPv4Network | IPv6Network
 
 
-def guard(post: Post, settings: Mapping[str, str]) -> None:
+def check_shared_secret(request: WebhookRequest, settings: Mapping[str, str]) -> None:
     """Return if `post` has the secret, the password or the token, and an address allowed.
 
     All that is set must be right. Raises Unready if too little is set, else Unverified.
     """
-    secret, user = settings.get(SECRET, ""), settings.get(USER, "")
-    token = settings.get(TOKEN, "")
-    password, networks = settings.get(PASSWORD, ""), _networks(settings.get(NETWORKS, ""))
+    secret, user = settings.get(SECRET_SETTING, ""), settings.get(USER_SETTING, "")
+    token = settings.get(TOKEN_SETTING, "")
+    password, networks = (
+        settings.get(PASSWORD_SETTING, ""),
+        _parse_networks(settings.get(NETWORKS_SETTING, "")),
+    )
     if bool(user) != bool(password):
-        raise Unready(f"set both {USER} and {PASSWORD}, or neither")
+        raise NotConfigured(f"set both {USER_SETTING} and {PASSWORD_SETTING}, or neither")
     if user and token:
-        raise Unready(f"set {USER} and {PASSWORD}, or {TOKEN}: a request has one or the other")
-    if token and not _TOKEN.fullmatch(token):
-        raise Unready(f"{TOKEN}: write 16 or more characters, at random, without spaces")
+        raise NotConfigured(
+            f"set {USER_SETTING} and {PASSWORD_SETTING}, or {TOKEN_SETTING}: a request has one "
+            "or the other"
+        )
+    if token and not _TOKEN_PATTERN.fullmatch(token):
+        raise NotConfigured(
+            f"{TOKEN_SETTING}: write 16 or more characters, at random, without spaces"
+        )
     if not secret and not user and not token:
-        raise Unready(f"set {SECRET}, or {USER} and {PASSWORD}: the vendor signs nothing")
-    if secret and not _SECRET.fullmatch(secret):
-        raise Unready(f"{SECRET}: write 16 or more of A-Z, a-z, 0-9, - and _, at random")
-    if not same(post.secret, secret):
-        raise Unverified("the secret in the path does not match")
-    if user and not same(_credentials(post), f"{user}:{password}"):
-        raise Unverified("the user name and password do not match")
-    if token and not same(_authorization(post, "bearer"), token):
-        raise Unverified("the token does not match")
-    if networks is not None and not _is_from(post.remote, networks):
-        raise Unverified("it does not come from an allowed network")
+        raise NotConfigured(
+            f"set {SECRET_SETTING}, or {USER_SETTING} and {PASSWORD_SETTING}: the vendor signs "
+            "nothing"
+        )
+    if secret and not _SECRET_PATTERN.fullmatch(secret):
+        raise NotConfigured(
+            f"{SECRET_SETTING}: write 16 or more of A-Z, a-z, 0-9, - and _, at random"
+        )
+    if not constant_time_equal(request.path_secret, secret):
+        raise SignatureError("the secret in the path does not match")
+    if user and not constant_time_equal(_credentials(request), f"{user}:{password}"):
+        raise SignatureError("the user name and password do not match")
+    if token and not constant_time_equal(_authorization_value(request, "bearer"), token):
+        raise SignatureError("the token does not match")
+    if networks is not None and not _is_from(request.remote_address, networks):
+        raise SignatureError("it does not come from an allowed network")
 
 
-def _credentials(post: Post) -> str:
+def _credentials(request: WebhookRequest) -> str:
     """`user:password` of the request (RFC 7617); "" if there are none."""
     try:
-        return base64.b64decode(_authorization(post, "basic"), validate=True).decode()
+        return base64.b64decode(_authorization_value(request, "basic"), validate=True).decode()
     except ValueError:
         return ""
 
 
-def _authorization(post: Post, scheme: str) -> str:
+def _authorization_value(request: WebhookRequest, scheme: str) -> str:
     """What follows the `scheme` in the request's Authorization; "" if it has another."""
-    given, _, rest = post.headers.get("authorization", "").partition(" ")
+    given, _, rest = request.headers.get("authorization", "").partition(" ")
     return rest.strip() if given.casefold() == scheme else ""
 
 
 @lru_cache
-def _networks(text: str) -> tuple[Network, ...] | None:
+def _parse_networks(text: str) -> tuple[Network, ...] | None:
     """Those of a setting; None for all. Raises Unready."""
-    if text == ANY:
+    if text == ANY_NETWORK:
         return None
     try:
         found = tuple(ip_network(each) for each in text.replace(",", " ").split())
     except ValueError:
-        raise Unready(f"{NETWORKS}: write each as in 203.0.113.0/24 or 198.51.100.7") from None
+        raise NotConfigured(
+            f"{NETWORKS_SETTING}: write each as in 203.0.113.0/24 or 198.51.100.7"
+        ) from None
     if not found:
-        raise Unready(f"set {NETWORKS} to where the vendor calls from, or to {ANY}")
+        raise NotConfigured(
+            f"set {NETWORKS_SETTING} to where the vendor calls from, or to {ANY_NETWORK}"
+        )
     return found
 
 

@@ -8,63 +8,76 @@ from datetime import datetime, timedelta
 
 from standardwebhooks.webhooks import Webhook as Signer
 
-from preference_center.domain.vendor_events import Post, Unready, Unverified
-from preference_center.integrations.base.payload import header, moment, same
+from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
+from preference_center.integrations.base.payload import (
+    constant_time_equal,
+    parse_epoch,
+    require_header,
+)
 
-FRESH = timedelta(minutes=5)
+DEFAULT_MAX_AGE = timedelta(minutes=5)
 """How far a request's time may be from ours, where each attempt is signed anew."""
 
 
-_LEAST = 16
+_MIN_SECRET_BYTES = 16
 """Bytes of a secret: those that Svix shows, https://docs.svix.com, have but 18."""
 
 
-def ensure_signed(secret: str, signed: bytes, given: str, digest: str = "sha256") -> None:
+def verify_hmac(secret: str, message: bytes, signature: str, algorithm: str = "sha256") -> None:
     """Raise Unverified unless `given` is the HMAC of `signed`, in hexadecimal."""
-    if not same(given, hmac.digest(secret.encode(), signed, digest).hex()):
-        raise Unverified("the signature does not match")
+    if not constant_time_equal(signature, hmac.digest(secret.encode(), message, algorithm).hex()):
+        raise SignatureError("the signature does not match")
 
 
-def ensure_recent(at: datetime | None, now: datetime, within: timedelta = FRESH) -> None:
+def verify_timestamp(
+    timestamp: datetime | None, now: datetime, max_age: timedelta = DEFAULT_MAX_AGE
+) -> None:
     """Raise Unverified unless `at` is `within` so much of now, before or after."""
-    if at is None or abs(now - at) > within:
-        raise Unverified("the request is too old")
+    if timestamp is None or abs(now - timestamp) > max_age:
+        raise SignatureError("the request is too old")
 
 
-def ensure_standard(post: Post, secrets: str, now: datetime, prefix: str = "webhook") -> None:
+def verify_standard_webhook(
+    request: WebhookRequest, secrets: str, now: datetime, header_prefix: str = "webhook"
+) -> None:
     """Raise Unverified unless Standard Webhooks 1.0.0 finds `post` genuine and fresh.
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     `secrets` are one or more, with spaces between; `v1` signatures (HMAC-SHA256) count.
     Raises Unready for a secret that is none. The library's own verifier reads the clock.
     """
-    signers = _signers(secrets)
-    number, stamp = header(post, f"{prefix}-id"), header(post, f"{prefix}-timestamp")
-    given = header(post, f"{prefix}-signature").split(" ")
-    at = moment(stamp) if stamp.isascii() and stamp.isdigit() else None
-    ensure_recent(at, now)
+    signers = _parse_signers(secrets)
+    number, stamp = (
+        require_header(request, f"{header_prefix}-id"),
+        require_header(request, f"{header_prefix}-timestamp"),
+    )
+    given = require_header(request, f"{header_prefix}-signature").split(" ")
+    at = parse_epoch(stamp) if stamp.isascii() and stamp.isdigit() else None
+    verify_timestamp(at, now)
     assert at is not None
     try:
-        signatures = [signer.sign(number, at, post.body.decode()) for signer in signers]
+        signatures = [signer.sign(number, at, request.body.decode()) for signer in signers]
     except UnicodeDecodeError:
-        raise Unverified("the signature does not match") from None
-    if not any([same(one, other) for one in signatures for other in given]):  # noqa: C419 - all
-        raise Unverified("the signature does not match")
+        raise SignatureError("the signature does not match") from None
+    if not any([constant_time_equal(one, other) for one in signatures for other in given]):  # noqa: C419 - all
+        raise SignatureError("the signature does not match")
 
 
-def is_secret(text: str, least: int = 24) -> bool:
+def is_standard_secret(text: str, min_bytes: int = 24) -> bool:
     """Whether it is whsec_ and `least` to 64 bytes in base64; Standard Webhooks asks for 24."""
     prefix, _, encoded = text.partition("_")
     try:
         length = len(base64.b64decode(encoded, validate=True))
     except ValueError:
         return False
-    return prefix == "whsec" and least <= length <= 64  # noqa: PLR2004 - the standard's
+    return prefix == "whsec" and min_bytes <= length <= 64  # noqa: PLR2004 - the standard's
 
 
-def _signers(secrets: str) -> list[Signer]:
+def _parse_signers(secrets: str) -> list[Signer]:
     found = secrets.split()
-    if not found or not all(is_secret(each, least=_LEAST) for each in found):
+    if not found or not all(
+        is_standard_secret(each, min_bytes=_MIN_SECRET_BYTES) for each in found
+    ):
         # The library takes any text for one.
-        raise Unready("the secret is to be whsec_ and 24 to 64 bytes in base64")
+        raise NotConfigured("the secret is to be whsec_ and 24 to 64 bytes in base64")
     return [Signer(secret) for secret in found]

@@ -6,82 +6,88 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.sync.capabilities import ONLY_LISTENS, Capabilities
+from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
 from preference_center.integrations.base.contract import (
     CREATE_CONTACTS,
     LINK_FIELD,
     Connector,
-    Setup,
+    DestinationConfig,
 )
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.webhooks import SECRETS, WEBHOOKS
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.webhooks import SECRET_SETTINGS, WEBHOOKS
 
 LINK_TOPIC = "link_topic"
-RATE = "rate"
+RATE_SETTING = "rate"
 
 
-class Proof(StrEnum):
+class TestedAgainst(StrEnum):
     """What the connector's tests run against."""
 
-    REAL = "real server"
-    DESCRIPTION = "vendor's description"
+    REAL_SERVER = "real server"
+    VENDOR_DESCRIPTION = "vendor's description"
     DOCUMENTATION = "documentation only"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConnectorSpec:
     """One kind of connector: `ENTRY` of its module."""
 
     kind: str
     title: str
-    proof: Proof
+    tested_against: TestedAgainst
     capabilities: Capabilities
     own_settings: Mapping[str, str]
-    secrets: frozenset[str]
+    secret_settings: frozenset[str]
     """Those of its own settings that are never to be shown again."""
     sources: tuple[str, ...]
     """The pages that the connector was written from."""
-    build: Callable[[Setup, Http], Connector]
-    against: str = ""
+    build: Callable[[DestinationConfig, HttpContext], Connector]
+    tested_version: str = ""
     """What `proof` was made with: its version or date."""
-    by_hand: str = ""
+    manually_tested: str = ""
     """What it was also run against by a person, with version and date: not by CI."""
     notes: tuple[str, ...] = ()
     """What a person who sets it up has to know, a sentence each; for docs/destinations.md."""
     extra: str = ""
     """The extra to install, if it needs a library of its own: `pip install '.[extra]'`."""
-    extra_for: str = ""
+    extra_purpose: str = ""
     """What needs the extra, if not all of it does."""
-    paced: bool = True
+    has_rate_limit: bool = True
     """Whether it makes requests, so that a rate means something."""
-    listen: Callable[[Setup, Http], Connector] | None = None
+    build_webhook_only: Callable[[DestinationConfig, HttpContext], Connector] | None = None
     """Makes a connector that only listens, for a destination that has none of `secrets`."""
 
-    def is_heard_only(self, settings: Mapping[str, str]) -> bool:
+    def is_webhook_only(self, settings: Mapping[str, str]) -> bool:
         """Whether a destination with these settings reports, and nothing is pushed to it."""
-        if self.capabilities.only_listens:
+        if self.capabilities.webhook_only:
             return True
-        return self.listen is not None and not any(settings.get(name) for name in self.secrets)
+        return self.build_webhook_only is not None and not any(
+            settings.get(name) for name in self.secret_settings
+        )
 
-    def able(self, settings: Mapping[str, str]) -> Capabilities:
+    def capabilities_for(self, settings: Mapping[str, str]) -> Capabilities:
         """The abilities of a destination with these settings."""
-        return ONLY_LISTENS if self.is_heard_only(settings) else self.capabilities
+        return WEBHOOK_ONLY if self.is_webhook_only(settings) else self.capabilities
 
     @property
-    def proved(self) -> str:
+    def tested_summary(self) -> str:
         """What it was run against, for people."""
-        return f"{self.proof.value} ({self.run_with})" if self.run_with else self.proof.value
+        return (
+            f"{self.tested_against.value} ({self.tested_versions})"
+            if self.tested_versions
+            else self.tested_against.value
+        )
 
     @property
-    def run_with(self) -> str:
+    def tested_versions(self) -> str:
         """Versions and dates of that; "" for a tool that is only listened to."""
-        by_hand = f"by hand {self.by_hand}" if self.by_hand else ""
-        return "; ".join(each for each in (self.against, by_hand) if each)
+        by_hand = f"by hand {self.manually_tested}" if self.manually_tested else ""
+        return "; ".join(each for each in (self.tested_version, by_hand) if each)
 
     @property
-    def hidden(self) -> frozenset[str]:
+    def all_secret_settings(self) -> frozenset[str]:
         """All settings never to be shown again: also those of its webhook."""
-        return self.secrets | (SECRETS if self.kind in WEBHOOKS else frozenset())
+        return self.secret_settings | (SECRET_SETTINGS if self.kind in WEBHOOKS else frozenset())
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -95,8 +101,8 @@ class Entry:
         if self.capabilities.can_hold_link:
             found[f"{LINK_FIELD}?"] = "its custom field that standing links are written into"
             found[f"{LINK_TOPIC}?"] = "the topic that those links turn off; else all marketing"
-        if self.paced:
-            found[f"{RATE}?"] = (
+        if self.has_rate_limit:
+            found[f"{RATE_SETTING}?"] = (
                 "requests that the account may make, as in '10 per second' or '500 per minute', "
                 "where they are not the documented ones"
             )

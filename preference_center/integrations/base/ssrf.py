@@ -15,17 +15,19 @@ import socket
 from collections.abc import Callable, Sequence
 from urllib.parse import SplitResult, urlsplit
 
-Resolve = Callable[[str, int], Sequence[str]]
+Resolver = Callable[[str, int], Sequence[str]]
 """Host and port to the IP addresses, as text, that a connection might use."""
 
-PORTS = frozenset({443, 8443})
-_IETF = ipaddress.ip_network("192.0.0.0/24")  # older Pythons call parts of it global
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+ALLOWED_PORTS = frozenset({443, 8443})
+_IETF_PROTOCOL_NETWORK = ipaddress.ip_network(
+    "192.0.0.0/24"
+)  # older Pythons call parts of it global
+_NAT64_NETWORK = ipaddress.ip_network("64:ff9b::/96")
 _IPV4 = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _NUMERIC_LABEL = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
 
 
-class ForbiddenTarget(ValueError):
+class ForbiddenUrl(ValueError):
     """The URL or its address may not be called; the message says why."""
 
 
@@ -48,16 +50,16 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is not None:
             return is_public(str(ip.ipv4_mapped))
-        if ip in _NAT64:
+        if ip in _NAT64_NETWORK:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
         if ip.sixtofour is not None or ip.teredo is not None or ip.is_site_local:
             return False
-    elif ip in _IETF:
+    elif ip in _IETF_PROTOCOL_NETWORK:
         return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
-def vet_url(url: str, *, allow_private: bool = False) -> SplitResult:
+def validate_url(url: str, *, allow_private: bool = False) -> SplitResult:
     """Judge what can be judged without resolving; returns the URL's parts.
 
     Raises ForbiddenTarget. `allow_private` (development only) permits http, any port and
@@ -67,25 +69,25 @@ def vet_url(url: str, *, allow_private: bool = False) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ForbiddenTarget("the URL can't be read; write https://host/path") from error
+        raise ForbiddenUrl("the URL can't be read; write https://host/path") from error
     if parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
-        raise ForbiddenTarget("the URL must begin with https://")
+        raise ForbiddenUrl("the URL must begin with https://")
     if "@" in parts.netloc:
-        raise ForbiddenTarget("the URL must not hold a user name or password")
+        raise ForbiddenUrl("the URL must not hold a user name or password")
     if not parts.hostname or "\\" in url or not url.isprintable() or " " in url:
-        raise ForbiddenTarget("the URL has no usable host; write https://host/path")
+        raise ForbiddenUrl("the URL has no usable host; write https://host/path")
     if allow_private:
         return parts
-    if port is not None and port not in PORTS:
-        raise ForbiddenTarget("the port must be 443 or 8443")
+    if port is not None and port not in ALLOWED_PORTS:
+        raise ForbiddenUrl("the port must be 443 or 8443")
     last = parts.hostname.rstrip(".").rpartition(".")[2]
     if _NUMERIC_LABEL.fullmatch(last) and not _IPV4.fullmatch(parts.hostname):
-        raise ForbiddenTarget("write the host as a name or as four decimal numbers")
+        raise ForbiddenUrl("write the host as a name or as four decimal numbers")
     return parts
 
 
-def vetted_addresses(
-    host: str, port: int, resolve: Resolve, *, allow_private: bool = False
+def resolve_allowed_addresses(
+    host: str, port: int, resolve: Resolver, *, allow_private: bool = False
 ) -> tuple[str, ...]:
     """The addresses of `host` a connection may use, in the resolver's order.
 
@@ -96,5 +98,5 @@ def vetted_addresses(
     if not found:
         raise OSError("the host has no address")
     if not allow_private and not all(map(is_public, found)):
-        raise ForbiddenTarget("the host resolves to an address that is not public")
+        raise ForbiddenUrl("the host resolves to an address that is not public")
     return found

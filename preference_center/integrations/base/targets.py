@@ -17,19 +17,19 @@ class Target:
 
     id: str
     name: str
-    fault: str = ""
+    unusable_reason: str = ""
     """Why no topic may be mapped to it, with the remedy: "is archived: use another"."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class OffState:
     """Why a target is off for one address."""
 
     reason: str
     is_opt_out: bool = True
     """Whether somebody said so. What is off without (a default, a mailbox that bounces) is
     reported only where it is wanted off (I13), and an opt-out is written all the same."""
-    may_lift: bool = True
+    can_lift: bool = True
     """Whether we may turn it on again: never a complaint (I5)."""
     is_exact: bool = True
     """Whether the target itself is off. A wider switch may be turned back, so an opt-out is
@@ -37,28 +37,28 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Contact:
+class RemoteContact:
     """What the tool says of one address that it has. A vendor may add fields by a subclass."""
 
-    held: Mapping[str, Hold] = field(default_factory=dict)
+    off_targets: Mapping[str, OffState] = field(default_factory=dict)
     """Id of each target that is off -> why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TargetChange:
     """What is to be changed for one address, in ids of targets."""
 
     ref: int
     address: str
     off: frozenset[str] = frozenset()
     on: frozenset[str] = frozenset()
-    contact: Contact | None = None
+    contact: RemoteContact | None = None
     """What `look` found; None if it was not asked, or if the address is to be created."""
     since: datetime | None = None
     """When the newest of what turns it off was received (UTC)."""
 
 
-class Looks(StrEnum):
+class LookupMode(StrEnum):
     """Which addresses are looked up before they are written."""
 
     NONE = "none"
@@ -68,34 +68,34 @@ class Looks(StrEnum):
     """Each, since the tool creates whom it does not know, or replaces what it holds."""
 
 
-class Guard(StrEnum):
+class TargetCheck(StrEnum):
     """When the tool is asked whether the mapped targets still exist."""
 
-    IN_DOUBT = "in doubt"
+    ON_FAILURE = "in doubt"
     """When an address was absent or rejected: the target may be what is missing."""
     ALWAYS = "always"
     """Before each push: the tool acknowledges changes of a target that is gone, too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ConnectorRules:
     """How a vendor's calls take addresses."""
 
-    target: str
+    target_noun: str
     """The vendor's word for a target, in messages: "topic", "list"."""
-    credentials: str
+    credentials_hint: str
     """What to check when the tool refuses the credentials: "the API key"."""
-    group: int
+    group_size: int
     """The most addresses that one `look` or `write` is given."""
     by_target: bool = False
     """Whether one `write` is about one target in one direction; else about whole changes."""
-    looks: Looks = Looks.NONE
-    lifts: int | None = None
+    lookups: LookupMode = LookupMode.NONE
+    max_lifts: int | None = None
     """The most lifts of one push, if fewer than a batch may hold end inside a lease: each is
     of one address and one target."""
-    reads: int | None = None
+    max_reads: int | None = None
     """The most lookups of one `read`, likewise: each is of one address, or of one address and
     one target if requests are `by_target`."""
-    guard: Guard = Guard.IN_DOUBT
-    numbered: bool = False
+    target_check: TargetCheck = TargetCheck.ON_FAILURE
+    numeric_ids: bool = False
     """Whether the ids of targets are positive numbers."""

@@ -15,11 +15,11 @@ from typing import Any
 import httpcore
 import httpx
 
-Addresses = Callable[[str, int], Sequence[str]]
+ResolveAddresses = Callable[[str, int], Sequence[str]]
 """Host and port to the addresses that may be tried, in order."""
 
 
-class Countdown:
+class Deadline:
     """The time left for one exchange, in seconds of a monotonic clock."""
 
     def __init__(self, seconds: float) -> None:
@@ -30,7 +30,7 @@ class Countdown:
         """Begin a new exchange."""
         self._end = time.monotonic() + self._seconds
 
-    def cap(self, timeout: float | None) -> float:
+    def cap_timeout(self, timeout: float | None) -> float:
         """`timeout`, or what is left if that is less. Raises httpcore.ReadTimeout."""
         left = self._end - time.monotonic()
         if left <= 0:
@@ -38,20 +38,20 @@ class Countdown:
         return left if timeout is None else min(timeout, left)
 
 
-class TimedStream(httpcore.NetworkStream):
+class DeadlineStream(httpcore.NetworkStream):
     """A stream whose every operation ends inside the countdown."""
 
-    def __init__(self, inner: httpcore.NetworkStream, countdown: Countdown) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._inner = inner
-        self._countdown = countdown
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """See httpcore."""
-        return self._inner.read(max_bytes, self._countdown.cap(timeout))
+        return self._inner.read(max_bytes, self._deadline.cap_timeout(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """See httpcore."""
-        self._inner.write(buffer, self._countdown.cap(timeout))
+        self._inner.write(buffer, self._deadline.cap_timeout(timeout))
 
     def close(self) -> None:
         """See httpcore."""
@@ -64,9 +64,9 @@ class TimedStream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         """See httpcore; `server_hostname` stays the name, whatever address we use."""
-        capped = self._countdown.cap(timeout)
-        return TimedStream(
-            self._inner.start_tls(ssl_context, server_hostname, capped), self._countdown
+        capped = self._deadline.cap_timeout(timeout)
+        return DeadlineStream(
+            self._inner.start_tls(ssl_context, server_hostname, capped), self._deadline
         )
 
     def get_extra_info(self, info: str) -> Any:
@@ -74,15 +74,15 @@ class TimedStream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-class TimedBackend(httpcore.NetworkBackend):
+class DeadlineBackend(httpcore.NetworkBackend):
     """Connects to an address that `addresses` allows, never to a name."""
 
     def __init__(
-        self, inner: httpcore.NetworkBackend, countdown: Countdown, addresses: Addresses
+        self, inner: httpcore.NetworkBackend, deadline: Deadline, resolve: ResolveAddresses
     ) -> None:
         self._inner = inner
-        self._countdown = countdown
-        self._addresses = addresses
+        self._deadline = deadline
+        self._resolve = resolve
 
     def connect_tcp(
         self,
@@ -94,15 +94,19 @@ class TimedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Try the allowed addresses in turn. Raises httpcore.ConnectError."""
         failure: Exception = httpcore.ConnectError("the host has no address")
-        for address in self._addresses(host, port):
+        for address in self._resolve(host, port):
             try:
                 stream = self._inner.connect_tcp(
-                    address, port, self._countdown.cap(timeout), local_address, socket_options
+                    address,
+                    port,
+                    self._deadline.cap_timeout(timeout),
+                    local_address,
+                    socket_options,
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
-                return TimedStream(stream, self._countdown)
+                return DeadlineStream(stream, self._deadline)
         raise failure
 
 

@@ -13,130 +13,132 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar
 
-from preference_center.domain.sync.capabilities import ONLY_LISTENS, Capabilities
-from preference_center.domain.sync.contract import Item, Outcome
-from preference_center.domain.vendor_events import Post, Unready, Unverified
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import Setup, UnsupportedByDestination
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.spec import Entry, Proof
+from preference_center.domain.sync.capabilities import WEBHOOK_ONLY, Capabilities
+from preference_center.domain.sync.contract import PushItem, PushOutcome
+from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.webhooks import WEBHOOKS
 
-_NOBODY = Post("POST", "", "", {}, b"")
+_UNSIGNED_REQUEST = WebhookRequest("POST", "", "", {}, b"")
 
 
-class Listener:
+class WebhookOnlyConnector:
     """A destination that is only listened to, of any kind that WEBHOOKS has."""
 
-    capabilities: ClassVar[Capabilities] = ONLY_LISTENS
+    capabilities: ClassVar[Capabilities] = WEBHOOK_ONLY
     settings: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, kind: str, things: str, setup: Setup, http: Http) -> None:
+    def __init__(
+        self, kind: str, target_pattern: str, config: DestinationConfig, http: HttpContext
+    ) -> None:
         self.kind = kind
-        self._things = re.compile(things)
-        self._setup = setup
+        self._target_pattern = re.compile(target_pattern)
+        self._config = config
         self._now = http.now
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Says whether its webhook could be believed as it is set up."""
-        fault = unready(self.kind, self._setup.settings, self._now())
+        fault = webhook_problem(self.kind, self._config.settings, self._now())
         problems = [fault] if fault else []
         problems += [
             f"topic {topic} is mapped to {thing}, as nothing is called there: docs/destinations.md "
             f"says how {self.kind} names things"
-            for topic, thing in sorted(self._setup.topics.items())
-            if not self._things.fullmatch(thing)
+            for topic, thing in sorted(self._config.topics.items())
+            if not self._target_pattern.fullmatch(thing)
         ]
-        return Report(tuple(problems), hints=("it is only listened to, and told nothing",))
+        return CheckReport(tuple(problems), hints=("it is only listened to, and told nothing",))
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. It can't be told anything."""
         if batch:
-            raise UnsupportedByDestination(f"{self._setup.name} is only listened to")
+            raise UnsupportedByDestination(f"{self._config.name} is only listened to")
         return {}
 
 
-def unready(kind: str, settings: Mapping[str, str], now: datetime) -> str:
+def webhook_problem(kind: str, settings: Mapping[str, str], now: datetime) -> str:
     """Why the webhook of such a tool would not be believed whatever it says; "" if it might."""
     try:
-        WEBHOOKS[kind].verify(_NOBODY, settings, now)
-    except Unready as error:
+        WEBHOOKS[kind].verify(_UNSIGNED_REQUEST, settings, now)
+    except NotConfigured as error:
         return str(error)
-    except Unverified:  # as it has to be
+    except SignatureError:  # as it has to be
         pass
     return ""
 
 
-def listener(
+def webhook_only_spec(
     kind: str,
     title: str,
     *sources: str,
-    proof: Proof = Proof.DOCUMENTATION,
+    tested_against: TestedAgainst = TestedAgainst.DOCUMENTATION,
     notes: tuple[str, ...] = (),
-    secrets: frozenset[str] = frozenset(),
-    things: str = ".+",
-) -> Entry:
+    secret_settings: frozenset[str] = frozenset(),
+    target_pattern: str = ".+",
+) -> ConnectorSpec:
     """The entry of a kind of tool that is only listened to; it has a module in WEBHOOKS.
 
     `things` is a pattern of what a topic may be mapped to, where the vendor fixes the form:
     news of what is mapped amiss would count for nothing.
     """
-    return Entry(
+    return ConnectorSpec(
         kind=kind,
         title=title,
-        proof=proof,
-        capabilities=Listener.capabilities,
+        tested_against=tested_against,
+        capabilities=WebhookOnlyConnector.capabilities,
         own_settings={},
-        secrets=secrets,
+        secret_settings=secret_settings,
         sources=sources,
-        build=partial(Listener, kind, things),
+        build=partial(WebhookOnlyConnector, kind, target_pattern),
         notes=notes,
-        paced=False,
+        has_rate_limit=False,
     )
 
 
 # One a tool, in the order of the documentation.
-LISTENERS: tuple[Entry, ...] = (
-    listener(
+WEBHOOK_ONLY_SPECS: tuple[ConnectorSpec, ...] = (
+    webhook_only_spec(
         "mandrill",
         "Mandrill",
         "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
         "https://mailchimp.com/developer/transactional/docs/webhooks/",
     ),
-    listener(
+    webhook_only_spec(
         "sparkpost",
         "SparkPost",
         "https://developers.sparkpost.com/api/webhooks/",
         "https://support.sparkpost.com/docs/deliverability/bounce-classification-codes",
     ),
-    listener(
+    webhook_only_spec(
         "mailjet",
         "Mailjet",
         "https://dev.mailjet.com/email/guides/webhooks/",
         "https://dev.mailjet.com/email/guides/parse-api/",
         notes=("Map each topic to the id of a contact list.",),
-        things=r"\d+",
+        target_pattern=r"\d+",
     ),
-    listener(
+    webhook_only_spec(
         "unisender_go",
         "Unisender Go",
         "https://godocs.unisender.ru/web-api-ref#callback-format",
         "https://godocs.unisender.ru/email-statuses",
     ),
-    listener(
+    webhook_only_spec(
         "mailtrap",
         "Mailtrap",
         "https://docs.mailtrap.io/email-api-smtp/advanced/webhooks",
         "https://docs.mailtrap.io/email-api-smtp/deliverability/bounce-categorization",
     ),
-    listener(
+    webhook_only_spec(
         "postal",
         "Postal",
         "https://docs.postalserver.io/developer/webhooks",
         "https://github.com/postalserver/postal/blob/main/lib/postal/http.rb",
         notes=("It knows neither opt-outs nor complaints: only bounces come from it.",),
     ),
-    listener(
+    webhook_only_spec(
         "standard_webhooks",
         "Standard Webhooks, of your own programs",
         "https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",

@@ -18,27 +18,27 @@ from urllib.parse import quote
 
 from pydantic import BeforeValidator, TypeAdapter
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Answer, Http, Session
-from preference_center.integrations.base.pydantic_types import Lenient
-from preference_center.integrations.base.rate_limit import reset_headers
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpSession, Response
+from preference_center.integrations.base.pydantic_types import LenientModel
+from preference_center.integrations.base.rate_limit import parse_reset_headers
 
-PER_CALL = 50
-USERS = 100
+MAX_ADDRESSES_PER_CALL = 50
+USERS_PER_PAGE = 100
 """The most users of one answer."""
-URL = 6_000
+MAX_URL_BYTES = 6_000
 """Bytes of the addresses in one URL."""
 EMAIL, PHONE = "email", "phone"
-OFF, ON = "unsubscribed", "subscribed"
-PAGE, STRIDE = 500, 450
+UNSUBSCRIBED, SUBSCRIBED = "unsubscribed", "subscribed"
+PAGE_SIZE, PAGE_STRIDE = 500, 450
 """Pages overlap: who leaves the list in the meantime moves all after him up."""
-FIRST = date(2011, 1, 1)
+EARLIEST_DATE = date(2011, 1, 1)
 """Before Braze there was no opt-out in it."""
-LAG = timedelta(days=2)
+OVERLAP = timedelta(days=2)
 """Days begin at midnight UTC; those that were not over are read again."""
 
 
-def _moment(text: object) -> datetime | None:
+def _parse_timestamp(text: object) -> datetime | None:
     """Braze writes "2016-08-25 15:24:32 +0000"."""
     try:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z") if isinstance(text, str) else None
@@ -46,81 +46,81 @@ def _moment(text: object) -> datetime | None:
         return None
 
 
-_Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+_BrazeTimestamp = Annotated[datetime | None, BeforeValidator(_parse_timestamp)]
 
 
-class _Done(Lenient):
+class _MessageResponse(LenientModel):
     message: str
 
 
-class _Group(Lenient):
+class _SubscriptionGroup(LenientModel):
     id: str = ""
     status: str = ""
 
 
-class _User(Lenient):
+class _BrazeUser(LenientModel):
     email: str = ""
     phone: str = ""
-    subscription_groups: tuple[_Group, ...] = ()
+    subscription_groups: tuple[_SubscriptionGroup, ...] = ()
 
-    def name(self, by: str) -> str:
+    def identifier(self, id_type: str) -> str:
         """The address that the user goes by, in lower case; "" if that can't be read."""
-        if by == EMAIL:
+        if id_type == EMAIL:
             return self.email.casefold()
         return f"+{self.phone.lstrip('+')}" if self.phone else ""
 
-    def off(self) -> frozenset[str]:
+    def unsubscribed_group_ids(self) -> frozenset[str]:
         """Ids of the groups that the user is out of; those never set are not listed."""
         groups = self.subscription_groups
-        return frozenset(group.id for group in groups if group.status.casefold() == OFF)
+        return frozenset(group.id for group in groups if group.status.casefold() == UNSUBSCRIBED)
 
 
-class _Users(_Done):
-    users: list[_User]
+class _UsersResponse(_MessageResponse):
+    users: list[_BrazeUser]
 
 
-class _Status(_Done):
+class _GroupStatusResponse(_MessageResponse):
     status: dict[str, str]
 
 
-class Row(Lenient):
+class BrazeEmailEvent(LenientModel):
     """An address that unsubscribed from all, or bounced for good."""
 
     email: str = ""
-    unsubscribed_at: _Moment = None
-    hard_bounced_at: _Moment = None
+    unsubscribed_at: _BrazeTimestamp = None
+    hard_bounced_at: _BrazeTimestamp = None
 
     @property
-    def at(self) -> datetime | None:
+    def occurred_at(self) -> datetime | None:
         """When."""
         return self.unsubscribed_at or self.hard_bounced_at
 
 
-class _Rows(_Done):
-    emails: list[Row]
+class _EmailEventsResponse(_MessageResponse):
+    emails: list[BrazeEmailEvent]
 
 
-_DONE = TypeAdapter(_Done)
-_USERS = TypeAdapter(_Users)
-_STATUS = TypeAdapter(_Status)
-_ROWS = TypeAdapter(_Rows)
+_MESSAGE_RESPONSE = TypeAdapter(_MessageResponse)
+_USERS_RESPONSE = TypeAdapter(_UsersResponse)
+_GROUP_STATUS_RESPONSE = TypeAdapter(_GroupStatusResponse)
+_EMAIL_EVENTS_RESPONSE = TypeAdapter(_EmailEventsResponse)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BrazeCursor:
     """Where pulling stands: in one of several lists, of what happened from a day on."""
 
-    since: date = FIRST
-    list: int = 0
+    since: date = EARLIEST_DATE
+    list_index: int = 0
     offset: int = 0
-    began: date | None = None
+    started_on: date | None = None
 
     @classmethod
-    def read(cls, cursor: str | None) -> Place:
+    def parse(cls, text: str | None) -> BrazeCursor:
         """The place that `str` wrote; the beginning for None."""
-        if cursor is None:
+        if text is None:
             return cls()
-        since, number, offset, began = cursor.split("|")
+        since, number, offset, began = text.split("|")
         return cls(
             date.fromisoformat(since),
             int(number),
@@ -129,36 +129,38 @@ class Place:
         )
 
     def __str__(self) -> str:
-        return f"{self.since}|{self.list}|{self.offset}|{self.began or ''}"
+        return f"{self.since}|{self.list_index}|{self.offset}|{self.started_on or ''}"
 
-    def after(self, rows: int, lists: int, today: date) -> tuple[Place, bool]:
+    def advance(self, row_count: int, list_count: int, today: date) -> tuple[BrazeCursor, bool]:
         """The place after so many rows, and whether they were the last of all lists."""
-        began = self.began or today
-        if rows >= PAGE:
-            return Place(self.since, self.list, self.offset + STRIDE, began), False
-        if self.list + 1 < lists:
-            return Place(self.since, self.list + 1, 0, began), False
-        return Place(began - LAG), True
+        began = self.started_on or today
+        if row_count >= PAGE_SIZE:
+            return BrazeCursor(self.since, self.list_index, self.offset + PAGE_STRIDE, began), False
+        if self.list_index + 1 < list_count:
+            return BrazeCursor(self.since, self.list_index + 1, 0, began), False
+        return BrazeCursor(began - OVERLAP), True
 
 
 @contextmanager
-def open_workspace(setup: Setup, http: Http) -> Iterator[Workspace]:
+def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[BrazeClient]:
     """The workspace of a destination, for a `with` block."""
-    headers = {"Authorization": f"Bearer {setup.settings['api_key']}"}
-    heard = reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
-    url = setup.settings["url"]
-    with http.session(setup.name, url, headers=headers, heard=heard) as session:
-        yield Workspace(setup.name, session)
+    headers = {"Authorization": f"Bearer {config.settings['api_key']}"}
+    heard = parse_reset_headers("x-ratelimit-remaining", "x-ratelimit-reset", epoch=True)
+    url = config.settings["url"]
+    with http.session(config.name, url, headers=headers, rate_limit_headers=heard) as session:
+        yield BrazeClient(config.name, session)
 
 
-class Workspace:
+class BrazeClient:
     """One workspace, made by `open_workspace`."""
 
-    def __init__(self, name: str, session: Session) -> None:
+    def __init__(self, name: str, session: HttpSession) -> None:
         self._name = name
         self._session = session
 
-    def users(self, by: str, values: Sequence[str]) -> dict[str, frozenset[str] | None]:
+    def find_unsubscribed_groups(
+        self, id_type: str, values: Sequence[str]
+    ) -> dict[str, frozenset[str] | None]:
         """Address -> ids of the groups that all who have it are out of; None if nobody has it.
 
         `by` EMAIL or PHONE, for up to 50 of them, by as few requests as their length allows.
@@ -168,70 +170,77 @@ class Workspace:
         """
         found: dict[str, list[frozenset[str]]] = {value.casefold(): [] for value in values}
         is_clear = True
-        for part in _in_urls(values):
-            for user in self._users(by, part):
-                held = found.get(user.name(by))
+        for part in _split_by_url_length(values):
+            for user in self._list_users(id_type, part):
+                held = found.get(user.identifier(id_type))
                 is_clear &= held is not None
                 if held is not None:
-                    held.append(user.off())
+                    held.append(user.unsubscribed_group_ids())
         return {
             value: frozenset.intersection(*held) if held else None
             for value in values
             if (held := found[value.casefold()]) or is_clear
         }
 
-    def _users(self, by: str, values: Sequence[str]) -> Iterator[_User]:
+    def _list_users(self, id_type: str, values: Sequence[str]) -> Iterator[_BrazeUser]:
         """All users of these: several may share an address."""
-        for offset in count(0, USERS):
-            query = {f"{by}[]": values, "limit": str(USERS), "offset": str(offset)}
+        for offset in count(0, USERS_PER_PAGE):
+            query = {f"{id_type}[]": values, "limit": str(USERS_PER_PAGE), "offset": str(offset)}
             answer = self._session.send("GET", "/subscription/user/status", query=query)
-            users = answer.parse(_USERS).users
+            users = answer.parse(_USERS_RESPONSE).users
             yield from users
-            if len(users) < USERS:
+            if len(users) < USERS_PER_PAGE:
                 return
 
-    def set_group(self, group: str, state: str, by: str, values: Sequence[str]) -> None:
+    def set_group_state(self, group: str, state: str, id_type: str, values: Sequence[str]) -> None:
         """Set up to 50 addresses' state in a subscription group; all who share one get it."""
         change = {"subscription_group_id": group, "subscription_state": state}
-        body = {"subscription_groups": [{**change, f"{by}s": list(values)}]}
-        self._done(self._session.send("POST", "/v2/subscription/status/set", body=body))
+        body = {"subscription_groups": [{**change, f"{id_type}s": list(values)}]}
+        self._ensure_success(self._session.send("POST", "/v2/subscription/status/set", body=body))
 
-    def set_global(self, state: str, addresses: Sequence[str]) -> None:
+    def set_email_state(self, state: str, addresses: Sequence[str]) -> None:
         """Set up to 50 addresses' state for all email, also of those that nobody there has."""
         body = {"email": list(addresses), "subscription_state": state}
-        self._done(self._session.send("POST", "/email/status", body=body))
+        self._ensure_success(self._session.send("POST", "/email/status", body=body))
 
-    def ensure_group(self, group: str, by: str, probe: str) -> None:
+    def ensure_group_exists(self, group: str, id_type: str, probe_identifier: str) -> None:
         """Raise Rejected when Braze takes `group` for no subscription group."""
-        query = {"subscription_group_id": group, by: probe}
-        self._session.send("GET", "/subscription/status/get", query=query).parse(_STATUS)
+        query = {"subscription_group_id": group, id_type: probe_identifier}
+        self._session.send("GET", "/subscription/status/get", query=query).parse(
+            _GROUP_STATUS_RESPONSE
+        )
 
-    def is_off_everywhere(self, address: str, today: date) -> bool:
+    def is_unsubscribed_from_all(self, address: str, today: date) -> bool:
         """Whether an address is unsubscribed from all email."""
-        query = {"email": address, "end_date": str(today + LAG)}
+        query = {"email": address, "end_date": str(today + OVERLAP)}
         answer = self._session.send("GET", "/email/unsubscribes", query=query)
-        return any(row.email.casefold() == address.casefold() for row in answer.parse(_ROWS).emails)
+        return any(
+            row.email.casefold() == address.casefold()
+            for row in answer.parse(_EMAIL_EVENTS_RESPONSE).emails
+        )
 
-    def rows(self, route: str, place: Place, until: date) -> list[Row]:
+    def list_email_events(
+        self, route: str, cursor: BrazeCursor, until: date
+    ) -> list[BrazeEmailEvent]:
         """A page of the unsubscribes or hard bounces since a day."""
         query = {
-            "start_date": str(place.since),
+            "start_date": str(cursor.since),
             "end_date": str(until),
-            "limit": str(PAGE),
-            "offset": str(place.offset),
+            "limit": str(PAGE_SIZE),
+            "offset": str(cursor.offset),
         }
-        return self._session.send("GET", route, query=query).parse(_ROWS).emails
+        return self._session.send("GET", route, query=query).parse(_EMAIL_EVENTS_RESPONSE).emails
 
-    def _done(self, answer: Answer) -> None:
-        if answer.parse(_DONE).message != "success":
+    def _ensure_success(self, response: Response) -> None:
+        if response.parse(_MESSAGE_RESPONSE).message != "success":
             raise DeliveryError(f"{self._name}: Braze answered without success")
 
 
-def _in_urls(addresses: Sequence[str]) -> Iterator[list[str]]:
+def _split_by_url_length(addresses: Sequence[str]) -> Iterator[list[str]]:
     """`addresses` in parts that fit a URL, which servers and proxies limit to 8,000 bytes."""
     part: list[str] = []
     for address in addresses:
-        if part and sum(len(quote(other)) + 12 for other in (*part, address)) > URL:
+        if part and sum(len(quote(other)) + 12 for other in (*part, address)) > MAX_URL_BYTES:
             yield part
             part = []
         part.append(address)

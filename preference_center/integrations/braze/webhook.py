@@ -17,32 +17,40 @@ from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import ALL_EMAIL, News, NewsKind, Post
+from preference_center.domain.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    json_objects,
-    moment,
-    part,
-    several,
-    text,
-    unknown,
+    get_list,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_recipient,
+    unknown_event,
 )
-from preference_center.integrations.base.shared_secret import GUARD, guard
+from preference_center.integrations.base.shared_secret import (
+    SHARED_SECRET_SETTINGS,
+    check_shared_secret,
+)
 
-_GLOBAL = "users.behaviors.subscription.GlobalStateChange"
-_GROUP = "users.behaviors.subscriptiongroup.StateChange"
+_GLOBAL_STATE_CHANGE = "users.behaviors.subscription.GlobalStateChange"
+_GROUP_STATE_CHANGE = "users.behaviors.subscriptiongroup.StateChange"
 _CLICK = "users.messages.email.Unsubscribe"
 _KINDS = {
-    _CLICK: NewsKind.OPTED_OUT,
-    "users.messages.email.MarkAsSpam": NewsKind.COMPLAINED,
+    _CLICK: VendorEventKind.OPTED_OUT,
+    "users.messages.email.MarkAsSpam": VendorEventKind.COMPLAINED,
 }
 _PERMANENT = {"users.messages.email.Bounce": True, "users.messages.email.SoftBounce": False}
-_OF_NO_USE = {
+_IGNORED = {
     f"users.messages.email.{name}"
     for name in ("Abort", "Click", "Deferral", "Delivery", "Open", "Retry", "Send")
 }
-_FAMILIES_OF_NO_USE = (
+_IGNORED_PREFIXES = (
     "users.campaigns.",
     "users.canvas.",
     "users.messages.contentcard.",
@@ -52,71 +60,73 @@ _FAMILIES_OF_NO_USE = (
     "users.messages.webhook.",
 )
 _STATES = {
-    "unsubscribed": NewsKind.OPTED_OUT,
-    "subscribed": NewsKind.RESUBSCRIBED,
-    "opted in": NewsKind.RESUBSCRIBED,
+    "unsubscribed": VendorEventKind.OPTED_OUT,
+    "subscribed": VendorEventKind.RESUBSCRIBED,
+    "opted in": VendorEventKind.RESUBSCRIBED,
 }
-_BY_PERSON = {"subscription page", "preference center", "list-unsubscribe", "inbound message"}
+_PERSON_SOURCES = {"subscription page", "preference center", "list-unsubscribe", "inbound message"}
 """Sources of a change that are the recipient's own acts, says the glossary."""
 _CHANNELS = {"": Channel.EMAIL, "email": Channel.EMAIL, "sms": Channel.SMS}
 
 
-class BrazeNews:
+class BrazeWebhookSource:
     """See NewsSource."""
 
-    settings: ClassVar[Mapping[str, str]] = GUARD
+    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        guard(post, settings)
+        check_shared_secret(request, settings)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        found = json_objects(body)
-        rows = [row for each in found for row in several(each, "events")]
+        found = parse_json_objects(body)
+        rows = [row for each in found for row in get_list(each, "events")]
         if not all("events" in each for each in found) or not all(
             isinstance(r, dict) for r in rows
         ):
             raise InvalidInput("the body is not what the vendor promises")
-        return addressed(news for row in rows if (news := _read(row)) is not None)
+        return require_recipient(news for row in rows if (news := _read_event(row)) is not None)
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    event, properties = text(row, "event_type"), part(row, "properties")
-    if event in _OF_NO_USE or event.startswith(_FAMILIES_OF_NO_USE):
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    event, properties = get_text(row, "event_type"), get_object(row, "properties")
+    if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return None
-    news = News(
-        kind=_KINDS.get(event, NewsKind.BOUNCED),
-        address=text(properties, "email_address"),
-        at=moment(row.get("time")),
-        id=text(row, "id"),
+    news = VendorEvent(
+        kind=_KINDS.get(event, VendorEventKind.BOUNCED),
+        address=get_text(properties, "email_address"),
+        occurred_at=parse_epoch(row.get("time")),
+        id=get_text(row, "id"),
         by_person=event in _KINDS,
-        thing=ALL_EMAIL if event == _CLICK else None,
+        target=ALL_EMAIL if event == _CLICK else None,
     )
-    if event in {_GLOBAL, _GROUP}:
-        return _state(news, event, properties)
+    if event in {_GLOBAL_STATE_CHANGE, _GROUP_STATE_CHANGE}:
+        return _read_state_change(news, event, properties)
     if event in _PERMANENT:
-        reason = text(properties, "bounce_reason")
-        return replace(news, bounce=Bounce(text=reason, permanent=_PERMANENT[event]))
-    return news if event in _KINDS else unknown(event)
+        reason = get_text(properties, "bounce_reason")
+        return replace(news, bounce=Bounce(diagnostic=reason, permanent=_PERMANENT[event]))
+    return news if event in _KINDS else unknown_event(event)
 
 
-def _state(news: News, event: str, properties: dict[str, Any]) -> News | None:
+def _read_state_change(
+    base_event: VendorEvent, event_type: str, properties: dict[str, Any]
+) -> VendorEvent | None:
     """A change of all email, or of one group of email or SMS."""
-    named = text(properties, "channel").casefold()
+    named = get_text(properties, "channel").casefold()
     channel = _CHANNELS.get(named)
-    if channel is None or (event == _GLOBAL and channel is not Channel.EMAIL):
+    if channel is None or (event_type == _GLOBAL_STATE_CHANGE and channel is not Channel.EMAIL):
         return None  # push, WhatsApp and others that no topic goes by
-    kind = _STATES.get(text(properties, "subscription_status").casefold())
-    group = text(properties, "subscription_group_id")
-    if kind is None or (event == _GROUP and not group):
-        return unknown(event)
-    phone = text(properties, "channel_identifier") or text(properties, "phone_number")
+    kind = _STATES.get(get_text(properties, "subscription_status").casefold())
+    group = get_text(properties, "subscription_group_id")
+    if kind is None or (event_type == _GROUP_STATE_CHANGE and not group):
+        return unknown_event(event_type)
+    phone = get_text(properties, "channel_identifier") or get_text(properties, "phone_number")
     return replace(
-        news,
+        base_event,
         kind=kind,
-        address=phone if channel is Channel.SMS else news.address,
+        address=phone if channel is Channel.SMS else base_event.address,
         channel=channel,
-        thing=group if event == _GROUP else ALL_EMAIL,
-        by_person=text(properties, "state_change_source").casefold() in _BY_PERSON,
+        target=group if event_type == _GROUP_STATE_CHANGE else ALL_EMAIL,
+        by_person=get_text(properties, "state_change_source").casefold() in _PERSON_SOURCES,
     )

@@ -15,22 +15,48 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News
-from preference_center.integrations.base.batching import Step, carry_out, read_each, send_halving
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http, Rejected
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.multi_channel import ByChannel, Parts
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.brevo.client import PAGE, Account, Contact, Place, open_account
-from preference_center.integrations.brevo.sms import BrevoTexts
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.batching import (
+    PushStep,
+    read_each,
+    run_steps,
+    send_bisecting,
+)
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, RequestRejected
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.multi_channel import (
+    ConnectorFactories,
+    MultiChannelConnector,
+)
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.brevo.client import (
+    PAGE_SIZE,
+    BrevoClient,
+    BrevoContact,
+    BrevoCursor,
+    open_client,
+)
+from preference_center.integrations.brevo.sms import BrevoSms
 from preference_center.integrations.brevo.vendor_events import pull_page
 
 REMOVE, ADD = "remove", "add"
-_DOCS = "https://developers.brevo.com"
+_DOCS_URL = "https://developers.brevo.com"
 
 
 class Brevo:
@@ -39,15 +65,15 @@ class Brevo:
     kind: ClassVar[str] = "brevo"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=150,
-        rate=Rate(10, 1),
+        rate_limit=RateLimit(10, 1),
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
         can_hold_link=True,
-        off_is_a_no=False,
+        off_means_opt_out=False,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "an API key (v3); if the account allows API calls from known addresses "
@@ -55,98 +81,102 @@ class Brevo:
         "base_url?": "another address of the API, for tests",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says which lists no topic maps to."""
-        topics = self._setup.topics
-        problems = list(mapping_problems(self._setup, "list"))
+        topics = self._config.topics
+        problems = list(mapping_problems(self._config, "list"))
         try:
-            with open_account(self._setup, self._http) as account:
-                lists = account.lists()
-                texts = account.text_attributes() if self._setup.link_field else set()
+            with open_client(self._config, self._http) as account:
+                lists = account.list_lists()
+                texts = account.list_text_attributes() if self._config.link_field else set()
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check the API key and where it may be used"))
+            return CheckReport((*problems, f"{error}: check the API key and where it may be used"))
         problems += [
             f"topic {topic} is mapped to list {list_}, which the account has not: "
             "map it to a list that exists"
             for topic, list_ in sorted(topics.items())
             if list_.isdigit() and int(list_) not in lists
         ]
-        if (name := self._setup.link_field) and name not in texts:
+        if (name := self._config.link_field) and name not in texts:
             problems.append(f"link_field {name} is no text attribute of contacts: add it there")
         unmapped = [f"{name} ({i})" for i, name in lists.items() if str(i) not in topics.values()]
-        return Report(tuple(problems), tuple(unmapped))
+        return CheckReport(tuple(problems), tuple(unmapped))
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Opt-outs go first, a list at a time; then lifts."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            move = _Move(account)
-            steps = [*self._steps(move, batch, REMOVE), *self._steps(move, batch, ADD)]
-            return carry_out(batch, steps)
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            move = _ListUpdater(account)
+            steps = [*self._build_steps(move, batch, REMOVE), *self._build_steps(move, batch, ADD)]
+            return run_steps(batch, steps)
 
-    def _steps(self, move: _Move, batch: Sequence[Item], action: str) -> Iterator[Step]:
-        for topic, list_ in sorted(self._setup.topics.items()):
+    def _build_steps(
+        self, list_updater: _ListUpdater, batch: Sequence[PushItem], action: str
+    ) -> Iterator[PushStep]:
+        for topic, list_ in sorted(self._config.topics.items()):
             items = [i for i in batch if topic in (i.off if action == REMOVE else i.lift)]
             if items:
-                call = partial(move.carry_out, list_, action, items)
-                yield Step(tuple(i.ref for i in items), call)
+                call = partial(list_updater.update_list, list_, action, items)
+                yield PushStep(tuple(i.ref for i in items), call)
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. Who isn't on a list doesn't get it, who is blocklisted none."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            found = read_each(batch, lambda i: account.contact(i.address))
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            found = read_each(batch, lambda i: account.get_contact(i.address))
         return {
-            item.ref: self._off(contact) if isinstance(contact, Contact) else None
+            item.ref: self._off_topics(contact) if isinstance(contact, BrevoContact) else None
             for item, contact in found.items()
         }
 
-    def _off(self, contact: Contact) -> frozenset[str]:
+    def _off_topics(self, contact: BrevoContact) -> frozenset[str]:
         return frozenset(
             topic
-            for topic, list_ in self._setup.topics.items()
+            for topic, list_ in self._config.topics.items()
             if contact.email_blacklisted or int(list_) not in contact.list_ids
         )
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         """See Fieldable. Writes a text attribute of contacts, named as in Brevo."""
-        name = self._setup.link_field
+        name = self._config.link_field
         if not batch or name is None:
             return {}
-        with open_account(self._setup, self._http) as account:
-            steps = [Step((i.ref,), partial(_write_link, account, i, name)) for i in batch]
-            return carry_out([Item(i.ref, i.address, i.channel) for i in batch], steps)
+        with open_client(self._config, self._http) as account:
+            steps = [PushStep((i.ref,), partial(_write_link, account, i, name)) for i in batch]
+            return run_steps([PushItem(i.ref, i.address, i.channel) for i in batch], steps)
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable."""
-        place = Place.read(cursor)
-        with open_account(self._setup, self._http) as account:
-            contacts = account.modified(place, PAGE)
-        following, done = place.after(len(contacts), PAGE, self._http.now())
+        place = BrevoCursor.parse(cursor)
+        with open_client(self._config, self._http) as account:
+            contacts = account.list_modified_contacts(place, PAGE_SIZE)
+        following, done = place.advance(len(contacts), PAGE_SIZE, self._http.now())
         rows = (
-            Seen(c.email, off=self._off(c), link=self._setup.link_in(c.attributes))
+            ContactSnapshot(
+                c.email, off=self._off_topics(c), link=self._config.link_value(c.attributes)
+            )
             for c in contacts
             if c.email
         )
-        return Page(tuple(rows), str(following), done)
+        return ContactPage(tuple(rows), str(following), done)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Who is blocklisted, unsubscribed from a mapped list, or blocked."""
-        lists = [*self._setup.topics.values()]
-        with open_account(self._setup, self._http) as account:
+        lists = [*self._config.topics.values()]
+        with open_client(self._config, self._http) as account:
             return pull_page(account, cursor, lists, self._http.now())
 
 
 @dataclass(slots=True)
-class _Move:
+class _ListUpdater:
     """Moves addresses onto lists or off them, in one push.
 
     Brevo names whom it moved. Of the others it only says that they are unknown or where
@@ -154,62 +184,73 @@ class _Move:
     looked at one by one, once.
     """
 
-    account: Account
-    seen: dict[str, Contact | int] = field(default_factory=dict)
+    client: BrevoClient
+    contacts: dict[str, BrevoContact | int] = field(default_factory=dict)
 
-    def carry_out(self, list_: str, action: str, items: Sequence[Item]) -> Mapping[int, Outcome]:
+    def update_list(
+        self, list_id: str, action: str, items: Sequence[PushItem]
+    ) -> Mapping[int, PushOutcome]:
         """A step: each of `items` off the list, or on it."""
         try:
-            moved = self.account.move(list_, action, [item.address for item in items])
+            moved = self.client.update_list_members(
+                list_id, action, [item.address for item in items]
+            )
             rejected = False
-        except Rejected as error:
+        except RequestRejected as error:
             if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             moved, rejected = set(), True
-        done = Outcome(Result.REFLECTED, "201")
+        done = PushOutcome(PushResult.REFLECTED, "201")
         outcomes = {item.ref: done for item in items if item.address.casefold() in moved}
         waiting = []
         for item in items:
             if item.ref not in outcomes:
-                outcomes[item.ref] = self._looked_at(item, int(list_), action)
-                waiting += [item] if outcomes[item.ref].result is Result.LATER else []
+                outcomes[item.ref] = self._check_contact(item, int(list_id), action)
+                waiting += [item] if outcomes[item.ref].result is PushResult.RETRY_LATER else []
         if rejected and waiting:
-            outcomes |= self._one_by_one(list_, action, waiting)
+            outcomes |= self._bisect_rejected(list_id, action, waiting)
         return outcomes
 
-    def _looked_at(self, item: Item, list_: int, action: str) -> Outcome:
-        contact = self.seen.get(item.address)
+    def _check_contact(self, item: PushItem, list_id: int, action: str) -> PushOutcome:
+        contact = self.contacts.get(item.address)
         if contact is None:
-            contact = self.seen[item.address] = self.account.contact(item.address)
+            contact = self.contacts[item.address] = self.client.get_contact(item.address)
         if contact == HTTPStatus.NOT_FOUND:
-            return Outcome(Result.ABSENT, "404")
-        if not isinstance(contact, Contact):
-            return Outcome(Result.REFUSED, str(contact))
-        if (list_ in contact.list_ids) == (action == ADD):
-            return Outcome(Result.REFLECTED, "nothing to change")
-        return Outcome(Result.LATER, "not acknowledged")
+            return PushOutcome(PushResult.ABSENT, "404")
+        if not isinstance(contact, BrevoContact):
+            return PushOutcome(PushResult.REFUSED, str(contact))
+        if (list_id in contact.list_ids) == (action == ADD):
+            return PushOutcome(PushResult.REFLECTED, "nothing to change")
+        return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
 
-    def _one_by_one(self, list_: str, action: str, items: Sequence[Item]) -> dict[int, Outcome]:
+    def _bisect_rejected(
+        self, list_id: str, action: str, items: Sequence[PushItem]
+    ) -> dict[int, PushOutcome]:
         """One bad address had the whole request rejected: find it by halving."""
-        outcomes = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
-        for part, moved in send_halving(
-            items, lambda some: self.account.move(list_, action, [i.address for i in some])
+        outcomes = {item.ref: PushOutcome(PushResult.REFUSED, "400") for item in items}
+        for part, moved in send_bisecting(
+            items,
+            lambda some: self.client.update_list_members(
+                list_id, action, [i.address for i in some]
+            ),
         ):
             for item in part:
                 known = item.address.casefold() in moved
-                result = Result.REFLECTED if known else Result.LATER
-                outcomes[item.ref] = Outcome(result, "201" if known else "not acknowledged")
+                result = PushResult.REFLECTED if known else PushResult.RETRY_LATER
+                outcomes[item.ref] = PushOutcome(result, "201" if known else "not acknowledged")
         return outcomes
 
 
-def _write_link(account: Account, item: LinkItem, name: str) -> Mapping[int, Outcome]:
-    status = account.set_attribute(item.address, name, item.link)
-    results = {HTTPStatus.NOT_FOUND: Result.ABSENT, HTTPStatus.BAD_REQUEST: Result.REFUSED}
-    result = results.get(HTTPStatus(status), Result.REFLECTED)
-    return {item.ref: Outcome(result, str(status))}
+def _write_link(
+    client: BrevoClient, item: LinkItem, attribute_name: str
+) -> Mapping[int, PushOutcome]:
+    status = client.set_attribute(item.address, attribute_name, item.link)
+    results = {HTTPStatus.NOT_FOUND: PushResult.ABSENT, HTTPStatus.BAD_REQUEST: PushResult.REFUSED}
+    result = results.get(HTTPStatus(status), PushResult.REFLECTED)
+    return {item.ref: PushOutcome(result, str(status))}
 
 
-class BrevoAccount(ByChannel):
+class BrevoMultiChannel(MultiChannelConnector):
     """One Brevo account, for email and SMS."""
 
     kind: ClassVar[str] = Brevo.kind
@@ -217,26 +258,29 @@ class BrevoAccount(ByChannel):
         Brevo.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
     )
     settings: ClassVar[Mapping[str, str]] = Brevo.settings
-    parts: ClassVar[Parts] = {Channel.EMAIL: Brevo, Channel.SMS: BrevoTexts}
+    connector_factories: ClassVar[ConnectorFactories] = {
+        Channel.EMAIL: Brevo,
+        Channel.SMS: BrevoSms,
+    }
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Brevo.kind,
     title="Brevo",
-    proof=Proof.DOCUMENTATION,
-    against="Brevo's API reference, read on 2026-11-27",
-    capabilities=BrevoAccount.capabilities,
+    tested_against=TestedAgainst.DOCUMENTATION,
+    tested_version="Brevo's API reference, read on 2026-11-27",
+    capabilities=BrevoMultiChannel.capabilities,
     own_settings=Brevo.settings,
-    secrets=frozenset({"api_key"}),
+    secret_settings=frozenset({"api_key"}),
     sources=(
-        f"{_DOCS}/reference/remove-contact-from-list",
-        f"{_DOCS}/reference/get-contact-info",
-        f"{_DOCS}/reference/get-contacts",
-        f"{_DOCS}/reference/update-contact",
-        f"{_DOCS}/reference/get-transac-blocked-contacts",
-        f"{_DOCS}/docs/api-limits",
+        f"{_DOCS_URL}/reference/remove-contact-from-list",
+        f"{_DOCS_URL}/reference/get-contact-info",
+        f"{_DOCS_URL}/reference/get-contacts",
+        f"{_DOCS_URL}/reference/update-contact",
+        f"{_DOCS_URL}/reference/get-transac-blocked-contacts",
+        f"{_DOCS_URL}/docs/api-limits",
     ),
-    build=BrevoAccount,
+    build=BrevoMultiChannel,
     notes=(
         "What is sent to segments and by automations asks for no list: let it ask for one.",
         "No email is blocklisted by us; who is blocklisted in Brevo has said no to all marketing.",

@@ -9,9 +9,14 @@ blocklisted is not in them: MODIFIED_TIME is any change, so such an opt-out is u
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
-_PAGE = "https://developers.brevo.com/reference/request-contact-export"
+_DOCS_URL = "https://developers.brevo.com/reference/request-contact-export"
 _EMAIL = ("EMAIL", "Email", "E-mail")
 _STATUS = (
     "email_marketing",
@@ -23,33 +28,37 @@ _STATUS = (
 )
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="brevo-contacts",
         title="Brevo: contacts with their subscription status",
-        page=_PAGE,
-        address=_EMAIL,
-        says=(
-            Says(
-                Meaning.OPT_OUT,
-                group="blocklisted",
-                when=(When(_STATUS, ("blocklisted", "blacklisted", "unsub", "true", "yes", "1")),),
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="blocklisted",
+                conditions=(
+                    CellCondition(
+                        _STATUS, ("blocklisted", "blacklisted", "unsub", "true", "yes", "1")
+                    ),
+                ),
             ),
-            Says(
-                Meaning.SUBSCRIPTION,
-                group="contacts",
-                at=("ADDED_TIME", "createdAt"),
-                when=(When(_STATUS, ("subscribed", "false", "no", "0")),),
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                default_group="contacts",
+                date_columns=("ADDED_TIME", "createdAt"),
+                conditions=(CellCondition(_STATUS, ("subscribed", "false", "no", "0")),),
             ),
         ),
-        needs=(_STATUS,),
-        json_list="contacts.item",
+        required_columns=(_STATUS,),
+        json_rows_path="contacts.item",
     ),
-    Preset(
+    ImportPreset(
         name="brevo-blocklisted",
         title="Brevo: an export of blocklisted contacts only",
-        page=_PAGE,
-        address=_EMAIL,
-        says=(Says(Meaning.OPT_OUT, group="blocklisted"),),
-        json_list="contacts.item",
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(ColumnMeaning(RowMeaning.OPT_OUT, default_group="blocklisted"),),
+        json_rows_path="contacts.item",
     ),
 )

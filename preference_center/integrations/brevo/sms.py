@@ -14,99 +14,137 @@ from http import HTTPStatus
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import ALL_SMS, News, NewsKind
-from preference_center.integrations.base.batching import (
-    Step,
-    carry_out,
-    ensure_some_taken,
-    not_yet,
-    read_each,
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
 )
-from preference_center.integrations.base.mapping import ensure_fits
-from preference_center.integrations.base.sms_switch import OnlySwitch
-from preference_center.integrations.brevo.client import PAGE, Account, Contact, Place, open_account
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
+from preference_center.integrations.base.batching import (
+    PushStep,
+    deferred,
+    ensure_some_accepted,
+    read_each,
+    run_steps,
+)
+from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.sms_switch import SmsSwitchConnector
+from preference_center.integrations.brevo.client import (
+    PAGE_SIZE,
+    BrevoClient,
+    BrevoContact,
+    BrevoCursor,
+    open_client,
+)
 
-AT_ONCE = 100
+MAX_NUMBERS_PER_PUSH = 100
 """Numbers of one push: each takes a request, at 10 a second, and the lease is 90 seconds."""
-_RESULTS = {HTTPStatus.NOT_FOUND: Result.ABSENT, HTTPStatus.BAD_REQUEST: Result.REFUSED}
+_RESULT_BY_STATUS = {
+    HTTPStatus.NOT_FOUND: PushResult.ABSENT,
+    HTTPStatus.BAD_REQUEST: PushResult.REFUSED,
+}
 
 
-class BrevoTexts(OnlySwitch):
+class BrevoSms(SmsSwitchConnector):
     """The phone numbers of one Brevo account."""
 
     kind: ClassVar[str] = "brevo"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.SMS}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=150,
-        rate=Rate(10, 1),
+        rate_limit=RateLimit(10, 1),
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
-        off_is_a_no=False,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
+        off_means_opt_out=False,
     )
-    credentials: ClassVar[str] = "the API key and where it may be used"
+    credentials_hint: ClassVar[str] = "the API key and where it may be used"
 
-    def _faults(self) -> Iterable[str]:
-        with open_account(self._setup, self._http) as account:
-            account.modified(Place(), 1)
+    def _find_problems(self) -> Iterable[str]:
+        with open_client(self._config, self._http) as account:
+            account.list_modified_contacts(BrevoCursor(), 1)
         return ()
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. A number that Brevo doesn't know is answered by 404: none is made."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
+        validate_batch(batch, self._config, self.capabilities)
         asked = sorted((i for i in batch if i.off or i.lift), key=lambda item: not item.off)
-        with open_account(self._setup, self._http) as account:
-            steps = [Step((i.ref,), partial(_set, account, i)) for i in asked[:AT_ONCE]]
-            steps += [Step((i.ref,), partial(not_yet, i)) for i in asked[AT_ONCE:]]
-            outcomes = carry_out(batch, steps)
-        ensure_some_taken({i.ref: outcomes[i.ref] for i in asked[:AT_ONCE]}, "400")
+        with open_client(self._config, self._http) as account:
+            steps = [
+                PushStep((i.ref,), partial(_set_sms_blocklisted, account, i))
+                for i in asked[:MAX_NUMBERS_PER_PUSH]
+            ]
+            steps += [
+                PushStep((i.ref,), partial(deferred, i)) for i in asked[MAX_NUMBERS_PER_PUSH:]
+            ]
+            outcomes = run_steps(batch, steps)
+        ensure_some_accepted({i.ref: outcomes[i.ref] for i in asked[:MAX_NUMBERS_PER_PUSH]}, "400")
         return outcomes
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            found = read_each(batch[:AT_ONCE], lambda i: account.contact(i.address, phone=True))
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            found = read_each(
+                batch[:MAX_NUMBERS_PER_PUSH],
+                lambda i: account.get_contact(i.address, by_phone=True),
+            )
         return {
-            item.ref: self._off(contact) if isinstance(contact, Contact) else None
+            item.ref: self._off_topics(contact) if isinstance(contact, BrevoContact) else None
             for item, contact in found.items()
         }
 
-    def _off(self, contact: Contact) -> frozenset[str]:
-        return self._all(off=contact.sms_blacklisted)
+    def _off_topics(self, contact: BrevoContact) -> frozenset[str]:
+        return self._all_topics(off=contact.sms_blacklisted)
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable."""
-        contacts, following, done = self._modified(cursor)
-        rows = (Seen(c.phone, Channel.SMS, off=self._off(c)) for c in contacts if c.phone)
-        return Page(tuple(rows), following, done)
-
-    def pull(self, cursor: str | None) -> Page[News]:
-        """See Pullable."""
-        contacts, following, done = self._modified(cursor)
+        contacts, following, done = self._list_modified(cursor)
         rows = (
-            News(NewsKind.OPTED_OUT, c.phone, ALL_SMS, c.modified_at, channel=Channel.SMS)
+            ContactSnapshot(c.phone, Channel.SMS, off=self._off_topics(c))
+            for c in contacts
+            if c.phone
+        )
+        return ContactPage(tuple(rows), following, done)
+
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
+        """See Pullable."""
+        contacts, following, done = self._list_modified(cursor)
+        rows = (
+            VendorEvent(
+                VendorEventKind.OPTED_OUT, c.phone, ALL_SMS, c.modified_at, channel=Channel.SMS
+            )
             for c in contacts
             if c.phone and c.sms_blacklisted
         )
-        return Page(tuple(rows), following, done)
+        return ContactPage(tuple(rows), following, done)
 
-    def _modified(self, cursor: str | None) -> tuple[list[Contact], str, bool]:
-        place = Place.read(cursor)
-        with open_account(self._setup, self._http) as account:
-            contacts = account.modified(place, PAGE)
-        following, done = place.after(len(contacts), PAGE, self._http.now())
+    def _list_modified(self, cursor: str | None) -> tuple[list[BrevoContact], str, bool]:
+        place = BrevoCursor.parse(cursor)
+        with open_client(self._config, self._http) as account:
+            contacts = account.list_modified_contacts(place, PAGE_SIZE)
+        following, done = place.advance(len(contacts), PAGE_SIZE, self._http.now())
         return contacts, str(following), done
 
 
-def _set(account: Account, item: Item) -> Mapping[int, Outcome]:
-    status = account.blocklist_texts(item.address, blocked=bool(item.off))
-    return {item.ref: Outcome(_RESULTS.get(HTTPStatus(status), Result.REFLECTED), str(status))}
+def _set_sms_blocklisted(client: BrevoClient, item: PushItem) -> Mapping[int, PushOutcome]:
+    status = client.set_sms_blocklisted(item.address, blocked=bool(item.off))
+    return {
+        item.ref: PushOutcome(
+            _RESULT_BY_STATUS.get(HTTPStatus(status), PushResult.REFLECTED), str(status)
+        )
+    }

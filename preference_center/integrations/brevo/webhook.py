@@ -22,26 +22,40 @@ from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import ALL_SMS, News, NewsKind, Post, ReceivedMail
-from preference_center.integrations.base.payload import (
-    addressed,
-    json_objects,
-    moment,
-    part,
-    several,
-    text,
-    unknown,
+from preference_center.domain.vendor_events import (
+    ALL_SMS,
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
 )
-from preference_center.integrations.base.shared_secret import BEARER, GUARD, guard
-from preference_center.integrations.base.webhook_mail import composed, fields, mailbox
+from preference_center.integrations.base.payload import (
+    get_list,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_recipient,
+    unknown_event,
+)
+from preference_center.integrations.base.shared_secret import (
+    BEARER_TOKEN_SETTINGS,
+    SHARED_SECRET_SETTINGS,
+    check_shared_secret,
+)
+from preference_center.integrations.base.webhook_mail import (
+    compose_mail,
+    format_mailbox,
+    iter_header_fields,
+)
 
 # The two kinds of webhook, and older pages, name the same thing differently.
-_SAID = {
-    "unsubscribe": NewsKind.OPTED_OUT,
-    "unsubscribed": NewsKind.OPTED_OUT,
-    "spam": NewsKind.COMPLAINED,
-    "complaint": NewsKind.COMPLAINED,
-    "contact_updated": NewsKind.SEEN,
+_EVENT_KINDS = {
+    "unsubscribe": VendorEventKind.OPTED_OUT,
+    "unsubscribed": VendorEventKind.OPTED_OUT,
+    "spam": VendorEventKind.COMPLAINED,
+    "complaint": VendorEventKind.COMPLAINED,
+    "contact_updated": VendorEventKind.CONTACT_CHANGED,
 }
 _PERMANENT = {
     "hard_bounce": True,
@@ -50,43 +64,43 @@ _PERMANENT = {
     "soft_bounce": False,
     "soft_bounced": False,
 }
-_OF_NO_USE = {
+_IGNORED = {
     "request", "sent", "delivered", "deferred", "blocked", "error", "reply", "click",
     "opened", "unique_opened", "proxy_open", "unique_proxy_open", "contact_deleted",
     "coupon_sent",
 }  # fmt: skip
-_SAID_BY_SMS = {
-    "unsubscribe": NewsKind.OPTED_OUT,
-    "unsubscribed": NewsKind.OPTED_OUT,
-    "subscribe": NewsKind.RESUBSCRIBED,
-    "subscribed": NewsKind.RESUBSCRIBED,
+_SMS_EVENT_KINDS = {
+    "unsubscribe": VendorEventKind.OPTED_OUT,
+    "unsubscribed": VendorEventKind.OPTED_OUT,
+    "subscribe": VendorEventKind.RESUBSCRIBED,
+    "subscribed": VendorEventKind.RESUBSCRIBED,
 }
-_SMS_OF_NO_USE = {
+_IGNORED_SMS = {
     "sent", "accepted", "delivered", "replied", "reply", "softBounce", "soft_bounce",
     "hardBounce", "hard_bounce", "skip", "skipped", "blacklisted", "rejected",
 }  # fmt: skip
-_MILLI = 1000
-_LATEST_IN_SECONDS = 100_000_000_000
+_MILLISECONDS = 1000
+_MAX_EPOCH_SECONDS = 100_000_000_000
 """`ts_epoch` is in milliseconds, says the table; the example has seconds."""
 
 
-class BrevoNews:
+class BrevoWebhookSource:
     """See NewsSource."""
 
-    settings: ClassVar[Mapping[str, str]] = {**GUARD, **BEARER}
+    settings: ClassVar[Mapping[str, str]] = {**SHARED_SECRET_SETTINGS, **BEARER_TOKEN_SETTINGS}
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        guard(post, settings)
+        check_shared_secret(request, settings)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        rows = (row for each in json_objects(body) for row in _rows(each))
-        return addressed(news for row in rows for news in _read(row))
+        rows = (row for each in parse_json_objects(body) for row in _rows(each))
+        return require_recipient(news for row in rows for news in _read_event(row))
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://developers.brevo.com/docs/inbound-parse-webhooks."""
-        rows = (row for each in json_objects(body) for row in _rows(each))
+        rows = (row for each in parse_json_objects(body) for row in _rows(each))
         return [_mail(row) for row in rows if _is_mail(row)]
 
 
@@ -95,69 +109,69 @@ def _is_mail(row: dict[str, Any]) -> bool:
 
 
 def _mail(row: dict[str, Any]) -> ReceivedMail:
-    headers = [*fields(part(row, "Headers"))]
-    to = [text(each, "Address") for name in ("To", "Cc") for each in _objects(row, name)]
+    headers = [*iter_header_fields(get_object(row, "Headers"))]
+    to = [get_text(each, "Address") for name in ("To", "Cc") for each in _objects(row, name)]
     if not headers:
-        sender = part(row, "From")
-        headers = [("From", mailbox(text(sender, "Name"), text(sender, "Address")))]
-        headers.append(("Subject", text(row, "Subject")))
-    content = composed(headers, text(row, "RawTextBody"), text(row, "RawHtmlBody"))
-    recipients = [str(each) for each in several(row, "Recipients")] or to
+        sender = get_object(row, "From")
+        headers = [("From", format_mailbox(get_text(sender, "Name"), get_text(sender, "Address")))]
+        headers.append(("Subject", get_text(row, "Subject")))
+    content = compose_mail(headers, get_text(row, "RawTextBody"), get_text(row, "RawHtmlBody"))
+    recipients = [str(each) for each in get_list(row, "Recipients")] or to
     return ReceivedMail(content, recipients)
 
 
 def _objects(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [each for each in several(row, name) if isinstance(each, dict)]
+    return [each for each in get_list(row, name) if isinstance(each, dict)]
 
 
 def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     """The events of a batch that comes in an object; else the one event that it is."""
     for name, rows in found.items():
         if not found.keys() & {"event", "msg_status"} and isinstance(rows, list):
-            return [row for row in several(found, name) if isinstance(row, dict)]
+            return [row for row in get_list(found, name) if isinstance(row, dict)]
     return [found]
 
 
-def _read(row: dict[str, Any]) -> Iterator[News]:
+def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
     if _is_mail(row):
         return
     if "event" not in row and "msg_status" in row:
-        yield from _read_text(row)
+        yield from _read_sms_event(row)
         return
-    event, address = text(row, "event"), text(row, "email")
-    if event in _OF_NO_USE:
+    event, address = get_text(row, "event"), get_text(row, "email")
+    if event in _IGNORED:
         return
-    at = _at(row)
+    at = _occurred_at(row)
     if event in _PERMANENT:
-        bounce = Bounce(text=text(row, "reason"), permanent=_PERMANENT[event])
-        yield News(NewsKind.BOUNCED, address, at=at, bounce=bounce)
+        bounce = Bounce(diagnostic=get_text(row, "reason"), permanent=_PERMANENT[event])
+        yield VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=at, bounce=bounce)
     elif event == "list_addition":
-        for number in several(row, "list_id"):
-            yield News(NewsKind.RESUBSCRIBED, address, str(number), at)
-    elif event in _SAID:
-        by_person = _SAID[event] is not NewsKind.SEEN
-        yield News(_SAID[event], address, at=at, by_person=by_person)
+        for number in get_list(row, "list_id"):
+            yield VendorEvent(VendorEventKind.RESUBSCRIBED, address, str(number), at)
+    elif event in _EVENT_KINDS:
+        by_person = _EVENT_KINDS[event] is not VendorEventKind.CONTACT_CHANGED
+        yield VendorEvent(_EVENT_KINDS[event], address, occurred_at=at, by_person=by_person)
     else:
-        yield unknown(event)
+        yield unknown_event(event)
 
 
-def _read_text(row: dict[str, Any]) -> Iterator[News]:
-    status = text(row, "msg_status")
-    number = re.sub(r"\D", "", text(row, "to"))
-    if status in _SAID_BY_SMS:
-        yield News(
-            _SAID_BY_SMS[status],
+def _read_sms_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
+    status = get_text(row, "msg_status")
+    number = re.sub(r"\D", "", get_text(row, "to"))
+    if status in _SMS_EVENT_KINDS:
+        yield VendorEvent(
+            _SMS_EVENT_KINDS[status],
             f"+{number}" if number else "",
             ALL_SMS,
-            _at(row),
+            _occurred_at(row),
             channel=Channel.SMS,
         )
-    elif status not in _SMS_OF_NO_USE:
-        yield unknown(f"SMS {status}")
+    elif status not in _IGNORED_SMS:
+        yield unknown_event(f"SMS {status}")
 
 
-def _at(row: dict[str, Any]) -> datetime | None:
+def _occurred_at(row: dict[str, Any]) -> datetime | None:
     """`ts_event` and `ts_epoch` are UTC; `ts` and the dates are in the account's zone."""
     stamp = row.get("ts_epoch") or row.get("ts_event")
-    is_long = isinstance(stamp, int) and stamp > _LATEST_IN_SECONDS
-    return moment(stamp, per_second=_MILLI if is_long else 1)
+    is_long = isinstance(stamp, int) and stamp > _MAX_EPOCH_SECONDS
+    return parse_epoch(stamp, per_second=_MILLISECONDS if is_long else 1)

@@ -14,97 +14,119 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    header,
-    json_objects,
-    moment,
-    part,
-    secret_of,
-    text,
-    unknown,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import FRESH, ensure_recent, ensure_signed
+from preference_center.integrations.base.signatures import (
+    DEFAULT_MAX_AGE,
+    verify_hmac,
+    verify_timestamp,
+)
 
-SETTING = "webhook_secret"
-LATE = timedelta(days=7) + FRESH
-_PREFERENCES = {"cio_subscription_preferences_changed", "subscription_preferences_changed"}
+SECRET_SETTING = "webhook_secret"
+MAX_AGE = timedelta(days=7) + DEFAULT_MAX_AGE
+_PREFERENCE_METRICS = {"cio_subscription_preferences_changed", "subscription_preferences_changed"}
 _KINDS = {
-    ("customer", "unsubscribed"): NewsKind.OPTED_OUT,
-    ("email", "unsubscribed"): NewsKind.OPTED_OUT,
-    ("email", "spammed"): NewsKind.COMPLAINED,
-    ("email", "bounced"): NewsKind.BOUNCED,
-    ("customer", "subscribed"): NewsKind.RESUBSCRIBED,
+    ("customer", "unsubscribed"): VendorEventKind.OPTED_OUT,
+    ("email", "unsubscribed"): VendorEventKind.OPTED_OUT,
+    ("email", "spammed"): VendorEventKind.COMPLAINED,
+    ("email", "bounced"): VendorEventKind.BOUNCED,
+    ("customer", "subscribed"): VendorEventKind.RESUBSCRIBED,
 }
-_SWITCHES = {("customer", "unsubscribed"): True, ("customer", "subscribed"): False}
+_UNSUBSCRIBED_FROM_ALL = {("customer", "unsubscribed"): True, ("customer", "subscribed"): False}
 """What says how the person's own switch for all stands."""
-_OF_NO_USE = {
+_IGNORED = {
     "drafted", "attempted", "sent", "delivered", "opened", "human_opened", "clicked",
     "human_clicked", "converted", "deferred", "dropped", "suppressed", "failed",
     "undeliverable",
 }  # fmt: skip
 
 
-class CustomerIoNews:
+class CustomerIoWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the signing key of the reporting webhook that calls /in/NAME",
+        f"{SECRET_SETTING}?": "the signing key of the reporting webhook that calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See NewsSource."""
-        secret = secret_of(settings, SETTING)
-        given, stamp = header(post, "x-cio-signature"), header(post, "x-cio-timestamp")
-        ensure_signed(secret, f"v0:{stamp}:".encode() + post.body, given)
-        ensure_recent(moment(stamp), now, LATE)
+        secret = require_setting(settings, SECRET_SETTING)
+        given, stamp = (
+            require_header(request, "x-cio-signature"),
+            require_header(request, "x-cio-timestamp"),
+        )
+        verify_hmac(secret, f"v0:{stamp}:".encode() + request.body, given)
+        verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) for news in _read(row))
+        return require_recipient(
+            news for row in parse_json_objects(body) for news in _read_event(row)
+        )
 
 
-def _read(row: dict[str, Any]) -> Iterator[News]:
-    about, metric = text(row, "object_type"), text(row, "metric")
-    if metric in _OF_NO_USE:
+def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
+    about, metric = get_text(row, "object_type"), get_text(row, "metric")
+    if metric in _IGNORED:
         return
-    data = part(row, "data")
+    data = get_object(row, "data")
     address = (
-        text(data, "recipient")
-        or text(data, "email_address")
-        or text(part(data, "identifiers"), "email")
+        get_text(data, "recipient")
+        or get_text(data, "email_address")
+        or get_text(get_object(data, "identifiers"), "email")
     )
-    at, act = moment(row.get("timestamp")), text(row, "event_id")
+    at, act = parse_epoch(row.get("timestamp")), get_text(row, "event_id")
     kind = _KINDS.get((about, metric))
-    if metric in _PREFERENCES:
-        yield from _preferences(data, address, at, act)
+    if metric in _PREFERENCE_METRICS:
+        yield from _read_preferences(data, address, at, act)
     elif kind is None:
-        yield unknown(f"{about} {metric}")
+        yield unknown_event(f"{about} {metric}")
     else:
-        bounce = Bounce(text=text(data, "failure_message")) if metric == "bounced" else None
+        bounce = (
+            Bounce(diagnostic=get_text(data, "failure_message")) if metric == "bounced" else None
+        )
         by_person = about == "email" and bounce is None
-        switch = _SWITCHES.get((about, metric))
-        yield News(kind, address, None, at, act, by_person, bounce=bounce, all_off=switch)
+        switch = _UNSUBSCRIBED_FROM_ALL.get((about, metric))
+        yield VendorEvent(
+            kind, address, None, at, act, by_person, bounce=bounce, unsubscribed_from_all=switch
+        )
 
 
-def _preferences(
-    data: dict[str, Any], address: str, at: datetime | None, act: str
-) -> Iterator[News]:
+def _read_preferences(
+    data: dict[str, Any], address: str, occurred_at: datetime | None, event_id: str
+) -> Iterator[VendorEvent]:
     """A topic each, and the channel email, of those that `content` has: JSON in a string."""
     try:
-        (content,) = json_objects(text(data, "content").encode())
+        (content,) = parse_json_objects(get_text(data, "content").encode())
     except (InvalidInput, ValueError):
-        yield unknown("preferences without content")
+        yield unknown_event("preferences without content")
         return
-    for name, is_on in part(content, "topics").items():
+    for name, is_on in get_object(content, "topics").items():
         if isinstance(is_on, bool):  # else nothing was chosen
-            kind = NewsKind.RESUBSCRIBED if is_on else NewsKind.OPTED_OUT
-            yield News(kind, address, name, at, f"{act} {name}" if act else "")
-    for name, is_on in part(content, "channels").items():
+            kind = VendorEventKind.RESUBSCRIBED if is_on else VendorEventKind.OPTED_OUT
+            yield VendorEvent(
+                kind, address, name, occurred_at, f"{event_id} {name}" if event_id else ""
+            )
+    for name, is_on in get_object(content, "channels").items():
         if is_on is False and name == "email":
-            once = f"{act} {name}" if act else ""
-            yield News(NewsKind.OPTED_OUT, address, None, at, once, all_off=True)
+            once = f"{event_id} {name}" if event_id else ""
+            yield VendorEvent(
+                VendorEventKind.OPTED_OUT,
+                address,
+                None,
+                occurred_at,
+                once,
+                unsubscribed_from_all=True,
+            )
         elif is_on is False:
-            yield unknown(f"preferences of {name}")
+            yield unknown_event(f"preferences of {name}")

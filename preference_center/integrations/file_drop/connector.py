@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Result
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.mapping import ensure_fits
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.file_drop.folders import folder_of
+from preference_center.domain.sync.capabilities import Capabilities, SupportedScope
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.file_drop.folders import open_folder
 
 COLUMNS = {
     "address": "the email address, or the phone number with + and country code",
@@ -34,18 +34,18 @@ COLUMNS = {
     "version": "the ledger's version of the choice: of two rows for one address and topic, "
     "the larger holds",
 }
-EVERYTHING = "*"
+ALL_TOPICS = "*"
 _FORMULA = re.compile(r"[=+\-@\t\r\n|%]")
 _PHONE = re.compile(r"\+[0-9]{4,15}")
 
 
-class FileDrop:
+class FileDropConnector:
     """One folder."""
 
     kind: ClassVar[str] = "file_drop"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset(Channel),
-        scopes=frozenset(Scopes),
+        scopes=frozenset(SupportedScope),
         can_lift=True,
         batch_size=10_000,
         needs_mapping=False,
@@ -66,16 +66,16 @@ class FileDrop:
         "base_url?": "S3: address of another service that speaks S3",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        self._folder = folder_of(setup, http)
+        self._folder = open_folder(config, http)
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector."""
         return self._folder.check()
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. A retry of the same states finds its file and writes no second.
 
         Addresses that a spreadsheet would run as a formula are refused: escaped they
@@ -83,24 +83,26 @@ class FileDrop:
         """
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
+        validate_batch(batch, self._config, self.capabilities)
         outcomes = {
-            item.ref: Outcome(Result.REFUSED, "begins like a formula: enter it by hand")
+            item.ref: PushOutcome(PushResult.REFUSED, "begins like a formula: enter it by hand")
             for item in batch
         }
-        safe = [item for item in batch if is_safe(item.address)]
+        safe = [item for item in batch if is_csv_safe(item.address)]
         if safe:
-            name = self._drop(safe)
-            outcomes |= {item.ref: Outcome(Result.REFLECTED, name) for item in safe}
+            name = self._write_file(safe)
+            outcomes |= {item.ref: PushOutcome(PushResult.REFLECTED, name) for item in safe}
         return outcomes
 
-    def _drop(self, items: Sequence[Item]) -> str:
-        ending = f"-{_content_id(self._setup.name, items)}.csv"
+    def _write_file(self, items: Sequence[PushItem]) -> str:
+        ending = f"-{_content_id(self._config.name, items)}.csv"
         name = f"{self._http.now():%Y%m%dT%H%M%SZ}{ending}"
-        return self._folder.drop(name, ending, _as_csv(items, self._setup.topics).encode())
+        return self._folder.write_file(
+            name, ending, _format_csv(items, self._config.topics).encode()
+        )
 
 
-def is_safe(text: str) -> bool:
+def is_csv_safe(text: str) -> bool:
     """Whether no spreadsheet takes a cell with `text` for a formula (CSV injection).
 
     https://owasp.org/www-community/attacks/CSV_Injection. A plain phone number begins
@@ -109,43 +111,43 @@ def is_safe(text: str) -> bool:
     return bool(_PHONE.fullmatch(text)) or not _FORMULA.match(text)
 
 
-def _content_id(destination: str, items: Sequence[Item]) -> str:
+def _content_id(destination: str, items: Sequence[PushItem]) -> str:
     states = sorted((item.ref, item.version) for item in items)
     return hashlib.sha256(json.dumps([destination, states]).encode()).hexdigest()[:12]
 
 
-def _as_csv(items: Sequence[Item], names: Mapping[str, str]) -> str:
+def _format_csv(items: Sequence[PushItem], topic_names: Mapping[str, str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for item in items:
-        writer.writerows(_rows(item, names))
+        writer.writerows(_rows(item, topic_names))
     return text.getvalue()
 
 
-def _rows(item: Item, names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    states = [(names.get(topic, topic), "off") for topic in sorted(item.off)]
+def _rows(item: PushItem, topic_names: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    states = [(topic_names.get(topic, topic), "off") for topic in sorted(item.off)]
     if item.all_off:
-        states.insert(0, (EVERYTHING, "off"))
-    states += [(names.get(topic, topic), "on") for topic in sorted(item.lift)]
+        states.insert(0, (ALL_TOPICS, "off"))
+    states += [(topic_names.get(topic, topic), "on") for topic in sorted(item.lift)]
     since = item.since.isoformat() if item.since else ""
     for topic, state in states:
-        shown = topic if is_safe(topic) else f"'{topic}"
+        shown = topic if is_csv_safe(topic) else f"'{topic}"
         yield (item.address, item.channel.value, shown, state, since, str(item.version))
 
 
-ENTRY = Entry(
-    kind=FileDrop.kind,
+SPEC = ConnectorSpec(
+    kind=FileDropConnector.kind,
     title="File drop (CSV)",
-    proof=Proof.REAL,
-    against="files and SFTP with every test run, S3 by moto 5.2.5 and `make test-real`",
-    capabilities=FileDrop.capabilities,
-    own_settings=FileDrop.settings,
-    secrets=frozenset({"password", "secret_access_key"}),
+    tested_against=TestedAgainst.REAL_SERVER,
+    tested_version="files and SFTP with every test run, S3 by moto 5.2.5 and `make test-real`",
+    capabilities=FileDropConnector.capabilities,
+    own_settings=FileDropConnector.settings,
+    secret_settings=frozenset({"password", "secret_access_key"}),
     sources=(),
-    build=FileDrop,
+    build=FileDropConnector,
     notes=("[The file drop](file-drop.md) says what the columns mean.",),
     extra="drop",
-    extra_for="folders on SFTP servers and in S3 buckets",
-    paced=False,
+    extra_purpose="folders on SFTP servers and in S3 buckets",
+    has_rate_limit=False,
 )

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http, LeaseOver
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, LeaseExpired
 
-REMOTE = ("sftp", "s3")
-MODE = 0o640
+REMOTE_SCHEMES = ("sftp", "s3")
+FILE_MODE = 0o640
 """Files hold addresses: they are for the owner and the group only."""
 
 
-class Folder(Protocol):
+class DropFolder(Protocol):
     """A folder that files are dropped into."""
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """Whether files can be dropped there, as far as looking shows; changes nothing."""
         ...
 
-    def drop(self, name: str, ending: str, content: bytes) -> str:
+    def write_file(self, name: str, suffix: str, content: bytes) -> str:
         """Have `content` there whole or not at all; the name that it has there.
 
         A file whose name ends with `ending` is it already. Raises DeliveryError.
@@ -33,19 +33,19 @@ class Folder(Protocol):
         ...
 
 
-def folder_of(setup: Setup, http: Http) -> Folder:
+def open_folder(config: DestinationConfig, http: HttpContext) -> DropFolder:
     """The folder that the settings name. ModuleNotFoundError without the extra it needs."""
-    scheme = urlsplit(setup.settings["folder"]).scheme
-    if scheme not in REMOTE:
-        return LocalFolder(setup, http)
+    scheme = urlsplit(config.settings["folder"]).scheme
+    if scheme not in REMOTE_SCHEMES:
+        return LocalFolder(config, http)
     # Only here: without the extra, folders of this machine work.
-    from preference_center.integrations.file_drop.remote_folders import Bucket, SftpFolder  # noqa: PLC0415 - see above
+    from preference_center.integrations.file_drop.remote_folders import S3Folder, SftpFolder  # noqa: PLC0415 - see above
 
-    return SftpFolder(setup, http) if scheme == "sftp" else Bucket(setup, http)
+    return SftpFolder(config, http) if scheme == "sftp" else S3Folder(config, http)
 
 
 @contextmanager
-def telling(name: str) -> Iterator[None]:
+def delivery_errors(name: str) -> Iterator[None]:
     """Errors of files as DeliveryErrors, in words that hold no name of anybody (I12)."""
     try:
         yield
@@ -63,26 +63,26 @@ def telling(name: str) -> Iterator[None]:
 class LocalFolder:
     """A folder of this machine, or one that is mounted here."""
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._name = setup.name
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._name = config.name
         self._http = http
-        self._folder = Path(setup.settings["folder"])
+        self._folder = Path(config.settings["folder"])
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Folder."""
         if not self._folder.is_absolute():
             fault = "write the absolute path, or sftp://user@host/folder, or s3://bucket/folder"
-            return Report((f"folder: {fault}",))
+            return CheckReport((f"folder: {fault}",))
         if not self._folder.is_dir():
-            return Report(("folder: there is no such folder: make it",))
+            return CheckReport(("folder: there is no such folder: make it",))
         if not os.access(self._folder, os.W_OK | os.X_OK):
-            return Report(("folder: the workers may not write there: change its rights",))
-        return Report()
+            return CheckReport(("folder: the workers may not write there: change its rights",))
+        return CheckReport()
 
-    def drop(self, name: str, ending: str, content: bytes) -> str:
+    def write_file(self, name: str, suffix: str, content: bytes) -> str:
         """See Folder."""
-        with telling(self._name):
-            for there in self._folder.glob(f"*{ending}"):
+        with delivery_errors(self._name):
+            for there in self._folder.glob(f"*{suffix}"):
                 return there.name
             self._write(name, content)
         return name
@@ -91,13 +91,13 @@ class LocalFolder:
         """Write `name` whole or not at all, also through a power cut."""
         scratch = self._folder / f".{name}.{self._http.nonce()}.part"
         try:
-            handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+            handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if not self._http.alive():
-                raise LeaseOver(f"{self._name}: the lease is over, nothing dropped")
+            if not self._http.lease_valid():
+                raise LeaseExpired(f"{self._name}: the lease is over, nothing dropped")
             scratch.rename(self._folder / name)
         finally:
             scratch.unlink(missing_ok=True)

@@ -19,44 +19,46 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError
 from fsspec.implementations.sftp import SFTPFileSystem
 from s3fs import S3FileSystem
 
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http, LeaseOver
-from preference_center.integrations.file_drop.folders import MODE, telling
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, LeaseExpired
+from preference_center.integrations.file_drop.folders import FILE_MODE, delivery_errors
 
 # What they log at DEBUG tells keys, and what is sent (I12).
 for _name in ("botocore", "aiobotocore", "s3fs", "fsspec", "paramiko"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-UNTRIED = "whether files may be written there shows with the first one: looking changes nothing"
+UNTESTED_HINT = (
+    "whether files may be written there shows with the first one: looking changes nothing"
+)
 
 
 class SftpFolder:
     """A folder on an SFTP server whose key is known beforehand."""
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        url = urlsplit(setup.settings["folder"])
+        url = urlsplit(config.settings["folder"])
         self._url = url
         self._path = unquote(url.path).rstrip("/")
-        self._keys = frozenset(setup.settings.get("host_key", "").split())
+        self._keys = frozenset(config.settings.get("host_key", "").split())
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Folder."""
-        faults = tuple(self._faults())
+        faults = tuple(self._find_problems())
         if faults:
-            return Report(faults)
+            return CheckReport(faults)
         try:
             with self._open() as there:
                 found = there.isdir(self._path)
         except DeliveryError as error:
-            return Report((str(error),))
+            return CheckReport((str(error),))
         if not found:
-            return Report(("folder: there is no such folder on the server: make it",))
-        return Report(hints=(UNTRIED,))
+            return CheckReport(("folder: there is no such folder on the server: make it",))
+        return CheckReport(hints=(UNTESTED_HINT,))
 
-    def _faults(self) -> Iterator[str]:
+    def _find_problems(self) -> Iterator[str]:
         if not (self._url.hostname and self._url.username and self._path):
             yield "folder: write it as sftp://user@host/folder"
         if self._url.password:
@@ -66,70 +68,70 @@ class SftpFolder:
                 "host_key: write the fingerprint of the server's key, SHA256:..., as its owner "
                 "tells it, or addresses might go to somebody else's server"
             )
-        key_file = self._setup.settings.get("key_file")
-        if not (self._setup.settings.get("password") or key_file):
+        key_file = self._config.settings.get("key_file")
+        if not (self._config.settings.get("password") or key_file):
             yield "password, key_file: one of them is needed"
         if key_file and not os.access(key_file, os.R_OK):
             yield "key_file: the workers can't read it: change its path or its rights"
 
-    def drop(self, name: str, ending: str, content: bytes) -> str:
+    def write_file(self, name: str, suffix: str, content: bytes) -> str:
         """See Folder."""
         with self._open() as there:
             for path in there.ls(self._path, detail=False):
                 found = str(path).rpartition("/")[2]
-                if found.endswith(ending):
+                if found.endswith(suffix):
                     return found
             self._write(there, name, content)
         return name
 
-    def _write(self, there: Any, name: str, content: bytes) -> None:
+    def _write(self, filesystem: Any, name: str, content: bytes) -> None:
         scratch = f"{self._path}/.{name}.{self._http.nonce()}.part"
         try:
-            with there.open(scratch, "wb") as file:
+            with filesystem.open(scratch, "wb") as file:
                 with suppress(OSError):  # not every server has rights to set
-                    file.chmod(MODE)
+                    file.chmod(FILE_MODE)
                 file.set_pipelined(True)  # acknowledged by the size below
                 file.write(content)
-            if there.info(scratch)["size"] != len(content):
-                raise DeliveryError(f"{self._setup.name}: the server kept only part of a file")
-            if not self._http.alive():
-                raise LeaseOver(f"{self._setup.name}: the lease is over, nothing dropped")
+            if filesystem.info(scratch)["size"] != len(content):
+                raise DeliveryError(f"{self._config.name}: the server kept only part of a file")
+            if not self._http.lease_valid():
+                raise LeaseExpired(f"{self._config.name}: the lease is over, nothing dropped")
             # Not fsspec's mv: that asks for an extension that only OpenSSH has.
-            there.ftp.rename(scratch, f"{self._path}/{name}")
+            filesystem.ftp.rename(scratch, f"{self._path}/{name}")
         finally:
             with suppress(OSError, EOFError, paramiko.SSHException):
-                there.ftp.remove(scratch)
+                filesystem.ftp.remove(scratch)
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
         """The server's files; its errors become DeliveryErrors."""
-        name = self._setup.name
-        self._http.admit(name)
+        name = self._config.name
+        self._http.acquire(name)
         try:
-            with telling(name):
+            with delivery_errors(name):
                 there = self._connect()
                 try:
                     there.ftp.get_channel().settimeout(self._http.timeouts.read)
                     yield there
                 finally:
                     there.client.close()
-        except (paramiko.AuthenticationException, StrangeServer) as error:
+        except (paramiko.AuthenticationException, UnknownHostKey) as error:
             why = (
-                "its key is not host_key" if isinstance(error, StrangeServer) else "log-in refused"
+                "its key is not host_key" if isinstance(error, UnknownHostKey) else "log-in refused"
             )
             raise DeliveryError(f"{name}: {why}: mend it", permanent=True) from error
         except (paramiko.SSHException, EOFError) as error:
             raise DeliveryError(f"{name}: the server broke off, {type(error).__name__}") from error
 
     def _connect(self) -> Any:
-        settings, limits = self._setup.settings, self._http.timeouts
+        settings, limits = self._config.settings, self._http.timeouts
         return SFTPFileSystem(
             self._url.hostname,
             port=self._url.port or 22,
             username=unquote(self._url.username or ""),
             password=settings.get("password"),
             key_filename=settings.get("key_file"),
-            host_key_policy=_Known(self._keys),
+            host_key_policy=_PinnedHostKeys(self._keys),
             look_for_keys=False,
             allow_agent=False,
             timeout=limits.connect,
@@ -140,11 +142,11 @@ class SftpFolder:
         )
 
 
-class StrangeServer(paramiko.SSHException):  # type: ignore[misc] # paramiko has no types
+class UnknownHostKey(paramiko.SSHException):  # type: ignore[misc] # paramiko has no types
     """The server's key is none of those that the settings name."""
 
 
-class _Known(paramiko.MissingHostKeyPolicy):  # type: ignore[misc] # paramiko has no types
+class _PinnedHostKeys(paramiko.MissingHostKeyPolicy):  # type: ignore[misc] # paramiko has no types
     """Takes no key on trust; fsspec's own `reject` knows no key at all."""
 
     def __init__(self, fingerprints: frozenset[str]) -> None:
@@ -153,45 +155,45 @@ class _Known(paramiko.MissingHostKeyPolicy):  # type: ignore[misc] # paramiko ha
     def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - paramiko's
         """Raise StrangeServer for a key that was not named."""
         if key.fingerprint not in self._fingerprints:
-            raise StrangeServer
+            raise UnknownHostKey
 
 
-class Bucket:
+class S3Folder:
     """A folder in a bucket of Amazon S3, or of another service that speaks S3."""
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        url = urlsplit(setup.settings["folder"])
+        url = urlsplit(config.settings["folder"])
         self._bucket = url.netloc
         self._prefix = url.path.strip("/")
         self._path = f"{self._bucket}/{self._prefix}".rstrip("/")
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Folder."""
-        settings = self._setup.settings
+        settings = self._config.settings
         if not self._bucket:
-            return Report(("folder: write it as s3://bucket/folder",))
+            return CheckReport(("folder: write it as s3://bucket/folder",))
         if bool(settings.get("access_key_id")) != bool(settings.get("secret_access_key")):
-            return Report(("access_key_id, secret_access_key: write both, or neither",))
+            return CheckReport(("access_key_id, secret_access_key: write both, or neither",))
         try:
-            with self._talking():
+            with self._s3_errors():
                 prefix = f"{self._prefix}/" if self._prefix else ""
                 self._files.call_s3(
                     "list_objects_v2", Bucket=self._bucket, Prefix=prefix, MaxKeys=1
                 )
         except DeliveryError as error:
-            return Report((str(error),))
-        return Report(hints=(UNTRIED,))
+            return CheckReport((str(error),))
+        return CheckReport(hints=(UNTESTED_HINT,))
 
-    def drop(self, name: str, ending: str, content: bytes) -> str:
+    def write_file(self, name: str, suffix: str, content: bytes) -> str:
         """See Folder. S3 shows an object only once it is whole."""
-        with self._talking():
+        with self._s3_errors():
             for path in self._names():
-                if path.endswith(ending):
+                if path.endswith(suffix):
                     return path.rpartition("/")[2]
-            if not self._http.alive():
-                raise LeaseOver(f"{self._setup.name}: the lease is over, nothing dropped")
+            if not self._http.lease_valid():
+                raise LeaseExpired(f"{self._config.name}: the lease is over, nothing dropped")
             self._files.pipe_file(f"{self._path}/{name}", content)
         return name
 
@@ -202,11 +204,11 @@ class Bucket:
             return []  # there is a folder once there is a file in it
 
     @contextmanager
-    def _talking(self) -> Iterator[None]:
-        name = self._setup.name
-        self._http.admit(name)
+    def _s3_errors(self) -> Iterator[None]:
+        name = self._config.name
+        self._http.acquire(name)
         try:
-            with telling(name):
+            with delivery_errors(name):
                 yield
         except NoCredentialsError as error:
             raise DeliveryError(
@@ -217,7 +219,7 @@ class Bucket:
 
     @cached_property
     def _files(self) -> Any:
-        settings, limits = self._setup.settings, self._http.timeouts
+        settings, limits = self._config.settings, self._http.timeouts
         files = S3FileSystem(
             key=settings.get("access_key_id"),
             secret=settings.get("secret_access_key"),

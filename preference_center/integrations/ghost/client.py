@@ -22,20 +22,20 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.cursors import last_id
-from preference_center.integrations.base.http import Session, Unreadable
-from preference_center.integrations.base.pydantic_types import Lenient, Moment
+from preference_center.integrations.base.cursors import last_row_id
+from preference_center.integrations.base.http import HttpSession, UnexpectedResponse
+from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
 
-PAGE = 100
+PAGE_SIZE = 100
 """Rows of a page: Ghost gives no more of members, and Ghost 6 of nothing."""
-OPTED, COMPLAINED = "newsletter_event", "email_complained_event"
+NEWSLETTER_EVENT, COMPLAINT_EVENT = "newsletter_event", "email_complained_event"
 """Types of events, as a filter names them."""
-_API = "/ghost/api/admin"
-_LIFETIME = timedelta(minutes=5)
+_API_PATH = "/ghost/api/admin"
+_TOKEN_LIFETIME = timedelta(minutes=5)
 _QUOTES = re.compile(r"""(['"])""")
 
 
-class Newsletter(Lenient):
+class GhostNewsletter(LenientModel):
     """A newsletter. Of a member, Ghost lists only those that are active."""
 
     id: str = ""
@@ -43,27 +43,27 @@ class Newsletter(Lenient):
     status: str = ""
 
     @property
-    def fault(self) -> str:
+    def unusable_reason(self) -> str:
         """Why no topic may be mapped to it."""
         return "" if self.status == "active" else "is not active: reactivate it or map another"
 
 
-class _Info(Lenient):
+class _SuppressionInfo(LenientModel):
     reason: str = ""
 
 
-class _Suppression(Lenient):
-    info: _Info | None = None
+class _EmailSuppression(LenientModel):
+    info: _SuppressionInfo | None = None
 
 
-class Member(Lenient):
+class GhostMember(LenientModel):
     """A member."""
 
     id: str = ""
     email: str = ""
     subscribed: bool | None = None
-    newsletters: list[Newsletter] | None = None
-    email_suppression: _Suppression | None = None
+    newsletters: list[GhostNewsletter] | None = None
+    email_suppression: _EmailSuppression | None = None
 
     @property
     def newsletter_ids(self) -> frozenset[str] | None:
@@ -82,78 +82,81 @@ class Member(Lenient):
         return bool(info and info.reason == "spam")
 
 
-class _Data(Lenient):
+class _EventData(LenientModel):
     id: str = ""
     member_id: str = ""
     newsletter_id: str = ""
     subscribed: bool | None = None
     source: str = ""
-    created_at: Moment = None
+    created_at: IsoDatetime = None
 
 
-class Event(Lenient):
+class GhostEvent(LenientModel):
     """An event of a member. Its own type of a complaint is not that of the filter."""
 
     type: str = ""
-    data: _Data
+    data: _EventData
 
 
-class _Members(Lenient):
-    members: list[Member]
+class _MembersResponse(LenientModel):
+    members: list[GhostMember]
 
 
-class _Newsletters(Lenient):
-    newsletters: list[Newsletter]
+class _NewslettersResponse(LenientModel):
+    newsletters: list[GhostNewsletter]
 
 
-class _Events(Lenient):
-    events: list[Event]
+class _EventsResponse(LenientModel):
+    events: list[GhostEvent]
 
 
-_MEMBERS, _NEWSLETTERS = TypeAdapter(_Members), TypeAdapter(_Newsletters)
-_EVENTS = TypeAdapter(_Events)
-Shape = TypeVar("Shape")
+_MEMBERS_RESPONSE, _NEWSLETTERS_RESPONSE = (
+    TypeAdapter(_MembersResponse),
+    TypeAdapter(_NewslettersResponse),
+)
+_EVENTS_RESPONSE = TypeAdapter(_EventsResponse)
+ResponseModel = TypeVar("ResponseModel")
 
 
-def sign_in(key: str, now: datetime) -> str:
+def make_authorization_header(admin_key: str, now: datetime) -> str:
     """The value of the header Authorization by an Admin API key, `ID:SECRET`.
 
     A JSON Web Token (RFC 7519) of HMAC-SHA-256, which Ghost takes for five minutes. Raises
     ValueError for a key of another form.
     """
-    id_, _, secret = key.partition(":")
+    id_, _, secret = admin_key.partition(":")
     secret_bytes = bytes.fromhex(secret)
     if not id_ or not secret_bytes:
         raise ValueError("not ID:SECRET")
     issued = int(now.timestamp())
     header = {"alg": "HS256", "typ": "JWT", "kid": id_}
-    claims = {"iat": issued, "exp": issued + int(_LIFETIME.total_seconds()), "aud": "/admin/"}
-    signed = b".".join(_base64(json.dumps(part).encode()) for part in (header, claims))
+    claims = {"iat": issued, "exp": issued + int(_TOKEN_LIFETIME.total_seconds()), "aud": "/admin/"}
+    signed = b".".join(_base64url(json.dumps(part).encode()) for part in (header, claims))
     signature = hmac.new(secret_bytes, signed, hashlib.sha256).digest()
-    return f"Ghost {(signed + b'.' + _base64(signature)).decode()}"
+    return f"Ghost {(signed + b'.' + _base64url(signature)).decode()}"
 
 
-def _base64(value: bytes) -> bytes:
+def _base64url(value: bytes) -> bytes:
     return urlsafe_b64encode(value).rstrip(b"=")
 
 
-def literal(text: str) -> str:
+def nql_string(text: str) -> str:
     """A text of NQL."""
     return "'" + _QUOTES.sub(r"\\\1", text) + "'"
 
 
-def one_of(values: Iterable[str]) -> str:
+def nql_list(values: Iterable[str]) -> str:
     """A list of NQL, which must not be empty."""
-    return f"[{','.join(literal(value) for value in sorted(values))}]"
+    return f"[{','.join(nql_string(value) for value in sorted(values))}]"
 
 
-def _when(moment: datetime) -> str:
+def _nql_timestamp(time: datetime) -> str:
     """A time as Ghost's databases hold it: SQLite compares texts."""
-    return literal(moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
+    return nql_string(time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"))
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class EventPosition:
     """A place in the list of events, which Ghost sorts newest first and by id."""
 
     at: datetime
@@ -161,25 +164,27 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class GhostClient:
     """One site of Ghost, for one push or listing."""
 
-    session: Session
-    key: str
+    session: HttpSession
+    admin_key: str
     now: Callable[[], datetime]
 
-    def newsletters(self) -> Sequence[Newsletter]:
+    def list_newsletters(self) -> Sequence[GhostNewsletter]:
         """All newsletters, also those that are archived."""
-        found: list[Newsletter] = []
+        found: list[GhostNewsletter] = []
         after = ""
         while True:
-            rows = self._page("/newsletters/", _NEWSLETTERS, _after(after)).newsletters
+            rows = self._fetch_page(
+                "/newsletters/", _NEWSLETTERS_RESPONSE, _id_after_filter(after)
+            ).newsletters
             found += rows
-            if len(rows) < PAGE:
+            if len(rows) < PAGE_SIZE:
                 return found
-            after = last_id(row.id for row in rows)
+            after = last_row_id(row.id for row in rows)
 
-    def members_of(self, addresses: Collection[str]) -> Sequence[Member]:
+    def find_members_by_address(self, addresses: Collection[str]) -> Sequence[GhostMember]:
         """Members with these addresses in any case: there may be several of one address.
 
         `=` minds the case on SQLite; starting and ending with a text does not, but lowers
@@ -187,88 +192,98 @@ class Site:
         """
         each = (
             f"email:{text},(email:~^{text}+email:~${text})"
-            for text in map(literal, sorted(addresses))
+            for text in map(nql_string, sorted(addresses))
         )
-        return self._page("/members/", _MEMBERS, ",".join(each)).members
+        return self._fetch_page("/members/", _MEMBERS_RESPONSE, ",".join(each)).members
 
-    def members(self, ids: Collection[str]) -> Sequence[Member]:
+    def find_members(self, ids: Collection[str]) -> Sequence[GhostMember]:
         """Those of at most PAGE members that there are."""
-        return self._page("/members/", _MEMBERS, f"id:{one_of(ids)}").members if ids else ()
+        return (
+            self._fetch_page("/members/", _MEMBERS_RESPONSE, f"id:{nql_list(ids)}").members
+            if ids
+            else ()
+        )
 
-    def members_after(self, id_: str) -> Sequence[Member]:
+    def list_members_after(self, id_: str) -> Sequence[GhostMember]:
         """The next members by their id, which begins with the time of making; "" is the start."""
-        return self._page("/members/", _MEMBERS, _after(id_)).members
+        return self._fetch_page("/members/", _MEMBERS_RESPONSE, _id_after_filter(id_)).members
 
-    def set_newsletters(self, member: Member, ids: Collection[str]) -> Member | None:
+    def set_newsletters(self, member: GhostMember, ids: Collection[str]) -> GhostMember | None:
         """Replace the active newsletters of a member; archived ones stay. None if it is gone."""
         answer = self.session.send(
             "PUT",
-            f"{_API}/members/{{id}}/",
-            holes={"id": member.id},
+            f"{_API_PATH}/members/{{id}}/",
+            path_params={"id": member.id},
             headers=self._headers(),
             body={"members": [{"newsletters": [{"id": id_} for id_ in sorted(ids)]}]},
-            allow={HTTPStatus.NOT_FOUND},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
         )
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        rows = answer.parse(_MEMBERS).members
-        return rows[0] if rows else Member()
+        rows = answer.parse(_MEMBERS_RESPONSE).members
+        return rows[0] if rows else GhostMember()
 
-    def events(
+    def list_events(
         self,
-        types: Collection[str],
+        event_types: Collection[str],
         *,
-        members: Collection[str] = (),
+        member_ids: Collection[str] = (),
         since: datetime | None = None,
-        before: Spot | None = None,
-    ) -> Sequence[Event]:
+        before: EventPosition | None = None,
+    ) -> Sequence[GhostEvent]:
         """The newest PAGE events, of these members if any, `since` included, and `before` a spot.
 
         There are no numbered pages, and several events may share a second.
         """
-        where = [f"type:[{','.join(types)}]"]
-        if members:
-            where.append(f"data.member_id:{one_of(members)}")
+        where = [f"type:[{','.join(event_types)}]"]
+        if member_ids:
+            where.append(f"data.member_id:{nql_list(member_ids)}")
         if since:
-            where.append(f"data.created_at:>={_when(since)}")
+            where.append(f"data.created_at:>={_nql_timestamp(since)}")
         if before:
-            at = _when(before.at)
-            later = f"(data.created_at:{at}+id:<{literal(before.id)})"
+            at = _nql_timestamp(before.at)
+            later = f"(data.created_at:{at}+id:<{nql_string(before.id)})"
             where.append(f"(data.created_at:<{at},{later})")
-        query = {"limit": str(PAGE), "filter": "+".join(where)}
+        query = {"limit": str(PAGE_SIZE), "filter": "+".join(where)}
         answer = self.session.send(
-            "GET", f"{_API}/members/events/", query=query, headers=self._headers()
+            "GET", f"{_API_PATH}/members/events/", query=query, headers=self._headers()
         )
-        return answer.parse(_EVENTS).events
+        return answer.parse(_EVENTS_RESPONSE).events
 
-    def last_choices(
-        self, wanted: Mapping[str, Collection[str]]
-    ) -> Mapping[tuple[str, str], Event]:
+    def find_last_events(
+        self, newsletter_ids_by_member: Mapping[str, Collection[str]]
+    ) -> Mapping[tuple[str, str], GhostEvent]:
         """Member and newsletter -> the last event of the two, for ids of members -> newsletters."""
-        open_ = {(member, each) for member, ids in wanted.items() for each in ids}
-        found: dict[tuple[str, str], Event] = {}
+        open_ = {(member, each) for member, ids in newsletter_ids_by_member.items() for each in ids}
+        found: dict[tuple[str, str], GhostEvent] = {}
         before = None
         while open_:
-            rows = self.events([OPTED], members=wanted, before=before)
+            rows = self.list_events(
+                [NEWSLETTER_EVENT], member_ids=newsletter_ids_by_member, before=before
+            )
             for event in rows:
                 pair = event.data.member_id, event.data.newsletter_id
                 if pair in open_:
                     found[pair] = event
                     open_.remove(pair)
-            if len(rows) < PAGE:
+            if len(rows) < PAGE_SIZE:
                 return found
-            before = spot(rows)
+            before = last_position(rows)
         return found
 
-    def _page(self, path: str, shape: TypeAdapter[Shape], where: str) -> Shape:
-        query = {"limit": str(PAGE), "order": "id asc"} | ({"filter": where} if where else {})
-        answer = self.session.send("GET", _API + path, query=query, headers=self._headers())
-        return answer.parse(shape)
+    def _fetch_page(
+        self, path: str, adapter: TypeAdapter[ResponseModel], nql_filter: str
+    ) -> ResponseModel:
+        query = {"limit": str(PAGE_SIZE), "order": "id asc"} | (
+            {"filter": nql_filter} if nql_filter else {}
+        )
+        answer = self.session.send("GET", _API_PATH + path, query=query, headers=self._headers())
+        return answer.parse(adapter)
 
     def _headers(self) -> Mapping[str, str]:
         """Made for each request: a push may take longer than a token lives."""
         try:
-            signed = sign_in(self.key, self.now())
+            signed = make_authorization_header(self.admin_key, self.now())
         except ValueError:
             raise DeliveryError(
                 "admin_key is not ID:SECRET, as Ghost shows an Admin API key", permanent=True
@@ -276,26 +291,26 @@ class Site:
         return {"Authorization": signed, "Accept-Version": "v5.0"}
 
 
-def spot(events: Sequence[Event]) -> Spot:
+def last_position(events: Sequence[GhostEvent]) -> EventPosition:
     """Where a page of events ends. Raises Unreadable if it is not said."""
     last = events[-1].data
     if last.created_at is None or not last.id:
-        raise Unreadable("an event without a time or an id")
-    return Spot(last.created_at, last.id)
+        raise UnexpectedResponse("an event without a time or an id")
+    return EventPosition(last.created_at, last.id)
 
 
-def _after(id_: str) -> str:
-    return f"id:>{literal(id_)}" if id_ else ""
+def _id_after_filter(id_: str) -> str:
+    return f"id:>{nql_string(id_)}" if id_ else ""
 
 
-def by_address(members: Iterable[Member]) -> Mapping[str, Sequence[Member]]:
+def group_by_address(members: Iterable[GhostMember]) -> Mapping[str, Sequence[GhostMember]]:
     """Address, casefolded -> the members who have it in whatever case."""
-    found: dict[str, list[Member]] = {}
+    found: dict[str, list[GhostMember]] = {}
     for member in members:
         found.setdefault(member.email.casefold(), []).append(member)
     return found
 
 
-def active(newsletters: Iterable[Newsletter]) -> Iterator[str]:
+def active_newsletter_ids(newsletters: Iterable[GhostNewsletter]) -> Iterator[str]:
     """Ids of those that are sent."""
-    return (each.id for each in newsletters if not each.fault)
+    return (each.id for each in newsletters if not each.unusable_reason)

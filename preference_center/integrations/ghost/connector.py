@@ -22,165 +22,193 @@ from functools import partial
 from typing import ClassVar, Self
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
-from preference_center.domain.sync.contract import Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.cursors import last_id, sweep
-from preference_center.integrations.base.mapped_connector import ReadableConnector
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.base.targets import (
-    Change,
-    Contact,
-    Guard,
-    Hold,
-    Looks,
-    Rules,
-    Target,
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushOutcome,
+    PushResult,
 )
-from preference_center.integrations.base.webhook_only import Listener
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.cursors import last_row_id, next_full_page
+from preference_center.integrations.base.mapped_connector import ReadableConnector
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base.targets import (
+    ConnectorRules,
+    LookupMode,
+    OffState,
+    RemoteContact,
+    Target,
+    TargetChange,
+    TargetCheck,
+)
+from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
 from preference_center.integrations.ghost.client import (
-    COMPLAINED,
-    OPTED,
-    PAGE,
-    Event,
-    Member,
-    Site,
-    Spot,
-    active,
-    by_address,
-    spot,
+    COMPLAINT_EVENT,
+    NEWSLETTER_EVENT,
+    PAGE_SIZE,
+    EventPosition,
+    GhostClient,
+    GhostEvent,
+    GhostMember,
+    active_newsletter_ids,
+    group_by_address,
+    last_position,
 )
 
-LAG = timedelta(minutes=1)
+EVENT_LAG = timedelta(minutes=1)
 """How much later than its time an event may show: it is written by a transaction of its own."""
-HEARD = timedelta(days=1)
+MIN_OPT_OUT_AGE_FOR_LIFT = timedelta(days=1)
 """After it, what somebody turned off in Ghost was read from its events: a lift that we are
 asked for then is of the person's own later act (decision 36). Before, it may be unheard."""
-_NEVER = Hold("never subscribed", is_opt_out=False, may_lift=False)
-_IN_BULK = Hold("unsubscribed in bulk", may_lift=False)
-_BY_API = Hold("unsubscribed by API")
-_LONG_AGO = Hold("unsubscribed in Ghost")
-_LATELY = Hold("unsubscribed in Ghost lately", may_lift=False)
-_COMPLAINED = Hold("complained", may_lift=False, is_exact=False)
+_NEVER_SUBSCRIBED = OffState("never subscribed", is_opt_out=False, can_lift=False)
+_UNSUBSCRIBED_IN_BULK = OffState("unsubscribed in bulk", can_lift=False)
+_UNSUBSCRIBED_BY_API = OffState("unsubscribed by API")
+_UNSUBSCRIBED = OffState("unsubscribed in Ghost")
+_UNSUBSCRIBED_RECENTLY = OffState("unsubscribed in Ghost lately", can_lift=False)
+_COMPLAINED = OffState("complained", can_lift=False, is_exact=False)
 
 
 @dataclass(frozen=True)
-class Found(Contact):
+class GhostContact(RemoteContact):
     """All members of one address, in whatever case it is written there."""
 
-    members: tuple[Member, ...] = ()
+    members: tuple[GhostMember, ...] = ()
 
 
-class Ghost(ReadableConnector[Site]):
+class Ghost(ReadableConnector[GhostClient]):
     """One site."""
 
     kind: ClassVar[str] = "ghost"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=50,
         can_read=True,
-        scans=Listing.SWEEP,
-        pulls=Listing.CHANGES,
+        scans=ListingMode.FULL,
+        pulls=ListingMode.CHANGES,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "the address of Ghost's admin without its path: https://blog.example.com",
         "admin_key": "the Admin API key of a custom integration: ID:SECRET",
     }
-    rules: ClassVar[Rules] = Rules(
-        target="newsletter",
-        credentials="the Admin API key and base_url",
-        group=10,
-        looks=Looks.ALL,
-        guard=Guard.ALWAYS,
+    rules: ClassVar[ConnectorRules] = ConnectorRules(
+        target_noun="newsletter",
+        credentials_hint="the Admin API key and base_url",
+        group_size=10,
+        lookups=LookupMode.ALL,
+        target_check=TargetCheck.ALWAYS,
     )
 
     @contextmanager
-    def open(self) -> Iterator[Site]:
+    def open_client(self) -> Iterator[GhostClient]:
         """See MappedConnector. A company may run Ghost in its own network."""
-        settings = self.setup.settings
-        with self.http.session(self.setup.name, settings["base_url"], guarded=False) as session:
-            yield Site(session, settings["admin_key"], self.http.now)
+        settings = self.config.settings
+        with self.http.session(
+            self.config.name, settings["base_url"], public_only=False
+        ) as session:
+            yield GhostClient(session, settings["admin_key"], self.http.now)
 
-    def targets(self, client: Site) -> Iterator[Target]:
+    def list_targets(self, client: GhostClient) -> Iterator[Target]:
         """See MappedConnector."""
-        for each in client.newsletters():
-            yield Target(each.id, each.name, each.fault)
+        for each in client.list_newsletters():
+            yield Target(each.id, each.name, each.unusable_reason)
 
-    def look(
-        self, client: Site, addresses: Sequence[str], targets: Collection[str]
-    ) -> Mapping[str, Contact | None]:
+    def fetch_contacts(
+        self, client: GhostClient, addresses: Sequence[str], target_ids: Collection[str]
+    ) -> Mapping[str, RemoteContact | None]:
         """See MappedConnector. One request for all, and two more where something is off."""
-        members = client.members_of(addresses)
-        holds, found = _holds(client, members, frozenset(targets)), by_address(members)
-        contacts: dict[str, Contact | None] = {}
+        members = client.find_members_by_address(addresses)
+        holds, found = (
+            _find_off_states(client, members, frozenset(target_ids)),
+            group_by_address(members),
+        )
+        contacts: dict[str, RemoteContact | None] = {}
         for address in addresses:
             of = found.get(address.casefold(), ())
             if not of:
                 contacts[address] = None
             elif all(member.id in holds for member in of):
-                contacts[address] = Found(_in_all([holds[each.id] for each in of]), tuple(of))
+                contacts[address] = GhostContact(
+                    _common_off_states([holds[each.id] for each in of]), tuple(of)
+                )
         return contacts
 
-    def write(self, client: Site, changes: Sequence[Change]) -> Mapping[int, Outcome]:
+    def write_changes(
+        self, client: GhostClient, changes: Sequence[TargetChange]
+    ) -> Mapping[int, PushOutcome]:
         """See MappedConnector. A request for each member that changes."""
         outcomes = {}
         for change in changes:
-            assert isinstance(change.contact, Found)
-            results = [_write(client, member, change) for member in change.contact.members]
-            if Result.LATER in results:
+            assert isinstance(change.contact, GhostContact)
+            results = [_update_member(client, member, change) for member in change.contact.members]
+            if PushResult.RETRY_LATER in results:
                 continue
-            is_there = Result.REFLECTED in results
-            outcomes[change.ref] = Outcome(Result.REFLECTED if is_there else Result.ABSENT, "200")
+            is_there = PushResult.REFLECTED in results
+            outcomes[change.ref] = PushOutcome(
+                PushResult.REFLECTED if is_there else PushResult.ABSENT, "200"
+            )
         return outcomes
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable. Also shows who was unsubscribed in bulk, which nothing else does."""
 
-        def members(token: str) -> tuple[list[Seen], str]:
-            rows = client.members_after(token)
-            targets = frozenset(self.setup.topics.values())
-            holds = _holds(client, rows, targets)
-            seen = [Seen(row.email, off=self._said(holds.get(row.id))) for row in rows if row.email]
-            return seen, last_id(row.id for row in rows) if len(rows) == PAGE else ""
+        def fetch_page(token: str) -> tuple[list[ContactSnapshot], str]:
+            rows = client.list_members_after(token)
+            targets = frozenset(self.config.topics.values())
+            holds = _find_off_states(client, rows, targets)
+            seen = [
+                ContactSnapshot(row.email, off=self._opted_out_topics(holds.get(row.id)))
+                for row in rows
+                if row.email
+            ]
+            return seen, last_row_id(row.id for row in rows) if len(rows) == PAGE_SIZE else ""
 
-        with self.open() as client:
-            return sweep(cursor, [members])
+        with self.open_client() as client:
+            return next_full_page(cursor, [fetch_page])
 
-    def _said(self, holds: Mapping[str, Hold] | None) -> frozenset[str] | None:
+    def _opted_out_topics(self, off_states: Mapping[str, OffState] | None) -> frozenset[str] | None:
         """The topics that somebody turned off; None if the answer does not say."""
-        if holds is None:
+        if off_states is None:
             return None
-        off = {target for target, hold in holds.items() if hold.is_opt_out}
-        return frozenset(topic for topic, target in self.setup.topics.items() if target in off)
+        off = {target for target, hold in off_states.items() if hold.is_opt_out}
+        return frozenset(topic for topic, target in self.config.topics.items() if target in off)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Who unsubscribed and is unsubscribed still, and complaints, with dates.
 
         Newest first, back to where the last pass began.
         """
-        walk = Walk.read(cursor)
-        with self.open() as client:
-            events = client.events([OPTED, COMPLAINED], since=walk.since, before=walk.before)
-            rows = tuple(self._news(client, events))
-        if not walk.newest and events:
-            walk = Walk(walk.since, events[0].data.created_at)
-        done = len(events) < PAGE
-        return Page(rows, walk.end() if done else walk.on(spot(events)), done)
+        walk = GhostEventCursor.parse(cursor)
+        with self.open_client() as client:
+            events = client.list_events(
+                [NEWSLETTER_EVENT, COMPLAINT_EVENT], since=walk.since, before=walk.before
+            )
+            rows = tuple(self._to_vendor_events(client, events))
+        if not walk.newest_at and events:
+            walk = GhostEventCursor(walk.since, events[0].data.created_at)
+        done = len(events) < PAGE_SIZE
+        return ContactPage(
+            rows,
+            walk.next_pass_cursor() if done else walk.next_page_cursor(last_position(events)),
+            done,
+        )
 
-    def _news(self, client: Site, events: Sequence[Event]) -> Iterator[News]:
-        mapped = set(self.setup.topics.values())
+    def _to_vendor_events(
+        self, client: GhostClient, events: Sequence[GhostEvent]
+    ) -> Iterator[VendorEvent]:
+        mapped = set(self.config.topics.values())
         left = [e for e in events if e.data.subscribed is False and e.data.newsletter_id in mapped]
-        complaints = [e for e in events if e.type != OPTED and e.data.member_id]
+        complaints = [e for e in events if e.type != NEWSLETTER_EVENT and e.data.member_id]
         ids = {event.data.member_id for event in (*left, *complaints)} - {""}
-        members = {m.id: m for m in client.members(ids) if m.email}
+        members = {m.id: m for m in client.find_members(ids) if m.email}
         for event in left:
             data, member = event.data, members.get(event.data.member_id)
             if member and data.newsletter_id not in (member.newsletter_ids or ()):
                 by_person = data.source == "member"
-                yield News(
-                    NewsKind.OPTED_OUT,
+                yield VendorEvent(
+                    VendorEventKind.OPTED_OUT,
                     member.email,
                     data.newsletter_id,
                     data.created_at,
@@ -189,107 +217,112 @@ class Ghost(ReadableConnector[Site]):
         for event in complaints:
             if member := members.get(event.data.member_id):
                 at = event.data.created_at
-                yield News(NewsKind.COMPLAINED, member.email, at=at, by_person=True)
+                yield VendorEvent(
+                    VendorEventKind.COMPLAINED, member.email, occurred_at=at, by_person=True
+                )
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class GhostEventCursor:
     """A pass over the events, newest first, as its cursor holds it: times of Ghost's own."""
 
     since: datetime | None = None
     """Where it ends: a little before the newest event of the last pass."""
-    newest: datetime | None = None
+    newest_at: datetime | None = None
     """The newest event of this pass, once one was seen."""
-    before: Spot | None = None
+    before: EventPosition | None = None
     """Where it has come to."""
 
     @classmethod
-    def read(cls, cursor: str | None) -> Self:
+    def parse(cls, text: str | None) -> Self:
         """The pass that `cursor` is of."""
-        since, newest, at, id_ = (cursor or "|||").split("|")
+        since, newest, at, id_ = (text or "|||").split("|")
         times = [datetime.fromisoformat(each) if each else None for each in (since, newest, at)]
-        return cls(times[0], times[1], Spot(times[2], id_) if times[2] else None)
+        return cls(times[0], times[1], EventPosition(times[2], id_) if times[2] else None)
 
-    def on(self, to: Spot) -> str:
+    def next_page_cursor(self, position: EventPosition) -> str:
         """The cursor of the next page."""
-        return f"{_text(self.since)}|{_text(self.newest)}|{to.at.isoformat()}|{to.id}"
+        since, newest = _format_time(self.since), _format_time(self.newest_at)
+        return f"{since}|{newest}|{position.at.isoformat()}|{position.id}"
 
-    def end(self) -> str:
+    def next_pass_cursor(self) -> str:
         """The cursor of the next pass."""
-        since = self.newest - LAG if self.newest else self.since
-        return f"{_text(max(since, self.since) if since and self.since else since)}|||"
+        since = self.newest_at - EVENT_LAG if self.newest_at else self.since
+        return f"{_format_time(max(since, self.since) if since and self.since else since)}|||"
 
 
-def _text(moment: datetime | None) -> str:
-    return moment.isoformat() if moment else ""
+def _format_time(time: datetime | None) -> str:
+    return time.isoformat() if time else ""
 
 
-def _holds(
-    client: Site, members: Sequence[Member], targets: frozenset[str]
-) -> Mapping[str, Mapping[str, Hold]]:
+def _find_off_states(
+    client: GhostClient, members: Sequence[GhostMember], target_ids: frozenset[str]
+) -> Mapping[str, Mapping[str, OffState]]:
     """Id of each member whose newsletters are listed -> what of `targets` is off, and why."""
     held = {m.id: m.newsletter_ids for m in members if m.id}
-    missing = {id_: targets - ids for id_, ids in held.items() if ids is not None}
-    choices: Mapping[tuple[str, str], Event] = {}
+    missing = {id_: target_ids - ids for id_, ids in held.items() if ids is not None}
+    choices: Mapping[tuple[str, str], GhostEvent] = {}
     if any(missing.values()):
         # After the members were listed: one that was archived is in nobody's list.
-        sent = frozenset(active(client.newsletters()))
+        sent = frozenset(active_newsletter_ids(client.list_newsletters()))
         missing = {id_: ids & sent for id_, ids in missing.items()}
-        choices = client.last_choices({id_: ids for id_, ids in missing.items() if ids})
+        choices = client.find_last_events({id_: ids for id_, ids in missing.items() if ids})
     complained = {member.id for member in members if member.has_complained}
     return {
-        id_: dict.fromkeys(targets if id_ in complained else (), _COMPLAINED)
-        | {each: _hold(choices.get((id_, each)), client.now()) for each in ids}
+        id_: dict.fromkeys(target_ids if id_ in complained else (), _COMPLAINED)
+        | {each: _off_state(choices.get((id_, each)), client.now()) for each in ids}
         for id_, ids in missing.items()
     }
 
 
-def _hold(last: Event | None, now: datetime) -> Hold:
+def _off_state(last_event: GhostEvent | None, now: datetime) -> OffState:
     """Why a member does not get a newsletter, by the last event of the two."""
-    if last is None:
-        return _NEVER
-    if last.data.subscribed:
-        return _IN_BULK
-    if last.data.source == "api":
-        return _BY_API
-    at = last.data.created_at
-    return _LONG_AGO if at and at < now - HEARD else _LATELY
+    if last_event is None:
+        return _NEVER_SUBSCRIBED
+    if last_event.data.subscribed:
+        return _UNSUBSCRIBED_IN_BULK
+    if last_event.data.source == "api":
+        return _UNSUBSCRIBED_BY_API
+    at = last_event.data.created_at
+    return _UNSUBSCRIBED if at and at < now - MIN_OPT_OUT_AGE_FOR_LIFT else _UNSUBSCRIBED_RECENTLY
 
 
-def _in_all(holds: Sequence[Mapping[str, Hold]]) -> Mapping[str, Hold]:
+def _common_off_states(off_states: Sequence[Mapping[str, OffState]]) -> Mapping[str, OffState]:
     """What is off for each of several members; not ours to lift if it is not for one."""
-    first, *others = holds
+    first, *others = off_states
     common = [id_ for id_ in first if all(id_ in other for other in others)]
     return {
-        id_: min((each[id_] for each in holds), key=lambda hold: (hold.is_exact, hold.may_lift))
+        id_: min(
+            (each[id_] for each in off_states), key=lambda hold: (hold.is_exact, hold.can_lift)
+        )
         for id_ in common
     }
 
 
-def _write(client: Site, member: Member, change: Change) -> Result:
+def _update_member(client: GhostClient, member: GhostMember, change: TargetChange) -> PushResult:
     """Change one member; LATER if it was not acknowledged."""
     before = member.newsletter_ids or frozenset()
     wanted = (before - change.off) | change.on
     if wanted == before:
-        return Result.REFLECTED
+        return PushResult.REFLECTED
     changed = client.set_newsletters(member, wanted)
     if changed is None:
-        return Result.ABSENT
+        return PushResult.ABSENT
     held = changed.newsletter_ids
     if held is None or held & change.off or change.on - held:
-        return Result.LATER
-    return Result.REFLECTED
+        return PushResult.RETRY_LATER
+    return PushResult.REFLECTED
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Ghost.kind,
     title="Ghost",
-    proof=Proof.DOCUMENTATION,
-    against="Ghost's pages and the source of 5.130.6, read on 2026-11-27",
-    by_hand="Ghost 5.130.6 itself, on 27 November 2026",
+    tested_against=TestedAgainst.DOCUMENTATION,
+    tested_version="Ghost's pages and the source of 5.130.6, read on 2026-11-27",
+    manually_tested="Ghost 5.130.6 itself, on 27 November 2026",
     capabilities=Ghost.capabilities,
     own_settings=Ghost.settings,
-    secrets=frozenset({"admin_key"}),
+    secret_settings=frozenset({"admin_key"}),
     sources=(
         "https://docs.ghost.org/admin-api",
         "https://ghost.org/help/multiple-newsletters",
@@ -298,7 +331,7 @@ ENTRY = Entry(
         "https://github.com/TryGhost/Ghost/tree/main/ghost/core/core/server/services/webhooks",
     ),
     build=Ghost,
-    listen=partial(Listener, "ghost", ".+"),
+    build_webhook_only=partial(WebhookOnlyConnector, "ghost", ".+"),
     notes=(
         "Map each topic to the id of a newsletter.",
         "What is turned off in Ghost is turned on again by us after a day at the earliest.",

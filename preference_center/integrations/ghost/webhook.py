@@ -16,80 +16,87 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from preference_center.domain.vendor_events import News, NewsKind, Post
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
 from preference_center.integrations.base.payload import (
-    addressed,
-    header,
-    json_objects,
-    moment,
-    part,
-    secret_of,
-    several,
-    text,
-    unknown,
+    get_list,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import ensure_recent, ensure_signed
+from preference_center.integrations.base.signatures import verify_hmac, verify_timestamp
 
-SETTING = "webhook_secret"
-_MILLI = 1000
-_OF_NO_USE = ("post.", "page.", "tag.", "site.")
+SECRET_SETTING = "webhook_secret"
+_MILLISECONDS = 1000
+_IGNORED = ("post.", "page.", "tag.", "site.")
 
 
-class GhostNews:
+class GhostWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the secret that Ghost's webhooks to /in/NAME are set up with",
+        f"{SECRET_SETTING}?": "the secret that Ghost's webhooks to /in/NAME are set up with",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See NewsSource."""
-        secret = secret_of(settings, SETTING)
-        signature = _signature(post)
+        secret = require_setting(settings, SECRET_SETTING)
+        signature = _signature(request)
         stamp = signature.get("t", "")
-        ensure_signed(secret, post.body + stamp.encode(), signature.get("sha256", ""))
-        ensure_recent(moment(stamp, per_second=_MILLI), now)
+        verify_hmac(secret, request.body + stamp.encode(), signature.get("sha256", ""))
+        verify_timestamp(parse_epoch(stamp, per_second=_MILLISECONDS), now)
 
-    def whole(self, post: Post) -> bytes:
+    def stored_body(self, request: WebhookRequest) -> bytes:
         """See Dated."""
-        stamp = _signature(post).get("t", "")
-        return b'{"at": %s, "said": %s}' % (stamp.encode(), post.body)
+        stamp = _signature(request).get("t", "")
+        return b'{"at": %s, "said": %s}' % (stamp.encode(), request.body)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        rows = [(part(row, "said"), row.get("at")) for row in json_objects(body)]
-        return addressed(
-            news for said, at in rows for news in _read(said, moment(at, per_second=_MILLI))
+        rows = [(get_object(row, "said"), row.get("at")) for row in parse_json_objects(body)]
+        return require_recipient(
+            news
+            for said, at in rows
+            for news in _read_event(said, parse_epoch(at, per_second=_MILLISECONDS))
         )
 
 
-def _signature(post: Post) -> dict[str, str]:
+def _signature(request: WebhookRequest) -> dict[str, str]:
     """`sha256=..., t=...`."""
-    pairs = (each.strip().partition("=") for each in header(post, "x-ghost-signature").split(","))
+    pairs = (
+        each.strip().partition("=")
+        for each in require_header(request, "x-ghost-signature").split(",")
+    )
     return {name: value for name, _, value in pairs}
 
 
-def _read(row: dict[str, Any], at: datetime | None) -> Iterator[News]:
-    event = text(row, "event") or next((f"{name}." for name in row), "")  # older: no event
-    if event.startswith(_OF_NO_USE):
+def _read_event(row: dict[str, Any], occurred_at: datetime | None) -> Iterator[VendorEvent]:
+    event = get_text(row, "event") or next((f"{name}." for name in row), "")  # older: no event
+    if event.startswith(_IGNORED):
         return
     if "member" not in row:
-        yield unknown(event)
+        yield unknown_event(event)
         return
-    now, before = part(row, "member", "current"), part(row, "member", "previous")
+    now, before = get_object(row, "member", "current"), get_object(row, "member", "previous")
     if not now:
         return  # deleted: no word of the person
-    address = text(now, "email")
+    address = get_text(now, "email")
     has = _newsletters(now)
     had = _newsletters(before) if "newsletters" in before else has
     for number in sorted(had - has):
-        yield News(NewsKind.OPTED_OUT, address, number, at)
+        yield VendorEvent(VendorEventKind.OPTED_OUT, address, number, occurred_at)
     for number in sorted(has - had):
-        yield News(NewsKind.RESUBSCRIBED, address, number, at)
+        yield VendorEvent(VendorEventKind.RESUBSCRIBED, address, number, occurred_at)
     if had == has:
-        yield News(NewsKind.SEEN, address, at=at)
+        yield VendorEvent(VendorEventKind.CONTACT_CHANGED, address, occurred_at=occurred_at)
 
 
 def _newsletters(member: dict[str, Any]) -> set[str]:
-    found = (text(each, "id") for each in several(member, "newsletters") if isinstance(each, dict))
+    found = (
+        get_text(each, "id") for each in get_list(member, "newsletters") if isinstance(each, dict)
+    )
     return {number for number in found if number}

@@ -16,35 +16,35 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.hubspot.models import (
-    DEFINITIONS,
-    KEY,
-    REFUSAL,
-    SUBSCRIBERS,
-    WIDE,
-    WRITTEN,
-    Definition,
-    Status,
-    Subscriber,
-    Subscribers,
-    WideStatus,
-    Written,
+    ACCESS_TOKEN_INFO,
+    DEFINITIONS_RESPONSE,
+    ERROR_RESPONSE,
+    STATUSES_RESPONSE,
+    SUBSCRIBERS_RESPONSE,
+    UNSUBSCRIBE_ALL_RESPONSE,
+    StatusesResponse,
+    SubscribersResponse,
+    SubscriberStatuses,
+    SubscriptionDefinition,
+    SubscriptionStatus,
+    UnsubscribeAllStatus,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from preference_center.integrations.base.http import Answer, Http, Session
+    from preference_center.integrations.base.http import HttpContext, HttpSession, Response
 
-VERSION = "2026-03"
-ROOT = f"/communication-preferences/{VERSION}"
+API_VERSION = "2026-03"
+PREFERENCES_PATH = f"/communication-preferences/{API_VERSION}"
 INPUTS_PER_CALL = 100
-OFF, ON = "UNSUBSCRIBED", "SUBSCRIBED"
-_WINDOW = timedelta(seconds=10)
-_USED_UP = timedelta(hours=1)
+UNSUBSCRIBED, SUBSCRIBED = "UNSUBSCRIBED", "SUBSCRIBED"
+_DEFAULT_RATE_WINDOW = timedelta(seconds=10)
+_DAILY_LIMIT_WAIT = timedelta(hours=1)
 """The day's requests are used up; they come back at midnight, by the account's clock."""
-_UNASKABLE = frozenset(
+_SCOPES_UNAVAILABLE = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.UNAUTHORIZED,
@@ -55,156 +55,174 @@ _UNASKABLE = frozenset(
 )
 
 
-class MissingScope(DeliveryError):
+class MissingScopeError(DeliveryError):
     """HubSpot says that the key lacks the scope of a call."""
 
 
-def heard(status: int, headers: Mapping[str, str], _: datetime) -> timedelta | None:
+def parse_rate_limit_headers(
+    status: int, headers: Mapping[str, str], _: datetime
+) -> timedelta | None:
     """How long HubSpot wants no more requests; see `pace.Heard`.
 
     Its 429 names no time, and answers of a search have none of these headers.
     """
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         used_up = headers.get("x-hubspot-ratelimit-daily-remaining") == "0"
-        return _USED_UP if used_up else _window(headers)
+        return _DAILY_LIMIT_WAIT if used_up else _rate_window(headers)
     if headers.get("x-hubspot-ratelimit-remaining") == "0":
-        return _window(headers)
+        return _rate_window(headers)
     return None
 
 
-def _window(headers: Mapping[str, str]) -> timedelta:
+def _rate_window(headers: Mapping[str, str]) -> timedelta:
     text = headers.get("x-hubspot-ratelimit-interval-milliseconds", "")
-    return timedelta(milliseconds=int(text[:7])) if text.isdecimal() else _WINDOW
+    return timedelta(milliseconds=int(text[:7])) if text.isdecimal() else _DEFAULT_RATE_WINDOW
 
 
 @contextmanager
-def open_portal(setup: Setup, http: Http) -> Iterator[Session]:
+def open_session(config: DestinationConfig, http: HttpContext) -> Iterator[HttpSession]:
     """Requests to a destination's account, for a `with` block."""
     with http.session(
-        setup.name,
-        setup.settings.get("base_url", "https://api.hubapi.com"),
-        headers={"Authorization": f"Bearer {setup.settings['token']}"},
-        heard=heard,
+        config.name,
+        config.settings.get("base_url", "https://api.hubapi.com"),
+        headers={"Authorization": f"Bearer {config.settings['token']}"},
+        rate_limit_headers=parse_rate_limit_headers,
     ) as session:
         yield session
 
 
-def scopes(session: Session, token: str) -> frozenset[str] | None:
+def find_scopes(session: HttpSession, token: str) -> frozenset[str] | None:
     """The scopes of the key; None where HubSpot won't say for keys of its kind."""
     answer = session.send(
         "POST",
         "/oauth/v2/private-apps/get/access-token-info",
         body={"tokenKey": token},
-        allow=_UNASKABLE,
+        allowed_statuses=_SCOPES_UNAVAILABLE,
     )
-    return None if answer.status in _UNASKABLE else frozenset(answer.parse(KEY).scopes)
+    return (
+        None
+        if answer.status in _SCOPES_UNAVAILABLE
+        else frozenset(answer.parse(ACCESS_TOKEN_INFO).scopes)
+    )
 
 
-class Preferences:
+class HubSpotPreferencesClient:
     """Statuses of addresses in one account, for one push or page."""
 
-    def __init__(self, session: Session, brand: str | None = None) -> None:
+    def __init__(self, session: HttpSession, business_unit: str | None = None) -> None:
         self._session = session
-        self._wide = {"channel": "EMAIL"} | ({"businessUnitId": brand} if brand else {})
+        self._channel_query = {"channel": "EMAIL"} | (
+            {"businessUnitId": business_unit} if business_unit else {}
+        )
 
-    def definitions(self) -> tuple[Sequence[Definition], Mapping[str, str]]:
+    def list_definitions(self) -> tuple[Sequence[SubscriptionDefinition], Mapping[str, str]]:
         """The subscription types, and the headers of the answer."""
-        answer = self._send("GET", f"{ROOT}/definitions")
-        return answer.parse(DEFINITIONS).results, answer.headers
+        answer = self._send("GET", f"{PREFERENCES_PATH}/definitions")
+        return answer.parse(DEFINITIONS_RESPONSE).results, answer.headers
 
-    def read(self, addresses: Sequence[str]) -> Sequence[Subscriber]:
+    def read_statuses_batch(self, addresses: Sequence[str]) -> Sequence[SubscriberStatuses]:
         """The statuses of at most 100 addresses; who isn't known is left out."""
         body = {"inputs": list(addresses)}
         answer = self._send(
-            "POST", f"{ROOT}/statuses/batch/read", query={"channel": "EMAIL"}, body=body
+            "POST", f"{PREFERENCES_PATH}/statuses/batch/read", query={"channel": "EMAIL"}, body=body
         )
-        return answer.parse(SUBSCRIBERS).results
+        return answer.parse(SUBSCRIBERS_RESPONSE).results
 
-    def read_one(self, address: str) -> Sequence[Status] | None:
+    def read_statuses(self, address: str) -> Sequence[SubscriptionStatus] | None:
         """The statuses of one address; None if it isn't known."""
         answer = self._send(
             "GET",
-            f"{ROOT}/statuses/{{address}}",
-            holes={"address": address},
+            f"{PREFERENCES_PATH}/statuses/{{address}}",
+            path_params={"address": address},
             query={"channel": "EMAIL"},
-            allow={HTTPStatus.NOT_FOUND},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(WRITTEN).results
+        return (
+            None
+            if answer.status == HTTPStatus.NOT_FOUND
+            else answer.parse(STATUSES_RESPONSE).results
+        )
 
-    def read_wide(self, addresses: Sequence[str]) -> list[WideStatus]:
+    def read_unsubscribe_all_batch(self, addresses: Sequence[str]) -> list[UnsubscribeAllStatus]:
         """Who of at most 100 addresses has left everything."""
         answer = self._send(
             "POST",
-            f"{ROOT}/statuses/batch/unsubscribe-all/read",
-            query=self._wide,
+            f"{PREFERENCES_PATH}/statuses/batch/unsubscribe-all/read",
+            query=self._channel_query,
             body={"inputs": list(addresses)},
         )
-        found = answer.parse(SUBSCRIBERS).results
+        found = answer.parse(SUBSCRIBERS_RESPONSE).results
         return [status for each in found for status in each.wide_statuses]
 
-    def read_wide_one(self, address: str) -> Sequence[WideStatus]:
+    def read_unsubscribe_all(self, address: str) -> Sequence[UnsubscribeAllStatus]:
         """Whether one address has left everything."""
         answer = self._send(
             "GET",
-            f"{ROOT}/statuses/{{address}}/unsubscribe-all",
-            holes={"address": address},
-            query=self._wide | {"verbose": "true"},
-            allow={HTTPStatus.NOT_FOUND},
+            f"{PREFERENCES_PATH}/statuses/{{address}}/unsubscribe-all",
+            path_params={"address": address},
+            query=self._channel_query | {"verbose": "true"},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return () if answer.status == HTTPStatus.NOT_FOUND else answer.parse(WIDE).results
+        return (
+            ()
+            if answer.status == HTTPStatus.NOT_FOUND
+            else answer.parse(UNSUBSCRIBE_ALL_RESPONSE).results
+        )
 
-    def write(self, changes: Sequence[Mapping[str, Any]]) -> Written:
+    def update_statuses_batch(self, changes: Sequence[Mapping[str, Any]]) -> StatusesResponse:
         """Change at most 100 statuses."""
         body = {"inputs": list(changes)}
-        return self._send("POST", f"{ROOT}/statuses/batch/write", body=body).parse(WRITTEN)
+        return self._send("POST", f"{PREFERENCES_PATH}/statuses/batch/write", body=body).parse(
+            STATUSES_RESPONSE
+        )
 
-    def write_one(self, change: Mapping[str, Any]) -> Written | None:
+    def update_status(self, change: Mapping[str, Any]) -> StatusesResponse | None:
         """Change one status; None if the address isn't known."""
         body = {k: v for k, v in change.items() if k != "subscriberIdString"}
         answer = self._send(
             "POST",
-            f"{ROOT}/statuses/{{address}}",
-            holes={"address": change["subscriberIdString"]},
+            f"{PREFERENCES_PATH}/statuses/{{address}}",
+            path_params={"address": change["subscriberIdString"]},
             body=body,
-            allow={HTTPStatus.NOT_FOUND},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(WRITTEN)
+        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(STATUSES_RESPONSE)
 
-    def leave_all(self, addresses: Sequence[str]) -> Subscribers:
+    def unsubscribe_all_batch(self, addresses: Sequence[str]) -> SubscribersResponse:
         """Set HubSpot's own unsubscribe-all for at most 100 addresses."""
         return self._send(
             "POST",
-            f"{ROOT}/statuses/batch/unsubscribe-all",
-            query=self._wide | {"verbose": "true"},
+            f"{PREFERENCES_PATH}/statuses/batch/unsubscribe-all",
+            query=self._channel_query | {"verbose": "true"},
             body={"inputs": list(addresses)},
-        ).parse(SUBSCRIBERS)
+        ).parse(SUBSCRIBERS_RESPONSE)
 
-    def leave_all_one(self, address: str) -> Written | None:
+    def unsubscribe_all(self, address: str) -> StatusesResponse | None:
         """Set it for one address; None if the address isn't known."""
         answer = self._send(
             "POST",
-            f"{ROOT}/statuses/{{address}}/unsubscribe-all",
-            holes={"address": address},
-            query=self._wide | {"verbose": "true"},
-            allow={HTTPStatus.NOT_FOUND},
+            f"{PREFERENCES_PATH}/statuses/{{address}}/unsubscribe-all",
+            path_params={"address": address},
+            query=self._channel_query | {"verbose": "true"},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(WRITTEN)
+        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(STATUSES_RESPONSE)
 
-    def _send(self, method: str, route: str, **request: Any) -> Answer:
+    def _send(self, method: str, route: str, **request: Any) -> Response:
         """Raises MissingScope where HubSpot says so, and else like `Session.send`."""
-        allow = {HTTPStatus.FORBIDDEN, *request.pop("allow", ())}
-        answer = self._session.send(method, route, allow=allow, **request)
+        allowed = {HTTPStatus.FORBIDDEN, *request.pop("allowed_statuses", ())}
+        answer = self._session.send(method, route, allowed_statuses=allowed, **request)
         if answer.status == HTTPStatus.FORBIDDEN:
-            raise _refused(f"{method} {route}", answer)
+            raise _forbidden_error(f"{method} {route}", answer)
         return answer
 
 
-def _refused(what: str, answer: Answer) -> DeliveryError:
+def _forbidden_error(request: str, response: Response) -> DeliveryError:
     try:
-        category = answer.parse(REFUSAL).category
+        category = response.parse(ERROR_RESPONSE).category
     except DeliveryError:
         category = ""
-    message = f"{what}: HTTP {answer.status}"
+    message = f"{request}: HTTP {response.status}"
     if category == "MISSING_SCOPES":
-        return MissingScope(f"{message}, the key lacks the scope of this call", permanent=True)
+        return MissingScopeError(f"{message}, the key lacks the scope of this call", permanent=True)
     return DeliveryError(f"{message}, credentials or rights refused", permanent=True)

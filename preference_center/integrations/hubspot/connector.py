@@ -14,28 +14,44 @@ from dataclasses import replace
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Seen
-from preference_center.domain.vendor_events import News
-from preference_center.integrations.base.batching import carry_out
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http, Session
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.spec import RATE, Entry, Proof
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+)
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.batching import run_steps
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpSession
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.spec import RATE_SETTING, ConnectorSpec, TestedAgainst
 from preference_center.integrations.hubspot.client import (
     INPUTS_PER_CALL,
-    OFF,
-    ON,
-    MissingScope,
-    Preferences,
-    open_portal,
-    scopes,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    HubSpotPreferencesClient,
+    MissingScopeError,
+    find_scopes,
+    open_session,
 )
-from preference_center.integrations.hubspot.contacts import find, pull_page, scan_page, write_links
-from preference_center.integrations.hubspot.permissions import has_batch, rights
-from preference_center.integrations.hubspot.status_updates import Input, Writer
-from preference_center.integrations.hubspot.statuses import Calls, dated, statuses
+from preference_center.integrations.hubspot.contacts import (
+    find_addresses,
+    pull_page,
+    scan_page,
+    write_links,
+)
+from preference_center.integrations.hubspot.permissions import has_batch_scopes, list_permissions
+from preference_center.integrations.hubspot.status_updates import HubSpotStatusWriter, StatusChange
+from preference_center.integrations.hubspot.statuses import CallMode, find_statuses, with_timestamps
 
 LEGAL_BASES = frozenset(
     {
@@ -48,9 +64,9 @@ LEGAL_BASES = frozenset(
         "PROCESS_AND_STORE",
     }
 )
-_DOCS = "https://developers.hubspot.com/docs"
-_PROBE = "preference-center-check@example.com"
-_SINGLE = (
+_DOCS_URL = "https://developers.hubspot.com/docs"
+_PROBE_ADDRESS = "preference-center-check@example.com"
+_SINGLE_CALLS_HINT = (
     "each address and topic is a request of its own, at most 100 a push: the key lacks the "
     "scopes of the batch calls, which take Marketing Hub Enterprise"
 )
@@ -62,19 +78,19 @@ class HubSpot:
     kind: ClassVar[str] = "hubspot"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset(Scopes),
+        scopes=frozenset(SupportedScope),
         # v3 refused to resubscribe who had opted out; v4 does it (v3 guide, note on v4).
         can_lift=True,
         # No size is documented for these calls; 100 is that of HubSpot's other batches.
         batch_size=INPUTS_PER_CALL,
         # That of Free and Starter; `check` says what HubSpot allows the account, as it answers.
         # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
-        rate=Rate(100, 10),
+        rate_limit=RateLimit(100, 10),
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
         can_hold_link=True,
-        tells_rights=True,
+        checks_permissions=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "token": "a service key (Development, Keys, Service keys) or the access token of an app "
@@ -92,27 +108,29 @@ class HubSpot:
         "base_url?": "another address of the API, for tests",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        self._calls = Calls()
-        self._ids = {t: int(i) for t, i in setup.topics.items() if i.isascii() and i.isdigit()}
+        self._call_mode = CallMode()
+        self._subscription_ids = {
+            t: int(i) for t, i in config.topics.items() if i.isascii() and i.isdigit()
+        }
 
-    def _preferences(self, session: Session) -> Preferences:
-        return Preferences(session, self._setup.settings.get("business_unit"))
+    def _preferences_client(self, session: HttpSession) -> HubSpotPreferencesClient:
+        return HubSpotPreferencesClient(session, self._config.settings.get("business_unit"))
 
     @property
-    def _sets_all(self) -> bool:
-        return self._setup.settings.get("unsubscribe_all") == "yes"
+    def _sets_unsubscribe_all(self) -> bool:
+        return self._config.settings.get("unsubscribe_all") == "yes"
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says by which calls changes will be made."""
-        problems = [*mapping_problems(self._setup, "subscription type"), *self._setting_problems()]
-        report = Report()
+        problems = [*mapping_problems(self._config, "subscription type"), *self._config_problems()]
+        report = CheckReport()
         try:
-            with open_portal(self._setup, self._http) as session:
+            with open_session(self._config, self._http) as session:
                 report = self._key_report(session)
-                found, headers = self._preferences(session).definitions()
+                found, headers = self._preferences_client(session).list_definitions()
         except DeliveryError as error:
             fault = f"{error}: check the token and its scopes"
             return replace(report, problems=(*problems, fault, *report.problems))
@@ -120,49 +138,51 @@ class HubSpot:
         problems += [
             f"topic {topic} is mapped to subscription type {id_}, which is missing or inactive: "
             "map it to an active one"
-            for topic, id_ in sorted(self._ids.items())
+            for topic, id_ in sorted(self._subscription_ids.items())
             if id_ not in active
         ]
-        unmapped = set(active) - set(self._ids.values())
+        unmapped = set(active) - set(self._subscription_ids.values())
         return replace(
             report,
             problems=(*problems, *report.problems),
-            unmapped=tuple(f"{active[i]} ({i})" for i in sorted(unmapped)),
+            unmapped_targets=tuple(f"{active[i]} ({i})" for i in sorted(unmapped)),
             hints=(*report.hints, *self._rate_hints(headers)),
         )
 
-    def _key_report(self, session: Session) -> Report:
+    def _key_report(self, session: HttpSession) -> CheckReport:
         """What the key may do, by HubSpot's word; else whether it may read in batches."""
-        held = scopes(session, self._setup.settings["token"])
+        held = find_scopes(session, self._config.settings["token"])
         if held is not None:
-            report = Report(hints=() if has_batch(held) else (_SINGLE,))
-            return report.with_rights(rights(held, self._setup))
+            report = CheckReport(hints=() if has_batch_scopes(held) else (_SINGLE_CALLS_HINT,))
+            return report.with_permissions(list_permissions(held, self._config))
         hints: tuple[str, ...] = (
             "HubSpot doesn't say which scopes this key has: the first push will show it",
         )
-        preferences = self._preferences(session)
+        preferences = self._preferences_client(session)
         try:
-            preferences.read([_PROBE])
-        except MissingScope:
-            preferences.read_one(_PROBE)
-            hints += (_SINGLE,)
-        return Report(hints=hints)
+            preferences.read_statuses_batch([_PROBE_ADDRESS])
+        except MissingScopeError:
+            preferences.read_statuses(_PROBE_ADDRESS)
+            hints += (_SINGLE_CALLS_HINT,)
+        return CheckReport(hints=hints)
 
     def _rate_hints(self, headers: Mapping[str, str]) -> Iterator[str]:
         allowed = headers.get("x-hubspot-ratelimit-max", "")
         milliseconds = headers.get("x-hubspot-ratelimit-interval-milliseconds", "")
-        if self._setup.settings.get(RATE) or not (allowed.isdecimal() and milliseconds.isdecimal()):
+        if self._config.settings.get(RATE_SETTING) or not (
+            allowed.isdecimal() and milliseconds.isdecimal()
+        ):
             return
         per_second = int(allowed) * 1000 // max(int(milliseconds), 1)
-        usual = self.capabilities.rate
+        usual = self.capabilities.rate_limit
         if usual and per_second > usual.requests / usual.seconds:
-            yield f"HubSpot allows more requests: set {RATE}='{per_second} per second'"
+            yield f"HubSpot allows more requests: set {RATE_SETTING}='{per_second} per second'"
 
-    def _setting_problems(self) -> Iterator[str]:
-        settings = self._setup.settings
+    def _config_problems(self) -> Iterator[str]:
+        settings = self._config.settings
         if settings.get("unsubscribe_all", "no") not in {"yes", "no"}:
             yield "unsubscribe_all: write yes or no"
-        if self._sets_all and self._setup.sends_service:
+        if self._sets_unsubscribe_all and self._config.sends_service:
             yield (
                 "unsubscribe_all would stop the service mail that goes through this account: "
                 "take the setting away, topics alone hold the no (I10)"
@@ -173,7 +193,7 @@ class HubSpot:
         if (basis is None) != (settings.get("legal_basis_explanation") is None):
             yield "legal_basis and legal_basis_explanation go together: set both or neither"
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector.
 
         Lifts go before opt-outs: what resubscribing one type does to a contact that had
@@ -181,90 +201,106 @@ class HubSpot:
         """
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        whole = [item for item in batch if self._is_all(item)]
-        single = [item for item in batch if not self._is_all(item)]
-        lifts = [Input(i, self._ids[t], ON) for i in batch for t in sorted(i.lift)]
-        offs = [Input(i, self._ids[t], OFF) for i in single for t in sorted(i.off)]
-        with open_portal(self._setup, self._http) as session:
-            writer = Writer(self._preferences(session), self._setup, self._calls)
-            steps = [*writer.changes(lifts), *writer.changes(offs), *writer.leaving(whole)]
-            return carry_out(batch, steps)
+        validate_batch(batch, self._config, self.capabilities)
+        whole = [item for item in batch if self._may_unsubscribe_all(item)]
+        single = [item for item in batch if not self._may_unsubscribe_all(item)]
+        lifts = [
+            StatusChange(i, self._subscription_ids[t], SUBSCRIBED)
+            for i in batch
+            for t in sorted(i.lift)
+        ]
+        offs = [
+            StatusChange(i, self._subscription_ids[t], UNSUBSCRIBED)
+            for i in single
+            for t in sorted(i.off)
+        ]
+        with open_session(self._config, self._http) as session:
+            writer = HubSpotStatusWriter(
+                self._preferences_client(session), self._config, self._call_mode
+            )
+            steps = [
+                *writer.status_steps(lifts),
+                *writer.status_steps(offs),
+                *writer.unsubscribe_all_steps(whole),
+            ]
+            return run_steps(batch, steps)
 
-    def _is_all(self, item: Item) -> bool:
+    def _may_unsubscribe_all(self, item: PushItem) -> bool:
         """Whether HubSpot's unsubscribe-all says no more than the person did (I10).
 
         Asked for in the set-up, no service mail, and no topic that the person kept.
         """
         return (
-            self._sets_all
-            and not self._setup.sends_service
+            self._sets_unsubscribe_all
+            and not self._config.sends_service
             and item.all_off
-            and item.off >= self._setup.topics.keys()
+            and item.off >= self._config.topics.keys()
         )
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        topics = {id_: topic for topic, id_ in self._ids.items()}
-        with open_portal(self._setup, self._http) as session:
+        validate_batch(batch, self._config, self.capabilities)
+        topics = {id_: topic for topic, id_ in self._subscription_ids.items()}
+        with open_session(self._config, self._http) as session:
             addresses = [item.address for item in batch]
-            found = statuses(self._preferences(session), self._calls, addresses)
+            found = find_statuses(self._preferences_client(session), self._call_mode, addresses)
         off = {
             address: None
             if held is None
             else frozenset(
                 topics[status.subscription_id]
                 for status in held
-                if status.status == OFF and status.subscription_id in topics
+                if status.status == UNSUBSCRIBED and status.subscription_id in topics
             )
             for address, held in found.items()
         }
         return {i.ref: off[i.address.casefold()] for i in batch if i.address.casefold() in off}
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable."""
-        with open_portal(self._setup, self._http) as session:
-            return scan_page(session, cursor, self._http.now(), self._setup.link_field)
+        with open_session(self._config, self._http) as session:
+            return scan_page(session, cursor, self._http.now(), self._config.link_field)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. The search finds who opted out, the statuses say when."""
-        with open_portal(self._setup, self._http) as session:
-            page = pull_page(session, cursor, self._http.now(), list(self._ids.values()))
-            rows = dated(self._preferences(session), self._calls, page.rows)
+        with open_session(self._config, self._http) as session:
+            page = pull_page(
+                session, cursor, self._http.now(), list(self._subscription_ids.values())
+            )
+            rows = with_timestamps(self._preferences_client(session), self._call_mode, page.rows)
         return replace(page, rows=rows)
 
-    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+    def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See Findable."""
-        with open_portal(self._setup, self._http) as session:
-            return find(session, contacts) if contacts else {}
+        with open_session(self._config, self._http) as session:
+            return find_addresses(session, contact_ids) if contact_ids else {}
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         """See Fieldable: `link_field` is a contact property's internal name."""
-        field = self._setup.link_field
+        field = self._config.link_field
         if not batch or field is None:
             return {}
-        with open_portal(self._setup, self._http) as session:
+        with open_session(self._config, self._http) as session:
             return write_links(session, batch, field)
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=HubSpot.kind,
     title="HubSpot",
-    proof=Proof.DOCUMENTATION,
-    against="HubSpot's pages of the API 2026-03, read on 2026-11-27",
-    by_hand="HubSpot's own description of 2026-03, on 27 November 2026",
+    tested_against=TestedAgainst.DOCUMENTATION,
+    tested_version="HubSpot's pages of the API 2026-03, read on 2026-11-27",
+    manually_tested="HubSpot's own description of 2026-03, on 27 November 2026",
     capabilities=HubSpot.capabilities,
     own_settings=HubSpot.settings,
-    secrets=frozenset({"token"}),
+    secret_settings=frozenset({"token"}),
     sources=(
-        f"{_DOCS}/api-reference/2026-03/communication-preferences/guide",
-        f"{_DOCS}/api-reference/2026-03/crm/search-the-crm",
-        f"{_DOCS}/apps/developer-platform/build-apps/authentication/account-service-keys",
-        f"{_DOCS}/apps/developer-platform/add-features/configure-webhooks",
-        f"{_DOCS}/developer-tooling/platform/usage-guidelines",
+        f"{_DOCS_URL}/api-reference/2026-03/communication-preferences/guide",
+        f"{_DOCS_URL}/api-reference/2026-03/crm/search-the-crm",
+        f"{_DOCS_URL}/apps/developer-platform/build-apps/authentication/account-service-keys",
+        f"{_DOCS_URL}/apps/developer-platform/add-features/configure-webhooks",
+        f"{_DOCS_URL}/developer-tooling/platform/usage-guidelines",
     ),
     build=HubSpot,
     notes=(

@@ -15,51 +15,57 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter
 
-from preference_center.domain.sync.capabilities import Rate
-from preference_center.domain.sync.contract import LinkItem, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.http import Session
-from preference_center.integrations.base.pydantic_types import Lenient
-from preference_center.integrations.base.rate_limit import Limit
-from preference_center.integrations.hubspot.client import VERSION
+from preference_center.domain.sync.capabilities import RateLimit
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.http import HttpSession
+from preference_center.integrations.base.pydantic_types import LenientModel
+from preference_center.integrations.base.rate_limit import EndpointRateLimit
+from preference_center.integrations.hubspot.client import API_VERSION
 
-SHOWN = 100
-PULLED = 50
+SCAN_PAGE_SIZE = 100
+PULL_PAGE_SIZE = 50
 """Opt-outs on a page: the time of each may take two requests more."""
 OVERLAP = timedelta(minutes=15)
 """How far a later search looks back: what is new can be searched for after a while only."""
-GROUPS_PER_SEARCH = 5
+FILTER_GROUPS_PER_SEARCH = 5
 """Alternatives that one search may name."""
 # Five a second are documented now, four were before.
-_SEARCHES = Limit("search", Rate(4, 1))
-_CONTACTS = f"/crm/objects/{VERSION}/contacts"
-_CHANGED = "lastmodifieddate"
-_OPTED_OUT = "hs_email_optout"
+_SEARCH_LIMIT = EndpointRateLimit("search", RateLimit(4, 1))
+_CONTACTS_PATH = f"/crm/objects/{API_VERSION}/contacts"
+_MODIFIED_PROPERTY = "lastmodifieddate"
+_OPT_OUT_PROPERTY = "hs_email_optout"
 
 
-class _Contact(Lenient):
+class _HubSpotContact(LenientModel):
     id: str
     properties: dict[str, str | None] = Field(default_factory=dict)
 
 
-class _Next(Lenient):
+class _Next(LenientModel):
     after: str
 
 
-class _Paging(Lenient):
+class _Paging(LenientModel):
     next: _Next | None = None
 
 
-class _Found(Lenient):
-    results: tuple[_Contact, ...] = ()
+class _ContactsResponse(LenientModel):
+    results: tuple[_HubSpotContact, ...] = ()
     paging: _Paging = _Paging()
 
 
-_FOUND = TypeAdapter(_Found)
+_CONTACTS_RESPONSE = TypeAdapter(_ContactsResponse)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _HubSpotCursor:
     """Contacts changed since `since` (milliseconds since 1970), less the first `after`.
 
     `part` counts the searches that a pull takes for its many alternatives.
@@ -67,132 +73,148 @@ class _Place:
 
     since: int = 0
     after: int = 0
-    part: int = 0
-    began: int = 0
-    first: int = 0
+    search_index: int = 0
+    started_at: int = 0
+    pass_since: int = 0
     """`since` as the pass began."""
 
     @classmethod
-    def read(cls, cursor: str | None, now: datetime) -> _Place:
-        if cursor is None:
-            return cls(began=_milliseconds(now))
-        place = cls(*map(int, cursor.split(":")))
-        if place.began:
+    def parse(cls, text: str | None, now: datetime) -> _HubSpotCursor:
+        if text is None:
+            return cls(started_at=_to_milliseconds(now))
+        place = cls(*map(int, text.split(":")))
+        if place.started_at:
             return place
-        return cls(place.since, began=_milliseconds(now), first=place.since)
+        return cls(place.since, started_at=_to_milliseconds(now), pass_since=place.since)
 
-    def cursor(self) -> str:
+    def serialize(self) -> str:
         """As text."""
-        return f"{self.since}:{self.after}:{self.part}:{self.began}:{self.first}"
+        return f"{self.since}:{self.after}:{self.search_index}:{self.started_at}:{self.pass_since}"
 
-    def following(self, found: _Found) -> _Place | None:
+    def next_cursor(self, response: _ContactsResponse) -> _HubSpotCursor | None:
         """Where the same search goes on, if it does."""
-        if found.paging.next is None or not found.results:
+        if response.paging.next is None or not response.results:
             return None
-        last = _changed_at(found.results[-1])
+        last = _modified_at(response.results[-1])
         if last > self.since:
             return replace(self, since=last, after=0)
-        return replace(self, after=int(found.paging.next.after))
+        return replace(self, after=int(response.paging.next.after))
 
-    def later(self) -> str:
+    def next_pass_cursor(self) -> str:
         """The cursor of a pass that begins once this one is over."""
-        return _Place(max(0, self.began - int(OVERLAP.total_seconds() * 1000))).cursor()
+        return _HubSpotCursor(
+            max(0, self.started_at - int(OVERLAP.total_seconds() * 1000))
+        ).serialize()
 
 
-def scan_page(session: Session, cursor: str | None, now: datetime, field: str | None) -> Page[Seen]:
+def scan_page(
+    session: HttpSession, cursor: str | None, now: datetime, link_field: str | None
+) -> ContactPage[ContactSnapshot]:
     """The next contacts that were added or changed; see Scannable."""
-    place = _Place.read(cursor, now)
-    found = _search(session, place, [[]], [field] if field else [], SHOWN)
+    place = _HubSpotCursor.parse(cursor, now)
+    found = _search(session, place, [[]], [link_field] if link_field else [], SCAN_PAGE_SIZE)
     rows = tuple(
-        Seen(email, link=(contact.properties.get(field) or "") if field else None)
+        ContactSnapshot(
+            email, link=(contact.properties.get(link_field) or "") if link_field else None
+        )
         for contact in found.results
         if (email := contact.properties.get("email"))
     )
-    following = place.following(found)
+    following = place.next_cursor(found)
     if following is None:
-        return Page(rows, place.later(), done=True)
-    return Page(rows, following.cursor(), done=False)
+        return ContactPage(rows, place.next_pass_cursor(), done=True)
+    return ContactPage(rows, following.serialize(), done=False)
 
 
 def pull_page(
-    session: Session, cursor: str | None, now: datetime, types: Collection[int]
-) -> Page[News]:
+    session: HttpSession, cursor: str | None, now: datetime, type_ids: Collection[int]
+) -> ContactPage[VendorEvent]:
     """The next contacts that opted out of all or of one of these types; see Pullable."""
-    place = _Place.read(cursor, now)
-    names = [_OPTED_OUT, *(f"{_OPTED_OUT}_{type_}" for type_ in sorted(types))]
-    some = names[place.part * GROUPS_PER_SEARCH :][:GROUPS_PER_SEARCH]
+    place = _HubSpotCursor.parse(cursor, now)
+    names = [_OPT_OUT_PROPERTY, *(f"{_OPT_OUT_PROPERTY}_{type_}" for type_ in sorted(type_ids))]
+    some = names[place.search_index * FILTER_GROUPS_PER_SEARCH :][:FILTER_GROUPS_PER_SEARCH]
     wanted = [[{"propertyName": name, "operator": "EQ", "value": "true"}] for name in some]
-    found = _search(session, place, wanted, some, PULLED)
-    rows = tuple(news for contact in found.results for news in _news(contact, some))
-    following = place.following(found)
-    if following is None and (place.part + 1) * GROUPS_PER_SEARCH < len(names):
-        following = replace(place, since=place.first, after=0, part=place.part + 1)
+    found = _search(session, place, wanted, some, PULL_PAGE_SIZE)
+    rows = tuple(news for contact in found.results for news in _to_vendor_events(contact, some))
+    following = place.next_cursor(found)
+    if following is None and (place.search_index + 1) * FILTER_GROUPS_PER_SEARCH < len(names):
+        following = replace(
+            place, since=place.pass_since, after=0, search_index=place.search_index + 1
+        )
     if following is None:
-        return Page(rows, place.later(), done=True)
-    return Page(rows, following.cursor(), done=False)
+        return ContactPage(rows, place.next_pass_cursor(), done=True)
+    return ContactPage(rows, following.serialize(), done=False)
 
 
-def find(session: Session, contacts: Sequence[str]) -> dict[str, str]:
+def find_addresses(session: HttpSession, contact_ids: Sequence[str]) -> dict[str, str]:
     """Contact id -> address; see Findable."""
-    inputs = [{"id": contact} for contact in contacts]
+    inputs = [{"id": contact} for contact in contact_ids]
     body = {"properties": ["email"], "propertiesWithHistory": [], "inputs": inputs}
-    found = session.send("POST", f"{_CONTACTS}/batch/read", body=body).parse(_FOUND)
+    found = session.send("POST", f"{_CONTACTS_PATH}/batch/read", body=body).parse(
+        _CONTACTS_RESPONSE
+    )
     return {
         contact.id: email for contact in found.results if (email := contact.properties.get("email"))
     }
 
 
-def write_links(session: Session, batch: Sequence[LinkItem], field: str) -> Mapping[int, Outcome]:
+def write_links(
+    session: HttpSession, batch: Sequence[LinkItem], link_field: str
+) -> Mapping[int, PushOutcome]:
     """Write links into the contacts that there are; see Fieldable."""
     inputs = [
-        {"idProperty": "email", "id": item.address, "properties": {field: item.link}}
+        {"idProperty": "email", "id": item.address, "properties": {link_field: item.link}}
         for item in batch
     ]
     body = {"inputs": inputs}
-    found = session.send("POST", f"{_CONTACTS}/batch/update", body=body).parse(_FOUND)
+    found = session.send("POST", f"{_CONTACTS_PATH}/batch/update", body=body).parse(
+        _CONTACTS_RESPONSE
+    )
     there = {(contact.properties.get("email") or "").casefold() for contact in found.results}
     return {
-        item.ref: Outcome(Result.REFLECTED, "updated")
+        item.ref: PushOutcome(PushResult.REFLECTED, "updated")
         if item.address.casefold() in there
-        else Outcome(Result.ABSENT, "no contact")
+        else PushOutcome(PushResult.ABSENT, "no contact")
         for item in batch
     }
 
 
 def _search(
-    session: Session,
-    place: _Place,
-    alternatives: Sequence[Sequence[Mapping[str, str]]],
+    session: HttpSession,
+    cursor: _HubSpotCursor,
+    filter_groups: Sequence[Sequence[Mapping[str, str]]],
     properties: Sequence[str],
-    most: int,
-) -> _Found:
-    since = {"propertyName": _CHANGED, "operator": "GTE", "value": str(place.since)}
+    page_size: int,
+) -> _ContactsResponse:
+    since = {"propertyName": _MODIFIED_PROPERTY, "operator": "GTE", "value": str(cursor.since)}
     body: dict[str, Any] = {
-        "filterGroups": [{"filters": [since, *each]} for each in alternatives],
-        "sorts": [{"propertyName": _CHANGED, "direction": "ASCENDING"}],
-        "properties": ["email", _CHANGED, *properties],
-        "limit": most,
-        "after": str(place.after),
+        "filterGroups": [{"filters": [since, *each]} for each in filter_groups],
+        "sorts": [{"propertyName": _MODIFIED_PROPERTY, "direction": "ASCENDING"}],
+        "properties": ["email", _MODIFIED_PROPERTY, *properties],
+        "limit": page_size,
+        "after": str(cursor.after),
     }
-    answer = session.send("POST", f"{_CONTACTS}/search", body=body, limit=_SEARCHES)
-    return answer.parse(_FOUND)
+    answer = session.send("POST", f"{_CONTACTS_PATH}/search", body=body, limit=_SEARCH_LIMIT)
+    return answer.parse(_CONTACTS_RESPONSE)
 
 
-def _news(contact: _Contact, names: Sequence[str]) -> Iterator[News]:
+def _to_vendor_events(
+    contact: _HubSpotContact, property_names: Sequence[str]
+) -> Iterator[VendorEvent]:
     email = contact.properties.get("email")
-    for name in names if email else ():
+    for name in property_names if email else ():
         if (contact.properties.get(name) or "").casefold() == "true":
-            thing = name.removeprefix(_OPTED_OUT).removeprefix("_") or None
-            yield News(NewsKind.OPTED_OUT, email or "", thing)
+            thing = name.removeprefix(_OPT_OUT_PROPERTY).removeprefix("_") or None
+            yield VendorEvent(VendorEventKind.OPTED_OUT, email or "", thing)
 
 
-def _changed_at(contact: _Contact) -> int:
-    text = contact.properties.get(_CHANGED) or ""
+def _modified_at(contact: _HubSpotContact) -> int:
+    text = contact.properties.get(_MODIFIED_PROPERTY) or ""
     try:
-        return _milliseconds(datetime.fromisoformat(text).astimezone(UTC))
+        return _to_milliseconds(datetime.fromisoformat(text).astimezone(UTC))
     except ValueError:
         return 0
 
 
-def _milliseconds(at: datetime) -> int:
+def _to_milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)

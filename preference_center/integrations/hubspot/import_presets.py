@@ -9,46 +9,76 @@ A bounce reported by other companies' accounts alone ("Global Bounce") is not im
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 _YES = ("true", "yes", "1")
 _NO = ("false", "no", "0")
-_ALL = ("Unsubscribed from all email", "hs_email_optout", "Opted out of all email")
-_HARD = ("Email hard bounce reason", "hs_email_hard_bounce_reason_enum")
-_NAMES = ("Email", "Email Address", "Recipient")
+_UNSUBSCRIBED_FROM_ALL = (
+    "Unsubscribed from all email",
+    "hs_email_optout",
+    "Opted out of all email",
+)
+_HARD_BOUNCE_REASON = ("Email hard bounce reason", "hs_email_hard_bounce_reason_enum")
+_EMAIL = ("Email", "Email Address", "Recipient")
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="hubspot-contacts",
         title="HubSpot: contacts with their opt-out properties",
-        page="https://knowledge.hubspot.com/properties/hubspots-default-contact-properties",
-        address=_NAMES,
-        says=(
-            Says(Meaning.OPT_OUT, group="all email", when=(When(_ALL, _YES),)),
-            Says(Meaning.OPT_OUT, prefix="Opted out of email:"),
-            Says(Meaning.BOUNCE, when=(When(_HARD), When(_HARD, _NO, negated=True))),
+        docs_url="https://knowledge.hubspot.com/properties/hubspots-default-contact-properties",
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="all email",
+                conditions=(CellCondition(_UNSUBSCRIBED_FROM_ALL, _YES),),
+            ),
+            ColumnMeaning(RowMeaning.OPT_OUT, group_column_prefix="Opted out of email:"),
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                conditions=(
+                    CellCondition(_HARD_BOUNCE_REASON),
+                    CellCondition(_HARD_BOUNCE_REASON, _NO, negated=True),
+                ),
+            ),
         ),
-        needs=(_ALL,),
+        required_columns=(_UNSUBSCRIBED_FROM_ALL,),
     ),
-    Preset(
+    ImportPreset(
         name="hubspot-unsubscribes",
         title="HubSpot: the export of unsubscribes and bounces",
-        page="https://knowledge.hubspot.com/articles/kcs_article/contacts/"
+        docs_url="https://knowledge.hubspot.com/articles/kcs_article/contacts/"
         "what-do-the-columns-mean-in-csv-i-receive-when-i-export-unsubscribes-and-bounces",
-        address=_NAMES,
-        says=(
-            Says(Meaning.OPT_OUT, group="all email", when=(When(("Portal Unsubscribe",), _YES),)),
-            Says(
-                Meaning.COMPLAINT, group="spam reports", when=(When(("Portal Spam Report",), _YES),)
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="all email",
+                conditions=(CellCondition(("Portal Unsubscribe",), _YES),),
             ),
-            Says(
-                Meaning.BOUNCE,
-                when=(When(("Portal Bounce",)), When(("Portal Bounce",), _NO, negated=True)),
+            ColumnMeaning(
+                RowMeaning.COMPLAINT,
+                default_group="spam reports",
+                conditions=(CellCondition(("Portal Spam Report",), _YES),),
+            ),
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                conditions=(
+                    CellCondition(("Portal Bounce",)),
+                    CellCondition(("Portal Bounce",), _NO, negated=True),
+                ),
             ),
             # never holds: what other accounts found is named here so that it is no type
-            Says(Meaning.BOUNCE, when=(When(("Global Bounce",), ("(never)",)),)),
-            Says(Meaning.OPT_OUT, rest=True),
+            ColumnMeaning(
+                RowMeaning.BOUNCE, conditions=(CellCondition(("Global Bounce",), ("(never)",)),)
+            ),
+            ColumnMeaning(RowMeaning.OPT_OUT, other_columns_are_groups=True),
         ),
-        needs=(("Portal Unsubscribe",),),
+        required_columns=(("Portal Unsubscribe",),),
     ),
 )

@@ -11,33 +11,33 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from preference_center.integrations.base.pydantic_types import Lenient, Moment
+from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
 
 
-class _Camel(Lenient):
+class _HubSpotModel(LenientModel):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class Status(_Camel):
+class SubscriptionStatus(_HubSpotModel):
     """One address's status for one subscription type."""
 
     subscriber_id_string: str
     subscription_id: int
     status: str = ""
     set_status_success_reason: str = ""
-    timestamp: Moment = None
+    timestamp: IsoDatetime = None
     """When it was last changed (UTC)."""
 
 
-class WideStatus(_Camel):
+class UnsubscribeAllStatus(_HubSpotModel):
     """One address's status for all of an account, or of a brand."""
 
     subscriber_id_string: str
     status: str = ""
-    timestamp: Moment = None
+    timestamp: IsoDatetime = None
 
 
-class Fault(_Camel):
+class InputError(_HubSpotModel):
     """Why some input was not taken."""
 
     category: str = ""
@@ -45,35 +45,35 @@ class Fault(_Camel):
     """Documented as a map of lists; once shown as a text."""
 
 
-class Written(_Camel):
+class StatusesResponse(_HubSpotModel):
     """Answer to a change of statuses, and to a query for those of one address."""
 
-    results: tuple[Status, ...] = ()
-    errors: tuple[Fault, ...] = ()
+    results: tuple[SubscriptionStatus, ...] = ()
+    errors: tuple[InputError, ...] = ()
 
 
-class WideStatuses(_Camel):
+class UnsubscribeAllResponse(_HubSpotModel):
     """Answer to the question whether one address has left everything."""
 
-    results: tuple[WideStatus, ...] = ()
+    results: tuple[UnsubscribeAllStatus, ...] = ()
 
 
-class Subscriber(_Camel):
+class SubscriberStatuses(_HubSpotModel):
     """One address's statuses, for single types or for everything."""
 
     subscriber_id_string: str
-    statuses: tuple[Status, ...] = ()
-    wide_statuses: tuple[WideStatus, ...] = ()
+    statuses: tuple[SubscriptionStatus, ...] = ()
+    wide_statuses: tuple[UnsubscribeAllStatus, ...] = ()
 
 
-class Subscribers(_Camel):
+class SubscribersResponse(_HubSpotModel):
     """Answer to the batch calls about whole addresses."""
 
-    results: tuple[Subscriber, ...] = ()
-    errors: tuple[Fault, ...] = ()
+    results: tuple[SubscriberStatuses, ...] = ()
+    errors: tuple[InputError, ...] = ()
 
 
-class Definition(_Camel):
+class SubscriptionDefinition(_HubSpotModel):
     """One subscription type."""
 
     id: str
@@ -81,27 +81,27 @@ class Definition(_Camel):
     is_active: bool = True
 
 
-class Definitions(_Camel):
+class DefinitionsResponse(_HubSpotModel):
     """Answer to definitions."""
 
-    results: tuple[Definition, ...] = ()
+    results: tuple[SubscriptionDefinition, ...] = ()
 
 
-class Key(_Camel):
+class AccessTokenInfo(_HubSpotModel):
     """What HubSpot says of an access token or a service key."""
 
     scopes: tuple[str, ...] = ()
 
 
-class Refusal(_Camel):
+class ErrorResponse(_HubSpotModel):
     """Why a request was refused; the message is not read (I12)."""
 
     category: str = ""
 
 
-WRITTEN = TypeAdapter(Written)
-WIDE = TypeAdapter(WideStatuses)
-SUBSCRIBERS = TypeAdapter(Subscribers)
-DEFINITIONS = TypeAdapter(Definitions)
-KEY = TypeAdapter(Key)
-REFUSAL = TypeAdapter(Refusal)
+STATUSES_RESPONSE = TypeAdapter(StatusesResponse)
+UNSUBSCRIBE_ALL_RESPONSE = TypeAdapter(UnsubscribeAllResponse)
+SUBSCRIBERS_RESPONSE = TypeAdapter(SubscribersResponse)
+DEFINITIONS_RESPONSE = TypeAdapter(DefinitionsResponse)
+ACCESS_TOKEN_INFO = TypeAdapter(AccessTokenInfo)
+ERROR_RESPONSE = TypeAdapter(ErrorResponse)

@@ -9,36 +9,70 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from preference_center.integrations.base.check_report import Right
-from preference_center.integrations.base.contract import Setup
+from preference_center.integrations.base.check_report import Permission
+from preference_center.integrations.base.contract import DestinationConfig
 
-_READ = ("communication_preferences.read", "subscriptions-status-read")
-_WRITE = ("communication_preferences.write", "subscriptions-status-write")
-_BOTH = "communication_preferences.read_write"
-_DEFINE = "subscriptions-definition-read"
-BATCH_READ = ("communication_preferences.statuses.batch.read", "subscription-status-batch-read")
-BATCH_WRITE = ("communication_preferences.statuses.batch.write", "subscription-status-batch-write")
-_GRANT = "add the scope to the service key or app"
-_ENTERPRISE = f"{_GRANT}, which takes Marketing Hub Enterprise"
+_READ_SCOPES = ("communication_preferences.read", "subscriptions-status-read")
+_WRITE_SCOPES = ("communication_preferences.write", "subscriptions-status-write")
+_READ_WRITE_SCOPE = "communication_preferences.read_write"
+_DEFINITIONS_SCOPE = "subscriptions-definition-read"
+BATCH_READ_SCOPES = (
+    "communication_preferences.statuses.batch.read",
+    "subscription-status-batch-read",
+)
+BATCH_WRITE_SCOPES = (
+    "communication_preferences.statuses.batch.write",
+    "subscription-status-batch-write",
+)
+_GRANT_REMEDY = "add the scope to the service key or app"
+_ENTERPRISE_REMEDY = f"{_GRANT_REMEDY}, which takes Marketing Hub Enterprise"
 
 
-def has_batch(held: Collection[str]) -> bool:
+def has_batch_scopes(granted_scopes: Collection[str]) -> bool:
     """Whether all changes can be made by batch calls."""
-    return any(scope in held for scope in BATCH_WRITE)
+    return any(scope in granted_scopes for scope in BATCH_WRITE_SCOPES)
 
 
-def rights(held: Collection[str], setup: Setup) -> Iterator[Right]:
+def list_permissions(
+    granted_scopes: Collection[str], config: DestinationConfig
+) -> Iterator[Permission]:
     """What the connector needs of a key with the scopes `held`."""
 
-    def right(names: Collection[str], use: str, remedy: str = _GRANT, *, needed: bool) -> Right:
-        name = next(iter(names))
-        return Right(name, use, any(scope in held for scope in names), remedy, needed)
+    def permission(
+        scope_names: Collection[str],
+        purpose: str,
+        remedy: str = _GRANT_REMEDY,
+        *,
+        is_required: bool,
+    ) -> Permission:
+        name = next(iter(scope_names))
+        return Permission(
+            name,
+            purpose,
+            any(scope in granted_scopes for scope in scope_names),
+            remedy,
+            is_required,
+        )
 
-    yield right((_READ[0], _BOTH, _DEFINE), "read the subscription types", needed=True)
-    yield right((*_READ, _BOTH, *BATCH_READ), "read what is off", needed=True)
-    yield right((*_WRITE, _BOTH, *BATCH_WRITE), "turn topics off and on", needed=True)
-    for names, use in ((BATCH_READ, "read"), (BATCH_WRITE, "change")):
-        yield right(names, f"{use} 100 addresses in one request", _ENTERPRISE, needed=False)
-    yield right(("crm.objects.contacts.read",), "find contacts and their opt-outs", needed=False)
-    if setup.link_field:
-        yield right(("crm.objects.contacts.write",), "write links", needed=True)
+    yield permission(
+        (_READ_SCOPES[0], _READ_WRITE_SCOPE, _DEFINITIONS_SCOPE),
+        "read the subscription types",
+        is_required=True,
+    )
+    yield permission(
+        (*_READ_SCOPES, _READ_WRITE_SCOPE, *BATCH_READ_SCOPES), "read what is off", is_required=True
+    )
+    yield permission(
+        (*_WRITE_SCOPES, _READ_WRITE_SCOPE, *BATCH_WRITE_SCOPES),
+        "turn topics off and on",
+        is_required=True,
+    )
+    for names, use in ((BATCH_READ_SCOPES, "read"), (BATCH_WRITE_SCOPES, "change")):
+        yield permission(
+            names, f"{use} 100 addresses in one request", _ENTERPRISE_REMEDY, is_required=False
+        )
+    yield permission(
+        ("crm.objects.contacts.read",), "find contacts and their opt-outs", is_required=False
+    )
+    if config.link_field:
+        yield permission(("crm.objects.contacts.write",), "write links", is_required=True)

@@ -8,145 +8,161 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.batching import (
-    Step,
-    carry_out,
-    ensure_some_taken,
-    not_yet,
-    send_halving,
-    worse,
+    PushStep,
+    deferred,
+    ensure_some_accepted,
+    run_steps,
+    send_bisecting,
+    worst,
 )
-from preference_center.integrations.base.contract import Setup
-from preference_center.integrations.base.http import Rejected
+from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.http import RequestRejected
 from preference_center.integrations.hubspot.client import (
     INPUTS_PER_CALL,
-    OFF,
-    MissingScope,
-    Preferences,
+    UNSUBSCRIBED,
+    HubSpotPreferencesClient,
+    MissingScopeError,
 )
-from preference_center.integrations.hubspot.models import Fault, Subscribers, Written
-from preference_center.integrations.hubspot.statuses import Calls
+from preference_center.integrations.hubspot.models import (
+    InputError,
+    StatusesResponse,
+    SubscribersResponse,
+)
+from preference_center.integrations.hubspot.statuses import CallMode
 
-SINGLES_PER_PUSH = 100
+MAX_SINGLE_CALLS_PER_PUSH = 100
 """Calls for one address each: more might not end inside a lease."""
-_ABSENT = Outcome(Result.ABSENT, "404")
-_REFUSED = Outcome(Result.REFUSED, "400")
+_ABSENT = PushOutcome(PushResult.ABSENT, "404")
+_REFUSED = PushOutcome(PushResult.REFUSED, "400")
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class StatusChange:
     """One subscription of one address, and what it is to be."""
 
-    item: Item
-    subscription: int
+    item: PushItem
+    subscription_id: int
     state: str
 
 
-class Writer:
+class HubSpotStatusWriter:
     """The changes of one push."""
 
-    def __init__(self, preferences: Preferences, setup: Setup, calls: Calls) -> None:
+    def __init__(
+        self, preferences: HubSpotPreferencesClient, config: DestinationConfig, call_mode: CallMode
+    ) -> None:
         self._preferences = preferences
-        self._settings = setup.settings
-        self._calls = calls
-        self._singles = 0
+        self._settings = config.settings
+        self._call_mode = call_mode
+        self._single_call_count = 0
 
-    def changes(self, inputs: Sequence[Input]) -> list[Step]:
+    def status_steps(self, changes: Sequence[StatusChange]) -> list[PushStep]:
         """Set single subscriptions."""
         steps = []
-        for start in range(0, len(inputs), INPUTS_PER_CALL):
-            part = inputs[start : start + INPUTS_PER_CALL]
+        for start in range(0, len(changes), INPUTS_PER_CALL):
+            part = changes[start : start + INPUTS_PER_CALL]
             refs = tuple(dict.fromkeys(i.item.ref for i in part))
-            steps.append(Step(refs, partial(self._change, part)))
+            steps.append(PushStep(refs, partial(self._write_statuses, part)))
         return steps
 
-    def leaving(self, items: Sequence[Item]) -> list[Step]:
+    def unsubscribe_all_steps(self, items: Sequence[PushItem]) -> list[PushStep]:
         """Set HubSpot's own unsubscribe-all."""
         refs = tuple(item.ref for item in items)
-        return [Step(refs, partial(self._leave, items))] if items else []
+        return [PushStep(refs, partial(self._unsubscribe_all, items))] if items else []
 
-    def _change(self, inputs: Sequence[Input]) -> Mapping[int, Outcome]:
-        if not self._calls.single_writes:
+    def _write_statuses(self, changes: Sequence[StatusChange]) -> Mapping[int, PushOutcome]:
+        if not self._call_mode.single_writes:
             try:
-                return self._change_batch(inputs)
-            except MissingScope:
-                self._calls.single_writes = True
-        return self._one_by_one([(i.item, partial(self._change_one, i)) for i in inputs])
+                return self._write_statuses_batch(changes)
+            except MissingScopeError:
+                self._call_mode.single_writes = True
+        return self._run_single_calls([(i.item, partial(self._write_status, i)) for i in changes])
 
-    def _change_batch(self, inputs: Sequence[Input]) -> Mapping[int, Outcome]:
-        def send(part: Sequence[Input]) -> Written:
-            return self._preferences.write([self._as_json(i) for i in part])
+    def _write_statuses_batch(self, changes: Sequence[StatusChange]) -> Mapping[int, PushOutcome]:
+        def send(part: Sequence[StatusChange]) -> StatusesResponse:
+            return self._preferences.update_statuses_batch([self._to_json(i) for i in part])
 
-        verdicts = dict.fromkeys(inputs, _REFUSED)
-        for part, written in send_halving(inputs, send):
-            verdicts |= {i: _verdict(i, written) for i in part}
-        outcomes: dict[int, Outcome] = {}
+        verdicts = dict.fromkeys(changes, _REFUSED)
+        for part, written in send_bisecting(changes, send):
+            verdicts |= {i: _to_outcome(i, written) for i in part}
+        outcomes: dict[int, PushOutcome] = {}
         for i, outcome in verdicts.items():
             ref = i.item.ref
-            outcomes[ref] = worse(outcomes[ref], outcome) if ref in outcomes else outcome
+            outcomes[ref] = worst(outcomes[ref], outcome) if ref in outcomes else outcome
         return outcomes
 
-    def _change_one(self, i: Input) -> Outcome:
-        written = self._preferences.write_one(self._as_json(i))
-        return _verdict(i, written) if written else _ABSENT
+    def _write_status(self, change: StatusChange) -> PushOutcome:
+        written = self._preferences.update_status(self._to_json(change))
+        return _to_outcome(change, written) if written else _ABSENT
 
-    def _leave(self, items: Sequence[Item]) -> Mapping[int, Outcome]:
-        if not self._calls.single_writes:
+    def _unsubscribe_all(self, items: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        if not self._call_mode.single_writes:
             try:
-                return self._leave_batch(items)
-            except MissingScope:
-                self._calls.single_writes = True
-        return self._one_by_one([(item, partial(self._leave_one, item)) for item in items])
+                return self._unsubscribe_all_batch(items)
+            except MissingScopeError:
+                self._call_mode.single_writes = True
+        return self._run_single_calls(
+            [(item, partial(self._unsubscribe_all_single, item)) for item in items]
+        )
 
-    def _leave_batch(self, items: Sequence[Item]) -> Mapping[int, Outcome]:
-        def send(part: Sequence[Item]) -> Subscribers:
-            return self._preferences.leave_all([item.address for item in part])
+    def _unsubscribe_all_batch(self, items: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
+        def send(part: Sequence[PushItem]) -> SubscribersResponse:
+            return self._preferences.unsubscribe_all_batch([item.address for item in part])
 
         outcomes = dict.fromkeys((item.ref for item in items), _REFUSED)
-        for part, answer in send_halving(items, send):
+        for part, answer in send_bisecting(items, send):
             held = {s.subscriber_id_string.casefold() for s in answer.results}
             for item in part:
                 outcomes[item.ref] = (
-                    Outcome(Result.REFLECTED, "unsubscribe-all")
+                    PushOutcome(PushResult.REFLECTED, "unsubscribe-all")
                     if item.address.casefold() in held
-                    else _explain(item.address, answer.errors)
+                    else _error_outcome(item.address, answer.errors)
                 )
         return outcomes
 
-    def _leave_one(self, item: Item) -> Outcome:
-        written = self._preferences.leave_all_one(item.address)
+    def _unsubscribe_all_single(self, item: PushItem) -> PushOutcome:
+        written = self._preferences.unsubscribe_all(item.address)
         if written is None:
             return _ABSENT
-        if any(_is_of(item, s.subscriber_id_string) and s.status == OFF for s in written.results):
-            return Outcome(Result.REFLECTED, "unsubscribe-all")
-        return _explain(item.address, written.errors)
+        if any(
+            _is_same_address(item, s.subscriber_id_string) and s.status == UNSUBSCRIBED
+            for s in written.results
+        ):
+            return PushOutcome(PushResult.REFLECTED, "unsubscribe-all")
+        return _error_outcome(item.address, written.errors)
 
-    def _one_by_one(
-        self, calls: Sequence[tuple[Item, Callable[[], Outcome]]]
-    ) -> Mapping[int, Outcome]:
-        steps = [Step((item.ref,), partial(self._take, item, call)) for item, call in calls]
-        outcomes = carry_out([item for item, _ in calls], steps)
-        ensure_some_taken(outcomes, _REFUSED.ack)
+    def _run_single_calls(
+        self, call_mode: Sequence[tuple[PushItem, Callable[[], PushOutcome]]]
+    ) -> Mapping[int, PushOutcome]:
+        steps = [
+            PushStep((item.ref,), partial(self._run_single_call, item, call))
+            for item, call in call_mode
+        ]
+        outcomes = run_steps([item for item, _ in call_mode], steps)
+        ensure_some_accepted(outcomes, _REFUSED.ack)
         return outcomes
 
-    def _take(self, item: Item, call: Callable[[], Outcome]) -> Mapping[int, Outcome]:
-        if self._singles >= SINGLES_PER_PUSH:
-            return not_yet(item)
-        self._singles += 1
+    def _run_single_call(
+        self, item: PushItem, call: Callable[[], PushOutcome]
+    ) -> Mapping[int, PushOutcome]:
+        if self._single_call_count >= MAX_SINGLE_CALLS_PER_PUSH:
+            return deferred(item)
+        self._single_call_count += 1
         try:
             return {item.ref: call()}
-        except Rejected as error:
+        except RequestRejected as error:
             if error.status not in {400, 413, 422}:
                 raise
             return {item.ref: _REFUSED}
 
-    def _as_json(self, i: Input) -> dict[str, Any]:
+    def _to_json(self, change: StatusChange) -> dict[str, Any]:
         body: dict[str, Any] = {
             "channel": "EMAIL",
-            "statusState": i.state,
-            "subscriberIdString": i.item.address,
-            "subscriptionId": i.subscription,
+            "statusState": change.state,
+            "subscriberIdString": change.item.address,
+            "subscriptionId": change.subscription_id,
         }
         if basis := self._settings.get("legal_basis"):
             body["legalBasis"] = basis
@@ -154,26 +170,28 @@ class Writer:
         return body
 
 
-def _is_of(item: Item, subscriber: str) -> bool:
+def _is_same_address(item: PushItem, subscriber: str) -> bool:
     return subscriber.casefold() == item.address.casefold()
 
 
-def _verdict(i: Input, written: Written) -> Outcome:
-    for status in written.results:
-        asked = (status.subscription_id, status.status) == (i.subscription, i.state)
-        if asked and _is_of(i.item, status.subscriber_id_string):
-            return Outcome(Result.REFLECTED, status.set_status_success_reason or i.state)
-    return _explain(i.item.address, written.errors)
+def _to_outcome(change: StatusChange, response: StatusesResponse) -> PushOutcome:
+    for status in response.results:
+        asked = (status.subscription_id, status.status) == (change.subscription_id, change.state)
+        if asked and _is_same_address(change.item, status.subscriber_id_string):
+            return PushOutcome(
+                PushResult.REFLECTED, status.set_status_success_reason or change.state
+            )
+    return _error_outcome(change.item.address, response.errors)
 
 
-def _explain(address: str, faults: Sequence[Fault]) -> Outcome:
+def _error_outcome(address: str, errors: Sequence[InputError]) -> PushOutcome:
     """Why an address is missing from the results, by the error that names it.
 
     The documentation doesn't say how an error names its input, so any value will do; one
     that no error names is tried again.
     """
-    for fault in faults:
+    for fault in errors:
         if f'"{address.casefold()}"' in json.dumps(fault.context, ensure_ascii=False).casefold():
-            result = {"OBJECT_NOT_FOUND": Result.ABSENT, "VALIDATION_ERROR": Result.REFUSED}
-            return Outcome(result.get(fault.category, Result.LATER), fault.category)
-    return Outcome(Result.LATER, "not acknowledged")
+            result = {"OBJECT_NOT_FOUND": PushResult.ABSENT, "VALIDATION_ERROR": PushResult.REFUSED}
+            return PushOutcome(result.get(fault.category, PushResult.RETRY_LATER), fault.category)
+    return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")

@@ -10,75 +10,85 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from preference_center.domain.vendor_events import News
-from preference_center.integrations.base.http import Rejected
-from preference_center.integrations.hubspot.client import OFF, MissingScope, Preferences
-from preference_center.integrations.hubspot.models import Status, WideStatus
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.hubspot.client import (
+    UNSUBSCRIBED,
+    HubSpotPreferencesClient,
+    MissingScopeError,
+)
+from preference_center.integrations.hubspot.models import SubscriptionStatus, UnsubscribeAllStatus
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Calls:
+class CallMode:
     """What was found out about the key, for as long as its connector lives."""
 
     single_reads: bool = False
     single_writes: bool = False
 
 
-def statuses(
-    preferences: Preferences, calls: Calls, addresses: Sequence[str]
-) -> Mapping[str, Sequence[Status] | None]:
+def find_statuses(
+    preferences: HubSpotPreferencesClient, call_mode: CallMode, addresses: Sequence[str]
+) -> Mapping[str, Sequence[SubscriptionStatus] | None]:
     """Address in lower case -> its statuses, None if HubSpot doesn't know it.
 
     At most 100; one that could not be looked at is left out.
     """
-    if not calls.single_reads:
+    if not call_mode.single_reads:
         try:
-            found = preferences.read(addresses)
-        except MissingScope:
-            calls.single_reads = True
+            found = preferences.read_statuses_batch(addresses)
+        except MissingScopeError:
+            call_mode.single_reads = True
         else:
             known = {each.subscriber_id_string.casefold(): each.statuses for each in found}
             return {address.casefold(): known.get(address.casefold()) for address in addresses}
-    return dict(_each(addresses, preferences.read_one))
+    return dict(_read_each(addresses, preferences.read_statuses))
 
 
-def dated(preferences: Preferences, calls: Calls, news: Sequence[News]) -> tuple[News, ...]:
+def with_timestamps(
+    preferences: HubSpotPreferencesClient, call_mode: CallMode, events: Sequence[VendorEvent]
+) -> tuple[VendorEvent, ...]:
     """The same opt-outs, of at most 100 contacts, with the time of each where there is one.
 
     A contact's properties have no times. What can't be looked at stays without.
     """
-    single = list(dict.fromkeys(n.address for n in news if n.thing is not None))
-    whole = list(dict.fromkeys(n.address for n in news if n.thing is None))
+    single = list(dict.fromkeys(n.address for n in events if n.target is not None))
+    whole = list(dict.fromkeys(n.address for n in events if n.target is None))
     at: dict[tuple[str, str | None], datetime] = {}
     try:
-        for address, found in statuses(preferences, calls, single).items() if single else ():
+        for address, found in (
+            find_statuses(preferences, call_mode, single).items() if single else ()
+        ):
             for status in found or ():
-                if status.status == OFF and status.timestamp:
+                if status.status == UNSUBSCRIBED and status.timestamp:
                     at[address, str(status.subscription_id)] = status.timestamp
-        for wide in _wide(preferences, calls, whole) if whole else ():
-            if wide.status == OFF and wide.timestamp:
+        for wide in _find_unsubscribe_all(preferences, call_mode, whole) if whole else ():
+            if wide.status == UNSUBSCRIBED and wide.timestamp:
                 key = (wide.subscriber_id_string.casefold(), None)
                 at[key] = max(wide.timestamp, at.get(key, wide.timestamp))
-    except (MissingScope, Rejected):
-        return tuple(news)
-    return tuple(replace(n, at=at.get((n.address.casefold(), n.thing))) for n in news)
+    except (MissingScopeError, RequestRejected):
+        return tuple(events)
+    return tuple(replace(n, occurred_at=at.get((n.address.casefold(), n.target))) for n in events)
 
 
-def _wide(preferences: Preferences, calls: Calls, addresses: Sequence[str]) -> list[WideStatus]:
-    if not calls.single_reads:
+def _find_unsubscribe_all(
+    preferences: HubSpotPreferencesClient, call_mode: CallMode, addresses: Sequence[str]
+) -> list[UnsubscribeAllStatus]:
+    if not call_mode.single_reads:
         try:
-            return preferences.read_wide(addresses)
-        except MissingScope:
-            calls.single_reads = True
-    found = _each(addresses, preferences.read_wide_one)
+            return preferences.read_unsubscribe_all_batch(addresses)
+        except MissingScopeError:
+            call_mode.single_reads = True
+    found = _read_each(addresses, preferences.read_unsubscribe_all)
     return [status for _, those in found for status in those]
 
 
-def _each(addresses: Sequence[str], look: Callable[[str], Found]) -> Iterator[tuple[str, Found]]:
+def _read_each(addresses: Sequence[str], read: Callable[[str], T]) -> Iterator[tuple[str, T]]:
     for address in addresses:
         try:
-            yield address.casefold(), look(address)
-        except Rejected:
+            yield address.casefold(), read(address)
+        except RequestRejected:
             continue

@@ -15,73 +15,92 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from preference_center.domain.vendor_events import News, NewsKind, Post, Unverified
+from preference_center.domain.vendor_events import (
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.integrations.base.payload import (
-    header,
-    json_objects,
-    moment,
-    same,
-    secret_of,
-    text,
-    unknown,
+    constant_time_equal,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_setting,
+    unknown_event,
 )
 
-SETTING = "client_secret"
-FRESH = timedelta(minutes=5)
+SECRET_SETTING = "client_secret"
+MAX_AGE = timedelta(minutes=5)
 """Older requests are to be refused, says HubSpot; it signs each attempt anew."""
 _SIGNATURE = "x-hubspot-signature-v3"
 _TIMESTAMP = "x-hubspot-request-timestamp"
-_CONTACT = "0-1"
-_MILLI = 1000
-_OPT_OUT = "hs_email_optout"
-_BOUNCE = "hs_email_hard_bounce_reason_enum"
-_OF_NO_USE = {"deletion", "privacyDeletion", "associationChange"}
-_SEEN = {"creation", "restore", "merge"}
+_CONTACT_TYPE_ID = "0-1"
+_MILLISECONDS = 1000
+_OPT_OUT_PROPERTY = "hs_email_optout"
+_BOUNCE_PROPERTY = "hs_email_hard_bounce_reason_enum"
+_IGNORED = {"deletion", "privacyDeletion", "associationChange"}
+_CONTACT_CHANGES = {"creation", "restore", "merge"}
 
 
-class HubSpotNews:
+class HubSpotWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "client secret of the app whose webhook calls /in/NAME",
+        f"{SECRET_SETTING}?": "client secret of the app whose webhook calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See NewsSource."""
-        secret = secret_of(settings, SETTING)
-        given, stamp = header(post, _SIGNATURE), header(post, _TIMESTAMP)
-        signed = post.method.encode() + post.url.encode() + post.body + stamp.encode()
+        secret = require_setting(settings, SECRET_SETTING)
+        given, stamp = require_header(request, _SIGNATURE), require_header(request, _TIMESTAMP)
+        signed = request.method.encode() + request.url.encode() + request.body + stamp.encode()
         digest = hmac.digest(secret.encode(), signed, hashlib.sha256)
-        if not same(given, base64.b64encode(digest).decode()):
-            raise Unverified("the signature does not match")
-        at = moment(stamp, per_second=_MILLI)
-        if at is None or abs(now - at) > FRESH:
-            raise Unverified("the request is too old")
+        if not constant_time_equal(given, base64.b64encode(digest).decode()):
+            raise SignatureError("the signature does not match")
+        at = parse_epoch(stamp, per_second=_MILLISECONDS)
+        if at is None or abs(now - at) > MAX_AGE:
+            raise SignatureError("the request is too old")
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return [news for row in json_objects(body) if (news := _read(row)) is not None]
+        return [news for row in parse_json_objects(body) if (news := _read_event(row)) is not None]
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    thing, _, what = text(row, "subscriptionType").partition(".")
-    if thing != "contact" and (thing, text(row, "objectTypeId")) != ("object", _CONTACT):
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    thing, _, what = get_text(row, "subscriptionType").partition(".")
+    if thing != "contact" and (thing, get_text(row, "objectTypeId")) != (
+        "object",
+        _CONTACT_TYPE_ID,
+    ):
         return None
     # `eventId` alone is not guaranteed to be unique.
-    act = f"{text(row, 'subscriptionId')} {text(row, 'eventId')} {text(row, 'occurredAt')}"
-    at = moment(row.get("occurredAt"), per_second=_MILLI)
-    contact = text(row, "objectId")
-    if what in _SEEN:
-        return News(NewsKind.SEEN, "", at=at, id=act, contact=contact)
+    act = (
+        f"{get_text(row, 'subscriptionId')} {get_text(row, 'eventId')} "
+        f"{get_text(row, 'occurredAt')}"
+    )
+    at = parse_epoch(row.get("occurredAt"), per_second=_MILLISECONDS)
+    contact = get_text(row, "objectId")
+    if what in _CONTACT_CHANGES:
+        return VendorEvent(
+            VendorEventKind.CONTACT_CHANGED, "", occurred_at=at, id=act, contact_id=contact
+        )
     if what != "propertyChange":
-        return None if what in _OF_NO_USE else unknown(f"contact.{what}")
-    name, value = text(row, "propertyName"), text(row, "propertyValue")
+        return None if what in _IGNORED else unknown_event(f"contact.{what}")
+    name, value = get_text(row, "propertyName"), get_text(row, "propertyValue")
     if name == "email":
-        return News(NewsKind.SEEN, value, at=at, id=act, contact=contact)
-    if name == _BOUNCE and value == "UNKNOWN_USER":
-        return News(NewsKind.BOUNCED, "", at=at, id=act, contact=contact)
-    if name == _OPT_OUT or name.startswith(f"{_OPT_OUT}_"):
-        kind = NewsKind.OPTED_OUT if value.casefold() == "true" else NewsKind.RESUBSCRIBED
-        topic = name.removeprefix(_OPT_OUT).removeprefix("_") or None
-        return News(kind, "", topic, at, act, contact=contact)
+        return VendorEvent(
+            VendorEventKind.CONTACT_CHANGED, value, occurred_at=at, id=act, contact_id=contact
+        )
+    if name == _BOUNCE_PROPERTY and value == "UNKNOWN_USER":
+        return VendorEvent(VendorEventKind.BOUNCED, "", occurred_at=at, id=act, contact_id=contact)
+    if name == _OPT_OUT_PROPERTY or name.startswith(f"{_OPT_OUT_PROPERTY}_"):
+        kind = (
+            VendorEventKind.OPTED_OUT
+            if value.casefold() == "true"
+            else VendorEventKind.RESUBSCRIBED
+        )
+        topic = name.removeprefix(_OPT_OUT_PROPERTY).removeprefix("_") or None
+        return VendorEvent(kind, "", topic, at, act, contact_id=contact)
     return None

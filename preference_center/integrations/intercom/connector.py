@@ -13,48 +13,64 @@ from functools import partial, reduce
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import ALL_EMAIL, News, NewsKind
-from preference_center.integrations.base.batching import (
-    Step,
-    carry_out,
-    ensure_some_taken,
-    read_each,
-    worse,
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
 )
-from preference_center.integrations.base.check_report import Report
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import ALL_EMAIL, VendorEvent, VendorEventKind
+from preference_center.integrations.base.batching import (
+    PushStep,
+    ensure_some_accepted,
+    read_each,
+    run_steps,
+    worst,
+)
+from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     LINK_FIELD,
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import Http, Rejected, Unreadable
-from preference_center.integrations.base.mapping import (
-    ensure_fits,
-    mapping_problems,
-    whole_problems,
+from preference_center.integrations.base.http import (
+    HttpContext,
+    RequestRejected,
+    UnexpectedResponse,
 )
-from preference_center.integrations.base.spec import Entry, Proof
+from preference_center.integrations.base.mapping import (
+    account_switch_problems,
+    mapping_problems,
+    validate_batch,
+)
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 from preference_center.integrations.intercom.client import (
-    Contact,
+    IntercomClient,
+    IntercomContact,
     SubscriptionType,
-    Workspace,
-    open_workspace,
+    open_client,
 )
 
-GLOBAL = ALL_EMAIL
+GLOBAL_TARGET = ALL_EMAIL
 """What a topic is mapped to that is all email and no subscription type."""
-INVALID = "400"
-FLAGS = {
-    "unsubscribed_from_emails": NewsKind.OPTED_OUT,
-    "marked_email_as_spam": NewsKind.COMPLAINED,
-    "has_hard_bounced": NewsKind.BOUNCED,
+INVALID_ACK = "400"
+EVENT_KIND_BY_FLAG = {
+    "unsubscribed_from_emails": VendorEventKind.OPTED_OUT,
+    "marked_email_as_spam": VendorEventKind.COMPLAINED,
+    "has_hard_bounced": VendorEventKind.BOUNCED,
 }
-_GONE = Outcome(Result.ABSENT, "404")
-_DOCS = "https://developers.intercom.com/docs/references"
-Tell = Callable[[Contact, Item], Outcome]
+_ABSENT = PushOutcome(PushResult.ABSENT, "404")
+_DOCS_URL = "https://developers.intercom.com/docs/references"
+ContactUpdater = Callable[[IntercomContact, PushItem], PushOutcome]
 
 
 class Intercom:
@@ -63,15 +79,15 @@ class Intercom:
     kind: ClassVar[str] = "intercom"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         # Each contact is looked at and told by itself: more would not end inside a lease.
         batch_size=30,
         # 10,000 a minute, dealt out in windows of 10 seconds.
-        rate=Rate(1_666, 10),
+        rate_limit=RateLimit(1_666, 10),
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
         can_hold_link=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
@@ -81,246 +97,270 @@ class Intercom:
         "that are hosted there",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        self._types = {t: thing for t, thing in setup.topics.items() if thing != GLOBAL}
+        self._types_by_topic = {
+            t: thing for t, thing in config.topics.items() if thing != GLOBAL_TARGET
+        }
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says which subscription types no topic maps to."""
         problems = [
-            *mapping_problems(self._setup, "subscription type", numbered=False),
-            *whole_problems(self._setup, GLOBAL, "subscription type"),
+            *mapping_problems(self._config, "subscription type", numeric_ids=False),
+            *account_switch_problems(self._config, GLOBAL_TARGET, "subscription type"),
         ]
         try:
-            with open_workspace(self._setup, self._http) as workspace:
-                types = workspace.types()
-                texts = workspace.text_attributes() if self._setup.link_field else set()
-                workspace.listing(list(FLAGS), None)
+            with open_client(self._config, self._http) as workspace:
+                types = workspace.list_subscription_types()
+                texts = workspace.list_text_attributes() if self._config.link_field else set()
+                workspace.list_changed(list(EVENT_KIND_BY_FLAG), None)
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check the access token, its rights and region"))
+            return CheckReport(
+                (*problems, f"{error}: check the access token, its rights and region")
+            )
         problems += [
             f"topic {topic} is mapped to {id_!r}, which is no subscription type for email: "
-            f"map it to one that is live, or write {GLOBAL}"
-            for topic, id_ in sorted(self._types.items())
+            f"map it to one that is live, or write {GLOBAL_TARGET}"
+            for topic, id_ in sorted(self._types_by_topic.items())
             if id_ not in types or "email" not in types[id_].content_types
         ]
-        if self._setup.link_field and self._setup.link_field not in texts:
+        if self._config.link_field and self._config.link_field not in texts:
             problems.append(
-                f"{LINK_FIELD} {self._setup.link_field} is no text attribute of contacts: add it"
+                f"{LINK_FIELD} {self._config.link_field} is no text attribute of contacts: add it"
             )
-        unmapped = types.keys() - set(self._types.values())
-        return Report(
+        unmapped = types.keys() - set(self._types_by_topic.values())
+        return CheckReport(
             tuple(problems),
             tuple(f"{types[i].default_translation.name} ({i})" for i in sorted(unmapped)),
         )
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Each contact is looked at, and told what differs."""
         if not batch:
             return {}
-        self._ensure_fits(batch)
-        with open_workspace(self._setup, self._http) as workspace:
-            types = self._named(workspace)
+        self._validate_batch(batch)
+        with open_client(self._config, self._http) as workspace:
+            types = self._find_mapped_types(workspace)
             asked = [item for item in batch if item.off or item.lift]
-            return _tell_all(workspace, batch, asked, partial(self._tell, workspace, types))
+            return _update_all_contacts(
+                workspace, batch, asked, partial(self._update_contact, workspace, types)
+            )
 
-    def _ensure_fits(self, batch: Sequence[Item]) -> None:
-        ensure_fits(batch, self._setup, self.capabilities)
-        for problem in whole_problems(self._setup, GLOBAL, "subscription type"):
-            raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
+    def _validate_batch(self, batch: Sequence[PushItem]) -> None:
+        validate_batch(batch, self._config, self.capabilities)
+        for problem in account_switch_problems(self._config, GLOBAL_TARGET, "subscription type"):
+            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
 
-    def _named(self, workspace: Workspace) -> dict[str, SubscriptionType]:
+    def _find_mapped_types(self, client: IntercomClient) -> dict[str, SubscriptionType]:
         """Topic -> type. Raises DeliveryError (permanent) when one is gone."""
-        there = workspace.types()
-        if gone := sorted(t for t, id_ in self._types.items() if id_ not in there):
+        there = client.list_subscription_types()
+        if gone := sorted(t for t, id_ in self._types_by_topic.items() if id_ not in there):
             raise DeliveryError(
-                f"{self._setup.name}: the subscription types of {', '.join(gone)} are gone: "
+                f"{self._config.name}: the subscription types of {', '.join(gone)} are gone: "
                 "map them again",
                 permanent=True,
             )
-        types = {topic: there[id_] for topic, id_ in self._types.items()}
-        if unknown := sorted(t for t, type_ in types.items() if not type_.is_known):
+        types = {topic: there[id_] for topic, id_ in self._types_by_topic.items()}
+        if unknown := sorted(t for t, type_ in types.items() if not type_.has_known_consent_type):
             raise DeliveryError(
-                f"{self._setup.name}: the subscription types of {', '.join(unknown)} are neither "
+                f"{self._config.name}: the subscription types of {', '.join(unknown)} are neither "
                 "opt-in nor opt-out: map them to others",
                 permanent=True,
             )
         return types
 
-    def _tell(
+    def _update_contact(
         self,
-        workspace: Workspace,
+        client: IntercomClient,
         types: Mapping[str, SubscriptionType],
-        contact: Contact,
-        item: Item,
-    ) -> Outcome:
+        contact: IntercomContact,
+        item: PushItem,
+    ) -> PushOutcome:
         if not types:
-            return _tell_global(workspace, contact, is_off=bool(item.off))
-        attached = workspace.attached(contact)
+            return _set_global_unsubscribe(client, contact, is_unsubscribed=bool(item.off))
+        attached = client.list_attached_type_ids(contact)
         if attached is None:
-            return _GONE
+            return _ABSENT
         wanted = dict.fromkeys(item.lift, False) | dict.fromkeys(item.off, True)
         for topic, is_off in sorted(wanted.items(), key=lambda pair: not pair[1]):
             type_ = types[topic]
             should_attach = is_off == type_.is_opt_out
             if should_attach != (type_.id in attached):
-                change = workspace.attach if should_attach else workspace.detach
+                change = client.attach if should_attach else client.detach
                 if not change(contact, type_):
-                    return Outcome(Result.LATER, "not acknowledged")
-        return Outcome(Result.REFLECTED, "200")
+                    return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
+        return PushOutcome(PushResult.REFLECTED, "200")
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. Who never joined an opt-in type said no to nothing (I13)."""
         if not batch:
             return {}
-        self._ensure_fits(batch)
-        with open_workspace(self._setup, self._http) as workspace:
-            types = self._named(workspace)
-            found = workspace.known({item.address for item in batch})
-            off = read_each(batch, partial(self._held, workspace, types, found))
+        self._validate_batch(batch)
+        with open_client(self._config, self._http) as workspace:
+            types = self._find_mapped_types(workspace)
+            found = workspace.find_contacts({item.address for item in batch})
+            off = read_each(batch, partial(self._read_item, workspace, types, found))
         return {item.ref: topics for item, topics in off.items()}
 
-    def _held(
+    def _read_item(
         self,
-        workspace: Workspace,
+        client: IntercomClient,
         types: Mapping[str, SubscriptionType],
-        found: Mapping[str, list[Contact]],
-        item: Item,
+        contacts_by_address: Mapping[str, list[IntercomContact]],
+        item: PushItem,
     ) -> frozenset[str] | None:
         """What is off for all contacts of an address. Raises Unreadable when that is unclear."""
-        held = [self._off(workspace, types, c, item) for c in _contacts(found, item)]
+        held = [
+            self._off_topics(client, types, c, item)
+            for c in _contacts_of(contacts_by_address, item)
+        ]
         there = [topics for topics in held if topics is not None]
         return frozenset.intersection(*there) if there else None
 
-    def _off(
+    def _off_topics(
         self,
-        workspace: Workspace,
+        client: IntercomClient,
         types: Mapping[str, SubscriptionType],
-        contact: Contact,
-        item: Item,
+        contact: IntercomContact,
+        item: PushItem,
     ) -> frozenset[str] | None:
         if contact.unsubscribed_from_emails:
-            return frozenset(self._setup.topics)
-        attached = workspace.attached(contact) if types else set[str]()
+            return frozenset(self._config.topics)
+        attached = client.list_attached_type_ids(contact) if types else set[str]()
         if attached is None:
             return None
         said_no = {t for t, type_ in types.items() if type_.is_opt_out and type_.id in attached}
         never = {t for t, type_ in types.items() if not (type_.is_opt_out or type_.id in attached)}
         return frozenset(said_no | (never & item.off))
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         """See Fieldable."""
-        field = self._setup.link_field
+        field = self._config.link_field
         if not (batch and field):
             return {}
         links = {item.ref: item.link for item in batch}
-        items = [Item(item.ref, item.address, item.channel) for item in batch]
+        items = [PushItem(item.ref, item.address, item.channel) for item in batch]
 
-        def tell(contact: Contact, item: Item) -> Outcome:
+        def write_link(contact: IntercomContact, item: PushItem) -> PushOutcome:
             link = links[item.ref]
             if contact.custom_attributes.get(field) == link:
-                return Outcome(Result.REFLECTED, "200")
-            after = workspace.change(contact, {"custom_attributes": {field: link}})
-            return _judge(after, holds=bool(after and after.custom_attributes.get(field) == link))
+                return PushOutcome(PushResult.REFLECTED, "200")
+            after = workspace.update_contact(contact, {"custom_attributes": {field: link}})
+            return _to_outcome(
+                after, is_applied=bool(after and after.custom_attributes.get(field) == link)
+            )
 
-        with open_workspace(self._setup, self._http) as workspace:
-            return _tell_all(workspace, items, items, tell)
+        with open_client(self._config, self._http) as workspace:
+            return _update_all_contacts(workspace, items, items, write_link)
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable. A listing doesn't tell which types a contact is attached to."""
-        with open_workspace(self._setup, self._http) as workspace:
-            contacts, following, done = workspace.listing([], cursor)
+        with open_client(self._config, self._http) as workspace:
+            contacts, following, done = workspace.list_changed([], cursor)
         seen = [
-            Seen(
+            ContactSnapshot(
                 contact.email,
-                off=frozenset(self._setup.topics) if contact.unsubscribed_from_emails else None,
-                link=self._setup.link_in(contact.custom_attributes),
+                off=frozenset(self._config.topics) if contact.unsubscribed_from_emails else None,
+                link=self._config.link_value(contact.custom_attributes),
             )
             for contact in contacts
             if contact.email
         ]
-        return Page(tuple(seen), following, done)
+        return ContactPage(tuple(seen), following, done)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Who unsubscribed from all email, complained, or can't be reached.
 
         When is not told, only that it was no later than the contact's last change. Who left
         a single type can't be listed: that is seen when an address is read.
         """
-        with open_workspace(self._setup, self._http) as workspace:
-            contacts, following, done = workspace.listing(list(FLAGS), cursor)
-        news = [each for contact in contacts for each in self._news(contact)]
-        return Page(tuple(news), following, done)
+        with open_client(self._config, self._http) as workspace:
+            contacts, following, done = workspace.list_changed(list(EVENT_KIND_BY_FLAG), cursor)
+        news = [each for contact in contacts for each in self._to_vendor_events(contact)]
+        return ContactPage(tuple(news), following, done)
 
-    def _news(self, contact: Contact) -> Iterator[News]:
-        whole = GLOBAL if GLOBAL in self._setup.topics.values() else None
-        for flag, kind in FLAGS.items():
+    def _to_vendor_events(self, contact: IntercomContact) -> Iterator[VendorEvent]:
+        whole = GLOBAL_TARGET if GLOBAL_TARGET in self._config.topics.values() else None
+        for flag, kind in EVENT_KIND_BY_FLAG.items():
             if contact.email and getattr(contact, flag):
-                thing = whole if kind is NewsKind.OPTED_OUT else None
-                yield News(kind, contact.email, thing, at=contact.updated_at)
+                thing = whole if kind is VendorEventKind.OPTED_OUT else None
+                yield VendorEvent(kind, contact.email, thing, occurred_at=contact.updated_at)
 
 
-def _tell_all(
-    workspace: Workspace, batch: Sequence[Item], asked: Sequence[Item], tell: Tell
-) -> Mapping[int, Outcome]:
+def _update_all_contacts(
+    client: IntercomClient,
+    batch: Sequence[PushItem],
+    items: Sequence[PushItem],
+    update: ContactUpdater,
+) -> Mapping[int, PushOutcome]:
     """Tell every contact of every address; the worst that came of one counts."""
-    found = workspace.known({item.address for item in asked})
+    found = client.find_contacts({item.address for item in items})
 
-    def bring(item: Item) -> Mapping[int, Outcome]:
-        contacts = _contacts(found, item)
-        outcomes = [_tried(tell, contact, item) for contact in contacts]
-        return {item.ref: reduce(worse, outcomes) if outcomes else _GONE}
+    def push_item(item: PushItem) -> Mapping[int, PushOutcome]:
+        contacts = _contacts_of(found, item)
+        outcomes = [_try_update(update, contact, item) for contact in contacts]
+        return {item.ref: reduce(worst, outcomes) if outcomes else _ABSENT}
 
-    outcomes = carry_out(batch, [Step((item.ref,), partial(bring, item)) for item in asked])
-    ensure_some_taken(outcomes, INVALID)
+    outcomes = run_steps(batch, [PushStep((item.ref,), partial(push_item, item)) for item in items])
+    ensure_some_accepted(outcomes, INVALID_ACK)
     return outcomes
 
 
-def _contacts(found: Mapping[str, list[Contact]], item: Item) -> list[Contact]:
+def _contacts_of(
+    contacts_by_address: Mapping[str, list[IntercomContact]], item: PushItem
+) -> list[IntercomContact]:
     """The contacts of an address. Raises Unreadable where the answer left it open."""
     try:
-        return found[item.address.casefold()]
+        return contacts_by_address[item.address.casefold()]
     except KeyError:
-        raise Unreadable("a contact came without an address that was asked for") from None
+        raise UnexpectedResponse("a contact came without an address that was asked for") from None
 
 
-def _tried(tell: Tell, contact: Contact, item: Item) -> Outcome:
+def _try_update(update: ContactUpdater, contact: IntercomContact, item: PushItem) -> PushOutcome:
     try:
-        return tell(contact, item)
-    except Rejected:
-        return Outcome(Result.REFUSED, INVALID)
+        return update(contact, item)
+    except RequestRejected:
+        return PushOutcome(PushResult.REFUSED, INVALID_ACK)
 
 
-def _tell_global(workspace: Workspace, contact: Contact, *, is_off: bool) -> Outcome:
-    if contact.unsubscribed_from_emails == is_off:
-        return Outcome(Result.REFLECTED, "200")
-    after = workspace.change(contact, {"unsubscribed_from_emails": is_off})
-    return _judge(after, holds=bool(after and after.unsubscribed_from_emails == is_off))
+def _set_global_unsubscribe(
+    client: IntercomClient, contact: IntercomContact, *, is_unsubscribed: bool
+) -> PushOutcome:
+    if contact.unsubscribed_from_emails == is_unsubscribed:
+        return PushOutcome(PushResult.REFLECTED, "200")
+    after = client.update_contact(contact, {"unsubscribed_from_emails": is_unsubscribed})
+    return _to_outcome(
+        after, is_applied=bool(after and after.unsubscribed_from_emails == is_unsubscribed)
+    )
 
 
-def _judge(after: Contact | None, *, holds: bool) -> Outcome:
-    if after is None:
-        return _GONE
-    return Outcome(Result.REFLECTED, "200") if holds else Outcome(Result.LATER, "not acknowledged")
+def _to_outcome(updated: IntercomContact | None, *, is_applied: bool) -> PushOutcome:
+    if updated is None:
+        return _ABSENT
+    return (
+        PushOutcome(PushResult.REFLECTED, "200")
+        if is_applied
+        else PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
+    )
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Intercom.kind,
     title="Intercom",
-    proof=Proof.DESCRIPTION,
-    against="the description of API 2.15",
+    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+    tested_version="the description of API 2.15",
     capabilities=Intercom.capabilities,
     own_settings=Intercom.settings,
-    secrets=frozenset({"access_token"}),
+    secret_settings=frozenset({"access_token"}),
     sources=(
-        f"{_DOCS}/2.15/rest-api/api.intercom.io/subscription-types",
-        f"{_DOCS}/2.15/rest-api/api.intercom.io/contacts/searchcontacts",
-        f"{_DOCS}/rest-api/errors/rate-limiting",
+        f"{_DOCS_URL}/2.15/rest-api/api.intercom.io/subscription-types",
+        f"{_DOCS_URL}/2.15/rest-api/api.intercom.io/contacts/searchcontacts",
+        f"{_DOCS_URL}/rest-api/errors/rate-limiting",
     ),
     build=Intercom,
     notes=(
-        f"Map each topic to the id of a subscription type, or the only one to `{GLOBAL}`.",
+        f"Map each topic to the id of a subscription type, or the only one to `{GLOBAL_TARGET}`.",
         "Who leaves a single type in Intercom is only seen when the address is read back.",
         (
             "Intercom doesn't say what a token may do: that it may not write shows at the first "

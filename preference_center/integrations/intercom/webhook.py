@@ -17,94 +17,104 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import ALL_EMAIL, News, NewsKind, Post
-from preference_center.integrations.base.payload import (
-    addressed,
-    header,
-    json_objects,
-    moment,
-    part,
-    secret_of,
-    text,
-    unknown,
+from preference_center.domain.vendor_events import (
+    ALL_EMAIL,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
 )
-from preference_center.integrations.base.signatures import ensure_signed
+from preference_center.integrations.base.payload import (
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
+)
+from preference_center.integrations.base.signatures import verify_hmac
 
-SETTING = "client_secret"
+SECRET_SETTING = "client_secret"
 _SCHEME = "sha1="
-_ALL = {
-    "contact.unsubscribed": NewsKind.OPTED_OUT,
-    "contact.subscribed": NewsKind.RESUBSCRIBED,
+_ALL_EMAIL_KINDS = {
+    "contact.unsubscribed": VendorEventKind.OPTED_OUT,
+    "contact.subscribed": VendorEventKind.RESUBSCRIBED,
 }
-_ONE = {
-    "granular.unsubscribe": NewsKind.OPTED_OUT,
-    "granular.subscribe": NewsKind.RESUBSCRIBED,
+_SUBSCRIPTION_TYPE_KINDS = {
+    "granular.unsubscribe": VendorEventKind.OPTED_OUT,
+    "granular.subscribe": VendorEventKind.RESUBSCRIBED,
 }
-_SEEN = {
+_CONTACT_CHANGES = {
     "contact.user.created", "contact.user.updated", "contact.lead.created",
     "contact.lead.updated", "contact.lead.added_email", "contact.lead.signed_up",
     "contact.email.updated", "contact.merged", "contact.unarchive", "visitor.signed_up",
 }  # fmt: skip
-_OF_NO_USE = {
+_IGNORED = {
     "ping", "contact.archived", "contact.deleted", "contact.user.tag.created",
     "contact.user.tag.deleted", "contact.lead.tag.created", "contact.lead.tag.deleted",
 }  # fmt: skip
-_FAMILIES_OF_NO_USE = (
+_IGNORED_PREFIXES = (
     "admin.", "api.", "call.", "company.", "conversation.", "conversation_part.", "event.",
     "job.", "ticket.", "content_stat.banner", "content_stat.carousel", "content_stat.chat",
     "content_stat.checklist", "content_stat.custom_bot", "content_stat.news_item",
     "content_stat.post", "content_stat.push", "content_stat.series", "content_stat.sms",
     "content_stat.survey", "content_stat.to",
 )  # fmt: skip
-_FATE = "content_stat.email"
-_FATES_OF_NO_USE = {"receipt", "goal_success", "open", "click", "reply"}
+_EMAIL_STAT = "content_stat.email"
+_IGNORED_STATS = {"receipt", "goal_success", "open", "click", "reply"}
 _PERMANENT = {"hard_bounce": True, "soft_bounce": False}
 
 
-class IntercomNews:
+class IntercomWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "client secret of the app whose webhook calls /in/NAME",
+        f"{SECRET_SETTING}?": "client secret of the app whose webhook calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        secret, given = secret_of(settings, SETTING), header(post, "x-hub-signature")
-        ensure_signed(secret, post.body, given.removeprefix(_SCHEME), "sha1")
+        secret, given = (
+            require_setting(settings, SECRET_SETTING),
+            require_header(request, "x-hub-signature"),
+        )
+        verify_hmac(secret, request.body, given.removeprefix(_SCHEME), "sha1")
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) if (news := _read(row)) is not None)
+        return require_recipient(
+            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
+        )
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    topic, item = text(row, "topic"), part(row, "data", "item")
-    if topic in _OF_NO_USE or topic.startswith(_FAMILIES_OF_NO_USE):
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    topic, item = get_text(row, "topic"), get_object(row, "data", "item")
+    if topic in _IGNORED or topic.startswith(_IGNORED_PREFIXES):
         return None
-    contact = part(item, "contact") or item
-    news = News(
-        kind=_ALL.get(topic, NewsKind.SEEN),
-        address=text(contact, "email"),
-        thing=ALL_EMAIL if topic in _ALL else None,
-        at=moment(row.get("created_at")),
-        id=text(row, "id"),
+    contact = get_object(item, "contact") or item
+    news = VendorEvent(
+        kind=_ALL_EMAIL_KINDS.get(topic, VendorEventKind.CONTACT_CHANGED),
+        address=get_text(contact, "email"),
+        target=ALL_EMAIL if topic in _ALL_EMAIL_KINDS else None,
+        occurred_at=parse_epoch(row.get("created_at")),
+        id=get_text(row, "id"),
     )
-    if topic == _FATE:
-        return _fate(news, text(part(item, "content_stat"), "stat_type"))
-    thing = text(part(item, "subscription_type"), "id")
-    if topic in _ONE and thing:
-        return replace(news, kind=_ONE[topic], thing=thing)
-    return news if topic in _ALL or topic in _SEEN else unknown(topic)
+    if topic == _EMAIL_STAT:
+        return _read_email_stat(news, get_text(get_object(item, "content_stat"), "stat_type"))
+    thing = get_text(get_object(item, "subscription_type"), "id")
+    if topic in _SUBSCRIPTION_TYPE_KINDS and thing:
+        return replace(news, kind=_SUBSCRIPTION_TYPE_KINDS[topic], target=thing)
+    return news if topic in _ALL_EMAIL_KINDS or topic in _CONTACT_CHANGES else unknown_event(topic)
 
 
-def _fate(news: News, fate: str) -> News | None:
+def _read_email_stat(base_event: VendorEvent, stat_type: str) -> VendorEvent | None:
     """What became of an email that was sent."""
-    if fate in _FATES_OF_NO_USE:
+    if stat_type in _IGNORED_STATS:
         return None
-    if fate == "spam_complaint":
-        return replace(news, kind=NewsKind.COMPLAINED, by_person=True)
-    if fate in _PERMANENT:
-        bounce = Bounce(permanent=_PERMANENT[fate])
-        return replace(news, kind=NewsKind.BOUNCED, bounce=bounce)
-    return unknown(f"{_FATE} {fate}")
+    if stat_type == "spam_complaint":
+        return replace(base_event, kind=VendorEventKind.COMPLAINED, by_person=True)
+    if stat_type in _PERMANENT:
+        bounce = Bounce(permanent=_PERMANENT[stat_type])
+        return replace(base_event, kind=VendorEventKind.BOUNCED, bounce=bounce)
+    return unknown_event(f"{_EMAIL_STAT} {stat_type}")

@@ -15,87 +15,99 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
 from preference_center.integrations.base.payload import (
-    addressed,
-    iso_moment,
-    json_objects,
-    part,
-    several,
-    text,
-    unknown,
+    get_list,
+    get_object,
+    get_text,
+    parse_iso_time,
+    parse_json_objects,
+    require_recipient,
+    unknown_event,
 )
-from preference_center.integrations.base.shared_secret import GUARD, guard
+from preference_center.integrations.base.shared_secret import (
+    SHARED_SECRET_SETTINGS,
+    check_shared_secret,
+)
 
-_THINGS = {"channelIds": "channel", "messageTypeIds": "type", "emailListIds": "list"}
+_TARGET_PREFIXES = {"channelIds": "channel", "messageTypeIds": "type", "emailListIds": "list"}
 _SUBSCRIPTIONS = {
-    "emailUnSubscribe": NewsKind.OPTED_OUT,
-    "emailSubscribe": NewsKind.RESUBSCRIBED,
+    "emailUnSubscribe": VendorEventKind.OPTED_OUT,
+    "emailSubscribe": VendorEventKind.RESUBSCRIBED,
 }
-_BY_PERSON = "EmailLink"
-_BY_SMS = "SMS"
+_PERSON_SOURCE = "EmailLink"
+_SMS_SOURCE = "SMS"
 _PERMANENT = {"HardBounce": True, "SoftBounce": False}
-_OF_NO_USE = {"emailSend", "emailOpen", "emailClick", "emailSendSkip", "hostedUnsubscribeClick"}
-_FAMILIES_OF_NO_USE = ("inApp", "push", "sms", "webPush", "embedded", "whatsApp", "journey")
-_NO_ADDRESS = "@placeholder.email"
+_IGNORED = {"emailSend", "emailOpen", "emailClick", "emailSendSkip", "hostedUnsubscribeClick"}
+_IGNORED_PREFIXES = ("inApp", "push", "sms", "webPush", "embedded", "whatsApp", "journey")
+_PLACEHOLDER_SUFFIX = "@placeholder.email"
 """What Iterable writes where a user has no address."""
 
 
-class IterableNews:
+class IterableWebhookSource:
     """See NewsSource."""
 
-    settings: ClassVar[Mapping[str, str]] = GUARD
+    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        guard(post, settings)
+        check_shared_secret(request, settings)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) for news in _read(row))
+        return require_recipient(
+            news for row in parse_json_objects(body) for news in _read_event(row)
+        )
 
 
-def exported(body: bytes) -> Iterator[News]:
+def parse_export(body: bytes) -> Iterator[VendorEvent]:
     """What an export of the type emailUnSubscribe lists: an event a line, as in a webhook.
 
     Raises InvalidInput when a line is no object.
     """
     for line in body.splitlines():
         if line.strip():
-            (fields,) = json_objects(line)
+            (fields,) = parse_json_objects(line)
             event = {"eventName": "emailUnSubscribe", "email": fields.get("email")}
-            yield from _read(event | {"dataFields": fields})
+            yield from _read_event(event | {"dataFields": fields})
 
 
-def _read(row: dict[str, Any]) -> Iterator[News]:
-    event, fields = text(row, "eventName"), part(row, "dataFields")
-    if event in _OF_NO_USE or event.startswith(_FAMILIES_OF_NO_USE):
+def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
+    event, fields = get_text(row, "eventName"), get_object(row, "dataFields")
+    if event in _IGNORED or event.startswith(_IGNORED_PREFIXES):
         return
-    address, at = text(row, "email"), iso_moment(text(fields, "createdAt").replace(" +", "+"))
-    if address.endswith(_NO_ADDRESS):
+    address, at = (
+        get_text(row, "email"),
+        parse_iso_time(get_text(fields, "createdAt").replace(" +", "+")),
+    )
+    if address.endswith(_PLACEHOLDER_SUFFIX):
         address = ""
-    source = text(fields, "unsubSource")
+    source = get_text(fields, "unsubSource")
     if event == "emailComplaint" or source == "Complaint":
-        yield News(NewsKind.COMPLAINED, address, at=at, by_person=True)
+        yield VendorEvent(VendorEventKind.COMPLAINED, address, occurred_at=at, by_person=True)
     elif event == "emailBounce" or source in _PERMANENT:
-        state = source or text(fields, "recipientState")
+        state = source or get_text(fields, "recipientState")
         bounce = Bounce(permanent=_PERMANENT.get(state))
-        yield News(NewsKind.BOUNCED, address, at=at, bounce=bounce)
-    elif source == _BY_SMS:
-        yield unknown(f"{event} by SMS")  # of a number, which isn't told
+        yield VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=at, bounce=bounce)
+    elif source == _SMS_SOURCE:
+        yield unknown_event(f"{event} by SMS")  # of a number, which isn't told
     elif event in _SUBSCRIPTIONS:
-        yield from _subscriptions(_SUBSCRIPTIONS[event], address, fields, at)
+        yield from _read_subscriptions(_SUBSCRIPTIONS[event], address, fields, at)
     else:
-        yield unknown(event)
+        yield unknown_event(event)
 
 
-def _subscriptions(
-    kind: NewsKind, address: str, fields: dict[str, Any], at: datetime | None
-) -> Iterator[News]:
+def _read_subscriptions(
+    kind: VendorEventKind, address: str, fields: dict[str, Any], occurred_at: datetime | None
+) -> Iterator[VendorEvent]:
     """One for each thing that it names; one for all if it names none."""
     things: list[str | None] = [
-        f"{thing}:{number}" for name, thing in _THINGS.items() for number in several(fields, name)
+        f"{thing}:{number}"
+        for name, thing in _TARGET_PREFIXES.items()
+        for number in get_list(fields, name)
     ]
-    by_person = kind is NewsKind.OPTED_OUT and text(fields, "unsubSource") == _BY_PERSON
+    by_person = (
+        kind is VendorEventKind.OPTED_OUT and get_text(fields, "unsubSource") == _PERSON_SOURCE
+    )
     for thing in things or [None]:
-        yield News(kind, address, thing, at, by_person=by_person)
+        yield VendorEvent(kind, address, thing, occurred_at, by_person=by_person)

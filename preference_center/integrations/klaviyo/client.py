@@ -10,170 +10,188 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Answer, Http, Session
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpSession, Response
 from preference_center.integrations.klaviyo.models import (
-    JOB,
-    LISTS,
-    ONE,
-    PROFILES_PAGE,
-    Profile,
-    Profiles,
+    BULK_JOB_RESPONSE,
+    LISTS_RESPONSE,
+    PROFILE_RESPONSE,
+    PROFILES_RESPONSE,
+    KlaviyoProfile,
+    ProfilesPage,
 )
 
 REVISION = "2026-07-15"
-PAGE = 100
-ASKED_AT_ONCE = 50
+PAGE_SIZE = 100
+MAX_VALUES_PER_FILTER = 50
 """Addresses go in the URL, which must not get too long."""
-_TYPE = "application/vnd.api+json"
-_PROFILES = "/api/profiles"
-_MEMBERS = "/api/lists/{list}/profiles"
-_RELATED = "/api/lists/{list}/relationships/profiles"
+_MEDIA_TYPE = "application/vnd.api+json"
+_PROFILES_PATH = "/api/profiles"
+_LIST_PROFILES_PATH = "/api/lists/{list}/profiles"
+_LIST_RELATIONSHIPS_PATH = "/api/lists/{list}/relationships/profiles"
 _EMAIL_ONLY = {"fields[profile]": "email"}
 _WITH_CONSENT = {"additional-fields[profile]": "subscriptions"}
 
 
 @contextmanager
-def open_account(setup: Setup, http: Http) -> Iterator[Account]:
+def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[KlaviyoClient]:
     """The account of a destination, for a `with` block."""
-    settings = setup.settings
+    settings = config.settings
     headers = {
         "Authorization": f"Klaviyo-API-Key {settings['api_key']}",
         "revision": REVISION,
-        "Accept": _TYPE,
+        "Accept": _MEDIA_TYPE,
     }
     base_url = settings.get("base_url", "https://a.klaviyo.com")
-    with http.session(setup.name, base_url, headers=headers) as session:
-        yield Account(session)
+    with http.session(config.name, base_url, headers=headers) as session:
+        yield KlaviyoClient(session)
 
 
-class Account:
+class KlaviyoClient:
     """One Klaviyo account, made by `open_account`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: HttpSession) -> None:
         self._session = session
 
-    def lists(self) -> dict[str, str]:
+    def list_lists(self) -> dict[str, str]:
         """List id -> its name."""
         found: dict[str, str] = {}
         cursor: str | None = ""
         while cursor is not None:
             query = {"fields[list]": "name"} | ({"page[cursor]": cursor} if cursor else {})
-            page = self._session.send("GET", "/api/lists", query=query).parse(LISTS)
+            page = self._session.send("GET", "/api/lists", query=query).parse(LISTS_RESPONSE)
             found |= {row.id: row.attributes.name for row in page.data if row.id}
-            cursor = page.links.cursor or None
+            cursor = page.links.next_cursor or None
         return found
 
-    def profiles(self, addresses: Sequence[str]) -> dict[str, Profile]:
+    def find_profiles(self, addresses: Sequence[str]) -> dict[str, KlaviyoProfile]:
         """Address -> profile of those that are known, with what they are subscribed to."""
-        return self._by_address(addresses, _PROFILES, _WITH_CONSENT)
+        return self._find_by_address(addresses, _PROFILES_PATH, _WITH_CONSENT)
 
-    def by_phone(self, numbers: Sequence[str]) -> dict[str, Profile]:
+    def find_profiles_by_phone(self, numbers: Sequence[str]) -> dict[str, KlaviyoProfile]:
         """Number -> profile of those that are known, with what they are subscribed to.
 
         Of several with the same number one that is sent texts counts.
         """
-        found: dict[str, Profile] = {}
-        for profile in self._any("phone_number", numbers, _PROFILES, _WITH_CONSENT):
-            if profile.phone not in found or profile.texts.are_sent:
+        found: dict[str, KlaviyoProfile] = {}
+        for profile in self._find_matching("phone_number", numbers, _PROFILES_PATH, _WITH_CONSENT):
+            if profile.phone not in found or profile.sms_consent.is_subscribed:
                 found[profile.phone] = profile
         return {number: found[number] for number in numbers if number in found}
 
-    def addresses(
-        self, ids: Sequence[str], of: Callable[[Profile], str], fields: str
+    def find_addresses(
+        self, profile_ids: Sequence[str], get_address: Callable[[KlaviyoProfile], str], fields: str
     ) -> dict[str, str]:
         """Profile id -> address of those that there are and that have one."""
         query = {"fields[profile]": fields}
-        found = self._any("id", ids, _PROFILES, query)
-        return {profile.id: of(profile) for profile in found if profile.id and of(profile)}
+        found = self._find_matching("id", profile_ids, _PROFILES_PATH, query)
+        return {
+            profile.id: get_address(profile)
+            for profile in found
+            if profile.id and get_address(profile)
+        }
 
-    def members(self, list_: str, addresses: Sequence[str]) -> dict[str, Profile]:
+    def find_list_members(
+        self, list_id: str, addresses: Sequence[str]
+    ) -> dict[str, KlaviyoProfile]:
         """Address -> profile of those on a list."""
-        return self._by_address(addresses, _MEMBERS, _EMAIL_ONLY, list=list_)
+        return self._find_by_address(addresses, _LIST_PROFILES_PATH, _EMAIL_ONLY, list=list_id)
 
-    def _by_address(
-        self, addresses: Sequence[str], route: str, query: Mapping[str, str], **holes: str
-    ) -> dict[str, Profile]:
-        rows = self._any("email", addresses, route, query, **holes)
+    def _find_by_address(
+        self, addresses: Sequence[str], route: str, query: Mapping[str, str], **path_params: str
+    ) -> dict[str, KlaviyoProfile]:
+        rows = self._find_matching("email", addresses, route, query, **path_params)
         found = {profile.email.casefold(): profile for profile in rows}
         return {a: found[a.casefold()] for a in addresses if a.casefold() in found}
 
-    def _any(
+    def _find_matching(
         self,
         field: str,
         values: Sequence[str],
         route: str,
         query: Mapping[str, str],
-        **holes: str,
-    ) -> Iterator[Profile]:
-        for start in range(0, len(values), ASKED_AT_ONCE):
-            part = values[start : start + ASKED_AT_ONCE]
+        **path_params: str,
+    ) -> Iterator[KlaviyoProfile]:
+        for start in range(0, len(values), MAX_VALUES_PER_FILTER):
+            part = values[start : start + MAX_VALUES_PER_FILTER]
             asked = f"any({field},{json.dumps(part, ensure_ascii=False)})"
-            yield from self.page(route, {**query, "filter": asked}, **holes).rows
+            yield from self.list_profiles(route, {**query, "filter": asked}, **path_params).rows
 
-    def joined(self, list_: str, since: str, cursor: str) -> Profiles:
+    def list_joined(self, list_id: str, since: str, cursor: str) -> ProfilesPage:
         """Who joined a list after `since`, in that order."""
         query = {
             "fields[profile]": "email,properties",
             "sort": "joined_group_at",
             "filter": f"greater-than(joined_group_at,{since})",
         }
-        return self.page(_MEMBERS, query, cursor, list=list_)
+        return self.list_profiles(_LIST_PROFILES_PATH, query, cursor, list=list_id)
 
-    def updated(self, since: str, cursor: str) -> Profiles:
+    def list_updated(self, since: str, cursor: str) -> ProfilesPage:
         """Who was changed after `since`, in that order, with what they are subscribed to."""
         query = {"sort": "updated", "filter": f"greater-than(updated,{since})"}
-        return self.page(_PROFILES, query | _WITH_CONSENT, cursor)
+        return self.list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, cursor)
 
-    def suppressed(self, since: str, cursor: str, *, list_: str | None = None) -> Profiles:
+    def list_suppressed(
+        self, since: str, cursor: str, *, list_id: str | None = None
+    ) -> ProfilesPage:
         """Who was suppressed after `since`, for one list or for all marketing."""
-        field = "list_suppressions" if list_ else "suppression"
+        field = "list_suppressions" if list_id else "suppression"
         field = f"subscriptions.email.marketing.{field}"
         asked = f"greater-than({field}.timestamp,{since})"
-        if list_:
-            asked = f'and(equals({field}.list_id,"{list_}"),{asked})'
+        if list_id:
+            asked = f'and(equals({field}.list_id,"{list_id}"),{asked})'
         query = {"sort": f"{field}.timestamp", "filter": asked}
-        return self.page(_PROFILES, query | _WITH_CONSENT, cursor)
+        return self.list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, cursor)
 
-    def page(
-        self, route: str, query: Mapping[str, str], cursor: str = "", **holes: str
-    ) -> Profiles:
+    def list_profiles(
+        self, route: str, query: Mapping[str, str], cursor: str = "", **path_params: str
+    ) -> ProfilesPage:
         """A page of any listing of profiles."""
-        query = {**query, "page[size]": str(PAGE)} | ({"page[cursor]": cursor} if cursor else {})
-        found = self._session.send("GET", route, holes=holes, query=query).parse(PROFILES_PAGE)
-        return Profiles(tuple(found.data), found.links.cursor)
+        query = {**query, "page[size]": str(PAGE_SIZE)} | (
+            {"page[cursor]": cursor} if cursor else {}
+        )
+        found = self._session.send("GET", route, path_params=path_params, query=query).parse(
+            PROFILES_RESPONSE
+        )
+        return ProfilesPage(tuple(found.data), found.links.next_cursor)
 
-    def remove(self, list_: str, profiles: Iterable[Profile]) -> None:
+    def remove_from_list(self, list_id: str, profiles: Iterable[KlaviyoProfile]) -> None:
         """Take profiles off a list. Their consent is not touched."""
-        self._relate("DELETE", list_, profiles)
+        self._change_list_members("DELETE", list_id, profiles)
 
-    def add(self, list_: str, profiles: Iterable[Profile]) -> None:
+    def add_to_list(self, list_id: str, profiles: Iterable[KlaviyoProfile]) -> None:
         """Put profiles on a list. Their consent is not touched."""
-        self._relate("POST", list_, profiles)
+        self._change_list_members("POST", list_id, profiles)
 
-    def _relate(self, method: str, list_: str, profiles: Iterable[Profile]) -> None:
+    def _change_list_members(
+        self, method: str, list_id: str, profiles: Iterable[KlaviyoProfile]
+    ) -> None:
         body = {"data": [{"type": "profile", "id": profile.id} for profile in profiles]}
-        answer = self._write(method, _RELATED, body, list=list_)
+        answer = self._write(method, _LIST_RELATIONSHIPS_PATH, body, list=list_id)
         if answer.status != HTTPStatus.NO_CONTENT:
             raise DeliveryError("the answer is not what the tool's API promises")
 
-    def job(self, kind: str, addresses: Iterable[str]) -> str:
+    def create_bulk_job(self, job_type: str, addresses: Iterable[str]) -> str:
         """Ask for a bulk job about at most 100 addresses; its id. It is done later."""
         rows = [{"email": address} for address in addresses]
-        return self._write("POST", f"/api/{kind}s", _bulk(kind, rows)).parse(JOB).data.id
+        return (
+            self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
+            .parse(BULK_JOB_RESPONSE)
+            .data.id
+        )
 
-    def consent(self, kind: str, consent: str, numbers: Iterable[str]) -> None:
+    def create_consent_job(self, job_type: str, consent: str, numbers: Iterable[str]) -> None:
         """Ask for a bulk job that sets the SMS consent of at most 100 numbers.
 
         It is done later. Klaviyo makes profiles for numbers that it doesn't know.
         """
         asked = {"sms": {"marketing": {"consent": consent}}}
         rows = [{"phone_number": number, "subscriptions": asked} for number in numbers]
-        answer = self._write("POST", f"/api/{kind}s", _bulk(kind, rows))
+        answer = self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
         if answer.status != HTTPStatus.ACCEPTED:
             raise DeliveryError("the answer is not what the tool's API promises")
 
-    def set_property(self, profile: Profile, name: str, value: str) -> bool:
+    def set_property(self, profile: KlaviyoProfile, name: str, value: str) -> bool:
         """Set a custom property; whether it then has the value."""
         body = {
             "data": {
@@ -182,15 +200,15 @@ class Account:
                 "attributes": {"properties": {name: value}},
             }
         }
-        answer = self._write("PATCH", f"{_PROFILES}/{{profile}}", body, profile=profile.id)
-        return bool(answer.parse(ONE).data.attributes.properties.get(name) == value)
+        answer = self._write("PATCH", f"{_PROFILES_PATH}/{{profile}}", body, profile=profile.id)
+        return bool(answer.parse(PROFILE_RESPONSE).data.attributes.properties.get(name) == value)
 
-    def _write(self, method: str, route: str, body: object, **holes: str) -> Answer:
+    def _write(self, method: str, route: str, body: object, **path_params: str) -> Response:
         return self._session.send(
-            method, route, holes=holes, body=body, headers={"Content-Type": _TYPE}
+            method, route, path_params=path_params, body=body, headers={"Content-Type": _MEDIA_TYPE}
         )
 
 
-def _bulk(kind: str, rows: Iterable[Mapping[str, object]]) -> dict[str, object]:
+def _bulk_job_body(job_type: str, rows: Iterable[Mapping[str, object]]) -> dict[str, object]:
     profiles = [{"type": "profile", "attributes": row} for row in rows]
-    return {"data": {"type": kind, "attributes": {"profiles": {"data": profiles}}}}
+    return {"data": {"type": job_type, "attributes": {"profiles": {"data": profiles}}}}

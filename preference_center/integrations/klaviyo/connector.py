@@ -15,33 +15,47 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Seen
-from preference_center.domain.vendor_events import News
-from preference_center.integrations.base.batching import Step, carry_out
-from preference_center.integrations.base.check_report import Report
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.multi_channel import ByChannel, Parts
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.klaviyo.client import Account, open_account
-from preference_center.integrations.klaviyo.listing import news_of, walk
-from preference_center.integrations.klaviyo.models import Profile
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+)
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.integrations.base.batching import PushStep, run_steps
+from preference_center.integrations.base.check_report import CheckReport
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.multi_channel import (
+    ConnectorFactories,
+    MultiChannelConnector,
+)
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.klaviyo.client import KlaviyoClient, open_client
+from preference_center.integrations.klaviyo.listing import next_listing_page, to_vendor_events
+from preference_center.integrations.klaviyo.models import KlaviyoProfile
 from preference_center.integrations.klaviyo.profiles import (
-    SUPPRESS,
-    UNSUPPRESS,
-    absent,
-    by_hand,
-    find,
-    jobs,
-    turn_off,
-    turn_on,
+    SUPPRESS_JOB,
+    UNSUPPRESS_JOB,
+    add_to_list,
+    bulk_job_steps,
+    find_profiles,
+    is_user_suppressed,
+    read_absent,
+    remove_from_list,
     write_link,
 )
-from preference_center.integrations.klaviyo.sms import KlaviyoTexts
+from preference_center.integrations.klaviyo.sms import KlaviyoSms
 
-_DOCS = "https://developers.klaviyo.com/en/reference"
+_DOCS_URL = "https://developers.klaviyo.com/en/reference"
 
 
 class Klaviyo:
@@ -50,17 +64,17 @@ class Klaviyo:
     kind: ClassVar[str] = "klaviyo"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset(Scopes),
+        scopes=frozenset(SupportedScope),
         can_lift=True,
         batch_size=100,
         # Changes of lists: 10 a second, 150 a minute; all else 75 and 750. A change is at
         # most every third request.
-        rate=Rate(450, 60, burst=10),
+        rate_limit=RateLimit(450, 60, burst=10),
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
         can_hold_link=True,
-        off_is_a_no=False,
+        off_means_opt_out=False,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "a private API key with the scopes lists:read, lists:write, profiles:read, "
@@ -70,24 +84,27 @@ class Klaviyo:
         "base_url?": "another address of the API, for tests",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
 
     @property
-    def _suppresses(self) -> bool:
-        return self._setup.settings.get("suppress_all") == "yes"
+    def _suppresses_all(self) -> bool:
+        return self._config.settings.get("suppress_all") == "yes"
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says which lists no topic maps to."""
-        topics = self._setup.topics
-        problems = [*mapping_problems(self._setup, "list", numbered=False), *self._faults()]
+        topics = self._config.topics
+        problems = [
+            *mapping_problems(self._config, "list", numeric_ids=False),
+            *self._find_problems(),
+        ]
         try:
-            with open_account(self._setup, self._http) as account:
-                lists = account.lists()
-                account.profiles(["preference-center-check@example.com"])
+            with open_client(self._config, self._http) as account:
+                lists = account.list_lists()
+                account.find_profiles(["preference-center-check@example.com"])
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check the API key and its scopes"))
+            return CheckReport((*problems, f"{error}: check the API key and its scopes"))
         problems += [
             f"topic {topic} is mapped to list {list_}, which the account has not: "
             "map it to a list that exists"
@@ -95,132 +112,153 @@ class Klaviyo:
             if list_ not in lists
         ]
         unmapped = [f"{lists[i]} ({i})" for i in lists if i not in topics.values()]
-        return Report(tuple(problems), tuple(unmapped))
+        return CheckReport(tuple(problems), tuple(unmapped))
 
-    def _faults(self) -> Iterator[str]:
-        if self._setup.settings.get("suppress_all", "no") not in {"yes", "no"}:
+    def _find_problems(self) -> Iterator[str]:
+        if self._config.settings.get("suppress_all", "no") not in {"yes", "no"}:
             yield "suppress_all: write yes or no"
-        if self._suppresses and self._setup.sends_service:
+        if self._suppresses_all and self._config.sends_service:
             yield (
                 "suppress_all would stop the service mail that no flow marked transactional "
                 "sends: take the setting away, lists alone hold the no (I10)"
             )
 
-    def _is_all(self, item: Item) -> bool:
+    def _may_suppress_all(self, item: PushItem) -> bool:
         """Whether a suppression says no more than the person did (I10)."""
         return (
-            self._suppresses
-            and not self._setup.sends_service
+            self._suppresses_all
+            and not self._config.sends_service
             and item.all_off
-            and item.off >= self._setup.topics.keys()
+            and item.off >= self._config.topics.keys()
         )
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Off the lists first, then suppressions, then on lists again."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            known, others = find(account.profiles, batch)
-            steps = self._steps(account, [item for item in batch if item.ref in known], known)
-            return carry_out(batch, steps) | others
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            known, others = find_profiles(account.find_profiles, batch)
+            steps = self._build_steps(account, [item for item in batch if item.ref in known], known)
+            return run_steps(batch, steps) | others
 
-    def _steps(
-        self, account: Account, items: Sequence[Item], known: Mapping[int, Profile]
-    ) -> list[Step]:
-        whole = [i for i in items if self._is_all(i)]
-        single = [i for i in items if not self._is_all(i)]
-        freed = [i for i in single if i.lift and self._suppresses and by_hand(known[i.ref])]
-        pending = [i for i in whole if not known[i.ref].gets_nothing]
+    def _build_steps(
+        self,
+        client: KlaviyoClient,
+        items: Sequence[PushItem],
+        profiles_by_ref: Mapping[int, KlaviyoProfile],
+    ) -> list[PushStep]:
+        whole = [i for i in items if self._may_suppress_all(i)]
+        single = [i for i in items if not self._may_suppress_all(i)]
+        freed = [
+            i
+            for i in single
+            if i.lift and self._suppresses_all and is_user_suppressed(profiles_by_ref[i.ref])
+        ]
+        pending = [i for i in whole if not profiles_by_ref[i.ref].is_fully_suppressed]
         return [
-            *self._by_list(single, lambda i: i.off, partial(turn_off, account)),
-            *jobs(account, SUPPRESS, pending, done=lambda p: p.gets_nothing),
-            *jobs(account, UNSUPPRESS, freed, done=lambda p: not by_hand(p)),
-            *self._by_list(single, lambda i: i.lift, partial(turn_on, account, known)),
+            *self._list_steps(single, lambda i: i.off, partial(remove_from_list, client)),
+            *bulk_job_steps(client, SUPPRESS_JOB, pending, is_done=lambda p: p.is_fully_suppressed),
+            *bulk_job_steps(
+                client, UNSUPPRESS_JOB, freed, is_done=lambda p: not is_user_suppressed(p)
+            ),
+            *self._list_steps(
+                single, lambda i: i.lift, partial(add_to_list, client, profiles_by_ref)
+            ),
         ]
 
-    def _by_list(
+    def _list_steps(
         self,
-        items: Sequence[Item],
-        wanted: Callable[[Item], Collection[str]],
-        call: Callable[[str, Sequence[Item]], Mapping[int, Outcome]],
-    ) -> Iterator[Step]:
-        for topic, list_ in sorted(self._setup.topics.items()):
-            if some := [item for item in items if topic in wanted(item)]:
-                yield Step(tuple(i.ref for i in some), partial(call, list_, some))
+        items: Sequence[PushItem],
+        topics_of: Callable[[PushItem], Collection[str]],
+        call: Callable[[str, Sequence[PushItem]], Mapping[int, PushOutcome]],
+    ) -> Iterator[PushStep]:
+        for topic, list_ in sorted(self._config.topics.items()):
+            if some := [item for item in items if topic in topics_of(item)]:
+                yield PushStep(tuple(i.ref for i in some), partial(call, list_, some))
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. Who isn't on a list doesn't get it."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            known, others = find(account.profiles, batch)
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            known, others = find_profiles(account.find_profiles, batch)
             there = [item for item in batch if item.ref in known]
             addresses = [item.address for item in there]
-            members = {t: account.members(i, addresses) for t, i in self._setup.topics.items()}
-        return absent(others) | {
+            members = {
+                t: account.find_list_members(i, addresses) for t, i in self._config.topics.items()
+            }
+        return read_absent(others) | {
             item.ref: frozenset(
                 topic
-                for topic, list_ in self._setup.topics.items()
-                if known[item.ref].gets_nothing
+                for topic, list_ in self._config.topics.items()
+                if known[item.ref].is_fully_suppressed
                 or item.address not in members[topic]
                 or list_ in {s.list_id for s in known[item.ref].list_suppressions}
             )
             for item in there
         }
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         """See Fieldable. Writes a custom property, which need not exist before."""
-        field = self._setup.link_field
+        field = self._config.link_field
         if not batch or field is None:
             return {}
-        items = [Item(i.ref, i.address, i.channel) for i in batch]
-        with open_account(self._setup, self._http) as account:
-            known, others = find(account.profiles, items)
+        items = [PushItem(i.ref, i.address, i.channel) for i in batch]
+        with open_client(self._config, self._http) as account:
+            known, others = find_profiles(account.find_profiles, items)
             steps = [
-                Step((i.ref,), partial(write_link, account, known[i.ref], i, field))
+                PushStep((i.ref,), partial(write_link, account, known[i.ref], i, field))
                 for i in batch
                 if i.ref in known
             ]
-            return carry_out(items, steps) | others
+            return run_steps(items, steps) | others
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable. Who joined one of the mapped lists."""
-        lists = sorted(set(self._setup.topics.values()))
-        with open_account(self._setup, self._http) as account:
-            profiles, following, done = walk(
+        lists = sorted(set(self._config.topics.values()))
+        with open_client(self._config, self._http) as account:
+            profiles, following, done = next_listing_page(
                 cursor,
                 len(lists),
                 self._http.now(),
-                lambda source, since, page: account.joined(lists[source], since, page),
+                lambda source, since, page: account.list_joined(lists[source], since, page),
             )
-        link_in = self._setup.link_in
+        link_in = self._config.link_value
         rows = (
-            Seen(p.email, link=link_in(p.attributes.properties)) for _, p in profiles if p.email
+            ContactSnapshot(p.email, link=link_in(p.attributes.properties))
+            for _, p in profiles
+            if p.email
         )
-        return Page(tuple(rows), following, done)
+        return ContactPage(tuple(rows), following, done)
 
-    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+    def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See Findable."""
-        with open_account(self._setup, self._http) as account:
-            return account.addresses(contacts, lambda profile: profile.email, "email")
+        with open_client(self._config, self._http) as account:
+            return account.find_addresses(contact_ids, lambda profile: profile.email, "email")
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Suppressions of all marketing, then of each mapped list."""
-        lists = [None, *sorted(set(self._setup.topics.values()))]
-        with open_account(self._setup, self._http) as account:
-            profiles, following, done = walk(
+        lists = [None, *sorted(set(self._config.topics.values()))]
+        with open_client(self._config, self._http) as account:
+            profiles, following, done = next_listing_page(
                 cursor,
                 len(lists),
                 self._http.now(),
-                lambda source, since, page: account.suppressed(since, page, list_=lists[source]),
+                lambda source, since, page: account.list_suppressed(
+                    since, page, list_id=lists[source]
+                ),
             )
-        rows = (news for source, profile in profiles for news in news_of(profile, lists[source]))
-        return Page(tuple(rows), following, done)
+        rows = (
+            news
+            for source, profile in profiles
+            for news in to_vendor_events(profile, lists[source])
+        )
+        return ContactPage(tuple(rows), following, done)
 
 
-class KlaviyoAccount(ByChannel):
+class KlaviyoMultiChannel(MultiChannelConnector):
     """One Klaviyo account, for email and SMS."""
 
     kind: ClassVar[str] = Klaviyo.kind
@@ -228,25 +266,28 @@ class KlaviyoAccount(ByChannel):
         Klaviyo.capabilities, channels=frozenset({Channel.EMAIL, Channel.SMS})
     )
     settings: ClassVar[Mapping[str, str]] = Klaviyo.settings
-    parts: ClassVar[Parts] = {Channel.EMAIL: Klaviyo, Channel.SMS: KlaviyoTexts}
+    connector_factories: ClassVar[ConnectorFactories] = {
+        Channel.EMAIL: Klaviyo,
+        Channel.SMS: KlaviyoSms,
+    }
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Klaviyo.kind,
     title="Klaviyo",
-    proof=Proof.DESCRIPTION,
-    against="the description of revision 2026-07-15",
-    capabilities=KlaviyoAccount.capabilities,
+    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+    tested_version="the description of revision 2026-07-15",
+    capabilities=KlaviyoMultiChannel.capabilities,
     own_settings=Klaviyo.settings,
-    secrets=frozenset({"api_key"}),
+    secret_settings=frozenset({"api_key"}),
     sources=(
-        f"{_DOCS}/remove_profiles_from_list",
-        f"{_DOCS}/get_profiles_for_list",
-        f"{_DOCS}/get_profiles",
-        f"{_DOCS}/bulk_suppress_profiles",
-        f"{_DOCS}/bulk_unsubscribe_profiles",
+        f"{_DOCS_URL}/remove_profiles_from_list",
+        f"{_DOCS_URL}/get_profiles_for_list",
+        f"{_DOCS_URL}/get_profiles",
+        f"{_DOCS_URL}/bulk_suppress_profiles",
+        f"{_DOCS_URL}/bulk_unsubscribe_profiles",
     ),
-    build=KlaviyoAccount,
+    build=KlaviyoMultiChannel,
     notes=(
         (
             "Lists stop campaigns to that list. What goes to segments and by flows is only "

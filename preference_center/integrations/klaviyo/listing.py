@@ -7,90 +7,101 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.http import Rejected
-from preference_center.integrations.klaviyo.models import Profile, Profiles
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.klaviyo.models import KlaviyoProfile, ProfilesPage
 
 
-class Why(StrEnum):
+class KlaviyoSuppressionReason(StrEnum):
     """Klaviyo's reasons for a suppression of all marketing."""
 
     UNSUBSCRIBE = "UNSUBSCRIBE"
     SPAM_COMPLAINT = "SPAM_COMPLAINT"
     HARD_BOUNCE = "HARD_BOUNCE"
     INVALID_EMAIL = "INVALID_EMAIL"
-    BY_HAND = "USER_SUPPRESSED"
+    USER_SUPPRESSED = "USER_SUPPRESSED"
     """An API call or an import did it."""
 
 
-KINDS = {
-    Why.UNSUBSCRIBE: NewsKind.OPTED_OUT,
-    Why.BY_HAND: NewsKind.OPTED_OUT,
-    Why.SPAM_COMPLAINT: NewsKind.COMPLAINED,
-    Why.HARD_BOUNCE: NewsKind.BOUNCED,
-    Why.INVALID_EMAIL: NewsKind.BOUNCED,
+EVENT_KIND_BY_REASON = {
+    KlaviyoSuppressionReason.UNSUBSCRIBE: VendorEventKind.OPTED_OUT,
+    KlaviyoSuppressionReason.USER_SUPPRESSED: VendorEventKind.OPTED_OUT,
+    KlaviyoSuppressionReason.SPAM_COMPLAINT: VendorEventKind.COMPLAINED,
+    KlaviyoSuppressionReason.HARD_BOUNCE: VendorEventKind.BOUNCED,
+    KlaviyoSuppressionReason.INVALID_EMAIL: VendorEventKind.BOUNCED,
 }
 OVERLAP = timedelta(minutes=10)
 """Runs overlap: an index may lag behind, and clocks differ."""
-_BEGINNING = "1970-01-01T00:00:00Z"
+_EPOCH = "1970-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KlaviyoCursor:
     """Where a run stands: in which listing, on which page of what came after `since`.
 
     `page` is Klaviyo's own cursor, which holds a time and an id. `began` is when the run did.
     """
 
-    source: int = 0
-    since: str = _BEGINNING
-    began: str = ""
-    page: str = ""
+    listing_index: int = 0
+    since: str = _EPOCH
+    started_at: str = ""
+    page_cursor: str = ""
 
     @classmethod
-    def read(cls, cursor: str | None) -> Place:
+    def parse(cls, text: str | None) -> KlaviyoCursor:
         """The place that `str` wrote; the beginning for None."""
-        if cursor is None:
+        if text is None:
             return cls()
-        source, since, began, page = cursor.split("|", 3)
+        source, since, began, page = text.split("|", 3)
         return cls(int(source), since, began, page)
 
     def __str__(self) -> str:
-        return f"{self.source}|{self.since}|{self.began}|{self.page}"
+        return f"{self.listing_index}|{self.since}|{self.started_at}|{self.page_cursor}"
 
 
-def walk(
-    cursor: str | None, sources: int, now: datetime, ask: Callable[[int, str, str], Profiles]
-) -> tuple[list[tuple[int, Profile]], str, bool]:
+def next_listing_page(
+    cursor: str | None,
+    listing_count: int,
+    now: datetime,
+    fetch: Callable[[int, str, str], ProfilesPage],
+) -> tuple[list[tuple[int, KlaviyoProfile]], str, bool]:
     """A page of one of `sources` listings: rows, the next cursor, and whether that was all.
 
     `ask` is given the number of the listing, a time and Klaviyo's cursor.
     """
-    place = Place.read(cursor)
-    began = place.began or f"{now - OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
+    place = KlaviyoCursor.parse(cursor)
+    began = place.started_at or f"{now - OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
     try:
-        found = ask(place.source, place.since, place.page)
-    except Rejected:
-        if not place.page:
+        found = fetch(place.listing_index, place.since, place.page_cursor)
+    except RequestRejected:
+        if not place.page_cursor:
             raise
         # How long a cursor stays good is not documented: begin this listing again.
-        found = ask(place.source, place.since, "")
-    rows = [(place.source, profile) for profile in found.rows]
-    if found.cursor:
-        return rows, str(Place(place.source, place.since, began, found.cursor)), False
-    if place.source + 1 < sources:
-        return rows, str(Place(place.source + 1, place.since, began)), False
-    return rows, str(Place(since=began)), True
+        found = fetch(place.listing_index, place.since, "")
+    rows = [(place.listing_index, profile) for profile in found.rows]
+    if found.next_cursor:
+        return (
+            rows,
+            str(KlaviyoCursor(place.listing_index, place.since, began, found.next_cursor)),
+            False,
+        )
+    if place.listing_index + 1 < listing_count:
+        return rows, str(KlaviyoCursor(place.listing_index + 1, place.since, began)), False
+    return rows, str(KlaviyoCursor(since=began)), True
 
 
-def news_of(profile: Profile, list_: str | None) -> Iterator[News]:
+def to_vendor_events(profile: KlaviyoProfile, list_id: str | None) -> Iterator[VendorEvent]:
     """What a profile's suppressions tell: those of one list, or those of all marketing."""
     if not profile.email:
         return
-    if list_ is None:
+    if list_id is None:
         for one in profile.suppressions:
-            if one.reason in set(Why):
-                yield News(KINDS[Why(one.reason)], profile.email, at=one.timestamp)
+            if one.reason in set(KlaviyoSuppressionReason):
+                yield VendorEvent(
+                    EVENT_KIND_BY_REASON[KlaviyoSuppressionReason(one.reason)],
+                    profile.email,
+                    occurred_at=one.timestamp,
+                )
     for held in profile.list_suppressions:
-        if held.list_id == list_:
-            yield News(NewsKind.OPTED_OUT, profile.email, list_, held.timestamp)
+        if held.list_id == list_id:
+            yield VendorEvent(VendorEventKind.OPTED_OUT, profile.email, list_id, held.timestamp)

@@ -13,41 +13,41 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, TypeAdapter
 
-from preference_center.integrations.base.pydantic_types import Lenient, Moment
+from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
 
 UNSUBSCRIBED, SUBSCRIBED = "UNSUBSCRIBED", "SUBSCRIBED"
 
 
-class Suppression(Lenient):
+class KlaviyoSuppression(LenientModel):
     """Why a profile gets no marketing at all."""
 
     reason: str = ""
-    timestamp: Moment = None
+    timestamp: IsoDatetime = None
 
 
-class ListSuppression(Lenient):
+class ListSuppression(LenientModel):
     """Why a profile gets nothing from one list."""
 
     list_id: str = ""
-    timestamp: Moment = None
+    timestamp: IsoDatetime = None
 
 
-class _Marketing(Lenient):
+class _EmailMarketing(LenientModel):
     consent: str = ""
-    suppression: list[Suppression] = Field(default_factory=list)
+    suppression: list[KlaviyoSuppression] = Field(default_factory=list)
     list_suppressions: list[ListSuppression] = Field(default_factory=list)
 
 
-class Texts(Lenient):
+class SmsConsent(LenientModel):
     """What a phone number has agreed to: one answer for all marketing by SMS."""
 
     can_receive_sms_marketing: bool = False
     consent: str = ""
-    consent_timestamp: Moment = None
-    last_updated: Moment = None
+    consent_timestamp: IsoDatetime = None
+    last_updated: IsoDatetime = None
 
     @property
-    def are_sent(self) -> bool:
+    def is_subscribed(self) -> bool:
         """Whether it may be sent any; also if only one of two fields says so."""
         return self.can_receive_sms_marketing or self.consent == SUBSCRIBED
 
@@ -57,31 +57,31 @@ class Texts(Lenient):
         return self.last_updated or self.consent_timestamp
 
 
-class _Email(Lenient):
-    marketing: _Marketing = _Marketing()
+class _EmailSubscription(LenientModel):
+    marketing: _EmailMarketing = _EmailMarketing()
 
 
-class _Sms(Lenient):
-    marketing: Texts = Texts()
+class _SmsSubscription(LenientModel):
+    marketing: SmsConsent = SmsConsent()
 
 
-class _Subscriptions(Lenient):
-    email: _Email = _Email()
-    sms: _Sms = _Sms()
+class _Subscriptions(LenientModel):
+    email: _EmailSubscription = _EmailSubscription()
+    sms: _SmsSubscription = _SmsSubscription()
 
 
-class _Attributes(Lenient):
+class _ProfileAttributes(LenientModel):
     email: str = ""
     phone_number: str = ""
     subscriptions: _Subscriptions = _Subscriptions()
     properties: dict[str, Any] = Field(default_factory=dict)
 
 
-class Profile(Lenient):
+class KlaviyoProfile(LenientModel):
     """One person in Klaviyo. Who is known by one address only has "" for the other."""
 
     id: str = ""
-    attributes: _Attributes = _Attributes()
+    attributes: _ProfileAttributes = _ProfileAttributes()
 
     @property
     def email(self) -> str:
@@ -94,81 +94,81 @@ class Profile(Lenient):
         return self.attributes.phone_number
 
     @property
-    def texts(self) -> Texts:
+    def sms_consent(self) -> SmsConsent:
         """What they get by SMS."""
         return self.attributes.subscriptions.sms.marketing
 
     @property
-    def _marketing(self) -> _Marketing:
+    def _email_marketing(self) -> _EmailMarketing:
         return self.attributes.subscriptions.email.marketing
 
     @property
-    def suppressions(self) -> Sequence[Suppression]:
+    def suppressions(self) -> Sequence[KlaviyoSuppression]:
         """What stops all marketing to them."""
-        return self._marketing.suppression
+        return self._email_marketing.suppression
 
     @property
     def list_suppressions(self) -> Sequence[ListSuppression]:
         """What stops single lists."""
-        return self._marketing.list_suppressions
+        return self._email_marketing.list_suppressions
 
     @property
-    def gets_nothing(self) -> bool:
+    def is_fully_suppressed(self) -> bool:
         """Whether no marketing goes to them at all."""
-        return bool(self.suppressions) or self._marketing.consent == UNSUBSCRIBED
+        return bool(self.suppressions) or self._email_marketing.consent == UNSUBSCRIBED
 
 
-class Links(Lenient):
+class PageLinks(LenientModel):
     """Where the listing goes on."""
 
     next: str = ""
 
     @property
-    def cursor(self) -> str:
+    def next_cursor(self) -> str:
         """The `page[cursor]` of the link to the next page; "" if this is the last."""
         return "".join(parse_qs(urlsplit(self.next).query).get("page[cursor]", []))
 
 
-class _ProfilesPage(Lenient):
-    data: list[Profile]
-    links: Links = Links()
+class _ProfilesResponse(LenientModel):
+    data: list[KlaviyoProfile]
+    links: PageLinks = PageLinks()
 
 
-class _One(Lenient):
-    data: Profile
+class _ProfileResponse(LenientModel):
+    data: KlaviyoProfile
 
 
-class _Name(Lenient):
+class _ListAttributes(LenientModel):
     name: str = ""
 
 
-class _List(Lenient):
+class _KlaviyoList(LenientModel):
     id: str = ""
-    attributes: _Name = _Name()
+    attributes: _ListAttributes = _ListAttributes()
 
 
-class _Lists(Lenient):
-    data: list[_List]
-    links: Links = Links()
+class _KlaviyoListsResponse(LenientModel):
+    data: list[_KlaviyoList]
+    links: PageLinks = PageLinks()
 
 
-class _Job(Lenient):
+class _BulkJob(LenientModel):
     id: str = ""
 
 
-class _JobMade(Lenient):
-    data: _Job
+class _BulkJobResponse(LenientModel):
+    data: _BulkJob
 
 
-PROFILES_PAGE = TypeAdapter(_ProfilesPage)
-ONE = TypeAdapter(_One)
-LISTS = TypeAdapter(_Lists)
-JOB = TypeAdapter(_JobMade)
+PROFILES_RESPONSE = TypeAdapter(_ProfilesResponse)
+PROFILE_RESPONSE = TypeAdapter(_ProfileResponse)
+LISTS_RESPONSE = TypeAdapter(_KlaviyoListsResponse)
+BULK_JOB_RESPONSE = TypeAdapter(_BulkJobResponse)
 
 
 @dataclass(frozen=True, slots=True)
-class Profiles:
+class ProfilesPage:
     """A page of profiles, and where the next one begins; "" if this is the last."""
 
-    rows: tuple[Profile, ...]
-    cursor: str
+    rows: tuple[KlaviyoProfile, ...]
+    next_cursor: str

@@ -5,93 +5,110 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Result
-from preference_center.integrations.base.batching import Step, send_halving
-from preference_center.integrations.klaviyo.client import Account
-from preference_center.integrations.klaviyo.listing import Why
-from preference_center.integrations.klaviyo.models import Profile
+from preference_center.domain.sync.contract import LinkItem, PushItem, PushOutcome, PushResult
+from preference_center.integrations.base.batching import PushStep, send_bisecting
+from preference_center.integrations.klaviyo.client import KlaviyoClient
+from preference_center.integrations.klaviyo.listing import KlaviyoSuppressionReason
+from preference_center.integrations.klaviyo.models import KlaviyoProfile
 
-SUPPRESS, UNSUPPRESS = "profile-suppression-bulk-create-job", "profile-suppression-bulk-delete-job"
-JOB_TAKES = timedelta(seconds=30)
-_NAMELESS = Outcome(Result.LATER, "the answer has no id for the profile")
+SUPPRESS_JOB, UNSUPPRESS_JOB = (
+    "profile-suppression-bulk-create-job",
+    "profile-suppression-bulk-delete-job",
+)
+JOB_RECHECK_DELAY = timedelta(seconds=30)
+_MISSING_PROFILE_ID = PushOutcome(PushResult.RETRY_LATER, "the answer has no id for the profile")
 """Only an id names a profile where lists are changed; an answer may hold null in its place."""
 
 
-def find(
-    ask: Callable[[Sequence[str]], Mapping[str, Profile]], items: Sequence[Item]
-) -> tuple[dict[int, Profile], dict[int, Outcome]]:
+def find_profiles(
+    fetch: Callable[[Sequence[str]], Mapping[str, KlaviyoProfile]], items: Sequence[PushItem]
+) -> tuple[dict[int, KlaviyoProfile], dict[int, PushOutcome]]:
     """Ref -> profile of who is known, and what came of the others."""
-    known: dict[int, Profile] = {}
-    others = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
-    for part, profiles in send_halving(items, lambda some: ask([item.address for item in some])):
+    known: dict[int, KlaviyoProfile] = {}
+    others = {item.ref: PushOutcome(PushResult.REFUSED, "400") for item in items}
+    for part, profiles in send_bisecting(
+        items, lambda some: fetch([item.address for item in some])
+    ):
         for item in part:
             if profile := profiles.get(item.address):
                 known[item.ref] = profile
                 del others[item.ref]
             else:
-                others[item.ref] = Outcome(Result.ABSENT, "no profile")
+                others[item.ref] = PushOutcome(PushResult.ABSENT, "no profile")
     return known, others
 
 
-def absent(others: Mapping[int, Outcome]) -> dict[int, frozenset[str] | None]:
+def read_absent(others: Mapping[int, PushOutcome]) -> dict[int, frozenset[str] | None]:
     """What is read of those whom `find` did not find, without those it could not ask for."""
-    return {ref: None for ref, outcome in others.items() if outcome.result is Result.ABSENT}
+    return {ref: None for ref, outcome in others.items() if outcome.result is PushResult.ABSENT}
 
 
-def turn_off(account: Account, list_: str, items: Sequence[Item]) -> Mapping[int, Outcome]:
+def remove_from_list(
+    client: KlaviyoClient, list_id: str, items: Sequence[PushItem]
+) -> Mapping[int, PushOutcome]:
     """Take off a list whoever of `items` is on it."""
-    members = account.members(list_, [item.address for item in items])
+    members = client.find_list_members(list_id, [item.address for item in items])
     named = {address: profile for address, profile in members.items() if profile.id}
     if named:
-        account.remove(list_, named.values())
-    done = {address: Outcome(Result.REFLECTED, "204") for address in named}
-    done |= dict.fromkeys(members.keys() - named.keys(), _NAMELESS)
-    untouched = Outcome(Result.REFLECTED, "not on it")
+        client.remove_from_list(list_id, named.values())
+    done = {address: PushOutcome(PushResult.REFLECTED, "204") for address in named}
+    done |= dict.fromkeys(members.keys() - named.keys(), _MISSING_PROFILE_ID)
+    untouched = PushOutcome(PushResult.REFLECTED, "not on it")
     return {item.ref: done.get(item.address, untouched) for item in items}
 
 
-def turn_on(
-    account: Account, known: Mapping[int, Profile], list_: str, items: Sequence[Item]
-) -> Mapping[int, Outcome]:
+def add_to_list(
+    client: KlaviyoClient,
+    profiles_by_ref: Mapping[int, KlaviyoProfile],
+    list_id: str,
+    items: Sequence[PushItem],
+) -> Mapping[int, PushOutcome]:
     """Put `items`, whose profiles are known by their refs, on a list again."""
-    named = [item for item in items if known[item.ref].id]
+    named = [item for item in items if profiles_by_ref[item.ref].id]
     if named:
-        account.add(list_, [known[item.ref] for item in named])
-    done = {item.ref: Outcome(Result.REFLECTED, "204") for item in named}
-    return {item.ref: done.get(item.ref, _NAMELESS) for item in items}
+        client.add_to_list(list_id, [profiles_by_ref[item.ref] for item in named])
+    done = {item.ref: PushOutcome(PushResult.REFLECTED, "204") for item in named}
+    return {item.ref: done.get(item.ref, _MISSING_PROFILE_ID) for item in items}
 
 
-def jobs(
-    account: Account, kind: str, items: Sequence[Item], *, done: Callable[[Profile], bool]
-) -> Iterator[Step]:
+def bulk_job_steps(
+    client: KlaviyoClient,
+    job_type: str,
+    items: Sequence[PushItem],
+    *,
+    is_done: Callable[[KlaviyoProfile], bool],
+) -> Iterator[PushStep]:
     """A job is only accepted (202); it counts as reflected when it is seen to be done."""
 
-    def call() -> Mapping[int, Outcome]:
+    def call() -> Mapping[int, PushOutcome]:
         addresses = [item.address for item in items]
-        job = account.job(kind, addresses)
-        after = account.profiles(addresses)
+        job = client.create_bulk_job(job_type, addresses)
+        after = client.find_profiles(addresses)
         return {
-            item.ref: Outcome(Result.REFLECTED, job)
-            if item.address in after and done(after[item.address])
-            else Outcome(Result.LATER, f"{job}: not done yet", JOB_TAKES)
+            item.ref: PushOutcome(PushResult.REFLECTED, job)
+            if item.address in after and is_done(after[item.address])
+            else PushOutcome(PushResult.RETRY_LATER, f"{job}: not done yet", JOB_RECHECK_DELAY)
             for item in items
         }
 
     if items:
-        yield Step(tuple(item.ref for item in items), call)
+        yield PushStep(tuple(item.ref for item in items), call)
 
 
-def by_hand(profile: Profile) -> bool:
+def is_user_suppressed(profile: KlaviyoProfile) -> bool:
     """Whether an API call or an import suppresses the profile, besides what else may."""
-    return any(suppression.reason == Why.BY_HAND for suppression in profile.suppressions)
+    return any(
+        suppression.reason == KlaviyoSuppressionReason.USER_SUPPRESSED
+        for suppression in profile.suppressions
+    )
 
 
 def write_link(
-    account: Account, profile: Profile, item: LinkItem, field: str
-) -> Mapping[int, Outcome]:
+    client: KlaviyoClient, profile: KlaviyoProfile, item: LinkItem, link_field: str
+) -> Mapping[int, PushOutcome]:
     """Write a standing link into a custom property."""
     if not profile.id:
-        return {item.ref: _NAMELESS}
-    if account.set_property(profile, field, item.link):
-        return {item.ref: Outcome(Result.REFLECTED, profile.id)}
-    return {item.ref: Outcome(Result.LATER, "not acknowledged")}
+        return {item.ref: _MISSING_PROFILE_ID}
+    if client.set_property(profile, link_field, item.link):
+        return {item.ref: PushOutcome(PushResult.REFLECTED, profile.id)}
+    return {item.ref: PushOutcome(PushResult.RETRY_LATER, "not acknowledged")}

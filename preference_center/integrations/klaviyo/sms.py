@@ -17,153 +17,182 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import ALL_SMS, News, NewsKind
-from preference_center.integrations.base.batching import Step, carry_out, send_halving
-from preference_center.integrations.base.mapping import ensure_fits
-from preference_center.integrations.base.sms_switch import OnlySwitch
-from preference_center.integrations.klaviyo.client import Account, open_account
-from preference_center.integrations.klaviyo.listing import walk
-from preference_center.integrations.klaviyo.models import SUBSCRIBED, UNSUBSCRIBED, Profile
-from preference_center.integrations.klaviyo.profiles import absent, find
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
+from preference_center.integrations.base.batching import PushStep, run_steps, send_bisecting
+from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.sms_switch import SmsSwitchConnector
+from preference_center.integrations.klaviyo.client import KlaviyoClient, open_client
+from preference_center.integrations.klaviyo.listing import next_listing_page
+from preference_center.integrations.klaviyo.models import SUBSCRIBED, UNSUBSCRIBED, KlaviyoProfile
+from preference_center.integrations.klaviyo.profiles import find_profiles, read_absent
 
-UNSUBSCRIBE, SUBSCRIBE = (
+UNSUBSCRIBE_JOB, SUBSCRIBE_JOB = (
     "profile-subscription-bulk-delete-job",
     "profile-subscription-bulk-create-job",
 )
-JOB_TAKES = timedelta(seconds=30)
-_NOBODYS = "+15005550006"
+JOB_RECHECK_DELAY = timedelta(seconds=30)
+_PROBE_NUMBER = "+15005550006"
 """Klaviyo's own example of a number."""
 
 
-class KlaviyoTexts(OnlySwitch):
+class KlaviyoSms(SmsSwitchConnector):
     """The phone numbers of one Klaviyo account."""
 
     kind: ClassVar[str] = "klaviyo"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.SMS}),
-        scopes=frozenset(Scopes),
+        scopes=frozenset(SupportedScope),
         can_lift=True,
         batch_size=100,
-        rate=Rate(450, 60, burst=10),
+        rate_limit=RateLimit(450, 60, burst=10),
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
-        off_is_a_no=False,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
+        off_means_opt_out=False,
     )
-    credentials: ClassVar[str] = "the API key and its scopes"
+    credentials_hint: ClassVar[str] = "the API key and its scopes"
 
-    def _faults(self) -> Iterable[str]:
-        with open_account(self._setup, self._http) as account:
-            account.by_phone([_NOBODYS])
+    def _find_problems(self) -> Iterable[str]:
+        with open_client(self._config, self._http) as account:
+            account.find_profiles_by_phone([_PROBE_NUMBER])
         return ()
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Unsubscribes first."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            known, others = find(account.by_phone, batch)
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            known, others = find_profiles(account.find_profiles_by_phone, batch)
             here = [item for item in batch if item.ref in known]
-            off = [i for i in here if i.off and known[i.ref].texts.consent != UNSUBSCRIBED]
-            lifted = [i for i in here if i.lift and not known[i.ref].texts.are_sent]
+            off = [i for i in here if i.off and known[i.ref].sms_consent.consent != UNSUBSCRIBED]
+            lifted = [i for i in here if i.lift and not known[i.ref].sms_consent.is_subscribed]
             steps = [
-                *_jobs(off, partial(_unsubscribe, account)),
-                *_jobs(lifted, partial(_subscribe, account)),
+                *_job_steps(off, partial(_request_unsubscribe, account)),
+                *_job_steps(lifted, partial(_request_subscribe, account)),
             ]
-            return carry_out(batch, steps) | others
+            return run_steps(batch, steps) | others
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. Who never subscribed is sent nothing either."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            known, others = find(account.by_phone, batch)
-        return absent(others) | {ref: self._off(profile) for ref, profile in known.items()}
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            known, others = find_profiles(account.find_profiles_by_phone, batch)
+        return read_absent(others) | {
+            ref: self._off_topics(profile) for ref, profile in known.items()
+        }
 
-    def _off(self, profile: Profile) -> frozenset[str]:
-        return self._all(off=not profile.texts.are_sent)
+    def _off_topics(self, profile: KlaviyoProfile) -> frozenset[str]:
+        return self._all_topics(off=not profile.sms_consent.is_subscribed)
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable. Whose profile was made or changed."""
-        profiles, following, done = self._updated(cursor)
-        rows = (Seen(p.phone, Channel.SMS, off=self._off(p)) for p in profiles if p.phone)
-        return Page(tuple(rows), following, done)
+        profiles, following, done = self._list_updated(cursor)
+        rows = (
+            ContactSnapshot(p.phone, Channel.SMS, off=self._off_topics(p))
+            for p in profiles
+            if p.phone
+        )
+        return ContactPage(tuple(rows), following, done)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Whose profile was changed and is unsubscribed.
 
         What SMS consents changed can't be asked for; whose act it was isn't said.
         """
-        profiles, following, done = self._updated(cursor)
+        profiles, following, done = self._list_updated(cursor)
         rows = (
-            News(
-                NewsKind.OPTED_OUT,
+            VendorEvent(
+                VendorEventKind.OPTED_OUT,
                 p.phone,
                 ALL_SMS,
-                p.texts.changed_at,
+                p.sms_consent.changed_at,
                 channel=Channel.SMS,
             )
             for p in profiles
-            if p.phone and p.texts.consent == UNSUBSCRIBED and not p.texts.are_sent
+            if p.phone and p.sms_consent.consent == UNSUBSCRIBED and not p.sms_consent.is_subscribed
         )
-        return Page(tuple(rows), following, done)
+        return ContactPage(tuple(rows), following, done)
 
-    def _updated(self, cursor: str | None) -> tuple[list[Profile], str, bool]:
-        with open_account(self._setup, self._http) as account:
-            rows, following, done = walk(
-                cursor, 1, self._http.now(), lambda _, since, page: account.updated(since, page)
+    def _list_updated(self, cursor: str | None) -> tuple[list[KlaviyoProfile], str, bool]:
+        with open_client(self._config, self._http) as account:
+            rows, following, done = next_listing_page(
+                cursor,
+                1,
+                self._http.now(),
+                lambda _, since, page: account.list_updated(since, page),
             )
         return [profile for _, profile in rows], following, done
 
-    def find(self, contacts: Sequence[str]) -> Mapping[str, str]:
+    def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
         """See Findable."""
-        with open_account(self._setup, self._http) as account:
-            return account.addresses(contacts, lambda profile: profile.phone, "phone_number")
+        with open_client(self._config, self._http) as account:
+            return account.find_addresses(
+                contact_ids, lambda profile: profile.phone, "phone_number"
+            )
 
 
-def _jobs(
-    items: Sequence[Item], call: Callable[[Sequence[Item]], Mapping[int, Outcome]]
-) -> Iterator[Step]:
+def _job_steps(
+    items: Sequence[PushItem], call: Callable[[Sequence[PushItem]], Mapping[int, PushOutcome]]
+) -> Iterator[PushStep]:
     if items:
-        yield Step(tuple(item.ref for item in items), partial(call, items))
+        yield PushStep(tuple(item.ref for item in items), partial(call, items))
 
 
-def _unsubscribe(account: Account, items: Sequence[Item]) -> Mapping[int, Outcome]:
+def _request_unsubscribe(
+    client: KlaviyoClient, items: Sequence[PushItem]
+) -> Mapping[int, PushOutcome]:
     """Reflected once it is seen to be done: a job is only accepted (202)."""
-    asked = _ask(account, UNSUBSCRIBE, UNSUBSCRIBED, items)
-    after = account.by_phone([item.address for item in items if item.ref in asked])
-    waiting = Outcome(Result.LATER, "202: not done yet", JOB_TAKES)
+    asked = _request_consent(client, UNSUBSCRIBE_JOB, UNSUBSCRIBED, items)
+    after = client.find_profiles_by_phone([item.address for item in items if item.ref in asked])
+    waiting = PushOutcome(PushResult.RETRY_LATER, "202: not done yet", JOB_RECHECK_DELAY)
     done = {
-        item.ref: Outcome(Result.REFLECTED, "202")
+        item.ref: PushOutcome(PushResult.REFLECTED, "202")
         for item in items
-        if item.address in after and not after[item.address].texts.are_sent
+        if item.address in after and not after[item.address].sms_consent.is_subscribed
     }
     return {
         item.ref: done.get(
-            item.ref, waiting if item.ref in asked else Outcome(Result.REFUSED, "400")
+            item.ref, waiting if item.ref in asked else PushOutcome(PushResult.REFUSED, "400")
         )
         for item in items
     }
 
 
-def _subscribe(account: Account, items: Sequence[Item]) -> Mapping[int, Outcome]:
+def _request_subscribe(
+    client: KlaviyoClient, items: Sequence[PushItem]
+) -> Mapping[int, PushOutcome]:
     """Accepted is enough: where the account asks twice, the person has to answer a text."""
-    asked = _ask(account, SUBSCRIBE, SUBSCRIBED, items)
+    asked = _request_consent(client, SUBSCRIBE_JOB, SUBSCRIBED, items)
     return {
-        item.ref: Outcome(Result.REFLECTED, "202")
+        item.ref: PushOutcome(PushResult.REFLECTED, "202")
         if item.ref in asked
-        else Outcome(Result.REFUSED, "400")
+        else PushOutcome(PushResult.REFUSED, "400")
         for item in items
     }
 
 
-def _ask(account: Account, kind: str, consent: str, items: Sequence[Item]) -> frozenset[int]:
+def _request_consent(
+    client: KlaviyoClient, job_type: str, consent: str, items: Sequence[PushItem]
+) -> frozenset[int]:
     """The refs of those whose number was accepted."""
-    taken = send_halving(
-        items, lambda some: account.consent(kind, consent, [item.address for item in some])
+    taken = send_bisecting(
+        items,
+        lambda some: client.create_consent_job(job_type, consent, [item.address for item in some]),
     )
     return frozenset(item.ref for part, _ in taken for item in part)

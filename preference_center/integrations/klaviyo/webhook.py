@@ -16,118 +16,136 @@ from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import ALL_SMS, News, NewsKind, Post, Unverified
+from preference_center.domain.vendor_events import (
+    ALL_SMS,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    header,
-    iso_moment,
-    json_objects,
-    moment,
-    part,
-    secret_of,
-    several,
-    text,
-    unknown,
+    get_list,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_iso_time,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import ensure_recent, ensure_signed
+from preference_center.integrations.base.signatures import verify_hmac, verify_timestamp
 
-SETTING = "webhook_secret"
-LATE = timedelta(days=1)
+SECRET_SETTING = "webhook_secret"
+MAX_AGE = timedelta(days=1)
 """A request may be so old: it may be one that is tried again."""
 _PREFIX = "event:klaviyo."
 _KINDS = {
-    "unsubscribed_from_email_marketing": NewsKind.OPTED_OUT,
-    "manually_suppressed_from_email_marketing": NewsKind.OPTED_OUT,
-    "marked_email_as_spam": NewsKind.COMPLAINED,
-    "bounced_email": NewsKind.BOUNCED,
-    "subscribed_to_email_marketing": NewsKind.RESUBSCRIBED,
-    "manually_unsuppressed_from_email_marketing": NewsKind.RESUBSCRIBED,
-    "subscribed_to_list": NewsKind.SEEN,
-    "updated_email_preferences": NewsKind.SEEN,  # which ones, the connector reads
+    "unsubscribed_from_email_marketing": VendorEventKind.OPTED_OUT,
+    "manually_suppressed_from_email_marketing": VendorEventKind.OPTED_OUT,
+    "marked_email_as_spam": VendorEventKind.COMPLAINED,
+    "bounced_email": VendorEventKind.BOUNCED,
+    "subscribed_to_email_marketing": VendorEventKind.RESUBSCRIBED,
+    "manually_unsuppressed_from_email_marketing": VendorEventKind.RESUBSCRIBED,
+    "subscribed_to_list": VendorEventKind.CONTACT_CHANGED,
+    "updated_email_preferences": VendorEventKind.CONTACT_CHANGED,  # which ones, the connector reads
 }
-_BY_SMS = {
-    "unsubscribed_from_sms_marketing": NewsKind.OPTED_OUT,
-    "subscribed_to_sms_marketing": NewsKind.RESUBSCRIBED,
+_SMS_KINDS = {
+    "unsubscribed_from_sms_marketing": VendorEventKind.OPTED_OUT,
+    "subscribed_to_sms_marketing": VendorEventKind.RESUBSCRIBED,
 }
-_OF_NO_USE = {
+_IGNORED = {
     "received_email", "opened_email", "clicked_email", "dropped_email", "sent_sms",
     "received_sms", "clicked_sms", "failed_to_deliver_sms", "received_automated_response_sms",
     "failed_to_deliver_automated_response_sms", "received_push", "opened_push",
     "bounced_push",
 }  # fmt: skip
-_ADDRESSES = ("email_address", "Recipient Email Address")
+_ADDRESS_PROPERTIES = ("email_address", "Recipient Email Address")
 
 
-class KlaviyoNews:
+class KlaviyoWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the secret key of the system webhook that calls /in/NAME",
+        f"{SECRET_SETTING}?": "the secret key of the system webhook that calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See NewsSource."""
-        secret = secret_of(settings, SETTING)
-        given, stamp = header(post, "klaviyo-signature"), header(post, "klaviyo-timestamp")
-        ensure_signed(secret, post.body + stamp.encode(), given)
+        secret = require_setting(settings, SECRET_SETTING)
+        given, stamp = (
+            require_header(request, "klaviyo-signature"),
+            require_header(request, "klaviyo-timestamp"),
+        )
+        verify_hmac(secret, request.body + stamp.encode(), given)
         try:
-            sent = json_objects(post.body)[:1]
+            sent = parse_json_objects(request.body)[:1]
         except InvalidInput:
-            raise Unverified("the request has no time") from None
-        ensure_recent(
-            iso_moment(part(sent[0], "meta").get("timestamp")) if sent else None, now, LATE
+            raise SignatureError("the request has no time") from None
+        verify_timestamp(
+            parse_iso_time(get_object(sent[0], "meta").get("timestamp")) if sent else None,
+            now,
+            MAX_AGE,
         )
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        found = json_objects(body)
-        rows = [row for each in found for row in several(each, "data")]
+        found = parse_json_objects(body)
+        rows = [row for each in found for row in get_list(each, "data")]
         if not all("data" in each for each in found) or not all(isinstance(r, dict) for r in rows):
             raise InvalidInput("the body is not what the vendor promises")
-        return addressed(news for row in rows if (news := _read(row)) is not None)
+        return require_recipient(news for row in rows if (news := _read_event(row)) is not None)
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    topic = text(row, "topic")
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    topic = get_text(row, "topic")
     name = topic.removeprefix(_PREFIX)
-    if name in _OF_NO_USE:
+    if name in _IGNORED:
         return None
-    kind = _KINDS.get(name) or _BY_SMS.get(name)
+    kind = _KINDS.get(name) or _SMS_KINDS.get(name)
     if kind is None:
-        return unknown(topic)
-    event = part(row, "payload", "data")
-    attributes = part(event, "attributes")
-    return News(
+        return unknown_event(topic)
+    event = get_object(row, "payload", "data")
+    attributes = get_object(event, "attributes")
+    return VendorEvent(
         kind=kind,
-        address=_number(row) if name in _BY_SMS else _address(row),
-        thing=ALL_SMS if name in _BY_SMS else None,
-        channel=Channel.SMS if name in _BY_SMS else Channel.EMAIL,
-        at=iso_moment(attributes.get("datetime")) or moment(attributes.get("timestamp")),
-        id=text(row, "external_id"),
-        by_person=kind is NewsKind.COMPLAINED,
-        contact=text(part(event, "relationships", "profile", "data"), "id"),
-        bounce=_bounce(attributes) if kind is NewsKind.BOUNCED else None,
+        address=_find_phone_number(row) if name in _SMS_KINDS else _find_address(row),
+        target=ALL_SMS if name in _SMS_KINDS else None,
+        channel=Channel.SMS if name in _SMS_KINDS else Channel.EMAIL,
+        occurred_at=parse_iso_time(attributes.get("datetime"))
+        or parse_epoch(attributes.get("timestamp")),
+        id=get_text(row, "external_id"),
+        by_person=kind is VendorEventKind.COMPLAINED,
+        contact_id=get_text(get_object(event, "relationships", "profile", "data"), "id"),
+        bounce=_bounce(attributes) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _address(row: dict[str, Any]) -> str:
-    properties = part(row, "payload", "data", "attributes", "event_properties")
-    given = [text(properties, name) for name in _ADDRESSES] + _included(row, "email")
+def _find_address(row: dict[str, Any]) -> str:
+    properties = get_object(row, "payload", "data", "attributes", "event_properties")
+    given = [get_text(properties, name) for name in _ADDRESS_PROPERTIES] + _included_attributes(
+        row, "email"
+    )
     return next(filter(None, given), "")
 
 
-def _number(row: dict[str, Any]) -> str:
+def _find_phone_number(row: dict[str, Any]) -> str:
     """A profile's number: what a text was sent to may stand in the event, too, as ours does."""
-    return next(filter(None, _included(row, "phone_number")), "")
+    return next(filter(None, _included_attributes(row, "phone_number")), "")
 
 
-def _included(row: dict[str, Any], name: str) -> list[str]:
-    included = several(part(row, "payload"), "included")
-    return [text(part(each, "attributes"), name) for each in included if isinstance(each, dict)]
+def _included_attributes(row: dict[str, Any], name: str) -> list[str]:
+    included = get_list(get_object(row, "payload"), "included")
+    return [
+        get_text(get_object(each, "attributes"), name)
+        for each in included
+        if isinstance(each, dict)
+    ]
 
 
 def _bounce(attributes: dict[str, Any]) -> Bounce:
     """Klaviyo's word on it, if it has one."""
-    kind = text(part(attributes, "event_properties"), "Bounce Type").casefold()
+    kind = get_text(get_object(attributes, "event_properties"), "Bounce Type").casefold()
     return Bounce(permanent={"hard": True, "soft": False}.get(kind))

@@ -13,21 +13,31 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.batching import Step, carry_out, send_halving
-from preference_center.integrations.base.check_report import Report, Right
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.listmonk.client import Account, Subscriber, open_account
-from preference_center.integrations.listmonk.permissions import rights
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.batching import PushStep, run_steps, send_bisecting
+from preference_center.integrations.base.check_report import CheckReport, Permission
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.listmonk.client import (
+    ListmonkClient,
+    ListmonkSubscriber,
+    open_client,
+)
+from preference_center.integrations.listmonk.permissions import list_permissions
 
-PAGE = 500
+PAGE_SIZE = 500
 _DOCS = "https://listmonk.app/docs"
-_SAID_NO = (
+_OPTED_OUT_CONDITION = (
     "(subscribers.status = 'blocklisted' OR EXISTS (SELECT 1 FROM subscriber_lists s "
     "WHERE s.subscriber_id = subscribers.id AND s.status = 'unsubscribed'))"
     # Bounces end in the blocklist too, by listmonk's own settings.
@@ -42,14 +52,14 @@ class Listmonk:
     kind: ClassVar[str] = "listmonk"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         # No limit is documented; addresses are looked for in the query of a URL.
         batch_size=200,
         can_read=True,
-        scans=Listing.SWEEP,
-        pulls=Listing.SWEEP,
-        tells_rights=True,
+        scans=ListingMode.FULL,
+        pulls=ListingMode.FULL,
+        checks_permissions=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "base_url": "where listmonk is, as in https://lists.example.com",
@@ -59,75 +69,89 @@ class Listmonk:
         "token": "its access token",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        self._topics = {thing: topic for topic, thing in setup.topics.items()}
+        self._topic_by_list = {thing: topic for topic, thing in config.topics.items()}
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says which lists no topic maps to."""
-        problems = [*mapping_problems(self._setup, "list")]
-        mapped = sorted(target for target in self._setup.topics.values() if target.isdigit())
-        needed: tuple[Right, ...] = ()
+        problems = [*mapping_problems(self._config, "list")]
+        mapped = sorted(target for target in self._config.topics.values() if target.isdigit())
+        needed: tuple[Permission, ...] = ()
         try:
-            with open_account(self._setup, self._http) as account:
-                needed = tuple(rights(account.profile(), mapped))
+            with open_client(self._config, self._http) as account:
+                needed = tuple(list_permissions(account.profile(), mapped))
                 lists = {str(each.id): each.name for each in account.lists()}
-                account.page(0, 1)
+                account.list_subscribers(0, 1)
         except DeliveryError as error:
             fault = f"{error}: check base_url, user, token and its rights"
-            return Report((*problems, fault)).with_rights(needed)
+            return CheckReport((*problems, fault)).with_permissions(needed)
         problems += [
             f"topic {topic} is mapped to list {target}, which listmonk has not (or doesn't show "
             "this user): map it to a list that exists"
-            for topic, target in sorted(self._setup.topics.items())
+            for topic, target in sorted(self._config.topics.items())
             if target.isdigit() and target not in lists
         ]
-        unmapped = [f"{name} ({id_})" for id_, name in lists.items() if id_ not in self._topics]
-        return Report(tuple(problems), tuple(unmapped)).with_rights(needed)
+        unmapped = [
+            f"{name} ({id_})" for id_, name in lists.items() if id_ not in self._topic_by_list
+        ]
+        return CheckReport(tuple(problems), tuple(unmapped)).with_permissions(needed)
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Opt-outs go first, a list at a time."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            doubles = account.double_opt_in(self._named(batch))
-            found = _find(account, batch)
-            outcomes = carry_out(batch, self._steps(account, batch, found, doubles))
-        absent = Outcome(Result.ABSENT, "no subscriber")
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            doubles = account.find_double_opt_in_lists(self._get_list_ids(batch))
+            found = _find_subscribers(account, batch)
+            outcomes = run_steps(batch, self._build_steps(account, batch, found, doubles))
+        absent = PushOutcome(PushResult.ABSENT, "no subscriber")
         named = {item.ref for item in batch if item.off or item.lift}
         return outcomes | dict.fromkeys(named - found.keys(), absent)
 
-    def _named(self, batch: Sequence[Item]) -> set[str]:
+    def _get_list_ids(self, batch: Sequence[PushItem]) -> set[str]:
         named: set[str] = set().union(*(item.off | item.lift for item in batch))
-        return {self._setup.topics[topic] for topic in named}
+        return {self._config.topics[topic] for topic in named}
 
-    def _steps(
+    def _build_steps(
         self,
-        account: Account,
-        batch: Sequence[Item],
-        found: Mapping[int, Subscriber],
-        doubles: Collection[str],
-    ) -> list[Step]:
+        client: ListmonkClient,
+        batch: Sequence[PushItem],
+        subscribers: Mapping[int, ListmonkSubscriber],
+        double_opt_in_lists: Collection[str],
+    ) -> list[PushStep]:
         steps = []
-        there = [item for item in batch if item.ref in found]
+        there = [item for item in batch if item.ref in subscribers]
         for topic in sorted(set().union(*(item.off for item in batch))):
-            list_id = self._setup.topics[topic]
+            list_id = self._config.topics[topic]
             # Also who seems not to be in the list: unsubscribing puts nobody there.
-            refs = [i.ref for i in there if topic in i.off and not found[i.ref].left(list_id)]
-            steps.append(Step(tuple(refs), partial(_unsubscribe, account, list_id, refs, found)))
+            refs = [
+                i.ref
+                for i in there
+                if topic in i.off and not subscribers[i.ref].is_unsubscribed(list_id)
+            ]
+            steps.append(
+                PushStep(tuple(refs), partial(_unsubscribe, client, list_id, refs, subscribers))
+            )
         for topic in sorted(set().union(*(item.lift for item in batch))):
-            list_id = self._setup.topics[topic]
-            refs = [i.ref for i in there if topic in i.lift and found[i.ref].left(list_id)]
-            if list_id in doubles:
+            list_id = self._config.topics[topic]
+            refs = [
+                i.ref
+                for i in there
+                if topic in i.lift and subscribers[i.ref].is_unsubscribed(list_id)
+            ]
+            if list_id in double_opt_in_lists:
                 # Whether the opt-in was confirmed before can't be told any more: left off.
-                steps.append(Step(tuple(refs), partial(_leave_off, refs)))
+                steps.append(PushStep(tuple(refs), partial(_refuse_double_opt_in, refs)))
             else:
-                steps.append(Step(tuple(refs), partial(_lift, account, list_id, refs, found)))
+                steps.append(
+                    PushStep(tuple(refs), partial(_lift, client, list_id, refs, subscribers))
+                )
         return [step for step in steps if step.refs]
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable.
 
         A list that doesn't mail the subscriber is off if we want it off. Whether a person
@@ -135,97 +159,112 @@ class Listmonk:
         """
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_account(self._setup, self._http) as account:
-            account.double_opt_in(set(self._setup.topics.values()))
-            found = _find(account, batch)
-        return {item.ref: self._off(item, found.get(item.ref)) for item in batch}
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as account:
+            account.find_double_opt_in_lists(set(self._config.topics.values()))
+            found = _find_subscribers(account, batch)
+        return {item.ref: self._off_topics(item, found.get(item.ref)) for item in batch}
 
-    def _off(self, item: Item, subscriber: Subscriber | None) -> frozenset[str] | None:
+    def _off_topics(
+        self, item: PushItem, subscriber: ListmonkSubscriber | None
+    ) -> frozenset[str] | None:
         if subscriber is None:
             return None
-        if subscriber.is_blocked:
+        if subscriber.is_blocklisted:
             return item.off
-        unmailed = {t for t in item.off if not subscriber.gets(self._setup.topics[t])}
-        return self._left(subscriber) | unmailed
+        unmailed = {t for t in item.off if not subscriber.receives(self._config.topics[t])}
+        return self._unsubscribed_topics(subscriber) | unmailed
 
-    def _left(self, subscriber: Subscriber) -> frozenset[str]:
-        topics = self._setup.topics.items()
-        return frozenset(topic for topic, list_id in topics if subscriber.left(list_id))
+    def _unsubscribed_topics(self, subscriber: ListmonkSubscriber) -> frozenset[str]:
+        topics = self._config.topics.items()
+        return frozenset(topic for topic, list_id in topics if subscriber.is_unsubscribed(list_id))
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable."""
-        rows, following = self._listed(cursor)
-        seen = [Seen(s.email, off=None if s.is_blocked else self._left(s)) for s in rows]
-        return Page(tuple(seen), following, following is None)
+        rows, following = self._list_subscribers(cursor)
+        seen = [
+            ContactSnapshot(s.email, off=None if s.is_blocklisted else self._unsubscribed_topics(s))
+            for s in rows
+        ]
+        return ContactPage(tuple(seen), following, following is None)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Who unsubscribed or is blocklisted, but not for bounces.
 
         Whether a person did it or a clerk is not said.
         """
-        rows, following = self._listed(cursor, _SAID_NO)
-        news = [news for row in rows for news in self._news(row)]
-        return Page(tuple(news), following, following is None)
+        rows, following = self._list_subscribers(cursor, _OPTED_OUT_CONDITION)
+        news = [news for row in rows for news in self._to_vendor_events(row)]
+        return ContactPage(tuple(news), following, following is None)
 
-    def _news(self, subscriber: Subscriber) -> Iterable[News]:
-        if subscriber.is_blocked:
-            yield News(NewsKind.OPTED_OUT, subscriber.email, at=subscriber.blocked_at)
+    def _to_vendor_events(self, subscriber: ListmonkSubscriber) -> Iterable[VendorEvent]:
+        if subscriber.is_blocklisted:
+            yield VendorEvent(
+                VendorEventKind.OPTED_OUT, subscriber.email, occurred_at=subscriber.blocklisted_at
+            )
             return
-        for topic in sorted(self._left(subscriber)):
-            list_id = self._setup.topics[topic]
-            at = subscriber.left_at(list_id)
-            yield News(NewsKind.OPTED_OUT, subscriber.email, list_id, at)
+        for topic in sorted(self._unsubscribed_topics(subscriber)):
+            list_id = self._config.topics[topic]
+            at = subscriber.unsubscribed_at(list_id)
+            yield VendorEvent(VendorEventKind.OPTED_OUT, subscriber.email, list_id, at)
 
-    def _listed(
+    def _list_subscribers(
         self, cursor: str | None, condition: str = ""
-    ) -> tuple[list[Subscriber], str | None]:
-        with open_account(self._setup, self._http) as account:
-            rows, last = account.page(int(cursor or 0), PAGE, condition)
+    ) -> tuple[list[ListmonkSubscriber], str | None]:
+        with open_client(self._config, self._http) as account:
+            rows, last = account.list_subscribers(int(cursor or 0), PAGE_SIZE, condition)
         return rows, None if last is None else str(last)
 
 
-def _find(account: Account, batch: Sequence[Item]) -> dict[int, Subscriber]:
+def _find_subscribers(
+    client: ListmonkClient, batch: Sequence[PushItem]
+) -> dict[int, ListmonkSubscriber]:
     """Ref -> subscriber, of those that are there."""
-    by_address = account.find([item.address for item in batch])
+    by_address = client.find_subscribers([item.address for item in batch])
     found = {item.ref: by_address.get(item.address.lower()) for item in batch}
     return {ref: subscriber for ref, subscriber in found.items() if subscriber}
 
 
 def _unsubscribe(
-    account: Account, list_id: str, refs: Sequence[int], found: Mapping[int, Subscriber]
-) -> Mapping[int, Outcome]:
-    outcomes = dict.fromkeys(refs, Outcome(Result.REFUSED, f"list {list_id}: 400"))
-    for part, _ in send_halving(
-        refs, lambda some: account.unsubscribe(list_id, [found[ref].id for ref in some])
+    client: ListmonkClient,
+    list_id: str,
+    refs: Sequence[int],
+    subscribers: Mapping[int, ListmonkSubscriber],
+) -> Mapping[int, PushOutcome]:
+    outcomes = dict.fromkeys(refs, PushOutcome(PushResult.REFUSED, f"list {list_id}: 400"))
+    for part, _ in send_bisecting(
+        refs, lambda some: client.unsubscribe(list_id, [subscribers[ref].id for ref in some])
     ):
-        outcomes |= dict.fromkeys(part, Outcome(Result.REFLECTED, f"list {list_id}: 200"))
+        outcomes |= dict.fromkeys(part, PushOutcome(PushResult.REFLECTED, f"list {list_id}: 200"))
     return outcomes
 
 
-def _leave_off(refs: Sequence[int]) -> Mapping[int, Outcome]:
-    return dict.fromkeys(refs, Outcome(Result.REFUSED, "the list has double opt-in"))
+def _refuse_double_opt_in(refs: Sequence[int]) -> Mapping[int, PushOutcome]:
+    return dict.fromkeys(refs, PushOutcome(PushResult.REFUSED, "the list has double opt-in"))
 
 
 def _lift(
-    account: Account, list_id: str, refs: Sequence[int], found: Mapping[int, Subscriber]
-) -> Mapping[int, Outcome]:
-    free = [ref for ref in refs if not found[ref].is_blocked]
+    client: ListmonkClient,
+    list_id: str,
+    refs: Sequence[int],
+    subscribers: Mapping[int, ListmonkSubscriber],
+) -> Mapping[int, PushOutcome]:
+    free = [ref for ref in refs if not subscribers[ref].is_blocklisted]
     if free:
-        account.subscribe(list_id, [found[ref].id for ref in free])
-    outcomes = dict.fromkeys(refs, Outcome(Result.REFUSED, "blocklisted"))
-    return outcomes | dict.fromkeys(free, Outcome(Result.REFLECTED, f"list {list_id}: 200"))
+        client.subscribe(list_id, [subscribers[ref].id for ref in free])
+    outcomes = dict.fromkeys(refs, PushOutcome(PushResult.REFUSED, "blocklisted"))
+    return outcomes | dict.fromkeys(free, PushOutcome(PushResult.REFLECTED, f"list {list_id}: 200"))
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Listmonk.kind,
     title="listmonk",
-    proof=Proof.DOCUMENTATION,
-    against="the documentation of 6.2.0, read on 2026-11-27",
-    by_hand="listmonk 6.2.0 itself, on 27 November 2026",
+    tested_against=TestedAgainst.DOCUMENTATION,
+    tested_version="the documentation of 6.2.0, read on 2026-11-27",
+    manually_tested="listmonk 6.2.0 itself, on 27 November 2026",
     capabilities=Listmonk.capabilities,
     own_settings=Listmonk.settings,
-    secrets=frozenset({"token"}),
+    secret_settings=frozenset({"token"}),
     sources=(
         f"{_DOCS}/apis/subscribers/",
         f"{_DOCS}/apis/lists/",

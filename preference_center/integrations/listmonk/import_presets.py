@@ -8,40 +8,53 @@ a single list: export each list with the subscription status "unsubscribed" on i
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
-_PAGE = "https://listmonk.app/docs/querying-and-segmentation/"
+_DOCS_URL = "https://listmonk.app/docs/querying-and-segmentation/"
 _STATUS, _CREATED, _UPDATED = ("status",), ("created_at",), ("updated_at",)
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="listmonk-subscribers",
         title="listmonk: subscribers of a list, those blocklisted as opt-outs",
-        page=_PAGE,
-        address=("email",),
-        says=(
-            Says(
-                Meaning.OPT_OUT,
-                group="blocklisted",
-                at=_UPDATED,
-                when=(When(_STATUS, ("blocklisted", "blacklisted")),),
+        docs_url=_DOCS_URL,
+        address_columns=("email",),
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="blocklisted",
+                date_columns=_UPDATED,
+                conditions=(CellCondition(_STATUS, ("blocklisted", "blacklisted")),),
             ),
-            Says(
-                Meaning.SUBSCRIPTION,
-                group="subscribers",
-                by=("lists",),
-                split=",",
-                at=_CREATED,
-                when=(When(_STATUS, ("enabled",)),),
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                default_group="subscribers",
+                group_columns=("lists",),
+                group_separator=",",
+                date_columns=_CREATED,
+                conditions=(CellCondition(_STATUS, ("enabled",)),),
             ),
         ),
-        needs=(_STATUS,),
+        required_columns=(_STATUS,),
     ),
-    Preset(
+    ImportPreset(
         name="listmonk-unsubscribed",
         title="listmonk: subscribers exported with the subscription status unsubscribed",
-        page=_PAGE,
-        address=("email",),
-        says=(Says(Meaning.OPT_OUT, group="unsubscribed", by=("lists",), split=",", at=_UPDATED),),
+        docs_url=_DOCS_URL,
+        address_columns=("email",),
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="unsubscribed",
+                group_columns=("lists",),
+                group_separator=",",
+                date_columns=_UPDATED,
+            ),
+        ),
     ),
 )

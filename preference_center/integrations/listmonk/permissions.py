@@ -9,74 +9,79 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from preference_center.integrations.base.check_report import Right
-from preference_center.integrations.base.pydantic_types import Lenient
+from preference_center.integrations.base.check_report import Permission
+from preference_center.integrations.base.pydantic_types import LenientModel
 
-_USER_ROLE = "grant it to the user's role (Users, User roles)"
-_LIST_ROLE = "grant it to the user's role, or give the user a list role (Users, List roles)"
+_GRANT_TO_USER_ROLE = "grant it to the user's role (Users, User roles)"
+_GRANT_TO_LIST_ROLE = (
+    "grant it to the user's role, or give the user a list role (Users, List roles)"
+)
 
 
-class _Role(Lenient):
+class _Role(LenientModel):
     permissions: tuple[str, ...] = ()
 
 
-class _OnList(Lenient):
+class _ListPermissions(LenientModel):
     id: int = 0
     permissions: tuple[str, ...] = ()
 
 
-class _ListRole(Lenient):
-    lists: tuple[_OnList, ...] = ()
+class _ListRole(LenientModel):
+    lists: tuple[_ListPermissions, ...] = ()
 
 
-class Profile(Lenient):
+class ListmonkProfile(LenientModel):
     """The API user, with its user role and its list role if it has one."""
 
     user_role: _Role | None = None
     list_role: _ListRole | None = None
 
-    def may(self, permission: str) -> bool:
+    def has_permission(self, permission: str) -> bool:
         """Whether the user role has it."""
         return self.user_role is not None and permission in self.user_role.permissions
 
-    def may_with(self, permission: str, list_id: str) -> bool:
+    def has_list_permission(self, permission: str, list_id: str) -> bool:
         """Whether the list role has it for this list."""
         lists = self.list_role.lists if self.list_role else []
         return any(str(each.id) == list_id and permission in each.permissions for each in lists)
 
 
-def rights(profile: Profile, lists: Sequence[str]) -> Iterator[Right]:
+def list_permissions(profile: ListmonkProfile, list_ids: Sequence[str]) -> Iterator[Permission]:
     """What the connector needs, for the lists that topics are mapped to."""
-    by_role = all(profile.may_with("list:get", list_id) for list_id in lists)
-    yield Right(
+    by_role = all(profile.has_list_permission("list:get", list_id) for list_id in list_ids)
+    yield Permission(
         "subscribers:get_all, or subscribers:get with list:get on every mapped list",
         "see who is there and what is off",
         # With neither, listmonk answers every search with nobody: all would seem absent.
-        profile.may("subscribers:get_all") or (profile.may("subscribers:get") and by_role),
-        _LIST_ROLE,
+        profile.has_permission("subscribers:get_all")
+        or (profile.has_permission("subscribers:get") and by_role),
+        _GRANT_TO_LIST_ROLE,
     )
-    yield Right(
+    yield Permission(
         "subscribers:sql_query",
         "search by address",
-        profile.may("subscribers:sql_query"),
-        _USER_ROLE,
+        profile.has_permission("subscribers:sql_query"),
+        _GRANT_TO_USER_ROLE,
     )
-    yield Right(
+    yield Permission(
         "subscribers:manage",
         "change subscriptions",
-        profile.may("subscribers:manage"),
-        _USER_ROLE,
+        profile.has_permission("subscribers:manage"),
+        _GRANT_TO_USER_ROLE,
     )
-    for list_id in lists:
-        yield Right(
+    for list_id in list_ids:
+        yield Permission(
             f"lists:get_all, or list:get on list {list_id}",
             f"see list {list_id}",
-            profile.may("lists:get_all") or profile.may_with("list:get", list_id),
-            _LIST_ROLE,
+            profile.has_permission("lists:get_all")
+            or profile.has_list_permission("list:get", list_id),
+            _GRANT_TO_LIST_ROLE,
         )
-        yield Right(
+        yield Permission(
             f"lists:manage_all, or list:manage on list {list_id}",
             f"turn list {list_id} off and on",
-            profile.may("lists:manage_all") or profile.may_with("list:manage", list_id),
-            _LIST_ROLE,
+            profile.has_permission("lists:manage_all")
+            or profile.has_list_permission("list:manage", list_id),
+            _GRANT_TO_LIST_ROLE,
         )

@@ -15,42 +15,47 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-from preference_center.domain.sync.contract import Outcome, Result
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Answer, Http, Session, basic
+from preference_center.domain.sync.contract import PushOutcome, PushResult
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import (
+    HttpContext,
+    HttpSession,
+    Response,
+    basic_auth_headers,
+)
 from preference_center.integrations.mailchimp.models import (
     ACCOUNT,
     BATCH,
     CATEGORIES,
-    FIELDS,
     INTERESTS,
     MEMBER,
     MEMBERS,
+    MERGE_FIELDS,
     PROBLEM,
-    Listed,
-    Member,
+    ListedMember,
+    MailchimpMember,
 )
 
 SUBSCRIBED, UNSUBSCRIBED, ARCHIVED = "subscribed", "unsubscribed", "archived"
-SILENCED = frozenset({UNSUBSCRIBED, "cleaned"})
+OPTED_OUT_STATUSES = frozenset({UNSUBSCRIBED, "cleaned"})
 """Statuses that hold a "no". Nor do "pending", "transactional" and "archived" members get
 campaigns, but a form or an import can make them subscribed."""
 
-COMPLIANCE = "Member In Compliance State"
+COMPLIANCE_STATE = "Member In Compliance State"
 """Title of the error that says that only the person can subscribe again."""
-INVALID = "400"
-THROTTLED = timedelta(seconds=30)
-PAGE, STRIDE = 1_000, 900
+INVALID_ACK = "400"
+THROTTLE_DELAY = timedelta(seconds=30)
+PAGE_SIZE, PAGE_STEP = 1_000, 900
 """Pages overlap: who changes in the meantime goes to the end, and all after him move up."""
 OVERLAP = timedelta(minutes=10)
-_MOMENT = timedelta(seconds=1)
+_ONE_SECOND = timedelta(seconds=1)
 _AUDIENCE = "/3.0/lists/{audience}"
 _MEMBER = f"{_AUDIENCE}/members/{{member}}"
 _CATEGORIES = f"{_AUDIENCE}/interest-categories"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MailchimpCursor:
     """Where a listing stands.
 
     A run lists what changed after `since`, oldest change first, from `position` on; rows
@@ -60,61 +65,61 @@ class Place:
     since: datetime | None = None
     position: datetime | None = None
     offset: int = 0
-    began: datetime | None = None
+    started_at: datetime | None = None
 
     @classmethod
-    def read(cls, cursor: str | None) -> Place:
+    def parse(cls, text: str | None) -> MailchimpCursor:
         """The place that `str` wrote; the beginning for None."""
-        if cursor is None:
+        if text is None:
             return cls()
-        since, position, offset, began = cursor.split("|")
-        return cls(_time(since), _time(position), int(offset), _time(began))
+        since, position, offset, began = text.split("|")
+        return cls(_parse_time(since), _parse_time(position), int(offset), _parse_time(began))
 
     def __str__(self) -> str:
-        times = [t.isoformat() if t else "" for t in (self.since, self.position, self.began)]
+        times = [t.isoformat() if t else "" for t in (self.since, self.position, self.started_at)]
         return f"{times[0]}|{times[1]}|{self.offset}|{times[2]}"
 
-    def after(self, rows: Sequence[Listed], now: datetime) -> tuple[Place, bool]:
+    def advance(self, rows: Sequence[ListedMember], now: datetime) -> tuple[MailchimpCursor, bool]:
         """The place after `rows`, and whether they were the last."""
-        began = self.began or now
-        if len(rows) < PAGE:
+        began = self.started_at or now
+        if len(rows) < PAGE_SIZE:
             start = began - OVERLAP
-            return Place(start, start), True
+            return MailchimpCursor(start, start), True
         times = [row.last_changed for row in rows if row.last_changed]
-        newest = times[-1] - _MOMENT if times else None
+        newest = times[-1] - _ONE_SECOND if times else None
         if newest and (self.position is None or newest > self.position):
-            return Place(self.since, newest, 0, began), False
-        return Place(self.since, self.position, self.offset + STRIDE, began), False
+            return MailchimpCursor(self.since, newest, 0, began), False
+        return MailchimpCursor(self.since, self.position, self.offset + PAGE_STEP, began), False
 
 
-def _time(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
 @contextmanager
-def open_audience(setup: Setup, http: Http) -> Iterator[Audience]:
+def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[MailchimpClient]:
     """The audience of a destination, for a `with` block.
 
     Raises DeliveryError (permanent) for a key that doesn't say where the account is.
     """
-    settings = setup.settings
+    settings = config.settings
     centre = re.search(r"-([a-z]{2,4}\d{1,4})\Z", settings["api_key"])
     if centre is None and "base_url" not in settings:
         raise DeliveryError(
-            f"{setup.name}: the API key must end with a data centre, as in -us21", permanent=True
+            f"{config.name}: the API key must end with a data centre, as in -us21", permanent=True
         )
     base_url = settings.get("base_url") or f"https://{centre and centre[1]}.api.mailchimp.com"
-    headers = basic("any", settings["api_key"])
-    with http.session(setup.name, base_url, headers=headers) as session:
-        yield Audience(setup, http, session)
+    headers = basic_auth_headers("any", settings["api_key"])
+    with http.session(config.name, base_url, headers=headers) as session:
+        yield MailchimpClient(config, http, session)
 
 
-class Audience:
+class MailchimpClient:
     """One audience of one account, made by `open_audience`."""
 
-    def __init__(self, setup: Setup, http: Http, session: Session) -> None:
-        self._name = setup.name
-        self._audience = setup.settings["audience"]
+    def __init__(self, config: DestinationConfig, http: HttpContext, session: HttpSession) -> None:
+        self._name = config.name
+        self._audience_id = config.settings["audience"]
         self._http = http
         self._session = session
 
@@ -122,13 +127,15 @@ class Audience:
         """What the API key's user is in the account."""
         return self.send("GET", "/3.0/", query={"fields": "role"}).parse(ACCOUNT).role
 
-    def ensure_there(self) -> None:
+    def ensure_exists(self) -> None:
         """Raise DeliveryError (permanent) when the audience is gone.
 
         Everybody would be absent from it, by the same answer.
         """
         if (
-            self.send("GET", _AUDIENCE, query={"fields": "id"}, allow={HTTPStatus.NOT_FOUND}).status
+            self.send(
+                "GET", _AUDIENCE, query={"fields": "id"}, allowed_statuses={HTTPStatus.NOT_FOUND}
+            ).status
             == HTTPStatus.NOT_FOUND
         ):
             raise DeliveryError(
@@ -137,7 +144,7 @@ class Audience:
 
     def groups(self) -> dict[str, str]:
         """Group id -> its name, of all categories."""
-        query = {"count": str(PAGE)}
+        query = {"count": str(PAGE_SIZE)}
         found = self.send("GET", _CATEGORIES, query=query).parse(CATEGORIES)
         return {
             interest.id: interest.name
@@ -152,16 +159,16 @@ class Audience:
 
     def link_fields(self) -> set[str]:
         """Tags of the custom fields that can hold a link."""
-        answer = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE)})
-        return {f.tag for f in answer.parse(FIELDS).merge_fields if f.type in {"text", "url"}}
+        answer = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE_SIZE)})
+        return {f.tag for f in answer.parse(MERGE_FIELDS).merge_fields if f.type in {"text", "url"}}
 
-    def member(self, address: str) -> Member | None:
+    def member(self, address: str) -> MailchimpMember | None:
         """One member; None if the audience doesn't know the address."""
         answer = self.send(
             "GET",
             _MEMBER,
             query={"fields": "id,status,interests"},
-            allow={HTTPStatus.NOT_FOUND},
+            allowed_statuses={HTTPStatus.NOT_FOUND},
             member=member_id(address),
         )
         return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(MEMBER)
@@ -175,9 +182,12 @@ class Audience:
                 permanent=True,
             )
 
-    def change(
-        self, address: str, changes: Mapping[str, Any], holds: Callable[[Member], bool]
-    ) -> Outcome:
+    def update_member(
+        self,
+        address: str,
+        changes: Mapping[str, Any],
+        is_applied: Callable[[MailchimpMember], bool],
+    ) -> PushOutcome:
         """Change a member; reflected if it then `holds`.
 
         The audience may ask for merge fields that the member hasn't: not our business.
@@ -187,21 +197,23 @@ class Audience:
             _MEMBER,
             query={"skip_merge_validation": "true"},
             body=changes,
-            allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
+            allowed_statuses={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
             member=member_id(address),
         )
         if answer.status == HTTPStatus.NOT_FOUND:
-            return Outcome(Result.ABSENT, "404")
+            return PushOutcome(PushResult.ABSENT, "404")
         if answer.status == HTTPStatus.BAD_REQUEST:
             title = answer.parse(PROBLEM).title
             # Who unsubscribed in person can only come back by one of Mailchimp's own forms.
-            return Outcome(Result.REFUSED, title if title == COMPLIANCE else INVALID)
+            return PushOutcome(
+                PushResult.REFUSED, title if title == COMPLIANCE_STATE else INVALID_ACK
+            )
         after = answer.parse(MEMBER)
-        if not holds(after):
-            return Outcome(Result.LATER, "not acknowledged")
-        return Outcome(Result.REFLECTED, after.status)
+        if not is_applied(after):
+            return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
+        return PushOutcome(PushResult.REFLECTED, after.status)
 
-    def unsubscribe(self, addresses: Sequence[str]) -> dict[str, Outcome]:
+    def unsubscribe(self, addresses: Sequence[str]) -> dict[str, PushOutcome]:
         """Unsubscribe up to 500; who isn't there is added, unsubscribed. By casefolded address."""
         members = [{"email_address": address, "status": UNSUBSCRIBED} for address in addresses]
         batch = self.send(
@@ -211,25 +223,25 @@ class Audience:
             body={"members": members, "update_existing": True},
         ).parse(BATCH)
         return {
-            fault.email_address.casefold(): Outcome(Result.REFUSED, fault.error_code)
+            fault.email_address.casefold(): PushOutcome(PushResult.REFUSED, fault.error_code)
             for fault in batch.errors
         } | {
-            member.email_address.casefold(): Outcome(Result.REFLECTED, member.status)
+            member.email_address.casefold(): PushOutcome(PushResult.REFLECTED, member.status)
             for member in batch.new_members + batch.updated_members
-            if member.status in SILENCED
+            if member.status in OPTED_OUT_STATUSES
         }
 
-    def listing(
+    def list_members(
         self, cursor: str | None, *, unsubscribed: bool = False
-    ) -> tuple[list[Listed], str, bool]:
+    ) -> tuple[list[ListedMember], str, bool]:
         """A page of members by time of change, the next cursor, and whether that was all.
 
         `unsubscribed`: only who unsubscribed in the time that the run is about.
         """
-        place = Place.read(cursor)
+        place = MailchimpCursor.parse(cursor)
         query = {
-            "fields": ",".join(f"members.{name}" for name in Listed.model_fields),
-            "count": str(PAGE),
+            "fields": ",".join(f"members.{name}" for name in ListedMember.model_fields),
+            "count": str(PAGE_SIZE),
             "offset": str(place.offset),
             "sort_field": "last_changed",
             "sort_dir": "ASC",
@@ -242,7 +254,7 @@ class Audience:
                 query["unsubscribed_since"] = place.since.isoformat()
         now = self._http.now()
         rows = self.send("GET", f"{_AUDIENCE}/members", query=query).parse(MEMBERS).members
-        following, done = place.after(rows, now)
+        following, done = place.advance(rows, now)
         return rows, str(following), done
 
     def send(
@@ -252,29 +264,29 @@ class Audience:
         *,
         query: Mapping[str, str],
         body: Any = None,
-        allow: Collection[int] = (),
-        **holes: str,
-    ) -> Answer:
+        allowed_statuses: Collection[int] = (),
+        **path_params: str,
+    ) -> Response:
         """One request about the audience. Raises DeliveryError, Rejected and so on as Session."""
         answer = self._session.send(
             method,
             route,
-            holes={"audience": self._audience, **holes},
+            path_params={"audience": self._audience_id, **path_params},
             query=query,
             body=body,
-            allow={HTTPStatus.FORBIDDEN, *allow},
+            allowed_statuses={HTTPStatus.FORBIDDEN, *allowed_statuses},
         )
         if answer.status == HTTPStatus.FORBIDDEN:
             self._explain_403(answer)
         return answer
 
-    def _explain_403(self, answer: Answer) -> None:
+    def _explain_403(self, response: Response) -> None:
         """Raise DeliveryError: a bare 403 is how a much too busy account is throttled."""
         try:
-            answer.parse(PROBLEM)
+            response.parse(PROBLEM)
         except DeliveryError:
             message = f"{self._name}: HTTP 403 without a reason, throttled"
-            raise DeliveryError(message, retry_after=THROTTLED) from None
+            raise DeliveryError(message, retry_after=THROTTLE_DELAY) from None
         raise DeliveryError(f"{self._name}: HTTP 403, rights refused", permanent=True)
 
 

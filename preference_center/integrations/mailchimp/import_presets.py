@@ -8,35 +8,48 @@ does not name it.
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says
+from preference_center.domain.imports.presets import ColumnMeaning, ImportPreset, RowMeaning
 
-_PAGE = "https://mailchimp.com/help/about-cleaned-contacts"
+_DOCS_URL = "https://mailchimp.com/help/about-cleaned-contacts"
 _EMAIL = ("Email Address", "email")
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="mailchimp-subscribed",
         title="Mailchimp: subscribed_..._export.csv of an audience",
-        page=_PAGE,
-        address=_EMAIL,
-        says=(Says(Meaning.SUBSCRIPTION, group="audience", at=("OPTIN_TIME", "CONFIRM_TIME")),),
-        needs=(("OPTIN_TIME", "CONFIRM_TIME"),),
-        lacks={"UNSUB_TIME": "mailchimp-unsubscribed", "CLEAN_TIME": "mailchimp-cleaned"},
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                default_group="audience",
+                date_columns=("OPTIN_TIME", "CONFIRM_TIME"),
+            ),
+        ),
+        required_columns=(("OPTIN_TIME", "CONFIRM_TIME"),),
+        excluded_columns={
+            "UNSUB_TIME": "mailchimp-unsubscribed",
+            "CLEAN_TIME": "mailchimp-cleaned",
+        },
     ),
-    Preset(
+    ImportPreset(
         name="mailchimp-unsubscribed",
         title="Mailchimp: unsubscribed_..._export.csv of an audience",
-        page=_PAGE,
-        address=_EMAIL,
-        says=(Says(Meaning.OPT_OUT, group="audience", at=("UNSUB_TIME",)),),
-        needs=(("UNSUB_TIME",),),
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT, default_group="audience", date_columns=("UNSUB_TIME",)
+            ),
+        ),
+        required_columns=(("UNSUB_TIME",),),
     ),
-    Preset(
+    ImportPreset(
         name="mailchimp-cleaned",
         title="Mailchimp: cleaned_..._export.csv of an audience",
-        page=_PAGE,
-        address=_EMAIL,
-        says=(Says(Meaning.BOUNCE, at=("CLEAN_TIME",)),),
-        needs=(("CLEAN_TIME",),),
+        docs_url=_DOCS_URL,
+        address_columns=_EMAIL,
+        meanings=(ColumnMeaning(RowMeaning.BOUNCE, date_columns=("CLEAN_TIME",)),),
+        required_columns=(("CLEAN_TIME",),),
     ),
 )

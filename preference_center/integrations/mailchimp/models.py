@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter
 
-from preference_center.integrations.base.pydantic_types import Lenient, Moment
+from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
 
 
-class Member(Lenient):
+class MailchimpMember(LenientModel):
     """One address in the audience. `interests` has every group of the audience."""
 
     id: str = ""
@@ -18,17 +18,17 @@ class Member(Lenient):
     merge_fields: dict[str, Any] = Field(default_factory=dict)
 
 
-class Listed(Lenient):
+class ListedMember(LenientModel):
     """A member as the listing shows it; one who gets texts only has no email address."""
 
     email_address: str = ""
     status: str = ""
     interests: dict[str, bool] = Field(default_factory=dict)
     merge_fields: dict[str, Any] = Field(default_factory=dict)
-    last_changed: Moment = None
+    last_changed: IsoDatetime = None
 
 
-class Named(Lenient):
+class BatchMember(LenientModel):
     """A member, or a fault, as a batch shows it."""
 
     email_address: str = ""
@@ -36,55 +36,55 @@ class Named(Lenient):
     error_code: str = ""
 
 
-class Batch(Lenient):
+class BatchResponse(LenientModel):
     """What became of a batch of members."""
 
-    new_members: list[Named] = Field(default_factory=list)
-    updated_members: list[Named] = Field(default_factory=list)
-    errors: list[Named] = Field(default_factory=list)
+    new_members: list[BatchMember] = Field(default_factory=list)
+    updated_members: list[BatchMember] = Field(default_factory=list)
+    errors: list[BatchMember] = Field(default_factory=list)
 
 
-class Problem(Lenient):
+class MailchimpProblem(LenientModel):
     """An error: `title` is its name in Mailchimp's glossary, never an address."""
 
     title: str = ""
 
 
-class _Account(Lenient):
+class _AccountInfo(LenientModel):
     role: str = ""
 
 
-class _Thing(Lenient):
+class _NamedObject(LenientModel):
     id: str = ""
     name: str = ""
 
 
-class _Categories(Lenient):
-    categories: list[_Thing]
+class _Categories(LenientModel):
+    categories: list[_NamedObject]
 
 
-class _Interests(Lenient):
-    interests: list[_Thing]
+class _Interests(LenientModel):
+    interests: list[_NamedObject]
 
 
-class _Field(Lenient):
+class _MergeField(LenientModel):
     tag: str = ""
     type: str = ""
 
 
-class _Fields(Lenient):
-    merge_fields: list[_Field]
+class _MergeFields(LenientModel):
+    merge_fields: list[_MergeField]
 
 
-class _Members(Lenient):
-    members: list[Listed]
+class _Members(LenientModel):
+    members: list[ListedMember]
 
 
-MEMBER = TypeAdapter(Member)
-BATCH = TypeAdapter(Batch)
-PROBLEM = TypeAdapter(Problem)
-ACCOUNT = TypeAdapter(_Account)
+MEMBER = TypeAdapter(MailchimpMember)
+BATCH = TypeAdapter(BatchResponse)
+PROBLEM = TypeAdapter(MailchimpProblem)
+ACCOUNT = TypeAdapter(_AccountInfo)
 CATEGORIES = TypeAdapter(_Categories)
 INTERESTS = TypeAdapter(_Interests)
-FIELDS = TypeAdapter(_Fields)
+MERGE_FIELDS = TypeAdapter(_MergeFields)
 MEMBERS = TypeAdapter(_Members)

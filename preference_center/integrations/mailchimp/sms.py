@@ -15,136 +15,153 @@ from functools import partial
 from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import ALL_SMS, News, NewsKind
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
 from preference_center.integrations.base.batching import (
-    Step,
-    carry_out,
-    ensure_some_taken,
+    PushStep,
+    ensure_some_accepted,
     read_each,
+    run_steps,
 )
 from preference_center.integrations.base.contract import CREATE_CONTACTS
-from preference_center.integrations.base.mapping import ensure_fits
-from preference_center.integrations.base.sms_switch import OnlySwitch
-from preference_center.integrations.mailchimp.client import INVALID, open_audience
+from preference_center.integrations.base.mapping import validate_batch
+from preference_center.integrations.base.sms_switch import SmsSwitchConnector
+from preference_center.integrations.mailchimp.client import INVALID_ACK, open_client
 from preference_center.integrations.mailchimp.sms_contacts import (
     ARCHIVED,
     DENIED,
     SUBSCRIBED,
     UNSUBSCRIBED,
-    TextContact,
-    TextContacts,
-    hashed,
+    SmsContact,
+    SmsContactsClient,
+    hash_phone,
 )
 
 OVERLAP = timedelta(minutes=10)
 """Runs overlap: an index may lag behind, and clocks differ."""
 
 
-class MailchimpTexts(OnlySwitch):
+class MailchimpSms(SmsSwitchConnector):
     """The phone numbers of one audience."""
 
     kind: ClassVar[str] = "mailchimp"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.SMS}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=50,
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
-        off_is_a_no=False,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
+        off_means_opt_out=False,
     )
-    credentials: ClassVar[str] = "the API key and the id of the audience"
+    credentials_hint: ClassVar[str] = "the API key and the id of the audience"
 
-    def _faults(self) -> Iterator[str]:
+    def _find_problems(self) -> Iterator[str]:
         """Also whether numbers are hashed there as they are here."""
-        with open_audience(self._setup, self._http) as audience:
-            found = TextContacts(audience).page("", "")
-        if self._setup.create_contacts:
+        with open_client(self._config, self._http) as audience:
+            found = SmsContactsClient(audience).list_contacts("", "")
+        if self._config.create_contacts:
             yield (
                 f"{CREATE_CONTACTS}: Mailchimp adds no contact that is opted out of SMS: take the "
                 "setting away"
             )
-        if any(c.hash and c.hash != hashed(c.phone) for c in found.contacts if c.phone):
+        if any(
+            c.phone_hash and c.phone_hash != hash_phone(c.phone) for c in found.contacts if c.phone
+        ):
             yield "Mailchimp hashes numbers otherwise than it says: none would be found"
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Each contact is read, and only changed where it differs."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_audience(self._setup, self._http) as audience:
-            audience.ensure_there()
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as audience:
+            audience.ensure_exists()
             asked = [item for item in batch if item.off or item.lift]
-            steps = [Step((i.ref,), partial(_bring, TextContacts(audience), i)) for i in asked]
-            outcomes = carry_out(batch, steps)
-        ensure_some_taken({item.ref: outcomes[item.ref] for item in asked}, INVALID)
+            steps = [
+                PushStep((i.ref,), partial(_push_item, SmsContactsClient(audience), i))
+                for i in asked
+            ]
+            outcomes = run_steps(batch, steps)
+        ensure_some_accepted({item.ref: outcomes[item.ref] for item in asked}, INVALID_ACK)
         return outcomes
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. Who never subscribed is sent nothing either."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_audience(self._setup, self._http) as audience:
-            audience.ensure_there()
-            contacts = TextContacts(audience)
-            found = read_each(batch, lambda item: contacts.of(item.address))
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as audience:
+            audience.ensure_exists()
+            contacts = SmsContactsClient(audience)
+            found = read_each(batch, lambda item: contacts.find(item.address))
         return {
-            item.ref: self._off(contact) if contact else None
+            item.ref: self._off_topics(contact) if contact else None
             for item, contact in found.items()
             if not isinstance(contact, int)
         }
 
-    def _off(self, contact: TextContact) -> frozenset[str] | None:
+    def _off_topics(self, contact: SmsContact) -> frozenset[str] | None:
         if contact.status == ARCHIVED:
             return None
-        return self._all(off=contact.value != SUBSCRIBED)
+        return self._all_topics(off=contact.subscription_status != SUBSCRIBED)
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable."""
-        contacts, following, done = self._updated(cursor)
+        contacts, following, done = self._list_updated(cursor)
         rows = (
-            Seen(c.phone, Channel.SMS, off=self._off(c))
+            ContactSnapshot(c.phone, Channel.SMS, off=self._off_topics(c))
             for c in contacts
             if c.phone and c.status != ARCHIVED
         )
-        return Page(tuple(rows), following, done)
+        return ContactPage(tuple(rows), following, done)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Who is unsubscribed, no later than the last change of the contact."""
-        contacts, following, done = self._updated(cursor)
+        contacts, following, done = self._list_updated(cursor)
         rows = (
-            News(NewsKind.OPTED_OUT, c.phone, ALL_SMS, c.last_updated_at, channel=Channel.SMS)
+            VendorEvent(
+                VendorEventKind.OPTED_OUT, c.phone, ALL_SMS, c.last_updated_at, channel=Channel.SMS
+            )
             for c in contacts
-            if c.phone and c.value == UNSUBSCRIBED
+            if c.phone and c.subscription_status == UNSUBSCRIBED
         )
-        return Page(tuple(rows), following, done)
+        return ContactPage(tuple(rows), following, done)
 
-    def _updated(self, cursor: str | None) -> tuple[list[TextContact], str, bool]:
+    def _list_updated(self, cursor: str | None) -> tuple[list[SmsContact], str, bool]:
         since, began, token = cursor.split("|", 2) if cursor else ("", "", "")
         began = began or f"{self._http.now() - OVERLAP:%Y-%m-%dT%H:%M:%S+00:00}"
-        with open_audience(self._setup, self._http) as audience:
-            page = TextContacts(audience).page(since, token)
+        with open_client(self._config, self._http) as audience:
+            page = SmsContactsClient(audience).list_contacts(since, token)
         if page.next_cursor and page.contacts:
             return page.contacts, f"{since}|{began}|{page.next_cursor}", False
         return page.contacts, f"{began}||", True
 
 
-def _bring(contacts: TextContacts, item: Item) -> Mapping[int, Outcome]:
-    contact = contacts.of(item.address)
-    if contact is None or (isinstance(contact, TextContact) and contact.status == ARCHIVED):
-        return {item.ref: Outcome(Result.ABSENT, "404")}
-    if not isinstance(contact, TextContact):
-        return {item.ref: Outcome(Result.REFUSED, INVALID)}
-    if contact.value == (UNSUBSCRIBED if item.off else SUBSCRIBED):
-        return {item.ref: Outcome(Result.REFLECTED, contact.value)}
-    consent = DENIED if item.off else contacts.granted
-    after = contacts.consent(contact, item.address, consent)
+def _push_item(contacts: SmsContactsClient, item: PushItem) -> Mapping[int, PushOutcome]:
+    contact = contacts.find(item.address)
+    if contact is None or (isinstance(contact, SmsContact) and contact.status == ARCHIVED):
+        return {item.ref: PushOutcome(PushResult.ABSENT, "404")}
+    if not isinstance(contact, SmsContact):
+        return {item.ref: PushOutcome(PushResult.REFUSED, INVALID_ACK)}
+    if contact.subscription_status == (UNSUBSCRIBED if item.off else SUBSCRIBED):
+        return {item.ref: PushOutcome(PushResult.REFLECTED, contact.subscription_status)}
+    consent = DENIED if item.off else contacts.opt_in_consent
+    after = contacts.update_consent(contact, item.address, consent)
     if after is None:
-        return {item.ref: Outcome(Result.REFUSED, INVALID)}
+        return {item.ref: PushOutcome(PushResult.REFUSED, INVALID_ACK)}
     # An audience that asks twice answers "pending" to a lift: the person has to answer a text.
-    done = after.value != (SUBSCRIBED if item.off else UNSUBSCRIBED)
-    return {item.ref: Outcome(Result.REFLECTED if done else Result.LATER, after.value)}
+    done = after.subscription_status != (SUBSCRIBED if item.off else UNSUBSCRIBED)
+    return {
+        item.ref: PushOutcome(
+            PushResult.REFLECTED if done else PushResult.RETRY_LATER, after.subscription_status
+        )
+    }

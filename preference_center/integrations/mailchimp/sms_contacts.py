@@ -11,11 +11,11 @@ from http import HTTPStatus
 
 from pydantic import Field, TypeAdapter
 
-from preference_center.integrations.base.http import Rejected
-from preference_center.integrations.base.pydantic_types import Lenient, Moment
-from preference_center.integrations.mailchimp.client import Audience
+from preference_center.integrations.base.http import RequestRejected
+from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
+from preference_center.integrations.mailchimp.client import MailchimpClient
 
-PAGE = 1_000
+PAGE_SIZE = 1_000
 SUBSCRIBED, UNSUBSCRIBED, ARCHIVED = "subscribed", "unsubscribed", "archived"
 DENIED, CONSENTED, CONFIRMED = "denied", "consented", "confirmed"
 _CONTACTS = "/3.0/audiences/{audience}/contacts"
@@ -23,23 +23,23 @@ _CONTACT = f"{_CONTACTS}/{{contact}}"
 _AUDIENCE = "/3.0/lists/{audience}"
 
 
-class _Value(Lenient):
+class _StatusValue(LenientModel):
     value: str = ""
 
 
-class _Sms(Lenient):
+class _SmsChannel(LenientModel):
     sms_phone: str = ""
     hashed_sms_phone: str = ""
-    effective_subscription_status: _Value = _Value()
+    effective_subscription_status: _StatusValue = _StatusValue()
 
 
-class TextContact(Lenient):
+class SmsContact(LenientModel):
     """One contact, as far as text messages go."""
 
     id: str = ""
     status: str = ""
-    sms_channel: _Sms = _Sms()
-    last_updated_at: Moment = None
+    sms_channel: _SmsChannel = _SmsChannel()
+    last_updated_at: IsoDatetime = None
 
     @property
     def phone(self) -> str:
@@ -47,83 +47,91 @@ class TextContact(Lenient):
         return self.sms_channel.sms_phone
 
     @property
-    def hash(self) -> str:
+    def phone_hash(self) -> str:
         """Mailchimp's hash of the number."""
         return self.sms_channel.hashed_sms_phone
 
     @property
-    def value(self) -> str:
+    def subscription_status(self) -> str:
         """What comes of all consents: subscribed, unsubscribed, nonsubscribed or pending."""
         return self.sms_channel.effective_subscription_status.value
 
 
-class TextPage(Lenient):
+class SmsContactPage(LenientModel):
     """A page of contacts, and where the next one begins; "" if this is the last."""
 
-    contacts: list[TextContact] = Field(default_factory=list)
+    contacts: list[SmsContact] = Field(default_factory=list)
     next_cursor: str = ""
 
 
-class _OptIn(Lenient):
+class _AudienceOptIn(LenientModel):
     double_optin: bool = False
 
 
-_ONE, _PAGE, _OPT_IN = TypeAdapter(TextContact), TypeAdapter(TextPage), TypeAdapter(_OptIn)
+_CONTACT_RESPONSE, _CONTACT_PAGE, _OPT_IN = (
+    TypeAdapter(SmsContact),
+    TypeAdapter(SmsContactPage),
+    TypeAdapter(_AudienceOptIn),
+)
 
 
-class TextContacts:
+class SmsContactsClient:
     """The contacts of one audience, for one push or page."""
 
-    def __init__(self, audience: Audience) -> None:
-        self._audience = audience
+    def __init__(self, client: MailchimpClient) -> None:
+        self._client = client
 
     @cached_property
-    def granted(self) -> str:
+    def opt_in_consent(self) -> str:
         """What a consent is called there: it depends on whether the audience asks twice."""
         query = {"fields": "double_optin"}
-        found = self._audience.send("GET", _AUDIENCE, query=query).parse(_OPT_IN)
+        found = self._client.send("GET", _AUDIENCE, query=query).parse(_OPT_IN)
         return CONFIRMED if found.double_optin else CONSENTED
 
-    def of(self, number: str) -> TextContact | int | None:
+    def find(self, number: str) -> SmsContact | int | None:
         """The contact with this number; None if there is none, 400 if it is no number."""
-        answer = self._audience.send(
+        answer = self._client.send(
             "GET",
             _CONTACT,
             query={},
-            allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
-            contact=f"sms:{hashed(number)}",
+            allowed_statuses={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
+            contact=f"sms:{hash_phone(number)}",
         )
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        return answer.status if answer.status == HTTPStatus.BAD_REQUEST else answer.parse(_ONE)
+        return (
+            answer.status
+            if answer.status == HTTPStatus.BAD_REQUEST
+            else answer.parse(_CONTACT_RESPONSE)
+        )
 
-    def consent(self, contact: TextContact, number: str, consent: str) -> TextContact | None:
+    def update_consent(self, contact: SmsContact, number: str, consent: str) -> SmsContact | None:
         """The contact once its SMS consent is changed; None if that is rejected."""
         asked = {"sms_phone": number, "marketing_consent": {"status": consent}}
-        answer = self._audience.send(
+        answer = self._client.send(
             "PATCH",
             _CONTACT,
             query={"merge_field_validation_mode": "ignore_required_checks"},
             body={"sms_channel": asked},
-            allow={HTTPStatus.BAD_REQUEST},
-            contact=contact.id or f"sms:{hashed(number)}",
+            allowed_statuses={HTTPStatus.BAD_REQUEST},
+            contact=contact.id or f"sms:{hash_phone(number)}",
         )
-        return None if answer.status == HTTPStatus.BAD_REQUEST else answer.parse(_ONE)
+        return None if answer.status == HTTPStatus.BAD_REQUEST else answer.parse(_CONTACT_RESPONSE)
 
-    def page(self, since: str, token: str) -> TextPage:
+    def list_contacts(self, since: str, token: str) -> SmsContactPage:
         """A page of contacts by time of change; from the beginning for a token that is gone."""
-        query = {"count": str(PAGE), "sort_field": "updated_at", "sort_dir": "ASC"}
+        query = {"count": str(PAGE_SIZE), "sort_field": "updated_at", "sort_dir": "ASC"}
         if since:
             query["updated_since"] = since
         try:
             asked = query | ({"cursor": token} if token else {})
-            return self._audience.send("GET", _CONTACTS, query=asked).parse(_PAGE)
-        except Rejected:
+            return self._client.send("GET", _CONTACTS, query=asked).parse(_CONTACT_PAGE)
+        except RequestRejected:
             if not token:
                 raise
-            return self._audience.send("GET", _CONTACTS, query=query).parse(_PAGE)
+            return self._client.send("GET", _CONTACTS, query=query).parse(_CONTACT_PAGE)
 
 
-def hashed(number: str) -> str:
+def hash_phone(number: str) -> str:
     """SHA-256 of a number in E.164: Mailchimp's name for it, and no protection."""
     return hashlib.sha256(number.encode()).hexdigest()

@@ -17,92 +17,113 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from preference_center.domain.vendor_events import WHOLE, News, NewsKind, Post, Unready, Unverified
+from preference_center.domain.vendor_events import (
+    WHOLE_LIST,
+    NotConfigured,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    form_fields,
-    header,
-    iso_moment,
-    moment,
-    same,
-    unknown,
+    constant_time_equal,
+    parse_epoch,
+    parse_form_fields,
+    parse_iso_time,
+    require_header,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import FRESH, ensure_recent
+from preference_center.integrations.base.signatures import DEFAULT_MAX_AGE, verify_timestamp
 
-SETTING, SIGNING = "webhook_secret", "signing_secret"
-AUDIENCE = "audience"
+SECRET_SETTING, SIGNING_SECRET_SETTING = "webhook_secret", "signing_secret"
+AUDIENCE_SETTING = "audience"
 """The connector's setting: which audience the destination is."""
-LATE = timedelta(minutes=75) + FRESH
+MAX_AGE = timedelta(minutes=75) + DEFAULT_MAX_AGE
 
 
-class MailchimpNews:
+class MailchimpWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "long and random; the webhook's URL is /in/NAME/SECRET",
-        f"{SIGNING}?": "instead of it, or better besides: the signing_secret of a webhook that "
+        f"{SECRET_SETTING}?": "long and random; the webhook's URL is /in/NAME/SECRET",
+        f"{SIGNING_SECRET_SETTING}?": "instead of it, or better besides: the signing_secret of "
+        "a webhook that "
         "was made by the API; then nothing unsigned is taken",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See NewsSource. An event of another audience is not for this destination."""
-        secret, signing = settings.get(SETTING, ""), settings.get(SIGNING, "")
+        secret, signing = settings.get(SECRET_SETTING, ""), settings.get(SIGNING_SECRET_SETTING, "")
         if not secret and not signing:
-            raise Unready(f"set {SETTING} or {SIGNING}: without it no webhook is believed")
-        if not same(post.secret, secret):
-            raise Unverified("the secret in the path does not match")
+            raise NotConfigured(
+                f"set {SECRET_SETTING} or {SIGNING_SECRET_SETTING}: without it no webhook is "
+                "believed"
+            )
+        if not constant_time_equal(request.path_secret, secret):
+            raise SignatureError("the secret in the path does not match")
         if signing:
-            _ensure_signed(post, signing, now)
-        audience, about = settings.get(AUDIENCE), _audience(post.body)
+            _verify_signature(request, signing, now)
+        audience, about = settings.get(AUDIENCE_SETTING), _audience(request.body)
         if audience and about and audience != about:
-            raise Unverified("it is about another audience than the destination's")
+            raise SignatureError("it is about another audience than the destination's")
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        form = dict(form_fields(body))
+        form = dict(parse_form_fields(body))
         if not form.get("type"):
             raise InvalidInput("the body is not what the vendor promises")
         kind = _kind(form)
         address = form.get("data[new_email]") or form.get("data[email]", "")
         if kind is None:
-            return [] if form["type"] in {"unsubscribe", "campaign"} else [unknown(form["type"])]
+            return (
+                [] if form["type"] in {"unsubscribe", "campaign"} else [unknown_event(form["type"])]
+            )
         if not address:
-            return [unknown(form["type"])]
+            return [unknown_event(form["type"])]
         # `fired_at` is UTC and says no zone: `2009-03-26 21:35:57`.
-        return [News(kind, address, thing=WHOLE, at=iso_moment(form.get("fired_at"), zone=UTC))]
+        return [
+            VendorEvent(
+                kind,
+                address,
+                target=WHOLE_LIST,
+                occurred_at=parse_iso_time(form.get("fired_at"), zone=UTC),
+            )
+        ]
 
 
-def _ensure_signed(post: Post, secret: str, now: datetime) -> None:
+def _verify_signature(request: WebhookRequest, secret: str, now: datetime) -> None:
     """Raise Unverified unless one of the signatures is right, and recent."""
     parts = [
-        part.strip().partition("=") for part in header(post, "x-mailchimp-signature").split(",")
+        part.strip().partition("=")
+        for part in require_header(request, "x-mailchimp-signature").split(",")
     ]
     stamp = next((value for name, _, value in parts if name == "t"), "")
-    digest = hmac.digest(secret.encode(), f"{stamp}.".encode() + post.body, "sha256").hex()
-    if not any([same(value, digest) for name, _, value in parts if name == "v1"]):  # noqa: C419 - all
-        raise Unverified("the signature does not match")
-    ensure_recent(moment(stamp), now, LATE)
+    digest = hmac.digest(secret.encode(), f"{stamp}.".encode() + request.body, "sha256").hex()
+    if not any([constant_time_equal(value, digest) for name, _, value in parts if name == "v1"]):  # noqa: C419 - all
+        raise SignatureError("the signature does not match")
+    verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
 
 
 def _audience(body: bytes) -> str:
     """Which audience the body is about; "" if it doesn't say, or can't be read."""
     try:
-        return dict(form_fields(body)).get("data[list_id]", "")
+        return dict(parse_form_fields(body)).get("data[list_id]", "")
     except InvalidInput:
         return ""  # kept, and shown to a person
 
 
-def _kind(form: Mapping[str, str]) -> NewsKind | None:
+def _kind(form: Mapping[str, str]) -> VendorEventKind | None:
     reason = form.get("data[reason]")
     match form["type"]:
         case "unsubscribe" if form.get("data[action]") == "delete":
             return None  # somebody tidied the audience: no word of the person
         case "unsubscribe":
-            return NewsKind.COMPLAINED if reason == "abuse" else NewsKind.OPTED_OUT
+            return VendorEventKind.COMPLAINED if reason == "abuse" else VendorEventKind.OPTED_OUT
         case "cleaned":
-            return NewsKind.COMPLAINED if reason == "abuse" else NewsKind.BOUNCED
+            return VendorEventKind.COMPLAINED if reason == "abuse" else VendorEventKind.BOUNCED
         case "subscribe":
-            return NewsKind.RESUBSCRIBED
+            return VendorEventKind.RESUBSCRIBED
         case "profile" | "upemail":
-            return NewsKind.SEEN
+            return VendorEventKind.CONTACT_CHANGED
     return None

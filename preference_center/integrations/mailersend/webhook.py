@@ -15,117 +15,138 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, ReceivedMail, Unverified
+from preference_center.domain.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    header,
-    iso_moment,
-    json_objects,
-    part,
-    secret_of,
-    several,
-    text,
-    unknown,
+    get_list,
+    get_object,
+    get_text,
+    parse_iso_time,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import ensure_signed
-from preference_center.integrations.base.webhook_mail import composed, fields, mailbox
+from preference_center.integrations.base.signatures import verify_hmac
+from preference_center.integrations.base.webhook_mail import (
+    compose_mail,
+    format_mailbox,
+    iter_header_fields,
+)
 
-SETTING = "webhook_secret"
-TEST = "webhook.test"
-INBOUND = "inbound.message"
-TEST_SECRET = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"  # noqa: S105 - everybody may know it
+SECRET_SETTING = "webhook_secret"
+TEST_EVENT = "webhook.test"
+INBOUND_EVENT = "inbound.message"
+TEST_SECRET = "test_Am3L1GuOIc4blLUuHqAPxxwkZaJyEk8G"
 _KINDS = {
-    "activity.unsubscribed": NewsKind.OPTED_OUT,
-    "activity.spam_complaint": NewsKind.COMPLAINED,
-    "activity.spam_complaints": NewsKind.COMPLAINED,
-    "activity.hard_bounced": NewsKind.BOUNCED,
-    "activity.soft_bounced": NewsKind.BOUNCED,
+    "activity.unsubscribed": VendorEventKind.OPTED_OUT,
+    "activity.spam_complaint": VendorEventKind.COMPLAINED,
+    "activity.spam_complaints": VendorEventKind.COMPLAINED,
+    "activity.hard_bounced": VendorEventKind.BOUNCED,
+    "activity.soft_bounced": VendorEventKind.BOUNCED,
 }
-_NOTED = (
-    ("unsubscri", NewsKind.OPTED_OUT),
-    ("spam", NewsKind.COMPLAINED),
-    ("bounce", NewsKind.BOUNCED),
+_SUPPRESSION_KINDS = (
+    ("unsubscri", VendorEventKind.OPTED_OUT),
+    ("spam", VendorEventKind.COMPLAINED),
+    ("bounce", VendorEventKind.BOUNCED),
 )
 """Words in the reason why a mail was suppressed."""
-_OF_NO_USE = {
-    TEST, INBOUND, "activity.sent", "activity.delivered", "activity.deferred", "activity.opened",
+_IGNORED = {
+    TEST_EVENT, INBOUND_EVENT, "activity.sent", "activity.delivered", "activity.deferred",
+    "activity.opened",
     "activity.opened_unique", "activity.clicked", "activity.clicked_unique",
     "activity.survey_opened", "activity.survey_submitted",
     "sender_identity.verified", "maintenance.start", "maintenance.end",
 }  # fmt: skip
 
 
-class MailerSendNews:
+class MailerSendWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the signing secret of the webhook that calls /in/NAME",
+        f"{SECRET_SETTING}?": "the signing secret of the webhook that calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        secret, given = secret_of(settings, SETTING), header(post, "signature")
+        secret, given = (
+            require_setting(settings, SECRET_SETTING),
+            require_header(request, "signature"),
+        )
         try:
-            ensure_signed(secret, post.body, given)
-        except Unverified:
-            ensure_signed(TEST_SECRET, post.body, given)
-            if not _is_test(post.body):
+            verify_hmac(secret, request.body, given)
+        except SignatureError:
+            verify_hmac(TEST_SECRET, request.body, given)
+            if not _is_test(request.body):
                 raise
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) if (news := _read(row)) is not None)
+        return require_recipient(
+            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
+        )
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://developers.mailersend.com/api/v1/inbound.html."""
-        rows = [row for row in json_objects(body) if text(row, "type") == INBOUND]
-        return [_mail(part(row, "data")) for row in rows]
+        rows = [row for row in parse_json_objects(body) if get_text(row, "type") == INBOUND_EVENT]
+        return [_to_received_mail(get_object(row, "data")) for row in rows]
 
 
-def _mail(data: dict[str, Any]) -> ReceivedMail:
-    raw, sender = text(data, "raw"), part(data, "from")
-    name, address = text(sender, "name"), text(sender, "email")
-    headers = [("From", mailbox(name, address)), ("Subject", text(data, "subject"))]
+def _to_received_mail(data: dict[str, Any]) -> ReceivedMail:
+    raw, sender = get_text(data, "raw"), get_object(data, "from")
+    name, address = get_text(sender, "name"), get_text(sender, "email")
+    headers = [("From", format_mailbox(name, address)), ("Subject", get_text(data, "subject"))]
     others = [
         (name, value)
-        for name, value in fields(part(data, "headers"))
+        for name, value in iter_header_fields(get_object(data, "headers"))
         if name.casefold() not in {"from", "subject"}
     ]
-    whole = composed([*headers, *others], text(data, "text"), text(data, "html"))
-    rcpt = several(part(data, "recipients"), "rcptTo")
-    recipients = [text(each, "email") for each in rcpt if isinstance(each, dict)]
+    whole = compose_mail([*headers, *others], get_text(data, "text"), get_text(data, "html"))
+    rcpt = get_list(get_object(data, "recipients"), "rcptTo")
+    recipients = [get_text(each, "email") for each in rcpt if isinstance(each, dict)]
     return ReceivedMail(raw.encode() or whole, recipients)
 
 
 def _is_test(body: bytes) -> bool:
     try:
-        return [text(row, "type") for row in json_objects(body)] == [TEST]
+        return [get_text(row, "type") for row in parse_json_objects(body)] == [TEST_EVENT]
     except InvalidInput:
         return False
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    data = part(row, "data")
-    event = text(row, "type") or f"activity.{text(data, 'type')}"  # an activity has its name twice
-    if event in _OF_NO_USE:
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    data = get_object(row, "data")
+    event = (
+        get_text(row, "type") or f"activity.{get_text(data, 'type')}"
+    )  # an activity has its name twice
+    if event in _IGNORED:
         return None
-    meta = part(data, "meta")
-    reason = text(meta, "bounce_reason") or text(part(data, "morph"), "reason")
+    meta = get_object(data, "meta")
+    reason = get_text(meta, "bounce_reason") or get_text(get_object(data, "morph"), "reason")
     kind = _KINDS.get(event)
     if event == "activity.suppressed":  # not sent, because of what was noted before
-        reason = text(meta, "reason") or text(data, "reason") or reason
-        kind = next((kind for word, kind in _NOTED if word in reason.casefold()), None)
+        reason = get_text(meta, "reason") or get_text(data, "reason") or reason
+        kind = next((kind for word, kind in _SUPPRESSION_KINDS if word in reason.casefold()), None)
     if kind is None:
-        return unknown(event)
-    is_bounce = kind is NewsKind.BOUNCED
+        return unknown_event(event)
+    is_bounce = kind is VendorEventKind.BOUNCED
     permanent = "soft" not in event
-    bounce = Bounce(reply=text(meta, "bounce_code"), text=reason, permanent=permanent)
-    return News(
+    bounce = Bounce(
+        reply_code=get_text(meta, "bounce_code"), diagnostic=reason, permanent=permanent
+    )
+    return VendorEvent(
         kind=kind,
-        address=text(data, "recipient") or text(part(data, "email", "recipient"), "email"),
-        at=iso_moment(row.get("created_at")) or iso_moment(data.get("created_at")),
-        id=text(data, "id"),
+        address=get_text(data, "recipient")
+        or get_text(get_object(data, "email", "recipient"), "email"),
+        occurred_at=parse_iso_time(row.get("created_at")) or parse_iso_time(data.get("created_at")),
+        id=get_text(data, "id"),
         by_person=not is_bounce,
         bounce=bounce if is_bounce else None,
     )

@@ -15,31 +15,42 @@ from typing import ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.batching import Step, carry_out, not_yet, send_halving
-from preference_center.integrations.base.check_report import Report
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.contract import ContactPage, PushItem, PushOutcome, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.batching import (
+    PushStep,
+    deferred,
+    run_steps,
+    send_bisecting,
+)
+from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.mailgun.client import ALL, PAGE, Domain, divider, open_domain
-from preference_center.integrations.mailgun.client import Entry as Listed
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.mailgun.client import (
+    ALL_TAGS,
+    PAGE_SIZE,
+    MailgunClient,
+    open_client,
+    page_boundary,
+)
+from preference_center.integrations.mailgun.client import MailgunSuppression as Listed
 
-READS = 100
+MAX_READS = 100
 """An address is a request of its own: more would not end inside a lease."""
 LIFTS_PER_PUSH = 25
 """A lift is three requests."""
-TAG_LENGTH = 128
-LISTS = {
-    "unsubscribes": NewsKind.OPTED_OUT,
-    "complaints": NewsKind.COMPLAINED,
-    "bounces": NewsKind.BOUNCED,
+MAX_TAG_LENGTH = 128
+EVENT_KIND_BY_LIST = {
+    "unsubscribes": VendorEventKind.OPTED_OUT,
+    "complaints": VendorEventKind.COMPLAINED,
+    "bounces": VendorEventKind.BOUNCED,
 }
 _DOCS = "https://documentation.mailgun.com/docs/mailgun"
 
@@ -50,11 +61,11 @@ class Mailgun:
     kind: ClassVar[str] = "mailgun"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=1_000,
         can_read=True,
-        pulls=Listing.SWEEP,
+        pulls=ListingMode.FULL,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "an API key that may manage suppressions; a domain's sending key may not",
@@ -62,147 +73,172 @@ class Mailgun:
         "base_url?": "https://api.eu.mailgun.net for domains in the EU region",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
         # Tags are case-insensitive.
-        tags = {topic: tag.casefold() for topic, tag in setup.topics.items()}
-        self._setup = replace(setup, topics=tags)
-        self._things = {tag.casefold(): tag for tag in setup.topics.values()}
+        tags = {topic: tag.casefold() for topic, tag in config.topics.items()}
+        self._config = replace(config, topics=tags)
+        self._tag_by_folded = {tag.casefold(): tag for tag in config.topics.values()}
         self._http = http
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says which tags no topic maps to, of the account's first thousand."""
-        topics = self._setup.topics
-        problems = [*mapping_problems(self._setup, "tag", numbered=False), *self._tag_problems()]
+        topics = self._config.topics
+        problems = [
+            *mapping_problems(self._config, "tag", numeric_ids=False),
+            *self._tag_problems(),
+        ]
         try:
-            with open_domain(self._setup, self._http) as domain:
-                domain.listed("unsubscribes", limit=1)
+            with open_client(self._config, self._http) as domain:
+                domain.list_suppressions("unsubscribes", limit=1)
                 handled, tags = domain.handles_unsubscribes(), domain.tags()
-                unused = [t for t, tag in topics.items() if not domain.used(self._things[tag])]
+                unused = [
+                    t
+                    for t, tag in topics.items()
+                    if not domain.is_tag_used(self._tag_by_folded[tag])
+                ]
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check the API key, the domain and its region"))
+            return CheckReport(
+                (*problems, f"{error}: check the API key, the domain and its region")
+            )
         if not handled:
             problems.append(
                 "the domain doesn't handle unsubscribes: turn Unsubscribes on in its settings, "
                 "or Mailgun mails to all the same"
             )
         problems += [
-            f"topic {topic} is mapped to tag {self._things[topics[topic]]!r}, which no message "
+            f"topic {topic} is mapped to tag {self._tag_by_folded[topics[topic]]!r}, which no "
+            "message "
             "ever carried: map it to the tag that its messages carry, or send one first"
             for topic in sorted(unused)
         ]
-        unmapped = [tag for tag in tags if tag.casefold() not in self._things]
-        return Report(tuple(problems), tuple(unmapped))
+        unmapped = [tag for tag in tags if tag.casefold() not in self._tag_by_folded]
+        return CheckReport(tuple(problems), tuple(unmapped))
 
     def _tag_problems(self) -> Iterator[str]:
-        for topic, tag in sorted(self._setup.topics.items()):
-            if tag == ALL:
+        for topic, tag in sorted(self._config.topics.items()):
+            if tag == ALL_TAGS:
                 yield (
-                    f"topic {topic} is mapped to {ALL!r}, which is all that the domain sends, "
+                    f"topic {topic} is mapped to {ALL_TAGS!r}, which is all that the domain sends, "
                     "service mail too: map it to a tag of its own"
                 )
-            elif not (tag.isascii() and 0 < len(tag) <= TAG_LENGTH):
+            elif not (tag.isascii() and 0 < len(tag) <= MAX_TAG_LENGTH):
                 yield (
                     f"topic {topic} is mapped to {tag!r}, which is no tag: "
-                    f"a tag is 1 to {TAG_LENGTH} characters of ASCII"
+                    f"a tag is 1 to {MAX_TAG_LENGTH} characters of ASCII"
                 )
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Opt-outs go first, all in one request; then lifts, one by one."""
         if not batch:
             return {}
         self._ensure_fits(batch)
         offs = [item for item in batch if item.off]
         lifts = [(item, topic) for item in batch for topic in sorted(item.lift)]
-        with open_domain(self._setup, self._http) as domain:
+        with open_client(self._config, self._http) as domain:
             steps = [
-                Step((item.ref,), partial(self._lift, domain, item, topic))
+                PushStep((item.ref,), partial(self._lift, domain, item, topic))
                 if number < LIFTS_PER_PUSH
-                else Step((item.ref,), partial(not_yet, item))
+                else PushStep((item.ref,), partial(deferred, item))
                 for number, (item, topic) in enumerate(lifts)
             ]
             if offs:
                 refs = tuple(item.ref for item in offs)
-                steps.insert(0, Step(refs, partial(self._turn_off, domain, offs)))
-            return carry_out(batch, steps)
+                steps.insert(0, PushStep(refs, partial(self._turn_off, domain, offs)))
+            return run_steps(batch, steps)
 
-    def _ensure_fits(self, batch: Sequence[Item]) -> None:
-        ensure_fits(batch, self._setup, self.capabilities)
+    def _ensure_fits(self, batch: Sequence[PushItem]) -> None:
+        validate_batch(batch, self._config, self.capabilities)
         for problem in self._tag_problems():
-            raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
+            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
 
-    def _turn_off(self, domain: Domain, items: Sequence[Item]) -> Mapping[int, Outcome]:
-        def add(part: Sequence[Item]) -> None:
-            domain.add({item.address: self._tags(item) for item in part})
+    def _turn_off(
+        self, client: MailgunClient, items: Sequence[PushItem]
+    ) -> Mapping[int, PushOutcome]:
+        def add(part: Sequence[PushItem]) -> None:
+            client.add_unsubscribes({item.address: self._get_off_tags(item) for item in part})
 
-        outcomes = {item.ref: Outcome(Result.REFUSED, "400") for item in items}
-        for part, _ in send_halving(items, add):
+        outcomes = {item.ref: PushOutcome(PushResult.REFUSED, "400") for item in items}
+        for part, _ in send_bisecting(items, add):
             for item in part:
-                outcomes[item.ref] = Outcome(Result.REFLECTED, "200")
+                outcomes[item.ref] = PushOutcome(PushResult.REFLECTED, "200")
         return outcomes
 
-    def _tags(self, item: Item) -> list[str]:
-        return sorted(self._things[self._setup.topics[topic]] for topic in item.off)
+    def _get_off_tags(self, item: PushItem) -> list[str]:
+        return sorted(self._tag_by_folded[self._config.topics[topic]] for topic in item.off)
 
-    def _lift(self, domain: Domain, item: Item, topic: str) -> Mapping[int, Outcome]:
+    def _lift(self, client: MailgunClient, item: PushItem, topic: str) -> Mapping[int, PushOutcome]:
         """Take one tag away, and look that the others were left.
 
         That DELETE takes a `tag` is documented in words, but not in the API's description:
         without it the whole entry would go, and with it what the person said elsewhere.
         """
-        tag = self._setup.topics[topic]
-        before = domain.tags_off(item.address)
+        tag = self._config.topics[topic]
+        before = client.unsubscribed_tags(item.address)
         if tag not in map(str.casefold, before):
-            return {item.ref: Outcome(Result.REFLECTED, "nothing to lift")}
-        domain.remove(item.address, self._things[tag])
-        after = {t.casefold() for t in domain.tags_off(item.address)}
+            return {item.ref: PushOutcome(PushResult.REFLECTED, "nothing to lift")}
+        client.remove_tag(item.address, self._tag_by_folded[tag])
+        after = {t.casefold() for t in client.unsubscribed_tags(item.address)}
         if lost := [t for t in before if t.casefold() not in after | {tag}]:
-            domain.add({item.address: lost})
+            client.add_unsubscribes({item.address: lost})
         if tag in after:
-            return {item.ref: Outcome(Result.LATER, "not acknowledged")}
-        return {item.ref: Outcome(Result.REFLECTED, "200")}
+            return {item.ref: PushOutcome(PushResult.RETRY_LATER, "not acknowledged")}
+        return {item.ref: PushOutcome(PushResult.REFLECTED, "200")}
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable. Each address is asked for alone: the first hundred are."""
         if not batch:
             return {}
-        ensure_fits(batch, self._setup, self.capabilities)
-        with open_domain(self._setup, self._http) as domain:
-            return {i.ref: self._off(domain.tags_off(i.address)) for i in batch[:READS]}
+        validate_batch(batch, self._config, self.capabilities)
+        with open_client(self._config, self._http) as domain:
+            return {
+                i.ref: self._off_topics(domain.unsubscribed_tags(i.address))
+                for i in batch[:MAX_READS]
+            }
 
-    def _off(self, tags: Sequence[str]) -> frozenset[str]:
+    def _off_topics(self, tags: Sequence[str]) -> frozenset[str]:
         held = {tag.casefold() for tag in tags}
-        return frozenset(t for t, tag in self._setup.topics.items() if tag in held or ALL in held)
+        return frozenset(
+            t for t, tag in self._config.topics.items() if tag in held or ALL_TAGS in held
+        )
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. Three lists, in the order of the alphabet."""
         kind, _, after = (cursor or "unsubscribes|").partition("|")
-        with open_domain(self._setup, self._http) as domain:
-            entries = domain.listed(kind, after)
-        rows = tuple(news for entry in entries for news in self._news(LISTS[kind], entry))
-        if len(entries) == PAGE:
-            return Page(rows, f"{kind}|{divider(entries)}", done=False)
-        following = dict(zip(LISTS, [*LISTS][1:], strict=False)).get(kind)
-        return Page(rows, f"{following}|" if following else None, done=following is None)
+        with open_client(self._config, self._http) as domain:
+            entries = domain.list_suppressions(kind, after)
+        rows = tuple(
+            news
+            for entry in entries
+            for news in self._to_vendor_events(EVENT_KIND_BY_LIST[kind], entry)
+        )
+        if len(entries) == PAGE_SIZE:
+            return ContactPage(rows, f"{kind}|{page_boundary(entries)}", done=False)
+        following = dict(zip(EVENT_KIND_BY_LIST, [*EVENT_KIND_BY_LIST][1:], strict=False)).get(kind)
+        return ContactPage(rows, f"{following}|" if following else None, done=following is None)
 
-    def _news(self, kind: NewsKind, entry: Listed) -> Iterator[News]:
+    def _to_vendor_events(
+        self, kind: VendorEventKind, suppression: Listed
+    ) -> Iterator[VendorEvent]:
         """One piece a mapped tag; complaints and bounces have no tags and are about all."""
-        for tag in entry.tags if entry.address else ():
-            thing = self._things.get(tag.casefold())
-            if tag == ALL or thing is not None:
-                news = News(kind, entry.address, thing, entry.created_at)
+        for tag in suppression.tags if suppression.address else ():
+            thing = self._tag_by_folded.get(tag.casefold())
+            if tag == ALL_TAGS or thing is not None:
+                news = VendorEvent(kind, suppression.address, thing, suppression.created_at)
                 # Listed after a permanent failure, a full mailbox's too.
-                bounce = Bounce(reply=str(entry.code), text=entry.error, permanent=True)
-                yield replace(news, bounce=bounce) if kind is NewsKind.BOUNCED else news
+                bounce = Bounce(
+                    reply_code=str(suppression.code), diagnostic=suppression.error, permanent=True
+                )
+                yield replace(news, bounce=bounce) if kind is VendorEventKind.BOUNCED else news
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Mailgun.kind,
     title="Mailgun",
-    proof=Proof.DESCRIPTION,
-    against="the description of 2026-07-09",
+    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+    tested_version="the description of 2026-07-09",
     capabilities=Mailgun.capabilities,
     own_settings=Mailgun.settings,
-    secrets=frozenset({"api_key"}),
+    secret_settings=frozenset({"api_key"}),
     sources=(
         f"{_DOCS}/api-reference/send/mailgun/unsubscribe",
         f"{_DOCS}/user-manual/tracking-messages/tracking-unsubscribes",

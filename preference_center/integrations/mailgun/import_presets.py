@@ -8,37 +8,58 @@ https://documentation.mailgun.com/en/latest/api-suppressions.html
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
-_PAGE = "https://documentation.mailgun.com/docs/mailgun/api-reference/openapi-final/tag/"
+_DOCS_URL = "https://documentation.mailgun.com/docs/mailgun/api-reference/openapi-final/tag/"
 _ADDRESS, _CREATED = ("address", "email"), ("created_at", "createdat")
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="mailgun-unsubscribes",
         title="Mailgun: unsubscribes",
-        page=f"{_PAGE}Unsubscribe",
-        address=_ADDRESS,
-        says=(Says(Meaning.OPT_OUT, group="*", by=("tags", "tag"), split=",", at=_CREATED),),
-        lacks={"code": "mailgun-bounces", "error": "mailgun-bounces"},
-        json_list="items.item",
+        docs_url=f"{_DOCS_URL}Unsubscribe",
+        address_columns=_ADDRESS,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="*",
+                group_columns=("tags", "tag"),
+                group_separator=",",
+                date_columns=_CREATED,
+            ),
+        ),
+        excluded_columns={"code": "mailgun-bounces", "error": "mailgun-bounces"},
+        json_rows_path="items.item",
     ),
-    Preset(
+    ImportPreset(
         name="mailgun-bounces",
         title="Mailgun: bounces (those with a code 4xx are left out)",
-        page=f"{_PAGE}Bounces",
-        address=_ADDRESS,
-        says=(Says(Meaning.BOUNCE, at=_CREATED, when=(When(("code",), ("4",), negated=True),)),),
-        needs=(("code", "error"),),
-        json_list="items.item",
+        docs_url=f"{_DOCS_URL}Bounces",
+        address_columns=_ADDRESS,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_CREATED,
+                conditions=(CellCondition(("code",), ("4",), negated=True),),
+            ),
+        ),
+        required_columns=(("code", "error"),),
+        json_rows_path="items.item",
     ),
-    Preset(
+    ImportPreset(
         name="mailgun-complaints",
         title="Mailgun: complaints",
-        page=f"{_PAGE}Complaints",
-        address=_ADDRESS,
-        says=(Says(Meaning.COMPLAINT, group="complaints", at=_CREATED),),
-        lacks={"code": "mailgun-bounces", "tags": "mailgun-unsubscribes"},
-        json_list="items.item",
+        docs_url=f"{_DOCS_URL}Complaints",
+        address_columns=_ADDRESS,
+        meanings=(
+            ColumnMeaning(RowMeaning.COMPLAINT, default_group="complaints", date_columns=_CREATED),
+        ),
+        excluded_columns={"code": "mailgun-bounces", "tags": "mailgun-unsubscribes"},
+        json_rows_path="items.item",
     ),
 )

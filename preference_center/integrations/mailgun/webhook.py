@@ -22,177 +22,202 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, ReceivedMail, Unverified
+from preference_center.domain.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    json_objects,
-    moment,
-    part,
-    same,
-    secret_of,
-    status_in,
-    text,
-    unknown,
+    constant_time_equal,
+    find_status_code,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import ensure_recent
-from preference_center.integrations.base.webhook_mail import addresses, composed, form_of
+from preference_center.integrations.base.signatures import verify_timestamp
+from preference_center.integrations.base.webhook_mail import (
+    compose_mail,
+    extract_addresses,
+    parse_form,
+)
 
-SETTING = "signing_key"
-FRESH = timedelta(hours=9)
+SECRET_SETTING = "signing_key"
+MAX_AGE = timedelta(hours=9)
 """Mailgun goes on trying for eight hours, and doesn't say whether it signs each time anew."""
-_KINDS = {"unsubscribed": NewsKind.OPTED_OUT, "complained": NewsKind.COMPLAINED}
-_OF_NO_USE = re.compile("accepted|rejected|delivered|opened|clicked|stored|failed|list_.*")
-_INTERNAL = 600
+_KINDS = {"unsubscribed": VendorEventKind.OPTED_OUT, "complained": VendorEventKind.COMPLAINED}
+_IGNORED = re.compile("accepted|rejected|delivered|opened|clicked|stored|failed|list_.*")
+_FIRST_INTERNAL_CODE = 600
 """From here on codes are Mailgun's own: it did not try."""
-_NOTED = {
-    "605": NewsKind.BOUNCED,
-    "606": NewsKind.OPTED_OUT,
-    "607": NewsKind.COMPLAINED,
-    "suppress-bounce": NewsKind.BOUNCED,
-    "suppress-unsubscribe": NewsKind.OPTED_OUT,
-    "suppress-complaint": NewsKind.COMPLAINED,
+_SUPPRESSION_KINDS = {
+    "605": VendorEventKind.BOUNCED,
+    "606": VendorEventKind.OPTED_OUT,
+    "607": VendorEventKind.COMPLAINED,
+    "suppress-bounce": VendorEventKind.BOUNCED,
+    "suppress-unsubscribe": VendorEventKind.OPTED_OUT,
+    "suppress-complaint": VendorEventKind.COMPLAINED,
 }
 """Codes, and reasons, of mails not sent -> what Mailgun has noted of the person before."""
 
 
-class MailgunNews:
+class MailgunWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the HTTP webhook signing key of the account (or of the primary account)",
+        f"{SECRET_SETTING}?": "the HTTP webhook signing key of the account (or of the primary "
+        "account)",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> str:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> str:
         """See NewsSource."""
-        key = secret_of(settings, SETTING)
-        given = _signature(post)
-        stamp, token = text(given, "timestamp"), text(given, "token")
+        key = require_setting(settings, SECRET_SETTING)
+        given = _signature(request)
+        stamp, token = get_text(given, "timestamp"), get_text(given, "token")
         if not token:
-            raise Unverified("the request is not signed")
+            raise SignatureError("the request is not signed")
         # Events of a subaccount are signed with its own key, and with its parent's.
         expected = hmac.digest(key.encode(), f"{stamp}{token}".encode(), "sha256").hex()
-        parents = same(text(given, "parent-signature"), expected)
-        if not (same(text(given, "signature"), expected) or parents):
-            raise Unverified("the signature does not match")
-        ensure_recent(moment(stamp), now, FRESH)
+        parents = constant_time_equal(get_text(given, "parent-signature"), expected)
+        if not (constant_time_equal(get_text(given, "signature"), expected) or parents):
+            raise SignatureError("the signature does not match")
+        verify_timestamp(parse_epoch(stamp), now, MAX_AGE)
         return token
 
-    def whole(self, post: Post) -> bytes:
+    def stored_body(self, request: WebhookRequest) -> bytes:
         """See Dated."""
-        form = form_of(post)
-        return post.body if form is None else json.dumps({"form": form}).encode()
+        form = parse_form(request)
+        return request.body if form is None else json.dumps({"form": form}).encode()
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource. One event a request."""
-        return addressed(news for row in json_objects(body) if (news := _read_row(row)))
+        return require_recipient(
+            news for row in parse_json_objects(body) if (news := _read_row(row))
+        )
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail."""
-        forms = [part(row, "form") for row in json_objects(body)]
-        return [_mail(form) for form in forms if "recipient" in form and "event" not in form]
+        forms = [get_object(row, "form") for row in parse_json_objects(body)]
+        return [
+            _to_received_mail(form) for form in forms if "recipient" in form and "event" not in form
+        ]
 
 
-def _signature(post: Post) -> dict[str, Any]:
+def _signature(request: WebhookRequest) -> dict[str, Any]:
     try:
-        form = form_of(post)
+        form = parse_form(request)
         if form is not None:
             return form
-        (row,) = json_objects(post.body)
+        (row,) = parse_json_objects(request.body)
     except (InvalidInput, ValueError):
-        raise Unverified("the request is not signed") from None
-    return part(row, "signature")
+        raise SignatureError("the request is not signed") from None
+    return get_object(row, "signature")
 
 
-def _read_row(row: dict[str, Any]) -> News | None:
-    form = part(row, "form")
+def _read_row(row: dict[str, Any]) -> VendorEvent | None:
+    form = get_object(row, "form")
     if not form:
-        return _read(part(row, "event-data"))
-    return _read(_event_of(form)) if "event" in form or "recipient" not in form else None
+        return _read_event(get_object(row, "event-data"))
+    return (
+        _read_event(_convert_form_event(form))
+        if "event" in form or "recipient" not in form
+        else None
+    )
 
 
-def _event_of(form: dict[str, Any]) -> dict[str, Any]:
+def _convert_form_event(form: dict[str, Any]) -> dict[str, Any]:
     """An event of an older webhook in the form of a newer one."""
-    name = text(form, "event")
+    name = get_text(form, "event")
     failed = name in {"bounced", "dropped"}
-    gives_up = name == "bounced" or text(form, "reason") == "hardfail"
+    gives_up = name == "bounced" or get_text(form, "reason") == "hardfail"
     return {
         **form,
         "event": "failed" if failed else name,
         "severity": "permanent" if gives_up else "temporary",
-        "reason": text(form, "reason"),
-        "id": text(form, "token"),
+        "reason": get_text(form, "reason"),
+        "id": get_text(form, "token"),
         "delivery-status": {
-            "code": text(form, "code"),
-            "message": text(form, "error") or text(form, "description"),
+            "code": get_text(form, "code"),
+            "message": get_text(form, "error") or get_text(form, "description"),
         },
     }
 
 
-def _mail(form: dict[str, Any]) -> ReceivedMail:
+def _to_received_mail(form: dict[str, Any]) -> ReceivedMail:
     """A mail that a route forwards: whole, or in its parts."""
-    whole = text(form, "body-mime")
+    whole = get_text(form, "body-mime")
     if not whole:
-        whole = composed(
+        whole = compose_mail(
             [
                 (str(pair[0]), str(pair[1]))
-                for pair in _json_list(text(form, "message-headers"))
+                for pair in _parse_json_list(get_text(form, "message-headers"))
                 if isinstance(pair, list) and len(pair) > 1
             ]
-            or [("From", text(form, "from")), ("Subject", text(form, "subject"))],
-            text(form, "body-plain"),
-            text(form, "body-html"),
+            or [("From", get_text(form, "from")), ("Subject", get_text(form, "subject"))],
+            get_text(form, "body-plain"),
+            get_text(form, "body-html"),
         ).decode(errors="replace")
-    return ReceivedMail(whole.encode(), addresses(text(form, "recipient")), text(form, "sender"))
+    return ReceivedMail(
+        whole.encode(), extract_addresses(get_text(form, "recipient")), get_text(form, "sender")
+    )
 
 
-def _json_list(written: str) -> list[Any]:
+def _parse_json_list(text: str) -> list[Any]:
     try:
-        found = json.loads(written or "[]")
+        found = json.loads(text or "[]")
     except (ValueError, RecursionError):
         return []
     return found if isinstance(found, list) else []
 
 
-def _read(event: dict[str, Any]) -> News | None:
-    name = text(event, "event")
+def _read_event(event: dict[str, Any]) -> VendorEvent | None:
+    name = get_text(event, "event")
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
-    noted = _noted(event) if name == "failed" else None
+    noted = _suppression_kind(event) if name == "failed" else None
     kind = _KINDS.get(name) or noted
     bounce = _bounce(event, noted) if name == "failed" else None
     if kind is None and bounce is None:
-        return None if _OF_NO_USE.fullmatch(name) else unknown(name)
-    return News(
-        kind or NewsKind.BOUNCED,
-        text(event, "recipient"),
+        return None if _IGNORED.fullmatch(name) else unknown_event(name)
+    return VendorEvent(
+        kind or VendorEventKind.BOUNCED,
+        get_text(event, "recipient"),
         # Whether somebody left one tag or all isn't told, so it is all.
-        at=moment(event.get("timestamp")),
-        id=text(event, "id"),
+        occurred_at=parse_epoch(event.get("timestamp")),
+        id=get_text(event, "id"),
         # What was noted before may have come of an API call of ours.
         by_person=name in _KINDS,
         bounce=bounce,
     )
 
 
-def _noted(event: dict[str, Any]) -> NewsKind | None:
-    code = text(part(event, "delivery-status"), "code")
-    return _NOTED.get(code) or _NOTED.get(text(event, "reason"))
+def _suppression_kind(event: dict[str, Any]) -> VendorEventKind | None:
+    code = get_text(get_object(event, "delivery-status"), "code")
+    return _SUPPRESSION_KINDS.get(code) or _SUPPRESSION_KINDS.get(get_text(event, "reason"))
 
 
-def _bounce(event: dict[str, Any], noted: NewsKind | None) -> Bounce | None:
+def _bounce(event: dict[str, Any], suppression_kind: VendorEventKind | None) -> Bounce | None:
     """None while Mailgun goes on trying, and where it did not try, unless for a bounce before."""
-    told = part(event, "delivery-status")
-    code, said = text(told, "code"), text(told, "message") or text(told, "description")
-    if noted is not None:
-        return Bounce(text=said, permanent=True) if noted is NewsKind.BOUNCED else None
-    if text(event, "severity") != "permanent":
+    told = get_object(event, "delivery-status")
+    code, said = get_text(told, "code"), get_text(told, "message") or get_text(told, "description")
+    if suppression_kind is not None:
+        return (
+            Bounce(diagnostic=said, permanent=True)
+            if suppression_kind is VendorEventKind.BOUNCED
+            else None
+        )
+    if get_text(event, "severity") != "permanent":
         return None
-    if code.isdigit() and int(code) >= _INTERNAL:
+    if code.isdigit() and int(code) >= _FIRST_INTERNAL_CODE:
         return None
     return Bounce(
-        status=text(told, "enhanced-code") or status_in(said),
-        reply=code,
-        text=said,
+        status=get_text(told, "enhanced-code") or find_status_code(said),
+        reply_code=code,
+        diagnostic=said,
         permanent=True,
     )

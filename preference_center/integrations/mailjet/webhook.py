@@ -14,23 +14,35 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, ReceivedMail
+from preference_center.domain.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    json_objects,
-    moment,
-    part,
-    status_in,
-    text,
-    unknown,
+    find_status_code,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_recipient,
+    unknown_event,
 )
-from preference_center.integrations.base.shared_secret import GUARD, guard
-from preference_center.integrations.base.webhook_mail import addresses, composed, fields
+from preference_center.integrations.base.shared_secret import (
+    SHARED_SECRET_SETTINGS,
+    check_shared_secret,
+)
+from preference_center.integrations.base.webhook_mail import (
+    compose_mail,
+    extract_addresses,
+    iter_header_fields,
+)
 
-_KINDS = {"unsub": NewsKind.OPTED_OUT, "spam": NewsKind.COMPLAINED}
-_OF_NO_USE = {"sent", "open", "click"}
-_GONE = {
+_KINDS = {"unsub": VendorEventKind.OPTED_OUT, "spam": VendorEventKind.COMPLAINED}
+_IGNORED = {"sent", "open", "click"}
+_ADDRESS_ERROR_STATUSES = {
     "user unknown": "5.1.1",
     "mailbox inactive": "5.2.1",
     "invalid domain": "5.1.2",
@@ -38,97 +50,109 @@ _GONE = {
 }
 """Errors that are about the address -> the same as an enhanced status code (RFC 3463)."""
 _SPAM_REPORTER = "spam reporter"
-_DELAYED = "greylisted"
-_NOT_OF_THE_ADDRESS = {
-    "", _DELAYED, "quota exceeded", "no mail host", "relay/access denied", "bad or empty template",
-    "error in template language", "sender blocked", "content blocked", "policy issue",
+_GREYLISTED = "greylisted"
+_OTHER_ERRORS = {
+    "", _GREYLISTED, "quota exceeded", "no mail host", "relay/access denied",
+    "bad or empty template", "error in template language", "sender blocked", "content blocked", "policy issue",
     "system issue", "protocol issue", "connection issue", "preblocked", "duplicate in campaign",
 }  # fmt: skip
 """`blacklisted` is not among them: the account's own list does not say why somebody is on it."""
 
 
-class MailjetNews:
+class MailjetWebhookSource:
     """See NewsSource."""
 
-    settings: ClassVar[Mapping[str, str]] = GUARD
+    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        guard(post, settings)
+        check_shared_secret(request, settings)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) if (news := _read(row)) is not None)
+        return require_recipient(
+            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
+        )
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail."""
-        return [_mail(row) for row in json_objects(body) if _is_mail(row)]
+        return [_to_received_mail(row) for row in parse_json_objects(body) if _is_mail(row)]
 
 
 def _is_mail(row: dict[str, Any]) -> bool:
     return "event" not in row and "Recipient" in row
 
 
-def _mail(row: dict[str, Any]) -> ReceivedMail:
-    headers = [*fields(part(row, "Headers"))]
+def _to_received_mail(row: dict[str, Any]) -> ReceivedMail:
+    headers = [*iter_header_fields(get_object(row, "Headers"))]
     known = {name.casefold() for name, _ in headers}
     headers += [
-        (name, text(row, name)) for name in ("From", "Subject") if name.casefold() not in known
+        (name, get_text(row, name)) for name in ("From", "Subject") if name.casefold() not in known
     ]
-    content = composed(headers, text(row, "Text-part"), text(row, "Html-part"))
-    return ReceivedMail(content, addresses(text(row, "Recipient")), text(row, "Sender"))
+    content = compose_mail(headers, get_text(row, "Text-part"), get_text(row, "Html-part"))
+    return ReceivedMail(
+        content, extract_addresses(get_text(row, "Recipient")), get_text(row, "Sender")
+    )
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    name, error = text(row, "event"), text(row, "error")
-    if name in _OF_NO_USE or _is_mail(row):
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    name, error = get_text(row, "event"), get_text(row, "error")
+    if name in _IGNORED or _is_mail(row):
         return None
     if name in {"bounce", "blocked"}:
-        return _failed(name, error, row)
+        return _read_failure(name, error, row)
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
     kind = _KINDS.get(name)
     if kind is None:
-        return unknown(name)
-    of_list = text(row, "mj_list_id") if kind is NewsKind.OPTED_OUT else ""
-    return _news(kind, row, thing=of_list if of_list.strip("0") else None, by_person=True)
+        return unknown_event(name)
+    of_list = get_text(row, "mj_list_id") if kind is VendorEventKind.OPTED_OUT else ""
+    return _vendor_event(kind, row, target=of_list if of_list.strip("0") else None, by_person=True)
 
 
-def _failed(name: str, error: str, row: dict[str, Any]) -> News | None:
+def _read_failure(event_type: str, error: str, row: dict[str, Any]) -> VendorEvent | None:
     if error == _SPAM_REPORTER:
-        return _news(NewsKind.COMPLAINED, row)
-    is_hard = text(row, "hard_bounce").casefold() in {"true", "1"}
-    if name == "bounce":
-        if error == _DELAYED and not is_hard:
+        return _vendor_event(VendorEventKind.COMPLAINED, row)
+    is_hard = get_text(row, "hard_bounce").casefold() in {"true", "1"}
+    if event_type == "bounce":
+        if error == _GREYLISTED and not is_hard:
             return None
-        verdict = True if error in _GONE else None
-        return _news(NewsKind.BOUNCED, row, bounce=_bounce(error, row, is_hard and verdict))
-    if error in _GONE:
-        return _news(NewsKind.BOUNCED, row, bounce=_bounce(error, row, permanent=True))
-    return None if error in _NOT_OF_THE_ADDRESS else unknown(f"{name} {error}")
+        verdict = True if error in _ADDRESS_ERROR_STATUSES else None
+        return _vendor_event(
+            VendorEventKind.BOUNCED, row, bounce=_bounce(error, row, is_hard and verdict)
+        )
+    if error in _ADDRESS_ERROR_STATUSES:
+        return _vendor_event(
+            VendorEventKind.BOUNCED, row, bounce=_bounce(error, row, permanent=True)
+        )
+    return None if error in _OTHER_ERRORS else unknown_event(f"{event_type} {error}")
 
 
 def _bounce(error: str, row: dict[str, Any], permanent: bool | None) -> Bounce:  # noqa: FBT001 - as in Bounce
-    said = text(row, "comment")
-    return Bounce(_GONE.get(error) or status_in(said), text=said or error, permanent=permanent)
+    said = get_text(row, "comment")
+    return Bounce(
+        _ADDRESS_ERROR_STATUSES.get(error) or find_status_code(said),
+        diagnostic=said or error,
+        permanent=permanent,
+    )
 
 
-def _news(
-    kind: NewsKind,
+def _vendor_event(
+    kind: VendorEventKind,
     row: dict[str, Any],
     *,
-    thing: str | None = None,
+    target: str | None = None,
     by_person: bool = False,
     bounce: Bounce | None = None,
-) -> News:
+) -> VendorEvent:
     # The number is the message's, to one recipient: it may bounce and be complained of.
-    number = text(row, "MessageID")
-    return News(
+    number = get_text(row, "MessageID")
+    return VendorEvent(
         kind,
-        text(row, "email"),
-        thing,
-        at=moment(row.get("time")),
-        id=f"{number} {text(row, 'event')} {text(row, 'time')}" if number else "",
+        get_text(row, "email"),
+        target,
+        occurred_at=parse_epoch(row.get("time")),
+        id=f"{number} {get_text(row, 'event')} {get_text(row, 'time')}" if number else "",
         by_person=by_person,
         bounce=bounce,
     )

@@ -16,38 +16,38 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    header,
-    json_objects,
-    moment,
-    secret_of,
-    several,
-    status_in,
-    text,
-    unknown,
+    find_status_code,
+    get_list,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import ensure_signed
+from preference_center.integrations.base.signatures import verify_hmac
 
-SETTING = "webhook_secret"
+SECRET_SETTING = "webhook_secret"
 _KINDS = {
-    "unsubscribe": NewsKind.OPTED_OUT,
-    "spam": NewsKind.COMPLAINED,
-    "bounce": NewsKind.BOUNCED,
+    "unsubscribe": VendorEventKind.OPTED_OUT,
+    "spam": VendorEventKind.COMPLAINED,
+    "bounce": VendorEventKind.BOUNCED,
 }
-_OF_NO_USE = {"delivery", "open", "click", "soft bounce", "soft_bounce", "suspension"}
-_OF_THE_ACCOUNT = "activity_log."
-_SUPPRESSED = "suppression list"
-_NOTED = (
-    ("unsubscri", NewsKind.OPTED_OUT),
-    ("spam", NewsKind.COMPLAINED),
-    ("complain", NewsKind.COMPLAINED),
-    ("bounce", NewsKind.BOUNCED),
+_IGNORED = {"delivery", "open", "click", "soft bounce", "soft_bounce", "suspension"}
+_ACCOUNT_EVENT_PREFIX = "activity_log."
+_SUPPRESSION_LIST = "suppression list"
+_SUPPRESSION_KINDS = (
+    ("unsubscri", VendorEventKind.OPTED_OUT),
+    ("spam", VendorEventKind.COMPLAINED),
+    ("complain", VendorEventKind.COMPLAINED),
+    ("bounce", VendorEventKind.BOUNCED),
 )
 """Words in the reason why somebody is suppressed there."""
-_VERDICTS: Mapping[str, bool] = {
+_PERMANENT_CATEGORIES: Mapping[str, bool] = {
     "hard": True,
     "invalid_recipient": True,
     "transientfail": False,
@@ -61,62 +61,64 @@ _VERDICTS: Mapping[str, bool] = {
 """Categories of bounces, in lower case -> whether Mailtrap suppresses for them."""
 
 
-class MailtrapNews:
+class MailtrapWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the signing secret of the webhook that calls /in/NAME",
+        f"{SECRET_SETTING}?": "the signing secret of the webhook that calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        secret = secret_of(settings, SETTING)
-        ensure_signed(secret, post.body, header(post, "mailtrap-signature"))
+        secret = require_setting(settings, SECRET_SETTING)
+        verify_hmac(secret, request.body, require_header(request, "mailtrap-signature"))
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in _events(body) if (news := _read(row)) is not None)
+        return require_recipient(
+            news for row in _iter_events(body) if (news := _read_event(row)) is not None
+        )
 
 
-def _events(body: bytes) -> Iterator[dict[str, Any]]:
-    for row in _objects(body):
+def _iter_events(body: bytes) -> Iterator[dict[str, Any]]:
+    for row in _parse_objects(body):
         if "events" not in row:
             yield row
-        for event in several(row, "events"):
+        for event in get_list(row, "events"):
             if not isinstance(event, dict):
                 raise InvalidInput("the body is not what the vendor promises")
             yield event
 
 
-def _objects(body: bytes) -> list[dict[str, Any]]:
+def _parse_objects(body: bytes) -> list[dict[str, Any]]:
     try:
-        return json_objects(body)
+        return parse_json_objects(body)
     except InvalidInput:
         lines = [line for line in body.splitlines() if line.strip()]
         if len(lines) <= 1:
             raise
-        return [row for line in lines for row in json_objects(line)]
+        return [row for line in lines for row in parse_json_objects(line)]
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    event, reason = text(row, "event"), text(row, "reason").casefold()
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    event, reason = get_text(row, "event"), get_text(row, "reason").casefold()
     if not event:
         raise InvalidInput("the body is not what the vendor promises")
-    if event in _OF_NO_USE or event.startswith(_OF_THE_ACCOUNT):
+    if event in _IGNORED or event.startswith(_ACCOUNT_EVENT_PREFIX):
         return None
     kind = _KINDS.get(event)
     if event == "reject":
-        if _SUPPRESSED not in reason:
+        if _SUPPRESSION_LIST not in reason:
             return None  # the sender's own: a domain that is not verified, or a policy
-        kind = next((kind for word, kind in _NOTED if word in reason), None)
+        kind = next((kind for word, kind in _SUPPRESSION_KINDS if word in reason), None)
     if kind is None:
-        return unknown(event)
-    is_bounce = kind is NewsKind.BOUNCED
-    return News(
+        return unknown_event(event)
+    is_bounce = kind is VendorEventKind.BOUNCED
+    return VendorEvent(
         kind,
-        text(row, "email"),
-        at=moment(row.get("timestamp")),
-        id=text(row, "event_id"),
+        get_text(row, "email"),
+        occurred_at=parse_epoch(row.get("timestamp")),
+        id=get_text(row, "event_id"),
         by_person=not is_bounce and event != "reject",
         bounce=_bounce(event, row) if is_bounce else None,
     )
@@ -124,7 +126,7 @@ def _read(row: dict[str, Any]) -> News | None:
 
 def _bounce(event: str, row: dict[str, Any]) -> Bounce:
     if event == "reject":  # it was for good, or Mailtrap would not have noted it
-        return Bounce(text=text(row, "reason"), permanent=True)
-    said = text(row, "response")
-    verdict = _VERDICTS.get(text(row, "bounce_category").casefold())
-    return Bounce(status_in(said), text(row, "response_code"), said, permanent=verdict)
+        return Bounce(diagnostic=get_text(row, "reason"), permanent=True)
+    said = get_text(row, "response")
+    verdict = _PERMANENT_CATEGORIES.get(get_text(row, "bounce_category").casefold())
+    return Bounce(find_status_code(said), get_text(row, "response_code"), said, permanent=verdict)

@@ -13,118 +13,131 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, ReceivedMail, Unverified
+from preference_center.domain.vendor_events import (
+    ReceivedMail,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    form_fields,
-    header,
-    json_objects,
-    moment,
-    part,
-    same,
-    secret_of,
-    status_in,
-    text,
-    unknown,
+    constant_time_equal,
+    find_status_code,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_form_fields,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.webhook_mail import addresses
+from preference_center.integrations.base.webhook_mail import extract_addresses
 
-SETTING = "signing_key"
-_SIGNATURE = "x-mandrill-signature"
-_EVENTS = "mandrill_events"
+SECRET_SETTING = "signing_key"
+_SIGNATURE_HEADER = "x-mandrill-signature"
+_EVENTS_FIELD = "mandrill_events"
 _KINDS = {
-    "unsub": NewsKind.OPTED_OUT,
-    "spam": NewsKind.COMPLAINED,
-    "hard_bounce": NewsKind.BOUNCED,
-    "soft_bounce": NewsKind.BOUNCED,
+    "unsub": VendorEventKind.OPTED_OUT,
+    "spam": VendorEventKind.COMPLAINED,
+    "hard_bounce": VendorEventKind.BOUNCED,
+    "soft_bounce": VendorEventKind.BOUNCED,
 }
-_REJECTED = {"unsub": NewsKind.OPTED_OUT, "spam": NewsKind.COMPLAINED}
-_OF_NO_USE = {"send", "deferral", "delivered", "open", "click", "reject", "inbound"}
-_LISTS = {"blacklist", "denylist", "whitelist", "allowlist"}
+_REJECT_REASON_KINDS = {"unsub": VendorEventKind.OPTED_OUT, "spam": VendorEventKind.COMPLAINED}
+_IGNORED = {"send", "deferral", "delivered", "open", "click", "reject", "inbound"}
+_LIST_TYPES = {"blacklist", "denylist", "whitelist", "allowlist"}
 
 
-class MandrillNews:
+class MandrillWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the webhook's key, which Mandrill shows once the webhook is made; those "
+        f"{SECRET_SETTING}?": "the webhook's key, which Mandrill shows once the webhook is "
+        "made; those "
         "of several webhooks with spaces between",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource. Any age is taken, since no time is signed."""
-        keys = secret_of(settings, SETTING).split()
-        given = header(post, _SIGNATURE)
+        keys = require_setting(settings, SECRET_SETTING).split()
+        given = require_header(request, _SIGNATURE_HEADER)
         try:
-            form = sorted(form_fields(post.body))
+            form = sorted(parse_form_fields(request.body))
         except InvalidInput as error:
-            raise Unverified(str(error)) from None
+            raise SignatureError(str(error)) from None
         # The URL as it was entered at Mandrill, then the form's fields by name.
-        signed = post.url + "".join(name + value for name, value in form)
+        signed = request.url + "".join(name + value for name, value in form)
         raw = signed.encode(errors="surrogatepass")
         expected = [base64.b64encode(hmac.digest(key.encode(), raw, "sha1")) for key in keys]
-        if not any([same(given, each.decode()) for each in expected]):  # noqa: C419 - all
-            raise Unverified("the signature does not match")
+        if not any([constant_time_equal(given, each.decode()) for each in expected]):  # noqa: C419 - all
+            raise SignatureError("the signature does not match")
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        events = dict(form_fields(body)).get(_EVENTS)
+        events = dict(parse_form_fields(body)).get(_EVENTS_FIELD)
         if events is None:
             raise InvalidInput("the body is not what the vendor promises")
-        return addressed(news for row in json_objects(events.encode()) if (news := _read(row)))
+        return require_recipient(
+            news for row in parse_json_objects(events.encode()) if (news := _read_event(row))
+        )
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://mailchimp.com/developer/transactional/docs/inbound-email/."""
-        rows = json_objects(dict(form_fields(body)).get(_EVENTS, "[]").encode())
-        messages = [part(row, "msg") for row in rows if text(row, "event") == "inbound"]
+        rows = parse_json_objects(dict(parse_form_fields(body)).get(_EVENTS_FIELD, "[]").encode())
+        messages = [get_object(row, "msg") for row in rows if get_text(row, "event") == "inbound"]
         return [
             ReceivedMail(
-                text(each, "raw_msg").encode(errors="replace"),
-                addresses(text(each, "email")),
-                text(each, "sender"),
+                get_text(each, "raw_msg").encode(errors="replace"),
+                extract_addresses(get_text(each, "email")),
+                get_text(each, "sender"),
             )
             for each in messages
-            if text(each, "raw_msg")
+            if get_text(each, "raw_msg")
         ]
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    name, listed = text(row, "event"), text(row, "type")
-    if not name and listed in _LISTS:
-        return _read_list(listed, row)
-    message = part(row, "msg")
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    name, listed = get_text(row, "event"), get_text(row, "type")
+    if not name and listed in _LIST_TYPES:
+        return _read_list_change(listed, row)
+    message = get_object(row, "msg")
     kind = _KINDS.get(name)
     # A mail that Mandrill did not send, since the person had said no to an earlier one.
-    rejected = _REJECTED.get(text(part(message, "reject"), "reason")) if name == "reject" else None
+    rejected = (
+        _REJECT_REASON_KINDS.get(get_text(get_object(message, "reject"), "reason"))
+        if name == "reject"
+        else None
+    )
     if kind is None and rejected is None:
-        return None if name in _OF_NO_USE else unknown(name)
-    return News(
-        kind or rejected or NewsKind.BOUNCED,
-        text(message, "email"),
-        at=moment(row.get("ts")),
+        return None if name in _IGNORED else unknown_event(name)
+    return VendorEvent(
+        kind or rejected or VendorEventKind.BOUNCED,
+        get_text(message, "email"),
+        occurred_at=parse_epoch(row.get("ts")),
         # `_id` is the message's: it may bounce and be complained of.
-        id=f"{text(row, '_id')} {name} {text(row, 'ts')}" if text(row, "_id") else "",
-        by_person=kind in _REJECTED.values(),
-        bounce=_bounce(name, message) if kind is NewsKind.BOUNCED else None,
+        id=f"{get_text(row, '_id')} {name} {get_text(row, 'ts')}" if get_text(row, "_id") else "",
+        by_person=kind in _REJECT_REASON_KINDS.values(),
+        bounce=_bounce(name, message) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _read_list(listed: str, row: dict[str, Any]) -> News | None:
+def _read_list_change(list_type: str, row: dict[str, Any]) -> VendorEvent | None:
     """A change of Mandrill's own lists: only who was added for what they said is news."""
-    entry = part(row, "reject")
-    kind = _REJECTED.get(text(entry, "reason"))
-    if listed in {"whitelist", "allowlist"} or text(row, "action") != "add" or kind is None:
+    entry = get_object(row, "reject")
+    kind = _REJECT_REASON_KINDS.get(get_text(entry, "reason"))
+    if list_type in {"whitelist", "allowlist"} or get_text(row, "action") != "add" or kind is None:
         return None
-    return News(kind, text(entry, "email"), at=moment(row.get("ts")))
+    return VendorEvent(kind, get_text(entry, "email"), occurred_at=parse_epoch(row.get("ts")))
 
 
-def _bounce(name: str, message: dict[str, Any]) -> Bounce:
-    said = text(message, "diag").removeprefix("smtp;").strip()
+def _bounce(event_type: str, message: dict[str, Any]) -> Bounce:
+    said = get_text(message, "diag").removeprefix("smtp;").strip()
     reply = said[:3]
     return Bounce(
-        status=status_in(said),
-        reply=reply if reply.isdigit() else "",
-        text=said or text(message, "bounce_description"),
-        permanent=name == "hard_bounce",
+        status=find_status_code(said),
+        reply_code=reply if reply.isdigit() else "",
+        diagnostic=said or get_text(message, "bounce_description"),
+        permanent=event_type == "hard_bounce",
     )

@@ -25,39 +25,39 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.vendor_events import (
-    News,
-    NewsKind,
-    Post,
+    NotConfigured,
     ReceivedMail,
-    Unready,
-    Unverified,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    header,
-    json_objects,
-    moment,
-    part,
-    secret_of,
-    several,
-    status_in,
-    text,
-    unknown,
+    find_status_code,
+    get_list,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.webhook_mail import addresses, composed
+from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 
-SETTING = "webhook_key"
-_SHA256, _SHA1 = "x-postal-signature-256", "x-postal-signature"
-_FAILED = "MessageDeliveryFailed"
-_OF_NO_USE = {
+PUBLIC_KEY_SETTING = "webhook_key"
+_SHA256_HEADER, _SHA1_HEADER = "x-postal-signature-256", "x-postal-signature"
+_DELIVERY_FAILED = "MessageDeliveryFailed"
+_IGNORED = {
     "MessageSent", "MessageDelayed", "MessageHeld", "MessageLinkClicked", "MessageLoaded",
     "DomainDNSError", "SendLimitApproaching", "SendLimitExceeded",
 }  # fmt: skip
-_ARMOUR = re.compile(r"-----[A-Z ]+-----|\s")
-_RECORD = re.compile(r"(?:^|;)\s*p=([^;\"]+)")
-_REPLY = re.compile(r"[245]\d\d(?!\d)")
-_FIELDS = {
+_PEM_ARMOUR = re.compile(r"-----[A-Z ]+-----|\s")
+_DKIM_KEY = re.compile(r"(?:^|;)\s*p=([^;\"]+)")
+_REPLY_CODE = re.compile(r"[245]\d\d(?!\d)")
+_HEADER_FIELDS = {
     "From": "from", "To": "to", "Cc": "cc", "Subject": "subject", "Date": "date",
     "Message-ID": "message_id", "In-Reply-To": "in_reply_to", "References": "references",
     "Auto-Submitted": "auto_submitted",
@@ -65,69 +65,74 @@ _FIELDS = {
 """Header fields -> how the processed form of a mail calls them."""
 
 
-class PostalNews:
+class PostalWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the installation's public key: what https://POSTAL/.well-known/jwks.json "
+        f"{PUBLIC_KEY_SETTING}?": "the installation's public key: what "
+        "https://POSTAL/.well-known/jwks.json "
         "answers, or the key in PEM",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource. Any age is taken, since no time is signed apart from the event's."""
-        keys = _public_keys(secret_of(settings, SETTING))
-        is_newer = bool(post.headers.get(_SHA256))
-        given = header(post, _SHA256 if is_newer else _SHA1)
+        keys = _parse_public_keys(require_setting(settings, PUBLIC_KEY_SETTING))
+        is_newer = bool(request.headers.get(_SHA256_HEADER))
+        given = require_header(request, _SHA256_HEADER if is_newer else _SHA1_HEADER)
         try:
             signature = base64.b64decode(given, validate=True)
         except ValueError:
-            raise Unverified("the signature does not match") from None
+            raise SignatureError("the signature does not match") from None
         digest = SHA256() if is_newer else SHA1()  # noqa: S303 - all that older versions send
-        if not any(_fits(key, signature, post.body, digest) for key in keys):
-            raise Unverified("the signature does not match")
+        if not any(_is_valid_signature(key, signature, request.body, digest) for key in keys):
+            raise SignatureError("the signature does not match")
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) if (news := _read(row)) is not None)
+        return require_recipient(
+            news for row in parse_json_objects(body) if (news := _read_event(row)) is not None
+        )
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail: what an endpoint with its body as JSON posts, raw or processed."""
-        return [_mail(row) for row in json_objects(body) if _is_mail(row)]
+        return [_to_received_mail(row) for row in parse_json_objects(body) if _is_mail(row)]
 
 
-def _fits(key: rsa.RSAPublicKey, signature: bytes, signed: bytes, digest: SHA1 | SHA256) -> bool:
+def _is_valid_signature(
+    key: rsa.RSAPublicKey, signature: bytes, message: bytes, digest: SHA1 | SHA256
+) -> bool:
     try:
-        key.verify(signature, signed, padding.PKCS1v15(), digest)
+        key.verify(signature, message, padding.PKCS1v15(), digest)
     except InvalidSignature:
         return False
     return True
 
 
 @lru_cache
-def _public_keys(written: str) -> tuple[rsa.RSAPublicKey, ...]:
+def _parse_public_keys(text: str) -> tuple[rsa.RSAPublicKey, ...]:
     """Those of a JSON Web Key set (RFC 7517), or one as PEM or as a DKIM record has it."""
     try:
-        found = tuple(_of_jwks(json.loads(written))) if "{" in written else (_of_pem(written),)
+        found = tuple(_iter_jwks_keys(json.loads(text))) if "{" in text else (_parse_pem_key(text),)
     except (ValueError, TypeError, AttributeError):
         found = ()
     if not found:
-        raise Unready(f"the setting {SETTING} is no public RSA key")
+        raise NotConfigured(f"the setting {PUBLIC_KEY_SETTING} is no public RSA key")
     return found
 
 
-def _of_jwks(document: dict[str, Any]) -> Iterator[rsa.RSAPublicKey]:
-    for key in several(document, "keys") or [document]:
+def _iter_jwks_keys(document: dict[str, Any]) -> Iterator[rsa.RSAPublicKey]:
+    for key in get_list(document, "keys") or [document]:
         if key.get("kty") == "RSA":
             modulus, exponent = (
-                int.from_bytes(base64.urlsafe_b64decode(text(key, name) + "=="))
+                int.from_bytes(base64.urlsafe_b64decode(get_text(key, name) + "=="))
                 for name in ("n", "e")
             )
             yield rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 
-def _of_pem(written: str) -> rsa.RSAPublicKey:
-    record = _RECORD.search(written)
-    encoded = _ARMOUR.sub("", record[1] if record else written)
+def _parse_pem_key(text: str) -> rsa.RSAPublicKey:
+    record = _DKIM_KEY.search(text)
+    encoded = _PEM_ARMOUR.sub("", record[1] if record else text)
     key = load_der_public_key(base64.b64decode(encoded, validate=True))
     if not isinstance(key, rsa.RSAPublicKey):
         raise TypeError
@@ -138,49 +143,55 @@ def _is_mail(row: dict[str, Any]) -> bool:
     return "event" not in row and "rcpt_to" in row
 
 
-def _mail(row: dict[str, Any]) -> ReceivedMail:
-    content = text(row, "message").encode() or _composed(row)
+def _to_received_mail(row: dict[str, Any]) -> ReceivedMail:
+    content = get_text(row, "message").encode() or _compose_mail_parts(row)
     if row.get("base64") is True:
         try:
             content = base64.b64decode(content)
         except ValueError:
             raise InvalidInput("the body is not what the vendor promises") from None
-    return ReceivedMail(content, addresses(text(row, "rcpt_to")), text(row, "mail_from"))
+    return ReceivedMail(
+        content, extract_addresses(get_text(row, "rcpt_to")), get_text(row, "mail_from")
+    )
 
 
-def _composed(row: dict[str, Any]) -> bytes:
-    headers = [(name, text(row, field)) for name, field in _FIELDS.items() if text(row, field)]
+def _compose_mail_parts(row: dict[str, Any]) -> bytes:
+    headers = [
+        (name, get_text(row, field))
+        for name, field in _HEADER_FIELDS.items()
+        if get_text(row, field)
+    ]
     if row.get("bounce") is True:
         headers.append(("Auto-Submitted", "auto-replied"))
-    return composed(headers, text(row, "plain_body"), text(row, "html_body"))
+    return compose_mail(headers, get_text(row, "plain_body"), get_text(row, "html_body"))
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    name, payload = text(row, "event"), part(row, "payload")
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    name, payload = get_text(row, "event"), get_object(row, "payload")
     if _is_mail(row):
         return None
     if not name:
         raise InvalidInput("the body is not what the vendor promises")
-    if part(payload, "bounce"):
+    if get_object(payload, "bounce"):
         # What came back to the sender's address, which may be a warning: nobody read it.
-        return _bounced(row, part(payload, "original_message"), Bounce())
-    if name in _OF_NO_USE:
+        return _bounce_event(row, get_object(payload, "original_message"), Bounce())
+    if name in _IGNORED:
         return None
-    if name != _FAILED:
-        return unknown(name)
-    message, said = part(payload, "message"), text(payload, "output")
-    if text(message, "direction") == "incoming" or not said:
+    if name != _DELIVERY_FAILED:
+        return unknown_event(name)
+    message, said = get_object(payload, "message"), get_text(payload, "output")
+    if get_text(message, "direction") == "incoming" or not said:
         return None  # a mail to us; or Postal's own decision, and no server's
-    reply = _REPLY.match(said)
-    bounce = Bounce(status_in(said), reply[0] if reply else "", said)
-    return _bounced(row, message, bounce)
+    reply = _REPLY_CODE.match(said)
+    bounce = Bounce(find_status_code(said), reply[0] if reply else "", said)
+    return _bounce_event(row, message, bounce)
 
 
-def _bounced(row: dict[str, Any], message: dict[str, Any], bounce: Bounce) -> News:
-    return News(
-        NewsKind.BOUNCED,
-        text(message, "to"),
-        at=moment(row.get("timestamp")),
-        id=text(row, "uuid"),
+def _bounce_event(row: dict[str, Any], message: dict[str, Any], bounce: Bounce) -> VendorEvent:
+    return VendorEvent(
+        VendorEventKind.BOUNCED,
+        get_text(message, "to"),
+        occurred_at=parse_epoch(row.get("timestamp")),
+        id=get_text(row, "uuid"),
         bounce=bounce,
     )

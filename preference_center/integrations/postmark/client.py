@@ -14,29 +14,29 @@ from datetime import date, timedelta
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_pascal
 
-from preference_center.integrations.base.contract import Setup
-from preference_center.integrations.base.http import Http, Session, Unreadable
-from preference_center.integrations.base.pydantic_types import Lenient, Moment
+from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpSession, UnexpectedResponse
+from preference_center.integrations.base.pydantic_types import IsoDatetime, LenientModel
 
-PER_CALL = 50
+MAX_ADDRESSES = 50
 """The most addresses that one request may suppress or reactivate."""
 BROADCASTS = "Broadcasts"
-UNKNOWN = "no reason given"
-FIRST = date(2010, 1, 1)
+UNKNOWN_REASON = "no reason given"
+EARLIEST_DATE = date(2010, 1, 1)
 """Before Postmark there was no suppression."""
 WINDOW = timedelta(days=365)
-LAG = timedelta(days=2)
+MAX_LAG = timedelta(days=2)
 """Days are Postmark's own, and a request may take a minute to count."""
-MOST = 100_000_000
+MAX_DUMP_BYTES = 100_000_000
 """Bytes of a dump, which has no pages: most of a million suppressions a year."""
 _SUPPRESSIONS = "/message-streams/{stream}/suppressions"
 
 
-class _Pascal(Lenient):
+class _Pascal(LenientModel):
     model_config = ConfigDict(alias_generator=to_pascal)
 
 
-class Stream(_Pascal):
+class PostmarkStream(_Pascal):
     """One message stream."""
 
     id: str = Field("", alias="ID")
@@ -50,16 +50,16 @@ class Stream(_Pascal):
         return self.message_stream_type == BROADCASTS and not self.archived_at
 
 
-class Suppression(_Pascal):
+class PostmarkSuppression(_Pascal):
     """One address that a stream doesn't mail, why, and who said so."""
 
     email_address: str = ""
-    suppression_reason: str = UNKNOWN
+    suppression_reason: str = UNKNOWN_REASON
     origin: str = ""
-    created_at: Moment = None
+    created_at: IsoDatetime = None
 
 
-class Settled(_Pascal):
+class SuppressionResult(_Pascal):
     """What became of one address."""
 
     email_address: str = ""
@@ -67,37 +67,37 @@ class Settled(_Pascal):
 
 
 class _Streams(_Pascal):
-    message_streams: list[Stream]
+    message_streams: list[PostmarkStream]
 
 
 class _Dump(_Pascal):
-    suppressions: list[Suppression]
+    suppressions: list[PostmarkSuppression]
 
 
-class _Settled(_Pascal):
-    suppressions: list[Settled]
+class _SuppressionResults(_Pascal):
+    suppressions: list[SuppressionResult]
 
 
 _STREAMS = TypeAdapter(_Streams)
 _DUMP = TypeAdapter(_Dump)
-_SETTLED = TypeAdapter(_Settled)
+_RESULTS = TypeAdapter(_SuppressionResults)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PostmarkCursor:
     """Where pulling stands: at the suppressions of one stream that were made from a day on."""
 
     streams: tuple[str, ...]
     index: int = 0
-    since: date = FIRST
+    since: date = EARLIEST_DATE
 
     @classmethod
-    def read(cls, cursor: str | None, streams: Sequence[str]) -> Place:
+    def parse(cls, text: str | None, streams: Sequence[str]) -> PostmarkCursor:
         """The place that `str` wrote; the beginning for None, and when others are mapped now."""
         fresh = cls(tuple(sorted(streams)))
-        if cursor is None:
+        if text is None:
             return fresh
-        since, index, names = cursor.split("|", 2)
+        since, index, names = text.split("|", 2)
         place = cls(tuple(names.split(" ")), int(index), date.fromisoformat(since))
         return place if place.streams == fresh.streams else fresh
 
@@ -109,34 +109,34 @@ class Place:
         """The last day that is asked for."""
         return self.since + WINDOW
 
-    def after(self, today: date) -> tuple[Place, bool]:
+    def advance(self, today: date) -> tuple[PostmarkCursor, bool]:
         """The next place, and whether all streams have been read until `today`."""
         if self.index + 1 < len(self.streams):
-            return Place(self.streams, self.index + 1, self.since), False
+            return PostmarkCursor(self.streams, self.index + 1, self.since), False
         if self.until <= today:
-            return Place(self.streams, 0, self.until), False
-        return Place(self.streams, 0, max(self.since, today - LAG)), True
+            return PostmarkCursor(self.streams, 0, self.until), False
+        return PostmarkCursor(self.streams, 0, max(self.since, today - MAX_LAG)), True
 
 
 @contextmanager
-def open_server(setup: Setup, http: Http) -> Iterator[Server]:
+def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[PostmarkClient]:
     """The server of a destination, for a `with` block."""
-    url = setup.settings.get("base_url", "https://api.postmarkapp.com")
+    url = config.settings.get("base_url", "https://api.postmarkapp.com")
     headers = {
         "Accept": "application/json",
-        "X-Postmark-Server-Token": setup.settings["server_token"],
+        "X-Postmark-Server-Token": config.settings["server_token"],
     }
-    with http.session(setup.name, url, headers=headers) as session:
-        yield Server(session)
+    with http.session(config.name, url, headers=headers) as session:
+        yield PostmarkClient(session)
 
 
-class Server:
+class PostmarkClient:
     """One server of an account, made by `open_server`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: HttpSession) -> None:
         self._session = session
 
-    def streams(self) -> dict[str, Stream]:
+    def streams(self) -> dict[str, PostmarkStream]:
         """Stream id -> stream, all kinds of them."""
         query = {"MessageStreamType": "All", "IncludeArchivedStreams": "true"}
         answer = self._session.send("GET", "/message-streams", query=query)
@@ -144,37 +144,43 @@ class Server:
 
     def suppress(self, stream: str, addresses: Sequence[str]) -> dict[str, str]:
         """Suppress up to 50. Casefolded address -> "Suppressed" or "Failed"."""
-        return self._settle(_SUPPRESSIONS, stream, addresses)
+        return self._update_suppressions(_SUPPRESSIONS, stream, addresses)
 
     def reactivate(self, stream: str, addresses: Sequence[str]) -> dict[str, str]:
         """Delete the suppressions of up to 50, whatever their reason, spam complaints excepted.
 
         Casefolded address -> "Deleted" or "Failed".
         """
-        return self._settle(f"{_SUPPRESSIONS}/delete", stream, addresses)
+        return self._update_suppressions(f"{_SUPPRESSIONS}/delete", stream, addresses)
 
-    def reason(self, stream: str, address: str) -> str | None:
+    def get_suppression_reason(self, stream: str, address: str) -> str | None:
         """Why an address is suppressed in a stream; None if it isn't.
 
         Raises Unreadable when another was answered, or none that can be read.
         """
-        found = self.dump(stream, {"EmailAddress": address})
+        found = self.list_suppressions(stream, {"EmailAddress": address})
         same = [s for s in found if s.email_address.casefold() == address.casefold()]
         if found and not same:
-            raise Unreadable("a suppression came without the address that was asked for")
+            raise UnexpectedResponse("a suppression came without the address that was asked for")
         return same[0].suppression_reason if same else None
 
-    def dump(self, stream: str, query: Mapping[str, str]) -> list[Suppression]:
+    def list_suppressions(self, stream: str, query: Mapping[str, str]) -> list[PostmarkSuppression]:
         """The suppressions of a stream that fit `query`; there are no pages."""
         answer = self._session.send(
-            "GET", f"{_SUPPRESSIONS}/dump", holes={"stream": stream}, query=query, most=MOST
+            "GET",
+            f"{_SUPPRESSIONS}/dump",
+            path_params={"stream": stream},
+            query=query,
+            max_bytes=MAX_DUMP_BYTES,
         )
         return answer.parse(_DUMP).suppressions
 
-    def _settle(self, route: str, stream: str, addresses: Sequence[str]) -> dict[str, str]:
+    def _update_suppressions(
+        self, route: str, stream: str, addresses: Sequence[str]
+    ) -> dict[str, str]:
         body = {"Suppressions": [{"EmailAddress": address} for address in addresses]}
-        answer = self._session.send("POST", route, holes={"stream": stream}, body=body)
+        answer = self._session.send("POST", route, path_params={"stream": stream}, body=body)
         return {
             settled.email_address.casefold(): settled.status
-            for settled in answer.parse(_SETTLED).suppressions
+            for settled in answer.parse(_RESULTS).suppressions
         }

@@ -7,33 +7,42 @@ an unsubscribe, whether by the recipient or entered by the company.
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 _REASON = ("SuppressionReason", "Reason", "Suppression Reason")
-_AT = ("CreatedAt", "Created At", "Date", "Suppressed At")
+_CREATED = ("CreatedAt", "Created At", "Date", "Suppressed At")
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="postmark-suppressions",
         title="Postmark: suppressions of a message stream",
-        page="https://postmarkapp.com/developer/api/suppressions-api",
-        address=("EmailAddress", "Email", "Recipient"),
-        says=(
-            Says(
-                Meaning.OPT_OUT,
-                group="message stream",
-                at=_AT,
-                when=(When(_REASON, ("manual", "unsub")),),
+        docs_url="https://postmarkapp.com/developer/api/suppressions-api",
+        address_columns=("EmailAddress", "Email", "Recipient"),
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="message stream",
+                date_columns=_CREATED,
+                conditions=(CellCondition(_REASON, ("manual", "unsub")),),
             ),
-            Says(Meaning.BOUNCE, at=_AT, when=(When(_REASON, ("hardbounce", "hard bounce")),)),
-            Says(
-                Meaning.COMPLAINT,
-                group="spam complaints",
-                at=_AT,
-                when=(When(_REASON, ("spam",)),),
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_CREATED,
+                conditions=(CellCondition(_REASON, ("hardbounce", "hard bounce")),),
+            ),
+            ColumnMeaning(
+                RowMeaning.COMPLAINT,
+                default_group="spam complaints",
+                date_columns=_CREATED,
+                conditions=(CellCondition(_REASON, ("spam",)),),
             ),
         ),
-        needs=(_REASON,),
-        json_list="Suppressions.item",
+        required_columns=(_REASON,),
+        json_rows_path="Suppressions.item",
     ),
 )

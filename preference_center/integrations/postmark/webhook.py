@@ -14,29 +14,37 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, ReceivedMail
+from preference_center.domain.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    addressed,
-    iso_moment,
-    json_objects,
-    several,
-    status_in,
-    text,
-    unknown,
+    find_status_code,
+    get_list,
+    get_text,
+    parse_iso_time,
+    parse_json_objects,
+    require_recipient,
+    unknown_event,
 )
-from preference_center.integrations.base.shared_secret import GUARD, guard
-from preference_center.integrations.base.webhook_mail import addresses, composed
+from preference_center.integrations.base.shared_secret import (
+    SHARED_SECRET_SETTINGS,
+    check_shared_secret,
+)
+from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 
-_RECIPIENT = "Recipient"
+_RECIPIENT_ORIGIN = "Recipient"
 """The origin of what a person did; others are an API call of ours, and Postmark's staff."""
-_NO_MAIL = {"Delivery", "Open", "Click"}
-_SAID = {
-    "Unsubscribe": NewsKind.OPTED_OUT,  # a reply that asks for it
-    "ManuallyDeactivated": NewsKind.OPTED_OUT,
-    "SpamComplaint": NewsKind.COMPLAINED,
+_IGNORED_RECORDS = {"Delivery", "Open", "Click"}
+_BOUNCE_TYPE_KINDS = {
+    "Unsubscribe": VendorEventKind.OPTED_OUT,  # a reply that asks for it
+    "ManuallyDeactivated": VendorEventKind.OPTED_OUT,
+    "SpamComplaint": VendorEventKind.COMPLAINED,
 }
-_PERMANENT: Mapping[str, bool | None] = {
+_PERMANENT_BY_TYPE: Mapping[str, bool | None] = {
     "HardBounce": True,
     "BadEmailAddress": True,
     "Transient": False,
@@ -49,7 +57,7 @@ _PERMANENT: Mapping[str, bool | None] = {
     "Unknown": None,
 }
 """Types of bounces -> Postmark's own verdict."""
-_NO_BOUNCES = {
+_IGNORED_BOUNCE_TYPES = {
     "Subscribe",
     "AutoResponder",
     "AddressChange",
@@ -60,101 +68,105 @@ _NO_BOUNCES = {
     "InboundError",
     "TemplateRenderingFailed",
 }
-_SUPPRESSED = {
-    "HardBounce": NewsKind.BOUNCED,
-    "SpamComplaint": NewsKind.COMPLAINED,
-    "ManualSuppression": NewsKind.OPTED_OUT,
+_SUPPRESSION_KINDS = {
+    "HardBounce": VendorEventKind.BOUNCED,
+    "SpamComplaint": VendorEventKind.COMPLAINED,
+    "ManualSuppression": VendorEventKind.OPTED_OUT,
 }
 
 
-class PostmarkNews:
+class PostmarkWebhookSource:
     """See NewsSource."""
 
-    settings: ClassVar[Mapping[str, str]] = GUARD
+    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        guard(post, settings)
+        check_shared_secret(request, settings)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) if (news := _read(row)))
+        return require_recipient(
+            news for row in parse_json_objects(body) if (news := _read_event(row))
+        )
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://postmarkapp.com/developer/webhooks/inbound-webhook."""
-        return [_mail(row) for row in json_objects(body) if _is_inbound(row)]
+        return [_to_received_mail(row) for row in parse_json_objects(body) if _is_inbound(row)]
 
 
 def _is_inbound(row: dict[str, Any]) -> bool:
     """Inbound mail has been posted without a record type as well."""
     is_mail = "FromFull" in row or "RawEmail" in row
-    return text(row, "RecordType") == "Inbound" or ("RecordType" not in row and is_mail)
+    return get_text(row, "RecordType") == "Inbound" or ("RecordType" not in row and is_mail)
 
 
-def _mail(row: dict[str, Any]) -> ReceivedMail:
-    raw = text(row, "RawEmail")
+def _to_received_mail(row: dict[str, Any]) -> ReceivedMail:
+    raw = get_text(row, "RawEmail")
     others = [
-        (text(field, "Name"), text(field, "Value"))
-        for field in several(row, "Headers")
+        (get_text(field, "Name"), get_text(field, "Value"))
+        for field in get_list(row, "Headers")
         if isinstance(field, dict)
     ]
-    headers = [(name, text(row, name)) for name in ("From", "To", "Subject", "Date")]
-    whole = composed([*headers, *others], text(row, "TextBody"), text(row, "HtmlBody"))
-    recipients = addresses(text(row, "OriginalRecipient")) or addresses(text(row, "To"))
+    headers = [(name, get_text(row, name)) for name in ("From", "To", "Subject", "Date")]
+    whole = compose_mail([*headers, *others], get_text(row, "TextBody"), get_text(row, "HtmlBody"))
+    recipients = extract_addresses(get_text(row, "OriginalRecipient")) or extract_addresses(
+        get_text(row, "To")
+    )
     return ReceivedMail(raw.encode() or whole, recipients)
 
 
-def _read(row: dict[str, Any]) -> News | None:
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
     if _is_inbound(row):
         return None
-    match text(row, "RecordType"):
+    match get_text(row, "RecordType"):
         case "":
             raise InvalidInput("the body is not what the vendor promises")
         case "Bounce" | "SpamComplaint":
             return _read_bounce(row)
         case "SubscriptionChange":
-            return _read_change(row)
-        case record if record not in _NO_MAIL:
-            return unknown(record)
+            return _read_subscription_change(row)
+        case record if record not in _IGNORED_RECORDS:
+            return unknown_event(record)
     return None
 
 
-def _read_bounce(row: dict[str, Any]) -> News | None:
-    name = text(row, "Type")
-    kind = _SAID.get(name)
-    if kind is None and name not in _PERMANENT:
-        return None if name in _NO_BOUNCES else unknown(f"Bounce {name}")
-    said = text(row, "Details")
-    bounce = Bounce(status_in(said), _reply(said), said, _PERMANENT.get(name))
-    return News(
-        kind or NewsKind.BOUNCED,
-        text(row, "Email"),
-        text(row, "MessageStream") or None if kind is NewsKind.OPTED_OUT else None,
-        at=iso_moment(row.get("BouncedAt")),
-        id=text(row, "ID"),
+def _read_bounce(row: dict[str, Any]) -> VendorEvent | None:
+    name = get_text(row, "Type")
+    kind = _BOUNCE_TYPE_KINDS.get(name)
+    if kind is None and name not in _PERMANENT_BY_TYPE:
+        return None if name in _IGNORED_BOUNCE_TYPES else unknown_event(f"Bounce {name}")
+    said = get_text(row, "Details")
+    bounce = Bounce(find_status_code(said), _reply_code(said), said, _PERMANENT_BY_TYPE.get(name))
+    return VendorEvent(
+        kind or VendorEventKind.BOUNCED,
+        get_text(row, "Email"),
+        get_text(row, "MessageStream") or None if kind is VendorEventKind.OPTED_OUT else None,
+        occurred_at=parse_iso_time(row.get("BouncedAt")),
+        id=get_text(row, "ID"),
         by_person=kind is not None and name != "ManuallyDeactivated",
         bounce=None if kind else bounce,
     )
 
 
-def _read_change(row: dict[str, Any]) -> News | None:
-    reason, suppressed = text(row, "SuppressionReason"), row.get("SuppressSending") is True
-    kind = _SUPPRESSED.get(reason) if suppressed else NewsKind.RESUBSCRIBED
+def _read_subscription_change(row: dict[str, Any]) -> VendorEvent | None:
+    reason, suppressed = get_text(row, "SuppressionReason"), row.get("SuppressSending") is True
+    kind = _SUPPRESSION_KINDS.get(reason) if suppressed else VendorEventKind.RESUBSCRIBED
     if kind is None:
-        return unknown(f"SubscriptionChange {reason}")
-    of_stream = kind in {NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED}
-    return News(
+        return unknown_event(f"SubscriptionChange {reason}")
+    of_stream = kind in {VendorEventKind.OPTED_OUT, VendorEventKind.RESUBSCRIBED}
+    return VendorEvent(
         kind,
-        text(row, "Recipient"),
-        text(row, "MessageStream") or None if of_stream else None,
-        at=iso_moment(row.get("ChangedAt")),
-        by_person=text(row, "Origin") == _RECIPIENT
-        and kind in {NewsKind.OPTED_OUT, NewsKind.COMPLAINED},
-        bounce=Bounce(permanent=True) if kind is NewsKind.BOUNCED else None,
+        get_text(row, "Recipient"),
+        get_text(row, "MessageStream") or None if of_stream else None,
+        occurred_at=parse_iso_time(row.get("ChangedAt")),
+        by_person=get_text(row, "Origin") == _RECIPIENT_ORIGIN
+        and kind in {VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED},
+        bounce=Bounce(permanent=True) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _reply(said: str) -> str:
+def _reply_code(details: str) -> str:
     """The SMTP reply code that Postmark quotes first, as in `smtp;550 5.1.1 ...`."""
-    code = said.removeprefix("smtp;").strip()[:3]
+    code = details.removeprefix("smtp;").strip()[:3]
     return code if code.isdigit() and len(code) == len("550") else ""

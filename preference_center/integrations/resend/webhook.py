@@ -19,119 +19,152 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, ReceivedMail
-from preference_center.integrations.base.payload import (
-    addressed,
-    iso_moment,
-    json_objects,
-    part,
-    secret_of,
-    several,
-    text,
-    unknown,
+from preference_center.domain.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
 )
-from preference_center.integrations.base.signatures import ensure_standard
-from preference_center.integrations.base.webhook_mail import addresses, composed
+from preference_center.integrations.base.payload import (
+    get_list,
+    get_object,
+    get_text,
+    parse_iso_time,
+    parse_json_objects,
+    require_recipient,
+    require_setting,
+    unknown_event,
+)
+from preference_center.integrations.base.signatures import verify_standard_webhook
+from preference_center.integrations.base.webhook_mail import compose_mail, extract_addresses
 
-SETTING = "webhook_secret"
-_TOPICS = "contact.topics.updated"
-_CONTACTS = {"contact.created", "contact.updated"}
-_OF_NO_USE = {
+SECRET_SETTING = "webhook_secret"
+_TOPICS_UPDATED = "contact.topics.updated"
+_CONTACT_EVENTS = {"contact.created", "contact.updated"}
+_IGNORED = {
     "email.sent", "email.delivered", "email.delivery_delayed", "email.opened",
     "email.clicked", "email.failed", "email.scheduled", "email.received",
     "contact.deleted", "domain.created", "domain.updated", "domain.deleted",
 }  # fmt: skip
-_RECEIVED = "email.received"
-_ADDED, _REMOVED = "suppression.added", "suppression.removed"
-_ORIGINS = {
-    "bounce": NewsKind.BOUNCED,
-    "complaint": NewsKind.COMPLAINED,
-    "manual": NewsKind.OPTED_OUT,  # by somebody in the dashboard, or by an API call of ours
+_EMAIL_RECEIVED = "email.received"
+_SUPPRESSION_ADDED, _SUPPRESSION_REMOVED = "suppression.added", "suppression.removed"
+_SUPPRESSION_KINDS = {
+    "bounce": VendorEventKind.BOUNCED,
+    "complaint": VendorEventKind.COMPLAINED,
+    "manual": VendorEventKind.OPTED_OUT,  # by somebody in the dashboard, or by an API call of ours
 }
 _PERMANENT = {"Permanent": True, "Transient": False}
-_STATES = {"opt_out": NewsKind.OPTED_OUT, "opt_in": NewsKind.RESUBSCRIBED}
+_TOPIC_STATE_KINDS = {"opt_out": VendorEventKind.OPTED_OUT, "opt_in": VendorEventKind.RESUBSCRIBED}
 
 
-class ResendNews:
+class ResendWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the signing secret, whsec_..., of the webhook that calls /in/NAME",
+        f"{SECRET_SETTING}?": "the signing secret, whsec_..., of the webhook that calls /in/NAME",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See NewsSource."""
-        ensure_standard(post, secret_of(settings, SETTING), now, prefix="svix")
+        verify_standard_webhook(
+            request, require_setting(settings, SECRET_SETTING), now, header_prefix="svix"
+        )
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(news for row in json_objects(body) for news in _read(row))
+        return require_recipient(
+            news for row in parse_json_objects(body) for news in _read_event(row)
+        )
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail."""
-        rows = [row for row in json_objects(body) if text(row, "type") == _RECEIVED]
-        return [_mail(part(row, "data")) for row in rows]
+        rows = [row for row in parse_json_objects(body) if get_text(row, "type") == _EMAIL_RECEIVED]
+        return [_to_received_mail(get_object(row, "data")) for row in rows]
 
 
-def _read(row: dict[str, Any]) -> Iterator[News]:
-    event, data, at = text(row, "type"), part(row, "data"), iso_moment(row.get("created_at"))
-    address = text(data, "email")
-    if event in _OF_NO_USE:
+def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
+    event, data, at = (
+        get_text(row, "type"),
+        get_object(row, "data"),
+        parse_iso_time(row.get("created_at")),
+    )
+    address = get_text(data, "email")
+    if event in _IGNORED:
         return
     if event in {"email.bounced", "email.complained", "email.suppressed"}:
-        yield _of_mail(event, data, at)
-    elif event == _ADDED:
-        yield _of_suppression(data, at)
-    elif event == _REMOVED:
-        yield News(NewsKind.RESUBSCRIBED, address, at=at)
-    elif event == _TOPICS:
-        for topic in several(data, "topics"):
-            yield _of_topic(topic, address, at)
-    elif event in _CONTACTS:
+        yield _read_email_event(event, data, at)
+    elif event == _SUPPRESSION_ADDED:
+        yield _read_suppression_added(data, at)
+    elif event == _SUPPRESSION_REMOVED:
+        yield VendorEvent(VendorEventKind.RESUBSCRIBED, address, occurred_at=at)
+    elif event == _TOPICS_UPDATED:
+        for topic in get_list(data, "topics"):
+            yield _read_topic_change(topic, address, at)
+    elif event in _CONTACT_EVENTS:
         said = data.get("unsubscribed")
-        kind = NewsKind.OPTED_OUT if said is True else NewsKind.SEEN
-        yield News(kind, address, at=at, all_off=said if isinstance(said, bool) else None)
+        kind = VendorEventKind.OPTED_OUT if said is True else VendorEventKind.CONTACT_CHANGED
+        yield VendorEvent(
+            kind,
+            address,
+            occurred_at=at,
+            unsubscribed_from_all=said if isinstance(said, bool) else None,
+        )
     else:
-        yield unknown(event)
+        yield unknown_event(event)
 
 
-def _of_mail(event: str, data: dict[str, Any], at: datetime | None) -> News:
-    recipients = several(data, "to")
+def _read_email_event(
+    event: str, data: dict[str, Any], occurred_at: datetime | None
+) -> VendorEvent:
+    recipients = get_list(data, "to")
     if len(recipients) > 1:
-        return unknown(f"{event} of several recipients")
+        return unknown_event(f"{event} of several recipients")
     address = str(recipients[0]) if recipients else ""
     if event == "email.complained":
-        return News(NewsKind.COMPLAINED, address, at=at, by_person=True)
+        return VendorEvent(
+            VendorEventKind.COMPLAINED, address, occurred_at=occurred_at, by_person=True
+        )
     if event == "email.suppressed":
-        said = text(part(data, "suppressed"), "message")
-        return News(NewsKind.BOUNCED, address, at=at, bounce=Bounce(text=said, permanent=True))
-    told = part(data, "bounce")
-    words = [text(told, "message"), *map(str, several(told, "diagnosticCode"))]
-    bounce = Bounce(text=" ".join(words), permanent=_PERMANENT.get(text(told, "type")))
-    return News(NewsKind.BOUNCED, address, at=at, bounce=bounce)
+        said = get_text(get_object(data, "suppressed"), "message")
+        return VendorEvent(
+            VendorEventKind.BOUNCED,
+            address,
+            occurred_at=occurred_at,
+            bounce=Bounce(diagnostic=said, permanent=True),
+        )
+    told = get_object(data, "bounce")
+    words = [get_text(told, "message"), *map(str, get_list(told, "diagnosticCode"))]
+    bounce = Bounce(diagnostic=" ".join(words), permanent=_PERMANENT.get(get_text(told, "type")))
+    return VendorEvent(VendorEventKind.BOUNCED, address, occurred_at=occurred_at, bounce=bounce)
 
 
-def _of_suppression(data: dict[str, Any], at: datetime | None) -> News:
-    kind = _ORIGINS.get(text(data, "origin"))
+def _read_suppression_added(data: dict[str, Any], occurred_at: datetime | None) -> VendorEvent:
+    kind = _SUPPRESSION_KINDS.get(get_text(data, "origin"))
     if kind is None:
-        return unknown(_ADDED)
-    bounce = Bounce(permanent=True) if kind is NewsKind.BOUNCED else None
-    by_person = kind is NewsKind.COMPLAINED
-    return News(kind, text(data, "email"), at=at, by_person=by_person, bounce=bounce)
+        return unknown_event(_SUPPRESSION_ADDED)
+    bounce = Bounce(permanent=True) if kind is VendorEventKind.BOUNCED else None
+    by_person = kind is VendorEventKind.COMPLAINED
+    return VendorEvent(
+        kind, get_text(data, "email"), occurred_at=occurred_at, by_person=by_person, bounce=bounce
+    )
 
 
-def _mail(data: dict[str, Any]) -> ReceivedMail:
-    recipients = [str(each) for each in several(data, "to")]
+def _to_received_mail(data: dict[str, Any]) -> ReceivedMail:
+    recipients = [str(each) for each in get_list(data, "to")]
     headers = [
-        ("From", text(data, "from")),
+        ("From", get_text(data, "from")),
         ("To", ", ".join(recipients)),
-        ("Subject", text(data, "subject")),
-        ("Message-ID", text(data, "message_id")),
+        ("Subject", get_text(data, "subject")),
+        ("Message-ID", get_text(data, "message_id")),
     ]
-    return ReceivedMail(composed(headers, ""), addresses(*recipients))
+    return ReceivedMail(compose_mail(headers, ""), extract_addresses(*recipients))
 
 
-def _of_topic(topic: object, address: str, at: datetime | None) -> News:
+def _read_topic_change(topic: object, address: str, occurred_at: datetime | None) -> VendorEvent:
     state = topic if isinstance(topic, dict) else {}
-    kind, thing = _STATES.get(text(state, "subscription")), text(state, "id")
-    return News(kind, address, thing, at) if kind and thing else unknown(_TOPICS)
+    kind, thing = _TOPIC_STATE_KINDS.get(get_text(state, "subscription")), get_text(state, "id")
+    return (
+        VendorEvent(kind, address, thing, occurred_at)
+        if kind and thing
+        else unknown_event(_TOPICS_UPDATED)
+    )

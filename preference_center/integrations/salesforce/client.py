@@ -17,88 +17,100 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Answer, Http, Rejected, Session
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import (
+    HttpContext,
+    HttpSession,
+    RequestRejected,
+    Response,
+)
 from preference_center.integrations.salesforce.models import (
-    DESCRIBED,
-    FAULTS,
-    REFUSAL,
-    ROWS,
-    SAVED,
+    OBJECT_DESCRIPTION,
+    QUERY_ERRORS,
+    QUERY_RESPONSE,
+    SAVE_RESULTS,
     TOKEN,
-    Described,
-    Record,
-    Saved,
+    TOKEN_ERROR,
+    ObjectDescription,
+    SalesforceRecord,
+    SaveResult,
 )
 
-COLLECTION = 200
+MAX_COLLECTION_SIZE = 200
 """The most records that one request may change."""
-PAGE = 2_000
-QUERY_LENGTH = 8_000
+PAGE_SIZE = 2_000
+MAX_QUERY_LENGTH = 8_000
 """Characters of a query in its URL: URL and headers may have 16,384 bytes."""
 OVERLAP = timedelta(minutes=15)
 """SystemModstamp is taken before a transaction ends, which may last 10 minutes."""
-EXHAUSTED = timedelta(minutes=30)
+QUOTA_RETRY_DELAY = timedelta(minutes=30)
 """The day's requests are used up; the day is the last 24 hours, so some come back soon."""
 _DATA = "/services/data/v62.0"
-_KEEP_OWNERS = {"Sforce-Auto-Assign": "FALSE"}
+_KEEP_OWNER_HEADERS = {"Sforce-Auto-Assign": "FALSE"}
 """For every write: without it an updated lead, and whatever triggers update with it, is
 assigned by the org's rules as if it were new, and changes its owner."""
-_PASSING = frozenset({"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"})
-_SETUP = frozenset({"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "API_DISABLED_FOR_ORG"})
-_QUERY_FAULTS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+_TEMPORARY_ERRORS = frozenset({"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"})
+_CONFIGURATION_ERRORS = frozenset(
+    {"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "API_DISABLED_FOR_ORG"}
+)
+_QUERY_ERROR_STATUSES = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SalesforceCursor:
     """Where a listing stands: of what changed at or after `since`, all objects in turn.
 
     In object number `object`, rows up to `time` and, of that very time, `id` have been seen.
     """
 
     since: str = ""
-    object: int = 0
-    time: str = ""
-    id: str = ""
-    began: str = ""
+    object_index: int = 0
+    last_modified: str = ""
+    last_id: str = ""
+    started_at: str = ""
 
     @classmethod
-    def read(cls, cursor: str | None) -> Place:
+    def parse(cls, text: str | None) -> SalesforceCursor:
         """The place that `str` wrote; the beginning for None."""
-        if cursor is None:
+        if text is None:
             return cls()
-        since, number, time, id_, began = cursor.split("|")
+        since, number, time, id_, began = text.split("|")
         return cls(since, int(number), time, id_, began)
 
     def __str__(self) -> str:
-        return f"{self.since}|{self.object}|{self.time}|{self.id}|{self.began}"
+        position = f"{self.object_index}|{self.last_modified}|{self.last_id}"
+        return f"{self.since}|{position}|{self.started_at}"
 
     @property
     def condition(self) -> str:
         """As SOQL, to go behind another condition."""
-        if self.id:
-            later = f"SystemModstamp = {self.time} AND Id > {literal(self.id)}"
-            return f" AND (SystemModstamp > {self.time} OR ({later}))"
+        if self.last_id:
+            later = f"SystemModstamp = {self.last_modified} AND Id > {quote_literal(self.last_id)}"
+            return f" AND (SystemModstamp > {self.last_modified} OR ({later}))"
         return f" AND SystemModstamp >= {self.since}" if self.since else ""
 
-    def after(self, rows: Sequence[Record], objects: int, now: datetime) -> tuple[Place, bool]:
+    def advance(
+        self, rows: Sequence[SalesforceRecord], objects: int, now: datetime
+    ) -> tuple[SalesforceCursor, bool]:
         """The place after `rows`, and whether they were the last of all objects."""
-        began = self.began or _moment(now - OVERLAP)
-        if len(rows) >= PAGE:
+        began = self.started_at or _format_time(now - OVERLAP)
+        if len(rows) >= PAGE_SIZE:
             last = rows[-1]
-            return Place(
-                self.since, self.object, _moment(last.system_modstamp), last.id, began
+            return SalesforceCursor(
+                self.since, self.object_index, _format_time(last.system_modstamp), last.id, began
             ), False
-        if self.object + 1 < objects:
-            return Place(self.since, self.object + 1, began=began), False
-        return Place(since=began), True
+        if self.object_index + 1 < objects:
+            return SalesforceCursor(self.since, self.object_index + 1, started_at=began), False
+        return SalesforceCursor(since=began), True
 
 
-def _moment(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def literal(text: str) -> str:
+def quote_literal(text: str) -> str:
     """A SOQL string literal.
 
     Only the quote and the backslash end or escape one, and no control character is allowed in
@@ -107,13 +119,13 @@ def literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def parts(addresses: Sequence[str]) -> Iterator[list[str]]:
+def split_literals(addresses: Sequence[str]) -> Iterator[list[str]]:
     """`addresses` as literals, as many at a time as fit a query."""
     part: list[str] = []
     length = 0
-    for text in map(literal, addresses):
+    for text in map(quote_literal, addresses):
         size = len(quote(f"{text},", safe=""))
-        if part and length + size > QUERY_LENGTH:
+        if part and length + size > MAX_QUERY_LENGTH:
             yield part
             part, length = [], 0
         part.append(text)
@@ -123,86 +135,92 @@ def parts(addresses: Sequence[str]) -> Iterator[list[str]]:
 
 
 @contextmanager
-def open_org(setup: Setup, http: Http) -> Iterator[Org]:
+def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[SalesforceClient]:
     """The org of a destination, for a `with` block."""
-    with http.session(setup.name, setup.settings["url"]) as session:
-        yield Org(setup, http, session)
+    with http.session(config.name, config.settings["url"]) as session:
+        yield SalesforceClient(config, http, session)
 
 
-class Org:
+class SalesforceClient:
     """One org, made by `open_org`. Asks for a token before its first request."""
 
-    def __init__(self, setup: Setup, http: Http, session: Session) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext, session: HttpSession) -> None:
+        self._config = config
         self._http = http
         self._session = session
 
-    def describe(self, object_: str) -> Described:
+    def describe(self, object_name: str) -> ObjectDescription:
         """An object's fields, and what our user may do with it."""
         route = f"{_DATA}/sobjects/{{object}}/describe"
-        return self._send("GET", route, holes={"object": object_}).parse(DESCRIBED)
+        return self._send("GET", route, path_params={"object": object_name}).parse(
+            OBJECT_DESCRIPTION
+        )
 
-    def people(
-        self, object_: str, fields: Collection[str], condition: str, order: str = ""
-    ) -> list[Record]:
+    def query_records(
+        self, object_name: str, fields: Collection[str], condition: str, order: str = ""
+    ) -> list[SalesforceRecord]:
         """The records of an object that meet `condition`, which is SOQL."""
         names = ", ".join(["Id", "Email", "SystemModstamp", *sorted(fields)])
         # A lead that became a contact can't be changed any more, and is not mailed.
-        living = " AND IsConverted = false" if object_ == "Lead" else ""
-        soql = f"SELECT {names} FROM {object_} WHERE {condition}{living}{order}"  # noqa: S608
+        living = " AND IsConverted = false" if object_name == "Lead" else ""
+        soql = f"SELECT {names} FROM {object_name} WHERE {condition}{living}{order}"  # noqa: S608
         return self._query(soql)
 
-    def known(
-        self, object_: str, fields: Collection[str], addresses: Sequence[str]
-    ) -> list[Record]:
+    def find_records(
+        self, object_name: str, fields: Collection[str], addresses: Sequence[str]
+    ) -> list[SalesforceRecord]:
         """The records of addresses; Salesforce compares them regardless of case."""
         return [
             record
-            for part in parts(addresses)
-            for record in self.people(object_, fields, f"Email IN ({','.join(part)})")
+            for part in split_literals(addresses)
+            for record in self.query_records(object_name, fields, f"Email IN ({','.join(part)})")
         ]
 
-    def listing(
+    def list_changed(
         self, objects: Sequence[str], fields: Collection[str], condition: str, cursor: str | None
-    ) -> tuple[list[Record], str, bool]:
+    ) -> tuple[list[SalesforceRecord], str, bool]:
         """A page of records by time of change, the next cursor, and whether that was all."""
-        place, now = Place.read(cursor), self._http.now()
-        order = f" ORDER BY SystemModstamp, Id LIMIT {PAGE}"
+        place, now = SalesforceCursor.parse(cursor), self._http.now()
+        order = f" ORDER BY SystemModstamp, Id LIMIT {PAGE_SIZE}"
         where = condition + place.condition
-        rows = self.people(objects[place.object], fields, where, order)
-        following, done = place.after(rows, len(objects), now)
+        rows = self.query_records(objects[place.object_index], fields, where, order)
+        following, done = place.advance(rows, len(objects), now)
         return rows, str(following), done
 
-    def update(self, changes: Sequence[tuple[Record, Mapping[str, Any]]]) -> list[Saved]:
+    def update(
+        self, changes: Sequence[tuple[SalesforceRecord, Mapping[str, Any]]]
+    ) -> list[SaveResult]:
         """Change up to 200 records, each by itself; in their order."""
         body = {
             "allOrNone": False,
             "records": [
-                {"attributes": {"type": record.object}, "id": record.id, **fields}
+                {"attributes": {"type": record.object_type}, "id": record.id, **fields}
                 for record, fields in changes
             ],
         }
         route = f"{_DATA}/composite/sobjects"
-        saved = self._send("PATCH", route, body=body, headers=_KEEP_OWNERS).parse(SAVED)
+        saved = self._send("PATCH", route, body=body, headers=_KEEP_OWNER_HEADERS).parse(
+            SAVE_RESULTS
+        )
         if len(saved) != len(changes):
-            raise DeliveryError(f"{self._setup.name}: the answer leaves records out")
+            raise DeliveryError(f"{self._config.name}: the answer leaves records out")
         return saved
 
-    def _query(self, soql: str) -> list[Record]:
-        page = self._send("GET", f"{_DATA}/query", query={"q": soql}).parse(ROWS)
+    def _query(self, soql: str) -> list[SalesforceRecord]:
+        page = self._send("GET", f"{_DATA}/query", query={"q": soql}).parse(QUERY_RESPONSE)
         rows = page.records
         while not page.done and page.next_records_url:
             if not page.next_records_url.startswith("/services/data/"):
-                raise DeliveryError(f"{self._setup.name}: the next page is somewhere else")
+                raise DeliveryError(f"{self._config.name}: the next page is somewhere else")
             page = self._send(
-                "GET", f"{_DATA}/query/{{locator}}", exact=page.next_records_url
-            ).parse(ROWS)
+                "GET", f"{_DATA}/query/{{locator}}", raw_path=page.next_records_url
+            ).parse(QUERY_RESPONSE)
             rows += page.records
         return rows
 
     @cached_property
     def _token(self) -> str:
-        settings = self._setup.settings
+        settings = self._config.settings
         form = {"grant_type": "client_credentials"} | {
             name: settings[name] for name in ("client_id", "client_secret")
         }
@@ -211,40 +229,44 @@ class Org:
             "/services/oauth2/token",
             body=urlencode(form).encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
-            allow={HTTPStatus.BAD_REQUEST},
+            allowed_statuses={HTTPStatus.BAD_REQUEST},
         )
         if answer.status == HTTPStatus.BAD_REQUEST:
-            reason = answer.parse(REFUSAL).error
+            reason = answer.parse(TOKEN_ERROR).error
             raise DeliveryError(
-                f"{self._setup.name}: no token, HTTP 400 {reason}",
+                f"{self._config.name}: no token, HTTP 400 {reason}",
                 permanent=reason != "rate_limit_exceeded",
             )
         return answer.parse(TOKEN).access_token
 
     def _send(
         self, method: str, route: str, headers: Mapping[str, str] | None = None, **request: Any
-    ) -> Answer:
+    ) -> Response:
         answer = self._session.send(
             method,
             route,
             headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
-            allow=_QUERY_FAULTS,
+            allowed_statuses=_QUERY_ERROR_STATUSES,
             **request,
         )
-        if answer.status in _QUERY_FAULTS:
-            self._explain(f"{self._setup.name}: {method} {route}: HTTP {answer.status}", answer)
+        if answer.status in _QUERY_ERROR_STATUSES:
+            self._raise_query_error(
+                f"{self._config.name}: {method} {route}: HTTP {answer.status}", answer
+            )
         return answer
 
-    def _explain(self, what: str, answer: Answer) -> None:
+    def _raise_query_error(self, request_name: str, response: Response) -> None:
         """Raise the error that a refused request means, by the code that Salesforce gives."""
         try:
-            code = next((fault.error_code for fault in answer.parse(FAULTS)), "")
+            code = next((fault.error_code for fault in response.parse(QUERY_ERRORS)), "")
         except DeliveryError:
             code = ""
         if code == "REQUEST_LIMIT_EXCEEDED":
-            raise DeliveryError(f"{what} {code}", retry_after=EXHAUSTED)
-        if code in _PASSING:
-            raise DeliveryError(f"{what} {code}")
-        if code in _SETUP or answer.status != HTTPStatus.BAD_REQUEST:
-            raise DeliveryError(f"{what} {code}, rights or fields are missing", permanent=True)
-        raise Rejected(f"{what} {code}", answer.status)
+            raise DeliveryError(f"{request_name} {code}", retry_after=QUOTA_RETRY_DELAY)
+        if code in _TEMPORARY_ERRORS:
+            raise DeliveryError(f"{request_name} {code}")
+        if code in _CONFIGURATION_ERRORS or response.status != HTTPStatus.BAD_REQUEST:
+            raise DeliveryError(
+                f"{request_name} {code}, rights or fields are missing", permanent=True
+            )
+        raise RequestRejected(f"{request_name} {code}", response.status)

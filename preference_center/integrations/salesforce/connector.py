@@ -16,32 +16,48 @@ from functools import partial
 from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.batching import Step, carry_out, send_halving, worse
-from preference_center.integrations.base.check_report import Report, Right
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.batching import PushStep, run_steps, send_bisecting, worst
+from preference_center.integrations.base.check_report import CheckReport, Permission
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.salesforce.client import COLLECTION, Org, open_org
-from preference_center.integrations.salesforce.models import Record, Saved
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.salesforce.client import (
+    MAX_COLLECTION_SIZE,
+    SalesforceClient,
+    open_client,
+)
+from preference_center.integrations.salesforce.models import SalesforceRecord, SaveResult
 from preference_center.integrations.salesforce.validation import (
     OBJECTS,
-    OPT_OUT,
-    column_problems,
-    objects,
-    rights,
+    OPT_OUT_FIELD,
+    field_problems,
+    list_permissions,
+    parse_object_names,
     setting_problems,
 )
 
 # Seen again on the next push: locks pass, and a record that was merged away is no more found.
-_PASSING = frozenset(
+_TEMPORARY_ERRORS = frozenset(
     {
         "ENTITY_IS_DELETED",
         "INVALID_CROSS_REFERENCE_KEY",
@@ -54,8 +70,8 @@ _DOCS = "https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_res
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
-    record: Record
+class _RecordChange:
+    record: SalesforceRecord
     fields: Mapping[str, Any]
     refs: tuple[int, ...]
 
@@ -66,16 +82,16 @@ class Salesforce:
     kind: ClassVar[str] = "salesforce"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
-        batch_size=COLLECTION,
+        batch_size=MAX_COLLECTION_SIZE,
         # The least that an org with API access is allowed, for all that it does by API.
-        rate=Rate(100_000, 86_400),
+        rate_limit=RateLimit(100_000, 86_400),
         can_read=True,
-        scans=Listing.CHANGES,
-        pulls=Listing.CHANGES,
+        scans=ListingMode.CHANGES,
+        pulls=ListingMode.CHANGES,
         can_hold_link=True,
-        tells_rights=True,
+        checks_permissions=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
         "url": "the org's My Domain URL, as in https://example.my.salesforce.com",
@@ -84,165 +100,171 @@ class Salesforce:
         "objects?": "Contact or Lead, if the other is not used; by default both",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
+        self._config = config
         self._http = http
-        self._objects = objects(setup)
-        self._watched = {*setup.topics.values(), OPT_OUT}
+        self._objects = parse_object_names(config)
+        self._watched_fields = {*config.topics.values(), OPT_OUT_FIELD}
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Also says which checkboxes no topic maps to."""
         problems = [
-            *mapping_problems(self._setup, "checkbox", numbered=False),
-            *setting_problems(self._setup),
+            *mapping_problems(self._config, "checkbox", numeric_ids=False),
+            *setting_problems(self._config),
         ]
         if not set(self._objects) <= set(OBJECTS):
-            return Report(tuple(problems))
+            return CheckReport(tuple(problems))
         unmapped: dict[str, str] = {}
-        needed: list[Right] = []
+        needed: list[Permission] = []
         try:
-            with open_org(self._setup, self._http) as org:
+            with open_client(self._config, self._http) as org:
                 for name in self._objects:
                     described = org.describe(name)
-                    columns = described.columns
-                    problems += column_problems(self._setup, name, columns)
-                    needed += rights(self._setup, name, described)
-                    switches = [c for c in columns.values() if c.is_custom_switch]
+                    columns = described.fields_by_name
+                    problems += field_problems(self._config, name, columns)
+                    needed += list_permissions(self._config, name, described)
+                    switches = [c for c in columns.values() if c.is_custom_checkbox]
                     unmapped |= {c.name: c.label or c.name for c in switches}
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check the URL, the app and its user's rights"))
-        names = [f"{unmapped[n]} ({n})" for n in sorted(unmapped.keys() - self._watched)]
-        return Report(tuple(problems), tuple(names)).with_rights(needed)
+            return CheckReport(
+                (*problems, f"{error}: check the URL, the app and its user's rights")
+            )
+        names = [f"{unmapped[n]} ({n})" for n in sorted(unmapped.keys() - self._watched_fields)]
+        return CheckReport(tuple(problems), tuple(names)).with_permissions(needed)
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. All records of an address are looked at, and told what differs."""
         if not batch:
             return {}
         self._ensure_fits(batch)
-        topics, wanted = self._setup.topics, defaultdict[str, dict[str, bool]](dict)
+        topics, wanted = self._config.topics, defaultdict[str, dict[str, bool]](dict)
         for item in batch:
             wanted[item.address.casefold()] |= {topics[topic]: False for topic in item.lift}
         for item in batch:  # the no has the last word, should two forms be one there
             wanted[item.address.casefold()] |= {topics[topic]: True for topic in item.off}
         asked = [item for item in batch if item.off or item.lift]
-        with open_org(self._setup, self._http) as org:
-            return self._bring(org, batch, asked, wanted, self._watched)
+        with open_client(self._config, self._http) as org:
+            return self._push_records(org, batch, asked, wanted, self._watched_fields)
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
         """See Fieldable."""
-        field = self._setup.link_field
+        field = self._config.link_field
         if not (batch and field):
             return {}
-        items = [Item(item.ref, item.address, item.channel) for item in batch]
+        items = [PushItem(item.ref, item.address, item.channel) for item in batch]
         self._ensure_fits(items)
         wanted = {item.address.casefold(): {field: item.link} for item in batch}
-        with open_org(self._setup, self._http) as org:
-            return self._bring(org, items, items, wanted, {field})
+        with open_client(self._config, self._http) as org:
+            return self._push_records(org, items, items, wanted, {field})
 
-    def _bring(
+    def _push_records(
         self,
-        org: Org,
-        batch: Sequence[Item],
-        asked: Sequence[Item],
-        wanted: Mapping[str, Mapping[str, Any]],
+        client: SalesforceClient,
+        batch: Sequence[PushItem],
+        items: Sequence[PushItem],
+        desired_fields: Mapping[str, Mapping[str, Any]],
         fields: set[str],
-    ) -> Mapping[int, Outcome]:
-        found = self._records(org, asked, fields)
-        steps, changes = list[Step](), list[_Change]()
-        for email, refs in _by_email(asked).items():
+    ) -> Mapping[int, PushOutcome]:
+        found = self._find_records(client, items, fields)
+        steps, changes = list[PushStep](), list[_RecordChange]()
+        for email, refs in _group_refs_by_email(items).items():
             if email not in found:
-                steps.append(Step(refs, partial(_absent, refs)))
+                steps.append(PushStep(refs, partial(_absent, refs)))
             for record in found.get(email, []):
-                differing = {n: v for n, v in wanted[email].items() if record.fields.get(n) != v}
+                differing = {
+                    n: v for n, v in desired_fields[email].items() if record.fields.get(n) != v
+                }
                 if differing:
-                    changes.append(_Change(record, differing, refs))
+                    changes.append(_RecordChange(record, differing, refs))
         # A request may change from one kind of object to the other ten times at most.
-        changes.sort(key=lambda change: change.record.object)
-        for start in range(0, len(changes), COLLECTION):
-            part = changes[start : start + COLLECTION]
+        changes.sort(key=lambda change: change.record.object_type)
+        for start in range(0, len(changes), MAX_COLLECTION_SIZE):
+            part = changes[start : start + MAX_COLLECTION_SIZE]
             refs = tuple(dict.fromkeys(ref for change in part for ref in change.refs))
-            steps.append(Step(refs, partial(_save, org, part)))
-        return carry_out(batch, steps)
+            steps.append(PushStep(refs, partial(_save_changes, client, part)))
+        return run_steps(batch, steps)
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable."""
         if not batch:
             return {}
         self._ensure_fits(batch)
-        with open_org(self._setup, self._http) as org:
-            found = self._records(org, batch, self._watched)
+        with open_client(self._config, self._http) as org:
+            found = self._find_records(org, batch, self._watched_fields)
         off = {
-            email: frozenset.intersection(*map(self._off, records))
+            email: frozenset.intersection(*map(self._off_topics, records))
             for email, records in found.items()
         }
         return {item.ref: off.get(item.address.casefold()) for item in batch}
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable."""
-        field = self._setup.link_field
-        fields = self._watched | ({field} if field else set())
-        rows, following, done = self._listing(fields, "Email != null", cursor)
-        link = self._setup.link_in
+        field = self._config.link_field
+        fields = self._watched_fields | ({field} if field else set())
+        rows, following, done = self._list_changed(fields, "Email != null", cursor)
+        link = self._config.link_value
         seen = [
-            Seen(row.email, off=self._off(row), link=link(row.fields)) for row in rows if row.email
+            ContactSnapshot(row.email, off=self._off_topics(row), link=link(row.fields))
+            for row in rows
+            if row.email
         ]
-        return Page(tuple(seen), following, done)
+        return ContactPage(tuple(seen), following, done)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. When is not told, only that it was no later than the last change."""
-        ticked = " OR ".join(f"{name} = true" for name in sorted(self._watched))
+        ticked = " OR ".join(f"{name} = true" for name in sorted(self._watched_fields))
         where = f"Email != null AND ({ticked})"
-        rows, following, done = self._listing(self._watched, where, cursor)
-        mapped = set(self._setup.topics.values())
+        rows, following, done = self._list_changed(self._watched_fields, where, cursor)
+        mapped = set(self._config.topics.values())
         news = [
-            News(
-                NewsKind.OPTED_OUT,
+            VendorEvent(
+                VendorEventKind.OPTED_OUT,
                 row.email,
-                thing=name if name in mapped else None,
-                at=row.system_modstamp,
+                target=name if name in mapped else None,
+                occurred_at=row.system_modstamp,
             )
             for row in rows
             if row.email
-            for name in sorted(self._watched)
+            for name in sorted(self._watched_fields)
             if row.fields.get(name) is True
         ]
-        return Page(tuple(news), following, done)
+        return ContactPage(tuple(news), following, done)
 
-    def _ensure_fits(self, batch: Sequence[Item]) -> None:
-        ensure_fits(batch, self._setup, self.capabilities)
-        for problem in setting_problems(self._setup):
-            raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
+    def _ensure_fits(self, batch: Sequence[PushItem]) -> None:
+        validate_batch(batch, self._config, self.capabilities)
+        for problem in setting_problems(self._config):
+            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
 
-    def _records(
-        self, org: Org, items: Sequence[Item], fields: set[str]
-    ) -> dict[str, list[Record]]:
-        found = defaultdict[str, list[Record]](list)
+    def _find_records(
+        self, client: SalesforceClient, items: Sequence[PushItem], fields: set[str]
+    ) -> dict[str, list[SalesforceRecord]]:
+        found = defaultdict[str, list[SalesforceRecord]](list)
         for name in self._objects:
-            for record in org.known(name, fields, [item.address for item in items]):
+            for record in client.find_records(name, fields, [item.address for item in items]):
                 if record.email:
                     found[record.email.casefold()].append(record)
         return found
 
-    def _listing(
+    def _list_changed(
         self, fields: set[str], condition: str, cursor: str | None
-    ) -> tuple[list[Record], str, bool]:
-        for problem in setting_problems(self._setup):
-            raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
-        with open_org(self._setup, self._http) as org:
-            return org.listing(self._objects, fields, condition, cursor)
+    ) -> tuple[list[SalesforceRecord], str, bool]:
+        for problem in setting_problems(self._config):
+            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
+        with open_client(self._config, self._http) as org:
+            return org.list_changed(self._objects, fields, condition, cursor)
 
-    def _off(self, record: Record) -> frozenset[str]:
-        topics = self._setup.topics
-        if record.fields.get(OPT_OUT) is True:
+    def _off_topics(self, record: SalesforceRecord) -> frozenset[str]:
+        topics = self._config.topics
+        if record.fields.get(OPT_OUT_FIELD) is True:
             return frozenset(topics)
         return frozenset(t for t, name in topics.items() if record.fields.get(name) is True)
 
 
-def _absent(refs: Sequence[int]) -> Mapping[int, Outcome]:
-    return dict.fromkeys(refs, Outcome(Result.ABSENT, "no record"))
+def _absent(refs: Sequence[int]) -> Mapping[int, PushOutcome]:
+    return dict.fromkeys(refs, PushOutcome(PushResult.ABSENT, "no record"))
 
 
-def _by_email(items: Sequence[Item]) -> dict[str, tuple[int, ...]]:
+def _group_refs_by_email(items: Sequence[PushItem]) -> dict[str, tuple[int, ...]]:
     refs: dict[str, tuple[int, ...]] = {}
     for item in items:
         email = item.address.casefold()
@@ -250,43 +272,45 @@ def _by_email(items: Sequence[Item]) -> dict[str, tuple[int, ...]]:
     return refs
 
 
-def _save(org: Org, changes: Sequence[_Change]) -> Mapping[int, Outcome]:
-    outcomes: dict[int, Outcome] = {}
+def _save_changes(
+    client: SalesforceClient, changes: Sequence[_RecordChange]
+) -> Mapping[int, PushOutcome]:
+    outcomes: dict[int, PushOutcome] = {}
 
-    def settle(change: _Change, outcome: Outcome) -> None:
+    def record_outcome(change: _RecordChange, outcome: PushOutcome) -> None:
         for ref in change.refs:
-            outcomes[ref] = worse(outcomes[ref], outcome) if ref in outcomes else outcome
+            outcomes[ref] = worst(outcomes[ref], outcome) if ref in outcomes else outcome
 
-    def send(part: Sequence[_Change]) -> list[Saved]:
-        return org.update([(change.record, change.fields) for change in part])
+    def send(part: Sequence[_RecordChange]) -> list[SaveResult]:
+        return client.update([(change.record, change.fields) for change in part])
 
     taken: set[str] = set()
-    for part, saved in send_halving(changes, send):
+    for part, saved in send_bisecting(changes, send):
         for change, answer in zip(part, saved, strict=True):
             taken.add(change.record.id)
-            settle(change, _judge(answer))
+            record_outcome(change, _to_outcome(answer))
     for change in changes:
         if change.record.id not in taken:
-            settle(change, Outcome(Result.REFUSED, "400"))
+            record_outcome(change, PushOutcome(PushResult.REFUSED, "400"))
     return outcomes
 
 
-def _judge(saved: Saved) -> Outcome:
-    if saved.success:
-        return Outcome(Result.REFLECTED, "saved")
-    codes = sorted({fault.status_code for fault in saved.errors})
-    passing = not codes or not _PASSING.isdisjoint(codes)
-    return Outcome(Result.LATER if passing else Result.REFUSED, " ".join(codes))
+def _to_outcome(result: SaveResult) -> PushOutcome:
+    if result.success:
+        return PushOutcome(PushResult.REFLECTED, "saved")
+    codes = sorted({fault.status_code for fault in result.errors})
+    passing = not codes or not _TEMPORARY_ERRORS.isdisjoint(codes)
+    return PushOutcome(PushResult.RETRY_LATER if passing else PushResult.REFUSED, " ".join(codes))
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Salesforce.kind,
     title="Salesforce",
-    proof=Proof.DOCUMENTATION,
-    against="Salesforce's pages of API 62.0, read in November 2026",
+    tested_against=TestedAgainst.DOCUMENTATION,
+    tested_version="Salesforce's pages of API 62.0, read in November 2026",
     capabilities=Salesforce.capabilities,
     own_settings=Salesforce.settings,
-    secrets=frozenset({"client_secret"}),
+    secret_settings=frozenset({"client_secret"}),
     sources=(
         f"{_DOCS}/resources_composite_sobjects_collections_update.htm",
         f"{_DOCS}/resources_query.htm",
@@ -297,7 +321,7 @@ ENTRY = Entry(
     notes=(
         "Map each topic to the API name of a checkbox that says no, the same on Contact and Lead.",
         "Flows and campaigns have to look at that checkbox; Salesforce does not by itself.",
-        f"`{OPT_OUT}` stops every mail: only for an org that sends one topic and no service mail.",
+        f"`{OPT_OUT_FIELD}` stops every mail: for an org with one topic and no service mail.",
         "All apps of an org share its API requests of a day: set `rate` to what may be ours.",
         "No write assigns a lead again: owners stay as they are.",
         "Person accounts were not tried; converted leads are left out.",

@@ -9,43 +9,43 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel, to_pascal
 
-from preference_center.integrations.base.pydantic_types import Lenient
+from preference_center.integrations.base.pydantic_types import LenientModel
 
 
-class _Camel(Lenient):
+class _SalesforceCamelModel(LenientModel):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class _Token(BaseModel):
+class _TokenResponse(BaseModel):
     access_token: str
 
 
-class _Refusal(Lenient):
+class _TokenError(LenientModel):
     error: str = Field(default="", pattern=r"^[a-z_]*$")
 
 
-class _Fault(_Camel):
+class _QueryError(_SalesforceCamelModel):
     """Only the code is read: messages quote the query, and so addresses (I12)."""
 
     error_code: str = Field(pattern=r"^[A-Z_]+$")
 
 
-class _Attributes(BaseModel):
+class _RecordAttributes(BaseModel):
     type: str
 
 
-class Record(BaseModel):
+class SalesforceRecord(BaseModel):
     """One contact or lead, with the fields that were asked for."""
 
     model_config = ConfigDict(alias_generator=to_pascal, extra="allow")
 
-    attributes: _Attributes = Field(alias="attributes")
+    attributes: _RecordAttributes = Field(alias="attributes")
     id: str
     email: str | None
     system_modstamp: datetime
 
     @property
-    def object(self) -> str:
+    def object_type(self) -> str:
         """What kind of record it is."""
         return self.attributes.type
 
@@ -55,24 +55,24 @@ class Record(BaseModel):
         return self.model_extra or {}
 
 
-class _Rows(_Camel):
+class _QueryResponse(_SalesforceCamelModel):
     done: bool
     next_records_url: str | None = None
-    records: list[Record]
+    records: list[SalesforceRecord]
 
 
-class _RowFault(_Camel):
+class _SaveError(_SalesforceCamelModel):
     status_code: str = ""
 
 
-class Saved(Lenient):
+class SaveResult(LenientModel):
     """What became of one record that was to be changed."""
 
     success: bool
-    errors: tuple[_RowFault, ...] = ()
+    errors: tuple[_SaveError, ...] = ()
 
 
-class Column(_Camel):
+class FieldDescription(_SalesforceCamelModel):
     """A field of an object, as our user sees it; who may not see it is not told of it."""
 
     name: str
@@ -84,27 +84,27 @@ class Column(_Camel):
     length: int = 0
 
     @property
-    def is_custom_switch(self) -> bool:
+    def is_custom_checkbox(self) -> bool:
         """Whether it is a checkbox that the org made itself."""
         return self.custom and self.type == "boolean"
 
 
-class Described(Lenient):
+class ObjectDescription(LenientModel):
     """An object, as our user sees it."""
 
-    columns_: tuple[Column, ...] = Field(default=(), alias="fields")
+    field_list: tuple[FieldDescription, ...] = Field(default=(), alias="fields")
     updateable: bool = False
     """Whether our user may edit records of it."""
 
     @property
-    def columns(self) -> dict[str, Column]:
+    def fields_by_name(self) -> dict[str, FieldDescription]:
         """Field name -> field."""
-        return {row.name: row for row in self.columns_}
+        return {row.name: row for row in self.field_list}
 
 
-TOKEN = TypeAdapter(_Token)
-REFUSAL = TypeAdapter(_Refusal)
-FAULTS = TypeAdapter(list[_Fault])
-ROWS = TypeAdapter(_Rows)
-SAVED = TypeAdapter(list[Saved])
-DESCRIBED = TypeAdapter(Described)
+TOKEN = TypeAdapter(_TokenResponse)
+TOKEN_ERROR = TypeAdapter(_TokenError)
+QUERY_ERRORS = TypeAdapter(list[_QueryError])
+QUERY_RESPONSE = TypeAdapter(_QueryResponse)
+SAVE_RESULTS = TypeAdapter(list[SaveResult])
+OBJECT_DESCRIPTION = TypeAdapter(ObjectDescription)

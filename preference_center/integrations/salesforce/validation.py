@@ -5,70 +5,76 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from preference_center.integrations.base.check_report import Right
-from preference_center.integrations.base.contract import LINK_FIELD, Setup
-from preference_center.integrations.base.mapping import whole_problems
-from preference_center.integrations.salesforce.models import Column, Described
+from preference_center.integrations.base.check_report import Permission
+from preference_center.integrations.base.contract import LINK_FIELD, DestinationConfig
+from preference_center.integrations.base.mapping import account_switch_problems
+from preference_center.integrations.salesforce.models import FieldDescription, ObjectDescription
 
-OPT_OUT = "HasOptedOutOfEmail"
+OPT_OUT_FIELD = "HasOptedOutOfEmail"
 OBJECTS = ("Contact", "Lead")
-LINK_LENGTH = 255
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+MIN_LINK_FIELD_LENGTH = 255
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 """Names go into queries."""
 
 
-def objects(setup: Setup) -> list[str]:
+def parse_object_names(config: DestinationConfig) -> list[str]:
     """The kinds of record that the destination is about."""
-    named = setup.settings.get("objects", ",".join(OBJECTS))
+    named = config.settings.get("objects", ",".join(OBJECTS))
     return [name.strip() for name in named.split(",")]
 
 
-def setting_problems(setup: Setup) -> Iterator[str]:
+def setting_problems(config: DestinationConfig) -> Iterator[str]:
     """Faults that can be told without asking Salesforce, each with its remedy."""
-    if not set(objects(setup)) <= set(OBJECTS):
+    if not set(parse_object_names(config)) <= set(OBJECTS):
         yield f"objects: write {' or '.join(OBJECTS)}, or leave it out for both"
-    for topic, name in sorted(setup.topics.items()):
-        if not _NAME.fullmatch(name):
+    for topic, name in sorted(config.topics.items()):
+        if not _FIELD_NAME.fullmatch(name):
             yield f"topic {topic} is mapped to {name!r}, which is no field's API name"
-    if setup.link_field and not _NAME.fullmatch(setup.link_field):
+    if config.link_field and not _FIELD_NAME.fullmatch(config.link_field):
         yield f"{LINK_FIELD} is no field's API name"
-    yield from whole_problems(setup, OPT_OUT, "checkbox")
+    yield from account_switch_problems(config, OPT_OUT_FIELD, "checkbox")
 
 
-def column_problems(setup: Setup, object_: str, columns: Mapping[str, Column]) -> Iterator[str]:
+def field_problems(
+    config: DestinationConfig, object_name: str, fields: Mapping[str, FieldDescription]
+) -> Iterator[str]:
     """Faults of the fields that are mapped, as the app's user sees an object's fields."""
-    for topic, name in sorted(setup.topics.items()):
-        column = columns.get(name)
+    for topic, name in sorted(config.topics.items()):
+        column = fields.get(name)
         if column is None or column.type != "boolean":
             yield (
-                f"topic {topic} is mapped to {name}, which is no checkbox of {object_} that "
+                f"topic {topic} is mapped to {name}, which is no checkbox of {object_name} that "
                 "the app's user may see: add it there, or grant it"
             )
-    if OPT_OUT not in columns and OPT_OUT not in setup.topics.values():
+    if OPT_OUT_FIELD not in fields and OPT_OUT_FIELD not in config.topics.values():
         yield (
-            f"{OPT_OUT} of {object_} is hidden from the app's user, who could not see a no "
+            f"{OPT_OUT_FIELD} of {object_name} is hidden from the app's user, who could not "
+            "see a no "
             "to everything: let the user read it"
         )
-    if setup.link_field:
-        column = columns.get(setup.link_field)
-        if column is None or column.length < LINK_LENGTH:
+    if config.link_field:
+        column = fields.get(config.link_field)
+        if column is None or column.length < MIN_LINK_FIELD_LENGTH:
             yield (
-                f"{LINK_FIELD} {setup.link_field} is no field of {object_} that takes "
-                f"{LINK_LENGTH} characters and that the app's user may see: add it, or grant it"
+                f"{LINK_FIELD} {config.link_field} is no field of {object_name} that takes "
+                f"{MIN_LINK_FIELD_LENGTH} characters and that the app's user may see: add it, "
+                "or grant it"
             )
 
 
-def rights(setup: Setup, object_: str, described: Described) -> Iterator[Right]:
+def list_permissions(
+    config: DestinationConfig, object_name: str, description: ObjectDescription
+) -> Iterator[Permission]:
     """What the app's user must be allowed, by the description of an object.
 
     https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_describesobjects_describesobjectresult.htm
     """
     grant = "grant it to the app's user, in a permission set"
-    use = f"change a {object_.lower()}"
-    yield Right(f"Edit on {object_}", use, described.updateable, grant)
-    uses = {name: f"turn {topic} off and on" for topic, name in sorted(setup.topics.items())}
-    if setup.link_field:
-        uses[setup.link_field] = "write links"
+    use = f"change a {object_name.lower()}"
+    yield Permission(f"Edit on {object_name}", use, description.updateable, grant)
+    uses = {name: f"turn {topic} off and on" for topic, name in sorted(config.topics.items())}
+    if config.link_field:
+        uses[config.link_field] = "write links"
     for name, use in uses.items():
-        if column := described.columns.get(name):
-            yield Right(f"Edit Access on {object_}.{name}", use, column.updateable, grant)
+        if column := description.fields_by_name.get(name):
+            yield Permission(f"Edit Access on {object_name}.{name}", use, column.updateable, grant)

@@ -9,7 +9,12 @@ A list of one group's CSV does not name the group: its rows belong to "group".
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 _API = "https://www.twilio.com/docs/sendgrid/api-reference/"
 _SUPPRESSIONS = f"{_API}suppressions-suppressions/retrieve-all-suppressions"
@@ -18,54 +23,77 @@ _CONTACTS = f"{_API}contacts/export-contacts"
 _EMAIL, _CREATED = ("email",), ("created", "created_at")
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="sendgrid-unsubscribes",
         title="SendGrid: global unsubscribes",
-        page=_SUPPRESSIONS,
-        address=_EMAIL,
-        says=(Says(Meaning.OPT_OUT, group="global unsubscribes", at=_CREATED),),
-        lacks={
+        docs_url=_SUPPRESSIONS,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT, default_group="global unsubscribes", date_columns=_CREATED
+            ),
+        ),
+        excluded_columns={
             "group_name": "sendgrid-groups",
             "status": "sendgrid-bounces",
             "ip": "sendgrid-spam-reports",
             "contact_id": "sendgrid-contacts",
         },
     ),
-    Preset(
+    ImportPreset(
         name="sendgrid-groups",
         title="SendGrid: group unsubscribes",
-        page=_SUPPRESSIONS,
-        address=_EMAIL,
-        says=(Says(Meaning.OPT_OUT, group="group", by=("group_name", "group_id"), at=_CREATED),),
-        lacks={"status": "sendgrid-bounces", "contact_id": "sendgrid-contacts"},
+        docs_url=_SUPPRESSIONS,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="group",
+                group_columns=("group_name", "group_id"),
+                date_columns=_CREATED,
+            ),
+        ),
+        excluded_columns={"status": "sendgrid-bounces", "contact_id": "sendgrid-contacts"},
     ),
-    Preset(
+    ImportPreset(
         name="sendgrid-bounces",
         title="SendGrid: bounces (those with a status 4.x.x are passing, and left out)",
-        page=_BOUNCES,
-        address=_EMAIL,
+        docs_url=_BOUNCES,
+        address_columns=_EMAIL,
         # RFC 3463 2: class 4 is a persistent transient failure
-        says=(Says(Meaning.BOUNCE, at=_CREATED, when=(When(("status",), ("4",), negated=True),)),),
-        needs=(("status", "reason"),),
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_CREATED,
+                conditions=(CellCondition(("status",), ("4",), negated=True),),
+            ),
+        ),
+        required_columns=(("status", "reason"),),
     ),
-    Preset(
+    ImportPreset(
         name="sendgrid-spam-reports",
         title="SendGrid: spam reports",
-        page=_SUPPRESSIONS,
-        address=_EMAIL,
-        says=(Says(Meaning.COMPLAINT, group="spam reports", at=_CREATED),),
-        lacks={
+        docs_url=_SUPPRESSIONS,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.COMPLAINT, default_group="spam reports", date_columns=_CREATED
+            ),
+        ),
+        excluded_columns={
             "group_name": "sendgrid-groups",
             "status": "sendgrid-bounces",
             "contact_id": "sendgrid-contacts",
         },
     ),
-    Preset(
+    ImportPreset(
         name="sendgrid-contacts",
         title="SendGrid: marketing contacts, as subscriptions of the list that was exported",
-        page=_CONTACTS,
-        address=_EMAIL,
-        says=(Says(Meaning.SUBSCRIPTION, group="contacts", at=_CREATED),),
-        needs=(("contact_id",),),
+        docs_url=_CONTACTS,
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(RowMeaning.SUBSCRIPTION, default_group="contacts", date_columns=_CREATED),
+        ),
+        required_columns=(("contact_id",),),
     ),
 )

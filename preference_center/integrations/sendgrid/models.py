@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from preference_center.domain.sync.contract import Seen
-from preference_center.integrations.base.pydantic_types import Lenient
+from preference_center.domain.sync.contract import ContactSnapshot
+from preference_center.integrations.base.pydantic_types import LenientModel
 
-CONTACTS = "/v3/marketing/contacts"
+CONTACTS_PATH = "/v3/marketing/contacts"
 
 
-class Contact(Lenient):
+class SendGridContact(LenientModel):
     """One contact."""
 
     email: str = ""
@@ -18,7 +18,7 @@ class Contact(Lenient):
     custom_fields: dict[str, object] = Field(default_factory=dict)
 
 
-def seen(contact: Contact, field: str | None) -> Seen:
+def to_snapshot(contact: SendGridContact, field: str | None) -> ContactSnapshot:
     """The contact as a listing shows it; its link is in the custom field `field`."""
     link = None if field is None else str(contact.custom_fields.get(field) or "")
-    return Seen(contact.email, link=link)
+    return ContactSnapshot(contact.email, link=link)

@@ -28,146 +28,170 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.vendor_events import (
-    News,
-    NewsKind,
-    Post,
+    NotConfigured,
     ReceivedMail,
-    Unready,
-    Unverified,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
-    header,
-    json_objects,
-    moment,
-    part,
-    secret_of,
-    several,
-    text,
-    unknown,
+    get_list,
+    get_object,
+    get_text,
+    parse_epoch,
+    parse_json_objects,
+    require_header,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.webhook_mail import addresses, composed, form_of
+from preference_center.integrations.base.webhook_mail import (
+    compose_mail,
+    extract_addresses,
+    parse_form,
+)
 
-SETTING = "webhook_key"
+PUBLIC_KEY_SETTING = "webhook_key"
 _FORM = "form"
-_SIGNATURE = "x-twilio-email-event-webhook-signature"
-_TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+_SIGNATURE_HEADER = "x-twilio-email-event-webhook-signature"
+_TIMESTAMP_HEADER = "x-twilio-email-event-webhook-timestamp"
 _KINDS = {
-    "group_unsubscribe": NewsKind.OPTED_OUT,
-    "unsubscribe": NewsKind.OPTED_OUT,
-    "spamreport": NewsKind.COMPLAINED,
-    "bounce": NewsKind.BOUNCED,
-    "group_resubscribe": NewsKind.RESUBSCRIBED,
+    "group_unsubscribe": VendorEventKind.OPTED_OUT,
+    "unsubscribe": VendorEventKind.OPTED_OUT,
+    "spamreport": VendorEventKind.COMPLAINED,
+    "bounce": VendorEventKind.BOUNCED,
+    "group_resubscribe": VendorEventKind.RESUBSCRIBED,
 }
-_OF_A_GROUP = {"group_unsubscribe", "group_resubscribe", "spamreport"}
-_DROPPED = {
-    "Unsubscribed Address": NewsKind.OPTED_OUT,
-    "Spam Reporting Address": NewsKind.COMPLAINED,
-    "Bounced Address": NewsKind.BOUNCED,
+_GROUP_EVENTS = {"group_unsubscribe", "group_resubscribe", "spamreport"}
+_DROP_REASON_KINDS = {
+    "Unsubscribed Address": VendorEventKind.OPTED_OUT,
+    "Spam Reporting Address": VendorEventKind.COMPLAINED,
+    "Bounced Address": VendorEventKind.BOUNCED,
 }
 """Why SendGrid did not send, where that is what it has noted of the person before."""
-_OF_NO_USE = {"processed", "deferred", "delivered", "dropped", "open", "click"}
-_GONE = {"", "Invalid Address"}
+_IGNORED = {"processed", "deferred", "delivered", "dropped", "open", "click"}
+_INVALID_MAILBOX_CLASSES = {"", "Invalid Address"}
 """Classes of bounces that say that there is no such mailbox; others may pass."""
 
 
-class SendGridNews:
+class SendGridWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "the verification key of the signed event webhook (Mail Settings); those "
+        f"{PUBLIC_KEY_SETTING}?": "the verification key of the signed event webhook (Mail "
+        "Settings); those "
         "of several webhooks, as of Inbound Parse, with spaces between",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        keys = [_public_key(each) for each in secret_of(settings, SETTING).split()]
-        signature, timestamp = header(post, _SIGNATURE), header(post, _TIMESTAMP)
+        keys = [
+            _parse_public_key(each)
+            for each in require_setting(settings, PUBLIC_KEY_SETTING).split()
+        ]
+        signature, timestamp = (
+            require_header(request, _SIGNATURE_HEADER),
+            require_header(request, _TIMESTAMP_HEADER),
+        )
         try:
             raw = base64.b64decode(signature, validate=True)
         except ValueError:
-            raise Unverified("the signature does not match") from None
-        if not any(_fits(key, raw, timestamp.encode() + post.body) for key in keys):
-            raise Unverified("the signature does not match")
+            raise SignatureError("the signature does not match") from None
+        if not any(
+            _is_valid_signature(key, raw, timestamp.encode() + request.body) for key in keys
+        ):
+            raise SignatureError("the signature does not match")
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        rows = (row for row in json_objects(body) if not part(row, _FORM))
-        return [news for row in rows if (news := _read(row)) is not None]
+        rows = (row for row in parse_json_objects(body) if not get_object(row, _FORM))
+        return [news for row in rows if (news := _read_event(row)) is not None]
 
-    def whole(self, post: Post) -> bytes:
+    def stored_body(self, request: WebhookRequest) -> bytes:
         """See Dated: of a mail, which is posted as a form, the fields."""
-        form = form_of(post)
-        return post.body if form is None else json.dumps({_FORM: form}).encode()
+        form = parse_form(request)
+        return request.body if form is None else json.dumps({_FORM: form}).encode()
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail."""
-        return [_mail(form) for row in json_objects(body) if (form := part(row, _FORM))]
+        return [
+            _to_received_mail(form)
+            for row in parse_json_objects(body)
+            if (form := get_object(row, _FORM))
+        ]
 
 
 @lru_cache
-def _public_key(encoded: str) -> ec.EllipticCurvePublicKey:
+def _parse_public_key(encoded: str) -> ec.EllipticCurvePublicKey:
     try:
         key = load_der_public_key(base64.b64decode(encoded, validate=True))
     except ValueError:
-        raise Unready(f"the setting {SETTING} is no public key") from None
+        raise NotConfigured(f"the setting {PUBLIC_KEY_SETTING} is no public key") from None
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Unready(f"the setting {SETTING} is no ECDSA key")
+        raise NotConfigured(f"the setting {PUBLIC_KEY_SETTING} is no ECDSA key")
     return key
 
 
-def _fits(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+def _is_valid_signature(key: ec.EllipticCurvePublicKey, signature: bytes, message: bytes) -> bool:
     try:
-        key.verify(signature, signed, ec.ECDSA(SHA256()))
+        key.verify(signature, message, ec.ECDSA(SHA256()))
     except InvalidSignature:
         return False
     return True
 
 
-def _mail(form: dict[str, Any]) -> ReceivedMail:
+def _to_received_mail(form: dict[str, Any]) -> ReceivedMail:
     """A mail as Inbound Parse posts it: whole (`email`), or in its parts."""
-    envelope = _object(text(form, "envelope"))
-    content = text(form, "email").encode(errors="replace")
+    envelope = _parse_json_object(get_text(form, "envelope"))
+    content = get_text(form, "email").encode(errors="replace")
     if not content:
-        headers = [*message_from_string(text(form, "headers")).items()]
-        headers = headers or [("From", text(form, "from")), ("Subject", text(form, "subject"))]
-        content = composed(
-            [(name, str(value)) for name, value in headers], text(form, "text"), text(form, "html")
+        headers = [*message_from_string(get_text(form, "headers")).items()]
+        headers = headers or [
+            ("From", get_text(form, "from")),
+            ("Subject", get_text(form, "subject")),
+        ]
+        content = compose_mail(
+            [(name, str(value)) for name, value in headers],
+            get_text(form, "text"),
+            get_text(form, "html"),
         )
-    recipients = [str(each) for each in several(envelope, "to")] or addresses(text(form, "to"))
-    return ReceivedMail(content, recipients, text(envelope, "from"))
+    recipients = [str(each) for each in get_list(envelope, "to")] or extract_addresses(
+        get_text(form, "to")
+    )
+    return ReceivedMail(content, recipients, get_text(envelope, "from"))
 
 
-def _object(written: str) -> dict[str, Any]:
+def _parse_json_object(text: str) -> dict[str, Any]:
     try:
-        (found,) = json_objects(written.encode(errors="replace"))
+        (found,) = parse_json_objects(text.encode(errors="replace"))
     except (InvalidInput, ValueError):
         return {}
     return found
 
 
-def _read(row: dict[str, Any]) -> News | None:
-    event = text(row, "event")
+def _read_event(row: dict[str, Any]) -> VendorEvent | None:
+    event = get_text(row, "event")
     kind = _KINDS.get(event)
     if event == "dropped":
-        kind = _DROPPED.get(text(row, "reason"))
+        kind = _DROP_REASON_KINDS.get(get_text(row, "reason"))
     if kind is None:
-        return None if event in _OF_NO_USE else unknown(event)
-    return News(
+        return None if event in _IGNORED else unknown_event(event)
+    return VendorEvent(
         kind=kind,
-        address=text(row, "email"),
+        address=get_text(row, "email"),
         # "unsubscribe" is the global list, whatever group the mail was of.
-        thing=text(row, "asm_group_id") or None if _is_of_group(event, kind) else None,
-        at=moment(row.get("timestamp")),
-        id=text(row, "sg_event_id"),
+        target=get_text(row, "asm_group_id") or None if _is_group_event(event, kind) else None,
+        occurred_at=parse_epoch(row.get("timestamp")),
+        id=get_text(row, "sg_event_id"),
         # What was noted before may have come of an API call of ours.
-        by_person=kind is not NewsKind.BOUNCED and event != "dropped",
-        bounce=_bounce(row) if kind is NewsKind.BOUNCED else None,
+        by_person=kind is not VendorEventKind.BOUNCED and event != "dropped",
+        bounce=_bounce(row) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
-def _is_of_group(event: str, kind: NewsKind) -> bool:
-    return event in _OF_A_GROUP or (event == "dropped" and kind is not NewsKind.BOUNCED)
+def _is_group_event(event: str, kind: VendorEventKind) -> bool:
+    return event in _GROUP_EVENTS or (event == "dropped" and kind is not VendorEventKind.BOUNCED)
 
 
 def _bounce(row: dict[str, Any]) -> Bounce:
@@ -175,7 +199,10 @@ def _bounce(row: dict[str, Any]) -> Bounce:
 
     It drops what is addressed to whom it has on its list of bounces.
     """
-    if text(row, "event") == "dropped":
-        return Bounce(text=text(row, "reason"), permanent=True)
-    is_gone = text(row, "type") in {"", "bounce"} and text(row, "bounce_classification") in _GONE
-    return Bounce(text(row, "status"), text=text(row, "reason"), permanent=is_gone)
+    if get_text(row, "event") == "dropped":
+        return Bounce(diagnostic=get_text(row, "reason"), permanent=True)
+    is_gone = (
+        get_text(row, "type") in {"", "bounce"}
+        and get_text(row, "bounce_classification") in _INVALID_MAILBOX_CLASSES
+    )
+    return Bounce(get_text(row, "status"), diagnostic=get_text(row, "reason"), permanent=is_gone)

@@ -18,45 +18,50 @@ from urllib.parse import quote, urlencode
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_pascal
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Answer, Http, Rejected, Session
-from preference_center.integrations.base.pydantic_types import Lenient
-from preference_center.integrations.ses.signing import Signer
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import (
+    HttpContext,
+    HttpSession,
+    RequestRejected,
+    Response,
+)
+from preference_center.integrations.base.pydantic_types import LenientModel
+from preference_center.integrations.ses.signing import AwsRequestSigner
 
 OPT_IN, OPT_OUT = "OPT_IN", "OPT_OUT"
-PAGE = 1_000
+PAGE_SIZE = 1_000
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-[0-9]+", re.ASCII)
 _LIST = "/v2/email/contact-lists/{list}"
 _CONTACT = f"{_LIST}/contacts/{{address}}"
-_THROTTLED = frozenset(
+_THROTTLING_ERRORS = frozenset(
     {"ThrottlingException", "TooManyRequestsException", "LimitExceededException"}
 )
-_DONE = frozenset({b"", b"{}"})
+_EMPTY_BODIES = frozenset({b"", b"{}"})
 
 
-class Pascal(Lenient):
+class PascalModel(LenientModel):
     """A shape whose fields are named as AWS names them."""
 
     model_config = ConfigDict(alias_generator=to_pascal)
 
 
-class Topic(Pascal):
+class SesTopic(PascalModel):
     """One topic of the list."""
 
     topic_name: str
     display_name: str = ""
 
 
-class _Preference(Pascal):
+class _TopicPreference(PascalModel):
     topic_name: str
     subscription_status: str
 
 
-class Contact(Pascal):
+class SesContact(PascalModel):
     """One contact. Topics without a preference are left to their default."""
 
     email_address: str = ""
-    topic_preferences: Sequence[_Preference] = ()
+    topic_preferences: Sequence[_TopicPreference] = ()
     unsubscribe_all: bool = False
     attributes_data: str | None = None
     last_updated_timestamp: datetime | None = None
@@ -67,7 +72,7 @@ class Contact(Pascal):
         return {p.topic_name: p.subscription_status for p in self.topic_preferences}
 
 
-class Suppressed(Pascal):
+class SesSuppression(PascalModel):
     """An address that SES doesn't mail at all, and why."""
 
     email_address: str = ""
@@ -75,53 +80,53 @@ class Suppressed(Pascal):
     last_update_time: datetime | None = None
 
 
-class _List(Pascal):
-    topics: Sequence[Topic] = ()
+class _ContactListResponse(PascalModel):
+    topics: Sequence[SesTopic] = ()
 
 
-class _Contacts(Pascal):
-    contacts: Sequence[Contact] = ()
+class _Contacts(PascalModel):
+    contacts: Sequence[SesContact] = ()
     next_token: str | None = None
 
 
-class _Suppressions(Pascal):
-    suppressed_destination_summaries: Sequence[Suppressed] = ()
+class _Suppressions(PascalModel):
+    suppressed_destination_summaries: Sequence[SesSuppression] = ()
     next_token: str | None = None
 
 
-_LISTED = TypeAdapter(_List)
-_ONE = TypeAdapter(Contact)
+_CONTACT_LIST = TypeAdapter(_ContactListResponse)
+_CONTACT_RESPONSE = TypeAdapter(SesContact)
 _CONTACTS = TypeAdapter(_Contacts)
 _SUPPRESSIONS = TypeAdapter(_Suppressions)
 
 
 @contextmanager
-def open_list(setup: Setup, http: Http) -> Iterator[ContactList]:
+def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[SesClient]:
     """The contact list of a destination, for a `with` block.
 
     Raises DeliveryError (permanent) for a region that is none.
     """
-    region = setup.settings["region"]
+    region = config.settings["region"]
     if not _REGION.fullmatch(region):
         raise DeliveryError(
-            f"{setup.name}: the region must be written as in eu-central-1", permanent=True
+            f"{config.name}: the region must be written as in eu-central-1", permanent=True
         )
-    url = setup.settings.get("base_url") or f"https://email.{region}.amazonaws.com"
-    with http.session(setup.name, url) as session:
-        yield ContactList(setup, url, session)
+    url = config.settings.get("base_url") or f"https://email.{region}.amazonaws.com"
+    with http.session(config.name, url) as session:
+        yield SesClient(config, url, session)
 
 
-class ContactList:
+class SesClient:
     """The contact list of an account in one region, made by `open_list`."""
 
-    def __init__(self, setup: Setup, url: str, session: Session) -> None:
-        self._name = setup.name
-        self._list = setup.settings["contact_list"]
+    def __init__(self, config: DestinationConfig, url: str, session: HttpSession) -> None:
+        self._name = config.name
+        self._list_name = config.settings["contact_list"]
         self._url = url.rstrip("/")
-        self._signer = Signer(setup)
+        self._signer = AwsRequestSigner(config)
         self._session = session
 
-    def topics(self) -> dict[str, Topic]:
+    def topics(self) -> dict[str, SesTopic]:
         """Topic name -> topic. Raises DeliveryError (permanent) when the list is gone.
 
         Everybody would be absent from it, by the same answer.
@@ -132,19 +137,21 @@ class ContactList:
                 f"{self._name}: HTTP 404, there is no such contact list in the region",
                 permanent=True,
             )
-        return {topic.topic_name: topic for topic in answer.parse(_LISTED).topics}
+        return {topic.topic_name: topic for topic in answer.parse(_CONTACT_LIST).topics}
 
-    def contact(self, address: str) -> Contact | None:
+    def get_contact(self, address: str) -> SesContact | None:
         """One contact; None if the list doesn't know the address."""
         answer = self.send("GET", _CONTACT, address=address)
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_ONE)
+        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_CONTACT_RESPONSE)
 
-    def create(self, address: str, preferences: Mapping[str, str]) -> None:
+    def create_contact(self, address: str, preferences: Mapping[str, str]) -> None:
         """Add a contact."""
         body = {"EmailAddress": address, "TopicPreferences": _as_json(preferences)}
-        self._done(self.send("POST", f"{_LIST}/contacts", body))
+        self._ensure_done(self.send("POST", f"{_LIST}/contacts", body))
 
-    def update(self, contact: Contact, address: str, preferences: Mapping[str, str]) -> None:
+    def update_contact(
+        self, contact: SesContact, address: str, preferences: Mapping[str, str]
+    ) -> None:
         """Give a contact `preferences`, all of them; the rest stays as it was read."""
         body: dict[str, Any] = {
             "TopicPreferences": _as_json(preferences),
@@ -152,27 +159,27 @@ class ContactList:
         }
         if contact.attributes_data is not None:
             body["AttributesData"] = contact.attributes_data
-        self._done(self.send("PUT", _CONTACT, body, address=address))
+        self._ensure_done(self.send("PUT", _CONTACT, body, address=address))
 
-    def contacts(
-        self, token: str | None, *, limit: int = PAGE
-    ) -> tuple[Sequence[Contact], str | None]:
+    def list_contacts(
+        self, token: str | None, *, limit: int = PAGE_SIZE
+    ) -> tuple[Sequence[SesContact], str | None]:
         """A page of contacts in no stated order, and the token of the next."""
         body = {"PageSize": limit} | ({"NextToken": token} if token else {})
         page = self.send("POST", f"{_LIST}/contacts/list", body).parse(_CONTACTS)
         return page.contacts, page.next_token
 
-    def suppressed(
-        self, token: str | None, *, limit: int = PAGE
-    ) -> tuple[Sequence[Suppressed], str | None]:
+    def list_suppressions(
+        self, token: str | None, *, limit: int = PAGE_SIZE
+    ) -> tuple[Sequence[SesSuppression], str | None]:
         """A page of the account's suppression list, and the token of the next."""
         query = {"PageSize": str(limit)} | ({"NextToken": token} if token else {})
         page = self.send("GET", "/v2/email/suppression/addresses", query=query)
         found = page.parse(_SUPPRESSIONS)
         return found.suppressed_destination_summaries, found.next_token
 
-    def _done(self, answer: Answer) -> None:
-        if answer.status == HTTPStatus.NOT_FOUND or answer.body not in _DONE:
+    def _ensure_done(self, response: Response) -> None:
+        if response.status == HTTPStatus.NOT_FOUND or response.body not in _EMPTY_BODIES:
             raise DeliveryError(f"{self._name}: the answer is not what the tool's API promises")
 
     def send(
@@ -183,26 +190,26 @@ class ContactList:
         *,
         query: Mapping[str, str] | None = None,
         address: str = "",
-    ) -> Answer:
+    ) -> Response:
         """Send one signed request; a 404 is returned."""
-        exact = route.format(list=quote(self._list, safe=""), address=quote(address, safe=""))
+        exact = route.format(list=quote(self._list_name, safe=""), address=quote(address, safe=""))
         if query:
             exact += f"?{urlencode(query, quote_via=quote)}"
         content = None if body is None else json.dumps(body).encode()
         answer = self._session.send(
             method,
             route,
-            exact=exact,
+            raw_path=exact,
             body=content,
-            headers=self._signer.headers(method, self._url + exact, content),
-            allow={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
+            headers=self._signer.sign(method, self._url + exact, content),
+            allowed_statuses={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
         )
         if answer.status == HTTPStatus.BAD_REQUEST:
             kind = answer.headers.get("x-amzn-errortype", "").partition(":")[0]
             message = f"{self._name}: {method} {route}: HTTP 400"
-            if kind in _THROTTLED:
+            if kind in _THROTTLING_ERRORS:
                 raise DeliveryError(f"{message}, throttled")
-            raise Rejected(message, answer.status)
+            raise RequestRejected(message, answer.status)
         return answer
 
 

@@ -15,32 +15,43 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Rate, Scopes
-from preference_center.domain.sync.contract import Item, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.batching import Step, carry_out, ensure_some_taken
-from preference_center.integrations.base.check_report import Report
+from preference_center.domain.sync.capabilities import (
+    Capabilities,
+    ListingMode,
+    RateLimit,
+    SupportedScope,
+)
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.batching import PushStep, ensure_some_accepted, run_steps
+from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import Http, Rejected
-from preference_center.integrations.base.mapping import ensure_fits, mapping_problems
-from preference_center.integrations.base.spec import Entry, Proof
+from preference_center.integrations.base.http import HttpContext, RequestRejected
+from preference_center.integrations.base.mapping import mapping_problems, validate_batch
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
 
 if TYPE_CHECKING:
-    from preference_center.integrations.ses.client import Contact, ContactList
-    from preference_center.integrations.ses.import_jobs import Record
+    from preference_center.integrations.ses.client import SesClient, SesContact
+    from preference_center.integrations.ses.import_jobs import ImportRecord
 
 OPT_IN, OPT_OUT = "OPT_IN", "OPT_OUT"
-INVALID = "BadRequest"
-BUCKET = "import_bucket"
-ONE_BY_ONE = Outcome(Result.LATER, "pushed one by one")
-REASONS = {"BOUNCE": NewsKind.BOUNCED, "COMPLAINT": NewsKind.COMPLAINED}
+INVALID_ACK = "BadRequest"
+BUCKET_SETTING = "import_bucket"
+PUSHED_ONE_BY_ONE = PushOutcome(PushResult.RETRY_LATER, "pushed one by one")
+EVENT_KIND_BY_REASON = {"BOUNCE": VendorEventKind.BOUNCED, "COMPLAINT": VendorEventKind.COMPLAINED}
 _SUPPRESSIONS = "suppressions"
-_PROBE = "preference-center-check@example.com"
+_CHECK_ADDRESS = "preference-center-check@example.com"
 _DOCS = "https://docs.aws.amazon.com/ses/latest"
 
 
@@ -50,14 +61,14 @@ class Ses:
     kind: ClassVar[str] = "ses"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         # Two requests an address, one a second: more would not end inside a lease.
         batch_size=20,
-        rate=Rate(1, 1),
+        rate_limit=RateLimit(1, 1),
         can_read=True,
-        scans=Listing.SWEEP,
-        pulls=Listing.SWEEP,
+        scans=ListingMode.FULL,
+        pulls=ListingMode.FULL,
         can_create=True,
         backfills_by_scan=True,
     )
@@ -75,227 +86,254 @@ class Ses:
         "bucket_url?": "another address of the bucket, for tests",
     }
 
-    def __init__(self, setup: Setup, http: Http) -> None:
+    def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
         # Only here: without the extra the other connectors work.
         from preference_center.integrations.ses import import_jobs  # noqa: PLC0415
-        from preference_center.integrations.ses.client import open_list  # noqa: PLC0415
+        from preference_center.integrations.ses.client import open_client  # noqa: PLC0415
 
-        self._imports = import_jobs
-        self._setup = setup
+        self._import_jobs = import_jobs
+        self._config = config
         self._http = http
-        self._open = partial(open_list, setup, http)
+        self._open_client = partial(open_client, config, http)
 
-    def check(self) -> Report:
+    def check(self) -> CheckReport:
         """See Connector. Whether contacts may be changed can't be tried without a change."""
         problems = [
-            *mapping_problems(self._setup, "topic", numbered=False),
+            *mapping_problems(self._config, "topic", numeric_ids=False),
             *self._setting_problems(),
         ]
         try:
-            with self._open() as contacts:
+            with self._open_client() as contacts:
                 topics = contacts.topics()
-                contacts.contact(_PROBE)
-                contacts.contacts(None, limit=1)
-                contacts.suppressed(None, limit=1)
-                if self._setup.settings.get(BUCKET):
-                    self._imports.under_way(self._setup, contacts, self._http.now())
+                contacts.get_contact(_CHECK_ADDRESS)
+                contacts.list_contacts(None, limit=1)
+                contacts.list_suppressions(None, limit=1)
+                if self._config.settings.get(BUCKET_SETTING):
+                    self._import_jobs.count_running_jobs(self._config, contacts, self._http.now())
         except DeliveryError as error:
-            return Report((*problems, f"{error}: check the region, the list, the key and rights"))
+            return CheckReport(
+                (*problems, f"{error}: check the region, the list, the key and rights")
+            )
         problems += [
             f"topic {topic} is mapped to {name!r}, which the contact list has not: "
             "map it to a topic that exists"
-            for topic, name in sorted(self._setup.topics.items())
+            for topic, name in sorted(self._config.topics.items())
             if name not in topics
         ]
-        mapped = set(self._setup.topics.values())
+        mapped = set(self._config.topics.values())
         unmapped = [
             f"{t.display_name} ({name})" for name, t in topics.items() if name not in mapped
         ]
-        return Report(tuple(problems), tuple(unmapped))
+        return CheckReport(tuple(problems), tuple(unmapped))
 
     def _setting_problems(self) -> Iterator[str]:
-        settings = self._setup.settings
+        settings = self._config.settings
         if bool(settings.get("access_key_id")) != bool(settings.get("secret_access_key")):
             yield "access_key_id and secret_access_key go together: set both or neither"
-        yield from self._imports.bucket_problems(self._setup)
+        yield from self._import_jobs.bucket_problems(self._config)
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Each contact is looked at, and told what differs."""
         if not batch:
             return {}
         self._ensure_fits(batch)
-        with self._open() as contacts:
+        with self._open_client() as contacts:
             self._ensure_topics(contacts, batch)
             may_lift = self._may_lift(contacts, batch)
             steps = [
-                Step((item.ref,), partial(self._bring, contacts, item, may_lift=may_lift))
+                PushStep((item.ref,), partial(self._push_item, contacts, item, may_lift=may_lift))
                 for item in batch
                 if item.off or item.lift
             ]
-            outcomes = carry_out(batch, steps)
-        ensure_some_taken(outcomes, INVALID)
+            outcomes = run_steps(batch, steps)
+        ensure_some_accepted(outcomes, INVALID_ACK)
         return outcomes
 
-    def _ensure_fits(self, batch: Sequence[Item], capabilities: Capabilities | None = None) -> None:
-        ensure_fits(batch, self._setup, capabilities or self.capabilities)
+    def _ensure_fits(
+        self, batch: Sequence[PushItem], capabilities: Capabilities | None = None
+    ) -> None:
+        validate_batch(batch, self._config, capabilities or self.capabilities)
         for problem in self._setting_problems():
-            raise UnsupportedByDestination(f"{self._setup.name}: {problem}")
+            raise UnsupportedByDestination(f"{self._config.name}: {problem}")
 
-    def _may_lift(self, contacts: ContactList, batch: Sequence[Item]) -> bool:
+    def _may_lift(self, client: SesClient, batch: Sequence[PushItem]) -> bool:
         """Whether no import is under way that would turn off again what is lifted now."""
-        if not self._setup.settings.get(BUCKET) or not any(item.lift for item in batch):
+        if not self._config.settings.get(BUCKET_SETTING) or not any(item.lift for item in batch):
             return True
-        return not self._imports.under_way(self._setup, contacts, self._http.now())
+        return not self._import_jobs.count_running_jobs(self._config, client, self._http.now())
 
-    def _ensure_topics(self, contacts: ContactList, batch: Sequence[Item]) -> Collection[str]:
+    def _ensure_topics(self, client: SesClient, batch: Sequence[PushItem]) -> Collection[str]:
         """The topics there are.
 
         Raises DeliveryError (permanent) when the list or a topic that is needed is gone.
         """
-        there = contacts.topics()
+        there = client.topics()
         named: set[str] = set().union(*(item.off | item.lift for item in batch))
-        if gone := sorted(t for t in named if self._setup.topics[t] not in there):
+        if gone := sorted(t for t in named if self._config.topics[t] not in there):
             raise DeliveryError(
-                f"{self._setup.name}: the topics of {', '.join(gone)} are gone: map them again",
+                f"{self._config.name}: the topics of {', '.join(gone)} are gone: map them again",
                 permanent=True,
             )
         return there
 
-    def _bring(self, contacts: ContactList, item: Item, *, may_lift: bool) -> Mapping[int, Outcome]:
+    def _push_item(
+        self, client: SesClient, item: PushItem, *, may_lift: bool
+    ) -> Mapping[int, PushOutcome]:
         try:
             if item.lift and not may_lift:
                 if item.off:
-                    self._told(contacts, replace(item, lift=frozenset()))
-                wait = self._imports.AGAIN
-                return {item.ref: Outcome(Result.LATER, "an import is under way", wait)}
-            return {item.ref: self._told(contacts, item)}
-        except Rejected:
-            return {item.ref: Outcome(Result.REFUSED, INVALID)}
+                    self._write_preferences(client, replace(item, lift=frozenset()))
+                wait = self._import_jobs.POLL_INTERVAL
+                return {
+                    item.ref: PushOutcome(PushResult.RETRY_LATER, "an import is under way", wait)
+                }
+            return {item.ref: self._write_preferences(client, item)}
+        except RequestRejected:
+            return {item.ref: PushOutcome(PushResult.REFUSED, INVALID_ACK)}
 
-    def push_seen(self, batch: Sequence[tuple[Item, Seen]]) -> Mapping[int, Outcome]:
+    def push_scanned(
+        self, batch: Sequence[tuple[PushItem, ContactSnapshot]]
+    ) -> Mapping[int, PushOutcome]:
         """See BackFillable: by an import, if a bucket is set and nothing can be lost by it."""
         page = replace(self.capabilities, batch_size=len(batch))  # as many as one shows
         self._ensure_fits([item for item, _ in batch], page)
-        outcomes: dict[int, Outcome] = {}
-        records: dict[int, Record] = {}
-        with self._open() as contacts:
+        outcomes: dict[int, PushOutcome] = {}
+        records: dict[int, ImportRecord] = {}
+        with self._open_client() as contacts:
             there = self._ensure_topics(contacts, [item for item, _ in batch])
             for item, seen in batch:
-                contact = cast("Contact", seen.record)
-                record = self._imports.Record(contact, self._wanted(contact, item))
-                if not item.lift and item.off <= self._off(contact):
-                    outcomes[item.ref] = Outcome(Result.REFLECTED, "as listed")
-                elif not item.lift and record.leaves_nothing_on(there):
+                contact = cast("SesContact", seen.connector_data)
+                record = self._import_jobs.ImportRecord(
+                    contact, self._merge_preferences(contact, item)
+                )
+                if not item.lift and item.off <= self._off_topics(contact):
+                    outcomes[item.ref] = PushOutcome(PushResult.REFLECTED, "as listed")
+                elif not item.lift and record.turns_all_off(there):
                     records[item.ref] = record
                 else:
-                    outcomes[item.ref] = ONE_BY_ONE
-            if self._setup.settings.get(BUCKET) and len(records) > self._imports.FEW:
-                job = self._imports.begin(self._setup, self._http, contacts, [*records.values()])
-                wait = self._imports.AFTER_ALL
-                outcome = Outcome(Result.LATER, f"import {job}", wait)
+                    outcomes[item.ref] = PUSHED_ONE_BY_ONE
+            if (
+                self._config.settings.get(BUCKET_SETTING)
+                and len(records) > self._import_jobs.MAX_WITHOUT_JOB
+            ):
+                job = self._import_jobs.start_import_job(
+                    self._config, self._http, contacts, [*records.values()]
+                )
+                wait = self._import_jobs.FALLBACK_DELAY
+                outcome = PushOutcome(PushResult.RETRY_LATER, f"import {job}", wait)
                 return outcomes | dict.fromkeys(records, outcome)
-        return outcomes | dict.fromkeys(records, ONE_BY_ONE)
+        return outcomes | dict.fromkeys(records, PUSHED_ONE_BY_ONE)
 
-    def _wanted(self, contact: Contact, item: Item) -> dict[str, str]:
+    def _merge_preferences(self, contact: SesContact, item: PushItem) -> dict[str, str]:
         """All preferences that the contact is to have."""
-        topics = self._setup.topics
+        topics = self._config.topics
         lifts = {topics[topic]: OPT_IN for topic in item.lift}
         return contact.preferences | lifts | {topics[topic]: OPT_OUT for topic in item.off}
 
-    def _told(self, contacts: ContactList, item: Item) -> Outcome:
-        topics = self._setup.topics
+    def _write_preferences(self, client: SesClient, item: PushItem) -> PushOutcome:
+        topics = self._config.topics
         offs = {topics[topic]: OPT_OUT for topic in item.off}
-        contact = contacts.contact(item.address)
+        contact = client.get_contact(item.address)
         if contact is None:
-            if not (self._setup.create_contacts and offs):
-                return Outcome(Result.ABSENT, "404")
-            contacts.create(item.address, offs)
-            return Outcome(Result.REFLECTED, "created")
-        wanted = self._wanted(contact, item)
+            if not (self._config.create_contacts and offs):
+                return PushOutcome(PushResult.ABSENT, "404")
+            client.create_contact(item.address, offs)
+            return PushOutcome(PushResult.REFLECTED, "created")
+        wanted = self._merge_preferences(contact, item)
         if wanted != contact.preferences:
-            contacts.update(contact, item.address, wanted)
-        return Outcome(Result.REFLECTED, "200")
+            client.update_contact(contact, item.address, wanted)
+        return PushOutcome(PushResult.REFLECTED, "200")
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         """See Readable."""
         if not batch:
             return {}
         self._ensure_fits(batch)
-        with self._open() as contacts:
+        with self._open_client() as contacts:
             contacts.topics()
-            found = {item.ref: contacts.contact(item.address) for item in batch}
-        return {ref: self._off(contact) if contact else None for ref, contact in found.items()}
+            found = {item.ref: contacts.get_contact(item.address) for item in batch}
+        return {
+            ref: self._off_topics(contact) if contact else None for ref, contact in found.items()
+        }
 
-    def _off(self, contact: Contact) -> frozenset[str]:
+    def _off_topics(self, contact: SesContact) -> frozenset[str]:
         """The topics that the person said no to; a topic that is off by default is no "no"."""
-        topics = self._setup.topics
+        topics = self._config.topics
         if contact.unsubscribe_all:
             return frozenset(topics)
         stated = contact.preferences
         return frozenset(t for t, name in topics.items() if stated.get(name) == OPT_OUT)
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         """See Scannable."""
-        with self._open() as contacts:
-            found, token = contacts.contacts(cursor)
+        with self._open_client() as contacts:
+            found, token = contacts.list_contacts(cursor)
         seen = [
-            Seen(contact.email_address, off=self._off(contact), record=contact)
+            ContactSnapshot(
+                contact.email_address, off=self._off_topics(contact), connector_data=contact
+            )
             for contact in found
             if contact.email_address
         ]
-        return Page(tuple(seen), token, done=token is None)
+        return ContactPage(tuple(seen), token, done=token is None)
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         """See Pullable. First the contacts, then the account's suppression list.
 
         When is not told, only that it was no later than the contact's last change.
         """
         name, _, token = (cursor or "").partition(" ")
-        with self._open() as contacts:
+        with self._open_client() as contacts:
             if name == _SUPPRESSIONS:
-                suppressed, token_after = contacts.suppressed(token or None)
+                suppressed, token_after = contacts.list_suppressions(token or None)
                 bad = [
-                    News(REASONS[s.reason], s.email_address, at=s.last_update_time)
+                    VendorEvent(
+                        EVENT_KIND_BY_REASON[s.reason],
+                        s.email_address,
+                        occurred_at=s.last_update_time,
+                    )
                     for s in suppressed
-                    if s.reason in REASONS and s.email_address
+                    if s.reason in EVENT_KIND_BY_REASON and s.email_address
                 ]
                 following = f"{_SUPPRESSIONS} {token_after}" if token_after else None
-                return Page(tuple(bad), following, done=following is None)
-            found, token_after = contacts.contacts(token or None)
-        news = [each for contact in found for each in self._news(contact)]
-        return Page(tuple(news), f"contacts {token_after}" if token_after else _SUPPRESSIONS, False)
+                return ContactPage(tuple(bad), following, done=following is None)
+            found, token_after = contacts.list_contacts(token or None)
+        news = [each for contact in found for each in self._to_vendor_events(contact)]
+        return ContactPage(
+            tuple(news), f"contacts {token_after}" if token_after else _SUPPRESSIONS, False
+        )
 
-    def _news(self, contact: Contact) -> Iterator[News]:
+    def _to_vendor_events(self, contact: SesContact) -> Iterator[VendorEvent]:
         things = [None] if contact.unsubscribe_all else list[str | None]()
         things += [name for name, status in contact.preferences.items() if status == OPT_OUT]
         for thing in things:
-            yield News(
-                NewsKind.OPTED_OUT,
+            yield VendorEvent(
+                VendorEventKind.OPTED_OUT,
                 contact.email_address,
                 thing,
-                at=contact.last_updated_timestamp,
+                occurred_at=contact.last_updated_timestamp,
             )
 
 
-def _connect(setup: Setup, http: Http) -> Connector:
-    return Ses(setup, http)
+def _make_connector(config: DestinationConfig, http: HttpContext) -> Connector:
+    return Ses(config, http)
 
 
-ENTRY = Entry(
+SPEC = ConnectorSpec(
     kind=Ses.kind,
     title="Amazon SES",
-    proof=Proof.DESCRIPTION,
-    against="the description of API 2019-09-27, and moto 5.2.5 by `make test-real`",
+    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+    tested_version="the description of API 2019-09-27, and moto 5.2.5 by `make test-real`",
     capabilities=Ses.capabilities,
     own_settings=Ses.settings,
-    secrets=frozenset({"secret_access_key"}),
+    secret_settings=frozenset({"secret_access_key"}),
     sources=(
         f"{_DOCS}/dg/sending-email-list-management.html",
         f"{_DOCS}/APIReference-V2/API_UpdateContact.html",
         f"{_DOCS}/APIReference-V2/API_ListContacts.html",
         f"{_DOCS}/dg/quotas.html",
     ),
-    build=_connect,
+    build=_make_connector,
     notes=(
         "Map each topic to a topic of the contact list, which has 20 at most.",
         "Only mails sent with `ListManagementOptions` for that list and topic heed it.",

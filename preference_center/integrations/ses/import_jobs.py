@@ -19,56 +19,56 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http, Session
-from preference_center.integrations.base.rate_limit import Paced
-from preference_center.integrations.ses.client import OPT_OUT, Contact, ContactList, Pascal
-from preference_center.integrations.ses.signing import Signer
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpSession
+from preference_center.integrations.base.rate_limit import RateLimited
+from preference_center.integrations.ses.client import OPT_OUT, PascalModel, SesClient, SesContact
+from preference_center.integrations.ses.signing import AwsRequestSigner
 
-BUCKET = "import_bucket"
-FEW = 10
+BUCKET_SETTING = "import_bucket"
+MAX_WITHOUT_JOB = 10
 """Contacts that are not worth a job: pushed one by one, they are off sooner."""
-AT_ONCE = 10
+MAX_RUNNING_JOBS = 10
 """Jobs that may be under way: SES allows 20 in an account."""
-AGAIN = timedelta(seconds=30)
-AFTER_ALL = timedelta(hours=6)
+POLL_INTERVAL = timedelta(seconds=30)
+FALLBACK_DELAY = timedelta(hours=6)
 """When a job's contacts are pushed one by one, unless a listing has shown that it was done."""
-AFTER_FAILURE = timedelta(minutes=30)
+FAILURE_RETRY_DELAY = timedelta(minutes=30)
 """When to try again after a job that failed as a whole."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
-_RUNNING = frozenset({"CREATED", "PROCESSING"})
-_FOLDER = "preference-center"
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
+_RUNNING_STATUSES = frozenset({"CREATED", "PROCESSING"})
+_KEY_PREFIX = "preference-center"
 
 
-class _Job(Pascal):
+class _ImportJob(PascalModel):
     job_status: str = ""
     created_timestamp: float | None = None
 
 
-class _Jobs(Pascal):
-    import_jobs: Sequence[_Job] = ()
+class _ImportJobs(PascalModel):
+    import_jobs: Sequence[_ImportJob] = ()
 
 
-class _Begun(Pascal):
+class _ImportJobCreated(PascalModel):
     job_id: str
 
 
-_JOBS = TypeAdapter(_Jobs)
-_BEGUN = TypeAdapter(_Begun)
+_JOBS = TypeAdapter(_ImportJobs)
+_JOB_CREATED = TypeAdapter(_ImportJobCreated)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ImportRecord:
     """A contact as it was listed, and the preferences that it is to have, all of them."""
 
-    contact: Contact
+    contact: SesContact
     preferences: dict[str, str]
 
-    def leaves_nothing_on(self, topics: Collection[str]) -> bool:
+    def turns_all_off(self, topics: Collection[str]) -> bool:
         """Whether every topic of the list is off then."""
         return all(self.preferences.get(topic) == OPT_OUT for topic in topics)
 
-    def line(self) -> str:
+    def to_json(self) -> str:
         """As the file has it."""
         return json.dumps(
             {
@@ -83,70 +83,74 @@ class Record:
         )
 
 
-def bucket_problems(setup: Setup) -> Iterator[str]:
+def bucket_problems(config: DestinationConfig) -> Iterator[str]:
     """What is wrong with the bucket's name, for a person."""
-    name = setup.settings.get(BUCKET)
-    if name and not _NAME.fullmatch(name):
-        yield f"{BUCKET} must be the name of a bucket without dots, as in acme-imports"
+    name = config.settings.get(BUCKET_SETTING)
+    if name and not _BUCKET_NAME.fullmatch(name):
+        yield f"{BUCKET_SETTING} must be the name of a bucket without dots, as in acme-imports"
 
 
-def under_way(setup: Setup, contacts: ContactList, now: datetime) -> int:
+def count_running_jobs(config: DestinationConfig, client: SesClient, now: datetime) -> int:
     """How many imports into contact lists the account has under way.
 
     Only the last hundred are asked for: 20 can be under way. Raises DeliveryError when the
     newest has failed as a whole, until it is time to try again.
     """
     body = {"ImportDestinationType": "CONTACT_LIST", "PageSize": 100}
-    jobs = contacts.send("POST", "/v2/email/import-jobs/list", body).parse(_JOBS).import_jobs
+    jobs = client.send("POST", "/v2/email/import-jobs/list", body).parse(_JOBS).import_jobs
     newest = max(jobs, key=lambda job: job.created_timestamp or 0, default=None)
     if newest and newest.job_status == "FAILED":
         since = timedelta(seconds=now.timestamp() - (newest.created_timestamp or 0))
-        if since < AFTER_FAILURE:
+        if since < FAILURE_RETRY_DELAY:
             raise DeliveryError(
-                f"{setup.name}: SES failed to import a file: does the policy of the bucket let "
+                f"{config.name}: SES failed to import a file: does the policy of the bucket let "
                 "ses.amazonaws.com read it, and is it in the same region?"
             )
-    return sum(job.job_status in _RUNNING for job in jobs)
+    return sum(job.job_status in _RUNNING_STATUSES for job in jobs)
 
 
-def begin(setup: Setup, http: Http, contacts: ContactList, records: Sequence[Record]) -> str:
+def start_import_job(
+    config: DestinationConfig, http: HttpContext, client: SesClient, records: Sequence[ImportRecord]
+) -> str:
     """Write a file to the bucket and have it imported; the job's id.
 
     Raises Paced, with nothing written, while enough jobs are under way.
     """
-    if under_way(setup, contacts, http.now()) >= AT_ONCE:
-        raise Paced(f"{setup.name}: SES is still importing", retry_after=AGAIN)
-    key = f"{_FOLDER}/{http.nonce()}.json"
-    text = "".join(f"{record.line()}\n" for record in records)
-    _put(setup, http, key, text.encode())
+    if count_running_jobs(config, client, http.now()) >= MAX_RUNNING_JOBS:
+        raise RateLimited(f"{config.name}: SES is still importing", retry_after=POLL_INTERVAL)
+    key = f"{_KEY_PREFIX}/{http.nonce()}.json"
+    text = "".join(f"{record.to_json()}\n" for record in records)
+    _upload(config, http, key, text.encode())
     body = {
         "ImportDestination": {
             "ContactListDestination": {
-                "ContactListName": setup.settings["contact_list"],
+                "ContactListName": config.settings["contact_list"],
                 "ContactListImportAction": "PUT",
             }
         },
         "ImportDataSource": {
-            "S3Url": f"s3://{setup.settings[BUCKET]}/{key}",
+            "S3Url": f"s3://{config.settings[BUCKET_SETTING]}/{key}",
             "DataFormat": "JSON",
         },
     }
-    return contacts.send("POST", "/v2/email/import-jobs", body).parse(_BEGUN).job_id
+    return client.send("POST", "/v2/email/import-jobs", body).parse(_JOB_CREATED).job_id
 
 
-def _put(setup: Setup, http: Http, key: str, content: bytes) -> None:
-    with _bucket(setup, http) as (url, session):
+def _upload(config: DestinationConfig, http: HttpContext, key: str, content: bytes) -> None:
+    with _open_bucket(config, http) as (url, session):
         exact = f"/{key}"
-        headers = Signer(setup).s3_headers("PUT", f"{url}{exact}", content)
-        session.send("PUT", f"/{_FOLDER}/{{key}}", exact=exact, body=content, headers=headers)
+        headers = AwsRequestSigner(config).sign_s3("PUT", f"{url}{exact}", content)
+        session.send(
+            "PUT", f"/{_KEY_PREFIX}/{{key}}", raw_path=exact, body=content, headers=headers
+        )
 
 
 @contextmanager
-def _bucket(setup: Setup, http: Http) -> Iterator[tuple[str, Session]]:
+def _open_bucket(config: DestinationConfig, http: HttpContext) -> Iterator[tuple[str, HttpSession]]:
     """Raises DeliveryError (permanent) for what is no bucket's name."""
-    for problem in bucket_problems(setup):
-        raise DeliveryError(f"{setup.name}: {problem}", permanent=True)
-    bucket, region = setup.settings[BUCKET], setup.settings["region"]
-    url = setup.settings.get("bucket_url") or f"https://{bucket}.s3.{region}.amazonaws.com"
-    with http.session(setup.name, url) as session:
+    for problem in bucket_problems(config):
+        raise DeliveryError(f"{config.name}: {problem}", permanent=True)
+    bucket, region = config.settings[BUCKET_SETTING], config.settings["region"]
+    url = config.settings.get("bucket_url") or f"https://{bucket}.s3.{region}.amazonaws.com"
+    with http.session(config.name, url) as session:
         yield url, session

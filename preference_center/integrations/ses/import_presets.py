@@ -8,59 +8,68 @@ that a contact never chose (TopicDefaultPreferences) says nothing of the person.
 
 from __future__ import annotations
 
-from preference_center.domain.imports.presets import Meaning, Preset, Says, When
+from preference_center.domain.imports.presets import (
+    CellCondition,
+    ColumnMeaning,
+    ImportPreset,
+    RowMeaning,
+)
 
 _EMAIL = ("EmailAddress", "email")
 _UPDATED = ("LastUpdateTime", "LastUpdatedTimestamp")
 _TOPICS = ("TopicPreferences",)
 
 PRESETS = (
-    Preset(
+    ImportPreset(
         name="ses-suppressions",
         title="Amazon SES: list-suppressed-destinations",
-        page="https://docs.aws.amazon.com/ses/latest/APIReference-V2/"
+        docs_url="https://docs.aws.amazon.com/ses/latest/APIReference-V2/"
         "API_ListSuppressedDestinations.html",
-        address=_EMAIL,
-        says=(
-            Says(Meaning.BOUNCE, at=_UPDATED, when=(When(("Reason",), ("bounce",)),)),
-            Says(
-                Meaning.COMPLAINT,
-                group="complaints",
-                at=_UPDATED,
-                when=(When(("Reason",), ("complaint",)),),
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.BOUNCE,
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("Reason",), ("bounce",)),),
+            ),
+            ColumnMeaning(
+                RowMeaning.COMPLAINT,
+                default_group="complaints",
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("Reason",), ("complaint",)),),
             ),
         ),
-        needs=(("Reason",),),
-        json_list="SuppressedDestinationSummaries.item",
+        required_columns=(("Reason",),),
+        json_rows_path="SuppressedDestinationSummaries.item",
     ),
-    Preset(
+    ImportPreset(
         name="ses-contacts",
         title="Amazon SES: list-contacts of one contact list",
-        page="https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListContacts.html",
-        address=_EMAIL,
-        says=(
-            Says(
-                Meaning.OPT_OUT,
-                group="unsubscribed from all",
-                at=_UPDATED,
-                when=(When(("UnsubscribeAll",), ("true",)),),
+        docs_url="https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListContacts.html",
+        address_columns=_EMAIL,
+        meanings=(
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                default_group="unsubscribed from all",
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("UnsubscribeAll",), ("true",)),),
             ),
-            Says(
-                Meaning.OPT_OUT,
-                by=("TopicName",),
-                items=_TOPICS,
-                at=_UPDATED,
-                when=(When(("SubscriptionStatus",), ("opt_out",)),),
+            ColumnMeaning(
+                RowMeaning.OPT_OUT,
+                group_columns=("TopicName",),
+                list_columns=_TOPICS,
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("SubscriptionStatus",), ("opt_out",)),),
             ),
-            Says(
-                Meaning.SUBSCRIPTION,
-                by=("TopicName",),
-                items=_TOPICS,
-                at=_UPDATED,
-                when=(When(("SubscriptionStatus",), ("opt_in",)),),
+            ColumnMeaning(
+                RowMeaning.SUBSCRIPTION,
+                group_columns=("TopicName",),
+                list_columns=_TOPICS,
+                date_columns=_UPDATED,
+                conditions=(CellCondition(("SubscriptionStatus",), ("opt_in",)),),
             ),
         ),
-        needs=(("UnsubscribeAll", "TopicPreferences"),),
-        json_list="Contacts.item",
+        required_columns=(("UnsubscribeAll", "TopicPreferences"),),
+        json_rows_path="Contacts.item",
     ),
 )

@@ -15,7 +15,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 
 # botocore logs what it signs, addresses included, at DEBUG (I12).
 logging.getLogger("botocore.auth").addFilter(lambda _: False)
@@ -23,26 +23,28 @@ logging.getLogger("botocore.auth").addFilter(lambda _: False)
 KEY_SETTINGS = ("access_key_id", "secret_access_key")
 
 
-class Signer:
+class AwsRequestSigner:
     """Signs in the name of a destination's key, or of the role that the worker runs as."""
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, config: DestinationConfig) -> None:
+        self._config = config
 
-    def headers(self, method: str, url: str, body: bytes | None) -> Mapping[str, str]:
+    def sign(self, method: str, url: str, body: bytes | None) -> Mapping[str, str]:
         """Headers that sign a request. Raises DeliveryError (permanent) without a key."""
         request = AWSRequest(method, url, {"Content-Type": "application/json"}, body)
-        SigV4Auth(self._credentials(), "ses", self._setup.settings["region"]).add_auth(request)
+        SigV4Auth(self._get_credentials(), "ses", self._config.settings["region"]).add_auth(request)
         return dict(request.headers.items())
 
-    def s3_headers(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
+    def sign_s3(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
         """The same of a request to S3, which wants its body's digest signed, too."""
         request = AWSRequest(method, url, {"Content-Type": "application/json"}, body)
-        S3SigV4Auth(self._credentials(), "s3", self._setup.settings["region"]).add_auth(request)
+        S3SigV4Auth(self._get_credentials(), "s3", self._config.settings["region"]).add_auth(
+            request
+        )
         return dict(request.headers.items())
 
-    def _credentials(self) -> Credentials:
-        key, secret = (self._setup.settings.get(name) for name in KEY_SETTINGS)
+    def _get_credentials(self) -> Credentials:
+        key, secret = (self._config.settings.get(name) for name in KEY_SETTINGS)
         if key and secret:
             return Credentials(key, secret)
         try:
@@ -51,7 +53,7 @@ class Signer:
             found = None
         if found is None:
             raise DeliveryError(
-                f"{self._setup.name}: no key is set, and the worker runs as no role",
+                f"{self._config.name}: no key is set, and the worker runs as no role",
                 permanent=True,
             )
         return found.get_frozen_credentials()

@@ -10,20 +10,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.payload import (
+    get_list,
+    get_object,
+    get_text,
     is_complaint,
-    iso_moment,
-    part,
-    several,
-    text,
-    unknown,
+    parse_iso_time,
+    unknown_event,
 )
 
 _PERMANENT = {"Permanent": True, "Transient": False}
-_ON_LIST = "OnAccountSuppressionList"
+_ON_SUPPRESSION_LIST = "OnAccountSuppressionList"
 """SES did not send; why the address is on the account's list is read from that list."""
-_OF_NO_USE = {
+_IGNORED = {
     "Delivery",
     "Send",
     "Reject",
@@ -33,93 +33,93 @@ _OF_NO_USE = {
     "DeliveryDelay",
     "AmazonSnsSubscriptionSucceeded",
 }
-_OUT, _IN = "OptOut", "OptIn"
+_OPT_OUT, _OPT_IN = "OptOut", "OptIn"
 
 
-def read_event(event: dict[str, Any]) -> Iterator[News]:
+def read_event(event: dict[str, Any]) -> Iterator[VendorEvent]:
     """What one notification says."""
-    name = text(event, "eventType") or text(event, "notificationType")
+    name = get_text(event, "eventType") or get_text(event, "notificationType")
     match name:
         case "Received" if is_mail(event):
             return
         case "Bounce":
-            yield from _bounces(part(event, "bounce"))
+            yield from _read_bounces(get_object(event, "bounce"))
         case "Complaint":
-            yield from _complaints(part(event, "complaint"))
+            yield from _read_complaints(get_object(event, "complaint"))
         case "Subscription":
-            yield from _changes(event)
-        case _ if name not in _OF_NO_USE:
-            yield unknown(name)
+            yield from _read_preference_changes(event)
+        case _ if name not in _IGNORED:
+            yield unknown_event(name)
 
 
 def is_mail(event: dict[str, Any]) -> bool:
     """Whether it carries a mail that was received: with a rule that stores it, it does not."""
-    return text(event, "notificationType") == "Received" and bool(text(event, "content"))
+    return get_text(event, "notificationType") == "Received" and bool(get_text(event, "content"))
 
 
-def _bounces(bounce: dict[str, Any]) -> Iterator[News]:
-    if text(bounce, "bounceSubType") == _ON_LIST:
+def _read_bounces(bounce: dict[str, Any]) -> Iterator[VendorEvent]:
+    if get_text(bounce, "bounceSubType") == _ON_SUPPRESSION_LIST:
         return
-    for each in _people(bounce, "bouncedRecipients"):
-        said = text(each, "diagnosticCode")
+    for each in _recipients(bounce, "bouncedRecipients"):
+        said = get_text(each, "diagnosticCode")
         reply = said.removeprefix("smtp;").strip()[:3]
-        yield News(
-            NewsKind.BOUNCED,
-            text(each, "emailAddress"),
-            at=iso_moment(bounce.get("timestamp")),
-            id=text(bounce, "feedbackId"),
+        yield VendorEvent(
+            VendorEventKind.BOUNCED,
+            get_text(each, "emailAddress"),
+            occurred_at=parse_iso_time(bounce.get("timestamp")),
+            id=get_text(bounce, "feedbackId"),
             bounce=Bounce(
-                status=text(each, "status"),
-                reply=reply if reply.isdigit() else "",
-                text=said,
-                permanent=_PERMANENT.get(text(bounce, "bounceType")),
+                status=get_text(each, "status"),
+                reply_code=reply if reply.isdigit() else "",
+                diagnostic=said,
+                permanent=_PERMANENT.get(get_text(bounce, "bounceType")),
             ),
         )
 
 
-def _complaints(complaint: dict[str, Any]) -> Iterator[News]:
+def _read_complaints(complaint: dict[str, Any]) -> Iterator[VendorEvent]:
     """Where the mailbox's provider hides who it was, SES names all it might have been."""
-    listed = text(complaint, "complaintSubType") == _ON_LIST
-    if listed or not is_complaint(text(complaint, "complaintFeedbackType")):
+    listed = get_text(complaint, "complaintSubType") == _ON_SUPPRESSION_LIST
+    if listed or not is_complaint(get_text(complaint, "complaintFeedbackType")):
         return
-    for each in _people(complaint, "complainedRecipients"):
-        yield News(
-            NewsKind.COMPLAINED,
-            text(each, "emailAddress"),
-            at=iso_moment(complaint.get("timestamp")),
-            id=text(complaint, "feedbackId"),
+    for each in _recipients(complaint, "complainedRecipients"):
+        yield VendorEvent(
+            VendorEventKind.COMPLAINED,
+            get_text(each, "emailAddress"),
+            occurred_at=parse_iso_time(complaint.get("timestamp")),
+            id=get_text(complaint, "feedbackId"),
             by_person=True,
         )
 
 
-def _changes(event: dict[str, Any]) -> Iterator[News]:
+def _read_preference_changes(event: dict[str, Any]) -> Iterator[VendorEvent]:
     """What somebody chose on SES's own page, or by its List-Unsubscribe header."""
-    told = part(event, "subscription")
-    before = _preferences(part(told, "oldTopicPreferences"))
-    after = _preferences(part(told, "newTopicPreferences"))
-    addresses = several(part(event, "mail"), "destination")
+    told = get_object(event, "subscription")
+    before = _parse_preferences(get_object(told, "oldTopicPreferences"))
+    after = _parse_preferences(get_object(told, "newTopicPreferences"))
+    addresses = get_list(get_object(event, "mail"), "destination")
     address = addresses[0] if len(addresses) == 1 and isinstance(addresses[0], str) else ""
     for thing, status in after.items():
-        if status == before.get(thing) or status not in {_OUT, _IN}:
+        if status == before.get(thing) or status not in {_OPT_OUT, _OPT_IN}:
             continue
-        yield News(
-            NewsKind.OPTED_OUT if status == _OUT else NewsKind.RESUBSCRIBED,
+        yield VendorEvent(
+            VendorEventKind.OPTED_OUT if status == _OPT_OUT else VendorEventKind.RESUBSCRIBED,
             address,
             thing or None,
-            at=iso_moment(told.get("timestamp")),
-            by_person=status == _OUT,
+            occurred_at=parse_iso_time(told.get("timestamp")),
+            by_person=status == _OPT_OUT,
         )
 
 
-def _preferences(told: dict[str, Any]) -> dict[str, str]:
+def _parse_preferences(preferences: dict[str, Any]) -> dict[str, str]:
     """Topics of the contact list -> what was chosen; "" is all of them."""
     found = {
-        text(each, "topicName"): text(each, "subscriptionStatus")
-        for each in several(told, "topicSubscriptionStatus")
+        get_text(each, "topicName"): get_text(each, "subscriptionStatus")
+        for each in get_list(preferences, "topicSubscriptionStatus")
         if isinstance(each, dict)
     }
-    return found | {"": _OUT if told.get("unsubscribeAll") is True else ""}
+    return found | {"": _OPT_OUT if preferences.get("unsubscribeAll") is True else ""}
 
 
-def _people(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [each for each in several(row, name) if isinstance(each, dict)]
+def _recipients(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [each for each in get_list(row, name) if isinstance(each, dict)]

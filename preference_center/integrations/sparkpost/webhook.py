@@ -13,112 +13,122 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, ReceivedMail
+from preference_center.domain.vendor_events import (
+    ReceivedMail,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
 from preference_center.integrations.base.payload import (
+    find_status_code,
+    get_object,
+    get_text,
     is_complaint,
-    iso_moment,
-    json_objects,
-    moment,
-    part,
-    status_in,
-    text,
-    unknown,
+    parse_epoch,
+    parse_iso_time,
+    parse_json_objects,
+    unknown_event,
 )
-from preference_center.integrations.base.shared_secret import GUARD, guard
-from preference_center.integrations.base.webhook_mail import addresses
+from preference_center.integrations.base.shared_secret import (
+    SHARED_SECRET_SETTINGS,
+    check_shared_secret,
+)
+from preference_center.integrations.base.webhook_mail import extract_addresses
 
-_OF_NO_USE = re.compile(
+_IGNORED = re.compile(
     "delivery|injection|delay|policy_rejection|sms_status|(amp_)?(initial_)?open|(amp_)?click"
     "|generation_(failure|rejection)|relay_(injection|rejection|delivery|tempfail|permfail)"
     "|success|error|ab_test_(completed|cancelled)|bounce|out_of_band|spam_complaint"
 )
-_RELAYED = "relay_message"
-_UNSUBSCRIBE = "90"
+_RELAY_MESSAGE = "relay_message"
+_UNSUBSCRIBE_CLASS = "90"
 """The class of a reply that asks to be left alone."""
-_NO_BOUNCES = {"60", "80", "100"}
+_IGNORED_CLASSES = {"60", "80", "100"}
 """Automatic replies, wishes to subscribe, and questions whether the sender is a person."""
-_HARD = {"10", "30"}
-_UNDETERMINED = {"", "1"}
+_HARD_CLASSES = {"10", "30"}
+_UNDETERMINED_CLASSES = {"", "1"}
 
 
-class SparkPostNews:
+class SparkPostWebhookSource:
     """See NewsSource."""
 
-    settings: ClassVar[Mapping[str, str]] = GUARD
+    settings: ClassVar[Mapping[str, str]] = SHARED_SECRET_SETTINGS
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:  # noqa: ARG002 - the protocol's
         """See NewsSource."""
-        guard(post, settings)
+        check_shared_secret(request, settings)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource. `{"msys": {}}` is how SparkPost tries the URL."""
-        return [news for row in json_objects(body) for news in _read(row)]
+        return [news for row in parse_json_objects(body) for news in _read_event(row)]
 
-    def mails(self, body: bytes) -> Sequence[ReceivedMail]:
+    def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
         """See CarriesMail; https://developers.sparkpost.com/api/relay-webhooks/."""
-        relayed = [part(row, "msys", _RELAYED) for row in json_objects(body)]
-        return [_mail(each) for each in relayed if each]
+        relayed = [get_object(row, "msys", _RELAY_MESSAGE) for row in parse_json_objects(body)]
+        return [_to_received_mail(each) for each in relayed if each]
 
 
-def _mail(relayed: dict[str, Any]) -> ReceivedMail:
-    content = part(relayed, "content")
-    raw = text(content, "email_rfc822").encode(errors="replace")
+def _to_received_mail(relayed: dict[str, Any]) -> ReceivedMail:
+    content = get_object(relayed, "content")
+    raw = get_text(content, "email_rfc822").encode(errors="replace")
     if content.get("email_rfc822_is_base64") is True:
         try:
             raw = base64.b64decode(raw)
         except ValueError:
             raise InvalidInput("the body is not what the vendor promises") from None
-    return ReceivedMail(raw, addresses(text(relayed, "rcpt_to")), text(relayed, "msg_from"))
+    return ReceivedMail(
+        raw, extract_addresses(get_text(relayed, "rcpt_to")), get_text(relayed, "msg_from")
+    )
 
 
-def _read(row: dict[str, Any]) -> Iterator[News]:
+def _read_event(row: dict[str, Any]) -> Iterator[VendorEvent]:
     wrapped = row.get("msys")
     events = dict(wrapped) if isinstance(wrapped, dict) else {"": None}
-    events.pop(_RELAYED, None)
+    events.pop(_RELAY_MESSAGE, None)
     for event in events.values():
         if not isinstance(event, dict):
             raise InvalidInput("the body is not what the vendor promises")
-        name = text(event, "type")
+        name = get_text(event, "type")
         kind = _kind(name, event)
         if kind is not None:
-            yield _news(kind, event)
-        elif not _OF_NO_USE.fullmatch(name):
-            yield unknown(name)
+            yield _vendor_event(kind, event)
+        elif not _IGNORED.fullmatch(name):
+            yield unknown_event(name)
 
 
-def _kind(name: str, event: dict[str, Any]) -> NewsKind | None:
-    bounce_class = text(event, "bounce_class")
-    match name:
+def _kind(event_type: str, event: dict[str, Any]) -> VendorEventKind | None:
+    bounce_class = get_text(event, "bounce_class")
+    match event_type:
         case "list_unsubscribe" | "link_unsubscribe":
-            return NewsKind.OPTED_OUT
-        case "spam_complaint" if is_complaint(text(event, "fbtype")):
-            return NewsKind.COMPLAINED
-        case "bounce" | "out_of_band" if bounce_class == _UNSUBSCRIBE:
-            return NewsKind.OPTED_OUT
-        case "bounce" | "out_of_band" if bounce_class not in _NO_BOUNCES:
-            return NewsKind.BOUNCED
+            return VendorEventKind.OPTED_OUT
+        case "spam_complaint" if is_complaint(get_text(event, "fbtype")):
+            return VendorEventKind.COMPLAINED
+        case "bounce" | "out_of_band" if bounce_class == _UNSUBSCRIBE_CLASS:
+            return VendorEventKind.OPTED_OUT
+        case "bounce" | "out_of_band" if bounce_class not in _IGNORED_CLASSES:
+            return VendorEventKind.BOUNCED
     return None
 
 
-def _news(kind: NewsKind, event: dict[str, Any]) -> News:
+def _vendor_event(kind: VendorEventKind, event: dict[str, Any]) -> VendorEvent:
     stamp = event.get("timestamp")
-    return News(
+    return VendorEvent(
         kind,
         # `rcpt_to` is in lower case, which may be another mailbox.
-        text(event, "raw_rcpt_to") or text(event, "rcpt_to"),
-        at=moment(stamp) or iso_moment(stamp),
-        id=text(event, "event_id"),
-        by_person=kind is not NewsKind.BOUNCED,
-        bounce=_bounce(event) if kind is NewsKind.BOUNCED else None,
+        get_text(event, "raw_rcpt_to") or get_text(event, "rcpt_to"),
+        occurred_at=parse_epoch(stamp) or parse_iso_time(stamp),
+        id=get_text(event, "event_id"),
+        by_person=kind is not VendorEventKind.BOUNCED,
+        bounce=_bounce(event) if kind is VendorEventKind.BOUNCED else None,
     )
 
 
 def _bounce(event: dict[str, Any]) -> Bounce:
-    said, bounce_class = text(event, "raw_reason"), text(event, "bounce_class")
+    said, bounce_class = get_text(event, "raw_reason"), get_text(event, "bounce_class")
     return Bounce(
-        status=status_in(said),
-        reply=text(event, "error_code"),
-        text=said,
-        permanent=None if bounce_class in _UNDETERMINED else bounce_class in _HARD,
+        status=find_status_code(said),
+        reply_code=get_text(event, "error_code"),
+        diagnostic=said,
+        permanent=None if bounce_class in _UNDETERMINED_CLASSES else bounce_class in _HARD_CLASSES,
     )

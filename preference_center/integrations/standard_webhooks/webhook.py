@@ -12,61 +12,62 @@ from typing import Any, ClassVar
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind, WebhookRequest
 from preference_center.integrations.base.payload import (
-    addressed,
-    iso_moment,
-    json_objects,
-    part,
-    secret_of,
-    text,
-    unknown,
+    get_object,
+    get_text,
+    parse_iso_time,
+    parse_json_objects,
+    require_recipient,
+    require_setting,
+    unknown_event,
 )
-from preference_center.integrations.base.signatures import ensure_standard
+from preference_center.integrations.base.signatures import verify_standard_webhook
 
-SETTING = "webhook_secret"
-_KINDS = {str(kind): kind for kind in NewsKind if kind is not NewsKind.UNKNOWN}
+SECRET_SETTING = "webhook_secret"
+_KINDS = {str(kind): kind for kind in VendorEventKind if kind is not VendorEventKind.UNKNOWN_TYPE}
 
 
-class StandardNews:
+class StandardWebhookSource:
     """See NewsSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{SETTING}?": "whsec_ and 24 to 64 bytes in base64; several, separated by spaces, while "
+        f"{SECRET_SETTING}?": "whsec_ and 24 to 64 bytes in base64; several, separated by "
+        "spaces, while "
         "one replaces another: any of them may have signed",
     }
 
-    def verify(self, post: Post, settings: Mapping[str, str], now: datetime) -> None:
+    def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
         """See NewsSource."""
-        ensure_standard(post, secret_of(settings, SETTING), now)
+        verify_standard_webhook(request, require_setting(settings, SECRET_SETTING), now)
 
-    def parse(self, body: bytes) -> Sequence[News]:
+    def parse(self, body: bytes) -> Sequence[VendorEvent]:
         """See NewsSource."""
-        return addressed(_read(row) for row in json_objects(body))
+        return require_recipient(_read_event(row) for row in parse_json_objects(body))
 
 
-def _read(row: dict[str, Any]) -> News:
-    data, kind = part(row, "data"), _KINDS.get(text(row, "type"))
+def _read_event(row: dict[str, Any]) -> VendorEvent:
+    data, kind = get_object(row, "data"), _KINDS.get(get_text(row, "type"))
     if kind is None:
-        return unknown(text(row, "type"))
-    channel = text(data, "channel") or Channel.EMAIL
+        return unknown_event(get_text(row, "type"))
+    channel = get_text(data, "channel") or Channel.EMAIL
     if channel not in set(Channel):
-        return unknown(f"{kind} by an unknown channel")
-    act, topic, told = text(data, "id"), text(data, "topic"), part(data, "bounce")
+        return unknown_event(f"{kind} by an unknown channel")
+    act, topic, told = get_text(data, "id"), get_text(data, "topic"), get_object(data, "bounce")
     permanent = told.get("permanent")
     bounce = Bounce(
-        text(told, "status"),
-        text(told, "reply"),
-        text(told, "text"),
+        get_text(told, "status"),
+        get_text(told, "reply"),
+        get_text(told, "text"),
         permanent if isinstance(permanent, bool) else None,
     )
-    return News(
+    return VendorEvent(
         kind=kind,
-        address=text(data, "address"),
-        thing=topic or None,
-        at=iso_moment(row.get("timestamp")),
+        address=get_text(data, "address"),
+        target=topic or None,
+        occurred_at=parse_iso_time(row.get("timestamp")),
         id=f"{act} {kind} {topic}".strip() if act else "",
         by_person=data.get("by_person") is True,
         channel=Channel(channel),
-        bounce=bounce if kind is NewsKind.BOUNCED else None,
+        bounce=bounce if kind is VendorEventKind.BOUNCED else None,
     )

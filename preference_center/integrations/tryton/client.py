@@ -16,10 +16,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http, Rejected, Session
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpSession, RequestRejected
 
-PAGE = 1_000
+PAGE_SIZE = 1_000
 OVERLAP = timedelta(minutes=10)
 """Rows get the time at which their transaction began, and are seen when it has ended."""
 _ADDRESS = "model.marketing.email"
@@ -27,29 +27,29 @@ _LIST = "model.marketing.email.list"
 _FIELDS = ["email", "list_", "active", "create_date", "write_date"]
 # Without this, inactive rows are left out of every search. (A clause about `active` would do
 # at the top of a domain, but not for an OR inside it.)
-_ALL = {"active_test": False}
-Shape = TypeVar("Shape")
+_INCLUDE_INACTIVE = {"active_test": False}
+ResponseT = TypeVar("ResponseT")
 
 
-def _moment(value: Any) -> Any:
+def _parse_datetime(value: Any) -> Any:
     """Tryton's datetime, which is in UTC and says so nowhere."""
     if isinstance(value, dict) and value.pop("__class__", None) == "datetime":
         return datetime(**value, tzinfo=UTC)
     return value
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+TrytonDatetime = Annotated[datetime, BeforeValidator(_parse_datetime)]
 
 
-class Row(BaseModel):
+class TrytonRow(BaseModel):
     """One address in one list."""
 
     id: int
     email: str
     list_: int
     active: bool
-    create_date: Moment
-    write_date: Moment | None
+    create_date: TrytonDatetime
+    write_date: TrytonDatetime | None
 
     @property
     def is_off(self) -> bool:
@@ -57,17 +57,17 @@ class Row(BaseModel):
         return not self.active and self.write_date is not None
 
     @property
-    def changed(self) -> datetime:
+    def changed_at(self) -> datetime:
         """When it was last written, or made."""
         return self.write_date or self.create_date
 
 
-class _List(BaseModel):
+class _TrytonList(BaseModel):
     id: int
     name: str
 
 
-class Access(BaseModel):
+class ModelAccess(BaseModel):
     """What may be done with a model."""
 
     read: bool
@@ -79,16 +79,16 @@ class _Answer(BaseModel):
     error: list[Any] | None = None
 
 
-_ANSWER = TypeAdapter(_Answer)
+_RPC_RESPONSE = TypeAdapter(_Answer)
 _LOGIN = TypeAdapter(tuple[int, str, Any])
-_LISTS = TypeAdapter(list[_List])
-_ROWS = TypeAdapter(list[Row])
-_RIGHTS = TypeAdapter(dict[str, Access])
+_LISTS = TypeAdapter(list[_TrytonList])
+_ROWS = TypeAdapter(list[TrytonRow])
+_RIGHTS = TypeAdapter(dict[str, ModelAccess])
 _NOTHING = TypeAdapter(None)
 
 
 @contextmanager
-def open_database(setup: Setup, http: Http) -> Iterator[Database]:
+def open_database(setup: DestinationConfig, http: HttpContext) -> Iterator[TrytonClient]:
     """A session of the destination's user, for a `with` block.
 
     It is left to time out: nobody else has its key, and logging out could fail.
@@ -97,16 +97,16 @@ def open_database(setup: Setup, http: Http) -> Iterator[Database]:
     # Long answers are said to be compressed, whether or not we take such (8.2): so we do.
     headers = {"Accept-Encoding": "gzip"}
     url = settings["base_url"]
-    with http.session(setup.name, url, headers=headers, guarded=False) as session:
-        database = Database(setup.name, session, settings["database"])
+    with http.session(setup.name, url, headers=headers, public_only=False) as session:
+        database = TrytonClient(setup.name, session, settings["database"])
         database.log_in(settings["user"], settings["password"])
         yield database
 
 
-class Database:
+class TrytonClient:
     """One database, made by `open_database`."""
 
-    def __init__(self, name: str, session: Session, database: str) -> None:
+    def __init__(self, name: str, session: HttpSession, database: str) -> None:
         self._name = name
         self._session = session
         self._database = database
@@ -135,41 +135,41 @@ class Database:
                 f"{self._name}: the lists {names} are gone: map their topics again", permanent=True
             )
 
-    def rights(self) -> Access:
+    def get_access(self) -> ModelAccess:
         """What the user may do with addresses of lists."""
         model = _ADDRESS.removeprefix("model.")
         return self._call("model.ir.model.access.get_access", [[model], {}], _RIGHTS)[model]
 
-    def find(self, addresses: Sequence[str], lists: Sequence[int]) -> list[Row]:
+    def find(self, addresses: Sequence[str], list_ids: Sequence[int]) -> list[TrytonRow]:
         """The rows of these addresses, in lower case as Tryton keeps them, in these lists."""
-        domain = [["email", "in", list(addresses)], ["list_", "in", list(lists)]]
+        domain = [["email", "in", list(addresses)], ["list_", "in", list(list_ids)]]
         return self._search(_ADDRESS, domain, _FIELDS, None, _ROWS)
 
-    def write(self, rows: Sequence[int], *, active: bool) -> None:
+    def write(self, row_ids: Sequence[int], *, active: bool) -> None:
         """Turn rows on or off, all or none of them. Raises Rejected."""
-        self._call(f"{_ADDRESS}.write", [list(rows), {"active": active}, {}], _NOTHING)
+        self._call(f"{_ADDRESS}.write", [list(row_ids), {"active": active}, {}], _NOTHING)
 
     def changed(
-        self, cursor: str | None, lists: Sequence[int], *, only_off: bool
-    ) -> tuple[list[Row], str, bool]:
+        self, cursor: str | None, list_ids: Sequence[int], *, only_off: bool
+    ) -> tuple[list[TrytonRow], str, bool]:
         """A page of rows by id that were made or written since, the next cursor, the end.
 
         A cursor is three: since when this run lists, the newest time it has seen, and the
         last id. All times are Tryton's own.
         """
         since, newest, last = (cursor or "||0").split("|")
-        domain: list[Any] = [["list_", "in", list(lists)], ["id", ">", int(last)]]
+        domain: list[Any] = [["list_", "in", list(list_ids)], ["id", ">", int(last)]]
         if since:
             moment = _as_tryton(datetime.fromisoformat(since))
             domain.append(["OR", ["create_date", ">=", moment], ["write_date", ">=", moment]])
         if only_off:
             domain += [["active", "=", False], ["write_date", "!=", None]]
-        rows = self._search(_ADDRESS, domain, _FIELDS, PAGE, _ROWS)
-        times = [row.changed for row in rows]
+        rows = self._search(_ADDRESS, domain, _FIELDS, PAGE_SIZE, _ROWS)
+        times = [row.changed_at for row in rows]
         if newest:
             times.append(datetime.fromisoformat(newest))
         latest = max(times).isoformat() if times else ""
-        if len(rows) == PAGE:
+        if len(rows) == PAGE_SIZE:
             return rows, f"{since}|{latest}|{rows[-1].id}", False
         begin = (max(times) - OVERLAP).isoformat() if times else ""
         return rows, f"{begin}|{latest}|0", True
@@ -180,23 +180,23 @@ class Database:
         domain: list[Any],
         fields: list[str],
         limit: int | None,
-        shape: TypeAdapter[Shape],
-    ) -> Shape:
-        parameters = [domain, 0, limit, [["id", "ASC"]], fields, _ALL]
+        shape: TypeAdapter[ResponseT],
+    ) -> ResponseT:
+        parameters = [domain, 0, limit, [["id", "ASC"]], fields, _INCLUDE_INACTIVE]
         return self._call(f"{model}.search_read", parameters, shape)
 
-    def _call(self, method: str, parameters: list[Any], shape: TypeAdapter[Shape]) -> Shape:
+    def _call(self, method: str, parameters: list[Any], shape: TypeAdapter[ResponseT]) -> ResponseT:
         answer = self._session.send(
             "POST",
             "/{database}/rpc/",
-            holes={"database": self._database},
+            path_params={"database": self._database},
             headers=self._headers,
             body={"id": 1, "method": method, "params": parameters},
-        ).parse(_ANSWER)
+        ).parse(_RPC_RESPONSE)
         if answer.error is not None:
             named = answer.error[0] if answer.error else ""
             if named == "UserError":
-                raise Rejected(f"{self._name}: {method}: UserError", HTTPStatus.BAD_REQUEST)
+                raise RequestRejected(f"{self._name}: {method}: UserError", HTTPStatus.BAD_REQUEST)
             raise DeliveryError(f"{self._name}: {method}: an error in Tryton")
         if "result" not in answer.model_fields_set:
             raise DeliveryError("the answer is not what the tool's API promises")

@@ -24,15 +24,15 @@ from uuid import UUID, uuid5
 from pydantic import Field, TypeAdapter
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Rate, Scopes
-from preference_center.domain.sync.contract import Outcome, Result
+from preference_center.domain.sync.capabilities import Capabilities, RateLimit, SupportedScope
+from preference_center.domain.sync.contract import PushOutcome, PushResult
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import Session, basic
+from preference_center.integrations.base.http import HttpSession, basic_auth_headers
 from preference_center.integrations.base.mapped_connector import MappedConnector
-from preference_center.integrations.base.pydantic_types import Lenient
-from preference_center.integrations.base.spec import Entry, Proof
-from preference_center.integrations.base.targets import Change, Rules, Target
-from preference_center.integrations.base.webhook_only import Listener
+from preference_center.integrations.base.pydantic_types import LenientModel
+from preference_center.integrations.base.spec import ConnectorSpec, TestedAgainst
+from preference_center.integrations.base.targets import ConnectorRules, Target, TargetChange
+from preference_center.integrations.base.webhook_only import WebhookOnlyConnector
 
 SENDER = r"MG[0-9a-fA-F]{32}|\+[1-9][0-9]{4,14}|[1-9][0-9]{3,7}"
 """A messaging service, a number in E.164, or a short code."""
@@ -42,69 +42,73 @@ _CORRELATION = UUID("7c5cc7a5-8c1d-4a7e-9a39-0a9d6b3d2f10")
 _DOCS = "https://www.twilio.com/docs/messaging"
 
 
-class _Verdict(Lenient):
+class _Status(LenientModel):
     correlation_id: str = ""
     error_code: int = -1
     error_messages: list[str] = Field(default_factory=list)
 
 
-class _Verdicts(Lenient):
-    items: list[_Verdict] = Field(default_factory=list)
+class _StatusList(LenientModel):
+    items: list[_Status] = Field(default_factory=list)
 
 
-_VERDICTS = TypeAdapter(_Verdicts)
+_VERDICTS = TypeAdapter(_StatusList)
 
 
-class Twilio(MappedConnector[Session]):
+class Twilio(MappedConnector[HttpSession]):
     """The consents of one Twilio account."""
 
     kind: ClassVar[str] = "twilio"
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.SMS}),
-        scopes=frozenset({Scopes.TOPIC}),
+        scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=250,
-        rate=Rate(100, 60),
+        rate_limit=RateLimit(100, 60),
     )
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "the SID of an API key, SK..., or of the account, AC...",
         "api_secret": "the key's secret, or the account's auth token; without, it only listens",
         "base_url?": "another address of the API, for tests",
     }
-    rules: ClassVar[Rules] = Rules(
-        target="sender",
-        credentials="the API key, and whether the account has the Consent Management API",
-        group=25,
+    rules: ClassVar[ConnectorRules] = ConnectorRules(
+        target_noun="sender",
+        credentials_hint="the API key, and whether the account has the Consent Management API",
+        group_size=25,
         by_target=True,
     )
 
     @contextmanager
-    def open(self) -> Iterator[Session]:
+    def open_client(self) -> Iterator[HttpSession]:
         """See MappedConnector."""
-        settings = self.setup.settings
+        settings = self.config.settings
         with self.http.session(
-            self.setup.name,
+            self.config.name,
             settings.get("base_url", "https://accounts.twilio.com"),
-            headers=basic(settings["api_key"], settings["api_secret"]),
+            headers=basic_auth_headers(settings["api_key"], settings["api_secret"]),
         ) as session:
             yield session
 
-    def targets(self, client: Session) -> Iterator[Target]:  # noqa: ARG002 - can't be asked
+    def list_targets(self, client: HttpSession) -> Iterator[Target]:  # noqa: ARG002 - can't be asked
         """See MappedConnector. Senders can't be listed here: those that are mapped and may be."""
-        for sender in set(self.setup.topics.values()):
+        for sender in set(self.config.topics.values()):
             if re.fullmatch(SENDER, sender):
                 yield Target(sender, sender)
 
-    def faults(self, client: Session) -> Iterator[str]:
+    def find_problems(self, client: HttpSession) -> Iterator[str]:
         """See MappedConnector. An empty request, which is rejected, shows if the key is good."""
-        client.send("POST", _CONSENTS, body=b"", headers=_FORM, allow={HTTPStatus.BAD_REQUEST})
-        if self.setup.sends_service:
+        client.send(
+            "POST", _CONSENTS, body=b"", headers=_FORM, allowed_statuses={HTTPStatus.BAD_REQUEST}
+        )
+        if self.config.sends_service:
             yield (
                 "an opt-out stops every message of its sender, service messages too: send those "
                 "by another sender, and take sends-service from this destination (I10)"
             )
 
-    def write(self, client: Session, changes: Sequence[Change]) -> Mapping[int, Outcome]:
+    def write_changes(
+        self, client: HttpSession, changes: Sequence[TargetChange]
+    ) -> Mapping[int, PushOutcome]:
         """See MappedConnector. Each consent has a verdict of its own."""
         nonce = self.http.nonce()
         asked = {uuid5(_CORRELATION, f"{nonce} {c.ref}").hex: c for c in changes}
@@ -116,23 +120,23 @@ class Twilio(MappedConnector[Session]):
             if verdict.correlation_id in asked
         }
 
-    def _outcome(self, verdict: _Verdict, change: Change) -> Outcome:
+    def _outcome(self, verdict: _Status, change: TargetChange) -> PushOutcome:
         """Raises DeliveryError (permanent) where the sender is at fault."""
         if verdict.error_code == 0:
-            return Outcome(Result.REFLECTED, verdict.correlation_id)
+            return PushOutcome(PushResult.REFLECTED, verdict.correlation_id)
         said = " ".join(verdict.error_messages).upper()
         if "SENDER" in said:
             (sender,) = change.off | change.on
             raise DeliveryError(
-                f"{self.setup.name}: Twilio rejects the sender {sender} "
+                f"{self.config.name}: Twilio rejects the sender {sender} "
                 f"({verdict.error_code}): map the topic to one of this account",
                 permanent=True,
             )
         ack = str(verdict.error_code)
-        return Outcome(Result.REFUSED if "CONTACT" in said else Result.LATER, ack)
+        return PushOutcome(PushResult.REFUSED if "CONTACT" in said else PushResult.RETRY_LATER, ack)
 
 
-def _consent(name: str, change: Change) -> dict[str, str]:
+def _consent(name: str, change: TargetChange) -> dict[str, str]:
     (sender,) = change.off | change.on
     consent = {
         "contact_id": change.address,
@@ -146,14 +150,14 @@ def _consent(name: str, change: Change) -> dict[str, str]:
     return consent
 
 
-ENTRY = Entry(
+ENTRY = ConnectorSpec(
     kind=Twilio.kind,
     title="Twilio",
-    proof=Proof.DESCRIPTION,
-    against="the description of accounts v1, read on 2026-11-27",
+    tested_against=TestedAgainst.VENDOR_DESCRIPTION,
+    tested_version="the description of accounts v1, read on 2026-11-27",
     capabilities=Twilio.capabilities,
     own_settings=Twilio.settings,
-    secrets=frozenset({"api_secret"}),
+    secret_settings=frozenset({"api_secret"}),
     sources=(
         f"{_DOCS}/features/consent-api",
         f"{_DOCS}/features/bulk-upsert-consents-api",
@@ -163,7 +167,7 @@ ENTRY = Entry(
         f"{_DOCS}/tutorials/advanced-opt-out",
     ),
     build=Twilio,
-    listen=partial(Listener, "twilio", ".+"),
+    build_webhook_only=partial(WebhookOnlyConnector, "twilio", ".+"),
     notes=(
         "STOP counts for all marketing at the number that it comes from.",
         "Where one sender sends one topic, map it: `+15550100`, or its service, `MG...`.",

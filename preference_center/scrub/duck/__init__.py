@@ -5,7 +5,7 @@ be sent to, and what not. A CSV file goes line by line and its lines are written
 the clean list is the list without some of its lines, octet for octet and in their order.
 """
 
-from preference_center.scrub.duck.connection import ENGINE, CannotScrub
-from preference_center.scrub.duck.run import scrub
+from preference_center.scrub.duck.connection import ENGINE, ScrubError
+from preference_center.scrub.duck.run import scrub_with_duckdb
 
-__all__ = ["ENGINE", "CannotScrub", "scrub"]
+__all__ = ["ENGINE", "ScrubError", "scrub_with_duckdb"]

@@ -9,82 +9,88 @@ from pathlib import Path
 
 import duckdb
 
-from preference_center.domain.decisions import Rule
+from preference_center.domain.decisions import DecisionRule
 from preference_center.errors import InvalidList
 from preference_center.scrub import sql
 from preference_center.scrub.decision_query import (
-    REASONS,
-    Counts,
-    Progress,
-    Question,
-    Targets,
-    by_rule,
+    RULE_REASONS,
+    DecisionQuery,
+    OutputPaths,
+    ScrubCounts,
+    ScrubProgress,
+    count_by_rule,
 )
 from preference_center.scrub.duck.connection import (
-    CannotScrub,
     Connection,
-    as_written,
+    ScrubError,
     connect,
-    dialect,
-    extra,
-    one,
-    showing,
-    telling,
-    to_read,
+    duckdb_dialect,
+    fetch_row,
+    glob_safe_path_literal,
+    removed_columns,
+    report_progress,
+    translate_errors,
+    without_filter_pushdown,
 )
-from preference_center.scrub.duck.list_view import open_list
-from preference_center.scrub.duck.writer import Writer
-from preference_center.scrub.list_layout import Layout
+from preference_center.scrub.duck.list_view import create_list_view
+from preference_center.scrub.duck.writer import ScrubWriter
+from preference_center.scrub.list_layout import ListLayout
 
-_CHUNK = 10_000  # cells that Python reads at a time
+_CHUNK_SIZE = 10_000  # cells that Python reads at a time
 
 
-def scrub(
-    layout: Layout, snapshot: Path, question: Question, targets: Targets, progress: Progress
-) -> Counts:
+def scrub_with_duckdb(
+    layout: ListLayout,
+    snapshot: Path,
+    question: DecisionQuery,
+    targets: OutputPaths,
+    progress: ScrubProgress,
+) -> ScrubCounts:
     """Write the rows that may be sent to and, apart, those that may not; in their order.
 
     Raises InvalidList where the list can't be read, CannotScrub for want of room.
     """
-    with telling(), closing(connect(targets.work)) as connection:
-        line = open_list(connection, layout, targets.work, progress)
-        wanted = sql.scopes(question.message, question.topic)
-        source = f"read_parquet({to_read(snapshot)})"
-        connection.execute(f"CREATE VIEW fact AS {sql.facts(source, question.channel, wanted)}")
-        look = _Look(connection, question, progress)
-        look.find()
-        look.read()
+    with translate_errors(), closing(connect(targets.work_folder)) as connection:
+        line = create_list_view(connection, layout, targets.work_folder, progress)
+        wanted = sql.deciding_scopes(question.message, question.topic)
+        source = f"read_parquet({glob_safe_path_literal(snapshot)})"
+        connection.execute(
+            f"CREATE VIEW fact AS {sql.deciding_facts(source, question.channel, wanted)}"
+        )
+        look = _Evaluation(connection, question, progress)
+        look.find_candidates()
+        look.parse_candidates()
         allowed, denied = look.decide()
-        writer = Writer(connection, layout, line, question.unseen, progress)
+        writer = ScrubWriter(connection, layout, line, question.default_decision, progress)
         clean, removed = writer.write(targets)
         rest = removed - sum(denied.values())
-        if (rest if question.unseen.allow else clean - allowed) != 0:
-            raise CannotScrub("the list changed while it was read: start again")
-        counts = [*denied.items(), (question.unseen.rule, rest)]
-        return Counts(clean + removed, clean, by_rule(counts))
+        if (rest if question.default_decision.allow else clean - allowed) != 0:
+            raise ScrubError("the list changed while it was read: start again")
+        counts = [*denied.items(), (question.default_decision.rule, rest)]
+        return ScrubCounts(clean + removed, clean, count_by_rule(counts))
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Evaluation:
     """The steps up to the decision; each leaves tables for the next."""
 
     connection: Connection
-    question: Question
-    progress: Progress
+    query: DecisionQuery
+    progress: ScrubProgress
 
-    def find(self) -> None:
+    def find_candidates(self) -> None:
         """Put into `closer` the rows that a fact may concern, or that Python must read."""
-        md5 = self.question.md5
-        spoken, pads = dialect(self.question.keys.digest_pads())
-        looks = sql.looks(spoken, self.question.channel, md5=md5)
+        md5 = self.query.match_md5
+        spoken, pads = duckdb_dialect(self.query.keys.hmac_pads())
+        looks = sql.with_digests(spoken, self.query.channel, md5=md5)
         try:
             with (
-                as_written(self.connection),
-                showing(self.connection, self.progress, "Looking"),
+                without_filter_pushdown(self.connection),
+                report_progress(self.connection, self.progress, "Looking"),
             ):
                 self.connection.execute(
                     f"CREATE TABLE closer AS SELECT * FROM ({looks}) AS looked"
-                    f" WHERE {sql.concerned(md5=md5)}",
+                    f" WHERE {sql.candidates_condition(md5=md5)}",
                     pads,
                 )
         except duckdb.InvalidInputException:
@@ -92,30 +98,32 @@ class _Look:
                 "it is not UTF-8 throughout, or a line is endless: save it as CSV in UTF-8"
             ) from None
 
-    def read(self) -> None:
+    def parse_candidates(self) -> None:
         """Let Python read the cells that SQL can't be sure of, into `read` and `unreadable`."""
         execute = self.connection.execute
         execute("CREATE TABLE read (cell VARCHAR, kind SMALLINT, digest VARCHAR)")
         execute("CREATE TABLE unreadable (cell VARCHAR)")
-        count = one(self.connection, "SELECT count(DISTINCT cell) FROM closer WHERE NOT safe")[0]
+        count = fetch_row(
+            self.connection, "SELECT count(DISTINCT cell) FROM closer WHERE NOT safe"
+        )[0]
         done = 0
         # A connection of its own: a result is gone when its connection executes the next.
         with closing(self.connection.cursor()) as cursor:
             cursor.execute("SELECT DISTINCT cell FROM closer WHERE NOT safe")
-            while rows := cursor.fetchmany(_CHUNK):
-                self._take([row[0] for row in rows])
+            while rows := cursor.fetchmany(_CHUNK_SIZE):
+                self._parse_cells([row[0] for row in rows])
                 done += len(rows)
                 self.progress("Reading cells", done / count)
 
-    def _take(self, cells: Sequence[str]) -> None:
+    def _parse_cells(self, cells: Sequence[str]) -> None:
         unreadable: list[str] = []
         found: list[tuple[str, int, str]] = []
         for cell in cells:
-            address = self.question.read(cell)
+            address = self.query.parse_address(cell)
             if address is None:
                 unreadable.append(cell)
             else:
-                found += ((cell, *digest) for digest in self.question.digests(address))
+                found += ((cell, *digest) for digest in self.query.digests(address))
         execute = self.connection.execute
         execute("INSERT INTO unreadable SELECT unnest($1)", [unreadable])
         columns = [list(column) for column in zip(*found, strict=True)] or [[], [], []]
@@ -126,17 +134,18 @@ class _Look:
 
         How many rows are allowed for what was said, and how many denied by which rule.
         """
-        execute, question = self.connection.execute, self.question
-        with showing(self.connection, self.progress, "Deciding"):
-            execute(f"CREATE TABLE probe AS {sql.probes(md5=question.md5)}")
-            decided = sql.verdicts(question.message, question.topic, question.now_us)
+        execute, question = self.connection.execute, self.query
+        with report_progress(self.connection, self.progress, "Deciding"):
+            execute(f"CREATE TABLE probe AS {sql.probes(md5=question.match_md5)}")
+            decided = sql.decisions(question.message, question.topic, question.now_us)
             execute(
                 f"""CREATE TABLE verdict AS SELECT cell, allow, rule, scope, since FROM ({decided})
-                UNION ALL SELECT cell, false, '{Rule.UNPARSEABLE_ADDRESS}', '', NULL
+                UNION ALL SELECT cell, false, '{DecisionRule.UNPARSEABLE_ADDRESS}', '', NULL
                 FROM unreadable"""
             )
             execute(
-                f"CREATE TABLE denied AS SELECT cell, {_WHY} AS why FROM verdict WHERE NOT allow"
+                f"CREATE TABLE denied AS SELECT cell, {_REMOVED_COLUMNS} AS why FROM verdict "
+                "WHERE NOT allow"
             )
             execute("CREATE TABLE allowed AS SELECT cell FROM verdict WHERE allow")
             found = execute(
@@ -148,6 +157,6 @@ class _Look:
         return allowed, {rule: int(n) for allow, rule, n in found if not allow}
 
 
-_REASON = " ".join(f"WHEN '{rule}' THEN '{words}'" for rule, words in REASONS.items())
-_SINCE = "coalesce(strftime(make_timestamp(since), '%Y-%m-%dT%H:%M:%SZ'), '')"
-_WHY = extra(["rule", f"CASE rule {_REASON} END", "scope", _SINCE])
+_REASON_CASES = " ".join(f"WHEN '{rule}' THEN '{words}'" for rule, words in RULE_REASONS.items())
+_SINCE_SQL = "coalesce(strftime(make_timestamp(since), '%Y-%m-%dT%H:%M:%SZ'), '')"
+_REMOVED_COLUMNS = removed_columns(["rule", f"CASE rule {_REASON_CASES} END", "scope", _SINCE_SQL])

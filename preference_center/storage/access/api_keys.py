@@ -21,17 +21,17 @@ from flask import current_app
 from psycopg import errors
 
 from preference_center.errors import InvalidInput
-from preference_center.storage.db.database import Connection, run_at_once
+from preference_center.storage.db.database import Connection, run_autocommit
 
-EVERY_TYPE = "*"
+ALL_MESSAGE_TYPES = "*"
 """Stands for every message type of the catalogue, also those to come."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_TEXT = re.compile(r"pc_[a-z0-9-]{1,40}_[A-Za-z0-9_-]{43}")
+_NAME_FORMAT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_KEY_FORMAT = re.compile(r"pc_[a-z0-9-]{1,40}_[A-Za-z0-9_-]{43}")
 _COLUMNS = "name, scopes, message_types, created_at, revoked_at, rate"
 
 _CACHE = "preference_center.api_keys"
-_FRESH = 2.0
+_CACHE_SECONDS = 2.0
 """Seconds until a process notices that a key was revoked."""
 
 
@@ -69,12 +69,12 @@ class ApiKey:
         """The key as events and the audit name it."""
         return f"key:{self.name}"
 
-    def may_ask(self, message_type: str) -> bool:
+    def may_check(self, message_type: str) -> bool:
         """Whether it may ask about this message type (I4)."""
-        return message_type in self.message_types or EVERY_TYPE in self.message_types
+        return message_type in self.message_types or ALL_MESSAGE_TYPES in self.message_types
 
 
-def make(
+def create_key(
     connection: Connection,
     name: str,
     scopes: Collection[KeyScope],
@@ -88,7 +88,7 @@ def make(
     or is taken, also by a revoked key: the ledger names keys, so a name stands for one key
     for ever.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME_FORMAT.fullmatch(name):
         raise InvalidInput("a key's name has 1 to 40 of a-z, 0-9 and -, and begins with no dash")
     text = f"pc_{name}_{secrets.token_urlsafe(32)}"
     try:
@@ -102,54 +102,54 @@ def make(
     return text
 
 
-def find(text: str) -> ApiKey | None:
+def find_key(text: str) -> ApiKey | None:
     """The key with this text, unless unknown or revoked.
 
     This process trusts what it saw for two seconds, so that a burst of requests pays
     for one look-up; a revocation bites everywhere after that.
     """
-    if not _TEXT.fullmatch(text):
+    if not _KEY_FORMAT.fullmatch(text):
         return None
     digest = _digest(text)
     cache: dict[bytes, tuple[float, ApiKey]] = current_app.extensions.setdefault(_CACHE, {})
     cached = cache.get(digest)
     if cached and time.monotonic() < cached[0]:
         return cached[1]
-    key = run_at_once(lambda connection: _select(connection, digest))
+    key = run_autocommit(lambda connection: _select(connection, digest))
     if key is None or key.revoked_at is not None:
         cache.pop(digest, None)
         return None
-    cache[digest] = (time.monotonic() + _FRESH, key)
+    cache[digest] = (time.monotonic() + _CACHE_SECONDS, key)
     return key
 
 
-def was_seen(text: str) -> bool:
+def is_cached(text: str) -> bool:
     """Whether this process has found the key with this text before, revoked since or not."""
     cache: dict[bytes, object] = current_app.extensions.get(_CACHE, {})
-    return bool(_TEXT.fullmatch(text)) and _digest(text) in cache
+    return bool(_KEY_FORMAT.fullmatch(text)) and _digest(text) in cache
 
 
-def revoke(connection: Connection, name: str, now: datetime) -> bool:
+def revoke_key(connection: Connection, name: str, now: datetime) -> bool:
     """End a key; False if it was revoked before. Raises InvalidInput if there is none."""
     row = connection.execute(
         "UPDATE api_key SET revoked_at = %s WHERE name = %s AND revoked_at IS NULL RETURNING id",
         (now, name),
     ).fetchone()
     if row:
-        forget_keys()
+        clear_key_cache()
         return True
     if not connection.execute("SELECT 1 FROM api_key WHERE name = %s", (name,)).fetchone():
         raise InvalidInput(f"there is no key named {name}: `flask keys list` shows them all")
     return False
 
 
-def every(connection: Connection) -> list[ApiKey]:
+def list_keys(connection: Connection) -> list[ApiKey]:
     """All keys by name, revoked ones too."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY name")  # noqa: S608 - constants of this module
     return [_key(row) for row in rows]
 
 
-def forget_keys() -> None:
+def clear_key_cache() -> None:
     """Make this process look every key up anew."""
     current_app.extensions.pop(_CACHE, None)
 

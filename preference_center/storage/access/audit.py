@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from preference_center.storage.db.database import Connection
 
 
-def append(
+def insert_audit_entry(
     connection: Connection,
     at: datetime,
     actor: str,

@@ -10,14 +10,16 @@ from flask import Flask, request
 from preference_center.errors import KeyMismatch, Unavailable
 from preference_center.extensions import services
 from preference_center.storage.db import outage
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.durability import require_durable
 from preference_center.storage.ledger import canonical_forms
 
 log = structlog.get_logger()
 
 
-def require_known_keys_of(app: Flask, spooling: Collection[str] = ()) -> None:
+def require_known_keys_before_requests(
+    app: Flask, spooling_endpoints: Collection[str] = ()
+) -> None:
     """Do it for a web process: now, or if the database is away before any request is answered.
 
     A machine that boots starts us in any order. Until the database is back, every request
@@ -30,10 +32,10 @@ def require_known_keys_of(app: Flask, spooling: Collection[str] = ()) -> None:
             require_known_keys()
     except Unavailable:
         log.warning("database_away")
-        app.before_request(_once(require_known_keys, spooling))
+        app.before_request(_run_until_success(require_known_keys, spooling_endpoints))
 
 
-def require_known_keys(*, forms: bool = True) -> None:
+def require_known_keys(*, check_canonical_forms: bool = True) -> None:
     """Refuse to go on with keys that can't read what is stored; note new keys.
 
     `forms` also refuses canonical forms of addresses that are not those of the stored ones.
@@ -44,7 +46,7 @@ def require_known_keys(*, forms: bool = True) -> None:
     """
     keys = services().keys
 
-    def work(connection: Connection) -> None:
+    def verify(connection: Connection) -> None:
         require_durable(connection)
         rows = connection.execute("SELECT key, fingerprint FROM key_fingerprint")
         stored: dict[str, str] = dict(rows.fetchall())
@@ -60,25 +62,27 @@ def require_known_keys(*, forms: bool = True) -> None:
                 " ON CONFLICT DO NOTHING",
                 list(keys.fingerprints().items()),
             )
-        if forms:
-            canonical_forms.verify(connection)
+        if check_canonical_forms:
+            canonical_forms.verify_canonical_forms(connection)
 
-    run(work)
+    run_in_transaction(verify)
 
 
-def _once(work: Callable[[], None], spooling: Collection[str]) -> Callable[[], None]:
+def _run_until_success(
+    check: Callable[[], None], spooling_endpoints: Collection[str]
+) -> Callable[[], None]:
     """`work`, until it has succeeded once; not for the probe that asks nobody."""
     done = False
 
-    def go() -> None:
+    def before_request() -> None:
         nonlocal done
         if done or request.path == "/livez":
             return
         try:
-            work()
+            check()
             done = True
         except Unavailable:
-            if request.endpoint not in spooling or not outage.ongoing():
+            if request.endpoint not in spooling_endpoints or not outage.is_database_down():
                 raise
 
-    return go
+    return before_request

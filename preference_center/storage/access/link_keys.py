@@ -14,39 +14,44 @@ from psycopg import errors
 from preference_center.errors import InvalidInput, Unavailable
 from preference_center.extensions import services
 from preference_center.links import SenderKey
-from preference_center.links.offline import MAX_ID, MAX_TOPICS
-from preference_center.storage.db.database import Connection, run_at_once
+from preference_center.links.offline import MAX_KEY_ID, MAX_TOPICS
+from preference_center.storage.db.database import Connection, run_autocommit
 
 T = TypeVar("T")
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_NAME_FORMAT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _COLUMNS = "id, name, ring_key, topics, created_at, revoked_at"
 _CACHE = "preference_center.links"
-_FRESH = 2.0
+_CACHE_SECONDS = 2.0
 """Seconds until a process notices that something was revoked."""
 
 
-class StoredRegistry:
+class DatabaseLinkRegistry:
     """What `Links` has to look up. This process trusts what it saw for two seconds.
 
     While the database is away it trusts what it saw last, however old: an opt-out must be
     accepted then, too, and a link that was revoked since may still opt out.
     """
 
-    def sender(self, number: int) -> SenderKey | None:
+    def find_sender(self, key_id: int) -> SenderKey | None:
         """The link key of this id, revoked or not."""
-        return _fresh(("sender", number), lambda connection: _by_id(connection, number))
+        return _load_cached(
+            ("sender", key_id), lambda connection: _find_link_key(connection, key_id)
+        )
 
-    def standing_since(self, destination: int) -> datetime | None:
+    def permanent_links_since(self, destination: int) -> datetime | None:
         """From when on standing links of a destination count; None if they never began."""
-        return _fresh(("standing", destination), lambda connection: since(connection, destination))
+        return _load_cached(
+            ("standing", destination),
+            lambda connection: load_permanent_links_since(connection, destination),
+        )
 
-    def digest(self, sha256: bytes) -> bytes:
+    def exact_digest(self, sha256: bytes) -> bytes:
         """The exact digest of an address, from the SHA-256 of its canonical form."""
         return services().keys.digest_sha256(sha256)
 
 
-def make(
+def create_link_key(
     connection: Connection, name: str, ring_key: str, topics: Sequence[str], now: datetime
 ) -> SenderKey:
     """Store a new link key; `topics` in the order that tokens count them by.
@@ -54,7 +59,7 @@ def make(
     Raises InvalidInput if the name can't be used or is taken, also by a revoked key: its
     links are still about.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME_FORMAT.fullmatch(name):
         raise InvalidInput("a key's name has 1 to 40 of a-z, 0-9 and -, and begins with no dash")
     if not 1 <= len(topics) <= MAX_TOPICS:
         raise InvalidInput(f"a link key is for 1 to {MAX_TOPICS} topics")
@@ -68,35 +73,35 @@ def make(
         taken = f"there is a link key named {name} already: choose another name"
         raise InvalidInput(taken) from None
     assert row
-    key = _key(row)
-    if key.id > MAX_ID:
+    key = _to_sender_key(row)
+    if key.id > MAX_KEY_ID:
         raise InvalidInput(
-            f"there have been {MAX_ID:,} link keys, and tokens have room for no more"
+            f"there have been {MAX_KEY_ID:,} link keys, and tokens have room for no more"
         )
     return key
 
 
-def revoke(connection: Connection, name: str, now: datetime) -> bool:
+def revoke_link_key(connection: Connection, name: str, now: datetime) -> bool:
     """End a link key; False if it was revoked before. Raises InvalidInput if there is none."""
     row = connection.execute(
         "UPDATE link_key SET revoked_at = %s WHERE name = %s AND revoked_at IS NULL RETURNING id",
         (now, name),
     ).fetchone()
     if row:
-        forget_links()
+        clear_link_cache()
         return True
     if not connection.execute("SELECT 1 FROM link_key WHERE name = %s", (name,)).fetchone():
         raise InvalidInput(f"there is no link key named {name}: `flask keys link-keys` shows all")
     return False
 
 
-def every(connection: Connection) -> list[SenderKey]:
+def list_link_keys(connection: Connection) -> list[SenderKey]:
     """All link keys by name, revoked ones too."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM link_key ORDER BY name")  # noqa: S608 - constants of this module
-    return [_key(row) for row in rows]
+    return [_to_sender_key(row) for row in rows]
 
 
-def since(connection: Connection, destination: int) -> datetime | None:
+def load_permanent_links_since(connection: Connection, destination: int) -> datetime | None:
     """From when on standing links of a destination count; None if they never began."""
     row = connection.execute(
         "SELECT since FROM standing_links WHERE destination_id = %s", (destination,)
@@ -104,19 +109,19 @@ def since(connection: Connection, destination: int) -> datetime | None:
     return row[0] if row else None
 
 
-def begin(connection: Connection, destination: int, now: datetime) -> datetime:
+def enable_permanent_links(connection: Connection, destination: int, now: datetime) -> datetime:
     """The same, beginning now if they never did."""
     connection.execute(
         """INSERT INTO standing_links (destination_id, since) VALUES (%s, %s)
         ON CONFLICT (destination_id) DO NOTHING""",
         (destination, now.replace(microsecond=0)),
     )
-    found = since(connection, destination)
+    found = load_permanent_links_since(connection, destination)
     assert found
     return found
 
 
-def begin_anew(connection: Connection, destination: int, now: datetime) -> bool:
+def revoke_permanent_links(connection: Connection, destination: int, now: datetime) -> bool:
     """Revoke every standing link of a destination so far; False if there are none yet.
 
     Links carry whole seconds, so two beginnings are at least one apart.
@@ -126,58 +131,58 @@ def begin_anew(connection: Connection, destination: int, now: datetime) -> bool:
         WHERE destination_id = %s RETURNING since""",
         (now.replace(microsecond=0), timedelta(seconds=1), destination),
     ).fetchone()
-    forget_links()
+    clear_link_cache()
     return row is not None
 
 
-def remember_senders() -> list[SenderKey]:
+def cache_senders() -> list[SenderKey]:
     """Have this process know every sender's key, should the database go away."""
     cache = current_app.extensions.setdefault(_CACHE, {})
-    until = time.monotonic() + _FRESH
-    keys = run_at_once(every)
+    until = time.monotonic() + _CACHE_SECONDS
+    keys = run_autocommit(list_link_keys)
     for key in keys:
         cache["sender", key.id] = (until, key)
     return keys
 
 
-def assume_senders(keys: Sequence[SenderKey]) -> None:
+def seed_sender_cache(keys: Sequence[SenderKey]) -> None:
     """Have this process know these while the database is away; it asks again once it is back."""
     cache = current_app.extensions.setdefault(_CACHE, {})
     for key in keys:
         cache.setdefault(("sender", key.id), (time.monotonic(), key))
 
 
-def forget_links() -> None:
+def clear_link_cache() -> None:
     """Make this process look everything up anew."""
     current_app.extensions.pop(_CACHE, None)
 
 
-def _fresh(what: tuple[str, int], look_up: Callable[[Connection], T | None]) -> T | None:
+def _load_cached(cache_key: tuple[str, int], look_up: Callable[[Connection], T | None]) -> T | None:
     cache = current_app.extensions.setdefault(_CACHE, {})
-    cached: tuple[float, T] | None = cache.get(what)
+    cached: tuple[float, T] | None = cache.get(cache_key)
     if cached and time.monotonic() < cached[0]:
         return cached[1]
     try:
-        found = run_at_once(look_up)
+        found = run_autocommit(look_up)
     except Unavailable:
         if cached is None:
             raise
         return cached[1]
     if found is None:  # not remembered: anybody can make up ids
-        cache.pop(what, None)
+        cache.pop(cache_key, None)
     else:
-        cache[what] = (time.monotonic() + _FRESH, found)
+        cache[cache_key] = (time.monotonic() + _CACHE_SECONDS, found)
     return found
 
 
-def _by_id(connection: Connection, number: int) -> SenderKey | None:
+def _find_link_key(connection: Connection, key_id: int) -> SenderKey | None:
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM link_key WHERE id = %s",  # noqa: S608 - constants of this module
-        (number,),
+        (key_id,),
     ).fetchone()
-    return _key(row) if row else None
+    return _to_sender_key(row) if row else None
 
 
-def _key(row: tuple[int, str, str, list[str], datetime, datetime | None]) -> SenderKey:
+def _to_sender_key(row: tuple[int, str, str, list[str], datetime, datetime | None]) -> SenderKey:
     number, name, ring_key, topics, created_at, revoked_at = row
     return SenderKey(number, name, ring_key, tuple(topics), created_at, revoked_at)

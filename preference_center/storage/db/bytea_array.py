@@ -11,14 +11,14 @@ import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-BYTEA_ARRAY = 1001
+BYTEA_ARRAY_OID = 1001
 """Its object id, the same in every PostgreSQL."""
 
-_BYTEA = 17
-_EMPTY = struct.pack("!iii", 0, 0, _BYTEA)
+_BYTEA_OID = 17
+_EMPTY_ARRAY = struct.pack("!iii", 0, 0, _BYTEA_OID)
 
 
-class OctetsArray(tuple[bytes, ...]):
+class ByteaArray(tuple[bytes, ...]):
     """A `bytea[]` without NULL, as a parameter in binary format (`%b`)."""
 
     __slots__ = ()
@@ -30,20 +30,20 @@ class OctetsArray(tuple[bytes, ...]):
         the one dimension; then each element after its length.
         """
         if not self:
-            return _EMPTY
-        parts = [struct.pack("!iiiii", 1, 0, _BYTEA, len(self), 1)]
+            return _EMPTY_ARRAY
+        parts = [struct.pack("!iiiii", 1, 0, _BYTEA_OID, len(self), 1)]
         for octets in self:
             parts.append(len(octets).to_bytes(4, "big"))
             parts.append(octets)
         return b"".join(parts)
 
 
-class _OctetsArrayDumper(Dumper):
+class _ByteaArrayDumper(Dumper):
     format = Format.BINARY
-    oid = BYTEA_ARRAY
+    oid = BYTEA_ARRAY_OID
 
-    def dump(self, obj: OctetsArray) -> bytes:
+    def dump(self, obj: ByteaArray) -> bytes:
         return obj.dump()
 
 
-psycopg.adapters.register_dumper(OctetsArray, _OctetsArrayDumper)
+psycopg.adapters.register_dumper(ByteaArray, _ByteaArrayDumper)

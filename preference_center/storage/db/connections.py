@@ -16,17 +16,17 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq.abc import PGconn
 from psycopg.waiting import Ready, Wait
 
-from preference_center.database_timeouts import Limits
+from preference_center.database_timeouts import DatabaseTimeouts
 
-OPTIONS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
+SERVER_OPTIONS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 """For every connection: plan a statement once, and by index whatever the tables hold.
 
 Planning the write path takes longer than running it. A plan is kept while its connection
 lives, so it must not be one for the tables as they were before the first opt-outs.
 """
 
-DEFAULTS: Mapping[str, str | int] = {
-    "options": OPTIONS,
+LIBPQ_DEFAULTS: Mapping[str, str | int] = {
+    "options": SERVER_OPTIONS,
     "connect_timeout": 2,  # per host, seconds
     "target_session_attrs": "read-write",  # of several hosts the primary; never a standby
     "tcp_user_timeout": 10_000,  # milliseconds
@@ -36,23 +36,23 @@ DEFAULTS: Mapping[str, str | int] = {
 }
 """For libpq, where DATABASE_URL leaves it out. None but `options` is sent to the server."""
 
-_SET = """
+_SET_LIMITS = """
 SELECT set_config('lock_timeout', %(lock)s, %(local)s),
     set_config('statement_timeout', %(statement)s, %(local)s),
     set_config('idle_in_transaction_session_timeout', %(idle)s, %(local)s)
 """
-_BEGIN_SESSION = f"""{_SET},
+_BEGIN_SESSION = f"""{_SET_LIMITS},
     CASE WHEN version() !~* 'windows|visual' THEN
         set_config('client_connection_check_interval', '1s', false) END
 """
 """The last, which Windows lacks, ends a statement whose client has given up."""
 
 
-class NoAnswer(psycopg.OperationalError):
+class DatabaseTimeout(psycopg.OperationalError):
     """The server has not answered by the deadline. The connection is closed."""
 
 
-class Bounded(psycopg.Connection[tuple[Any, ...]]):
+class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection that is closed where a wait would outlast its deadline.
 
     A server that was frozen, or a proxy that stopped forwarding, keeps the socket alive, so
@@ -61,12 +61,12 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
 
     deadline: float | None = None
     """By `time.monotonic()`; None for no limit, as in migrations."""
-    limits: Limits | None = None
+    limits: DatabaseTimeouts | None = None
     """What its session was set to."""
-    spoiled: bool = False
+    pipeline_aborted: bool = False
     """Whether a pipeline was cut short on it: psycopg takes for prepared what the server then
     skipped, and every later use of that would fail (26000, seen with psycopg 3.3.9)."""
-    _readable: select.poll | None = None
+    _socket_poll: select.poll | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """See psycopg, which calls it for every wait. Raises NoAnswer."""
@@ -80,38 +80,38 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
                 self.pgconn.finish()
                 with suppress(psycopg.Error, RuntimeError):
                     gen.close()  # or its clean-up fails, and is logged, when it is collected
-                self.give_up()
+                self.close_and_raise_timeout()
             raise
 
-    def wait_for_answer(self) -> None:
+    def wait_for_result(self) -> None:
         """Wait until what was sent through `pgconn` is answered whole. Raises NoAnswer.
 
         The same as `wait` at a quarter of its cost, for `Prepared`.
         """
         pgconn = self.pgconn
-        if self._readable is None:
-            self._readable = select.poll()
-            self._readable.register(pgconn.socket, select.POLLIN)
+        if self._socket_poll is None:
+            self._socket_poll = select.poll()
+            self._socket_poll.register(pgconn.socket, select.POLLIN)
         if pgconn.flush():
-            self.wait(_flushed(pgconn))
+            self.wait(_flush(pgconn))
         while True:
             if self.deadline is None:
-                self._readable.poll()
+                self._socket_poll.poll()
             else:
                 left = self.deadline - time.monotonic()
                 if left <= 0:
-                    self.give_up()
-                self._readable.poll(left * 1000)
+                    self.close_and_raise_timeout()
+                self._socket_poll.poll(left * 1000)
             pgconn.consume_input()
             if not pgconn.is_busy():
                 return
 
-    def give_up(self) -> None:
+    def close_and_raise_timeout(self) -> None:
         """Close it, since nobody knows what its server is doing. Raises NoAnswer."""
         self.pgconn.finish()
-        raise NoAnswer("the server did not answer in time")
+        raise DatabaseTimeout("the server did not answer in time")
 
-    def set_limits(self, limits: Limits, *, local: bool) -> None:
+    def set_limits(self, limits: DatabaseTimeouts, *, local: bool) -> None:
         """Have the server keep to `limits`: to the end of the transaction, or of the session."""
         given: dict[str, object] = {
             name: f"{round(seconds * 1000)}ms"
@@ -121,24 +121,26 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
                 ("idle", limits.idle),
             )
         }
-        self.execute(_SET if local else _BEGIN_SESSION, given | {"local": local})
+        self.execute(_SET_LIMITS if local else _BEGIN_SESSION, given | {"local": local})
 
 
-def _flushed(pgconn: PGconn) -> PQGen[None]:
+def _flush(pgconn: PGconn) -> PQGen[None]:
     """Send what did not fit into the socket's buffer, and read meanwhile, as libpq wants it."""
     while pgconn.flush():
         if (yield Wait.RW) & Ready.R:
             pgconn.consume_input()
 
 
-def connector(conninfo: str, limits: Limits) -> Callable[[], Bounded]:
+def connection_factory(conninfo: str, limits: DatabaseTimeouts) -> Callable[[], DeadlineConnection]:
     """What makes new connections for the pool, each with its session set to `limits`."""
-    left_out = {k: v for k, v in DEFAULTS.items() if k not in conninfo_to_dict(conninfo)}
+    left_out = {k: v for k, v in LIBPQ_DEFAULTS.items() if k not in conninfo_to_dict(conninfo)}
     given = make_conninfo(conninfo, **left_out)
 
-    def connect() -> Bounded:
-        deadline = time.monotonic() + limits.at_once
-        connection = _in_time(lambda: Bounded.connect(given, autocommit=True), limits.at_once)
+    def connect() -> DeadlineConnection:
+        deadline = time.monotonic() + limits.round_trip
+        connection = _connect_within(
+            lambda: DeadlineConnection.connect(given, autocommit=True), limits.round_trip
+        )
         connection.deadline = deadline
         try:
             connection.set_limits(limits, local=False)
@@ -153,12 +155,14 @@ def connector(conninfo: str, limits: Limits) -> Callable[[], Bounded]:
     return connect
 
 
-def _in_time(connect: Callable[[], Bounded], seconds: float) -> Bounded:
+def _connect_within(
+    connect: Callable[[], DeadlineConnection], seconds: float
+) -> DeadlineConnection:
     """`connect()`, or NoAnswer after so many seconds; a connection that comes later is closed.
 
     libpq waits for two seconds at least, and so for each host. A thread of its own does.
     """
-    future: Future[Bounded] = Future()
+    future: Future[DeadlineConnection] = Future()
 
     def work() -> None:
         try:
@@ -170,10 +174,10 @@ def _in_time(connect: Callable[[], Bounded], seconds: float) -> Bounded:
     try:
         return future.result(seconds)
     except TimeoutError:
-        future.add_done_callback(_close)
-        raise NoAnswer("the server did not accept a connection in time") from None
+        future.add_done_callback(_close_late_connection)
+        raise DatabaseTimeout("the server did not accept a connection in time") from None
 
 
-def _close(late: Future[Bounded]) -> None:
+def _close_late_connection(late: Future[DeadlineConnection]) -> None:
     if late.exception() is None:
         late.result().close()

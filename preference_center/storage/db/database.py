@@ -15,39 +15,39 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, exc
 from sqlalchemy.pool import PoolProxiedConnection
 
-from preference_center.database_timeouts import Limits
-from preference_center.errors import Cause
+from preference_center.database_timeouts import DatabaseTimeouts
+from preference_center.errors import UnavailableCause
 from preference_center.extensions import db, services
 from preference_center.storage.db import outage
-from preference_center.storage.db.connections import Bounded
-from preference_center.storage.db.error_causes import cause_of, unavailable
+from preference_center.storage.db.connections import DeadlineConnection
+from preference_center.storage.db.error_causes import classify_error, unavailable_error
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_DISCONNECTS = 3
+_MAX_DISCONNECTS = 3
 """How many broken connections in a row are replaced."""
-_PAUSE, _LONGEST_PAUSE = 0.02, 0.5  # seconds
-_GONE = {Cause.UNREACHABLE, Cause.READ_ONLY}
-_CHOSEN: ContextVar[Limits | None] = ContextVar("limits", default=None)
+_RETRY_DELAY, _MAX_RETRY_DELAY = 0.02, 0.5  # seconds
+_CONNECTION_LOST = {UnavailableCause.UNREACHABLE, UnavailableCause.READ_ONLY}
+_LIMITS: ContextVar[DatabaseTimeouts | None] = ContextVar("limits", default=None)
 
 
-def current_limits() -> Limits:
+def current_limits() -> DatabaseTimeouts:
     """The limits that hold in this thread now."""
-    return _CHOSEN.get() or services().limits
+    return _LIMITS.get() or services().timeouts
 
 
 @contextmanager
-def within(limits: Limits) -> Iterator[None]:
+def override_limits(limits: DatabaseTimeouts) -> Iterator[None]:
     """Other limits for the work of this block, in this thread."""
-    token = _CHOSEN.set(limits)
+    token = _LIMITS.set(limits)
     try:
         yield
     finally:
-        _CHOSEN.reset(token)
+        _LIMITS.reset(token)
 
 
-def run(work: Callable[[Connection], T]) -> T:
+def run_in_transaction(operation: Callable[[Connection], T]) -> T:
     """`work(connection)` inside one transaction, committed when this returns.
 
     A broken connection, a server that has become read-only, a deadlock, or a lock not had in
@@ -57,14 +57,14 @@ def run(work: Callable[[Connection], T]) -> T:
     """
     limits = current_limits()
 
-    def limited(connection: Bounded) -> T:
-        keep_to_limits(connection)
-        return work(connection)
+    def apply_and_run(connection: DeadlineConnection) -> T:
+        apply_limits(connection)
+        return operation(connection)
 
-    return _run(limited, limits, limits.total)
+    return _run_with_retries(apply_and_run, limits, limits.total)
 
 
-def run_at_once(work: Callable[[Connection], T], *, long: bool = False) -> T:
+def run_autocommit(operation: Callable[[Connection], T], *, allow_total: bool = False) -> T:
     """`run` for work that the server gets at once: one statement, or one pipeline.
 
     It is a transaction by itself, which saves the round trips of BEGIN and COMMIT: more
@@ -74,12 +74,12 @@ def run_at_once(work: Callable[[Connection], T], *, long: bool = False) -> T:
     """
     limits = current_limits()
 
-    def alone(connection: Bounded) -> T:
+    def run_without_transaction(connection: DeadlineConnection) -> T:
         connection.autocommit = True
         try:
-            return work(connection)
+            return operation(connection)
         except psycopg.Error:
-            connection.spoiled = True
+            connection.pipeline_aborted = True
             raise
         finally:
             if connection.info.transaction_status is TransactionStatus.IDLE:
@@ -87,7 +87,9 @@ def run_at_once(work: Callable[[Connection], T], *, long: bool = False) -> T:
             else:  # cut off half-way: fit for nobody any more
                 connection.close()
 
-    return _run(alone, limits, limits.total if long else limits.at_once)
+    return _run_with_retries(
+        run_without_transaction, limits, limits.total if allow_total else limits.round_trip
+    )
 
 
 def is_writable(connection: Connection) -> bool:
@@ -99,7 +101,9 @@ def is_writable(connection: Connection) -> bool:
 
 
 @contextmanager
-def transaction(limits: Limits | None = None, *, one_moment: bool = False) -> Iterator[Connection]:
+def transaction(
+    limits: DatabaseTimeouts | None = None, *, read_snapshot: bool = False
+) -> Iterator[Connection]:
     """A connection inside one transaction: commits at the end, rolls back on an error.
 
     All that it reads is as of `one_moment` if that is asked for, and it can't write then.
@@ -109,18 +113,18 @@ def transaction(limits: Limits | None = None, *, one_moment: bool = False) -> It
     limits = limits or current_limits()
     engine = db.engine  # a stream may end outside of the app's context
     proxy = _check_out(engine)
-    connection = _driver(proxy, time.monotonic() + limits.total)
+    connection = _driver_connection(proxy, time.monotonic() + limits.total)
     try:
-        if one_moment:  # before any query
+        if read_snapshot:  # before any query
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        keep_to_limits(connection, limits)
+        apply_limits(connection, limits)
         yield connection
         connection.commit()
     except psycopg.Error as error:
         cause = _clean_up(error, proxy, engine)
         if cause is None:
             raise
-        raise unavailable(cause) from error
+        raise unavailable_error(cause) from error
     except BaseException:
         _roll_back(proxy)
         raise
@@ -128,31 +132,35 @@ def transaction(limits: Limits | None = None, *, one_moment: bool = False) -> It
         proxy.close()
 
 
-def keep_to_limits(connection: Connection, limits: Limits | None = None) -> None:
+def apply_limits(connection: Connection, limits: DatabaseTimeouts | None = None) -> None:
     """Have PostgreSQL keep to `limits` until this transaction, or pipeline, ends.
 
     By default to the current ones. Costs nothing where they are those that the session began with.
     """
     limits = limits or current_limits()
-    if isinstance(connection, Bounded) and not limits.same_session(connection.limits):
+    if isinstance(connection, DeadlineConnection) and not limits.has_same_session_settings(
+        connection.limits
+    ):
         connection.set_limits(limits, local=True)
 
 
-def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
+def _run_with_retries(
+    operation: Callable[[DeadlineConnection], T], limits: DatabaseTimeouts, timeout: float
+) -> T:
     begun, engine = time.monotonic(), db.engine
     for attempt in count(1):
         proxy = _check_out(engine)
-        connection = _driver(proxy, begun + total)
+        connection = _driver_connection(proxy, begun + timeout)
         try:
-            result = work(connection)
+            result = operation(connection)
             connection.commit()
         except psycopg.Error as error:
             cause = _clean_up(error, proxy, engine)
             if cause is None:
                 raise
             passed = time.monotonic() - begun
-            if not _worth_another(cause, attempt, passed, limits, total):
-                raise unavailable(cause) from error
+            if not _should_retry(cause, attempt, passed, limits, timeout):
+                raise unavailable_error(cause) from error
         except BaseException:
             _roll_back(proxy)
             raise
@@ -160,54 +168,60 @@ def _run(work: Callable[[Bounded], T], limits: Limits, total: float) -> T:
             return result
         finally:
             proxy.close()
-        if cause is Cause.LOCK:
+        if cause is UnavailableCause.LOCK_TIMEOUT:
             # Back at once, it would take its first lock again before the other has woken.
-            pause = services().random.uniform(0.5, 1.5) * _PAUSE * attempt
-            time.sleep(min(pause, _LONGEST_PAUSE))
+            pause = services().random.uniform(0.5, 1.5) * _RETRY_DELAY * attempt
+            time.sleep(min(pause, _MAX_RETRY_DELAY))
     raise AssertionError("unreachable")
 
 
-def _worth_another(cause: Cause, attempt: int, passed: float, limits: Limits, total: float) -> bool:
+def _should_retry(
+    cause: UnavailableCause, attempt: int, elapsed: float, limits: DatabaseTimeouts, timeout: float
+) -> bool:
     """Whether to try again, `passed` of `total` seconds after the first attempt began."""
-    if passed >= limits.retry:
+    if elapsed >= limits.retry:
         return False
-    if cause is Cause.LOCK:  # another wait must end on the server, not by our giving up
-        return passed + limits.lock <= total
-    return cause in _GONE and attempt <= _DISCONNECTS
+    if (
+        cause is UnavailableCause.LOCK_TIMEOUT
+    ):  # another wait must end on the server, not by our giving up
+        return elapsed + limits.lock <= timeout
+    return cause in _CONNECTION_LOST and attempt <= _MAX_DISCONNECTS
 
 
 def _check_out(engine: Engine) -> PoolProxiedConnection:
-    outage.refuse()
+    outage.raise_if_database_down()
     try:
         return engine.raw_connection()
     except (psycopg.Error, exc.SQLAlchemyError) as error:
-        cause = cause_of(error)
+        cause = classify_error(error)
         if cause is None:
             raise
-        outage.begin(cause)
-        raise unavailable(cause) from error
+        outage.report_failure(cause)
+        raise unavailable_error(cause) from error
 
 
-def _driver(proxy: PoolProxiedConnection, deadline: float) -> Bounded:
-    connection = cast("Bounded", proxy.driver_connection)
+def _driver_connection(proxy: PoolProxiedConnection, deadline: float) -> DeadlineConnection:
+    connection = cast("DeadlineConnection", proxy.driver_connection)
     connection.deadline = deadline
     return connection
 
 
-def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine) -> Cause | None:
+def _clean_up(
+    error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine
+) -> UnavailableCause | None:
     """Roll back, or throw away what can't be; None if the statement itself is at fault."""
-    connection = cast("Bounded", proxy.driver_connection)
-    cause = cause_of(error)
+    connection = cast("DeadlineConnection", proxy.driver_connection)
+    cause = classify_error(error)
     if cause is None and connection.closed:
-        cause = Cause.UNREACHABLE
+        cause = UnavailableCause.UNREACHABLE
     # Whoever comes next need not wait as long; a stream may end outside of the app's context.
-    if cause is Cause.SILENT and has_app_context():
-        outage.begin(cause)
-    if cause in _GONE or connection.closed:
+    if cause is UnavailableCause.UNRESPONSIVE and has_app_context():
+        outage.report_failure(cause)
+    if cause in _CONNECTION_LOST or connection.closed:
         proxy.invalidate()
         # Every idle connection is probably as dead, as frozen or as read-only as this one.
         engine.dispose()
-    elif connection.spoiled:
+    elif connection.pipeline_aborted:
         proxy.invalidate()
     else:
         _roll_back(proxy)
@@ -215,7 +229,7 @@ def _clean_up(error: psycopg.Error, proxy: PoolProxiedConnection, engine: Engine
 
 
 def _roll_back(proxy: PoolProxiedConnection) -> None:
-    connection = cast("Bounded", proxy.driver_connection)
+    connection = cast("DeadlineConnection", proxy.driver_connection)
     try:
         connection.rollback()
     except psycopg.Error:

@@ -9,7 +9,7 @@ from preference_center.storage.db.database import Connection
 
 log = structlog.get_logger()
 
-_SHOWN = """SELECT current_setting('synchronous_commit'), current_setting('fsync'),
+_SHOW_SETTINGS = """SELECT current_setting('synchronous_commit'), current_setting('fsync'),
     current_setting('synchronous_standby_names')"""
 
 
@@ -20,7 +20,7 @@ def require_durable(connection: Connection) -> None:
     standby that is to have them (PostgreSQL, 20.5.1). Raises NotDurable. `fsync=off` is for
     tests and only logged.
     """
-    row = connection.execute(_SHOWN).fetchone()
+    row = connection.execute(_SHOW_SETTINGS).fetchone()
     assert row  # a SELECT without FROM
     commit, fsync, standbys = row
     if commit == "off" or (commit == "local" and standbys):

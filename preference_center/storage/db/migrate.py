@@ -10,17 +10,17 @@ import click
 import structlog
 from sqlalchemy import Connection, Engine, event, exc
 
-from preference_center.errors import Cause
-from preference_center.storage.db.connections import Bounded
-from preference_center.storage.db.error_causes import cause_of
+from preference_center.errors import UnavailableCause
+from preference_center.storage.db.connections import DeadlineConnection
+from preference_center.storage.db.error_causes import classify_error
 
 log = structlog.get_logger()
 
-LOCK = 1.0
+LOCK_TIMEOUT = 1.0
 """Seconds that a migration waits for a table. Everybody who comes meanwhile waits behind it."""
-PAUSE = 5.0
+RETRY_DELAY = 5.0
 """Seconds before the next attempt, in which those have their turn."""
-ATTEMPTS = 12
+MAX_ATTEMPTS = 12
 
 _HINT = (
     "Another transaction keeps a table that the migration needs, {} attempts long. Find it with"
@@ -30,32 +30,32 @@ _HINT = (
 )
 
 
-def patiently(engine: Engine, migrate: Callable[[Connection], None]) -> None:
+def migrate_with_retries(engine: Engine, migrate: Callable[[Connection], None]) -> None:
     """`migrate(connection)`, again and again while others keep a table from it.
 
     Inside of each transaction it waits for a lock for LOCK seconds at most; there is no other
     limit, and none outside, where an index is built concurrently. Raises ClickException that
     says what to do once ATTEMPTS have failed.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with engine.connect() as connection:
-                _lift_limits(connection)
+                _remove_limits(connection)
                 event.listen(connection, "begin", _limit_locks)
                 migrate(connection)
         except exc.OperationalError as error:
-            if cause_of(error) is not Cause.LOCK:
+            if classify_error(error) is not UnavailableCause.LOCK_TIMEOUT:
                 raise
-            log.warning("migration_waits", attempt=attempt, of=ATTEMPTS)
-            if attempt == ATTEMPTS:
-                raise click.ClickException(_HINT.format(ATTEMPTS)) from error
-            time.sleep(PAUSE)
+            log.warning("migration_waits", attempt=attempt, of=MAX_ATTEMPTS)
+            if attempt == MAX_ATTEMPTS:
+                raise click.ClickException(_HINT.format(MAX_ATTEMPTS)) from error
+            time.sleep(RETRY_DELAY)
         else:
             return
 
 
-def _lift_limits(connection: Connection) -> None:
-    driver = cast("Bounded", connection.connection.driver_connection)
+def _remove_limits(connection: Connection) -> None:
+    driver = cast("DeadlineConnection", connection.connection.driver_connection)
     driver.deadline = None
     for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
         connection.exec_driver_sql(f"SET {name} = 0")
@@ -64,4 +64,4 @@ def _lift_limits(connection: Connection) -> None:
 
 
 def _limit_locks(connection: Connection) -> None:
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(LOCK * 1000)}ms'")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{round(LOCK_TIMEOUT * 1000)}ms'")

@@ -14,12 +14,17 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
-from preference_center.errors import Cause, Unavailable
+from preference_center.errors import Unavailable, UnavailableCause
 
-NAME = "preference_center.outage"
+EXTENSION_NAME = "preference_center.outage"
 
 
-_AWAY = {Cause.READ_ONLY, Cause.SILENT, Cause.TIMEOUT, Cause.UNREACHABLE}
+_OUTAGE_CAUSES = {
+    UnavailableCause.READ_ONLY,
+    UnavailableCause.UNRESPONSIVE,
+    UnavailableCause.STATEMENT_TIMEOUT,
+    UnavailableCause.UNREACHABLE,
+}
 """Not LOCK, which is about a few people, nor FULL, which may yet answer a check."""
 
 
@@ -27,49 +32,49 @@ _AWAY = {Cause.READ_ONLY, Cause.SILENT, Cause.TIMEOUT, Cause.UNREACHABLE}
 class Outage:
     """Whether the database is known to be away. Safe for use by several threads."""
 
-    began: threading.Event = field(default_factory=threading.Event)
+    down: threading.Event = field(default_factory=threading.Event)
     """Set while it is away: what tries it again waits for this."""
-    cause: Cause = Cause.UNREACHABLE
+    cause: UnavailableCause = UnavailableCause.UNREACHABLE
     """The last one that was noted."""
-    _trying: threading.local = field(default_factory=threading.local)
+    _retrying: threading.local = field(default_factory=threading.local)
 
     @property
-    def ongoing(self) -> bool:
+    def blocks_thread(self) -> bool:
         """Whether this thread should not even try."""
-        return self.began.is_set() and not getattr(self._trying, "on", False)
+        return self.down.is_set() and not getattr(self._retrying, "on", False)
 
     @contextmanager
-    def trying(self) -> Iterator[None]:
+    def allow_retry(self) -> Iterator[None]:
         """Inside, this thread tries the database whatever is known."""
-        self._trying.on = True
+        self._retrying.on = True
         try:
             yield
         finally:
-            self._trying.on = False
+            self._retrying.on = False
 
 
-def watch() -> Outage:
+def track_outages() -> Outage:
     """Have this process note outages; the caller must end each one by clearing `began`."""
-    found: Outage = current_app.extensions.setdefault(NAME, Outage())
+    found: Outage = current_app.extensions.setdefault(EXTENSION_NAME, Outage())
     return found
 
 
-def ongoing() -> bool:
+def is_database_down() -> bool:
     """Whether the database is known to be away."""
-    outage: Outage | None = current_app.extensions.get(NAME)
-    return outage is not None and outage.ongoing
+    outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
+    return outage is not None and outage.blocks_thread
 
 
-def begin(cause: Cause) -> None:
+def report_failure(cause: UnavailableCause) -> None:
     """Note that the database can't be used, if that is what `cause` means."""
-    outage: Outage | None = current_app.extensions.get(NAME)
-    if outage is not None and cause in _AWAY:
+    outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
+    if outage is not None and cause in _OUTAGE_CAUSES:
         outage.cause = cause
-        outage.began.set()
+        outage.down.set()
 
 
-def refuse() -> None:
+def raise_if_database_down() -> None:
     """Raises Unavailable if the database is known to be away."""
-    outage: Outage | None = current_app.extensions.get(NAME)
-    if outage is not None and outage.ongoing:
+    outage: Outage | None = current_app.extensions.get(EXTENSION_NAME)
+    if outage is not None and outage.blocks_thread:
         raise Unavailable("the database can't be used: it is tried again", outage.cause)

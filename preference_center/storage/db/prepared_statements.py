@@ -16,17 +16,17 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
-from preference_center.storage.db.connections import Bounded
+from preference_center.storage.db.connections import DeadlineConnection
 from preference_center.storage.db.database import Connection
 
 
-class Prepared:
+class PreparedStatement:
     """A statement with parameters $1, $2, ... of these types, prepared once per connection."""
 
     def __init__(self, name: str, query: str, types: Sequence[int]) -> None:
         self._name, self._query, self._types = name.encode(), query.encode(), types
         self._formats = [Format.BINARY] * len(types)
-        self._knowing: WeakSet[Connection] = WeakSet()
+        self._prepared_on: WeakSet[Connection] = WeakSet()
 
     def run(self, connection: Connection, parameters: Sequence[bytes]) -> PGresult:
         """Its result, in binary as the parameters are: for `run_at_once` only.
@@ -37,20 +37,20 @@ class Prepared:
             return self._run(connection, parameters)
         except errors.InvalidSqlStatementName:
             # After a rollback psycopg deallocates all that is prepared.
-            self._knowing.discard(connection)
+            self._prepared_on.discard(connection)
             return self._run(connection, parameters)
 
     def _run(self, connection: Connection, parameters: Sequence[bytes]) -> PGresult:
         pgconn = connection.pgconn
-        if connection not in self._knowing:
+        if connection not in self._prepared_on:
             pgconn.send_prepare(self._name, self._query, self._types)
-            _check(_answer(connection))
-            self._knowing.add(connection)
+            _raise_for_error(_receive_result(connection))
+            self._prepared_on.add(connection)
         pgconn.send_query_prepared(self._name, parameters, self._formats, Format.BINARY)
-        return _check(_answer(connection))
+        return _raise_for_error(_receive_result(connection))
 
 
-class Numbered:
+class NumberedStatement:
     """A statement with `%(name)s` parameters, rewritten once to the server's $1, $2, ..."""
 
     def __init__(self, statement: str) -> None:
@@ -71,18 +71,18 @@ class Numbered:
         return cursor.execute(self._query, given, binary=True)
 
 
-def rows_of(
-    connection: Connection, result: PGresult, numbers: Iterable[int]
+def decode_rows(
+    connection: Connection, result: PGresult, row_numbers: Iterable[int]
 ) -> list[tuple[Any, ...]]:
     """These rows of a result, as Python has them."""
     transformer = Transformer(connection)
     transformer.set_pgresult(result)
-    return [row for row in (transformer.load_row(number, tuple) for number in numbers) if row]
+    return [row for row in (transformer.load_row(number, tuple) for number in row_numbers) if row]
 
 
-def _answer(connection: Connection) -> PGresult:
+def _receive_result(connection: Connection) -> PGresult:
     """What the server answers to what was just sent, within the connection's limits."""
-    cast("Bounded", connection).wait_for_answer()
+    cast("DeadlineConnection", connection).wait_for_result()
     pgconn = connection.pgconn
     result = pgconn.get_result()
     while pgconn.get_result():
@@ -92,7 +92,7 @@ def _answer(connection: Connection) -> PGresult:
     return result
 
 
-def _check(result: PGresult) -> PGresult:
+def _raise_for_error(result: PGresult) -> PGresult:
     if result.status in {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}:
         return result
     state = result.error_field(DiagnosticField.SQLSTATE)

@@ -10,33 +10,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from preference_center.errors import Cause, Unavailable
+from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.extensions import services
 from preference_center.storage.db.database import Connection, current_limits, transaction
 
-IDLE = 60.0
+IDLE_TIMEOUT = 60.0
 """Seconds that a reader may leave it alone."""
-MINUTE = 60.0
+SECONDS_PER_MINUTE = 60.0
 
 
 @contextmanager
-def one_moment() -> Iterator[Connection]:
+def read_snapshot() -> Iterator[Connection]:
     """A connection that reads, for SNAPSHOT_MINUTES at most.
 
     Raises Unavailable, which says so, at the first read after that, or after IDLE seconds
     without one.
     """
     minutes = services().settings.snapshot_minutes
-    longest = minutes * MINUTE
-    limits = replace(current_limits(), statement=longest, idle=IDLE, total=longest)
+    longest = minutes * SECONDS_PER_MINUTE
+    limits = replace(current_limits(), statement=longest, idle=IDLE_TIMEOUT, total=longest)
     try:
-        with transaction(limits, one_moment=True) as connection:
+        with transaction(limits, read_snapshot=True) as connection:
             yield connection
     except Unavailable as error:
-        if error.cause not in {Cause.TIMEOUT, Cause.SILENT}:  # by the server's clock, or by ours
+        if error.cause not in {
+            UnavailableCause.STATEMENT_TIMEOUT,
+            UnavailableCause.UNRESPONSIVE,
+        }:  # by the server's clock, or by ours
             raise
         raise Unavailable(
             f"it took longer than {minutes} minutes (SNAPSHOT_MINUTES), or paused for more"
-            f" than {IDLE:.0f} seconds: read it faster, or allow more",
-            Cause.TIMEOUT,
+            f" than {IDLE_TIMEOUT:.0f} seconds: read it faster, or allow more",
+            UnavailableCause.STATEMENT_TIMEOUT,
         ) from error

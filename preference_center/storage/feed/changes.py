@@ -13,103 +13,105 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.events import Event, Kind, Mark, State
-from preference_center.domain.watermarks import Watermark, beginning
+from preference_center.domain.events import Event, EventKind, ScopeState, Timestamped
+from preference_center.domain.watermarks import Watermark, first_watermark
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
-from preference_center.storage.db.read_snapshot import one_moment
-from preference_center.storage.feed.feed_lag import HeldBack, held_back
+from preference_center.storage.db.read_snapshot import read_snapshot
+from preference_center.storage.feed.feed_lag import FeedLag, load_feed_lag
 from preference_center.storage.feed.watermarks import (
     Horizon,
-    current,
     ensure_epoch,
     ensure_followable,
-    horizon,
+    load_horizon,
+    load_watermark,
 )
-from preference_center.storage.ledger.events import events_by_id
+from preference_center.storage.ledger.events import load_events_by_id
 
-_FETCHED = 2_000
+_FETCH_SIZE = 2_000
 """Rows of a snapshot that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FeedScopeStatus:
     """How one scope of one address stands. `address` is None if we can't read it (I6)."""
 
     address_id: int
     channel: Channel
     address: str | None
     scope: str
-    state: State
+    state: ScopeState
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FeedEntry:
     """One event, and how its scope stands by now, which may be newer than the event."""
 
     event: Event
-    standing: Standing
+    scope_status: FeedScopeStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class FeedPage:
     """Changes in order. `next` is where to go on, also after an empty page."""
 
-    entries: tuple[Entry, ...]
-    next: Watermark
-    more: bool
+    entries: tuple[FeedEntry, ...]
+    next_watermark: Watermark
+    has_more: bool
     """Whether there is a further page by now."""
-    held_back: HeldBack | None
+    lag: FeedLag | None
     """What has been recorded already but can't be told in order yet."""
 
 
-_STATE = """s.out_at, s.out_event, s.reason, COALESCE(s.own, false), s.lift_at, s.lift_event,
-    s.pause_at, s.pause_event, s.pause_until, c.at, c.event"""
+_STATE_COLUMNS = """s.out_at, s.out_event, s.reason, COALESCE(s.own, false),
+    s.lift_at, s.lift_event, s.pause_at, s.pause_event, s.pause_until, c.at, c.event"""
 
-_OLDER = """SELECT '0' AS xid, seq, id, address_id, scope FROM event
+_SELECT_BEFORE_EPOCH = """SELECT '0' AS xid, seq, id, address_id, scope FROM event
     WHERE seq > %(seq)s AND seq <= %(floor)s ORDER BY seq LIMIT %(limit)s"""
-_NEWER = """SELECT xid::text, seq, id, address_id, scope FROM event
+_SELECT_IN_EPOCH = """SELECT xid::text, seq, id, address_id, scope FROM event
     WHERE (event.xid, seq) > (%(xid)s::xid8, %(seq)s) AND event.xid < %(xmin)s::xid8
         AND seq > %(floor)s
     ORDER BY event.xid, seq LIMIT %(limit)s"""
-_ENTRIES = f"""
+_SELECT_ENTRIES = f"""
 WITH page AS MATERIALIZED ({{page}})
 SELECT page.xid, page.seq, page.id, page.address_id, a.channel, a.digest, a.ciphertext,
-    page.scope, {_STATE}
+    page.scope, {_STATE_COLUMNS}
 FROM page JOIN address a ON a.id = page.address_id
 LEFT JOIN suppression s ON s.address_id = page.address_id AND s.scope = page.scope
 LEFT JOIN consent c ON c.address_id = page.address_id AND c.topic = page.scope
 ORDER BY page.xid::xid8, page.seq
 """  # noqa: S608 - a constant
 
-_SNAPSHOT = f"""
-SELECT a.id, a.channel, a.digest, a.ciphertext, COALESCE(s.scope, c.topic), {_STATE}
+_SELECT_SNAPSHOT = f"""
+SELECT a.id, a.channel, a.digest, a.ciphertext, COALESCE(s.scope, c.topic), {_STATE_COLUMNS}
 FROM suppression s
 FULL JOIN consent c ON c.address_id = s.address_id AND c.topic = s.scope
 JOIN address a ON a.id = COALESCE(s.address_id, c.address_id)
 """  # noqa: S608 - a constant
 
 
-def changes(connection: Connection, keys: Keys, after: Watermark | None, limit: int) -> Page:
+def list_changes(
+    connection: Connection, keys: Keys, after: Watermark | None, page_size: int
+) -> FeedPage:
     """Up to `limit` events after `after`, by default from the first of all, in order.
 
     Raises StaleWatermark if the database is on another line of history than `after`.
     """
-    at = horizon(connection)
-    after = after or beginning(at.line.epoch)
+    at = load_horizon(connection)
+    after = after or first_watermark(at.timeline.epoch)
     ensure_followable(after, at)
-    rows = _rows(connection, after, at, limit + 1)
-    more, rows = len(rows) > limit, rows[:limit]
-    events = events_by_id(connection, [row[2] for row in rows])
-    return Page(
-        tuple(Entry(events[row[2]], _standing(row[3:], keys)) for row in rows),
-        _next(after, at, rows if more else ()),
+    rows = _fetch_rows(connection, after, at, page_size + 1)
+    more, rows = len(rows) > page_size, rows[:page_size]
+    events = load_events_by_id(connection, [row[2] for row in rows])
+    return FeedPage(
+        tuple(FeedEntry(events[row[2]], _to_scope_status(row[3:], keys)) for row in rows),
+        _next_watermark(after, at, rows if more else ()),
         more,
-        None if more else held_back(connection, at),
+        None if more else load_feed_lag(connection, at),
     )
 
 
-def snapshot(keys: Keys) -> Generator[Watermark | Standing]:
+def iter_snapshot(keys: Keys) -> Generator[Watermark | FeedScopeStatus]:
     """First the watermark to go on from, then how every scope of every address stands.
 
     All of it as of one moment, in no order, a few thousand rows at a time. Raises
@@ -117,63 +119,65 @@ def snapshot(keys: Keys) -> Generator[Watermark | Standing]:
     it is read to its end or closed.
     """
     ensure_epoch()
-    with one_moment() as connection:
-        yield current(connection)
+    with read_snapshot() as connection:
+        yield load_watermark(connection)
         with connection.cursor("snapshot", binary=True) as cursor:
-            cursor.itersize = _FETCHED
-            for row in cursor.execute(_SNAPSHOT):
-                yield _standing(row, keys)
+            cursor.itersize = _FETCH_SIZE
+            for row in cursor.execute(_SELECT_SNAPSHOT):
+                yield _to_scope_status(row, keys)
 
 
-def _rows(
-    connection: Connection, after: Watermark, at: Horizon, limit: int
+def _fetch_rows(
+    connection: Connection, after: Watermark, horizon: Horizon, limit: int
 ) -> list[tuple[Any, ...]]:
     """The rows of a page: from before the epoch by `seq`, then by transaction."""
     given: Mapping[str, object] = {
         "xid": str(after.xid),
         "seq": after.seq,
-        "xmin": str(at.xmin),
-        "floor": at.line.floor,
+        "xmin": str(horizon.xmin),
+        "floor": horizon.timeline.floor,
     }
     rows: list[tuple[Any, ...]] = []
-    if after.xid == 0 and after.seq < at.line.floor:
-        older = _ENTRIES.format(page=_OLDER)
+    if after.xid == 0 and after.seq < horizon.timeline.floor:
+        older = _SELECT_ENTRIES.format(page=_SELECT_BEFORE_EPOCH)
         rows = connection.execute(older.encode(), {**given, "limit": limit}).fetchall()
     if len(rows) < limit:
-        newer = _ENTRIES.format(page=_NEWER)
+        newer = _SELECT_ENTRIES.format(page=_SELECT_IN_EPOCH)
         given = {**given, "limit": limit - len(rows)}
         rows += connection.execute(newer.encode(), given).fetchall()
     return rows
 
 
-def _next(after: Watermark, at: Horizon, rows: Sequence[tuple[Any, ...]]) -> Watermark:
+def _next_watermark(
+    after: Watermark, horizon: Horizon, rows: Sequence[tuple[Any, ...]]
+) -> Watermark:
     """After the last of `rows`, or, once nothing is left, after all that has ended."""
-    epoch = at.line.epoch
+    epoch = horizon.timeline.epoch
     if rows:
         return Watermark(epoch, int(rows[-1][0]), rows[-1][1])
-    return max(after, at.watermark, key=lambda watermark: watermark.place)
+    return max(after, horizon.watermark, key=lambda watermark: watermark.position)
 
 
-def _standing(row: Sequence[Any], keys: Keys) -> Standing:
+def _to_scope_status(row: Sequence[Any], keys: Keys) -> FeedScopeStatus:
     address_id, channel, digest, ciphertext, scope, *state = row
     address = None if ciphertext is None else keys.open(ciphertext, context=digest)
-    return Standing(address_id, Channel(channel), address, scope, _state(*state))
+    return FeedScopeStatus(address_id, Channel(channel), address, scope, _to_scope_state(*state))
 
 
-def _state(
+def _to_scope_state(
     out_at: Any,
     out_event: UUID | None,
     reason: str | None,
     own: bool,  # noqa: FBT001 - a column
     *rest: Any,
-) -> State:
+) -> ScopeState:
     lift_at, lift_event, pause_at, pause_event, pause_until, consent_at, consent_event = rest
-    return State(
-        out=Mark(out_at, out_event) if out_at and out_event else None,
-        reason=Kind(reason) if reason else None,
-        own=own,
-        lift=Mark(lift_at, lift_event) if lift_at else None,
-        pause=Mark(pause_at, pause_event) if pause_at else None,
+    return ScopeState(
+        opt_out=Timestamped(out_at, out_event) if out_at and out_event else None,
+        reason=EventKind(reason) if reason else None,
+        own_act=own,
+        lift=Timestamped(lift_at, lift_event) if lift_at else None,
+        pause=Timestamped(pause_at, pause_event) if pause_at else None,
         pause_until=pause_until,
-        consent=Mark(consent_at, consent_event) if consent_at else None,
+        consent=Timestamped(consent_at, consent_event) if consent_at else None,
     )

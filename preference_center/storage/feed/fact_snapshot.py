@@ -13,16 +13,16 @@ from datetime import datetime
 from psycopg.abc import Buffer
 
 from preference_center.domain.addresses import KeyKind
-from preference_center.domain.events import ALL_MARKETING, Kind
+from preference_center.domain.events import ALL_MARKETING, EventKind
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db.database import Connection
-from preference_center.storage.db.read_snapshot import one_moment
-from preference_center.storage.feed.watermarks import current, ensure_epoch
+from preference_center.storage.db.read_snapshot import read_snapshot
+from preference_center.storage.feed.watermarks import ensure_epoch, load_watermark
 
-COLUMNS: Mapping[str, str] = {
+FACT_COLUMNS: Mapping[str, str] = {
     "digest": "VARCHAR",
     "channel": "VARCHAR",
     "kind": "SMALLINT",
@@ -43,18 +43,18 @@ its digest. `kind` is a `KeyKind`. Times are microseconds since 1970, UTC.
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SnapshotInfo:
     """What a snapshot is of."""
 
-    at: datetime
+    taken_at: datetime
     watermark: Watermark
     catalogue_version: int
     catalogue_text: str
     fingerprints: Mapping[str, str]
     """Of the digest keys that the digests were made with."""
-    md5: bool
+    matches_md5: bool
     """Whether some addresses are known by an MD5 only: look under the `md5_keys` too."""
-    rows: int
+    row_count: int
 
 
 def _micros(column: str) -> str:
@@ -62,7 +62,7 @@ def _micros(column: str) -> str:
 
 
 # As BY_DIGEST in `facts`, for every digest there is.
-_FACTS = f"""
+_SELECT_FACTS = f"""
 SELECT encode(k.digest, 'hex'), k.channel, k.kind, s.scope, {_micros("s.out_at")},
     replace(s.out_event::text, '-', ''), s.reason, {_micros("s.lift_at")},
     {_micros("s.pause_at")}, {_micros("s.pause_until")}, NULL::bigint
@@ -75,12 +75,12 @@ WHERE k.kind & {KeyKind.EXACT:d} <> 0
 UNION ALL
 SELECT encode(u.digest_prefix, 'hex'), 'email', {KeyKind.EXACT | KeyKind.MAILBOX:d},
     COALESCE(u.scope, '{ALL_MARKETING}'), {_micros("u.last_received_at")},
-    replace(u.id::text, '-', ''), '{Kind.OPTED_OUT}', NULL, NULL, NULL, NULL
+    replace(u.id::text, '-', ''), '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL
 FROM inbound_unresolved u
 """  # noqa: S608 - constants of this module
 
 
-def take(write: Callable[[Buffer], object]) -> Taken:
+def write_snapshot(write: Callable[[Buffer], object]) -> SnapshotInfo:
     """Give every fact to `write`, as CSV without a header in the order of `COLUMNS`.
 
     All of it, and what is told about it, is of one moment. Raises Unavailable, KeyMismatch
@@ -89,17 +89,17 @@ def take(write: Callable[[Buffer], object]) -> Taken:
     require_known_keys()
     ensure_epoch()
     at = services().now()
-    with one_moment() as connection:
+    with read_snapshot() as connection:
         connection.execute("SET LOCAL enable_seqscan = on")
-        watermark = current(connection)
+        watermark = load_watermark(connection)
         version, text = _catalogue(connection)
         with connection.cursor() as cursor:
-            with cursor.copy(f"COPY ({_FACTS}) TO STDOUT (FORMAT csv)".encode()) as copy:
+            with cursor.copy(f"COPY ({_SELECT_FACTS}) TO STDOUT (FORMAT csv)".encode()) as copy:
                 for block in copy:
                     write(block)
             rows = cursor.rowcount
-        return Taken(
-            at, watermark, version, text, _fingerprints(connection), _md5(connection), rows
+        return SnapshotInfo(
+            at, watermark, version, text, _fingerprints(connection), _matches_md5(connection), rows
         )
 
 
@@ -119,5 +119,5 @@ def _fingerprints(connection: Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def _md5(connection: Connection) -> bool:
+def _matches_md5(connection: Connection) -> bool:
     return connection.execute("SELECT FROM md5_matching WHERE id = 1").fetchone() is not None

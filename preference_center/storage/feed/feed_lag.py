@@ -13,12 +13,12 @@ from typing import Any
 from preference_center.storage.db.database import Connection
 from preference_center.storage.feed.watermarks import Horizon
 
-COUNTED = 10_000
+MAX_COUNTED = 10_000
 """Waiting events are counted up to here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class BlockingTransaction:
     """A transaction that has written and not ended.
 
     `age` is None if the role of DATABASE_URL may not see others' (it lacks
@@ -34,18 +34,18 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldBack:
+class FeedLag:
     """Events that are recorded but can't be told in order yet, up to `COUNTED`.
 
     `age` of what they wait for; zero if that ended meanwhile, None if it can't be seen.
     """
 
     events: int
-    age: timedelta | None
+    blocking_age: timedelta | None
 
 
 # Ages are taken by the clock that gave these transactions their start, not by ours.
-_HOLDERS = """
+_SELECT_BLOCKING = """
 WITH holder AS (
     SELECT backend_xid AS xid, pid, COALESCE(datname, '') AS database,
         COALESCE(application_name, '') AS name, COALESCE(state, '') AS state,
@@ -57,41 +57,45 @@ WITH holder AS (
 SELECT xid::text, pid, database, name, state, clock_timestamp() - began FROM holder
 """
 
-_WAITING = """
+_COUNT_WAITING = """
 SELECT count(*) FROM (SELECT FROM event
     WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s LIMIT %(counted)s) AS waiting
 """
 
 
-def waiting(connection: Connection, at: Horizon) -> int:
+def count_waiting_events(connection: Connection, horizon: Horizon) -> int:
     """How many events lie behind the horizon, up to `COUNTED`."""
-    given = {"xmin": str(at.xmin), "floor": at.line.floor, "counted": COUNTED}
-    row = connection.execute(_WAITING, given).fetchone()
+    given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor, "counted": MAX_COUNTED}
+    row = connection.execute(_COUNT_WAITING, given).fetchone()
     assert row  # an aggregate
     return int(row[0])
 
 
-def holders(connection: Connection, at: Horizon) -> list[Holder]:
+def list_blocking_transactions(
+    connection: Connection, horizon: Horizon
+) -> list[BlockingTransaction]:
     """Every transaction of the server that has written and not ended, the oldest first."""
-    found = [_holder(row, at) for row in connection.execute(_HOLDERS)]
+    found = [_to_blocking_transaction(row, horizon) for row in connection.execute(_SELECT_BLOCKING)]
     return sorted(found, key=lambda holder: holder.xid)
 
 
-def held_back(connection: Connection, at: Horizon) -> HeldBack | None:
+def load_feed_lag(connection: Connection, horizon: Horizon) -> FeedLag | None:
     """What waits behind the horizon, if anything."""
-    events = waiting(connection, at)
+    events = count_waiting_events(connection, horizon)
     if not events:
         return None
-    oldest = next((h for h in holders(connection, at) if h.xid == at.xmin), None)
-    return HeldBack(events, oldest.age if oldest else timedelta(0))
+    oldest = next(
+        (h for h in list_blocking_transactions(connection, horizon) if h.xid == horizon.xmin), None
+    )
+    return FeedLag(events, oldest.age if oldest else timedelta(0))
 
 
-def _holder(row: tuple[Any, ...], at: Horizon) -> Holder:
+def _to_blocking_transaction(row: tuple[Any, ...], horizon: Horizon) -> BlockingTransaction:
     xid, *rest = row
-    return Holder(_full(int(xid), at.xmin), *rest)
+    return BlockingTransaction(_full_xid(int(xid), horizon.xmin), *rest)
 
 
-def _full(xid: int, near: int) -> int:
+def _full_xid(xid: int, near: int) -> int:
     """The 64-bit id of a running transaction whose lower 32 bits are `xid`.
 
     Ids in use lie within 2^31 of each other (PostgreSQL's manual, 24.1.5).

@@ -14,7 +14,7 @@ from preference_center.errors import UnknownImport
 from preference_center.storage.db.database import Connection
 
 
-class State(StrEnum):
+class ImportState(StrEnum):
     """How far an import has come."""
 
     AWAITING_FILE = "awaiting_file"
@@ -29,7 +29,7 @@ class State(StrEnum):
     UNDONE = "undone"
 
 
-AT_WORK = frozenset({State.UPLOADED, State.APPLYING, State.UNDOING})
+UNFINISHED_STATES = frozenset({ImportState.UPLOADED, ImportState.APPLYING, ImportState.UNDOING})
 """States in which something is left to do."""
 
 
@@ -38,40 +38,40 @@ class Import:
     """One import as it stands."""
 
     id: UUID
-    state: State
+    state: ImportState
     plan: str
     actor: str
     name: str
     instructions: Mapping[str, Any]
     created_at: datetime
-    begun_at: datetime | None
+    started_at: datetime | None
     finished_at: datetime | None
-    spooled: bool
+    file_stored: bool
     digest: bytes | None
-    octets: int
+    size_bytes: int
     position: int
-    octets_done: int
-    line: int
-    planned: Mapping[str, Any]
-    tally: Mapping[str, Any]
-    refusals: Sequence[Mapping[str, Any]]
+    bytes_done: int
+    line_number: int
+    planned_stats: Mapping[str, Any]
+    stats: Mapping[str, Any]
+    rejected_rows: Sequence[Mapping[str, Any]]
     problem: str
-    undone_to: UUID | None
-    undone: int
+    last_undone_event: UUID | None
+    undone_count: int
     lease_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ImportStep:
     """What a chunk moves an import to, in the transaction that records it."""
 
-    before: int
+    start_position: int
     """The position it began at."""
     position: int
-    octets_done: int
-    line: int
-    tally: Mapping[str, Any]
-    leans_on: frozenset[UUID] = frozenset()
+    bytes_done: int
+    line_number: int
+    stats: Mapping[str, Any]
+    depends_on: frozenset[UUID] = frozenset()
 
 
 _COLUMNS = """id, state, plan, actor, name, instructions, created_at, begun_at, finished_at,
@@ -79,7 +79,7 @@ _COLUMNS = """id, state, plan, actor, name, instructions, created_at, begun_at, 
     undone_to, undone, lease_until"""
 
 
-def by_id(connection: Connection, import_id: UUID) -> Import:
+def get_import(connection: Connection, import_id: UUID) -> Import:
     """The import. Raises UnknownImport."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM list_import WHERE id = %s",  # noqa: S608 - a constant
@@ -87,39 +87,39 @@ def by_id(connection: Connection, import_id: UUID) -> Import:
     ).fetchone()
     if row is None:
         raise UnknownImport("there is no import of this id")
-    return _import(row)
+    return _to_import(row)
 
 
-def every(connection: Connection) -> list[Import]:
+def list_imports(connection: Connection) -> list[Import]:
     """All imports, the newest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM list_import ORDER BY created_at DESC, id DESC"  # noqa: S608 - constants of this module
     )
-    return [_import(row) for row in rows]
+    return [_to_import(row) for row in rows]
 
 
-def of_plan(connection: Connection, plan: str) -> list[Import]:
+def list_imports_by_plan(connection: Connection, plan: str) -> list[Import]:
     """Imports of these instructions on this file that stand or are under way."""
     rows = connection.execute(
         f"""SELECT {_COLUMNS} FROM list_import WHERE plan = %s
         AND state IN ('applying', 'applied', 'undoing')""",  # noqa: S608 - a constant
         (plan,),
     )
-    return [_import(row) for row in rows]
+    return [_to_import(row) for row in rows]
 
 
-def add(
+def insert_import(
     connection: Connection,
     import_id: UUID,
     *,
-    state: State,
+    state: ImportState,
     actor: str,
     name: str,
     instructions: Mapping[str, Any],
     now: datetime,
     plan: str = "",
     digest: bytes | None = None,
-    octets: int = 0,
+    size_bytes: int = 0,
 ) -> None:
     """Begin an import; safe to repeat. One that applies at once has a digest and a plan."""
     connection.execute(
@@ -136,21 +136,21 @@ def add(
             "name": name,
             "instructions": json.dumps(instructions),
             "now": now,
-            "begun": now if state is State.APPLYING else None,
+            "begun": now if state is ImportState.APPLYING else None,
             "digest": digest,
-            "octets": octets,
+            "octets": size_bytes,
         },
     )
 
 
-def take(
+def claim_import(
     connection: Connection,
     import_id: UUID,
     lease: UUID,
     *,
     now: datetime,
     until: datetime,
-    even_if_held: bool = False,
+    force: bool = False,
 ) -> bool:
     """Become the one process at work on it; False while another one holds it.
 
@@ -161,12 +161,12 @@ def take(
         WHERE id = %(id)s AND (%(force)s OR lease_until IS NULL OR lease_until <= %(now)s
             OR lease = %(lease)s)
         RETURNING id""",
-        {"id": import_id, "lease": lease, "now": now, "until": until, "force": even_if_held},
+        {"id": import_id, "lease": lease, "now": now, "until": until, "force": force},
     ).fetchone()
     return row is not None
 
 
-def release(connection: Connection, import_id: UUID, lease: UUID) -> None:
+def release_import(connection: Connection, import_id: UUID, lease: UUID) -> None:
     """Let others go on with it."""
     connection.execute(
         "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s AND lease = %s",
@@ -174,14 +174,16 @@ def release(connection: Connection, import_id: UUID, lease: UUID) -> None:
     )
 
 
-def drop_lease(connection: Connection, import_id: UUID) -> None:
+def revoke_lease(connection: Connection, import_id: UUID) -> None:
     """Put out whoever is at work on it: their next step fails."""
     connection.execute(
         "UPDATE list_import SET lease = NULL, lease_until = NULL WHERE id = %s", (import_id,)
     )
 
 
-def step(connection: Connection, import_id: UUID, lease: UUID, step: Step, until: datetime) -> bool:
+def record_step(
+    connection: Connection, import_id: UUID, lease: UUID, step: ImportStep, until: datetime
+) -> bool:
     """Move on, once however often it is said; False if the import is no longer ours."""
     moved = connection.execute(
         """UPDATE list_import SET position = %(position)s, octets_done = %(octets)s,
@@ -192,27 +194,27 @@ def step(connection: Connection, import_id: UUID, lease: UUID, step: Step, until
         {
             "id": import_id,
             "lease": lease,
-            "before": step.before,
+            "before": step.start_position,
             "position": step.position,
-            "octets": step.octets_done,
-            "line": step.line,
-            "tally": json.dumps(step.tally),
+            "octets": step.bytes_done,
+            "line": step.line_number,
+            "tally": json.dumps(step.stats),
             "until": until,
-            "leans": list(step.leans_on),
+            "leans": list(step.depends_on),
         },
     )
     return moved.rowcount == 1
 
 
-def hold(connection: Connection, ids: Collection[UUID]) -> bool:
+def lock_against_undo(connection: Connection, ids: Collection[UUID]) -> bool:
     """Keep these imports from being undone until the transaction ends; False if one is."""
     rows = connection.execute(
         "SELECT state FROM list_import WHERE id = ANY(%s) ORDER BY id FOR SHARE", (list(ids),)
     )
-    return not {row[0] for row in rows} & {State.UNDOING, State.UNDONE}
+    return not {row[0] for row in rows} & {ImportState.UNDOING, ImportState.UNDONE}
 
 
-def leaning_on(connection: Connection, import_id: UUID) -> list[UUID]:
+def list_dependent_imports(connection: Connection, import_id: UUID) -> list[UUID]:
     """The imports that stand and left rows out because this one had recorded them."""
     rows = connection.execute(
         """SELECT id FROM list_import WHERE %s = ANY(leans_on) AND state <> 'undone'
@@ -222,24 +224,30 @@ def leaning_on(connection: Connection, import_id: UUID) -> list[UUID]:
     return [row[0] for row in rows]
 
 
-def undo_step(
-    connection: Connection, import_id: UUID, lease: UUID, *, to: UUID, count: int, until: datetime
+def record_undo_step(
+    connection: Connection,
+    import_id: UUID,
+    lease: UUID,
+    *,
+    last_event: UUID,
+    count: int,
+    until: datetime,
 ) -> bool:
     """Note that the events up to `to` are taken back; False if it is no longer ours."""
     moved = connection.execute(
         """UPDATE list_import SET lease_until = %(until)s, undone_to = %(to)s,
             undone = undone + CASE WHEN undone_to IS DISTINCT FROM %(to)s THEN %(count)s ELSE 0 END
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'undoing'""",
-        {"id": import_id, "lease": lease, "to": to, "count": count, "until": until},
+        {"id": import_id, "lease": lease, "to": last_event, "count": count, "until": until},
     )
     return moved.rowcount == 1
 
 
-def move(
+def change_state(
     connection: Connection,
     import_id: UUID,
-    before: Collection[State],
-    after: State,
+    from_states: Collection[ImportState],
+    to_state: ImportState,
     now: datetime,
     *,
     lease: UUID | None = None,
@@ -254,8 +262,8 @@ def move(
             AND (%(lease)s::uuid IS NULL OR lease = %(lease)s)""",
         {
             "id": import_id,
-            "before": [state.value for state in before],
-            "after": after,
+            "before": [state.value for state in from_states],
+            "after": to_state,
             "now": now,
             "lease": lease,
         },
@@ -263,27 +271,27 @@ def move(
     return moved.rowcount == 1
 
 
-def lock(connection: Connection, import_id: UUID) -> Import:
+def lock_import(connection: Connection, import_id: UUID) -> Import:
     """The import, which nobody else can change before this transaction ends."""
     connection.execute("SELECT FROM list_import WHERE id = %s FOR UPDATE", (import_id,))
-    return by_id(connection, import_id)
+    return get_import(connection, import_id)
 
 
-def due(connection: Connection, now: datetime) -> list[UUID]:
+def list_due_imports(connection: Connection, now: datetime) -> list[UUID]:
     """Uploaded imports with something to do that no process is at work on."""
     rows = connection.execute(
         """SELECT id FROM list_import WHERE state = ANY(%s) AND spooled
             AND (lease_until IS NULL OR lease_until <= %s) ORDER BY created_at""",
-        (sorted(AT_WORK), now),
+        (sorted(UNFINISHED_STATES), now),
     )
     return [row[0] for row in rows]
 
 
-def undoing(connection: Connection) -> list[UUID]:
+def list_undoing(connection: Connection) -> list[UUID]:
     """The imports that are being undone."""
     rows = connection.execute("SELECT id FROM list_import WHERE state = 'undoing'")
     return [row[0] for row in rows]
 
 
-def _import(row: tuple[Any, ...]) -> Import:
-    return Import(row[0], State(row[1]), *row[2:])
+def _to_import(row: tuple[Any, ...]) -> Import:
+    return Import(row[0], ImportState(row[1]), *row[2:])

@@ -9,15 +9,15 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.storage.db.database import Connection
-from preference_center.storage.imports.import_jobs import State, Step
+from preference_center.storage.imports.import_jobs import ImportState, ImportStep
 
 
-def plan_step(
+def record_plan_step(
     connection: Connection,
     import_id: UUID,
     lease: UUID,
-    step: Step,
-    refusals: Sequence[Mapping[str, Any]],
+    step: ImportStep,
+    rejected_rows: Sequence[Mapping[str, Any]],
     until: datetime,
 ) -> bool:
     """Note how far planning has come; False if the import is no longer ours."""
@@ -30,17 +30,17 @@ def plan_step(
             "id": import_id,
             "lease": lease,
             "position": step.position,
-            "octets": step.octets_done,
-            "line": step.line,
-            "planned": json.dumps(step.tally),
-            "refusals": json.dumps(refusals),
+            "octets": step.bytes_done,
+            "line": step.line_number,
+            "planned": json.dumps(step.stats),
+            "refusals": json.dumps(rejected_rows),
             "until": until,
         },
     )
     return moved.rowcount == 1
 
 
-def finish_plan(
+def record_plan_finished(
     connection: Connection, import_id: UUID, lease: UUID, *, plan: str, problem: str
 ) -> None:
     """Planning is over: it can be applied from its first row on, or has a problem."""
@@ -51,30 +51,30 @@ def finish_plan(
         {
             "id": import_id,
             "lease": lease,
-            "state": State.UNUSABLE if problem else State.PLANNED,
+            "state": ImportState.UNUSABLE if problem else ImportState.PLANNED,
             "plan": plan,
             "problem": problem,
         },
     )
 
 
-def uploaded(
-    connection: Connection, import_id: UUID, lease: UUID, *, digest: bytes, octets: int
+def record_upload(
+    connection: Connection, import_id: UUID, lease: UUID, *, digest: bytes, size_bytes: int
 ) -> bool:
     """The whole file is here, and may be planned; False if the import is no longer ours."""
     moved = connection.execute(
         """UPDATE list_import SET state = 'uploaded', spooled = true, digest = %(digest)s,
             octets = %(octets)s, lease = NULL, lease_until = NULL
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'awaiting_file'""",
-        {"id": import_id, "lease": lease, "digest": digest, "octets": octets},
+        {"id": import_id, "lease": lease, "digest": digest, "octets": size_bytes},
     )
     return moved.rowcount == 1
 
 
-def plan_anew(
+def reset_plan(
     connection: Connection,
     import_id: UUID,
-    state: State,
+    state: ImportState,
     instructions: Mapping[str, Any] | None = None,
 ) -> None:
     """Forget what an earlier plan found, of other instructions or another file."""

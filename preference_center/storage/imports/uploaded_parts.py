@@ -7,39 +7,39 @@ import zlib
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.errors import ImportMoved
+from preference_center.errors import ImportConflict
 from preference_center.extensions import services
 from preference_center.storage.db.database import Connection
 
-PART = 512 * 1024
+PART_BYTES = 512 * 1024
 """Octets of the file in one part."""
 
 
-def write(connection: Connection, import_id: UUID, number: int, octets: bytes) -> None:
+def insert_part(connection: Connection, import_id: UUID, part_number: int, data: bytes) -> None:
     """Keep one part. Safe to repeat."""
-    packed = base64.b64encode(zlib.compress(octets, 1)).decode()
-    content = services().keys.seal(packed, context=_context(import_id, number))
+    packed = base64.b64encode(zlib.compress(data, 1)).decode()
+    content = services().keys.seal(packed, context=_seal_context(import_id, part_number))
     connection.execute(
         """INSERT INTO list_import_part (import_id, number, octets, content)
         VALUES (%s, %s, %s, %s) ON CONFLICT (import_id, number)
         DO UPDATE SET octets = EXCLUDED.octets, content = EXCLUDED.content""",
-        (import_id, number, len(octets), content),
+        (import_id, part_number, len(data), content),
     )
 
 
-def read(connection: Connection, import_id: UUID, number: int) -> bytes:
+def load_part(connection: Connection, import_id: UUID, part_number: int) -> bytes:
     """One part as it was uploaded. Raises ImportMoved if the file is gone."""
     row = connection.execute(
         "SELECT content FROM list_import_part WHERE import_id = %s AND number = %s",
-        (import_id, number),
+        (import_id, part_number),
     ).fetchone()
     if row is None:  # we stood still meanwhile
-        raise ImportMoved("another process has finished this import, or its file was replaced")
-    packed = services().keys.open(row[0], context=_context(import_id, number))
+        raise ImportConflict("another process has finished this import, or its file was replaced")
+    packed = services().keys.open(row[0], context=_seal_context(import_id, part_number))
     return zlib.decompress(base64.b64decode(packed))
 
 
-def sizes(connection: Connection, import_id: UUID) -> list[int]:
+def list_part_sizes(connection: Connection, import_id: UUID) -> list[int]:
     """The octets of each part, in their order."""
     rows = connection.execute(
         "SELECT octets FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
@@ -47,12 +47,12 @@ def sizes(connection: Connection, import_id: UUID) -> list[int]:
     return [row[0] for row in rows]
 
 
-def forget(connection: Connection, import_id: UUID) -> None:
+def delete_parts(connection: Connection, import_id: UUID) -> None:
     """Delete the file."""
     connection.execute("DELETE FROM list_import_part WHERE import_id = %s", (import_id,))
 
 
-def expire(connection: Connection, before: datetime) -> int:
+def delete_expired_parts(connection: Connection, before: datetime) -> int:
     """Delete the files of imports begun before that which nobody applied; how many parts."""
     return connection.execute(
         """WITH old AS (
@@ -66,5 +66,5 @@ def expire(connection: Connection, before: datetime) -> int:
     ).rowcount
 
 
-def _context(import_id: UUID, number: int) -> bytes:
-    return b"list_import_part " + import_id.bytes + number.to_bytes(4)
+def _seal_context(import_id: UUID, part_number: int) -> bytes:
+    return b"list_import_part " + import_id.bytes + part_number.to_bytes(4)

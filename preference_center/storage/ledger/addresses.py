@@ -6,14 +6,14 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from preference_center.domain.addresses import Address, Channel
-from preference_center.domain.bursts import domain_of
-from preference_center.keys import DIGEST_OCTETS, Keys
+from preference_center.domain.bursts import burst_domain
+from preference_center.keys import DIGEST_BYTES, Keys
 from preference_center.storage.db.database import Connection
 
 
-def sealed(keys: Keys, address: Address) -> bytes:
+def seal_address(keys: Keys, address: Address) -> bytes:
     """The address encrypted for its row."""
-    return keys.seal(address.exact, context=keys.exact(address))
+    return keys.seal(address.exact, context=keys.exact_digest(address))
 
 
 def domain_digest(keys: Keys, address: Address) -> bytes | None:
@@ -21,7 +21,7 @@ def domain_digest(keys: Keys, address: Address) -> bytes | None:
 
     Apart from addresses' digests: no canonical address begins like this.
     """
-    domain = domain_of(address)
+    domain = burst_domain(address)
     return None if domain is None else _digest_of(keys, domain)
 
 
@@ -30,7 +30,7 @@ def _digest_of(keys: Keys, domain: str) -> bytes:
     return keys.digest(f"domain:{domain}")
 
 
-def readable(
+def load_readable(
     connection: Connection, keys: Keys, ids: Collection[int]
 ) -> dict[int, tuple[Channel, str]]:
     """Per address id that we can still read, its channel and canonical form."""
@@ -45,7 +45,7 @@ def readable(
     return {row[0]: (Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows}
 
 
-def readable_after(
+def list_readable_after(
     connection: Connection, keys: Keys, channels: Collection[Channel], after: int, limit: int
 ) -> list[tuple[int, Channel, str]]:
     """The next `limit` addresses that we can still read, by id: id, channel, canonical form.
@@ -63,13 +63,13 @@ def readable_after(
     return [(row[0], Channel(row[1]), keys.open(row[3], context=row[2])) for row in rows]
 
 
-def newest_id(connection: Connection) -> int:
+def load_newest_id(connection: Connection) -> int:
     """The id of the address stored last; 0 before the first."""
     row = connection.execute("SELECT max(id) FROM address").fetchone()
     return int(row[0] or 0) if row else 0
 
 
-def known_by_prefix(
+def find_by_digest_prefix(
     connection: Connection, keys: Keys, prefixes: Collection[bytes]
 ) -> dict[bytes, str | None]:
     """Per prefix of an exact digest that an email address of ours has, its canonical form.
@@ -83,7 +83,7 @@ def known_by_prefix(
         JOIN address a ON a.digest BETWEEN given.prefix AND given.beyond AND a.channel = 'email'""",
         {
             "prefixes": list(prefixes),
-            "ends": [prefix.ljust(DIGEST_OCTETS, b"\xff") for prefix in prefixes],
+            "ends": [prefix.ljust(DIGEST_BYTES, b"\xff") for prefix in prefixes],
         },
     )
     return {

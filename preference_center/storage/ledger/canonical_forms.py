@@ -13,15 +13,15 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from preference_center.domain.addresses import NORM_VERSION, Channel, parse
+from preference_center.domain.addresses import NORM_VERSION, Channel, parse_address
 from preference_center.errors import InvalidAddress, KeyMismatch
 from preference_center.storage.db.database import Connection
 
-KEY = "canonical-forms"
+FINGERPRINT_KEY = "canonical-forms"
 """Their row among the fingerprints of keys."""
-_AT = "canonical-forms:renormalised"
+_PROGRESS_KEY = "canonical-forms:renormalised"
 """How far `flask addresses renormalise` has come, and for which forms."""
-_SAMPLES = Path(__file__).with_name("canonical_samples.txt")
+_SAMPLES_PATH = Path(__file__).with_name("canonical_samples.txt")
 _LIBRARIES = ("email-validator", "idna", "phonenumbers")
 _CHANNELS = {"email": Channel.EMAIL, "phone": Channel.PHONE}
 
@@ -30,7 +30,7 @@ _CHANNELS = {"email": Channel.EMAIL, "phone": Channel.PHONE}
 def forms_hash() -> str:
     """The hash of what our rules and libraries make of the samples, in hexadecimal digits."""
     found = hashlib.sha256(f"{NORM_VERSION}\n".encode())
-    for line in _SAMPLES.read_text(encoding="ascii").splitlines():
+    for line in _SAMPLES_PATH.read_text(encoding="ascii").splitlines():
         channel, _, raw = line.partition("\t")
         found.update(
             f"{_forms(raw.encode().decode('unicode_escape'), _CHANNELS[channel])}\n".encode()
@@ -38,11 +38,11 @@ def forms_hash() -> str:
     return found.hexdigest()
 
 
-def verify(connection: Connection) -> None:
+def verify_canonical_forms(connection: Connection) -> None:
     """Raises KeyMismatch if the stored addresses were made with other forms; notes the first."""
-    stored = _stored(connection, KEY)
+    stored = _load_fingerprint(connection, FINGERPRINT_KEY)
     if stored is None:
-        accept(connection)
+        accept_current_forms(connection)
     elif stored.partition(" ")[0] != forms_hash():
         made_with = stored.partition(" ")[2]
         raise KeyMismatch(
@@ -54,26 +54,26 @@ def verify(connection: Connection) -> None:
         )
 
 
-def accept(connection: Connection) -> None:
+def accept_current_forms(connection: Connection) -> None:
     """Note that the stored addresses are found under today's forms."""
-    _store(connection, KEY, f"{forms_hash()} {_libraries()}")
-    connection.execute("DELETE FROM key_fingerprint WHERE key = %s", (_AT,))
+    _save_fingerprint(connection, FINGERPRINT_KEY, f"{forms_hash()} {_libraries()}")
+    connection.execute("DELETE FROM key_fingerprint WHERE key = %s", (_PROGRESS_KEY,))
 
 
-def renormalised_to(connection: Connection) -> int:
+def load_renormalised_id(connection: Connection) -> int:
     """The id of the address that `renormalise` did last for today's forms; 0 before the first."""
-    forms, _, last = (_stored(connection, _AT) or "").partition(" ")
+    forms, _, last = (_load_fingerprint(connection, _PROGRESS_KEY) or "").partition(" ")
     return int(last) if forms == forms_hash() else 0
 
 
-def note_renormalised(connection: Connection, last: int) -> None:
+def record_renormalised_id(connection: Connection, last_id: int) -> None:
     """Keep how far it has come."""
-    _store(connection, _AT, f"{forms_hash()} {last}")
+    _save_fingerprint(connection, _PROGRESS_KEY, f"{forms_hash()} {last_id}")
 
 
 def _forms(raw: str, channel: Channel) -> str:
     try:
-        forms = parse(raw, channel, region="IT").forms()
+        forms = parse_address(raw, channel, region="IT").forms()
     except InvalidAddress:
         return "refused"
     return " ".join(f"{form}:{kind.value}" for form, kind in sorted(forms.items()))
@@ -83,14 +83,14 @@ def _libraries() -> str:
     return ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
 
 
-def _stored(connection: Connection, key: str) -> str | None:
+def _load_fingerprint(connection: Connection, key: str) -> str | None:
     row = connection.execute(
         "SELECT fingerprint FROM key_fingerprint WHERE key = %s", (key,)
     ).fetchone()
     return row[0] if row else None
 
 
-def _store(connection: Connection, key: str, text: str) -> None:
+def _save_fingerprint(connection: Connection, key: str, text: str) -> None:
     connection.execute(
         "INSERT INTO key_fingerprint (key, fingerprint) VALUES (%s, %s)"
         " ON CONFLICT (key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from preference_center.domain.events import Event, Kind
+from preference_center.domain.events import Event, EventKind
 from preference_center.storage.db.database import Connection
 
 _COLUMNS = """e.id, e.seq, e.kind, e.address_id, e.scope, e.occurred_at, e.received_at,
     e.recorded_at, e.counts_at, e.source, e.actor, e.evidence, e.own, e.until, e.retracts"""
-_REPEATED = _COLUMNS.replace("e.counts_at", "GREATEST(e.counts_at, again.last_at)")
+_COLUMNS_WITH_REPEATS = _COLUMNS.replace("e.counts_at", "GREATEST(e.counts_at, again.last_at)")
 
 
-def events_of(
+def list_events_of(
     connection: Connection, address_ids: Collection[int]
 ) -> tuple[list[Event], frozenset[UUID]]:
     """The whole history of these addresses, oldest first, and the ids taken back in it.
@@ -21,35 +21,35 @@ def events_of(
     An event counts from when it was last repeated (`domain.events.REPEAT`).
     """
     rows = connection.execute(
-        f"""SELECT {_REPEATED}, r.event_id IS NOT NULL
+        f"""SELECT {_COLUMNS_WITH_REPEATS}, r.event_id IS NOT NULL
         FROM event e LEFT JOIN retracted r ON r.event_id = e.id
         LEFT JOIN event_repeat again ON again.event_id = e.id
         WHERE e.address_id = ANY(%s) ORDER BY e.seq""",  # noqa: S608 - a constant
         (list(address_ids),),
     ).fetchall()
-    events = [_event(row) for row in rows]
+    events = [_to_event(row) for row in rows]
     retracted = frozenset(row[0] for row in rows if row[-1])
     return events, retracted
 
 
-def events_between(connection: Connection, first: UUID, last: UUID) -> list[Event]:
+def list_events_between(connection: Connection, first: UUID, last: UUID) -> list[Event]:
     """The events whose id lies between these two, oldest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS}, NULL FROM event e WHERE e.id BETWEEN %s AND %s ORDER BY e.seq",  # noqa: S608 - a constant
         (first, last),
     )
-    return [_event(row) for row in rows]
+    return [_to_event(row) for row in rows]
 
 
-def events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Event]:
+def load_events_by_id(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Event]:
     """Those of these events that the ledger has."""
     rows = connection.execute(
         f"SELECT {_COLUMNS}, NULL FROM event e WHERE e.id = ANY(%s)",  # noqa: S608 - a constant
         (list(ids),),
     )
-    return {row[0]: _event(row) for row in rows}
+    return {row[0]: _to_event(row) for row in rows}
 
 
-def _event(row: tuple[object, ...]) -> Event:
+def _to_event(row: tuple[object, ...]) -> Event:
     event_id, seq, kind, *rest, retracts, _ = row
-    return Event(event_id, seq, Kind(kind), *rest, retracts=tuple(retracts or ()))  # type: ignore[arg-type,misc]
+    return Event(event_id, seq, EventKind(kind), *rest, retracts=tuple(retracts or ()))  # type: ignore[arg-type,misc]

@@ -11,33 +11,33 @@ from typing import Any
 
 from preference_center.domain.addresses import KeyKind
 
-Row = Sequence[Any]
+KeySuppressionRow = Sequence[Any]
 """Digest, kind and channel of a key, then the columns of a suppression from its scope on."""
 
 _EXACT = KeyKind.EXACT.value
-_FEW = 3
+_MAX_UNREDUCED = 3
 """So few rows of one digest and scope are left as they are."""
 _OUT_AT, _OUT_EVENT, _PAUSE_AT, _PAUSE_UNTIL = 4, 5, 9, 11
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def folded(rows: Iterable[Row]) -> Iterator[Row]:
+def drop_irrelevant_rows(rows: Iterable[KeySuppressionRow]) -> Iterator[KeySuppressionRow]:
     """These rows, but of those found by the digest of their mailbox or base only what may count.
 
     Per digest and scope that is the two newest opt-outs, since the newest may be of the candidate
     itself, and each pause that no newer one outlasts: the longest may be older than an opt-in.
     """
-    others: dict[tuple[Any, ...], list[Row]] = {}
+    others: dict[tuple[Any, ...], list[KeySuppressionRow]] = {}
     for row in rows:
         if row[1] & _EXACT:
             yield row
         else:
             others.setdefault(tuple(row[:4]), []).append(row)
     for group in others.values():
-        yield from group if len(group) <= _FEW else _what_counts(group)
+        yield from group if len(group) <= _MAX_UNREDUCED else _relevant_rows(group)
 
 
-def _what_counts(group: list[Row]) -> Iterator[Row]:
+def _relevant_rows(group: list[KeySuppressionRow]) -> Iterator[KeySuppressionRow]:
     out = [row for row in group if row[_OUT_AT]]
     out.sort(key=lambda row: (row[_OUT_AT], row[_OUT_EVENT]), reverse=True)
     newest = out[:2]

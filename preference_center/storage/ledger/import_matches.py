@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, Kind
+from preference_center.domain.events import ALL_MARKETING, EVERYTHING, UNDELIVERABLE, EventKind
 from preference_center.domain.imports import SOURCE
 from preference_center.storage.db.database import Connection
-from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class MatchQuery:
     """One thing that a row says: of this digest, on this channel, for this scope."""
 
     digest: bytes
     channel: str
     scope: str
-    asks: bool
+    is_opt_in: bool
     """Whether it is a subscription, not a "no"."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ImportMatch:
     """The newest thing of the same sense, and of a "no" the newest own lift of what it covers.
 
     Of any form of the mailbox: for what was turned on since, the "no" stands no more (I9).
@@ -33,20 +33,20 @@ class Known:
 
     counts_at: datetime
     lifted_at: datetime | None
-    by_import: UUID | None
+    import_id: UUID | None
     """The import that recorded it, if one did."""
 
-    def covers(self, counts_at: datetime | None) -> bool:
+    def is_redundant(self, counts_at: datetime | None) -> bool:
         """Whether saying it again changes nothing: it is as new, or it stands (undated)."""
         if counts_at is None:
             return self.lifted_at is None or self.counts_at >= self.lifted_at
         return self.counts_at >= counts_at
 
 
-_NOES = [kind.value for kind in Kind if kind.suppresses]
-_ASKINGS = [Kind.OPTED_IN.value, Kind.CONSENTED.value]
+_OPT_OUT_KINDS = [kind.value for kind in EventKind if kind.suppresses]
+_OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
 
-_KNOWN = f"""
+_SELECT_MATCHES = f"""
 SELECT given.n, newest.counts_at, lift.counts_at, newest.by_import
 FROM unnest(%(numbers)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(scopes)b::text[],
     %(asks)b::boolean[]) AS given (n, digest, channel, scope, asks)
@@ -63,7 +63,7 @@ CROSS JOIN LATERAL (
 ) AS newest
 LEFT JOIN LATERAL (
     SELECT max(s.lift_at) AS counts_at FROM address_key a
-    JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel AND {MAY_MATCH} <> 0
+    JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
     JOIN suppression s ON s.address_id = b.address_id
     WHERE a.address_id = address.id AND (s.scope = given.scope
         OR (given.scope IN ('{ALL_MARKETING}', '{UNDELIVERABLE}') AND s.scope <> '{EVERYTHING}'))
@@ -71,32 +71,32 @@ LEFT JOIN LATERAL (
 """  # noqa: S608 - constants of this module
 
 
-def known(
+def find_matches(
     connection: Connection,
-    probes: Sequence[Probe],
+    queries: Sequence[MatchQuery],
     *,
-    own: tuple[UUID, UUID],
-    undoing: Collection[UUID],
-) -> dict[int, Known]:
+    own_event_range: tuple[UUID, UUID],
+    undoing_imports: Collection[UUID],
+) -> dict[int, ImportMatch]:
     """By the number of the probe, what is known; but for lifts, of exactly this form.
 
     What lies in the range of ids `own` is left aside, so that a row which stands in a file
     twice is judged as the plan judged it; so is what is being taken back.
     """
     rows = connection.execute(
-        _KNOWN,
+        _SELECT_MATCHES,
         {
-            "numbers": list(range(len(probes))),
-            "digests": [probe.digest for probe in probes],
-            "channels": [probe.channel for probe in probes],
-            "scopes": [probe.scope for probe in probes],
-            "asks": [probe.asks for probe in probes],
-            "noes": _NOES,
-            "askings": _ASKINGS,
-            "first": own[0],
-            "last": own[1],
-            "undoing": [str(each) for each in undoing],
+            "numbers": list(range(len(queries))),
+            "digests": [probe.digest for probe in queries],
+            "channels": [probe.channel for probe in queries],
+            "scopes": [probe.scope for probe in queries],
+            "asks": [probe.is_opt_in for probe in queries],
+            "noes": _OPT_OUT_KINDS,
+            "askings": _OPT_IN_KINDS,
+            "first": own_event_range[0],
+            "last": own_event_range[1],
+            "undoing": [str(each) for each in undoing_imports],
         },
         binary=True,
     )
-    return {row[0]: Known(row[1], row[2], row[3] and UUID(row[3])) for row in rows}
+    return {row[0]: ImportMatch(row[1], row[2], row[3] and UUID(row[3])) for row in rows}

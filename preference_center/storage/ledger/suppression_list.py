@@ -14,35 +14,35 @@ from typing import Any
 from uuid import UUID
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, Kind
+from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 
-MAX_SCANNED = 20_000
+MAX_SCANNED_ROWS = 20_000
 
-Key = tuple[int, str]
-FIRST: Key = (0, "")
+SuppressionKey = tuple[int, str]
+FIRST_KEY: SuppressionKey = (0, "")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SuppressionFilter:
     """Which suppressions: those that meet all that is given."""
 
     scope: str | None = None
-    reason: Kind | None = None
+    reason: EventKind | None = None
     channel: Channel | None = None
     since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Suppression:
+class ListedSuppression:
     """One "no" that stands. `address` is None where only its digest is known (I6)."""
 
-    key: Key
+    key: SuppressionKey
     channel: Channel
     address: str | None
     scope: str
-    reason: Kind
+    reason: EventKind
     since: datetime
     until: datetime | None
     """The end of a pause."""
@@ -51,19 +51,19 @@ class Suppression:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SuppressionPage:
     """Suppressions in the order of their keys; `stopped_at` if there may be more after it."""
 
-    found: Sequence[Suppression]
-    stopped_at: Key | None
+    suppressions: Sequence[ListedSuppression]
+    next_key: SuppressionKey | None
 
 
 # LATERAL with a LIMIT keeps the planner from reading all addresses up to the page's, in a
 # merge. The expressions are those of the indexes: see `tables.ledger`. A lift of all marketing ends
 # a bounce, which has a scope of its own (`progress.standing_nos`).
-_REASON = "(CASE WHEN s.standing THEN s.reason ELSE 'paused' END)"
+_ACTIVE_REASON = "(CASE WHEN s.standing THEN s.reason ELSE 'paused' END)"
 _SELECT = f"""
-SELECT s.address_id, s.scope, {_REASON}, a.channel, a.digest, a.ciphertext,
+SELECT s.address_id, s.scope, {_ACTIVE_REASON}, a.channel, a.digest, a.ciphertext,
     CASE WHEN s.standing THEN s.out_at ELSE s.pause_at END AS since,
     CASE WHEN NOT s.standing THEN s.pause_until END AS until,
     CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END AS event,
@@ -79,57 +79,64 @@ WHERE (s.standing OR s.pause_until IS NOT NULL)
 """  # noqa: S608 - constants
 _AFTER = " AND (s.address_id, s.scope) > (%(address)s, %(scope_before)s)"
 _BY_SCOPE = " AND s.scope = %(scope)s AND s.address_id > %(address)s"
-_BY_REASON = f" AND {_REASON} = %(reason)s{_AFTER}"
+_BY_REASON = f" AND {_ACTIVE_REASON} = %(reason)s{_AFTER}"
 _ORDER = " ORDER BY s.address_id, s.scope LIMIT %(limit)s"
 
 
-def page(
-    connection: Connection, keys: Keys, wanted: Wanted, after: Key, limit: int, now: datetime
-) -> Page:
+def list_active_suppressions(
+    connection: Connection,
+    keys: Keys,
+    criteria: SuppressionFilter,
+    after: SuppressionKey,
+    limit: int,
+    now: datetime,
+) -> SuppressionPage:
     """Up to `limit` suppressions whose key comes after `after`.
 
     `stopped_at` is also set when it has looked at MAX_SCANNED rows and found fewer.
     """
-    query = _query(wanted)
+    query = _query(criteria)
     found: list[tuple[Any, ...]] = []
     scanned, chunk = 0, limit + 1
     while True:
-        given = {"scope": wanted.scope, "reason": wanted.reason, "now": now, "limit": chunk}
+        given = {"scope": criteria.scope, "reason": criteria.reason, "now": now, "limit": chunk}
         given |= {"address": after[0], "scope_before": after[1]}
         rows = connection.execute(query, given, binary=True).fetchall()
         for row in rows:
-            if _meets(row, wanted):
+            if _matches(row, criteria):
                 if len(found) == limit:
-                    return Page(_told(connection, keys, found), found[-1][:2])
+                    return SuppressionPage(_to_suppressions(connection, keys, found), found[-1][:2])
                 found.append(row)
         scanned += len(rows)
         if len(rows) < chunk:
-            return Page(_told(connection, keys, found), None)
-        after, chunk = rows[-1][:2], min(2 * chunk, MAX_SCANNED - scanned)
+            return SuppressionPage(_to_suppressions(connection, keys, found), None)
+        after, chunk = rows[-1][:2], min(2 * chunk, MAX_SCANNED_ROWS - scanned)
         if chunk <= 0:
-            return Page(_told(connection, keys, found), after)
+            return SuppressionPage(_to_suppressions(connection, keys, found), after)
 
 
-def _query(wanted: Wanted) -> str:
+def _query(criteria: SuppressionFilter) -> str:
     """The index that leaves least to look at: nearly every reason is an opt-out."""
-    by_reason = wanted.reason is not None and wanted.reason is not Kind.OPTED_OUT
-    if by_reason or (wanted.reason and wanted.scope is None):
+    by_reason = criteria.reason is not None and criteria.reason is not EventKind.OPTED_OUT
+    if by_reason or (criteria.reason and criteria.scope is None):
         return _SELECT + _BY_REASON + _ORDER
-    return _SELECT + (_AFTER if wanted.scope is None else _BY_SCOPE) + _ORDER
+    return _SELECT + (_AFTER if criteria.scope is None else _BY_SCOPE) + _ORDER
 
 
-def _meets(row: Sequence[Any], wanted: Wanted) -> bool:
+def _matches(row: Sequence[Any], criteria: SuppressionFilter) -> bool:
     _, scope, reason, channel, _, _, since, _, _, stands = row
     return bool(
         stands
-        and wanted.scope in {None, scope}
-        and wanted.reason in {None, reason}
-        and wanted.channel in {None, channel}
-        and (wanted.since is None or since >= wanted.since)
+        and criteria.scope in {None, scope}
+        and criteria.reason in {None, reason}
+        and criteria.channel in {None, channel}
+        and (criteria.since is None or since >= criteria.since)
     )
 
 
-def _told(connection: Connection, keys: Keys, rows: Sequence[tuple[Any, ...]]) -> list[Suppression]:
+def _to_suppressions(
+    connection: Connection, keys: Keys, rows: Sequence[tuple[Any, ...]]
+) -> list[ListedSuppression]:
     events = connection.execute(
         "SELECT id, source FROM event WHERE id = ANY(%(ids)b)",
         {"ids": [row[8] for row in rows]},
@@ -137,12 +144,12 @@ def _told(connection: Connection, keys: Keys, rows: Sequence[tuple[Any, ...]]) -
     )
     sources: dict[UUID, str] = {row[0]: row[1] for row in events}
     return [
-        Suppression(
+        ListedSuppression(
             key=(address_id, scope),
             channel=Channel(channel),
             address=None if ciphertext is None else keys.open(ciphertext, context=digest),
             scope=scope,
-            reason=Kind(reason),
+            reason=EventKind(reason),
             since=since,
             until=until,
             event=event,

@@ -9,50 +9,55 @@ from typing import Any
 from psycopg.pq.abc import PGresult
 
 from preference_center.domain.addresses import Address, KeyKind, may_match
-from preference_center.domain.decisions import Fact
-from preference_center.domain.events import ALL_MARKETING, Kind, Mark, State
+from preference_center.domain.decisions import ScopeFact
+from preference_center.domain.events import ALL_MARKETING, EventKind, ScopeState, Timestamped
 from preference_center.domain.watermarks import Watermark
 from preference_center.extensions import services
-from preference_center.links import PREFIX_OCTETS
-from preference_center.storage.db.bytea_array import BYTEA_ARRAY, OctetsArray
-from preference_center.storage.db.database import Connection, run_at_once
-from preference_center.storage.db.prepared_statements import Prepared, rows_of
-from preference_center.storage.feed.watermarks import NEWEST_EPOCH, XMIN, horizon, know_epoch
-from preference_center.storage.ledger.folding import folded
+from preference_center.links import DIGEST_PREFIX_BYTES
+from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
+from preference_center.storage.db.database import Connection, run_autocommit
+from preference_center.storage.db.prepared_statements import PreparedStatement, decode_rows
+from preference_center.storage.feed.watermarks import (
+    NEWEST_EPOCH_SQL,
+    XMIN_SQL,
+    ensure_epoch_checked,
+    load_horizon,
+)
+from preference_center.storage.ledger.folding import drop_irrelevant_rows
 
-Facts = tuple[Fact, ...]
+ScopeFacts = tuple[ScopeFact, ...]
 
-NO_FACTS: Facts = ()
+NO_SCOPE_FACTS: ScopeFacts = ()
 
 # Enum look-ups and arithmetic are slow: half of the time of a check that finds something.
 _EXACT = KeyKind.EXACT.value
-_KINDS = {kind.value: kind for kind in Kind}
+_KINDS = {kind.value: kind for kind in EventKind}
 
-_STATE = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
+_SUPPRESSION_COLUMNS = """s.scope, s.out_at, s.out_event, s.reason, s.lift_at, s.lift_event,
     s.pause_at, s.pause_event, s.pause_until, NULL::timestamptz, NULL::uuid"""
-_CONSENT = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.event"""
+_CONSENT_COLUMNS = """c.topic, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.at, c.event"""
 # An opt-out by mail before its address is known. Unknown means no (I11): a topic that no
 # catalogue has may have been any.
-_UNRESOLVED = f"""COALESCE(u.scope, '{ALL_MARKETING}'), u.last_received_at, u.id,
-    '{Kind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
+_PENDING_OPT_OUT_COLUMNS = f"""COALESCE(u.scope, '{ALL_MARKETING}'), u.last_received_at, u.id,
+    '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
 
-_FOUND = f"""
-SELECT k.digest, k.kind, k.channel, {_STATE}, k.address_id
+_MATCHING_SUPPRESSIONS = f"""
+SELECT k.digest, k.kind, k.channel, {_SUPPRESSION_COLUMNS}, k.address_id
 FROM address_key k JOIN suppression s ON s.address_id = k.address_id
 WHERE k.digest = ANY(%(digests)b)
 """  # noqa: S608 - constants of this module
 
-BY_DIGEST = f"""{_FOUND}
+LOOK_UP_BY_DIGEST = f"""{_MATCHING_SUPPRESSIONS}
 UNION ALL
-SELECT k.digest, k.kind, k.channel, {_CONSENT}, k.address_id
+SELECT k.digest, k.kind, k.channel, {_CONSENT_COLUMNS}, k.address_id
 FROM address_key k JOIN consent c ON c.address_id = k.address_id
 WHERE k.digest = ANY(%(digests)b) AND k.kind & {KeyKind.EXACT:d} <> 0
 UNION ALL
-SELECT given.digest, {_EXACT | KeyKind.MAILBOX:d}::smallint, 'email', {_UNRESOLVED}
+SELECT given.digest, {_EXACT | KeyKind.MAILBOX:d}::smallint, 'email', {_PENDING_OPT_OUT_COLUMNS}
 FROM unnest(%(digests)b::bytea[]) AS given (digest)
-JOIN inbound_unresolved u ON u.digest_prefix = substr(given.digest, 1, {PREFIX_OCTETS})
+JOIN inbound_unresolved u ON u.digest_prefix = substr(given.digest, 1, {DIGEST_PREFIX_BYTES})
 UNION ALL
-SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH}, {XMIN},
+SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH_SQL}, {XMIN_SQL},
     {", ".join(["NULL"] * 11)}
 """  # noqa: S608 - constants of this module
 """The row without a digest tells of this snapshot: its epoch and xmin, which are `as_of`.
@@ -61,19 +66,25 @@ If it has a kind, look under the `md5_keys` of these addresses, too. Who sees no
 early for any MD5 import (I2): it is committed before the first.
 """
 
-_LOOK_UP = Prepared("by_digest", BY_DIGEST.replace("%(digests)b", "$1"), [BYTEA_ARRAY])
+_PREPARED_LOOK_UP = PreparedStatement(
+    "by_digest", LOOK_UP_BY_DIGEST.replace("%(digests)b", "$1"), [BYTEA_ARRAY_OID]
+)
 
-MAY_MATCH = "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
+KINDS_MAY_MATCH = (
+    "((a.kind & b.kind & 3) | (a.kind & (b.kind >> 2) & 1) | ((a.kind >> 2) & b.kind & 1))"
+)
 """`may_match` in SQL, for two `address_key` rows a and b of one digest; 0 means no."""
 
-_KEYS_OF = "SELECT digest, channel, kind, address_id FROM address_key WHERE address_id = ANY(%s)"
-_CONSENTS_OF = f"""
-SELECT c.address_id, {_CONSENT} FROM consent c WHERE c.address_id = ANY(%(ids)b)
+_SELECT_KEYS = (
+    "SELECT digest, channel, kind, address_id FROM address_key WHERE address_id = ANY(%s)"
+)
+_SELECT_CONSENTS = f"""
+SELECT c.address_id, {_CONSENT_COLUMNS} FROM consent c WHERE c.address_id = ANY(%(ids)b)
 """  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class _LookUpSnapshot:
     """What `BY_DIGEST` tells besides facts."""
 
     md5: bool
@@ -81,14 +92,16 @@ class _Snapshot:
     xmin: int
 
 
-def facts_as_of(addresses: Sequence[Address]) -> tuple[list[Facts], Watermark]:
+def load_facts_as_of(addresses: Sequence[Address]) -> tuple[list[ScopeFacts], Watermark]:
     """`facts_for`, and how far the ledger was then: they count all before the watermark."""
     facts, snapshot = _look_up(addresses, exact_only=False)
     assert snapshot.epoch  # or one would have been begun
     return facts, Watermark(snapshot.epoch, snapshot.xmin)
 
 
-def facts_for(addresses: Sequence[Address], connection: Connection | None = None) -> list[Facts]:
+def load_facts(
+    addresses: Sequence[Address], connection: Connection | None = None
+) -> list[ScopeFacts]:
     """Per address, the facts of every stored form of its mailbox (for decisions).
 
     With a `connection`, as its transaction sees them.
@@ -96,66 +109,66 @@ def facts_for(addresses: Sequence[Address], connection: Connection | None = None
     return _look_up(addresses, exact_only=False, connection=connection)[0]
 
 
-def exact_facts_for(
+def load_exact_facts(
     addresses: Sequence[Address], connection: Connection | None = None
-) -> list[Facts]:
+) -> list[ScopeFacts]:
     """The same of exactly this form (for pages, exports and rights)."""
     return _look_up(addresses, exact_only=True, connection=connection)[0]
 
 
-def facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, Facts]:
+def load_facts_by_id(connection: Connection, ids: Collection[int]) -> dict[int, ScopeFacts]:
     """Per address id that has any, the facts of every form of its mailbox."""
     if not ids:
         return {}
     asked: dict[tuple[bytes, str], list[tuple[int, KeyKind]]] = {}
-    for digest, channel, kind, address_id in connection.execute(_KEYS_OF, (list(ids),)):
+    for digest, channel, kind, address_id in connection.execute(_SELECT_KEYS, (list(ids),)):
         asked.setdefault((digest, channel), []).append((address_id, KeyKind(kind)))
-    digests = OctetsArray(dict.fromkeys(digest for digest, _ in asked))
-    found: dict[int, dict[tuple[int, str], Fact]] = {}
-    rows = connection.execute(_FOUND, {"digests": digests}, binary=True)
-    for row in folded(rows):
+    digests = ByteaArray(dict.fromkeys(digest for digest, _ in asked))
+    found: dict[int, dict[tuple[int, str], ScopeFact]] = {}
+    rows = connection.execute(_MATCHING_SUPPRESSIONS, {"digests": digests}, binary=True)
+    for row in drop_irrelevant_rows(rows):
         digest, kind, channel, scope, *_, other = row
         for address_id, probe in asked.get((digest, channel), ()):
             exact = address_id == other
             if kind & _EXACT if exact else may_match(probe, KeyKind(kind)):
                 facts = found.setdefault(address_id, {})
-                facts[other, scope] = _fact(row[3:-1], exact=exact)
+                facts[other, scope] = _to_scope_fact(row[3:-1], exact=exact)
     result = {address_id: tuple(facts.values()) for address_id, facts in found.items()}
-    for consent in connection.execute(_CONSENTS_OF, {"ids": list(ids)}, binary=True):
-        result[consent[0]] = (*result.get(consent[0], ()), _fact(consent[1:], exact=True))
+    for consent in connection.execute(_SELECT_CONSENTS, {"ids": list(ids)}, binary=True):
+        result[consent[0]] = (*result.get(consent[0], ()), _to_scope_fact(consent[1:], exact=True))
     return result
 
 
 def _look_up(
     addresses: Sequence[Address], *, exact_only: bool, connection: Connection | None = None
-) -> tuple[list[Facts], _Snapshot]:
+) -> tuple[list[ScopeFacts], _LookUpSnapshot]:
     keys = services().keys
-    result: list[Facts] = [NO_FACTS] * len(addresses)
-    probes = _probes(addresses, keys.match_keys, exact_only=exact_only)
-    rows, snapshot = _rows(probes, connection)
+    result: list[ScopeFacts] = [NO_SCOPE_FACTS] * len(addresses)
+    probes = _look_up_keys(addresses, keys.match_keys, exact_only=exact_only)
+    rows, snapshot = _fetch_rows(probes, connection)
     if snapshot.md5:
-        by_md5 = _probes(addresses, keys.md5_keys, exact_only=exact_only)
-        rows += _rows(by_md5, connection)[0]
+        by_md5 = _look_up_keys(addresses, keys.md5_keys, exact_only=exact_only)
+        rows += _fetch_rows(by_md5, connection)[0]
         probes |= by_md5
     own: set[tuple[int, int | None]] = set()
     others: list[tuple[int, Sequence[Any], int | None]] = []
-    for digest, stored_kind, channel, *columns, address_id in folded(rows):
+    for digest, stored_kind, channel, *columns, address_id in drop_irrelevant_rows(rows):
         for index, probe in probes[digest]:
             if channel != addresses[index].channel:
                 continue
             if int(probe) & stored_kind & _EXACT:
                 if address_id is not None:
                     own.add((index, address_id))
-                result[index] += (_fact(columns, exact=True),)
+                result[index] += (_to_scope_fact(columns, exact=True),)
             elif not exact_only and may_match(probe, KeyKind(stored_kind)):
                 others.append((index, columns, address_id))
     for index, said, address_id in others:
         if (index, address_id) not in own:  # found again, by the digest of its mailbox
-            result[index] += (_fact(said, exact=False),)
+            result[index] += (_to_scope_fact(said, exact=False),)
     return result, snapshot
 
 
-def _probes(
+def _look_up_keys(
     addresses: Sequence[Address],
     keys_of: Callable[[Address], dict[bytes, KeyKind]],
     *,
@@ -170,43 +183,49 @@ def _probes(
     return probes
 
 
-def _rows(
+def _fetch_rows(
     digests: Iterable[bytes], connection: Connection | None
-) -> tuple[list[tuple[Any, ...]], _Snapshot]:
+) -> tuple[list[tuple[Any, ...]], _LookUpSnapshot]:
     """What was found, and by which snapshot."""
-    given = OctetsArray(digests)
+    given = ByteaArray(digests)
 
-    def alone(connection: Connection) -> tuple[list[tuple[Any, ...]], _Snapshot]:
-        know_epoch(connection)
-        rows, snapshot = _read(connection, _LOOK_UP.run(connection, [given.dump()]))
+    def run_look_up(connection: Connection) -> tuple[list[tuple[Any, ...]], _LookUpSnapshot]:
+        ensure_epoch_checked(connection)
+        rows, snapshot = _split_result(
+            connection, _PREPARED_LOOK_UP.run(connection, [given.dump()])
+        )
         if snapshot.epoch is None:  # there was none, or somebody deleted them
-            horizon(connection)
-            rows, snapshot = _read(connection, _LOOK_UP.run(connection, [given.dump()]))
+            load_horizon(connection)
+            rows, snapshot = _split_result(
+                connection, _PREPARED_LOOK_UP.run(connection, [given.dump()])
+            )
         return rows, snapshot
 
     if connection is None:
-        return run_at_once(alone)
-    result = connection.execute(BY_DIGEST, {"digests": given}, binary=True).pgresult
+        return run_autocommit(run_look_up)
+    result = connection.execute(LOOK_UP_BY_DIGEST, {"digests": given}, binary=True).pgresult
     assert result  # it has just been executed
-    return _read(connection, result)
+    return _split_result(connection, result)
 
 
-def _read(connection: Connection, result: PGresult) -> tuple[list[tuple[Any, ...]], _Snapshot]:
+def _split_result(
+    connection: Connection, result: PGresult
+) -> tuple[list[tuple[Any, ...]], _LookUpSnapshot]:
     last = result.ntuples - 1  # the last part of the statement
     md5, epoch, xmin = (result.get_value(last, column) for column in (1, 2, 3))
-    snapshot = _Snapshot(md5 is not None, epoch.decode() if epoch else None, int(xmin or 0))
-    return rows_of(connection, result, range(last)) if last else [], snapshot
+    snapshot = _LookUpSnapshot(md5 is not None, epoch.decode() if epoch else None, int(xmin or 0))
+    return decode_rows(connection, result, range(last)) if last else [], snapshot
 
 
-def _fact(row: Sequence[Any], *, exact: bool) -> Fact:
+def _to_scope_fact(row: Sequence[Any], *, exact: bool) -> ScopeFact:
     scope, out_at, out_event, reason, lift_at, lift_event, *rest = row
     pause_at, pause_event, pause_until, consent_at, consent_event = rest
-    state = State(
-        out=Mark(out_at, out_event) if out_at else None,
+    state = ScopeState(
+        opt_out=Timestamped(out_at, out_event) if out_at else None,
         reason=_KINDS[reason] if reason else None,
-        lift=Mark(lift_at, lift_event) if lift_at else None,
-        pause=Mark(pause_at, pause_event) if pause_at else None,
+        lift=Timestamped(lift_at, lift_event) if lift_at else None,
+        pause=Timestamped(pause_at, pause_event) if pause_at else None,
         pause_until=pause_until,
-        consent=Mark(consent_at, consent_event) if consent_at else None,
+        consent=Timestamped(consent_at, consent_event) if consent_at else None,
     )
-    return Fact(scope, exact, state)
+    return ScopeFact(scope, exact, state)

@@ -13,34 +13,34 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.bursts import Act, Burst, Rule
-from preference_center.domain.events import Kind
+from preference_center.domain.bursts import Burst, BurstRule, LinkOptOut
+from preference_center.domain.events import EventKind
 from preference_center.ids import uuid7
 from preference_center.keys import Keys
-from preference_center.links import recovered
+from preference_center.links import restore_address
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.addresses import domain_digest
 
-MOST_MESSAGES = 20
+MAX_MESSAGE_IDS = 20
 """How many ids of messages a flag names."""
-AT_ONCE = 2_000
+FILL_BATCH_SIZE = 2_000
 """Addresses that are given their domain at a look."""
-_SLACK = timedelta(minutes=2)
+_COMMIT_SLACK = timedelta(minutes=2)
 """How long a transaction may have been under way that looks could not see yet."""
 
-_WATCH = """
+_CLAIM_SCAN = """
 SELECT looked_at FROM burst_watch WHERE id = 1 AND looked_at <= %s FOR UPDATE SKIP LOCKED
 """
-_WATCHED = """
+_INSERT_SCAN = """
 INSERT INTO burst_watch (id, looked_at) VALUES (1, %s) ON CONFLICT DO NOTHING RETURNING looked_at
 """
 """If nobody ever looked."""
-_ACTS = f"""
+_SELECT_OPT_OUTS = f"""
 WITH act AS (
     SELECT event.id, event.address_id, address.domain_digest, event.received_at,
         event.evidence ->> 'issued_at' AS issued_at, event.evidence ->> 'message_id' AS message
     FROM event JOIN address ON address.id = event.address_id
-    WHERE event.id BETWEEN %(first)s AND %(last)s AND event.kind = '{Kind.OPTED_OUT}'
+    WHERE event.id BETWEEN %(first)s AND %(last)s AND event.kind = '{EventKind.OPTED_OUT}'
         AND event.own AND event.evidence ? 'issued_at' AND NOT event.evidence ? 'destination'
         AND address.domain_digest IS NOT NULL
 )
@@ -53,11 +53,11 @@ IS TRUE keeps PostgreSQL from making a join of it: on tables it has not looked a
 all of them anew for each, 5 s for 4,000.
 """
 
-_NEW_EVENTS = """
+_INSERT_BURST_EVENTS = """
 INSERT INTO burst_event (event_id, burst_id) SELECT unnest(%(events)s::uuid[]), %(burst)s
 ON CONFLICT DO NOTHING
 """
-_KEEP = """
+_UPSERT_BURST = """
 INSERT INTO burst (id, domain_digest, found_at, first_at, last_at, issued_first, issued_last,
     events, addresses, known, messages)
 SELECT %(burst)s, %(domain)s, %(now)s, min(event.received_at), max(event.received_at),
@@ -78,7 +78,7 @@ _COLUMNS = """id, found_at, first_at, last_at, issued_first, issued_last, events
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class BurstRecord:
     """A burst that was found. All times are UTC.
 
     `known` is how many addresses of its domain were stored then: what we know, not what was
@@ -86,91 +86,97 @@ class Flag:
     """
 
     id: UUID
-    found_at: datetime
+    detected_at: datetime
     first_at: datetime
     last_at: datetime
     issued_first: datetime
     issued_last: datetime
     events: int
     addresses: int
-    known: int
-    messages: Sequence[str]
+    known_addresses: int
+    message_ids: Sequence[str]
 
 
-def begin(connection: Connection, now: datetime, every: timedelta) -> datetime | None:
+def claim_scan(connection: Connection, now: datetime, interval: timedelta) -> datetime | None:
     """When was looked last, if it is our turn to look; none else looks meanwhile."""
-    given = (now - every,)
-    rows = (connection.execute(statement, given).fetchone() for statement in (_WATCH, _WATCHED))
+    given = (now - interval,)
+    rows = (
+        connection.execute(statement, given).fetchone() for statement in (_CLAIM_SCAN, _INSERT_SCAN)
+    )
     return next((row[0] for row in rows if row), None)
 
 
-def acts_between(
-    connection: Connection, looked_at: datetime, until: datetime, rule: Rule
-) -> list[Act]:
+def list_opt_outs_between(
+    connection: Connection, scanned_until: datetime, until: datetime, rule: BurstRule
+) -> list[LinkOptOut]:
     """The opt-outs among which there may be a burst that is not known yet, or grows."""
     rows = connection.execute(
-        _ACTS,
+        _SELECT_OPT_OUTS,
         {
-            "first": uuid7(looked_at - rule.within - _SLACK, 0),
-            "last": uuid7(until + _SLACK, 0),
-            "addresses": rule.addresses,
+            "first": uuid7(scanned_until - rule.window - _COMMIT_SLACK, 0),
+            "last": uuid7(until + _COMMIT_SLACK, 0),
+            "addresses": rule.min_addresses,
         },
     )
     return [
-        Act(event, address, domain, at, datetime.fromisoformat(issued_at), message or "")
+        LinkOptOut(event, address, domain, at, datetime.fromisoformat(issued_at), message or "")
         for event, address, domain, at, issued_at, message in rows
     ]
 
 
-def keep(connection: Connection, burst: Burst, new_id: UUID, now: datetime) -> Flag | None:
+def record_burst(
+    connection: Connection, burst: Burst, new_id: UUID, now: datetime
+) -> BurstRecord | None:
     """Flag a burst, or what is new of one that is flagged already; None if nothing is."""
-    events = [act.event for act in burst.acts]
+    events = [act.event_id for act in burst.opt_outs]
     row = connection.execute(
         "SELECT burst_id FROM burst_event WHERE event_id = ANY(%s) ORDER BY event_id LIMIT 1",
         (events,),
     ).fetchone()
     burst_id = row[0] if row else new_id
-    given = {"events": events, "burst": burst_id, "domain": burst.domain, "now": now}
-    if not connection.execute(_NEW_EVENTS, given).rowcount:
+    given = {"events": events, "burst": burst_id, "domain": burst.domain_digest, "now": now}
+    if not connection.execute(_INSERT_BURST_EVENTS, given).rowcount:
         return None
-    connection.execute(_KEEP, given | {"messages": MOST_MESSAGES})
-    return by_id(connection, burst_id)
+    connection.execute(_UPSERT_BURST, given | {"messages": MAX_MESSAGE_IDS})
+    return find_burst(connection, burst_id)
 
 
-def end(connection: Connection, until: datetime) -> None:
+def finish_scan(connection: Connection, until: datetime) -> None:
     """All up to `until` was looked through."""
     connection.execute("UPDATE burst_watch SET looked_at = %s WHERE id = 1", (until,))
 
 
-def newest(connection: Connection, limit: int) -> list[Flag]:
+def list_newest_bursts(connection: Connection, limit: int) -> list[BurstRecord]:
     """The bursts that were found last, the newest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM burst ORDER BY found_at DESC, id DESC LIMIT %s",  # noqa: S608 - constants of this module
         (limit,),
     )
-    return [Flag(*row) for row in rows]
+    return [BurstRecord(*row) for row in rows]
 
 
-def by_id(connection: Connection, burst: UUID) -> Flag | None:
+def find_burst(connection: Connection, burst: UUID) -> BurstRecord | None:
     """One burst, or None."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM burst WHERE id = %s",  # noqa: S608 - constants of this module
         (burst,),
     ).fetchone()
-    return Flag(*row) if row else None
+    return BurstRecord(*row) if row else None
 
 
-def of_events(connection: Connection, events: Collection[UUID]) -> dict[UUID, Flag]:
+def find_bursts_by_event(
+    connection: Connection, events: Collection[UUID]
+) -> dict[UUID, BurstRecord]:
     """The bursts that these events are part of, as far as they are."""
     rows = connection.execute(
         f"""SELECT event_id, {_COLUMNS} FROM burst_event JOIN burst ON burst.id = burst_id
         WHERE event_id = ANY(%s)""",  # noqa: S608 - constants of this module
         (list(events),),
     )
-    return {row[0]: Flag(*row[1:]) for row in rows}
+    return {row[0]: BurstRecord(*row[1:]) for row in rows}
 
 
-def events_in(connection: Connection, burst: UUID) -> list[UUID]:
+def list_event_ids(connection: Connection, burst: UUID) -> list[UUID]:
     """The events of a burst, in the order in which they came."""
     rows = connection.execute(
         """SELECT event.id FROM burst_event JOIN event ON event.id = event_id
@@ -180,7 +186,7 @@ def events_in(connection: Connection, burst: UUID) -> list[UUID]:
     return [row[0] for row in rows]
 
 
-def addresses_in(connection: Connection, burst: UUID) -> list[int]:
+def list_address_ids(connection: Connection, burst: UUID) -> list[int]:
     """The ids of those whose opt-outs these are."""
     rows = connection.execute(
         """SELECT DISTINCT event.address_id FROM burst_event JOIN event ON event.id = event_id
@@ -190,20 +196,18 @@ def addresses_in(connection: Connection, burst: UUID) -> list[int]:
     return [row[0] for row in rows]
 
 
-def found_since(connection: Connection, moment: datetime) -> int:
+def count_bursts_since(connection: Connection, since: datetime) -> int:
     """How many were found since then."""
-    row = connection.execute(
-        "SELECT count(*) FROM burst WHERE found_at >= %s", (moment,)
-    ).fetchone()
+    row = connection.execute("SELECT count(*) FROM burst WHERE found_at >= %s", (since,)).fetchone()
     return int(row[0]) if row else 0
 
 
-def is_to_fill(connection: Connection) -> bool:
+def needs_domain_fill(connection: Connection) -> bool:
     """Whether `fill` would find any address to look at."""
-    return bool(_without_domain(connection, 1))
+    return bool(_list_unfilled_addresses(connection, 1))
 
 
-def _without_domain(connection: Connection, limit: int) -> list[int]:
+def _list_unfilled_addresses(connection: Connection, limit: int) -> list[int]:
     """Addresses that were not looked at yet."""
     rows = connection.execute(
         """SELECT id FROM address WHERE id > COALESCE((
@@ -213,12 +217,12 @@ def _without_domain(connection: Connection, limit: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def fill(connection: Connection, keys: Keys) -> int:
+def fill_domain_digests(connection: Connection, keys: Keys) -> int:
     """Give addresses that are older than bursts their domain, AT_ONCE of them; how many had none.
 
     Each is looked at once. Those that somebody writes just now get theirs from the writer.
     """
-    ids = _without_domain(connection, AT_ONCE)
+    ids = _list_unfilled_addresses(connection, FILL_BATCH_SIZE)
     if not ids:
         return 0
     rows = connection.execute(
@@ -229,7 +233,9 @@ def fill(connection: Connection, keys: Keys) -> int:
         binary=True,
     )
     domains = {
-        number: domain_digest(keys, recovered(keys.open(sealed, context=digest), Channel.EMAIL))
+        number: domain_digest(
+            keys, restore_address(keys.open(sealed, context=digest), Channel.EMAIL)
+        )
         for number, digest, sealed in rows
     }
     found = {number: domain for number, domain in domains.items() if domain is not None}

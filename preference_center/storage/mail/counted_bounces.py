@@ -10,12 +10,12 @@ from uuid import UUID
 
 from preference_center.storage.db.database import Connection
 
-_FORGOTTEN_AT_ONCE = 1000
+_PURGE_LIMIT = 1000
 """More than are kept at once, so that old ones can't pile up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class CountedBounce:
     """One bounce: of whom, read as which code, when (UTC)."""
 
     id: UUID
@@ -24,15 +24,15 @@ class Counted:
     at: datetime
 
 
-_KEEP = """
+_INSERT = """
 INSERT INTO counted_bounce (id, digest, code, at) VALUES (%s, %s, %s, %s)
 ON CONFLICT (id) DO NOTHING
 """
-_OF = """
+_SELECT = """
 SELECT id, digest, code, at FROM counted_bounce
 WHERE digest = ANY(%(digests)b::bytea[]) AND at > %(since)s
 """
-_FORGET = """
+_PURGE = """
 DELETE FROM counted_bounce WHERE id = ANY(ARRAY(
     SELECT id FROM counted_bounce WHERE at <= %s ORDER BY at LIMIT %s FOR UPDATE SKIP LOCKED
 ))
@@ -40,23 +40,25 @@ DELETE FROM counted_bounce WHERE id = ANY(ARRAY(
 """An array, since a subquery of IN may be run again for each row, and take more."""
 
 
-def keep(connection: Connection, bounces: Sequence[Counted], since: datetime) -> None:
+def insert_bounces(
+    connection: Connection, bounces: Sequence[CountedBounce], since: datetime
+) -> None:
     """Count these, each once however often it is told, and forget those up to `since`."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            _KEEP,
+            _INSERT,
             # In one order for all writers, so that none waits in a ring.
             [(b.id, b.digest, b.code, b.at) for b in sorted(bounces, key=lambda b: b.id)],
         )
-    connection.execute(_FORGET, (since, _FORGOTTEN_AT_ONCE))
+    connection.execute(_PURGE, (since, _PURGE_LIMIT))
 
 
-def of(
+def list_bounces(
     connection: Connection, digests: Collection[bytes], since: datetime
-) -> dict[bytes, list[Counted]]:
+) -> dict[bytes, list[CountedBounce]]:
     """What was counted after `since`, by address."""
-    found: defaultdict[bytes, list[Counted]] = defaultdict(list)
-    for row in connection.execute(_OF, {"digests": list(digests), "since": since}):
-        bounce = Counted(*row)
+    found: defaultdict[bytes, list[CountedBounce]] = defaultdict(list)
+    for row in connection.execute(_SELECT, {"digests": list(digests), "since": since}):
+        bounce = CountedBounce(*row)
         found[bounce.digest].append(bounce)
     return found

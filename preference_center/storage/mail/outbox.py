@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.addresses import Address, Channel, parse
-from preference_center.errors import NoMailServer
+from preference_center.domain.addresses import Address, Channel, parse_address
+from preference_center.errors import MailServerNotConfigured
 from preference_center.extensions import services
 from preference_center.keys import Keys
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 
 
-class LetterKind(StrEnum):
+class EmailKind(StrEnum):
     """What a letter is for."""
 
     ONE_TIME_LINK = "one_time_link"
@@ -29,21 +29,21 @@ class LetterKind(StrEnum):
     """Somebody opted in from a link, which may have been forwarded."""
 
 
-VALUES: Mapping[LetterKind, frozenset[str]] = {
-    LetterKind.ONE_TIME_LINK: frozenset({"link"}),
-    LetterKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
+REQUIRED_VALUES: Mapping[EmailKind, frozenset[str]] = {
+    EmailKind.ONE_TIME_LINK: frozenset({"link"}),
+    EmailKind.CONFIRM_OPT_IN: frozenset({"link", "what"}),
 }
 """What a letter of each kind says: `link` until `expires_at`, `what` was opted in to."""
 
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 """How long what became of a letter can be seen; nothing personal is left in it by then."""
-_FORGOTTEN = 10_000
+_PURGE_LIMIT = 10_000
 
-SWITCHED = "switched"
+LANGUAGE_SWITCHED = "switched"
 """Besides those: that the person chose the letter's language by the switch of the page."""
 
 
-class Fate(StrEnum):
+class SendResult(StrEnum):
     """What became of a letter, or of the last try to send it."""
 
     SENT = "sent"
@@ -52,11 +52,11 @@ class Fate(StrEnum):
     """The mail server will never take it for this recipient."""
     EXPIRED = "expired"
     """It was of no use any more."""
-    LATER = "later"
+    RETRY_LATER = "later"
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingEmail:
     """One mail to one person.
 
     `brand` is a key of the catalogue; None stands for all brands. `expires_at` is when its
@@ -65,22 +65,22 @@ class Letter:
     """
 
     id: UUID
-    kind: LetterKind
-    to: Address
+    kind: EmailKind
+    recipient: Address
     language: str
     brand: str | None
     values: Mapping[str, str] = field(repr=False)
     expires_at: datetime
 
     def __post_init__(self) -> None:
-        if self.to.channel is not Channel.EMAIL:
+        if self.recipient.channel is not Channel.EMAIL:
             raise ValueError("A letter goes to an email address")
-        if self.values.keys() - {SWITCHED} != VALUES[self.kind]:
-            raise ValueError(f"{self.kind} says {', '.join(sorted(VALUES[self.kind]))}")
+        if self.values.keys() - {LANGUAGE_SWITCHED} != REQUIRED_VALUES[self.kind]:
+            raise ValueError(f"{self.kind} says {', '.join(sorted(REQUIRED_VALUES[self.kind]))}")
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedEmail:
     """One letter, still sealed, that this worker holds until its lease ends."""
 
     id: UUID
@@ -91,13 +91,13 @@ class Claim:
     expires_at: datetime
     attempts: int
 
-    def open(self, keys: Keys) -> Letter:
+    def decrypt(self, keys: Keys) -> OutgoingEmail:
         """The letter. Raises CannotOpen or KeyMismatch."""
-        personal = json.loads(keys.open(self.ciphertext, context=_context(self.id)))
-        return Letter(
+        personal = json.loads(keys.open(self.ciphertext, context=_seal_context(self.id)))
+        return OutgoingEmail(
             id=self.id,
-            kind=LetterKind(self.kind),
-            to=parse(personal["to"], Channel.EMAIL),
+            kind=EmailKind(self.kind),
+            recipient=parse_address(personal["to"], Channel.EMAIL),
             language=self.language,
             brand=self.brand,
             values=personal["values"],
@@ -105,7 +105,7 @@ class Claim:
         )
 
 
-def post(letters: Sequence[Letter]) -> None:
+def enqueue_emails(emails: Sequence[OutgoingEmail]) -> None:
     """Keep `letters` to be sent soon, all or none.
 
     Returns once they are committed. Safe to repeat: an id is kept once. Raises
@@ -114,25 +114,27 @@ def post(letters: Sequence[Letter]) -> None:
     """
     context = services()
     if context.settings.mail_server is None:
-        raise NoMailServer("Set SMTP_URL and MAIL_FROM: without them no mail can be sent.")
+        raise MailServerNotConfigured(
+            "Set SMTP_URL and MAIL_FROM: without them no mail can be sent."
+        )
     now = context.now()
     rows = [
         {
             "id": letter.id,
             "kind": letter.kind,
-            "ciphertext": _sealed(context.keys, letter),
+            "ciphertext": _seal_email(context.keys, letter),
             "language": letter.language,
             "brand": letter.brand,
             "now": now,
             "expires_at": letter.expires_at,
         }
-        for letter in letters
+        for letter in emails
     ]
-    run(lambda connection: connection.cursor().executemany(_POST, rows))
+    run_in_transaction(lambda connection: connection.cursor().executemany(_INSERT, rows))
     context.queue.nudge_mail()
 
 
-_POST = """
+_INSERT = """
 INSERT INTO outgoing_mail (id, kind, ciphertext, language, brand, created_at, expires_at, next_at)
 VALUES (%(id)s, %(kind)s, %(ciphertext)s, %(language)s, %(brand)s, %(now)s, %(expires_at)s, %(now)s)
 ON CONFLICT (id) DO NOTHING
@@ -157,7 +159,7 @@ WHERE id = %(id)s AND (lease = %(lease)s OR %(fate)s = 'sent')
 """
 
 
-_FORGET = """
+_PURGE = """
 DELETE FROM outgoing_mail WHERE id = ANY(ARRAY(
     SELECT id FROM outgoing_mail
     WHERE next_at IS NULL AND created_at < %(before)s
@@ -166,7 +168,7 @@ DELETE FROM outgoing_mail WHERE id = ANY(ARRAY(
 """An array is made once; a subquery of IN may be run again for each row, and take more."""
 
 
-def due(connection: Connection, now: datetime) -> int:
+def count_due_emails(connection: Connection, now: datetime) -> int:
     """How many letters may be sent now (to 1,000)."""
     row = connection.execute(
         """SELECT count(*) FROM (SELECT FROM outgoing_mail
@@ -177,17 +179,19 @@ def due(connection: Connection, now: datetime) -> int:
     return int(row[0])
 
 
-def claim(connection: Connection, lease: UUID, *, now: datetime, until: datetime) -> Claim | None:
+def claim_email(
+    connection: Connection, lease: UUID, *, now: datetime, until: datetime
+) -> ClaimedEmail | None:
     """Take the letter that has been due for longest, if any, for a lease that ends at `until`."""
     row = connection.execute(_CLAIM, {"lease": lease, "now": now, "until": until}).fetchone()
-    return Claim(*row) if row else None
+    return ClaimedEmail(*row) if row else None
 
 
-def settle(
+def settle_email(
     connection: Connection,
-    letter: UUID,
+    email_id: UUID,
     lease: UUID,
-    fate: Fate,
+    result: SendResult,
     *,
     next_at: datetime | None = None,
 ) -> None:
@@ -195,29 +199,31 @@ def settle(
 
     Changes nothing when the lease was lost, unless the letter was sent.
     """
-    connection.execute(_SETTLE, {"id": letter, "lease": lease, "fate": fate, "next_at": next_at})
+    connection.execute(
+        _SETTLE, {"id": email_id, "lease": lease, "fate": result, "next_at": next_at}
+    )
 
 
-def expire(connection: Connection, now: datetime) -> int:
+def expire_emails(connection: Connection, now: datetime) -> int:
     """Wipe what is of no use any more and in no worker's hands; how many letters."""
     return connection.execute(
         """UPDATE outgoing_mail SET outcome = %(fate)s, next_at = NULL, lease = NULL,
             ciphertext = NULL
         WHERE next_at <= %(now)s AND expires_at <= %(now)s""",
-        {"fate": Fate.EXPIRED, "now": now},
+        {"fate": SendResult.EXPIRED, "now": now},
     ).rowcount
 
 
-def forget(connection: Connection, now: datetime) -> int:
+def purge_emails(connection: Connection, now: datetime) -> int:
     """Delete letters that have long been done, the oldest first, not all at once; how many."""
-    bounds = {"before": now - KEPT, "limit": _FORGOTTEN}
-    return connection.execute(_FORGET, bounds).rowcount
+    bounds = {"before": now - RETENTION, "limit": _PURGE_LIMIT}
+    return connection.execute(_PURGE, bounds).rowcount
 
 
-def _sealed(keys: Keys, letter: Letter) -> bytes:
-    personal = {"to": letter.to.exact, "values": dict(letter.values)}
-    return keys.seal(json.dumps(personal), context=_context(letter.id))
+def _seal_email(keys: Keys, email: OutgoingEmail) -> bytes:
+    personal = {"to": email.recipient.exact, "values": dict(email.values)}
+    return keys.seal(json.dumps(personal), context=_seal_context(email.id))
 
 
-def _context(letter: UUID) -> bytes:
-    return b"outgoing_mail " + letter.bytes
+def _seal_context(email_id: UUID) -> bytes:
+    return b"outgoing_mail " + email_id.bytes

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from preference_center.keys import DIGEST_OCTETS, Keys
-from preference_center.links import PREFIX_OCTETS
+from preference_center.keys import DIGEST_BYTES, Keys
+from preference_center.links import DIGEST_PREFIX_BYTES
 from preference_center.storage.db.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Unresolved:
+class PendingMailOptOut:
     """One "no" by mail. Times are UTC; `scope` is None while no catalogue has its topic."""
 
     id: UUID
     digest_prefix: bytes
-    scope_mark: bytes
+    scope_hash: bytes
     scope: str | None
     key_id: str
     issued_on: date | None
@@ -32,7 +32,7 @@ class Unresolved:
     """The newest time: a repeat after an opt-in must count after it."""
 
 
-_KEEP = """
+_INSERT = """
 INSERT INTO inbound_unresolved AS u (id, digest_prefix, scope_mark, scope, key_id, issued_on,
     received_at, last_received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
@@ -47,16 +47,16 @@ _COLUMNS = """id, digest_prefix, scope_mark, scope, key_id, issued_on, received_
     last_received_at"""
 
 
-def keep(connection: Connection, rows: Sequence[Unresolved]) -> None:
+def insert_pending(connection: Connection, rows: Sequence[PendingMailOptOut]) -> None:
     """Store these; one of the same address and scope is kept once, with both its times."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            _KEEP,
+            _INSERT,
             [
                 (
                     row.id,
                     row.digest_prefix,
-                    row.scope_mark,
+                    row.scope_hash,
                     row.scope,
                     row.key_id,
                     row.issued_on,
@@ -64,49 +64,49 @@ def keep(connection: Connection, rows: Sequence[Unresolved]) -> None:
                     row.last_received_at,
                 )
                 # In one order for all writers, so that none waits in a ring.
-                for row in sorted(rows, key=lambda row: (row.digest_prefix, row.scope_mark))
+                for row in sorted(rows, key=lambda row: (row.digest_prefix, row.scope_hash))
             ],
         )
 
 
-def oldest(connection: Connection, limit: int) -> list[Unresolved]:
+def list_oldest(connection: Connection, limit: int) -> list[PendingMailOptOut]:
     """The `limit` that have waited longest."""
     query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id LIMIT %s"  # noqa: S608 - constants of this module
-    return [Unresolved(*row) for row in connection.execute(query, (limit,))]
+    return [PendingMailOptOut(*row) for row in connection.execute(query, (limit,))]
 
 
-def between(connection: Connection, first: UUID, last: UUID) -> list[Unresolved]:
+def list_between(connection: Connection, first: UUID, last: UUID) -> list[PendingMailOptOut]:
     """Those with an id from `first` to `last`."""
     query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - constants of this module
-    return [Unresolved(*row) for row in connection.execute(query, (first, last))]
+    return [PendingMailOptOut(*row) for row in connection.execute(query, (first, last))]
 
 
-def of_prefixes(connection: Connection, prefixes: Sequence[bytes]) -> list[Unresolved]:
+def list_by_prefix(connection: Connection, prefixes: Sequence[bytes]) -> list[PendingMailOptOut]:
     """Those of these digest prefixes."""
     query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE digest_prefix = ANY(%s)"  # noqa: S608 - constants of this module
-    return [Unresolved(*row) for row in connection.execute(query, (list(prefixes),))]
+    return [PendingMailOptOut(*row) for row in connection.execute(query, (list(prefixes),))]
 
 
-def count(connection: Connection) -> int:
+def count_pending(connection: Connection) -> int:
     """How many there are."""
     row = connection.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
     return int(row[0]) if row else 0
 
 
-Place = tuple[bytes, bytes]
+PendingPosition = tuple[bytes, bytes]
 """Digest prefix and scope mark of a row: all are gone through in this order."""
-FIRST: Place = (b"", b"")
+FIRST_POSITION: PendingPosition = (b"", b"")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ResolvablePage:
     """Rows whose address can be read by now, with its canonical form; where to go on, if at all."""
 
-    rows: Sequence[tuple[Unresolved, str]]
-    next: Place | None
+    rows: Sequence[tuple[PendingMailOptOut, str]]
+    next_position: PendingPosition | None
 
 
-_STORED = f"""
+_SELECT_RESOLVABLE = f"""
 WITH page AS (
     SELECT *, row_number() OVER (ORDER BY digest_prefix, scope_mark) AS n
     FROM (SELECT * FROM inbound_unresolved
@@ -125,27 +125,29 @@ are looked for where the last one was. The last row is told in any case, to go o
 """
 
 
-def stored_by_now(connection: Connection, keys: Keys, after: Place, limit: int) -> Page:
+def list_resolvable(
+    connection: Connection, keys: Keys, after: PendingPosition, limit: int
+) -> ResolvablePage:
     """Of the `limit` rows after this place, those whose address is stored and can be read."""
     given = {
         "prefix": after[0],
         "mark": after[1],
         "limit": limit,
-        "beyond": b"\xff" * (DIGEST_OCTETS - PREFIX_OCTETS),
+        "beyond": b"\xff" * (DIGEST_BYTES - DIGEST_PREFIX_BYTES),
     }
-    rows = connection.execute(_STORED, given).fetchall()
+    rows = connection.execute(_SELECT_RESOLVABLE, given).fetchall()
     found = [
-        (Unresolved(*columns), keys.open(ciphertext, context=digest))
+        (PendingMailOptOut(*columns), keys.open(ciphertext, context=digest))
         for *columns, _, digest, ciphertext in rows
         if digest is not None
     ]
     if not rows or rows[-1][-3] < limit:
-        return Page(found, None)
-    last = Unresolved(*rows[-1][:-3])
-    return Page(found, (last.digest_prefix, last.scope_mark))
+        return ResolvablePage(found, None)
+    last = PendingMailOptOut(*rows[-1][:-3])
+    return ResolvablePage(found, (last.digest_prefix, last.scope_hash))
 
 
-def dismiss(connection: Connection, number: UUID, reason: str, now: datetime) -> bool:
+def dismiss_pending(connection: Connection, pending_id: UUID, reason: str, now: datetime) -> bool:
     """Nobody can find its address: late no more, honoured by checks all the same.
 
     It is still recorded if the address turns up. False if there is none, or it was dismissed.
@@ -153,12 +155,12 @@ def dismiss(connection: Connection, number: UUID, reason: str, now: datetime) ->
     done = connection.execute(
         """UPDATE inbound_unresolved SET dismissed_at = %s, dismissal = %s
         WHERE id = %s AND dismissed_at IS NULL""",
-        (now, reason, number),
+        (now, reason, pending_id),
     )
     return done.rowcount > 0
 
 
-def settle(connection: Connection, rows: Collection[Unresolved]) -> None:
+def delete_resolved(connection: Connection, rows: Collection[PendingMailOptOut]) -> None:
     """Forget these, now that the ledger has them, unless another mail came meanwhile."""
     connection.execute(
         """DELETE FROM inbound_unresolved u

@@ -8,7 +8,7 @@ from uuid import UUID
 from preference_center.storage.db.database import Connection
 
 
-def under_way(connection: Connection, destination: int, now: datetime) -> list[datetime]:
+def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:
     """When each push to a destination began whose lease has not ended."""
     rows = connection.execute(
         "SELECT began_at FROM push WHERE destination_id = %s AND ends_at > %s", (destination, now)
@@ -16,17 +16,17 @@ def under_way(connection: Connection, destination: int, now: datetime) -> list[d
     return [row[0] for row in rows]
 
 
-def begin(
-    connection: Connection, destination: int, lease: UUID, now: datetime, ends_at: datetime
+def insert_push(
+    connection: Connection, destination: int, lease: UUID, now: datetime, expires_at: datetime
 ) -> None:
     """Note a push, which ends with its lease at the latest."""
     connection.execute(
         "INSERT INTO push (lease, destination_id, began_at, ends_at) VALUES (%s, %s, %s, %s)",
-        (lease, destination, now, ends_at),
+        (lease, destination, now, expires_at),
     )
 
 
-def end(connection: Connection, lease: UUID, slow_until: datetime | None) -> None:
+def finish_push(connection: Connection, lease: UUID, slow_until: datetime | None) -> None:
     """A push has ended; its tool counts as slow until then, None to leave that as it is."""
     connection.execute(
         """WITH ended AS (DELETE FROM push WHERE lease = %s RETURNING destination_id)
@@ -36,6 +36,6 @@ def end(connection: Connection, lease: UUID, slow_until: datetime | None) -> Non
     )
 
 
-def forget(connection: Connection, now: datetime) -> int:
+def purge_pushes(connection: Connection, now: datetime) -> int:
     """Delete those of workers that died; how many."""
     return connection.execute("DELETE FROM push WHERE ends_at <= %s", (now,)).rowcount

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from preference_center.domain.deadlines import WINDOW
 from preference_center.storage.db.database import Connection
-from preference_center.storage.ledger.suppression_lookup import MAY_MATCH
+from preference_center.storage.ledger.suppression_lookup import KINDS_MAY_MATCH
 
 WIDE_SCOPES = ["all_marketing", "everything", "undeliverable"]
 
@@ -20,17 +20,17 @@ class Backfill:
     `until` is None before it is known which there are. `rows` were raised so far.
     """
 
-    reached: int
-    until: int | None
-    rows: int
+    last_address_id: int
+    until_id: int | None
+    rows_created: int
     finished: bool
 
     @property
-    def share(self) -> float:
+    def progress(self) -> float:
         """How much of it is done: 0 to 1."""
         if self.finished:
             return 1.0
-        return self.reached / self.until if self.until else 0.0
+        return self.last_address_id / self.until_id if self.until_id else 0.0
 
 
 _COLUMNS = "b.reached, b.until_id, b.rows, b.finished_at IS NOT NULL"
@@ -45,7 +45,7 @@ WITH form AS MATERIALIZED (
     FROM destination d
     JOIN form ON form.readable AND form.channel = ANY(d.channels)
     JOIN address_key b ON b.address_id = form.id
-    JOIN address_key a ON a.digest = b.digest AND a.channel = b.channel AND {MAY_MATCH} <> 0
+    JOIN address_key a ON a.digest = b.digest AND a.channel = b.channel AND {KINDS_MAY_MATCH} <> 0
     JOIN suppression s ON s.address_id = a.address_id
         AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
     JOIN event e ON e.id IN (s.out_event, s.pause_event)
@@ -62,7 +62,7 @@ In the order in which opt-outs raise them, so that neither waits for the other i
 """
 
 
-def begin(connection: Connection, destination: int, now: datetime) -> None:
+def start_backfill(connection: Connection, destination: int, now: datetime) -> None:
     """Note that the destination needs one, unless one was begun before.
 
     In the transaction that adds the destination, so that no half of the two is left behind.
@@ -74,13 +74,13 @@ def begin(connection: Connection, destination: int, now: datetime) -> None:
     )
 
 
-def begin_again(connection: Connection, destination: int, now: datetime) -> None:
+def restart_backfill(connection: Connection, destination: int, now: datetime) -> None:
     """Note that the destination needs one as if it was new, whatever was done before."""
     connection.execute("DELETE FROM backfill WHERE destination_id = %s", (destination,))
-    begin(connection, destination, now)
+    start_backfill(connection, destination, now)
 
 
-def limit(connection: Connection, destination: int) -> None:
+def set_until_id(connection: Connection, destination: int) -> None:
     """Let it end at the newest address of now, unless that is settled."""
     connection.execute(
         """UPDATE backfill SET until_id = (SELECT COALESCE(max(id), 0) FROM address)
@@ -89,7 +89,9 @@ def limit(connection: Connection, destination: int) -> None:
     )
 
 
-def step(connection: Connection, destination: int, size: int, now: datetime) -> Backfill:
+def run_backfill_step(
+    connection: Connection, destination: int, batch_size: int, now: datetime
+) -> Backfill:
     """Go through the next `size` addresses. Several processes take turns."""
     row = connection.execute(
         """SELECT reached, until_id, started_at FROM backfill
@@ -97,9 +99,9 @@ def step(connection: Connection, destination: int, size: int, now: datetime) -> 
         (destination,),
     ).fetchone()
     if row is None:
-        return of(connection, destination)
+        return load_backfill(connection, destination)
     after, until, started = row
-    given = {"destination": destination, "after": after, "until": until, "size": size}
+    given = {"destination": destination, "after": after, "until": until, "size": batch_size}
     given |= {"now": now, "started": started, "window": WINDOW, "wide": WIDE_SCOPES}
     done = connection.execute(_STEP, given).fetchone()
     assert done  # the statement ends in a SELECT without FROM
@@ -110,10 +112,10 @@ def step(connection: Connection, destination: int, size: int, now: datetime) -> 
         WHERE destination_id = %s""",
         (until if end else reached, raised, now if end else None, destination),
     )
-    return of(connection, destination)
+    return load_backfill(connection, destination)
 
 
-def of(connection: Connection, destination: int) -> Backfill:
+def load_backfill(connection: Connection, destination: int) -> Backfill:
     """How far it is; finished where none was ever begun."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM backfill b WHERE destination_id = %s",  # noqa: S608 - a constant
@@ -122,7 +124,7 @@ def of(connection: Connection, destination: int) -> Backfill:
     return Backfill(*row) if row else Backfill(0, 0, 0, finished=True)
 
 
-def unfinished(connection: Connection) -> Mapping[int, Backfill]:
+def list_unfinished(connection: Connection) -> Mapping[int, Backfill]:
     """Those that are still to be gone on with, by the id of the destination."""
     rows = connection.execute(
         f"SELECT b.destination_id, {_COLUMNS} FROM backfill b WHERE finished_at IS NULL"  # noqa: S608 - a constant
@@ -130,11 +132,11 @@ def unfinished(connection: Connection) -> Mapping[int, Backfill]:
     return {row[0]: Backfill(*row[1:]) for row in rows}
 
 
-def whole(connection: Connection, destination: int, now: datetime) -> int:
+def run_whole_backfill(connection: Connection, destination: int, now: datetime) -> int:
     """All of it in this transaction, where nobody else is at work; how many rows."""
-    begin(connection, destination, now)
-    limit(connection, destination)
-    found = of(connection, destination)
+    start_backfill(connection, destination, now)
+    set_until_id(connection, destination)
+    found = load_backfill(connection, destination)
     while not found.finished:
-        found = step(connection, destination, 10_000, now)
-    return found.rows
+        found = run_backfill_step(connection, destination, 10_000, now)
+    return found.rows_created

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from preference_center.domain.sync.destination import Status, state_word
+from preference_center.domain.sync.destination import DestinationStatus, status_label
 from preference_center.storage.db.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class DestinationBacklog:
     """One destination and how many addresses wait for it.
 
     `due_at` is the earliest deadline among them. `retry_at` is set while its circuit is
@@ -19,21 +19,21 @@ class Pending:
     """
 
     destination: str
-    status: Status
+    status: DestinationStatus
     reason: str
     retry_at: datetime | None
-    waiting: int
+    pending_count: int
     due_at: datetime | None
-    drifted: int
-    drift: int
+    drifted_count: int
+    drift_total: int
 
     @property
-    def state(self) -> str:
+    def status_label(self) -> str:
         """See `state_word`."""
-        return state_word(self.status, self.retry_at)
+        return status_label(self.status, self.retry_at)
 
 
-def pending(connection: Connection) -> dict[str, Pending]:
+def load_backlogs(connection: Connection) -> dict[str, DestinationBacklog]:
     """All destinations by name, also those for which nothing waits."""
     rows = connection.execute(
         """SELECT d.name, d.status, d.reason, d.retry_at, count(s.due_at), min(s.due_at),
@@ -43,10 +43,10 @@ def pending(connection: Connection) -> dict[str, Pending]:
         LEFT JOIN sync_state s ON s.destination_id = d.id AND s.due_at IS NOT NULL
         GROUP BY d.id ORDER BY d.name"""
     )
-    return {row[0]: Pending(row[0], Status(row[1]), *row[2:]) for row in rows}
+    return {row[0]: DestinationBacklog(row[0], DestinationStatus(row[1]), *row[2:]) for row in rows}
 
 
-def backlog(connection: Connection, destination: int) -> tuple[int, int]:
+def count_bulk_progress(connection: Connection, destination: int) -> tuple[int, int]:
     """How many addresses of the back-fill and of lists are told, and how many there are."""
     row = connection.execute(
         """SELECT count(*) FILTER (WHERE due_at IS NULL), count(*) FROM sync_state

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.destination import Destination, Status
+from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.errors import DestinationError
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
@@ -19,7 +19,7 @@ _COLUMNS = """id, name, kind, settings, channels, sends, mapping, sends_service,
     reason, failures, retry_at, pulled_at, slow_until"""
 
 
-def add(  # noqa: PLR0913 - a row has that many columns
+def insert_destination(  # noqa: PLR0913 - a row has that many columns
     connection: Connection,
     keys: Keys,
     *,
@@ -31,7 +31,7 @@ def add(  # noqa: PLR0913 - a row has that many columns
     sends: frozenset[str],
     sends_service: bool,
     can_lift: bool = True,
-    pulls: bool = False,
+    wait_for_pull: bool = False,
     now: datetime,
 ) -> int:
     """Store a destination in *observe*; returns its id. `pulls`: its back-fill waits for that.
@@ -52,9 +52,9 @@ def add(  # noqa: PLR0913 - a row has that many columns
             Jsonb(dict(mapping)),
             sends_service,
             can_lift,
-            Status.OBSERVE,
+            DestinationStatus.OBSERVE,
             now,
-            None if pulls else now,
+            None if wait_for_pull else now,
         ),
     ).fetchone()
     if row is None:
@@ -62,13 +62,13 @@ def add(  # noqa: PLR0913 - a row has that many columns
     return int(row[0])
 
 
-def every(connection: Connection, keys: Keys) -> list[Destination]:
+def list_destinations(connection: Connection, keys: Keys) -> list[Destination]:
     """All destinations, by name."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM destination ORDER BY name")  # noqa: S608 - constants of this module
     return [_destination(row, keys) for row in rows]
 
 
-def without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
+def list_names_without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
     """The names of those that send any of `topics` and can't turn them on again (I10)."""
     rows = connection.execute(
         "SELECT name FROM destination WHERE NOT can_lift AND sends && %s ORDER BY name",
@@ -77,7 +77,7 @@ def without_lifts(connection: Connection, topics: Collection[str]) -> list[str]:
     return [row[0] for row in rows]
 
 
-def by_id(connection: Connection, keys: Keys, destination_id: int) -> Destination | None:
+def find_by_id(connection: Connection, keys: Keys, destination_id: int) -> Destination | None:
     """One destination, or None."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM destination WHERE id = %s",  # noqa: S608 - constants of this module
@@ -86,7 +86,7 @@ def by_id(connection: Connection, keys: Keys, destination_id: int) -> Destinatio
     return _destination(row, keys) if row else None
 
 
-def find(connection: Connection, keys: Keys, name: str) -> Destination | None:
+def find_by_name(connection: Connection, keys: Keys, name: str) -> Destination | None:
     """One destination, or None."""
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM destination WHERE name = %s",  # noqa: S608 - constants of this module
@@ -95,18 +95,18 @@ def find(connection: Connection, keys: Keys, name: str) -> Destination | None:
     return _destination(row, keys) if row else None
 
 
-def by_name(connection: Connection, keys: Keys, name: str) -> Destination:
+def get_by_name(connection: Connection, keys: Keys, name: str) -> Destination:
     """One destination. Raises DestinationError that names those there are."""
-    found = find(connection, keys, name)
+    found = find_by_name(connection, keys, name)
     if found is None:
-        names = [other.name for other in every(connection, keys)]
+        names = [other.name for other in list_destinations(connection, keys)]
         there = ", ".join(names) or "none yet: `flask destinations add`"
         raise DestinationError(f"No destination is named {name}. There are: {there}.")
     return found
 
 
 def set_status(
-    connection: Connection, destination_id: int, status: Status, reason: str = ""
+    connection: Connection, destination_id: int, status: DestinationStatus, reason: str = ""
 ) -> None:
     """Pause or resume; a resumed destination starts with a closed circuit."""
     connection.execute(
@@ -126,7 +126,7 @@ def set_settings(
     )
 
 
-def set_abilities(
+def set_capabilities(
     connection: Connection,
     destination_id: int,
     *,
@@ -141,7 +141,9 @@ def set_abilities(
     )
 
 
-def opened(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
+def open_circuit(
+    connection: Connection, destination_id: int, reason: str, retry_at: datetime
+) -> None:
     """The tool failed as a whole: nothing more before `retry_at`."""
     connection.execute(
         """UPDATE destination SET failures = LEAST(failures + 1, 12), reason = %s, retry_at = %s
@@ -150,7 +152,7 @@ def opened(connection: Connection, destination_id: int, reason: str, retry_at: d
     )
 
 
-def held(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
+def defer(connection: Connection, destination_id: int, reason: str, retry_at: datetime) -> None:
     """The tool's rate limit allows nothing more before `retry_at`: no failure of its own."""
     connection.execute(
         """UPDATE destination SET reason = %s, retry_at = %s
@@ -159,7 +161,7 @@ def held(connection: Connection, destination_id: int, reason: str, retry_at: dat
     )
 
 
-def pulled(connection: Connection, destination_id: int, now: datetime) -> None:
+def mark_pulled(connection: Connection, destination_id: int, now: datetime) -> None:
     """Let the back-fill wait no longer for the destination's own opt-outs."""
     connection.execute(
         "UPDATE destination SET pulled_at = COALESCE(pulled_at, %s) WHERE id = %s",
@@ -167,7 +169,7 @@ def pulled(connection: Connection, destination_id: int, now: datetime) -> None:
     )
 
 
-def closed(connection: Connection, destination_id: int) -> None:
+def close_circuit(connection: Connection, destination_id: int) -> None:
     """The tool answers again; one failure is forgiven, so that batches grow step by step."""
     connection.execute(
         """UPDATE destination SET failures = GREATEST(failures - 1, 0), reason = '',
@@ -189,7 +191,7 @@ def _destination(row: tuple[Any, ...], keys: Keys) -> Destination:
         mapping=mapping,
         sends_service=sends_service,
         can_lift=can_lift,
-        status=Status(status),
+        status=DestinationStatus(status),
         reason=reason,
         failures=failures,
         retry_at=retry_at,

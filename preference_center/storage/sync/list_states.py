@@ -11,19 +11,19 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from preference_center.domain.sync.state import BEGINNING, Claim
+from preference_center.domain.sync.state import LANE_BEGINNING, SyncClaim
 from preference_center.storage.db.database import Connection
 
 
-def claim(
+def claim_bulk_rows(
     connection: Connection,
     destination: int,
     lease: UUID,
-    ids: Collection[int],
+    address_ids: Collection[int],
     *,
     now: datetime,
     until: datetime,
-) -> list[Claim]:
+) -> list[SyncClaim]:
     """Take those rows of lists that are due, for the lease."""
     rows = connection.execute(
         """UPDATE sync_state s SET lease = %s, next_at = %s
@@ -31,32 +31,34 @@ def claim(
             AND s.bulk AND s.next_at <= %s
         RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told,
             s.lift_until""",
-        (lease, until, destination, list(ids), now),
+        (lease, until, destination, list(address_ids), now),
     )
-    return [Claim(*(*row, BEGINNING)) for row in rows]
+    return [SyncClaim(*(*row, LANE_BEGINNING)) for row in rows]
 
 
-def single_out(connection: Connection, destination: int, ids: Collection[int]) -> None:
+def move_to_live_lane(
+    connection: Connection, destination: int, address_ids: Collection[int]
+) -> None:
     """From now on these are pushed one by one, when they are due."""
     connection.execute(
         """UPDATE sync_state SET bulk = false
         WHERE destination_id = %s AND address_id = ANY(%s) AND bulk""",
-        (destination, list(ids)),
+        (destination, list(address_ids)),
     )
 
 
-def single_out_unseen(
+def move_unseen_to_live_lane(
     connection: Connection, destination: int, before: datetime, limit: int
 ) -> int:
     """The same of up to `limit` rows that waited before `before` and were not seen; how many."""
     return connection.execute(
-        f"""{_UNSEEN} UPDATE sync_state s SET bulk = false FROM unseen
+        f"""{_UNSEEN_CTE} UPDATE sync_state s SET bulk = false FROM unseen
         WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id""",  # noqa: S608 - a constant
         {"destination": destination, "before": before, "limit": limit},
     ).rowcount
 
 
-def absent(
+def settle_unseen_as_absent(
     connection: Connection, destination: int, before: datetime, limit: int, now: datetime
 ) -> int:
     """Up to `limit` rows that waited before `before`, and were not seen, are absent; how many.
@@ -64,7 +66,7 @@ def absent(
     The tool does not know their addresses. A later pass shows if that changes.
     """
     return connection.execute(
-        f"""{_UNSEEN}, settled AS (
+        f"""{_UNSEEN_CTE}, settled AS (
             UPDATE sync_state s SET reflected = GREATEST(s.reflected, s.wanted), due_at = NULL,
                 next_at = NULL, attempts = 0, outcome = 'absent', verify_at = NULL
             FROM unseen
@@ -78,14 +80,14 @@ def absent(
     ).rowcount
 
 
-_UNSEEN = """WITH unseen AS (
+_UNSEEN_CTE = """WITH unseen AS (
     SELECT address_id FROM sync_state
     WHERE destination_id = %(destination)s AND bulk AND lease IS NULL AND next_at <= %(before)s
     ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )"""
 
 
-def waits_for_pass(connection: Connection, destination: int, now: datetime) -> bool:
+def has_due_bulk_rows(connection: Connection, destination: int, now: datetime) -> bool:
     """Whether rows of lists wait for a pass."""
     return _exists(
         connection,
@@ -94,7 +96,7 @@ def waits_for_pass(connection: Connection, destination: int, now: datetime) -> b
     )
 
 
-def put_off(connection: Connection, destination: int, now: datetime) -> bool:
+def has_deferred_rows(connection: Connection, destination: int, now: datetime) -> bool:
     """Whether a pass may show that what was put off has been done by the tool."""
     return _exists(
         connection,

@@ -16,7 +16,7 @@ from uuid import UUID
 from preference_center.storage.db.database import Connection
 
 
-class Part(StrEnum):
+class ListingKind(StrEnum):
     """What is read of a destination."""
 
     PULL = "pull"
@@ -29,17 +29,17 @@ class Part(StrEnum):
     """What we pushed: read back, sampled, looked for again."""
 
 
-FIRST_SWEEP = timedelta(days=1)
+FIRST_SWEEP_DELAY = timedelta(days=1)
 """When the first sweep begins: a scan's first pass shows all there is as well."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class VerificationStats:
     """What reading a destination came to; tallies add up."""
 
     contacts: int = 0
     """Seen in scans."""
-    news: int = 0
+    reported: int = 0
     """Told by the tool, our own echo included."""
     recorded: int = 0
     """Of those, what was new and became an event."""
@@ -47,48 +47,52 @@ class Tally:
     """News about things that no topic maps to: not recorded."""
     unreadable: int = 0
     """Contacts and news whose address can't be parsed."""
-    raised: int = 0
+    newly_suppressed: int = 0
     """Contacts who should have been suppressed there and were not yet."""
     checked: int = 0
     """Read back."""
     drift: int = 0
     """Opt-outs that were missing there though it had confirmed them; pushed again."""
-    links: int = 0
+    links_written: int = 0
     """Standing links written into contacts."""
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)))
+    def __add__(self, other: VerificationStats) -> VerificationStats:
+        return VerificationStats(
+            *(getattr(self, f.name) + getattr(other, f.name) for f in fields(VerificationStats))
+        )
 
 
-class Overtaken(Exception):
+class ListingLeaseLost(Exception):
     """Another worker has the listing: this one's lease is over, nothing is to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ListingLease:
     """A listing that this worker holds until its lease ends."""
 
     cursor: str | None
-    begun_at: datetime | None
+    started_at: datetime | None
     failures: int
-    is_first: bool
+    is_first_pass: bool
     """Whether no pass was ever finished."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ListingProgress:
     """How far one listing is, for people who look."""
 
-    part: Part
-    begun_at: datetime | None
+    kind: ListingKind
+    started_at: datetime | None
     finished_at: datetime | None
     next_at: datetime | None
-    rows: int
-    under_way: bool
+    row_count: int
+    in_progress: bool
     reason: str
 
 
-def begin(connection: Connection, destination: int, parts: Collection[Part], now: datetime) -> None:
+def schedule_listings(
+    connection: Connection, destination: int, kinds: Collection[ListingKind], now: datetime
+) -> None:
     """Have these listings read from `now` on, and the others never; safe to repeat."""
     connection.execute(
         """INSERT INTO listing (destination_id, part, next_at)
@@ -97,30 +101,30 @@ def begin(connection: Connection, destination: int, parts: Collection[Part], now
         FROM unnest(%(every)s::text[]) AS given (part) ON CONFLICT DO NOTHING""",
         {
             "destination": destination,
-            "parts": [part.value for part in parts],
-            "every": [part.value for part in Part],
+            "parts": [part.value for part in kinds],
+            "every": [part.value for part in ListingKind],
             "now": now,
-            "sweep": now + FIRST_SWEEP,
+            "sweep": now + FIRST_SWEEP_DELAY,
         },
     )
 
 
-def forget(connection: Connection, destination: int) -> None:
+def reset_listings(connection: Connection, destination: int) -> None:
     """Have all listings of the destination begun again: `not_begun` names it then."""
     connection.execute("DELETE FROM listing WHERE destination_id = %s", (destination,))
 
 
-def not_begun(connection: Connection) -> list[int]:
+def list_without_listings(connection: Connection) -> list[int]:
     """Ids of active destinations of whose listings one was never begun."""
     rows = connection.execute(
         """SELECT id FROM destination d WHERE status = 'active'
             AND (SELECT count(*) FROM listing WHERE destination_id = d.id) < %s""",
-        (len(Part),),
+        (len(ListingKind),),
     ).fetchall()
     return [number for (number,) in rows]
 
 
-def due(connection: Connection, now: datetime) -> list[tuple[int, Part]]:
+def list_due_listings(connection: Connection, now: datetime) -> list[tuple[int, ListingKind]]:
     """What is to be read now, of destinations that may be knocked at."""
     rows = connection.execute(
         """SELECT d.id, l.part FROM destination d JOIN listing l ON l.destination_id = d.id
@@ -130,32 +134,32 @@ def due(connection: Connection, now: datetime) -> list[tuple[int, Part]]:
                 WHERE s.destination_id = d.id AND s.verify_at <= %(now)s)))""",
         {"now": now},
     )
-    return [(row[0], Part(row[1])) for row in rows]
+    return [(row[0], ListingKind(row[1])) for row in rows]
 
 
-def claim(
+def claim_listing(
     connection: Connection,
     destination: int,
-    part: Part,
+    kind: ListingKind,
     lease: UUID,
     *,
     now: datetime,
     until: datetime,
-) -> Place | None:
+) -> ListingLease | None:
     """Take a listing that is due for the lease, or None."""
     row = connection.execute(
         """UPDATE listing SET lease = %s, next_at = %s, begun_at = COALESCE(begun_at, %s)
         WHERE destination_id = %s AND part = %s AND next_at <= %s
         RETURNING cursor, begun_at, failures, finished_at IS NULL""",
-        (lease, until, now, destination, part, now),
+        (lease, until, now, destination, kind, now),
     ).fetchone()
-    return Place(*row) if row else None
+    return ListingLease(*row) if row else None
 
 
-def turn(
+def advance(
     connection: Connection,
     destination: int,
-    part: Part,
+    kind: ListingKind,
     lease: UUID,
     *,
     cursor: str | None,
@@ -169,25 +173,27 @@ def turn(
     kept = connection.execute(
         """UPDATE listing SET cursor = %s, next_at = %s, failures = 0, reason = '',
             rows = rows + %s WHERE destination_id = %s AND part = %s AND lease = %s""",
-        (cursor, until, rows, destination, part, lease),
+        (cursor, until, rows, destination, kind, lease),
     ).rowcount
     if not kept:
-        raise Overtaken
+        raise ListingLeaseLost
 
 
-def rest(connection: Connection, destination: int, part: Part, lease: UUID, at: datetime) -> None:
+def release(
+    connection: Connection, destination: int, kind: ListingKind, lease: UUID, at: datetime
+) -> None:
     """Give the listing back as it is; go on at `at`."""
     connection.execute(
         """UPDATE listing SET lease = NULL, next_at = %s
         WHERE destination_id = %s AND part = %s AND lease = %s""",
-        (at, destination, part, lease),
+        (at, destination, kind, lease),
     )
 
 
-def finish(
+def finish_pass(
     connection: Connection,
     destination: int,
-    part: Part,
+    kind: ListingKind,
     lease: UUID,
     *,
     now: datetime,
@@ -205,30 +211,30 @@ def finish(
         )
         UPDATE destination d SET pulled_at = finished_at FROM finished
         WHERE d.id = destination_id AND part = 'pull' AND pulled_at IS NULL""",
-        (next_at, now, destination, part, lease),
+        (next_at, now, destination, kind, lease),
     )
 
 
-def failed(
+def record_failure(
     connection: Connection,
     destination: int,
-    part: Part,
+    kind: ListingKind,
     lease: UUID,
     *,
     reason: str,
     next_at: datetime,
-    anew: bool = False,
+    restart: bool = False,
 ) -> None:
     """The tool would not be read: try again at `next_at`, `anew` from the beginning."""
     connection.execute(
         """UPDATE listing SET lease = NULL, next_at = %s, failures = LEAST(failures + 1, 20),
             reason = %s, cursor = CASE WHEN %s THEN NULL ELSE cursor END
         WHERE destination_id = %s AND part = %s AND lease = %s""",
-        (next_at, reason[:500], anew, destination, part, lease),
+        (next_at, reason[:500], restart, destination, kind, lease),
     )
 
 
-def progress(connection: Connection, destination: int) -> list[Progress]:
+def list_progress(connection: Connection, destination: int) -> list[ListingProgress]:
     """How far each listing is that is ever read."""
     rows = connection.execute(
         """SELECT part, begun_at, finished_at, next_at, rows,
@@ -236,12 +242,12 @@ def progress(connection: Connection, destination: int) -> list[Progress]:
         FROM listing WHERE destination_id = %s AND next_at IS NOT NULL ORDER BY part""",
         (destination,),
     )
-    return [Progress(Part(row[0]), *row[1:]) for row in rows]
+    return [ListingProgress(ListingKind(row[0]), *row[1:]) for row in rows]
 
 
-def add(connection: Connection, destination: int, tally: Tally) -> None:
+def add_stats(connection: Connection, destination: int, stats: VerificationStats) -> None:
     """Count `tally` in."""
-    counts = {name: count for name, count in asdict(tally).items() if count}
+    counts = {name: count for name, count in asdict(stats).items() if count}
     if not counts:
         return
     names = list(counts)
@@ -254,11 +260,11 @@ def add(connection: Connection, destination: int, tally: Tally) -> None:
     )
 
 
-def tally(connection: Connection, destination: int) -> Tally:
+def load_stats(connection: Connection, destination: int) -> VerificationStats:
     """What reading the destination came to so far."""
-    names = ", ".join(field.name for field in fields(Tally))
+    names = ", ".join(field.name for field in fields(VerificationStats))
     row = connection.execute(
         f"SELECT {names} FROM verification WHERE destination_id = %s",  # noqa: S608 - the fields of Tally
         (destination,),
     ).fetchone()
-    return Tally(*row) if row else Tally()
+    return VerificationStats(*row) if row else VerificationStats()

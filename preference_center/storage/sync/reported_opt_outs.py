@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from preference_center.domain.events import Kind
-from preference_center.domain.sync.state import Heard
+from preference_center.domain.events import EventKind
+from preference_center.domain.sync.state import ReportedOptOuts
 from preference_center.storage.db.database import Connection
 
-SOURCE = "destination"
+DESTINATION_SOURCE = "destination"
 """The source of every event that a tool reported; its actor is the destination's name."""
 
 
-def of(connection: Connection, destination: str, ids: Collection[int]) -> dict[int, Heard]:
+def load_reported_opt_outs(
+    connection: Connection, destination: str, ids: Collection[int]
+) -> dict[int, ReportedOptOuts]:
     """Per address that this destination reported an opt-out of; one look-up by address."""
-    found: dict[int, Heard] = {}
+    found: dict[int, ReportedOptOuts] = {}
     rows = connection.execute(
         """SELECT e.address_id, e.scope, max(e.seq) FILTER (WHERE e.kind <> %(opted_in)s),
             max(e.seq) FILTER (WHERE e.kind = %(opted_in)s)
@@ -25,14 +27,14 @@ def of(connection: Connection, destination: str, ids: Collection[int]) -> dict[i
         GROUP BY e.address_id, e.scope""",
         {
             "ids": list(ids),
-            "opted_in": Kind.OPTED_IN.value,
-            "opt_outs": [Kind.OPTED_OUT.value, Kind.COMPLAINED.value],
-            "source": SOURCE,
+            "opted_in": EventKind.OPTED_IN.value,
+            "opt_outs": [EventKind.OPTED_OUT.value, EventKind.COMPLAINED.value],
+            "source": DESTINATION_SOURCE,
             "actor": destination,
         },
     )
     for address_id, scope, opted_out, opted_in in rows:
-        heard = found.setdefault(address_id, Heard())
+        heard = found.setdefault(address_id, ReportedOptOuts())
         if opted_out is not None:
             heard.opt_outs[scope] = opted_out
         if opted_in is not None:

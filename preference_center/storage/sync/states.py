@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from preference_center.domain.deadlines import WINDOW, Stage, late_stages
-from preference_center.domain.sync.destination import Status, state_word
-from preference_center.domain.sync.state import BEGINNING, Claim, Settlement, Since
+from preference_center.domain.deadlines import WINDOW, DeadlineStage, late_stages
+from preference_center.domain.sync.destination import DestinationStatus, status_label
+from preference_center.domain.sync.state import LANE_BEGINNING, LanePosition, Settlement, SyncClaim
 from preference_center.storage.db.database import Connection
 
 _CLAIM = """
@@ -100,7 +100,7 @@ What was told has been noted before (`announce_noes`), and what the tool was hea
 turned off meanwhile counts as told, too: only what was lifted is taken away.
 """
 
-_PUSH_AGAIN = """
+_REQUEUE = """
 UPDATE sync_state s SET
     reflected = 0,
     told = ARRAY(SELECT unnest(s.told) UNION SELECT jsonb_array_elements_text(given.off::jsonb)),
@@ -112,22 +112,24 @@ FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(off)b::text[])
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 
-COMMITTED_WITHIN = timedelta(seconds=10)
+COMMIT_MARGIN = timedelta(seconds=10)
 """How far back a row may come due: what its writer took to commit, and how clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueCounts:
     """What is due at one destination, each counted to 10,000: what people did, and lists."""
 
-    destination: int
-    fresh: int
-    lists: int
-    slow: bool
+    destination_id: int
+    live: int
+    bulk: int
+    is_slow: bool
     """Whether it counts as slow (see `domain.lanes`)."""
 
 
-def due(connection: Connection, now: datetime, by_scan: Collection[str] = ()) -> list[Due]:
+def list_due(
+    connection: Connection, now: datetime, scan_kinds: Collection[str] = ()
+) -> list[DueCounts]:
     """Active destinations that a request may be sent to now, and have something due.
 
     Lists of the kinds `by_scan` are not counted: see `storage.seen`.
@@ -145,17 +147,17 @@ def due(connection: Connection, now: datetime, by_scan: Collection[str] = ()) ->
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
             AND fresh.count + lists.count > 0
         ORDER BY d.id""",
-        {"now": now, "by_scan": list(by_scan)},
+        {"now": now, "by_scan": list(scan_kinds)},
     )
-    return [Due(*row) for row in rows]
+    return [DueCounts(*row) for row in rows]
 
 
-def due_destinations(connection: Connection, now: datetime) -> dict[int, int]:
+def count_due_by_destination(connection: Connection, now: datetime) -> dict[int, int]:
     """The destinations of `due` -> how many rows are due there."""
-    return {each.destination: each.fresh + each.lists for each in due(connection, now)}
+    return {each.destination_id: each.live + each.bulk for each in list_due(connection, now)}
 
 
-def claim(
+def claim_rows(
     connection: Connection,
     destination: int,
     lease: UUID,
@@ -163,9 +165,9 @@ def claim(
     now: datetime,
     until: datetime,
     limit: int,
-    lists: bool = True,
-    since: Since = BEGINNING,
-) -> list[Claim]:
+    include_bulk: bool = True,
+    since: LanePosition = LANE_BEGINNING,
+) -> list[SyncClaim]:
     """Take up to `limit` due rows for the lease `lease`, which ends at `until`.
 
     Rows of lists and back-fills come after what people did, however long they have waited,
@@ -178,17 +180,17 @@ def claim(
     the end: a row that another transaction had locked may have been passed over.
     """
     given = {"destination": destination, "lease": lease, "now": now, "until": until}
-    given |= {"limit": limit, "lists": lists, "live": since.live, "bulk": since.bulk}
+    given |= {"limit": limit, "lists": include_bulk, "live": since.live, "bulk": since.bulk}
     rows = connection.execute(_CLAIM, given, binary=True).fetchall()
     if not rows:
         return []
     *_, live, bulk = rows[0]
-    surely = now - COMMITTED_WITHIN
-    reached = Since(min(live or since.live, surely), min(bulk or since.bulk, surely))
-    return [Claim(*(*row[:-2], reached)) for row in rows]
+    surely = now - COMMIT_MARGIN
+    reached = LanePosition(min(live or since.live, surely), min(bulk or since.bulk, surely))
+    return [SyncClaim(*(*row[:-2], reached)) for row in rows]
 
 
-def announce_noes(
+def record_pending_opt_outs(
     connection: Connection, destination: int, lease: UUID, topics: Mapping[int, frozenset[str]]
 ) -> None:
     """Note, before it is sent, what may be turned off there though nobody hears the answer.
@@ -204,7 +206,7 @@ def announce_noes(
     )
 
 
-def announce_lifts(
+def record_pending_lifts(
     connection: Connection, destination: int, lease: UUID, ids: Collection[int], until: datetime
 ) -> None:
     """Note, before it is sent, that a request which turns topics on may live to `until`."""
@@ -215,7 +217,7 @@ def announce_lifts(
     )
 
 
-def settle(
+def settle_rows(
     connection: Connection,
     destination: int,
     lease: UUID,
@@ -234,13 +236,13 @@ def settle(
         "now": now,
         "addresses": [row.address_id for row in settlements],
         "versions": [row.version for row in settlements],
-        "seen": [row.reflected for row in settlements],
+        "seen": [row.previous_version for row in settlements],
         "outcomes": [row.outcome for row in settlements],
         "acks": [row.ack[:200] for row in settlements],
-        "done": [row.done for row in settlements],
-        "sure": [row.sure for row in settlements],
+        "done": [row.is_done for row in settlements],
+        "sure": [row.is_final for row in settlements],
         "next": [row.next_at for row in settlements],
-        "lifted": [_json_list(row.lifted) for row in settlements],
+        "lifted": [_json_list(row.turned_on) for row in settlements],
         "verify": [row.verify_after for row in settlements],
     }
     return {row[0] for row in connection.execute(_SETTLE, columns)}
@@ -250,7 +252,7 @@ def _json_list(topics: frozenset[str]) -> str:
     return '["' + '","'.join(sorted(topics)) + '"]' if topics else "[]"
 
 
-def release(connection: Connection, destination: int, lease: UUID, now: datetime) -> set[int]:
+def release_rows(connection: Connection, destination: int, lease: UUID, now: datetime) -> set[int]:
     """Give claimed rows back untouched: the destination failed, not they (I3). Returns whose."""
     rows = connection.execute(
         """UPDATE sync_state SET lease = NULL, next_at = %s
@@ -260,7 +262,7 @@ def release(connection: Connection, destination: int, lease: UUID, now: datetime
     return {row[0] for row in rows}
 
 
-def push_again(
+def requeue_stale(
     connection: Connection, destination: int, stale: Sequence[Settlement], now: datetime
 ) -> None:
     """A worker that lost its lease has spoken late: bring these to the current state anew.
@@ -269,20 +271,20 @@ def push_again(
     another worker holds comes back at the end of that lease.
     """
     connection.execute(
-        _PUSH_AGAIN,
+        _REQUEUE,
         {
             "destination": destination,
             "now": now,
             "window": WINDOW,
             "addresses": [row.address_id for row in stale],
             "versions": [row.version for row in stale],
-            "off": [_json_list(row.off) for row in stale],
+            "off": [_json_list(row.turned_off) for row in stale],
         },
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class LateRows:
     """Rows of one destination in one stage beyond `on_time`, and the earliest of them.
 
     `count` stops at COUNTED, or sooner: see `late`; `at_least` says that it did. `state` and
@@ -290,25 +292,25 @@ class Late:
     """
 
     destination: str
-    state: str
+    status_label: str
     reason: str
-    stage: Stage
+    stage: DeadlineStage
     count: int
     due_at: datetime
     at_least: bool
     """Whether there may be more than `count`."""
 
 
-COUNTED = 1_000
+MAX_LATE_PER_STAGE = 1_000
 """As far as late rows of one stage are counted: enough to see how bad it is, and the cost of
 an answer does not grow with the trouble that it reports."""
-COUNTED_OF_ALL = 10_000
+MAX_LATE_IN_ALL = 10_000
 """As far as those of all destinations together are, which share it equally ..."""
-COUNTED_OF_EACH = 100
+MIN_LATE_PER_STAGE = 100
 """... though this far each of them is, however many there are."""
 
 
-def late(connection: Connection, now: datetime) -> list[Late]:
+def list_late(connection: Connection, now: datetime) -> list[LateRows]:
     """Pending opt-outs that are at risk or worse, counted per destination and stage.
 
     The most urgent first. Reads by index at most COUNTED rows of a destination and stage, and
@@ -331,15 +333,23 @@ def late(connection: Connection, now: datetime) -> list[Late]:
                 ORDER BY s.due_at LIMIT (SELECT most FROM counted)) AS first) AS found
         WHERE found.count > 0 ORDER BY found.earliest, d.name""",
         (
-            min(COUNTED, COUNTED_OF_EACH),
-            COUNTED,
-            COUNTED_OF_ALL,
+            min(MAX_LATE_PER_STAGE, MIN_LATE_PER_STAGE),
+            MAX_LATE_PER_STAGE,
+            MAX_LATE_IN_ALL,
             [name for name, _, _ in stages],
             [after for _, after, _ in stages],
             [upto for _, _, upto in stages],
         ),
     )
     return [
-        Late(name, state_word(Status(status), retry_at), reason, Stage(of), count, due_at, more)
+        LateRows(
+            name,
+            status_label(DestinationStatus(status), retry_at),
+            reason,
+            DeadlineStage(of),
+            count,
+            due_at,
+            more,
+        )
         for name, status, retry_at, reason, of, count, due_at, more in rows
     ]

@@ -13,29 +13,29 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from preference_center.domain.deadlines import AT_RISK, WINDOW, Stage, stage
+from preference_center.domain.deadlines import AT_RISK, WINDOW, DeadlineStage, deadline_stage
 from preference_center.storage.db.database import Connection
-from preference_center.storage.sync.states import COUNTED
+from preference_center.storage.sync.states import MAX_LATE_PER_STAGE
 
-UNREADABLE = "unreadable"
+UNREADABLE_QUESTION = "unreadable"
 """The question of a body that its vendor's module makes nothing of."""
-NO_ADDRESS = "address"
+INVALID_ADDRESS_QUESTION = "address"
 """The question of an event whose address cannot be parsed."""
-KEPT = timedelta(days=30)
+RETENTION = timedelta(days=30)
 """How long a decision is kept beside the audit."""
 
 
-def of_type(name: str) -> str:
+def unknown_type_question(event_type: str) -> str:
     """The question of an event whose type is not known."""
-    return f"type {name}"[:200]
+    return f"type {event_type}"[:200]
 
 
-def of_target(name: str) -> str:
+def unmapped_target_question(target_id: str) -> str:
     """The question of an event about a list, group or stream that no topic maps to."""
-    return f"target {name}"[:200]
+    return f"target {target_id}"[:200]
 
 
-class Waits(StrEnum):
+class BacklogKind(StrEnum):
     """What waits for a person, or for being processed."""
 
     VENDOR_EVENT = "vendor_event"
@@ -44,19 +44,19 @@ class Waits(StrEnum):
     """It was acknowledged and is not processed yet."""
     MAIL_OPT_OUT = "mail_opt_out"
     """Its address is not known: `flask inbound unresolved`."""
-    MESSAGE = "message"
+    REVIEW_ITEM = "message"
     """A mail or text whose meaning is not clear: `flask inbound queue list`."""
-    FORMS = "forms"
+    DEFERRED_FORMS = "forms"
     """The forms of a mailbox that the scheduler has still to raise: `ledger.deferring`."""
 
 
 @dataclass(frozen=True, slots=True)
-class LateWait:
+class OverdueBacklog:
     """What has waited for 36 hours or more, by destination (None for mail) and stage."""
 
-    what: Waits
+    kind: BacklogKind
     destination: str | None
-    stage: Stage
+    stage: DeadlineStage
     count: int
     due_at: datetime
     """When the earliest of them must be in every tool."""
@@ -65,56 +65,58 @@ class LateWait:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OpenQuestion:
     """One open question of one vendor event."""
 
-    post: UUID
+    webhook_id: UUID
     destination: str
     question: str
     received_at: datetime
 
 
-_OLD = {
-    Waits.VENDOR_EVENT: """SELECT DISTINCT received_at, destination_id, post_id
+_PENDING_QUERIES = {
+    BacklogKind.VENDOR_EVENT: """SELECT DISTINCT received_at, destination_id, post_id
         FROM undecided_event WHERE decided_at IS NULL""",
-    Waits.WEBHOOK: """SELECT received_at, destination_id, id
+    BacklogKind.WEBHOOK: """SELECT received_at, destination_id, id
         FROM posted_news WHERE next_at IS NOT NULL""",
-    Waits.MAIL_OPT_OUT: """SELECT received_at, NULL::int AS destination_id, id
+    BacklogKind.MAIL_OPT_OUT: """SELECT received_at, NULL::int AS destination_id, id
         FROM inbound_unresolved WHERE dismissed_at IS NULL""",
-    Waits.MESSAGE: """SELECT received_at, NULL::int AS destination_id, id
+    BacklogKind.REVIEW_ITEM: """SELECT received_at, NULL::int AS destination_id, id
         FROM kept_mail WHERE settled_at IS NULL""",
-    Waits.FORMS: """SELECT received_at, NULL::int AS destination_id, id
+    BacklogKind.DEFERRED_FORMS: """SELECT received_at, NULL::int AS destination_id, id
         FROM deferred_raise WHERE received_at IS NOT NULL""",
 }
 
-_LATE = " UNION ALL ".join(
+_SELECT_LATE = " UNION ALL ".join(
     f"""(SELECT '{what}', old.received_at, d.name FROM (
-        {query} AND received_at <= %(upto)s ORDER BY received_at LIMIT {COUNTED}) AS old
+        {query} AND received_at <= %(upto)s ORDER BY received_at LIMIT {MAX_LATE_PER_STAGE}) AS old
     LEFT JOIN destination d ON d.id = old.destination_id)"""  # noqa: S608 - constants of this module
-    for what, query in _OLD.items()
+    for what, query in _PENDING_QUERIES.items()
 )
 """At most COUNTED of each, the oldest first, by an index of its own."""
 
 
-def late(connection: Connection, now: datetime) -> list[LateWait]:
+def list_overdue_backlog(connection: Connection, now: datetime) -> list[OverdueBacklog]:
     """What has waited for 36 hours or more, the most urgent first."""
-    rows = connection.execute(_LATE, {"upto": now - AT_RISK}).fetchall()
+    rows = connection.execute(_SELECT_LATE, {"upto": now - AT_RISK}).fetchall()
     total: dict[str, int] = {}
-    found: dict[tuple[str, str | None, Stage], tuple[int, datetime]] = {}
+    found: dict[tuple[str, str | None, DeadlineStage], tuple[int, datetime]] = {}
     for what, received_at, name in rows:
         due_at = received_at + WINDOW
-        key = (what, name, stage(due_at, now))
+        key = (what, name, deadline_stage(due_at, now))
         count, first = found.get(key, (0, due_at))
         found[key] = (count + 1, min(first, due_at))
         total[what] = total.get(what, 0) + 1
     late = [
-        LateWait(Waits(what), name, of, count, due_at, at_least=total[what] >= COUNTED)
+        OverdueBacklog(
+            BacklogKind(what), name, of, count, due_at, at_least=total[what] >= MAX_LATE_PER_STAGE
+        )
         for (what, name, of), (count, due_at) in found.items()
     ]
-    return sorted(late, key=lambda each: (each.due_at, each.what))
+    return sorted(late, key=lambda each: (each.due_at, each.kind))
 
 
-def note(
+def replace_open_questions(
     connection: Connection,
     destination: int,
     questions: Mapping[UUID, tuple[datetime, Collection[str]]],
@@ -148,7 +150,7 @@ def note(
     )
 
 
-def waiting(connection: Connection, limit: int) -> Sequence[Question]:
+def list_open_questions(connection: Connection, limit: int) -> Sequence[OpenQuestion]:
     """Open questions, the one that has waited longest first."""
     rows = connection.execute(
         """SELECT u.post_id, d.name, u.question, u.received_at
@@ -156,10 +158,12 @@ def waiting(connection: Connection, limit: int) -> Sequence[Question]:
         WHERE u.decided_at IS NULL ORDER BY u.received_at, u.post_id, u.question LIMIT %s""",
         (limit,),
     )
-    return [Question(*row) for row in rows]
+    return [OpenQuestion(*row) for row in rows]
 
 
-def open_posts(connection: Connection, destination: int | None = None) -> list[UUID]:
+def list_webhooks_with_open_questions(
+    connection: Connection, destination: int | None = None
+) -> list[UUID]:
     """The bodies with open questions; those of one destination if it is given."""
     rows = connection.execute(
         """SELECT DISTINCT post_id FROM undecided_event WHERE decided_at IS NULL
@@ -169,17 +173,19 @@ def open_posts(connection: Connection, destination: int | None = None) -> list[U
     return [row[0] for row in rows]
 
 
-def discard(connection: Connection, post: UUID, reason: str, now: datetime) -> bool:
+def discard_webhook_questions(
+    connection: Connection, webhook_id: UUID, reason: str, now: datetime
+) -> bool:
     """A person has decided that this event asks for nothing; False if none is open."""
     done = connection.execute(
         """UPDATE undecided_event SET decided_at = %s, decision = %s
         WHERE post_id = %s AND decided_at IS NULL""",
-        (now, reason, post),
+        (now, reason, webhook_id),
     )
     return done.rowcount > 0
 
 
-def ignore(
+def ignore_question(
     connection: Connection, destination: int, question: str, reason: str, now: datetime
 ) -> int:
     """This question is never to be asked again at this destination; how many it settles."""
@@ -196,6 +202,6 @@ def ignore(
     ).rowcount
 
 
-def forget(connection: Connection, now: datetime) -> None:
+def purge_decisions(connection: Connection, now: datetime) -> None:
     """Delete decisions that are older than they are kept."""
-    connection.execute("DELETE FROM undecided_event WHERE decided_at < %s", (now - KEPT,))
+    connection.execute("DELETE FROM undecided_event WHERE decided_at < %s", (now - RETENTION,))

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from preference_center.storage.db.database import Connection
 
-MOST = 50
+MAX_TYPES = 50
 """How many names are kept of one destination; more are counted together."""
-OTHERS = "(others)"
+OTHER_TYPES = "(others)"
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownEventType:
     """One type, how often it came, and when it last did (UTC)."""
 
     type: str
@@ -22,7 +22,9 @@ class Unknown:
     last_at: datetime
 
 
-def count(connection: Connection, destination: int, types: Counter[str], now: datetime) -> None:
+def count_unknown_types(
+    connection: Connection, destination: int, types: Counter[str], now: datetime
+) -> None:
     """Count types in."""
     for name, number in sorted(types.items()):
         connection.execute(
@@ -38,17 +40,17 @@ def count(connection: Connection, destination: int, types: Counter[str], now: da
                 "type": name,
                 "number": number,
                 "now": now,
-                "most": MOST,
-                "others": OTHERS,
+                "most": MAX_TYPES,
+                "others": OTHER_TYPES,
             },
         )
 
 
-def of(connection: Connection, destination: int) -> list[Unknown]:
+def list_unknown_types(connection: Connection, destination: int) -> list[UnknownEventType]:
     """All that were counted, the most frequent first."""
     rows = connection.execute(
         """SELECT type, count, last_at FROM unknown_news WHERE destination_id = %s
         ORDER BY count DESC, type""",
         (destination,),
     )
-    return [Unknown(*row) for row in rows]
+    return [UnknownEventType(*row) for row in rows]

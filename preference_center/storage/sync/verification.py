@@ -10,10 +10,10 @@ from typing import Any
 
 from preference_center.domain.deadlines import WINDOW
 from preference_center.domain.events import ALL_MARKETING
-from preference_center.domain.sync.state import LOOK_AGAIN, State
+from preference_center.domain.sync.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.storage.db.database import Connection
 
-OWN_WORDS = "the tool says so itself"
+FOUND_IN_TOOL_ACK = "the tool says so itself"
 """The acknowledgement of an opt-out that was found in the tool."""
 
 
@@ -21,12 +21,12 @@ _COLUMNS = """a.id, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
     s.wanted IS NOT NULL, COALESCE(s.wanted, 0), COALESCE(s.told, '{}'),
     s.lease IS NOT NULL OR s.due_at IS NOT NULL OR COALESCE(s.next_at <= %(now)s, false),
     s.outcome, told.at, told.pushed_at"""
-_TOLD = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (
-        WHERE d.outcome = 'reflected' AND d.ack <> '{OWN_WORDS}') AS pushed_at
+_LAST_DELIVERIES = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (
+        WHERE d.outcome = 'reflected' AND d.ack <> '{FOUND_IN_TOOL_ACK}') AS pushed_at
     FROM delivery d WHERE d.address_id = a.id AND d.destination_id = %(destination)s) AS told
     ON true"""  # noqa: S608 - a constant
 
-_TAKE = f"""
+_CLAIM = f"""
 WITH due AS (
     SELECT address_id FROM sync_state
     WHERE destination_id = %(destination)s AND verify_at <= %(now)s
@@ -36,16 +36,16 @@ WITH due AS (
     WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
     RETURNING s.*
 )
-SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_TOLD}
+SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_LAST_DELIVERIES}
 """  # noqa: S608 - constants of this module
 
 
-def by_digest(
+def load_states_by_digest(
     connection: Connection,
     destination: int,
     digests: Sequence[tuple[bytes, str]],
     now: datetime,
-) -> dict[tuple[bytes, str], State]:
+) -> dict[tuple[bytes, str], AddressSyncState]:
     """Per exact digest and channel that is known, how its address stands there."""
     if not digests:
         return {}
@@ -54,7 +54,7 @@ def by_digest(
         FROM unnest(%(digests)s::bytea[], %(channels)s::text[]) AS given (digest, channel)
         JOIN address a ON a.digest = given.digest AND a.channel = given.channel
         LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
-        {_TOLD}""",  # noqa: S608 - constants of this module
+        {_LAST_DELIVERIES}""",  # noqa: S608 - constants of this module
         {
             "destination": destination,
             "digests": [digest for digest, _ in digests],
@@ -62,20 +62,20 @@ def by_digest(
             "now": now,
         },
     )
-    return {(bytes(row[0]), row[1]): _state(row[2:]) for row in rows}
+    return {(bytes(row[0]), row[1]): _to_state(row[2:]) for row in rows}
 
 
-def take(
+def claim_checks(
     connection: Connection, destination: int, *, now: datetime, until: datetime, limit: int
-) -> dict[int, State]:
+) -> dict[int, AddressSyncState]:
     """Hold up to `limit` rows that are to be checked, until `until`."""
     given = {"destination": destination, "now": now, "until": until, "limit": limit}
-    rows = connection.execute(_TAKE, given)
-    return {row[0]: _state(row) for row in rows}
+    rows = connection.execute(_CLAIM, given)
+    return {row[0]: _to_state(row) for row in rows}
 
 
-def sample(
-    connection: Connection, destination: int, *, at: float, limit: int, now: datetime
+def schedule_sample(
+    connection: Connection, destination: int, *, start_fraction: float, limit: int, now: datetime
 ) -> int:
     """Have `limit` settled rows checked now, from a place `at` (0..1) on; how many."""
     return connection.execute(
@@ -89,29 +89,29 @@ def sample(
         )
         UPDATE sync_state s SET verify_at = %(now)s FROM chosen
         WHERE s.destination_id = %(destination)s AND s.address_id = chosen.address_id""",
-        {"destination": destination, "at": at, "limit": limit, "now": now},
+        {"destination": destination, "at": start_fraction, "limit": limit, "now": now},
     ).rowcount
 
 
-def confirm(
+def record_confirmed(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
     """Read back and in order: nothing more to check, unless it has changed since."""
-    _set(connection, destination, versions, now, "verify_at = NULL, checks = 0")
+    _update_unchanged_rows(connection, destination, versions, now, "verify_at = NULL, checks = 0")
 
 
-def look_now(
+def release_checks(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
     """Held and not looked at: whoever looks next may."""
-    _set(connection, destination, versions, now, "verify_at = %(now)s")
+    _update_unchanged_rows(connection, destination, versions, now, "verify_at = %(now)s")
 
 
-def look_again(
+def recheck(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
     """Read back and absent: the next look is twice as far away."""
-    _set(
+    _update_unchanged_rows(
         connection,
         destination,
         versions,
@@ -121,11 +121,11 @@ def look_again(
     )
 
 
-def knock_again(
+def probe(
     connection: Connection, destination: int, versions: Mapping[int, int], now: datetime
 ) -> None:
     """Absent where nothing can be read: only pushing shows whether it is there now."""
-    _set(
+    _update_unchanged_rows(
         connection,
         destination,
         versions,
@@ -134,7 +134,7 @@ def knock_again(
     )
 
 
-def push_again(
+def requeue_push(
     connection: Connection,
     destination: int,
     versions: Mapping[int, int],
@@ -147,7 +147,7 @@ def push_again(
     `drifted`: the tool had confirmed and says something else, which is flagged and noted.
     A contact that is merely new there is not (I13). What has a deadline already keeps it (I3).
     """
-    ids = _set(
+    ids = _update_unchanged_rows(
         connection,
         destination,
         versions,
@@ -157,11 +157,13 @@ def push_again(
         {", outcome = 'drift', checks = LEAST(s.checks + 1, 5)" if drifted else ""}""",
     )
     if drifted:
-        _deliver(connection, destination, {i: versions[i] for i in ids}, "drift", "", now)
+        _insert_deliveries(connection, destination, {i: versions[i] for i in ids}, "drift", "", now)
     return len(ids)
 
 
-def soon(connection: Connection, destination: int, ids: Sequence[int], at: datetime) -> None:
+def schedule_check(
+    connection: Connection, destination: int, ids: Sequence[int], at: datetime
+) -> None:
     """Have these checked at the first look from `at` on, if nothing else has been planned."""
     if not ids:
         return
@@ -172,26 +174,26 @@ def soon(connection: Connection, destination: int, ids: Sequence[int], at: datet
     )
 
 
-def count_as_told(
-    connection: Connection, destination: int, own: Mapping[int, frozenset[str]]
+def record_turned_off(
+    connection: Connection, destination: int, turned_off: Mapping[int, frozenset[str]]
 ) -> None:
     """What these addresses have off in the tool by its `own` doing is to be lifted there, too."""
-    if not own:
+    if not turned_off:
         return
     connection.execute(
         """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
             UNION SELECT jsonb_array_elements_text(given.own::jsonb))
         FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, own)
         WHERE s.destination_id = %s AND s.address_id = given.address_id""",
-        (list(own), [json.dumps(sorted(off)) for off in own.values()], destination),
+        (list(turned_off), [json.dumps(sorted(off)) for off in turned_off.values()], destination),
     )
 
 
-def count_as_on(
-    connection: Connection, destination: int, topics: Mapping[int, frozenset[str]]
+def record_turned_on(
+    connection: Connection, destination: int, turned_on: Mapping[int, frozenset[str]]
 ) -> None:
     """Per address, `topics` that we had turned off are on in the tool by its own doing."""
-    if not topics:
+    if not turned_on:
         return
     connection.execute(
         """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
@@ -199,11 +201,11 @@ def count_as_on(
         FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, topics)
         WHERE s.destination_id = %s AND s.address_id = given.address_id
             AND s.lease IS NULL AND s.due_at IS NULL""",
-        (list(topics), [json.dumps(sorted(on)) for on in topics.values()], destination),
+        (list(turned_on), [json.dumps(sorted(on)) for on in turned_on.values()], destination),
     )
 
 
-def set_switch(
+def record_all_marketing_switch(
     connection: Connection, destination: int, ids: Sequence[int], *, is_off: bool
 ) -> None:
     """What the tool showed of the switch for all that it sends these addresses."""
@@ -219,23 +221,26 @@ def set_switch(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AlreadyOptedOut:
     """An address whose whole "no" the tool holds already, as it says itself."""
 
     version: int
-    told: frozenset[str]
-    wake_at: datetime | None
+    turned_off: frozenset[str]
+    next_at: datetime | None
 
 
-def settle_found(
-    connection: Connection, destination: int, found: Mapping[int, Found], now: datetime
+def settle_already_opted_out(
+    connection: Connection,
+    destination: int,
+    opted_out: Mapping[int, AlreadyOptedOut],
+    now: datetime,
 ) -> int:
     """Nothing needs to be pushed of these; returns how many were still waiting.
 
     One whose lift may be under way is pushed all the same: the lift might act late. How its
     switch for all stands is left to `set_switch`.
     """
-    if not found:
+    if not opted_out:
         return 0
     rows = connection.execute(
         """UPDATE sync_state s SET reflected = GREATEST(s.reflected, given.version),
@@ -251,34 +256,34 @@ def settle_found(
             AND (s.lift_until IS NULL OR s.lift_until <= %(now)s)
         RETURNING s.address_id""",
         {
-            "ids": list(found),
-            "versions": [each.version for each in found.values()],
-            "told": [json.dumps(sorted(each.told)) for each in found.values()],
-            "wake": [each.wake_at for each in found.values()],
+            "ids": list(opted_out),
+            "versions": [each.version for each in opted_out.values()],
+            "told": [json.dumps(sorted(each.turned_off)) for each in opted_out.values()],
+            "wake": [each.next_at for each in opted_out.values()],
             "destination": destination,
             "now": now,
             "all": ALL_MARKETING,
         },
     ).fetchall()
-    versions = {row[0]: found[row[0]].version for row in rows}
-    _deliver(connection, destination, versions, "reflected", OWN_WORDS, now)
+    versions = {row[0]: opted_out[row[0]].version for row in rows}
+    _insert_deliveries(connection, destination, versions, "reflected", FOUND_IN_TOOL_ACK, now)
     return len(versions)
 
 
-def states(
+def load_states(
     connection: Connection, destination: int, ids: Sequence[int], now: datetime
-) -> dict[int, State]:
+) -> dict[int, AddressSyncState]:
     """How these addresses stand there."""
     rows = connection.execute(
         f"""SELECT {_COLUMNS} FROM address a
         LEFT JOIN sync_state s ON s.destination_id = %(destination)s AND s.address_id = a.id
-        {_TOLD} WHERE a.id = ANY(%(ids)s)""",  # noqa: S608 - constants of this module
+        {_LAST_DELIVERIES} WHERE a.id = ANY(%(ids)s)""",  # noqa: S608 - constants of this module
         {"destination": destination, "ids": list(ids), "now": now},
     )
-    return {row[0]: _state(row) for row in rows}
+    return {row[0]: _to_state(row) for row in rows}
 
 
-def note(
+def append_deliveries(
     connection: Connection,
     destination: int,
     outcomes: Mapping[int, tuple[str, str]],
@@ -286,10 +291,10 @@ def note(
 ) -> None:
     """Append deliveries of what was told outside of any row: address -> outcome, ack."""
     for address_id, (outcome, ack) in outcomes.items():
-        _deliver(connection, destination, {address_id: 0}, outcome, ack, now)
+        _insert_deliveries(connection, destination, {address_id: 0}, outcome, ack, now)
 
 
-def _set(
+def _update_unchanged_rows(
     connection: Connection,
     destination: int,
     versions: Mapping[int, int],
@@ -311,13 +316,13 @@ def _set(
             "versions": list(versions.values()),
             "now": now,
             "window": WINDOW,
-            "look": LOOK_AGAIN,
+            "look": ABSENT_RECHECK_INTERVAL,
         },
     )
     return [row[0] for row in rows]
 
 
-def _deliver(
+def _insert_deliveries(
     connection: Connection,
     destination: int,
     versions: Mapping[int, int],
@@ -334,5 +339,5 @@ def _deliver(
         )
 
 
-def _state(row: Sequence[Any]) -> State:
-    return State(*(*row[:5], frozenset(row[5]), *row[6:]))
+def _to_state(row: Sequence[Any]) -> AddressSyncState:
+    return AddressSyncState(*(*row[:5], frozenset(row[5]), *row[6:]))

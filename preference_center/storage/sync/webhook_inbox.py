@@ -12,24 +12,24 @@ from uuid import UUID
 from preference_center.keys import Keys
 from preference_center.storage.db.database import Connection
 
-KEPT = timedelta(days=7)
+RETENTION = timedelta(days=7)
 """How long a body is kept after it came, to be replayed; longer while it is not processed, or
 while a person has to decide what it says (`undecided`)."""
 
-UNREADABLE = "unreadable"
+UNREADABLE_OUTCOME = "unreadable"
 """The outcome of one that its vendor's module makes nothing of."""
 
-KEEP = """
+INSERT_WEBHOOK = """
 INSERT INTO posted_news (id, destination_id, mark, body, received_at, next_at)
 VALUES (%(id)s, %(destination)s, %(mark)s, %(body)s, %(now)s, %(now)s)
 ON CONFLICT (destination_id, mark) DO NOTHING RETURNING id
 """
-OCTETS = 4_000_000
+MAX_CLAIMED_BYTES = 4_000_000
 """How much is held in memory at once, and read within a lease."""
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class StoredWebhook:
     """One verified body, held until its lease ends."""
 
     id: UUID
@@ -38,30 +38,40 @@ class Posted:
     attempts: int
 
 
-def keep(
-    connection: Connection, keys: Keys, number: UUID, destination: int, body: bytes, now: datetime
+def insert_webhook(
+    connection: Connection,
+    keys: Keys,
+    webhook_id: UUID,
+    destination: int,
+    body: bytes,
+    now: datetime,
 ) -> bool:
     """Store a body to be processed; False if the tool had sent the same one before."""
     mark = keys.digest_sha256(hashlib.sha256(body).digest())
-    sealed = _sealed(keys, body, number)
-    given = {"id": number, "destination": destination, "mark": mark, "body": sealed, "now": now}
-    return connection.execute(KEEP, given).fetchone() is not None
+    sealed = _seal_body(keys, body, webhook_id)
+    given = {"id": webhook_id, "destination": destination, "mark": mark, "body": sealed, "now": now}
+    return connection.execute(INSERT_WEBHOOK, given).fetchone() is not None
 
 
-def use_up(
-    connection: Connection, keys: Keys, number: UUID, destination: int, token: str, now: datetime
+def consume_webhook_token(
+    connection: Connection,
+    keys: Keys,
+    webhook_id: UUID,
+    destination: int,
+    token: str,
+    now: datetime,
 ) -> bool:
     """Note that the post `number` used up a token; False if another one had."""
     row = connection.execute(
         """INSERT INTO used_token AS u (destination_id, mark, post_id, at) VALUES (%s, %s, %s, %s)
         ON CONFLICT (destination_id, mark) DO UPDATE SET at = u.at
         WHERE u.post_id = EXCLUDED.post_id RETURNING u.post_id""",
-        (destination, keys.digest_sha256(hashlib.sha256(token.encode()).digest()), number, now),
+        (destination, keys.digest_sha256(hashlib.sha256(token.encode()).digest()), webhook_id, now),
     ).fetchone()
     return row is not None
 
 
-def due(connection: Connection, now: datetime) -> dict[int, int]:
+def count_due_webhooks(connection: Connection, now: datetime) -> dict[int, int]:
     """Destinations with bodies to be processed now -> how many (to 10,000).
 
     In whatever state they are (I13).
@@ -75,7 +85,7 @@ def due(connection: Connection, now: datetime) -> dict[int, int]:
     return {row[0]: row[1] for row in rows if row[1]}
 
 
-def claim(
+def claim_webhooks(
     connection: Connection,
     keys: Keys,
     destination: int,
@@ -83,7 +93,7 @@ def claim(
     now: datetime,
     until: datetime,
     limit: int,
-) -> list[Posted]:
+) -> list[StoredWebhook]:
     """Take up to `limit` bodies, the oldest first, until `until`.
 
     Only so many that they are no longer than OCTETS together, but always one.
@@ -99,32 +109,34 @@ def claim(
         UPDATE posted_news p SET next_at = %s, attempts = attempts + 1 FROM few
         WHERE p.id = few.id AND few.before < %s
         RETURNING p.id, p.body, p.received_at, p.attempts""",
-        (destination, now, limit, until, OCTETS),
+        (destination, now, limit, until, MAX_CLAIMED_BYTES),
     )
     found = [
-        Posted(number, _opened(keys, body, number), at, attempts)
+        StoredWebhook(number, _open_body(keys, body, number), at, attempts)
         for number, body, at, attempts in rows
     ]
     return sorted(found, key=lambda posted: (posted.received_at, posted.id))
 
 
-def done(connection: Connection, numbers: Sequence[UUID], outcome: str) -> None:
+def record_processed(connection: Connection, webhook_ids: Sequence[UUID], outcome: str) -> None:
     """They were processed, or can't be; they stay for a while, to be replayed."""
     connection.execute(
         "UPDATE posted_news SET next_at = NULL, outcome = %s WHERE id = ANY(%s)",
-        (outcome[:200], list(numbers)),
+        (outcome[:200], list(webhook_ids)),
     )
 
 
-def later(connection: Connection, number: UUID, at: datetime, reason: str) -> None:
+def defer_webhook(connection: Connection, webhook_id: UUID, at: datetime, reason: str) -> None:
     """It could not be processed: try again at `at`."""
     connection.execute(
         "UPDATE posted_news SET next_at = %s, outcome = %s WHERE id = %s",
-        (at, reason[:200], number),
+        (at, reason[:200], webhook_id),
     )
 
 
-def replay(connection: Connection, destination: int, since: datetime, now: datetime) -> int:
+def replay_webhooks(
+    connection: Connection, destination: int, since: datetime, now: datetime
+) -> int:
     """Have all that came since then, and is still kept, processed again; how many."""
     return connection.execute(
         """UPDATE posted_news SET next_at = %s, attempts = 0
@@ -133,27 +145,29 @@ def replay(connection: Connection, destination: int, since: datetime, now: datet
     ).rowcount
 
 
-def retry(connection: Connection, numbers: Sequence[UUID], now: datetime) -> set[int]:
+def requeue_webhooks(
+    connection: Connection, webhook_ids: Sequence[UUID], now: datetime
+) -> set[int]:
     """Have these processed again; the destinations that they came from."""
     rows = connection.execute(
         """UPDATE posted_news SET next_at = %s, attempts = 0
         WHERE id = ANY(%s) AND next_at IS NULL RETURNING destination_id""",
-        (now, list(numbers)),
+        (now, list(webhook_ids)),
     )
     return {row[0] for row in rows}
 
 
-def unreadable(connection: Connection, destination: int) -> int:
+def count_unreadable(connection: Connection, destination: int) -> int:
     """How many of those that are kept could not be read."""
     row = connection.execute(
         """SELECT count(*) FROM posted_news
         WHERE destination_id = %s AND next_at IS NULL AND outcome = %s""",
-        (destination, UNREADABLE),
+        (destination, UNREADABLE_OUTCOME),
     ).fetchone()
     return row[0] if row else 0
 
 
-def forget(connection: Connection, now: datetime) -> None:
+def purge_webhooks(connection: Connection, now: datetime) -> None:
     """Delete what is older than it is kept; no vendor's proof is good for that long.
 
     Never what was acknowledged and is neither recorded nor decided (I1).
@@ -162,14 +176,14 @@ def forget(connection: Connection, now: datetime) -> None:
         """DELETE FROM posted_news p WHERE received_at < %s AND next_at IS NULL
         AND NOT EXISTS (SELECT FROM undecided_event u
             WHERE u.post_id = p.id AND u.decided_at IS NULL)""",
-        (now - KEPT,),
+        (now - RETENTION,),
     )
-    connection.execute("DELETE FROM used_token WHERE at < %s", (now - KEPT,))
+    connection.execute("DELETE FROM used_token WHERE at < %s", (now - RETENTION,))
 
 
-def _sealed(keys: Keys, body: bytes, number: UUID) -> bytes:
-    return keys.seal(base64.b64encode(body).decode(), context=number.bytes)
+def _seal_body(keys: Keys, body: bytes, webhook_id: UUID) -> bytes:
+    return keys.seal(base64.b64encode(body).decode(), context=webhook_id.bytes)
 
 
-def _opened(keys: Keys, body: bytes, number: UUID) -> bytes:
-    return base64.b64decode(keys.open(body, context=number.bytes))
+def _open_body(keys: Keys, body: bytes, webhook_id: UUID) -> bytes:
+    return base64.b64decode(keys.open(body, context=webhook_id.bytes))

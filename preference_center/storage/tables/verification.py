@@ -38,14 +38,14 @@ class VerificationRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "verification"
     destination_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     contacts: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    news: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    reported: Mapped[int] = mapped_column(BigInteger, server_default="0")
     recorded: Mapped[int] = mapped_column(BigInteger, server_default="0")
     unmapped: Mapped[int] = mapped_column(BigInteger, server_default="0")
     unreadable: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    raised: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    newly_suppressed: Mapped[int] = mapped_column(BigInteger, server_default="0")
     checked: Mapped[int] = mapped_column(BigInteger, server_default="0")
     drift: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    links: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    links_written: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class PostedNewsRow(db.Model):  # type: ignore[misc,name-defined]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.bounces import Cause, Policy, classify
+from preference_center.domain.bounces import BounceCause, DeliverabilityPolicy, classify_bounce
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.bounces.diagnostic_phrases import cause_in
+from preference_center.domain.bounces.diagnostic_phrases import find_cause
 
 AT_ONCE, COUNTED, NEVER = 1, 2, 0
 
 
 def events_needed(bounce: Bounce) -> int:
     """How many such bounces suppress by default (RULES F10); 0 is never."""
-    return Policy().threshold(classify(bounce).code).events
+    return DeliverabilityPolicy().threshold_for(classify_bounce(bounce).code).events
 
 
 # Codes and words as Gmail, Outlook.com, Exchange, Yahoo, Postfix, Sendmail, Exim and qmail
@@ -103,7 +103,7 @@ WORDS = [
 
 @pytest.mark.parametrize("needed, status, text", WORDS)
 def test_clear_words_go_before_the_code(needed: int, status: str, text: str) -> None:  # F11
-    assert events_needed(Bounce(status, text=text)) == needed
+    assert events_needed(Bounce(status, diagnostic=text)) == needed
 
 
 @pytest.mark.parametrize(
@@ -118,31 +118,31 @@ def test_clear_words_go_before_the_code(needed: int, status: str, text: str) -> 
 def test_without_clear_words_the_code_decides(needed: int, codes: str) -> None:  # F10
     for code in codes.split():
         assert events_needed(Bounce(code)) == needed, code
-        assert events_needed(Bounce(code, text="see our postmaster page")) == needed, code
+        assert events_needed(Bounce(code, diagnostic="see our postmaster page")) == needed, code
 
 
 @pytest.mark.parametrize(
     "needed, bounce",
     [
         (AT_ONCE, Bounce(permanent=True)),
-        (AT_ONCE, Bounce("5.0.0", text="something odd", permanent=True)),
-        (AT_ONCE, Bounce(text="550 user unknown", permanent=True)),
-        (AT_ONCE, Bounce(text="mailbox unavailable", permanent=True)),
+        (AT_ONCE, Bounce("5.0.0", diagnostic="something odd", permanent=True)),
+        (AT_ONCE, Bounce(diagnostic="550 user unknown", permanent=True)),
+        (AT_ONCE, Bounce(diagnostic="mailbox unavailable", permanent=True)),
         (AT_ONCE, Bounce("5.5.0", permanent=True)),
-        (AT_ONCE, Bounce("5.5.0", text="550 mailbox unavailable", permanent=True)),
+        (AT_ONCE, Bounce("5.5.0", diagnostic="550 mailbox unavailable", permanent=True)),
         (
             AT_ONCE,
-            Bounce("5.4.1", text="Recipient address rejected: Access denied", permanent=True),
+            Bounce("5.4.1", diagnostic="Recipient address rejected: Access denied", permanent=True),
         ),
-        (COUNTED, Bounce("5.4.1", text="Recipient address rejected: Access denied")),
-        (NEVER, Bounce("5.5.0", text="550 connection refused", permanent=True)),
-        (NEVER, Bounce("4.5.0", text="450 mailbox unavailable", permanent=True)),
-        (NEVER, Bounce(text="mailbox is full", permanent=True)),
+        (COUNTED, Bounce("5.4.1", diagnostic="Recipient address rejected: Access denied")),
+        (NEVER, Bounce("5.5.0", diagnostic="550 connection refused", permanent=True)),
+        (NEVER, Bounce("4.5.0", diagnostic="450 mailbox unavailable", permanent=True)),
+        (NEVER, Bounce(diagnostic="mailbox is full", permanent=True)),
         (NEVER, Bounce("5.7.1", permanent=True)),  # a code that says something stands
         (NEVER, Bounce("4.2.1", permanent=True)),
         (NEVER, Bounce(permanent=False)),
         (COUNTED, Bounce("5.1.1", permanent=False)),
-        (COUNTED, Bounce("5.1.1", text="user unknown", permanent=False)),
+        (COUNTED, Bounce("5.1.1", diagnostic="user unknown", permanent=False)),
     ],
 )
 def test_a_vendors_verdict_settles_what_is_open(needed: int, bounce: Bounce) -> None:
@@ -150,28 +150,28 @@ def test_a_vendors_verdict_settles_what_is_open(needed: int, bounce: Bounce) -> 
 
 
 def test_a_reading_says_when_it_goes_against_the_code() -> None:
-    read = classify(Bounce("5.1.1", "550", "Mailbox full"))
-    assert (read.cause, read.code, read.contradicted) == (Cause.FULL, "5.2.2", True)
-    read = classify(Bounce("4.2.2", "452", "Mailbox full"))
-    assert (read.code, read.contradicted) == ("4.2.2", False)
-    assert classify(Bounce("5.1.1")).contradicted is False
+    read = classify_bounce(Bounce("5.1.1", "550", "Mailbox full"))
+    assert (read.cause, read.code, read.contradicts_code) == (BounceCause.FULL, "5.2.2", True)
+    read = classify_bounce(Bounce("4.2.2", "452", "Mailbox full"))
+    assert (read.code, read.contradicts_code) == ("4.2.2", False)
+    assert classify_bounce(Bounce("5.1.1")).contradicts_code is False
 
 
 def test_the_recipient_may_be_known_to_be_what_was_refused() -> None:
-    assert events_needed(Bounce("5.0.0", "550", "no such user", at_rcpt=True)) == AT_ONCE
-    assert events_needed(Bounce("5.0.0", "550", "mailbox full", at_rcpt=True)) == NEVER
-    assert events_needed(Bounce("4.0.0", "450", "no such user", at_rcpt=True)) == NEVER
+    assert events_needed(Bounce("5.0.0", "550", "no such user", rejected_at_rcpt=True)) == AT_ONCE
+    assert events_needed(Bounce("5.0.0", "550", "mailbox full", rejected_at_rcpt=True)) == NEVER
+    assert events_needed(Bounce("4.0.0", "450", "no such user", rejected_at_rcpt=True)) == NEVER
 
 
 def test_a_number_of_a_program_is_no_code() -> None:
-    assert events_needed(Bounce(text="sent by Mailer 2.0.12", permanent=True)) == AT_ONCE
+    assert events_needed(Bounce(diagnostic="sent by Mailer 2.0.12", permanent=True)) == AT_ONCE
 
 
 def test_an_address_says_nothing() -> None:
     for address in ("<spam@dmarc.example>", "full.mailbox@example.com", "quota-exceeded@a.it"):
-        assert cause_in(f"{address} refused") is None
+        assert find_cause(f"{address} refused") is None
 
 
 def test_only_the_beginning_of_a_text_is_looked_at() -> None:  # bounded work, whatever is sent
-    assert cause_in("user unknown " + "x" * 1_000_000) is Cause.NO_MAILBOX
-    assert cause_in("x " * 1_000_000 + "user unknown") is None
+    assert find_cause("user unknown " + "x" * 1_000_000) is BounceCause.NO_MAILBOX
+    assert find_cause("x " * 1_000_000 + "user unknown") is None

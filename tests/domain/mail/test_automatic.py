@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.mail import Form, Reading, Why
-from preference_center.domain.mail.interpret import read
+from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason
+from preference_center.domain.mail.interpret import interpret_mail
 from tests.domain.mail.reports import reply
 
 WORDS = "Please unsubscribe me from your list"
@@ -66,7 +66,9 @@ BODIES = {
 
 @pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
 def test_a_mail_that_says_so_is_forgotten(mark: str) -> None:
-    assert read(reply(WORDS, header=f"{mark}\n"), for_reports=False) == Reading(Form.AUTOMATIC)
+    assert interpret_mail(
+        reply(WORDS, header=f"{mark}\n"), for_reports=False
+    ) == MailInterpretation(MailKind.AUTO_REPLY)
 
 
 @pytest.mark.parametrize(
@@ -78,21 +80,27 @@ def test_a_mail_that_says_so_is_forgotten(mark: str) -> None:
     ],
 )
 def test_so_is_a_vacation_notice_by_its_subject(subject: str) -> None:
-    assert read(reply(WORDS, subject), for_reports=False) == Reading(Form.AUTOMATIC)
+    assert interpret_mail(reply(WORDS, subject), for_reports=False) == MailInterpretation(
+        MailKind.AUTO_REPLY
+    )
 
 
-def not_taken(found: Reading) -> bool:
-    return (found.form, found.sayings, found.why) == (Form.REPLY, (), Why.NOT_CLEAR)
+def not_taken(found: MailInterpretation) -> bool:
+    return (found.kind, found.statements, found.review_reason) == (
+        MailKind.REPLY,
+        (),
+        ReviewReason.UNCLEAR,
+    )
 
 
 @pytest.mark.parametrize("trace", TRACES.values(), ids=TRACES)
 def test_what_a_list_or_a_program_passed_on_is_for_a_person(trace: str) -> None:
-    assert not_taken(read(reply(WORDS, header=f"{trace}\n"), for_reports=False))
+    assert not_taken(interpret_mail(reply(WORDS, header=f"{trace}\n"), for_reports=False))
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_so_is_what_reads_like_one(body: str) -> None:
-    assert not_taken(read(reply(f"{body}\n\n{WORDS}", header=UTF8), for_reports=False))
+    assert not_taken(interpret_mail(reply(f"{body}\n\n{WORDS}", header=UTF8), for_reports=False))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_so_is_what_reads_like_one(body: str) -> None:
     ids=["ticket", "number", "key", "receipt"],
 )
 def test_and_what_a_ticket_system_answers(subject: str) -> None:
-    assert not_taken(read(reply(WORDS, subject), for_reports=False))
+    assert not_taken(interpret_mail(reply(WORDS, subject), for_reports=False))
 
 
 @pytest.mark.parametrize(
@@ -109,4 +117,4 @@ def test_and_what_a_ticket_system_answers(subject: str) -> None:
 )
 def test_and_what_comes_from_an_address_that_nobody_writes_from(sender: str) -> None:
     mail = reply(WORDS).replace(b"jane.doe@example.com", f"{sender}@example.com".encode())
-    assert not_taken(read(mail, for_reports=False))
+    assert not_taken(interpret_mail(mail, for_reports=False))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.mail import Why
-from preference_center.domain.mail.interpret import read
-from preference_center.domain.mail.reply_objections import LONGEST, clear_no
+from preference_center.domain.mail import ReviewReason
+from preference_center.domain.mail.interpret import interpret_mail
+from preference_center.domain.mail.reply_objections import MAX_REPLY_LENGTH, find_clear_objection
 from tests.domain.mail.reports import reply
 
 CORPUS = Path(__file__).parents[2] / "corpus" / "replies"
@@ -47,19 +47,19 @@ def test_an_objection_is_recorded_at_once(
     text: str, request: pytest.FixtureRequest
 ) -> None:  # RULES E7
     missed = request.node.callspec.id in MISSED
-    assert bool(read(mail(text), for_reports=False).sayings) is not missed
+    assert bool(interpret_mail(mail(text), for_reports=False).statements) is not missed
 
 
 @pytest.mark.parametrize("text", rows("both"))
 def test_an_objection_that_comes_with_something_else_is_for_a_person_too(text: str) -> None:
-    found = read(mail(text), for_reports=False)
-    assert (len(found.sayings), found.why) == (1, Why.ASKS_MORE)
+    found = interpret_mail(mail(text), for_reports=False)
+    assert (len(found.statements), found.review_reason) == (1, ReviewReason.HAS_FURTHER_REQUEST)
 
 
 @pytest.mark.parametrize("text", rows("others"))
 def test_nothing_else_is_taken_for_one(text: str) -> None:  # RULES F4
-    found = read(mail(text), for_reports=False)
-    assert (found.sayings, found.why) == ((), Why.NOT_CLEAR)
+    found = interpret_mail(mail(text), for_reports=False)
+    assert (found.statements, found.review_reason) == ((), ReviewReason.UNCLEAR)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -68,7 +68,7 @@ def test_letter_case_accents_and_spacing_do_not_matter(language: str) -> None:
     for name, text in sets["first"]["objections"].items():
         if not text.startswith("Subject: "):
             shouted = f"\u200b {text.upper()}  ".replace(" ", "  ")
-            assert clear_no("Re: Offers", shouted), name
+            assert find_clear_objection("Re: Offers", shouted), name
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_letter_case_accents_and_spacing_do_not_matter(language: str) -> None:
     ],
 )
 def test_a_typing_error_does_not_matter(text: str) -> None:
-    assert clear_no("Re: Offers", text)
+    assert find_clear_objection("Re: Offers", text)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_typing_error_does_not_matter(text: str) -> None:
     ],
 )
 def test_another_word_is_no_typing_error(text: str) -> None:
-    assert clear_no("Re: Offers", text) is None
+    assert find_clear_objection("Re: Offers", text) is None
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_another_word_is_no_typing_error(text: str) -> None:
     ],
 )
 def test_who_names_their_own_address_means_themselves(text: str, expected: bool) -> None:  # noqa: FBT001 - a parameter
-    assert bool(clear_no("Re: Offers", text, "jane.doe@example.com")) is expected
+    assert bool(find_clear_objection("Re: Offers", text, "jane.doe@example.com")) is expected
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,13 @@ def test_who_names_their_own_address_means_themselves(text: str, expected: bool)
     ],
 )
 def test_what_is_negated_quoted_or_taken_back_is_none(text: str) -> None:
-    assert clear_no("Re: Offers", text) is None
-    assert len(text) < 2 * LONGEST
+    assert find_clear_objection("Re: Offers", text) is None
+    assert len(text) < 2 * MAX_REPLY_LENGTH
 
 
 @pytest.mark.parametrize("word", ["stop", "basta", "stopp", "alto", "parem", "koniec", "assez"])
 def test_a_word_that_ends_anything_counts_only_if_nothing_else_is_said(word: str) -> None:
-    assert clear_no("Re: Offers", f"{word}!")
-    assert clear_no("Re: Offers", f"{word}! The parcel went to the wrong place.") is None
+    assert find_clear_objection("Re: Offers", f"{word}!")
+    assert (
+        find_clear_objection("Re: Offers", f"{word}! The parcel went to the wrong place.") is None
+    )

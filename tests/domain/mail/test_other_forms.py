@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.bounces import Policy, classify
-from preference_center.domain.mail import Form, Reading, Why
-from preference_center.domain.mail.interpret import read
+from preference_center.domain.bounces import DeliverabilityPolicy, classify_bounce
+from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason
+from preference_center.domain.mail.interpret import interpret_mail
 
 JANE = "jane.doe@example.com"
 RETURNED = f"""\
@@ -35,14 +35,14 @@ def bounce(
 
 def at_once(mail: bytes) -> list[str]:
     """Whom it suppresses at once by default."""
-    found = read(mail, for_reports=True)
-    assert found.form is Form.DELIVERY_REPORT
+    found = interpret_mail(mail, for_reports=True)
+    assert found.kind is MailKind.DELIVERY_REPORT
     return [
         saying.recipients[0]
-        for saying in found.sayings
+        for saying in found.statements
         if saying.bounce
         and saying.recipients
-        and Policy().threshold(classify(saying.bounce).code).events == 1
+        and DeliverabilityPolicy().threshold_for(classify_bounce(saying.bounce).code).events == 1
     ]
 
 
@@ -75,12 +75,12 @@ def test_other_words_suppress_nobody(prose: str) -> None:  # RULES F9, F10
 
 def test_somebody_else_in_the_prose_is_nobody() -> None:
     mail = bounce("<paul@example.org>: user unknown")
-    assert read(mail, for_reports=True).why is Why.NO_RECIPIENT
+    assert interpret_mail(mail, for_reports=True).review_reason is ReviewReason.NO_RECIPIENT
 
 
 def test_only_a_mail_system_is_believed() -> None:
     mail = bounce(f"{JANE}: user unknown", sender="jane.doe@example.com")
-    assert read(mail, for_reports=True) == Reading(Form.AUTOMATIC)
+    assert interpret_mail(mail, for_reports=True) == MailInterpretation(MailKind.AUTO_REPLY)
 
 
 def test_one_in_html_is_read_without_its_markup() -> None:
@@ -90,15 +90,15 @@ def test_one_in_html_is_read_without_its_markup() -> None:
     )
     header = f"Content-Type: text/html\nX-Failed-Recipients: {JANE}\n"
     mail = bounce(prose, header=header, divider="", returned="")
-    (saying,) = read(mail, for_reports=True).sayings
+    (saying,) = interpret_mail(mail, for_reports=True).statements
     assert saying.recipients == (JANE,)
     assert saying.bounce is not None
-    assert classify(saying.bounce).code == "5.1.1"
+    assert classify_bounce(saying.bounce).code == "5.1.1"
 
 
 def test_one_whose_name_is_masked_is_for_a_person() -> None:  # RULES F7
     mail = bounce("Hi. This is the qmail-send program.\n\n<xxxxx@example.com>:\nno such user")
-    (saying,) = read(mail, for_reports=True).sayings
+    (saying,) = interpret_mail(mail, for_reports=True).statements
     assert saying.recipients == ()
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.bounces import Policy, classify
-from preference_center.domain.mail import Form, Reading, Why
-from preference_center.domain.mail.interpret import read
+from preference_center.domain.bounces import DeliverabilityPolicy, classify_bounce
+from preference_center.domain.mail import MailInterpretation, MailKind, ReviewReason
+from preference_center.domain.mail.interpret import interpret_mail
 from tests.domain.mail.reports import RETURNED, dsn, failed
 
 JANE = "jane.doe@example.com"
@@ -16,8 +16,10 @@ OURS = "news@acme.example"
 def effects(mail: bytes) -> dict[str, int]:
     """How many such bounces suppress each who is named; 0 is never."""
     return {
-        saying.recipients[0]: Policy().threshold(classify(saying.bounce).code).events
-        for saying in read(mail, for_reports=True).sayings
+        saying.recipients[0]: DeliverabilityPolicy()
+        .threshold_for(classify_bounce(saying.bounce).code)
+        .events
+        for saying in interpret_mail(mail, for_reports=True).statements
         if saying.bounce and saying.recipients
     }
 
@@ -139,19 +141,19 @@ DELAYS = {
 
 @pytest.mark.parametrize("mail", DELAYS.values(), ids=DELAYS)
 def test_a_delay_does_nothing_and_reaches_nobody(mail: bytes) -> None:  # RULES F9
-    assert read(mail, for_reports=True).why is None
+    assert interpret_mail(mail, for_reports=True).review_reason is None
     assert effects(mail) == {}
 
 
 def test_a_reason_that_is_not_the_address_reaches_no_person() -> None:
     mail = plain("Your mail was not delivered.\n\n554 5.7.1 blocked as spam", returned="")
-    found = read(mail, for_reports=True)
-    assert (found.form, found.why) == (Form.DELIVERY_REPORT, None)
+    found = interpret_mail(mail, for_reports=True)
+    assert (found.kind, found.review_reason) == (MailKind.DELIVERY_REPORT, None)
 
 
 def test_one_that_may_be_about_an_address_does() -> None:
     mail = plain("Your mail was not delivered.\n\n550 5.1.1 user unknown", returned="")
-    assert read(mail, for_reports=True).why is Why.NO_RECIPIENT
+    assert interpret_mail(mail, for_reports=True).review_reason is ReviewReason.NO_RECIPIENT
 
 
 def test_the_only_address_is_believed_with_a_code_where_none_is_given_back() -> None:
@@ -159,10 +161,13 @@ def test_the_only_address_is_believed_with_a_code_where_none_is_given_back() -> 
     assert effects(plain(words, returned="")) == {"paul@example.org": 1}
     assert effects(plain(words.replace("5.1.1 ", ""), returned="")) == {"paul@example.org": 2}
     two = words.replace("about", "about tom@example.org and")
-    assert read(plain(two, returned=""), for_reports=True).why is Why.NO_RECIPIENT
+    assert (
+        interpret_mail(plain(two, returned=""), for_reports=True).review_reason
+        is ReviewReason.NO_RECIPIENT
+    )
 
 
 def test_a_report_without_words_is_no_reply() -> None:
-    assert read(plain("", returned=""), for_reports=True) == Reading(
-        Form.DELIVERY_REPORT, why=Why.NO_RECIPIENT
+    assert interpret_mail(plain("", returned=""), for_reports=True) == MailInterpretation(
+        MailKind.DELIVERY_REPORT, review_reason=ReviewReason.NO_RECIPIENT
     )

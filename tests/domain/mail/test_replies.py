@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.mail.reply_objections import Place, clear_no
+from preference_center.domain.mail.reply_objections import ObjectionLocation, find_clear_objection
 
 CLEAR = {
     "en": r"""STOP
@@ -101,7 +101,7 @@ def unescaped(text: str) -> str:
     [(language, own) for language, lines in CLEAR.items() for own in lines.split("\n")],
 )
 def test_is_clear(language: str, own: str) -> None:
-    found = clear_no("Re: Offers", unescaped(own))
+    found = find_clear_objection("Re: Offers", unescaped(own))
     assert found is not None
     # Two words mean the same in several languages.
     assert found.language == language or own.casefold().startswith(("stop", "basta"))
@@ -109,15 +109,15 @@ def test_is_clear(language: str, own: str) -> None:
 
 @pytest.mark.parametrize("own", UNCLEAR.split("\n"))
 def test_is_left_to_a_person(own: str) -> None:
-    assert clear_no("Re: Offers", unescaped(own)) is None
+    assert find_clear_objection("Re: Offers", unescaped(own)) is None
 
 
 @pytest.mark.parametrize("subject", ["unsubscribe", "STOP", "Disiscrizione", "BAJA", "Abmelden"])
 def test_a_subject_of_the_writers_own_is_enough(subject: str) -> None:
-    found = clear_no(subject, "")
+    found = find_clear_objection(subject, "")
     assert found is not None
-    assert found.place is Place.SUBJECT
-    assert clear_no(subject, "Jane Doe") is not None
+    assert found.location is ObjectionLocation.SUBJECT
+    assert find_clear_objection(subject, "Jane Doe") is not None
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_a_subject_of_the_writers_own_is_enough(subject: str) -> None:
 def test_a_subject_is_not_enough_if_it_is_not_theirs_or_the_body_says_more(
     subject: str, own: str
 ) -> None:
-    assert clear_no(subject, own) is None
+    assert find_clear_objection(subject, own) is None

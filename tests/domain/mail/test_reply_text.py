@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from preference_center.domain.mail.mime import opened
-from preference_center.domain.mail.reply_text import own_words
+from preference_center.domain.mail.mime import parse_mail
+from preference_center.domain.mail.reply_text import reply_text
 from tests.domain.mail.clients import OWN, quotations
 from tests.domain.mail.reports import reply
 
@@ -20,15 +20,15 @@ UTF8 = "Content-Type: text/plain; charset=utf-8\n"
     ],
 )
 def test_quotations_and_signatures_are_left_out(language: str, quotation: str) -> None:
-    mail = opened(reply(f"{OWN[language]}\n\n{quotation}", header=UTF8))
-    assert own_words(mail) == OWN[language]
+    mail = parse_mail(reply(f"{OWN[language]}\n\n{quotation}", header=UTF8))
+    assert reply_text(mail) == OWN[language]
 
 
 @pytest.mark.parametrize(
     "quotation", [pytest.param(text, id=f"{client}-{code}") for client, code, text in quotations()]
 )
 def test_a_quotation_alone_says_nothing(quotation: str) -> None:
-    own = own_words(opened(reply(quotation, header=UTF8)))
+    own = reply_text(parse_mail(reply(quotation, header=UTF8)))
     assert own in {"", "Acme"}
 
 
@@ -49,5 +49,5 @@ def test_a_quotation_alone_says_nothing(quotation: str) -> None:
 )
 def test_so_they_are_in_html(mark: str) -> None:
     page = f"<p>Abmelden bitte</p>{mark}<p>Unsubscribe here</p></div>"
-    mail = opened(reply(page, header="Content-Type: text/html; charset=utf-8\n"))
-    assert own_words(mail) == "Abmelden bitte"
+    mail = parse_mail(reply(page, header="Content-Type: text/html; charset=utf-8\n"))
+    assert reply_text(mail) == "Abmelden bitte"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.mail import Form, Reading, Said, Saying, Why
-from preference_center.domain.mail.interpret import read
+from preference_center.domain.mail import (
+    MailInterpretation,
+    MailKind,
+    MailStatement,
+    ReviewReason,
+    StatementKind,
+)
+from preference_center.domain.mail.interpret import interpret_mail
 from tests.domain.mail.reports import RETURNED, arf, dsn, failed
 
 JANE, PAUL = "jane.doe@example.com", "paul@example.org"
@@ -14,10 +20,10 @@ UNKNOWN = Bounce("5.1.1", "550", "550 5.1.1 User unknown")
 
 
 def bounces(mail: bytes) -> list[tuple[tuple[str, ...], Bounce | None]]:
-    found = read(mail, for_reports=True)
-    assert found.form is Form.DELIVERY_REPORT
-    assert {saying.said for saying in found.sayings} <= {Said.BOUNCED}
-    return [(saying.recipients, saying.bounce) for saying in found.sayings]
+    found = interpret_mail(mail, for_reports=True)
+    assert found.kind is MailKind.DELIVERY_REPORT
+    assert {saying.kind for saying in found.statements} <= {StatementKind.BOUNCED}
+    return [(saying.recipients, saying.bounce) for saying in found.statements]
 
 
 class TestDelivery:
@@ -84,18 +90,18 @@ class TestDelivery:
         mail = dsn(failed(JANE), prose="Your message was automatically rejected:\nQuota exceeded")
         ((_, bounce),) = bounces(mail)
         assert bounce is not None
-        assert "Quota exceeded" in bounce.text
+        assert "Quota exceeded" in bounce.diagnostic
 
     def test_the_header_that_some_give_back_in_the_prose_is_not_the_reason(self) -> None:
         prose = "It failed.\n\nIntestazioni:\n\nReceived: from mx\nX-Spam: mailbox full, spf"
         mail = dsn(failed(JANE, "5.1.1", ""), prose=prose)
         ((_, bounce),) = bounces(mail)
         assert bounce is not None
-        assert "spf" not in bounce.text
+        assert "spf" not in bounce.diagnostic
 
     def test_without_code_and_diagnosis_what_it_says_to_people_is_read(self) -> None:
         mail = dsn(failed(JANE, "5.0.0 (over quota)", ""))
-        assert bounces(mail) == [((JANE,), Bounce("5.0.0", text="It did not work."))]
+        assert bounces(mail) == [((JANE,), Bounce("5.0.0", diagnostic="It did not work."))]
 
     @pytest.mark.parametrize("to", ["", "To: list@example.org\n"])
     def test_a_masked_recipient_is_nobody(self, to: str) -> None:  # RULES F7
@@ -116,15 +122,15 @@ class TestDelivery:
         groups = failed(JANE, "5.0.0", "550 no such user"), failed(PAUL)
         (_, jane), (_, paul) = bounces(dsn(*groups, prose=prose))
         ((_, alone),) = bounces(dsn(groups[0], prose=prose))
-        assert jane == alone == Bounce("5.0.0", "550", "550 no such user", at_rcpt=at_rcpt)
+        assert jane == alone == Bounce("5.0.0", "550", "550 no such user", rejected_at_rcpt=at_rcpt)
         assert paul == UNKNOWN
 
     def test_neither_a_subject_nor_a_disclaimer_is_the_reason(self) -> None:
         prose = f"Subject: full quota\nIt failed.\n\n{'_' * 40}\nScanned for viruses"
         ((_, bounce),) = bounces(dsn(failed(JANE, "5.1.1", ""), prose=prose))
         assert bounce is not None
-        assert "quota" not in bounce.text
-        assert "viruses" not in bounce.text
+        assert "quota" not in bounce.diagnostic
+        assert "viruses" not in bounce.diagnostic
 
     def test_only_what_is_said_of_the_recipient_is_the_reason(self) -> None:
         prose = (
@@ -209,9 +215,9 @@ class TestOtherBounces:
         assert (first, second) == ((JANE,), (PAUL,))
         assert one is not None
         assert two is not None
-        assert "unknown user" in one.text
-        assert "full" not in one.text
-        assert "mailbox full" in two.text
+        assert "unknown user" in one.diagnostic
+        assert "full" not in one.diagnostic
+        assert "mailbox full" in two.diagnostic
 
     def test_of_one_paragraph_each_recipient_has_its_own_lines(self) -> None:
         mail = EXIM.replace(
@@ -219,7 +225,7 @@ class TestOtherBounces:
             b"    mailbox is full: retry timeout exceeded\n  paul@example.org\n"
             b"    (generated from all@example.org)\n    no such user here\n",
         ).replace(b"Recipients: jane", b"Recipients: paul@example.org, jane")
-        words = {names[0]: bounce.text for names, bounce in bounces(mail) if bounce}
+        words = {names[0]: bounce.diagnostic for names, bounce in bounces(mail) if bounce}
         assert "full" in words[JANE]
         assert "no such user" not in words[JANE]
         assert "no such user" in words[PAUL]
@@ -229,40 +235,48 @@ class TestOtherBounces:
         ((names, bounce),) = bounces(EXIM)
         assert names == (JANE,)
         assert bounce is not None
-        assert "mailbox is full" in bounce.text
-        assert "5.1.1" not in bounce.text
+        assert "mailbox is full" in bounce.diagnostic
+        assert "5.1.1" not in bounce.diagnostic
 
     def test_a_warning_says_nothing(self) -> None:  # RULES F9
         assert bounces(WARNING) == []
 
     def test_one_that_names_nobody_is_for_a_person(self) -> None:
         mail = b"Return-Path: <>\nFrom: MAILER-DAEMON@mx.example.net\nSubject: Oh no\n\nIt broke.\n"
-        assert read(mail, for_reports=True).why is Why.NO_RECIPIENT
+        assert interpret_mail(mail, for_reports=True).review_reason is ReviewReason.NO_RECIPIENT
         away = mail.replace(b"MAILER-DAEMON", b"jane")  # vacation notices have no sender too
-        assert read(away, for_reports=True) == Reading(Form.AUTOMATIC)
+        assert interpret_mail(away, for_reports=True) == MailInterpretation(MailKind.AUTO_REPLY)
 
 
 class TestFeedback:
     @pytest.mark.parametrize("kind", ["abuse", "Abuse", "fraud"])
     def test_a_complaint_is_one(self, kind: str) -> None:
-        found = read(arf(f"Original-Rcpt-To: <{JANE}>", kind=kind), for_reports=True)
-        assert found.sayings == (Saying(Said.COMPLAINED, (JANE,)),)
+        found = interpret_mail(arf(f"Original-Rcpt-To: <{JANE}>", kind=kind), for_reports=True)
+        assert found.statements == (MailStatement(StatementKind.COMPLAINED, (JANE,)),)
 
     @pytest.mark.parametrize("kind", ["auth-failure", "not-spam", "virus"])
     def test_what_is_nobodys_wish_says_nothing(self, kind: str) -> None:  # RULES F6
         mail = arf(f"Original-Rcpt-To: {JANE}", kind=kind)
-        assert read(mail, for_reports=True) == Reading(Form.FEEDBACK_REPORT)
+        assert interpret_mail(mail, for_reports=True) == MailInterpretation(
+            MailKind.FEEDBACK_REPORT
+        )
 
     def test_an_unknown_kind_is_for_a_person(self) -> None:
         mail = arf(f"Original-Rcpt-To: {JANE}", kind="other")
-        assert read(mail, for_reports=True).why is Why.UNKNOWN_KIND
+        assert (
+            interpret_mail(mail, for_reports=True).review_reason is ReviewReason.UNKNOWN_REPORT_TYPE
+        )
 
     def test_an_opt_out_of_old_is_one(self) -> None:
         mail = arf(f"Removal-Recipient: {JANE}", kind="opt-out", part="text/rfc822-header")
-        assert read(mail, for_reports=True).sayings == (Saying(Said.OPTED_OUT, (JANE,)),)
+        assert interpret_mail(mail, for_reports=True).statements == (
+            MailStatement(StatementKind.OPTED_OUT, (JANE,)),
+        )
 
     def test_without_a_recipient_it_is_whom_the_mail_was_to(self) -> None:
-        assert read(arf(), for_reports=True).sayings == (Saying(Said.COMPLAINED, (JANE,)),)
+        assert interpret_mail(arf(), for_reports=True).statements == (
+            MailStatement(StatementKind.COMPLAINED, (JANE,)),
+        )
 
     @pytest.mark.parametrize(
         "hidden",
@@ -280,11 +294,15 @@ class TestFeedback:
     )
     def test_a_placeholder_is_nobody(self, hidden: str) -> None:  # RULES F7
         mail = arf(f"Original-Rcpt-To: {hidden}", returned=RETURNED)
-        assert read(mail, for_reports=True).sayings == (Saying(Said.COMPLAINED),)
+        assert interpret_mail(mail, for_reports=True).statements == (
+            MailStatement(StatementKind.COMPLAINED),
+        )
 
     def test_one_button_was_pressed_so_two_recipients_are_nobody(self) -> None:
         mail = arf(f"Original-Rcpt-To: {JANE}", f"Original-Rcpt-To: {PAUL}")
-        assert read(mail, for_reports=True).sayings == (Saying(Said.COMPLAINED),)
+        assert interpret_mail(mail, for_reports=True).statements == (
+            MailStatement(StatementKind.COMPLAINED),
+        )
 
     @pytest.mark.parametrize(
         "sender", [b"staff@hotmail.com", b"complaints@email-abuse.amazonses.com"]
@@ -296,4 +314,6 @@ class TestFeedback:
             b"X-HmXmrOriginalRecipient: jane.doe@example.com\n"
             b"To: everyone@example.com\n\nHi\n--x--\n"
         )
-        assert read(mail, for_reports=True).sayings == (Saying(Said.COMPLAINED, (JANE,)),)
+        assert interpret_mail(mail, for_reports=True).statements == (
+            MailStatement(StatementKind.COMPLAINED, (JANE,)),
+        )

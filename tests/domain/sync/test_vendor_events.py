@@ -18,12 +18,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import WHOLE, News, NewsKind, Post, Unverified
+from preference_center.domain.vendor_events import (
+    WHOLE_LIST,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
-from preference_center.integrations.hubspot.webhook import HubSpotNews
-from preference_center.integrations.mailchimp.webhook import MailchimpNews
-from preference_center.integrations.sendgrid.webhook import SendGridNews
-from preference_center.integrations.webhooks import SECRETS, SOURCES, WEBHOOKS
+from preference_center.integrations.hubspot.webhook import HubSpotWebhookSource
+from preference_center.integrations.mailchimp.webhook import MailchimpWebhookSource
+from preference_center.integrations.sendgrid.webhook import SendGridWebhookSource
+from preference_center.integrations.webhooks import SECRET_SETTINGS, WEBHOOK_SOURCES, WEBHOOKS
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 URL = "https://preferences.example.com/in/mailer"
@@ -32,12 +38,12 @@ ANNA = "anna@example.com"
 
 def post(
     body: bytes, headers: Mapping[str, str] | None = None, secret: str = "", method: str = "POST"
-) -> Post:
-    return Post(method, URL, secret, headers or {}, body)
+) -> WebhookRequest:
+    return WebhookRequest(method, URL, secret, headers or {}, body)
 
 
 class TestSendGrid:
-    source = SendGridNews()
+    source = SendGridWebhookSource()
 
     @pytest.fixture
     def key(self) -> ec.EllipticCurvePrivateKey:
@@ -49,7 +55,7 @@ class TestSendGrid:
         )
         return {"webhook_key": base64.b64encode(der).decode()}
 
-    def signed(self, key: ec.EllipticCurvePrivateKey, body: bytes) -> Post:
+    def signed(self, key: ec.EllipticCurvePrivateKey, body: bytes) -> WebhookRequest:
         signature = key.sign(b"1700000000" + body, ec.ECDSA(SHA256()))
         return post(
             body,
@@ -72,7 +78,7 @@ class TestSendGrid:
         }
         body = b'{"category":"example_payload","event":"test_event","message_id":"message_id"}'
         self.source.verify(post(body, headers), settings, NOW)
-        with pytest.raises(Unverified):
+        with pytest.raises(SignatureError):
             self.source.verify(post(body + b" ", headers), settings, NOW)
 
     def test_only_what_the_key_signed_is_genuine(self, key: ec.EllipticCurvePrivateKey) -> None:
@@ -88,7 +94,7 @@ class TestSendGrid:
             (replace(genuine, headers=dict.fromkeys(genuine.headers, "!")), self.settings(key)),
             (replace(genuine, headers=dict.fromkeys(genuine.headers, "é")), self.settings(key)),
         ]:
-            with pytest.raises(Unverified):
+            with pytest.raises(SignatureError):
                 self.source.verify(forged, settings, NOW)
 
     def test_what_it_says(self) -> None:
@@ -107,32 +113,34 @@ class TestSendGrid:
             row("open"),
         ]
 
-        def news(kind: NewsKind, act: str, thing: str | None = None) -> News:
-            return News(kind, ANNA, thing, NOW, act, by_person=kind is not NewsKind.BOUNCED)
+        def news(kind: VendorEventKind, act: str, thing: str | None = None) -> VendorEvent:
+            return VendorEvent(
+                kind, ANNA, thing, NOW, act, by_person=kind is not VendorEventKind.BOUNCED
+            )
 
-        bounced = news(NewsKind.BOUNCED, "bounce")
+        bounced = news(VendorEventKind.BOUNCED, "bounce")
         assert self.source.parse(json.dumps(body).encode()) == [
-            news(NewsKind.OPTED_OUT, "group_unsubscribe", "11"),
-            news(NewsKind.OPTED_OUT, "unsubscribe"),
-            news(NewsKind.COMPLAINED, "spamreport", "11"),
-            replace(bounced, bounce=Bounce(text="gone", permanent=True)),
+            news(VendorEventKind.OPTED_OUT, "group_unsubscribe", "11"),
+            news(VendorEventKind.OPTED_OUT, "unsubscribe"),
+            news(VendorEventKind.COMPLAINED, "spamreport", "11"),
+            replace(bounced, bounce=Bounce(diagnostic="gone", permanent=True)),
             replace(bounced, bounce=Bounce("5.2.2", permanent=False)),
             replace(bounced, bounce=Bounce(permanent=False)),
-            news(NewsKind.RESUBSCRIBED, "group_resubscribe", "11"),
+            news(VendorEventKind.RESUBSCRIBED, "group_resubscribe", "11"),
         ]
 
 
 class TestMailchimp:
-    source = MailchimpNews()
+    source = MailchimpWebhookSource()
 
     def test_only_who_knows_the_secret_is_genuine(self) -> None:
         settings = {"webhook_secret": "long and random"}
         self.source.verify(post(b"", secret="long and random"), settings, NOW)
         for secret, known in [("", settings), ("another", settings), ("", {})]:
-            with pytest.raises(Unverified):
+            with pytest.raises(SignatureError):
                 self.source.verify(post(b"", secret=secret), known, NOW)
 
-    def signed(self, body: bytes, at: datetime = NOW, secret: str = "") -> Post:
+    def signed(self, body: bytes, at: datetime = NOW, secret: str = "") -> WebhookRequest:
         stamp = int(at.timestamp())
         digest = hmac.digest(b"signing", f"{stamp}.".encode() + body, "sha256").hex()
         return post(body, {"x-mailchimp-signature": f"t={stamp},v1={digest}"}, secret)
@@ -150,13 +158,13 @@ class TestMailchimp:
         for forged in [
             replace(genuine, headers={}),
             replace(genuine, body=body + b"x"),
-            replace(genuine, secret="another"),
+            replace(genuine, path_secret="another"),
             replace(genuine, headers={"x-mailchimp-signature": "v1=" + given.partition("v1=")[2]}),
             replace(genuine, headers={"x-mailchimp-signature": f"t=,v1={'0' * 64}"}),
             self.signed(body, NOW - timedelta(minutes=81), secret),
             self.signed(body, NOW + timedelta(minutes=81), secret),
         ]:
-            with pytest.raises(Unverified):
+            with pytest.raises(SignatureError):
                 self.source.verify(forged, settings, NOW)
 
     def test_while_a_signing_secret_changes_there_may_be_two_signatures(self) -> None:
@@ -170,42 +178,46 @@ class TestMailchimp:
         for list_id, is_ours in [("a1", True), ("b2", False), ("", True)]:
             form = {"type": "unsubscribe", "data[email]": ANNA, "data[list_id]": list_id}
             given = post(urlencode(form).encode(), secret="long and random")
-            with nullcontext() if is_ours else pytest.raises(Unverified, match="another audience"):
+            with (
+                nullcontext()
+                if is_ours
+                else pytest.raises(SignatureError, match="another audience")
+            ):
                 self.source.verify(given, settings, NOW)
 
     def test_an_opt_out_without_an_address_is_not_passed_over(self) -> None:
         (news,) = self.source.parse(b"type=unsubscribe&data%5Bphone%5D=%2B15550100")
-        assert news.kind is NewsKind.UNKNOWN
+        assert news.kind is VendorEventKind.UNKNOWN_TYPE
 
     @pytest.mark.parametrize(
         "form, kind",
         [
-            ({"type": "unsubscribe", "data[reason]": "manual"}, NewsKind.OPTED_OUT),
-            ({"type": "unsubscribe", "data[reason]": "abuse"}, NewsKind.COMPLAINED),
+            ({"type": "unsubscribe", "data[reason]": "manual"}, VendorEventKind.OPTED_OUT),
+            ({"type": "unsubscribe", "data[reason]": "abuse"}, VendorEventKind.COMPLAINED),
             ({"type": "unsubscribe", "data[action]": "delete"}, None),
-            ({"type": "cleaned", "data[reason]": "hard"}, NewsKind.BOUNCED),
-            ({"type": "cleaned", "data[reason]": "abuse"}, NewsKind.COMPLAINED),
-            ({"type": "subscribe"}, NewsKind.RESUBSCRIBED),
-            ({"type": "profile"}, NewsKind.SEEN),
+            ({"type": "cleaned", "data[reason]": "hard"}, VendorEventKind.BOUNCED),
+            ({"type": "cleaned", "data[reason]": "abuse"}, VendorEventKind.COMPLAINED),
+            ({"type": "subscribe"}, VendorEventKind.RESUBSCRIBED),
+            ({"type": "profile"}, VendorEventKind.CONTACT_CHANGED),
             ({"type": "campaign"}, None),
         ],
     )
-    def test_what_it_says(self, form: dict[str, str], kind: NewsKind | None) -> None:
+    def test_what_it_says(self, form: dict[str, str], kind: VendorEventKind | None) -> None:
         given = form | {"fired_at": "2026-11-25 12:00:00", "data[email]": ANNA}
         found = self.source.parse(urlencode(given).encode())
-        assert found == ([News(kind, ANNA, WHOLE, NOW)] if kind else [])
+        assert found == ([VendorEvent(kind, ANNA, WHOLE_LIST, NOW)] if kind else [])
 
     def test_a_new_address_is_the_one_that_counts(self) -> None:
         form = {"type": "upemail", "data[old_email]": "old@example.com", "data[new_email]": ANNA}
         (news,) = self.source.parse(urlencode(form).encode())
-        assert (news.kind, news.address) == (NewsKind.SEEN, ANNA)
+        assert (news.kind, news.address) == (VendorEventKind.CONTACT_CHANGED, ANNA)
 
 
 class TestHubSpot:
-    source = HubSpotNews()
+    source = HubSpotWebhookSource()
     settings = {"client_secret": "app secret"}  # noqa: RUF012 - never changed
 
-    def signed(self, body: bytes, at: datetime = NOW) -> Post:
+    def signed(self, body: bytes, at: datetime = NOW) -> WebhookRequest:
         stamp = str(int(at.timestamp() * 1000))
         signed = b"POST" + URL.encode() + body + stamp.encode()
         digest = hmac.digest(b"app secret", signed, hashlib.sha256)
@@ -229,7 +241,7 @@ class TestHubSpot:
             (genuine, {}),
             (self.signed(b"[]", NOW - timedelta(minutes=6)), self.settings),
         ]:
-            with pytest.raises(Unverified):
+            with pytest.raises(SignatureError):
                 self.source.verify(forged, settings, NOW)
 
     def test_what_it_says(self) -> None:
@@ -257,23 +269,25 @@ class TestHubSpot:
             row("contact.deletion"),
         ]
         found = self.source.parse(json.dumps(body).encode())
-        assert [(news.kind, news.address, news.thing) for news in found] == [
-            (NewsKind.SEEN, "", None),
-            (NewsKind.SEEN, "", None),
-            (NewsKind.SEEN, ANNA, None),
-            (NewsKind.OPTED_OUT, "", None),
-            (NewsKind.OPTED_OUT, "", "11"),
-            (NewsKind.RESUBSCRIBED, "", "11"),
-            (NewsKind.BOUNCED, "", None),
+        assert [(news.kind, news.address, news.target) for news in found] == [
+            (VendorEventKind.CONTACT_CHANGED, "", None),
+            (VendorEventKind.CONTACT_CHANGED, "", None),
+            (VendorEventKind.CONTACT_CHANGED, ANNA, None),
+            (VendorEventKind.OPTED_OUT, "", None),
+            (VendorEventKind.OPTED_OUT, "", "11"),
+            (VendorEventKind.RESUBSCRIBED, "", "11"),
+            (VendorEventKind.BOUNCED, "", None),
         ]
-        assert {(news.contact, news.at, news.by_person) for news in found} == {("42", NOW, False)}
+        assert {(news.contact_id, news.occurred_at, news.by_person) for news in found} == {
+            ("42", NOW, False)
+        }
 
 
-@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("kind", WEBHOOK_SOURCES)
 @pytest.mark.parametrize("body", [b"", b"[1]", b"<html>anna@example.com</html>", b"\xff"])
 def test_garbage_is_refused_and_not_quoted(kind: str, body: bytes) -> None:  # I12
     with pytest.raises(InvalidInput) as caught:
-        SOURCES[kind].parse(body)
+        WEBHOOK_SOURCES[kind].parse(body)
     assert "anna" not in str(caught.value)
 
 
@@ -281,4 +295,4 @@ def test_what_a_webhook_needs_is_optional() -> None:
     for source in WEBHOOKS.values():
         assert all(name.endswith("?") for name in source.settings)
     named = {name.removesuffix("?") for source in WEBHOOKS.values() for name in source.settings}
-    assert named >= SECRETS
+    assert named >= SECRET_SETTINGS

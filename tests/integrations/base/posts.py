@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from preference_center.domain.vendor_events import Post
+from preference_center.domain.vendor_events import WebhookRequest
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 AT = int(NOW.timestamp())
@@ -21,8 +21,8 @@ def post(
     secret: str = "",
     method: str = "POST",
     remote: str = "203.0.113.7",
-) -> Post:
-    return Post(method, URL, secret, headers or {}, body, remote)
+) -> WebhookRequest:
+    return WebhookRequest(method, URL, secret, headers or {}, body, remote)
 
 
 def basic(credentials: str) -> dict[str, str]:

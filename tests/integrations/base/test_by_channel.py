@@ -10,17 +10,27 @@ from typing import ClassVar
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.capabilities import Capabilities, Listing, Scopes
-from preference_center.domain.sync.contract import Item, LinkItem, Outcome, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.check_report import Report
+from preference_center.domain.sync.capabilities import Capabilities, ListingMode, SupportedScope
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    LinkItem,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.check_report import CheckReport
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import Http, LeaseOver
-from preference_center.integrations.base.multi_channel import ByChannel, part_of
+from preference_center.integrations.base.http import HttpContext, LeaseExpired
+from preference_center.integrations.base.multi_channel import (
+    MultiChannelConnector,
+    connector_for_channel,
+)
 from tests.integrations.both_ways_contract import whole
 from tests.integrations.contract import ANNA, off, results
 from tests.integrations.sms_contract import ANNA as PHONE
@@ -28,12 +38,12 @@ from tests.integrations.sms_contract import text_off
 
 CAPABILITIES = Capabilities(
     channels=frozenset({Channel.EMAIL, Channel.SMS}),
-    scopes=frozenset(Scopes),
+    scopes=frozenset(SupportedScope),
     can_lift=True,
     batch_size=10,
     can_read=True,
-    scans=Listing.CHANGES,
-    pulls=Listing.CHANGES,
+    scans=ListingMode.CHANGES,
+    pulls=ListingMode.CHANGES,
 )
 TOPICS = {"news": "1", "flash": "sms"}
 
@@ -58,30 +68,34 @@ class Part:
     settings: ClassVar[Mapping[str, str]] = {}
     channel: ClassVar[Channel]
 
-    def __init__(self, setup: Setup, http: Http) -> None:
+    def __init__(self, setup: DestinationConfig, http: HttpContext) -> None:
         self.setup = setup
         self.http = http
 
-    def check(self) -> Report:
-        return Report(("bad key",), tuple(self.setup.topics))
+    def check(self) -> CheckReport:
+        return CheckReport(("bad key",), tuple(self.setup.topics))
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         if error := BOOKS.errors.get(self.channel):
             raise error
         BOOKS.pushed.append([item.ref for item in batch])
-        return {item.ref: Outcome(Result.REFLECTED) for item in batch}
+        return {item.ref: PushOutcome(PushResult.REFLECTED) for item in batch}
 
-    def read(self, batch: Sequence[Item]) -> Mapping[int, frozenset[str] | None]:
+    def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
         return {item.ref: frozenset(self.setup.topics) for item in batch}
 
-    def scan(self, cursor: str | None) -> Page[Seen]:
+    def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
         addresses, following, done = self._next(cursor)
-        return Page(tuple(Seen(a, self.channel) for a in addresses), following, done)
+        return ContactPage(
+            tuple(ContactSnapshot(a, self.channel) for a in addresses), following, done
+        )
 
-    def pull(self, cursor: str | None) -> Page[News]:
+    def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
         addresses, following, done = self._next(cursor)
-        rows = tuple(News(NewsKind.OPTED_OUT, a, channel=self.channel) for a in addresses)
-        return Page(rows, following, done)
+        rows = tuple(
+            VendorEvent(VendorEventKind.OPTED_OUT, a, channel=self.channel) for a in addresses
+        )
+        return ContactPage(rows, following, done)
 
     def _next(self, cursor: str | None) -> tuple[list[str], str | None, bool]:
         BOOKS.asked.append((self.channel, cursor))
@@ -93,19 +107,19 @@ class Part:
 class Emails(Part):
     channel: ClassVar[Channel] = Channel.EMAIL
 
-    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, Outcome]:
-        return {item.ref: Outcome(Result.REFLECTED) for item in batch}
+    def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
+        return {item.ref: PushOutcome(PushResult.REFLECTED) for item in batch}
 
 
 class Texts(Part):
     channel: ClassVar[Channel] = Channel.SMS
 
 
-class Both(ByChannel):
+class Both(MultiChannelConnector):
     kind: ClassVar[str] = "trial"
     capabilities: ClassVar[Capabilities] = CAPABILITIES
     settings: ClassVar[Mapping[str, str]] = {}
-    parts = {Channel.EMAIL: Emails, Channel.SMS: Texts}  # noqa: RUF012
+    connector_factories = {Channel.EMAIL: Emails, Channel.SMS: Texts}  # noqa: RUF012
 
 
 @pytest.fixture(autouse=True)
@@ -116,13 +130,13 @@ def books(monkeypatch: pytest.MonkeyPatch) -> Books:
 
 
 def both(**topics: str) -> Both:
-    setup = Setup("both", {}, topics or TOPICS, channels={"flash": Channel.SMS})
-    return Both(setup, Http())
+    setup = DestinationConfig("both", {}, topics or TOPICS, channels={"flash": Channel.SMS})
+    return Both(setup, HttpContext())
 
 
 def test_each_item_goes_to_the_connector_of_its_channel(books: Books) -> None:
     batch = [off(1, ANNA, "news"), text_off(2, PHONE), off(3, ANNA, "news")]
-    assert set(results(both().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(both().push(batch)).values()) == {PushResult.REFLECTED}
     assert books.pushed == [[1, 3], [2]]
 
 
@@ -131,13 +145,13 @@ def test_a_channel_that_fails_for_now_does_not_undo_what_was_done_on_the_other(
 ) -> None:
     books.errors[Channel.SMS] = DeliveryError("busy", retry_after=timedelta(seconds=9))
     found = both().push([off(1, ANNA, "news"), text_off(2, PHONE)])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.LATER}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.RETRY_LATER}
     assert found[2].retry_after == timedelta(seconds=9)
 
 
 @pytest.mark.parametrize(
     "error",
-    [DeliveryError("gone", permanent=True), LeaseOver("over")],
+    [DeliveryError("gone", permanent=True), LeaseExpired("over")],
     ids=["permanent", "lease-over"],
 )
 def test_a_failure_that_stops_the_destination_is_raised(books: Books, error: Exception) -> None:
@@ -158,7 +172,7 @@ def test_reading_answers_with_the_topics_of_the_addresss_channel() -> None:
 
 
 def test_a_fault_that_both_find_is_reported_once() -> None:
-    assert both().check() == Report(("bad key",), ("news", "flash"))
+    assert both().check() == CheckReport(("bad key",), ("news", "flash"))
 
 
 def test_a_channel_without_topics_is_left_alone(books: Books) -> None:
@@ -191,17 +205,17 @@ def test_a_cursor_of_the_time_before_texts_is_good_for_email(books: Books) -> No
 
 def test_only_email_addresses_are_given_links() -> None:
     items = [LinkItem(1, ANNA, Channel.EMAIL, "x"), LinkItem(2, PHONE, Channel.SMS, "y")]
-    assert results(both().write_links(items)) == {1: Result.REFLECTED}
+    assert results(both().write_links(items)) == {1: PushResult.REFLECTED}
 
 
 def test_the_part_of_a_channel_is_there_without_topics_too() -> None:
     connector = both(news="1")
-    assert isinstance(part_of(connector, Channel.SMS), Texts)
-    other = Emails(Setup("x", {}), Http())
-    assert part_of(other, Channel.SMS) is other
+    assert isinstance(connector_for_channel(connector, Channel.SMS), Texts)
+    other = Emails(DestinationConfig("x", {}), HttpContext())
+    assert connector_for_channel(other, Channel.SMS) is other
 
 
 def test_a_setup_of_one_channel_has_its_topics_only() -> None:
-    setup = Setup("x", {}, TOPICS, channels={"flash": Channel.SMS})
-    assert setup.on(Channel.SMS) == replace(setup, topics={"flash": "sms"})
-    assert setup.on(Channel.PHONE).topics == {}
+    setup = DestinationConfig("x", {}, TOPICS, channels={"flash": Channel.SMS})
+    assert setup.for_channel(Channel.SMS) == replace(setup, topics={"flash": "sms"})
+    assert setup.for_channel(Channel.PHONE).topics == {}

@@ -15,16 +15,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import BeforeValidator, TypeAdapter
 from werkzeug.serving import make_server
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request
+from werkzeug.wrappers import Response as ServerResponse
 
 from preference_center.integrations.base.contract import DeliveryError
 from preference_center.integrations.base.http import (
-    LONGEST_WAIT,
-    MAX_ANSWER,
-    Answer,
-    Http,
-    LeaseOver,
-    Unanswered,
+    MAX_RESPONSE_BYTES,
+    MAX_RETRY_AFTER,
+    HttpContext,
+    LeaseExpired,
+    NoResponse,
+    Response,
     parse_retry_after,
 )
 from tests.integrations.tools.stand_in import Fault, StandIn
@@ -33,8 +34,8 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 class Echo(StandIn):
-    def handle(self, request: Request) -> Response:
-        return Response(request.environ["RAW_URI"])
+    def handle(self, request: Request) -> ServerResponse:
+        return ServerResponse(request.environ["RAW_URI"])
 
 
 @pytest.fixture
@@ -52,8 +53,8 @@ def echo() -> Iterator[Echo]:
         ("Wed, 25 Nov 2026 12:00:30 GMT", 30),
         ("Wed, 25 Nov 2026 13:00:30 +0100", 30),
         ("Wed, 25 Nov 2026 11:00:00 GMT", 0),
-        ("99999999999999999999", LONGEST_WAIT.total_seconds()),
-        ("Wed, 25 Nov 2099 11:00:00 GMT", LONGEST_WAIT.total_seconds()),
+        ("99999999999999999999", MAX_RETRY_AFTER.total_seconds()),
+        ("Wed, 25 Nov 2099 11:00:00 GMT", MAX_RETRY_AFTER.total_seconds()),
     ],
 )
 def test_retry_after_is_read_in_both_its_forms(value: str, seconds: float) -> None:
@@ -66,26 +67,26 @@ def test_a_retry_after_that_makes_no_sense_counts_as_none(value: str | None) -> 
 
 
 def test_holes_of_a_route_are_quoted(echo: Echo) -> None:
-    with Http(allow_private=True).session("x", echo.url) as session:
-        answer = session.send("GET", "/g/{id}/{email}", holes={"id": "1", "email": "a/b?#@ü"})
+    with HttpContext(allow_private=True).session("x", echo.url) as session:
+        answer = session.send("GET", "/g/{id}/{email}", path_params={"id": "1", "email": "a/b?#@ü"})
     assert answer.body == b"/g/1/a%2Fb%3F%23%40%C3%BC"
 
 
 def test_the_lease_is_asked_before_each_request(echo: Echo) -> None:
     answers = iter([True, False])
-    http = Http(allow_private=True, alive=lambda: next(answers))
+    http = HttpContext(allow_private=True, lease_valid=lambda: next(answers))
     with http.session("x", echo.url) as session:
         session.send("GET", "/one")
-        with pytest.raises(LeaseOver):
+        with pytest.raises(LeaseExpired):
             session.send("GET", "/two")
     assert echo.seen == [("GET", "/one")]
 
 
 def test_an_endless_answer_is_given_up(echo: Echo) -> None:
-    echo.fail(Fault(200, body="x" * (MAX_ANSWER + 1)))
+    echo.fail(Fault(200, body="x" * (MAX_RESPONSE_BYTES + 1)))
     with (
-        pytest.raises(Unanswered, match="too long"),
-        Http(allow_private=True).session("x", echo.url) as session,
+        pytest.raises(NoResponse, match="too long"),
+        HttpContext(allow_private=True).session("x", echo.url) as session,
     ):
         session.send("GET", "/")
 
@@ -121,7 +122,7 @@ def serve_tls(folder: Path, names: list[x509.GeneralName]) -> Iterator[tuple[int
     context.sni_callback = lambda _socket, name, _context: asked.append(str(name))
 
     def app(environ: Any, start_response: Any) -> Any:
-        return Response(environ["HTTP_HOST"])(environ, start_response)
+        return ServerResponse(environ["HTTP_HOST"])(environ, start_response)
 
     server = make_server("127.0.0.1", 0, app, ssl_context=context)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -142,8 +143,8 @@ def numbered_server(tmp_path: Path) -> Iterator[tuple[int, str, list[str]]]:
     yield from serve_tls(tmp_path, [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
 
 
-def trusting(pem: str) -> Http:
-    return Http(
+def trusting(pem: str) -> HttpContext:
+    return HttpContext(
         allow_private=True,
         resolve=lambda *_: ("127.0.0.1",),
         tls=lambda: ssl.create_default_context(cadata=pem),
@@ -174,6 +175,6 @@ def test_a_certificate_for_the_address_is_none_for_the_name(
 def test_what_a_validator_did_not_expect_is_an_answer_that_was_not_promised(body: str) -> None:
     shape = TypeAdapter(Annotated[int, BeforeValidator(lambda value: value.strip().year)])
     with pytest.raises(DeliveryError) as caught:
-        Answer(200, body.encode()).parse(shape)
+        Response(200, body.encode()).parse(shape)
     assert not caught.value.permanent
     assert "anna" not in str(caught.value)  # I12

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preference_center.domain.addresses import Channel, parse
+from preference_center.domain.addresses import Channel, parse_address
 from preference_center.errors import InvalidAddress, InvalidInput
-from preference_center.integrations.base.payload import json_objects, mail_moment
-from preference_center.integrations.webhooks import SOURCES
+from preference_center.integrations.base.payload import parse_json_objects, parse_mail_date
+from preference_center.integrations.webhooks import WEBHOOK_SOURCES
 
 NAMES = [
     "event", "email", "list_id", "data", "topic", "payload", "attributes", "event_properties",
@@ -48,30 +48,30 @@ BODIES = st.dictionaries(st.sampled_from(NAMES), ANYTHING, min_size=1, max_size=
 @given(body=BODIES)
 def test_nothing_but_a_refusal_comes_of_what_is_not_promised(body: dict[str, Any]) -> None:
     written = json.dumps(body).encode()
-    for source in SOURCES.values():
+    for source in WEBHOOK_SOURCES.values():
         with suppress(InvalidInput):
             for news in source.parse(written):
-                told = f"{news.address}{news.thing}{news.id}{news.contact}"
+                told = f"{news.address}{news.target}{news.id}{news.contact_id}"
                 assert "\0" not in told
                 assert told.encode()
 
 
 def test_what_no_database_takes_is_replaced() -> None:
     body = rb'[{"a\u0000": "x\u0000\ud800y", "b": ["\udfff", {"c": "\u00e9"}], "d": 7}]'
-    assert json_objects(body) == [{"a\x1a": "x\x1a\x1ay", "b": ["\x1a", {"c": "é"}], "d": 7}]
+    assert parse_json_objects(body) == [{"a\x1a": "x\x1a\x1ay", "b": ["\x1a", {"c": "é"}], "d": 7}]
 
 
 @pytest.mark.parametrize("odd", ["\\u0000", "\\ud800"], ids=["NUL", "surrogate"])
 def test_an_address_that_held_it_becomes_nobody_elses(odd: str) -> None:
-    (row,) = json_objects(f'{{"email": "a{odd}b@example.com"}}'.encode())
+    (row,) = parse_json_objects(f'{{"email": "a{odd}b@example.com"}}'.encode())
     with pytest.raises(InvalidAddress):
-        parse(row["email"], Channel.EMAIL)
+        parse_address(row["email"], Channel.EMAIL)
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"[" + b"9" * 5_000 + b"]", b'{"a": \xff}'])
 def test_what_is_too_deep_or_too_long_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        json_objects(body)
+        parse_json_objects(body)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_what_is_too_deep_or_too_long_is_refused(body: bytes) -> None:
     ids=["zone", "GMT", "unknown zone", "huge", "after all time", "words", "none", "number"],
 )
 def test_a_time_of_a_mail_is_read_or_is_none(text: object, found: datetime | None) -> None:
-    assert mail_moment(text) == found
+    assert parse_mail_date(text) == found

@@ -16,13 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.domain.vendor_events import CarriesMail, NewsKind, Unverified
+from preference_center.domain.vendor_events import (
+    SignatureError,
+    SupportsInboundMail,
+    VendorEventKind,
+)
 from preference_center.errors import InvalidInput
-from preference_center.integrations.mandrill.webhook import MandrillNews
-from preference_center.integrations.sendgrid.webhook import SendGridNews
-from preference_center.integrations.ses.webhook import SesNews
-from preference_center.integrations.sparkpost.webhook import SparkPostNews
-from preference_center.integrations.webhooks import SOURCES
+from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
+from preference_center.integrations.sendgrid.webhook import SendGridWebhookSource
+from preference_center.integrations.ses.webhook import SesWebhookSource
+from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
+from preference_center.integrations.webhooks import WEBHOOK_SOURCES
 from tests.integrations.base.posts import ANNA, NOW, URL, post
 from tests.integrations.base.sns import message
 
@@ -67,7 +71,9 @@ def sendgrid(**fields: str) -> bytes:
         for name, value in fields.items()
     ]
     body = "".join([*lines, "--b--\r\n"]).encode("latin-1")
-    return SendGridNews().whole(post(body, {"content-type": 'multipart/form-data; boundary="b"'}))
+    return SendGridWebhookSource().stored_body(
+        post(body, {"content-type": 'multipart/form-data; boundary="b"'})
+    )
 
 
 ENVELOPE = json.dumps({"to": [STOP], "from": ANNA})
@@ -116,10 +122,10 @@ GIVEN = {
 @pytest.mark.parametrize("name", GIVEN)
 def test_a_mail_is_read_as_it_came(name: str) -> None:
     given = GIVEN[name]
-    source = SOURCES[given.kind]
-    assert isinstance(source, CarriesMail)
+    source = WEBHOOK_SOURCES[given.kind]
+    assert isinstance(source, SupportsInboundMail)
     assert list(source.parse(given.body)) == []
-    (mail,) = source.mails(given.body)
+    (mail,) = source.parse_mails(given.body)
     assert list(mail.recipients) == [STOP]
     assert mail.sender in {ANNA, ""}
     found: EmailMessage = message_from_bytes(mail.content, policy=policy.default)
@@ -131,8 +137,8 @@ def test_a_mail_is_read_as_it_came(name: str) -> None:
 def test_what_was_stored_elsewhere_waits_for_a_person() -> None:
     """A receipt rule that stores a mail in S3 reports only that there is one."""
     body = ses("", "UTF8")
-    assert [news.thing for news in SesNews().parse(body)] == ["Received"]
-    assert list(SesNews().mails(body)) == []
+    assert [news.target for news in SesWebhookSource().parse(body)] == ["Received"]
+    assert list(SesWebhookSource().parse_mails(body)) == []
 
 
 def test_an_event_holds_no_mail() -> None:
@@ -144,25 +150,28 @@ def test_an_event_holds_no_mail() -> None:
         ("brevo", b'{"event": "delivered", "email": "a@example.com"}'),
         ("sendgrid", b'[{"event": "delivered", "email": "a@example.com"}]'),
     ]:
-        source = SOURCES[kind]
-        assert isinstance(source, CarriesMail)
-        assert not source.mails(body)
+        source = WEBHOOK_SOURCES[kind]
+        assert isinstance(source, SupportsInboundMail)
+        assert not source.parse_mails(body)
         assert not source.parse(body)
 
 
 @pytest.mark.parametrize(
     "source, body",
-    [(SesNews(), ses("a", "BASE64")), (SparkPostNews(), sparkpost("a", is_base64=True))],
+    [
+        (SesWebhookSource(), ses("a", "BASE64")),
+        (SparkPostWebhookSource(), sparkpost("a", is_base64=True)),
+    ],
     ids=["ses", "sparkpost"],
 )
-def test_what_cannot_be_decoded_is_refused(source: CarriesMail, body: bytes) -> None:
+def test_what_cannot_be_decoded_is_refused(source: SupportsInboundMail, body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        source.mails(body)
+        source.parse_mails(body)
 
 
 def test_sendgrid_says_how_each_field_is_encoded() -> None:
     said = sendgrid(text="hör auf", charsets='{"text": "iso-8859-1"}', to=STOP)
-    (mail,) = SendGridNews().mails(said)
+    (mail,) = SendGridWebhookSource().parse_mails(said)
     found = message_from_bytes(mail.content, policy=policy.default)
     assert found.get_content().strip() == "hör auf"
 
@@ -183,10 +192,10 @@ def test_mails_may_be_signed_with_another_key_than_events() -> None:
             "x-twilio-email-event-webhook-timestamp": "1",
         }
         if is_ours:
-            SendGridNews().verify(post(b"[]", headers), settings, NOW)
+            SendGridWebhookSource().verify(post(b"[]", headers), settings, NOW)
         else:
-            with pytest.raises(Unverified):
-                SendGridNews().verify(post(b"[]", headers), settings, NOW)
+            with pytest.raises(SignatureError):
+                SendGridWebhookSource().verify(post(b"[]", headers), settings, NOW)
 
 
 def test_so_it_is_at_mandrill() -> None:
@@ -197,9 +206,9 @@ def test_so_it_is_at_mandrill() -> None:
     signed = f"{URL}mandrill_events{item}".encode()
     digest = base64.b64encode(hmac.digest(b"second", signed, "sha1")).decode()
     given = post(body, {"x-mandrill-signature": digest})
-    MandrillNews().verify(given, {"signing_key": "first second"}, NOW)
-    with pytest.raises(Unverified):
-        MandrillNews().verify(given, {"signing_key": "first third"}, NOW)
+    MandrillWebhookSource().verify(given, {"signing_key": "first second"}, NOW)
+    with pytest.raises(SignatureError):
+        MandrillWebhookSource().verify(given, {"signing_key": "first third"}, NOW)
 
 
 def test_a_notification_is_read_whatever_topic_it_names() -> None:
@@ -207,4 +216,4 @@ def test_a_notification_is_read_whatever_topic_it_names() -> None:
     complaint = {"complainedRecipients": [{"emailAddress": ANNA}]}
     said = json.dumps({"notificationType": "Complaint", "complaint": complaint})
     body = json.dumps({"Type": "Notification", "Message": said}).encode()
-    assert [news.kind for news in SesNews().parse(body)] == [NewsKind.COMPLAINED]
+    assert [news.kind for news in SesWebhookSource().parse(body)] == [VendorEventKind.COMPLAINED]

@@ -12,13 +12,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from preference_center.domain.vendor_events import NewsKind, Unverified
-from preference_center.integrations.base.webhook_mail import composed, form_of
-from preference_center.integrations.mailersend.webhook import MailerSendNews
-from preference_center.integrations.mailgun.webhook import MailgunNews
-from preference_center.integrations.postmark.webhook import PostmarkNews
-from preference_center.integrations.resend.webhook import ResendNews
-from preference_center.integrations.sendgrid.webhook import SendGridNews
+from preference_center.domain.vendor_events import SignatureError, VendorEventKind
+from preference_center.integrations.base.webhook_mail import compose_mail, parse_form
+from preference_center.integrations.mailersend.webhook import MailerSendWebhookSource
+from preference_center.integrations.mailgun.webhook import MailgunWebhookSource
+from preference_center.integrations.postmark.webhook import PostmarkWebhookSource
+from preference_center.integrations.resend.webhook import ResendWebhookSource
+from preference_center.integrations.sendgrid.webhook import SendGridWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 
 SETTINGS = {"signing_key": "key-of-ours"}
@@ -50,20 +50,20 @@ class TestMailgunsForms:
         given = signed(**fields)
         body = urlencode(given).encode() if kind == "form" else multipart(given)
         asked = post(body, FORM if kind == "form" else MULTIPART)
-        source = MailgunNews()
+        source = MailgunWebhookSource()
         assert source.verify(asked, SETTINGS, NOW) == "token"
-        with pytest.raises(Unverified):
+        with pytest.raises(SignatureError):
             source.verify(asked, {"signing_key": "another"}, NOW)
-        return source.whole(asked)
+        return source.stored_body(asked)
 
     @pytest.mark.parametrize("event", ["unsubscribed", "complained"])
     def test_an_older_event_is_heard(self, kind: str, event: str) -> None:
-        (news,) = MailgunNews().parse(self.whole(kind, event=event, recipient=ANNA))
+        (news,) = MailgunWebhookSource().parse(self.whole(kind, event=event, recipient=ANNA))
         assert (news.kind, news.address) == (
-            NewsKind.OPTED_OUT if event == "unsubscribed" else NewsKind.COMPLAINED,
+            VendorEventKind.OPTED_OUT if event == "unsubscribed" else VendorEventKind.COMPLAINED,
             ANNA,
         )
-        assert (news.at, news.by_person) == (NOW, True)
+        assert (news.occurred_at, news.by_person) == (NOW, True)
 
     @pytest.mark.parametrize(
         "fields, bounces",
@@ -80,8 +80,8 @@ class TestMailgunsForms:
     def test_an_older_bounce_is_one_where_mailgun_gave_up(
         self, kind: str, fields: dict[str, str], *, bounces: bool
     ) -> None:
-        news = MailgunNews().parse(self.whole(kind, recipient=ANNA, **fields))
-        assert [each.kind for each in news] == [NewsKind.BOUNCED] * bounces
+        news = MailgunWebhookSource().parse(self.whole(kind, recipient=ANNA, **fields))
+        assert [each.kind for each in news] == [VendorEventKind.BOUNCED] * bounces
 
     def test_a_forwarded_mail_is_read_from_its_parts(self, kind: str) -> None:
         headers = [["From", "Anna <anna@example.com>"], ["Subject", "Re: News"], ["X-A", "b"]]
@@ -91,8 +91,8 @@ class TestMailgunsForms:
             sender=ANNA,
             **{"message-headers": json.dumps(headers), "body-plain": "Please unsubscribe me"},
         )
-        assert list(MailgunNews().parse(body)) == []
-        (mail,) = MailgunNews().mails(body)
+        assert list(MailgunWebhookSource().parse(body)) == []
+        (mail,) = MailgunWebhookSource().parse_mails(body)
         assert (list(mail.recipients), mail.sender) == (["stop@acme.example"], ANNA)
         found = read(mail.content)
         assert (found["From"], found["Subject"]) == ("Anna <anna@example.com>", "Re: News")
@@ -101,18 +101,18 @@ class TestMailgunsForms:
     def test_a_whole_mail_is_taken_as_it_is(self, kind: str) -> None:
         raw = "From: a@example.com\r\n\r\nstop"
         body = self.whole(kind, recipient="stop@acme.example", **{"body-mime": raw})
-        assert MailgunNews().mails(body)[0].content == raw.encode()
+        assert MailgunWebhookSource().parse_mails(body)[0].content == raw.encode()
 
 
 def test_what_is_no_form_has_no_fields() -> None:
-    assert form_of(post(b"{}", {"content-type": "application/json"})) is None
-    assert form_of(post(b"{}")) is None
-    assert form_of(post(b"x", MULTIPART)) == {}
+    assert parse_form(post(b"{}", {"content-type": "application/json"})) is None
+    assert parse_form(post(b"{}")) is None
+    assert parse_form(post(b"x", MULTIPART)) == {}
 
 
 def test_a_composed_mail_holds_no_field_that_was_not_given() -> None:
     mail = read(
-        composed(
+        compose_mail(
             [
                 ("From", "a@example.com\r\nBcc: b@example.com"),
                 ("Content-Type", "x/y"),
@@ -144,8 +144,8 @@ INBOUND: dict[str, Any] = {
 @pytest.mark.parametrize("record", [{}, {"RecordType": "Inbound"}], ids=["older", "newer"])
 def test_postmark_s_inbound_mail_is_read(record: dict[str, str]) -> None:
     body = json.dumps(INBOUND | record).encode()
-    assert list(PostmarkNews().parse(body)) == []
-    (mail,) = PostmarkNews().mails(body)
+    assert list(PostmarkWebhookSource().parse(body)) == []
+    (mail,) = PostmarkWebhookSource().parse_mails(body)
     assert list(mail.recipients) == ["stop@acme.example"]
     found = read(mail.content)
     assert (found["From"], found["In-Reply-To"]) == (ANNA, "<1@acme.example>")
@@ -154,7 +154,7 @@ def test_postmark_s_inbound_mail_is_read(record: dict[str, str]) -> None:
 
 def test_postmark_s_inbound_mail_is_taken_whole_where_it_is_posted_so() -> None:
     body = json.dumps(INBOUND | {"RawEmail": "From: x@example.com\n\nHello"}).encode()
-    assert PostmarkNews().mails(body)[0].content == b"From: x@example.com\n\nHello"
+    assert PostmarkWebhookSource().parse_mails(body)[0].content == b"From: x@example.com\n\nHello"
 
 
 def test_mailersend_s_inbound_mail_is_read() -> None:
@@ -166,8 +166,8 @@ def test_mailersend_s_inbound_mail_is_read() -> None:
         "text": "STOP",
     }
     body = json.dumps({"type": "inbound.message", "data": data}).encode()
-    assert list(MailerSendNews().parse(body)) == []
-    (mail,) = MailerSendNews().mails(body)
+    assert list(MailerSendWebhookSource().parse(body)) == []
+    (mail,) = MailerSendWebhookSource().parse_mails(body)
     assert list(mail.recipients) == ["stop@acme.example"]
     found = read(mail.content)
     assert (found["From"], found["Subject"]) == ("Anna <anna@example.com>", "Re: News")
@@ -177,7 +177,7 @@ def test_mailersend_s_inbound_mail_is_read() -> None:
 def test_a_sender_whose_address_is_not_ascii_is_read_as_well() -> None:
     data = {"from": {"email": "josé@example.com", "name": "José"}, "text": "STOP"}
     body = json.dumps({"type": "inbound.message", "data": data}).encode()
-    (mail,) = MailerSendNews().mails(body)
+    (mail,) = MailerSendWebhookSource().parse_mails(body)
     assert "<josé@example.com>" in mail.content.decode()
 
 
@@ -189,8 +189,8 @@ def test_resend_s_received_mail_has_no_text() -> None:
         "message_id": "<2@example.com>",
     }
     body = json.dumps({"type": "email.received", "data": data}).encode()
-    assert list(ResendNews().parse(body)) == []
-    (mail,) = ResendNews().mails(body)
+    assert list(ResendWebhookSource().parse(body)) == []
+    (mail,) = ResendWebhookSource().parse_mails(body)
     found = read(mail.content)
     assert (found["Subject"], found.get_content().strip()) == ("unsubscribe", "")
     assert list(mail.recipients) == ["stop@acme.example"]
@@ -199,63 +199,71 @@ def test_resend_s_received_mail_has_no_text() -> None:
 @pytest.mark.parametrize(
     "event, data, kind",
     [
-        ("email.suppressed", {"to": [ANNA], "suppressed": {"message": "x"}}, NewsKind.BOUNCED),
-        ("suppression.added", {"email": ANNA, "origin": "bounce"}, NewsKind.BOUNCED),
-        ("suppression.added", {"email": ANNA, "origin": "complaint"}, NewsKind.COMPLAINED),
-        ("suppression.added", {"email": ANNA, "origin": "manual"}, NewsKind.OPTED_OUT),
-        ("suppression.removed", {"email": ANNA, "origin": "manual"}, NewsKind.RESUBSCRIBED),
+        (
+            "email.suppressed",
+            {"to": [ANNA], "suppressed": {"message": "x"}},
+            VendorEventKind.BOUNCED,
+        ),
+        ("suppression.added", {"email": ANNA, "origin": "bounce"}, VendorEventKind.BOUNCED),
+        ("suppression.added", {"email": ANNA, "origin": "complaint"}, VendorEventKind.COMPLAINED),
+        ("suppression.added", {"email": ANNA, "origin": "manual"}, VendorEventKind.OPTED_OUT),
+        ("suppression.removed", {"email": ANNA, "origin": "manual"}, VendorEventKind.RESUBSCRIBED),
     ],
     ids=["a mail", "bounce", "complaint", "manual", "removed"],
 )
 def test_what_resend_has_on_its_list_is_heard(
-    event: str, data: dict[str, Any], kind: NewsKind
+    event: str, data: dict[str, Any], kind: VendorEventKind
 ) -> None:
     body = json.dumps({"type": event, "created_at": NOW.isoformat(), "data": data}).encode()
-    (news,) = ResendNews().parse(body)
-    assert (news.kind, news.address, news.at) == (kind, ANNA, NOW)
-    assert (news.bounce is not None and news.bounce.permanent) is (kind is NewsKind.BOUNCED)
+    (news,) = ResendWebhookSource().parse(body)
+    assert (news.kind, news.address, news.occurred_at) == (kind, ANNA, NOW)
+    assert (news.bounce is not None and news.bounce.permanent) is (kind is VendorEventKind.BOUNCED)
 
 
 @pytest.mark.parametrize(
     "reason, kind",
     [
-        ("unsubscribed", NewsKind.OPTED_OUT),
-        ("spam complaint", NewsKind.COMPLAINED),
-        ("hard bounced", NewsKind.BOUNCED),
+        ("unsubscribed", VendorEventKind.OPTED_OUT),
+        ("spam complaint", VendorEventKind.COMPLAINED),
+        ("hard bounced", VendorEventKind.BOUNCED),
     ],
     ids=["unsubscribed", "spam", "bounce"],
 )
-def test_what_mailersend_suppressed_is_heard(reason: str, kind: NewsKind) -> None:
+def test_what_mailersend_suppressed_is_heard(reason: str, kind: VendorEventKind) -> None:
     data = {"recipient": ANNA, "meta": {"reason": reason}}
     body = json.dumps({"type": "activity.suppressed", "data": data}).encode()
-    (news,) = MailerSendNews().parse(body)
+    (news,) = MailerSendWebhookSource().parse(body)
     assert (news.kind, news.address) == (kind, ANNA)
 
 
 def test_what_mailersend_suppressed_for_no_known_reason_is_for_a_person() -> None:
     body = json.dumps({"type": "activity.suppressed", "data": {"recipient": ANNA}}).encode()
-    assert [news.kind for news in MailerSendNews().parse(body)] == [NewsKind.UNKNOWN]
+    assert [news.kind for news in MailerSendWebhookSource().parse(body)] == [
+        VendorEventKind.UNKNOWN_TYPE
+    ]
 
 
 @pytest.mark.parametrize(
     "reason, kind, target",
     [
-        ("Unsubscribed Address", NewsKind.OPTED_OUT, "7"),
-        ("Spam Reporting Address", NewsKind.COMPLAINED, "7"),
-        ("Bounced Address", NewsKind.BOUNCED, None),
+        ("Unsubscribed Address", VendorEventKind.OPTED_OUT, "7"),
+        ("Spam Reporting Address", VendorEventKind.COMPLAINED, "7"),
+        ("Bounced Address", VendorEventKind.BOUNCED, None),
     ],
     ids=["unsubscribed", "spam", "bounced"],
 )
-def test_what_sendgrid_dropped_is_heard(reason: str, kind: NewsKind, target: str | None) -> None:
+def test_what_sendgrid_dropped_is_heard(
+    reason: str, kind: VendorEventKind, target: str | None
+) -> None:
     row = {"event": "dropped", "reason": reason, "email": ANNA, "asm_group_id": 7, "timestamp": AT}
-    (news,) = SendGridNews().parse(json.dumps([row]).encode())
-    assert (news.kind, news.address, news.thing, news.by_person) == (kind, ANNA, target, False)
+    (news,) = SendGridWebhookSource().parse(json.dumps([row]).encode())
+    assert (news.kind, news.address, news.target, news.by_person) == (kind, ANNA, target, False)
 
 
 @pytest.mark.parametrize("reason", ["Invalid SMTPAPI header", "Spam Content", "", "Invalid"])
 def test_what_sendgrid_dropped_for_the_mail_s_sake_is_nobody_s_doing(reason: str) -> None:
     row = {"event": "dropped", "reason": reason, "email": ANNA}
-    assert list(SendGridNews().parse(json.dumps([row]).encode())) == []
+    assert list(SendGridWebhookSource().parse(json.dumps([row]).encode())) == []
 
 
 class TestWhatNobodySentSo:
@@ -264,22 +272,22 @@ class TestWhatNobodySentSo:
     @pytest.mark.parametrize("charset", ["x-unknown", "hex", "utf-8", "punycode"])
     def test_a_text_in_no_known_charset_is_read(self, charset: str) -> None:
         given = {"charsets": json.dumps({"text": charset}), "text": "please unsubscribe me"}
-        form = form_of(post(multipart(given), MULTIPART))
+        form = parse_form(post(multipart(given), MULTIPART))
         assert form
         assert form["text"] == "please unsubscribe me"
 
     @pytest.mark.parametrize("charsets", ["{", "[]", "["], ids=["cut", "a list", "no JSON"])
     def test_charsets_that_cannot_be_read_count_for_nothing(self, charsets: str) -> None:
-        form = form_of(post(multipart({"charsets": charsets, "text": "stöp"}), MULTIPART))
+        form = parse_form(post(multipart({"charsets": charsets, "text": "stöp"}), MULTIPART))
         assert form
         assert form["text"] == "stöp"
 
     def test_bytes_that_are_not_utf_8_are_read_as_in_any_mail(self) -> None:
         body = multipart({"text": "stop ~"}).replace(b"~", b"\xe9")
-        form = form_of(post(body, MULTIPART))
+        form = parse_form(post(body, MULTIPART))
         assert form
         assert form["text"] == "stop é"
-        form = form_of(post(b"text=stop+%E9", FORM))
+        form = parse_form(post(b"text=stop+%E9", FORM))
         assert form
         assert form["text"] == "stop \ufffd"
 
@@ -290,7 +298,7 @@ class TestWhatNobodySentSo:
     )
     def test_a_file_may_have_any_name(self, disposition: str) -> None:
         body = multipart({"text": "stop"}).replace(b'filename="x"', disposition.encode())
-        form = form_of(post(body, MULTIPART))
+        form = parse_form(post(body, MULTIPART))
         assert form
         assert form["text"] == "stop"
 
@@ -299,5 +307,5 @@ class TestWhatNobodySentSo:
     )
     def test_a_field_of_any_depth_is_read(self, hostile: str) -> None:
         row = {**INBOUND, "OriginalRecipient": "", "To": hostile}
-        (mail,) = PostmarkNews().mails(json.dumps(row).encode())
+        (mail,) = PostmarkWebhookSource().parse_mails(json.dumps(row).encode())
         assert read(mail.content)["From"] == ANNA

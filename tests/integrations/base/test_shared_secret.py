@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from preference_center.domain.vendor_events import Post, Unready, Unverified
-from preference_center.integrations.base.shared_secret import GUARD, guard
-from preference_center.integrations.sparkpost.webhook import SparkPostNews
-from preference_center.integrations.webhooks import IN_PATH, SECRETS, SOURCES
+from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
+from preference_center.integrations.base.shared_secret import (
+    SHARED_SECRET_SETTINGS,
+    check_shared_secret,
+)
+from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
+from preference_center.integrations.webhooks import SECRET_IN_PATH, SECRET_SETTINGS, WEBHOOK_SOURCES
 from tests.integrations.base.posts import GUARDED, NOW, basic, post
 
 SECRET = GUARDED["webhook_secret"]
@@ -26,16 +29,18 @@ GENUINE = post(secret=SECRET)
         (GENUINE, GUARDED),
         (GENUINE, GUARDED | {"networks": "any"}),
         (GENUINE, GUARDED | {"networks": "198.51.100.7, 203.0.113.7"}),
-        (replace(GENUINE, remote="::ffff:203.0.113.7"), GUARDED),
-        (replace(GENUINE, remote="2001:db8::1"), GUARDED | {"networks": "2001:db8::/32"}),
+        (replace(GENUINE, remote_address="::ffff:203.0.113.7"), GUARDED),
+        (replace(GENUINE, remote_address="2001:db8::1"), GUARDED | {"networks": "2001:db8::/32"}),
         (replace(GENUINE, headers=basic("brevo:pass:word")), GUARDED | USER),
         (post(headers=basic("brevo:pass:word")), USER | {"networks": "any"}),
         (post(headers={"authorization": f"Bearer {TOKEN}"}), BY_TOKEN),
         (post(headers={"authorization": f"bearer  {TOKEN}"}), BY_TOKEN),
     ],
 )
-def test_all_that_is_set_has_to_be_right(given: Post, settings: Mapping[str, str]) -> None:
-    guard(given, settings)
+def test_all_that_is_set_has_to_be_right(
+    given: WebhookRequest, settings: Mapping[str, str]
+) -> None:
+    check_shared_secret(given, settings)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +48,9 @@ def test_all_that_is_set_has_to_be_right(given: Post, settings: Mapping[str, str
     [
         (post(), GUARDED),
         (post(secret=SECRET + "x"), GUARDED),
-        (replace(GENUINE, remote="203.0.114.7"), GUARDED),
-        (replace(GENUINE, remote="2001:db8::1"), GUARDED),
-        (replace(GENUINE, remote=""), GUARDED),
+        (replace(GENUINE, remote_address="203.0.114.7"), GUARDED),
+        (replace(GENUINE, remote_address="2001:db8::1"), GUARDED),
+        (replace(GENUINE, remote_address=""), GUARDED),
         (GENUINE, GUARDED | USER),
         (replace(GENUINE, headers=basic("brevo:other")), GUARDED | USER),
         (replace(GENUINE, headers={"authorization": "Basic %%"}), GUARDED | USER),
@@ -58,11 +63,11 @@ def test_all_that_is_set_has_to_be_right(given: Post, settings: Mapping[str, str
         (GENUINE, GUARDED | BY_TOKEN),
     ],
 )
-def test_anything_else_is_nobodys(given: Post, settings: Mapping[str, str]) -> None:
-    with pytest.raises(Unverified) as caught:
-        guard(given, settings)
-    assert not isinstance(caught.value, Unready)
-    assert given.remote not in str(caught.value) or not given.remote  # I12
+def test_anything_else_is_nobodys(given: WebhookRequest, settings: Mapping[str, str]) -> None:
+    with pytest.raises(SignatureError) as caught:
+        check_shared_secret(given, settings)
+    assert not isinstance(caught.value, NotConfigured)
+    assert given.remote_address not in str(caught.value) or not given.remote_address  # I12
 
 
 @pytest.mark.parametrize(
@@ -78,26 +83,32 @@ def test_anything_else_is_nobodys(given: Post, settings: Mapping[str, str]) -> N
     ],
 )
 def test_without_what_it_needs_nothing_is_believed(settings: dict[str, str], remedy: str) -> None:
-    with pytest.raises(Unready, match=remedy):
-        guard(GENUINE, settings)
+    with pytest.raises(NotConfigured, match=remedy):
+        check_shared_secret(GENUINE, settings)
 
 
 def test_who_calls_shows_nowhere() -> None:  # I12
-    assert GENUINE.remote not in repr(GENUINE)
+    assert GENUINE.remote_address not in repr(GENUINE)
 
 
-@pytest.mark.parametrize("kind", [k for k, s in SOURCES.items() if s.settings is GUARD])
+@pytest.mark.parametrize(
+    "kind", [k for k, s in WEBHOOK_SOURCES.items() if s.settings is SHARED_SECRET_SETTINGS]
+)
 def test_each_that_needs_it_is_guarded(kind: str) -> None:
-    SOURCES[kind].verify(GENUINE, GUARDED, NOW)
-    with pytest.raises(Unverified):
-        SOURCES[kind].verify(replace(GENUINE, remote="198.51.100.1"), GUARDED, NOW)
+    WEBHOOK_SOURCES[kind].verify(GENUINE, GUARDED, NOW)
+    with pytest.raises(SignatureError):
+        WEBHOOK_SOURCES[kind].verify(replace(GENUINE, remote_address="198.51.100.1"), GUARDED, NOW)
 
 
 def test_its_secrets_are_never_shown() -> None:
-    assert {"webhook_secret", "webhook_password"} <= SECRETS
-    assert SparkPostNews.settings is GUARD
+    assert {"webhook_secret", "webhook_password"} <= SECRET_SETTINGS
+    assert SparkPostWebhookSource.settings is SHARED_SECRET_SETTINGS
 
 
 def test_whose_secret_stands_in_the_url_is_known_of_each() -> None:
-    guarded = {kind for kind, source in SOURCES.items() if source.settings.items() >= GUARD.items()}
-    assert guarded | {"mailchimp"} == IN_PATH
+    guarded = {
+        kind
+        for kind, source in WEBHOOK_SOURCES.items()
+        if source.settings.items() >= SHARED_SECRET_SETTINGS.items()
+    }
+    assert guarded | {"mailchimp"} == SECRET_IN_PATH

@@ -12,14 +12,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook as Signer
 
-from preference_center.domain.vendor_events import NewsSource, Post, Unready, Unverified
-from preference_center.integrations.customerio.webhook import CustomerIoNews
-from preference_center.integrations.ghost.webhook import GhostNews
-from preference_center.integrations.intercom.webhook import IntercomNews
-from preference_center.integrations.klaviyo.webhook import KlaviyoNews
-from preference_center.integrations.mailersend.webhook import TEST_SECRET, MailerSendNews
-from preference_center.integrations.resend.webhook import ResendNews
-from preference_center.integrations.standard_webhooks.webhook import StandardNews
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    WebhookRequest,
+    WebhookSource,
+)
+from preference_center.integrations.customerio.webhook import CustomerIoWebhookSource
+from preference_center.integrations.ghost.webhook import GhostWebhookSource
+from preference_center.integrations.intercom.webhook import IntercomWebhookSource
+from preference_center.integrations.klaviyo.webhook import KlaviyoWebhookSource
+from preference_center.integrations.mailersend.webhook import TEST_SECRET, MailerSendWebhookSource
+from preference_center.integrations.resend.webhook import ResendWebhookSource
+from preference_center.integrations.standard_webhooks.webhook import StandardWebhookSource
 from tests.integrations.base.posts import NOW, post
 
 SECRET = "a secret of the test's own"
@@ -35,34 +40,34 @@ def body_at(at: datetime) -> bytes:
     return json.dumps({"data": [], "meta": {"timestamp": at.isoformat()}}).encode()
 
 
-def klaviyo(at: datetime) -> Post:
+def klaviyo(at: datetime) -> WebhookRequest:
     body, stamp = body_at(at), at.strftime("%a, %d %b %Y %H:%M:%S GMT")
     signature = digest(body + stamp.encode())
     return post(body, {"klaviyo-signature": signature, "klaviyo-timestamp": stamp})
 
 
-def customerio(at: datetime) -> Post:
+def customerio(at: datetime) -> WebhookRequest:
     body, stamp = body_at(NOW), str(int(at.timestamp()))
     signature = digest(f"v0:{stamp}:".encode() + body)
     return post(body, {"x-cio-signature": signature, "x-cio-timestamp": stamp})
 
 
-def ghost(at: datetime) -> Post:
+def ghost(at: datetime) -> WebhookRequest:
     body, stamp = body_at(NOW), str(int(at.timestamp() * 1000))
     signature = digest(body + stamp.encode())
     return post(body, {"x-ghost-signature": f"sha256={signature}, t={stamp}"})
 
 
-def mailersend(_: datetime) -> Post:
+def mailersend(_: datetime) -> WebhookRequest:
     return post(body_at(NOW), {"signature": digest(body_at(NOW))})
 
 
-def intercom(_: datetime) -> Post:
+def intercom(_: datetime) -> WebhookRequest:
     signature = digest(body_at(NOW), name="sha1")
     return post(body_at(NOW), {"x-hub-signature": f"sha1={signature}"})
 
 
-def standard(at: datetime, prefix: str = "webhook", key: str = KEY) -> Post:
+def standard(at: datetime, prefix: str = "webhook", key: str = KEY) -> WebhookRequest:
     body, stamp = body_at(NOW), str(int(at.timestamp()))
     headers = {
         f"{prefix}-id": "msg_7",
@@ -72,32 +77,34 @@ def standard(at: datetime, prefix: str = "webhook", key: str = KEY) -> Post:
     return post(body, headers)
 
 
-def resend(at: datetime) -> Post:
+def resend(at: datetime) -> WebhookRequest:
     return standard(at, "svix")
 
 
 @dataclass(frozen=True)
 class Signed:
-    source: NewsSource
-    make: Callable[[datetime], Post]
+    source: WebhookSource
+    make: Callable[[datetime], WebhookRequest]
     setting: str = "webhook_secret"
     secret: str = SECRET
     within: timedelta | None = timedelta(minutes=5)
     """How old it may be; None if nothing that is signed tells."""
 
-    def verify(self, given: Post, secret: str | None = None) -> None:
+    def verify(self, given: WebhookRequest, secret: str | None = None) -> None:
         settings = {self.setting: self.secret if secret is None else secret}
         self.source.verify(given, settings, NOW)
 
 
 VENDORS = {
-    "klaviyo": Signed(KlaviyoNews(), klaviyo, within=timedelta(days=1)),
-    "customerio": Signed(CustomerIoNews(), customerio, within=timedelta(days=7, minutes=5)),
-    "ghost": Signed(GhostNews(), ghost),
-    "mailersend": Signed(MailerSendNews(), mailersend, within=None),
-    "intercom": Signed(IntercomNews(), intercom, "client_secret", within=None),
-    "resend": Signed(ResendNews(), resend, secret=KEY),
-    "standard_webhooks": Signed(StandardNews(), standard, secret=KEY),
+    "klaviyo": Signed(KlaviyoWebhookSource(), klaviyo, within=timedelta(days=1)),
+    "customerio": Signed(
+        CustomerIoWebhookSource(), customerio, within=timedelta(days=7, minutes=5)
+    ),
+    "ghost": Signed(GhostWebhookSource(), ghost),
+    "mailersend": Signed(MailerSendWebhookSource(), mailersend, within=None),
+    "intercom": Signed(IntercomWebhookSource(), intercom, "client_secret", within=None),
+    "resend": Signed(ResendWebhookSource(), resend, secret=KEY),
+    "standard_webhooks": Signed(StandardWebhookSource(), standard, secret=KEY),
 }
 
 
@@ -115,7 +122,7 @@ def test_what_the_tool_signed_is_genuine(vendor: Signed) -> None:
 def test_an_altered_body_is_nobodys(vendor: Signed) -> None:
     genuine = vendor.make(NOW)
     for body in (b"", genuine.body + b" ", genuine.body[:-1] + b"]", b"\xff"):
-        with pytest.raises(Unverified):
+        with pytest.raises(SignatureError):
             vendor.verify(replace(genuine, body=body))
 
 
@@ -125,7 +132,7 @@ def test_each_header_counts(vendor: Signed) -> None:
         others = {other: v for other, v in genuine.headers.items() if other != name}
         altered = "1" if value[-1] != "1" else "2"
         for given in ({}, {name: value[:-1] + altered}, {name: ""}, {name: "é"}):
-            with pytest.raises(Unverified):
+            with pytest.raises(SignatureError):
                 vendor.verify(replace(genuine, headers=others | given))
 
 
@@ -135,16 +142,16 @@ def test_what_is_late_or_of_the_future_is_nobodys(name: str) -> None:
     assert vendor.within
     for at in (NOW - vendor.within, NOW + vendor.within):
         second = timedelta(seconds=1 if at > NOW else -1)
-        with pytest.raises(Unverified):
+        with pytest.raises(SignatureError):
             vendor.verify(vendor.make(at + second))
 
 
 def test_only_the_right_secret_opens(vendor: Signed) -> None:
     other = OTHER_KEY if vendor.secret == KEY else "another"
-    with pytest.raises(Unverified) as caught:
+    with pytest.raises(SignatureError) as caught:
         vendor.verify(vendor.make(NOW), other)
-    assert not isinstance(caught.value, Unready)
-    with pytest.raises(Unready):
+    assert not isinstance(caught.value, NotConfigured)
+    with pytest.raises(NotConfigured):
         vendor.verify(vendor.make(NOW), "")
 
 
@@ -153,7 +160,7 @@ def test_only_the_right_secret_opens(vendor: Signed) -> None:
     [
         # RULES G2: the standard's own
         (
-            StandardNews(),
+            StandardWebhookSource(),
             "webhook",
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -163,7 +170,7 @@ def test_only_the_right_secret_opens(vendor: Signed) -> None:
         ),
         # https://docs.svix.com/receiving/verifying-payloads/how-manual
         (
-            ResendNews(),
+            ResendWebhookSource(),
             "svix",
             "whsec_plJ3nmyCDGBKInavdOK15jsl",
             "msg_loFOjxBNrRLzqYUf",
@@ -174,7 +181,13 @@ def test_only_the_right_secret_opens(vendor: Signed) -> None:
     ],
 )
 def test_the_published_examples_are_genuine(
-    source: NewsSource, prefix: str, key: str, number: str, stamp: int, body: bytes, signature: str
+    source: WebhookSource,
+    prefix: str,
+    key: str,
+    number: str,
+    stamp: int,
+    body: bytes,
+    signature: str,
 ) -> None:
     names = (f"{prefix}-id", f"{prefix}-timestamp", f"{prefix}-signature")
     given = post(body, dict(zip(names, (number, str(stamp), signature), strict=True)))
@@ -184,13 +197,13 @@ def test_the_published_examples_are_genuine(
 def test_while_one_secret_replaces_another_both_open() -> None:
     settings = {"webhook_secret": f"{OTHER_KEY} {KEY}"}
     for key in (KEY, OTHER_KEY):
-        StandardNews().verify(standard(NOW, key=key), settings, NOW)
+        StandardWebhookSource().verify(standard(NOW, key=key), settings, NOW)
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_%", "whsec_é", "whsec_AAAA", "abc", " "])
 def test_a_secret_that_is_none_is_told(secret: str) -> None:
-    with pytest.raises(Unready):
-        StandardNews().verify(standard(NOW), {"webhook_secret": secret}, NOW)
+    with pytest.raises(NotConfigured):
+        StandardWebhookSource().verify(standard(NOW), {"webhook_secret": secret}, NOW)
 
 
 @pytest.mark.parametrize(
@@ -206,14 +219,14 @@ def test_a_secret_that_all_know_only_opens_to_a_test(body: bytes, *, is_believed
     given = post(body, {"signature": digest(body, TEST_SECRET)})
     if is_believed:
         VENDORS["mailersend"].verify(given)
-        assert MailerSendNews().parse(body) == []
+        assert MailerSendWebhookSource().parse(body) == []
         return
-    with pytest.raises(Unverified):
+    with pytest.raises(SignatureError):
         VENDORS["mailersend"].verify(given)
 
 
 def test_without_a_time_a_signed_body_is_nobodys() -> None:
     for body in (b"no JSON", b"[]", b'{"data": []}', b'{"meta": {"timestamp": 7}}'):
         headers = {"klaviyo-signature": digest(body + b"now"), "klaviyo-timestamp": "now"}
-        with pytest.raises(Unverified):
+        with pytest.raises(SignatureError):
             VENDORS["klaviyo"].verify(post(body, headers))

@@ -8,12 +8,12 @@ import httpcore
 import pytest
 
 from preference_center.integrations.base.contract import DeliveryError
-from preference_center.integrations.base.http import Http
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.base.ssrf import (
-    ForbiddenTarget,
+    ForbiddenUrl,
     is_public,
     system_resolve,
-    vet_url,
+    validate_url,
 )
 
 PRIVATE = [
@@ -103,7 +103,7 @@ class Recorder(httpcore.NetworkBackend):
         raise httpcore.ConnectError("recorded")
 
 
-def call(url: str, http: Http) -> DeliveryError:
+def call(url: str, http: HttpContext) -> DeliveryError:
     with pytest.raises(DeliveryError) as caught, http.session("shop", url) as session:
         session.send("GET", "/")
     return caught.value
@@ -112,21 +112,21 @@ def call(url: str, http: Http) -> DeliveryError:
 @pytest.mark.parametrize("host", SPELLINGS)
 def test_no_spelling_of_this_machine_is_connected_to(host: str) -> None:
     network = Recorder()
-    call(f"https://{host}/", Http(network=lambda: network, resolve=system_resolve))
+    call(f"https://{host}/", HttpContext(network=lambda: network, resolve=system_resolve))
     assert network.asked == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "fd00::1"])
 def test_a_name_that_resolves_inside_is_not_connected_to(address: str) -> None:
     network = Recorder()
-    http = Http(network=lambda: network, resolve=lambda *_: (address,))
+    http = HttpContext(network=lambda: network, resolve=lambda *_: (address,))
     assert call("https://hooks.example.com/", http).permanent
     assert network.asked == []
 
 
 def test_one_inside_address_among_public_ones_spoils_the_name() -> None:
     network = Recorder()
-    http = Http(network=lambda: network, resolve=lambda *_: ("8.8.8.8", "10.0.0.1"))
+    http = HttpContext(network=lambda: network, resolve=lambda *_: ("8.8.8.8", "10.0.0.1"))
     assert call("https://hooks.example.com/", http).permanent
     assert network.asked == []
 
@@ -141,7 +141,9 @@ def test_the_connection_goes_to_the_judged_address_and_the_name_is_asked_once() 
         return answers[len(asked) - 1]
 
     network = Recorder()
-    error = call("https://hooks.example.com/", Http(network=lambda: network, resolve=resolve))
+    error = call(
+        "https://hooks.example.com/", HttpContext(network=lambda: network, resolve=resolve)
+    )
     assert not error.permanent
     assert network.asked == ["8.8.8.8"]
     assert asked == ["hooks.example.com"]
@@ -149,7 +151,7 @@ def test_the_connection_goes_to_the_judged_address_and_the_name_is_asked_once() 
 
 def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     network = Recorder()
-    http = Http(network=lambda: network, resolve=lambda *_: ("8.8.8.8", "9.9.9.9"))
+    http = HttpContext(network=lambda: network, resolve=lambda *_: ("8.8.8.8", "9.9.9.9"))
     call("https://hooks.example.com/", http)
     assert network.asked == ["8.8.8.8", "9.9.9.9"]
 
@@ -158,7 +160,7 @@ def test_a_name_without_an_address_is_tried_again_later() -> None:
     def resolve(host: str, port: int) -> Sequence[str]:
         raise OSError("no such host")
 
-    assert not call("https://hooks.example.com/", Http(resolve=resolve)).permanent
+    assert not call("https://hooks.example.com/", HttpContext(resolve=resolve)).permanent
 
 
 @pytest.mark.parametrize(
@@ -186,8 +188,8 @@ def test_a_name_without_an_address_is_tried_again_later() -> None:
     ],
 )
 def test_a_url_that_is_not_plainly_https_to_a_public_host_is_forbidden(url: str) -> None:
-    with pytest.raises(ForbiddenTarget):
-        vet_url(url)
+    with pytest.raises(ForbiddenUrl):
+        validate_url(url)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +202,10 @@ def test_a_url_that_is_not_plainly_https_to_a_public_host_is_forbidden(url: str)
     ],
 )
 def test_an_ordinary_url_is_allowed(url: str) -> None:
-    assert vet_url(url).scheme == "https"
+    assert validate_url(url).scheme == "https"
 
 
 def test_development_may_call_this_machine_but_still_not_with_credentials_in_the_url() -> None:
-    assert vet_url("http://127.0.0.1:5000/", allow_private=True).port == 5000
-    with pytest.raises(ForbiddenTarget):
-        vet_url("http://a:b@127.0.0.1:5000/", allow_private=True)
+    assert validate_url("http://127.0.0.1:5000/", allow_private=True).port == 5000
+    with pytest.raises(ForbiddenUrl):
+        validate_url("http://a:b@127.0.0.1:5000/", allow_private=True)

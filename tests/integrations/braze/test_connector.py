@@ -10,11 +10,11 @@ from typing import Any, ClassVar, cast
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
 from preference_center.integrations.braze import client
@@ -122,7 +122,7 @@ def server(descriptions: list[Description]) -> Iterator[BrazeStandIn]:
 
 @pytest.fixture
 def rig(server: BrazeStandIn) -> Rig:
-    setup = Setup("engage", {"api_key": KEY, "url": server.url}, TOPICS)
+    setup = DestinationConfig("engage", {"api_key": KEY, "url": server.url}, TOPICS)
     # A push looks first who is there.
     return Rig("braze", setup, Workspace(server), requests_before_writing=1)
 
@@ -135,7 +135,11 @@ class TestBraze(JsonApiContract, MappedContract, ReadContract):
         server.fail(Fault(503, {"Retry-After": "30"}, after=2))  # one look, one group
         batch = [off(1, ANNA, "news"), off(2, BO, "offers"), off(3, CY, "news", "offers")]
         outcomes = rig.make().push(batch)
-        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.LATER, 3: Result.LATER}
+        assert results(outcomes) == {
+            1: PushResult.REFLECTED,
+            2: PushResult.RETRY_LATER,
+            3: PushResult.RETRY_LATER,
+        }
         assert outcomes[2].retry_after == timedelta(seconds=30)
 
 
@@ -162,7 +166,7 @@ class TestStrangers(AbsentContract):
             asked.make().push([off(1, BO, "news")])
         connector = connect(asked, topics={"news": "email"})
         assert connector.check().ok
-        assert results(connector.push([off(1, BO, "news")])) == {1: Result.REFLECTED}
+        assert results(connector.push([off(1, BO, "news")])) == {1: PushResult.REFLECTED}
         assert BO in cast("BrazeStandIn", rig.tool.server).unsubscribed  # type: ignore[attr-defined]
 
 
@@ -183,7 +187,7 @@ def test_requests_obey_the_communitys_description(
 def test_fifty_addresses_are_looked_for_at_once(rig: Rig, server: BrazeStandIn) -> None:
     batch = [off(n, f"p{n}@example.com", "news") for n in range(50)]
     server.seen.clear()
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
     # Two users share each address here, and a page has 100.
     assert server.seen == [
         ("GET", "/subscription/user/status"),
@@ -196,7 +200,7 @@ def test_addresses_too_long_for_one_url_are_looked_for_by_several(
     rig: Rig, server: BrazeStandIn
 ) -> None:
     batch = [off(n, f"{'ü' * 60}{n}@example.com", "news") for n in range(50)]
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
     assert len([path for _, path in server.seen if path == "/subscription/user/status"]) == 4
 
 
@@ -228,7 +232,7 @@ def test_a_user_without_an_address_makes_nobody_absent(rig: Rig, server: BrazeSt
     users = [{"email": None, "external_id": "7"}, {"email": ANNA, "subscription_groups": []}]
     server.fail(Fault(200, body=json.dumps({"message": "success", "users": users})))
     found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.LATER}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.RETRY_LATER}
 
 
 def test_who_is_not_there_is_not_written(rig: Rig, server: BrazeStandIn) -> None:
@@ -249,17 +253,17 @@ def test_an_address_that_can_not_be_looked_for_is_refused_alone(
 ) -> None:
     server.unaskable.add(ANNA)
     outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(outcomes) == {1: Result.REFUSED, 2: Result.REFLECTED}
+    assert results(outcomes) == {1: PushResult.REFUSED, 2: PushResult.REFLECTED}
 
 
 def test_all_email_may_stand_for_the_only_topic(rig: Rig, server: BrazeStandIn) -> None:  # I10
     connector = connect(rig, topics={"news": "email"})
     assert connector.check().ok
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert set(server.unsubscribed) == {ANNA}
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
-    assert [n.thing for n in whole(connector.pull)[0]] == ["email"]
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert [n.target for n in whole(connector.pull)[0]] == ["email"]
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.unsubscribed == {}
 
 
@@ -288,16 +292,18 @@ def test_who_unsubscribed_from_all_email_is_off_everywhere(
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
     assert whole(connector.pull)[0] == [
-        News(NewsKind.OPTED_OUT, ANNA, at=datetime(2026, 11, 25, 10, tzinfo=UTC)),
-        News(NewsKind.BOUNCED, BO, at=datetime(2019, 2, 28, 23, tzinfo=UTC)),
+        VendorEvent(
+            VendorEventKind.OPTED_OUT, ANNA, occurred_at=datetime(2026, 11, 25, 10, tzinfo=UTC)
+        ),
+        VendorEvent(VendorEventKind.BOUNCED, BO, occurred_at=datetime(2019, 2, 28, 23, tzinfo=UTC)),
     ]
 
 
 def test_pulling_goes_on_where_it_was(
     rig: Rig, server: BrazeStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 10)
-    monkeypatch.setattr(client, "STRIDE", 8)
+    monkeypatch.setattr(client, "PAGE_SIZE", 10)
+    monkeypatch.setattr(client, "PAGE_STRIDE", 8)
     everybody = {f"p{n}@example.com" for n in range(25)}
     for address in everybody:
         server.unsubscribed[address] = "2025-01-01 10:00:00 +0000"
@@ -354,7 +360,7 @@ def test_fifty_numbers_are_searched_for_and_turned_off_by_two_requests_each(
     for number in numbers:
         server.add(number)
     found = texts.make().push([text_off(n, each) for n, each in enumerate(numbers)])
-    assert set(results(found).values()) == {Result.REFLECTED}
+    assert set(results(found).values()) == {PushResult.REFLECTED}
     assert [path for _, path in server.seen] == ["/subscription/user/status"] * 2 + [
         "/v2/subscription/status/set"
     ]
@@ -367,7 +373,7 @@ def test_one_number_that_braze_rejects_does_not_hold_up_the_others(
     server.add(OTHER_PHONE)
     server.unaskable.add(OTHER_PHONE)
     found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.REFUSED}
 
 
 def test_one_number_that_braze_rejects_leaves_the_others_readable(
@@ -404,7 +410,7 @@ def test_a_user_without_a_number_makes_nobody_absent(texts: Rig, server: BrazeSt
     for asked in (2, 1):
         server.fail(Fault(200, body=json.dumps({"message": "success", "users": users})))
         batch = [text_off(1, PHONE), text_off(2, OTHER_PHONE)][:asked]
-        assert set(results(texts.make().push(batch)).values()) == {Result.LATER}
+        assert set(results(texts.make().push(batch)).values()) == {PushResult.RETRY_LATER}
     server.fail(Fault(200, body=json.dumps({"message": "success", "users": users})))
     assert connect(texts).read([text_off(1, PHONE)]) == {}
 
@@ -425,4 +431,4 @@ def test_an_address_in_the_lists_that_can_not_be_read_holds_up_no_other(
     rows = [{"email": None, "unsubscribed_at": "2026-11-25 10:00:00 +0000"}]
     rows.append({"email": ANNA, "unsubscribed_at": "yesterday"})
     server.fail(Fault(200, body=json.dumps({"message": "success", "emails": rows})))
-    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA)]
+    assert whole(connect(rig).pull)[0] == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA)]

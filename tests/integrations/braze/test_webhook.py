@@ -6,18 +6,18 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import ALL_EMAIL, News, NewsKind
+from preference_center.domain.vendor_events import ALL_EMAIL, VendorEvent, VendorEventKind
 from preference_center.errors import InvalidInput
-from preference_center.integrations.braze.webhook import BrazeNews
+from preference_center.integrations.braze.webhook import BrazeWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
-OUT, IN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED
+OUT, IN = VendorEventKind.OPTED_OUT, VendorEventKind.RESUBSCRIBED
 GLOBAL = "users.behaviors.subscription.GlobalStateChange"
 GROUP = "users.behaviors.subscriptiongroup.StateChange"
 PHONE = "+393331234567"
 
 
-def parse(name: str, **properties: str) -> list[News]:
+def parse(name: str, **properties: str) -> list[VendorEvent]:
     event = {
         "event_type": name,
         "id": "a1234567",
@@ -25,18 +25,20 @@ def parse(name: str, **properties: str) -> list[News]:
         "user": {"user_id": "0123", "external_user_id": "7"},
         "properties": {"email_address": ANNA} | properties,
     }
-    return list(BrazeNews().parse(json.dumps({"events": [event]}).encode()))
+    return list(BrazeWebhookSource().parse(json.dumps({"events": [event]}).encode()))
 
 
-def news(kind: NewsKind, thing: str | None = None, *, by_person: bool = False) -> News:
-    return News(kind, ANNA, thing, NOW, "a1234567", by_person)
+def news(
+    kind: VendorEventKind, thing: str | None = None, *, by_person: bool = False
+) -> VendorEvent:
+    return VendorEvent(kind, ANNA, thing, NOW, "a1234567", by_person)
 
 
 @pytest.mark.parametrize(
     "name, properties, expected",
     [
         ("users.messages.email.Unsubscribe", {}, news(OUT, ALL_EMAIL, by_person=True)),
-        ("users.messages.email.MarkAsSpam", {}, news(NewsKind.COMPLAINED, by_person=True)),
+        ("users.messages.email.MarkAsSpam", {}, news(VendorEventKind.COMPLAINED, by_person=True)),
         (GLOBAL, {"subscription_status": "Unsubscribed"}, news(OUT, ALL_EMAIL)),
         (GLOBAL, {"subscription_status": "Opted In", "channel": "email"}, news(IN, ALL_EMAIL)),
         (GROUP, {"subscription_status": "Unsubscribed"}, news(OUT, "g-1")),
@@ -48,7 +50,7 @@ def news(kind: NewsKind, thing: str | None = None, *, by_person: bool = False) -
         ("users.canvas.Entry", {}, None),
     ],
 )
-def test_what_it_says(name: str, properties: dict[str, str], expected: News | None) -> None:
+def test_what_it_says(name: str, properties: dict[str, str], expected: VendorEvent | None) -> None:
     found = parse(name, subscription_group_id="g-1", **properties)
     assert found == ([expected] if expected else [])
 
@@ -76,25 +78,27 @@ def test_whose_act_a_change_was_is_told_by_its_source(source: str, *, by_person:
 def test_a_group_of_sms_is_left_by_a_number() -> None:
     state = {"subscription_status": "Unsubscribed", "channel": "sms", "channel_identifier": PHONE}
     (found,) = parse(GROUP, subscription_group_id="g-2", **state)
-    assert (found.address, found.channel, found.thing) == (PHONE, Channel.SMS, "g-2")
+    assert (found.address, found.channel, found.target) == (PHONE, Channel.SMS, "g-2")
 
 
 @pytest.mark.parametrize("name, permanent", [("Bounce", True), ("SoftBounce", False)])
 def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool) -> None:
     said = "550 5.1.1 User unknown"
     (found,) = parse(f"users.messages.email.{name}", bounce_reason=said)
-    assert found.kind is NewsKind.BOUNCED
-    assert found.bounce == Bounce(text=said, permanent=permanent)
+    assert found.kind is VendorEventKind.BOUNCED
+    assert found.bounce == Bounce(diagnostic=said, permanent=permanent)
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
     states = ["", "Paused", "Unsubscribed"]  # the last is of no group
-    assert parse("users.messages.email.Forward")[0].kind is NewsKind.UNKNOWN
+    assert parse("users.messages.email.Forward")[0].kind is VendorEventKind.UNKNOWN_TYPE
     for state in states:
-        assert parse(GROUP, subscription_status=state) == [News(NewsKind.UNKNOWN, "", GROUP)]
+        assert parse(GROUP, subscription_status=state) == [
+            VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", GROUP)
+        ]
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"events": [1]}'])
 def test_what_is_not_promised_is_not_read(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        BrazeNews().parse(body)
+        BrazeWebhookSource().parse(body)

@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import Setup
-from preference_center.integrations.brevo.client import heard
+from preference_center.domain.sync.contract import ContactSnapshot, PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DestinationConfig
+from preference_center.integrations.brevo.client import parse_rate_limit_headers
 from preference_center.integrations.brevo.connector import Brevo
 from tests.integrations.both_ways_contract import (
     AbsentContract,
@@ -50,12 +50,12 @@ DI = "di@example.com"
 OLDEST = datetime(2026, 8, 27, tzinfo=UTC)
 """90 days before NOW."""
 BLOCKED = {
-    "unsubscribedViaMA": (NewsKind.OPTED_OUT, True),
-    "unsubscribedViaEmail": (NewsKind.OPTED_OUT, True),
-    "adminBlocked": (NewsKind.OPTED_OUT, False),
-    "unsubscribedViaApi": (NewsKind.OPTED_OUT, False),
-    "hardBounce": (NewsKind.BOUNCED, False),
-    "contactFlaggedAsSpam": (NewsKind.COMPLAINED, True),
+    "unsubscribedViaMA": (VendorEventKind.OPTED_OUT, True),
+    "unsubscribedViaEmail": (VendorEventKind.OPTED_OUT, True),
+    "adminBlocked": (VendorEventKind.OPTED_OUT, False),
+    "unsubscribedViaApi": (VendorEventKind.OPTED_OUT, False),
+    "hardBounce": (VendorEventKind.BOUNCED, False),
+    "contactFlaggedAsSpam": (VendorEventKind.COMPLAINED, True),
 }
 
 
@@ -105,11 +105,11 @@ def server(description: Description) -> Iterator[BrevoStandIn]:
 @pytest.fixture
 def rig(server: BrevoStandIn) -> Rig:
     settings = {"api_key": KEY, "base_url": server.url, "link_field": "CHOICES"}
-    return Rig("brevo", Setup("brevo-main", settings, TOPICS), Lists(server))
+    return Rig("brevo", DestinationConfig("brevo-main", settings, TOPICS), Lists(server))
 
 
 class TestBrevo(JsonApiContract, MappedContract, ReadContract, PullContract):
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(1, ANNA, "news"), off(2, BO, "offers")]
 
 
@@ -129,7 +129,7 @@ def connect(rig: Rig) -> Brevo:
 
 def test_a_full_batch_is_one_request_a_list(rig: Rig, server: BrevoStandIn) -> None:
     batch = [off(n, f"p{n}@example.com", "news") for n in range(150)]
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
     assert server.seen == [REMOVE_NEWS]
 
 
@@ -139,9 +139,9 @@ def test_only_who_was_not_moved_is_looked_at_and_only_once(rig: Rig, server: Bre
     server.add(BO, listIds=[99])
     batch = [off(n, a, "news", "offers") for n, a in enumerate((ANNA, BO, CY))]
     assert results(rig.make().push(batch)) == {
-        0: Result.REFLECTED,
-        1: Result.REFLECTED,
-        2: Result.ABSENT,
+        0: PushResult.REFLECTED,
+        1: PushResult.REFLECTED,
+        2: PushResult.ABSENT,
     }
     looked_at = [path for method, path in server.seen if method == "GET"]
     assert looked_at == [f"/v3/contacts/{BO}", f"/v3/contacts/{CY}"]
@@ -152,30 +152,30 @@ def test_a_rejected_request_that_nobody_needed_is_no_failure(
 ) -> None:
     """Brevo answers 400 when there is nobody to move."""
     server.add(ANNA, listIds=[])
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     server.strict = True
-    assert results(rig.make().push([off(2, BO, "news")])) == {2: Result.ABSENT}
+    assert results(rig.make().push([off(2, BO, "news")])) == {2: PushResult.ABSENT}
 
 
 def test_what_brevo_calls_no_address_is_refused_alone(rig: Rig, server: BrevoStandIn) -> None:
     server.no_address.add(BO)
     batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
     assert results(rig.make().push(batch)) == {
-        1: Result.REFLECTED,
-        2: Result.REFUSED,
-        3: Result.REFLECTED,
+        1: PushResult.REFLECTED,
+        2: PushResult.REFUSED,
+        3: PushResult.REFLECTED,
     }
 
 
 def test_an_address_that_stays_on_the_list_is_not_reflected(rig: Rig, server: BrevoStandIn) -> None:
     server.fail(Fault(201, body='{"contacts": {"success": []}}'))
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.LATER}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.RETRY_LATER}
 
 
 def test_opt_outs_go_before_lifts(rig: Rig, server: BrevoStandIn) -> None:
     rig.tool.turn_off(BO, "news")
     found = rig.make().push([lift(2, BO, "news"), off(1, ANNA, "offers")])
-    assert set(results(found).values()) == {Result.REFLECTED}
+    assert set(results(found).values()) == {PushResult.REFLECTED}
     assert [path.rsplit("/")[-1] for _, path in server.seen] == ["remove", "add"]
 
 
@@ -184,7 +184,7 @@ def test_a_blocklisted_contact_gets_nothing_and_is_never_freed(
 ) -> None:  # I5, I13
     server.add(ANNA, emailBlacklisted=True, listIds=[99])
     connector = connect(rig)
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.contacts[ANNA]["emailBlacklisted"]
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
 
@@ -204,10 +204,10 @@ def test_why_somebody_is_blocklisted_comes_home(rig: Rig, server: BrevoStandIn) 
     server.add("ed@example.com")
     news, _ = listed(connect(rig).pull)
     assert news == [
-        News(NewsKind.OPTED_OUT, ANNA, at=when(3)),
-        News(NewsKind.COMPLAINED, BO, at=when(4)),
-        News(NewsKind.BOUNCED, CY, at=when(5)),
-        News(NewsKind.OPTED_OUT, DI, at=OLDEST),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=when(3)),
+        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=when(4)),
+        VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=when(5)),
+        VendorEvent(VendorEventKind.OPTED_OUT, DI, occurred_at=OLDEST),
     ]
 
 
@@ -225,7 +225,7 @@ def test_a_block_without_a_trace_is_older_than_the_statistics(
     """Else an edit of the contact would beat what the person said since."""  # I5
     server.add(ANNA, emailBlacklisted=True, modifiedAt=modified)
     news, _ = listed(connect(rig).pull)
-    assert news == [News(NewsKind.OPTED_OUT, ANNA, at=at)]
+    assert news == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=at)]
 
 
 def test_who_is_blocked_for_transactional_mail_comes_home(rig: Rig, server: BrevoStandIn) -> None:
@@ -303,7 +303,7 @@ def test_a_number_is_read_however_brevo_holds_it(
 ) -> None:
     server.add(ANNA, attributes={"SMS": held}, smsBlacklisted=True, emailBlacklisted=False)
     seen = [each for each in listed(connect(texts).scan)[0] if each.channel is Channel.SMS]
-    assert seen == [Seen(PHONE, Channel.SMS, off=frozenset({TOPIC}))]
+    assert seen == [ContactSnapshot(PHONE, Channel.SMS, off=frozenset({TOPIC}))]
     news = [each for each in listed(connect(texts).pull)[0] if each.channel is Channel.SMS]
     assert [(each.address, each.at) for each in news] == [(PHONE, NOW)]
 
@@ -324,8 +324,8 @@ def test_more_numbers_than_a_lease_allows_are_left_for_the_next_push(
     for number in numbers:
         server.add_phone(number)
     found = results(texts.make().push([text_off(n, each) for n, each in enumerate(numbers)]))
-    assert list(found.values()).count(Result.REFLECTED) == 100
-    assert list(found.values()).count(Result.LATER) == 20
+    assert list(found.values()).count(PushResult.REFLECTED) == 100
+    assert list(found.values()).count(PushResult.RETRY_LATER) == 20
 
 
 def test_one_number_that_brevo_rejects_does_not_hold_up_the_others(
@@ -334,7 +334,7 @@ def test_one_number_that_brevo_rejects_does_not_hold_up_the_others(
     server.add_phone(PHONE)
     server.no_address.add(OTHER_PHONE)
     found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.REFUSED}
 
 
 def test_a_list_is_no_topics_place_by_sms(texts: Rig) -> None:  # I10
@@ -349,7 +349,7 @@ def test_the_next_run_lists_what_was_modified_since(rig: Rig, server: BrevoStand
     _, cursor = listed(connector.scan)
     server.add(BO, modifiedAt=(NOW - timedelta(minutes=1)).isoformat())
     rows, _ = listed(connector.scan, cursor)
-    assert rows == [Seen(BO, off=frozenset(), link="")]
+    assert rows == [ContactSnapshot(BO, off=frozenset(), link="")]
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,9 @@ def test_a_window_that_is_used_up_is_waited_for(
 ) -> None:
     headers = {"x-sib-ratelimit-reset": reset}
     headers |= {"x-sib-ratelimit-remaining": left} if left else {}
-    assert heard(status, headers, NOW) == (timedelta(seconds=wait) if wait else None)
+    assert parse_rate_limit_headers(status, headers, NOW) == (
+        timedelta(seconds=wait) if wait else None
+    )
 
 
 @pytest.mark.parametrize("name", ["NONE", "AGE"])
@@ -377,5 +379,5 @@ def test_one_contact_that_can_not_be_read_leaves_the_others_readable(
     for address in addresses:
         server.add_phone(address) if by is Channel.SMS else server.add(address)
     server.fail(Fault(200, body="[]"))
-    batch = [Item(n, address, by) for n, address in enumerate(addresses)]
+    batch = [PushItem(n, address, by) for n, address in enumerate(addresses)]
     assert connect(texts).read(batch).keys() == {1}

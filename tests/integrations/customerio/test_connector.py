@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext
 from preference_center.integrations.customerio.connector import CustomerIo
 from tests.integrations.both_ways_contract import (
     AbsentContract,
@@ -79,7 +79,10 @@ def rig(server: CustomerIoStandIn) -> Rig:
     settings = {"site_id": SITE, "api_key": KEY, "app_key": APP_KEY, "base_url": server.url}
     # The topics, and the people of a group.
     return Rig(
-        "customerio", Setup("cio", settings, TOPICS), Workspace(server), requests_before_writing=2
+        "customerio",
+        DestinationConfig("cio", settings, TOPICS),
+        Workspace(server),
+        requests_before_writing=2,
     )
 
 
@@ -88,7 +91,7 @@ class TestCustomerIo(JsonApiContract, MappedContract, ReadContract, PullContract
     missing = "topic_13"
     unmapped = ("Events (topic_99)",)
 
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(n, f"p{n}@example.com", "news") for n in range(101)]
 
 
@@ -134,7 +137,9 @@ def test_what_is_off_by_default_is_no_opt_out(rig: Rig, server: CustomerIoStandI
     assert connector.read([off(1, ANNA, "offers")]) == {1: frozenset({"offers"})}
     connector.push([off(1, ANNA, "offers")])
     assert server.people[ANNA]["topics"] == {"topic_12": False}, "said, and not left to the default"
-    assert whole(connector.pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, "topic_12", at=SAID_AT)]
+    assert whole(connector.pull)[0] == [
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "topic_12", occurred_at=SAID_AT)
+    ]
 
 
 def test_who_unsubscribed_from_all_gets_nothing_and_is_never_freed(
@@ -145,10 +150,14 @@ def test_who_unsubscribed_from_all_gets_nothing_and_is_never_freed(
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
     connector.push([off(1, ANNA, "news")])
     assert rig.tool.off(ANNA) == {"news"}, "the switch may be turned back"
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert rig.tool.off(ANNA) == set()
     assert server.people[ANNA]["unsubscribed"]
-    assert whole(connector.pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, at=SAID_AT, all_off=True)]
+    assert whole(connector.pull)[0] == [
+        VendorEvent(
+            VendorEventKind.OPTED_OUT, ANNA, occurred_at=SAID_AT, unsubscribed_from_all=True
+        )
+    ]
 
 
 def test_who_left_at_an_unknown_time_is_reported_each_time(
@@ -157,7 +166,7 @@ def test_who_left_at_an_unknown_time_is_reported_each_time(
     """No listing shows that they are back, so nobody knows whether it is one act (I13)."""
     server.leave(ANNA)
     server.people[ANNA]["times"] = {}
-    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA)]
+    assert whole(connect(rig).pull)[0] == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA)]
 
 
 def test_a_topic_that_is_gone_stops_the_push(rig: Rig, server: CustomerIoStandIn) -> None:
@@ -172,7 +181,7 @@ def test_a_topic_that_is_gone_stops_the_push(rig: Rig, server: CustomerIoStandIn
 def test_addresses_are_compared_as_the_tool_does(rig: Rig, server: CustomerIoStandIn) -> None:
     server.strict = True
     server.add("Anna@Example.com")
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert rig.tool.off(ANNA) == {"news"}
 
 
@@ -216,7 +225,7 @@ def test_each_region_has_hosts_of_its_own(rig: Rig) -> None:
     for region in ("us", "eu"):
         setup = replace(rig.setup, settings=settings | {"region": region})
         with pytest.raises(Heard):
-            CustomerIo(setup, Http(resolve=resolve)).push([off(1, ANNA, "news")])
+            CustomerIo(setup, HttpContext(resolve=resolve)).push([off(1, ANNA, "news")])
     assert asked == ["api.customer.io", "api-eu.customer.io"]
 
 
@@ -231,7 +240,7 @@ def test_an_error_that_names_nobody_is_found_by_halving(
 ) -> None:
     server.fail(Fault(207, body='{"errors": [{"reason": "invalid"}]}', after=2))
     found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFLECTED}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.REFLECTED}
 
 
 @pytest.mark.parametrize(

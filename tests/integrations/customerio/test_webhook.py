@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.customerio.webhook import CustomerIoNews
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.customerio.webhook import CustomerIoWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
-OUT, IN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED
+OUT, IN = VendorEventKind.OPTED_OUT, VendorEventKind.RESUBSCRIBED
 
 
-def parse(about: str, metric: str, **data: Any) -> list[News]:
+def parse(about: str, metric: str, **data: Any) -> list[VendorEvent]:
     row = {"object_type": about, "metric": metric, "event_id": "01E4", "timestamp": AT}
-    return list(CustomerIoNews().parse(json.dumps(row | {"data": data}).encode()))
+    return list(CustomerIoWebhookSource().parse(json.dumps(row | {"data": data}).encode()))
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def parse(about: str, metric: str, **data: Any) -> list[News]:
     [
         ("customer", "unsubscribed", OUT, False, True),
         ("email", "unsubscribed", OUT, True, None),
-        ("email", "spammed", NewsKind.COMPLAINED, True, None),
+        ("email", "spammed", VendorEventKind.COMPLAINED, True, None),
         ("customer", "subscribed", IN, False, False),
         ("email", "delivered", None, False, None),
         ("push", "dropped", None, False, None),
@@ -41,20 +41,24 @@ def parse(about: str, metric: str, **data: Any) -> list[News]:
 def test_what_it_says(
     about: str,
     metric: str,
-    kind: NewsKind | None,
+    kind: VendorEventKind | None,
     data: dict[str, Any],
     *,
     by_person: bool,
     all_off: bool | None,
 ) -> None:
-    news = News(kind or OUT, ANNA, None, NOW, "01E4", by_person, all_off=all_off)
+    news = VendorEvent(
+        kind or OUT, ANNA, None, NOW, "01E4", by_person, unsubscribed_from_all=all_off
+    )
     assert parse(about, metric, **data) == ([news] if kind else [])
 
 
 def test_a_bounce_is_told_in_the_servers_words() -> None:
     said = "550 5.5.0 Requested action not taken: mailbox unavailable"
     (news,) = parse("email", "bounced", recipient=ANNA, failure_message=said)
-    assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "01E4", bounce=Bounce(text=said))
+    assert news == VendorEvent(
+        VendorEventKind.BOUNCED, ANNA, None, NOW, "01E4", bounce=Bounce(diagnostic=said)
+    )
 
 
 def test_preferences_are_told_topic_by_topic() -> None:
@@ -64,20 +68,20 @@ def test_preferences_are_told_topic_by_topic() -> None:
     }
     name = "cio_subscription_preferences_changed"
     found = parse("customer", name, email_address=ANNA, content=json.dumps(content))
-    assert [(news.kind, news.thing, news.id) for news in found] == [
+    assert [(news.kind, news.target, news.id) for news in found] == [
         (OUT, "topic_7", "01E4 topic_7"),
         (IN, "topic_8", "01E4 topic_8"),
         (OUT, None, "01E4 email"),
-        (NewsKind.UNKNOWN, "preferences of sms", ""),
+        (VendorEventKind.UNKNOWN_TYPE, "preferences of sms", ""),
     ]
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{", "[{}, {}]", "[" * 9_999])
 def test_preferences_that_cannot_be_read_are_kept_for_a_person(content: str | None) -> None:
     (news,) = parse("customer", "cio_subscription_preferences_changed", content=content)
-    assert news == News(NewsKind.UNKNOWN, "", "preferences without content")
+    assert news == VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "preferences without content")
 
 
 def test_a_no_of_nobody_and_a_new_type_are_unknown() -> None:
     found = [*parse("customer", "unsubscribed"), *parse("sms", "unsubscribed")]
-    assert [news.thing for news in found] == ["opted_out without address", "sms unsubscribed"]
+    assert [news.target for news in found] == ["opted_out without address", "sms unsubscribed"]

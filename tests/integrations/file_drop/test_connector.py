@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.file_drop.connector import COLUMNS, is_safe
-from preference_center.integrations.registry import make
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.file_drop.connector import COLUMNS, is_csv_safe
+from preference_center.integrations.registry import make_connector
 from tests.integrations.contract import ANNA, BO, NOW, ConnectorContract, Rig, lift, off, results
 from tests.integrations.sms_contract import SmsContract
 
@@ -52,7 +52,9 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
-    return Rig("file_drop", Setup("printer", {"folder": str(tmp_path)}), Uploader(tmp_path, {}))
+    return Rig(
+        "file_drop", DestinationConfig("printer", {"folder": str(tmp_path)}), Uploader(tmp_path, {})
+    )
 
 
 class TestFileDrop(ConnectorContract, SmsContract):
@@ -78,7 +80,7 @@ def test_a_retry_of_the_same_states_makes_no_second_file(rig: Rig, tmp_path: Pat
 
 
 def test_the_rows_say_what_the_documented_columns_promise(rig: Rig, tmp_path: Path) -> None:
-    item = Item(
+    item = PushItem(
         ref=1,
         address="+393331234567",
         channel=Channel.SMS,
@@ -117,19 +119,19 @@ def test_an_address_that_a_spreadsheet_would_run_is_left_to_a_person(
     rig: Rig, tmp_path: Path, address: str
 ) -> None:
     found = rig.make().push([off(1, address, "news"), off(2, ANNA, "news")])
-    assert results(found) == {1: Result.REFUSED, 2: Result.REFLECTED}
+    assert results(found) == {1: PushResult.REFUSED, 2: PushResult.REFLECTED}
     assert [row["address"] for row in rows(tmp_path)] == [ANNA]
 
 
 def test_no_cell_begins_a_formula(rig: Rig, tmp_path: Path) -> None:
     evil = replace(rig, setup=replace(rig.setup, topics={"news": '=HYPERLINK("http://x","y")'}))
     evil.make().push([off(1, ANNA, "news")])
-    assert all(is_safe(cell) for row in rows(tmp_path) for cell in row.values())
+    assert all(is_csv_safe(cell) for row in rows(tmp_path) for cell in row.values())
 
 
 def test_only_plain_phone_numbers_may_begin_with_plus() -> None:
-    assert all(map(is_safe, ["+393331234567", "a=b@example.com", ""]))
-    assert not any(map(is_safe, ["+39=1", "+39 333", "+", "\t=1"]))
+    assert all(map(is_csv_safe, ["+393331234567", "a=b@example.com", ""]))
+    assert not any(map(is_csv_safe, ["+39=1", "+39 333", "+", "\t=1"]))
 
 
 def test_nothing_but_whole_files_is_ever_seen(
@@ -164,5 +166,9 @@ def test_a_folder_that_went_away_stops_the_destination(rig: Rig, tmp_path: Path)
 @pytest.mark.parametrize("folder", ["drop", "/no/such/folder"])
 def test_check_reports_a_folder_that_can_not_be_used(rig: Rig, folder: str) -> None:
     settings: Mapping[str, str] = {"folder": folder}
-    (problem,) = make("file_drop", replace(rig.setup, settings=settings), rig.http).check().problems
+    (problem,) = (
+        make_connector("file_drop", replace(rig.setup, settings=settings), rig.http)
+        .check()
+        .problems
+    )
     assert problem.startswith("folder")

@@ -10,10 +10,10 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Http, Timeouts
-from preference_center.integrations.registry import SetupError
+from preference_center.domain.sync.contract import PushResult
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, HttpTimeouts
+from preference_center.integrations.registry import DestinationConfigError
 from tests.integrations.contract import ANNA, BO, ConnectorContract, Rig, lift, off, results
 from tests.integrations.file_drop.test_connector import Uploader, rows
 from tests.integrations.tools.sftp import PASSWORD, USER, SftpStandIn
@@ -38,8 +38,8 @@ def rig(server: SftpStandIn, folder: Path) -> Rig:
         "host_key": server.key.fingerprint,
         "password": PASSWORD,
     }
-    rig = Rig("file_drop", Setup("printer", settings), Uploader(folder, {}))
-    return replace(rig, http=replace(rig.http, timeouts=Timeouts(connect=5, read=5, total=5)))
+    rig = Rig("file_drop", DestinationConfig("printer", settings), Uploader(folder, {}))
+    return replace(rig, http=replace(rig.http, timeouts=HttpTimeouts(connect=5, read=5, total=5)))
 
 
 def with_settings(rig: Rig, **settings: str) -> Rig:
@@ -124,7 +124,7 @@ def test_a_server_that_is_down_or_full_is_tried_again(
     assert not caught.value.permanent
     if away == "room":
         server.full = False
-        assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
 
 
 def test_a_folder_that_is_not_there_is_reported(rig: Rig, folder: Path) -> None:
@@ -154,7 +154,12 @@ def test_settings_that_make_no_sense_are_told_with_the_remedy(
     settings: dict[str, str], told: str
 ) -> None:
     given = {"folder": f"sftp://{USER}@127.0.0.1/drop", "host_key": "SHA256:x", "password": "p"}
-    rig = Rig("file_drop", Setup("printer", given | settings), Uploader(Path(), {}), Http())
+    rig = Rig(
+        "file_drop",
+        DestinationConfig("printer", given | settings),
+        Uploader(Path(), {}),
+        HttpContext(),
+    )
     (problem,) = rig.make().check().problems
     assert told in problem
 
@@ -167,8 +172,8 @@ def test_without_the_extra_the_set_up_says_what_to_install(
     monkeypatch.delitem(
         sys.modules, "preference_center.integrations.file_drop.remote_folders", raising=False
     )
-    drop = Rig("file_drop", Setup("printer", {"folder": url}), Uploader(tmp_path, {}))
-    with pytest.raises(SetupError, match=r"'\.\[drop\]'"):
+    drop = Rig("file_drop", DestinationConfig("printer", {"folder": url}), Uploader(tmp_path, {}))
+    with pytest.raises(DestinationConfigError, match=r"'\.\[drop\]'"):
         drop.make()
     assert with_settings(drop, folder=str(tmp_path)).make().check().ok
 

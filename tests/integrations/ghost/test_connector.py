@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Item, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.ghost.connector import HEARD, Ghost
+from preference_center.domain.sync.contract import ContactSnapshot, PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.ghost.connector import MIN_OPT_OUT_AGE_FOR_LIFT, Ghost
 from tests.integrations.both_ways_contract import (
     NobodyCreatedContract,
     PullContract,
@@ -75,7 +75,7 @@ def server(description: Description) -> Iterator[GhostStandIn]:
 
 @pytest.fixture
 def rig(server: GhostStandIn) -> Rig:
-    setup = Setup("blog", {"admin_key": KEY, "base_url": server.url}, TOPICS)
+    setup = DestinationConfig("blog", {"admin_key": KEY, "base_url": server.url}, TOPICS)
     # The newsletters, and the members of a group.
     return Rig("ghost", setup, Site(server), requests_before_writing=2, one_by_one=True)
 
@@ -83,7 +83,7 @@ def rig(server: GhostStandIn) -> Rig:
 class TestGhost(JsonApiContract, MappedContract, ReadContract, ScanContract, PullContract):
     refusal = "ID:SECRET"
 
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(n, f"p{n}@example.com", "news") for n in range(11)]
 
     def _requests_of_the_first_write(self, rig: Rig) -> int:
@@ -104,7 +104,11 @@ class TestGhostsMembers(NobodyCreatedContract):
         server.add(ANNA)
         connector = connect(rig)
         outcomes = connector.push([off(1, ANNA, "news"), off(2, BO, "news"), lift(3, CY, "news")])
-        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.ABSENT, 3: Result.ABSENT}
+        assert results(outcomes) == {
+            1: PushResult.REFLECTED,
+            2: PushResult.ABSENT,
+            3: PushResult.ABSENT,
+        }
         assert connector.read([off(2, BO)]) == {2: None}
         assert [member["email"] for member in server.members.values()] == [ANNA]
 
@@ -116,7 +120,7 @@ class TestGhostsMembers(NobodyCreatedContract):
         server.add("ANNA@example.com")
         server.add("joanna@example.com")
         assert not matcher(f"email:'{ANNA}'")({"email": "Anna@Example.com"})
-        assert results(connect(rig).push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert results(connect(rig).push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
         assert rig.tool.off("Anna@Example.com") == rig.tool.off("ANNA@example.com") == {"news"}
         assert rig.tool.off("joanna@example.com") == set()
         assert connect(rig).read([off(1, ANNA)]) == {1: frozenset({"news"})}
@@ -126,7 +130,7 @@ class TestGhostsMembers(NobodyCreatedContract):
     ) -> None:
         server.add("Ünal@example.com")
         outcomes = connect(rig).push([off(1, "Ünal@example.com", "news")])
-        assert results(outcomes) == {1: Result.REFLECTED}
+        assert results(outcomes) == {1: PushResult.REFLECTED}
         assert rig.tool.off("Ünal@example.com") == {"news"}
 
     def test_a_member_who_is_deleted_meanwhile_is_absent(
@@ -134,7 +138,7 @@ class TestGhostsMembers(NobodyCreatedContract):
     ) -> None:
         server.add(ANNA)
         server.fail(Fault(404, after=rig.requests_before_writing))
-        assert results(connect(rig).push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+        assert results(connect(rig).push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
 
 
 def connect(rig: Rig) -> Ghost:
@@ -158,9 +162,9 @@ def test_what_somebody_turned_off_in_ghost_lately_is_not_lifted(
     rig: Rig, server: GhostStandIn, source: str
 ) -> None:  # I5, I13
     """We may not have heard of it yet."""
-    server.leave(ANNA, NEWS, source, NOW - HEARD)
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
-    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFUSED}
+    server.leave(ANNA, NEWS, source, NOW - MIN_OPT_OUT_AGE_FOR_LIFT)
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: PushResult.REFUSED}
     assert rig.tool.off(ANNA) == {"news"}
 
 
@@ -168,8 +172,8 @@ def test_what_we_have_heard_of_is_lifted_by_the_persons_later_act(
     rig: Rig, server: GhostStandIn
 ) -> None:  # I5
     """That it is later was made sure before a lift is asked for: decision 36."""
-    server.leave(ANNA, NEWS, at=NOW - HEARD - timedelta(seconds=1))
-    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    server.leave(ANNA, NEWS, at=NOW - MIN_OPT_OUT_AGE_FOR_LIFT - timedelta(seconds=1))
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert rig.tool.off(ANNA) == set()
 
 
@@ -180,7 +184,7 @@ def test_what_was_unsubscribed_in_bulk_is_not_lifted(
     rig.make().push([off(1, ANNA, "news")])
     server.join(ANNA, NEWS, "admin")
     server.leave_in_bulk(NEWS, ANNA)
-    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFUSED}
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: PushResult.REFUSED}
     assert rig.tool.off(ANNA) == {"news"}
 
 
@@ -195,9 +199,9 @@ def test_who_was_unsubscribed_in_bulk_is_found_by_the_sweep(
     connector = connect(rig)
     assert whole(connector.pull)[0] == []
     assert whole(connector.scan)[0] == [
-        Seen(ANNA, off=frozenset({"news", "offers"})),
-        Seen(BO, off=frozenset({"offers"})),
-        Seen(CY, off=frozenset()),
+        ContactSnapshot(ANNA, off=frozenset({"news", "offers"})),
+        ContactSnapshot(BO, off=frozenset({"offers"})),
+        ContactSnapshot(CY, off=frozenset()),
     ]
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news", "offers"})}
 
@@ -205,11 +209,11 @@ def test_who_was_unsubscribed_in_bulk_is_found_by_the_sweep(
 def test_who_never_was_subscribed_did_not_opt_out(rig: Rig, server: GhostStandIn) -> None:  # I13
     server.add(ANNA, newsletters=[OFFERS])
     connector = connect(rig)
-    assert whole(connector.scan)[0] == [Seen(ANNA, off=frozenset())]
+    assert whole(connector.scan)[0] == [ContactSnapshot(ANNA, off=frozenset())]
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
     assert connector.read([off(1, ANNA, "news")]) == {1: frozenset({"news"})}
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFUSED}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFUSED}
 
 
 def test_an_archived_newsletter_makes_nobody_opt_out(rig: Rig, server: GhostStandIn) -> None:  # I13
@@ -217,7 +221,7 @@ def test_an_archived_newsletter_makes_nobody_opt_out(rig: Rig, server: GhostStan
     server.add(ANNA)
     server.newsletters[NEWS] = ("News", "archived")
     connector = connect(rig)
-    assert whole(connector.scan)[0] == [Seen(ANNA, off=frozenset())]
+    assert whole(connector.scan)[0] == [ContactSnapshot(ANNA, off=frozenset())]
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
     assert any("not active" in problem for problem in connector.check().problems)
     with pytest.raises(DeliveryError, match="news is mapped to no newsletter") as caught:
@@ -233,9 +237,9 @@ def test_an_opt_out_comes_with_its_time_and_who_made_it(
     server.leave(BO, EVENTS, "member", YESTERDAY)
     server.complain(CY, YESTERDAY)
     assert set(whole(connect(rig).pull)[0]) == {
-        News(NewsKind.OPTED_OUT, ANNA, NEWS, YESTERDAY, by_person=True),
-        News(NewsKind.OPTED_OUT, BO, OFFERS, YESTERDAY),
-        News(NewsKind.COMPLAINED, CY, at=YESTERDAY, by_person=True),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, NEWS, YESTERDAY, by_person=True),
+        VendorEvent(VendorEventKind.OPTED_OUT, BO, OFFERS, YESTERDAY),
+        VendorEvent(VendorEventKind.COMPLAINED, CY, occurred_at=YESTERDAY, by_person=True),
     }
 
 
@@ -254,7 +258,7 @@ def test_more_events_in_one_second_than_a_page_holds_are_all_listed(
         server.leave(address, NEWS)
         server.leave(address, OFFERS)
     found = whole(connect(rig).pull)[0]
-    assert {(news.address, news.thing) for news in found} == {
+    assert {(news.address, news.target) for news in found} == {
         (address, id_) for address in everybody for id_ in (NEWS, OFFERS)
     }
 
@@ -278,8 +282,8 @@ def test_a_complaint_stops_all_and_is_not_ours_to_lift(
     server.complain(ANNA, YESTERDAY)
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
-    assert whole(connector.scan)[0] == [Seen(ANNA, off=frozenset(TOPICS))]
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert whole(connector.scan)[0] == [ContactSnapshot(ANNA, off=frozenset(TOPICS))]
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert rig.tool.off(ANNA) == {"news"}, "the newsletter is turned off besides"
 
 
@@ -292,7 +296,7 @@ def test_a_key_that_ghost_does_not_know_is_reported(rig: Rig) -> None:
 def test_without_a_key_it_is_only_listened_to(rig: Rig, server: GhostStandIn) -> None:
     settings = {"webhook_secret": "s3cret"}
     listening = replace(rig, setup=replace(rig.setup, settings=settings))
-    assert listening.make().capabilities.only_listens
+    assert listening.make().capabilities.webhook_only
     assert listening.make().check().ok
     assert server.seen == []
-    assert not with_settings(rig, webhook_secret="s3cret").make().capabilities.only_listens
+    assert not with_settings(rig, webhook_secret="s3cret").make().capabilities.webhook_only

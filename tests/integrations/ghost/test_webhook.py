@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.ghost.webhook import GhostNews
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.ghost.webhook import GhostWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 
 WHEN = NOW + timedelta(milliseconds=7)
-OUT, IN, SEEN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED, NewsKind.SEEN
+OUT, IN, SEEN = (
+    VendorEventKind.OPTED_OUT,
+    VendorEventKind.RESUBSCRIBED,
+    VendorEventKind.CONTACT_CHANGED,
+)
 
 
 def member(*newsletters: str) -> dict[str, Any]:
@@ -26,14 +30,14 @@ def had(*newsletters: str) -> dict[str, Any]:
     return {"newsletters": member(*newsletters)["newsletters"]}
 
 
-def parse(current: dict[str, Any], previous: dict[str, Any], **more: str) -> list[News]:
+def parse(current: dict[str, Any], previous: dict[str, Any], **more: str) -> list[VendorEvent]:
     row = {"member": {"current": current, "previous": previous}} | more
-    return list(GhostNews().parse(kept(json.dumps(row).encode())))
+    return list(GhostWebhookSource().parse(kept(json.dumps(row).encode())))
 
 
 def kept(body: bytes, at: int = AT * 1000 + 7) -> bytes:
     signature = {"x-ghost-signature": f"sha256=abc, t={at}"}
-    return GhostNews().whole(post(body, signature))
+    return GhostWebhookSource().stored_body(post(body, signature))
 
 
 @pytest.mark.parametrize(
@@ -51,10 +55,10 @@ def kept(body: bytes, at: int = AT * 1000 + 7) -> bytes:
 def test_what_a_member_left_is_told(
     current: dict[str, Any],
     previous: dict[str, Any],
-    expected: list[tuple[NewsKind, str | None]],
+    expected: list[tuple[VendorEventKind, str | None]],
 ) -> None:
     found = parse(current, previous, event="member.edited")
-    assert found == [News(kind, ANNA, thing, WHEN) for kind, thing in expected]
+    assert found == [VendorEvent(kind, ANNA, thing, WHEN) for kind, thing in expected]
     assert parse(current, previous) == found  # as older ones tell it
 
 
@@ -68,8 +72,8 @@ def test_what_a_member_left_is_told(
     ],
 )
 def test_what_is_about_no_member_is_of_no_use(row: dict[str, Any], thing: str | None) -> None:
-    found = GhostNews().parse(kept(json.dumps(row).encode()))
-    assert found == ([News(NewsKind.UNKNOWN, "", thing)] if thing else [])
+    found = GhostWebhookSource().parse(kept(json.dumps(row).encode()))
+    assert found == ([VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)] if thing else [])
 
 
 def test_the_same_body_of_two_acts_is_two() -> None:

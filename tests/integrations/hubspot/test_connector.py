@@ -11,10 +11,18 @@ from typing import Any, cast
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Readable, Setup
-from preference_center.integrations.base.rate_limit import Limit, NoPace, Pace
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    SupportsRead,
+)
+from preference_center.integrations.base.rate_limit import (
+    EndpointRateLimit,
+    NullRateLimiter,
+    RequestRateLimiter,
+)
 from preference_center.integrations.hubspot.connector import HubSpot
 from tests.integrations.both_ways_contract import (
     FieldContract,
@@ -123,7 +131,7 @@ def server(descriptions: list[Description]) -> Iterator[HubSpotStandIn]:
 @pytest.fixture
 def rig(server: HubSpotStandIn) -> Rig:
     settings = {"token": TOKEN, "base_url": server.url, "link_field": "choices"}
-    setup = Setup("crm", settings, TOPICS)
+    setup = DestinationConfig("crm", settings, TOPICS)
     return Rig("hubspot", setup, Portal(server))
 
 
@@ -136,7 +144,7 @@ class TestHubSpot(
     FieldContract,
     RightsContract,
 ):
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(n, f"p{n}@example.com", "news", "offers") for n in range(60)]
 
 
@@ -157,7 +165,7 @@ class TestWithoutBatches(JsonApiContract, MappedContract, ReadContract, PullCont
         waiting, connector = batch, rig.make()
         for _ in range(2):  # 100 requests each
             found = connector.push(waiting)
-            waiting = [i for i in waiting if found[i.ref].result is Result.LATER]
+            waiting = [i for i in waiting if found[i.ref].result is PushResult.RETRY_LATER]
         assert waiting == []
         assert rig.tool.off("p99@example.com") == {"news", "offers"}
         before = rig.tool.requests()
@@ -169,7 +177,7 @@ class TestWithoutBatches(JsonApiContract, MappedContract, ReadContract, PullCont
         connector = rig.make()
         for _ in range(2):
             connector.push([off(1, ANNA, "news"), off(2, BO, "offers")])
-            cast("Readable", connector).read([off(1, ANNA)])
+            cast("SupportsRead", connector).read([off(1, ANNA)])
         assert [path for _, path in server.seen if "batch" in path] == [
             f"{ROOT}/statuses/batch/write",
             f"{ROOT}/statuses/batch/read",
@@ -179,21 +187,21 @@ class TestWithoutBatches(JsonApiContract, MappedContract, ReadContract, PullCont
         server.unknown.add(CY)
         asked = with_settings(rig, unsubscribe_all="yes")
         found = asked.make().push([of_all(1, ANNA), of_all(3, CY)])
-        assert results(found) == {1: Result.REFLECTED, 3: Result.ABSENT}
+        assert results(found) == {1: PushResult.REFLECTED, 3: PushResult.ABSENT}
         assert server.opted_out_of_all == {ANNA}
 
     def test_who_hubspot_does_not_know_is_absent(self, rig: Rig, server: HubSpotStandIn) -> None:
         server.unknown.add(BO)
         connector = rig.make()
         found = connector.push([off(1, ANNA, "news"), off(2, BO, "news")])
-        assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
-        assert cast("Readable", connector).read([off(2, BO)]) == {2: None}
+        assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
+        assert cast("SupportsRead", connector).read([off(2, BO)]) == {2: None}
 
     def test_one_that_can_not_be_looked_at_is_left_out(
         self, rig: Rig, server: HubSpotStandIn
     ) -> None:
         server.poison.add(BO)
-        found = cast("Readable", rig.make()).read([off(1, ANNA), off(2, BO)])
+        found = cast("SupportsRead", rig.make()).read([off(1, ANNA), off(2, BO)])
         assert found == {1: frozenset()}
 
     @pytest.mark.parametrize("tells", [True, False], ids=["asked", "tried by reading"])
@@ -216,8 +224,8 @@ def assert_dated(rig: Rig, server: HubSpotStandIn) -> None:
     all_left = server.leave(BO)
     found, _ = whole(HubSpot(rig.setup, rig.http).pull)
     assert set(found) == {
-        News(NewsKind.OPTED_OUT, ANNA, "11", left),
-        News(NewsKind.OPTED_OUT, BO, None, all_left),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "11", left),
+        VendorEvent(VendorEventKind.OPTED_OUT, BO, None, all_left),
     }
 
 
@@ -241,7 +249,7 @@ def with_settings(rig: Rig, **settings: str) -> Rig:
     return replace(rig, setup=replace(rig.setup, settings={**rig.setup.settings, **settings}))
 
 
-def of_all(ref: int, address: str) -> Item:
+def of_all(ref: int, address: str) -> PushItem:
     """A no to all marketing."""
     return replace(off(ref, address, "news", "offers"), all_off=True)
 
@@ -250,8 +258,8 @@ def test_a_contact_that_hubspot_has_not_is_absent(rig: Rig, server: HubSpotStand
     server.unknown.add(BO)
     connector = rig.make()
     found = connector.push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
-    read = cast("Readable", connector).read([off(1, ANNA), off(2, BO)])
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
+    read = cast("SupportsRead", connector).read([off(1, ANNA), off(2, BO)])
     assert read == {1: frozenset({"news"}), 2: None}
 
 
@@ -260,7 +268,11 @@ def test_an_address_that_hubspot_calls_invalid_is_refused_alone(
 ) -> None:
     server.invalid.add(BO)
     found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "offers")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED, 3: Result.REFLECTED}
+    assert results(found) == {
+        1: PushResult.REFLECTED,
+        2: PushResult.REFUSED,
+        3: PushResult.REFLECTED,
+    }
 
 
 def test_an_answer_that_leaves_an_address_out_is_no_acknowledgement(
@@ -268,13 +280,13 @@ def test_an_answer_that_leaves_an_address_out_is_no_acknowledgement(
 ) -> None:
     empty = '{"status": "COMPLETE", "results": []}'
     server.fail(Fault(200, body=empty))
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.LATER}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.RETRY_LATER}
 
 
 def test_all_marketing_is_held_by_topics_unless_asked_otherwise(
     rig: Rig, server: HubSpotStandIn
 ) -> None:  # I10, I13: other subscription types are none of our business
-    assert results(rig.make().push([of_all(1, ANNA)])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([of_all(1, ANNA)])) == {1: PushResult.REFLECTED}
     assert server.opted_out_of_all == set()
     assert 99 not in server.statuses[ANNA]
 
@@ -284,7 +296,11 @@ def test_unsubscribe_all_is_set_where_asked_for(rig: Rig, server: HubSpotStandIn
     assert asked.make().check().ok
     server.unknown.add(CY)
     found = asked.make().push([of_all(1, ANNA), off(2, BO, "news"), of_all(3, CY)])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFLECTED, 3: Result.ABSENT}
+    assert results(found) == {
+        1: PushResult.REFLECTED,
+        2: PushResult.REFLECTED,
+        3: PushResult.ABSENT,
+    }
     assert server.opted_out_of_all == {ANNA}
     assert rig.tool.off(BO) == {"news"}
 
@@ -313,7 +329,7 @@ def test_unsubscribe_all_is_refused_where_service_mail_goes_out(
 def test_opt_outs_have_the_last_word_over_lifts(rig: Rig, server: HubSpotStandIn) -> None:
     mixed = replace(off(1, ANNA, "news"), lift=frozenset({"offers"}))
     rig.tool.turn_off(ANNA, "offers")
-    assert results(rig.make().push([mixed])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([mixed])) == {1: PushResult.REFLECTED}
     assert server.written == [(12, "SUBSCRIBED"), (11, "UNSUBSCRIBED")]
     assert server.seen == [("POST", f"{ROOT}/statuses/batch/write")] * 2
 
@@ -353,7 +369,7 @@ def test_an_opt_out_whose_time_can_not_be_had_is_told_without(
     server.leave(ANNA, 11)
     server.fail(Fault(400, after=1))
     found, _ = whole(HubSpot(rig.setup, rig.http).pull)
-    assert found == [News(NewsKind.OPTED_OUT, ANNA, "11")]
+    assert found == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "11")]
 
 
 def test_a_key_that_may_only_read_is_found_by_its_scopes(rig: Rig, server: HubSpotStandIn) -> None:
@@ -408,12 +424,12 @@ def test_a_429_without_a_time_waits_for_the_window(
 def test_searches_keep_to_a_limit_of_their_own(rig: Rig) -> None:
     asked: list[str] = []
 
-    class Noted(NoPace):
-        def within(self, limit: Limit) -> Pace:
-            asked.append(f"{limit.name}: {limit.rate}")
+    class Noted(NullRateLimiter):
+        def within(self, limit: EndpointRateLimit) -> RequestRateLimiter:
+            asked.append(f"{limit.name}: {limit.rate_limit}")
             return self
 
-    connector = HubSpot(rig.setup, replace(rig.http, pace=Noted()))
+    connector = HubSpot(rig.setup, replace(rig.http, rate_limiter=Noted()))
     connector.scan(None)
     connector.push([off(1, ANNA, "news")])
     assert asked == ["search: 4 requests per second"]
@@ -425,7 +441,7 @@ NULLS: dict[str, Any] = {"results": None, "errors": None, "numErrors": None}
 def test_answers_may_lack_what_is_not_needed(rig: Rig, server: HubSpotStandIn) -> None:
     connector = HubSpot(rig.setup, rig.http)
     server.fail(Fault(200, body=json.dumps(NULLS)))
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.LATER}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.RETRY_LATER}
     bare = {"subscriberIdString": ANNA, "subscriptionId": 11, "status": "UNSUBSCRIBED"}
     rows: list[Any] = [{"subscriberIdString": ANNA, "statuses": [bare]}]
     rows += [{"subscriberIdString": BO, "statuses": None}]
@@ -446,7 +462,9 @@ def test_who_opted_out_of_all_is_news_about_all(rig: Rig, server: HubSpotStandIn
     server.add(ANNA, NOW)
     server.opted_out_of_all.add(ANNA)
     found, _ = whole(HubSpot(rig.setup, rig.http).pull)
-    assert [(n.kind, n.address, n.thing) for n in found] == [(NewsKind.OPTED_OUT, ANNA, None)]
+    assert [(n.kind, n.address, n.target) for n in found] == [
+        (VendorEventKind.OPTED_OUT, ANNA, None)
+    ]
 
 
 def test_many_types_take_several_searches(rig: Rig, server: HubSpotStandIn) -> None:
@@ -457,7 +475,7 @@ def test_many_types_take_several_searches(rig: Rig, server: HubSpotStandIn) -> N
         server.statuses[f"p{n}@example.com"] = {n: "UNSUBSCRIBED"}
     connector = HubSpot(replace(rig.setup, topics=topics), rig.http)
     found, cursor = whole(connector.pull)
-    assert {(news.address, news.thing) for news in found} == {
+    assert {(news.address, news.target) for news in found} == {
         (f"p{n}@example.com", str(n)) for n in range(11, 19)
     }
     assert len(whole(connector.pull, cursor)[0]) == 8  # the windows overlap

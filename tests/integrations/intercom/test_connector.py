@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import LinkItem, Result
-from preference_center.domain.vendor_events import NewsKind
+from preference_center.domain.sync.contract import LinkItem, PushResult
+from preference_center.domain.vendor_events import VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
 from preference_center.integrations.intercom.connector import Intercom
@@ -96,7 +96,7 @@ def server(description: Description | None) -> Iterator[IntercomStandIn]:
 def rig(server: IntercomStandIn) -> Rig:
     settings = {"access_token": TOKEN, "base_url": server.url, "link_field": LINK}
     # The types, the contacts, and what one of them is attached to.
-    setup = Setup("chat", settings, TOPICS)
+    setup = DestinationConfig("chat", settings, TOPICS)
     return Rig("intercom", setup, Workspace(server), requests_before_writing=3, one_by_one=True)
 
 
@@ -105,7 +105,7 @@ class TestIntercom(JsonApiContract, MappedContract, ReadContract, ScanContract, 
         server = cast("IntercomStandIn", rig.tool.server)  # type: ignore[attr-defined]
         server.fail(Fault(503, after=4))  # types, contacts; look and attach; look
         outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.LATER}
+        assert results(outcomes) == {1: PushResult.REFLECTED, 2: PushResult.RETRY_LATER}
 
 
 class TestOddAnswers(OddAnswersContract):
@@ -146,7 +146,7 @@ def test_every_contact_of_an_address_is_told_and_the_last_one_counts(
     server.attached[user["id"]].add("11")
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
-    assert results(connector.push([off(1, ANNA.upper(), "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA.upper(), "news")])) == {1: PushResult.REFLECTED}
     assert server.attached[lead["id"]] == {"11"}
     assert server.writes == 1, "the user said so already"
 
@@ -156,7 +156,7 @@ def test_an_opt_in_type_is_turned_off_by_leaving_it(rig: Rig, server: IntercomSt
     contact = server.add(ANNA)
     server.attached[contact["id"]] = {"11", "12"}
     connector = connect(rig)
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.attached[contact["id"]] == {"12"}
     assert connector.read([off(1, ANNA, "news")]) == {1: frozenset({"news", "offers"})}
     # Who never joined said no to nothing.
@@ -167,7 +167,7 @@ def test_an_opt_in_type_is_turned_off_by_leaving_it(rig: Rig, server: IntercomSt
 
 def test_a_contact_that_went_away_is_absent(rig: Rig, server: IntercomStandIn) -> None:
     server.fail(Fault(404, after=2))
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
 
 
 @pytest.mark.parametrize("how", ["archived", "gone", "sms"])
@@ -191,11 +191,11 @@ def test_all_email_may_stand_for_the_only_topic(rig: Rig, server: IntercomStandI
     connector = connect(rig, topics={"news": "email"})
     assert connector.check().ok
     for _ in range(2):
-        assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.writes == 1
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
-    assert [n.thing for n in whole(connector.pull)[0]] == ["email"]
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert [n.target for n in whole(connector.pull)[0]] == ["email"]
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
 
 
@@ -224,13 +224,15 @@ def test_what_people_said_there_is_pulled(rig: Rig, server: IntercomStandIn) -> 
     server.add(BO, marked_email_as_spam=True)
     connector = connect(rig)
     news, cursor = whole(connector.pull)
-    assert [(n.kind, n.address, n.thing) for n in news] == [
-        (NewsKind.COMPLAINED, BO, None),
-        (NewsKind.OPTED_OUT, ANNA, None),
+    assert [(n.kind, n.address, n.target) for n in news] == [
+        (VendorEventKind.COMPLAINED, BO, None),
+        (VendorEventKind.OPTED_OUT, ANNA, None),
     ]
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
     server.add(CY, has_hard_bounced=True)
-    assert (NewsKind.BOUNCED, CY) in {(n.kind, n.address) for n in whole(connector.pull, cursor)[0]}
+    assert (VendorEventKind.BOUNCED, CY) in {
+        (n.kind, n.address) for n in whole(connector.pull, cursor)[0]
+    }
 
 
 def test_a_scan_stops_where_the_last_one_began(rig: Rig, server: IntercomStandIn) -> None:
@@ -287,4 +289,4 @@ def test_a_contact_without_an_address_makes_nobody_absent(
     contacts = [{"id": "c-9", "email": None, "updated_at": None}, *server.of(BO)]
     server.fail(Fault(200, body=json.dumps({"type": "list", "data": contacts}), after=1))
     found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.LATER, 2: Result.REFLECTED}
+    assert results(found) == {1: PushResult.RETRY_LATER, 2: PushResult.REFLECTED}

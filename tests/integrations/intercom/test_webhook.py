@@ -6,33 +6,35 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import ALL_EMAIL, News, NewsKind
-from preference_center.integrations.intercom.webhook import IntercomNews
+from preference_center.domain.vendor_events import ALL_EMAIL, VendorEvent, VendorEventKind
+from preference_center.integrations.intercom.webhook import IntercomWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
 CONTACT = {"type": "contact", "id": "64d1", "email": ANNA}
 TYPE = {"subscription_type": {"type": "subscription", "id": "11"}}
 
 
-def parse(topic: str, **item: Any) -> list[News]:
+def parse(topic: str, **item: Any) -> list[VendorEvent]:
     row = {"topic": topic, "id": "notif_7", "created_at": AT, "data": {"item": item}}
-    return list(IntercomNews().parse(json.dumps(row).encode()))
+    return list(IntercomWebhookSource().parse(json.dumps(row).encode()))
 
 
 @pytest.mark.parametrize(
     "topic, item, kind, thing",
     [
-        ("contact.unsubscribed", {"contact": CONTACT}, NewsKind.OPTED_OUT, ALL_EMAIL),
-        ("contact.unsubscribed", {"contact": CONTACT} | TYPE, NewsKind.OPTED_OUT, ALL_EMAIL),
-        ("contact.subscribed", {"contact": CONTACT}, NewsKind.RESUBSCRIBED, ALL_EMAIL),
-        ("granular.unsubscribe", {"contact": CONTACT} | TYPE, NewsKind.OPTED_OUT, "11"),
-        ("granular.subscribe", {"contact": CONTACT} | TYPE, NewsKind.RESUBSCRIBED, "11"),
-        ("contact.user.created", CONTACT, NewsKind.SEEN, None),
-        ("contact.email.updated", CONTACT, NewsKind.SEEN, None),
+        ("contact.unsubscribed", {"contact": CONTACT}, VendorEventKind.OPTED_OUT, ALL_EMAIL),
+        ("contact.unsubscribed", {"contact": CONTACT} | TYPE, VendorEventKind.OPTED_OUT, ALL_EMAIL),
+        ("contact.subscribed", {"contact": CONTACT}, VendorEventKind.RESUBSCRIBED, ALL_EMAIL),
+        ("granular.unsubscribe", {"contact": CONTACT} | TYPE, VendorEventKind.OPTED_OUT, "11"),
+        ("granular.subscribe", {"contact": CONTACT} | TYPE, VendorEventKind.RESUBSCRIBED, "11"),
+        ("contact.user.created", CONTACT, VendorEventKind.CONTACT_CHANGED, None),
+        ("contact.email.updated", CONTACT, VendorEventKind.CONTACT_CHANGED, None),
     ],
 )
-def test_what_it_says(topic: str, item: dict[str, Any], kind: NewsKind, thing: str | None) -> None:
-    assert parse(topic, **item) == [News(kind, ANNA, thing, NOW, "notif_7")]
+def test_what_it_says(
+    topic: str, item: dict[str, Any], kind: VendorEventKind, thing: str | None
+) -> None:
+    assert parse(topic, **item) == [VendorEvent(kind, ANNA, thing, NOW, "notif_7")]
 
 
 @pytest.mark.parametrize("fate, permanent", [("hard_bounce", True), ("soft_bounce", False)])
@@ -40,14 +42,14 @@ def test_a_bounce_is_told_of_an_email(fate: str, *, permanent: bool) -> None:
     item = {"content_stat": {"stat_type": fate}, "contact": CONTACT}
     bounce = Bounce(permanent=permanent)
     assert parse("content_stat.email", **item) == [
-        News(NewsKind.BOUNCED, ANNA, None, NOW, "notif_7", bounce=bounce)
+        VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "notif_7", bounce=bounce)
     ]
 
 
 def test_a_complaint_is_the_persons_act() -> None:
     item = {"content_stat": {"stat_type": "spam_complaint"}, "contact": CONTACT}
     assert parse("content_stat.email", **item) == [
-        News(NewsKind.COMPLAINED, ANNA, None, NOW, "notif_7", by_person=True)
+        VendorEvent(VendorEventKind.COMPLAINED, ANNA, None, NOW, "notif_7", by_person=True)
     ]
 
 
@@ -82,4 +84,4 @@ def test_what_is_of_no_use_is_left_out(topic: str, item: dict[str, Any]) -> None
 def test_what_cannot_be_told_is_kept_for_a_person(
     topic: str, item: dict[str, Any], thing: str
 ) -> None:
-    assert parse(topic, **item) == [News(NewsKind.UNKNOWN, "", thing)]
+    assert parse(topic, **item) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]

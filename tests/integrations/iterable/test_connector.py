@@ -8,12 +8,16 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.sync.capabilities import Rate
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.rate_limit import Limit, NoPace, Pace
-from preference_center.integrations.iterable.connector import PULLED, IterableConnector
+from preference_center.domain.sync.capabilities import RateLimit
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.rate_limit import (
+    EndpointRateLimit,
+    NullRateLimiter,
+    RequestRateLimiter,
+)
+from preference_center.integrations.iterable.connector import MAX_USERS_PER_PULL, IterableConnector
 from tests.integrations.both_ways_contract import AbsentContract, PullContract, ReadContract, whole
 from tests.integrations.contract import ANNA, BO, CY, NOW, JsonApiContract, Rig, lift, off, results
 from tests.integrations.mapped_contract import MappedContract
@@ -70,7 +74,7 @@ def server(description: Description) -> Iterator[IterableStandIn]:
 
 @pytest.fixture
 def rig(server: IterableStandIn) -> Rig:
-    setup = Setup("it", {"api_key": KEY, "base_url": server.url}, TOPICS)
+    setup = DestinationConfig("it", {"api_key": KEY, "base_url": server.url}, TOPICS)
     # Channels, message types, and the user.
     return Rig("iterable", setup, Project(server), requests_before_writing=3, one_by_one=True)
 
@@ -80,7 +84,7 @@ class TestIterable(JsonApiContract, MappedContract, ReadContract, PullContract):
     missing = "channel:13"
     unmapped = ("Weekly (type:31)", "Partners (type:32)")
 
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(n, f"p{n}@example.com", "news") for n in range(26)]
 
     def _requests_of_the_first_write(self, rig: Rig) -> int:
@@ -153,10 +157,10 @@ def test_each_kind_of_target_is_turned_off_read_and_lifted(
     assert connector.check().ok
     server.add(ANNA, **before)
     assert connector.read([off(1, ANNA, "news")]) == {1: frozenset()}
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert arrays(server, ANNA) == after
     assert connector.read([off(1, ANNA, "news")]) == {1: frozenset({"news"})}
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert arrays(server, ANNA) == before
 
 
@@ -206,19 +210,23 @@ def test_who_was_forgotten_there_is_absent(rig: Rig, server: IterableStandIn) ->
     """Iterable keeps no profile of them, and takes none again."""
     server.add(ANNA)
     server.forgotten.add(ANNA)
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
 
 
 def test_what_fails_for_now_is_tried_again(rig: Rig, server: IterableStandIn) -> None:
     server.failing.add(BO)
     found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.LATER}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.RETRY_LATER}
 
 
 def test_a_failure_that_names_nobody_is_found_by_halving(rig: Rig, server: IterableStandIn) -> None:
     server.fails_unnamed.add(BO)
     found = rig.make().push([off(n, a, "news") for n, a in enumerate((ANNA, BO, CY))])
-    assert results(found) == {0: Result.REFLECTED, 1: Result.REFUSED, 2: Result.REFLECTED}
+    assert results(found) == {
+        0: PushResult.REFLECTED,
+        1: PushResult.REFUSED,
+        2: PushResult.REFLECTED,
+    }
 
 
 def test_who_did_it_and_when_is_told(rig: Rig, server: IterableStandIn) -> None:  # I13
@@ -228,9 +236,9 @@ def test_who_did_it_and_when_is_told(rig: Rig, server: IterableStandIn) -> None:
     server.leave(CY, at, "Complaint")
     connector = connect(rig, news="channel:11", vip="list:41")
     assert whole(connector.pull)[0] == [
-        News(NewsKind.OPTED_OUT, ANNA, "channel:11", at=at, by_person=True),
-        News(NewsKind.OPTED_OUT, BO, "list:41", at=at),
-        News(NewsKind.COMPLAINED, CY, at=at, by_person=True),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "channel:11", occurred_at=at, by_person=True),
+        VendorEvent(VendorEventKind.OPTED_OUT, BO, "list:41", occurred_at=at),
+        VendorEvent(VendorEventKind.COMPLAINED, CY, occurred_at=at, by_person=True),
     ]
 
 
@@ -241,7 +249,7 @@ def test_who_came_back_there_since_did_not_opt_out(rig: Rig, server: IterableSta
     del server.users[BO]
     server.strict = True
     news, _ = whole(connect(rig).pull)
-    assert [(n.address, n.thing) for n in news] == [(ANNA, "channel:12"), (BO, "channel:11")], (
+    assert [(n.address, n.target) for n in news] == [(ANNA, "channel:12"), (BO, "channel:11")], (
         "who is deleted there can't have come back"
     )
 
@@ -260,7 +268,7 @@ def test_an_event_of_an_address_that_iterable_rejects_holds_up_no_other(
 def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
     rig: Rig, server: IterableStandIn, apart: int
 ) -> None:
-    many = 2 * PULLED + 50
+    many = 2 * MAX_USERS_PER_PULL + 50
     for n in range(many):
         at = NOW - timedelta(days=3) + timedelta(seconds=apart * n)
         server.leave(f"p{n}@example.com", at, "EmailLink", channelIds=[11])
@@ -269,22 +277,24 @@ def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
     assert len(news) == many, "each of them once"
     last = (NOW - timedelta(days=4)).isoformat()
     server.seen.clear()
-    assert len(connector.pull(last).rows) == (PULLED if apart else many)
-    assert len(server.seen) == 1 + PULLED, "the export, and as many as end inside a lease"
+    assert len(connector.pull(last).rows) == (MAX_USERS_PER_PULL if apart else many)
+    assert len(server.seen) == 1 + MAX_USERS_PER_PULL, (
+        "the export, and as many as end inside a lease"
+    )
 
 
 def test_exports_keep_to_a_limit_of_their_own(rig: Rig) -> None:
-    paces: list[Limit] = []
+    paces: list[EndpointRateLimit] = []
 
-    class Kept(NoPace):
-        def within(self, limit: Limit) -> Pace:
+    class Kept(NullRateLimiter):
+        def within(self, limit: EndpointRateLimit) -> RequestRateLimiter:
             paces.append(limit)
             return self
 
     connector = cast("IterableConnector", rig.make(pace=Kept()))
     connector.pull(None)
     connector.push([off(1, ANNA, "news")])
-    assert paces == [Limit("exports", Rate(4, 60))]
+    assert paces == [EndpointRateLimit("exports", RateLimit(4, 60))]
 
 
 def test_an_export_that_is_no_list_of_events_is_no_page(rig: Rig, server: IterableStandIn) -> None:

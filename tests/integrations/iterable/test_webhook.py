@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.iterable.webhook import IterableNews
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.iterable.webhook import IterableWebhookSource
 from tests.integrations.base.posts import ANNA, NOW
 
-OUT, IN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED
+OUT, IN = VendorEventKind.OPTED_OUT, VendorEventKind.RESUBSCRIBED
 
 
-def parse(name: str, email: str = ANNA, **fields: Any) -> list[News]:
+def parse(name: str, email: str = ANNA, **fields: Any) -> list[VendorEvent]:
     more = {"createdAt": "2026-11-25 12:00:00 +00:00", "email": email, "campaignId": 7}
     row = {"email": email, "eventName": name, "dataFields": more | fields}
-    return list(IterableNews().parse(json.dumps(row).encode()))
+    return list(IterableWebhookSource().parse(json.dumps(row).encode()))
 
 
 @pytest.mark.parametrize(
@@ -29,19 +29,19 @@ def parse(name: str, email: str = ANNA, **fields: Any) -> list[News]:
     ],
 )
 def test_each_thing_that_it_names_is_told(
-    name: str, kind: NewsKind, source: str, *, by_person: bool
+    name: str, kind: VendorEventKind, source: str, *, by_person: bool
 ) -> None:
     things: dict[str, Any] = {"channelIds": [27447], "messageTypeIds": [1, 2], "emailListIds": []}
     found = parse(name, unsubSource=source, **things)
     assert found == [
-        News(kind, ANNA, thing, NOW, by_person=by_person)
+        VendorEvent(kind, ANNA, thing, NOW, by_person=by_person)
         for thing in ("channel:27447", "type:1", "type:2")
     ]
 
 
 def test_what_names_nothing_is_about_all() -> None:
     (news,) = parse("emailUnSubscribe", unsubSource="EmailLink", channelIds=[])
-    assert news.thing is None
+    assert news.target is None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_names_nothing_is_about_all() -> None:
 )
 def test_a_complaint_is_no_opt_out_of_a_channel(name: str, fields: dict[str, str]) -> None:
     assert parse(name, channelIds=[27447], **fields) == [
-        News(NewsKind.COMPLAINED, ANNA, at=NOW, by_person=True)
+        VendorEvent(VendorEventKind.COMPLAINED, ANNA, occurred_at=NOW, by_person=True)
     ]
 
 
@@ -65,7 +65,9 @@ def test_a_complaint_is_no_opt_out_of_a_channel(name: str, fields: dict[str, str
 )
 def test_nor_is_a_bounce(name: str, fields: dict[str, str], *, permanent: bool | None) -> None:
     bounce = Bounce(permanent=permanent)
-    assert parse(name, **fields) == [News(NewsKind.BOUNCED, ANNA, at=NOW, bounce=bounce)]
+    assert parse(name, **fields) == [
+        VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
+    ]
 
 
 @pytest.mark.parametrize("name", ["emailOpen", "hostedUnsubscribeClick", "smsReceived", "pushSend"])
@@ -86,4 +88,4 @@ def test_what_cannot_be_told_is_kept_for_a_person(
     name: str, email: str, source: str, thing: str
 ) -> None:
     found = parse(name, email, unsubSource=source)
-    assert found == [News(NewsKind.UNKNOWN, "", thing)]
+    assert found == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]

@@ -8,10 +8,14 @@ from typing import cast
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Findable, Setup
-from preference_center.integrations.base.multi_channel import part_of
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    SupportsFind,
+)
+from preference_center.integrations.base.multi_channel import connector_for_channel
 from preference_center.integrations.klaviyo.connector import Klaviyo
 from tests.integrations import sms_contract
 from tests.integrations.both_ways_contract import (
@@ -102,7 +106,7 @@ def rig(server: KlaviyoStandIn) -> Rig:
     # A push looks for the profiles, then for those on the list.
     return Rig(
         "klaviyo",
-        Setup("klaviyo-main", settings, TOPICS),
+        DestinationConfig("klaviyo-main", settings, TOPICS),
         Lists(server),
         requests_before_writing=2,
     )
@@ -167,7 +171,7 @@ def connect(rig: Rig) -> Klaviyo:
     return cast("Klaviyo", rig.make())
 
 
-def whole(ref: int, address: str) -> Item:
+def whole(ref: int, address: str) -> PushItem:
     """A no to all marketing."""
     return replace(off(ref, address, "news", "offers"), all_off=True)
 
@@ -194,21 +198,21 @@ def test_nobody_is_ever_unsubscribed_or_made(rig: Rig, server: KlaviyoStandIn) -
     server.add(ANNA)
     server.on["11"].remove(ANNA)
     found = connector.push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
     assert not [path for _, path in server.seen if "subscription-bulk" in path]
     assert [method for method, _ in server.seen] == ["GET", "GET"]
 
 
 def test_a_hundred_are_taken_off_a_list_by_one_change(rig: Rig, server: KlaviyoStandIn) -> None:
     batch = [off(n, f"p{n}@example.com", "news") for n in range(100)]
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
     assert [method for method, _ in server.seen] == ["GET"] * 4 + ["DELETE"]
 
 
 def test_all_marketing_is_held_by_lists_unless_asked_otherwise(
     rig: Rig, server: KlaviyoStandIn
 ) -> None:  # I10
-    assert results(rig.make().push([whole(1, ANNA)])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([whole(1, ANNA)])) == {1: PushResult.REFLECTED}
     assert server.jobs == []
     assert rig.tool.off(ANNA) == {"news", "offers"}
 
@@ -218,7 +222,7 @@ def test_a_no_to_all_marketing_suppresses_where_asked_for(rig: Rig, server: Klav
     assert asked.make().check().ok
     server.suppress(CY, "UNSUBSCRIBE")
     found = asked.make().push([whole(1, ANNA), off(2, BO, "news"), whole(3, CY)])
-    assert set(results(found).values()) == {Result.REFLECTED}
+    assert set(results(found).values()) == {PushResult.REFLECTED}
     assert server.jobs == [(SUPPRESS, [ANNA])]
     assert rig.tool.off(BO) == {"news"}
     assert connect(asked).read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
@@ -227,7 +231,7 @@ def test_a_no_to_all_marketing_suppresses_where_asked_for(rig: Rig, server: Klav
 def test_a_job_that_is_only_accepted_is_not_reflected(rig: Rig, server: KlaviyoStandIn) -> None:
     server.slow_jobs = True
     found = with_settings(rig, suppress_all="yes").make().push([whole(1, ANNA)])
-    assert results(found) == {1: Result.LATER}
+    assert results(found) == {1: PushResult.RETRY_LATER}
     assert found[1].retry_after == timedelta(seconds=30)
 
 
@@ -240,7 +244,7 @@ def test_a_lift_frees_from_our_suppression_only(
     server.jobs.clear()
     back = replace(off(1, ANNA, "offers"), lift=frozenset({"news"}))
     found = asked.make().push([back, lift(2, BO, "news")])
-    assert set(results(found).values()) == {Result.REFLECTED}
+    assert set(results(found).values()) == {PushResult.REFLECTED}
     assert server.jobs == [(UNSUPPRESS, [ANNA, BO])]
     assert connect(asked).read([off(1, ANNA), off(2, BO)]) == {
         1: frozenset({"offers"}),
@@ -252,7 +256,7 @@ def test_a_lift_frees_from_our_suppression_only(
     "item", [replace(off(1, ANNA, "news"), all_off=True), off(1, ANNA, "news", "offers")]
 )
 def test_a_suppression_never_says_more_than_the_person_did(
-    rig: Rig, server: KlaviyoStandIn, item: Item
+    rig: Rig, server: KlaviyoStandIn, item: PushItem
 ) -> None:  # I5, I10
     with_settings(rig, suppress_all="yes").make().push([item])
     assert server.jobs == []
@@ -276,9 +280,9 @@ def test_every_kind_of_suppression_comes_home(rig: Rig, server: KlaviyoStandIn) 
     server.unsubscribe("di@example.com", "99")  # no topic maps to it
     news, _ = listed(connect(rig).pull)
     assert news == [
-        News(NewsKind.OPTED_OUT, ANNA, at=WHEN),
-        News(NewsKind.COMPLAINED, BO, at=WHEN),
-        News(NewsKind.BOUNCED, CY, at=WHEN),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=WHEN),
+        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=WHEN),
+        VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=WHEN),
     ]
 
 
@@ -323,7 +327,7 @@ def test_a_setting_that_makes_no_sense_is_reported(rig: Rig) -> None:
 
 def test_profiles_that_a_webhook_names_are_found(rig: Rig, server: KlaviyoStandIn) -> None:
     server.add(ANNA)
-    connector = cast("Findable", part_of(rig.make(), Channel.EMAIL))
+    connector = cast("SupportsFind", connector_for_channel(rig.make(), Channel.EMAIL))
     assert connector.find([f"id:{ANNA}", "id:gone"]) == {f"id:{ANNA}": ANNA}
     assert connector.find([]) == {}
     asked = [f"id:{number}" for number in range(99)]
@@ -364,7 +368,7 @@ def test_who_was_never_texted_is_unsubscribed_all_the_same(
 ) -> None:
     """A later import does not subscribe a number that is unsubscribed."""  # I5
     server.add_phone(PHONE).update(can_receive_sms_marketing=False, consent="NEVER_SUBSCRIBED")
-    assert results(texts.make().push([text_off(1, PHONE)])) == {1: Result.REFLECTED}
+    assert results(texts.make().push([text_off(1, PHONE)])) == {1: PushResult.REFLECTED}
     assert server.phones[PHONE]["consent"] == "UNSUBSCRIBED"
 
 
@@ -374,7 +378,7 @@ def test_an_sms_job_that_is_only_accepted_is_not_reflected(
     server.add_phone(PHONE)
     server.slow_jobs = True
     found = texts.make().push([text_off(1, PHONE)])
-    assert results(found) == {1: Result.LATER}
+    assert results(found) == {1: PushResult.RETRY_LATER}
     assert found[1].retry_after == timedelta(seconds=30)
 
 
@@ -394,14 +398,14 @@ def test_one_number_that_klaviyo_rejects_does_not_hold_up_the_others(
     server.add_phone(PHONE)
     server.invalid.add(OTHER_PHONE)
     found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.REFUSED}
 
 
 def test_numbers_of_profiles_that_a_webhook_names_are_found(
     texts: Rig, server: KlaviyoStandIn
 ) -> None:
     server.add_phone(PHONE)
-    part = cast("Findable", part_of(texts.make(), Channel.SMS))
+    part = cast("SupportsFind", connector_for_channel(texts.make(), Channel.SMS))
     assert part.find([f"id:{PHONE}", "id:gone"]) == {f"id:{PHONE}": PHONE}
 
 
@@ -437,7 +441,7 @@ def test_null_in_one_profile_never_fails_those_of_others(
     connector = connect(with_settings(rig, suppress_all="yes"))
     found = results(connector.push(batch))
     others = {ref: result for ref, result in found.items() if ref != 7}
-    assert set(others.values()) == {Result.REFLECTED}
+    assert set(others.values()) == {PushResult.REFLECTED}
     assert all(rig.tool.off(item.address) == {"news"} for item in batch if item.ref != 7)
     read = connector.read(batch)
     assert {ref for ref, off in read.items() if off == frozenset({"news"})} >= others.keys()
@@ -458,5 +462,5 @@ def test_a_number_without_consent_is_sent_nothing(
     server.blank = {"subscriptions": consent}
     connector = connect(texts)
     assert connector.read([text_off(1, PHONE)]) == {1: frozenset({TOPIC})}
-    assert results(connector.push([text_off(1, PHONE)])) == {1: Result.REFLECTED}
+    assert results(connector.push([text_off(1, PHONE)])) == {1: PushResult.REFLECTED}
     assert [each.off for each in listed(connector.scan)[0] if each.address == PHONE]

@@ -7,9 +7,9 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import ALL_SMS, News, NewsKind
+from preference_center.domain.vendor_events import ALL_SMS, VendorEvent, VendorEventKind
 from preference_center.errors import InvalidInput
-from preference_center.integrations.klaviyo.webhook import KlaviyoNews
+from preference_center.integrations.klaviyo.webhook import KlaviyoWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
 PREFIX = "event:klaviyo."
@@ -30,35 +30,43 @@ def event(name: str, **properties: str) -> dict[str, Any]:
     }
 
 
-def parse(*events: dict[str, Any]) -> list[News]:
+def parse(*events: dict[str, Any]) -> list[VendorEvent]:
     body = {"data": list(events), "meta": {"version": "2026-07-15"}}
-    return list(KlaviyoNews().parse(json.dumps(body).encode()))
+    return list(KlaviyoWebhookSource().parse(json.dumps(body).encode()))
 
 
 @pytest.mark.parametrize(
     "name, kind",
     [
-        ("unsubscribed_from_email_marketing", NewsKind.OPTED_OUT),
-        ("manually_suppressed_from_email_marketing", NewsKind.OPTED_OUT),
-        ("marked_email_as_spam", NewsKind.COMPLAINED),
-        ("subscribed_to_email_marketing", NewsKind.RESUBSCRIBED),
-        ("manually_unsuppressed_from_email_marketing", NewsKind.RESUBSCRIBED),
-        ("subscribed_to_list", NewsKind.SEEN),
-        ("updated_email_preferences", NewsKind.SEEN),
+        ("unsubscribed_from_email_marketing", VendorEventKind.OPTED_OUT),
+        ("manually_suppressed_from_email_marketing", VendorEventKind.OPTED_OUT),
+        ("marked_email_as_spam", VendorEventKind.COMPLAINED),
+        ("subscribed_to_email_marketing", VendorEventKind.RESUBSCRIBED),
+        ("manually_unsuppressed_from_email_marketing", VendorEventKind.RESUBSCRIBED),
+        ("subscribed_to_list", VendorEventKind.CONTACT_CHANGED),
+        ("updated_email_preferences", VendorEventKind.CONTACT_CHANGED),
         ("opened_email", None),
         ("dropped_email", None),
     ],
 )
-def test_what_it_says(name: str, kind: NewsKind | None) -> None:
-    by_person = kind is NewsKind.COMPLAINED
-    news = News(kind or NewsKind.SEEN, ANNA, None, NOW, "73WCCK7JKtE", by_person, contact="01KP")
+def test_what_it_says(name: str, kind: VendorEventKind | None) -> None:
+    by_person = kind is VendorEventKind.COMPLAINED
+    news = VendorEvent(
+        kind or VendorEventKind.CONTACT_CHANGED,
+        ANNA,
+        None,
+        NOW,
+        "73WCCK7JKtE",
+        by_person,
+        contact_id="01KP",
+    )
     assert parse(event(name, email_address=ANNA)) == ([news] if kind else [])
 
 
 @pytest.mark.parametrize("kind, permanent", [("Hard", True), ("Soft", False), ("", None)])
 def test_a_bounce_is_told_with_klaviyos_word(kind: str, *, permanent: bool | None) -> None:
     (news,) = parse(event("bounced_email", email_address=ANNA, **{"Bounce Type": kind}))
-    assert (news.kind, news.bounce) == (NewsKind.BOUNCED, Bounce(permanent=permanent))
+    assert (news.kind, news.bounce) == (VendorEventKind.BOUNCED, Bounce(permanent=permanent))
 
 
 def test_the_address_is_looked_for_where_it_may_stand() -> None:
@@ -69,19 +77,19 @@ def test_the_address_is_looked_for_where_it_may_stand() -> None:
     nobody = event(name)
     del nobody["payload"]["data"]["relationships"]
     assert [
-        (news.kind, news.address, news.contact)
+        (news.kind, news.address, news.contact_id)
         for news in parse(included, mailed, event(name), nobody)
     ] == [
-        (NewsKind.OPTED_OUT, ANNA, "01KP"),
-        (NewsKind.OPTED_OUT, ANNA, "01KP"),
-        (NewsKind.OPTED_OUT, "", "01KP"),
-        (NewsKind.UNKNOWN, "", ""),
+        (VendorEventKind.OPTED_OUT, ANNA, "01KP"),
+        (VendorEventKind.OPTED_OUT, ANNA, "01KP"),
+        (VendorEventKind.OPTED_OUT, "", "01KP"),
+        (VendorEventKind.UNKNOWN_TYPE, "", ""),
     ]
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
     found = parse(event("subscribed_to_whatsapp"), event("placed_order"))
-    assert [news.thing for news in found] == [
+    assert [news.target for news in found] == [
         f"{PREFIX}subscribed_to_whatsapp",
         f"{PREFIX}placed_order",
     ]
@@ -90,23 +98,23 @@ def test_what_is_new_there_is_told_to_be_unknown() -> None:
 @pytest.mark.parametrize(
     "name, kind",
     [
-        ("unsubscribed_from_sms_marketing", NewsKind.OPTED_OUT),
-        ("subscribed_to_sms_marketing", NewsKind.RESUBSCRIBED),
+        ("unsubscribed_from_sms_marketing", VendorEventKind.OPTED_OUT),
+        ("subscribed_to_sms_marketing", VendorEventKind.RESUBSCRIBED),
     ],
 )
-def test_sms_consent_is_about_the_profiles_number(name: str, kind: NewsKind) -> None:
+def test_sms_consent_is_about_the_profiles_number(name: str, kind: VendorEventKind) -> None:
     named = event(name, email_address=ANNA)
     number = {"email": ANNA, "phone_number": "+393331234567"}
     included = event(name)
     included["payload"]["included"] = [{"type": "profile", "attributes": number}]
     both: dict[str, Any] = {"at": NOW, "id": "73WCCK7JKtE", "contact": "01KP"}
     assert parse(named, included) == [
-        News(kind, "", ALL_SMS, channel=Channel.SMS, **both),
-        News(kind, "+393331234567", ALL_SMS, channel=Channel.SMS, **both),
+        VendorEvent(kind, "", ALL_SMS, channel=Channel.SMS, **both),
+        VendorEvent(kind, "+393331234567", ALL_SMS, channel=Channel.SMS, **both),
     ]
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"data": [1]}', b'[{"data": []}, {}]'])
 def test_what_is_not_promised_is_not_read(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        KlaviyoNews().parse(body)
+        KlaviyoWebhookSource().parse(body)

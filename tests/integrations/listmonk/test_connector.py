@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.listmonk import connector as listmonk
 from preference_center.integrations.listmonk.connector import Listmonk
 from tests.integrations.both_ways_contract import (
@@ -78,7 +78,7 @@ def server(description: Description) -> Iterator[ListmonkStandIn]:
 def rig(server: ListmonkStandIn) -> Rig:
     settings = {"base_url": server.url, "user": USER, "token": TOKEN}
     # A push looks at the lists, then for the subscribers.
-    setup = Setup("monk", settings, TOPICS)
+    setup = DestinationConfig("monk", settings, TOPICS)
     return Rig("listmonk", setup, Lists(server), requests_before_writing=2)
 
 
@@ -114,7 +114,7 @@ def test_a_push_looks_once_and_writes_once_a_list(rig: Rig, server: ListmonkStan
 def test_pages_end_where_the_subscribers_do(
     rig: Rig, server: ListmonkStandIn, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(listmonk, "PAGE", page)
+    monkeypatch.setattr(listmonk, "PAGE_SIZE", page)
     people = [ANNA, BO, CY]
     for address in people:
         server.join(address)
@@ -125,7 +125,7 @@ def test_a_quote_ends_no_query(rig: Rig, server: ListmonkStandIn) -> None:
     server.everybody = False
     server.join(ANNA)
     trick = "x') OR ('1'='1@example.com"
-    assert results(rig.make().push([off(1, trick, "news")])) == {1: Result.ABSENT}
+    assert results(rig.make().push([off(1, trick, "news")])) == {1: PushResult.ABSENT}
     assert rig.tool.off(ANNA) == set()
 
 
@@ -136,7 +136,7 @@ def test_who_is_in_no_such_list_gets_nothing_and_is_not_put_there(
     server.join(ANNA, 11)
     connector = connect(rig)
     batch = [off(1, ANNA, "news", "offers")]
-    assert results(connector.push(batch)) == {1: Result.REFLECTED}
+    assert results(connector.push(batch)) == {1: PushResult.REFLECTED}
     assert server.subscribers[ANNA]["lists"] == {11: "unsubscribed"}
 
 
@@ -151,7 +151,7 @@ def test_a_list_with_double_opt_in_is_not_turned_on(rig: Rig, server: ListmonkSt
     server.double = {11}
     connector = rig.make()
     connector.push([off(1, ANNA, "news", "offers")])
-    assert results(connector.push([lift(1, ANNA, "news", "offers")])) == {1: Result.REFUSED}
+    assert results(connector.push([lift(1, ANNA, "news", "offers")])) == {1: PushResult.REFUSED}
     assert server.subscribers[ANNA]["lists"] == {
         11: "unsubscribed",
         12: "unconfirmed",
@@ -166,7 +166,7 @@ def test_the_blocklist_is_read_and_never_left_or_written(
     connector = connect(rig)
     rig.tool.turn_off(ANNA, "news")
     assert connector.read([off(1, ANNA, "news", "offers")]) == {1: frozenset({"news", "offers"})}
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFUSED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFUSED}
     assert server.subscribers[ANNA]["lists"][11] == "unsubscribed"
 
 
@@ -176,8 +176,8 @@ def test_a_bounce_is_not_taken_for_a_no(rig: Rig, server: ListmonkStandIn) -> No
         rig.tool.turn_off(address, "news")
     server.bounced.add(BO)
     connector = connect(rig)
-    assert [(n.kind, n.address, n.thing) for n in whole(connector.pull)[0]] == [
-        (NewsKind.OPTED_OUT, ANNA, None)
+    assert [(n.kind, n.address, n.target) for n in whole(connector.pull)[0]] == [
+        (VendorEventKind.OPTED_OUT, ANNA, None)
     ]
     assert connector.read([off(2, BO)]) == {2: frozenset()}
     assert [seen.off for seen in whole(connector.scan)[0]] == [None, None]
@@ -187,13 +187,13 @@ def test_an_opt_out_is_dated_by_its_subscription(rig: Rig, server: ListmonkStand
     server.join(ANNA)
     left = server.leave(ANNA, 11)
     server.tick()
-    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, "11", left)]
+    assert whole(connect(rig).pull)[0] == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "11", left)]
 
 
 def test_one_that_was_never_stamped_has_no_date(rig: Rig, server: ListmonkStandIn) -> None:
     row = server.join(ANNA)
     row["lists"][11] = "unsubscribed"  # as `add` with that status does, and a clerk's form
-    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, "11")]
+    assert whole(connect(rig).pull)[0] == [VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "11")]
 
 
 @pytest.mark.parametrize("stamps", ["subscriptions", "subscriber"])
@@ -206,7 +206,9 @@ def test_a_blocklisting_is_dated_by_the_last_change(
         at = server.leave(ANNA, 11)
     else:
         row["updated_at"] = at = server.tick()
-    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, at=at)]
+    assert whole(connect(rig).pull)[0] == [
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=at)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_a_list_role_is_enough_for_the_mapped_lists(rig: Rig, server: ListmonkSt
     server.on_lists = {11: {"list:get", "list:manage"}, 12: {"list:get", "list:manage"}}
     connector = rig.make()
     assert connector.check().ok
-    assert results(connector.push([off(1, ANNA, "news", "offers")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA, "news", "offers")])) == {1: PushResult.REFLECTED}
     server.on_lists[12].discard("list:manage")
     (problem,) = connector.check().problems
     assert "list:manage on list 12" in problem
@@ -236,7 +238,7 @@ def test_nobody_is_called_absent_whom_the_user_may_not_see(
     server.granted = {"subscribers:get", "subscribers:sql_query", "subscribers:manage"}
     server.granted |= {"lists:get_all", "lists:manage_all"}
     server.join(ANNA)
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
     (problem,) = rig.make().check().problems
     assert "subscribers:get_all" in problem
 
@@ -269,7 +271,7 @@ def test_rows_may_lack_what_the_description_does_not_promise(
         {"offers"},
     ]
     server.fail(Fault(200, body=json.dumps({"data": {"results": ROWS, "total": 5}})))
-    assert [(n.address, n.thing, n.at) for n in connect(rig).pull(None).rows] == [
+    assert [(n.address, n.target, n.occurred_at) for n in connect(rig).pull(None).rows] == [
         (CY, "11", None),
         ("e@example.com", "12", None),
     ]

@@ -9,15 +9,18 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import WHOLE, News, NewsKind
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import WHOLE_LIST, VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.mailchimp.connector import Mailchimp, MailchimpAdding
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.mailchimp.connector import (
+    Mailchimp,
+    MailchimpWithContactCreation,
+)
 from tests.integrations.both_ways_contract import (
     AbsentContract,
     FieldContract,
@@ -112,7 +115,7 @@ def rig(server: MailchimpStandIn) -> Rig:
     # A push looks whether the audience is there, then at each member.
     return Rig(
         "mailchimp",
-        Setup("chimp", settings, TOPICS),
+        DestinationConfig("chimp", settings, TOPICS),
         Groups(server),
         requests_before_writing=2,
         one_by_one=True,
@@ -128,7 +131,7 @@ class TestOddAnswers(OddAnswersContract):
 
 
 class TestWhoLeftTheAudience(WholePullContract):
-    whole: ClassVar[str | None] = WHOLE
+    whole: ClassVar[str | None] = WHOLE_LIST
 
 
 class TestMailchimpsMembers(AbsentContract, FieldContract, ScanContract):
@@ -159,7 +162,7 @@ def test_a_member_that_is_as_it_should_be_is_not_written_to(
     rig: Rig, server: MailchimpStandIn
 ) -> None:
     for _ in range(2):
-        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.written == [{"interests": {"11": False}}]
 
 
@@ -169,7 +172,7 @@ def test_who_is_not_in_the_audience_is_absent_and_stays_so(
     server.unknown.add(member_id(BO))
     connector = cast("Mailchimp", rig.make())
     found = connector.push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.ABSENT}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.ABSENT}
     assert connector.read([off(2, BO)]) == {2: None}
     assert {method for method, _ in server.seen} == {"GET", "PATCH"}
 
@@ -178,7 +181,7 @@ def test_an_archived_member_is_absent_and_is_not_brought_back(
     rig: Rig, server: MailchimpStandIn
 ) -> None:
     server.add(ANNA, "archived")
-    assert results(whole(rig).push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert results(whole(rig).push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
     assert statuses(server, ANNA) == ["archived"]
 
 
@@ -220,10 +223,10 @@ def test_the_audience_may_stand_for_the_one_topic_that_it_is_sent(
     server.add(BO, "pending")
     server.add(CY, "cleaned")
     batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
-    assert set(results(connector.push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(connector.push(batch)).values()) == {PushResult.REFLECTED}
     assert statuses(server, ANNA, BO, CY) == ["unsubscribed", "unsubscribed", "cleaned"]
     assert connector.read(batch) == dict.fromkeys([1, 2, 3], frozenset({"news"}))
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert statuses(server, ANNA) == ["subscribed"]
 
 
@@ -258,7 +261,7 @@ def test_who_unsubscribed_in_person_is_not_subscribed_again(
     server.add(ANNA, "unsubscribed")
     connector = whole(rig)
     found = connector.push([lift(1, ANNA, "news"), lift(2, BO, "news")])
-    assert results(found) == {1: Result.REFUSED, 2: Result.REFLECTED}
+    assert results(found) == {1: PushResult.REFUSED, 2: PushResult.REFLECTED}
     assert found[1].ack == "Member In Compliance State"
     assert statuses(server, ANNA) == ["unsubscribed"]
 
@@ -270,7 +273,7 @@ def test_a_lift_that_mailchimp_acknowledges_and_does_not_make_is_refused(
     server.add(ANNA, "unsubscribed")
     server.add(BO, "unsubscribed")
     found = whole(rig).push([lift(1, ANNA, "news"), lift(2, BO, "news")])
-    assert results(found) == {1: Result.REFUSED, 2: Result.REFLECTED}
+    assert results(found) == {1: PushResult.REFUSED, 2: PushResult.REFLECTED}
 
 
 def test_a_lifted_group_leaves_an_unsubscribed_member_unsubscribed(
@@ -279,7 +282,7 @@ def test_a_lifted_group_leaves_an_unsubscribed_member_unsubscribed(
     server.add(ANNA, "unsubscribed")
     rig.tool.turn_off(ANNA, "news")
     connector = cast("Mailchimp", rig.make())
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.written == [{"interests": {"11": True}}]
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
 
@@ -297,7 +300,11 @@ def test_unknown_addresses_are_added_unsubscribed_where_asked_for(
     server.seen.clear()
     batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")]
     found = connector.push(batch)
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFLECTED, 3: Result.REFUSED}
+    assert results(found) == {
+        1: PushResult.REFLECTED,
+        2: PushResult.REFLECTED,
+        3: PushResult.REFUSED,
+    }
     assert server.seen == [("GET", f"/3.0/lists/{AUDIENCE}"), ("POST", f"/3.0/lists/{AUDIENCE}")]
     assert statuses(server, ANNA, BO) == ["unsubscribed", "unsubscribed"]
 
@@ -306,15 +313,15 @@ def test_a_full_batch_is_added_by_one_request(rig: Rig, server: MailchimpStandIn
     connector = whole(rig, create_contacts="yes")
     batch = [off(n, f"p{n}@example.com", "news") for n in range(500)]
     assert connector.capabilities.batch_size == len(batch)
-    assert set(results(connector.push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(connector.push(batch)).values()) == {PushResult.REFLECTED}
     assert len(server.seen) == 2
 
 
 def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
     connector = whole(rig, create_contacts="yes")
-    assert isinstance(connector, MailchimpAdding)
+    assert isinstance(connector, MailchimpWithContactCreation)
     found = results(connector.push([lift(n, f"p{n}@example.com", "news") for n in range(52)]))
-    assert [ref for ref, result in found.items() if result is Result.LATER] == [50, 51]
+    assert [ref for ref, result in found.items() if result is PushResult.RETRY_LATER] == [50, 51]
 
 
 def test_an_added_address_that_is_not_named_in_the_answer_is_no_acknowledgement(
@@ -323,7 +330,7 @@ def test_an_added_address_that_is_not_named_in_the_answer_is_no_acknowledgement(
     empty = '{"new_members": [], "updated_members": [], "errors": []}'
     server.fail(Fault(200, body=empty, after=1))
     found = whole(rig, create_contacts="yes").push([off(1, ANNA, "news")])
-    assert results(found) == {1: Result.LATER}
+    assert results(found) == {1: PushResult.RETRY_LATER}
 
 
 def test_members_are_not_added_to_no_group_at_all(rig: Rig) -> None:
@@ -349,7 +356,7 @@ def test_scanning_and_pulling_tell_who_is_there_and_who_unsubscribed(
     }
     news = connector.pull(None)
     when = datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)
-    assert news.rows == (News(NewsKind.OPTED_OUT, BO, "audience", when),)
+    assert news.rows == (VendorEvent(VendorEventKind.OPTED_OUT, BO, "audience", when),)
     assert page.done
     assert news.done
 
@@ -423,8 +430,8 @@ def test_a_key_of_an_author_is_reported(rig: Rig, server: MailchimpStandIn) -> N
 
 
 def test_a_key_without_a_data_centre_is_told_where_it_is_missing() -> None:
-    setup = Setup("chimp", {"api_key": "0123", "audience": AUDIENCE}, TOPICS)
-    (problem,) = Mailchimp(setup, Http()).check().problems
+    setup = DestinationConfig("chimp", {"api_key": "0123", "audience": AUDIENCE}, TOPICS)
+    (problem,) = Mailchimp(setup, HttpContext()).check().problems
     assert "-us21" in problem
 
 
@@ -493,7 +500,7 @@ def test_a_lift_consents_as_the_audience_has_it(
 ) -> None:
     server.double_optin = asks_twice
     server.add_phone(PHONE, "unsubscribed")
-    assert results(texts.make().push([text_lift(1, PHONE)])) == {1: Result.REFLECTED}
+    assert results(texts.make().push([text_lift(1, PHONE)])) == {1: PushResult.REFLECTED}
     assert value_of(server, PHONE) == "subscribed"
 
 
@@ -501,7 +508,7 @@ def test_an_archived_number_is_absent(texts: Rig, server: MailchimpStandIn) -> N
     server.add_phone(PHONE)
     server.texts[PHONE]["status"] = "archived"
     connector = connect(texts)
-    assert results(connector.push([text_off(1, PHONE)])) == {1: Result.ABSENT}
+    assert results(connector.push([text_off(1, PHONE)])) == {1: PushResult.ABSENT}
     assert connector.read([text_off(1, PHONE)]) == {1: None}
 
 
@@ -512,7 +519,7 @@ def test_one_number_that_mailchimp_rejects_does_not_hold_up_the_others(
     server.add_phone(OTHER_PHONE)
     server.invalid.add(member_id(OTHER_PHONE))
     found = texts.make().push([text_off(1, PHONE), text_off(2, OTHER_PHONE)])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.REFUSED}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.REFUSED}
 
 
 def test_numbers_that_are_hashed_otherwise_are_reported(

@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.mailersend.connector import MailerSend
 from tests.integrations.both_ways_contract import PullContract, ScanContract, whole
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, off, results
@@ -65,7 +65,7 @@ def server(description: Description) -> Iterator[MailerSendStandIn]:
 @pytest.fixture
 def rig(server: MailerSendStandIn) -> Rig:
     settings = {"api_token": TOKEN, "base_url": server.url}
-    return Rig("mailersend", Setup("ms", settings, TOPICS), Account(server))
+    return Rig("mailersend", DestinationConfig("ms", settings, TOPICS), Account(server))
 
 
 class TestMailerSend(JsonApiContract, MappedContract, PullContract, ScanContract):
@@ -106,7 +106,7 @@ def test_a_domain_that_is_gone_is_no_fault_of_the_addresses(
 def test_who_is_on_the_list_already_is_reflected(rig: Rig, server: MailerSendStandIn) -> None:
     """The answer need not name them again."""
     server.suppress("11", ANNA)
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
 
 
 def test_all_three_lists_come_home_with_their_dates(
@@ -117,9 +117,9 @@ def test_all_three_lists_come_home_with_their_dates(
     server.suppress("11", CY, "hard-bounces")
     server.suppress("99", CY)
     assert whole(connect(rig).pull)[0] == [
-        News(NewsKind.COMPLAINED, BO, at=SAID_AT),
-        News(NewsKind.BOUNCED, CY, at=SAID_AT),
-        News(NewsKind.OPTED_OUT, ANNA, "12", at=SAID_AT),
+        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=SAID_AT),
+        VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=SAID_AT),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "12", occurred_at=SAID_AT),
     ], "none of a domain that no topic maps to"
 
 

@@ -6,30 +6,32 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.mailersend.webhook import MailerSendNews
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.mailersend.webhook import MailerSendWebhookSource
 from tests.integrations.base.posts import ANNA, NOW
 
 STAMP = "2026-11-25T12:00:00.000000Z"
 
 
-def parse(name: str, **data: Any) -> list[News]:
+def parse(name: str, **data: Any) -> list[VendorEvent]:
     row = {"type": name, "created_at": STAMP, "data": {"id": "63fd", "recipient": ANNA} | data}
-    return list(MailerSendNews().parse(json.dumps(row).encode()))
+    return list(MailerSendWebhookSource().parse(json.dumps(row).encode()))
 
 
 @pytest.mark.parametrize(
     "name, kind",
     [
-        ("activity.unsubscribed", NewsKind.OPTED_OUT),
-        ("activity.spam_complaint", NewsKind.COMPLAINED),
-        ("activity.spam_complaints", NewsKind.COMPLAINED),
+        ("activity.unsubscribed", VendorEventKind.OPTED_OUT),
+        ("activity.spam_complaint", VendorEventKind.COMPLAINED),
+        ("activity.spam_complaints", VendorEventKind.COMPLAINED),
         ("activity.opened_unique", None),
         ("webhook.test", None),
     ],
 )
-def test_what_it_says(name: str, kind: NewsKind | None) -> None:
-    news = News(kind or NewsKind.SEEN, ANNA, None, NOW, "63fd", by_person=True)
+def test_what_it_says(name: str, kind: VendorEventKind | None) -> None:
+    news = VendorEvent(
+        kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, NOW, "63fd", by_person=True
+    )
     assert parse(name) == ([news] if kind else [])
 
 
@@ -37,8 +39,8 @@ def test_what_it_says(name: str, kind: NewsKind | None) -> None:
 def test_a_bounce_is_told_with_code_and_reason(name: str, *, permanent: bool) -> None:
     meta = {"bounce_code": 550, "bounce_reason": "5.1.1 User unknown"}
     (news,) = parse(f"activity.{name}", meta=meta)
-    bounce = Bounce(reply="550", text="5.1.1 User unknown", permanent=permanent)
-    assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
+    bounce = Bounce(reply_code="550", diagnostic="5.1.1 User unknown", permanent=permanent)
+    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
 
 
 def test_the_older_form_is_read_too() -> None:
@@ -49,17 +51,17 @@ def test_the_older_form_is_read_too() -> None:
         "morph": {"object": "recipient_bounce", "reason": "Host or domain name not found"},
     }
     row = {"type": "activity.hard_bounced", "data": data}
-    (news,) = MailerSendNews().parse(json.dumps(row).encode())
-    bounce = Bounce(text="Host or domain name not found", permanent=True)
-    assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
+    (news,) = MailerSendWebhookSource().parse(json.dumps(row).encode())
+    bounce = Bounce(diagnostic="Host or domain name not found", permanent=True)
+    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "63fd", bounce=bounce)
 
 
 def test_an_activity_is_known_by_its_own_name_where_the_event_has_none() -> None:
     row = {"created_at": STAMP, "data": {"id": "63fd", "type": "unsubscribed", "recipient": ANNA}}
-    (news,) = MailerSendNews().parse(json.dumps(row).encode())
+    (news,) = MailerSendWebhookSource().parse(json.dumps(row).encode())
     assert news == parse("activity.unsubscribed")[0]
 
 
 def test_what_cannot_be_told_is_kept_for_a_person() -> None:
     found = [*parse("activity.resubscribed"), *parse("activity.unsubscribed", recipient=None)]
-    assert [news.thing for news in found] == ["activity.resubscribed", "opted_out without address"]
+    assert [news.target for news in found] == ["activity.resubscribed", "opted_out without address"]

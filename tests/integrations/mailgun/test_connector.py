@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.sync.contract import Item, Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import Setup, UnsupportedByDestination
-from preference_center.integrations.mailgun.connector import LIFTS_PER_PUSH, READS, Mailgun
+from preference_center.domain.sync.contract import PushItem, PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DestinationConfig, UnsupportedByDestination
+from preference_center.integrations.mailgun.connector import LIFTS_PER_PUSH, MAX_READS, Mailgun
 from tests.integrations.both_ways_contract import PullContract, ReadContract
 from tests.integrations.both_ways_contract import whole as listed
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
@@ -79,15 +79,15 @@ def server(description: Description | None) -> Iterator[MailgunStandIn]:
 @pytest.fixture
 def rig(server: MailgunStandIn) -> Rig:
     settings = {"api_key": KEY, "domain": DOMAIN, "base_url": server.url}
-    return Rig("mailgun", Setup("mg-main", settings, TOPICS), Domain(server))
+    return Rig("mailgun", DestinationConfig("mg-main", settings, TOPICS), Domain(server))
 
 
 class TestMailgun(JsonApiContract, MappedContract, ReadContract, PullContract):
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(1, ANNA, "news"), lift(2, BO, "offers")]
 
     def test_check_names_what_no_topic_maps_to(self, rig: Rig) -> None:
-        assert rig.make().check().unmapped == ("99",)  # a tag is its own name
+        assert rig.make().check().unmapped_targets == ("99",)  # a tag is its own name
 
 
 class TestOddAnswers(OddAnswersContract):
@@ -110,7 +110,7 @@ def test_requests_and_answers_obey_mailguns_own_description(
 
 def test_a_push_is_one_request_and_never_without_tags(rig: Rig, server: MailgunStandIn) -> None:
     batch = [off(1, ANNA, "news"), off(2, BO), replace(off(3, CY, "news", "offers"), all_off=True)]
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
     assert server.seen == [("POST", f"/v3/{DOMAIN}/unsubscribes")]
     assert server.unsubscribed == {ANNA: {"11"}, CY: {"11", "12"}}  # I10: nobody has "*"
 
@@ -135,7 +135,7 @@ def test_tags_are_the_same_in_either_case(rig: Rig, server: MailgunStandIn) -> N
     assert connector.check().ok
     server.unsubscribed[ANNA] = {"sale"}
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
-    assert [n.thing for n in listed(connector.pull)[0]] == ["Sale"]
+    assert [n.target for n in listed(connector.pull)[0]] == ["Sale"]
     shared = replace(rig, setup=replace(rig.setup, topics={"news": "Sale", "offers": "SALE"}))
     assert any("share tag" in problem for problem in shared.make().check().problems)
 
@@ -145,7 +145,7 @@ def test_a_lift_leaves_what_the_person_said_elsewhere(
 ) -> None:  # I5, I13
     server.unsubscribed[ANNA] = {"11", "99", "*"}
     connector = cast("Mailgun", rig.make())
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.unsubscribed[ANNA] == {"99", "*"}
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
 
@@ -153,7 +153,7 @@ def test_a_lift_leaves_what_the_person_said_elsewhere(
 def test_tags_that_a_lift_took_along_are_put_back(rig: Rig, server: MailgunStandIn) -> None:  # I5
     server.knows_tag_of_delete = False
     server.unsubscribed[ANNA] = {"11", "12", "99"}
-    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.unsubscribed[ANNA] == {"12", "99"}
 
 
@@ -163,7 +163,7 @@ def test_opt_outs_go_before_lifts_and_lifts_a_few_at_a_time(
     many = [lift(n, f"p{n}@example.com", "news") for n in range(LIFTS_PER_PUSH + 2)]
     found = results(rig.make().push([*many, off(1000, ANNA, "news")]))
     assert server.seen[0] == ("POST", f"/v3/{DOMAIN}/unsubscribes")
-    late = [ref for ref, result in found.items() if result is Result.LATER]
+    late = [ref for ref, result in found.items() if result is PushResult.RETRY_LATER]
     assert late == [LIFTS_PER_PUSH, LIFTS_PER_PUSH + 1]
 
 
@@ -172,12 +172,12 @@ def test_complaints_and_bounces_come_home_too(rig: Rig, server: MailgunStandIn) 
     server.complained.add(CY)
     server.bounced.add("gone@example.com")
     news, cursor = listed(cast("Mailgun", rig.make()).pull)
-    gone = Bounce(reply="550", permanent=True)
+    gone = Bounce(reply_code="550", permanent=True)
     assert news == [
-        News(NewsKind.OPTED_OUT, ANNA, None, WHEN),
-        News(NewsKind.OPTED_OUT, BO, "11", WHEN),
-        News(NewsKind.COMPLAINED, CY, None, WHEN),
-        News(NewsKind.BOUNCED, "gone@example.com", None, WHEN, bounce=gone),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, None, WHEN),
+        VendorEvent(VendorEventKind.OPTED_OUT, BO, "11", WHEN),
+        VendorEvent(VendorEventKind.COMPLAINED, CY, None, WHEN),
+        VendorEvent(VendorEventKind.BOUNCED, "gone@example.com", None, WHEN, bounce=gone),
     ]
     assert cursor is None
 
@@ -204,7 +204,7 @@ def test_a_list_without_one_odd_field_or_row_is_read_all_the_same(
     ]
     server.odd_rows["bounces"] = [{"address": ANNA, "code": None, "error": None}]
     news, _ = listed(cast("Mailgun", rig.make()).pull)
-    assert [(n.address, n.thing, n.at) for n in news] == [
+    assert [(n.address, n.target, n.occurred_at) for n in news] == [
         (ANNA, None, None),
         (BO, "11", None),
         (CY, None, None),
@@ -213,8 +213,8 @@ def test_a_list_without_one_odd_field_or_row_is_read_all_the_same(
 
 
 def test_more_than_fit_a_lease_are_read_in_part(rig: Rig) -> None:
-    batch = [off(n, f"p{n}@example.com") for n in range(READS + 1)]
-    assert set(cast("Mailgun", rig.make()).read(batch)) == set(range(READS))
+    batch = [off(n, f"p{n}@example.com") for n in range(MAX_READS + 1)]
+    assert set(cast("Mailgun", rig.make()).read(batch)) == set(range(MAX_READS))
 
 
 def test_a_domain_that_heeds_no_unsubscribes_is_reported(rig: Rig, server: MailgunStandIn) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Unverified
-from preference_center.integrations.mailgun.webhook import FRESH, MailgunNews
+from preference_center.domain.vendor_events import SignatureError, VendorEvent, VendorEventKind
+from preference_center.integrations.mailgun.webhook import MAX_AGE, MailgunWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 
 SETTINGS = {"signing_key": "key-of-ours"}
@@ -25,21 +25,21 @@ def signed(
     return json.dumps({"signature": signature, "event-data": event}).encode()
 
 
-def parse(**event: Any) -> list[News]:
+def parse(**event: Any) -> list[VendorEvent]:
     row: dict[str, Any] = {"recipient": ANNA, "timestamp": AT + 0.25, "id": "W3X4", **event}
-    return list(MailgunNews().parse(signed(**row)))
+    return list(MailgunWebhookSource().parse(signed(**row)))
 
 
 @pytest.mark.parametrize("field", ["signature", "parent-signature"])
 def test_a_signature_is_good_for_its_token_once(field: str) -> None:
-    assert MailgunNews().verify(post(signed(field=field)), SETTINGS, NOW) == TOKEN
+    assert MailgunWebhookSource().verify(post(signed(field=field)), SETTINGS, NOW) == TOKEN
 
 
 @pytest.mark.parametrize(
     "body, settings",
     [
         (signed(key="another"), SETTINGS),
-        (signed(stamp=str(AT - FRESH.total_seconds() - 1)), SETTINGS),
+        (signed(stamp=str(AT - MAX_AGE.total_seconds() - 1)), SETTINGS),
         (signed(stamp="soon"), SETTINGS),
         (signed().replace(TOKEN.encode(), b"x" * 50), SETTINGS),
         (signed().replace(TOKEN.encode(), b""), SETTINGS),
@@ -50,44 +50,46 @@ def test_a_signature_is_good_for_its_token_once(field: str) -> None:
     ],
 )
 def test_anything_else_is_nobodys(body: bytes, settings: dict[str, str]) -> None:
-    with pytest.raises(Unverified):
-        MailgunNews().verify(post(body), settings, NOW)
+    with pytest.raises(SignatureError):
+        MailgunWebhookSource().verify(post(body), settings, NOW)
 
 
 @pytest.mark.parametrize(
     "event, kind",
     [
-        ({"event": "unsubscribed", "tags": ["news"]}, NewsKind.OPTED_OUT),
-        ({"event": "complained"}, NewsKind.COMPLAINED),
+        ({"event": "unsubscribed", "tags": ["news"]}, VendorEventKind.OPTED_OUT),
+        ({"event": "complained"}, VendorEventKind.COMPLAINED),
         ({"event": "delivered"}, None),
         ({"event": "failed", "severity": "temporary", "delivery-status": {"code": 450}}, None),
         ({"event": "failed", "severity": "permanent", "delivery-status": {"code": 612}}, None),
     ],
 )
-def test_what_it_says(event: dict[str, Any], kind: NewsKind | None) -> None:
+def test_what_it_says(event: dict[str, Any], kind: VendorEventKind | None) -> None:
     at = NOW + timedelta(milliseconds=250)
-    news = News(kind or NewsKind.SEEN, ANNA, None, at, "W3X4", by_person=True)
+    news = VendorEvent(
+        kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, at, "W3X4", by_person=True
+    )
     assert parse(**event) == ([news] if kind else [])
 
 
 @pytest.mark.parametrize(
     "why, kind",
     [
-        ({"reason": "suppress-bounce"}, NewsKind.BOUNCED),
-        ({"reason": "suppress-unsubscribe"}, NewsKind.OPTED_OUT),
-        ({"reason": "suppress-complaint"}, NewsKind.COMPLAINED),
-        ({"delivery-status": {"code": 605}}, NewsKind.BOUNCED),
-        ({"delivery-status": {"code": 606}}, NewsKind.OPTED_OUT),
-        ({"delivery-status": {"code": 607}}, NewsKind.COMPLAINED),
+        ({"reason": "suppress-bounce"}, VendorEventKind.BOUNCED),
+        ({"reason": "suppress-unsubscribe"}, VendorEventKind.OPTED_OUT),
+        ({"reason": "suppress-complaint"}, VendorEventKind.COMPLAINED),
+        ({"delivery-status": {"code": 605}}, VendorEventKind.BOUNCED),
+        ({"delivery-status": {"code": 606}}, VendorEventKind.OPTED_OUT),
+        ({"delivery-status": {"code": 607}}, VendorEventKind.COMPLAINED),
     ],
     ids=["bounce", "unsubscribe", "complaint", "605", "606", "607"],
 )
 def test_a_mail_not_sent_counts_for_what_was_noted_before(
-    why: dict[str, Any], kind: NewsKind
+    why: dict[str, Any], kind: VendorEventKind
 ) -> None:
     (news,) = parse(event="failed", severity="permanent", **why)
     assert (news.kind, news.address, news.by_person) == (kind, ANNA, False)
-    is_bounce = kind is NewsKind.BOUNCED
+    is_bounce = kind is VendorEventKind.BOUNCED
     assert news.bounce == (Bounce(permanent=True) if is_bounce else None)
 
 
@@ -95,9 +97,9 @@ def test_a_bounce_is_told_in_the_servers_words() -> None:
     said = "5.1.1 The email account does not exist"
     told = {"code": 550, "message": said, "description": ""}
     (news,) = parse(event="failed", severity="permanent", **{"delivery-status": told})
-    assert (news.kind, news.by_person) == (NewsKind.BOUNCED, False)
+    assert (news.kind, news.by_person) == (VendorEventKind.BOUNCED, False)
     assert news.bounce == Bounce("5.1.1", "550", said, permanent=True)
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
-    assert [news.thing for news in parse(event="consented")] == ["consented"]
+    assert [news.target for news in parse(event="consented")] == ["consented"]

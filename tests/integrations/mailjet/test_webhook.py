@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.errors import InvalidInput
-from preference_center.integrations.mailjet.webhook import MailjetNews
+from preference_center.integrations.mailjet.webhook import MailjetWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
 
@@ -16,28 +16,28 @@ def event(name: str, **more: Any) -> dict[str, Any]:
     return {"event": name, "time": AT, "MessageID": 288230376151, "email": ANNA} | more
 
 
-def parse(*rows: dict[str, Any]) -> list[News]:
-    return list(MailjetNews().parse(json.dumps(rows).encode()))
+def parse(*rows: dict[str, Any]) -> list[VendorEvent]:
+    return list(MailjetWebhookSource().parse(json.dumps(rows).encode()))
 
 
 @pytest.mark.parametrize(
     "row, kind, thing",
     [
-        (event("unsub", mj_list_id=10215), NewsKind.OPTED_OUT, "10215"),
-        (event("unsub", mj_list_id=0), NewsKind.OPTED_OUT, None),
-        (event("unsub", mj_list_id=""), NewsKind.OPTED_OUT, None),
-        (event("unsub"), NewsKind.OPTED_OUT, None),
-        (event("spam", source="JMRPP", mj_list_id=10215), NewsKind.COMPLAINED, None),
+        (event("unsub", mj_list_id=10215), VendorEventKind.OPTED_OUT, "10215"),
+        (event("unsub", mj_list_id=0), VendorEventKind.OPTED_OUT, None),
+        (event("unsub", mj_list_id=""), VendorEventKind.OPTED_OUT, None),
+        (event("unsub"), VendorEventKind.OPTED_OUT, None),
+        (event("spam", source="JMRPP", mj_list_id=10215), VendorEventKind.COMPLAINED, None),
     ],
     ids=["of a list", "of list 0", "of an empty list", "of no list", "complaint"],
 )
-def test_what_people_say(row: dict[str, Any], kind: NewsKind, thing: str | None) -> None:
+def test_what_people_say(row: dict[str, Any], kind: VendorEventKind, thing: str | None) -> None:
     act = f"288230376151 {row['event']} {AT}"
-    assert parse(row) == [News(kind, ANNA, thing, NOW, act, by_person=True)]
+    assert parse(row) == [VendorEvent(kind, ANNA, thing, NOW, act, by_person=True)]
 
 
 def test_one_event_comes_alone_where_they_are_not_grouped() -> None:
-    alone = MailjetNews().parse(json.dumps(event("unsub")).encode())
+    alone = MailjetWebhookSource().parse(json.dumps(event("unsub")).encode())
     assert list(alone) == parse(event("unsub"))
 
 
@@ -55,15 +55,15 @@ def test_a_hard_bounce_is_for_good_only_if_it_is_the_addresss_fault(
     error: str, status: str, *, permanent: bool | None
 ) -> None:
     (news,) = parse(event("bounce", hard_bounce=True, error=error))
-    assert news.kind is NewsKind.BOUNCED
+    assert news.kind is VendorEventKind.BOUNCED
     assert not news.by_person
-    assert news.bounce == Bounce(status, text=error, permanent=permanent)
+    assert news.bounce == Bounce(status, diagnostic=error, permanent=permanent)
 
 
 def test_the_servers_words_are_told_where_mailjet_has_them() -> None:
     said = "550 5.7.1 Message refused by policy"
     (news,) = parse(event("bounce", hard_bounce=False, error="policy issue", comment=said))
-    assert news.bounce == Bounce("5.7.1", text=said, permanent=False)
+    assert news.bounce == Bounce("5.7.1", diagnostic=said, permanent=False)
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_a_mail_that_was_blocked_counts_for_its_reason() -> None:
     complained, gone = parse(
         event("blocked", error="spam reporter"), event("blocked", error="user unknown")
     )
-    assert (complained.kind, complained.by_person) == (NewsKind.COMPLAINED, False)
-    assert gone.bounce == Bounce("5.1.1", text="user unknown", permanent=True)
+    assert (complained.kind, complained.by_person) == (VendorEventKind.COMPLAINED, False)
+    assert gone.bounce == Bounce("5.1.1", diagnostic="user unknown", permanent=True)
 
 
 def test_what_cannot_be_understood_is_kept_for_a_person() -> None:
     found = parse(event("blocked", error="blacklisted"), event("consent"), event("unsub", email=""))
-    assert [news.thing for news in found] == [
+    assert [news.target for news in found] == [
         "blocked blacklisted",
         "consent",
         "opted_out without address",
@@ -116,8 +116,8 @@ def test_a_mail_received_is_read_as_a_reply() -> None:
         "Html-part": "<p>stop</p>",
     }
     body = json.dumps(row).encode()
-    assert MailjetNews().parse(body) == []
-    (mail,) = MailjetNews().mails(body)
+    assert MailjetWebhookSource().parse(body) == []
+    (mail,) = MailjetWebhookSource().parse_mails(body)
     assert (mail.sender, mail.recipients) == (row["Sender"], ["stop@replies.example.com"])
     assert mail.content.count(b"From: Anna") == mail.content.count(b"Subject: ") == 1
     assert mail.content.count(b"Received: ") == 2

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.mailman import client
 from preference_center.integrations.mailman.connector import Mailman
 from tests.integrations.both_ways_contract import (
@@ -71,7 +71,7 @@ def rig(server: MailmanStandIn) -> Rig:
     # A push looks for the memberships, then at the delivery of one.
     return Rig(
         "mailman",
-        Setup("lists", settings, TOPICS),
+        DestinationConfig("lists", settings, TOPICS),
         Lists(server),
         requests_before_writing=2,
         one_by_one=True,
@@ -103,7 +103,7 @@ def test_what_a_person_chose_in_mailman_is_neither_overwritten_nor_lifted(
     connector = rig.make()
     connector.push([off(1, ANNA, "news")])
     assert own(server, ANNA) == {"delivery_status": "by_user"}
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFUSED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFUSED}
     assert own(server, ANNA) == {"delivery_status": "by_user"}
 
 
@@ -130,7 +130,7 @@ def test_who_is_in_one_list_only_is_no_stranger(rig: Rig, server: MailmanStandIn
     server.join(ANNA, "11")
     connector = connect(rig)
     batch = [off(1, ANNA, "news", "offers")]
-    assert results(connector.push(batch)) == {1: Result.REFLECTED}
+    assert results(connector.push(batch)) == {1: PushResult.REFLECTED}
     assert connector.read(batch) == {1: frozenset({"news", "offers"})}
     # Who never joined has said no "no": not to be taken for news.
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
@@ -139,7 +139,7 @@ def test_who_is_in_one_list_only_is_no_stranger(rig: Rig, server: MailmanStandIn
 
 def test_who_left_is_not_subscribed_again(rig: Rig, server: MailmanStandIn) -> None:  # I13
     server.everybody = False
-    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: PushResult.ABSENT}
     assert not server.members
 
 
@@ -164,7 +164,7 @@ def test_a_list_that_is_gone_is_not_a_list_without_members(
 def test_an_asterisk_in_an_address_is_none_in_a_search(rig: Rig, server: MailmanStandIn) -> None:
     server.everybody = False
     server.join("abc@example.com", "11")
-    assert results(rig.make().push([off(1, "a*c@example.com", "news")])) == {1: Result.ABSENT}
+    assert results(rig.make().push([off(1, "a*c@example.com", "news")])) == {1: PushResult.ABSENT}
     assert own(server, "abc@example.com") == {}
 
 
@@ -183,9 +183,9 @@ def test_a_ban_is_for_strangers_and_is_taken_back(rig: Rig, server: MailmanStand
     batch = [off(1, ANNA, "news"), off(2, BO, "news"), off(3, "^.*@example.com", "news")]
     for _ in range(2):
         assert results(connector.push(batch)) == {
-            1: Result.REFLECTED,
-            2: Result.REFLECTED,
-            3: Result.REFUSED,  # it would ban the world
+            1: PushResult.REFLECTED,
+            2: PushResult.REFLECTED,
+            3: PushResult.REFUSED,  # it would ban the world
         }
     assert server.bans == {(BO, "11")}
     assert connector.read([*batch[:2], off(4, CY, "news"), off(5, BO)]) == {
@@ -194,7 +194,7 @@ def test_a_ban_is_for_strangers_and_is_taken_back(rig: Rig, server: MailmanStand
         4: None,
         5: None,
     }
-    assert results(connector.push([lift(2, BO, "news")])) == {2: Result.ABSENT}
+    assert results(connector.push([lift(2, BO, "news")])) == {2: PushResult.ABSENT}
     assert server.bans == set()
 
 
@@ -204,8 +204,8 @@ def test_a_stopped_delivery_is_news_whoever_stopped_it(rig: Rig, server: Mailman
     server.join(CY, "11", delivery_status="by_bounces")
     server.join(CY, "99", delivery_status="by_user")
     assert whole(connect(rig).pull)[0] == [
-        News(NewsKind.OPTED_OUT, BO, "11"),
-        News(NewsKind.OPTED_OUT, ANNA, "12"),
+        VendorEvent(VendorEventKind.OPTED_OUT, BO, "11"),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "12"),
     ]
 
 
@@ -219,8 +219,8 @@ def test_who_leaves_while_the_page_is_read_is_no_news(rig: Rig, server: MailmanS
 def test_who_moves_up_a_page_because_somebody_left_is_seen(
     rig: Rig, server: MailmanStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 10)
-    monkeypatch.setattr(client, "TAIL", 5)
+    monkeypatch.setattr(client, "PAGE_SIZE", 10)
+    monkeypatch.setattr(client, "OVERLAP_ROWS", 5)
     everybody = [f"p{n:02}@example.com" for n in range(25)]
     for address in everybody:
         server.join(address, "11")

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Unready, Unverified
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+)
 from preference_center.errors import InvalidInput
-from preference_center.integrations.mailtrap.webhook import MailtrapNews
+from preference_center.integrations.mailtrap.webhook import MailtrapWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 
 SETTINGS = {"webhook_secret": "signing-secret-of-ours"}
@@ -20,38 +25,38 @@ def event(name: str, **more: Any) -> dict[str, Any]:
     return {"event": name, "email": ANNA, "timestamp": AT, "event_id": "e-1"} | more
 
 
-def parse(*rows: Any) -> list[News]:
-    return list(MailtrapNews().parse(json.dumps({"events": rows}).encode()))
+def parse(*rows: Any) -> list[VendorEvent]:
+    return list(MailtrapWebhookSource().parse(json.dumps({"events": rows}).encode()))
 
 
 def test_only_what_the_secret_signed_is_genuine() -> None:
     body = json.dumps({"events": [event("unsubscribe")]}).encode()
     digest = hmac.digest(SETTINGS["webhook_secret"].encode(), body, "sha256").hex()
     genuine = post(body, {"mailtrap-signature": digest})
-    MailtrapNews().verify(genuine, SETTINGS, NOW)
+    MailtrapWebhookSource().verify(genuine, SETTINGS, NOW)
     for forged, settings in [
         (replace(genuine, body=body + b" "), SETTINGS),
         (replace(genuine, headers={}), SETTINGS),
         (genuine, {"webhook_secret": "another"}),
     ]:
-        with pytest.raises(Unverified):
-            MailtrapNews().verify(forged, settings, NOW)
-    with pytest.raises(Unready):
-        MailtrapNews().verify(genuine, {}, NOW)
+        with pytest.raises(SignatureError):
+            MailtrapWebhookSource().verify(forged, settings, NOW)
+    with pytest.raises(NotConfigured):
+        MailtrapWebhookSource().verify(genuine, {}, NOW)
 
 
 @pytest.mark.parametrize(
-    "name, kind", [("unsubscribe", NewsKind.OPTED_OUT), ("spam", NewsKind.COMPLAINED)]
+    "name, kind", [("unsubscribe", VendorEventKind.OPTED_OUT), ("spam", VendorEventKind.COMPLAINED)]
 )
-def test_what_people_say(name: str, kind: NewsKind) -> None:
-    assert parse(event(name)) == [News(kind, ANNA, None, NOW, "e-1", by_person=True)]
+def test_what_people_say(name: str, kind: VendorEventKind) -> None:
+    assert parse(event(name)) == [VendorEvent(kind, ANNA, None, NOW, "e-1", by_person=True)]
 
 
 def test_json_lines_are_read_as_well() -> None:
     lines = [json.dumps(event(name)).encode() for name in ("unsubscribe", "open", "spam")]
     both = parse(event("unsubscribe"), event("spam"))
-    assert list(MailtrapNews().parse(b"\n".join(lines) + b"\n")) == both
-    assert list(MailtrapNews().parse(lines[0])) == both[:1]
+    assert list(MailtrapWebhookSource().parse(b"\n".join(lines) + b"\n")) == both
+    assert list(MailtrapWebhookSource().parse(lines[0])) == both[:1]
 
 
 @pytest.mark.parametrize(
@@ -64,16 +69,16 @@ def test_a_bounce_is_for_good_if_mailtrap_suppresses_for_it(
     said = "bounced (550 5.1.1 No such user)"
     (news,) = parse(event("bounce", response=said, response_code=550, bounce_category=category))
     bounce = Bounce("5.1.1", "550", said, permanent=permanent)
-    assert news == News(NewsKind.BOUNCED, ANNA, None, NOW, "e-1", bounce=bounce)
+    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "e-1", bounce=bounce)
 
 
 @pytest.mark.parametrize(
     "reason, kind",
     [
-        ("Recipient in suppression list. Reason: unsubscription", NewsKind.OPTED_OUT),
-        ("Recipient in suppression list. Reason: spam complaint", NewsKind.COMPLAINED),
-        ("Recipient in suppression list. Reason: hard bounce", NewsKind.BOUNCED),
-        ("Recipient in suppression list. Reason: manual import", NewsKind.UNKNOWN),
+        ("Recipient in suppression list. Reason: unsubscription", VendorEventKind.OPTED_OUT),
+        ("Recipient in suppression list. Reason: spam complaint", VendorEventKind.COMPLAINED),
+        ("Recipient in suppression list. Reason: hard bounce", VendorEventKind.BOUNCED),
+        ("Recipient in suppression list. Reason: manual import", VendorEventKind.UNKNOWN_TYPE),
         ("Rejected as spam", None),
         ("The domain is not verified", None),
         (None, None),
@@ -81,7 +86,7 @@ def test_a_bounce_is_for_good_if_mailtrap_suppresses_for_it(
     ids=["unsubscribed", "complained", "bounced", "by hand", "content", "domain", "no reason"],
 )
 def test_a_rejected_mail_counts_for_what_was_noted_before(
-    reason: str | None, kind: NewsKind | None
+    reason: str | None, kind: VendorEventKind | None
 ) -> None:
     found = parse(event("reject", reason=reason))
     assert [news.kind for news in found] == ([kind] if kind else [])
@@ -97,7 +102,7 @@ def test_what_changes_nothing_is_left_alone(name: str) -> None:
 
 def test_what_is_new_there_is_kept_for_a_person() -> None:
     found = parse(event("inbound.message_received"), event("unsubscribe", email=None))
-    assert [news.thing for news in found] == [
+    assert [news.target for news in found] == [
         "inbound.message_received",
         "opted_out without address",
     ]
@@ -110,4 +115,4 @@ def test_what_is_new_there_is_kept_for_a_person() -> None:
 )
 def test_what_is_not_promised_is_not_read(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        MailtrapNews().parse(body)
+        MailtrapWebhookSource().parse(body)

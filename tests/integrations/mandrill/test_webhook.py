@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Unverified
-from preference_center.integrations.mandrill.webhook import MandrillNews
+from preference_center.domain.vendor_events import SignatureError, VendorEvent, VendorEventKind
+from preference_center.integrations.mandrill.webhook import MandrillWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, URL, post
 
 SETTINGS = {"signing_key": "key-of-ours"}
@@ -29,8 +29,8 @@ def sign(events: str, key: str = "key-of-ours", url: str = URL) -> dict[str, str
     return {"x-mandrill-signature": base64.b64encode(digest).decode()}
 
 
-def parse(*rows: dict[str, Any]) -> list[News]:
-    return list(MandrillNews().parse(form(json.dumps(rows))))
+def parse(*rows: dict[str, Any]) -> list[VendorEvent]:
+    return list(MandrillWebhookSource().parse(form(json.dumps(rows))))
 
 
 def event(name: str, **message: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def event(name: str, **message: Any) -> dict[str, Any]:
 
 def test_only_what_the_key_signed_for_this_url_is_genuine() -> None:
     genuine = post(form(EVENTS), sign(EVENTS))
-    MandrillNews().verify(genuine, SETTINGS, NOW)
+    MandrillWebhookSource().verify(genuine, SETTINGS, NOW)
     for forged, settings in [
         (replace(genuine, body=form(EVENTS + " ")), SETTINGS),
         (replace(genuine, body=form(EVENTS) + b"&more=1"), SETTINGS),
@@ -49,24 +49,26 @@ def test_only_what_the_key_signed_for_this_url_is_genuine() -> None:
         (replace(genuine, headers=sign(EVENTS, key="test-webhook")), SETTINGS),
         (genuine, {}),
     ]:
-        with pytest.raises(Unverified):
-            MandrillNews().verify(forged, settings, NOW)
+        with pytest.raises(SignatureError):
+            MandrillWebhookSource().verify(forged, settings, NOW)
 
 
 @pytest.mark.parametrize(
     "row, kind, by_person",
     [
-        (event("unsub"), NewsKind.OPTED_OUT, True),
-        (event("spam"), NewsKind.COMPLAINED, True),
-        (event("reject", reject={"reason": "unsub"}), NewsKind.OPTED_OUT, False),
+        (event("unsub"), VendorEventKind.OPTED_OUT, True),
+        (event("spam"), VendorEventKind.COMPLAINED, True),
+        (event("reject", reject={"reason": "unsub"}), VendorEventKind.OPTED_OUT, False),
         (event("reject", reject={"reason": "hard-bounce"}), None, False),
         (event("reject"), None, False),
         (event("open"), None, False),
     ],
 )
-def test_what_it_says(row: dict[str, Any], kind: NewsKind | None, *, by_person: bool) -> None:
+def test_what_it_says(
+    row: dict[str, Any], kind: VendorEventKind | None, *, by_person: bool
+) -> None:
     act = f"7a {row['event']} {AT}"
-    news = News(kind or NewsKind.SEEN, ANNA, None, NOW, act, by_person)
+    news = VendorEvent(kind or VendorEventKind.CONTACT_CHANGED, ANNA, None, NOW, act, by_person)
     assert parse(row) == ([news] if kind else [])
 
 
@@ -75,25 +77,25 @@ def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool) ->
     diag = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
     (news,) = parse(event(name, diag=diag, bounce_description="bad_mailbox"))
     assert news.bounce == Bounce("5.1.1", "550", diag.removeprefix("smtp;"), permanent)
-    assert news.kind is NewsKind.BOUNCED
+    assert news.kind is VendorEventKind.BOUNCED
 
 
 @pytest.mark.parametrize(
     "listed, action, reason, kind",
     [
-        ("blacklist", "add", "unsub", NewsKind.OPTED_OUT),
-        ("denylist", "add", "spam", NewsKind.COMPLAINED),
+        ("blacklist", "add", "unsub", VendorEventKind.OPTED_OUT),
+        ("denylist", "add", "spam", VendorEventKind.COMPLAINED),
         ("blacklist", "add", "hard-bounce", None),
         ("blacklist", "remove", "unsub", None),
         ("whitelist", "add", "unsub", None),
     ],
 )
 def test_who_was_listed_for_what_they_said_is_news(
-    listed: str, action: str, reason: str, kind: NewsKind | None
+    listed: str, action: str, reason: str, kind: VendorEventKind | None
 ) -> None:
     row = {"type": listed, "action": action, "reject": {"email": ANNA, "reason": reason}, "ts": AT}
     assert [news.kind for news in parse(row)] == ([kind] if kind else [])
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
-    assert [news.thing for news in parse(event("consented"))] == ["consented"]
+    assert [news.target for news in parse(event("consented"))] == ["consented"]

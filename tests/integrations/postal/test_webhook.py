@@ -10,11 +10,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from preference_center.domain.bounces import Cause, classify
+from preference_center.domain.bounces import BounceCause, classify_bounce
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Unready, Unverified
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+)
 from preference_center.errors import InvalidInput
-from preference_center.integrations.postal.webhook import PostalNews
+from preference_center.integrations.postal.webhook import PostalWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW, post
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -54,7 +59,7 @@ OLDER = {"x-postal-signature": signature(SHA1())}
 @pytest.mark.parametrize("written", WRITTEN)
 @pytest.mark.parametrize("headers", [NEWER, OLDER], ids=["SHA-256", "SHA-1"])
 def test_what_the_servers_key_signed_is_genuine(written: str, headers: dict[str, str]) -> None:
-    PostalNews().verify(post(BODY, headers), {"webhook_key": WRITTEN[written]}, NOW)
+    PostalWebhookSource().verify(post(BODY, headers), {"webhook_key": WRITTEN[written]}, NOW)
 
 
 def test_nothing_else_is() -> None:
@@ -68,8 +73,8 @@ def test_nothing_else_is() -> None:
         (replace(genuine, headers={"x-postal-signature-256": "*"}), settings),
         (genuine, {"webhook_key": pem(other)}),
     ]:
-        with pytest.raises(Unverified):
-            PostalNews().verify(forged, given, NOW)
+        with pytest.raises(SignatureError):
+            PostalWebhookSource().verify(forged, given, NOW)
 
 
 @pytest.mark.parametrize(
@@ -85,16 +90,16 @@ def test_nothing_else_is() -> None:
     ids=["nothing", "a secret", "half a set", "empty set", "no key", "another kind"],
 )
 def test_without_its_key_nothing_is_believed(written: str) -> None:
-    with pytest.raises(Unready, match="webhook_key"):
-        PostalNews().verify(post(BODY, NEWER), {"webhook_key": written}, NOW)
+    with pytest.raises(NotConfigured, match="webhook_key"):
+        PostalWebhookSource().verify(post(BODY, NEWER), {"webhook_key": written}, NOW)
 
 
 def event(name: str, **payload: Any) -> dict[str, Any]:
     return {"event": name, "timestamp": AT, "uuid": "u-1", "payload": payload}
 
 
-def parse(row: dict[str, Any]) -> list[News]:
-    return list(PostalNews().parse(json.dumps(row).encode()))
+def parse(row: dict[str, Any]) -> list[VendorEvent]:
+    return list(PostalWebhookSource().parse(json.dumps(row).encode()))
 
 
 def failed(output: str, direction: str = "outgoing") -> dict[str, Any]:
@@ -104,8 +109,8 @@ def failed(output: str, direction: str = "outgoing") -> dict[str, Any]:
 
 def test_a_failed_delivery_is_told_in_the_servers_words() -> None:
     (news,) = parse(failed(GONE))
-    assert news == News(
-        NewsKind.BOUNCED, ANNA, None, NOW, "u-1", bounce=Bounce("5.1.1", "550", GONE)
+    assert news == VendorEvent(
+        VendorEventKind.BOUNCED, ANNA, None, NOW, "u-1", bounce=Bounce("5.1.1", "550", GONE)
     )
 
 
@@ -129,13 +134,13 @@ def test_what_says_nothing_of_the_person_does_nothing(row: dict[str, Any]) -> No
 def test_a_bounce_whose_words_are_not_told_is_not_taken_for_final(name: str) -> None:
     row = event(name, original_message={"to": ANNA}, bounce={"to": "b1@rp.example.com"})
     (news,) = parse(row)
-    assert (news.kind, news.address) == (NewsKind.BOUNCED, ANNA)
+    assert (news.kind, news.address) == (VendorEventKind.BOUNCED, ANNA)
     assert news.bounce
-    assert classify(news.bounce).cause is Cause.UNKNOWN
+    assert classify_bounce(news.bounce).cause is BounceCause.UNKNOWN
 
 
 def test_what_is_new_there_is_kept_for_a_person() -> None:
-    assert [news.thing for news in parse(event("MessageComplained"))] == ["MessageComplained"]
+    assert [news.target for news in parse(event("MessageComplained"))] == ["MessageComplained"]
     with pytest.raises(InvalidInput):
         parse({"payload": {}})
 
@@ -154,8 +159,8 @@ RAW = f"From: {ANNA}\r\nSubject: Re: News\r\n\r\nstop\r\n".encode()
 def test_a_mail_received_is_read_as_a_reply(form: dict[str, Any], content: bytes) -> None:
     row = {"id": 1, "rcpt_to": "stop@replies.example.com", "mail_from": ANNA, **form}
     body = json.dumps(row).encode()
-    assert PostalNews().parse(body) == []
-    (mail,) = PostalNews().mails(body)
+    assert PostalWebhookSource().parse(body) == []
+    (mail,) = PostalWebhookSource().parse_mails(body)
     assert (mail.sender, mail.recipients) == (ANNA, ["stop@replies.example.com"])
     assert mail.content == content
 
@@ -168,15 +173,15 @@ def test_so_is_one_that_is_told_in_parts() -> None:
         "auto_submitted": None,
         "plain_body": "stop",
     }
-    (mail,) = PostalNews().mails(json.dumps(row).encode())
+    (mail,) = PostalWebhookSource().parse_mails(json.dumps(row).encode())
     assert b"From: Anna <anna@example.com>" in mail.content
     assert b"stop" in mail.content
     assert b"Auto-Submitted" not in mail.content
-    (bounced,) = PostalNews().mails(json.dumps({**row, "bounce": True}).encode())
+    (bounced,) = PostalWebhookSource().parse_mails(json.dumps({**row, "bounce": True}).encode())
     assert b"Auto-Submitted: auto-replied" in bounced.content  # a machine's
 
 
 def test_a_mail_that_cannot_be_decoded_is_refused() -> None:
     row = {"rcpt_to": "stop@replies.example.com", "message": "a", "base64": True}
     with pytest.raises(InvalidInput):
-        PostalNews().mails(json.dumps(row).encode())
+        PostalWebhookSource().parse_mails(json.dumps(row).encode())

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.postmark.connector import LOOKS, Postmark
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.postmark.connector import MAX_LOOKUPS, Postmark
 from tests.integrations.both_ways_contract import PullContract, ReadContract, whole
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.integrations.mapped_contract import MappedContract
@@ -56,7 +56,7 @@ def server(description: Description) -> Iterator[PostmarkStandIn]:
 
 @pytest.fixture
 def rig(server: PostmarkStandIn) -> Rig:
-    setup = Setup("pm", {"server_token": TOKEN, "base_url": server.url}, TOPICS)
+    setup = DestinationConfig("pm", {"server_token": TOKEN, "base_url": server.url}, TOPICS)
     # A push looks first what its streams are.
     return Rig("postmark", setup, Server(server), requests_before_writing=1)
 
@@ -111,7 +111,11 @@ def test_what_fails_is_looked_up(rig: Rig, server: PostmarkStandIn) -> None:
     server.invalid.add(BO)
     server.suppress("11", CY, "SpamComplaint", "Recipient")
     outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")])
-    assert results(outcomes) == {1: Result.REFLECTED, 2: Result.REFUSED, 3: Result.REFLECTED}
+    assert results(outcomes) == {
+        1: PushResult.REFLECTED,
+        2: PushResult.REFUSED,
+        3: PushResult.REFLECTED,
+    }
     assert outcomes[3].ack == "SpamComplaint"
 
 
@@ -119,7 +123,7 @@ def test_an_answer_that_leaves_an_address_out_is_no_acknowledgement(
     rig: Rig, server: PostmarkStandIn
 ) -> None:
     server.fail(Fault(200, body='{"Suppressions": []}', after=1))
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.LATER}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.RETRY_LATER}
 
 
 @pytest.mark.parametrize("reason", ["HardBounce", "SpamComplaint"])
@@ -130,7 +134,11 @@ def test_only_what_somebody_asked_for_is_lifted(
     rig.tool.turn_off(BO, "news")
     batch = [lift(1, ANNA, "news"), lift(2, BO, "news"), lift(3, CY, "news")]
     outcomes = rig.make().push(batch)
-    assert results(outcomes) == {1: Result.REFUSED, 2: Result.REFLECTED, 3: Result.REFLECTED}
+    assert results(outcomes) == {
+        1: PushResult.REFUSED,
+        2: PushResult.REFLECTED,
+        3: PushResult.REFLECTED,
+    }
     assert outcomes[1].ack == reason
     assert rig.tool.off(ANNA) == {"news"}
     assert rig.tool.off(BO) == set()
@@ -143,14 +151,17 @@ def test_a_dead_mailbox_holds_a_no_but_says_none(rig: Rig, server: PostmarkStand
 
 
 def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
-    many = [lift(n, f"p{n}@example.com", "news") for n in range(LOOKS + 2)]
+    many = [lift(n, f"p{n}@example.com", "news") for n in range(MAX_LOOKUPS + 2)]
     found = results(rig.make().push(many))
-    assert [ref for ref, result in found.items() if result is Result.LATER] == [LOOKS, LOOKS + 1]
+    assert [ref for ref, result in found.items() if result is PushResult.RETRY_LATER] == [
+        MAX_LOOKUPS,
+        MAX_LOOKUPS + 1,
+    ]
 
 
 def test_more_than_can_be_read_are_left_for_the_next_time(rig: Rig) -> None:
-    many = [off(n, f"p{n}@example.com") for n in range(LOOKS)]
-    assert len(connect(rig).read(many)) == LOOKS // len(TOPICS)
+    many = [off(n, f"p{n}@example.com") for n in range(MAX_LOOKUPS)]
+    assert len(connect(rig).read(many)) == MAX_LOOKUPS // len(TOPICS)
 
 
 def test_who_said_it_and_why_is_told(rig: Rig, server: PostmarkStandIn) -> None:  # I13
@@ -161,10 +172,10 @@ def test_who_said_it_and_why_is_told(rig: Rig, server: PostmarkStandIn) -> None:
     server.suppress("12", BO, "SpamComplaint", "Recipient")
     at = [datetime(2019, 2, 28, 23, 0, second, tzinfo=UTC) for second in range(1, 5)]
     assert set(whole(connect(rig).pull)[0]) == {
-        News(NewsKind.OPTED_OUT, ANNA, "11", at=at[0], by_person=True),
-        News(NewsKind.OPTED_OUT, BO, "11", at=at[1]),
-        News(NewsKind.BOUNCED, CY, at=at[2], by_person=True),
-        News(NewsKind.COMPLAINED, BO, at=at[3], by_person=True),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "11", occurred_at=at[0], by_person=True),
+        VendorEvent(VendorEventKind.OPTED_OUT, BO, "11", occurred_at=at[1]),
+        VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=at[2], by_person=True),
+        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=at[3], by_person=True),
     }
 
 

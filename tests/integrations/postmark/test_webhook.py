@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.postmark.webhook import PostmarkNews
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.postmark.webhook import PostmarkWebhookSource
 from tests.integrations.base.posts import ANNA, NOW
 
 STAMP = "2026-11-25T12:00:00.0000000Z"
-OUT, SPAM, BOUNCED = NewsKind.OPTED_OUT, NewsKind.COMPLAINED, NewsKind.BOUNCED
+OUT, SPAM, BOUNCED = VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED, VendorEventKind.BOUNCED
 
 
-def parse(record: str, **row: Any) -> list[News]:
-    return list(PostmarkNews().parse(json.dumps({"RecordType": record} | row).encode()))
+def parse(record: str, **row: Any) -> list[VendorEvent]:
+    return list(PostmarkWebhookSource().parse(json.dumps({"RecordType": record} | row).encode()))
 
 
-def bounce(name: str, record: str = "Bounce", **row: Any) -> list[News]:
+def bounce(name: str, record: str = "Bounce", **row: Any) -> list[VendorEvent]:
     given = {"ID": 42, "Email": ANNA, "BouncedAt": STAMP, "MessageStream": "news", "Type": name}
     return parse(record, **given | row)
 
@@ -32,9 +32,9 @@ def bounce(name: str, record: str = "Bounce", **row: Any) -> list[News]:
     ],
 )
 def test_a_bounce_may_be_somebodys_word(
-    name: str, kind: NewsKind, thing: str | None, *, by_person: bool
+    name: str, kind: VendorEventKind, thing: str | None, *, by_person: bool
 ) -> None:
-    assert bounce(name) == [News(kind, ANNA, thing, NOW, "42", by_person)]
+    assert bounce(name) == [VendorEvent(kind, ANNA, thing, NOW, "42", by_person)]
     assert bounce("SpamComplaint", "SpamComplaint")[0].kind is SPAM
 
 
@@ -55,7 +55,7 @@ def test_a_bounce_is_told_in_the_servers_words(name: str, *, permanent: bool | N
     said = "smtp;550 5.1.1 The email account that you tried to reach does not exist."
     (news,) = bounce(name, Details=said)
     told = Bounce("5.1.1", "550", said, permanent)
-    assert news == News(BOUNCED, ANNA, None, NOW, "42", bounce=told)
+    assert news == VendorEvent(BOUNCED, ANNA, None, NOW, "42", bounce=told)
 
 
 @pytest.mark.parametrize("name", ["AutoResponder", "Subscribe", "ChallengeVerification"])
@@ -73,18 +73,18 @@ def test_what_is_no_bounce_is_left_out(name: str) -> None:
     ],
 )
 def test_a_suppression_is_of_its_stream(
-    reason: str, origin: str, kind: NewsKind, thing: str | None, *, by_person: bool
+    reason: str, origin: str, kind: VendorEventKind, thing: str | None, *, by_person: bool
 ) -> None:
     row = {"Recipient": ANNA, "MessageStream": "news", "ChangedAt": STAMP, "Origin": origin}
     (news,) = parse("SubscriptionChange", SuppressSending=True, SuppressionReason=reason, **row)
     why = Bounce(permanent=True) if kind is BOUNCED else None
-    assert news == News(kind, ANNA, thing, NOW, "", by_person, bounce=why)
+    assert news == VendorEvent(kind, ANNA, thing, NOW, "", by_person, bounce=why)
 
 
 def test_a_suppression_taken_back_lifts_nothing() -> None:  # I5
     row = {"Recipient": ANNA, "MessageStream": "news", "ChangedAt": STAMP}
     (news,) = parse("SubscriptionChange", SuppressSending=False, SuppressionReason=None, **row)
-    assert news == News(NewsKind.RESUBSCRIBED, ANNA, "news", NOW)
+    assert news == VendorEvent(VendorEventKind.RESUBSCRIBED, ANNA, "news", NOW)
 
 
 @pytest.mark.parametrize("record", ["Delivery", "Open", "Click"])
@@ -94,4 +94,4 @@ def test_what_is_of_no_use_is_left_out(record: str) -> None:
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
     found = [*parse("Consent"), *bounce("Odd"), *parse("SubscriptionChange", SuppressSending=True)]
-    assert [news.thing for news in found] == ["Consent", "Bounce Odd", "SubscriptionChange "]
+    assert [news.target for news in found] == ["Consent", "Bounce Odd", "SubscriptionChange "]

@@ -9,10 +9,15 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Item, Page, Result, Seen
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.http import Unreadable
+from preference_center.domain.sync.contract import (
+    ContactPage,
+    ContactSnapshot,
+    PushItem,
+    PushResult,
+)
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.http import UnexpectedResponse
 from preference_center.integrations.resend.connector import Resend
 from tests.integrations.both_ways_contract import (
     AbsentContract,
@@ -86,7 +91,7 @@ def server(description: Description) -> Iterator[ResendStandIn]:
 
 @pytest.fixture
 def rig(server: ResendStandIn) -> Rig:
-    setup = Setup("re", {"api_key": KEY, "base_url": server.url}, TOPICS)
+    setup = DestinationConfig("re", {"api_key": KEY, "base_url": server.url}, TOPICS)
     return Rig("resend", setup, Team(server), one_by_one=True)
 
 
@@ -111,7 +116,7 @@ def connect(rig: Rig) -> Resend:
 def test_an_address_is_one_request_whatever_changes(rig: Rig, server: ResendStandIn) -> None:
     rig.tool.turn_off(ANNA, "offers")
     item = replace(off(1, ANNA, "news"), lift=frozenset({"offers"}))
-    assert results(rig.make().push([item])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([item])) == {1: PushResult.REFLECTED}
     assert rig.tool.off(ANNA) == {"news"}
     assert server.seen == [("PATCH", f"/contacts/{ANNA}/topics")]
 
@@ -129,7 +134,7 @@ def test_a_topic_that_is_gone_is_not_taken_for_an_unknown_contact(
 def test_nobody_is_created_for_a_lift(rig: Rig, server: ResendStandIn) -> None:  # I13
     server.strict = True
     for asked in (rig, with_settings(rig, create_contacts="yes")):
-        assert results(asked.make().push([lift(1, ANNA, "news")])) == {1: Result.ABSENT}
+        assert results(asked.make().push([lift(1, ANNA, "news")])) == {1: PushResult.ABSENT}
     assert server.contacts == {}
 
 
@@ -138,7 +143,7 @@ def test_what_is_off_by_default_is_no_opt_out(rig: Rig, server: ResendStandIn) -
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
     assert connector.read([off(1, ANNA, "offers")]) == {1: frozenset({"offers"})}
-    assert results(connector.push([off(1, ANNA, "offers")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA, "offers")])) == {1: PushResult.REFLECTED}
     assert server.chosen[ANNA] == {"12": "opt_out"}, "said, and not left to the default"
 
 
@@ -148,15 +153,15 @@ def test_who_unsubscribed_from_all_gets_nothing_and_is_never_freed(
     server.add(ANNA, unsubscribed=True)
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.contacts[ANNA]["unsubscribed"]
-    assert whole(connector.scan)[0] == [Seen(ANNA, off=frozenset(TOPICS), all_off=True)]
+    assert whole(connector.scan)[0] == [ContactSnapshot(ANNA, off=frozenset(TOPICS), all_off=True)]
 
 
 def test_who_is_subscribed_is_shown_to_be_so(rig: Rig, server: ResendStandIn) -> None:
     """Only so is their next "unsubscribed" known to be another act (I13)."""
     server.add(ANNA)
-    assert whole(connect(rig).scan)[0] == [Seen(ANNA, all_off=False)]
+    assert whole(connect(rig).scan)[0] == [ContactSnapshot(ANNA, all_off=False)]
 
 
 def test_an_answer_that_names_another_state_is_no_acknowledgement(
@@ -164,7 +169,7 @@ def test_an_answer_that_names_another_state_is_no_acknowledgement(
 ) -> None:
     body = '{"contact_id": "c1", "topics": [{"id": "11", "subscription": "opt_in"}]}'
     server.fail(Fault(200, body=body))
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.LATER}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.RETRY_LATER}
 
 
 def test_an_answer_that_names_no_states_is_an_acknowledgement(
@@ -172,7 +177,7 @@ def test_an_answer_that_names_no_states_is_an_acknowledgement(
 ) -> None:
     """The description requires none."""
     server.answers_states = False
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
 
 
 def test_suppressions_come_home_with_their_dates(rig: Rig, server: ResendStandIn) -> None:  # I13
@@ -181,9 +186,9 @@ def test_suppressions_come_home_with_their_dates(rig: Rig, server: ResendStandIn
     server.suppress(CY, "manual")
     at = datetime(2026, 11, 25, 11, 0, 0, 678_000, tzinfo=UTC)
     assert whole(connect(rig).pull)[0] == [
-        News(NewsKind.COMPLAINED, ANNA, at=at, by_person=True),
-        News(NewsKind.BOUNCED, BO, at=at),
-        News(NewsKind.OPTED_OUT, CY, at=at),
+        VendorEvent(VendorEventKind.COMPLAINED, ANNA, occurred_at=at, by_person=True),
+        VendorEvent(VendorEventKind.BOUNCED, BO, occurred_at=at),
+        VendorEvent(VendorEventKind.OPTED_OUT, CY, occurred_at=at),
     ]
 
 
@@ -192,7 +197,9 @@ def test_an_account_without_suppressions_by_api_is_pulled_all_the_same(
 ) -> None:
     server.has_suppressions = False
     server.add(ANNA, unsubscribed=True)
-    assert whole(connect(rig).pull)[0] == [News(NewsKind.OPTED_OUT, ANNA, all_off=True)]
+    assert whole(connect(rig).pull)[0] == [
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, unsubscribed_from_all=True)
+    ]
 
 
 @pytest.mark.parametrize("listing", ["scan", "pull"])
@@ -201,14 +208,16 @@ def test_a_row_without_an_id_ends_no_listing(
 ) -> None:  # I13
     rows = [{"id": "c1", "email": ANNA, "unsubscribed": True}, {"email": BO, "unsubscribed": True}]
     server.fail(Fault(200, body=json.dumps({"data": rows, "has_more": True})))
-    page: Page[Seen] | Page[News] = getattr(connect(rig), listing)(None)
+    page: ContactPage[ContactSnapshot] | ContactPage[VendorEvent] = getattr(connect(rig), listing)(
+        None
+    )
     assert [row.address for row in page.rows] == [ANNA, BO]
     assert (page.cursor, page.done) == ("0|c1", False), "the last row is listed again"
 
 
 def test_a_page_without_any_id_is_not_the_last(rig: Rig, server: ResendStandIn) -> None:  # I13
     server.fail(Fault(200, body=json.dumps({"data": [{"email": ANNA}], "has_more": True})))
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnexpectedResponse):
         connect(rig).scan(None)
 
 
@@ -219,19 +228,19 @@ def test_nulls_and_missing_fields_fail_no_listing(rig: Rig, server: ResendStandI
 
 
 def test_each_of_many_addresses_gets_an_answer(rig: Rig) -> None:
-    batch: list[Item] = [off(n, f"p{n}@example.com", "news") for n in range(50)]
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    batch: list[PushItem] = [off(n, f"p{n}@example.com", "news") for n in range(50)]
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
 
 
 def test_without_a_key_it_is_only_listened_to(rig: Rig, server: ResendStandIn) -> None:
     listening = replace(
-        rig, setup=Setup("re", {"webhook_secret": "whsec_" + "c2VjcmV0" * 4}, TOPICS)
+        rig, setup=DestinationConfig("re", {"webhook_secret": "whsec_" + "c2VjcmV0" * 4}, TOPICS)
     )
-    assert listening.make().capabilities.only_listens
+    assert listening.make().capabilities.webhook_only
     assert listening.make().check().ok
     assert server.seen == []
     assert (
         not with_settings(rig, webhook_secret="whsec_" + "c2VjcmV0" * 4)
         .make()
-        .capabilities.only_listens
+        .capabilities.webhook_only
     )

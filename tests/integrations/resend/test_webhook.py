@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.resend.webhook import ResendNews
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.resend.webhook import ResendWebhookSource
 from tests.integrations.base.posts import ANNA, NOW
 
 
-def parse(name: str, **data: Any) -> list[News]:
+def parse(name: str, **data: Any) -> list[VendorEvent]:
     row = {"type": name, "created_at": "2026-11-25T12:00:00.000Z", "data": data}
-    return list(ResendNews().parse(json.dumps(row).encode()))
+    return list(ResendWebhookSource().parse(json.dumps(row).encode()))
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,8 @@ def parse(name: str, **data: Any) -> list[News]:
 def test_a_bounce_is_told_in_the_servers_words(kind: str, *, permanent: bool | None) -> None:
     told = {"type": kind, "subType": "General", "message": "It bounced.", "diagnosticCode": ["550"]}
     (news,) = parse("email.bounced", to=[ANNA], bounce=told)
-    bounce = Bounce(text="It bounced. 550", permanent=permanent)
-    assert news == News(NewsKind.BOUNCED, ANNA, at=NOW, bounce=bounce)
+    bounce = Bounce(diagnostic="It bounced. 550", permanent=permanent)
+    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
 @pytest.mark.parametrize(
@@ -32,24 +32,32 @@ def test_a_bounce_is_told_in_the_servers_words(kind: str, *, permanent: bool | N
         (
             "email.complained",
             {"to": [ANNA]},
-            News(NewsKind.COMPLAINED, ANNA, at=NOW, by_person=True),
+            VendorEvent(VendorEventKind.COMPLAINED, ANNA, occurred_at=NOW, by_person=True),
         ),
         (
             "contact.updated",
             {"email": ANNA, "unsubscribed": True},
-            News(NewsKind.OPTED_OUT, ANNA, at=NOW, all_off=True),
+            VendorEvent(
+                VendorEventKind.OPTED_OUT, ANNA, occurred_at=NOW, unsubscribed_from_all=True
+            ),
         ),
         (
             "contact.created",
             {"email": ANNA, "unsubscribed": False},
-            News(NewsKind.SEEN, ANNA, at=NOW, all_off=False),
+            VendorEvent(
+                VendorEventKind.CONTACT_CHANGED, ANNA, occurred_at=NOW, unsubscribed_from_all=False
+            ),
         ),
-        ("contact.updated", {"email": ANNA}, News(NewsKind.SEEN, ANNA, at=NOW)),
+        (
+            "contact.updated",
+            {"email": ANNA},
+            VendorEvent(VendorEventKind.CONTACT_CHANGED, ANNA, occurred_at=NOW),
+        ),
         ("contact.deleted", {"email": ANNA}, None),
         ("email.delivered", {"to": [ANNA]}, None),
     ],
 )
-def test_what_it_says(name: str, data: dict[str, Any], expected: News | None) -> None:
+def test_what_it_says(name: str, data: dict[str, Any], expected: VendorEvent | None) -> None:
     assert parse(name, **data) == ([expected] if expected else [])
 
 
@@ -62,10 +70,10 @@ def test_topics_are_told_one_by_one() -> None:
     ]
     name = "contact.topics.updated"
     assert parse(name, email=ANNA, topics=topics) == [
-        News(NewsKind.RESUBSCRIBED, ANNA, "b6d24b8e", NOW),
-        News(NewsKind.OPTED_OUT, ANNA, "07d84122", NOW),
-        News(NewsKind.UNKNOWN, "", name),
-        News(NewsKind.UNKNOWN, "", name),
+        VendorEvent(VendorEventKind.RESUBSCRIBED, ANNA, "b6d24b8e", NOW),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "07d84122", NOW),
+        VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", name),
+        VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", name),
     ]
 
 
@@ -84,4 +92,4 @@ def test_topics_are_told_one_by_one() -> None:
 def test_what_cannot_be_told_is_kept_for_a_person(
     name: str, data: dict[str, Any], thing: str
 ) -> None:
-    assert parse(name, **data) == [News(NewsKind.UNKNOWN, "", thing)]
+    assert parse(name, **data) == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", thing)]

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, LinkItem, Result, Seen
+from preference_center.domain.sync.contract import ContactSnapshot, LinkItem, PushItem, PushResult
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
 from preference_center.integrations.salesforce import client
@@ -104,7 +104,12 @@ def rig(server: SalesforceStandIn) -> Rig:
         "client_secret": SECRET,
         "link_field": LINK,
     }
-    return Rig("salesforce", Setup("crm", settings, TOPICS), Org(server), requests_before_writing=3)
+    return Rig(
+        "salesforce",
+        DestinationConfig("crm", settings, TOPICS),
+        Org(server),
+        requests_before_writing=3,
+    )
 
 
 class TestSalesforce(
@@ -121,7 +126,7 @@ class TestSalesforce(
     unmapped: ClassVar[tuple[str, ...]] = ("Events (No_Events__c)",)
     refusal: ClassVar[str] = "400 invalid_client"
 
-    def _two_requests_worth(self) -> list[Item]:
+    def _two_requests_worth(self) -> list[PushItem]:
         return [off(n, f"p{n}@example.com", "news") for n in range(150)]
 
     @pytest.fixture(autouse=True)
@@ -154,7 +159,7 @@ def test_every_record_of_an_address_is_told_and_the_last_one_counts(
     connector = connect(rig)
     contact[NEWS] = True
     assert connector.read([off(1, ANNA)]) == {1: frozenset()}
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert lead[NEWS] is True
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
     assert [len(update) for update in server.updates] == [1], "the contact said so already"
@@ -178,10 +183,10 @@ def test_a_record_that_fails_holds_up_no_other(rig: Rig, server: SalesforceStand
     }
     outcomes = rig.make().push([off(n, a, "news") for n, a in enumerate([ANNA, BO, CY, ODD[0]])])
     assert results(outcomes) == {
-        0: Result.LATER,
-        1: Result.REFUSED,
-        2: Result.REFLECTED,
-        3: Result.LATER,
+        0: PushResult.RETRY_LATER,
+        1: PushResult.REFUSED,
+        2: PushResult.REFLECTED,
+        3: PushResult.RETRY_LATER,
     }
     assert outcomes[1].ack == "FIELD_CUSTOM_VALIDATION_EXCEPTION"
 
@@ -189,20 +194,20 @@ def test_a_record_that_fails_holds_up_no_other(rig: Rig, server: SalesforceStand
 def test_a_converted_lead_is_left_alone(rig: Rig, server: SalesforceStandIn) -> None:
     lead = server.add(ANNA, "Lead", IsConverted=True)
     server.everybody = False
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.ABSENT}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.ABSENT}
     assert lead[NEWS] is False
 
 
 def test_a_query_never_outgrows_a_url(rig: Rig, server: SalesforceStandIn) -> None:
     batch = [off(n, f"{n:03}.{'é' * 50}@example.com", "news") for n in range(200)]
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
     assert sum("query" in path for _, path in server.seen) > 2
 
 
 def test_an_address_can_not_end_its_literal(rig: Rig, server: SalesforceStandIn) -> None:
     sly = "x\\'or'1'='1@example.com"
     server.add(ANNA)
-    assert results(rig.make().push([off(1, sly, "news")])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([off(1, sly, "news")])) == {1: PushResult.REFLECTED}
     assert server.of(sly)[0][NEWS] is True
     assert server.of(ANNA)[0][NEWS] is False
 
@@ -212,7 +217,7 @@ def test_opted_out_of_email_counts_as_every_topic(rig: Rig, server: SalesforceSt
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
     (news,) = whole(connector.pull)[0]
-    assert (news.address, news.thing) == (ANNA, None)
+    assert (news.address, news.target) == (ANNA, None)
     connector.push([lift(1, ANNA, "news")])
     assert server.of(ANNA)[0][OPT_OUT] is True  # I5, I13
 
@@ -222,10 +227,10 @@ def test_opted_out_of_email_may_stand_for_the_only_topic(
 ) -> None:  # I10
     connector = connect(rig, topics={"news": OPT_OUT})
     assert connector.check().ok
-    assert results(connector.push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.of(ANNA)[0][OPT_OUT] is True
     (news,) = whole(connector.pull)[0]
-    assert news.thing == OPT_OUT
+    assert news.target == OPT_OUT
 
 
 @pytest.mark.parametrize(
@@ -277,7 +282,7 @@ def test_records_that_the_user_may_not_edit_are_reported(
     assert "permission set" in problem
     server.add(ANNA, "Lead")
     server.everybody = False
-    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFUSED}
+    assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFUSED}
 
 
 def test_rows_may_lack_what_is_not_needed(rig: Rig, server: SalesforceStandIn) -> None:
@@ -289,7 +294,7 @@ def test_rows_may_lack_what_is_not_needed(rig: Rig, server: SalesforceStandIn) -
     assert (seen.address, seen.off) == (ANNA, frozenset())
     saved = [{"id": None, "success": False, "errors": None}]
     server.fail(Fault(200, body=json.dumps(saved), after=BEFORE_WRITING))
-    assert results(connect(rig).push([off(1, BO, "news")])) == {1: Result.LATER}
+    assert results(connect(rig).push([off(1, BO, "news")])) == {1: PushResult.RETRY_LATER}
 
 
 def test_a_hidden_opt_out_is_reported(rig: Rig, server: SalesforceStandIn) -> None:
@@ -346,14 +351,14 @@ def test_the_next_page_is_never_elsewhere(rig: Rig, server: SalesforceStandIn) -
 def test_a_scan_goes_on_from_the_last_record_of_a_page(
     rig: Rig, server: SalesforceStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", 3)
+    monkeypatch.setattr(client, "PAGE_SIZE", 3)
     stamp = server.clock
     for n in range(8):
         server.add(f"p{n}@example.com", "Contact" if n % 2 else "Lead")["SystemModstamp"] = stamp
     server.everybody = False
     server.add(None)  # type: ignore[arg-type] # no address, nobody to look for
     server.add("late@example.com", "Lead")[LINK] = "https://choices.example.com/p/x"
-    seen = cast("list[Seen]", whole(connect(rig).scan)[0])
+    seen = cast("list[ContactSnapshot]", whole(connect(rig).scan)[0])
     assert sorted(s.address for s in seen) == [
         "late@example.com",
         *(f"p{n}@example.com" for n in range(8)),
@@ -367,13 +372,13 @@ def test_rows_come_in_as_many_pages_as_salesforce_likes(
     server.batch = 2
     everybody = [f"p{n}@example.com" for n in range(5)]
     batch = [off(n, address, "news") for n, address in enumerate(everybody)]
-    assert set(results(rig.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(rig.make().push(batch)).values()) == {PushResult.REFLECTED}
     assert {s.address for s in whole(connect(rig).scan)[0]} == set(everybody)
 
 
 def test_a_link_that_stands_is_not_written_again(rig: Rig, server: SalesforceStandIn) -> None:
     items = [LinkItem(1, ANNA, Channel.EMAIL, "https://choices.example.com/p/x")]
     for _ in range(2):
-        assert results(connect(rig).write_links(items)) == {1: Result.REFLECTED}
+        assert results(connect(rig).write_links(items)) == {1: PushResult.REFLECTED}
     assert len(server.updates) == 1
     assert connect(with_settings(rig, link_field="")).write_links(items) == {}

@@ -9,9 +9,9 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.sendgrid.connector import LIFTS_PER_PUSH, SendGrid
 from tests.integrations.both_ways_contract import (
     FieldContract,
@@ -107,7 +107,7 @@ def server(descriptions: list[Description]) -> Iterator[SendGridStandIn]:
 @pytest.fixture
 def rig(server: SendGridStandIn) -> Rig:
     settings = {"api_key": KEY, "base_url": server.url, "link_field": "choices"}
-    setup = Setup("sg-main", settings, TOPICS)
+    setup = DestinationConfig("sg-main", settings, TOPICS)
     # A push looks first whether its groups are still there.
     return Rig("sendgrid", setup, Account(server), requests_before_writing=1)
 
@@ -147,10 +147,20 @@ def test_what_is_not_of_a_group_is_pulled_too(rig: Rig, server: SendGridStandIn)
     when = datetime.fromtimestamp(at, UTC)
     found, _ = whole(SendGrid(rig.setup, rig.http).pull)
     assert found == [
-        News(NewsKind.OPTED_OUT, ANNA, at=when),
-        News(NewsKind.COMPLAINED, BO, at=when),
-        News(NewsKind.BOUNCED, CY, at=when, bounce=Bounce("5.1.1", text="no such user")),
-        News(NewsKind.BOUNCED, "full@example.com", at=when, bounce=Bounce("5.2.2", text="full")),
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=when),
+        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=when),
+        VendorEvent(
+            VendorEventKind.BOUNCED,
+            CY,
+            occurred_at=when,
+            bounce=Bounce("5.1.1", diagnostic="no such user"),
+        ),
+        VendorEvent(
+            VendorEventKind.BOUNCED,
+            "full@example.com",
+            occurred_at=when,
+            bounce=Bounce("5.2.2", diagnostic="full"),
+        ),
     ]
 
 
@@ -212,7 +222,7 @@ def test_rows_without_an_address_group_or_date_fail_no_page(
     server.reported["bounces"] = [{"email": BO, "created": 1, "reason": None, "status": None}]
     server.odd_groups = [{"email": CY, "group_id": None, "created_at": None}, {"group_id": 11}]
     found, _ = whole(SendGrid(rig.setup, rig.http).pull)
-    assert [(news.address, news.thing) for news in found] == [(ANNA, None), (BO, None)]
+    assert [(news.address, news.target) for news in found] == [(ANNA, None), (BO, None)]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +277,7 @@ def test_a_group_that_was_deleted_stops_the_destination_before_the_global_list_i
 
 def test_nothing_ever_touches_the_global_list(rig: Rig, server: SendGridStandIn) -> None:  # F2
     batch = [replace(off(1, ANNA, "news", "offers"), all_off=True)]
-    assert results(rig.make().push(batch)) == {1: Result.REFLECTED}
+    assert results(rig.make().push(batch)) == {1: PushResult.REFLECTED}
     assert not [path for _, path in server.seen if "global" in path]
 
 
@@ -275,7 +285,7 @@ def test_addresses_left_out_of_the_answer_are_looked_up(rig: Rig, server: SendGr
     server.echoes_old = False
     rig.tool.turn_off(ANNA, "news")
     batch = [off(1, ANNA, "news"), off(2, BO, "news")]
-    assert results(rig.make().push(batch)) == {1: Result.REFLECTED, 2: Result.REFLECTED}
+    assert results(rig.make().push(batch)) == {1: PushResult.REFLECTED, 2: PushResult.REFLECTED}
     assert server.seen[-1] == ("POST", "/v3/asm/groups/11/suppressions/search")
 
 
@@ -284,12 +294,12 @@ def test_an_address_that_sendgrid_does_not_hold_is_not_reflected(
 ) -> None:
     server.drops.add(BO)
     found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-    assert results(found) == {1: Result.REFLECTED, 2: Result.LATER}
+    assert results(found) == {1: PushResult.REFLECTED, 2: PushResult.RETRY_LATER}
 
 
 def test_lifting_what_is_not_there_is_fine(rig: Rig, server: SendGridStandIn) -> None:
     server.fail(Fault(404, after=1))
-    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
 
 
 def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
@@ -297,7 +307,7 @@ def test_more_lifts_than_fit_a_lease_wait_for_the_next_push(rig: Rig) -> None:
     connector = rig.make()
     connector.push([off(n, address, "news") for n, address in enumerate(many)])
     found = results(connector.push([lift(n, a, "news") for n, a in enumerate(many)]))
-    assert [ref for ref, r in found.items() if r is Result.LATER] == [
+    assert [ref for ref, r in found.items() if r is PushResult.RETRY_LATER] == [
         LIFTS_PER_PUSH,
         LIFTS_PER_PUSH + 1,
     ]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from preference_center.domain.sync.contract import Seen
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.domain.sync.contract import ContactSnapshot
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.sendgrid import export
 from preference_center.integrations.sendgrid.connector import SendGrid
 from tests.integrations.both_ways_contract import whole
@@ -44,10 +44,10 @@ def server(description: Description) -> Iterator[SendGridStandIn]:
 @pytest.fixture
 def rig(server: SendGridStandIn) -> Rig:
     settings = {"api_key": KEY, "base_url": server.url, "link_field": "choices"}
-    return Rig("sendgrid", Setup("sg-main", settings, {"news": "11"}), Account(server))
+    return Rig("sendgrid", DestinationConfig("sg-main", settings, {"news": "11"}), Account(server))
 
 
-def scanned(rig: Rig, cursor: str | None = None) -> tuple[list[Seen], str | None]:
+def scanned(rig: Rig, cursor: str | None = None) -> tuple[list[ContactSnapshot], str | None]:
     """By a new connector for each page, as when workers restart."""
     return whole(lambda place: SendGrid(rig.setup, rig.http).scan(place), cursor)
 
@@ -83,9 +83,9 @@ def test_an_export_that_is_not_ready_is_asked_for_again_later(
     rig: Rig, server: SendGridStandIn
 ) -> None:
     page = SendGrid(rig.setup, rig.http).scan(None)
-    assert (page.rows, page.done, page.again) == ((), False, export.AGAIN)
+    assert (page.rows, page.done, page.poll_after) == ((), False, export.POLL_INTERVAL)
     page = SendGrid(rig.setup, rig.http).scan(page.cursor)
-    assert (page.rows, page.done, page.again) == ((), False, export.AGAIN)
+    assert (page.rows, page.done, page.poll_after) == ((), False, export.POLL_INTERVAL)
     assert len(server.exports.bodies) == 1
 
 
@@ -128,7 +128,7 @@ def test_a_file_that_is_gone_is_no_refusal_of_the_key(rig: Rig, server: SendGrid
     assert page.rows
     server.exports.hidden = True
     page = SendGrid(rig.setup, rig.http).scan(page.cursor)
-    assert page.again
+    assert page.poll_after
     assert len(server.exports.bodies) == 2
 
 
@@ -140,7 +140,7 @@ def test_without_an_export_the_contacts_are_searched_for(
     server.exports.allowed = how == "fails each time"
     rows, cursor = scanned(rig)
     assert {row.address for row in rows} == set(server.contacts)
-    assert len(server.exports.bodies) == (export.ATTEMPTS if server.exports.allowed else 0)
+    assert len(server.exports.bodies) == (export.MAX_ATTEMPTS if server.exports.allowed else 0)
     assert json.loads(cursor or "")[0] == int(NOW.timestamp())
 
 
@@ -161,7 +161,7 @@ def test_a_file_is_read_in_any_form_that_makes_sense(
 def test_a_file_is_read_in_parts_that_end_within_a_lease(
     rig: Rig, server: SendGridStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "ROWS", 300)
+    monkeypatch.setattr(export, "MAX_ROWS_PER_PAGE", 300)
     rows, _ = scanned(rig)
     assert [row.address for row in rows] == list(server.contacts)
 
@@ -181,7 +181,7 @@ def test_an_export_that_names_no_files_is_no_empty_account(
     server.exports.without_urls = True
     rows, _ = scanned(rig)
     assert {row.address for row in rows} == set(server.contacts)
-    assert len(server.exports.bodies) == export.ATTEMPTS
+    assert len(server.exports.bodies) == export.MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("damage", ["cut", "no JSON"])

@@ -8,9 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Item, Outcome, Result, Seen
-from preference_center.integrations.base.contract import DeliveryError, Setup
-from preference_center.integrations.base.rate_limit import Paced
+from preference_center.domain.sync.contract import (
+    ContactSnapshot,
+    PushItem,
+    PushOutcome,
+    PushResult,
+)
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
+from preference_center.integrations.base.rate_limit import RateLimited
 from preference_center.integrations.ses import import_jobs
 from preference_center.integrations.ses.connector import Ses
 from tests.integrations.both_ways_contract import with_settings
@@ -20,7 +25,10 @@ from tests.integrations.tools.ses import KEY, LIST, REGION, SECRET, SesStandIn
 from tests.integrations.tools.ses_imports import BUCKET
 
 TOPICS = {"news": "11", "offers": "12"}
-MANY = [f"p{n}@example.com" for n in range(max(import_jobs.FEW, Ses.capabilities.batch_size) + 5)]
+MANY = [
+    f"p{n}@example.com"
+    for n in range(max(import_jobs.MAX_WITHOUT_JOB, Ses.capabilities.batch_size) + 5)
+]
 
 
 @pytest.fixture
@@ -44,20 +52,20 @@ def rig(server: SesStandIn) -> Rig:
         "import_bucket": BUCKET,
         "bucket_url": f"{server.url}/{BUCKET}",
     }
-    return Rig("ses", Setup("aws", settings, TOPICS), List(server))
+    return Rig("ses", DestinationConfig("aws", settings, TOPICS), List(server))
 
 
-def listed(rig: Rig, items: Sequence[Item]) -> list[tuple[Item, Seen]]:
+def listed(rig: Rig, items: Sequence[PushItem]) -> list[tuple[PushItem, ContactSnapshot]]:
     seen = {row.address: row for row in cast("Ses", rig.make()).scan(None).rows}
     return [(item, seen[item.address]) for item in items]
 
 
-def pushed(rig: Rig, items: Sequence[Item], **http: Any) -> dict[int, Outcome]:
+def pushed(rig: Rig, items: Sequence[PushItem], **http: Any) -> dict[int, PushOutcome]:
     batch = listed(rig, items)
-    return dict(cast("Ses", rig.make(**http)).push_seen(batch))
+    return dict(cast("Ses", rig.make(**http)).push_scanned(batch))
 
 
-def everybody(server: SesStandIn, *topics: str) -> list[Item]:
+def everybody(server: SesStandIn, *topics: str) -> list[PushItem]:
     for address in MANY:
         server.add(address)
     return [off(n, address, *topics) for n, address in enumerate(MANY)]
@@ -65,15 +73,15 @@ def everybody(server: SesStandIn, *topics: str) -> list[Item]:
 
 def test_a_page_of_contacts_is_one_job(rig: Rig, server: SesStandIn) -> None:
     found = pushed(rig, everybody(server, "news", "offers"))
-    assert {outcome.result for outcome in found.values()} == {Result.LATER}
+    assert {outcome.result for outcome in found.values()} == {PushResult.RETRY_LATER}
     assert {outcome.ack for outcome in found.values()} == {"import job-1"}
     server.imports.finish(server.contacts, server.touch)
     assert all(rig.tool.off(address) == {"news", "offers"} for address in MANY)
     again = pushed(rig, everybody_again("news", "offers"))
-    assert {outcome.result for outcome in again.values()} == {Result.REFLECTED}
+    assert {outcome.result for outcome in again.values()} == {PushResult.REFLECTED}
 
 
-def everybody_again(*topics: str) -> list[Item]:
+def everybody_again(*topics: str) -> list[PushItem]:
     return [off(n, address, *topics) for n, address in enumerate(MANY)]
 
 
@@ -116,8 +124,8 @@ def test_who_is_off_already_costs_no_request(rig: Rig, server: SesStandIn) -> No
     server.contacts[MANY[-1]]["UnsubscribeAll"] = True
     batch = listed(rig, items)
     server.seen.clear()
-    found = cast("Ses", rig.make()).push_seen(batch)
-    assert set(results(found).values()) == {Result.REFLECTED}
+    found = cast("Ses", rig.make()).push_scanned(batch)
+    assert set(results(found).values()) == {PushResult.REFLECTED}
     assert server.seen == [("GET", f"/v2/email/contact-lists/{LIST}")]
 
 
@@ -136,12 +144,12 @@ def test_without_a_bucket_everybody_is_told_alone(rig: Rig, server: SesStandIn) 
 def test_while_enough_jobs_are_under_way_the_page_waits(rig: Rig, server: SesStandIn) -> None:
     items = everybody(server, "news", "offers")
     server.imports.lists = 100
-    for _ in range(import_jobs.AT_ONCE):
+    for _ in range(import_jobs.MAX_RUNNING_JOBS):
         pushed(rig, items)
     files = len(server.imports.files)
-    with pytest.raises(Paced) as caught:
+    with pytest.raises(RateLimited) as caught:
         pushed(rig, items)
-    assert caught.value.retry_after == import_jobs.AGAIN
+    assert caught.value.retry_after == import_jobs.POLL_INTERVAL
     assert len(server.imports.files) == files
 
 
@@ -156,7 +164,7 @@ def test_a_job_that_failed_is_told_to_people_and_tried_again_later(
         pushed(rig, items)
     (problem,) = rig.make().check().problems
     assert "policy of the bucket" in problem
-    later = NOW + import_jobs.AFTER_FAILURE + timedelta(minutes=1)
+    later = NOW + import_jobs.FAILURE_RETRY_DELAY + timedelta(minutes=1)
     found = pushed(rig, items, now=lambda: later)
     assert {outcome.ack for outcome in found.values()} == {"import job-2"}
 
@@ -168,10 +176,12 @@ def test_a_lift_waits_for_imports_that_could_turn_it_off_again(
     server.imports.lists = 1
     server.add(ANNA)
     rig.tool.turn_off(ANNA, "news")
-    item = Item(1, ANNA, lift(1, ANNA).channel, off=frozenset({"offers"}), lift=frozenset({"news"}))
-    assert results(rig.make().push([item])) == {1: Result.LATER}
+    item = PushItem(
+        1, ANNA, lift(1, ANNA).channel, off=frozenset({"offers"}), lift=frozenset({"news"})
+    )
+    assert results(rig.make().push([item])) == {1: PushResult.RETRY_LATER}
     assert rig.tool.off(ANNA) == {"news", "offers"}  # an opt-out waits for nothing
-    assert results(rig.make().push([item])) == {1: Result.REFLECTED}
+    assert results(rig.make().push([item])) == {1: PushResult.REFLECTED}
     assert rig.tool.off(ANNA) == {"offers"}
 
 

@@ -8,14 +8,14 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.integrations.base.contract import (
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.registry import SetupError
+from preference_center.integrations.registry import DestinationConfigError
 from preference_center.integrations.ses.connector import Ses
 from tests.integrations.both_ways_contract import (
     AbsentContract,
@@ -85,7 +85,7 @@ def rig(server: SesStandIn) -> Rig:
         "base_url": server.url,
     }
     # A push looks whether the list is there, then at each contact.
-    setup = Setup("aws", settings, TOPICS)
+    setup = DestinationConfig("aws", settings, TOPICS)
     return Rig("ses", setup, List(server), requests_before_writing=2, one_by_one=True)
 
 
@@ -103,7 +103,11 @@ class TestSes(
         server = cast("SesStandIn", rig.tool.server)  # type: ignore[attr-defined]
         server.fail(Fault(503, after=5))  # the list; look and change; look and change; look
         outcomes = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news"), off(3, CY, "news")])
-        assert results(outcomes) == {1: Result.REFLECTED, 2: Result.REFLECTED, 3: Result.LATER}
+        assert results(outcomes) == {
+            1: PushResult.REFLECTED,
+            2: PushResult.REFLECTED,
+            3: PushResult.RETRY_LATER,
+        }
 
 
 class TestOddAnswers(OddAnswersContract):
@@ -139,7 +143,7 @@ def test_a_change_keeps_all_that_it_is_not_about(rig: Rig, server: SesStandIn) -
 
 def test_a_contact_that_is_as_it_should_be_is_not_written_to(rig: Rig, server: SesStandIn) -> None:
     for _ in range(2):
-        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: Result.REFLECTED}
+        assert results(rig.make().push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert len(server.updates) == 1
 
 
@@ -150,9 +154,9 @@ def test_who_unsubscribed_from_the_list_is_off_everywhere_and_stays_so(
     contact["UnsubscribeAll"] = True
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
-    assert results(connector.push([lift(1, ANNA, "news")])) == {1: Result.REFLECTED}
+    assert results(connector.push([lift(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert contact["UnsubscribeAll"] is True
-    assert {n.thing for n in whole(connector.pull)[0]} == {None}
+    assert {n.target for n in whole(connector.pull)[0]} == {None}
 
 
 def test_a_topic_that_is_off_by_default_is_nobodys_no(rig: Rig, server: SesStandIn) -> None:
@@ -172,8 +176,8 @@ def test_bounces_and_complaints_are_pulled_too(rig: Rig, server: SesStandIn) -> 
             {"EmailAddress": address, "Reason": reason, "LastUpdateTime": when.timestamp()}
         )
     assert whole(connect(rig).pull)[0] == [
-        News(NewsKind.BOUNCED, ANNA, at=when),
-        News(NewsKind.COMPLAINED, BO, at=when),
+        VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=when),
+        VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=when),
     ]
 
 
@@ -243,7 +247,7 @@ def test_without_the_library_a_person_is_told_what_to_install(
         monkeypatch.delitem(
             sys.modules, f"preference_center.integrations.ses.{name}", raising=False
         )
-    with pytest.raises(SetupError, match=r"pip install '\.\[ses\]'"):
+    with pytest.raises(DestinationConfigError, match=r"pip install '\.\[ses\]'"):
         rig.make()
 
 

@@ -8,29 +8,29 @@ import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
 from preference_center.domain.vendor_events import (
-    Confirmation,
-    News,
-    NewsKind,
-    Post,
-    Unready,
-    Unverified,
+    NotConfigured,
+    SignatureError,
+    SubscriptionConfirmation,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
 )
 from preference_center.errors import InvalidInput
-from preference_center.integrations.ses.webhook import SesNews
+from preference_center.integrations.ses.webhook import SesWebhookSource
 from tests.integrations.base.posts import ANNA, NOW, post
 from tests.integrations.base.sns import CERTIFICATE_URL, TOPIC, certificate, message, subscription
 
 SETTINGS = {"topic_arns": f"arn:aws:sns:us-east-1:123456789012:other {TOPIC}"}
 STAMP = "2026-11-25T12:00:00.000Z"
-OUT, IN = NewsKind.OPTED_OUT, NewsKind.RESUBSCRIBED
+OUT, IN = VendorEventKind.OPTED_OUT, VendorEventKind.RESUBSCRIBED
 
 
-def signed(body: bytes, pem: bytes | None = None) -> Post:
+def signed(body: bytes, pem: bytes | None = None) -> WebhookRequest:
     return replace(post(body), certificate=certificate() if pem is None else pem)
 
 
-def parse(event: dict[str, Any]) -> list[News]:
-    return list(SesNews().parse(message(event)))
+def parse(event: dict[str, Any]) -> list[VendorEvent]:
+    return list(SesWebhookSource().parse(message(event)))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def parse(event: dict[str, Any]) -> list[News]:
     ],
 )
 def test_what_sns_signed_is_genuine(body: bytes) -> None:
-    assert SesNews().certificate(post(body), SETTINGS) == CERTIFICATE_URL
-    SesNews().verify(signed(body), SETTINGS, NOW)
+    assert SesWebhookSource().certificate_url(post(body), SETTINGS) == CERTIFICATE_URL
+    SesWebhookSource().verify(signed(body), SETTINGS, NOW)
 
 
 @pytest.mark.parametrize(
@@ -66,17 +66,17 @@ def test_what_sns_signed_is_genuine(body: bytes) -> None:
         signed(b"[]"),
     ],
 )
-def test_anything_else_is_nobodys(given: Post) -> None:
-    with pytest.raises(Unverified):
-        SesNews().verify(given, SETTINGS, NOW)
+def test_anything_else_is_nobodys(given: WebhookRequest) -> None:
+    with pytest.raises(SignatureError):
+        SesWebhookSource().verify(given, SETTINGS, NOW)
 
 
 @pytest.mark.parametrize("signature", ["", "!", "é", "AAAA"])
 def test_a_signature_that_is_none_is_nobodys(signature: str) -> None:
     given = signed(message("hello"))
     told = json.loads(given.body) | {"Signature": signature}
-    with pytest.raises(Unverified):
-        SesNews().verify(replace(given, body=json.dumps(told).encode()), SETTINGS, NOW)
+    with pytest.raises(SignatureError):
+        SesWebhookSource().verify(replace(given, body=json.dumps(told).encode()), SETTINGS, NOW)
 
 
 @pytest.mark.parametrize(
@@ -93,28 +93,28 @@ def test_a_signature_that_is_none_is_nobodys(signature: str) -> None:
     ],
 )
 def test_a_certificate_is_only_fetched_from_sns_for_an_allowed_topic(more: dict[str, str]) -> None:
-    with pytest.raises(Unverified):
-        SesNews().certificate(post(message("hello", **more)), SETTINGS)
+    with pytest.raises(SignatureError):
+        SesWebhookSource().certificate_url(post(message("hello", **more)), SETTINGS)
 
 
 @pytest.mark.parametrize("settings", [{}, {"topic_arns": "ses-events"}])
 def test_without_topics_nothing_is_believed(settings: dict[str, str]) -> None:
-    with pytest.raises(Unready):
-        SesNews().verify(signed(message("hello")), settings, NOW)
+    with pytest.raises(NotConfigured):
+        SesWebhookSource().verify(signed(message("hello")), settings, NOW)
 
 
 def test_a_subscription_is_confirmed_at_sns_whatever_url_it_names() -> None:
-    wish = SesNews().confirmation(subscription())
+    wish = SesWebhookSource().confirmation(subscription())
     query = {"Action": "ConfirmSubscription", "TopicArn": TOPIC, "Token": "2336412f37"}
-    assert wish == Confirmation("sns.eu-central-1.amazonaws.com", query)
-    assert SesNews().parse(subscription()) == []
-    assert SesNews().confirmation(message("hello")) is None
+    assert wish == SubscriptionConfirmation("sns.eu-central-1.amazonaws.com", query)
+    assert SesWebhookSource().parse(subscription()) == []
+    assert SesWebhookSource().confirmation(message("hello")) is None
 
 
 def test_an_end_of_the_subscription_is_no_persons_wish() -> None:
-    said = SesNews().parse(message("bye", "UnsubscribeConfirmation", Token="t"))
-    assert [(news.kind, news.thing) for news in said] == [
-        (NewsKind.UNKNOWN, "UnsubscribeConfirmation")
+    said = SesWebhookSource().parse(message("bye", "UnsubscribeConfirmation", Token="t"))
+    assert [(news.kind, news.target) for news in said] == [
+        (VendorEventKind.UNKNOWN_TYPE, "UnsubscribeConfirmation")
     ]
 
 
@@ -131,7 +131,7 @@ def test_a_bounce_is_told_of_each_recipient(
     bounce = {"bounceType": kind, "timestamp": STAMP, "feedbackId": "f1"}
     anna, bo = parse({name: "Bounce", "bounce": bounce | {"bouncedRecipients": people}})
     told = Bounce("5.1.1", "550", said, permanent)
-    assert anna == News(NewsKind.BOUNCED, ANNA, None, NOW, "f1", bounce=told)
+    assert anna == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "f1", bounce=told)
     assert (bo.address, bo.bounce) == ("bo@example.com", Bounce(permanent=permanent))
 
 
@@ -149,7 +149,7 @@ def test_a_bounce_is_told_of_each_recipient(
 def test_a_complaint(more: dict[str, Any], *, counts: bool) -> None:
     complaint = {"complainedRecipients": [{"emailAddress": ANNA}], "timestamp": STAMP}
     found = parse({"eventType": "Complaint", "complaint": complaint | {"feedbackId": "f1"} | more})
-    news = News(NewsKind.COMPLAINED, ANNA, None, NOW, "f1", by_person=True)
+    news = VendorEvent(VendorEventKind.COMPLAINED, ANNA, None, NOW, "f1", by_person=True)
     assert found == ([news] if counts else [])
 
 
@@ -163,7 +163,7 @@ def test_a_complaint(more: dict[str, Any], *, counts: bool) -> None:
     ],
 )
 def test_a_choice_on_amazons_page_is_told_by_what_changed(
-    before: dict[str, str], after: dict[str, str], said: list[tuple[NewsKind, str | None]]
+    before: dict[str, str], after: dict[str, str], said: list[tuple[VendorEventKind, str | None]]
 ) -> None:
     def preferences(of: dict[str, str]) -> dict[str, Any]:
         rows = [{"topicName": k, "subscriptionStatus": v} for k, v in of.items() if k]
@@ -172,20 +172,20 @@ def test_a_choice_on_amazons_page_is_told_by_what_changed(
     told = {"timestamp": STAMP, "oldTopicPreferences": preferences(before)}
     told["newTopicPreferences"] = preferences(after)
     event = {"eventType": "Subscription", "mail": {"destination": [ANNA]}, "subscription": told}
-    assert [(news.kind, news.thing) for news in parse(event)] == said
-    assert {(news.address, news.at) for news in parse(event)} == {(ANNA, NOW)}
+    assert [(news.kind, news.target) for news in parse(event)] == said
+    assert {(news.address, news.occurred_at) for news in parse(event)} == {(ANNA, NOW)}
 
 
 @pytest.mark.parametrize("name", ["Delivery", "Open", "AmazonSnsSubscriptionSucceeded"])
 def test_what_is_of_no_use_is_left_out(name: str) -> None:
     assert parse({"notificationType": name}) == []
-    assert SesNews().parse(message("Successfully validated SNS topic")) == []
+    assert SesWebhookSource().parse(message("Successfully validated SNS topic")) == []
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
-    assert [news.thing for news in parse({"eventType": "Consent"})] == ["Consent"]
+    assert [news.target for news in parse({"eventType": "Consent"})] == ["Consent"]
 
 
 def test_what_is_not_promised_is_not_read() -> None:
     with pytest.raises(InvalidInput):
-        SesNews().parse(message("{broken"))
+        SesWebhookSource().parse(message("{broken"))

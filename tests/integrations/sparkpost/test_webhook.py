@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
 from preference_center.errors import InvalidInput
-from preference_center.integrations.sparkpost.webhook import SparkPostNews
+from preference_center.integrations.sparkpost.webhook import SparkPostWebhookSource
 from tests.integrations.base.posts import ANNA, AT, NOW
 
-OUT, SPAM, BOUNCED = NewsKind.OPTED_OUT, NewsKind.COMPLAINED, NewsKind.BOUNCED
+OUT, SPAM, BOUNCED = VendorEventKind.OPTED_OUT, VendorEventKind.COMPLAINED, VendorEventKind.BOUNCED
 
 
-def parse(*events: dict[str, Any], wrapper: str = "message_event") -> list[News]:
+def parse(*events: dict[str, Any], wrapper: str = "message_event") -> list[VendorEvent]:
     rows = [{"msys": {wrapper: event}} for event in events]
-    return list(SparkPostNews().parse(json.dumps(rows).encode()))
+    return list(SparkPostWebhookSource().parse(json.dumps(rows).encode()))
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def parse(*events: dict[str, Any], wrapper: str = "message_event") -> list[News]
         ({"type": "amp_initial_open"}, None),
     ],
 )
-def test_what_it_says(event: dict[str, Any], kind: NewsKind | None) -> None:
+def test_what_it_says(event: dict[str, Any], kind: VendorEventKind | None) -> None:
     more = {"rcpt_to": ANNA, "raw_rcpt_to": "Anna@example.com", "timestamp": AT, "event_id": "7"}
-    news = News(kind or OUT, "Anna@example.com", None, NOW, "7", by_person=True)
+    news = VendorEvent(kind or OUT, "Anna@example.com", None, NOW, "7", by_person=True)
     assert parse(event | more) == ([news] if kind else [])
 
 
@@ -52,20 +52,20 @@ def test_a_bounce_is_told_in_the_servers_words(
     event = {"type": "bounce", "bounce_class": bounce_class, "rcpt_to": ANNA, "raw_reason": said}
     (news,) = parse(event | {"error_code": "550", "timestamp": "2026-11-25T12:00:00.000Z"})
     bounce = Bounce("5.1.1", "550", said, permanent)
-    assert news == News(BOUNCED, ANNA, at=NOW, bounce=bounce)
+    assert news == VendorEvent(BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
 def test_what_is_new_there_is_told_to_be_unknown() -> None:
     found = parse({"type": "consent_given", "rcpt_to": ANNA})
-    assert found == [News(NewsKind.UNKNOWN, "", "consent_given")]
-    assert [news.thing for news in parse({"type": ANNA})] == ["(no name)"]  # I12
+    assert found == [VendorEvent(VendorEventKind.UNKNOWN_TYPE, "", "consent_given")]
+    assert [news.target for news in parse({"type": ANNA})] == ["(no name)"]  # I12
 
 
 def test_it_tries_the_url_with_nothing() -> None:
-    assert SparkPostNews().parse(b'[{"msys": {}}]') == []
+    assert SparkPostWebhookSource().parse(b'[{"msys": {}}]') == []
 
 
 @pytest.mark.parametrize("body", [b'[{"msys": 1}]', b'[{"msys": {"message_event": []}}]', b"[{}]"])
 def test_what_is_not_promised_is_not_read(body: bytes) -> None:
     with pytest.raises(InvalidInput):
-        SparkPostNews().parse(body)
+        SparkPostWebhookSource().parse(body)

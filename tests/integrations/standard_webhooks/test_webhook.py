@@ -8,8 +8,8 @@ import pytest
 
 from preference_center.domain.addresses import Channel
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.standard_webhooks.webhook import StandardNews
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.standard_webhooks.webhook import StandardWebhookSource
 from tests.docs.reading import ROOT
 from tests.integrations.base.posts import ANNA, NOW
 
@@ -21,16 +21,16 @@ def event(kind: str, **data: Any) -> dict[str, Any]:
     return {"type": kind, "timestamp": STAMP, "data": {"address": ANNA} | data}
 
 
-def parse(*events: dict[str, Any]) -> list[News]:
-    return list(StandardNews().parse(json.dumps(events).encode()))
+def parse(*events: dict[str, Any]) -> list[VendorEvent]:
+    return list(StandardWebhookSource().parse(json.dumps(events).encode()))
 
 
 def test_all_that_may_be_told_is_read() -> None:
     phone = "+393331234567"
     told = {"channel": "sms", "topic": "acme.texts", "id": "7", "by_person": True}
     assert parse(event("opted_out", **told | {"address": phone})) == [
-        News(
-            NewsKind.OPTED_OUT,
+        VendorEvent(
+            VendorEventKind.OPTED_OUT,
             phone,
             "acme.texts",
             NOW,
@@ -41,11 +41,13 @@ def test_all_that_may_be_told_is_read() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NewsKind if kind is not NewsKind.UNKNOWN])
-def test_address_and_type_are_enough(kind: NewsKind) -> None:
-    bounce = Bounce() if kind is NewsKind.BOUNCED else None
+@pytest.mark.parametrize(
+    "kind", [kind for kind in VendorEventKind if kind is not VendorEventKind.UNKNOWN_TYPE]
+)
+def test_address_and_type_are_enough(kind: VendorEventKind) -> None:
+    bounce = Bounce() if kind is VendorEventKind.BOUNCED else None
     body = json.dumps({"type": kind, "data": {"address": ANNA}}).encode()
-    assert StandardNews().parse(body) == [News(kind, ANNA, bounce=bounce)]
+    assert StandardWebhookSource().parse(body) == [VendorEvent(kind, ANNA, bounce=bounce)]
 
 
 def test_a_bounce_is_told_in_the_servers_words() -> None:
@@ -58,18 +60,23 @@ def test_a_bounce_is_told_in_the_servers_words() -> None:
 
 def test_what_cannot_be_told_is_kept_for_a_person() -> None:
     found = parse(event("unknown"), event("clicked"), event("opted_out", address=""))
-    assert [news.thing for news in found] == ["unknown", "clicked", "opted_out without address"]
+    assert [news.target for news in found] == ["unknown", "clicked", "opted_out without address"]
 
 
 def test_the_documented_example_is_read() -> None:
     page = (ROOT / "docs/inbound.md").read_text()
     (example,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert StandardNews().parse(example.encode()) == [
-        News(NewsKind.OPTED_OUT, "jo@example.com", "acme.news", NOW, ID, by_person=True)
+    assert StandardWebhookSource().parse(example.encode()) == [
+        VendorEvent(
+            VendorEventKind.OPTED_OUT, "jo@example.com", "acme.news", NOW, ID, by_person=True
+        )
     ]
 
 
 def test_a_channel_that_is_none_costs_no_other_report_and_is_not_quoted() -> None:  # I12
     strange, known = parse(event("opted_out", channel=ANNA), event("opted_out"))
-    assert (strange.kind, strange.thing) == (NewsKind.UNKNOWN, "opted_out by an unknown channel")
-    assert known.kind is NewsKind.OPTED_OUT
+    assert (strange.kind, strange.target) == (
+        VendorEventKind.UNKNOWN_TYPE,
+        "opted_out by an unknown channel",
+    )
+    assert known.kind is VendorEventKind.OPTED_OUT

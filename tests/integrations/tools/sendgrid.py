@@ -11,7 +11,11 @@ from urllib.parse import unquote
 
 from werkzeug.wrappers import Request, Response
 
-from preference_center.integrations.sendgrid.connector import LINK_RIGHT, READING_RIGHTS, RIGHTS
+from preference_center.integrations.sendgrid.connector import (
+    LINK_PERMISSION,
+    PERMISSIONS,
+    READ_PERMISSIONS,
+)
 from tests.integrations.tools.sendgrid_exports import Exports
 from tests.integrations.tools.stand_in import StandIn, Watch
 
@@ -26,7 +30,7 @@ class SendGridStandIn(StandIn):
         self.groups = {11: "News", 12: "Offers", 99: "Events"}
         self.held: dict[int, set[str]] = {group: set() for group in self.groups}
         self.everywhere: set[str] = set()
-        self.rights = [*RIGHTS, *READING_RIGHTS, LINK_RIGHT]
+        self.rights = [*PERMISSIONS, *READ_PERMISSIONS, LINK_PERMISSION]
         self.contacts: dict[str, dict[str, Any]] = {}
         self.created = 1_700_000_000
         """When whatever is held was suppressed, and reported."""

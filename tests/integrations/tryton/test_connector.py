@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from preference_center.domain.sync.contract import Result
-from preference_center.domain.vendor_events import News, NewsKind
-from preference_center.integrations.base.contract import DeliveryError, Setup
+from preference_center.domain.sync.contract import PushResult
+from preference_center.domain.vendor_events import VendorEvent, VendorEventKind
+from preference_center.integrations.base.contract import DeliveryError, DestinationConfig
 from preference_center.integrations.tryton import client
 from preference_center.integrations.tryton.connector import Tryton
 from tests.integrations.both_ways_contract import (
@@ -76,7 +76,12 @@ def rig(server: TrytonStandIn) -> Rig:
         "password": PASSWORD,
     }
     # A push logs in, looks at the lists, then for the addresses.
-    return Rig("tryton", Setup("erp", settings, TOPICS), Lists(server), requests_before_writing=3)
+    return Rig(
+        "tryton",
+        DestinationConfig("erp", settings, TOPICS),
+        Lists(server),
+        requests_before_writing=3,
+    )
 
 
 class TestTryton(JsonApiContract, MappedContract, ReadContract, PullContract, RightsContract):
@@ -103,7 +108,7 @@ def test_who_waits_for_a_confirmation_has_said_no_no(rig: Rig, server: TrytonSta
     # Nothing is sent there: that is all we want, and a lift confirms nothing.
     assert connector.read([off(1, ANNA, "news")]) == {1: frozenset({"news"})}
     for item in (off(1, ANNA, "news"), lift(1, ANNA, "news")):
-        assert results(connector.push([item])) == {1: Result.REFLECTED}
+        assert results(connector.push([item])) == {1: PushResult.REFLECTED}
     assert server.rows[ANNA, 11]["write_date"] is None
 
 
@@ -123,14 +128,14 @@ def test_news_tells_list_and_time(rig: Rig, server: TrytonStandIn) -> None:
     server.turn(BO, 11, active=True)
     (news,) = whole(connect(rig).pull)[0]
     at = server.rows[ANNA, 12]["write_date"]
-    assert news == News(NewsKind.OPTED_OUT, ANNA, "12", at=at)
+    assert news == VendorEvent(VendorEventKind.OPTED_OUT, ANNA, "12", occurred_at=at)
 
 
 @pytest.mark.parametrize("page", [2, 3, 4])
 def test_pages_are_by_id_and_the_next_run_begins_before_the_newest(
     rig: Rig, server: TrytonStandIn, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(client, "PAGE", page)
+    monkeypatch.setattr(client, "PAGE_SIZE", page)
     connector = connect(rig)
     people = [f"p{n}@example.com" for n in range(6)]
     for address in people:

@@ -13,15 +13,15 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, Outcome, Result
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult
 from preference_center.integrations.base.contract import (
     Connector,
     DeliveryError,
-    Setup,
+    DestinationConfig,
     UnsupportedByDestination,
 )
-from preference_center.integrations.base.http import Http
-from preference_center.integrations.registry import ENTRIES, make
+from preference_center.integrations.base.http import HttpContext
+from preference_center.integrations.registry import CONNECTORS, make_connector
 from preference_center.integrations.twilio.connector import Twilio
 from tests.integrations.contract import ANNA, BO, CY, JsonApiContract, Rig, lift, off, results
 from tests.integrations.mapped_contract import MappedContract
@@ -52,11 +52,11 @@ def number(address: str) -> str:
 class Numbered(Twilio):
     """Takes the contracts' email addresses for numbers."""
 
-    def push(self, batch: Sequence[Item]) -> Mapping[int, Outcome]:
+    def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         return super().push([_numbered(item) for item in batch])
 
 
-def _numbered(item: Item) -> Item:
+def _numbered(item: PushItem) -> PushItem:
     if item.channel is not Channel.EMAIL:
         return item
     return replace(item, address=number(item.address), channel=Channel.SMS)
@@ -105,7 +105,9 @@ def server(description: Description) -> Iterator[TwilioStandIn]:
 @pytest.fixture
 def rig(server: TwilioStandIn) -> Rig:
     settings = {"api_key": KEY, "api_secret": SECRET, "base_url": server.url}
-    setup = Setup("texts", settings, TOPICS, channels=dict.fromkeys(TOPICS, Channel.SMS))
+    setup = DestinationConfig(
+        "texts", settings, TOPICS, channels=dict.fromkeys(TOPICS, Channel.SMS)
+    )
     return NumberedRig("twilio", setup, Senders(server, TOPICS))
 
 
@@ -125,7 +127,7 @@ class TestTwilio(JsonApiContract, MappedContract):
         rig.tool.reject(ANNA)  # type: ignore[attr-defined]
         rig.tool.reject(BO)  # type: ignore[attr-defined]
         found = rig.make().push([off(1, ANNA, "news"), off(2, BO, "news")])
-        assert results(found) == {1: Result.REFUSED, 2: Result.REFUSED}
+        assert results(found) == {1: PushResult.REFUSED, 2: PushResult.REFUSED}
 
 
 class TestOddAnswers(OddAnswersContract):
@@ -163,7 +165,7 @@ def test_a_consent_says_all_that_twilio_asks_for(texts: Rig, server: TwilioStand
 
 def test_twenty_five_go_in_a_request(texts: Rig, server: TwilioStandIn) -> None:
     batch = [text_off(n, f"+39333{n:07}") for n in range(60)]
-    assert set(results(texts.make().push(batch)).values()) == {Result.REFLECTED}
+    assert set(results(texts.make().push(batch)).values()) == {PushResult.REFLECTED}
     assert len(server.seen) == 3
 
 
@@ -180,7 +182,7 @@ def test_a_sender_of_another_account_stops_the_destination(
 def test_an_error_that_may_pass_is_tried_again(texts: Rig, server: TwilioStandIn) -> None:
     server.code = 20500
     found = texts.make().push([text_off(1, PHONE)])
-    assert found[1] == Outcome(Result.LATER, "20500")
+    assert found[1] == PushOutcome(PushResult.RETRY_LATER, "20500")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_a_consent_without_a_verdict_is_tried_again(
     texts: Rig, server: TwilioStandIn, body: str
 ) -> None:
     server.fail(Fault(201, body=body))
-    assert results(texts.make().push([text_off(1, PHONE)])) == {1: Result.LATER}
+    assert results(texts.make().push([text_off(1, PHONE)])) == {1: PushResult.RETRY_LATER}
 
 
 def test_service_messages_by_the_same_sender_are_refused(texts: Rig) -> None:  # I4, I10
@@ -213,16 +215,18 @@ def test_checking_gives_no_consent(texts: Rig, server: TwilioStandIn) -> None:  
 
 
 def test_without_a_key_it_only_listens() -> None:
-    listens = make("twilio", Setup("texts", {"auth_token": "x"}, {TOPIC: NUMBER}), Http())
+    listens = make_connector(
+        "twilio", DestinationConfig("texts", {"auth_token": "x"}, {TOPIC: NUMBER}), HttpContext()
+    )
     assert listens.check().ok
-    entry = ENTRIES["twilio"]
-    assert entry.able({"auth_token": "x"}).only_listens
-    assert not entry.able({"api_key": KEY, "api_secret": SECRET}).only_listens
-    assert entry.hidden >= {"auth_token", "shared_key", "api_secret"}
+    entry = CONNECTORS["twilio"]
+    assert entry.capabilities_for({"auth_token": "x"}).webhook_only
+    assert not entry.capabilities_for({"api_key": KEY, "api_secret": SECRET}).webhook_only
+    assert entry.all_secret_settings >= {"auth_token", "shared_key", "api_secret"}
 
 
 def test_who_lifts_from_two_senders_is_sent_to_both(rig: Rig, server: TwilioStandIn) -> None:
     rig.make().push([off(1, CY, "news", "offers")])
     found = cast("Twilio", rig.make()).push([lift(1, CY, "news", "offers")])
-    assert results(found) == {1: Result.REFLECTED}
+    assert results(found) == {1: PushResult.REFLECTED}
     assert server.off[number(CY)] == set()

@@ -13,15 +13,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from preference_center.domain.sms_keywords import Meaning
-from preference_center.domain.vendor_events import Post, Unready, Unverified
+from preference_center.domain.sms_keywords import SmsIntent
+from preference_center.domain.vendor_events import NotConfigured, SignatureError, WebhookRequest
 from preference_center.errors import InvalidInput
 from preference_center.integrations.twilio.webhook import (
-    Text,
-    TwilioTexts,
-    as_mail,
-    read_text,
-    twiml,
+    TextMessage,
+    TwilioSmsWebhook,
+    parse_text_message,
+    to_mail,
+    twiml_response,
 )
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -42,19 +42,19 @@ JSON_URL = f"{URL}&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19
 JSON_SIGNATURE = "a9nBmqA0ju/hNViExpshrM61xv4="
 
 
-def post(body: bytes, signature: str | None, url: str = URL, **headers: str) -> Post:
+def post(body: bytes, signature: str | None, url: str = URL, **headers: str) -> WebhookRequest:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     if signature is not None:
         given["x-twilio-signature"] = signature
-    return Post("POST", url, "", given, body)
+    return WebhookRequest("POST", url, "", given, body)
 
 
 def form(**more: str) -> bytes:
     return urlencode(FIELDS | more).encode()
 
 
-def verify(post: Post, settings: Mapping[str, str] = TOKENS) -> None:
-    TwilioTexts().verify(post, settings, NOW)
+def verify(post: WebhookRequest, settings: Mapping[str, str] = TOKENS) -> None:
+    TwilioSmsWebhook().verify(post, settings, NOW)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def verify(post: Post, settings: Mapping[str, str] = TOKENS) -> None:
     ],
     ids=["form", "in another order", "a name twice", "JSON"],
 )
-def test_the_vendors_own_examples_are_genuine(genuine: Post) -> None:
+def test_the_vendors_own_examples_are_genuine(genuine: WebhookRequest) -> None:
     verify(genuine)
 
 
@@ -90,10 +90,10 @@ def test_the_vendors_own_examples_are_genuine(genuine: Post) -> None:
         post(form(), SIGNATURE, x_twilio_webhooks_signature_settings=""),
     ],
 )
-def test_anything_else_is_not(forged: Post) -> None:
-    with pytest.raises(Unverified) as found:
+def test_anything_else_is_not(forged: WebhookRequest) -> None:
+    with pytest.raises(SignatureError) as found:
         verify(forged, TOKENS | {"shared_key": "12345"})
-    assert not isinstance(found.value, Unready)
+    assert not isinstance(found.value, NotConfigured)
 
 
 def test_a_key_of_the_companys_own_may_sign_instead() -> None:
@@ -103,22 +103,24 @@ def test_a_key_of_the_companys_own_may_sign_instead() -> None:
     signature = base64.b64encode(digest).decode()
     named = {"x_twilio_webhooks_signature_settings": "key=K1,algorithm=HMAC_SHA256"}
     verify(post(form(), signature, **named), {"shared_key": "own"})
-    with pytest.raises(Unverified):  # the header must not choose a weaker key
+    with pytest.raises(SignatureError):  # the header must not choose a weaker key
         verify(post(form(), signature, **named), {"auth_token": "own"})
-    with pytest.raises(Unverified):
+    with pytest.raises(SignatureError):
         verify(post(form(), SIGNATURE), {"shared_key": "12345"})
 
 
 def test_without_a_key_nothing_is_believed() -> None:
-    with pytest.raises(Unready, match="auth_token"):
+    with pytest.raises(NotConfigured, match="auth_token"):
         verify(post(form(), SIGNATURE), {})
 
 
 def test_a_message_is_read_from_a_form_or_from_json() -> None:
     sent = {"From": "+393331234567", "To": "+15550100", "Body": "STOP", "MessageSid": "SM1"}
-    text = Text("+393331234567", frozenset({"+15550100"}), "STOP", "SM1", None)
-    assert read_text(urlencode(sent).encode()) == text
-    assert read_text(b'{"From":"+393331234567","To":"+15550100","Body":"STOP","MessageSid":"SM1"}')
+    text = TextMessage("+393331234567", frozenset({"+15550100"}), "STOP", "SM1", None)
+    assert parse_text_message(urlencode(sent).encode()) == text
+    assert parse_text_message(
+        b'{"From":"+393331234567","To":"+15550100","Body":"STOP","MessageSid":"SM1"}'
+    )
     assert "333" not in repr(text)  # I12
     assert "STOP" not in repr(text)
 
@@ -126,40 +128,40 @@ def test_a_message_is_read_from_a_form_or_from_json() -> None:
 @pytest.mark.parametrize(
     "more, sender, handled",
     [
-        ({"OptOutType": "STOP"}, "+393331234567", Meaning.STOP),
-        ({"OptOutType": "start"}, "+393331234567", Meaning.START),
+        ({"OptOutType": "STOP"}, "+393331234567", SmsIntent.STOP),
+        ({"OptOutType": "start"}, "+393331234567", SmsIntent.START),
         ({"OptOutType": "LATER"}, "+393331234567", None),
         ({"From": "whatsapp:+393331234567"}, "+393331234567", None),
         ({"From": "rcs:+393331234567"}, "+393331234567", None),
         ({"From": "41411"}, "41411", None),
     ],
 )
-def test_what_twilio_adds(more: dict[str, str], sender: str, handled: Meaning | None) -> None:
-    text = read_text(urlencode({"From": "+393331234567", "Body": "x"} | more).encode())
+def test_what_twilio_adds(more: dict[str, str], sender: str, handled: SmsIntent | None) -> None:
+    text = parse_text_message(urlencode({"From": "+393331234567", "Body": "x"} | more).encode())
     assert text
-    assert (text.sender, text.handled) == (sender, handled)
+    assert (text.sender, text.handled_as) == (sender, handled)
 
 
 def test_what_became_of_our_own_messages_is_nobodys_word() -> None:
-    assert read_text(b"MessageSid=SM1&MessageStatus=delivered&To=%2B393331234567") is None
+    assert parse_text_message(b"MessageSid=SM1&MessageStatus=delivered&To=%2B393331234567") is None
 
 
 @pytest.mark.parametrize("body", [b"", b"CallSid=CA1", b"{", b"\xff\xfe"])
 def test_what_is_no_message_is_refused_without_quoting_it(body: bytes) -> None:
     with pytest.raises(InvalidInput, match="promises"):
-        read_text(body)
+        parse_text_message(body)
 
 
 @pytest.mark.parametrize("words", ["¿Quién es?", "", "a\r\nb\x00", "\ud800", "From me\n.\n"])
 def test_any_text_can_be_written_as_a_mail(words: str) -> None:
-    text = Text(f"{words}1", frozenset({words}), words, "SM1", None)
-    mail = message_from_bytes(as_mail(text), policy=policy.default)
+    text = TextMessage(f"{words}1", frozenset({words}), words, "SM1", None)
+    mail = message_from_bytes(to_mail(text), policy=policy.default)
     assert mail["Subject"] == "SMS"
     said = mail.get_content().replace("\r", "").strip("\n")
     assert said == words.encode(errors="replace").decode().replace("\r", "").strip("\n")
 
 
 def test_the_answer_is_twiml() -> None:
-    assert not list(ET.fromstring(twiml()))
-    (message,) = ET.fromstring(twiml("Fish & <Chips>"))
+    assert not list(ET.fromstring(twiml_response()))
+    (message,) = ET.fromstring(twiml_response("Fish & <Chips>"))
     assert (message.tag, message.text) == ("Message", "Fish & <Chips>")

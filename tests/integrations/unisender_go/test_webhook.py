@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 
 from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.vendor_events import News, NewsKind, Post, Unready, Unverified
+from preference_center.domain.vendor_events import (
+    NotConfigured,
+    SignatureError,
+    VendorEvent,
+    VendorEventKind,
+    WebhookRequest,
+)
 from preference_center.errors import InvalidInput
-from preference_center.integrations.unisender_go.webhook import UnisenderGoNews
+from preference_center.integrations.unisender_go.webhook import UnisenderGoWebhookSource
 from tests.integrations.base.posts import ANNA, NOW, post
 
 KEY = "key-of-the-account"
@@ -29,11 +35,11 @@ def email(status: str, reason: str = "", said: str = "", **more: Any) -> dict[st
     } | more
 
 
-def parse(row: dict[str, Any]) -> list[News]:
-    return list(UnisenderGoNews().parse(json.dumps(row).encode()))
+def parse(row: dict[str, Any]) -> list[VendorEvent]:
+    return list(UnisenderGoWebhookSource().parse(json.dumps(row).encode()))
 
 
-def signed(row: dict[str, Any], **options: Any) -> Post:
+def signed(row: dict[str, Any], **options: Any) -> WebhookRequest:
     """As Unisender Go signs: with the key in the place of the proof, in whatever spacing."""
     written = json.dumps({**row, "auth": KEY}, **options).encode()
     return post(written.replace(KEY.encode(), hashlib.md5(written).hexdigest().encode()))
@@ -46,7 +52,7 @@ def signed(row: dict[str, Any], **options: Any) -> Post:
 )
 def test_what_the_key_signed_is_genuine_however_it_is_written(options: dict[str, Any]) -> None:
     row = email("unsubscribed", comment="Не хочу")
-    UnisenderGoNews().verify(signed(row, **options), SETTINGS, NOW)
+    UnisenderGoWebhookSource().verify(signed(row, **options), SETTINGS, NOW)
 
 
 def test_nothing_else_is() -> None:
@@ -60,22 +66,22 @@ def test_nothing_else_is() -> None:
         (replace(genuine, body=b"[]"), SETTINGS),
         (replace(genuine, body=b"\xff"), SETTINGS),
     ]:
-        with pytest.raises(Unverified):
-            UnisenderGoNews().verify(forged, settings, NOW)
-    with pytest.raises(Unready):
-        UnisenderGoNews().verify(genuine, {}, NOW)
+        with pytest.raises(SignatureError):
+            UnisenderGoWebhookSource().verify(forged, settings, NOW)
+    with pytest.raises(NotConfigured):
+        UnisenderGoWebhookSource().verify(genuine, {}, NOW)
 
 
 @pytest.mark.parametrize(
     "status, kind, by_person",
     [
-        ("unsubscribed", NewsKind.OPTED_OUT, True),
-        ("spam", NewsKind.COMPLAINED, True),
-        ("subscribed", NewsKind.RESUBSCRIBED, False),
+        ("unsubscribed", VendorEventKind.OPTED_OUT, True),
+        ("spam", VendorEventKind.COMPLAINED, True),
+        ("subscribed", VendorEventKind.RESUBSCRIBED, False),
     ],
 )
-def test_what_people_say(status: str, kind: NewsKind, *, by_person: bool) -> None:
-    assert parse(email(status)) == [News(kind, ANNA, at=NOW, by_person=by_person)]
+def test_what_people_say(status: str, kind: VendorEventKind, *, by_person: bool) -> None:
+    assert parse(email(status)) == [VendorEvent(kind, ANNA, occurred_at=NOW, by_person=by_person)]
 
 
 @pytest.mark.parametrize("status", ["sent", "delivered", "opened", "clicked", "soft_bounced"])
@@ -100,12 +106,14 @@ def test_a_bounce_counts_for_what_unisender_makes_of_it(
     said = "550 5.7.1 Not here"
     (news,) = parse(email("hard_bounced", reason, said))
     bounce = Bounce(status, "550", said, permanent=permanent)
-    assert news == News(NewsKind.BOUNCED, ANNA, at=NOW, bounce=bounce)
+    assert news == VendorEvent(VendorEventKind.BOUNCED, ANNA, occurred_at=NOW, bounce=bounce)
 
 
 @pytest.mark.parametrize("status", ["hard_bounced", "soft_bounced"])
 def test_a_mail_not_sent_to_who_unsubscribed_is_an_opt_out(status: str) -> None:
-    assert parse(email(status, "err_unsubscribed")) == [News(NewsKind.OPTED_OUT, ANNA, at=NOW)]
+    assert parse(email(status, "err_unsubscribed")) == [
+        VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=NOW)
+    ]
 
 
 def test_events_of_several_users_come_in_one_body() -> None:
@@ -116,6 +124,6 @@ def test_events_of_several_users_come_in_one_body() -> None:
 
 def test_what_is_new_there_is_kept_for_a_person() -> None:
     found = [*parse(email("left")), *parse({"event_name": "list_left"})]
-    assert [news.thing for news in found] == ["left", "list_left"]
+    assert [news.target for news in found] == ["left", "list_left"]
     with pytest.raises(InvalidInput):
         parse({"status": "unsubscribed"})

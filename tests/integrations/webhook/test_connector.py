@@ -13,10 +13,14 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from werkzeug.wrappers import Request, Response
 
 from preference_center.domain.addresses import Channel
-from preference_center.domain.sync.contract import Item, Outcome, Reason, Result
-from preference_center.integrations.base.contract import DeliveryError, Gone, Setup
-from preference_center.integrations.base.http import Http, Rejected, utc_now
-from preference_center.integrations.registry import make
+from preference_center.domain.sync.contract import PushItem, PushOutcome, PushResult, TopicOffReason
+from preference_center.integrations.base.contract import (
+    DeliveryError,
+    DestinationConfig,
+    EndpointGone,
+)
+from preference_center.integrations.base.http import HttpContext, RequestRejected, utc_now
+from preference_center.integrations.registry import make_connector
 from preference_center.integrations.webhook.connector import message_id
 from tests.integrations.contract import ANNA, BO, NOW, HttpContract, Rig, lift, off
 from tests.integrations.sms_contract import SmsContract
@@ -49,7 +53,7 @@ def server() -> Iterator[Receiver]:
 
 @pytest.fixture
 def rig(server: Receiver) -> Rig:
-    setup = Setup("shop", {"url": f"{server.url}/hooks?from=pc", "secret": SECRET})
+    setup = DestinationConfig("shop", {"url": f"{server.url}/hooks?from=pc", "secret": SECRET})
     return Rig("webhook", setup, Books(server))
 
 
@@ -74,7 +78,7 @@ def test_the_standards_own_verifier_accepts_what_is_sent(rig: Rig, server: Recei
 
 
 def test_the_body_tells_each_item_whole(rig: Rig, server: Receiver) -> None:
-    item = Item(
+    item = PushItem(
         ref=5,
         address="+393331234567",
         channel=Channel.SMS,
@@ -84,8 +88,8 @@ def test_the_body_tells_each_item_whole(rig: Rig, server: Receiver) -> None:
         version=42,
         since=NOW,
         reasons={
-            "news": Reason("opted_out_of_topic", "news", UUID(int=7), NOW),
-            "offers": Reason("paused", "all_marketing", UUID(int=8), NOW, NOW + DAY),
+            "news": TopicOffReason("opted_out_of_topic", "news", UUID(int=7), NOW),
+            "offers": TopicOffReason("paused", "all_marketing", UUID(int=8), NOW, NOW + DAY),
         },
     )
     rig.make().push([item])
@@ -170,7 +174,7 @@ def test_every_secret_signs_while_one_replaces_another(rig: Rig, server: Receive
 
 def test_410_says_the_receiver_is_gone(rig: Rig, server: Receiver) -> None:  # G2
     server.fail(Fault(410))
-    with pytest.raises(Gone) as caught:
+    with pytest.raises(EndpointGone) as caught:
         rig.make().push([off(1, ANNA, "news")])
     assert caught.value.permanent
 
@@ -178,7 +182,7 @@ def test_410_says_the_receiver_is_gone(rig: Rig, server: Receiver) -> None:  # G
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_any_other_refusal_is_tried_again(rig: Rig, server: Receiver, status: int) -> None:
     server.fail(Fault(status))
-    with pytest.raises(Rejected) as caught:
+    with pytest.raises(RequestRejected) as caught:
         rig.make().push([off(1, ANNA, "news")])
     assert not caught.value.permanent
 
@@ -200,7 +204,7 @@ def test_a_secret_that_is_none_is_reported_and_signs_nothing(
     rig: Rig, server: Receiver, secret: str
 ) -> None:
     setup = with_settings(rig, secret=secret or " ").setup
-    connector = make("webhook", setup, rig.http)
+    connector = make_connector("webhook", setup, rig.http)
     assert any("secret" in problem for problem in connector.check().problems)
     with pytest.raises(DeliveryError) as caught:
         connector.push([off(1, ANNA, "news")])
@@ -218,8 +222,10 @@ def test_a_secret_that_is_none_is_reported_and_signs_nothing(
     ],
 )
 def test_a_forbidden_url_is_reported_and_never_called(url: str) -> None:
-    http = Http(resolve=lambda host, _: ("10.0.0.7" if "internal" in host else host,))
-    connector = make("webhook", Setup("shop", {"url": url, "secret": SECRET}), http)
+    http = HttpContext(resolve=lambda host, _: ("10.0.0.7" if "internal" in host else host,))
+    connector = make_connector(
+        "webhook", DestinationConfig("shop", {"url": url, "secret": SECRET}), http
+    )
     assert not connector.check().ok
     with pytest.raises(DeliveryError) as caught:
         connector.push([off(1, ANNA, "news")])
@@ -256,11 +262,11 @@ class Choosy(Receiver):
         return super().handle(request)
 
 
-def many(count: int) -> list[Item]:
+def many(count: int) -> list[PushItem]:
     return [off(n, f"person-{n}@example.com", "news") for n in range(1, count + 1)]
 
 
-def results(outcomes: Mapping[int, Outcome], result: Result) -> set[int]:
+def results(outcomes: Mapping[int, PushOutcome], result: PushResult) -> set[int]:
     return {ref for ref, outcome in outcomes.items() if outcome.result is result}
 
 
@@ -269,10 +275,10 @@ def results(outcomes: Mapping[int, Outcome], result: Result) -> set[int]:
 def test_one_item_that_is_rejected_is_found_in_one_run(bad: int, status: int) -> None:  # I3
     with Choosy(status) as server:
         server.dislikes = {f"person-{bad}@example.com"}
-        setup = Setup("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
-        outcomes = make("webhook", setup, Http(allow_private=True)).push(many(500))
-        assert results(outcomes, Result.REFUSED) == {bad}
-        assert results(outcomes, Result.REFLECTED) == set(range(1, 501)) - {bad}
+        setup = DestinationConfig("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
+        outcomes = make_connector("webhook", setup, HttpContext(allow_private=True)).push(many(500))
+        assert results(outcomes, PushResult.REFUSED) == {bad}
+        assert results(outcomes, PushResult.REFLECTED) == set(range(1, 501)) - {bad}
         assert len(server.seen) <= 2 * 9 + 1
 
 
@@ -280,23 +286,27 @@ def test_one_item_that_is_rejected_is_found_in_one_run(bad: int, status: int) ->
 def test_a_receiver_that_takes_nothing_is_at_fault_itself(status: int) -> None:
     with Choosy(status) as server:
         server.dislikes = {item.address for item in many(500)}
-        setup = Setup("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
-        with pytest.raises(Rejected):
-            make("webhook", setup, Http(allow_private=True)).push(many(500))
+        setup = DestinationConfig("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
+        with pytest.raises(RequestRejected):
+            make_connector("webhook", setup, HttpContext(allow_private=True)).push(many(500))
         assert len(server.seen) <= (12 if status == 400 else 1)
 
 
 def test_many_rejected_items_take_a_few_runs_each_of_which_goes_on() -> None:  # I3
     with Choosy() as server:
         server.dislikes = {f"person-{n}@example.com" for n in range(7, 500, 20)}
-        setup = Setup("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
-        connector, left, runs = make("webhook", setup, Http(allow_private=True)), many(500), 0
+        setup = DestinationConfig("shop", {"url": f"{server.url}/hooks", "secret": SECRET})
+        connector, left, runs = (
+            make_connector("webhook", setup, HttpContext(allow_private=True)),
+            many(500),
+            0,
+        )
         refused: set[int] = set()
         while left:
             runs += 1
             outcomes = connector.push(left)
             assert outcomes
-            refused |= results(outcomes, Result.REFUSED)
+            refused |= results(outcomes, PushResult.REFUSED)
             left = [item for item in left if item.ref not in outcomes]
         assert refused == set(range(7, 500, 20))
         assert runs <= 6

@@ -12,15 +12,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind
-from preference_center.domain.sync.destination import Destination, Status
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind
+from preference_center.domain.sync.destination import Destination, DestinationStatus
 from preference_center.extensions import services
-from preference_center.integrations.base.contract import Connector, Setup
-from preference_center.integrations.base.http import Http, utc_now
-from preference_center.integrations.registry import make
+from preference_center.integrations.base.contract import Connector, DestinationConfig
+from preference_center.integrations.base.http import HttpContext, utc_now
+from preference_center.integrations.registry import make_connector
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.sync import destinations
 from preference_center.sync.push import sync
 from tests.clock import Clock
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 DAY = timedelta(days=1)
-JANE = parse("jane@example.com", Channel.EMAIL)
+JANE = parse_address("jane@example.com", Channel.EMAIL)
 TOPICS = frozenset({"acme.news", "acme.offers"})
 
 
@@ -48,7 +48,7 @@ def deliver(server: Receiver) -> Callable[[], None]:
     """Bring the sender to the latest state."""
 
     def add(connection: Connection) -> int:
-        number = destinations.add(
+        number = destinations.insert_destination(
             connection,
             services().keys,
             name="shop",
@@ -60,14 +60,18 @@ def deliver(server: Receiver) -> Callable[[], None]:
             sends_service=False,
             now=services().now(),
         )
-        destinations.set_status(connection, number, Status.ACTIVE)
+        destinations.set_status(connection, number, DestinationStatus.ACTIVE)
         return number
 
     def connect(destination: Destination, alive: Callable[[], bool]) -> Connector:
-        http = Http(alive=alive, now=utc_now, allow_private=True)  # verifiers have real clocks
-        return make("webhook", Setup(destination.name, destination.settings), http)
+        http = HttpContext(
+            lease_valid=alive, now=utc_now, allow_private=True
+        )  # verifiers have real clocks
+        return make_connector(
+            "webhook", DestinationConfig(destination.name, destination.settings), http
+        )
 
-    destination = run(add)
+    destination = run_in_transaction(add)
 
     def work() -> None:
         sync(destination, connect, until=services().now() + DAY, stop=lambda: False)
@@ -75,7 +79,7 @@ def deliver(server: Receiver) -> Callable[[], None]:
     return work
 
 
-def say(kind: Kind, scope: str, **given: Any) -> UUID:
+def say(kind: EventKind, scope: str, **given: Any) -> UUID:
     now, name = services().now(), uuid4()
     record([Change(name, kind, JANE, scope, now, now, "test", "test", **given)])
     return name
@@ -89,7 +93,7 @@ def told(server: Receiver) -> dict[str, Any]:
 def test_a_sender_is_told_what_is_off_and_why(
     server: Receiver, deliver: Callable[[], None]
 ) -> None:
-    topic, wide = say(Kind.OPTED_OUT, "acme.offers"), say(Kind.OPTED_OUT, ALL_MARKETING)
+    topic, wide = say(EventKind.OPTED_OUT, "acme.offers"), say(EventKind.OPTED_OUT, ALL_MARKETING)
     deliver()
     assert told(server)["off"] == ["acme.news", "acme.offers"]
     assert topic != wide
@@ -106,7 +110,7 @@ def test_a_pause_is_told_with_its_end_and_ends_with_a_message_of_its_own(
     server: Receiver, deliver: Callable[[], None], clock: Clock
 ) -> None:
     until = services().now() + DAY
-    say(Kind.PAUSED, "acme.offers", until=until)
+    say(EventKind.PAUSED, "acme.offers", until=until)
     deliver()
     paused = told(server)
     assert paused["reasons"]["acme.offers"]["until"] == until.isoformat()
@@ -150,11 +154,11 @@ def test_the_documented_receiver_ends_right_whatever_comes_twice_or_late(
         answer = client.post("/hooks", data=server.bodies[number], headers=dict(headers))
         return answer.status_code
 
-    say(Kind.OPTED_OUT, "acme.offers")
+    say(EventKind.OPTED_OUT, "acme.offers")
     deliver()
     clock.advance(timedelta(minutes=1))
-    say(Kind.OPTED_IN, "acme.offers")
-    say(Kind.OPTED_OUT, "acme.news")
+    say(EventKind.OPTED_IN, "acme.offers")
+    say(EventKind.OPTED_OUT, "acme.news")
     deliver()
     assert [pass_on(number) for number in (0, 0)] == [204, 204]
     assert off(database) == {"acme.offers"}

@@ -17,7 +17,7 @@ import httpx
 from dev.processes import wait_until
 from dev.real_tools import ghost_package
 from preference_center.integrations.base.http import utc_now
-from preference_center.integrations.ghost.client import sign_in
+from preference_center.integrations.ghost.client import make_authorization_header
 from tests.real.tools.running import NEWS, OFFERS, free_port, running
 
 OWNER, PASSWORD = "owner@example.com", "Gq7vLw2pXz9rTm"
@@ -113,7 +113,7 @@ class Ghost:
         return cast("dict[str, Any]", answer.raise_for_status().json())
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": sign_in(self._key, utc_now())}
+        return {"Authorization": make_authorization_header(self._key, utc_now())}
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from preference_center.extensions import services
 from preference_center.storage.access import key_fingerprints
 from preference_center.storage.access.key_fingerprints import (
     require_known_keys,
-    require_known_keys_of,
+    require_known_keys_before_requests,
 )
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -39,7 +39,9 @@ def new_key(key_id: str, number: int = 9) -> str:
 
 
 def stored() -> set[str]:
-    return run(lambda c: {row[0] for row in c.execute("SELECT key FROM key_fingerprint")})
+    return run_in_transaction(
+        lambda c: {row[0] for row in c.execute("SELECT key FROM key_fingerprint")}
+    )
 
 
 @pytest.fixture
@@ -90,14 +92,16 @@ def test_an_opt_out_by_command_is_refused_with_another_digest_key(in_use: Settin
         )
         assert result.exit_code == 1
         assert "DIGEST_KEYS" in result.output
-        assert run(lambda c: c.execute("SELECT count(*) FROM event").fetchone()) == (0,)
+        assert run_in_transaction(lambda c: c.execute("SELECT count(*) FROM event").fetchone()) == (
+            0,
+        )
 
 
 @pytest.fixture
 def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """A database that can't be reached, until this is undone."""
     with monkeypatch.context() as context:
-        context.setattr(key_fingerprints, "run", fail_to_reach)
+        context.setattr(key_fingerprints, "run_in_transaction", fail_to_reach)
         yield context
 
 
@@ -105,7 +109,7 @@ def test_a_web_process_that_found_no_database_refuses_everything_with_wrong_keys
     in_use: Settings, away: pytest.MonkeyPatch
 ) -> None:
     with app_with(in_use, digest_keys=new_key("d1")) as other:
-        require_known_keys_of(other)
+        require_known_keys_before_requests(other)
         client = other.test_client()
         assert client.get("/healthz").status_code == 503
         away.undo()
@@ -117,19 +121,19 @@ def test_a_web_process_that_found_no_database_looks_until_it_has_seen_it_once(
     in_use: Settings, away: pytest.MonkeyPatch
 ) -> None:
     with app_with(in_use) as same:
-        require_known_keys_of(same)
+        require_known_keys_before_requests(same)
         client = same.test_client()
         assert client.get("/healthz").status_code == 503
         assert client.get("/livez").status_code == 200
         away.undo()
         assert client.get("/healthz").status_code == 200
-        away.setattr(key_fingerprints, "run", fail_to_reach)
+        away.setattr(key_fingerprints, "run_in_transaction", fail_to_reach)
         assert client.get("/healthz").status_code == 200
 
 
 def test_a_web_process_with_wrong_keys_does_not_start(in_use: Settings) -> None:
     with app_with(in_use, digest_keys=new_key("d1")) as other, pytest.raises(KeyMismatch):
-        require_known_keys_of(other)
+        require_known_keys_before_requests(other)
 
 
 def fail_to_reach(work: object) -> None:

@@ -9,14 +9,14 @@ import pytest
 from flask import Flask
 
 from dev.processes import wait_until
-from preference_center.errors import Cause, Unavailable
+from preference_center.errors import Unavailable, UnavailableCause
 from preference_center.extensions import db, services
 from preference_center.ledger import record
 from preference_center.storage.db import read_snapshot as module
 from preference_center.storage.db.database import Connection
-from preference_center.storage.db.read_snapshot import one_moment
-from preference_center.storage.feed.changes import snapshot
-from preference_center.storage.ledger.export import moment
+from preference_center.storage.db.read_snapshot import read_snapshot
+from preference_center.storage.feed.changes import iter_snapshot
+from preference_center.storage.ledger.export import open_export_snapshot
 from tests.ledger.changes import change
 
 OPEN = b"""SELECT FROM pg_stat_activity WHERE datname = current_database()
@@ -43,24 +43,24 @@ def is_open(other: Connection) -> bool:
 def test_one_that_nobody_goes_on_reading_is_ended_by_the_server(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE", 0.2)
+    monkeypatch.setattr(module, "IDLE_TIMEOUT", 0.2)
     record([change(1)])
-    rows = snapshot(services().keys)
+    rows = iter_snapshot(services().keys)
     next(rows)  # the watermark
     assert is_open(other)
     assert wait_until(lambda: not is_open(other), 30)
     with pytest.raises(Unavailable, match="SNAPSHOT_MINUTES") as error:
         next(rows)
-    assert error.value.cause is Cause.TIMEOUT
+    assert error.value.cause is UnavailableCause.STATEMENT_TIMEOUT
 
 
 def test_one_that_is_read_all_the_time_ends_as_well(
     other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MINUTE", 0.01)
+    monkeypatch.setattr(module, "SECONDS_PER_MINUTE", 0.01)
 
     def read_on() -> None:
-        with one_moment() as connection:
+        with read_snapshot() as connection:
             while True:
                 connection.execute("SELECT pg_sleep(0.01)")
 
@@ -70,7 +70,10 @@ def test_one_that_is_read_all_the_time_ends_as_well(
 
 
 def test_an_export_has_the_same_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MINUTE", 0.0)
+    monkeypatch.setattr(module, "SECONDS_PER_MINUTE", 0.0)
     context = services()
-    with pytest.raises(Unavailable, match="SNAPSHOT_MINUTES"), moment(context.keys, context.now()):
+    with (
+        pytest.raises(Unavailable, match="SNAPSHOT_MINUTES"),
+        open_export_snapshot(context.keys, context.now()),
+    ):
         pytest.fail("it has no time at all")

@@ -16,8 +16,8 @@ from preference_center.config import Settings
 from preference_center.errors import Unavailable
 from preference_center.extensions import db
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run, transaction
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.db.database import Connection, run_in_transaction, transaction
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.environment import migrate, settings_for
 from tests.ledger.changes import JANE, change, id_of, together
@@ -43,7 +43,9 @@ def _note(connection: Connection, text: str) -> None:
 
 
 def _notes() -> list[str]:
-    rows = run(lambda c: c.execute("SELECT action FROM audit ORDER BY id").fetchall())
+    rows = run_in_transaction(
+        lambda c: c.execute("SELECT action FROM audit ORDER BY id").fetchall()
+    )
     return [row[0] for row in rows]
 
 
@@ -57,17 +59,17 @@ def test_a_broken_connection_is_not_felt(killer: Connection) -> None:
             _kill(killer, connection)  # noticed only at the commit
         return "done"
 
-    assert run(work) == "done"
+    assert run_in_transaction(work) == "done"
     assert _notes() == ["try 2"]  # what the first try wrote is gone
 
 
 def test_a_connection_that_broke_while_idle_is_not_felt(killer: Connection) -> None:
-    run(lambda connection: _note(connection, "before"))
+    run_in_transaction(lambda connection: _note(connection, "before"))
     killer.execute(
         """SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()"""
     )
-    run(lambda connection: _note(connection, "after"))
+    run_in_transaction(lambda connection: _note(connection, "after"))
     assert _notes() == ["before", "after"]
 
 
@@ -78,7 +80,7 @@ def test_it_gives_up_in_the_end_and_says_so(killer: Connection) -> None:
         connection.execute("SELECT 1")
 
     with pytest.raises(Unavailable):
-        run(work)
+        run_in_transaction(work)
     assert _notes() == []
 
 
@@ -88,7 +90,7 @@ def test_an_error_of_the_work_leaves_nothing_behind(killer: Connection) -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        run(work)
+        run_in_transaction(work)
     assert _notes() == []
 
 
@@ -100,7 +102,7 @@ def test_a_refused_statement_is_not_tried_again(killer: Connection) -> None:
         connection.execute("SELECT 1 / 0")
 
     with pytest.raises(psycopg.errors.DivisionByZero):
-        run(work)
+        run_in_transaction(work)
     assert len(tries) == 1
 
 
@@ -127,8 +129,8 @@ def test_a_transaction_rolls_back_on_an_error(killer: Connection) -> None:
 
 
 def test_a_deadlock_is_not_felt(killer: Connection) -> None:
-    run(lambda connection: _note(connection, "a"))
-    run(lambda connection: _note(connection, "b"))
+    run_in_transaction(lambda connection: _note(connection, "a"))
+    run_in_transaction(lambda connection: _note(connection, "b"))
     meeting, tries = Barrier(2), {"ab": 0, "ba": 0}
 
     def work(connection: Connection, order: str) -> None:
@@ -140,8 +142,8 @@ def test_a_deadlock_is_not_felt(killer: Connection) -> None:
         _note(connection, order)
 
     together(
-        lambda: run(lambda c: work(c, "ab")),
-        lambda: run(lambda c: work(c, "ba")),
+        lambda: run_in_transaction(lambda c: work(c, "ab")),
+        lambda: run_in_transaction(lambda c: work(c, "ba")),
     )
     assert sorted(_notes()) == ["a", "ab", "b", "ba"]
     # One of them had to begin again, more than once if it was back before the other woke.
@@ -158,7 +160,7 @@ def test_one_that_can_never_win_gives_up_and_says_so(killer: Connection) -> None
         connection.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$")
 
     with pytest.raises(Unavailable):
-        run(work)
+        run_in_transaction(work)
     assert len(tries) > 1
     assert _notes() == []
 
@@ -174,7 +176,7 @@ def test_a_record_cut_off_half_way_is_whole_in_the_end(killer: Connection) -> No
             killer.execute("SELECT pg_terminate_backend(%s, 10000)", (_blocked(killer)[0],))
 
     together(cut_off, lambda: _record_once_locked(killer))
-    rows = run(lambda c: c.execute("SELECT count(*) FROM event").fetchone())
+    rows = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM event").fetchone())
     assert rows == (2,)
 
 
@@ -208,11 +210,13 @@ def test_a_database_that_is_gone_is_told_and_half_of_nothing_written(
         with pytest.raises(Unavailable):
             record([change(3)])
         with pytest.raises(Unavailable):
-            facts_for([JANE])
+            load_facts([JANE])
         with pytest.raises(Unavailable), transaction():
             pytest.fail("there is no database")
         own_engines.database.start()
         record([change(4)])
-        ids = run(lambda c: c.execute("SELECT id FROM event ORDER BY seq").fetchall())
+        ids = run_in_transaction(
+            lambda c: c.execute("SELECT id FROM event ORDER BY seq").fetchall()
+        )
         assert [row[0].int for row in ids] == [1, 2, 4]
         db.engine.dispose()

@@ -11,7 +11,7 @@ from preference_center.errors import NotDurable
 from preference_center.extensions import db
 from preference_center.storage.access.key_fingerprints import require_known_keys
 from preference_center.storage.db import durability
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.db.durability import require_durable
 
 
@@ -24,7 +24,7 @@ def _context(app: Flask) -> Iterator[None]:
 
 
 def commit(setting: str) -> None:
-    run(lambda c: c.execute(f"SET synchronous_commit = {setting}".encode()))
+    run_in_transaction(lambda c: c.execute(f"SET synchronous_commit = {setting}".encode()))
 
 
 @pytest.mark.parametrize("setting", ["on", "remote_write", "remote_apply", "local"])
@@ -44,14 +44,16 @@ def test_commits_that_no_standby_need_have_are_refused(
     standbys: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I1
     settings = f"SELECT 'local', 'on', '{standbys}'"
-    monkeypatch.setattr(durability, "_SHOWN", settings)
+    monkeypatch.setattr(durability, "_SHOW_SETTINGS", settings)
     with pytest.raises(NotDurable, match="local"):
-        run(require_durable)
+        run_in_transaction(require_durable)
 
 
 def test_a_server_for_tests_is_only_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     def shown(connection: Connection) -> tuple[object, ...] | None:
         return connection.execute("SHOW fsync").fetchone()
 
-    run(require_durable)
-    assert ("database_not_durable" in capsys.readouterr().err) is (run(shown) == ("off",))
+    run_in_transaction(require_durable)
+    assert ("database_not_durable" in capsys.readouterr().err) is (
+        run_in_transaction(shown) == ("off",)
+    )

@@ -56,9 +56,9 @@ def go(app: Flask) -> None:
 def test_who_comes_behind_a_migration_that_waits_is_not_held_up(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # I2
-    monkeypatch.setattr(migrate, "LOCK", 0.2)
-    monkeypatch.setattr(migrate, "PAUSE", 0.2)
-    monkeypatch.setattr(migrate, "ATTEMPTS", 1000)
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr(migrate, "RETRY_DELAY", 0.2)
+    monkeypatch.setattr(migrate, "MAX_ATTEMPTS", 1000)
     with psycopg.connect(url(app)) as reader, psycopg.connect(url(app), autocommit=True) as other:
         reader.execute(f"SELECT count(*) FROM {NEEDED}".encode())  # like a snapshot
         with ThreadPoolExecutor(1) as pool:
@@ -75,9 +75,9 @@ def test_who_comes_behind_a_migration_that_waits_is_not_held_up(
 def test_it_gives_up_in_the_end_and_says_what_to_do(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "LOCK", 0.1)
-    monkeypatch.setattr(migrate, "PAUSE", 0)
-    monkeypatch.setattr(migrate, "ATTEMPTS", 2)
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(migrate, "RETRY_DELAY", 0)
+    monkeypatch.setattr(migrate, "MAX_ATTEMPTS", 2)
     with psycopg.connect(url(app)) as reader:
         reader.execute(f"SELECT count(*) FROM {NEEDED}".encode())
         with pytest.raises(click.ClickException, match="pg_terminate_backend"):

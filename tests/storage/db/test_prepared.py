@@ -9,21 +9,27 @@ import psycopg
 import pytest
 
 from preference_center.errors import Unavailable
-from preference_center.storage.db.bytea_array import BYTEA_ARRAY, OctetsArray
-from preference_center.storage.db.database import Connection, run, run_at_once
-from preference_center.storage.db.prepared_statements import Numbered, Prepared, rows_of
+from preference_center.storage.db.bytea_array import BYTEA_ARRAY_OID, ByteaArray
+from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
+from preference_center.storage.db.prepared_statements import (
+    NumberedStatement,
+    PreparedStatement,
+    decode_rows,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
 
-SIZES = Prepared(
-    "sizes", "SELECT n, octet_length(o) FROM unnest($1) WITH ORDINALITY AS t (o, n)", [BYTEA_ARRAY]
+SIZES = PreparedStatement(
+    "sizes",
+    "SELECT n, octet_length(o) FROM unnest($1) WITH ORDINALITY AS t (o, n)",
+    [BYTEA_ARRAY_OID],
 )
 
 
 def sizes(connection: Connection, octets: Sequence[bytes]) -> list[tuple[object, ...]]:
-    result = SIZES.run(connection, [OctetsArray(octets).dump()])
-    return rows_of(connection, result, range(result.ntuples))
+    result = SIZES.run(connection, [ByteaArray(octets).dump()])
+    return decode_rows(connection, result, range(result.ntuples))
 
 
 @pytest.mark.parametrize("octets", [[], [b""], [b"a" * 32, b"\0" * 1000]])
@@ -31,10 +37,10 @@ def test_octets_arrive_as_they_are(app: Flask, octets: list[bytes]) -> None:
     expected = [(number, len(one)) for number, one in enumerate(octets, start=1)]
     query = "SELECT %b::bytea[] = %b::bytea[]"
     with app.app_context():
-        assert run_at_once(lambda connection: sizes(connection, octets)) == expected
+        assert run_autocommit(lambda connection: sizes(connection, octets)) == expected
         # psycopg's own way of writing an array says the same
-        both = (OctetsArray(octets), octets)
-        assert run(lambda c: c.execute(query, both).fetchone()) == (True,)
+        both = (ByteaArray(octets), octets)
+        assert run_in_transaction(lambda c: c.execute(query, both).fetchone()) == (True,)
 
 
 def test_it_is_prepared_anew_after_a_rollback(app: Flask) -> None:
@@ -44,53 +50,55 @@ def test_it_is_prepared_anew_after_a_rollback(app: Flask) -> None:
 
     with app.app_context():
         for _ in range(2):
-            assert run_at_once(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
+            assert run_autocommit(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
             with pytest.raises(ZeroDivisionError):
-                run(fail)
-            run(lambda connection: connection.execute("SELECT %s", ("psycopg clears up",)))
+                run_in_transaction(fail)
+            run_in_transaction(
+                lambda connection: connection.execute("SELECT %s", ("psycopg clears up",))
+            )
 
 
 def test_a_lost_connection_is_replaced(app: Flask, database_url: str) -> None:
     with app.app_context():
-        pid = run_at_once(lambda connection: connection.info.backend_pid)
-        assert run_at_once(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
+        pid = run_autocommit(lambda connection: connection.info.backend_pid)
+        assert run_autocommit(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
         with psycopg.connect(database_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
-        assert run_at_once(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
+        assert run_autocommit(lambda connection: sizes(connection, [b"x"])) == [(1, 1)]
 
 
 def test_its_faults_are_those_of_psycopg(app: Flask) -> None:
-    wrong = Prepared("wrong", "SELECT 1 / octet_length($1[1])", [BYTEA_ARRAY])
+    wrong = PreparedStatement("wrong", "SELECT 1 / octet_length($1[1])", [BYTEA_ARRAY_OID])
     with app.app_context():
         with pytest.raises(psycopg.errors.DivisionByZero):
-            run_at_once(lambda connection: wrong.run(connection, [OctetsArray([b""]).dump()]))
-        locked = Prepared("late", "SELECT pg_sleep(9), $1", [BYTEA_ARRAY])
+            run_autocommit(lambda connection: wrong.run(connection, [ByteaArray([b""]).dump()]))
+        locked = PreparedStatement("late", "SELECT pg_sleep(9), $1", [BYTEA_ARRAY_OID])
 
         def too_late(connection: Connection) -> None:
             connection.execute("SET statement_timeout = 20")
             try:
-                locked.run(connection, [OctetsArray([]).dump()])
+                locked.run(connection, [ByteaArray([]).dump()])
             finally:
                 connection.execute("RESET statement_timeout")
 
         with pytest.raises(Unavailable):
-            run_at_once(too_late)
+            run_autocommit(too_late)
 
 
 def test_a_name_that_stands_twice_is_one_parameter(app: Flask) -> None:
-    twice = Numbered("SELECT %(n)s::int + %(n)s::int, %(text)s::text")
+    twice = NumberedStatement("SELECT %(n)s::int + %(n)s::int, %(text)s::text")
     with app.app_context():
-        row = run_at_once(lambda c: twice.run(c, {"text": "a", "n": 2, "unused": 0}).fetchone())
+        row = run_autocommit(lambda c: twice.run(c, {"text": "a", "n": 2, "unused": 0}).fetchone())
     assert row == (4, "a")
 
 
 def test_a_long_statement_is_parsed_once(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     # psycopg keeps what it found in a statement of up to 4,096 bytes only.
-    long = Numbered(f"SELECT %(n)s::int /* {'x' * 5_000} */")
+    long = NumberedStatement(f"SELECT %(n)s::int /* {'x' * 5_000} */")
 
     def parse(*_: object) -> None:
         raise AssertionError("parsed again")
 
     monkeypatch.setattr("psycopg._queries._split_query", parse)
     with app.app_context():
-        assert run_at_once(lambda c: long.run(c, {"n": 2}).fetchone()) == (2,)
+        assert run_autocommit(lambda c: long.run(c, {"n": 2}).fetchone()) == (2,)

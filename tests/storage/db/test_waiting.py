@@ -18,24 +18,28 @@ from flask import current_app
 from dev.engines import Engines
 from dev.processes import wait_until
 from preference_center.app import create_app
-from preference_center.database_timeouts import WEB
-from preference_center.errors import CatalogueError, Cause, Unavailable
+from preference_center.database_timeouts import WEB_TIMEOUTS
+from preference_center.errors import CatalogueError, Unavailable, UnavailableCause
 from preference_center.extensions import db
 from preference_center.ledger import record
 from preference_center.storage.access import api_keys
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db import outage
-from preference_center.storage.db.connections import Bounded, NoAnswer, connector
+from preference_center.storage.db.connections import (
+    DatabaseTimeout,
+    DeadlineConnection,
+    connection_factory,
+)
 from preference_center.storage.db.database import (
     Connection,
+    apply_limits,
     current_limits,
-    keep_to_limits,
-    run,
-    run_at_once,
+    override_limits,
+    run_autocommit,
+    run_in_transaction,
     transaction,
-    within,
 )
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START, Clock
 from tests.environment import migrate, settings_for
 from tests.ledger.changes import JANE, change
@@ -43,8 +47,8 @@ from tests.ledger.changes import JANE, change
 if TYPE_CHECKING:
     from flask import Flask
 
-SHORT = replace(WEB, lock=0.2, statement=0.5, idle=0.3, retry=0.2, total=3, at_once=3)
-FROZEN = replace(WEB, total=0.5, at_once=0.5)
+SHORT = replace(WEB_TIMEOUTS, lock=0.2, statement=0.5, idle=0.3, retry=0.2, total=3, round_trip=3)
+FROZEN = replace(WEB_TIMEOUTS, total=0.5, round_trip=0.5)
 LONG = 600.0
 KEY = "pc_somebody_" + "0" * 43
 READ = "SELECT count(*) FROM audit"
@@ -66,12 +70,12 @@ def write(connection: Connection) -> None:
 
 def write_in_a_pipeline(connection: Connection) -> None:
     with connection.pipeline():
-        keep_to_limits(connection)
+        apply_limits(connection)
         write(connection)
         connection.execute("SELECT 'x'")
 
 
-def cause(error: pytest.ExceptionInfo[Unavailable]) -> Cause:
+def cause(error: pytest.ExceptionInfo[Unavailable]) -> UnavailableCause:
     return error.value.cause
 
 
@@ -85,38 +89,41 @@ def locked(database_url: str) -> Iterator[None]:
 
 def test_a_session_begins_with_the_limits_of_its_process() -> None:
     names = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
-    shown = [run(lambda c, n=name: c.execute(f"SHOW {n}".encode()).fetchone()) for name in names]  # type: ignore[misc]
+    shown = [
+        run_in_transaction(lambda c, n=name: c.execute(f"SHOW {n}".encode()).fetchone())  # type: ignore[misc]
+        for name in names
+    ]
     assert shown == [("1250ms",), ("10s",), ("10s",)]
 
 
-@pytest.mark.parametrize("how", [run, run_at_once], ids=["run", "at once"])
+@pytest.mark.parametrize("how", [run_in_transaction, run_autocommit], ids=["run", "at once"])
 def test_a_lock_that_others_keep_is_given_up(how: object, database_url: str) -> None:  # I2
-    with locked(database_url), within(SHORT), pytest.raises(Unavailable) as error:
-        run_at_once(write_in_a_pipeline) if how is run_at_once else run(write)
-    assert cause(error) is Cause.LOCK
+    with locked(database_url), override_limits(SHORT), pytest.raises(Unavailable) as error:
+        run_autocommit(write_in_a_pipeline) if how is run_autocommit else run_in_transaction(write)
+    assert cause(error) is UnavailableCause.LOCK_TIMEOUT
 
 
 def test_what_was_chosen_for_a_block_ends_with_it() -> None:
     before = current_limits()
-    with within(SHORT):
-        assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("200ms",)
-        run_at_once(write_in_a_pipeline)
+    with override_limits(SHORT):
+        assert run_in_transaction(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("200ms",)
+        run_autocommit(write_in_a_pipeline)
     assert current_limits() == before
-    assert run(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
-    assert run_at_once(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
+    assert run_in_transaction(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
+    assert run_autocommit(lambda c: c.execute("SHOW lock_timeout").fetchone()) == ("1250ms",)
 
 
 def test_a_pipeline_works_again_after_one_that_was_cut_short(database_url: str) -> None:
     """What psycopg was about to prepare in it was never prepared (I7: no click gets a 500)."""
     db.engine.dispose()
-    with within(SHORT):
+    with override_limits(SHORT):
         for _ in range(5):  # after which psycopg prepares it
-            run_at_once(write_in_a_pipeline)
+            run_autocommit(write_in_a_pipeline)
         with locked(database_url), pytest.raises(Unavailable):
-            run_at_once(write_in_a_pipeline)
+            run_autocommit(write_in_a_pipeline)
         for _ in range(10):
-            run_at_once(write_in_a_pipeline)
-            run_at_once(lambda connection: connection.execute(READ).fetchone())
+            run_autocommit(write_in_a_pipeline)
+            run_autocommit(lambda connection: connection.execute(READ).fetchone())
 
 
 def test_a_lock_is_had_again_once_it_is_free(database_url: str) -> None:
@@ -130,15 +137,15 @@ def test_a_lock_is_had_again_once_it_is_free(database_url: str) -> None:
 
     held = locked(database_url)
     held.__enter__()
-    with within(replace(SHORT, retry=30, total=60)):
-        run(work)
+    with override_limits(replace(SHORT, retry=30, total=60)):
+        run_in_transaction(work)
     assert len(tries) == 2
 
 
 def test_a_slow_statement_is_ended() -> None:
-    with within(SHORT), pytest.raises(Unavailable) as error:
-        run(lambda connection: connection.execute("SELECT pg_sleep(60)"))
-    assert cause(error) is Cause.TIMEOUT
+    with override_limits(SHORT), pytest.raises(Unavailable) as error:
+        run_in_transaction(lambda connection: connection.execute("SELECT pg_sleep(60)"))
+    assert cause(error) is UnavailableCause.STATEMENT_TIMEOUT
 
 
 def test_a_transaction_that_is_left_open_is_ended(database_url: str) -> None:  # I2
@@ -151,29 +158,29 @@ def test_a_transaction_that_is_left_open_is_ended(database_url: str) -> None:  #
                 assert wait_until(lambda: other.execute(gone.encode()).fetchone() is None, 30)
             connection.execute(READ)
 
-    with within(SHORT), pytest.raises(Unavailable) as error:
+    with override_limits(SHORT), pytest.raises(Unavailable) as error:
         leave_open()
-    assert cause(error) is Cause.TIMEOUT
+    assert cause(error) is UnavailableCause.STATEMENT_TIMEOUT
 
 
 @pytest.mark.parametrize(
     "state, expected",
     [
-        ("08006", Cause.UNREACHABLE),
-        ("25006", Cause.READ_ONLY),
-        ("40001", Cause.LOCK),
-        ("40P01", Cause.LOCK),
-        ("53100", Cause.FULL),
-        ("53200", Cause.FULL),
-        ("53300", Cause.FULL),
-        ("55P03", Cause.LOCK),
-        ("57014", Cause.TIMEOUT),
-        ("57P01", Cause.UNREACHABLE),
-        ("57P03", Cause.UNREACHABLE),
+        ("08006", UnavailableCause.UNREACHABLE),
+        ("25006", UnavailableCause.READ_ONLY),
+        ("40001", UnavailableCause.LOCK_TIMEOUT),
+        ("40P01", UnavailableCause.LOCK_TIMEOUT),
+        ("53100", UnavailableCause.RESOURCES_EXHAUSTED),
+        ("53200", UnavailableCause.RESOURCES_EXHAUSTED),
+        ("53300", UnavailableCause.RESOURCES_EXHAUSTED),
+        ("55P03", UnavailableCause.LOCK_TIMEOUT),
+        ("57014", UnavailableCause.STATEMENT_TIMEOUT),
+        ("57P01", UnavailableCause.UNREACHABLE),
+        ("57P03", UnavailableCause.UNREACHABLE),
     ],
 )
 @pytest.mark.parametrize("how", ["run", "at once", "transaction"])
-def test_what_the_server_says_is_named(state: str, expected: Cause, how: str) -> None:
+def test_what_the_server_says_is_named(state: str, expected: UnavailableCause, how: str) -> None:
     def work(connection: Connection) -> None:
         connection.execute(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
 
@@ -181,8 +188,12 @@ def test_what_the_server_says_is_named(state: str, expected: Cause, how: str) ->
         with transaction() as connection:
             work(connection)
 
-    ways = {"run": lambda: run(work), "at once": lambda: run_at_once(work), "transaction": by_hand}
-    with within(SHORT), pytest.raises(Unavailable) as error:
+    ways = {
+        "run": lambda: run_in_transaction(work),
+        "at once": lambda: run_autocommit(work),
+        "transaction": by_hand,
+    }
+    with override_limits(SHORT), pytest.raises(Unavailable) as error:
         ways[how]()
     assert cause(error) is expected
 
@@ -192,32 +203,32 @@ def test_a_session_that_became_read_only_is_replaced() -> None:  # I1
         connection.execute("SET default_transaction_read_only = on")
 
     db.engine.dispose()
-    run(turn)
-    run(write)
-    run_at_once(turn)
-    run_at_once(write)
-    assert run(lambda c: c.execute(READ).fetchone()) == (2,)
+    run_in_transaction(turn)
+    run_in_transaction(write)
+    run_autocommit(turn)
+    run_autocommit(write)
+    assert run_in_transaction(lambda c: c.execute(READ).fetchone()) == (2,)
 
 
 def test_whoever_finds_every_connection_in_use_is_refused(app: Flask) -> None:  # I2
     size = app.config["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"]
     held = [db.engine.raw_connection() for _ in range(2 * size)]
     with pytest.raises(Unavailable) as error:
-        run(write)
-    assert cause(error) is Cause.FULL
+        run_in_transaction(write)
+    assert cause(error) is UnavailableCause.RESOURCES_EXHAUSTED
     for proxy in held:
         proxy.close()
-    run(write)
+    run_in_transaction(write)
 
 
 @pytest.fixture
-def frozen(own_engines: Engines, redis_url: str) -> Iterator[list[Bounded]]:
+def frozen(own_engines: Engines, redis_url: str) -> Iterator[list[DeadlineConnection]]:
     """The connections of the pool, all idle; their servers do not run."""
     settings = settings_for(own_engines.database.url, redis_url)
     migrate(settings)
     with create_app(settings, now=Clock()).app_context():
         record([change(1)])
-        facts_for([JANE])
+        load_facts([JANE])
         proxies = [db.engine.raw_connection() for _ in range(2)]
         stopped = [proxy.driver_connection for proxy in proxies]
         pids = [connection.info.backend_pid for connection in stopped if connection]
@@ -226,7 +237,7 @@ def frozen(own_engines: Engines, redis_url: str) -> Iterator[list[Bounded]]:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
-            yield [one for one in stopped if isinstance(one, Bounded)]
+            yield [one for one in stopped if isinstance(one, DeadlineConnection)]
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
@@ -236,7 +247,7 @@ def frozen(own_engines: Engines, redis_url: str) -> Iterator[list[Bounded]]:
 @pytest.mark.faults
 @pytest.mark.parametrize("what", ["record", "decide", "find key", "catalogue", "transaction"])
 def test_a_frozen_connection_is_given_up_and_the_next_works(
-    frozen: list[Bounded], what: str
+    frozen: list[DeadlineConnection], what: str
 ) -> None:  # I1, I2
     def by_hand() -> None:
         with transaction() as connection:
@@ -248,8 +259,8 @@ def test_a_frozen_connection_is_given_up_and_the_next_works(
 
     ways = {
         "record": lambda: record([change(2)]),
-        "decide": lambda: facts_for([JANE]),
-        "find key": lambda: api_keys.find(KEY),
+        "decide": lambda: load_facts([JANE]),
+        "find key": lambda: api_keys.find_key(KEY),
         "catalogue": catalogue,
         "transaction": by_hand,
     }
@@ -260,7 +271,7 @@ def test_a_frozen_connection_is_given_up_and_the_next_works(
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def work() -> None:
-        with app.app_context(), within(limits), pytest.raises(Unavailable) as error:
+        with app.app_context(), override_limits(limits), pytest.raises(Unavailable) as error:
             ways[what]()
         failed.append(error.value)
 
@@ -269,7 +280,7 @@ def test_a_frozen_connection_is_given_up_and_the_next_works(
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert [error.cause for error in failed] == [Cause.SILENT] * len(frozen)
+    assert [error.cause for error in failed] == [UnavailableCause.UNRESPONSIVE] * len(frozen)
     assert all(connection.closed for connection in frozen)
     ways[what]()
 
@@ -277,13 +288,19 @@ def test_a_frozen_connection_is_given_up_and_the_next_works(
 @pytest.mark.faults
 @pytest.mark.usefixtures("frozen")
 def test_nobody_tries_a_server_that_another_has_found_silent() -> None:  # I2
-    noted = outage.watch()
-    with within(FROZEN), pytest.raises(Unavailable) as first:
+    noted = outage.track_outages()
+    with override_limits(FROZEN), pytest.raises(Unavailable) as first:
         record([change(2)])
-    with within(replace(WEB, total=LONG, at_once=LONG)), pytest.raises(Unavailable) as second:
+    with (
+        override_limits(replace(WEB_TIMEOUTS, total=LONG, round_trip=LONG)),
+        pytest.raises(Unavailable) as second,
+    ):
         record([change(2)])
-    assert (cause(first), cause(second)) == (Cause.SILENT, Cause.SILENT)
-    noted.began.clear()
+    assert (cause(first), cause(second)) == (
+        UnavailableCause.UNRESPONSIVE,
+        UnavailableCause.UNRESPONSIVE,
+    )
+    noted.down.clear()
 
 
 def test_a_new_connection_to_silent_hosts_is_given_up() -> None:  # I2
@@ -293,6 +310,6 @@ def test_a_new_connection_to_silent_hosts_is_given_up() -> None:  # I2
         socket.create_server(("127.0.0.1", 0)) as two,
     ):
         ports = f"{one.getsockname()[1]},{two.getsockname()[1]}"
-        connect = connector(f"host=127.0.0.1,127.0.0.1 port={ports} user=any", FROZEN)
-        with pytest.raises(NoAnswer):
+        connect = connection_factory(f"host=127.0.0.1,127.0.0.1 port={ports} user=any", FROZEN)
+        with pytest.raises(DatabaseTimeout):
             connect()

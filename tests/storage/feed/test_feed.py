@@ -12,15 +12,15 @@ from uuid import UUID
 import pytest
 
 from dev.processes import wait_until
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import ALL_MARKETING, Change, Kind, Retraction
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import ALL_MARKETING, Change, EventKind, Retraction
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark
 from preference_center.extensions import services
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import watermarks
-from preference_center.storage.feed.changes import Standing, snapshot
+from preference_center.storage.feed.changes import FeedScopeStatus, iter_snapshot
 from tests.clock import START
 from tests.domain.histories import NEWS, OFFERS
 from tests.environment import with_database
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 MINUTE = timedelta(minutes=1)
-PEOPLE = [parse(f"p{number}@example.org", Channel.EMAIL) for number in range(6)]
+PEOPLE = [parse_address(f"p{number}@example.org", Channel.EMAIL) for number in range(6)]
 
 
 @pytest.fixture(autouse=True)
@@ -52,23 +52,27 @@ def test_pages_go_through_all_there_is_in_order_and_then_wait() -> None:
     assert reader.seen == ids(1, 2, 3, 4, 5)
     reader.catch_up()
     again = page(reader.after)
-    assert (again.entries, again.more, again.held_back) == ((), False, None)
+    assert (again.entries, again.has_more, again.lag) == ((), False, None)
     assert reader.after is not None
-    assert again.next.place >= reader.after.place
+    assert again.next_watermark.position >= reader.after.position
 
 
 def test_a_page_says_whether_there_is_more() -> None:
     record([change(1)])
     record([change(2, scope=OFFERS)])
     Reader().catch_up()
-    assert page(limit=1).more
-    assert not page(limit=2).more
+    assert page(limit=1).has_more
+    assert not page(limit=2).has_more
 
 
 def _tells_for_how_long() -> bool:
     """The transaction may be another test's, on this server, that has ended meanwhile."""
-    waiting = page().held_back
-    return waiting is not None and waiting.age is not None and waiting.age > timedelta(0)
+    waiting = page().lag
+    return (
+        waiting is not None
+        and waiting.blocking_age is not None
+        and waiting.blocking_age > timedelta(0)
+    )
 
 
 def test_a_late_commit_is_not_skipped(app: Flask) -> None:
@@ -77,14 +81,18 @@ def test_a_late_commit_is_not_skipped(app: Flask) -> None:
         record([change(2, address=PEOPLE[2])])
         behind = reader.poll()
         # Going by the number of the event, one would go on after the second event now.
-        naive = run(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())[0][0]
+        naive = run_in_transaction(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())[0][
+            0
+        ]
         assert reader.seen == []
-        assert behind.held_back is not None
-        assert behind.held_back.events == 1
+        assert behind.lag is not None
+        assert behind.lag.events == 1
         assert wait_until(_tells_for_how_long, seconds=30)
     reader.catch_up()
     assert reader.seen == ids(1, 2)
-    missed = run(lambda c: c.execute("SELECT id FROM event WHERE seq <= %s", (naive,)).fetchall())
+    missed = run_in_transaction(
+        lambda c: c.execute("SELECT id FROM event WHERE seq <= %s", (naive,)).fetchall()
+    )
     assert (UUID(int=1),) in missed
 
 
@@ -95,8 +103,8 @@ def test_a_transaction_in_another_database_holds_back_too(database_url: str) -> 
         record([change(1)])
         behind = reader.poll()
         assert reader.seen == []
-        assert behind.held_back is not None
-        assert behind.held_back.events == 1
+        assert behind.lag is not None
+        assert behind.lag.events == 1
     reader.catch_up()
     assert reader.seen == ids(1)
 
@@ -120,7 +128,9 @@ def test_a_reader_who_never_rests_sees_every_event_of_busy_writers_once(app: Fla
         reader.poll(limit=7)
     reader.catch_up()
     assert sorted(reader.seen) == ids(*range(1, 161))
-    rows = run(lambda c: c.execute("SELECT id FROM event ORDER BY xid, seq").fetchall())
+    rows = run_in_transaction(
+        lambda c: c.execute("SELECT id FROM event ORDER BY xid, seq").fetchall()
+    )
     assert reader.seen == [row[0] for row in rows]
 
 
@@ -128,9 +138,11 @@ def _mixed(seed: int, count: int) -> list[Change | Retraction]:
     dice = random.Random(seed)
     items: list[Change | Retraction] = []
     for number in range(1, count + 1):
-        kind = dice.choice([Kind.OPTED_OUT, Kind.OPTED_IN, Kind.PAUSED, Kind.CONSENTED])
-        scopes = [NEWS, OFFERS] if kind is Kind.CONSENTED else [NEWS, OFFERS, ALL_MARKETING]
-        until = START + 60 * MINUTE if kind is Kind.PAUSED else None
+        kind = dice.choice(
+            [EventKind.OPTED_OUT, EventKind.OPTED_IN, EventKind.PAUSED, EventKind.CONSENTED]
+        )
+        scopes = [NEWS, OFFERS] if kind is EventKind.CONSENTED else [NEWS, OFFERS, ALL_MARKETING]
+        until = START + 60 * MINUTE if kind is EventKind.PAUSED else None
         at = START - dice.randrange(30) * MINUTE
         who = dice.choice(PEOPLE)
         items.append(change(number, kind, dice.choice(scopes), address=who, at=at, until=until))
@@ -166,24 +178,26 @@ def test_a_snapshot_and_the_changes_after_it_make_the_state(app: Flask, seed: in
 
 def test_a_snapshot_knows_the_address_or_says_that_nobody_does() -> None:
     record([change(1), change(2, address=PEOPLE[0])])
-    run(lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE channel = 'email'"))
+    run_in_transaction(
+        lambda c: c.execute("UPDATE address SET ciphertext = NULL WHERE channel = 'email'")
+    )
     record([change(3, address=PEOPLE[0], scope=OFFERS)])
-    rows = [row for row in snapshot(services().keys) if isinstance(row, Standing)]
+    rows = [row for row in iter_snapshot(services().keys) if isinstance(row, FeedScopeStatus)]
     assert {row.address for row in rows} == {None, PEOPLE[0].exact}
     assert wait_until(lambda: len(page().entries) == 3, seconds=30)
     entries = page().entries
-    assert [entry.standing.address for entry in entries] == [None, *[PEOPLE[0].exact] * 2]
+    assert [entry.scope_status.address for entry in entries] == [None, *[PEOPLE[0].exact] * 2]
 
 
 def test_an_event_is_told_with_how_its_scope_stands_by_now() -> None:
     record([change(1, at=START - MINUTE)])
-    record([change(2, Kind.OPTED_IN)])
+    record([change(2, EventKind.OPTED_IN)])
     reader = Reader()
     reader.catch_up()
     first, second = page().entries
-    assert first.event.kind is Kind.OPTED_OUT
-    assert first.standing == second.standing
-    assert second.standing.state.lift is not None
+    assert first.event.kind is EventKind.OPTED_OUT
+    assert first.scope_status == second.scope_status
+    assert second.scope_status.state.lift is not None
 
 
 def test_events_from_before_the_epoch_come_first_whatever_their_transactions() -> None:
@@ -196,8 +210,8 @@ def test_events_from_before_the_epoch_come_first_whatever_their_transactions() -
         for number, xid in strange:
             connection.execute("UPDATE event SET xid = %s WHERE id = %s", (xid, UUID(int=number)))
 
-    run(rewrite)
-    run(lambda connection: watermarks.begin_epoch(connection, START))
+    run_in_transaction(rewrite)
+    run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
     record([change(4, address=PEOPLE[4])])
     reader = Reader()
     reader.poll_until(4, limit=2)
@@ -207,9 +221,9 @@ def test_events_from_before_the_epoch_come_first_whatever_their_transactions() -
 
 
 def test_a_watermark_of_another_epoch_is_refused() -> None:
-    old = page().next
-    run(lambda connection: watermarks.begin_epoch(connection, START))
+    old = page().next_watermark
+    run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
     with pytest.raises(StaleWatermark):
         page(old)
     with pytest.raises(StaleWatermark):
-        page(Watermark(page().next.epoch, 2**63))
+        page(Watermark(page().next_watermark.epoch, 2**63))

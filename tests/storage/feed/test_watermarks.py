@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from dev.postgres import make_database
-from preference_center.domain.events import Kind
+from preference_center.domain.events import EventKind
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark
 from preference_center.extensions import db
 from preference_center.ledger import record
-from preference_center.storage.db.database import Connection, run
+from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import watermarks
 from tests.clock import START
 from tests.domain.histories import NEWS
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 def test_the_first_look_begins_the_epoch_and_the_next_finds_it(app: Flask) -> None:
     with app.app_context():
-        first, second = run(watermarks.current), run(watermarks.current)
+        first, second = (
+            run_in_transaction(watermarks.load_watermark),
+            run_in_transaction(watermarks.load_watermark),
+        )
     assert first.epoch == second.epoch
-    assert first.place <= second.place
+    assert first.position <= second.position
     assert first.seq == 0
 
 
@@ -41,11 +44,11 @@ def test_the_first_look_begins_the_epoch_and_the_next_finds_it(app: Flask) -> No
 )
 def test_another_server_or_timeline_begins_a_new_epoch(app: Flask, change: str) -> None:
     with app.app_context():
-        old = run(watermarks.current)
-        run(lambda connection: connection.execute(f"UPDATE epoch {change}".encode()))
-        at = run(watermarks.horizon)
-        assert at.line.epoch != old.epoch
-        assert run(watermarks.horizon).line == at.line
+        old = run_in_transaction(watermarks.load_watermark)
+        run_in_transaction(lambda connection: connection.execute(f"UPDATE epoch {change}".encode()))
+        at = run_in_transaction(watermarks.load_horizon)
+        assert at.timeline.epoch != old.epoch
+        assert run_in_transaction(watermarks.load_horizon).timeline == at.timeline
         with pytest.raises(StaleWatermark):
             watermarks.ensure_followable(old, at)
 
@@ -55,62 +58,66 @@ def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Fla
     with app.app_context():
         add_destination("news", NEWS)
         record([change(1)])
-        run(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
+        run_in_transaction(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
         db.engine.dispose()  # the old server's connections are gone
-        record([change(2, Kind.COMPLAINED)])
-        (row,) = run(lambda c: c.execute("SELECT wanted FROM sync_state").fetchall())
-        (seq,) = run(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
+        record([change(2, EventKind.COMPLAINED)])
+        (row,) = run_in_transaction(lambda c: c.execute("SELECT wanted FROM sync_state").fetchall())
+        (seq,) = run_in_transaction(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
     assert row == seq
-    assert watermarks.STEP < row[0] < 2**53  # exact for whoever reads JSON numbers as doubles
+    assert (
+        watermarks.EPOCH_SEQ_STEP < row[0] < 2**53
+    )  # exact for whoever reads JSON numbers as doubles
 
 
 def test_an_epoch_begins_with_the_first_record_of_a_history_not_with_the_first_look(
     app: Flask,
 ) -> None:
     with app.app_context():
-        old = run(watermarks.current)
-        run(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
+        old = run_in_transaction(watermarks.load_watermark)
+        run_in_transaction(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
         db.engine.dispose()
         record([change(1)])
-        newest = run(lambda c: c.execute("SELECT name FROM epoch ORDER BY id DESC").fetchone())
+        newest = run_in_transaction(
+            lambda c: c.execute("SELECT name FROM epoch ORDER BY id DESC").fetchone()
+        )
     assert newest
     assert newest[0] != old.epoch
 
 
 def test_an_operator_can_begin_one(app: Flask) -> None:
     with app.app_context():
-        old = run(watermarks.current)
-        line = run(lambda connection: watermarks.begin_epoch(connection, START))
-        assert run(watermarks.horizon).line == line
+        old = run_in_transaction(watermarks.load_watermark)
+        line = run_in_transaction(lambda connection: watermarks.begin_epoch(connection, START))
+        assert run_in_transaction(watermarks.load_horizon).timeline == line
     assert line.epoch != old.epoch
 
 
 def test_it_begins_though_a_vacuum_of_the_ledger_is_slow_to_give_way(
     app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watermarks, "_PATIENCE", "50ms")
+    monkeypatch.setattr(watermarks, "_LOCK_TIMEOUT", "50ms")
     with app.app_context(), psycopg.connect(database_url) as vacuum:
         vacuum.execute("LOCK TABLE event IN SHARE UPDATE EXCLUSIVE MODE")
         Timer(0.1, vacuum.rollback).start()
-        assert run(watermarks.current).seq == 0
+        assert run_in_transaction(watermarks.load_watermark).seq == 0
 
 
 def test_a_watermark_ahead_of_the_database_is_stale(app: Flask) -> None:
     with app.app_context():
-        at = run(watermarks.horizon)
-    watermarks.ensure_followable(Watermark(at.line.epoch, at.xmax), at)
+        at = run_in_transaction(watermarks.load_horizon)
+    watermarks.ensure_followable(Watermark(at.timeline.epoch, at.xmax), at)
     with pytest.raises(StaleWatermark):
-        watermarks.ensure_followable(Watermark(at.line.epoch, at.xmax + 1), at)
+        watermarks.ensure_followable(Watermark(at.timeline.epoch, at.xmax + 1), at)
 
 
 def test_a_fixed_snapshot_serves_once_the_epoch_is_there(app: Flask) -> None:
     def twice(connection: Connection) -> tuple[Watermark, Watermark]:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return watermarks.current(connection), watermarks.current(connection)
+        return watermarks.load_watermark(connection), watermarks.load_watermark(connection)
 
     with app.app_context():
         watermarks.ensure_epoch()
-        first, second = run(twice)
+        first, second = run_in_transaction(twice)
     assert first == second
 
 

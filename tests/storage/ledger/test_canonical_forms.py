@@ -8,15 +8,15 @@ from uuid import UUID
 import pytest
 
 from preference_center.domain import addresses
-from preference_center.domain.addresses import Channel, parse
-from preference_center.domain.events import Change, Kind
+from preference_center.domain.addresses import Channel, parse_address
+from preference_center.domain.events import Change, EventKind
 from preference_center.errors import KeyMismatch
 from preference_center.ledger import record
 from preference_center.ledger.renormalise import renormalise
 from preference_center.storage.access.key_fingerprints import require_known_keys
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.ledger import canonical_forms
-from preference_center.storage.ledger.suppression_lookup import facts_for
+from preference_center.storage.ledger.suppression_lookup import load_facts
 from tests.clock import START
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def _context(app: Flask) -> Iterator[None]:
 @pytest.fixture
 def older(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A library that leaves Argentina's trunk prefixes; `undo` brings ours back."""
-    ours = addresses._dial
+    ours = addresses._to_e164
 
     def dial(text: str, region: str) -> str | None:
         return text if text.startswith("+5411") else ours(text, region)
 
-    monkeypatch.setattr(addresses, "_dial", dial)
+    monkeypatch.setattr(addresses, "_to_e164", dial)
     canonical_forms.forms_hash.cache_clear()
     return monkeypatch
 
@@ -55,19 +55,25 @@ def newer(older: pytest.MonkeyPatch) -> None:
 
 def opt_out(number: int) -> None:
     act = Change(
-        UUID(int=number), Kind.OPTED_OUT, parse(ARGENTINE, Channel.SMS), "acme.sms", START, START,
-        "test", "test",
-    )  # fmt: skip
+        UUID(int=number),
+        EventKind.OPTED_OUT,
+        parse_address(ARGENTINE, Channel.SMS),
+        "acme.sms",
+        START,
+        START,
+        "test",
+        "test",
+    )
     record([act])
 
 
 def denied() -> bool:
-    [facts] = facts_for([parse(ARGENTINE, Channel.SMS)])
+    [facts] = load_facts([parse_address(ARGENTINE, Channel.SMS)])
     return bool(facts)
 
 
 def test_the_samples_are_many_and_each_is_read() -> None:
-    assert len(canonical_forms._SAMPLES.read_text().splitlines()) > SAMPLES
+    assert len(canonical_forms._SAMPLES_PATH.read_text().splitlines()) > SAMPLES
     assert len(canonical_forms.forms_hash()) == 64
 
 
@@ -108,11 +114,14 @@ def test_it_goes_on_where_it_was_cut_off_and_repeats_harmlessly(
     require_known_keys()
     opt_out(1)
     newer(older)
-    last = run(lambda c: c.execute("SELECT max(id) FROM address").fetchone())
+    last = run_in_transaction(lambda c: c.execute("SELECT max(id) FROM address").fetchone())
     assert last
-    run(lambda c: canonical_forms.note_renormalised(c, last[0]))
+    run_in_transaction(lambda c: canonical_forms.record_renormalised_id(c, last[0]))
     assert renormalise().read == 0
     assert renormalise().changed == 1
-    before = run(lambda c: c.execute("SELECT count(*) FROM address_key").fetchone())
+    before = run_in_transaction(lambda c: c.execute("SELECT count(*) FROM address_key").fetchone())
     assert renormalise().changed == 1
-    assert run(lambda c: c.execute("SELECT count(*) FROM address_key").fetchone()) == before
+    assert (
+        run_in_transaction(lambda c: c.execute("SELECT count(*) FROM address_key").fetchone())
+        == before
+    )

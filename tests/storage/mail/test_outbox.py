@@ -12,11 +12,16 @@ import pytest
 from flask import Flask
 
 from preference_center.domain.addresses import Channel
-from preference_center.errors import CannotOpen, NoMailServer
-from preference_center.extensions import NAME, services
-from preference_center.storage.db.database import run
+from preference_center.errors import DecryptionError, MailServerNotConfigured
+from preference_center.extensions import EXTENSION_NAME, services
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import Claim, Fate, LetterKind, post
+from preference_center.storage.mail.outbox import (
+    ClaimedEmail,
+    EmailKind,
+    SendResult,
+    enqueue_emails,
+)
 from tests.clock import START, Clock
 from tests.storage.letters import LINK, LIVES, letter
 
@@ -34,39 +39,45 @@ def set_mail(app: Flask, monkeypatch: pytest.MonkeyPatch, url: str | None) -> No
     settings = services().settings.model_copy(
         update={"smtp_url": url, "mail_from": "choices@example.com"}
     )
-    monkeypatch.setitem(app.extensions, NAME, replace(services(), settings=settings))
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
 
 
-def claim(clock: Clock) -> Claim | None:
-    return run(lambda c: outbox.claim(c, uuid4(), now=clock(), until=clock() + LEASE))
+def claim(clock: Clock) -> ClaimedEmail | None:
+    return run_in_transaction(
+        lambda c: outbox.claim_email(c, uuid4(), now=clock(), until=clock() + LEASE)
+    )
 
 
-def held(clock: Clock, lease: Any) -> Claim:
-    found = run(lambda c: outbox.claim(c, lease, now=clock(), until=clock() + LEASE))
+def held(clock: Clock, lease: Any) -> ClaimedEmail:
+    found = run_in_transaction(
+        lambda c: outbox.claim_email(c, lease, now=clock(), until=clock() + LEASE)
+    )
     assert found
     return found
 
 
 def rows() -> list[dict[str, Any]]:
     """Everything that is stored."""
-    found = run(lambda c: c.execute("SELECT to_jsonb(m) FROM outgoing_mail m").fetchall())
+    found = run_in_transaction(
+        lambda c: c.execute("SELECT to_jsonb(m) FROM outgoing_mail m").fetchall()
+    )
     return [row[0] for row in found]
 
 
 def test_what_was_posted_comes_out_as_it_went_in(clock: Clock) -> None:
     posted = letter(
-        kind=LetterKind.CONFIRM_OPT_IN, values={"link": LINK, "what": "Notizie"}, brand="acme"
+        kind=EmailKind.CONFIRM_OPT_IN, values={"link": LINK, "what": "Notizie"}, brand="acme"
     )
-    post([posted])
+    enqueue_emails([posted])
     found = claim(clock)
     assert found
-    assert found.open(services().keys) == posted
+    assert found.decrypt(services().keys) == posted
 
 
 def test_posting_again_sends_nothing_twice(clock: Clock) -> None:
     posted = letter()
-    post([posted, posted])
-    post([posted])
+    enqueue_emails([posted, posted])
+    enqueue_emails([posted])
     assert len(rows()) == 1
     assert claim(clock)
     assert claim(clock) is None
@@ -74,16 +85,16 @@ def test_posting_again_sends_nothing_twice(clock: Clock) -> None:
 
 def test_what_was_sent_is_not_posted_anew(clock: Clock) -> None:
     posted = letter()
-    post([posted])
+    enqueue_emails([posted])
     lease = uuid4()
     held(clock, lease)
-    run(lambda c: outbox.settle(c, posted.id, lease, Fate.SENT))
-    post([posted])
-    assert run(lambda c: outbox.due(c, clock())) == 0
+    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lease, SendResult.SENT))
+    enqueue_emails([posted])
+    assert run_in_transaction(lambda c: outbox.count_due_emails(c, clock())) == 0
 
 
 def test_nothing_personal_is_stored_readable() -> None:  # I12
-    post([letter("jane.doe@example.com")])
+    enqueue_emails([letter("jane.doe@example.com")])
     stored = str(rows()).lower()
     octets = bytes.fromhex(rows()[0]["ciphertext"].removeprefix("\\x"))
     for secret in ("jane", "doe", "example.com", "secret-token"):
@@ -92,15 +103,15 @@ def test_nothing_personal_is_stored_readable() -> None:  # I12
 
 
 def test_a_ciphertext_opens_in_its_own_row_only(clock: Clock) -> None:
-    post([letter()])
+    enqueue_emails([letter()])
     found = claim(clock)
     assert found
-    with pytest.raises(CannotOpen):
-        replace(found, id=uuid4()).open(services().keys)
+    with pytest.raises(DecryptionError):
+        replace(found, id=uuid4()).decrypt(services().keys)
 
 
 def test_no_representation_shows_the_address_or_the_link(clock: Clock) -> None:  # I12
-    post([letter()])
+    enqueue_emails([letter()])
     found = claim(clock)
     assert found
     for text in (repr(letter()), repr(found)):
@@ -112,36 +123,36 @@ def test_without_a_mail_server_whoever_posts_is_told_and_nothing_is_kept(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_mail(app, monkeypatch, None)
-    with pytest.raises(NoMailServer, match="SMTP_URL"):
-        post([letter()])
+    with pytest.raises(MailServerNotConfigured, match="SMTP_URL"):
+        enqueue_emails([letter()])
     assert rows() == []
 
 
 def test_redis_away_loses_no_letter(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:  # I1
-    from preference_center.queue import Queue
+    from preference_center.queue import JobQueue
 
-    away = replace(services(), queue=Queue("redis://127.0.0.1:1/0"))
-    monkeypatch.setitem(app.extensions, NAME, away)
-    post([letter()])
-    assert run(lambda c: outbox.due(c, START)) == 1
+    away = replace(services(), queue=JobQueue("redis://127.0.0.1:1/0"))
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, away)
+    enqueue_emails([letter()])
+    assert run_in_transaction(lambda c: outbox.count_due_emails(c, START)) == 1
 
 
 def test_posting_has_it_sent_at_once(
     app: Flask, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.queue import Queue, connect, rq_queue
+    from preference_center.queue import JobQueue, connect_redis, rq_queue
 
-    rested = replace(services(), queue=Queue(redis_url))  # nudged by no test before
-    monkeypatch.setitem(app.extensions, NAME, rested)
-    post([letter()])
-    with connect(redis_url) as connection:
+    rested = replace(services(), queue=JobQueue(redis_url))  # nudged by no test before
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, rested)
+    enqueue_emails([letter()])
+    with connect_redis(redis_url) as connection:
         (job,) = rq_queue(connection, "mail").jobs
         assert job.func_name == "workers.jobs.send_mail"
         assert not job.args  # I12
 
 
 def test_a_dead_workers_letter_comes_back_when_its_lease_ends(clock: Clock) -> None:
-    post([letter()])
+    enqueue_emails([letter()])
     assert claim(clock)
     clock.advance(LEASE - timedelta(seconds=1))
     assert claim(clock) is None
@@ -151,93 +162,99 @@ def test_a_dead_workers_letter_comes_back_when_its_lease_ends(clock: Clock) -> N
 
 def test_a_worker_that_lost_its_lease_changes_nothing(clock: Clock) -> None:
     posted, lost, lease = letter(), uuid4(), uuid4()
-    post([posted])
+    enqueue_emails([posted])
     held(clock, lost)
     clock.advance(LEASE)
     held(clock, lease)
-    run(lambda c: outbox.settle(c, posted.id, lost, Fate.REFUSED))
+    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lost, SendResult.REFUSED))
     assert rows()[0]["lease"] == str(lease)
     assert rows()[0]["ciphertext"]
 
 
 def test_unless_it_sent_the_letter_after_all(clock: Clock) -> None:
     posted, lost = letter(), uuid4()
-    post([posted])
+    enqueue_emails([posted])
     held(clock, lost)
     clock.advance(LEASE)
-    run(lambda c: outbox.settle(c, posted.id, lost, Fate.SENT))
+    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lost, SendResult.SENT))
     assert claim(clock) is None
 
 
-@pytest.mark.parametrize("fate", [Fate.SENT, Fate.REFUSED])
-def test_what_is_done_leaves_no_readable_trace(clock: Clock, fate: Fate) -> None:
+@pytest.mark.parametrize("fate", [SendResult.SENT, SendResult.REFUSED])
+def test_what_is_done_leaves_no_readable_trace(clock: Clock, fate: SendResult) -> None:
     posted, lease = letter(), uuid4()
-    post([posted])
+    enqueue_emails([posted])
     held(clock, lease)
-    run(lambda c: outbox.settle(c, posted.id, lease, fate))
+    run_in_transaction(lambda c: outbox.settle_email(c, posted.id, lease, fate))
     (row,) = rows()
     assert (row["outcome"], row["ciphertext"], row["next_at"]) == (fate, None, None)
 
 
 def test_what_is_tried_again_keeps_its_text_until_then(clock: Clock) -> None:
     posted, lease = letter(), uuid4()
-    post([posted])
+    enqueue_emails([posted])
     held(clock, lease)
     again = clock() + timedelta(seconds=10)
-    run(lambda c: outbox.settle(c, posted.id, lease, Fate.LATER, next_at=again))
+    run_in_transaction(
+        lambda c: outbox.settle_email(c, posted.id, lease, SendResult.RETRY_LATER, next_at=again)
+    )
     assert claim(clock) is None
     clock.advance(timedelta(seconds=10))
     found = claim(clock)
     assert found
-    assert (found.attempts, found.open(services().keys)) == (1, posted)
+    assert (found.attempts, found.decrypt(services().keys)) == (1, posted)
 
 
 def test_what_expired_is_handed_to_nobody_and_wiped(clock: Clock) -> None:
-    post([letter(), letter(expires_at=START + 2 * LIVES)])
+    enqueue_emails([letter(), letter(expires_at=START + 2 * LIVES)])
     clock.advance(LIVES - timedelta(seconds=1))
-    assert run(lambda c: outbox.expire(c, clock())) == 0
+    assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 0
     clock.advance(timedelta(seconds=1))
-    assert run(lambda c: outbox.due(c, clock())) == 1
-    assert run(lambda c: outbox.expire(c, clock())) == 1
+    assert run_in_transaction(lambda c: outbox.count_due_emails(c, clock())) == 1
+    assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 1
     kept = {row["outcome"]: row["ciphertext"] for row in rows()}
-    assert kept[Fate.EXPIRED] is None
+    assert kept[SendResult.EXPIRED] is None
     assert kept[None] is not None
 
 
 def test_what_expires_in_a_workers_hands_is_left_to_it(clock: Clock) -> None:
-    post([letter(expires_at=START + timedelta(seconds=30))])
+    enqueue_emails([letter(expires_at=START + timedelta(seconds=30))])
     assert claim(clock)
     clock.advance(timedelta(seconds=31))
-    assert run(lambda c: outbox.expire(c, clock())) == 0
+    assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 0
     clock.advance(LEASE)
-    assert run(lambda c: outbox.expire(c, clock())) == 1
+    assert run_in_transaction(lambda c: outbox.expire_emails(c, clock())) == 1
 
 
 def test_a_letter_says_what_its_kind_says_and_goes_to_a_mailbox() -> None:
     with pytest.raises(ValueError, match="link, what"):
-        letter(kind=LetterKind.CONFIRM_OPT_IN)
+        letter(kind=EmailKind.CONFIRM_OPT_IN)
     with pytest.raises(ValueError, match="email"):
         letter("+39 347 1234567", Channel.SMS)
 
 
 def test_what_was_done_long_ago_is_forgotten_and_nothing_else(clock: Clock) -> None:
     done, waiting = letter(), letter(expires_at=START + 100 * timedelta(days=1))
-    post([done])
+    enqueue_emails([done])
     lease = uuid4()
     held(clock, lease)
-    run(lambda c: outbox.settle(c, done.id, lease, Fate.SENT))
-    post([waiting])
-    clock.advance(outbox.KEPT)
-    assert run(lambda c: outbox.forget(c, clock())) == 0
+    run_in_transaction(lambda c: outbox.settle_email(c, done.id, lease, SendResult.SENT))
+    enqueue_emails([waiting])
+    clock.advance(outbox.RETENTION)
+    assert run_in_transaction(lambda c: outbox.purge_emails(c, clock())) == 0
     clock.advance(timedelta(seconds=1))
-    assert run(lambda c: outbox.forget(c, clock())) == 1
+    assert run_in_transaction(lambda c: outbox.purge_emails(c, clock())) == 1
     assert [row["id"] for row in rows()] == [str(waiting.id)]
 
 
 def test_a_few_are_forgotten_at_a_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "_FORGOTTEN", 2)
-    post([letter() for _ in range(3)])
+    monkeypatch.setattr(outbox, "_PURGE_LIMIT", 2)
+    enqueue_emails([letter() for _ in range(3)])
     clock.advance(LIVES)
-    run(lambda c: outbox.expire(c, clock()))
-    clock.advance(outbox.KEPT)
-    assert [run(lambda c: outbox.forget(c, clock())) for _ in range(3)] == [2, 1, 0]
+    run_in_transaction(lambda c: outbox.expire_emails(c, clock()))
+    clock.advance(outbox.RETENTION)
+    assert [run_in_transaction(lambda c: outbox.purge_emails(c, clock())) for _ in range(3)] == [
+        2,
+        1,
+        0,
+    ]

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from flask import Flask
 
-from preference_center.extensions import NAME, services
+from preference_center.extensions import EXTENSION_NAME, services
 from preference_center.mail_server import MailServer
 from tests.in_force import put_in_force
 from tests.workers.mail.sending import at
@@ -27,7 +27,7 @@ def _context(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             update={"smtp_url": "smtp://unused.example.com", "mail_from": "choices@example.com"}
         )
         changed = replace(services(), settings=settings, random=Random(1))
-        monkeypatch.setitem(app.extensions, NAME, changed)
+        monkeypatch.setitem(app.extensions, EXTENSION_NAME, changed)
         yield
 
 

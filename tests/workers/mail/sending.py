@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from preference_center.extensions import services
-from preference_center.mail_server import MailServer, Security
-from preference_center.mailer.send import send_due
-from preference_center.storage.db.database import run
-from preference_center.storage.mail.outbox import Letter
+from preference_center.mail_server import MailServer, TransportSecurity
+from preference_center.mailer.send import send_due_emails
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.mail.outbox import OutgoingEmail
 from tests.workers.mail_server import (
     PASSWORD,
     USER,
@@ -16,17 +16,17 @@ from tests.workers.mail_server import (
 
 
 def at(port: int) -> MailServer:
-    return MailServer("127.0.0.1", port, Security.NONE)
+    return MailServer("127.0.0.1", port, TransportSecurity.NONE)
 
 
 def work(server: MailServer) -> int:
     until = services().now() + timedelta(seconds=5)
-    return send_due(server, until=until, stop=lambda: False)
+    return send_due_emails(server, until=until, stop=lambda: False)
 
 
-def state(letter: Letter) -> tuple[str | None, bool]:
+def state(letter: OutgoingEmail) -> tuple[str | None, bool]:
     """The outcome, and whether the text is still there."""
-    row = run(
+    row = run_in_transaction(
         lambda c: c.execute(
             "SELECT outcome, ciphertext IS NOT NULL FROM outgoing_mail WHERE id = %s", [letter.id]
         ).fetchone()
@@ -35,5 +35,5 @@ def state(letter: Letter) -> tuple[str | None, bool]:
     return row[0], row[1]
 
 
-def secured(port: int, security: Security) -> MailServer:
+def secured(port: int, security: TransportSecurity) -> MailServer:
     return MailServer("127.0.0.1", port, security, USER, PASSWORD)

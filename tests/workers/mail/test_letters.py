@@ -11,8 +11,8 @@ import pytest
 from flask import Flask
 
 from preference_center.mail_server import MailServer
-from preference_center.mailer.messages import render
-from preference_center.storage.mail.outbox import Fate, LetterKind, post
+from preference_center.mailer.messages import render_email
+from preference_center.storage.mail.outbox import EmailKind, SendResult, enqueue_emails
 from tests.clock import START
 from tests.in_force import CATALOGUE, put_in_force
 from tests.storage.letters import LINK, letter
@@ -38,7 +38,7 @@ def text_and_html(message: EmailMessage) -> tuple[str, str]:
 
 def rendered(**given: Any) -> EmailMessage:
     """A letter as its reader's program sees it."""
-    raw = render(letter(**given), START).as_bytes()
+    raw = render_email(letter(**given), START).as_bytes()
     message = message_from_bytes(raw, policy=policy.default)
     assert isinstance(message, EmailMessage)
     return message
@@ -48,7 +48,7 @@ def test_a_letter_arrives_as_text_and_as_html_and_is_wiped(
     server: MailServer, answers: Answers
 ) -> None:
     posted = letter()
-    post([posted])
+    enqueue_emails([posted])
     assert work(server) == 1
     (taken,) = answers.taken
     assert (taken.sender, taken.recipients) == ("choices@example.com", ["jane.doe@example.com"])
@@ -56,13 +56,13 @@ def test_a_letter_arrives_as_text_and_as_html_and_is_wiped(
     text, html = text_and_html(taken.message)
     assert f"\n{LINK}\n" in text
     assert re.findall('href="([^"]+)"', html) == [LINK]
-    assert state(posted) == (Fate.SENT, False)
+    assert state(posted) == (SendResult.SENT, False)
     assert work(server) == 0
 
 
 def test_it_says_that_a_machine_sent_it_and_when(server: MailServer, answers: Answers) -> None:
     posted = letter()
-    post([posted])
+    enqueue_emails([posted])
     work(server)
     message = answers.taken[0].message
     assert message["Auto-Submitted"] == "auto-generated"  # RFC 3834 5
@@ -72,13 +72,13 @@ def test_it_says_that_a_machine_sent_it_and_when(server: MailServer, answers: An
 
 
 def test_it_is_fit_for_any_server_on_its_way(server: MailServer, answers: Answers) -> None:
-    post([letter(language="de", values={"link": LINK + "x" * 500})])
+    enqueue_emails([letter(language="de", values={"link": LINK + "x" * 500})])
     work(server)
     assert answers.taken[0].raw.isascii()
     assert max(map(len, answers.taken[0].raw.split(b"\r\n"))) <= 78  # RFC 5322 2.1.1
 
 
-@pytest.mark.parametrize("kind", LetterKind)
+@pytest.mark.parametrize("kind", EmailKind)
 @pytest.mark.parametrize(
     "language, button",
     [
@@ -90,9 +90,9 @@ def test_it_is_fit_for_any_server_on_its_way(server: MailServer, answers: Answer
     ],
 )
 def test_it_speaks_the_language_of_its_reader(
-    kind: LetterKind, language: str, button: dict[str, str]
+    kind: EmailKind, language: str, button: dict[str, str]
 ) -> None:
-    values = {"link": LINK} | ({"what": "Notizie"} if kind is LetterKind.CONFIRM_OPT_IN else {})
+    values = {"link": LINK} | ({"what": "Notizie"} if kind is EmailKind.CONFIRM_OPT_IN else {})
     message = rendered(kind=kind, language=language, values=values)
     assert message["Content-Language"] == language
     text, html = text_and_html(message)
@@ -105,7 +105,7 @@ def test_it_speaks_the_language_of_its_reader(
 
 def test_it_tells_what_is_to_be_confirmed() -> None:
     values = {"link": LINK, "what": "Notizie & <Offerte>"}
-    text, html = text_and_html(rendered(kind=LetterKind.CONFIRM_OPT_IN, values=values))
+    text, html = text_and_html(rendered(kind=EmailKind.CONFIRM_OPT_IN, values=values))
     assert "Notizie & <Offerte>" in text
     assert "Notizie &amp; &lt;Offerte&gt;" in html
 
@@ -133,7 +133,7 @@ def test_a_legal_line_that_brands_share_stands_there_once(app: Flask) -> None:
         ' it = "Acme S.p.A., Torino", en = "Acme Ltd, Turin" }\n'
     )
     put_in_force(app, BRANDED + second)
-    message = render(letter(language="en"), START)
+    message = render_email(letter(language="en"), START)
     assert text_and_html(message)[0].count("Acme Ltd, Turin") == 1
 
 
@@ -164,7 +164,7 @@ def test_no_name_of_a_brand_adds_a_sender_or_a_header(app: Flask, name: str) -> 
 @pytest.mark.parametrize("value", ["a\r\nBcc: eve@evil.example", "a\nBcc: eve@evil.example\n\nx"])
 def test_no_value_gets_into_the_headers(value: str) -> None:
     values = {"link": value, "what": value}
-    message = rendered(kind=LetterKind.CONFIRM_OPT_IN, values=values)
+    message = rendered(kind=EmailKind.CONFIRM_OPT_IN, values=values)
     assert message["Bcc"] is None
     assert message.keys() == rendered().keys()
 
@@ -182,7 +182,7 @@ def test_an_odd_address_is_written_to_as_it_is(
     server: MailServer, answers: Answers, address: str
 ) -> None:
     posted = letter(address)
-    post([posted])
+    enqueue_emails([posted])
     assert work(server) == 1
     (taken,) = answers.taken
     (to,) = taken.message["To"].addresses
@@ -196,10 +196,10 @@ def test_an_address_with_letters_beyond_ascii_needs_a_server_that_takes_them(
 ) -> None:  # RFC 6531
     first, second = letter("jörg@example.com"), letter("jörg@example.com")
     with mail_server(answers, enable_SMTPUTF8=True) as port:
-        post([first])
+        enqueue_emails([first])
         assert work(at(port)) == 1
     assert answers.taken[0].recipients == ["jörg@example.com"]
     with mail_server(answers, enable_SMTPUTF8=False) as port:
-        post([second])
+        enqueue_emails([second])
         assert work(at(port)) == 0
-    assert state(second) == (Fate.REFUSED, False)
+    assert state(second) == (SendResult.REFUSED, False)

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from preference_center.extensions import NAME, services
+from preference_center.extensions import EXTENSION_NAME, services
 from preference_center.mail_server import MailServer
-from preference_center.storage.db.database import run
+from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.mail import outbox
-from preference_center.storage.mail.outbox import Fate, post
+from preference_center.storage.mail.outbox import SendResult, enqueue_emails
 from tests.clock import START, Clock
 from tests.storage.letters import letter
 from tests.workers.mail_server import (
@@ -25,12 +25,14 @@ from workers import scheduler
 def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
     redis_url: str, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from preference_center.queue import Queue, connect, rq_queue
+    from preference_center.queue import JobQueue, connect_redis, rq_queue
 
-    post([letter() for _ in range(50)])
-    with connect(redis_url) as connection:
+    enqueue_emails([letter() for _ in range(50)])
+    with connect_redis(redis_url) as connection:
         connection.flushdb()
-        monkeypatch.setitem(app.extensions, NAME, replace(services(), queue=Queue(redis_url)))
+        monkeypatch.setitem(
+            app.extensions, EXTENSION_NAME, replace(services(), queue=JobQueue(redis_url))
+        )
         assert scheduler.tick() == 3
         jobs = rq_queue(connection, "mail").jobs
         assert {job.func_name for job in jobs} == {"workers.jobs.send_mail"}
@@ -39,10 +41,12 @@ def test_the_scheduler_finds_due_mail_without_redis_having_heard_of_it(
 
 
 def test_the_scheduler_forgets_old_mail(clock: Clock) -> None:
-    post([letter()])
-    clock.advance(outbox.KEPT + timedelta(days=1))
-    scheduler.tidy(clock())  # expired, then forgotten
-    assert run(lambda c: c.execute("SELECT count(*) FROM outgoing_mail").fetchone()) == (0,)
+    enqueue_emails([letter()])
+    clock.advance(outbox.RETENTION + timedelta(days=1))
+    scheduler.purge_expired(clock())  # expired, then forgotten
+    assert run_in_transaction(
+        lambda c: c.execute("SELECT count(*) FROM outgoing_mail").fetchone()
+    ) == (0,)
 
 
 def test_the_job_sends(
@@ -52,12 +56,12 @@ def test_the_job_sends(
 
     url = f"smtp://127.0.0.1:{server.port}?starttls=0"
     settings = services().settings.model_copy(update={"smtp_url": url})
-    monkeypatch.setitem(app.extensions, NAME, replace(services(), settings=settings))
-    post([letter()])
+    monkeypatch.setitem(app.extensions, EXTENSION_NAME, replace(services(), settings=settings))
+    enqueue_emails([letter()])
     send_mail()
     assert len(answers.taken) == 1
 
 
 def test_a_letter_nobody_knows_changes_nothing() -> None:
-    run(lambda c: outbox.settle(c, uuid4(), uuid4(), Fate.SENT))
-    assert run(lambda c: outbox.due(c, START)) == 0
+    run_in_transaction(lambda c: outbox.settle_email(c, uuid4(), uuid4(), SendResult.SENT))
+    assert run_in_transaction(lambda c: outbox.count_due_emails(c, START)) == 0

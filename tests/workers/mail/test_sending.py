@@ -16,9 +16,9 @@ from flask import Flask
 from dev.server import free_port
 from preference_center.mail_server import MailServer
 from preference_center.mailer import send, smtp_client
-from preference_center.mailer.send import LEASE
-from preference_center.storage.db.database import run
-from preference_center.storage.mail.outbox import Fate, post
+from preference_center.mailer.send import EMAIL_LEASE_DURATION
+from preference_center.storage.db.database import run_in_transaction
+from preference_center.storage.mail.outbox import SendResult, enqueue_emails
 from tests.clock import START, Clock
 from tests.storage.letters import LIVES, letter
 from tests.workers.mail.sending import at, state, work
@@ -34,13 +34,13 @@ def test_a_temporary_refusal_is_tried_again_later(
 ) -> None:
     answers.rcpt = ["450 4.2.0 Greylisted", "450 4.2.0 Greylisted"]
     posted, other = letter(), letter("paul@example.com")
-    post([posted])
+    enqueue_emails([posted])
     assert work(server) == 0
-    assert state(posted) == (Fate.LATER, True)
+    assert state(posted) == (SendResult.RETRY_LATER, True)
     assert work(server) == 0  # not before its time
     clock.advance(timedelta(seconds=10))
     assert work(server) == 0
-    post([other])
+    enqueue_emails([other])
     assert work(server) == 1  # one that waits holds up nobody
     clock.advance(timedelta(seconds=20))
     assert work(server) == 1
@@ -48,7 +48,7 @@ def test_a_temporary_refusal_is_tried_again_later(
         ["paul@example.com"],
         ["jane.doe@example.com"],
     ]
-    assert state(posted) == (Fate.SENT, False)
+    assert state(posted) == (SendResult.SENT, False)
 
 
 @pytest.mark.parametrize("where", ["rcpt", "data"])
@@ -57,10 +57,10 @@ def test_a_permanent_refusal_ends_it(
 ) -> None:
     setattr(answers, where, ["550 5.1.1 <jane.doe@example.com> is unknown here"])
     posted, other = letter(), letter("paul@example.com")
-    post([posted, other])
+    enqueue_emails([posted, other])
     assert work(server) == 1
-    assert state(posted) == (Fate.REFUSED, False)
-    assert state(other) == (Fate.SENT, False)
+    assert state(posted) == (SendResult.REFUSED, False)
+    assert state(other) == (SendResult.SENT, False)
     clock.advance(LIVES / 2)
     assert work(server) == 0
 
@@ -68,26 +68,26 @@ def test_a_permanent_refusal_ends_it(
 def test_retries_end_when_the_link_does(server: MailServer, answers: Answers, clock: Clock) -> None:
     answers.data = ["451 4.3.0 Try later"] * 1000
     posted = letter()
-    post([posted])
+    enqueue_emails([posted])
     tries, before = 0, 1000
     while clock() < START + LIVES:
         work(server)
         tries += before - len(answers.data)
         before = len(answers.data)
-        scheduler.tidy(clock())
+        scheduler.purge_expired(clock())
         clock.advance(timedelta(seconds=10))
     assert 12 < tries < 25
     answers.data = []
     assert work(server) == 0
-    scheduler.tidy(clock())
-    assert state(posted) == (Fate.EXPIRED, False)
+    scheduler.purge_expired(clock())
+    assert state(posted) == (SendResult.EXPIRED, False)
     assert not answers.taken
 
 
 def test_a_server_that_is_away_costs_one_try_and_no_letter(answers: Answers, clock: Clock) -> None:
     port = free_port()
     letters = [letter(f"p{n}@example.com") for n in range(3)]
-    post(letters)
+    enqueue_emails(letters)
     assert work(at(port)) == 0
     assert [state(each)[0] for each in letters].count(None) == 2
     clock.advance(timedelta(seconds=10))
@@ -97,13 +97,13 @@ def test_a_server_that_is_away_costs_one_try_and_no_letter(answers: Answers, clo
 
 def test_a_server_that_closes_down_is_left_alone(server: MailServer, answers: Answers) -> None:
     answers.rcpt = ["421 4.3.2 Closing down", "421 4.3.2 Closing down"]
-    post([letter(), letter()])
+    enqueue_emails([letter(), letter()])
     assert work(server) == 0
     assert answers.rcpt == ["421 4.3.2 Closing down"]  # RFC 5321 4.2.3: no second letter
 
 
 def test_many_letters_share_a_connection(server: MailServer, answers: Answers) -> None:
-    post([letter(f"p{n}@example.com") for n in range(5)])
+    enqueue_emails([letter(f"p{n}@example.com") for n in range(5)])
     assert work(server) == 5
     assert answers.connections == 1
 
@@ -112,14 +112,14 @@ def test_a_letter_that_cannot_be_opened_holds_up_no_other(
     server: MailServer, answers: Answers
 ) -> None:
     broken, whole = letter(), letter("paul@example.com")
-    post([broken, whole])
-    run(
+    enqueue_emails([broken, whole])
+    run_in_transaction(
         lambda c: c.execute(
             "UPDATE outgoing_mail SET ciphertext = 'altered' WHERE id = %s", [broken.id]
         )
     )
     assert work(server) == 1
-    assert state(broken)[0] == Fate.LATER
+    assert state(broken)[0] == SendResult.RETRY_LATER
 
 
 def test_a_worker_that_dies_loses_no_letter(
@@ -128,13 +128,13 @@ def test_a_worker_that_dies_loses_no_letter(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    post([letter()])
+    enqueue_emails([letter()])
     with monkeypatch.context() as patch:
         patch.setattr(smtplib.SMTP, "send_message", die)
         with pytest.raises(KeyboardInterrupt):
             work(server)
     assert work(server) == 0  # its lease lasts
-    clock.advance(LEASE)
+    clock.advance(EMAIL_LEASE_DURATION)
     assert work(server) == 1
     assert len(answers.taken) == 1
 
@@ -148,7 +148,7 @@ def test_two_workers_send_a_letter_once(app: Flask, server: MailServer, answers:
             by_the_other.append(work(server))
 
     answers.before_data = work_too
-    post([letter()])
+    enqueue_emails([letter()])
     assert work(server) == 1
     assert by_the_other == [0]
     assert len(answers.taken) == 1
@@ -158,12 +158,12 @@ def test_a_worker_that_froze_until_its_time_was_over_says_nothing_any_more(
     server: MailServer, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease may be over too, and the letter in other hands."""
-    monkeypatch.setattr(smtp_client, "CONVERSATION", 0.0)
+    monkeypatch.setattr(smtp_client, "SESSION_TIMEOUT", 0.0)
     posted = letter()
-    post([posted])
+    enqueue_emails([posted])
     assert work(server) == 0
     assert (answers.connections, answers.taken) == (0, [])
-    assert state(posted) == (Fate.LATER, True)
+    assert state(posted) == (SendResult.RETRY_LATER, True)
 
 
 def test_a_server_that_is_slow_ends_no_later_than_the_lease(
@@ -171,16 +171,16 @@ def test_a_server_that_is_slow_ends_no_later_than_the_lease(
 ) -> None:
     done = threading.Event()
     answers.before_data = partial(done.wait, 10)
-    monkeypatch.setattr(smtp_client, "CONVERSATION", 0.3)
+    monkeypatch.setattr(smtp_client, "SESSION_TIMEOUT", 0.3)
     posted = letter()
-    post([posted])
+    enqueue_emails([posted])
     begin = time.monotonic()
     try:
         assert work(server) == 0
     finally:
         done.set()
     assert time.monotonic() - begin < 5
-    assert state(posted) == (Fate.LATER, True)
+    assert state(posted) == (SendResult.RETRY_LATER, True)
 
 
 def test_no_address_and_no_link_gets_into_logs(
@@ -192,9 +192,9 @@ def test_no_address_and_no_link_gets_into_logs(
     )
     monkeypatch.setattr(send, "log", log)
     answers.rcpt = ["550 5.1.1 <jane.doe@example.com> unknown", "450 <jane.doe@example.com> later"]
-    post([letter() for _ in range(4)])
+    enqueue_emails([letter() for _ in range(4)])
     assert work(server) == 2
-    post([letter()])
+    enqueue_emails([letter()])
     work(at(free_port()))
     said = written.getvalue()
     assert said.count("letter_sent") == 2

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from preference_center.mail_server import MailServer, Security
-from preference_center.storage.mail.outbox import Fate, post
+from preference_center.mail_server import MailServer, TransportSecurity
+from preference_center.storage.mail.outbox import SendResult, enqueue_emails
 from tests.storage.letters import letter
 from tests.workers.mail.sending import secured, state, work
 from tests.workers.mail_server import (
@@ -34,18 +34,18 @@ def trusted(tls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_starttls_and_a_password(answers: Answers, tls: Any) -> None:
     options = {"tls_context": tls, "require_starttls": True, "authenticator": authenticator}
     with mail_server(answers, **options, auth_required=True) as port:
-        post([letter()])
-        assert work(secured(port, Security.STARTTLS)) == 1
+        enqueue_emails([letter()])
+        assert work(secured(port, TransportSecurity.STARTTLS)) == 1
     assert answers.taken[0].tls
 
 
-@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+@pytest.mark.parametrize("security", [TransportSecurity.STARTTLS, TransportSecurity.TLS])
 def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
-    answers: Answers, tls: Any, security: Security
+    answers: Answers, tls: Any, security: TransportSecurity
 ) -> None:
-    options = {"ssl_context" if security is Security.TLS else "tls_context": tls}
+    options = {"ssl_context" if security is TransportSecurity.TLS else "tls_context": tls}
     with mail_server(answers, **options) as port:
-        post([letter()])
+        enqueue_emails([letter()])
         assert work(replace(secured(port, security), user=None)) == 0
     assert not answers.taken
 
@@ -53,24 +53,24 @@ def test_a_server_whose_certificate_nobody_vouches_for_gets_nothing(
 @pytest.mark.usefixtures("trusted")
 def test_tls_from_the_first_octet(answers: Answers, tls: Any) -> None:
     with mail_server(answers, ssl_context=tls) as port:
-        post([letter()])
-        assert work(replace(secured(port, Security.TLS), user=None)) == 1
+        enqueue_emails([letter()])
+        assert work(replace(secured(port, TransportSecurity.TLS), user=None)) == 1
 
 
 def test_a_server_without_starttls_gets_nothing(answers: Answers, server: MailServer) -> None:
     # RFC 3207 6: whoever strips STARTTLS must not read the links
     posted = letter()
-    post([posted])
-    assert work(replace(server, security=Security.STARTTLS)) == 0
+    enqueue_emails([posted])
+    assert work(replace(server, security=TransportSecurity.STARTTLS)) == 0
     assert not answers.taken
-    assert state(posted) == (Fate.LATER, True)
+    assert state(posted) == (SendResult.RETRY_LATER, True)
 
 
 @pytest.mark.usefixtures("trusted")
 def test_a_wrong_password_costs_no_letter(answers: Answers, tls: Any) -> None:
     options = {"tls_context": tls, "require_starttls": True, "authenticator": authenticator}
     posted = letter()
-    post([posted])
+    enqueue_emails([posted])
     with mail_server(answers, **options) as port:
-        assert work(replace(secured(port, Security.STARTTLS), password="wrong")) == 0
-    assert state(posted) == (Fate.LATER, True)
+        assert work(replace(secured(port, TransportSecurity.STARTTLS), password="wrong")) == 0
+    assert state(posted) == (SendResult.RETRY_LATER, True)

@@ -7,12 +7,12 @@ from preference_center.domain.mail.objections.en import ENGLISH
 from preference_center.domain.mail.objections.es import SPANISH
 from preference_center.domain.mail.objections.fr import FRENCH
 from preference_center.domain.mail.objections.it import ITALIAN
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 from preference_center.domain.mail.objections.nl import DUTCH
 from preference_center.domain.mail.objections.pl import POLISH
 from preference_center.domain.mail.objections.pt import PORTUGUESE
 
-LANGUAGES: tuple[Language, ...] = (
+LANGUAGES: tuple[ObjectionLanguage, ...] = (
     ENGLISH,
     ITALIAN,
     GERMAN,
@@ -24,4 +24,4 @@ LANGUAGES: tuple[Language, ...] = (
 )
 """In the order in which they are asked: where two have the same words, the first counts."""
 
-__all__ = ["LANGUAGES", "Language"]
+__all__ = ["LANGUAGES", "ObjectionLanguage"]

@@ -11,83 +11,93 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from preference_center.domain.mail.objections import Language
-from preference_center.domain.mail.objections.language import SENTENCE
+from preference_center.domain.mail.objections import ObjectionLanguage
+from preference_center.domain.mail.objections.language import MAX_SENTENCE_LENGTH
 from preference_center.domain.mail.objections.sentences import Sentence
-from preference_center.domain.mail.objections.text import words_of
+from preference_center.domain.mail.objections.text import tokenize
 
-SHORT = 3
+MAX_SHORT_WORDS = 3
 """Words that are a name, or part of a signature, rather than a request."""
-_LITTLE = 9
+_MAX_EXTRA_WORDS = 9
 """Words beside a request in its sentence that are no request of their own."""
-_FAREWELL = 8
+_MAX_FAREWELL_WORDS = 8
 """Words of the line before a signature."""
-_WINDOW = 5
+_NEGATION_WINDOW = 5
 """Words before a request among which a negation is of it."""
-_HALTS = frozenset(
+_STOP_WORDS = frozenset(
     {"stop", "stopp", "it", "this", "that", "now", "all", "enough", "basta", "genug", "schluss"}
     | {"aufhoren", "assez", "alto", "parem", "parar", "chega", "sair", "dosc", "dosyc", "koniec"}
 )
 """Words that end anything: alone they are about the mail only if nothing else is said."""
 
 
-class Found(StrEnum):
+class SentenceClass(StrEnum):
     """What a sentence says of advertising."""
 
     OBJECTION = "objection"
-    DENIED = "denied"
+    NEGATED = "denied"
     """An objection reversed: "don't unsubscribe me"."""
     DOUBTFUL = "doubtful"
     """An objection asked about, reported, or of somebody else."""
-    NOTHING = "nothing"
+    NONE = "nothing"
 
 
-def only_halts(language: Language, sentence: Sentence) -> bool:
+def is_only_stop_word(language: ObjectionLanguage, sentence: Sentence) -> bool:
     """Whether a sentence is a word that may be about anything else that was being done."""
-    words = language.courtesy.sub(" ", in_table_words(language, sentence.words)).replace(",", " ")
-    return {*words.split()} <= _HALTS
+    words = language.courtesy_pattern.sub(" ", normalize_words(language, sentence.words)).replace(
+        ",", " "
+    )
+    return {*words.split()} <= _STOP_WORDS
 
 
-def evaluate(language: Language, sentence: Sentence) -> Found:
+def classify_sentence(language: ObjectionLanguage, sentence: Sentence) -> SentenceClass:
     """What a sentence says; bare words count in the first paragraph only."""
-    may_be_bare = sentence.in_first_paragraph and not sentence.asks
-    if may_be_bare and is_bare(language, in_table_words(language, sentence.words)):
-        return Found.OBJECTION
-    return find(language, sentence)
+    may_be_bare = sentence.in_first_paragraph and not sentence.is_question
+    if may_be_bare and is_bare(language, normalize_words(language, sentence.words)):
+        return SentenceClass.OBJECTION
+    return classify_clauses(language, sentence)
 
 
-def in_table_words(language: Language, words: str) -> str:
+def normalize_words(language: ObjectionLanguage, words: str) -> str:
     """Words as the table of a language is written."""
-    corrected = language.spelling.corrected(language.folded(words[:SENTENCE]))
-    return " ".join(language.aside.sub(" ", corrected).split())
+    corrected = language.spelling_corrector.correct(
+        language.normalize_spelling(words[:MAX_SENTENCE_LENGTH])
+    )
+    return " ".join(language.inserted_courtesy_pattern.sub(" ", corrected).split())
 
 
-def find(language: Language, sentence: Sentence) -> Found:
+def classify_clauses(language: ObjectionLanguage, sentence: Sentence) -> SentenceClass:
     """What a sentence says; an objection if one of its clauses is one beyond doubt."""
-    words = in_table_words(language, sentence.words)
-    outcome = Found.NOTHING
-    for request in language.request.finditer(words):
+    words = normalize_words(language, sentence.words)
+    outcome = SentenceClass.NONE
+    for request in language.objection_pattern.finditer(words):
         clause = _clause_around(language, words, request)
         if _is_interrupted(language, words[: request.start()]):
-            return Found.DENIED
-        before = " ".join(clause.before.split()[-_WINDOW:])
-        if language.negated.search(before) or language.negated_after.match(clause.after):
-            return Found.DENIED
+            return SentenceClass.NEGATED
+        before = " ".join(clause.before.split()[-_NEGATION_WINDOW:])
+        if language.negation_pattern.search(before) or language.trailing_negation_pattern.match(
+            clause.after
+        ):
+            return SentenceClass.NEGATED
         if _is_doubtful(language, sentence, words, request, clause):
-            outcome = Found.DOUBTFUL if outcome is Found.NOTHING else outcome
+            outcome = SentenceClass.DOUBTFUL if outcome is SentenceClass.NONE else outcome
         else:
-            outcome = Found.OBJECTION
+            outcome = SentenceClass.OBJECTION
     return outcome
 
 
-def _is_interrupted(language: Language, before: str) -> bool:
+def _is_interrupted(language: ObjectionLanguage, before: str) -> bool:
     """Whether a negation ends a clause early: "please do not, ever, unsubscribe me"."""
     clauses = [clause.split() for clause in before.split(" ,")[:-1]]
-    return any(1 < len(words) <= SHORT and _ends_negated(language, words) for words in clauses)
+    return any(
+        1 < len(words) <= MAX_SHORT_WORDS and _ends_negated(language, words) for words in clauses
+    )
 
 
-def _ends_negated(language: Language, words: Sequence[str]) -> bool:
-    return any(language.negated.fullmatch(" ".join(words[-size:])) is not None for size in (1, 2))
+def _ends_negated(language: ObjectionLanguage, words: Sequence[str]) -> bool:
+    return any(
+        language.negation_pattern.fullmatch(" ".join(words[-size:])) is not None for size in (1, 2)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,125 +108,147 @@ class _Clause:
     after: str
 
 
-def _clause_around(language: Language, words: str, request: re.Match[str]) -> _Clause:
-    before = language.boundary.split(words[: request.start()])[-1]
-    after = language.boundary.split(words[request.end() :])[0]
+def _clause_around(language: ObjectionLanguage, words: str, request: re.Match[str]) -> _Clause:
+    before = language.clause_end_pattern.split(words[: request.start()])[-1]
+    after = language.clause_end_pattern.split(words[request.end() :])[0]
     return _Clause(before.strip(), after.strip())
 
 
 def _is_doubtful(
-    language: Language, sentence: Sentence, words: str, request: re.Match[str], clause: _Clause
+    language: ObjectionLanguage,
+    sentence: Sentence,
+    words: str,
+    request: re.Match[str],
+    clause: _Clause,
 ) -> bool:
     """Whether a request is asked about, reported, under a condition or about others."""
     before = words[: request.start()]
-    if sentence.asks and (language.question.search(before) or not language.asked.search(before)):
-        asked = language.asked.search(words[: request.end()])
-        if asked is None or language.question.search(before):
+    if sentence.is_question and (
+        language.question_pattern.search(before)
+        or not language.polite_question_pattern.search(before)
+    ):
+        asked = language.polite_question_pattern.search(words[: request.end()])
+        if asked is None or language.question_pattern.search(before):
             return True
     return (
-        language.question.match(clause.before) is not None
-        or language.report.search(words) is not None
+        language.question_pattern.match(clause.before) is not None
+        or language.reported_speech_pattern.search(words) is not None
         or _is_conditional(language, words, request)
-        or language.other.search(clause.before) is not None
-        or language.other.search(clause.after) is not None
-        or language.other.search(request[0]) is not None
+        or language.third_party_pattern.search(clause.before) is not None
+        or language.third_party_pattern.search(clause.after) is not None
+        or language.third_party_pattern.search(request[0]) is not None
     )
 
 
-def _is_conditional(language: Language, words: str, request: re.Match[str]) -> bool:
+def _is_conditional(language: ObjectionLanguage, words: str, request: re.Match[str]) -> bool:
     """Whether a request, or any clause beside its own, begins with a condition.
 
     What another sentence after an "and" is about does not matter: "and tell me when".
     """
-    masked = language.courtesy.sub(lambda found: "-" * len(found[0]), words)
+    masked = language.courtesy_pattern.sub(lambda found: "-" * len(found[0]), words)
     clause = _clause_around(language, masked, request)
-    return any(language.condition.match(part.strip("- ")) for part in masked.split(",")) or any(
-        language.condition.search(part) for part in (clause.before, clause.after)
-    )
+    return any(
+        language.condition_pattern.match(part.strip("- ")) for part in masked.split(",")
+    ) or any(language.condition_pattern.search(part) for part in (clause.before, clause.after))
 
 
-def is_bare(language: Language, words: str) -> bool:
+def is_bare(language: ObjectionLanguage, words: str) -> bool:
     """Whether words are a bare objection, with a greeting, courtesies or a name at most."""
-    if language.report.search(words):
+    if language.reported_speech_pattern.search(words):
         return False
     return any(
-        _clauses_are_bare(language, language.courtesy.sub(pause, words)) for pause in (" ", " , ")
+        _clauses_are_bare(language, language.courtesy_pattern.sub(pause, words))
+        for pause in (" ", " , ")
     )
 
 
-def _clauses_are_bare(language: Language, words: str) -> bool:
+def _clauses_are_bare(language: ObjectionLanguage, words: str) -> bool:
     objects = False
     for clause in words.split(","):
         whole = " ".join(clause.split())
-        said = " ".join(language.greeting.sub(" ", whole).split())
-        if language.bare.fullmatch(said) or language.bare.fullmatch(whole):
+        said = " ".join(language.greeting_pattern.sub(" ", whole).split())
+        if language.standalone_pattern.fullmatch(said) or language.standalone_pattern.fullmatch(
+            whole
+        ):
             objects = True
         elif not _is_harmless(language, said) or (
-            language.negated.search(said) and not language.remark.search(said)
+            language.negation_pattern.search(said) and not language.remark_pattern.search(said)
         ):
             return False
     return objects
 
 
-def _is_harmless(language: Language, words: str) -> bool:
+def _is_harmless(language: ObjectionLanguage, words: str) -> bool:
     """Whether words ask for nothing: few, a greeting, or a usual remark."""
-    if language.further.search(words):
+    if language.further_request_pattern.search(words):
         return False
     clauses = [
         [word for word in clause.split() if not word.isdigit()] for clause in words.split(",")
     ]
     return (
-        all(len(clause) <= SHORT for clause in clauses)
-        or language.greeting.match(words) is not None
-        or language.remark.search(words) is not None
+        all(len(clause) <= MAX_SHORT_WORDS for clause in clauses)
+        or language.greeting_pattern.match(words) is not None
+        or language.remark_pattern.search(words) is not None
     )
 
 
-def words_besides(language: Language, words: str) -> int:
+def count_other_words(language: ObjectionLanguage, words: str) -> int:
     """How many words a sentence has besides its requests and courtesies."""
-    rest = language.courtesy.sub(" ", language.request.sub(" ", words)).replace(",", " ")
-    return len(language.greeting.sub(" ", rest).split())
+    rest = language.courtesy_pattern.sub(" ", language.objection_pattern.sub(" ", words)).replace(
+        ",", " "
+    )
+    return len(language.greeting_pattern.sub(" ", rest).split())
 
 
-def asks_more(language: Language, said: Sequence[Sentence]) -> bool:
+def has_further_request(language: ObjectionLanguage, sentences: Sequence[Sentence]) -> bool:
     """Whether something else is said that a person has to read.
 
     Below the line that ends the text only a question is: a signature holds anything.
     """
     objected = signed = False
-    for sentence in said:
-        words = in_table_words(language, sentence.words)
-        is_objection = evaluate(language, sentence) is Found.OBJECTION
-        if _is_more(language, sentence, words, is_objection=is_objection) and (
-            sentence.asks or not signed
+    for sentence in sentences:
+        words = normalize_words(language, sentence.words)
+        is_objection = classify_sentence(language, sentence) is SentenceClass.OBJECTION
+        if _is_further_request(language, sentence, words, is_objection=is_objection) and (
+            sentence.is_question or not signed
         ):
             return True
         objected = objected or is_objection
-        is_farewell = language.farewell.match(words) and len(words.split()) <= _FAREWELL
+        is_farewell = (
+            language.farewell_pattern.match(words) and len(words.split()) <= _MAX_FAREWELL_WORDS
+        )
         signed = signed or bool(objected and is_farewell)
     return False
 
 
-def _is_more(language: Language, sentence: Sentence, words: str, *, is_objection: bool) -> bool:
-    if language.further.search(words):
+def _is_further_request(
+    language: ObjectionLanguage, sentence: Sentence, words: str, *, is_objection: bool
+) -> bool:
+    if language.further_request_pattern.search(words):
         return True
     if is_objection:
-        return words_besides(language, words) > _LITTLE and not language.remark.search(words)
-    polite = language.courtesy.sub(" ", words).strip()
-    is_farewell = language.farewell.match(words) and len(words.split()) <= _FAREWELL
-    return sentence.asks or not (is_farewell or _is_harmless(language, polite))
+        return count_other_words(
+            language, words
+        ) > _MAX_EXTRA_WORDS and not language.remark_pattern.search(words)
+    polite = language.courtesy_pattern.sub(" ", words).strip()
+    is_farewell = (
+        language.farewell_pattern.match(words) and len(words.split()) <= _MAX_FAREWELL_WORDS
+    )
+    return sentence.is_question or not (is_farewell or _is_harmless(language, polite))
 
 
-def wants_mail(language: Language, text: str) -> bool:
+def wants_mail(language: ObjectionLanguage, text: str) -> bool:
     """Whether some of the mail is wanted, or wanted again."""
-    words = language.folded(words_of(re.sub(r"[.!?\n]+", ",", text)))
+    words = language.normalize_spelling(tokenize(re.sub(r"[.!?\n]+", ",", text)))
     return any(
-        not language.negated.search(_shortly_before(language, words, found))
-        for found in language.keep.finditer(words)
+        not language.negation_pattern.search(_words_before(language, words, found))
+        for found in language.keep_mail_pattern.finditer(words)
     )
 
 
-def _shortly_before(language: Language, words: str, found: re.Match[str]) -> str:
+def _words_before(language: ObjectionLanguage, words: str, match: re.Match[str]) -> str:
     """The last words of the clause before what was found."""
-    clause = language.boundary.split(words[max(found.start() - 120, 0) : found.start()])[-1]
-    return " ".join(clause.split()[-_WINDOW:])
+    clause = language.clause_end_pattern.split(words[max(match.start() - 120, 0) : match.start()])[
+        -1
+    ]
+    return " ".join(clause.split()[-_NEGATION_WINDOW:])

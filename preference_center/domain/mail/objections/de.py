@@ -1,10 +1,10 @@
 """German. `ae`, `oe` and `ue` are read as the umlauts without their dots."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-GERMAN = Language(
+GERMAN = ObjectionLanguage(
     code="de",
-    slots={
+    placeholders={
         "me": "mich|uns|{address}",
         "address": "mein[e]? (e ?mail ?|mail ?)?(adresse|mailadresse|emailadresse|anschrift)|unsere (e ?mail ?|mail ?)?adresse"
         "|meinen (namen|kontakt|eintrag|account)|diese (e ?mail ?)?(adresse|mailadresse)|myaddress|meine (kontaktdaten|e ?mail|mail)",
@@ -26,7 +26,7 @@ GERMAN = Language(
         "none": "(keine?n?|keinerlei|nichts|nie)",
         "any": "( dem| vom| aus| im| zum| zu| weiteren?| mehr| solchen?| derartigen?| eure[nr]?| ihre[nr]?| euer| ihr| diese[nr]?| den| die| das| der| von| zu| an| mir| uns| sonstigen?| kunftig| zukunftig| unerwunschten?| unaufgeforderte[nr]?| ihnen| per| weiterhin| auch| art| jegliche[nr]?| e ?mail| einzigen?| neue[nr]?)*",
     },
-    requests="""
+    objection_phrases="""
         (habe|haben)( ich| wir)? (kein|keinerlei) (interesse|interesse mehr)( mehr)? (am|an|mehr am|mehr an)~ (newsletters?|e ?mails|mails|werbung|zusendungen|werbemails)
         (um|wunsche|verlange|fordere|beantrage)~ (sofortige |umgehende )?(abmeldung|austragung|loschung|entfernung)~~ (newsletter|[a-z]*verteiler|[a-z]*liste)
         (ich|wir) {want}~ (das|dies|sowas|so etwas) nicht (mehr|langer) {get}
@@ -82,7 +82,7 @@ GERMAN = Language(
         (verzichte|verzichten)~ (auf)~ (weitere|kunftige|ihre|eure|zusendung|diese)~ {mails}
         bin( ich)?~ nicht (mehr|langer|weiter) (an|am)~ (newsletters?|{mails}) interessiert
     """,
-    alone="""
+    standalone_objection_phrases="""
         loschen
         (stop|stopp)( {mails})?
         (sofortige )?(abmelden|abmeldung|abbestellen|abbestellung|austragen|austragung|abmeldebitte|abmeldewunsch){any}( {list})?( {list})?
@@ -94,41 +94,41 @@ GERMAN = Language(
         unsubscribe|opt out|lasst mich in ruhe|lassen sie mich in ruhe|nicht mehr anschreiben|bitte loschen
         (aus|vom|von){any} {list} (nehmen|loschen|entfernen|streichen|austragen|abmelden)
     """,
-    polite="""
+    courtesy_phrases="""
         bitte|danke( schon| im voraus| sehr)?|vielen dank|besten dank|herzlichen dank|dankeschon|sofort|umgehend|unverzuglich|wenn moglich
         falls moglich|sofern moglich|wenn es geht|ab sofort|mit sofortiger wirkung|schnellstmoglich|sorry|entschuldigung|freundlichst
         seien sie so (gut|nett)( und)?|wenn (es )?ihnen nichts ausmacht|(ware|wurde) (es )?(ihnen |euch )?(sehr )?(nett|schon|dankbar|toll|begrussen|freuen|mich freuen)( ,)? wenn( sie| ihr)?|pls|please|hiermit|endlich|nochmals|im voraus
     """,
-    greetings="""
+    greeting_phrases="""
         hallo|hi|hey|guten (tag|morgen|abend)|sehr geehrte[rsn]?|liebe[rs]?|moin|servus|gruss gott|gruezi|damen und herren|werte[rs]?
         zusammen|geehrte
     """,
-    farewells="""
+    farewell_phrases="""
         (mit |viele |beste |liebe |freundliche |herzliche |schone )*(freundlichen? |besten |lieben |herzlichen )?(grussen?|gruss)
         mfg|lg|vg|hochachtungsvoll|danke|vielen dank|besten dank|gru(ss|sse)
     """,
-    negations="nicht|nie|kein[a-z]*|ohne|statt|anstatt|niemals|weder|bevor|weigere",
-    within="nicht|nie|niemals|keine?|keinen|ohne|nur",
-    questions="""
+    negation_phrases="nicht|nie|kein[a-z]*|ohne|statt|anstatt|niemals|weder|bevor|weigere",
+    gap_stop_words="nicht|nie|niemals|keine?|keinen|ohne|nur",
+    question_phrases="""
         wie|warum|wieso|weshalb|wann|was|wo|wer|ob|welche[rs]?|woher|funktioniert|kann ich|muss ich|soll ich|haben sie|habt ihr|darf ich wissen
     """,
-    reports="""
+    reported_speech_phrases="""
         (kolleg(e|in)|frau|mann|chef|kunde|kunden|er|leute|nutzer) (will|mochte|wollte|hat|sagt|sagte|wollen|mochten)
         hier klicken|klicken sie( bitte)? hier|jederzeit|link (zum|zur|unten|in)|steht dass|es heisst|abmeldelink|sie konnen sich|button
     """,
-    joins="und|sowie|daher|deshalb|aber|oder|weil|denn|also|ausserdem",
-    asks="""
+    conjunctions="und|sowie|daher|deshalb|aber|oder|weil|denn|also|ausserdem",
+    polite_question_phrases="""
         (konnten|konnen|konntet|konnt|kannst|konntest|wurden|wurdet|wurdest|wollen|mochten|darf|durfte)( sie| ihr| du| ich( (sie|euch|dich))?| wir)
         bitte|ist es moglich|ware es moglich|geht das|kann man
     """,
-    conditions="wenn|falls|sofern|sobald|solange|bis|nachdem|sollten sie|sollte ich|im falle|es sei denn",
-    others="""
+    condition_phrases="wenn|falls|sofern|sobald|solange|bis|nachdem|sollten sie|sollte ich|im falle|es sei denn",
+    third_party_phrases="""
         kolleg(e|en|in|innen)|ehefrau|ehemann|meine frau|mein mann|mutter|vater|tochter|sohn|chef|chefin|kunden?|freund(in)?|otheraddress
         bestellung(en)?|rechnung(en)?|lieferung(en)?|paket(e)?|termine?|buchung|vertrag|vertrags|kaufvertrag|warteliste|versicherung|zahlung|erstattung|auftrag
         verpassen|netflix|facebook|linkedin|amazon|spotify|instagram|cookies?|webinar|seminar|kurs|kurses|veranstaltung|treffen|ihn|ihm
         telefon|telefonisch|anrufe?|anrufen|zeitschrift|magazin|abo der|passwort|whatsapp|gruppe|chat|schule|arbeitsamt|herr|herrn|frau
     """,
-    keeps="""
+    keep_mail_phrases="""
         (weiterhin|weiter|wieder|noch|gerne|trotzdem|nach wie vor) (erhalten|bekommen|empfangen|lesen|dabei|haben|anmelden|angemeldet|aufnehmen|aufgenommen|eingetragen|abonnieren|informiert|beziehen)
         (mochte|will|wurde)~ (abonnieren|behalten|bleiben|weiterlesen|anmelden|angemeldet|aufgenommen|wieder|weiterhin)
         (melden|melde|meldet|tragen|tragt|nehmen|nehmt){p} mich~ (an|ein|auf|wieder)$
@@ -141,17 +141,17 @@ GERMAN = Language(
         adresse (andern|geandert|hat sich|zu andern)|meine meinung geandert|anders uberlegt|scherz|nein danke ich bleibe
         (lese|mag|liebe|schatze|freue)~ (gerne?|den newsletter|ihren newsletter|euren newsletter|ihre mails|eure mails|sehr|auf)
     """,
-    more="""
+    further_request_phrases="""
         auskunft|kopie|art 15|artikel 15|art 17|artikel 17|bestellung|rechnung|lieferung|erstattung|beschwerde|anwalt|rechtsanwalt|anzeige|abmahnung
         (losch|loscht|loschen|losche|loschung|entfernen|vernichten|geloscht)~~ (daten|konto|account|kundenkonto)
         (alle|samtliche)~ daten~ (zu )?(loschen|entfernen|vernichten)
         datenschutzbehorde|aufsichtsbehorde|datenschutzbeauftragt[a-z]+|bestatig[a-z]+|woher|wie kommen|rechtliche schritte|melden sie sich|rufen sie
     """,
-    remarks="""
+    remark_phrases="""
         (nie|niemals|nicht) (angemeldet|bestellt|abonniert|zugestimmt|eingewilligt|registriert|angefordert|gewunscht)|nie darum gebeten
         zu viele?|kein interesse|nicht interessiert|spam|jeden tag|taglich|standig|nervt|mehrfach|mehrmals|schon (dreimal|zweimal|oft)|letzte (warnung|aufforderung)
         interessier(t|en) mich nicht|danke
     """,
-    after="(bitte |jetzt |doch |wirklich )*(nicht|keinesfalls|nie)",
-    fold={"ae": "a", "oe": "o", "ue": "u"},
+    trailing_negation_phrases="(bitte |jetzt |doch |wirklich )*(nicht|keinesfalls|nie)",
+    spelling_variants={"ae": "a", "oe": "o", "ue": "u"},
 )

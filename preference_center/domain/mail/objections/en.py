@@ -1,10 +1,10 @@
 """English."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-ENGLISH = Language(
+ENGLISH = ObjectionLanguage(
     code="en",
-    slots={
+    placeholders={
         "me": "me|us|myself|ourselves|{address}",
         "address": "myaddress|this (e ?mail )?(address|account)|(my|our) (e ?mail )?addresse?s?"
         "|(my|our) (e ?mail )?account from|(my|our) (e ?mails?|name|contact)( details)?",
@@ -26,7 +26,7 @@ ENGLISH = Language(
         "purpose": "marketing|advertising|advertisements?|processing|profiling|solicitation"
         "|prospecting|promotional|promotions|newsletters?|e ?mails?|(my|our)~ (data|information)",
     },
-    requests="""
+    objection_phrases="""
         ({i}|and|but|so)~ (do not|don ?t|no longer) need{any} (e ?mails?|mails|mailings?|news ?letters?|spam|marketing|advertising)
         ({i}|do|does) (no longer|not) consent to~~ {mails}
         stop (these|those|this|your|all)( [a-z]+)? {mails}$
@@ -88,7 +88,7 @@ ENGLISH = Language(
         (take|regard|consider|treat) this~ as~ (objection|unsubscribe|opt out|withdrawal|unsubscription)
         (please|pls|kindly|just|now|and) (unsubscribe|opt out) (from|of){any} {list}
     """,
-    alone="""
+    standalone_objection_phrases="""
         (no longer|not) (wish|want|wishing|wanting) to be on~ {list}
         (request|requesting|asking) to (unsubscribe|opt out)(~ {list})?
         no (more|further) (contact|of these|of this)
@@ -109,41 +109,41 @@ ENGLISH = Language(
         withdrawal of( my)?( marketing)? consent
         {no} (e ?mail|contact|spam|bother)( {me})?( again)?
     """,
-    polite="""
+    courtesy_phrases="""
         please|pls|plz|kindly|thanks|thank you|thx|many thanks|cheers|ta|sorry|thanks a lot
         thank you very much|thanks in advance|thank you in advance|if possible|asap|thank u
         if you (please|would|could|don ?t mind|wouldn ?t mind)|if that s possible|ok|okay
         (would )?(really )?(appreciate|be grateful|be great|love)( it)? if|with immediate effect|immediately|effective immediately|today|at once|right away|just
     """,
-    greetings="""
+    greeting_phrases="""
         hi|hello|hey|dear|good (morning|day|evening|afternoon)|to whom it may concern|greetings
         hiya|sir|madam|ladies
     """,
-    farewells="""
+    farewell_phrases="""
         (kind|best|warm|warmest|many|with kind|with best)? ?(regards|wishes)|rgds|cheers|sincerely
         yours( sincerely| faithfully| truly)?|best|thanks|thank you|many thanks|respectfully|br|kr
     """,
-    negations="""
+    negation_phrases="""
         not|don ?t|doesn ?t|didn ?t|never|can ?t|cannot|won ?t|wouldn ?t|shouldn ?t|without
         sad|shame|no need|no reason|rather than|instead of|nobody|hate to|afraid|before|instead
     """,
-    within="not|never|dont|don|won|no|nor|neither",
-    questions="""
+    gap_stop_words="not|never|dont|don|won|no|nor|neither",
+    question_phrases="""
         how|why|what|when|whether|where|who|which|does|did|has|have you|was|were|is there
         do you|are you|if i|wonder|wondering|curious|should i|do i|can i|may i ask|after|before|once
     """,
-    reports="""
+    reported_speech_phrases="""
         (you|they|he|she|it|button|link|mail|e ?mail|footer|it) (says?|said|reads|wrote|writes)
         (told|asked) (them|him|her|you guys)|(colleague|friend|wife|boss|husband|customer|client|he|she|they|people|users|someone) (wants?|wanted|asked|asks|said|says|would)
         (update|manage|edit|change)( your| my)? preferences|view in browser|forward to a friend|privacy policy|click here|here to|to click|the option to|this link|link below|view (this|in)|at any time
     """,
-    joins="and|so|therefore|but|because|as|since|or|then",
-    asks="""
+    conjunctions="and|so|therefore|but|because|as|since|or|then",
+    polite_question_phrases="""
         (can|could|would|will|won t|may|might)( you| u| someone| somebody| anyone| we| i( please)? (be|ask))
         please|pls|kindly|is it possible to|would it be possible|would you mind|do you mind|any chance
     """,
-    conditions="if|unless|until|till|in case|assuming|should you|(when|once|after) (my|the|i|this)",
-    others="""
+    condition_phrases="if|unless|until|till|in case|assuming|should you|(when|once|after) (my|the|i|this)",
+    third_party_phrases="""
         colleagues?|coworkers?|co worker|wife|husband|mother|father|mum|mom|dad|son|daughter|friend
         boss|manager|client|clients|customers?|him|her|their|his|he|she|they|otheraddress
         orders?|invoices?|deliver(y|ies)|parcel|shipment|appointments?|meetings?|booking|refund
@@ -151,7 +151,7 @@ ENGLISH = Language(
         miss|missing|guest|without an? unsubscribe|cookies?|waiting list|wait ?list|about my account|trial|webinar|project|thread|phone|calls?|call|team|group chat|slack|whatsapp
         reservation|event|course|account reminders|receipts?|password|magazine|paper version
     """,
-    keeps="""
+    keep_mail_phrases="""
         (i|we)( would| d| do| really| still| ll)*( like| want| wish| love| prefer)?( to)? (keep|continue|resume|re ?subscribe|rejoin|stay|remain)
         (keep|leave|continue|resume|restart|retain) (me on|us on|me sub|me in|the|my|our|it|them|everything)
         (please|to|and|but|instead|also) (keep|continue|resume) (sending|getting|receiving|to)
@@ -170,13 +170,13 @@ ENGLISH = Language(
         (don ?t|not|never|hate to|would ?n t|doesn t) (want to )?miss|missing out|pause
         (want|like|love|wish|happy|glad) to (subscribe|sign up|receive more|get more|stay|keep|remain)
     """,
-    more="""
+    further_request_phrases="""
         copy of|access to~ (data|information)|subject access|article 15|art 15|delete~ (data|account)|erase
         (delete|erase|remove|destroy)~ (data|information|details|account)|order|invoice|refund|complaint
         lawyer|attorney|solicitor|sue|legal action|authority|regulator|ico|ftc|confirm|confirmation
         where did|how did|who gave|why (do|did|am|are)|let me know|tell me|call me|do not sell|phone
     """,
-    remarks="""
+    remark_phrases="""
         never (signed up|subscribed|asked|requested|registered|ordered|gave|consented|opted)
         (did not|didn ?t) (sign up|subscribe|ask|request|register|consent|opt)
         (keep|keeps) (sending|e ?mailing|getting|receiving|mailing|spamming|writing)|(a|per) (day|week)|(link|button|unsubscribe)~ (broken|does not work|doesn ?t work|not working)|consider~ spam|too (many|much|often)|enough|not interested|no interest|spam|every (day|week)|annoying|inbox

@@ -1,10 +1,10 @@
 """Spanish."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-SPANISH = Language(
+SPANISH = ObjectionLanguage(
     code="es",
-    slots={
+    placeholders={
         "address": "(mi|este|esta|nuestra|nuestro|mis) (direccion|correo|e ?mail|mail|cuenta de correo|nombre|contacto|datos de contacto)( (de correo|electronic[oa]|de e ?mail|e ?mail))?( electronico)?|myaddress",
         "mails": "e ?mails?|mails?|correos?|correspondencia|news ?letters?|boletin(es)?|mensajes?|publicidad(es)?|ofertas|spam|propaganda|promocion(es)?"
         "|informacion(es)?|comunicacion(es)?|anuncios?|publicitari[oa]s?|comerciales?|nada|marketing|novedades|envios?|notificaciones|avisos|basura|catalogos?",
@@ -20,7 +20,7 @@ SPANISH = Language(
         "purpose": "(publicidad|publicitari[oa]s?|mercadotecnia|marketing|comercial(es)?|promocional(es)?|mis datos|datos personales|boletin(es)?|perfilado|prospeccion|propaganda|newsletters?)",
         "consent": "(consentimientos?|autorizacion(es)?|permiso)",
     },
-    requests="""
+    objection_phrases="""
         me (eliminaran|borraran|quitaran|retiraran|sacaran|eliminasen|borrasen|quitasen|dieran de baja|diesen de baja)(~ (de|del)~ {list}|{now}$)
         no (enviar|mandar|envien|envie|manden|mande)( me)?( mas){any} {mails}
         no me interesa(n)?( ya| mas)? (recibir|seguir recibiendo){any} {mails}
@@ -61,7 +61,7 @@ SPANISH = Language(
         no (escribirme|contactarme|enviarme|mandarme|molestarme)( mas| nada| mas nada)?
         ya no (estoy interesad[oa]|me interesa[n]?)~ (en )?(recibir|boletin|newsletter|{mails})
     """,
-    alone="""
+    standalone_objection_phrases="""
         (stop|baja|alto|basta)( a| de| con)?{any}( {mails})?( del)?( {list})?
         ({want} )?(mi |la |una )?(dar(me|se)? de )?(baja|desuscripcion|desuscribir(me)?|desinscribir(me)?|cancelacion){any}( inmediata)?{any}( {list})?{any}( {list})?{now}
         (solicitud de |peticion de )?(baja|desuscripcion|cancelacion|eliminacion){any}( {list})?{any}( {list})?
@@ -73,32 +73,32 @@ SPANISH = Language(
         (oposicion|derecho de oposicion)( a| al| de)*( tratamiento)?( de)?( {purpose})?|ejercicio( del)? derecho de oposicion
         unsubscribe|opt out|dejenme en paz|dejame en paz
     """,
-    polite="""
+    courtesy_phrases="""
         por favor|porfavor|porfa|gracias( de antemano)?|muchas gracias|mil gracias|inmediatamente|de inmediato|cuanto antes|a la brevedad|urgente(mente)?
         si es posible|si fuera posible|si son tan amables|de ser posible|amablemente|atentamente|disculpen|disculpe|pf|plis|con efecto inmediato|de antemano|agradeceria( mucho)? (si|que)|(le|les) agradeceria (si|que)|lo antes posible
     """,
-    greetings="hola|buen[oa]s?|buenos dias|buenas (tardes|noches)|estimad[oa]s?|querid[oa]s?|señor(es|a)?|senor(es|a)?|apreciad[oa]s?|a quien corresponda|hello|equipo",
-    farewells="""
+    greeting_phrases="hola|buen[oa]s?|buenos dias|buenas (tardes|noches)|estimad[oa]s?|querid[oa]s?|señor(es|a)?|senor(es|a)?|apreciad[oa]s?|a quien corresponda|hello|equipo",
+    farewell_phrases="""
         (un |cordiales |atentos |muchos |reciban un )?(cordial )?salud(o|os)|atentamente|atte|gracias|muchas gracias|cordialmente|un abrazo|abrazos|quedo a la espera
     """,
-    negations="pena|lastima|no|nunca|jamas|sin|ni|en vez de|en lugar de|antes de|tampoco|evitar",
-    within="no|nunca|jamas|sin|ni|nada",
-    questions="como|por que|porque me|cuando|que|donde|quien|cual|cuanto|cuantos|puedo|debo|se puede|tengo que|han|ha|funciona",
-    reports="""
+    negation_phrases="pena|lastima|no|nunca|jamas|sin|ni|en vez de|en lugar de|antes de|tampoco|evitar",
+    gap_stop_words="no|nunca|jamas|sin|ni|nada",
+    question_phrases="como|por que|porque me|cuando|que|donde|quien|cual|cuanto|cuantos|puedo|debo|se puede|tengo que|han|ha|funciona",
+    reported_speech_phrases="""
         (companer[oa]|colega|amig[oa]|esposa|marido|mujer|jef[ea]|client[ea]s?|el|ella|ellos) (quiere|quieren|desea|pidio|dice|dijo|ha pedido)
         haga clic|haz clic|clic aqui|pulse aqui|pinche aqui|en cualquier momento|enlace (de|para)|boton|dice que|aqui para|por enfermedad|estoy de baja|medica
     """,
-    joins="y|e|pero|asi que|por lo tanto|porque|o|ademas|asimismo|pues|ya que",
-    asks="""
+    conjunctions="y|e|pero|asi que|por lo tanto|porque|o|ademas|asimismo|pues|ya que",
+    polite_question_phrases="""
         (pueden|podrian|puede|podria|podeis|podriais|puedes|podrias|serian|seria)( ustedes| usted| por favor| tan amables| posible)?|por favor|es posible que|me (pueden|podrian|puede|podria)|gracias|favor
     """,
-    conditions="si|en caso de|cuando|hasta que|hasta|a menos que|siempre que|despues de que|en cuanto",
-    others="""
+    condition_phrases="si|en caso de|cuando|hasta que|hasta|a menos que|siempre que|despues de que|en cuanto",
+    third_party_phrases="""
         companer[oa]s?|colegas?|amig[oa]s?|espos[oa]|marido|mujer|madre|padre|hij[oa]|herman[oa]|jef[ea]|client[ea]s?|otheraddress|denlo|denla
         perder(me|melo|los|las|nos)?|pedidos?|facturas?|entregas?|paquetes?|envio de mi|citas?|reservas?|reembolso|pagos?|contratos?|seguro|netflix|facebook|linkedin|amazon|spotify
         instagram|espera|cookies?|seminario|curso|evento|telefono|telefonicamente|llamadas?|llamarme|revista|contrasena|recibos?|linea|movil|movistar|grupo|seguridad social
     """,
-    keeps="""
+    keep_mail_phrases="""
         (quiero|quisiera|deseo|prefiero|me gustaria)( si| solo| aun| todavia| volver a)? (seguir|continuar|mantener|conservar|recibir|suscribirme|inscribirme|volver|cambiar|apuntarme)
         (mantener|mantengan|conserven|conservar|sigan enviandome|seguir recibiendo|continuar recibiendo|dejen la|mantenganme)
         (pero|sino) (no|solo|mantengan|dejen|quiero|deseo|si|sigan|cuanto|el|la|los|las|quisiera|me interesa)
@@ -110,11 +110,11 @@ SPANISH = Language(
         cambi(ar|o|e) (de |mi )?(correo|direccion|e ?mail|mail|opinion|idea)|he cambiado de|es broma
         (me (encanta|encantan|gusta|gustan)|adoro)( mucho| muchisimo)? (el|la|los|las|su|sus|vuestr[oa]s?|este)
     """,
-    more="""
+    further_request_phrases="""
         copia|acceso a|acceder|derecho de acceso|articulo 15|art 15|articulo 17|art 17|pedido|factura|reembolso|reclamacion|queja|denuncia(r|re)?|abogad[oa]s?|agencia (espanola )?de proteccion|aepd|profeco
         (borr|elimin|suprim|cancel)[a-z]*~~ ((?<!base de )(?<!bases de )datos|cuenta)|(supresion|eliminacion|borrado)~~ datos|confirm[a-z]+|de donde|como (consiguieron|obtuvieron|han)|quien les|acciones legales|avisenme|telefono
     """,
-    remarks="""
+    remark_phrases="""
         (nunca|jamas|no) (me )?(suscribi|inscribi|he suscrito|he solicitado|solicite|pedi|autorice|registre|di|he dado|apunte|he pedido|he autorizado)|demasiad[oa]s?|no me interesa(n)?|no estoy interesad[oa]
         spam|cada (dia|semana)|todos los dias|ya (lo )?(he pedido|pedi|solicite|dije)|ultima vez|tercera vez|gracias|hart[oa]|molest[oa]s?
     """,

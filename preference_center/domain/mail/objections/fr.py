@@ -1,10 +1,10 @@
 """French."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-FRENCH = Language(
+FRENCH = ObjectionLanguage(
     code="fr",
-    slots={
+    placeholders={
         "me": "moi|nous|{address}",
         "address": "(mon|cette|notre) (adresse|e ?mail|mail|courriel|nom|contact)( (e ?mail|mail|electronique|courriel|de messagerie))?|mes (coordonnees|donnees de contact)|myaddress",
         "mails": "e ?mails?|mails?|courriels?|news ?letters?|news|lettres?( d information)?|messages?|publicites?|pubs?|offres|spams?|promos?|promotions?"
@@ -20,7 +20,7 @@ FRENCH = Language(
         "purpose": "(prospection|marketing|publicitaires?|publicite|commerciales?|commerciaux|commercial|profilage|promotionnel(s|le|les)?|demarchage|newsletters?|donnees|sollicitations?|publipostage)",
         "consent": "(consentement|accord|autorisation|consentements|permission)",
     },
-    requests="""
+    objection_phrases="""
         (souhaite|veux|voudrais|demande)~ (arreter|stopper|cesser)~~ (newsletters?|mails|e ?mails|envois?|abonnement)
         (supprimez|supprimer|effacez|effacer|retirez|retirer)~ mes (donnees|coordonnees)~~ (liste|listes|fichiers?|newsletter)
         ((ne |n )?(suis|sommes|serai) )?(plus|pas) interessee?s? a recevoir{any} {mails}
@@ -56,7 +56,7 @@ FRENCH = Language(
         (oubliez|laissez) moi( tranquille| en paix)
         (cesser|cessez|cesse)~ (tout|toute|tous|vos|l) (envoi|envois|sollicitation|prospection|communication|contact|{mails})
     """,
-    alone="""
+    standalone_objection_phrases="""
         plus jamais( de)?{any} {mails}( de votre part)?
         ne plus recevoir{any}( {mails})?
         assez|ca suffit
@@ -69,35 +69,35 @@ FRENCH = Language(
         (opposition|droit d opposition|retrait)( a| au| de| du| mon| la| l)*( {purpose}| {consent})?
         unsubscribe|opt out|lachez moi|fichez moi la paix|laissez moi tranquille|foutez moi la paix
     """,
-    polite="""
+    courtesy_phrases="""
         s il vous plait|s il te plait|sil vous plait|svp|stp|merci( d avance| beaucoup| par avance| bien| de votre comprehension)?|par avance|immediatement
         si possible|si c est possible|au plus vite|des que possible|dans les plus brefs delais|cordialement|desolee?|tout de suite|pardon
         bien vouloir|(serais|serai) (tres )?reconnaissante? (si|de)|apprecierais (si|que)|si cela ne vous derange pas
     """,
-    greetings="bonjour|bonsoir|madame|monsieur|mesdames|messieurs|chere?s?|salut|hello|coucou|a qui de droit|bjr",
-    farewells="""
+    greeting_phrases="bonjour|bonsoir|madame|monsieur|mesdames|messieurs|chere?s?|salut|hello|coucou|a qui de droit|bjr",
+    farewell_phrases="""
         cordialement|bien (cordialement|a vous)|cdlt|sinceres? salutations?|salutations|bonne (journee|soiree|reception)|merci|sincerement|respectueusement
         (veuillez agreer|je vous prie d agreer)|a bientot|bien cdt
     """,
-    negations="ne|n|pas|jamais|sans|plutot que|au lieu de|avant de|inutile de|surtout pas|eviter de",
-    within="ne|pas|jamais|sans|n",
-    questions="comment|pourquoi|quand|que|quoi|ou|qui|quels?|quelles?|combien|est ce que si|puis je|dois je|avez vous|faut il|qu est ce|a t|savoir",
-    reports="""
+    negation_phrases="ne|n|pas|jamais|sans|plutot que|au lieu de|avant de|inutile de|surtout pas|eviter de",
+    gap_stop_words="ne|pas|jamais|sans|n",
+    question_phrases="comment|pourquoi|quand|que|quoi|ou|qui|quels?|quelles?|combien|est ce que si|puis je|dois je|avez vous|faut il|qu est ce|a t|savoir",
+    reported_speech_phrases="""
         (collegue|ami[e]?|femme|mari|patron|client|clients|il|elle|ils) (veut|souhaite|voudrait|veulent|a demande|dit|demande)
         cliquez (ici|sur)|cliquer (ici|sur)|a tout moment|lien (de|pour|ci dessous|en bas)|bouton|il est ecrit|ici pour
     """,
-    joins="et|donc|car|mais|ou|puis|ainsi que|aussi",
-    asks="""
+    conjunctions="et|donc|car|mais|ou|puis|ainsi que|aussi",
+    polite_question_phrases="""
         (pouvez|pourriez|peux|pourrais|voulez|voudriez|veuillez)( vous| tu| bien)?|serait il possible|est il possible|est ce possible|puis je vous demander
         est ce que vous (pouvez|pourriez)|vous (pouvez|pourriez)|merci|svp|s il vous plait|auriez vous
     """,
-    conditions="si|s il|lorsque|quand|tant que|jusqu a|au cas ou|a moins|apres (ma|la|le|mon)|des que",
-    others="""
+    condition_phrases="si|s il|lorsque|quand|tant que|jusqu a|au cas ou|a moins|apres (ma|la|le|mon)|des que",
+    third_party_phrases="""
         collegue(s)?|amie?s?|femme|mari|mere|pere|fils|fille|soeur|frere|patron|client(e|s)?|otheraddress|la retirer|le retirer
         manquer|rater|louper|commandes?|factures?|livraisons?|colis|rendez vous|reservations?|remboursement|paiement|contrats?|assurance|netflix|facebook|linkedin|amazon
         spotify|instagram|attente|cookies?|webinaire|formation|evenement|telephone|telephonique|appels?|magazine|mot de passe|recus?|canal|orange|groupe|mme
     """,
-    keeps="""
+    keep_mail_phrases="""
         (je|nous) (veux|voudrais|souhaite|desire|prefere|aimerais|souhaiterais)( bien| encore| toujours| seulement| juste| continuer a| a nouveau)? (garder|continuer|conserver|rester|maintenir|recevoir|m inscrire|m abonner|me reinscrire|me reabonner|changer|reprendre)
         (garder|gardez|conserver|conservez|maintenir|maintenez|continuer a recevoir|continuez|laissez moi abonne|laisser)
         mais (pas|garder|gardez|conserver|seulement|uniquement|je (veux|souhaite|voudrais|garde|reste)|combien|continuez|laissez|celle|celui|la)
@@ -109,13 +109,13 @@ FRENCH = Language(
         changer d (adresse|avis|e ?mail)|changement d adresse|je plaisante|change d avis
         (j |je )?(adore|aime|apprecie)( beaucoup| bien| vraiment| lire| recevoir)* (vos|votre|la|les|cette)|me reabonner
     """,
-    more="""
+    further_request_phrases="""
         copie|acces a|droit d acces|article 15|art 15|article 17|art 17|commande|facture|remboursement|reclamation|plainte|avocat|cnil|poursuites?|confirmer|confirmez|confirmation
         (supprim|effac|detrui)[a-z]*~~ ((?<!base de )(?<!bases de )donnees|compte)|comment avez vous|qui vous a|d ou (vient|avez|tenez)|appeler|appelez|rappeler|effacement|tenez moi au courant|dites moi|telephone
     """,
-    remarks="""
+    remark_phrases="""
         jamais (inscrite?|abonnee?|demande|sollicite|autorise|donne|consenti|accepte)|ne (me suis|suis) (jamais|pas) (inscrite?|abonnee?)|n ai (jamais|pas|rien) (demande|souscrit|autorise)
         trop de|trop|pas interessee?|spam|tous les jours|chaque (jour|semaine)|deja (demande|dit|ecrit)|eni?eme|derniere|merci|marre|assez|ne m interesse(nt)? (pas|plus)|pollu
     """,
-    after="(surtout )?(pas)",
+    trailing_negation_phrases="(surtout )?(pas)",
 )

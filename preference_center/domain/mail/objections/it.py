@@ -1,10 +1,10 @@
 """Italian."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-ITALIAN = Language(
+ITALIAN = ObjectionLanguage(
     code="it",
-    slots={
+    placeholders={
         "mails": "e ?mails?|mails?|news ?letters?|messagg(i|io)|comunicazion[ei]|pubblicita"
         "|(materiale|messaggi|comunicazioni|invii|mail|email|posta|contenuti|informazioni) (pubblicitari[aeo]?|promozional[ei]|commercial[ei]|informativ[aeoi]|marketing)"
         "|offerte|promozion[ei]|spam|niente|nulla|corrispondenza|posta|informazioni|marketing"
@@ -26,7 +26,7 @@ ITALIAN = Language(
         "purpose": "marketing|pubblicitar[ioe]+|pubblicita|promozional[ei]|commercial[ei]|profilazione"
         "|miei dati|dati personali|newsletter|direct marketing|spam|telemarketing|propaganda|vendita diretta",
     },
-    requests="""
+    objection_phrases="""
         (annullate|annulli|cancellate|cancelli|annulla|cancella) (la mia |l |mia )?(iscrizione|sottoscrizione)(~ {list})?$
         (si richiede|si chiede|si prega di procedere alla)~ (cancellazione|disiscrizione|rimozione)~~ (newsletter|mailing|{list})
         non sono (piu )?interessat[oa](?= a| alle| al| all)( piu)?( a| ai| alle| alla| al)( ricevere)?{of} (newsletter|e ?mails?|mails?|comunicazioni|pubblicita)
@@ -71,7 +71,7 @@ ITALIAN = Language(
         (interrompete|interrompere|sospendete|sospendere|bloccate|bloccare|cessare|fermate)~ (invio|invii|spedizione|{mails})
         (lasciatemi|lasciami) (in pace|stare)
     """,
-    alone="""
+    standalone_objection_phrases="""
         smettetela|smettila|la smetta|piantatela
         mi oppongo
         stop( alle| con le| con| a| alla| ai| allo)?( {mails})?
@@ -85,42 +85,42 @@ ITALIAN = Language(
         opposizione( al| all| alla)?( trattamento| invio| marketing)*( dei dati)?( per)?( finalita)?( di)?( marketing)?
         unsubscribe|opt out|revoca( del)? consenso|non disturbare|lasciatemi in pace
     """,
-    polite="""
+    courtesy_phrases="""
         per favore|per piacere|perfavore|per cortesia|grazie( mille| anticipatamente| infinite)?|prego|cortesemente|gentilmente
         subito|immediatamente|se possibile|quanto prima|al piu presto|cordialmente|scusate|scusi
         se non vi dispiace|se fosse possibile|con effetto immediato|(vi |le )?sar(ei|emmo) grat[aoi]( ,)? se|apprezzerei se|pf|pls|ringrazio|vi ringrazio|la ringrazio
     """,
-    greetings="""
+    greeting_phrases="""
         buongiorno|buon giorno|buonasera|buona sera|salve|ciao|gentil[ei]|spett(abile|le)?|egregi[oa]?
         car[oaie]|signor[ei]|signora|spettabile ditta|alla cortese attenzione|hello|hi
     """,
-    farewells="""
+    farewell_phrases="""
         (cordiali|distinti|i miei migliori|un|tanti|cari) salut[oi]|saluti|cordialmente|in fede|grazie|cordialita
         distintamente|buona giornata|buon lavoro|arrivederci|un saluto
     """,
-    negations="non|senza|mai|nemmeno|neanche|invece di|anziche|piuttosto che|evitare di|prima di",
-    within="non|senza|mai|ne",
-    questions="""
+    negation_phrases="non|senza|mai|nemmeno|neanche|invece di|anziche|piuttosto che|evitare di|prima di",
+    gap_stop_words="non|senza|mai|ne",
+    question_phrases="""
         come|perche|quando|cosa|dove|chi|quale|quali|quanto|che succede|cosa succede|devo|posso|e possibile sapere
         mi avete|avete|vi siete|funziona|bisogna|basta
     """,
-    reports="""
+    reported_speech_phrases="""
         (collega|amic[oa]|moglie|marito|capo|cliente|lui|lei|loro|clienti|utente|utenti) (vuole|vorrebbe|vogliono|ha chiesto|ha detto|chiede|dice)
         clicca(re)? qui|clicchi qui|fai clic|qui per|in qualsiasi momento|in ogni momento|link (per|qui|sotto)|pulsante|c e scritto|dice che
     """,
-    joins="e|ed|quindi|percio|pertanto|perche|ma|o|oppure|inoltre|poiche|come",
-    asks="""
+    conjunctions="e|ed|quindi|percio|pertanto|perche|ma|o|oppure|inoltre|poiche|come",
+    polite_question_phrases="""
         (potete|potreste|puo|potrebbe|puoi|potresti|vi dispiace|le dispiace|vi spiace|sarebbe possibile|e possibile|posso chiedervi|posso chiederle|vogliate|vuole|volete)
         per favore|per cortesia|per piacere|gentilmente|cortesemente|grazie
     """,
-    conditions="se|qualora|finche|fino a quando|nel caso|a meno che|purche|quando (la|il|avro|sara|ricevo)|dopo (la|il|che)",
-    others="""
+    condition_phrases="se|qualora|finche|fino a quando|nel caso|a meno che|purche|quando (la|il|avro|sara|ricevo)|dopo (la|il|che)",
+    third_party_phrases="""
         colleg(a|hi|he)|amic[oa]|moglie|marito|madre|padre|figli[oa]|sorella|fratello|capo|client[ei]|otheraddress
         perdere|perdermi|perderla|perderle|ordin[ei]|fattur[ae]|consegn[ae]|pacc(o|hi)|spedizione|appuntament[oi]|prenotazion[ei]|rimborso|pagament[oi]
         contratto|assicurazione|netflix|facebook|linkedin|amazon|spotify|instagram|attesa|cookies?|webinar|corso|evento
         telefono|telefonate|telefonicamente|chiamate|rivista|ricevut[ae]|password|abbonamento a|gruppo|chat|sky
     """,
-    keeps="""
+    keep_mail_phrases="""
         (voglio|vorrei|desidero|preferisco|vorremmo)( solo| ancora| comunque| invece| pero| continuare a| tornare a)? (continuare|mantenere|restare|rimanere|tenere|ricevere|riattivare|riceverla|riceverle|iscrivermi|reiscrivermi|abbonarmi)
         (mantenete|mantenere|tenete|tenetemi|lasciate|continuate|conservate|mantenga|continuare a ricevere)( pure| solo| la| le| il| a| quella| quelle| l| attiv[ao]| invece)?
         ma (non|solo|mantenete|lasciate|tenete|vorrei|voglio|desidero|quella|quelle|continuate|tenetemi|quanto|mi interessa)
@@ -132,13 +132,13 @@ ITALIAN = Language(
         cambiare (il mio )?(indirizzo|e ?mail|mail)|ho cambiato idea|ci ho ripensato|scherz(o|avo)|di nuovo la
         (mi (piace|piacciono)|adoro|amo)( molto| tanto| moltissimo)? (la|le|il|i|vostr[aeio])|sono felice di ricevere
     """,
-    more="""
+    further_request_phrases="""
         copia|accesso a|accedere|art 15|articolo 15|art 17|articolo 17|ordine|fattura|rimborso|reclamo
         (cancella|cancellate|cancellare|elimina|eliminate|eliminare|cancellazione|eliminazione|distruggere)~~ (?<!banca )(?<!banche )(?<!base )dati
         avvocat[oi]|legale|legali|garante|denuncia|segnaler[oa]|segnalazione|conferma|confermare|confermate
         dove avete|come avete|chi vi ha|fatemi sapere|fammi sapere|vie legali|telefono
     """,
-    remarks="""
+    remark_phrases="""
         mai (iscritt[oa]|richiest[oa]|autorizzat[oa]|chiest[oa]|dato|registrat[oa])|non mi sono (mai )?iscritt[oa]
         trop(po|pe|pi)|non (mi interessa|sono interessat[oa]|ho chiesto|ho richiesto)|spam|ogni (giorno|settimana)
         (gia|ennesima|terza|seconda) (volta|chiesto|richiesto)|grazie|stuf[oa]|ultimo avviso|fastidios[oe]

@@ -20,147 +20,147 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from preference_center.domain.mail.objections.text import Spelling
+from preference_center.domain.mail.objections.text import SpellingCorrector
 
-SENTENCE = 400
+MAX_SENTENCE_LENGTH = 400
 """Characters of a sentence that are read."""
 
 _WORD = re.compile(r"(?<![\w\])?])[a-z]{7,}(?![\w\[(?*+])")
-_NEVER = r"(?!)"
+_MATCHES_NOTHING = r"(?!)"
 
 
 @dataclass(frozen=True)
-class Language:
+class ObjectionLanguage:
     """The table of one language. `code` is BCP 47."""
 
     code: str
-    slots: Mapping[str, str]
-    requests: str
+    placeholders: Mapping[str, str]
+    objection_phrases: str
     """Objections, wherever they stand in a sentence."""
-    alone: str
+    standalone_objection_phrases: str
     """Objections only if the sentence, or all of the subject, says nothing else."""
-    polite: str
+    courtesy_phrases: str
     """Courtesies. Nothing is meant by them."""
-    greetings: str
+    greeting_phrases: str
     """The first words of a salutation."""
-    farewells: str
+    farewell_phrases: str
     """The first words of the line after which only a signature follows."""
-    negations: str
+    negation_phrases: str
     """Shortly before a request they reverse it."""
-    within: str
+    gap_stop_words: str
     """Single words that no gap may hold, negations above all."""
-    questions: str
+    question_phrases: str
     """A clause that begins so wants to know something."""
-    reports: str
+    reported_speech_phrases: str
     """Anywhere in the sentence: it reports what is, what others say, or what a mail reads."""
-    joins: str
+    conjunctions: str
     """Words between clauses."""
-    asks: str
+    polite_question_phrases: str
     """The beginning of a question that is a request."""
-    conditions: str
-    others: str
+    condition_phrases: str
+    third_party_phrases: str
     """Other people, other services, other business: the request may not be about our mail."""
-    keeps: str
+    keep_mail_phrases: str
     """Anywhere in the mail: the writer wants some or all of the mail, or wants it back."""
-    more: str
+    further_request_phrases: str
     """Anywhere in the mail: something else is asked for."""
-    remarks: str
+    remark_phrases: str
     """What people say besides an objection and need no answer to."""
-    after: str = ""
+    trailing_negation_phrases: str = ""
     """Negations that follow their verb."""
-    fold: Mapping[str, str] = field(default_factory=dict)
+    spelling_variants: Mapping[str, str] = field(default_factory=dict)
     """Spellings that are the same: `oe` is `o` in German, as its accent is gone."""
 
-    def folded(self, text: str) -> str:
+    def normalize_spelling(self, text: str) -> str:
         """The text with its spellings made one."""
-        for written, read in self.fold.items():
+        for written, read in self.spelling_variants.items():
             text = text.replace(written, read)
         return text
 
     @cached_property
-    def request(self) -> re.Pattern[str]:
+    def objection_pattern(self) -> re.Pattern[str]:
         """Finds a request."""
-        return self._compiled(self.requests)
+        return self._compile(self.objection_phrases)
 
     @cached_property
-    def bare(self) -> re.Pattern[str]:
+    def standalone_pattern(self) -> re.Pattern[str]:
         """Matches a clause that is an objection and nothing else."""
-        return self._compiled(self.alone)
+        return self._compile(self.standalone_objection_phrases)
 
     @cached_property
-    def courtesy(self) -> re.Pattern[str]:
+    def courtesy_pattern(self) -> re.Pattern[str]:
         """Finds courtesies."""
-        return self._compiled(self.polite)
+        return self._compile(self.courtesy_phrases)
 
     @cached_property
-    def aside(self) -> re.Pattern[str]:
+    def inserted_courtesy_pattern(self) -> re.Pattern[str]:
         """Finds a courtesy between commas."""
-        return re.compile(rf" ,{self.courtesy.pattern.join((' ', ' '))},(?= )")
+        return re.compile(rf" ,{self.courtesy_pattern.pattern.join((' ', ' '))},(?= )")
 
     @cached_property
-    def greeting(self) -> re.Pattern[str]:
+    def greeting_pattern(self) -> re.Pattern[str]:
         """Matches the beginning of a salutation."""
-        return self._compiled(self.greetings)
+        return self._compile(self.greeting_phrases)
 
     @cached_property
-    def farewell(self) -> re.Pattern[str]:
+    def farewell_pattern(self) -> re.Pattern[str]:
         """Matches the beginning of the last line before a signature."""
-        return self._compiled(self.farewells)
+        return self._compile(self.farewell_phrases)
 
     @cached_property
-    def negated(self) -> re.Pattern[str]:
+    def negation_pattern(self) -> re.Pattern[str]:
         """Finds a negation among the words before a request."""
-        return self._compiled(self.negations)
+        return self._compile(self.negation_phrases)
 
     @cached_property
-    def negated_after(self) -> re.Pattern[str]:
+    def trailing_negation_pattern(self) -> re.Pattern[str]:
         """Matches a negation right after a request."""
-        return self._compiled(self.after)
+        return self._compile(self.trailing_negation_phrases)
 
     @cached_property
-    def question(self) -> re.Pattern[str]:
+    def question_pattern(self) -> re.Pattern[str]:
         """Finds that a sentence wants to know something."""
-        return self._compiled(self.questions)
+        return self._compile(self.question_phrases)
 
     @cached_property
-    def report(self) -> re.Pattern[str]:
+    def reported_speech_pattern(self) -> re.Pattern[str]:
         """Finds that a sentence reports something."""
-        return self._compiled(self.reports)
+        return self._compile(self.reported_speech_phrases)
 
     @cached_property
-    def boundary(self) -> re.Pattern[str]:
+    def clause_end_pattern(self) -> re.Pattern[str]:
         """Finds the end of a clause."""
-        return re.compile(rf"(?<![^ ])(?:,|{self.joins})(?![^ ])")
+        return re.compile(rf"(?<![^ ])(?:,|{self.conjunctions})(?![^ ])")
 
     @cached_property
-    def asked(self) -> re.Pattern[str]:
+    def polite_question_pattern(self) -> re.Pattern[str]:
         """Finds that a question is a request."""
-        return self._compiled(self.asks)
+        return self._compile(self.polite_question_phrases)
 
     @cached_property
-    def condition(self) -> re.Pattern[str]:
+    def condition_pattern(self) -> re.Pattern[str]:
         """Finds that a sentence is about a case."""
-        return self._compiled(self.conditions)
+        return self._compile(self.condition_phrases)
 
     @cached_property
-    def other(self) -> re.Pattern[str]:
+    def third_party_pattern(self) -> re.Pattern[str]:
         """Finds somebody or something else in a clause."""
-        return self._compiled(self.others)
+        return self._compile(self.third_party_phrases)
 
     @cached_property
-    def keep(self) -> re.Pattern[str]:
+    def keep_mail_pattern(self) -> re.Pattern[str]:
         """Finds that mail is wanted."""
-        return self._compiled(self.keeps)
+        return self._compile(self.keep_mail_phrases)
 
     @cached_property
-    def further(self) -> re.Pattern[str]:
+    def further_request_pattern(self) -> re.Pattern[str]:
         """Finds that something else is asked for."""
-        return self._compiled(self.more)
+        return self._compile(self.further_request_phrases)
 
     @cached_property
-    def remark(self) -> re.Pattern[str]:
+    def remark_pattern(self) -> re.Pattern[str]:
         """Finds what needs no answer."""
-        return self._compiled(self.remarks)
+        return self._compile(self.remark_phrases)
 
     @cached_property
     def patterns(self) -> tuple[re.Pattern[str], ...]:
@@ -168,33 +168,35 @@ class Language:
         kind = type(self)
         names = [name for name in vars(kind) if isinstance(vars(kind)[name], cached_property)]
         return tuple(
-            getattr(self, name) for name in names if name not in {"patterns", "spelling", "_end"}
+            getattr(self, name)
+            for name in names
+            if name not in {"patterns", "spelling_corrector", "_clause_end_lookahead"}
         )
 
     @cached_property
-    def spelling(self) -> Spelling:
+    def spelling_corrector(self) -> SpellingCorrector:
         """Corrects typing errors to the longer words of the table."""
         sources = " ".join(pattern.pattern for pattern in self.patterns)
-        return Spelling(frozenset(_WORD.findall(sources.replace("\\", " "))))
+        return SpellingCorrector(frozenset(_WORD.findall(sources.replace("\\", " "))))
 
-    def _compiled(self, phrases: str) -> re.Pattern[str]:
+    def _compile(self, phrases: str) -> re.Pattern[str]:
         lines = [line.strip() for line in phrases.strip().splitlines() if line.strip()]
         if not lines:
-            return re.compile(_NEVER)
-        source = "|".join(self._filled(line) for line in lines)
+            return re.compile(_MATCHES_NOTHING)
+        source = "|".join(self._expand(line) for line in lines)
         return re.compile(rf"(?<![^ ,])(?:{source})(?![^ ,])")
 
-    def _filled(self, phrase: str) -> str:
+    def _expand(self, phrase: str) -> str:
         for _ in range(4):  # slots may hold slots
-            phrase = re.sub(r"\{(\w+)\}", lambda found: f"({self.slots[found[1]]})", phrase)
-        source = re.sub(r"\((?!\?)", "(?:", self.folded(phrase))
-        word = rf" (?!(?:{self.within})(?![^ ,]))[^ ,]+"
+            phrase = re.sub(r"\{(\w+)\}", lambda found: f"({self.placeholders[found[1]]})", phrase)
+        source = re.sub(r"\((?!\?)", "(?:", self.normalize_spelling(phrase))
+        word = rf" (?!(?:{self.gap_stop_words})(?![^ ,]))[^ ,]+"
         source = source.replace("~~", f"(?:{word}){{0,8}}").replace("~", f"(?:{word}){{0,3}}")
-        return source.replace("$", self._end)
+        return source.replace("$", self._clause_end_lookahead)
 
     @cached_property
-    def _end(self) -> str:
+    def _clause_end_lookahead(self) -> str:
         """What finds the end of a clause, without reading beyond it."""
-        courtesies = "|".join(line.strip() for line in self.polite.strip().splitlines())
-        phrase = re.sub(r"\((?!\?)", "(?:", self.folded(f"( ({courtesies}))*"))
-        return rf"(?={phrase}(?: ,| (?:{self.joins})(?![^ ,])|\Z))"
+        courtesies = "|".join(line.strip() for line in self.courtesy_phrases.strip().splitlines())
+        phrase = re.sub(r"\((?!\?)", "(?:", self.normalize_spelling(f"( ({courtesies}))*"))
+        return rf"(?={phrase}(?: ,| (?:{self.conjunctions})(?![^ ,])|\Z))"

@@ -1,10 +1,10 @@
 """Dutch."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-DUTCH = Language(
+DUTCH = ObjectionLanguage(
     code="nl",
-    slots={
+    placeholders={
         "address": "(mijn|dit|ons|onze|me|m n) (e ?mail ?|mail ?)?(adres|mailadres|emailadres|naam|contactgegevens|e ?mail|account bij de nieuwsbrief)|myaddress",
         "me": "mij|me|ons|mezelf|{address}",
         "mails": "e ?mails?|mails?|mailtjes|mailings?|mailinglijst|nieuwsbrie(f|ven)|nieuwsmails?|reclame[a-z]*|advertenties?|aanbiedingen|berichten|post|spam|marketing[a-z]*|promoties?|informatie|info"
@@ -19,7 +19,7 @@ DUTCH = Language(
         "purpose": "(reclame[a-z]*|marketing[a-z]*|direct marketing|gebruik~ gegevens|verwerking|profilering|nieuwsbrie(f|ven)|commerciele|advertentie[a-z]*|mijn (persoons)?gegevens|{mails})",
         "get": "(ontvangen|krijgen|hebben|zien|lezen|te ontvangen|te krijgen|toegestuurd|gestuurd)",
     },
-    requests="""
+    objection_phrases="""
         (haal|haalt|gooi){p} {me} (eraf|er af)$
         {imp}{p} mijn gegevens~ (uit|van)~ {list}
         (ontvang|krijg)( ik)? (liever|graag) (geen|niets)
@@ -67,7 +67,7 @@ DUTCH = Language(
         (niet (meer|langer)|geen) (geinteresseerd|interesse) in{any} (nieuwsbrief|nieuwsbrieven|mails|{mails})
         laat {me} (met rust)
     """,
-    alone="""
+    standalone_objection_phrases="""
         stop( met)?{any}( {mails})?
         (graag |gaarne |verzoek tot |verzoek om |verzoek )*(afmelden|uitschrijven|afmelding|uitschrijving|opzeggen|uitschrijfverzoek|afmeldverzoek){any}( {list})?
         (graag )?(me|mij|ons) (afmelden|uitschrijven){any}( {list})?
@@ -78,32 +78,32 @@ DUTCH = Language(
         bezwaar( tegen)?( {purpose})?|intrekken toestemming|intrekking( van)?( mijn)? toestemming
         unsubscribe|opt out|laat me met rust
     """,
-    polite="""
+    courtesy_phrases="""
         alstublieft|alsjeblieft|aub|a u b|svp|s v p|graag|bedankt|dank( u| je)?( wel)?|dankjewel|alvast bedankt|bij voorbaat dank|per direct|onmiddellijk|direct|zo spoedig mogelijk|zsm
         als (het|dat) (kan|mogelijk is)|indien mogelijk|vriendelijk|gaarne|sorry|please|met spoed|(het )?op prijs( stellen| gesteld worden)?( ,)? (als|indien)|fijn als|als u zo vriendelijk wilt zijn|met onmiddellijke ingang|vandaag nog|hartelijk
     """,
-    greetings="hallo|hoi|hi|hey|dag|goede(morgen|middag|avond|ndag)|goeden? (morgen|middag|avond|dag)|beste|geachte|lieve|heer|mevrouw|l s|ls|heren",
-    farewells="""
+    greeting_phrases="hallo|hoi|hi|hey|dag|goede(morgen|middag|avond|ndag)|goeden? (morgen|middag|avond|dag)|beste|geachte|lieve|heer|mevrouw|l s|ls|heren",
+    farewell_phrases="""
         (met )?(vriendelijke|hartelijke|beste) groet(en|jes)?|groet(en|jes)?|mvg|hoogachtend|gr|bedankt|dank u|m v g|groetjes|met vr gr|alvast bedankt
     """,
-    negations="niet|nooit|geen|zonder|in plaats van|niks|voordat|weiger",
-    within="niet|nooit|geen|zonder|alleen",
-    questions="hoe|waarom|wanneer|wat|waar|wie|welke|of|kan ik|moet ik|hebben jullie|heeft u|werkt|mag ik weten|hebt u",
-    reports="""
+    negation_phrases="niet|nooit|geen|zonder|in plaats van|niks|voordat|weiger",
+    gap_stop_words="niet|nooit|geen|zonder|alleen",
+    question_phrases="hoe|waarom|wanneer|wat|waar|wie|welke|of|kan ik|moet ik|hebben jullie|heeft u|werkt|mag ik weten|hebt u",
+    reported_speech_phrases="""
         (collega|vriend|vriendin|vrouw|man|baas|klant|klanten|hij|zij|ze) (wil|willen|wilde|heeft|zegt|vroeg|zei)
         klik( dan)? (hier|op)|op elk moment|te allen tijde|link (om|onder|voor)|afmeldlink|er staat|knop|hier om
     """,
-    joins="en|dus|maar|of|want|omdat|daarom|ook",
-    asks="""
+    conjunctions="en|dus|maar|of|want|omdat|daarom|ook",
+    polite_question_phrases="""
         (kunt|kunnen|kan|kun|wilt|willen|wil|zou|zouden|zoudt|mag|mogen)( u| je| jullie| ik (u|jullie|je)?( (verzoeken|vragen))?)|alstublieft|alsjeblieft|aub|is het mogelijk|graag
     """,
-    conditions="als|indien|wanneer|tenzij|totdat|tot|zodra|mocht|nadat|in geval",
-    others="""
+    condition_phrases="als|indien|wanneer|tenzij|totdat|tot|zodra|mocht|nadat|in geval",
+    third_party_phrases="""
         collega s?|collegas?|vriend(in)?|mijn vrouw|mijn man|echtgenote?|moeder|vader|zoon|dochter|baas|klant(en)?|otheraddress|hem|haar|hen
         missen|bestelling(en)?|factuur|facturen|levering(en)?|pakket(ten)?|pakje|afspraak|afspraken|reservering|terugbetaling|betaling(en)?|contract|verzekering
         netflix|facebook|linkedin|amazon|spotify|instagram|wachtlijst|cookies?|webinar|cursus|evenement|telefoon|telefonisch|bellen|gebeld|tijdschrift|wachtwoord|groepsapp|whatsapp|ziggo|bol
     """,
-    keeps="""
+    keep_mail_phrases="""
         (wil|zou|willen)( wel| graag| nog| alleen| toch)* (blijven|behouden|houden|doorgaan|nog steeds|weer|opnieuw|inschrijven|aanmelden|mij aanmelden|me aanmelden)
         (blijf|blijven|behoud|behouden|houd mij|doorgaan met|nog steeds ontvangen|wel blijven|weer ontvangen|weer aanmelden|weer toevoegen|opnieuw aanmelden|opnieuw inschrijven)
         maar (niet|wel|alleen|behoud|blijf|stuur|ik wil|hou|houd|wat kost|de|het|graag|die)
@@ -115,13 +115,13 @@ DUTCH = Language(
         (adres|mailadres|e mailadres) (wijzigen|veranderen|aanpassen)|ben van gedachten veranderd|grapje
         (lees|vind|geniet|hou)~ (graag|leuk|van (uw|jullie|de)|geweldig)
     """,
-    more="""
+    further_request_phrases="""
         inzage|kopie|artikel 15|art 15|artikel 17|art 17|bestelling|factuur|terugbetaling|klacht|advocaat|autoriteit|juridische|aangifte|bevestig[a-z]*
         (verwijder|wis|vernietig)[a-z]*~~ (gegevens|account)|gegevens~ (verwijder|wis|vernietig)[a-z]*|hoe komen|hoe komt|van wie|laat me weten|laat mij weten|telefoon
     """,
-    remarks="""
+    remark_phrases="""
         (nooit|niet) (aangemeld|ingeschreven|gevraagd|om gevraagd|toestemming|geabonneerd|besteld)|nooit~ (aangemeld|ingeschreven|gevraagd|toestemming)|te veel|teveel|geen (interesse|belangstelling)|niet geinteresseerd
         spam|elke (dag|week)|dagelijks|al (vaker|meerdere|drie|twee)|laatste|dank|zat|beu|interesseert me niet
     """,
-    after="(alstublieft |alsjeblieft |aub |svp )?(niet|nooit)",
+    trailing_negation_phrases="(alstublieft |alsjeblieft |aub |svp )?(niet|nooit)",
 )

@@ -1,10 +1,10 @@
 """Polish."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-POLISH = Language(
+POLISH = ObjectionLanguage(
     code="pl",
-    slots={
+    placeholders={
         "me": "mnie|nas|{address}",
         "address": "(moj|moja|ten|tego|mojego|nasz|naszego) (adres|adresu|e ?mail|email|maila|mail|e ?maila|emaila|kontakt|kontaktu|skrzynke|skrzynki)( (e ?mail|mailowy|mailowego|email|poczty))?|moje (dane kontaktowe|nazwisko|imie)|myaddress|swoj adres",
         "mails": "maili|maile|mailow|e ?maili|e ?maile|emaili|emaile|wiadomosci|newsletter(a|ow|y|em|ze|owi)?|reklam[a-z]*|ofert[a-z]*|informacji( (handlow|marketingow|reklamow|promocyjn)[a-z]+)?|informacje( (handlow|marketingow|reklamow)[a-z]+)?"
@@ -19,7 +19,7 @@ POLISH = Language(
         "purpose": "(marketing[a-z]*|reklam[a-z]*|promocyjn[a-z]*|handlow[a-z]*|profilowani[a-z]*|moich danych|danych osobowych|newsletter[a-z]*|przetwarzani[a-z]*|wykorzystywani[a-z]*|informacji)",
         "consent": "(zgode|zgody|zgoda|zgodzie|pozwolenie|pozwolenia)",
     },
-    requests="""
+    objection_phrases="""
         (prosze|prosimy) o (natychmiastowe |niezwloczne )?(wypisanie|usuniecie|wykreslenie|wyrejestrowanie)( {me})?$
         (rezygnuje|rezygnujemy|rezygnacja)( juz)? z (otrzymywania|dalszego otrzymywania|subskrypcji|prenumeraty|dalszych)
         (prosze|prosimy|zadam)~ o? ?(niewysylanie|nieprzysylanie|nieprzesylanie|niekontaktowanie)
@@ -59,7 +59,7 @@ POLISH = Language(
         nie (jestem|jestesmy) (juz )?zainteresowan[a-z]+ (otrzymywaniem|dalszym otrzymywaniem|newsletterem|waszymi {mails}|{mails})
         (dajcie|daj) mi (juz )?(swiety )?spokoj
     """,
-    alone="""
+    standalone_objection_phrases="""
         (stop|dosc|koniec|dosyc)( z)?{any}( {mails}| reklamom| spamowi| mailom)?
         (wypisz|wypisac|wypisuje sie|wypisanie|rezygnacja|rezygnuje|anuluj|anulowanie|usun|usuniecie|wypis|wyrejestruj|usunac)( sie| mnie| mojego adresu| adresu| subskrypcje| subskrypcji)*{any}( {list})?{any}( {list})?
         (wypisz|wypisac|wypiszcie)( prosze)?( mnie)?{any}( {list})?
@@ -69,30 +69,30 @@ POLISH = Language(
         sprzeciw( wobec| na)?( przetwarzani[a-z]+)?( danych)?( w celach)?( {purpose})?|(wycofanie|cofniecie) zgody( na)?( {purpose})?
         unsubscribe|opt out|dajcie mi spokoj
     """,
-    polite="""
+    courtesy_phrases="""
         prosze( bardzo)?|dziekuje( bardzo| z gory)?|dzieki|z gory dziekuje|uprzejmie|natychmiast|niezwlocznie|jak najszybciej|jesli to mozliwe|o ile to mozliwe|jezeli to mozliwe|jesli mozna|(bede|bylbym|bylabym) wdzieczn[ya]( ,)? (gdyby|gdybyscie|jesli|za)
         przepraszam|bardzo|pilnie|w trybie natychmiastowym|please|dziekujemy|pls|od zaraz|z gory
     """,
-    greetings="dzien dobry|witam|czesc|hej|szanown[a-z]+|dobry wieczor|drodzy|panie|pani|panstwo|hello|witajcie|droga|drogi|do kogo",
-    farewells="pozdrawiam|(serdeczne |z )?pozdrowienia(mi)?|z powazaniem|z wyrazami szacunku|dziekuje|dzieki|z gory dziekuje|milego dnia|pzdr",
-    negations="nie|nigdy|bez|zamiast|ani|zanim",
-    within="nie|nigdy|bez|ani|tylko",
-    questions="jak|dlaczego|czemu|kiedy|co|gdzie|kto|ile|ktory|ktora|czy musze|czy jesli|czy da sie|skad|po co",
-    reports="""
+    greeting_phrases="dzien dobry|witam|czesc|hej|szanown[a-z]+|dobry wieczor|drodzy|panie|pani|panstwo|hello|witajcie|droga|drogi|do kogo",
+    farewell_phrases="pozdrawiam|(serdeczne |z )?pozdrowienia(mi)?|z powazaniem|z wyrazami szacunku|dziekuje|dzieki|z gory dziekuje|milego dnia|pzdr",
+    negation_phrases="nie|nigdy|bez|zamiast|ani|zanim",
+    gap_stop_words="nie|nigdy|bez|ani|tylko",
+    question_phrases="jak|dlaczego|czemu|kiedy|co|gdzie|kto|ile|ktory|ktora|czy musze|czy jesli|czy da sie|skad|po co",
+    reported_speech_phrases="""
         (kolega|kolezanka|zona|maz|szef|klient|klienci|on|ona|oni) (chce|chca|chcial|prosil|mowi|powiedzial)
         kliknij|kliknac|w kazdej chwili|w dowolnym momencie|link (do|w)|przycisk|jest napisane|tutaj aby
     """,
-    joins="i|oraz|wiec|dlatego|ale|lub|albo|bo|poniewaz|a takze|zatem|gdyz",
-    asks="""
+    conjunctions="i|oraz|wiec|dlatego|ale|lub|albo|bo|poniewaz|a takze|zatem|gdyz",
+    polite_question_phrases="""
         czy (moglibyscie|mogliby|moglby|moglaby|mozecie|moze|mozna|moglbys|moglabys|byloby|jest mozliwe|mozliwe|moglbym prosic|moge prosic)|prosze|(mozecie|moglibyscie|moglby pan|czy panstwo)
     """,
-    conditions="jesli|jezeli|gdyby|gdy|dopoki|chyba ze|o ile|w przypadku|dopiero gdy|jak tylko|po tym jak",
-    others="""
+    condition_phrases="jesli|jezeli|gdyby|gdy|dopoki|chyba ze|o ile|w przypadku|dopiero gdy|jak tylko|po tym jak",
+    third_party_phrases="""
         koleg[a-z]+|kolezank[a-z]+|zon[aye]|zony|meza|maz|matk[ai]|ojc[a-z]+|syna?|cork[ai]|szef[a-z]*|klient[a-z]*|przyjaci[a-z]+|otheraddress|jego|ja|ich
         zamowieni[a-z]+|faktur[a-z]*|dostaw[aye]|dostawie|paczk[a-z]+|paczek|przesylki|spotkani[a-z]+|wizyt[a-z]*|rezerwacj[a-z]+|zwrot[a-z]*|platnosc[a-z]*|umow[a-z]+|ubezpieczeni[a-z]+
         netflix[a-z]*|przegapic|ominac|stracic|facebook[a-z]*|linkedin[a-z]*|amazon[a-z]*|spotify|instagram[a-z]*|cookies?|webinar[a-z]*|kurs[a-z]*|wydarzeni[a-z]+|telefon[a-z]*|dzwonic|dzwoncie|czasopism[a-z]*|hasl[a-z]+|whatsapp|grup[a-z]+|pan|pana
     """,
-    keeps="""
+    keep_mail_phrases="""
         (chce|chcialbym|chcialabym|wole)( nadal| dalej| tylko| znowu| znow| jednak| ponownie| jeszcze)+ (otrzymywac|dostawac|byc|zostac|sie zapisac|subskrybowac|tego|czytac|zapisac)
         (chce|chcialbym|chcialabym) (otrzymywac|dostawac|zostac(?! (usunie|wypisan|wykresl|skresl))|sie zapisac|zapisac sie|zachowac|zmienic|subskrybowac|wrocic)
         (zachowac|zachowajcie|zostawcie|zostawic|pozostawic|nadal otrzymywac|kontynuowac|dalej otrzymywac)
@@ -105,11 +105,11 @@ POLISH = Language(
         (zmienic|zmiana|zmiane) (adres|adresu|adresu e ?mail|maila)|zmienilem zdanie|zmienilam zdanie|zartuje
         (lubie|uwielbiam|podoba mi sie)( bardzo| czytac)* (wasz[a-z]*|ten|newsletter|panstwa)
     """,
-    more="""
+    further_request_phrases="""
         kopi[a-z]+|dostep[a-z]* do|wglad|art 15|artykul 15|art 17|zamowieni[a-z]+|faktur[a-z]+|reklamacj[a-z]+|skarg[a-z]+|uodo|prawnik[a-z]*|adwokat[a-z]*|potwierdz[a-z]+|sad[u]?
         (usun|usuncie|usunac|usuniecie|usuniecia|skasujcie|skasowac|skasowania)~~ (dane|(?<!bazy )(?<!baz )danych|konto|konta)|skad|kto (wam|panstwu)|dajcie znac|prosze o informacje|telefon|kroki prawne
     """,
-    remarks="""
+    remark_phrases="""
         nigdy (sie )?(nie )?(zapisywal[a-z]*|zapisal[a-z]*|wyrazal[a-z]*|wyrazil[a-z]*|prosil[a-z]*|zgadzal[a-z]*|podawal[a-z]*|subskrybowal[a-z]*)|nigdy sie nie|nie (zapisywal[a-z]*|zamawial[a-z]*|prosil[a-z]*|wyrazal[a-z]*)
         za duzo|zbyt (duzo|wiele)|nie jestem zainteresowan[a-z]+|nie interesuje|spam[a-z]*|codziennie|co (dzien|tydzien)|kolejny raz|juz (prosil[a-z]*|pisal[a-z]*)|po raz|dziekuje|ostatni
     """,

@@ -1,10 +1,10 @@
 """Portuguese, of Portugal and of Brazil."""
 
-from preference_center.domain.mail.objections.language import Language
+from preference_center.domain.mail.objections.language import ObjectionLanguage
 
-PORTUGUESE = Language(
+PORTUGUESE = ObjectionLanguage(
     code="pt",
-    slots={
+    placeholders={
         "address": "(o |a )?(meu|minha|este|esse|esta|nosso|nossa|meus) (endereco|e ?mail|mail|email|nome|contato|contacto|correio|contactos)( (de e ?mail|de email|eletronico|electronico|de correio))?|myaddress",
         "mails": "e ?mails?|mails?|correios?|news ?letters?|mensage(m|ns)|publicidades?|ofertas|spam|propagandas?|promocoes|promocao|informac(ao|oes)|comunicac(ao|oes)|comunicados?"
         "|publicitari[oa]s?|comercia(l|is)|anuncios?|boletins|boletim|nada|marketing|novidades|mailings?|correspondencia|divulgac(ao|oes)|campanhas?|avisos|notificacoes|lixo|conteudos?|sms",
@@ -19,7 +19,7 @@ PORTUGUESE = Language(
         "purpose": "(publicidade|publicitari[oa]s?|marketing|comercia(l|is)|comercializacao|promociona(l|is)|meus dados|dados pessoais|newsletters?|perfis|propaganda|divulgacao|prospeccao)",
         "consent": "(consentimentos?|autorizac(ao|oes)|permissao)",
     },
-    requests="""
+    objection_phrases="""
         (cancelar|suspender|parar|interromper)( com)?( o)? (recebimento|envio)~ {mails}
         (cancelem|cancele|cancelar|suspendam|parem|cessem)~ (envio|registo|registro|cadastro|inscricao|subscricao|assinatura)~~ (newsletter[s]?|{mails}|lista)
         ({want}|solicito|peco|requeiro)~ (cancelamento|remocao|exclusao|suspensao|interrupcao)~~ (envio|newsletter|{mails}|lista|subscricao|inscricao)
@@ -56,7 +56,7 @@ PORTUGUESE = Language(
         (proibo|proibimos|desautorizo)~~ ({purpose}|envio|{mails}|contactar)
         deixem( me)? em paz
     """,
-    alone="""
+    standalone_objection_phrases="""
         (stop|parar|parem|chega|basta|sair)( de| da| com| do)?{any}( {mails}| {list})?
         ({want} )?(me )?(descadastrar|descadastre|descadastro|descadastramento|descadastrem|desinscrever|desinscricao|descadastre me|descadastrem me|descadastrar me|desinscrever me|desinscreva me){any}( {list})?{any}( {list})?{now}
         (cancelar|cancele|cancelem|cancelamento|anular|pedido de cancelamento|cancelamento de|quero cancelar)( a| da| de| minha)*( inscricao| subscricao| assinatura| cadastro| newsletter){any}( {list})?
@@ -68,32 +68,32 @@ PORTUGUESE = Language(
         oposicao( ao| a| de)*( tratamento)?( de| para)*( {purpose})?|revogacao( do| de)*( {consent})
         unsubscribe|opt out|me tira|deixem me em paz
     """,
-    polite="""
+    courtesy_phrases="""
         por favor|por gentileza|pf|pfv|obrigad[oa]|muito obrigad[oa]|grat[oa]|desde ja( agradeco)?|agradecid[oa]|imediatamente|de imediato|o quanto antes|com urgencia|urgente
         se possivel|se for possivel|se faz favor|sff|faz favor|gentilmente|desculpem|com efeito imediato|agradeco|o mais breve possivel|agradec(eria|ia)( muito)? (se|que)|ficaria grat[oa] se|atenciosamente|desde ja
     """,
-    greetings="ola|oi|bom dia|boa (tarde|noite)|car[oa]s?|prezad[oa]s?|exm[oa]s?|estimad[oa]s?|senhor(es|a)?|querid[oa]s?|hello|excelentissim[oa]s?|a quem possa interessar|pessoal|equipe",
-    farewells="""
+    greeting_phrases="ola|oi|bom dia|boa (tarde|noite)|car[oa]s?|prezad[oa]s?|exm[oa]s?|estimad[oa]s?|senhor(es|a)?|querid[oa]s?|hello|excelentissim[oa]s?|a quem possa interessar|pessoal|equipe",
+    farewell_phrases="""
         (com os )?(melhores |meus )?cumprimentos|atenciosamente|att|atte|obrigad[oa]|abracos?|um abraco|cordialmente|grat[oa]|saudacoes|ate logo|desde ja|respeitosamente
     """,
-    negations="nao|nunca|jamais|sem|nem|em vez de|antes de|tampouco|evitar|ao inves de",
-    within="nao|nunca|jamais|sem|nem",
-    questions="como|por que|porque|porque e que|quando|que|o que|onde|quem|qual|quais|quanto|posso|devo|e possivel saber|tenho de|voces ja|funciona|sera que",
-    reports="""
+    negation_phrases="nao|nunca|jamais|sem|nem|em vez de|antes de|tampouco|evitar|ao inves de",
+    gap_stop_words="nao|nunca|jamais|sem|nem",
+    question_phrases="como|por que|porque|porque e que|quando|que|o que|onde|quem|qual|quais|quanto|posso|devo|e possivel saber|tenho de|voces ja|funciona|sera que",
+    reported_speech_phrases="""
         (colega|amig[oa]|esposa|marido|mulher|chefe|cliente|clientes|ele|ela|eles) (quer|querem|deseja|pediu|disse|diz)
         clique aqui|clicar aqui|carregue aqui|a qualquer momento|link (de|para)|botao|esta escrito|diz que|aqui para
     """,
-    joins="e|mas|portanto|por isso|ou|pois|porque|alem disso|tambem|entao",
-    asks="""
+    conjunctions="e|mas|portanto|por isso|ou|pois|porque|alem disso|tambem|entao",
+    polite_question_phrases="""
         (podem|poderiam|pode|poderia|podes|poderias|seria|queiram|importam se de)( por favor| me| possivel| voces)?|por favor|por gentileza|e possivel|favor|(voces|voce) (podem|pode|poderiam|poderia)
     """,
-    conditions="se|caso|quando|ate que|a menos que|a nao ser que|desde que|assim que|depois que|enquanto",
-    others="""
+    condition_phrases="se|caso|quando|ate que|a menos que|a nao ser que|desde que|assim que|depois que|enquanto",
+    third_party_phrases="""
         colegas?|amig[oa]s?|espos[oa]|marido|mulher|mae|pai|filh[oa]|irma|irmao|chefe|clientes?|otheraddress|lo da|la da
         perder|pedidos?|encomendas?|faturas?|facturas?|entregas?|pacotes?|consultas?|reservas?|reembolso|pagamentos?|boletos?|contratos?|seguro|netflix|facebook|linkedin|amazon|spotify
         instagram|espera|cookies?|webinar|curso|evento|telefone|telefonemas?|ligacoes|ligar|liguem|revista|senha|recibos?|whatsapp|grupo|plano|cartao
     """,
-    keeps="""
+    keep_mail_phrases="""
         (quero|queria|gostaria de|desejo|prefiro|pretendo)( sim| so| ainda| apenas| voltar a)* (continuar|manter|receber|inscrever me|me inscrever|subscrever|assinar|mudar|alterar|ficar|permanecer|voltar)
         (manter|mantenham|mantenha|continuem|continuar recebendo|continuar a receber|deixem a|conservem)
         mas (nao|so|apenas|mantenham|quero|continuem|quanto|gostaria|deixem|a|o|sim|tenho interesse)
@@ -105,11 +105,11 @@ PORTUGUESE = Language(
         (mudar|alterar|trocar) (de |o |meu |o meu )*(endereco|e ?mail|email|ideia)|mudei de ideia|brincadeira
         (adoro|amo|gosto( muito)?|curto)( de| receber| ler)* (a|as|o|os|da|das|do|dos|seus|suas|sua|essa|vossa)
     """,
-    more="""
+    further_request_phrases="""
         copia|acesso a|aceder|acessar|art 15|artigo 15|art 17|artigo 17|art 18|artigo 18|pedido|fatura|reembolso|reclamacao|queixa|denuncia(r|rei)?|advogad[oa]s?|anpd|cnpd|procon|processo
         (apag|elimin|exclu|delet|remov)[a-z]*~~ ((?<!base de )(?<!bases de )(?<!banco de )dados|conta)|confirm[a-z]+|de onde|onde (conseguiram|obtiveram|arranjaram)|como (conseguiram|obtiveram|arranjaram)|quem (vos|lhes)|medidas (legais|judiciais)|avisem me|telefone
     """,
-    remarks="""
+    remark_phrases="""
         (nunca|jamais|nao) (me )?(inscrevi|cadastrei|subscrevi|pedi|solicitei|autorizei|registei|dei|assinei|solicitei)|demasiad[oa]s?|muit[oa]s|nao (tenho interesse|estou interessad[oa]|me interessa)
         spam|todos os dias|cada (dia|semana)|toda semana|ja (pedi|solicitei|disse)|ultima vez|terceira vez|obrigad[oa]|fart[oa]|cansad[oa]|lixo
     """,

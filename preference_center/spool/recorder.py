@@ -14,34 +14,34 @@ from flask import current_app
 from preference_center.domain.events import Change
 from preference_center.errors import Unavailable
 from preference_center.extensions import services
-from preference_center.ledger import record, record_together
+from preference_center.ledger import record, record_batched
 from preference_center.spool import frames
-from preference_center.spool.change_json import to_json
-from preference_center.spool.folder import Folder
-from preference_center.spool.writer import Writer
+from preference_center.spool.change_json import change_to_json
+from preference_center.spool.folder import SpoolFolder
+from preference_center.spool.writer import SpoolWriter
 from preference_center.storage.db import outage
 
 log = structlog.get_logger()
 
-NAME = "preference_center.spool"
-OPT_OUTS = "opt_outs"
+EXTENSION_KEY = "preference_center.spool"
+OPT_OUTS_KIND = "opt_outs"
 
 
 @dataclass(frozen=True, slots=True)
 class Spool:
     """Where this process keeps what the database can't record now."""
 
-    folder: Folder
-    writer: Writer
+    folder: SpoolFolder
+    writer: SpoolWriter
 
 
-def current() -> Spool | None:
+def current_spool() -> Spool | None:
     """This process's spool; None where none was started."""
-    found: Spool | None = current_app.extensions.get(NAME)
+    found: Spool | None = current_app.extensions.get(EXTENSION_KEY)
     return found
 
 
-def accept(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
+def record_or_spool(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
     """Record a person's own opt-outs, or spool them: None then. Either way they are durable.
 
     Returns the events that they made or repeat.
@@ -52,25 +52,27 @@ def accept(changes: Sequence[Change]) -> tuple[UUID, ...] | None:
     """
     try:
         if len(changes) == 1:
-            return record_together(*changes)
+            return record_batched(*changes)
         recorded = record(changes)
-        return recorded.events + tuple(recorded.repeated.values())
+        return recorded.events + tuple(recorded.repeats.values())
     except Unavailable as error:
-        data = {"changes": [to_json(change) for change in changes]}
-        keep(OPT_OUTS, data, min(change.received_at for change in changes), error)
+        data = {"changes": [change_to_json(change) for change in changes]}
+        spool_request(OPT_OUTS_KIND, data, min(change.received_at for change in changes), error)
         return None
 
 
-def keep(kind: str, data: Mapping[str, Any], received_at: datetime, because: Unavailable) -> None:
+def spool_request(
+    kind: str, data: Mapping[str, Any], received_at: datetime, error: Unavailable
+) -> None:
     """Spool a request that was not recorded, sealed; returns once it is on disk.
 
     `data` is JSON, and `kind` names who records it later (see `handle`). Raises `because`
     where this process has no spool, and CannotSpool when it can't be written.
     """
-    spool = current()
+    spool = current_spool()
     if spool is None:
-        raise because
-    outage.begin(because.cause)
+        raise error
+    outage.report_failure(error.cause)
     sealed = services().links.seal_request({"kind": kind, **data})
-    spool.writer.append(frames.encode(sealed, received_at))
-    log.info("spooled", kind=kind, cause=because.cause)
+    spool.writer.append(frames.encode_frame(sealed, received_at))
+    log.info("spooled", kind=kind, cause=error.cause)
