@@ -54,7 +54,8 @@ _GREYLISTED = "greylisted"
 _OTHER_ERRORS = {
     "", _GREYLISTED, "quota exceeded", "no mail host", "relay/access denied",
     "bad or empty template", "error in template language", "sender blocked", "content blocked",
-    "policy issue", "system issue", "protocol issue", "connection issue", "preblocked", "duplicate in campaign",
+    "policy issue", "system issue", "protocol issue", "connection issue", "preblocked",
+    "duplicate in campaign",
 }  # fmt: skip
 """`blacklisted` is not among them: the account's own list does not say why somebody is on it."""
 
