@@ -158,6 +158,6 @@ class JobQueue:
         except DuplicateJobError:
             return True
         except redis.RedisError as error:
-            log.warning("redis_away", error=type(error).__name__)
+            log.warning("redis_unavailable", error=type(error).__name__)
             return False
         return True

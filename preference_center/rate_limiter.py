@@ -174,7 +174,7 @@ class RedisRateLimiter:
                 return shared()
             except RedisError as error:
                 self._broken_until = self._monotonic() + BREAKER_SECONDS
-                log.warning("redis_away", error=type(error).__name__)
+                log.warning("redis_unavailable", error=type(error).__name__)
         return local()
 
 

@@ -153,7 +153,7 @@ def test_a_dry_run_judges_and_writes_nothing() -> None:
 def test_the_catalogue_may_count_full_mailboxes_and_spare_unknown_users(app: Flask) -> None:
     words = """
 [deliverability]
-soft_days = 7
+temporary_days = 7
 codes."5.1.1" = "never"
 codes."5.2.2" = { events = 2 }
 """

@@ -59,7 +59,7 @@ def test_a_broken_redis_is_left_alone_for_a_while() -> None:
     with capture_logs() as logs:
         for _ in range(3):
             limiter.hit(TWO, "a")
-        assert [entry["event"] for entry in logs] == ["redis_away"]
+        assert [entry["event"] for entry in logs] == ["redis_unavailable"]
         seconds.now = BREAKER_SECONDS
         limiter.hit(TWO, "a")
     assert len(logs) == 2

@@ -23,7 +23,7 @@ def wait_for_database() -> None:
         try:
             require_known_keys()
         except Unavailable as error:
-            log.warning("database_away", cause=error.cause)
+            log.warning("database_unavailable", cause=error.cause)
             stop_requested.wait(RETRY_INTERVAL)
         else:
             return

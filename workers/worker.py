@@ -66,7 +66,7 @@ def main(queues: Collection[str] = QUEUE_NAMES) -> None:
                 connection = connect_redis(services().settings.redis_url)
                 make_worker(connection, queues).work(logging_level="WARNING")
             except redis.RedisError as error:
-                log.warning("redis_away", error=type(error).__name__)
+                log.warning("redis_unavailable", error=type(error).__name__)
             # RQ ends by itself too, when Redis was late or had forgotten the job in hand.
             stop_requested.wait(RECONNECT_INTERVAL)
 

@@ -219,5 +219,5 @@ def _watch(path: Path) -> None:
                     break
             resolve_kept()
         except Unavailable:
-            log.warning("database_away")
+            log.warning("database_unavailable")
         stopping.wait(WATCH_INTERVAL)

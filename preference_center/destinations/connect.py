@@ -37,7 +37,7 @@ ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"
 """Environment variable of development: `1` lets webhooks reach this very machine."""
 
 
-_BUCKETS_EXTENSION = "preference_center.buckets"
+_BUCKETS_EXTENSION = "preference_center.token_buckets"
 
 
 def connect(destination: Destination, lease: Lease | None = None) -> Connector:

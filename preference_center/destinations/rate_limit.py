@@ -110,7 +110,7 @@ class TokenBuckets:
         try:
             return script(keys=[key], args=[*arguments, now]) or b"0"
         except redis.RedisError as error:
-            log.warning("redis_away", error=type(error).__name__)
+            log.warning("redis_unavailable", error=type(error).__name__)
             self._broken_until = time.monotonic() + REDIS_RETRY_DELAY
             return None
 
@@ -145,7 +145,7 @@ class TokenBucket:
         self._max_first_wait = max_first_wait
         self._buckets = buckets
         self._destination = destination
-        self._key = f"pace:{destination}"
+        self._key = f"rate_limit:{destination}"
         self._interval = (
             INTERVAL_MARGIN * rate_limit.seconds / rate_limit.requests if rate_limit else 0.0
         )

@@ -85,14 +85,14 @@ class Delivery:
 class DeliveryState(StrEnum):
     """How far a tool is."""
 
-    CONFIRMED = "told"
+    CONFIRMED = "confirmed"
     """It has confirmed."""
     ABSENT = "absent"
     """It does not know the address, so it can't write to it."""
     PENDING = "pending"
-    BLOCKED = "cannot"
+    BLOCKED = "blocked"
     """For a reason that waiting alone does not mend: see `Hurdle`."""
-    NOT_APPLICABLE = "unconcerned"
+    NOT_APPLICABLE = "not_applicable"
     """It sends nothing of what was turned off."""
 
 
@@ -104,9 +104,9 @@ class Blocker(StrEnum):
     PAUSED = "paused"
     OBSERVED = "observed"
     UNREACHABLE = "unreachable"
-    PAUSE_UNSUPPORTED = "no_pauses"
+    PAUSE_UNSUPPORTED = "pause_unsupported"
     """It could not end a pause by itself or by us, so none is set there (I10)."""
-    ADDRESS_UNREADABLE = "unreadable"
+    ADDRESS_UNREADABLE = "address_unreadable"
     """Only a digest of the address is left (I6)."""
 
 

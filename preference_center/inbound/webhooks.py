@@ -113,7 +113,7 @@ def _handle_text(destination: Destination, body: bytes) -> Response:
         if text is not None:
             answer = text_messages.handle_text(destination, text)
     except InvalidInput as error:
-        log.warning("news_unreadable", destination=destination.id, reason=str(error))
+        log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
     return Response(twiml_response(answer), mimetype="text/xml")
 
 

@@ -214,7 +214,7 @@ def _ingest_in_transaction(
 
 
 def _mark_unreadable(destination: Destination, body: StoredWebhook, error: InvalidInput) -> None:
-    log.warning("news_unreadable", destination=destination.id, reason=str(error))
+    log.warning("webhook_unreadable", destination=destination.id, reason=str(error))
     question = {body.id: (body.received_at, {undecided_events.UNREADABLE_QUESTION})}
 
     def mark_done(connection: Connection) -> None:
@@ -226,7 +226,7 @@ def _mark_unreadable(destination: Destination, body: StoredWebhook, error: Inval
 
 def _defer(destination: Destination, body: StoredWebhook, error: DeliveryError) -> None:
     context = services()
-    log.warning("news_put_off", destination=destination.id, error=type(error).__name__)
+    log.warning("webhook_deferred", destination=destination.id, error=type(error).__name__)
     at = destination_retry(
         body.attempts, context.now(), retry_after=error.retry_after, jitter=context.random.random()
     )

@@ -226,7 +226,7 @@ def _schedule_next_page(context: Services, claim: _ListingClaim, page: ContactPa
             c, number, claim.kind, claim.lease, now=now, next_at=next_at
         )
     )
-    log.info("listed", destination=number, part=claim.kind)
+    log.info("listing_finished", destination=number, kind=claim.kind)
 
 
 def _next_pass_at(context: Services, claim: _ListingClaim, now: datetime) -> datetime:
@@ -288,7 +288,7 @@ def _record_failure(context: Services, claim: _ListingClaim, error: Exception) -
         if permanent
         else destination_retry(failures, now, retry_after=wish, jitter=context.random.random())
     )
-    log.warning("listing_failed", destination=number, part=claim.kind, error=type(error).__name__)
+    log.warning("listing_failed", destination=number, kind=claim.kind, error=type(error).__name__)
 
     def write(connection: Connection) -> None:
         verifying.record_failure(

@@ -28,7 +28,7 @@ topic = "acme.news"
 class = "service"
 ground = "security"
 after_closing = true
-after_closing_ground = "just_asked_for"
+after_closing_ground = "just_requested"
 """
 
 SECOND_TOPIC = """

@@ -100,7 +100,7 @@ def test_the_policy_is_to_offer_unless_it_says_otherwise() -> None:
 
 def test_unproven_imports_are_refused_unless_the_policy_marks_them() -> None:
     assert parse_catalogue(SMALL).policy.unproven_imports is UnprovenImportPolicy.REFUSE
-    marked = parse_catalogue(SMALL + '\n[policy]\nunproven_imports = "mark"\n')
+    marked = parse_catalogue(SMALL + '\n[policy]\nunproven_imports = "flag"\n')
     assert marked.policy.unproven_imports is UnprovenImportPolicy.FLAG
 
 
@@ -191,7 +191,7 @@ def test_a_digest_names_the_source_text() -> None:
             'ground = "security"\ntopic = "acme.news"',
             "line 25: service mail",
         ),
-        ('after_closing_ground = "just_asked_for"', "", "has no after_closing_ground; add after"),
+        ('after_closing_ground = "just_requested"', "", "has no after_closing_ground; add after"),
         ("after_closing = true", "", "line 26: after_closing_ground without after_closing; add"),
         ("after_closing = true", "after_closing = 1", "line 25: after_closing is a number, not tr"),
         (

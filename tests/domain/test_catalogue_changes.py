@@ -121,7 +121,7 @@ def test_marketing_cannot_become_service() -> None:
 
 def test_service_may_become_marketing() -> None:
     service = 'class = "service"\nground = "security"\nafter_closing = true\n'
-    service += 'after_closing_ground = "just_asked_for"'
+    service += 'after_closing_ground = "just_requested"'
     new = edited((service, 'class = "marketing"\ntopic = "acme.news"'))
 
     assert refused(SMALL, new, "acme.news") == []

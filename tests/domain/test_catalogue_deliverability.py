@@ -21,13 +21,13 @@ from tests.domain.catalogues import SMALL
 STATED = """
 [deliverability]
 complaints_stop = "topic"
-soft_days = 14
-counted_days = 60
+temporary_days = 14
+counting_window_days = 60
 
 [deliverability.codes]
 "5.2.2" = { events = 5, days = 3 }
 "5.1.2" = "at_once"
-"5.2.1" = { events = 3, for_good = true }
+"5.2.1" = { events = 3, permanent = true }
 "5.1.3" = "never"
 "5.3.x" = { events = 9 }
 """
@@ -59,8 +59,8 @@ def test_a_change_of_it_is_told_in_words() -> None:
         parse_catalogue(SMALL), parse_catalogue(SMALL + STATED)
     ).format_lines() == [
         "changed deliverability.complaints_stop: all_marketing -> topic",
-        "changed deliverability.soft_days: 30 -> 14",
-        "changed deliverability.counted_days: 90 -> 60",
+        "changed deliverability.temporary_days: 30 -> 14",
+        "changed deliverability.counting_window_days: 90 -> 60",
         "changed deliverability.codes.5.1.2: 2 events on 2 days, for now -> at once",
         "changed deliverability.codes.5.1.3: at once -> never",
         "changed deliverability.codes.5.2.1: 2 events on 2 days, for now -> 3 events, for good",
@@ -72,8 +72,8 @@ def test_a_change_of_it_is_told_in_words() -> None:
 def test_every_fault_is_told_at_once_with_line_and_remedy() -> None:
     text = """[deliverability]
 complaints_stop = "topics"
-soft_days = 0
-counted_days = true
+temporary_days = 0
+counting_window_days = true
 [deliverability.codes]
 "5.2.2" = { events = 3, days = 4 }
 "5.2.3" = "nver"
@@ -85,11 +85,11 @@ counted_days = true
 """
     with pytest.raises(CatalogueError) as caught:
         parse_catalogue(text)
-    told = "\n".join(caught.value.problems)
-    for fault in (
+    problems = "\n".join(caught.value.problems)
+    for problem in (
         'line 2: complaints_stop can\'t be "topics"; did you mean "topic"?',
-        "line 3: soft_days can't be 0; write a number from 1 to 366",
-        "line 4: counted_days is true or false, not a number; write counted_days = 90",
+        "line 3: temporary_days can't be 0; write a number from 1 to 366",
+        "line 4: counting_window_days is true or false, not a number; write counting_",
         "line 6: 3 events can't come on 4 days; let days be at most events",
         'line 7: "5.2.3" can\'t be "nver"; did you mean "never"?',
         'line 8: "5.1" is no code of a bounce; write an enhanced status code in quotes',
@@ -97,9 +97,9 @@ counted_days = true
         'line 10: [deliverability.codes."5.3.x"] has an unknown key "evnts"; did you mean',
         'line 10: "5.3.x" has no events; add events = 3',
         'line 11: "4.x.x" can\'t be that; write "never", "at_once" or {',
-        "line 12: 91 days are longer than a bounce counts; lower days, or raise counted_days",
+        "line 12: 91 days are longer than a bounce counts; lower days, or raise counting_",
     ):
-        assert fault in told
+        assert problem in problems
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_passed_on_no_is_the_persons_own_act(catalogue: Catalogue) -> None:
     )
 
     assert (change.kind, change.own_act) == (EventKind.OPTED_OUT, True)
-    assert change.evidence == {"via": "letter"}
+    assert change.evidence == {"via": "postal_mail"}
 
 
 @pytest.mark.parametrize(

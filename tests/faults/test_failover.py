@@ -89,7 +89,7 @@ def test_a_server_that_takes_no_writes_is_survived(
     answers = {service.post(service.token(f"p{n}@example.com")).status_code for n in range(20)}
     assert answers <= {200, 202, 503}
     processes += [service.start(name) for name in ("worker", "scheduler")]
-    assert wait_until(lambda: service.logs().count('"database_away"') >= 2, PATIENCE)
+    assert wait_until(lambda: service.logs().count('"database_unavailable"') >= 2, PATIENCE)
     set_read_only(database, "RESET default_transaction_read_only")
     assert wait_until(lambda: clicked(service, "after@example.com"), PATIENCE)
     assert wait_until(lambda: "after@example.com" in tool.off, LONG)

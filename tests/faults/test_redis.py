@@ -109,6 +109,6 @@ def test_a_worker_started_while_redis_is_away_waits_for_it(
     service.start("scheduler")
     service.start("web")
     assert service.post(service.token("jane@example.com")).status_code == 200
-    assert wait_until(lambda: "redis_away" in worker.log.read_text(), PATIENCE)
+    assert wait_until(lambda: "redis_unavailable" in worker.log.read_text(), PATIENCE)
     own_engines.redis.start()
     assert wait_until(lambda: "jane@example.com" in tool.off, PATIENCE)

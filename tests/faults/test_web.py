@@ -134,7 +134,7 @@ def test_processes_started_before_the_database_wait_for_it(
 ) -> None:
     own_engines.database.stop()
     processes = [service.start(name) for name in ("worker", "scheduler")]
-    assert wait_until(lambda: service.logs().count("database_away") > 2, PATIENCE)
+    assert wait_until(lambda: service.logs().count("database_unavailable") > 2, PATIENCE)
     own_engines.database.start()
     service.start("web")
     service.post(service.token("jane@example.com"))

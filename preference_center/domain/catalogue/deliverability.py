@@ -15,8 +15,8 @@ from preference_center.domain.bounces import (
 )
 from preference_center.domain.catalogue.reader import TomlTable, did_you_mean, quote_toml
 
-_FIELDS = ("complaints_stop", "soft_days", "counted_days", "codes")
-_THRESHOLD_FIELDS = ("events", "days", "for_good")
+_FIELDS = ("complaints_stop", "temporary_days", "counting_window_days", "codes")
+_THRESHOLD_FIELDS = ("events", "days", "permanent")
 _NAMED_THRESHOLDS = {"never": NEVER, "at_once": AT_ONCE}
 _CODE = re.compile(r"[45]\.(?:\d{1,3}\.(?:\d{1,3}|x)|x\.x)")
 _MAX_DAYS = 366
@@ -29,8 +29,8 @@ def parse_deliverability(file: TomlTable) -> DeliverabilityPolicy:
     if table is None:
         return DeliverabilityPolicy()
     default = DeliverabilityPolicy()
-    soft = table.get_int("soft_days", 1, _MAX_DAYS, default.temporary_duration.days)
-    counted = table.get_int("counted_days", 1, _MAX_DAYS, default.counting_window.days)
+    soft = table.get_int("temporary_days", 1, _MAX_DAYS, default.temporary_duration.days)
+    counted = table.get_int("counting_window_days", 1, _MAX_DAYS, default.counting_window.days)
     counted_for = default.counting_window if counted is None else timedelta(days=counted)
     return DeliverabilityPolicy(
         thresholds={**DEFAULT_THRESHOLDS, **_parse_codes(table, counted_for.days)},
@@ -84,5 +84,5 @@ def _parse_counted_threshold(
         table.add_error(what, "let days be at most events", "days")
     elif days is not None and days > counting_window_days:
         what = f"{days} days are longer than a bounce counts"
-        table.add_error(what, "lower days, or raise counted_days", "days")
-    return BounceThreshold(events or 1, days or 1, temporary=not table.get_bool("for_good"))
+        table.add_error(what, "lower days, or raise counting_window_days", "days")
+    return BounceThreshold(events or 1, days or 1, temporary=not table.get_bool("permanent"))

@@ -107,8 +107,16 @@ def _diff_deliverability(
     """Each setting, as it was and as it is; of codes those that either names."""
     name = "deliverability"
     yield f"{name}.complaints_stop", old.complaints_stop, new.complaints_stop
-    yield f"{name}.soft_days", str(old.temporary_duration.days), str(new.temporary_duration.days)
-    yield f"{name}.counted_days", str(old.counting_window.days), str(new.counting_window.days)
+    yield (
+        f"{name}.temporary_days",
+        str(old.temporary_duration.days),
+        str(new.temporary_duration.days),
+    )
+    yield (
+        f"{name}.counting_window_days",
+        str(old.counting_window.days),
+        str(new.counting_window.days),
+    )
     for code in dict.fromkeys([*old.thresholds, *new.thresholds]):
         yield (
             f"{name}.codes.{code}",

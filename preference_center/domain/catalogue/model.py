@@ -46,7 +46,7 @@ class ServiceGround(StrEnum):
 class AfterClosingGround(StrEnum):
     """Why a service message may go out even after the account is closed (I4)."""
 
-    JUST_REQUESTED = "just_asked_for"
+    JUST_REQUESTED = "just_requested"
     FINAL_INVOICE = "final_invoice"
     LEGAL_NOTICE = "legal_notice"
 
@@ -65,7 +65,7 @@ class UnprovenImportPolicy(StrEnum):
 
     REFUSE = "refuse"
     """The row is refused, with the reason."""
-    FLAG = "mark"
+    FLAG = "flag"
     """It counts, and its evidence says `unproven` for ever."""
 
 

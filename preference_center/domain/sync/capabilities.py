@@ -21,7 +21,7 @@ class ListingMode(StrEnum):
     CHANGES = "changes"
     """What was added or changed since a cursor: asked every few minutes. Contacts are listed
     from the beginning at night, too."""
-    FULL = "sweep"
+    FULL = "full"
     """Only all there is, from the beginning: done at night, within the rate limit."""
 
 

@@ -45,15 +45,15 @@ class EventAction(StrEnum):
     """What becomes of one piece of news."""
 
     RECORD = "record"
-    ALREADY_KNOWN = "known"
+    ALREADY_KNOWN = "already_known"
     """It says what stands already."""
     ECHO = "echo"
     """It says what we told the tool ourselves."""
-    READ_BACK = "doubt"
+    READ_BACK = "read_back"
     """It may be older than what we have told the tool since: the tool is asked what is off."""
     UNMAPPED = "unmapped"
     """It is about a thing that no topic of the destination maps to."""
-    CHECK_CONTACT = "look"
+    CHECK_CONTACT = "check_contact"
     """It says that a contact is there: see `look`."""
 
 
@@ -253,16 +253,16 @@ def _is_recently_pushed(state: AddressSyncState, now: datetime) -> bool:
 class FollowUp(StrEnum):
     """What a contact that was seen in the tool needs."""
 
-    NONE = "nothing"
-    PUSH_FIRST_TIME = "learn"
+    NONE = "none"
+    PUSH_FIRST_TIME = "push_first_time"
     """To be told to it for the first time."""
     PUSH_NOW = "push_now"
     """The same, of somebody who was erased: nothing readable may be stored (I6)."""
-    REPUSH = "push_again"
-    REPAIR_DRIFT = "repair"
+    REPUSH = "repush"
+    REPAIR_DRIFT = "repair_drift"
     """It had confirmed, and says something else now: drift."""
-    READ_BACK_NOW = "check"
-    READ_BACK_LATER = "ask"
+    READ_BACK_NOW = "read_back_now"
+    READ_BACK_LATER = "read_back_later"
     """To be read back once the tool can be trusted to show what we told it."""
 
 

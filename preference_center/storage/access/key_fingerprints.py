@@ -31,7 +31,7 @@ def require_known_keys_before_requests(
         with app.app_context():
             require_known_keys()
     except Unavailable:
-        log.warning("database_away")
+        log.warning("database_unavailable")
         app.before_request(_run_until_success(require_known_keys, spooling_endpoints))
 
 
