@@ -55,7 +55,7 @@ def text_lift(ref: int, number: str, *topics: str) -> PushItem:
 
 def texts_of(entry: ConnectorSpec) -> Capabilities:
     """What a kind can do by SMS."""
-    parts: ConnectorFactories = getattr(entry.build, "parts", {})
+    parts: ConnectorFactories = getattr(entry.build, "connector_factories", {})
     part = parts.get(Channel.SMS)
     return cast("Connector", part).capabilities if part else entry.capabilities
 

@@ -33,7 +33,7 @@ def test_what_a_connector_says_it_can_it_has() -> None:
             (can.can_erase, "erase"),
             (can.can_hold_link, "write_links"),
         ]:
-            parts = getattr(entry.build, "parts", {}).values() or [connector]
+            parts = getattr(entry.build, "connector_factories", {}).values() or [connector]
             assert able == any(hasattr(part, method) for part in parts), (kind, method)
 
 

@@ -284,17 +284,17 @@ def test_more_events_than_end_inside_a_lease_are_read_over_several_pages(
 
 
 def test_exports_keep_to_a_limit_of_their_own(rig: Rig) -> None:
-    paces: list[EndpointRateLimit] = []
+    limits: list[EndpointRateLimit] = []
 
     class Kept(NullRateLimiter):
         def within(self, limit: EndpointRateLimit) -> RequestRateLimiter:
-            paces.append(limit)
+            limits.append(limit)
             return self
 
-    connector = cast("IterableConnector", rig.make(pace=Kept()))
+    connector = cast("IterableConnector", rig.make(rate_limiter=Kept()))
     connector.pull(None)
     connector.push([off(1, ANNA, "news")])
-    assert paces == [EndpointRateLimit("exports", RateLimit(4, 60))]
+    assert limits == [EndpointRateLimit("exports", RateLimit(4, 60))]
 
 
 def test_an_export_that_is_no_list_of_events_is_no_page(rig: Rig, server: IterableStandIn) -> None:
