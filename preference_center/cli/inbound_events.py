@@ -83,7 +83,7 @@ def retry(destination: str | None) -> None:
 
 
 @events.command("discard")
-@click.argument("posts", type=click.UUID, nargs=-1, required=True, metavar="EVENT...")
+@click.argument("requests", type=click.UUID, nargs=-1, required=True, metavar="EVENT...")
 @_REASON_OPTION
 def discard(requests: tuple[UUID, ...], reason: str) -> None:
     """Decide that each EVENT asks for nothing. All of them, or none if one does not wait."""

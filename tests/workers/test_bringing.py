@@ -76,7 +76,7 @@ class SlowTool(TwoWayTool):
         done = start + 2 >= len(everybody)
         return ContactPage(tuple(rows), None if done else str(start + 2), done=done)
 
-    def push_seen(
+    def push_scanned(
         self, batch: Sequence[tuple[PushItem, ContactSnapshot]]
     ) -> Mapping[int, PushOutcome]:
         if self.busy:

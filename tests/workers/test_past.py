@@ -93,7 +93,7 @@ def test_our_own_push_is_no_news_after_it_was_undone(
     work(destination, tool)
     assert tool.off[ANNA] == set()
     clock.advance(timedelta(hours=5) if dated else MINUTE)
-    hear(destination, tool, thing, at=pushed_at if dated else None)
+    hear(destination, tool, thing, occurred_at=pushed_at if dated else None)
     ask(destination, tool, clock)
     assert kinds() == ["opted_out", "retracted"]
     assert tool.reads
@@ -107,7 +107,7 @@ def test_a_dated_one_is_no_news_after_an_opt_in_of_the_same_minute(
     pushed_at = clock()
     turn_on_again(destination, tool, clock)
     clock.advance(timedelta(hours=1))
-    hear(destination, tool, at=pushed_at)
+    hear(destination, tool, occurred_at=pushed_at)
     ask(destination, tool, clock)
     assert kinds() == ["opted_out", "opted_in"]
 
@@ -127,7 +127,7 @@ def test_a_no_that_was_said_there_just_after_a_lift_is_heard(
     work(destination, tool)
     clock.advance(MINUTE)
     tool.off[ANNA].add(TOPIC)
-    hear(destination, tool, at=clock() if dated else None)  # and never again
+    hear(destination, tool, occurred_at=clock() if dated else None)  # and never again
     clock.advance(READ_BACK_DELAY)
     read(destination, tool, ListingKind.READ)  # too soon to be trusted
     ask(destination, tool, clock)
@@ -142,7 +142,7 @@ def test_what_was_said_there_later_is_heard_at_once(
     work(destination, tool)
     undo()
     work(destination, tool)
-    hear(destination, tool, at=clock.advance(PROPAGATION_DELAY))
+    hear(destination, tool, occurred_at=clock.advance(PROPAGATION_DELAY))
     assert kinds()[2:] == ["opted_out"]
 
 
@@ -175,7 +175,7 @@ def test_what_it_tells_late_is_told_to_it_for_it_may_have_turned_it_on_since(
     destination: int, tool: TwoWayTool
 ) -> None:  # I3
     said_at = services().now() - timedelta(hours=9)
-    hear(destination, tool, id="late", at=said_at, by_person=True)
+    hear(destination, tool, id="late", occurred_at=said_at, by_person=True)
     work(destination, tool)
     assert tool.off == {ANNA: {TOPIC}}
 
@@ -195,7 +195,7 @@ def test_what_was_said_there_is_taken_back_there_though_more_was_to_be_told(
 ) -> None:  # I5
     say(EventKind.OPTED_OUT, scope=OTHER)
     tool.off[ANNA] = {TOPIC}
-    hear(destination, tool, id="own", at=services().now(), by_person=True)
+    hear(destination, tool, id="own", occurred_at=services().now(), by_person=True)
     clock.advance(MINUTE)
     say(EventKind.OPTED_IN)
     work(destination, tool)
@@ -212,7 +212,7 @@ def test_what_was_said_there_while_a_worker_told_it_more_is_taken_back_too(
         monkeypatch.setattr(tool, "push", real)
         outcomes = real(batch)
         tool.off[ANNA] |= {TOPIC}
-        hear(destination, tool, id="own", at=services().now(), by_person=True)
+        hear(destination, tool, id="own", occurred_at=services().now(), by_person=True)
         clock.advance(timedelta(seconds=1))
         say(EventKind.OPTED_IN)
         return outcomes
