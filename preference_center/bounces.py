@@ -1,32 +1,30 @@
-"""Bounces become changes by the company's policy, counted if one alone is not enough.
+"""Evaluate bounces by the company's policy, counting those that do not suppress alone.
 
-The one way for every door: the mail receiver, and what takes in tools' news. What is counted
-is committed before it is judged, so of two reports at once the later one sees both; a door
-that fails after that does all of it again, and counts nothing twice. The caller hands the
-changes to `ledger.record`.
+Both entry points use it: the mail receiver, and the ingestion of vendor events. A counted bounce
+is committed before it is evaluated, so of two concurrent reports the later one sees both. A
+caller that fails afterwards repeats all of it, and nothing is counted twice. The caller passes
+the changes to `ledger.record`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 
-from preference_center.domain.addresses import Address
 from preference_center.domain.bounces import (
     BounceAction,
-    BounceActionKind,
     BounceCause,
     BounceClassification,
     DeliverabilityPolicy,
     classify_bounce,
     evaluate_bounce,
 )
-from preference_center.domain.bounces.bounce import Bounce
-from preference_center.domain.events import UNDELIVERABLE, Change, EventKind
+from preference_center.domain.bounces.report import BounceReport, bounce_change
+from preference_center.domain.events import Change
 from preference_center.errors import CatalogueError
 from preference_center.extensions import services
 from preference_center.storage.access import audit
@@ -38,31 +36,12 @@ from preference_center.storage.mail.counted_bounces import CountedBounce
 log = structlog.get_logger()
 
 OWNER_CHANGED = "bounces.owner_changed"
-"""The action in the audit of a bounce that says that a mailbox has another owner now."""
-
-
-@dataclass(frozen=True, slots=True)
-class BounceReport:
-    """One bounce of one address.
-
-    `id` becomes that of the event; it is the same whenever the same bounce is told again.
-    `at` is when it bounced, `received_at` when we were told (both UTC). `evidence` must hold
-    nothing personal (I8); what was read out of the bounce is added to it.
-    """
-
-    id: UUID
-    address: Address
-    bounce: Bounce
-    bounced_at: datetime
-    received_at: datetime
-    source: str
-    actor: str
-    evidence: Mapping[str, str] = field(default_factory=dict)
+"""The audit's action for a bounce that reports another owner of the mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedBounce:
-    """A report, what the policy makes of it, and the change to be recorded, if any."""
+    """A report, what the policy does about it, and the change to record, if any."""
 
     report: BounceReport
     action: BounceAction
@@ -70,7 +49,7 @@ class EvaluatedBounce:
 
 
 def current_policy() -> DeliverabilityPolicy:
-    """The policy in force: that of the catalogue, or RULES F10 while there is none."""
+    """The catalogue's policy; RULES F10 while there is no catalogue."""
     try:
         return current_catalogue().deliverability
     except CatalogueError:
@@ -78,44 +57,54 @@ def current_policy() -> DeliverabilityPolicy:
 
 
 def evaluate_bounces(
-    reports: Sequence[BounceReport], *, store: bool = True
+    reports: Sequence[BounceReport], now: datetime, *, store: bool = True
 ) -> list[EvaluatedBounce]:
-    """Judge bounces, in their order; those that are counted are so from now on.
+    """Evaluate bounces in their order, and count those that do not suppress alone.
 
-    With `keep` false nothing is written, as for a dry run. Raises Unavailable when the
+    With `store` false nothing is written, as for a dry run. Raises Unavailable when the
     database can't be reached.
     """
-    in_force, now = current_policy(), services().now()
-    readings = [classify_bounce(report.bounce) for report in reports]
+    policy = current_policy()
+    classifications = [classify_bounce(report.bounce) for report in reports]
     counted = {
-        report.id: _counted_bounce(report, reading)
-        for report, reading in zip(reports, readings, strict=True)
-        if in_force.threshold_for(reading.code).events > 1
+        report.id: _counted_bounce(report, classification)
+        for report, classification in zip(reports, classifications, strict=True)
+        if policy.threshold_for(classification.code).events > 1
     }
     earlier = _load_counted_bounces(
-        list(counted.values()), now - in_force.counting_window, store=store
+        list(counted.values()), now - policy.counting_window, store=store
     )
-    judged = []
-    for report, reading in zip(reports, readings, strict=True):
-        rule, others = in_force.matching_code(reading.code), []
-        if report.id in counted:
-            others = earlier.get(counted[report.id].digest, [])
-        same = [
-            b.at for b in others if b.id != report.id and in_force.matching_code(b.code) == rule
-        ]
-        verdict = evaluate_bounce(in_force, reading, _bounced_at(report), same, now)
-        judged.append(EvaluatedBounce(report, verdict, _to_change(report, verdict)))
+    evaluated = []
+    for report, classification in zip(reports, classifications, strict=True):
+        same_address = earlier.get(counted[report.id].digest, []) if report.id in counted else []
+        times = _times_under_same_rule(policy, report.id, classification, same_address)
+        action = evaluate_bounce(policy, classification, report.counts_at, times, now)
+        evaluated.append(EvaluatedBounce(report, action, bounce_change(report, action)))
     if store:
-        _record_owner_changes(judged)
-    return judged
+        _record_owner_changes(evaluated, now)
+    return evaluated
 
 
-def _record_owner_changes(evaluated: Sequence[EvaluatedBounce]) -> None:
-    """Note whose mailbox is somebody else's now (RFC 7293): their data is for a person to erase.
+def _times_under_same_rule(
+    policy: DeliverabilityPolicy,
+    report_id: UUID,
+    classification: BounceClassification,
+    bounces: Sequence[CountedBounce],
+) -> list[datetime]:
+    """When the other bounces of the address that match the same rule of the policy came."""
+    rule = policy.matching_code(classification.code)
+    return [
+        bounce.at
+        for bounce in bounces
+        if bounce.id != report_id and policy.matching_code(bounce.code) == rule
+    ]
 
-    Marketing stops by the bounce. Nothing is erased on a mail server's word alone.
+
+def _record_owner_changes(evaluated: Sequence[EvaluatedBounce], now: datetime) -> None:
+    """Audit the mailboxes that have another owner now (RFC 7293), whose data staff may erase.
+
+    Marketing stops by the bounce. Nothing is erased on the word of a mail server alone.
     """
-    now = services().now()
     changed = [
         each.report
         for each in evaluated
@@ -136,7 +125,7 @@ def _record_owner_changes(evaluated: Sequence[EvaluatedBounce]) -> None:
 def _load_counted_bounces(
     new_bounces: Sequence[CountedBounce], since: datetime, *, store: bool
 ) -> dict[bytes, list[CountedBounce]]:
-    """All that is counted of the addresses of `given`, these included, stored or not."""
+    """Every counted bounce of these bounces' addresses, themselves included, by digest."""
     if not new_bounces:
         return {}
     if store:
@@ -144,7 +133,7 @@ def _load_counted_bounces(
         run_in_transaction(
             lambda connection: counted_bounces.insert_bounces(connection, fresh, since)
         )
-    # Only once that is committed: else two at once would not see each other.
+    # Read after that has been committed: else two concurrent reports would not see each other.
     digests = {bounce.digest for bounce in new_bounces}
     found = run_in_transaction(
         lambda connection: counted_bounces.list_bounces(connection, digests, since)
@@ -156,33 +145,10 @@ def _load_counted_bounces(
     return found
 
 
-def _counted_bounce(report: BounceReport, reading: BounceClassification) -> CountedBounce:
+def _counted_bounce(report: BounceReport, classification: BounceClassification) -> CountedBounce:
     return CountedBounce(
-        report.id, services().keys.exact_digest(report.address), reading.code, _bounced_at(report)
-    )
-
-
-def _bounced_at(report: BounceReport) -> datetime:
-    return min(report.bounced_at, report.received_at)
-
-
-def _to_change(report: BounceReport, action: BounceAction) -> Change | None:
-    """For good a bounce; for now a pause of what can't be delivered, which ends by itself."""
-    if action.kind not in {BounceActionKind.SUPPRESS, BounceActionKind.SUPPRESS_TEMPORARILY}:
-        return None
-    reading = action.classification
-    evidence = {**report.evidence, "cause": reading.cause.value, "status": reading.code}
-    if reading.contradicts_code and report.bounce.status:
-        evidence["status_given"] = report.bounce.status[:40]
-    return Change(
-        id=report.id,
-        kind=EventKind.PAUSED if action.until else EventKind.BOUNCED,
-        address=report.address,
-        scope=UNDELIVERABLE,
-        occurred_at=_bounced_at(report),
-        received_at=report.received_at,
-        source=report.source,
-        actor=report.actor,
-        evidence=evidence,
-        until=action.until,
+        report.id,
+        services().keys.exact_digest(report.address),
+        classification.code,
+        report.counts_at,
     )

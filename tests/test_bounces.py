@@ -8,10 +8,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from preference_center.bounces import OWNER_CHANGED, BounceReport, EvaluatedBounce, evaluate_bounces
+from preference_center.bounces import OWNER_CHANGED, EvaluatedBounce, evaluate_bounces
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.bounces import BounceActionKind
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.bounces.report import BounceReport
 from preference_center.domain.decisions import Decision, DecisionRule, decide
 from preference_center.domain.events import ALL_MARKETING, UNDELIVERABLE, EventKind
 from preference_center.extensions import services
@@ -40,7 +41,7 @@ def report(
 
 def told(*reports: BounceReport, keep: bool = True) -> list[BounceActionKind]:
     """As a door does it: judge, then record what comes of it."""
-    judged = evaluate_bounces(reports, store=keep)
+    judged = evaluate_bounces(reports, services().now(), store=keep)
     if keep:
         record([each.change for each in judged if each.change])
     return [each.action.kind for each in judged]
@@ -68,7 +69,7 @@ def test_a_mailbox_that_is_gone_is_a_bounce_at_once() -> None:  # F10
 
 def test_the_evidence_says_what_was_read_and_names_nobody() -> None:  # I8
     words = f"<{JANE.exact}>: User unknown in virtual alias table"
-    [judged] = evaluate_bounces([report(1, "4.1.1", text=words)])
+    [judged] = evaluate_bounces([report(1, "4.1.1", text=words)], services().now())
     assert judged.change is not None
     assert judged.change.evidence == {
         "cause": "no_mailbox", "status": "5.1.1", "status_given": "4.1.1",
@@ -124,8 +125,8 @@ def test_two_reports_in_one_batch_see_each_other() -> None:
 def test_of_two_reports_at_once_one_sees_both() -> None:
     found: list[EvaluatedBounce] = []
     together(
-        lambda: found.extend(evaluate_bounces([report(1)])),
-        lambda: found.extend(evaluate_bounces([report(2, at=START - DAY)])),
+        lambda: found.extend(evaluate_bounces([report(1)], services().now())),
+        lambda: found.extend(evaluate_bounces([report(2, at=START - DAY)], services().now())),
     )
     assert any(each.change for each in found)
 
@@ -162,7 +163,7 @@ codes."5.2.2" = { events = 2 }
         BounceActionKind.IGNORE, BounceActionKind.COUNT,
     ]  # fmt: skip
     assert told(report(3, "5.2.2")) == [BounceActionKind.SUPPRESS_TEMPORARILY]
-    [judged] = evaluate_bounces([report(3, "5.2.2")])
+    [judged] = evaluate_bounces([report(3, "5.2.2")], services().now())
     assert judged.action.until == START + timedelta(days=7)
 
 

@@ -12,6 +12,7 @@ from preference_center.cli import backfill_progress
 from preference_center.cli.destinations import ACTOR, destinations
 from preference_center.cli.errors import click_errors
 from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.errors import DestinationError
 from preference_center.extensions import services
 from preference_center.ingest.preview import SyncPreview
@@ -24,7 +25,7 @@ from preference_center.storage.sync import backfills, unknown_event_types, webho
 from preference_center.storage.sync import backlog as waiting
 from preference_center.storage.sync import destinations as stored
 from preference_center.storage.sync import listings as verifying
-from preference_center.storage.sync.listings import ListingKind, ListingProgress, VerificationStats
+from preference_center.storage.sync.listings import ListingKind, ListingProgress
 from preference_center.storage.sync.webhook_inbox import RETENTION
 
 _LISTING_LABELS = {

@@ -15,10 +15,10 @@ from uuid import UUID, uuid5
 import structlog
 
 from preference_center import bounces
-from preference_center.bounces import BounceReport
 from preference_center.domain.addresses import Address
 from preference_center.domain.bounces import classify_bounce, complaint_scope
 from preference_center.domain.bounces.bounce import Bounce
+from preference_center.domain.bounces.report import BounceReport
 from preference_center.domain.catalogue import Catalogue
 from preference_center.domain.events import ALL_MARKETING, Change, EventKind
 from preference_center.domain.mail import (
@@ -108,7 +108,7 @@ def handle_mailbox_mail(
         _commit(arrived, (), ReviewReason.HAS_FURTHER_REQUEST, head, size)
         return taken + IngestResult(queued_for_review=1)
     if reports:
-        judged = bounces.evaluate_bounces(reports)
+        judged = bounces.evaluate_bounces(reports, services().now())
         changes += [each.change for each in judged if each.change]
     recorded = _commit(arrived, changes, next(iter(whys), None), head, size)
     log.info("mail_taken", form=reading.kind, recorded=recorded, for_a_person=next(iter(whys), ""))

@@ -1,13 +1,14 @@
-"""Taking in what a tool says: news becomes events, contacts get what they need (I13).
+"""Record the events and contacts that a tool reports, and do what follows from them (I13).
 
-Everything that a page or a webhook says is one transaction: the events, what the tool need
-not be told any more because it says so itself, what must be pushed, the tally, and the
-cursor or the mark that it was done.
+Everything about one page or one batch of webhooks is one transaction: the new events, what the
+tool need not be sent because it reports it itself, what must be pushed, the statistics, and the
+cursor or the note that the batch was processed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import cast
 
 from preference_center import bounces
@@ -17,24 +18,24 @@ from preference_center.domain.events import Change
 from preference_center.domain.sync.classify import PROPAGATION_DELAY, AddressContext, FollowUp
 from preference_center.domain.sync.contract import ContactSnapshot, LinkItem, PushItem, PushResult
 from preference_center.domain.sync.destination import Destination, DestinationStatus
-from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
-from preference_center.domain.vendor_events import VendorEvent
-from preference_center.extensions import services
-from preference_center.ingest.plan import (
+from preference_center.domain.sync.ingest_plan import (
     AddressEvents,
     AddressKey,
     IngestPlan,
-    group_by_address,
-    load_contexts,
+    IngestRules,
     plan_ingest,
 )
+from preference_center.domain.sync.plan import active_suppressions, first_end, topics_by_channel
+from preference_center.domain.sync.verification_stats import VerificationStats
+from preference_center.domain.vendor_events import VendorEvent
+from preference_center.extensions import services
+from preference_center.ingest.contexts import group_by_address, load_contexts
 from preference_center.integrations.base.contract import Connector, DeliveryError, SupportsLinkField
 from preference_center.ledger import RecordResult, record
 from preference_center.storage.catalogues import current_catalogue
 from preference_center.storage.db.database import Connection
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
-from preference_center.storage.sync.listings import VerificationStats
 from preference_center.storage.sync.verification import AlreadyOptedOut
 
 
@@ -48,58 +49,85 @@ def ingest(
     read_back_confirmed: bool = True,
     in_transaction: Callable[[Connection], None] = lambda _: None,
 ) -> VerificationStats:
-    """Record what is new in it, have who should be suppressed there suppressed.
+    """Record what is new, and have suppressed there who should be.
 
-    `beside` writes what belongs to the same transaction; it may raise to take all back.
-    `whole`: it comes of a list of all that is off there now. `closely`: what had been
-    confirmed is read back where the listing doesn't tell it.
-    Raises DeliveryError when the tool must be told something at once and can't be.
+    `in_transaction` writes what belongs to the same transaction; it may raise to roll back.
+    `is_full_list`: the observations belong to a list of everything that is off there now.
+    `read_back_confirmed`: read back what had been confirmed where the listing doesn't show it.
+    Raises DeliveryError when the tool must be sent something at once and can't be.
     """
-    people, unreadable = group_by_address(observations)
-    here = load_contexts(destination, connector.capabilities, people)
-    policy = bounces.current_policy()
-    work = plan_ingest(
-        destination, connector.capabilities, people, here, policy, is_full_list=is_full_list
-    )
-    work.stats += VerificationStats(unreadable=unreadable)
+    now = services().now()
+    events_by_address, unreadable = group_by_address(observations)
+    contexts = load_contexts(destination, connector.capabilities, events_by_address, now)
+    rules = _rules(destination, connector, now, is_full_list=is_full_list)
+    plan = plan_ingest(rules, events_by_address, contexts)
+    plan.stats += VerificationStats(unreadable=unreadable)
     if not read_back_confirmed:
-        work.follow_ups.pop(FollowUp.READ_BACK_NOW, None)
+        plan.follow_ups.pop(FollowUp.READ_BACK_NOW, None)
     if destination.status is DestinationStatus.ACTIVE:  # else nothing may be written there
-        _push_now(connector, work, people, here)
-    work.stats += VerificationStats(links_written=_write_links(destination, connector, people))
-    known = [people[key].address for key in work.follow_ups[FollowUp.PUSH_FIRST_TIME]]
+        _push_now(connector, plan, events_by_address, contexts)
+    links_written = _write_links(destination, connector, events_by_address)
+    plan.stats += VerificationStats(links_written=links_written)
+    new_there = [
+        events_by_address[key].address for key in plan.follow_ups[FollowUp.PUSH_FIRST_TIME]
+    ]
 
     def write(connection: Connection, recorded: RecordResult) -> None:
-        tally = work.stats + VerificationStats(recorded=len(recorded.events))
-        turned_on = {
-            s.address_id: on for key, on in work.turned_on.items() if on and (s := here[key].state)
-        }
-        verification.record_turned_on(connection, destination.id, turned_on)
-        _settle_reported(connection, destination, connector, work)
-        _record_all_off(connection, destination, work)
-        _schedule_follow_ups(connection, destination, work, here)
-        listings.add_stats(connection, destination.id, tally)
+        stats = plan.stats + VerificationStats(recorded=len(recorded.events))
+        _record_turned_on(connection, destination, plan, contexts)
+        _settle_reported(connection, destination, connector, plan, now)
+        _record_all_off(connection, destination, plan, now)
+        _schedule_follow_ups(connection, destination, plan, contexts, now)
+        listings.add_stats(connection, destination.id, stats)
         in_transaction(connection)
 
-    changes = [*work.changes, *_bounce_changes(work)]
-    recorded = record(changes, write, known, bulk=bulk)
-    return work.stats + VerificationStats(recorded=len(recorded.events))
+    changes = [*plan.changes, *_bounce_changes(plan, now)]
+    recorded = record(changes, write, new_there, bulk=bulk)
+    return plan.stats + VerificationStats(recorded=len(recorded.events))
 
 
 def preview_ingest(
     destination: Destination, connector: Connector, observations: Iterable[VendorEvent]
 ) -> list[Change]:
-    """The events that `take_in` would append; nothing is written."""
-    people, _ = group_by_address(observations)
-    here = load_contexts(destination, connector.capabilities, people)
-    work = plan_ingest(destination, connector.capabilities, people, here, bounces.current_policy())
-    return [*work.changes, *_bounce_changes(work, persist=False)]
+    """The events that `ingest` would append; nothing is written."""
+    now = services().now()
+    events_by_address, _ = group_by_address(observations)
+    contexts = load_contexts(destination, connector.capabilities, events_by_address, now)
+    plan = plan_ingest(_rules(destination, connector, now), events_by_address, contexts)
+    return [*plan.changes, *_bounce_changes(plan, now, store=False)]
 
 
-def _bounce_changes(plan: IngestPlan, *, persist: bool = True) -> list[Change]:
-    """What bounces come to; with `keep`, those that are counted are so from now on."""
-    judged = bounces.evaluate_bounces(plan.bounces, store=persist)
-    return [each.change for each in judged if each.change is not None]
+def _rules(
+    destination: Destination, connector: Connector, now: datetime, *, is_full_list: bool = False
+) -> IngestRules:
+    return IngestRules(
+        destination,
+        connector.capabilities,
+        bounces.current_policy(),
+        now,
+        services().new_id,
+        is_full_list,
+    )
+
+
+def _bounce_changes(plan: IngestPlan, now: datetime, *, store: bool = True) -> list[Change]:
+    """The changes by bounces; with `store`, those that are counted are counted from now on."""
+    evaluated = bounces.evaluate_bounces(plan.bounces, now, store=store)
+    return [each.change for each in evaluated if each.change is not None]
+
+
+def _record_turned_on(
+    connection: Connection,
+    destination: Destination,
+    plan: IngestPlan,
+    contexts: Mapping[AddressKey, AddressContext],
+) -> None:
+    turned_on = {
+        state.address_id: topics
+        for key, topics in plan.turned_on.items()
+        if topics and (state := contexts[key].state)
+    }
+    verification.record_turned_on(connection, destination.id, turned_on)
 
 
 def _push_now(
@@ -108,7 +136,7 @@ def _push_now(
     events_by_address: Mapping[AddressKey, AddressEvents],
     contexts: Mapping[AddressKey, AddressContext],
 ) -> None:
-    """Suppress erased people whom the tool has got anew, storing nothing readable (I6)."""
+    """Suppress erased addresses that the tool has gained anew, storing nothing readable (I6)."""
     keys, size = plan.follow_ups[FollowUp.PUSH_NOW], connector.capabilities.batch_size
     for start in range(0, len(keys), size):
         items = [
@@ -132,18 +160,18 @@ def _write_links(
     connector: Connector,
     events_by_address: Mapping[AddressKey, AddressEvents],
 ) -> int:
-    """Give the contacts that were seen without their standing link theirs; how many."""
+    """Write permanent links into contacts that lack theirs. Returns how many were written."""
     if not connector.capabilities.can_hold_link:
         return 0
-    make = permanent_link_builder(destination, current_catalogue())
-    if make is None:
+    build_link = permanent_link_builder(destination, current_catalogue())
+    if build_link is None:
         return 0
     items = []
-    for number, person in enumerate(events_by_address.values()):
-        if person.snapshot is not None and person.snapshot.link is not None:
-            link = make(person.address)
-            if link != person.snapshot.link:
-                items.append(LinkItem(number, person.raw_address, person.address.channel, link))
+    for number, each in enumerate(events_by_address.values()):
+        if each.snapshot is not None and each.snapshot.link is not None:
+            link = build_link(each.address)
+            if link != each.snapshot.link:
+                items.append(LinkItem(number, each.raw_address, each.address.channel, link))
     count, size = 0, connector.capabilities.batch_size
     for start in range(0, len(items), size):
         outcomes = cast("SupportsLinkField", connector).write_links(items[start : start + size])
@@ -156,43 +184,44 @@ def _settle_reported(
     destination: Destination,
     connector: Connector,
     plan: IngestPlan,
+    now: datetime,
 ) -> None:
-    """What the tool says is off need not be told to it, if that is all there is to tell.
+    """Settle rows whose whole state the tool reports itself: nothing need be pushed.
 
-    What we told does not count: it may not have been heard, or have been forgotten since.
-    Whatever else it says counts as told, so that it can be taken back there, too.
+    What we pushed earlier does not count: the push may have been lost, or forgotten since.
+    What the tool reports as off counts as turned off by a push, so that it can be lifted there.
     """
-    said = {key: off for key, off in plan.turned_off.items() if off}
-    if not said:
+    reported = {key: off for key, off in plan.turned_off.items() if off}
+    if not reported:
         return
-    now, can_lift = services().now(), connector.capabilities.can_lift
-    states = verification.load_states_by_digest(connection, destination.id, list(said), now)
-    waiting = {key: state for key, state in states.items() if state.push_pending}
-    own = {state.address_id: said[key] for key, state in waiting.items()}
-    verification.record_turned_off(connection, destination.id, own)
-    facts = load_facts_by_id(connection, [state.address_id for state in waiting.values()])
+    states = verification.load_states_by_digest(connection, destination.id, list(reported), now)
+    pending = {key: state for key, state in states.items() if state.push_pending}
+    turned_off = {state.address_id: reported[key] for key, state in pending.items()}
+    verification.record_turned_off(connection, destination.id, turned_off)
+    facts = load_facts_by_id(connection, [state.address_id for state in pending.values()])
     topics = topics_by_channel(destination, current_catalogue())
-    found = {}
-    for key, state in waiting.items():
+    can_lift = connector.capabilities.can_lift
+    settled = {}
+    for key, state in pending.items():
         sent = topics.get(Channel(key[1]), frozenset())
-        reasons = active_suppressions(
-            sent, facts.get(state.address_id, NO_SCOPE_FACTS), now, can_lift=can_lift
-        )
-        told = state.turned_off | said[key]
-        surely = reasons.keys() <= plan.still_off[key]
-        if surely and not (can_lift and told & sent - reasons.keys()):
-            ends = [reason.until for reason in reasons.values() if reason.until]
-            found[state.address_id] = AlreadyOptedOut(
-                state.wanted_version, told, min(ends, default=None)
+        known = facts.get(state.address_id, NO_SCOPE_FACTS)
+        reasons = active_suppressions(sent, known, now, can_lift=can_lift)
+        off = state.turned_off | reported[key]
+        must_lift = can_lift and bool(off & sent - reasons.keys())
+        if reasons.keys() <= plan.still_off[key] and not must_lift:
+            settled[state.address_id] = AlreadyOptedOut(
+                state.wanted_version, off, first_end(reasons)
             )
-    verification.settle_already_opted_out(connection, destination.id, found, now)
+    verification.settle_already_opted_out(connection, destination.id, settled, now)
 
 
-def _record_all_off(connection: Connection, destination: Destination, plan: IngestPlan) -> None:
-    """Remember how the switches for all stand that differ from what was known."""
+def _record_all_off(
+    connection: Connection, destination: Destination, plan: IngestPlan, now: datetime
+) -> None:
+    """Store the contacts' switches for all that differ from what was known."""
     if not plan.all_off:
         return
-    keys, now = list(plan.all_off), services().now()
+    keys = list(plan.all_off)
     states = verification.load_states_by_digest(connection, destination.id, keys, now)
     for is_off in (True, False):
         ids = [state.address_id for key, state in states.items() if plan.all_off[key] is is_off]
@@ -204,19 +233,19 @@ def _schedule_follow_ups(
     destination: Destination,
     plan: IngestPlan,
     contexts: Mapping[AddressKey, AddressContext],
+    now: datetime,
 ) -> None:
-    now = services().now()
     states = {
-        need: [state for key in keys if (state := contexts[key].state) is not None]
-        for need, keys in plan.follow_ups.items()
+        follow_up: [state for key in keys if (state := contexts[key].state) is not None]
+        for follow_up, keys in plan.follow_ups.items()
     }
-    for need, drifted in ((FollowUp.REPUSH, False), (FollowUp.REPAIR_DRIFT, True)):
-        versions = {state.address_id: state.wanted_version for state in states.get(need, [])}
+    for follow_up, drifted in ((FollowUp.REPUSH, False), (FollowUp.REPAIR_DRIFT, True)):
+        versions = {state.address_id: state.wanted_version for state in states.get(follow_up, [])}
         verification.requeue_push(connection, destination.id, versions, now, drifted=drifted)
-    for need, at in (
+    for follow_up, at in (
         (FollowUp.READ_BACK_NOW, now),
         (FollowUp.READ_BACK_LATER, now + PROPAGATION_DELAY),
     ):
-        ids = [state.address_id for state in states.get(need, [])]
+        ids = [state.address_id for state in states.get(follow_up, [])]
         verification.schedule_check(connection, destination.id, ids, at)
     verification.append_deliveries(connection, destination.id, plan.pushed, now)

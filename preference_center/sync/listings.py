@@ -21,6 +21,7 @@ from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import ContactPage
 from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.extensions import Services, services
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import (
@@ -39,7 +40,6 @@ from preference_center.storage.sync.listings import (
     ListingKind,
     ListingLease,
     ListingLeaseLost,
-    VerificationStats,
 )
 from preference_center.sync import scan_backfill
 from preference_center.sync.push import ConnectorFactory

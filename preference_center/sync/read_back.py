@@ -11,6 +11,7 @@ from preference_center.domain.sync.contract import ContactSnapshot, PushItem, Pu
 from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.plan import active_suppressions, topics_by_channel
 from preference_center.domain.sync.state import AddressSyncState
+from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.extensions import services
 from preference_center.ingest.record import ingest
 from preference_center.integrations.base.contract import Connector, SupportsRead
@@ -19,7 +20,6 @@ from preference_center.storage.db.database import Connection, run_autocommit, ru
 from preference_center.storage.ledger.addresses import load_readable
 from preference_center.storage.ledger.suppression_lookup import NO_SCOPE_FACTS, load_facts_by_id
 from preference_center.storage.sync import listings, verification
-from preference_center.storage.sync.listings import VerificationStats
 from preference_center.storage.sync.verification import AlreadyOptedOut
 
 SAMPLE_SIZE = 50

@@ -10,6 +10,7 @@ import pytest
 
 from preference_center.domain.addresses import Address, Channel, parse_address
 from preference_center.domain.events import Change, EventKind
+from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.extensions import services
 from preference_center.ledger import record
 from preference_center.storage.db.database import run_in_transaction
@@ -71,7 +72,7 @@ def outcomes(address: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def tally(destination: int) -> listings.VerificationStats:
+def tally(destination: int) -> VerificationStats:
     return run_in_transaction(lambda c: listings.load_stats(c, destination))
 
 

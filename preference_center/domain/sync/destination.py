@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from preference_center.domain.addresses import Channel
 
+DESTINATION_SOURCE = "destination"
+"""The source of every event that a tool reported; its actor is the destination's name."""
+
 
 class DestinationStatus(StrEnum):
     """Whether a destination is written to."""

@@ -62,8 +62,12 @@ def plan_push(
         since=max((fact.state.opt_out.at for fact in facts if fact.state.opt_out), default=None),
         reasons=reasons,
     )
-    ends = [reason.until for reason in reasons.values() if reason.until]
-    return PushPlan(item, min(ends, default=None))
+    return PushPlan(item, first_end(reasons))
+
+
+def first_end(reasons: Mapping[str, TopicOffReason]) -> datetime | None:
+    """When the first of these ends by itself; None if none does."""
+    return min((reason.until for reason in reasons.values() if reason.until), default=None)
 
 
 def drop_overtaken_lifts(plan: PushPlan, reported: ReportedOptOuts) -> PushPlan:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.storage.db.database import Connection
 
 
@@ -31,35 +32,6 @@ class ListingKind(StrEnum):
 
 FIRST_SWEEP_DELAY = timedelta(days=1)
 """When the first sweep begins: a scan's first pass shows all there is as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationStats:
-    """What reading a destination came to; tallies add up."""
-
-    contacts: int = 0
-    """Seen in scans."""
-    reported: int = 0
-    """Told by the tool, our own echo included."""
-    recorded: int = 0
-    """Of those, what was new and became an event."""
-    unmapped: int = 0
-    """News about things that no topic maps to: not recorded."""
-    unreadable: int = 0
-    """Contacts and news whose address can't be parsed."""
-    newly_suppressed: int = 0
-    """Contacts who should have been suppressed there and were not yet."""
-    checked: int = 0
-    """Read back."""
-    drift: int = 0
-    """Opt-outs that were missing there though it had confirmed them; pushed again."""
-    links_written: int = 0
-    """Standing links written into contacts."""
-
-    def __add__(self, other: VerificationStats) -> VerificationStats:
-        return VerificationStats(
-            *(getattr(self, f.name) + getattr(other, f.name) for f in fields(VerificationStats))
-        )
 
 
 class ListingLeaseLost(Exception):

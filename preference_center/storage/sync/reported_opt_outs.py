@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from preference_center.domain.events import EventKind
+from preference_center.domain.sync.destination import DESTINATION_SOURCE
 from preference_center.domain.sync.state import ReportedOptOuts
 from preference_center.storage.db.database import Connection
-
-DESTINATION_SOURCE = "destination"
-"""The source of every event that a tool reported; its actor is the destination's name."""
 
 
 def load_reported_opt_outs(
