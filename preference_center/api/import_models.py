@@ -78,14 +78,14 @@ class ImportStatsResponse(ResponseBody):
     """What was counted; see `flask imports plan`."""
 
     rows: int
-    ignored: int
-    left_out: int
+    without_data: int
+    excluded: int
     refused: int
     undated: int
-    without_evidence: int
+    unproven: int
     still_suppressed: int
     new: list[MeaningCount]
-    already_there: list[MeaningCount]
+    already_present: list[MeaningCount]
     groups: list[GroupCount] | None = None
 
 

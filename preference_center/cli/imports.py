@@ -211,7 +211,7 @@ def _continue_import(import_id: UUID, source: LocalFile, *, no_pause: bool) -> N
 
 
 def _throttle_options(no_pause: bool) -> dict[str, Any]:  # noqa: FBT001 - the flag as it was typed
-    return {"pause": lambda _: None} if no_pause else {}
+    return {"sleep": lambda _: None} if no_pause else {}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`flask inbound`: opt-outs by mail from a pipe or a maildir, and those still unresolved."""
+"""`flask inbound`: opt-outs by mail from a pipe or a maildir, and those still pending."""
 
 from __future__ import annotations
 
@@ -110,14 +110,14 @@ def maildir(path: Path, watch: bool) -> None:  # noqa: FBT001 - click passes it 
     click.echo(f"{ours} taken, {len(looked_at) - ours} not for us and left in new.")
 
 
-@group.command("unresolved")
+@group.command("pending")
 @click.option("--limit", default=1_000, show_default=True, type=click.IntRange(1))
 def unresolved(limit: int) -> None:
     """Show opt-outs by mail whose address is not known yet, the oldest first.
 
     A mail token names its address by half of a digest. If we have never stored that
     address, and it was sent from another one, nobody can be told yet. Checks honour it all
-    the same. It is recorded by itself when the address turns up; `flask inbound resolve
+    the same. It is recorded by itself when the address turns up; `flask inbound resolve-pending
     -` does so for an address that you found, in the sender's own records, say.
     """
     with click_errors():
@@ -128,10 +128,10 @@ def unresolved(limit: int) -> None:
         link = f"link of {row.issued_on or f'key {row.key_id}'}"
         click.echo("\t".join((str(row.id), received, link, scope)))
     if not rows:
-        click.echo("Nothing is unresolved.", err=True)
+        click.echo("No opt-out is pending.", err=True)
 
 
-@group.command("resolve")
+@group.command("resolve-pending")
 @click.argument("given", nargs=-1, metavar="[-]")
 @click.option(
     "--scope",
@@ -143,9 +143,9 @@ def resolve(given: tuple[str, ...], scope: str | None) -> None:
     With `-` also those that belong to an address of standard input, one a line. One that none
     of them belongs to changes nothing, so many may be tried.
 
-    Example: flask inbound resolve - < addresses.txt
+    Example: flask inbound resolve-pending - < addresses.txt
     """
-    reject_address_arguments(given, "flask inbound resolve - < addresses.txt")
+    reject_address_arguments(given, "flask inbound resolve-pending - < addresses.txt")
     with click_bad_parameter("Address"):
         parsed = (
             [parse_address(line, Channel.EMAIL) for line in read_stdin_lines("Addresses")]
@@ -160,10 +160,10 @@ def resolve(given: tuple[str, ...], scope: str | None) -> None:
             sender_requests.validate_marketing_scope(parsed[0], scope, catalogue)
     with click_errors():
         done = resolve_kept(parsed, scope)
-    click.echo(f"{done.recorded} recorded, {done.pending} still unresolved.")
+    click.echo(f"{done.recorded} recorded, {done.pending} still pending.")
 
 
-@group.command("dismiss")
+@group.command("dismiss-pending")
 @click.argument("numbers", type=click.UUID, nargs=-1, required=True, metavar="OPT_OUT...")
 @click.option(
     "--reason", required=True, metavar="TEXT", help="Why, for the audit; nothing personal."
@@ -180,10 +180,10 @@ def dismiss(numbers: tuple[UUID, ...], reason: str) -> None:
         for number in dict.fromkeys(numbers):
             if not kept.dismiss_pending(connection, number, reason, now):
                 raise click.ClickException(
-                    f"no unresolved opt-out has the id {number}: `flask inbound unresolved`"
+                    f"no pending opt-out has the id {number}: `flask inbound pending`"
                 )
             detail = {"opt_out": str(number), "reason": reason}
-            audit.insert_audit_entry(connection, now, "cli", "unresolved.dismissed", detail)
+            audit.insert_audit_entry(connection, now, "cli", "pending_opt_out.dismissed", detail)
 
     with click_errors():
         run_in_transaction(dismiss_all)

@@ -1,4 +1,4 @@
-"""`flask inbound queue`: mails whose meaning is not certain, for a person to decide on."""
+"""`flask inbound review-queue`: mails whose meaning is not certain, for a person to decide on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _REASON_TEXTS = {
     ReviewReason.UNREADABLE: "it could not be read",
 }
 
-queue = AppGroup("queue", help="Mails whose meaning is not certain: a person decides.")
+queue = AppGroup("review-queue", help="Mails whose meaning is not certain: a person decides.")
 
 
 @queue.command("list")
@@ -107,9 +107,9 @@ def resolve(mail: UUID, given: tuple[str, ...], meaning: str, scope: str) -> Non
 
     The person's addresses are asked for, or read from standard input, one a line.
 
-    Example: flask inbound queue resolve ID --scope acme.offers < address.txt
+    Example: flask inbound review-queue resolve ID --scope acme.offers < address.txt
     """
-    reject_address_arguments(given, "flask inbound queue resolve ID < address.txt")
+    reject_address_arguments(given, "flask inbound review-queue resolve ID < address.txt")
     found, _ = _load_waiting(mail)
     channel = Channel.SMS if found.mailbox == Channel.SMS else Channel.EMAIL
     region = services().settings.phone_region
@@ -149,7 +149,7 @@ def dismiss(mails: tuple[UUID, ...]) -> None:
 
 def _not_found(mail_id: UUID) -> click.ClickException:
     return click.ClickException(
-        f"no mail that waits has the id {mail_id}: `flask inbound queue list`"
+        f"no mail that waits has the id {mail_id}: `flask inbound review-queue list`"
     )
 
 

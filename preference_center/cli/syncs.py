@@ -33,8 +33,8 @@ _BACKLOG_LABELS = {
 _BACKLOG_COMMANDS = {
     BacklogKind.VENDOR_EVENT: "flask inbound events list",
     BacklogKind.WEBHOOK: "flask destinations list",
-    BacklogKind.MAIL_OPT_OUT: "flask inbound unresolved",
-    BacklogKind.REVIEW_ITEM: "flask inbound queue list",
+    BacklogKind.MAIL_OPT_OUT: "flask inbound pending",
+    BacklogKind.REVIEW_ITEM: "flask inbound review-queue list",
 }
 
 

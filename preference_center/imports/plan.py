@@ -71,7 +71,7 @@ class PlanStats:
         """As it is stored between two steps."""
         groups = [
             {
-                "says": meaning.value,
+                "meaning": meaning.value,
                 "group": group,
                 "count": count,
                 "unmapped": (meaning, group) in self.unmapped,
@@ -85,7 +85,7 @@ class PlanStats:
         """What `to_json` wrote; nothing from nothing."""
         found = cls(ImportStats.from_json(stored))
         for each in stored.get("groups", ()):
-            key = (RowMeaning(each["says"]), each["group"])
+            key = (RowMeaning(each["meaning"]), each["group"])
             found.groups[key] = each["count"]
             if each["unmapped"]:
                 found.unmapped[key] = each["count"]

@@ -69,7 +69,7 @@ class CertificateCache:
         try:
             found = self._fetch(url)
         except httpx.HTTPError as error:
-            log.warning("certificate_away", error=type(error).__name__)
+            log.warning("certificate_fetch_failed", error=type(error).__name__)
             raise Unavailable("a certificate could not be fetched") from error
         self._backoff_until = None
         if len(self._kept) >= MAX_CERTIFICATES:

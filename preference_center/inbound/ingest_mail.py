@@ -63,6 +63,6 @@ def ingest_mail(
         if isinstance(error, PreferenceCenterError) and not isinstance(error, InvalidInput):
             raise  # nothing is wrong with the mail
         # Without the traceback, which would quote the mail (I12).
-        log.error("mail_unhandled", error=type(error).__name__)  # noqa: TRY400
+        log.error("mail_processing_failed", error=type(error).__name__)  # noqa: TRY400
         taken = queue_unread_mail(mail, head, size, received_at)
     return MailResult(taken, is_ours=True)

@@ -90,7 +90,7 @@ def record_mail_opt_outs(
         )
     taken = IngestResult(len(changes), len(waiting))
     if mail.references:
-        log.info("opted_out_by_mail", recorded=taken.recorded, kept=taken.pending)
+        log.info("mail_opt_outs_recorded", recorded=taken.recorded, pending=taken.pending)
     return taken
 
 
@@ -122,7 +122,7 @@ def resolve_pending(addresses: Sequence[Address] = (), scope: str | None = None)
         recorded += _record_pending(found, scopes)
         after = page.next_position
     if recorded:
-        log.info("resolved_opt_outs_by_mail", recorded=recorded)
+        log.info("pending_mail_opt_outs_resolved", recorded=recorded)
     return IngestResult(recorded, run_in_transaction(pending_mail_opt_outs.count_pending))
 
 

@@ -111,7 +111,9 @@ def handle_mailbox_mail(
         judged = bounces.evaluate_bounces(reports, services().now())
         changes += [each.change for each in judged if each.change]
     recorded = _commit(arrived, changes, next(iter(whys), None), head, size)
-    log.info("mail_taken", form=reading.kind, recorded=recorded, for_a_person=next(iter(whys), ""))
+    log.info(
+        "mail_ingested", form=reading.kind, recorded=recorded, review_reason=next(iter(whys), "")
+    )
     return IngestResult(recorded, queued_for_review=len(whys[:1]))
 
 

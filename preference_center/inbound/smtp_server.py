@@ -150,7 +150,7 @@ class InboundMailServer:
             try:
                 await loop.run_in_executor(self._pool, self._resolve)
             except PreferenceCenterError as error:
-                log.warning("resolving_failed", error=type(error).__name__)
+                log.warning("resolve_pending_failed", error=type(error).__name__)
             await asyncio.sleep(RESOLVE_INTERVAL)
 
     def _is_ours(self, address: str) -> bool:
@@ -297,7 +297,7 @@ async def serve(app: Flask, port: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     receiver = InboundMailServer(app, settings.mail_receiver_protocol)
     server = await receiver.listen(settings.mail_receiver_host, port)
-    log.info("receiving_mail", port=port, protocol=settings.mail_receiver_protocol)
+    log.info("mail_server_started", port=port, protocol=settings.mail_receiver_protocol)
     resolving = asyncio.create_task(receiver.resolve_periodically())
     await stop.wait()
     resolving.cancel()

@@ -104,7 +104,7 @@ def _record_opt_out(
         news[:] = [bool(recorded.events) and not all(_is_active(s, before) for s in scopes)]
 
     events = record(changes, check_is_new).events
-    log.info("opted_out_by_text", destination=destination.id, recorded=len(events))
+    log.info("text_opt_outs_recorded", destination=destination.id, recorded=len(events))
     return news[0]
 
 
@@ -161,7 +161,7 @@ def _queue_for_review(destination: Destination, text: TextMessage) -> str:
     run_in_transaction(
         lambda connection: review_queue.insert_item(connection, context.keys, mail, mark, head)
     )
-    log.warning("text_for_a_person", destination=destination.id, text=str(number))
+    log.warning("text_queued_for_review", destination=destination.id, text=str(number))
     return ""
 
 

@@ -56,7 +56,9 @@ def receive(name: str, secret: str) -> Response:
     destination = _find_destination(name)
     source = WEBHOOKS.get(destination.kind) if destination else None
     if destination is None or source is None:
-        return Response("No tool reports here.\n", 404, mimetype="text/plain")
+        return Response(
+            "No webhook is configured for this destination.\n", 404, mimetype="text/plain"
+        )
     if request.method != "POST":
         return Response(status=200)  # some take nothing else for a sign of life
     body = read_body()
@@ -75,8 +77,8 @@ def receive(name: str, secret: str) -> Response:
             return _handle_text(destination, body)
         is_new = _store(destination.id, _stored_body(source, post), token)
     except SignatureError as error:
-        log.warning("news_unverified", destination=destination.id, reason=str(error))
-        return Response("No.\n", 401, mimetype="text/plain")
+        log.warning("webhook_unverified", destination=destination.id, reason=str(error))
+        return Response("Unauthorized\n", 401, mimetype="text/plain")
     if is_new:
         context.queue.nudge_webhooks(destination.id)
     return Response(status=200 if destination.kind in REQUIRES_200 else 204)

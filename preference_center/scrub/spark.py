@@ -86,7 +86,7 @@ def scrub_with_spark(
 
     Raises InvalidList where the list can't be read.
     """
-    progress("Looking", 0)
+    progress("Finding candidates", 0)
     rows, delimiter = _open_list(spark, source, list_options)
     _create_views(spark, rows, snapshot, query)
     dialect = SqlDialect(

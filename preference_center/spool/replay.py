@@ -157,7 +157,7 @@ class SpoolReplay:
             progress.blocked.append(offset)
             if offset not in progress.reported:
                 progress.reported.add(offset)
-                log.warning("spool_held_up", file=held.path.name, error=type(error).__name__)
+                log.warning("spool_record_blocked", file=held.path.name, error=type(error).__name__)
 
     def _try(self, batch: Sequence[_SpooledRequest]) -> Exception | None:
         """What kept these from being recorded. Raises Unavailable if the database is away."""

@@ -61,7 +61,7 @@ def start_spool(app: Flask) -> None:
     with app.app_context():
         spool = install_spool(app)
         if spool is None:
-            log.warning("spool_off", setting="SPOOL_DIR")
+            log.warning("spool_disabled", setting="SPOOL_DIR")
             return
         load_known_state(spool.folder.path)
         replayer = SpoolReplayer(spool, outage.track_outages())
@@ -125,7 +125,7 @@ class SpoolReplayer:
                     recorded=replayed.recorded,
                     rejected=replayed.rejected,
                     damaged=replayed.damaged,
-                    waiting=replayed.blocked,
+                    blocked=replayed.blocked,
                 )
         return replayed
 

@@ -47,7 +47,9 @@ def test_a_list_is_planned_first_and_applied_once_the_plan_is_confirmed(sender: 
 
     planned = work(sender, import_id)
     assert planned["state"] == "planned"
-    assert planned["planned"]["new"] == [{"says": "opt_out", "scope": "all_marketing", "count": 2}]
+    assert planned["planned"]["new"] == [
+        {"meaning": "opt_out", "scope": "all_marketing", "count": 2}
+    ]
     assert [refusal["line"] for refusal in planned["refusals"]] == [3]
     assert "lifted" in planned["note"]
     assert sender.rows("SELECT 1 FROM event") == []
@@ -71,7 +73,7 @@ def test_scopes_that_are_missing_are_named_and_given_without_another_upload(
     found = work(sender, import_id)
     assert found["state"] == "unusable"
     assert found["planned"]["groups"] == [
-        {"says": "opt_out", "group": "list", "count": 2, "unmapped": True}
+        {"meaning": "opt_out", "group": "list", "count": 2, "unmapped": True}
     ]
 
     assert sender.put(f"/v1/imports/{import_id}", OPT_OUTS).get_json()["state"] == "uploaded"

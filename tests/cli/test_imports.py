@@ -57,7 +57,7 @@ def test_a_plan_leads_to_apply_and_apply_to_undo(in_force: Flask) -> None:
     assert count(in_force, "event") == 3
 
     again = flask(in_force, "plan", GROUPS, "--preset", "sendgrid-groups", *MAPPED)
-    assert "3  already there" in again.output
+    assert "3  already present" in again.output
     assert "There is nothing to import." in again.output
 
     import_id = applied.output.rsplit("undo ", 1)[1].split()[0]

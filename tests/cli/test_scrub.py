@@ -304,13 +304,13 @@ def begin(settings: Settings, number: signal.Signals) -> subprocess.Popen[bytes]
 HOOK = """
 import os
 from preference_center.app import create_app
-from preference_center.scrub.duck.writer import Writer
-copy = Writer._copy
+from preference_center.scrub.duck.writer import ScrubWriter
+copy = ScrubWriter._copy
 def half(self, label, query, path, names=()):
     done = copy(self, label, query, path, names)
     assert path.exists()
     os.kill(os.getpid(), int(os.environ["SIGNAL"]))
     return done
-Writer._copy = half
+ScrubWriter._copy = half
 create_app().cli.main()
 """

@@ -64,7 +64,7 @@ def allows(who: Address, message: str) -> bool:
 
 def mixed(path: Path) -> Path:
     path.write_text(
-        "address,says,group,occurred_at,source,wording,language,legal_basis\n"
+        "address,status,group,occurred_at,source,wording,language,legal_basis\n"
         "old@example.com,opted_out,News,2020-01-01,,,,\n"
         "known@example.com,opted_out,News,2020-01-01,,,,\n"
         "newer@example.com,opted_out,News,2026-11-01,,,,\n"
@@ -167,7 +167,9 @@ def test_a_later_yes_of_the_person_outlives_an_old_list(tmp_path: Path) -> None:
     # I5: an opt-out counts from when it happened, not from when the list came
     record([said(EventKind.OPTED_IN, email("old"), NEWS, START - timedelta(days=30))])
     path = tmp_path / "list.csv"
-    path.write_text("email,says,group,occurred_at\nold@example.com,unsubscribed,News,2019-01-01\n")
+    path.write_text(
+        "email,status,group,occurred_at\nold@example.com,unsubscribed,News,2019-01-01\n"
+    )
     imported(path, saying("generic", ("News", NEWS)))
 
     assert allows(email("old"), "newsletter.monthly")
@@ -195,7 +197,7 @@ def test_a_list_of_ten_years_ago_is_due_in_72_hours_from_now(tmp_path: Path) -> 
     # I3: else ten million overdue rows would hide the few that can still be saved
     path = tmp_path / "list.csv"
     path.write_text(
-        "email,says,group,occurred_at,received_at\n"
+        "email,status,group,occurred_at,received_at\n"
         "a@example.com,opted_out,All,2016-01-01,2016-01-02T00:00Z\n"
         "b@example.com,opted_out,All,2026-11-23T08:00Z,2026-11-23T10:00Z\n"
         "c@example.com,opted_out,All,,\n"
@@ -239,7 +241,7 @@ def test_groups_without_a_scope_are_listed_with_an_example_to_copy(exports: Path
 
 def test_the_example_keeps_a_group_that_is_named_like_a_topic(tmp_path: Path) -> None:
     path = tmp_path / "ours.csv"
-    path.write_text(f"address,says,group\nada@example.com,opted_out,{NEWS}\n")
+    path.write_text(f"address,status,group\nada@example.com,opted_out,{NEWS}\n")
     with pytest.raises(MissingScopes) as told:
         planned(path, saying("generic"))
     assert f'"{NEWS}" = "{NEWS}"' in told.value.example

@@ -148,7 +148,7 @@ def test_a_group_without_a_scope_makes_it_unusable_until_it_is_named() -> None:
     assert '"list"' in found.problem
     assert "--" not in found.problem  # nobody who uses the API has options
     assert found.planned_stats["groups"] == [
-        {"says": "opt_out", "group": "list", "count": 2, "unmapped": True}
+        {"meaning": "opt_out", "group": "list", "count": 2, "unmapped": True}
     ]
 
     run_in_transaction(

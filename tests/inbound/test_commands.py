@@ -158,30 +158,32 @@ class TestUnresolved:
     def test_are_shown_without_an_address_and_can_be_resolved(
         self, app: Flask, make_to: MakeTo, ledger: Ledger
     ) -> None:
-        assert "Nothing is unresolved" in inbound(app, "unresolved").stderr
+        assert "No opt-out is pending" in inbound(app, "pending").stderr
         inbound(app, "receive", mail=outlook(make_to("alias@example.com")))
-        shown = inbound(app, "unresolved").output
+        shown = inbound(app, "pending").output
         assert "acme.offers" in shown
         assert "link of 2026-11-21" in shown
         assert "alias" not in shown
 
-        result = inbound(app, "resolve", "-", mail=b"alias@example.com\n")
-        assert "1 recorded, 0 still unresolved" in result.output
+        result = inbound(app, "resolve-pending", "-", mail=b"alias@example.com\n")
+        assert "1 recorded, 0 still pending" in result.output
         assert ledger.kinds() == [OUT]
 
     def test_an_unknown_scope_or_address_says_what_to_mend(self, app: Flask) -> None:
-        result = inbound(app, "resolve", "-", "--scope", "acme.offerz", mail=b"alias@example.com")
+        result = inbound(
+            app, "resolve-pending", "-", "--scope", "acme.offerz", mail=b"alias@example.com"
+        )
         assert result.exit_code == 2
         assert "did you mean" in result.stderr
-        assert inbound(app, "resolve", "-", mail=b"alias at example").exit_code == 2
+        assert inbound(app, "resolve-pending", "-", mail=b"alias at example").exit_code == 2
 
     def test_no_address_is_taken_from_the_command_line(self, app: Flask) -> None:  # I12
-        result = inbound(app, "resolve", "alias@example.com")
+        result = inbound(app, "resolve-pending", "alias@example.com")
         assert result.exit_code == 2
         assert "every user of this host" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["receive", "maildir", "unresolved", "resolve"])
+@pytest.mark.parametrize("command", ["receive", "maildir", "pending", "resolve-pending"])
 def test_help_teaches(app: Flask, command: str) -> None:
     result = inbound(app, command, "--help")
     assert result.exit_code == 0

@@ -183,7 +183,7 @@ class TestReplies:
 class TestReports:
     @pytest.fixture(autouse=True)
     def believing(self, doors: None, set_to: Callable[..., None]) -> None:  # noqa: ARG002 - after it
-        set_to(unproven_reports="believe")
+        set_to(unauthenticated_reports="believe")
 
     def test_each_recipient_of_a_bounce_has_its_own_fate(
         self, take: Take, ledger: Ledger, allowed: Callable[..., bool]
@@ -306,6 +306,6 @@ class TestReceiver:
         def fail(*_: object, **_named: object) -> None:
             raise RuntimeError
 
-        monkeypatch.setattr("preference_center.inbound.mailboxes.read", fail)
+        monkeypatch.setattr("preference_center.inbound.mailboxes.interpret_mail", fail)
         assert send(smtp, reply("STOP"), REPLIES) == {}
         assert whys() == ["unreadable"]

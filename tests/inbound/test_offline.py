@@ -43,10 +43,10 @@ def test_an_address_that_was_never_stored_is_honoured_at_once_and_recorded_later
         send(port, apple(to, sender=other), to, sender=other)
     assert ledger.events() == []
     assert not allowed("jane.doe@example.com")
-    listed = app.test_cli_runner().invoke(args=["inbound", "unresolved"])
+    listed = app.test_cli_runner().invoke(args=["inbound", "pending"])
     assert "link of key ~" in listed.stdout
     store("jane.doe@example.com")
-    app.test_cli_runner().invoke(args=["inbound", "resolve"])
+    app.test_cli_runner().invoke(args=["inbound", "resolve-pending"])
     assert ledger.kinds()[-1] == ("opted_out", "acme.offers")
 
 

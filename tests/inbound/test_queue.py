@@ -1,4 +1,4 @@
-"""`flask inbound queue`: a person decides on what is not certain."""
+"""`flask inbound review-queue`: a person decides on what is not certain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("doors")
 @pytest.fixture
 def cli(app: Flask) -> Callable[..., str]:
     def run(*words: str, given: str = "") -> str:
-        result = app.test_cli_runner().invoke(args=["inbound", "queue", *words], input=given)
+        result = app.test_cli_runner().invoke(args=["inbound", "review-queue", *words], input=given)
         assert result.exit_code == 0, result.output
         return result.output
 
@@ -85,7 +85,7 @@ def test_dismisses_all_that_are_named_or_none(
 ) -> None:
     take(reply("Where is my order"), REPLIES)
     number, unknown = cli("list").split("\t")[0], str(UUID(int=7))
-    words = ["inbound", "queue", "dismiss", number, unknown]
+    words = ["inbound", "review-queue", "dismiss", number, unknown]
     failed = app.test_cli_runner().invoke(args=words)
     assert failed.exit_code == 1
     assert unknown in failed.output

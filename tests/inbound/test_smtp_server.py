@@ -148,7 +148,7 @@ def test_what_nobody_expected_is_answered_with_451(
         raise RuntimeError(to)
 
     with monkeypatch.context() as broken:
-        broken.setattr("preference_center.inbound.smtp_server.take_mail", fail)
+        broken.setattr("preference_center.inbound.smtp_server.ingest_mail", fail)
         with pytest.raises(smtplib.SMTPDataError) as error:
             send(smtp, outlook(to), to)
     assert error.value.smtp_code == 451

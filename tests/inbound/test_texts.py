@@ -267,7 +267,7 @@ def test_a_person_may_decide_that_it_was_a_stop(app: Flask, text: Text, ledger: 
     with app.app_context():
         (waits,) = run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
     done = app.test_cli_runner().invoke(
-        args=["inbound", "queue", "resolve", str(waits.id)], input=ANNA
+        args=["inbound", "review-queue", "resolve", str(waits.id)], input=ANNA
     )
     assert done.exit_code == 0, done.output
     assert ledger.kinds() == [(EventKind.OPTED_OUT, ALL_MARKETING)]
@@ -286,7 +286,7 @@ def test_what_is_not_signed_changes_nothing(
     text("STOP", sender="+12025550123")
     fields = {"From": ANNA, "To": OURS, "Body": "STOP", "MessageSid": "SM9"}
     answer = post(client, "texts", fields, key="guessed")
-    assert (answer.status_code, answer.data) == (401, b"No.\n")
+    assert (answer.status_code, answer.data) == (401, b"Unauthorized\n")
     assert client.post("/in/texts", data=fields).status_code == 401
     assert len(ledger.kinds()) == 1
 

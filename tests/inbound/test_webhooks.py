@@ -112,7 +112,7 @@ def test_what_is_not_proved_is_not_read(
 ) -> None:
     answer = client.post(path, data=FORM)
     assert answer.status_code in {401, 404}
-    assert answer.status_code == 404 or answer.text == "No.\n"
+    assert answer.status_code == 404 or answer.text == "Unauthorized\n"
     assert kept(app) == 0
 
 
@@ -147,7 +147,7 @@ def test_where_a_vendor_that_signs_nothing_calls_from_counts_and_is_not_kept(
     assert answer.status_code == status
     assert kept(app) == (status == 204)
     assert caller not in f"{logs} {answer.text}"
-    assert ("news_unverified" in str(logs)) == (status == 401)
+    assert ("webhook_unverified" in str(logs)) == (status == 401)
 
 
 def test_a_vendor_that_repeats_all_but_200_is_answered_200(app: Flask, client: FlaskClient) -> None:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 MEBIBYTE = 1024 * 1024
 HOLDER = """
 import sys, pathlib, time
-from preference_center.spool.folder import Folder
-held = Folder(pathlib.Path(sys.argv[1]), 2**20).create()
+from preference_center.spool.folder import SpoolFolder
+held = SpoolFolder(pathlib.Path(sys.argv[1]), 2**20).create_file()
 held.append(pathlib.Path(sys.argv[2]).read_bytes())
 print("held", flush=True)
 time.sleep(600)

@@ -244,8 +244,8 @@ def test_an_unresolved_opt_out_that_was_dismissed_is_late_no_more(
 ) -> None:  # I3
     mail_of_a_stranger(0)
     clock.advance(WINDOW)
-    number = command("inbound", "unresolved").output.split("\t")[0]
-    done = command("inbound", "dismiss", number, "--reason", "nobody has that address")
+    number = command("inbound", "pending").output.split("\t")[0]
+    done = command("inbound", "dismiss-pending", number, "--reason", "nobody has that address")
     assert done.exit_code == 0
     assert health(client)[0] == "on_time"
     assert run_in_transaction(

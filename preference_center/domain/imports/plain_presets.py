@@ -15,7 +15,7 @@ from preference_center.domain.imports.presets import (
 
 _ADDRESS = ("address", "email", "email address", "e-mail", "phone", "mobile")
 _STATUS, _OCCURRED_AT, _GROUP = (
-    ("says", "status"),
+    ("status",),
     ("occurred_at", "date"),
     ("group", "list", "scope"),
 )
@@ -52,7 +52,7 @@ PRESETS = (
     ),
     ImportPreset(
         name="generic",
-        title="Our own columns, CSV or NDJSON: what each row says, when, and its evidence",
+        title="Our own columns, CSV or NDJSON: the status in each row, its date and its evidence",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
         channel_columns=("channel",),
@@ -98,7 +98,7 @@ PRESETS = (
     ),
     ImportPreset(
         name="generic-list",
-        title="Our own columns without `says`: every row says the same, which --as names",
+        title="Our own columns without `status`: every row has the meaning that --as names",
         docs_url="docs/imports.md",
         address_columns=_ADDRESS,
         channel_columns=("channel",),
@@ -123,7 +123,7 @@ PRESETS = (
                 date_columns=_OCCURRED_AT,
             ),
         ),
-        excluded_columns={"says": "generic"},
+        excluded_columns={"status": "generic"},
         requires_meaning=True,
     ),
 )

@@ -53,7 +53,7 @@ class ImportStats:
         return {
             **{name: getattr(self, name) for name in _COUNT_FIELDS},
             "new": _counter_to_json(self.new),
-            "already_there": _counter_to_json(self.already_present),
+            "already_present": _counter_to_json(self.already_present),
         }
 
     @classmethod
@@ -62,7 +62,7 @@ class ImportStats:
         plain = {name: stored.get(name, 0) for name in _COUNT_FIELDS}
         new, present = (
             _counter_from_json(stored.get("new")),
-            _counter_from_json(stored.get("already_there")),
+            _counter_from_json(stored.get("already_present")),
         )
         return cls(**plain, new=new, already_present=present)
 
@@ -71,15 +71,18 @@ class ImportStats:
         yield f"{self.rows:>12,}  rows read"
         yield f"{self.total_new:>12,}  new"
         yield from (f"{count:>12,}    {_label(key)}" for key, count in sorted(self.new.items()))
-        yield f"{self.total_already_present:>12,}  already there"
+        yield f"{self.total_already_present:>12,}  already present"
         yield from (
             f"{count:>12,}    {_label(key)}" for key, count in sorted(self.already_present.items())
         )
         yield f"{self.refused:>12,}  refused"
         for count, what in (
-            (self.without_data, "rows that say nothing for an import"),
-            (self.excluded, "left out, as you said"),
-            (self.undated, "noes without a date that can be read: they count from the import on"),
+            (self.without_data, "rows without data for an import"),
+            (self.excluded, "excluded by the instructions"),
+            (
+                self.undated,
+                "opt-outs without a readable date: they count from the time of the import",
+            ),
             (self.unproven, "new subscriptions without evidence, marked as unproven"),
         ):
             if count:
@@ -103,12 +106,12 @@ def _label(key: tuple[RowMeaning, str]) -> str:
 
 def _counter_to_json(counter: Counter[tuple[RowMeaning, str]]) -> list[dict[str, Any]]:
     return [
-        {"says": meaning.value, "scope": scope, "count": count}
+        {"meaning": meaning.value, "scope": scope, "count": count}
         for (meaning, scope), count in sorted(counter.items())
     ]
 
 
 def _counter_from_json(stored: Any) -> Counter[tuple[RowMeaning, str]]:
     return Counter(
-        {(RowMeaning(each["says"]), each["scope"]): each["count"] for each in stored or ()}
+        {(RowMeaning(each["meaning"]), each["scope"]): each["count"] for each in stored or ()}
     )

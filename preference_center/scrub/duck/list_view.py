@@ -48,7 +48,7 @@ def create_list_view(
     _create_csv_view(connection, layout, layout.path, layout.compression)
     if _has_one_record_per_line(connection, layout, progress):
         return "line"
-    progress("Straightening", 0)
+    progress("Normalizing lines", 0)
     _create_csv_view(connection, layout, _write_one_record_per_line(layout, work), Compression.NONE)
     return f"replace(replace(line, '{ESCAPED_LF}', chr(10)), '{ESCAPED_CR}', chr(13))"
 

@@ -86,7 +86,7 @@ class _Evaluation:
         try:
             with (
                 without_filter_pushdown(self.connection),
-                report_progress(self.connection, self.progress, "Looking"),
+                report_progress(self.connection, self.progress, "Finding candidates"),
             ):
                 self.connection.execute(
                     f"CREATE TABLE closer AS SELECT * FROM ({looks}) AS looked"
@@ -113,7 +113,7 @@ class _Evaluation:
             while rows := cursor.fetchmany(_CHUNK_SIZE):
                 self._parse_cells([row[0] for row in rows])
                 done += len(rows)
-                self.progress("Reading cells", done / count)
+                self.progress("Parsing cells", done / count)
 
     def _parse_cells(self, cells: Sequence[str]) -> None:
         unreadable: list[str] = []

@@ -43,9 +43,9 @@ class BacklogKind(StrEnum):
     WEBHOOK = "webhook"
     """It was acknowledged and is not processed yet."""
     MAIL_OPT_OUT = "mail_opt_out"
-    """Its address is not known: `flask inbound unresolved`."""
+    """Its address is not known: `flask inbound pending`."""
     REVIEW_ITEM = "message"
-    """A mail or text whose meaning is not clear: `flask inbound queue list`."""
+    """A mail or text whose meaning is not clear: `flask inbound review-queue list`."""
     DEFERRED_FORMS = "forms"
     """The forms of a mailbox that the scheduler has still to raise: `ledger.deferring`."""
 
