@@ -3,8 +3,8 @@
 https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
 https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 A key can be granted the scopes of the batch calls in a Marketing Hub Enterprise account
-only. Where HubSpot says that a scope is missing, the call for one address is made instead,
-and no batch call any more. Both kinds are of the dated version 2026-03; v4 ends on
+only. Where HubSpot reports that a scope is missing, calls for one address are made instead,
+and no more batch calls. Both kinds belong to the dated version 2026-03; v4 ends on
 30 March 2027, v1 to v3 in September 2027.
 """
 
@@ -43,7 +43,7 @@ INPUTS_PER_CALL = 100
 UNSUBSCRIBED, SUBSCRIBED = "UNSUBSCRIBED", "SUBSCRIBED"
 _DEFAULT_RATE_WINDOW = timedelta(seconds=10)
 _DAILY_LIMIT_WAIT = timedelta(hours=1)
-"""The day's requests are used up; they come back at midnight, by the account's clock."""
+"""The day's quota is used up; it is renewed at midnight in the account's time zone."""
 _SCOPES_UNAVAILABLE = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -56,15 +56,15 @@ _SCOPES_UNAVAILABLE = frozenset(
 
 
 class MissingScopeError(DeliveryError):
-    """HubSpot says that the key lacks the scope of a call."""
+    """HubSpot reports that the key lacks the scope of a call."""
 
 
 def parse_rate_limit_headers(
     status: int, headers: Mapping[str, str], _: datetime
 ) -> timedelta | None:
-    """How long HubSpot wants no more requests; see `pace.Heard`.
+    """How long to send HubSpot no more requests; see `RateLimitHeaders`.
 
-    Its 429 names no time, and answers of a search have none of these headers.
+    A 429 names no time, and responses to searches have none of these headers.
     """
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         used_up = headers.get("x-hubspot-ratelimit-daily-remaining") == "0"
@@ -81,7 +81,7 @@ def _rate_window(headers: Mapping[str, str]) -> timedelta:
 
 @contextmanager
 def open_session(config: DestinationConfig, http: HttpContext) -> Iterator[HttpSession]:
-    """Requests to a destination's account, for a `with` block."""
+    """A session with a destination's account, for a `with` block."""
     with http.session(
         config.name,
         config.settings.get("base_url", "https://api.hubapi.com"),
@@ -92,8 +92,8 @@ def open_session(config: DestinationConfig, http: HttpContext) -> Iterator[HttpS
 
 
 def find_scopes(session: HttpSession, token: str) -> frozenset[str] | None:
-    """The scopes of the key; None where HubSpot won't say for keys of its kind."""
-    answer = session.send(
+    """The scopes of the key; None if HubSpot does not report them for this kind of key."""
+    response = session.send(
         "POST",
         "/oauth/v2/private-apps/get/access-token-info",
         body={"tokenKey": token},
@@ -101,13 +101,13 @@ def find_scopes(session: HttpSession, token: str) -> frozenset[str] | None:
     )
     return (
         None
-        if answer.status in _SCOPES_UNAVAILABLE
-        else frozenset(answer.parse(ACCESS_TOKEN_INFO).scopes)
+        if response.status in _SCOPES_UNAVAILABLE
+        else frozenset(response.parse(ACCESS_TOKEN_INFO).scopes)
     )
 
 
 class HubSpotPreferencesClient:
-    """Statuses of addresses in one account, for one push or page."""
+    """The statuses of addresses in one account, for one push or page."""
 
     def __init__(self, session: HttpSession, business_unit: str | None = None) -> None:
         self._session = session
@@ -116,21 +116,21 @@ class HubSpotPreferencesClient:
         )
 
     def list_definitions(self) -> tuple[Sequence[SubscriptionDefinition], Mapping[str, str]]:
-        """The subscription types, and the headers of the answer."""
-        answer = self._send("GET", f"{PREFERENCES_PATH}/definitions")
-        return answer.parse(DEFINITIONS_RESPONSE).results, answer.headers
+        """The subscription types, and the headers of the response."""
+        response = self._send("GET", f"{PREFERENCES_PATH}/definitions")
+        return response.parse(DEFINITIONS_RESPONSE).results, response.headers
 
     def read_statuses_batch(self, addresses: Sequence[str]) -> Sequence[SubscriberStatuses]:
-        """The statuses of at most 100 addresses; who isn't known is left out."""
+        """The statuses of at most 100 addresses; unknown addresses are left out."""
         body = {"inputs": list(addresses)}
-        answer = self._send(
+        response = self._send(
             "POST", f"{PREFERENCES_PATH}/statuses/batch/read", query={"channel": "EMAIL"}, body=body
         )
-        return answer.parse(SUBSCRIBERS_RESPONSE).results
+        return response.parse(SUBSCRIBERS_RESPONSE).results
 
     def read_statuses(self, address: str) -> Sequence[SubscriptionStatus] | None:
-        """The statuses of one address; None if it isn't known."""
-        answer = self._send(
+        """The statuses of one address; None if it is unknown."""
+        response = self._send(
             "GET",
             f"{PREFERENCES_PATH}/statuses/{{address}}",
             path_params={"address": address},
@@ -139,24 +139,24 @@ class HubSpotPreferencesClient:
         )
         return (
             None
-            if answer.status == HTTPStatus.NOT_FOUND
-            else answer.parse(STATUSES_RESPONSE).results
+            if response.status == HTTPStatus.NOT_FOUND
+            else response.parse(STATUSES_RESPONSE).results
         )
 
     def read_unsubscribe_all_batch(self, addresses: Sequence[str]) -> list[UnsubscribeAllStatus]:
-        """Who of at most 100 addresses has left everything."""
-        answer = self._send(
+        """Which of at most 100 addresses have unsubscribed from all."""
+        response = self._send(
             "POST",
             f"{PREFERENCES_PATH}/statuses/batch/unsubscribe-all/read",
             query=self._channel_query,
             body={"inputs": list(addresses)},
         )
-        found = answer.parse(SUBSCRIBERS_RESPONSE).results
+        found = response.parse(SUBSCRIBERS_RESPONSE).results
         return [status for each in found for status in each.wide_statuses]
 
     def read_unsubscribe_all(self, address: str) -> Sequence[UnsubscribeAllStatus]:
-        """Whether one address has left everything."""
-        answer = self._send(
+        """Whether one address has unsubscribed from all."""
+        response = self._send(
             "GET",
             f"{PREFERENCES_PATH}/statuses/{{address}}/unsubscribe-all",
             path_params={"address": address},
@@ -165,8 +165,8 @@ class HubSpotPreferencesClient:
         )
         return (
             ()
-            if answer.status == HTTPStatus.NOT_FOUND
-            else answer.parse(UNSUBSCRIBE_ALL_RESPONSE).results
+            if response.status == HTTPStatus.NOT_FOUND
+            else response.parse(UNSUBSCRIBE_ALL_RESPONSE).results
         )
 
     def update_statuses_batch(self, changes: Sequence[Mapping[str, Any]]) -> StatusesResponse:
@@ -177,16 +177,18 @@ class HubSpotPreferencesClient:
         )
 
     def update_status(self, change: Mapping[str, Any]) -> StatusesResponse | None:
-        """Change one status; None if the address isn't known."""
+        """Change one status; None if the address is unknown."""
         body = {k: v for k, v in change.items() if k != "subscriberIdString"}
-        answer = self._send(
+        response = self._send(
             "POST",
             f"{PREFERENCES_PATH}/statuses/{{address}}",
             path_params={"address": change["subscriberIdString"]},
             body=body,
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(STATUSES_RESPONSE)
+        return (
+            None if response.status == HTTPStatus.NOT_FOUND else response.parse(STATUSES_RESPONSE)
+        )
 
     def unsubscribe_all_batch(self, addresses: Sequence[str]) -> SubscribersResponse:
         """Set HubSpot's own unsubscribe-all for at most 100 addresses."""
@@ -198,23 +200,25 @@ class HubSpotPreferencesClient:
         ).parse(SUBSCRIBERS_RESPONSE)
 
     def unsubscribe_all(self, address: str) -> StatusesResponse | None:
-        """Set it for one address; None if the address isn't known."""
-        answer = self._send(
+        """Set it for one address; None if the address is unknown."""
+        response = self._send(
             "POST",
             f"{PREFERENCES_PATH}/statuses/{{address}}/unsubscribe-all",
             path_params={"address": address},
             query=self._channel_query | {"verbose": "true"},
             allowed_statuses={HTTPStatus.NOT_FOUND},
         )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(STATUSES_RESPONSE)
+        return (
+            None if response.status == HTTPStatus.NOT_FOUND else response.parse(STATUSES_RESPONSE)
+        )
 
     def _send(self, method: str, route: str, **request: Any) -> Response:
-        """Raises MissingScope where HubSpot says so, and else like `Session.send`."""
+        """Like `HttpSession.send`, but raises MissingScopeError where a scope is missing."""
         allowed = {HTTPStatus.FORBIDDEN, *request.pop("allowed_statuses", ())}
-        answer = self._session.send(method, route, allowed_statuses=allowed, **request)
-        if answer.status == HTTPStatus.FORBIDDEN:
-            raise _forbidden_error(f"{method} {route}", answer)
-        return answer
+        response = self._session.send(method, route, allowed_statuses=allowed, **request)
+        if response.status == HTTPStatus.FORBIDDEN:
+            raise _forbidden_error(f"{method} {route}", response)
+        return response
 
 
 def _forbidden_error(request: str, response: Response) -> DeliveryError:

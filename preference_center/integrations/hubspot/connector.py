@@ -2,9 +2,8 @@
 
 https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
 HubSpot publishes descriptions of its APIs (github.com/HubSpot/
-HubSpot-public-api-spec-collection) and licenses them to nobody, so the one under tests/ is
-our own; the connector was held to HubSpot's by hand. What both leave open is noted where it
-matters.
+HubSpot-public-api-spec-collection) without a licence, so the one under tests/ is our own;
+the connector was compared with HubSpot's by hand. What both leave open is noted in comments.
 """
 
 from __future__ import annotations
@@ -79,11 +78,11 @@ class HubSpot:
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
         scopes=frozenset(SupportedScope),
-        # v3 refused to resubscribe who had opted out; v4 does it (v3 guide, note on v4).
+        # v3 refused to resubscribe people who had opted out; v4 does it (v3 guide, note on v4).
         can_lift=True,
-        # No size is documented for these calls; 100 is that of HubSpot's other batches.
+        # No size is documented for these calls; HubSpot's other batches take 100.
         batch_size=INPUTS_PER_CALL,
-        # That of Free and Starter; `check` says what HubSpot allows the account, as it answers.
+        # The limit of Free and Starter; `check` reports the account's own from HubSpot's headers.
         # https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
         rate_limit=RateLimit(100, 10),
         can_read=True,
@@ -99,13 +98,13 @@ class HubSpot:
         "communication_preferences.statuses.batch.read and .write, by which 100 addresses go in "
         "one request; to read contacts also crm.objects.contacts.read, and "
         "crm.objects.contacts.write to write links",
-        "unsubscribe_all?": "yes: a no to all marketing also sets HubSpot's own unsubscribe-all; "
-        "only where no service mail goes through this account",
+        "unsubscribe_all?": "yes: an opt-out from all marketing also sets HubSpot's own "
+        "unsubscribe-all; only where no service mail goes through this account",
         "legal_basis?": f"one of {', '.join(sorted(LEGAL_BASES))}; accounts with data privacy "
         "on need it",
-        "legal_basis_explanation?": "a sentence to go with the legal basis",
-        "business_unit?": "id of the brand that unsubscribe-all is meant for",
-        "base_url?": "another address of the API, for tests",
+        "legal_basis_explanation?": "a sentence that explains the legal basis",
+        "business_unit?": "id of the brand that unsubscribe-all applies to",
+        "base_url?": "another base URL of the API, for tests",
     }
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
@@ -124,7 +123,7 @@ class HubSpot:
         return self._config.settings.get("unsubscribe_all") == "yes"
 
     def check(self) -> CheckReport:
-        """See Connector. Also says by which calls changes will be made."""
+        """See Connector. Also reports by which calls changes will be made."""
         problems = [*mapping_problems(self._config, "subscription type"), *self._config_problems()]
         report = CheckReport()
         try:
@@ -132,8 +131,8 @@ class HubSpot:
                 report = self._key_report(session)
                 found, headers = self._preferences_client(session).list_definitions()
         except DeliveryError as error:
-            fault = f"{error}: check the token and its scopes"
-            return replace(report, problems=(*problems, fault, *report.problems))
+            problem = f"{error}: check the token and its scopes"
+            return replace(report, problems=(*problems, problem, *report.problems))
         active = {int(d.id): d.name for d in found if d.is_active and d.id.isdigit()}
         problems += [
             f"topic {topic} is mapped to subscription type {id_}, which is missing or inactive: "
@@ -150,13 +149,13 @@ class HubSpot:
         )
 
     def _key_report(self, session: HttpSession) -> CheckReport:
-        """What the key may do, by HubSpot's word; else whether it may read in batches."""
+        """What the key may do, as HubSpot reports it; else whether it may read in batches."""
         held = find_scopes(session, self._config.settings["token"])
         if held is not None:
             report = CheckReport(hints=() if has_batch_scopes(held) else (_SINGLE_CALLS_HINT,))
             return report.with_permissions(list_permissions(held, self._config))
         hints: tuple[str, ...] = (
-            "HubSpot doesn't say which scopes this key has: the first push will show it",
+            "HubSpot does not report which scopes this key has: the first push will show it",
         )
         preferences = self._preferences_client(session)
         try:
@@ -185,7 +184,7 @@ class HubSpot:
         if self._sets_unsubscribe_all and self._config.sends_service:
             yield (
                 "unsubscribe_all would stop the service mail that goes through this account: "
-                "take the setting away, topics alone hold the no (I10)"
+                "remove the setting, so that opt-outs are held by topics alone (I10)"
             )
         basis = settings.get("legal_basis")
         if basis is not None and basis not in LEGAL_BASES:
@@ -196,8 +195,8 @@ class HubSpot:
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector.
 
-        Lifts go before opt-outs: what resubscribing one type does to a contact that had
-        opted out of all is not documented, so the opt-outs have the last word.
+        Lifts go before opt-outs: the effect of resubscribing one type on a contact that has
+        opted out of all is not documented, so opt-outs are written last.
         """
         if not batch:
             return {}
@@ -226,9 +225,9 @@ class HubSpot:
             return run_steps(batch, steps)
 
     def _may_unsubscribe_all(self, item: PushItem) -> bool:
-        """Whether HubSpot's unsubscribe-all says no more than the person did (I10).
+        """Whether HubSpot's unsubscribe-all stops no more than the person opted out of (I10).
 
-        Asked for in the set-up, no service mail, and no topic that the person kept.
+        It is configured, no service mail goes through the account, and no topic stays on.
         """
         return (
             self._sets_unsubscribe_all
@@ -238,7 +237,7 @@ class HubSpot:
         )
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable."""
+        """See SupportsRead."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
@@ -259,12 +258,12 @@ class HubSpot:
         return {i.ref: off[i.address.casefold()] for i in batch if i.address.casefold() in off}
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable."""
+        """See SupportsScan."""
         with open_session(self._config, self._http) as session:
             return scan_page(session, cursor, self._http.now(), self._config.link_field)
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. The search finds who opted out, the statuses say when."""
+        """See SupportsPull. The search finds opted-out contacts, their statuses the times."""
         with open_session(self._config, self._http) as session:
             page = pull_page(
                 session, cursor, self._http.now(), list(self._subscription_ids.values())
@@ -273,12 +272,12 @@ class HubSpot:
         return replace(page, rows=rows)
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
-        """See Findable."""
+        """See SupportsFind."""
         with open_session(self._config, self._http) as session:
             return find_addresses(session, contact_ids) if contact_ids else {}
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See Fieldable: `link_field` is a contact property's internal name."""
+        """See SupportsLinkField. `link_field` is a contact property's internal name."""
         field = self._config.link_field
         if not batch or field is None:
             return {}
@@ -306,23 +305,22 @@ SPEC = ConnectorSpec(
     notes=(
         "Map each topic to the number of a subscription type.",
         (
-            "New private apps can't be made since 26 October 2026: make a service key. A token "
-            "of one that was made before works as before."
+            "New private apps can't be made since 26 October 2026: make a service key. The token "
+            "of an older private app still works."
         ),
         (
             "Without Marketing Hub Enterprise each address and topic is a request of its own: "
             "100,000 opt-outs of one topic take about three hours at 100 requests in 10 seconds. "
-            "HubSpot also limits the requests of a day, of all apps together: 250,000 in Free and "
-            "Starter, 650,000 in Professional. What is more than that waits for the next day. "
-            "`flask destinations check` says which calls are made, and what rate HubSpot allows."
+            "HubSpot also limits the requests of all apps together in a day: 250,000 in Free and "
+            "Starter, 650,000 in Professional. Changes beyond that wait for the next day. "
+            "`flask destinations check` shows which calls are made, and the rate HubSpot allows."
         ),
         (
-            "A service key has no webhooks: they take an app made with HubSpot's CLI. Name its "
-            "properties in the app's webhooks file, under `legacyCrmObjects`, with the "
-            "subscription type `contact.propertyChange`: `hs_email_optout`, and "
-            "`hs_email_optout_NUMBER` for each mapped subscription type. The pages of an older "
-            "app's settings may not list them. Without a webhook opt-outs are pulled every five "
-            "minutes."
+            "A service key has no webhooks: they need an app made with HubSpot's CLI. In the "
+            "app's webhooks file, under `legacyCrmObjects`, subscribe `contact.propertyChange` "
+            "to `hs_email_optout` and to `hs_email_optout_NUMBER` for each mapped subscription "
+            "type. The settings pages of an older app may not list them. Without a webhook, "
+            "opt-outs are pulled every five minutes."
         ),
     ),
 )

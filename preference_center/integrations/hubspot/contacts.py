@@ -1,9 +1,9 @@
-"""HubSpot's contacts: who is there, who opted out, and their standing links.
+"""HubSpot's contacts: listing them and their opt-outs, and writing their permanent links.
 
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/search-the-crm
 https://developers.hubspot.com/docs/api-reference/2026-03/crm/objects/contacts/guide
-Searches are sorted by when contacts were changed, and go on from the last one's moment, since
-one search shows 10,000 at most. Opting out shows in a contact's properties, without a date.
+Searches are sorted by time of change and continue from the last contact's time, since one
+search shows at most 10,000. An opt-out shows in a contact's properties, without a date.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from preference_center.integrations.hubspot.client import API_VERSION
 
 SCAN_PAGE_SIZE = 100
 PULL_PAGE_SIZE = 50
-"""Opt-outs on a page: the time of each may take two requests more."""
+"""Contacts on a page of opt-outs: the time of each may take two more requests."""
 OVERLAP = timedelta(minutes=15)
-"""How far a later search looks back: what is new can be searched for after a while only."""
+"""How far the next pass looks back: the search index lags behind changes."""
 FILTER_GROUPS_PER_SEARCH = 5
-"""Alternatives that one search may name."""
+"""Alternatives (filter groups) that one search may have."""
 # Five a second are documented now, four were before.
 _SEARCH_LIMIT = EndpointRateLimit("search", RateLimit(4, 1))
 _CONTACTS_PATH = f"/crm/objects/{API_VERSION}/contacts"
@@ -66,9 +66,9 @@ _CONTACTS_RESPONSE = TypeAdapter(_ContactsResponse)
 
 @dataclass(frozen=True, slots=True)
 class _HubSpotCursor:
-    """Contacts changed since `since` (milliseconds since 1970), less the first `after`.
+    """Contacts changed since `since` (milliseconds since 1970), without the first `after`.
 
-    `part` counts the searches that a pull takes for its many alternatives.
+    `search_index` numbers the searches that a pull takes for its many alternatives.
     """
 
     since: int = 0
@@ -76,23 +76,23 @@ class _HubSpotCursor:
     search_index: int = 0
     started_at: int = 0
     pass_since: int = 0
-    """`since` as the pass began."""
+    """`since` at the start of the pass."""
 
     @classmethod
     def parse(cls, text: str | None, now: datetime) -> _HubSpotCursor:
         if text is None:
             return cls(started_at=_to_milliseconds(now))
-        place = cls(*map(int, text.split(":")))
-        if place.started_at:
-            return place
-        return cls(place.since, started_at=_to_milliseconds(now), pass_since=place.since)
+        parsed = cls(*map(int, text.split(":")))
+        if parsed.started_at:
+            return parsed
+        return cls(parsed.since, started_at=_to_milliseconds(now), pass_since=parsed.since)
 
     def serialize(self) -> str:
         """As text."""
         return f"{self.since}:{self.after}:{self.search_index}:{self.started_at}:{self.pass_since}"
 
     def next_cursor(self, response: _ContactsResponse) -> _HubSpotCursor | None:
-        """Where the same search goes on, if it does."""
+        """The next page of the same search; None if this is the last."""
         if response.paging.next is None or not response.results:
             return None
         last = _modified_at(response.results[-1])
@@ -110,9 +110,9 @@ class _HubSpotCursor:
 def scan_page(
     session: HttpSession, cursor: str | None, now: datetime, link_field: str | None
 ) -> ContactPage[ContactSnapshot]:
-    """The next contacts that were added or changed; see Scannable."""
-    place = _HubSpotCursor.parse(cursor, now)
-    found = _search(session, place, [[]], [link_field] if link_field else [], SCAN_PAGE_SIZE)
+    """The next contacts that were added or changed; see SupportsScan."""
+    position = _HubSpotCursor.parse(cursor, now)
+    found = _search(session, position, [[]], [link_field] if link_field else [], SCAN_PAGE_SIZE)
     rows = tuple(
         ContactSnapshot(
             email, link=(contact.properties.get(link_field) or "") if link_field else None
@@ -120,34 +120,34 @@ def scan_page(
         for contact in found.results
         if (email := contact.properties.get("email"))
     )
-    following = place.next_cursor(found)
+    following = position.next_cursor(found)
     if following is None:
-        return ContactPage(rows, place.next_pass_cursor(), done=True)
+        return ContactPage(rows, position.next_pass_cursor(), done=True)
     return ContactPage(rows, following.serialize(), done=False)
 
 
 def pull_page(
     session: HttpSession, cursor: str | None, now: datetime, type_ids: Collection[int]
 ) -> ContactPage[VendorEvent]:
-    """The next contacts that opted out of all or of one of these types; see Pullable."""
-    place = _HubSpotCursor.parse(cursor, now)
+    """The next contacts that opted out of all or of one of these types; see SupportsPull."""
+    position = _HubSpotCursor.parse(cursor, now)
     names = [_OPT_OUT_PROPERTY, *(f"{_OPT_OUT_PROPERTY}_{type_}" for type_ in sorted(type_ids))]
-    some = names[place.search_index * FILTER_GROUPS_PER_SEARCH :][:FILTER_GROUPS_PER_SEARCH]
+    some = names[position.search_index * FILTER_GROUPS_PER_SEARCH :][:FILTER_GROUPS_PER_SEARCH]
     wanted = [[{"propertyName": name, "operator": "EQ", "value": "true"}] for name in some]
-    found = _search(session, place, wanted, some, PULL_PAGE_SIZE)
-    rows = tuple(news for contact in found.results for news in _to_vendor_events(contact, some))
-    following = place.next_cursor(found)
-    if following is None and (place.search_index + 1) * FILTER_GROUPS_PER_SEARCH < len(names):
+    found = _search(session, position, wanted, some, PULL_PAGE_SIZE)
+    rows = tuple(event for contact in found.results for event in _to_vendor_events(contact, some))
+    following = position.next_cursor(found)
+    if following is None and (position.search_index + 1) * FILTER_GROUPS_PER_SEARCH < len(names):
         following = replace(
-            place, since=place.pass_since, after=0, search_index=place.search_index + 1
+            position, since=position.pass_since, after=0, search_index=position.search_index + 1
         )
     if following is None:
-        return ContactPage(rows, place.next_pass_cursor(), done=True)
+        return ContactPage(rows, position.next_pass_cursor(), done=True)
     return ContactPage(rows, following.serialize(), done=False)
 
 
 def find_addresses(session: HttpSession, contact_ids: Sequence[str]) -> dict[str, str]:
-    """Contact id -> address; see Findable."""
+    """Contact id -> address; see SupportsFind."""
     inputs = [{"id": contact} for contact in contact_ids]
     body = {"properties": ["email"], "propertiesWithHistory": [], "inputs": inputs}
     found = session.send("POST", f"{_CONTACTS_PATH}/batch/read", body=body).parse(
@@ -161,7 +161,7 @@ def find_addresses(session: HttpSession, contact_ids: Sequence[str]) -> dict[str
 def write_links(
     session: HttpSession, batch: Sequence[LinkItem], link_field: str
 ) -> Mapping[int, PushOutcome]:
-    """Write links into the contacts that there are; see Fieldable."""
+    """Write links into existing contacts; see SupportsLinkField."""
     inputs = [
         {"idProperty": "email", "id": item.address, "properties": {link_field: item.link}}
         for item in batch
@@ -194,8 +194,8 @@ def _search(
         "limit": page_size,
         "after": str(cursor.after),
     }
-    answer = session.send("POST", f"{_CONTACTS_PATH}/search", body=body, limit=_SEARCH_LIMIT)
-    return answer.parse(_CONTACTS_RESPONSE)
+    response = session.send("POST", f"{_CONTACTS_PATH}/search", body=body, limit=_SEARCH_LIMIT)
+    return response.parse(_CONTACTS_RESPONSE)
 
 
 def _to_vendor_events(
@@ -204,8 +204,8 @@ def _to_vendor_events(
     email = contact.properties.get("email")
     for name in property_names if email else ():
         if (contact.properties.get(name) or "").casefold() == "true":
-            thing = name.removeprefix(_OPT_OUT_PROPERTY).removeprefix("_") or None
-            yield VendorEvent(VendorEventKind.OPTED_OUT, email or "", thing)
+            type_id = name.removeprefix(_OPT_OUT_PROPERTY).removeprefix("_") or None
+            yield VendorEvent(VendorEventKind.OPTED_OUT, email or "", type_id)
 
 
 def _modified_at(contact: _HubSpotContact) -> int:

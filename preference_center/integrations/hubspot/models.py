@@ -1,6 +1,6 @@
-"""What HubSpot answers, as far as we read it; unknown fields are left alone.
+"""The fields of HubSpot's responses that are read; others are ignored.
 
-Its published description promises more than it keeps by its own pages: whatever isn't
+HubSpot's published description promises more than its own pages show: whatever isn't
 needed to know whom and what a row is about may be missing or null here.
 """
 
@@ -38,28 +38,28 @@ class UnsubscribeAllStatus(_HubSpotModel):
 
 
 class InputError(_HubSpotModel):
-    """Why some input was not taken."""
+    """Why some input was rejected."""
 
     category: str = ""
     context: Any = None
-    """Documented as a map of lists; once shown as a text."""
+    """Documented as a map of lists; in one example it is a string."""
 
 
 class StatusesResponse(_HubSpotModel):
-    """Answer to a change of statuses, and to a query for those of one address."""
+    """Response to a change of statuses, and to a query for those of one address."""
 
     results: tuple[SubscriptionStatus, ...] = ()
     errors: tuple[InputError, ...] = ()
 
 
 class UnsubscribeAllResponse(_HubSpotModel):
-    """Answer to the question whether one address has left everything."""
+    """Response to the query whether one address has unsubscribed from all."""
 
     results: tuple[UnsubscribeAllStatus, ...] = ()
 
 
 class SubscriberStatuses(_HubSpotModel):
-    """One address's statuses, for single types or for everything."""
+    """One address's statuses, for single types or for all."""
 
     subscriber_id_string: str
     statuses: tuple[SubscriptionStatus, ...] = ()
@@ -67,7 +67,7 @@ class SubscriberStatuses(_HubSpotModel):
 
 
 class SubscribersResponse(_HubSpotModel):
-    """Answer to the batch calls about whole addresses."""
+    """Response to the batch calls about whole addresses."""
 
     results: tuple[SubscriberStatuses, ...] = ()
     errors: tuple[InputError, ...] = ()
@@ -82,19 +82,19 @@ class SubscriptionDefinition(_HubSpotModel):
 
 
 class DefinitionsResponse(_HubSpotModel):
-    """Answer to definitions."""
+    """Response to the query for subscription types."""
 
     results: tuple[SubscriptionDefinition, ...] = ()
 
 
 class AccessTokenInfo(_HubSpotModel):
-    """What HubSpot says of an access token or a service key."""
+    """An access token or a service key."""
 
     scopes: tuple[str, ...] = ()
 
 
 class ErrorResponse(_HubSpotModel):
-    """Why a request was refused; the message is not read (I12)."""
+    """Why a request was rejected; the message is not read (I12)."""
 
     category: str = ""
 

@@ -1,8 +1,8 @@
 """The scopes that a key for HubSpot needs, and has.
 
 https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
-HubSpot's guide and its published description name the same scope differently, and an app
-may show either: both count.
+HubSpot's guide and its published description name the same scopes differently, and an app
+may have either: both count.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def has_batch_scopes(granted_scopes: Collection[str]) -> bool:
 def list_permissions(
     granted_scopes: Collection[str], config: DestinationConfig
 ) -> Iterator[Permission]:
-    """What the connector needs of a key with the scopes `held`."""
+    """The permissions that the connector needs, and whether `granted_scopes` include them."""
 
     def permission(
         scope_names: Collection[str],

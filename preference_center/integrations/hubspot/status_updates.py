@@ -1,4 +1,4 @@
-"""Changing statuses in HubSpot: 100 in one call, or one a call where that is all there is."""
+"""Changing statuses in HubSpot: 100 a call, or one a call where the key allows no more."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from preference_center.integrations.hubspot.models import (
 from preference_center.integrations.hubspot.statuses import CallMode
 
 MAX_SINGLE_CALLS_PER_PUSH = 100
-"""Calls for one address each: more might not end inside a lease."""
+"""Calls of one address each in a push: more might not end inside a lease."""
 _ABSENT = PushOutcome(PushResult.ABSENT, "404")
 _REFUSED = PushOutcome(PushResult.REFUSED, "400")
 
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """One subscription of one address, and what it is to be."""
+    """One subscription of one address, and its new state."""
 
     item: PushItem
     subscription_id: int
@@ -84,11 +84,11 @@ class HubSpotStatusWriter:
         def send(part: Sequence[StatusChange]) -> StatusesResponse:
             return self._preferences.update_statuses_batch([self._to_json(i) for i in part])
 
-        verdicts = dict.fromkeys(changes, _REFUSED)
+        by_change = dict.fromkeys(changes, _REFUSED)
         for part, written in send_bisecting(changes, send):
-            verdicts |= {i: _to_outcome(i, written) for i in part}
+            by_change |= {i: _to_outcome(i, written) for i in part}
         outcomes: dict[int, PushOutcome] = {}
-        for i, outcome in verdicts.items():
+        for i, outcome in by_change.items():
             ref = i.item.ref
             outcomes[ref] = worst(outcomes[ref], outcome) if ref in outcomes else outcome
         return outcomes
@@ -112,13 +112,13 @@ class HubSpotStatusWriter:
             return self._preferences.unsubscribe_all_batch([item.address for item in part])
 
         outcomes = dict.fromkeys((item.ref for item in items), _REFUSED)
-        for part, answer in send_bisecting(items, send):
-            held = {s.subscriber_id_string.casefold() for s in answer.results}
+        for part, response in send_bisecting(items, send):
+            held = {s.subscriber_id_string.casefold() for s in response.results}
             for item in part:
                 outcomes[item.ref] = (
                     PushOutcome(PushResult.REFLECTED, "unsubscribe-all")
                     if item.address.casefold() in held
-                    else _error_outcome(item.address, answer.errors)
+                    else _error_outcome(item.address, response.errors)
                 )
         return outcomes
 
@@ -187,7 +187,7 @@ def _to_outcome(change: StatusChange, response: StatusesResponse) -> PushOutcome
 def _error_outcome(address: str, errors: Sequence[InputError]) -> PushOutcome:
     """Why an address is missing from the results, by the error that names it.
 
-    The documentation doesn't say how an error names its input, so any value will do; one
+    How an error names its input is not documented, so any value in it counts; an address
     that no error names is tried again.
     """
     for fault in errors:

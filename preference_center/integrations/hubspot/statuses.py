@@ -1,4 +1,4 @@
-"""Reading statuses in HubSpot: 100 addresses in one call, or one a call.
+"""Reading statuses in HubSpot: 100 addresses a call, or one.
 
 https://developers.hubspot.com/docs/api-reference/2026-03/communication-preferences/guide
 """
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class CallMode:
-    """What was found out about the key, for as long as its connector lives."""
+    """What is known about the key's scopes, for the life of its connector."""
 
     single_reads: bool = False
     single_writes: bool = False
@@ -33,9 +33,9 @@ class CallMode:
 def find_statuses(
     preferences: HubSpotPreferencesClient, call_mode: CallMode, addresses: Sequence[str]
 ) -> Mapping[str, Sequence[SubscriptionStatus] | None]:
-    """Address in lower case -> its statuses, None if HubSpot doesn't know it.
+    """Casefolded address -> its statuses, None if HubSpot does not know it.
 
-    At most 100; one that could not be looked at is left out.
+    At most 100; an address that could not be looked up is left out.
     """
     if not call_mode.single_reads:
         try:
@@ -51,9 +51,9 @@ def find_statuses(
 def with_timestamps(
     preferences: HubSpotPreferencesClient, call_mode: CallMode, events: Sequence[VendorEvent]
 ) -> tuple[VendorEvent, ...]:
-    """The same opt-outs, of at most 100 contacts, with the time of each where there is one.
+    """The same opt-outs, of at most 100 contacts, with the time of each where HubSpot has it.
 
-    A contact's properties have no times. What can't be looked at stays without.
+    A contact's properties have no times. Opt-outs that can't be looked up stay without.
     """
     single = list(dict.fromkeys(n.address for n in events if n.target is not None))
     whole = list(dict.fromkeys(n.address for n in events if n.target is None))

@@ -2,8 +2,8 @@
 
 https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/request-validation
 https://developers.hubspot.com/docs/apps/developer-platform/add-features/configure-webhooks
-Opting out shows as a change of the contact's properties: `hs_email_optout` for all mail,
-`hs_email_optout_ID` for one subscription type. An API call may have made it.
+An opt-out shows as a change of the contact's properties: `hs_email_optout` for all mail,
+`hs_email_optout_ID` for one subscription type. A person or an API call may have made it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from preference_center.integrations.base.payload import (
 
 SECRET_SETTING = "client_secret"
 MAX_AGE = timedelta(minutes=5)
-"""Older requests are to be refused, says HubSpot; it signs each attempt anew."""
+"""HubSpot's documentation asks to reject older requests; it signs each attempt anew."""
 _SIGNATURE = "x-hubspot-signature-v3"
 _TIMESTAMP = "x-hubspot-request-timestamp"
 _CONTACT_TYPE_ID = "0-1"
@@ -45,14 +45,14 @@ _CONTACT_CHANGES = {"creation", "restore", "merge"}
 
 
 class HubSpotWebhookSource:
-    """See NewsSource."""
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "client secret of the app whose webhook calls /in/NAME",
     }
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource."""
+        """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
         given, stamp = require_header(request, _SIGNATURE), require_header(request, _TIMESTAMP)
         signed = request.method.encode() + request.url.encode() + request.body + stamp.encode()
@@ -64,43 +64,46 @@ class HubSpotWebhookSource:
             raise SignatureError("the request is too old")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
-        return [news for row in parse_json_objects(body) if (news := _read_event(row)) is not None]
+        """See WebhookSource."""
+        events = (_read_event(row) for row in parse_json_objects(body))
+        return [event for event in events if event is not None]
 
 
 def _read_event(row: dict[str, Any]) -> VendorEvent | None:
-    thing, _, what = get_text(row, "subscriptionType").partition(".")
-    if thing != "contact" and (thing, get_text(row, "objectTypeId")) != (
+    subject, _, change = get_text(row, "subscriptionType").partition(".")
+    if subject != "contact" and (subject, get_text(row, "objectTypeId")) != (
         "object",
         _CONTACT_TYPE_ID,
     ):
         return None
     # `eventId` alone is not guaranteed to be unique.
-    act = (
+    event_id = (
         f"{get_text(row, 'subscriptionId')} {get_text(row, 'eventId')} "
         f"{get_text(row, 'occurredAt')}"
     )
     at = parse_epoch(row.get("occurredAt"), per_second=_MILLISECONDS)
     contact = get_text(row, "objectId")
-    if what in _CONTACT_CHANGES:
+    if change in _CONTACT_CHANGES:
         return VendorEvent(
-            VendorEventKind.CONTACT_CHANGED, "", occurred_at=at, id=act, contact_id=contact
+            VendorEventKind.CONTACT_CHANGED, "", occurred_at=at, id=event_id, contact_id=contact
         )
-    if what != "propertyChange":
-        return None if what in _IGNORED else unknown_event(f"contact.{what}")
+    if change != "propertyChange":
+        return None if change in _IGNORED else unknown_event(f"contact.{change}")
     name, value = get_text(row, "propertyName"), get_text(row, "propertyValue")
     if name == "email":
         return VendorEvent(
-            VendorEventKind.CONTACT_CHANGED, value, occurred_at=at, id=act, contact_id=contact
+            VendorEventKind.CONTACT_CHANGED, value, occurred_at=at, id=event_id, contact_id=contact
         )
     if name == _BOUNCE_PROPERTY and value == "UNKNOWN_USER":
-        return VendorEvent(VendorEventKind.BOUNCED, "", occurred_at=at, id=act, contact_id=contact)
+        return VendorEvent(
+            VendorEventKind.BOUNCED, "", occurred_at=at, id=event_id, contact_id=contact
+        )
     if name == _OPT_OUT_PROPERTY or name.startswith(f"{_OPT_OUT_PROPERTY}_"):
         kind = (
             VendorEventKind.OPTED_OUT
             if value.casefold() == "true"
             else VendorEventKind.RESUBSCRIBED
         )
-        topic = name.removeprefix(_OPT_OUT_PROPERTY).removeprefix("_") or None
-        return VendorEvent(kind, "", topic, at, act, contact_id=contact)
+        type_id = name.removeprefix(_OPT_OUT_PROPERTY).removeprefix("_") or None
+        return VendorEvent(kind, "", type_id, at, event_id, contact_id=contact)
     return None

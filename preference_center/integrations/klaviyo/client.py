@@ -1,4 +1,4 @@
-"""Klaviyo's API (JSON:API), as far as lists and their profiles are called.
+"""Klaviyo's API (JSON:API): the calls for lists and profiles.
 
 https://developers.klaviyo.com/en/reference/api_overview
 """
@@ -24,7 +24,7 @@ from preference_center.integrations.klaviyo.models import (
 REVISION = "2026-07-15"
 PAGE_SIZE = 100
 MAX_VALUES_PER_FILTER = 50
-"""Addresses go in the URL, which must not get too long."""
+"""Addresses are sent in the URL, whose length is limited."""
 _MEDIA_TYPE = "application/vnd.api+json"
 _PROFILES_PATH = "/api/profiles"
 _LIST_PROFILES_PATH = "/api/lists/{list}/profiles"
@@ -35,7 +35,7 @@ _WITH_CONSENT = {"additional-fields[profile]": "subscriptions"}
 
 @contextmanager
 def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[KlaviyoClient]:
-    """The account of a destination, for a `with` block."""
+    """A client of a destination's account, for a `with` block."""
     settings = config.settings
     headers = {
         "Authorization": f"Klaviyo-API-Key {settings['api_key']}",
@@ -48,7 +48,7 @@ def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[Klaviy
 
 
 class KlaviyoClient:
-    """One Klaviyo account, made by `open_account`."""
+    """One Klaviyo account, made by `open_client`."""
 
     def __init__(self, session: HttpSession) -> None:
         self._session = session
@@ -65,13 +65,13 @@ class KlaviyoClient:
         return found
 
     def find_profiles(self, addresses: Sequence[str]) -> dict[str, KlaviyoProfile]:
-        """Address -> profile of those that are known, with what they are subscribed to."""
+        """Address -> profile with its subscriptions; unknown addresses are left out."""
         return self._find_by_address(addresses, _PROFILES_PATH, _WITH_CONSENT)
 
     def find_profiles_by_phone(self, numbers: Sequence[str]) -> dict[str, KlaviyoProfile]:
-        """Number -> profile of those that are known, with what they are subscribed to.
+        """Number -> profile with its subscriptions; unknown numbers are left out.
 
-        Of several with the same number one that is sent texts counts.
+        Of several with the same number, one that is sent text messages counts.
         """
         found: dict[str, KlaviyoProfile] = {}
         for profile in self._find_matching("phone_number", numbers, _PROFILES_PATH, _WITH_CONSENT):
@@ -82,7 +82,7 @@ class KlaviyoClient:
     def find_addresses(
         self, profile_ids: Sequence[str], get_address: Callable[[KlaviyoProfile], str], fields: str
     ) -> dict[str, str]:
-        """Profile id -> address of those that there are and that have one."""
+        """Profile id -> address; profiles that are gone or have none are left out."""
         query = {"fields[profile]": fields}
         found = self._find_matching("id", profile_ids, _PROFILES_PATH, query)
         return {
@@ -94,7 +94,7 @@ class KlaviyoClient:
     def find_list_members(
         self, list_id: str, addresses: Sequence[str]
     ) -> dict[str, KlaviyoProfile]:
-        """Address -> profile of those on a list."""
+        """Address -> profile, of the members of a list."""
         return self._find_by_address(addresses, _LIST_PROFILES_PATH, _EMAIL_ONLY, list=list_id)
 
     def _find_by_address(
@@ -118,7 +118,7 @@ class KlaviyoClient:
             yield from self.list_profiles(route, {**query, "filter": asked}, **path_params).rows
 
     def list_joined(self, list_id: str, since: str, cursor: str) -> ProfilesPage:
-        """Who joined a list after `since`, in that order."""
+        """Profiles that joined a list after `since`, in that order."""
         query = {
             "fields[profile]": "email,properties",
             "sort": "joined_group_at",
@@ -127,14 +127,14 @@ class KlaviyoClient:
         return self.list_profiles(_LIST_PROFILES_PATH, query, cursor, list=list_id)
 
     def list_updated(self, since: str, cursor: str) -> ProfilesPage:
-        """Who was changed after `since`, in that order, with what they are subscribed to."""
+        """Profiles that changed after `since`, in that order, with their subscriptions."""
         query = {"sort": "updated", "filter": f"greater-than(updated,{since})"}
         return self.list_profiles(_PROFILES_PATH, query | _WITH_CONSENT, cursor)
 
     def list_suppressed(
         self, since: str, cursor: str, *, list_id: str | None = None
     ) -> ProfilesPage:
-        """Who was suppressed after `since`, for one list or for all marketing."""
+        """Profiles that were suppressed after `since`, for one list or for all marketing."""
         field = "list_suppressions" if list_id else "suppression"
         field = f"subscriptions.email.marketing.{field}"
         asked = f"greater-than({field}.timestamp,{since})"
@@ -156,23 +156,23 @@ class KlaviyoClient:
         return ProfilesPage(tuple(found.data), found.links.next_cursor)
 
     def remove_from_list(self, list_id: str, profiles: Iterable[KlaviyoProfile]) -> None:
-        """Take profiles off a list. Their consent is not touched."""
+        """Remove profiles from a list. Their consent is not changed."""
         self._change_list_members("DELETE", list_id, profiles)
 
     def add_to_list(self, list_id: str, profiles: Iterable[KlaviyoProfile]) -> None:
-        """Put profiles on a list. Their consent is not touched."""
+        """Add profiles to a list. Their consent is not changed."""
         self._change_list_members("POST", list_id, profiles)
 
     def _change_list_members(
         self, method: str, list_id: str, profiles: Iterable[KlaviyoProfile]
     ) -> None:
         body = {"data": [{"type": "profile", "id": profile.id} for profile in profiles]}
-        answer = self._write(method, _LIST_RELATIONSHIPS_PATH, body, list=list_id)
-        if answer.status != HTTPStatus.NO_CONTENT:
-            raise DeliveryError("the answer is not what the tool's API promises")
+        response = self._write(method, _LIST_RELATIONSHIPS_PATH, body, list=list_id)
+        if response.status != HTTPStatus.NO_CONTENT:
+            raise DeliveryError("the response is not what the tool's API promises")
 
     def create_bulk_job(self, job_type: str, addresses: Iterable[str]) -> str:
-        """Ask for a bulk job about at most 100 addresses; its id. It is done later."""
+        """Start a bulk job about at most 100 addresses; its id. It is carried out later."""
         rows = [{"email": address} for address in addresses]
         return (
             self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
@@ -181,15 +181,15 @@ class KlaviyoClient:
         )
 
     def create_consent_job(self, job_type: str, consent: str, numbers: Iterable[str]) -> None:
-        """Ask for a bulk job that sets the SMS consent of at most 100 numbers.
+        """Start a bulk job that sets the SMS consent of at most 100 numbers.
 
-        It is done later. Klaviyo makes profiles for numbers that it doesn't know.
+        It is carried out later. Klaviyo creates profiles for numbers that it does not know.
         """
         asked = {"sms": {"marketing": {"consent": consent}}}
         rows = [{"phone_number": number, "subscriptions": asked} for number in numbers]
-        answer = self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
-        if answer.status != HTTPStatus.ACCEPTED:
-            raise DeliveryError("the answer is not what the tool's API promises")
+        response = self._write("POST", f"/api/{job_type}s", _bulk_job_body(job_type, rows))
+        if response.status != HTTPStatus.ACCEPTED:
+            raise DeliveryError("the response is not what the tool's API promises")
 
     def set_property(self, profile: KlaviyoProfile, name: str, value: str) -> bool:
         """Set a custom property; whether it then has the value."""
@@ -200,8 +200,8 @@ class KlaviyoClient:
                 "attributes": {"properties": {name: value}},
             }
         }
-        answer = self._write("PATCH", f"{_PROFILES_PATH}/{{profile}}", body, profile=profile.id)
-        return bool(answer.parse(PROFILE_RESPONSE).data.attributes.properties.get(name) == value)
+        response = self._write("PATCH", f"{_PROFILES_PATH}/{{profile}}", body, profile=profile.id)
+        return bool(response.parse(PROFILE_RESPONSE).data.attributes.properties.get(name) == value)
 
     def _write(self, method: str, route: str, body: object, **path_params: str) -> Response:
         return self._session.send(

@@ -1,10 +1,10 @@
-"""Klaviyo: a topic is a list; a no to all marketing may also be a suppression.
+"""Klaviyo: a topic is a list; an opt-out from all marketing may also be a suppression.
 
 https://developers.klaviyo.com/en/reference/remove_profiles_from_list
 https://developers.klaviyo.com/en/reference/bulk_suppress_profiles
-People are taken off a list, which stops just that list, at once. They are not "unsubscribed"
-from it: that happens later, and then stops all marketing to whoever is not on the list any
-more, and makes profiles of addresses that Klaviyo doesn't know (I10).
+People are removed from a list, which stops just that list, at once. They are not
+"unsubscribed" from it: that takes effect later, then stops all marketing to whoever is no
+longer on the list, and creates profiles for addresses that Klaviyo does not know (I10).
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Klaviyo:
         scopes=frozenset(SupportedScope),
         can_lift=True,
         batch_size=100,
-        # Changes of lists: 10 a second, 150 a minute; all else 75 and 750. A change is at
-        # most every third request.
+        # Changes of lists: 10 a second, 150 a minute; other requests 75 and 750. At most
+        # every third request is a change.
         rate_limit=RateLimit(450, 60, burst=10),
         can_read=True,
         scans=ListingMode.CHANGES,
@@ -79,9 +79,9 @@ class Klaviyo:
     settings: ClassVar[Mapping[str, str]] = {
         "api_key": "a private API key with the scopes lists:read, lists:write, profiles:read, "
         "profiles:write and subscriptions:write",
-        "suppress_all?": "yes: a no to all marketing is also a suppression, which stops flows "
-        "and segments; only where no service mail goes through this account",
-        "base_url?": "another address of the API, for tests",
+        "suppress_all?": "yes: an opt-out from all marketing is also a suppression, which stops "
+        "flows and segments; only where no service mail goes through this account",
+        "base_url?": "another base URL of the API, for tests",
     }
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
@@ -93,7 +93,7 @@ class Klaviyo:
         return self._config.settings.get("suppress_all") == "yes"
 
     def check(self) -> CheckReport:
-        """See Connector. Also says which lists no topic maps to."""
+        """See Connector. Also reports which lists no topic maps to."""
         topics = self._config.topics
         problems = [
             *mapping_problems(self._config, "list", numeric_ids=False),
@@ -106,7 +106,7 @@ class Klaviyo:
         except DeliveryError as error:
             return CheckReport((*problems, f"{error}: check the API key and its scopes"))
         problems += [
-            f"topic {topic} is mapped to list {list_}, which the account has not: "
+            f"topic {topic} is mapped to list {list_}, which the account does not have: "
             "map it to a list that exists"
             for topic, list_ in sorted(topics.items())
             if list_ not in lists
@@ -120,11 +120,11 @@ class Klaviyo:
         if self._suppresses_all and self._config.sends_service:
             yield (
                 "suppress_all would stop the service mail that no flow marked transactional "
-                "sends: take the setting away, lists alone hold the no (I10)"
+                "sends: remove the setting, so that opt-outs are held by lists alone (I10)"
             )
 
     def _may_suppress_all(self, item: PushItem) -> bool:
-        """Whether a suppression says no more than the person did (I10)."""
+        """Whether a suppression stops no more than the person opted out of (I10)."""
         return (
             self._suppresses_all
             and not self._config.sends_service
@@ -133,7 +133,7 @@ class Klaviyo:
         )
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Off the lists first, then suppressions, then on lists again."""
+        """See Connector. Removes from lists first, then suppresses, then adds to lists."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
@@ -178,7 +178,7 @@ class Klaviyo:
                 yield PushStep(tuple(i.ref for i in some), partial(call, list_, some))
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable. Who isn't on a list doesn't get it."""
+        """See SupportsRead. A topic is off for everybody who isn't on its list."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
@@ -201,7 +201,7 @@ class Klaviyo:
         }
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See Fieldable. Writes a custom property, which need not exist before."""
+        """See SupportsLinkField. Writes a custom property, which need not exist yet."""
         field = self._config.link_field
         if not batch or field is None:
             return {}
@@ -216,7 +216,7 @@ class Klaviyo:
             return run_steps(items, steps) | others
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable. Who joined one of the mapped lists."""
+        """See SupportsScan. Profiles that joined one of the mapped lists."""
         lists = sorted(set(self._config.topics.values()))
         with open_client(self._config, self._http) as account:
             profiles, following, done = next_listing_page(
@@ -234,12 +234,12 @@ class Klaviyo:
         return ContactPage(tuple(rows), following, done)
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
-        """See Findable."""
+        """See SupportsFind."""
         with open_client(self._config, self._http) as account:
             return account.find_addresses(contact_ids, lambda profile: profile.email, "email")
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. Suppressions of all marketing, then of each mapped list."""
+        """See SupportsPull. Suppressions of all marketing, then of each mapped list."""
         lists = [None, *sorted(set(self._config.topics.values()))]
         with open_client(self._config, self._http) as account:
             profiles, following, done = next_listing_page(
@@ -251,9 +251,9 @@ class Klaviyo:
                 ),
             )
         rows = (
-            news
+            event
             for source, profile in profiles
-            for news in to_vendor_events(profile, lists[source])
+            for event in to_vendor_events(profile, lists[source])
         )
         return ContactPage(tuple(rows), following, done)
 
@@ -290,12 +290,12 @@ SPEC = ConnectorSpec(
     build=KlaviyoMultiChannel,
     notes=(
         (
-            "Lists stop campaigns to that list. What goes to segments and by flows is only "
-            "stopped by a suppression: set suppress_all, or let them ask for the list."
+            "Lists stop campaigns to that list. Flows and mail to segments are only stopped by "
+            "a suppression: set suppress_all, or have them check the list."
         ),
         "A flow that starts when somebody is added to a list also starts after a lift.",
         "Map a topic that goes by SMS to `sms`: there is one consent for all marketing by SMS.",
-        "Where the account asks for SMS consent twice, a lift sends the person a text to answer.",
-        "Its webhook needs Advanced KDP, or a partner's app. Without, reading finds opt-outs.",
+        "Where the account uses double opt-in for SMS, a lift sends the person a text to response.",
+        "Its webhook needs Advanced KDP or a partner's app. Otherwise reading finds opt-outs.",
     ),
 )

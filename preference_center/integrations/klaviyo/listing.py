@@ -1,4 +1,4 @@
-"""Going through several listings of Klaviyo's, one page a call."""
+"""Reading several of Klaviyo's listings one after another, one page a call."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ EVENT_KIND_BY_REASON = {
     KlaviyoSuppressionReason.INVALID_EMAIL: VendorEventKind.BOUNCED,
 }
 OVERLAP = timedelta(minutes=10)
-"""Runs overlap: an index may lag behind, and clocks differ."""
+"""Passes overlap: an index may lag behind, and clocks differ."""
 _EPOCH = "1970-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
 class KlaviyoCursor:
-    """Where a run stands: in which listing, on which page of what came after `since`.
+    """The position of a pass: a listing, and a page of what changed after `since`.
 
-    `page` is Klaviyo's own cursor, which holds a time and an id. `began` is when the run did.
+    `page_cursor` is Klaviyo's own cursor, which holds a time and an id. `started_at` is the
+    start of the pass.
     """
 
     listing_index: int = 0
@@ -49,11 +50,11 @@ class KlaviyoCursor:
 
     @classmethod
     def parse(cls, text: str | None) -> KlaviyoCursor:
-        """The place that `str` wrote; the beginning for None."""
+        """The position that `str` wrote; the beginning for None."""
         if text is None:
             return cls()
-        source, since, began, page = text.split("|", 3)
-        return cls(int(source), since, began, page)
+        source, since, started_at, page = text.split("|", 3)
+        return cls(int(source), since, started_at, page)
 
     def __str__(self) -> str:
         return f"{self.listing_index}|{self.since}|{self.started_at}|{self.page_cursor}"
@@ -65,42 +66,48 @@ def next_listing_page(
     now: datetime,
     fetch: Callable[[int, str, str], ProfilesPage],
 ) -> tuple[list[tuple[int, KlaviyoProfile]], str, bool]:
-    """A page of one of `sources` listings: rows, the next cursor, and whether that was all.
+    """A page of one of `listing_count` listings: rows, next cursor, whether it was the last.
 
-    `ask` is given the number of the listing, a time and Klaviyo's cursor.
+    `fetch` is given the number of the listing, a time and Klaviyo's cursor.
     """
-    place = KlaviyoCursor.parse(cursor)
-    began = place.started_at or f"{now - OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
+    position = KlaviyoCursor.parse(cursor)
+    started_at = position.started_at or f"{now - OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
     try:
-        found = fetch(place.listing_index, place.since, place.page_cursor)
+        found = fetch(position.listing_index, position.since, position.page_cursor)
     except RequestRejected:
-        if not place.page_cursor:
+        if not position.page_cursor:
             raise
-        # How long a cursor stays good is not documented: begin this listing again.
-        found = fetch(place.listing_index, place.since, "")
-    rows = [(place.listing_index, profile) for profile in found.rows]
+        # How long a cursor stays valid is not documented: begin this listing again.
+        found = fetch(position.listing_index, position.since, "")
+    rows = [(position.listing_index, profile) for profile in found.rows]
     if found.next_cursor:
         return (
             rows,
-            str(KlaviyoCursor(place.listing_index, place.since, began, found.next_cursor)),
+            str(
+                KlaviyoCursor(position.listing_index, position.since, started_at, found.next_cursor)
+            ),
             False,
         )
-    if place.listing_index + 1 < listing_count:
-        return rows, str(KlaviyoCursor(place.listing_index + 1, place.since, began)), False
-    return rows, str(KlaviyoCursor(since=began)), True
+    if position.listing_index + 1 < listing_count:
+        return (
+            rows,
+            str(KlaviyoCursor(position.listing_index + 1, position.since, started_at)),
+            False,
+        )
+    return rows, str(KlaviyoCursor(since=started_at)), True
 
 
 def to_vendor_events(profile: KlaviyoProfile, list_id: str | None) -> Iterator[VendorEvent]:
-    """What a profile's suppressions tell: those of one list, or those of all marketing."""
+    """A profile's suppressions: those of one list, or those of all marketing."""
     if not profile.email:
         return
     if list_id is None:
-        for one in profile.suppressions:
-            if one.reason in set(KlaviyoSuppressionReason):
+        for suppression in profile.suppressions:
+            if suppression.reason in set(KlaviyoSuppressionReason):
                 yield VendorEvent(
-                    EVENT_KIND_BY_REASON[KlaviyoSuppressionReason(one.reason)],
+                    EVENT_KIND_BY_REASON[KlaviyoSuppressionReason(suppression.reason)],
                     profile.email,
-                    occurred_at=one.timestamp,
+                    occurred_at=suppression.timestamp,
                 )
     for held in profile.list_suppressions:
         if held.list_id == list_id:

@@ -1,4 +1,4 @@
-"""What Klaviyo answers with. Nearly all of it may be null, says its description.
+"""Klaviyo's responses. By its description nearly every field may be null.
 
 https://github.com/klaviyo/openapi (openapi/stable.json, revision 2026-07-15)
 """
@@ -19,14 +19,14 @@ UNSUBSCRIBED, SUBSCRIBED = "UNSUBSCRIBED", "SUBSCRIBED"
 
 
 class KlaviyoSuppression(LenientModel):
-    """Why a profile gets no marketing at all."""
+    """A reason why a profile gets no marketing at all."""
 
     reason: str = ""
     timestamp: IsoDatetime = None
 
 
 class ListSuppression(LenientModel):
-    """Why a profile gets nothing from one list."""
+    """A reason why a profile gets nothing from one list."""
 
     list_id: str = ""
     timestamp: IsoDatetime = None
@@ -39,7 +39,7 @@ class _EmailMarketing(LenientModel):
 
 
 class SmsConsent(LenientModel):
-    """What a phone number has agreed to: one answer for all marketing by SMS."""
+    """The consent of a phone number: one for all marketing by SMS."""
 
     can_receive_sms_marketing: bool = False
     consent: str = ""
@@ -48,7 +48,7 @@ class SmsConsent(LenientModel):
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether it may be sent any; also if only one of two fields says so."""
+        """Whether it may be sent any; one of the two fields is enough."""
         return self.can_receive_sms_marketing or self.consent == SUBSCRIBED
 
     @property
@@ -78,7 +78,7 @@ class _ProfileAttributes(LenientModel):
 
 
 class KlaviyoProfile(LenientModel):
-    """One person in Klaviyo. Who is known by one address only has "" for the other."""
+    """One person in Klaviyo. A missing email address or phone number is ""."""
 
     id: str = ""
     attributes: _ProfileAttributes = _ProfileAttributes()
@@ -95,7 +95,7 @@ class KlaviyoProfile(LenientModel):
 
     @property
     def sms_consent(self) -> SmsConsent:
-        """What they get by SMS."""
+        """Their SMS consent."""
         return self.attributes.subscriptions.sms.marketing
 
     @property
@@ -104,22 +104,22 @@ class KlaviyoProfile(LenientModel):
 
     @property
     def suppressions(self) -> Sequence[KlaviyoSuppression]:
-        """What stops all marketing to them."""
+        """The suppressions of all marketing to them."""
         return self._email_marketing.suppression
 
     @property
     def list_suppressions(self) -> Sequence[ListSuppression]:
-        """What stops single lists."""
+        """The suppressions of single lists."""
         return self._email_marketing.list_suppressions
 
     @property
     def is_fully_suppressed(self) -> bool:
-        """Whether no marketing goes to them at all."""
+        """Whether they are sent no marketing at all."""
         return bool(self.suppressions) or self._email_marketing.consent == UNSUBSCRIBED
 
 
 class PageLinks(LenientModel):
-    """Where the listing goes on."""
+    """The link to the next page of a listing."""
 
     next: str = ""
 

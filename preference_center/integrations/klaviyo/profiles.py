@@ -1,4 +1,4 @@
-"""Changing Klaviyo's profiles: on and off lists, bulk jobs, and a custom property."""
+"""Changing Klaviyo's profiles: membership of lists, bulk jobs, and a custom property."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SUPPRESS_JOB, UNSUPPRESS_JOB = (
     "profile-suppression-bulk-delete-job",
 )
 JOB_RECHECK_DELAY = timedelta(seconds=30)
-_MISSING_PROFILE_ID = PushOutcome(PushResult.RETRY_LATER, "the answer has no id for the profile")
-"""Only an id names a profile where lists are changed; an answer may hold null in its place."""
+_MISSING_PROFILE_ID = PushOutcome(PushResult.RETRY_LATER, "the response has no id for the profile")
+"""Changes of lists name profiles by id; a response may have null instead of one."""
 
 
 def find_profiles(
     fetch: Callable[[Sequence[str]], Mapping[str, KlaviyoProfile]], items: Sequence[PushItem]
 ) -> tuple[dict[int, KlaviyoProfile], dict[int, PushOutcome]]:
-    """Ref -> profile of who is known, and what came of the others."""
+    """Ref -> profile of those that are known, and the outcomes of the others."""
     known: dict[int, KlaviyoProfile] = {}
     others = {item.ref: PushOutcome(PushResult.REFUSED, "400") for item in items}
     for part, profiles in send_bisecting(
@@ -39,14 +39,14 @@ def find_profiles(
 
 
 def read_absent(others: Mapping[int, PushOutcome]) -> dict[int, frozenset[str] | None]:
-    """What is read of those whom `find` did not find, without those it could not ask for."""
+    """What `read` returns for `others` of `find_profiles`: those it could look up."""
     return {ref: None for ref, outcome in others.items() if outcome.result is PushResult.ABSENT}
 
 
 def remove_from_list(
     client: KlaviyoClient, list_id: str, items: Sequence[PushItem]
 ) -> Mapping[int, PushOutcome]:
-    """Take off a list whoever of `items` is on it."""
+    """Remove those of `items` who are on a list from it."""
     members = client.find_list_members(list_id, [item.address for item in items])
     named = {address: profile for address, profile in members.items() if profile.id}
     if named:
@@ -63,7 +63,7 @@ def add_to_list(
     list_id: str,
     items: Sequence[PushItem],
 ) -> Mapping[int, PushOutcome]:
-    """Put `items`, whose profiles are known by their refs, on a list again."""
+    """Add `items`, whose profiles are known by their refs, to a list."""
     named = [item for item in items if profiles_by_ref[item.ref].id]
     if named:
         client.add_to_list(list_id, [profiles_by_ref[item.ref] for item in named])
@@ -78,7 +78,7 @@ def bulk_job_steps(
     *,
     is_done: Callable[[KlaviyoProfile], bool],
 ) -> Iterator[PushStep]:
-    """A job is only accepted (202); it counts as reflected when it is seen to be done."""
+    """A job is only accepted (202); items are reflected once their profiles show it."""
 
     def call() -> Mapping[int, PushOutcome]:
         addresses = [item.address for item in items]
@@ -96,7 +96,7 @@ def bulk_job_steps(
 
 
 def is_user_suppressed(profile: KlaviyoProfile) -> bool:
-    """Whether an API call or an import suppresses the profile, besides what else may."""
+    """Whether an API call or an import suppresses the profile, possibly among other reasons."""
     return any(
         suppression.reason == KlaviyoSuppressionReason.USER_SUPPRESSED
         for suppression in profile.suppressions
@@ -106,7 +106,7 @@ def is_user_suppressed(profile: KlaviyoProfile) -> bool:
 def write_link(
     client: KlaviyoClient, profile: KlaviyoProfile, item: LinkItem, link_field: str
 ) -> Mapping[int, PushOutcome]:
-    """Write a standing link into a custom property."""
+    """Write a permanent link into a custom property."""
     if not profile.id:
         return {item.ref: _MISSING_PROFILE_ID}
     if client.set_property(profile, link_field, item.link):

@@ -1,12 +1,12 @@
-"""Klaviyo's SMS consent: one answer for all marketing by SMS, for each phone number.
+"""Klaviyo's SMS consent: one for all marketing by SMS, for each phone number.
 
 https://developers.klaviyo.com/en/reference/bulk_unsubscribe_profiles
 https://developers.klaviyo.com/en/reference/bulk_subscribe_profiles
 https://developers.klaviyo.com/en/docs/collect_email_and_sms_consent_via_api
-A list holds people, whatever they are written to by: taking somebody off one would stop their
-email too, so no list stands for a topic by SMS (I10). Transactional texts have a consent of
-their own, which is left alone (I4). The bulk jobs make profiles of numbers that Klaviyo
-doesn't know, so it is asked first.
+A list holds people for every channel: removing somebody from one would stop their email too,
+so no topic by SMS is mapped to a list (I10). Transactional messages have a consent of their
+own, which is not changed (I4). The bulk jobs create profiles for numbers that Klaviyo does
+not know, so profiles are looked up first.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class KlaviyoSms(SmsSwitchConnector):
             return run_steps(batch, steps) | others
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable. Who never subscribed is sent nothing either."""
+        """See SupportsRead. Numbers that never subscribed are off, too."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
@@ -101,7 +101,7 @@ class KlaviyoSms(SmsSwitchConnector):
         return self._all_topics(off=not profile.sms_consent.is_subscribed)
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable. Whose profile was made or changed."""
+        """See SupportsScan. Profiles that were created or changed."""
         profiles, following, done = self._list_updated(cursor)
         rows = (
             ContactSnapshot(p.phone, Channel.SMS, off=self._off_topics(p))
@@ -111,9 +111,9 @@ class KlaviyoSms(SmsSwitchConnector):
         return ContactPage(tuple(rows), following, done)
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. Whose profile was changed and is unsubscribed.
+        """See SupportsPull. Profiles that changed and are unsubscribed.
 
-        What SMS consents changed can't be asked for; whose act it was isn't said.
+        Changes of SMS consents can't be listed, and who made them is not reported.
         """
         profiles, following, done = self._list_updated(cursor)
         rows = (
@@ -140,7 +140,7 @@ class KlaviyoSms(SmsSwitchConnector):
         return [profile for _, profile in rows], following, done
 
     def find(self, contact_ids: Sequence[str]) -> Mapping[str, str]:
-        """See Findable."""
+        """See SupportsFind."""
         with open_client(self._config, self._http) as account:
             return account.find_addresses(
                 contact_ids, lambda profile: profile.phone, "phone_number"
@@ -157,7 +157,7 @@ def _job_steps(
 def _request_unsubscribe(
     client: KlaviyoClient, items: Sequence[PushItem]
 ) -> Mapping[int, PushOutcome]:
-    """Reflected once it is seen to be done: a job is only accepted (202)."""
+    """Reflected once the profile shows it: a job is only accepted (202)."""
     asked = _request_consent(client, UNSUBSCRIBE_JOB, UNSUBSCRIBED, items)
     after = client.find_profiles_by_phone([item.address for item in items if item.ref in asked])
     waiting = PushOutcome(PushResult.RETRY_LATER, "202: not done yet", JOB_RECHECK_DELAY)
@@ -177,7 +177,7 @@ def _request_unsubscribe(
 def _request_subscribe(
     client: KlaviyoClient, items: Sequence[PushItem]
 ) -> Mapping[int, PushOutcome]:
-    """Accepted is enough: where the account asks twice, the person has to answer a text."""
+    """Accepted is enough: with double opt-in the person has to answer a text message."""
     asked = _request_consent(client, SUBSCRIBE_JOB, SUBSCRIBED, items)
     return {
         item.ref: PushOutcome(PushResult.REFLECTED, "202")
@@ -190,7 +190,7 @@ def _request_subscribe(
 def _request_consent(
     client: KlaviyoClient, job_type: str, consent: str, items: Sequence[PushItem]
 ) -> frozenset[int]:
-    """The refs of those whose number was accepted."""
+    """The refs of the accepted numbers."""
     taken = send_bisecting(
         items,
         lambda some: client.create_consent_job(job_type, consent, [item.address for item in some]),

@@ -2,10 +2,10 @@
 
 https://developers.klaviyo.com/en/docs/working_with_system_webhooks
 https://developers.klaviyo.com/en/reference/get_event
-The time that is checked is the body's, since the header has been seen in another zone. How
-long Klaviyo tries again is not published, nor what an event's properties are: the address is
-looked for in them, among what is included, and last by the profile's id. Whether a person or
-an API call did it isn't said.
+The time in the body is checked, since the header's has been seen in another time zone. How
+long Klaviyo retries is not published, nor which properties an event has: the address is
+looked for in the properties, in the included resources, and last by the profile's id.
+Whether a person or an API call acted is not reported.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from preference_center.integrations.base.signatures import verify_hmac, verify_t
 
 SECRET_SETTING = "webhook_secret"
 MAX_AGE = timedelta(days=1)
-"""A request may be so old: it may be one that is tried again."""
+"""The greatest age of a request, since it may be a retry."""
 _PREFIX = "event:klaviyo."
 _KINDS = {
     "unsubscribed_from_email_marketing": VendorEventKind.OPTED_OUT,
@@ -66,14 +66,14 @@ _ADDRESS_PROPERTIES = ("email_address", "Recipient Email Address")
 
 
 class KlaviyoWebhookSource:
-    """See NewsSource."""
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "the secret key of the system webhook that calls /in/NAME",
     }
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource."""
+        """See WebhookSource."""
         secret = require_setting(settings, SECRET_SETTING)
         given, stamp = (
             require_header(request, "klaviyo-signature"),
@@ -83,7 +83,7 @@ class KlaviyoWebhookSource:
         try:
             sent = parse_json_objects(request.body)[:1]
         except InvalidInput:
-            raise SignatureError("the request has no time") from None
+            raise SignatureError("the request has no timestamp") from None
         verify_timestamp(
             parse_iso_time(get_object(sent[0], "meta").get("timestamp")) if sent else None,
             now,
@@ -91,12 +91,13 @@ class KlaviyoWebhookSource:
         )
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         found = parse_json_objects(body)
         rows = [row for each in found for row in get_list(each, "data")]
         if not all("data" in each for each in found) or not all(isinstance(r, dict) for r in rows):
             raise InvalidInput("the body is not what the vendor promises")
-        return require_recipient(news for row in rows if (news := _read_event(row)) is not None)
+        events = (_read_event(row) for row in rows)
+        return require_recipient(event for event in events if event is not None)
 
 
 def _read_event(row: dict[str, Any]) -> VendorEvent | None:
@@ -132,7 +133,7 @@ def _find_address(row: dict[str, Any]) -> str:
 
 
 def _find_phone_number(row: dict[str, Any]) -> str:
-    """A profile's number: what a text was sent to may stand in the event, too, as ours does."""
+    """The profile's number: the event may also have the sender's number."""
     return next(filter(None, _included_attributes(row, "phone_number")), "")
 
 
@@ -146,6 +147,6 @@ def _included_attributes(row: dict[str, Any], name: str) -> list[str]:
 
 
 def _bounce(attributes: dict[str, Any]) -> Bounce:
-    """Klaviyo's word on it, if it has one."""
+    """Whether Klaviyo calls the bounce permanent, if it does."""
     kind = get_text(get_object(attributes, "event_properties"), "Bounce Type").casefold()
     return Bounce(permanent={"hard": True, "soft": False}.get(kind))

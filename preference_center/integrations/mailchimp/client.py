@@ -1,4 +1,4 @@
-"""Mailchimp's Marketing API 3.0, as far as one audience of it is called.
+"""Mailchimp's Marketing API 3.0: the calls for one audience.
 
 https://mailchimp.com/developer/marketing/api/lists/
 https://mailchimp.com/developer/marketing/docs/errors/
@@ -38,15 +38,15 @@ from preference_center.integrations.mailchimp.models import (
 
 SUBSCRIBED, UNSUBSCRIBED, ARCHIVED = "subscribed", "unsubscribed", "archived"
 OPTED_OUT_STATUSES = frozenset({UNSUBSCRIBED, "cleaned"})
-"""Statuses that hold a "no". Nor do "pending", "transactional" and "archived" members get
-campaigns, but a form or an import can make them subscribed."""
+"""Statuses of an opt-out. "pending", "transactional" and "archived" members get no campaigns
+either, but a form or an import can make them subscribed."""
 
 COMPLIANCE_STATE = "Member In Compliance State"
-"""Title of the error that says that only the person can subscribe again."""
+"""Title of the error for a member whom only the person can subscribe again."""
 INVALID_ACK = "400"
 THROTTLE_DELAY = timedelta(seconds=30)
 PAGE_SIZE, PAGE_STEP = 1_000, 900
-"""Pages overlap: who changes in the meantime goes to the end, and all after him move up."""
+"""Pages overlap: a member who changes meanwhile moves to the end, and all behind move up."""
 OVERLAP = timedelta(minutes=10)
 _ONE_SECOND = timedelta(seconds=1)
 _AUDIENCE = "/3.0/lists/{audience}"
@@ -56,10 +56,10 @@ _CATEGORIES = f"{_AUDIENCE}/interest-categories"
 
 @dataclass(frozen=True, slots=True)
 class MailchimpCursor:
-    """Where a listing stands.
+    """The position in a listing.
 
-    A run lists what changed after `since`, oldest change first, from `position` on; rows
-    with the same time as that one are counted off by `offset`.
+    A pass lists what changed after `since`, oldest change first, from `position` on; `offset`
+    counts rows with the same time as `position`.
     """
 
     since: datetime | None = None
@@ -69,7 +69,7 @@ class MailchimpCursor:
 
     @classmethod
     def parse(cls, text: str | None) -> MailchimpCursor:
-        """The place that `str` wrote; the beginning for None."""
+        """The cursor that `str` wrote; the beginning for None."""
         if text is None:
             return cls()
         since, position, offset, began = text.split("|")
@@ -80,7 +80,7 @@ class MailchimpCursor:
         return f"{times[0]}|{times[1]}|{self.offset}|{times[2]}"
 
     def advance(self, rows: Sequence[ListedMember], now: datetime) -> tuple[MailchimpCursor, bool]:
-        """The place after `rows`, and whether they were the last."""
+        """The cursor after `rows`, and whether they were the last."""
         began = self.started_at or now
         if len(rows) < PAGE_SIZE:
             start = began - OVERLAP
@@ -98,9 +98,9 @@ def _parse_time(text: str) -> datetime | None:
 
 @contextmanager
 def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[MailchimpClient]:
-    """The audience of a destination, for a `with` block.
+    """A client of a destination's audience, for a `with` block.
 
-    Raises DeliveryError (permanent) for a key that doesn't say where the account is.
+    Raises DeliveryError (permanent) for a key that doesn't name the account's data centre.
     """
     settings = config.settings
     centre = re.search(r"-([a-z]{2,4}\d{1,4})\Z", settings["api_key"])
@@ -115,7 +115,7 @@ def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[Mailch
 
 
 class MailchimpClient:
-    """One audience of one account, made by `open_audience`."""
+    """One audience of one account, made by `open_client`."""
 
     def __init__(self, config: DestinationConfig, http: HttpContext, session: HttpSession) -> None:
         self._name = config.name
@@ -124,13 +124,13 @@ class MailchimpClient:
         self._session = session
 
     def role(self) -> str:
-        """What the API key's user is in the account."""
+        """The role of the API key's user in the account."""
         return self.send("GET", "/3.0/", query={"fields": "role"}).parse(ACCOUNT).role
 
     def ensure_exists(self) -> None:
         """Raise DeliveryError (permanent) when the audience is gone.
 
-        Everybody would be absent from it, by the same answer.
+        Its members are answered with the same 404 as unknown addresses.
         """
         if (
             self.send(
@@ -159,19 +159,21 @@ class MailchimpClient:
 
     def link_fields(self) -> set[str]:
         """Tags of the custom fields that can hold a link."""
-        answer = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE_SIZE)})
-        return {f.tag for f in answer.parse(MERGE_FIELDS).merge_fields if f.type in {"text", "url"}}
+        response = self.send("GET", f"{_AUDIENCE}/merge-fields", query={"count": str(PAGE_SIZE)})
+        return {
+            f.tag for f in response.parse(MERGE_FIELDS).merge_fields if f.type in {"text", "url"}
+        }
 
     def member(self, address: str) -> MailchimpMember | None:
-        """One member; None if the audience doesn't know the address."""
-        answer = self.send(
+        """One member; None if the audience does not know the address."""
+        response = self.send(
             "GET",
             _MEMBER,
             query={"fields": "id,status,interests"},
             allowed_statuses={HTTPStatus.NOT_FOUND},
             member=member_id(address),
         )
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(MEMBER)
+        return None if response.status == HTTPStatus.NOT_FOUND else response.parse(MEMBER)
 
     def ensure_groups(self, topics: Mapping[str, str]) -> None:
         """Raise DeliveryError (permanent) when the group of a topic is gone."""
@@ -188,11 +190,11 @@ class MailchimpClient:
         changes: Mapping[str, Any],
         is_applied: Callable[[MailchimpMember], bool],
     ) -> PushOutcome:
-        """Change a member; reflected if it then `holds`.
+        """Change a member; reflected if the response `is_applied`.
 
-        The audience may ask for merge fields that the member hasn't: not our business.
+        Merge fields that the audience requires and the member lacks are not validated.
         """
-        answer = self.send(
+        response = self.send(
             "PATCH",
             _MEMBER,
             query={"skip_merge_validation": "true"},
@@ -200,21 +202,21 @@ class MailchimpClient:
             allowed_statuses={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
             member=member_id(address),
         )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if response.status == HTTPStatus.NOT_FOUND:
             return PushOutcome(PushResult.ABSENT, "404")
-        if answer.status == HTTPStatus.BAD_REQUEST:
-            title = answer.parse(PROBLEM).title
-            # Who unsubscribed in person can only come back by one of Mailchimp's own forms.
+        if response.status == HTTPStatus.BAD_REQUEST:
+            title = response.parse(PROBLEM).title
+            # A person who unsubscribed can only resubscribe by one of Mailchimp's own forms.
             return PushOutcome(
                 PushResult.REFUSED, title if title == COMPLIANCE_STATE else INVALID_ACK
             )
-        after = answer.parse(MEMBER)
+        after = response.parse(MEMBER)
         if not is_applied(after):
             return PushOutcome(PushResult.RETRY_LATER, "not acknowledged")
         return PushOutcome(PushResult.REFLECTED, after.status)
 
     def unsubscribe(self, addresses: Sequence[str]) -> dict[str, PushOutcome]:
-        """Unsubscribe up to 500; who isn't there is added, unsubscribed. By casefolded address."""
+        """Unsubscribe up to 500, adding unknown ones unsubscribed. By casefolded address."""
         members = [{"email_address": address, "status": UNSUBSCRIBED} for address in addresses]
         batch = self.send(
             "POST",
@@ -234,27 +236,27 @@ class MailchimpClient:
     def list_members(
         self, cursor: str | None, *, unsubscribed: bool = False
     ) -> tuple[list[ListedMember], str, bool]:
-        """A page of members by time of change, the next cursor, and whether that was all.
+        """A page of members by time of change, the next cursor, and whether it was the last.
 
-        `unsubscribed`: only who unsubscribed in the time that the run is about.
+        `unsubscribed`: only members who unsubscribed since the start of the pass's time span.
         """
-        place = MailchimpCursor.parse(cursor)
+        position = MailchimpCursor.parse(cursor)
         query = {
             "fields": ",".join(f"members.{name}" for name in ListedMember.model_fields),
             "count": str(PAGE_SIZE),
-            "offset": str(place.offset),
+            "offset": str(position.offset),
             "sort_field": "last_changed",
             "sort_dir": "ASC",
         }
-        if place.position:
-            query["since_last_changed"] = place.position.isoformat()
+        if position.position:
+            query["since_last_changed"] = position.position.isoformat()
         if unsubscribed:
             query["status"] = UNSUBSCRIBED
-            if place.since:
-                query["unsubscribed_since"] = place.since.isoformat()
+            if position.since:
+                query["unsubscribed_since"] = position.since.isoformat()
         now = self._http.now()
         rows = self.send("GET", f"{_AUDIENCE}/members", query=query).parse(MEMBERS).members
-        following, done = place.advance(rows, now)
+        following, done = position.advance(rows, now)
         return rows, str(following), done
 
     def send(
@@ -267,8 +269,8 @@ class MailchimpClient:
         allowed_statuses: Collection[int] = (),
         **path_params: str,
     ) -> Response:
-        """One request about the audience. Raises DeliveryError, Rejected and so on as Session."""
-        answer = self._session.send(
+        """Send one request about the audience. Raises like `HttpSession.send`."""
+        response = self._session.send(
             method,
             route,
             path_params={"audience": self._audience_id, **path_params},
@@ -276,12 +278,12 @@ class MailchimpClient:
             body=body,
             allowed_statuses={HTTPStatus.FORBIDDEN, *allowed_statuses},
         )
-        if answer.status == HTTPStatus.FORBIDDEN:
-            self._explain_403(answer)
-        return answer
+        if response.status == HTTPStatus.FORBIDDEN:
+            self._explain_403(response)
+        return response
 
     def _explain_403(self, response: Response) -> None:
-        """Raise DeliveryError: a bare 403 is how a much too busy account is throttled."""
+        """Raise DeliveryError: a 403 without a problem body is how an account is throttled."""
         try:
             response.parse(PROBLEM)
         except DeliveryError:
@@ -291,5 +293,5 @@ class MailchimpClient:
 
 
 def member_id(address: str) -> str:
-    """MD5 of the address in lower case: Mailchimp's name for it, and no protection."""
+    """MD5 of the address in lower case: Mailchimp's id of the member, not a protection."""
     return hashlib.md5(address.lower().encode(), usedforsecurity=False).hexdigest()

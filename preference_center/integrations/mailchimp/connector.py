@@ -3,9 +3,9 @@
 https://mailchimp.com/developer/marketing/api/list-members/update-list-member/
 https://mailchimp.com/developer/marketing/docs/fundamentals/#api-limits
 Campaigns only go to members with the status "subscribed", so unsubscribing somebody from an
-audience stops all that is sent to it: it may stand for a topic only where the destination
-sends nothing else (I10). Members are changed one at a time, which is acknowledged one at a
-time: batches of operations (POST /batches) may act after our lease, and out of turn.
+audience stops everything that is sent to it: a topic may be mapped to it only where the
+destination sends nothing else (I10). Members are changed and acknowledged one at a time:
+batches of operations (POST /batches) may take effect after our lease, and out of order.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ from preference_center.integrations.mailchimp.models import ListedMember, Mailch
 from preference_center.integrations.mailchimp.sms import MailchimpSms
 
 MAX_BATCH_MEMBERS = 500
-"""Members that one batch may add or change, says the reference."""
+"""Members that one batch may add or change, by the reference."""
 _DOCS = "https://mailchimp.com/developer/marketing"
 
 
@@ -73,12 +73,12 @@ class Mailchimp:
     """One audience of a Mailchimp account."""
 
     kind: ClassVar[str] = "mailchimp"
-    # An account may have 10 requests under way at once; no number a second is documented.
+    # An account may have 10 requests in progress; no rate is documented.
     capabilities: ClassVar[Capabilities] = Capabilities(
         channels=frozenset({Channel.EMAIL}),
         scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
-        # Two requests an address: more would not end inside a lease.
+        # Two requests an address: more addresses would not end inside a lease.
         batch_size=50,
         can_read=True,
         scans=ListingMode.CHANGES,
@@ -88,17 +88,17 @@ class Mailchimp:
         can_create=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "api_key": "an API key of a user who is a manager or more; it ends with the data "
+        "api_key": "an API key of a manager, an admin or the owner; it ends with the data "
         "centre, as in -us21",
         "audience": "id of the audience",
-        "base_url?": "another address of the API, for tests",
+        "base_url?": "another base URL of the API, for tests",
     }
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
         self._config = config
         self._http = http
         self._group_by_topic = {
-            t: thing for t, thing in config.topics.items() if thing != WHOLE_LIST
+            topic: group for topic, group in config.topics.items() if group != WHOLE_LIST
         }
 
     @property
@@ -106,7 +106,7 @@ class Mailchimp:
         return WHOLE_LIST in self._config.topics.values()
 
     def check(self) -> CheckReport:
-        """See Connector. Also says which groups no topic maps to."""
+        """See Connector. Also reports which groups no topic maps to."""
         problems = [
             *mapping_problems(self._config, "group", numeric_ids=False),
             *self._setting_problems(),
@@ -120,11 +120,11 @@ class Mailchimp:
             )
         if role in {"author", "viewer"}:
             problems.append(
-                f"the API key's user is only {role}, who may not change members: "
+                f"the API key's user has the role {role} and may not change members: "
                 "use a key of a manager, an admin or the owner"
             )
         problems += [
-            f"topic {topic} is mapped to group {group}, which the audience has not: "
+            f"topic {topic} is mapped to group {group}, which the audience does not have: "
             f"map it to a group that exists, or write {WHOLE_LIST}"
             for topic, group in sorted(self._group_by_topic.items())
             if group not in groups
@@ -149,12 +149,12 @@ class Mailchimp:
             )
         if self._config.create_contacts and not self._maps_whole_audience:
             yield (
-                "create_contacts: a new member without a group is told nothing, so there is "
-                f"nothing to add: take the setting away, or map the topic to {WHOLE_LIST}"
+                "create_contacts: a new member in no group is sent nothing, so there is "
+                f"nothing to add: remove the setting, or map the topic to {WHOLE_LIST}"
             )
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Each member is looked at, and only told what differs."""
+        """See Connector. Each member is read, and changed only where it differs."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
@@ -179,7 +179,7 @@ class Mailchimp:
     def _push_item(self, client: MailchimpClient, item: PushItem) -> Mapping[int, PushOutcome]:
         member = client.member(item.address)
         if member is None or member.status == ARCHIVED:
-            # The archived are not mailed; a change of theirs would bring them back.
+            # Archived members are not mailed; a change would bring them back.
             return {item.ref: PushOutcome(PushResult.ABSENT, member.status if member else "404")}
         if missing := self._find_missing_groups(item, member):
             client.ensure_groups(missing)
@@ -193,17 +193,17 @@ class Mailchimp:
         return {item.ref: outcome}
 
     def _confirm_lift(self, item: PushItem, member: MailchimpMember | None) -> PushOutcome:
-        """What came of a lift that was acknowledged.
+        """The outcome of a lift that was acknowledged.
 
-        Users report that Mailchimp may leave it undone without a word, for who left in person
-        (github.com/strangerstudios/pmpro-mailchimp/issues/151).
+        Users report that Mailchimp may silently ignore it for people who unsubscribed
+        themselves (github.com/strangerstudios/pmpro-mailchimp/issues/151).
         """
         if member is None or not self._matches(item, member):
             return PushOutcome(PushResult.REFUSED, "acknowledged, but not done")
         return PushOutcome(PushResult.REFLECTED, member.status)
 
     def _find_missing_groups(self, item: PushItem, member: MailchimpMember) -> dict[str, str]:
-        """Topic -> group, of the groups that the item is about and the member doesn't name."""
+        """Topic -> group, of the item's groups that are missing from the member."""
         wanted = item.off | item.lift
         groups = {topic: group for topic, group in self._group_by_topic.items() if topic in wanted}
         return {topic: id_ for topic, id_ in groups.items() if id_ not in member.interests}
@@ -212,7 +212,7 @@ class Mailchimp:
         return not self._find_missing_groups(item, member) and not self._diff_member(item, member)
 
     def _diff_member(self, item: PushItem, member: MailchimpMember) -> dict[str, Any]:
-        """What is still to be written of a member. Groups that aren't named stay (I13)."""
+        """What differs and is to be written. Groups that the item doesn't name stay (I13)."""
         if self._maps_whole_audience:
             if item.off and member.status not in OPTED_OUT_STATUSES:
                 return {"status": UNSUBSCRIBED}
@@ -225,7 +225,7 @@ class Mailchimp:
         return {"interests": differing} if differing else {}
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable. Who was unsubscribed from the audience gets no topic of it."""
+        """See SupportsRead. Whoever unsubscribed from the audience has all its topics off."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
@@ -239,7 +239,7 @@ class Mailchimp:
         return self._off_topics(member.status, member.interests) if member else None
 
     def _off_topics(self, status: str, interests: Mapping[str, bool]) -> frozenset[str] | None:
-        """None for the archived. Raises Unreadable where a mapped group is not listed."""
+        """None for archived members. Raises UnexpectedResponse where a mapped group is missing."""
         if status == ARCHIVED:
             return None
         if status in OPTED_OUT_STATUSES:
@@ -251,7 +251,7 @@ class Mailchimp:
         )
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See Fieldable. Writes a text field of the audience, named by its tag."""
+        """See SupportsLinkField. Writes a text field of the audience, named by its tag."""
         field = self._config.link_field
         if not batch or field is None:
             return {}
@@ -261,7 +261,7 @@ class Mailchimp:
             return run_steps([PushItem(i.ref, i.address, i.channel) for i in batch], steps)
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable."""
+        """See SupportsScan."""
         with open_client(self._config, self._http) as audience:
             members, following, done = audience.list_members(cursor)
         rows = (
@@ -281,7 +281,7 @@ class Mailchimp:
         return None
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. Who unsubscribed from the audience, no later than the last change."""
+        """See SupportsPull. Members who unsubscribed, dated by their last change."""
         with open_client(self._config, self._http) as audience:
             members, following, done = audience.list_members(cursor, unsubscribed=True)
         rows = (
@@ -293,7 +293,7 @@ class Mailchimp:
 
 
 class MailchimpWithContactCreation(Mailchimp):
-    """The same where unknown addresses are to be added: nobody need be looked at first."""
+    """The same where unknown addresses are to be added: no member need be read first."""
 
     capabilities: ClassVar[Capabilities] = replace(
         Mailchimp.capabilities, batch_size=MAX_BATCH_MEMBERS
@@ -352,7 +352,7 @@ class MailchimpMultiChannel(MultiChannelConnector):
 
 
 def _make_connector(config: DestinationConfig, http: HttpContext) -> Connector:
-    """Batches are longer where only email is sent and contacts are created."""
+    """Batches are larger where only email is sent and contacts are created."""
     texts = config.for_channel(Channel.SMS).topics
     return MailchimpMultiChannel(config, http) if texts else _make_email_connector(config, http)
 
@@ -374,13 +374,13 @@ SPEC = ConnectorSpec(
     build=_make_connector,
     notes=(
         f"Map each topic to a group of the audience, or the only one to `{WHOLE_LIST}`.",
-        "Who unsubscribed in Mailchimp can come back by Mailchimp's own forms only, not by us.",
-        "An account may have 10 requests under way: run no more workers on it.",
+        "People who unsubscribed in Mailchimp can resubscribe only by Mailchimp's own forms.",
+        "An account may have 10 requests in progress: run no more workers on it.",
         (
-            "Map a topic that goes by SMS to `sms`. Contacts without an email address are only to "
-            "be had by endpoints that Mailchimp calls beta."
+            "Map a topic that goes by SMS to `sms`. Contacts without an email address are only "
+            "available by endpoints that Mailchimp calls beta."
         ),
-        "Who leaves a group by Mailchimp's own form is not noticed; who leaves the audience is.",
-        "Who unsubscribed and was archived before the first reading is not read in: no mail goes.",
+        "Leaving a group by Mailchimp's own form is not noticed; leaving the audience is.",
+        "Members who were archived before the first reading are not read: they get no mail.",
     ),
 )

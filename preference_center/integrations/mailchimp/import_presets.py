@@ -1,9 +1,9 @@
 """Mailchimp: the three files in the ZIP of an audience export.
 
-https://mailchimp.com/help/about-cleaned-contacts tells what cleaned ones are. Files in the
-wild have "Email Address", OPTIN_TIME and CONFIRM_TIME; UNSUB_TIME is only where people
-unsubscribed, CLEAN_TIME only where addresses were cleaned. A file is of one audience and
-does not name it.
+https://mailchimp.com/help/about-cleaned-contacts explains cleaned contacts. Real files have
+"Email Address", OPTIN_TIME and CONFIRM_TIME; UNSUB_TIME is only in the file of unsubscribed
+contacts, CLEAN_TIME only in that of cleaned ones. A file is of one audience and does not
+name it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Mailchimp answers, as far as we read it; unknown fields are left alone."""
+"""The fields of Mailchimp's responses that are read; others are ignored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MailchimpMember(LenientModel):
 
 
 class ListedMember(LenientModel):
-    """A member as the listing shows it; one who gets texts only has no email address."""
+    """A member as listed; one who only has a phone number has no email address."""
 
     email_address: str = ""
     status: str = ""
@@ -29,7 +29,7 @@ class ListedMember(LenientModel):
 
 
 class BatchMember(LenientModel):
-    """A member, or a fault, as a batch shows it."""
+    """A member, or an error, in the response to a batch."""
 
     email_address: str = ""
     status: str = ""
@@ -37,7 +37,7 @@ class BatchMember(LenientModel):
 
 
 class BatchResponse(LenientModel):
-    """What became of a batch of members."""
+    """The result of a batch of members."""
 
     new_members: list[BatchMember] = Field(default_factory=list)
     updated_members: list[BatchMember] = Field(default_factory=list)

@@ -1,10 +1,10 @@
-"""Mailchimp's SMS consent, by its endpoints for audiences, which Mailchimp calls beta.
+"""Mailchimp's SMS consent, by the endpoints for audiences, which Mailchimp calls beta.
 
 https://mailchimp.com/developer/marketing/docs/audiences-introduction/
 https://mailchimp.com/developer/release-notes/new-audiences-endpoints-beta/
 Only they have contacts without an email address. A contact is found by the SHA-256 of its
-number, and changed by its id, so that none is ever made. `denied` unsubscribes it. Groups
-("interests") hold people, whatever they are written to by, so the topic is mapped to `sms`.
+number and changed by its id, so that none is ever created. `denied` unsubscribes it. Groups
+("interests") hold people for every channel, so the topic is mapped to `sms`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from preference_center.integrations.mailchimp.sms_contacts import (
 )
 
 OVERLAP = timedelta(minutes=10)
-"""Runs overlap: an index may lag behind, and clocks differ."""
+"""Passes overlap: an index may lag behind, and clocks differ."""
 
 
 class MailchimpSms(SmsSwitchConnector):
@@ -65,18 +65,18 @@ class MailchimpSms(SmsSwitchConnector):
     credentials_hint: ClassVar[str] = "the API key and the id of the audience"
 
     def _find_problems(self) -> Iterator[str]:
-        """Also whether numbers are hashed there as they are here."""
+        """Also checks that Mailchimp hashes numbers as we do."""
         with open_client(self._config, self._http) as audience:
             found = SmsContactsClient(audience).list_contacts("", "")
         if self._config.create_contacts:
             yield (
-                f"{CREATE_CONTACTS}: Mailchimp adds no contact that is opted out of SMS: take the "
-                "setting away"
+                f"{CREATE_CONTACTS}: Mailchimp adds no contact that is opted out of SMS: remove "
+                "the setting"
             )
         if any(
             c.phone_hash and c.phone_hash != hash_phone(c.phone) for c in found.contacts if c.phone
         ):
-            yield "Mailchimp hashes numbers otherwise than it says: none would be found"
+            yield "Mailchimp hashes numbers differently than documented: none would be found"
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
         """See Connector. Each contact is read, and only changed where it differs."""
@@ -95,7 +95,7 @@ class MailchimpSms(SmsSwitchConnector):
         return outcomes
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable. Who never subscribed is sent nothing either."""
+        """See SupportsRead. Numbers that never subscribed are off, too."""
         if not batch:
             return {}
         validate_batch(batch, self._config, self.capabilities)
@@ -115,7 +115,7 @@ class MailchimpSms(SmsSwitchConnector):
         return self._all_topics(off=contact.subscription_status != SUBSCRIBED)
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable."""
+        """See SupportsScan."""
         contacts, following, done = self._list_updated(cursor)
         rows = (
             ContactSnapshot(c.phone, Channel.SMS, off=self._off_topics(c))
@@ -125,7 +125,7 @@ class MailchimpSms(SmsSwitchConnector):
         return ContactPage(tuple(rows), following, done)
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. Who is unsubscribed, no later than the last change of the contact."""
+        """See SupportsPull. Unsubscribed contacts, dated by their last change."""
         contacts, following, done = self._list_updated(cursor)
         rows = (
             VendorEvent(
@@ -137,13 +137,13 @@ class MailchimpSms(SmsSwitchConnector):
         return ContactPage(tuple(rows), following, done)
 
     def _list_updated(self, cursor: str | None) -> tuple[list[SmsContact], str, bool]:
-        since, began, token = cursor.split("|", 2) if cursor else ("", "", "")
-        began = began or f"{self._http.now() - OVERLAP:%Y-%m-%dT%H:%M:%S+00:00}"
+        since, started_at, token = cursor.split("|", 2) if cursor else ("", "", "")
+        started_at = started_at or f"{self._http.now() - OVERLAP:%Y-%m-%dT%H:%M:%S+00:00}"
         with open_client(self._config, self._http) as audience:
             page = SmsContactsClient(audience).list_contacts(since, token)
         if page.next_cursor and page.contacts:
-            return page.contacts, f"{since}|{began}|{page.next_cursor}", False
-        return page.contacts, f"{began}||", True
+            return page.contacts, f"{since}|{started_at}|{page.next_cursor}", False
+        return page.contacts, f"{started_at}||", True
 
 
 def _push_item(contacts: SmsContactsClient, item: PushItem) -> Mapping[int, PushOutcome]:
@@ -158,7 +158,7 @@ def _push_item(contacts: SmsContactsClient, item: PushItem) -> Mapping[int, Push
     after = contacts.update_consent(contact, item.address, consent)
     if after is None:
         return {item.ref: PushOutcome(PushResult.REFUSED, INVALID_ACK)}
-    # An audience that asks twice answers "pending" to a lift: the person has to answer a text.
+    # With double opt-in a lift is "pending": the person has to answer a text message.
     done = after.subscription_status != (SUBSCRIBED if item.off else UNSUBSCRIBED)
     return {
         item.ref: PushOutcome(

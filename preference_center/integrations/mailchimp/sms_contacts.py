@@ -34,7 +34,7 @@ class _SmsChannel(LenientModel):
 
 
 class SmsContact(LenientModel):
-    """One contact, as far as text messages go."""
+    """One contact and its SMS consent."""
 
     id: str = ""
     status: str = ""
@@ -53,7 +53,7 @@ class SmsContact(LenientModel):
 
     @property
     def subscription_status(self) -> str:
-        """What comes of all consents: subscribed, unsubscribed, nonsubscribed or pending."""
+        """The status by all consents: subscribed, unsubscribed, nonsubscribed or pending."""
         return self.sms_channel.effective_subscription_status.value
 
 
@@ -83,32 +83,32 @@ class SmsContactsClient:
 
     @cached_property
     def opt_in_consent(self) -> str:
-        """What a consent is called there: it depends on whether the audience asks twice."""
+        """The name of a consent, which depends on the audience's double opt-in."""
         query = {"fields": "double_optin"}
         found = self._client.send("GET", _AUDIENCE, query=query).parse(_OPT_IN)
         return CONFIRMED if found.double_optin else CONSENTED
 
     def find(self, number: str) -> SmsContact | int | None:
-        """The contact with this number; None if there is none, 400 if it is no number."""
-        answer = self._client.send(
+        """The contact with this number; None if there is none, 400 for an invalid number."""
+        response = self._client.send(
             "GET",
             _CONTACT,
             query={},
             allowed_statuses={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
             contact=f"sms:{hash_phone(number)}",
         )
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
         return (
-            answer.status
-            if answer.status == HTTPStatus.BAD_REQUEST
-            else answer.parse(_CONTACT_RESPONSE)
+            response.status
+            if response.status == HTTPStatus.BAD_REQUEST
+            else response.parse(_CONTACT_RESPONSE)
         )
 
     def update_consent(self, contact: SmsContact, number: str, consent: str) -> SmsContact | None:
-        """The contact once its SMS consent is changed; None if that is rejected."""
+        """The contact after the change of its SMS consent; None if that is rejected."""
         asked = {"sms_phone": number, "marketing_consent": {"status": consent}}
-        answer = self._client.send(
+        response = self._client.send(
             "PATCH",
             _CONTACT,
             query={"merge_field_validation_mode": "ignore_required_checks"},
@@ -116,10 +116,12 @@ class SmsContactsClient:
             allowed_statuses={HTTPStatus.BAD_REQUEST},
             contact=contact.id or f"sms:{hash_phone(number)}",
         )
-        return None if answer.status == HTTPStatus.BAD_REQUEST else answer.parse(_CONTACT_RESPONSE)
+        return (
+            None if response.status == HTTPStatus.BAD_REQUEST else response.parse(_CONTACT_RESPONSE)
+        )
 
     def list_contacts(self, since: str, token: str) -> SmsContactPage:
-        """A page of contacts by time of change; from the beginning for a token that is gone."""
+        """A page of contacts by time of change; the first one if the token has expired."""
         query = {"count": str(PAGE_SIZE), "sort_field": "updated_at", "sort_dir": "ASC"}
         if since:
             query["updated_since"] = since
@@ -133,5 +135,5 @@ class SmsContactsClient:
 
 
 def hash_phone(number: str) -> str:
-    """SHA-256 of a number in E.164: Mailchimp's name for it, and no protection."""
+    """SHA-256 of a number in E.164: Mailchimp's id of the contact, not a protection."""
     return hashlib.sha256(number.encode()).hexdigest()

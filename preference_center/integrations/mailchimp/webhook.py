@@ -1,13 +1,13 @@
-"""Mailchimp's audience webhooks: a form, signed, or proved by a secret in the path alone.
+"""Mailchimp's audience webhooks: a form, signed or authenticated by a secret in the path.
 
 https://mailchimp.com/developer/marketing/guides/sync-audience-data-webhooks/
 https://mailchimp.com/developer/marketing/api/list-webhooks/
-Webhooks that are made by the API now are signed, `X-Mailchimp-Signature: t=SECONDS,v1=HEX`,
-with HMAC-SHA256 over `SECONDS.body`; `signing_secret` is in the answer that makes one, and in
-none later. Older ones, whose `signing_enabled` is false, are not. Mailchimp tries again for 75
-minutes; whether with a new time is not said, so that much age is taken. Acts have no id: what
-is posted twice is recognised by who, what and when. Whether a person or an API call did it
-isn't said either.
+Webhooks that are now made by the API are signed, `X-Mailchimp-Signature: t=SECONDS,v1=HEX`,
+with HMAC-SHA256 over `SECONDS.body`; `signing_secret` is only in the response to the call
+that makes one. Older ones, whose `signing_enabled` is false, are not signed. Mailchimp retries
+for 75 minutes; whether with a new time is not documented, so that age is accepted. Events have
+no id: repeats are recognised by address, kind and time. Whether a person or an API call acted
+is not reported either.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ from preference_center.integrations.base.signatures import DEFAULT_MAX_AGE, veri
 
 SECRET_SETTING, SIGNING_SECRET_SETTING = "webhook_secret", "signing_secret"
 AUDIENCE_SETTING = "audience"
-"""The connector's setting: which audience the destination is."""
+"""The connector's setting: the destination's audience."""
 MAX_AGE = timedelta(minutes=75) + DEFAULT_MAX_AGE
 
 
 class MailchimpWebhookSource:
-    """See NewsSource."""
+    """See WebhookSource."""
 
     settings: ClassVar[Mapping[str, str]] = {
         f"{SECRET_SETTING}?": "long and random; the webhook's URL is /in/NAME/SECRET",
-        f"{SIGNING_SECRET_SETTING}?": "instead of it, or better besides: the signing_secret of "
-        "a webhook that "
-        "was made by the API; then nothing unsigned is taken",
+        f"{SIGNING_SECRET_SETTING}?": "instead of the secret, or better in addition: the "
+        "signing_secret of a webhook that was made by the API; then only signed requests are "
+        "accepted",
     }
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource. An event of another audience is not for this destination."""
+        """See WebhookSource. Rejects events of other audiences."""
         secret, signing = settings.get(SECRET_SETTING, ""), settings.get(SIGNING_SECRET_SETTING, "")
         if not secret and not signing:
             raise NotConfigured(
-                f"set {SECRET_SETTING} or {SIGNING_SECRET_SETTING}: without it no webhook is "
-                "believed"
+                f"set {SECRET_SETTING} or {SIGNING_SECRET_SETTING}: without it webhooks are "
+                "rejected"
             )
         if not constant_time_equal(request.path_secret, secret):
             raise SignatureError("the secret in the path does not match")
@@ -69,7 +69,7 @@ class MailchimpWebhookSource:
             raise SignatureError("it is about another audience than the destination's")
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource."""
+        """See WebhookSource."""
         form = dict(parse_form_fields(body))
         if not form.get("type"):
             raise InvalidInput("the body is not what the vendor promises")
@@ -81,7 +81,7 @@ class MailchimpWebhookSource:
             )
         if not address:
             return [unknown_event(form["type"])]
-        # `fired_at` is UTC and says no zone: `2009-03-26 21:35:57`.
+        # `fired_at` is UTC without an offset: `2009-03-26 21:35:57`.
         return [
             VendorEvent(
                 kind,
@@ -93,7 +93,7 @@ class MailchimpWebhookSource:
 
 
 def _verify_signature(request: WebhookRequest, secret: str, now: datetime) -> None:
-    """Raise Unverified unless one of the signatures is right, and recent."""
+    """Raise SignatureError unless one of the signatures is valid and recent."""
     parts = [
         part.strip().partition("=")
         for part in require_header(request, "x-mailchimp-signature").split(",")
@@ -106,18 +106,18 @@ def _verify_signature(request: WebhookRequest, secret: str, now: datetime) -> No
 
 
 def _audience(body: bytes) -> str:
-    """Which audience the body is about; "" if it doesn't say, or can't be read."""
+    """The audience that the body is about; "" if it names none, or can't be read."""
     try:
         return dict(parse_form_fields(body)).get("data[list_id]", "")
     except InvalidInput:
-        return ""  # kept, and shown to a person
+        return ""  # `parse` rejects it, and it goes to the review queue
 
 
 def _kind(form: Mapping[str, str]) -> VendorEventKind | None:
     reason = form.get("data[reason]")
     match form["type"]:
         case "unsubscribe" if form.get("data[action]") == "delete":
-            return None  # somebody tidied the audience: no word of the person
+            return None  # somebody deleted the member: not an act of the person
         case "unsubscribe":
             return VendorEventKind.COMPLAINED if reason == "abuse" else VendorEventKind.OPTED_OUT
         case "cleaned":

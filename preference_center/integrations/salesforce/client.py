@@ -1,4 +1,4 @@
-"""Salesforce's REST API, as far as people in one org are looked up and changed by it.
+"""Salesforce's REST API: the calls that look up and change people in one org.
 
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_query.htm
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections_update.htm
@@ -40,15 +40,15 @@ MAX_COLLECTION_SIZE = 200
 """The most records that one request may change."""
 PAGE_SIZE = 2_000
 MAX_QUERY_LENGTH = 8_000
-"""Characters of a query in its URL: URL and headers may have 16,384 bytes."""
+"""Characters of a query in its URL: URL and headers together may have 16,384 bytes."""
 OVERLAP = timedelta(minutes=15)
-"""SystemModstamp is taken before a transaction ends, which may last 10 minutes."""
+"""SystemModstamp is set before its transaction ends, which may last 10 minutes."""
 QUOTA_RETRY_DELAY = timedelta(minutes=30)
-"""The day's requests are used up; the day is the last 24 hours, so some come back soon."""
+"""The daily quota is used up; it counts the last 24 hours, so some of it is free again soon."""
 _DATA = "/services/data/v62.0"
 _KEEP_OWNER_HEADERS = {"Sforce-Auto-Assign": "FALSE"}
-"""For every write: without it an updated lead, and whatever triggers update with it, is
-assigned by the org's rules as if it were new, and changes its owner."""
+"""For every write: without it the org's assignment rules run for an updated lead, and for what
+triggers update with it, as if it were new, and change its owner."""
 _TEMPORARY_ERRORS = frozenset({"QUERY_TIMEOUT", "SERVER_UNAVAILABLE", "UNABLE_TO_LOCK_ROW"})
 _CONFIGURATION_ERRORS = frozenset(
     {"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "API_DISABLED_FOR_ORG"}
@@ -60,9 +60,10 @@ _QUERY_ERROR_STATUSES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SalesforceCursor:
-    """Where a listing stands: of what changed at or after `since`, all objects in turn.
+    """The position in a listing of what changed at or after `since`, one object after another.
 
-    In object number `object`, rows up to `time` and, of that very time, `id` have been seen.
+    Of object number `object_index`, rows up to `last_modified` and, with exactly that time, up
+    to `last_id` have been listed.
     """
 
     since: str = ""
@@ -73,7 +74,7 @@ class SalesforceCursor:
 
     @classmethod
     def parse(cls, text: str | None) -> SalesforceCursor:
-        """The place that `str` wrote; the beginning for None."""
+        """The cursor that `str` wrote; the beginning for None."""
         if text is None:
             return cls()
         since, number, time, id_, began = text.split("|")
@@ -85,7 +86,7 @@ class SalesforceCursor:
 
     @property
     def condition(self) -> str:
-        """As SOQL, to go behind another condition."""
+        """As SOQL, to append to another condition."""
         if self.last_id:
             later = f"SystemModstamp = {self.last_modified} AND Id > {quote_literal(self.last_id)}"
             return f" AND (SystemModstamp > {self.last_modified} OR ({later}))"
@@ -94,16 +95,20 @@ class SalesforceCursor:
     def advance(
         self, rows: Sequence[SalesforceRecord], objects: int, now: datetime
     ) -> tuple[SalesforceCursor, bool]:
-        """The place after `rows`, and whether they were the last of all objects."""
-        began = self.started_at or _format_time(now - OVERLAP)
+        """The cursor after `rows`, and whether they were the last of all objects."""
+        started_at = self.started_at or _format_time(now - OVERLAP)
         if len(rows) >= PAGE_SIZE:
             last = rows[-1]
             return SalesforceCursor(
-                self.since, self.object_index, _format_time(last.system_modstamp), last.id, began
+                self.since,
+                self.object_index,
+                _format_time(last.system_modstamp),
+                last.id,
+                started_at,
             ), False
         if self.object_index + 1 < objects:
-            return SalesforceCursor(self.since, self.object_index + 1, started_at=began), False
-        return SalesforceCursor(since=began), True
+            return SalesforceCursor(self.since, self.object_index + 1, started_at=started_at), False
+        return SalesforceCursor(since=started_at), True
 
 
 def _format_time(time: datetime) -> str:
@@ -113,14 +118,14 @@ def _format_time(time: datetime) -> str:
 def quote_literal(text: str) -> str:
     """A SOQL string literal.
 
-    Only the quote and the backslash end or escape one, and no control character is allowed in
-    an address (SOQL reference, "Quoted String Escape Sequences").
+    Only the quote and the backslash need escaping, since an address holds no control character
+    (SOQL reference, "Quoted String Escape Sequences").
     """
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def split_literals(addresses: Sequence[str]) -> Iterator[list[str]]:
-    """`addresses` as literals, as many at a time as fit a query."""
+    """`addresses` as literals, split into as many at a time as fit a query."""
     part: list[str] = []
     length = 0
     for text in map(quote_literal, addresses):
@@ -136,13 +141,13 @@ def split_literals(addresses: Sequence[str]) -> Iterator[list[str]]:
 
 @contextmanager
 def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[SalesforceClient]:
-    """The org of a destination, for a `with` block."""
+    """A client of a destination's org, for a `with` block."""
     with http.session(config.name, config.settings["url"]) as session:
         yield SalesforceClient(config, http, session)
 
 
 class SalesforceClient:
-    """One org, made by `open_org`. Asks for a token before its first request."""
+    """One org, made by `open_client`. Requests a token before its first request."""
 
     def __init__(self, config: DestinationConfig, http: HttpContext, session: HttpSession) -> None:
         self._config = config
@@ -150,7 +155,7 @@ class SalesforceClient:
         self._session = session
 
     def describe(self, object_name: str) -> ObjectDescription:
-        """An object's fields, and what our user may do with it."""
+        """An object's fields, and what the app's user may do with it."""
         route = f"{_DATA}/sobjects/{{object}}/describe"
         return self._send("GET", route, path_params={"object": object_name}).parse(
             OBJECT_DESCRIPTION
@@ -161,15 +166,15 @@ class SalesforceClient:
     ) -> list[SalesforceRecord]:
         """The records of an object that meet `condition`, which is SOQL."""
         names = ", ".join(["Id", "Email", "SystemModstamp", *sorted(fields)])
-        # A lead that became a contact can't be changed any more, and is not mailed.
-        living = " AND IsConverted = false" if object_name == "Lead" else ""
-        soql = f"SELECT {names} FROM {object_name} WHERE {condition}{living}{order}"  # noqa: S608
+        # A converted lead can't be changed any more, and is not mailed.
+        unconverted = " AND IsConverted = false" if object_name == "Lead" else ""
+        soql = f"SELECT {names} FROM {object_name} WHERE {condition}{unconverted}{order}"  # noqa: S608
         return self._query(soql)
 
     def find_records(
         self, object_name: str, fields: Collection[str], addresses: Sequence[str]
     ) -> list[SalesforceRecord]:
-        """The records of addresses; Salesforce compares them regardless of case."""
+        """The records of addresses; Salesforce compares them case-insensitively."""
         return [
             record
             for part in split_literals(addresses)
@@ -179,18 +184,18 @@ class SalesforceClient:
     def list_changed(
         self, objects: Sequence[str], fields: Collection[str], condition: str, cursor: str | None
     ) -> tuple[list[SalesforceRecord], str, bool]:
-        """A page of records by time of change, the next cursor, and whether that was all."""
-        place, now = SalesforceCursor.parse(cursor), self._http.now()
+        """A page of records by time of change, the next cursor, and whether it was the last."""
+        position, now = SalesforceCursor.parse(cursor), self._http.now()
         order = f" ORDER BY SystemModstamp, Id LIMIT {PAGE_SIZE}"
-        where = condition + place.condition
-        rows = self.query_records(objects[place.object_index], fields, where, order)
-        following, done = place.advance(rows, len(objects), now)
+        where = condition + position.condition
+        rows = self.query_records(objects[position.object_index], fields, where, order)
+        following, done = position.advance(rows, len(objects), now)
         return rows, str(following), done
 
     def update(
         self, changes: Sequence[tuple[SalesforceRecord, Mapping[str, Any]]]
     ) -> list[SaveResult]:
-        """Change up to 200 records, each by itself; in their order."""
+        """Change up to 200 records, each on its own; the results are in the same order."""
         body = {
             "allOrNone": False,
             "records": [
@@ -203,7 +208,7 @@ class SalesforceClient:
             SAVE_RESULTS
         )
         if len(saved) != len(changes):
-            raise DeliveryError(f"{self._config.name}: the answer leaves records out")
+            raise DeliveryError(f"{self._config.name}: the response leaves out records")
         return saved
 
     def _query(self, soql: str) -> list[SalesforceRecord]:
@@ -211,7 +216,7 @@ class SalesforceClient:
         rows = page.records
         while not page.done and page.next_records_url:
             if not page.next_records_url.startswith("/services/data/"):
-                raise DeliveryError(f"{self._config.name}: the next page is somewhere else")
+                raise DeliveryError(f"{self._config.name}: the next page has an unexpected path")
             page = self._send(
                 "GET", f"{_DATA}/query/{{locator}}", raw_path=page.next_records_url
             ).parse(QUERY_RESPONSE)
@@ -224,41 +229,41 @@ class SalesforceClient:
         form = {"grant_type": "client_credentials"} | {
             name: settings[name] for name in ("client_id", "client_secret")
         }
-        answer = self._session.send(
+        response = self._session.send(
             "POST",
             "/services/oauth2/token",
             body=urlencode(form).encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             allowed_statuses={HTTPStatus.BAD_REQUEST},
         )
-        if answer.status == HTTPStatus.BAD_REQUEST:
-            reason = answer.parse(TOKEN_ERROR).error
+        if response.status == HTTPStatus.BAD_REQUEST:
+            reason = response.parse(TOKEN_ERROR).error
             raise DeliveryError(
                 f"{self._config.name}: no token, HTTP 400 {reason}",
                 permanent=reason != "rate_limit_exceeded",
             )
-        return answer.parse(TOKEN).access_token
+        return response.parse(TOKEN).access_token
 
     def _send(
         self, method: str, route: str, headers: Mapping[str, str] | None = None, **request: Any
     ) -> Response:
-        answer = self._session.send(
+        response = self._session.send(
             method,
             route,
             headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
             allowed_statuses=_QUERY_ERROR_STATUSES,
             **request,
         )
-        if answer.status in _QUERY_ERROR_STATUSES:
+        if response.status in _QUERY_ERROR_STATUSES:
             self._raise_query_error(
-                f"{self._config.name}: {method} {route}: HTTP {answer.status}", answer
+                f"{self._config.name}: {method} {route}: HTTP {response.status}", response
             )
-        return answer
+        return response
 
     def _raise_query_error(self, request_name: str, response: Response) -> None:
-        """Raise the error that a refused request means, by the code that Salesforce gives."""
+        """Raise the error that a failed request means, by Salesforce's error code."""
         try:
-            code = next((fault.error_code for fault in response.parse(QUERY_ERRORS)), "")
+            code = next((error.error_code for error in response.parse(QUERY_ERRORS)), "")
         except DeliveryError:
             code = ""
         if code == "REQUEST_LIMIT_EXCEEDED":
@@ -267,6 +272,6 @@ class SalesforceClient:
             raise DeliveryError(f"{request_name} {code}")
         if code in _CONFIGURATION_ERRORS or response.status != HTTPStatus.BAD_REQUEST:
             raise DeliveryError(
-                f"{request_name} {code}, rights or fields are missing", permanent=True
+                f"{request_name} {code}, permissions or fields are missing", permanent=True
             )
         raise RequestRejected(f"{request_name} {code}", response.status)

@@ -1,10 +1,10 @@
-"""Salesforce: a topic is a checkbox on contacts and leads that says no.
+"""Salesforce: a topic is a checkbox on contacts and leads that is ticked for an opt-out.
 
 https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections_update.htm
 https://help.salesforce.com/s/articleView?id=sales.emailadmin_opting_out_differences.htm
-Salesforce's own checkbox, Email Opt Out, stops every mail to a person. It may stand for a
-topic only where the org sends nothing else (I10). One address may have several records: all
-of them are told, and a topic is off when it is off in all.
+Salesforce's own checkbox, Email Opt Out, stops every mail to a person. A topic may be mapped
+to it only where the org sends nothing else (I10). One address may have several records: all
+of them are changed, and a topic is off when it is off in all.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from preference_center.integrations.salesforce.validation import (
     setting_problems,
 )
 
-# Seen again on the next push: locks pass, and a record that was merged away is no more found.
+# The next push will succeed: locks are released, and a merged record is no longer found.
 _TEMPORARY_ERRORS = frozenset(
     {
         "ENTITY_IS_DELETED",
@@ -85,7 +85,7 @@ class Salesforce:
         scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
         batch_size=MAX_COLLECTION_SIZE,
-        # The least that an org with API access is allowed, for all that it does by API.
+        # The smallest quota of an org with API access, for all of its API requests.
         rate_limit=RateLimit(100_000, 86_400),
         can_read=True,
         scans=ListingMode.CHANGES,
@@ -107,7 +107,7 @@ class Salesforce:
         self._watched_fields = {*config.topics.values(), OPT_OUT_FIELD}
 
     def check(self) -> CheckReport:
-        """See Connector. Also says which checkboxes no topic maps to."""
+        """See Connector. Also reports which checkboxes no topic maps to."""
         problems = [
             *mapping_problems(self._config, "checkbox", numeric_ids=False),
             *setting_problems(self._config),
@@ -127,27 +127,27 @@ class Salesforce:
                     unmapped |= {c.name: c.label or c.name for c in switches}
         except DeliveryError as error:
             return CheckReport(
-                (*problems, f"{error}: check the URL, the app and its user's rights")
+                (*problems, f"{error}: check the URL, the app and its user's permissions")
             )
         names = [f"{unmapped[n]} ({n})" for n in sorted(unmapped.keys() - self._watched_fields)]
         return CheckReport(tuple(problems), tuple(names)).with_permissions(needed)
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. All records of an address are looked at, and told what differs."""
+        """See Connector. All records of an address are read, and changed where they differ."""
         if not batch:
             return {}
         self._ensure_fits(batch)
         topics, wanted = self._config.topics, defaultdict[str, dict[str, bool]](dict)
         for item in batch:
             wanted[item.address.casefold()] |= {topics[topic]: False for topic in item.lift}
-        for item in batch:  # the no has the last word, should two forms be one there
+        for item in batch:  # an opt-out wins where two forms of an address are one there
             wanted[item.address.casefold()] |= {topics[topic]: True for topic in item.off}
         asked = [item for item in batch if item.off or item.lift]
         with open_client(self._config, self._http) as org:
             return self._push_records(org, batch, asked, wanted, self._watched_fields)
 
     def write_links(self, batch: Sequence[LinkItem]) -> Mapping[int, PushOutcome]:
-        """See Fieldable."""
+        """See SupportsLinkField."""
         field = self._config.link_field
         if not (batch and field):
             return {}
@@ -176,7 +176,7 @@ class Salesforce:
                 }
                 if differing:
                     changes.append(_RecordChange(record, differing, refs))
-        # A request may change from one kind of object to the other ten times at most.
+        # A request may switch between the object types ten times at most.
         changes.sort(key=lambda change: change.record.object_type)
         for start in range(0, len(changes), MAX_COLLECTION_SIZE):
             part = changes[start : start + MAX_COLLECTION_SIZE]
@@ -185,7 +185,7 @@ class Salesforce:
         return run_steps(batch, steps)
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable."""
+        """See SupportsRead."""
         if not batch:
             return {}
         self._ensure_fits(batch)
@@ -198,7 +198,7 @@ class Salesforce:
         return {item.ref: off.get(item.address.casefold()) for item in batch}
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable."""
+        """See SupportsScan."""
         field = self._config.link_field
         fields = self._watched_fields | ({field} if field else set())
         rows, following, done = self._list_changed(fields, "Email != null", cursor)
@@ -211,12 +211,12 @@ class Salesforce:
         return ContactPage(tuple(seen), following, done)
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. When is not told, only that it was no later than the last change."""
+        """See SupportsPull. Opt-outs are dated by the record's last change."""
         ticked = " OR ".join(f"{name} = true" for name in sorted(self._watched_fields))
         where = f"Email != null AND ({ticked})"
         rows, following, done = self._list_changed(self._watched_fields, where, cursor)
         mapped = set(self._config.topics.values())
-        news = [
+        events = [
             VendorEvent(
                 VendorEventKind.OPTED_OUT,
                 row.email,
@@ -228,7 +228,7 @@ class Salesforce:
             for name in sorted(self._watched_fields)
             if row.fields.get(name) is True
         ]
-        return ContactPage(tuple(news), following, done)
+        return ContactPage(tuple(events), following, done)
 
     def _ensure_fits(self, batch: Sequence[PushItem]) -> None:
         validate_batch(batch, self._config, self.capabilities)
@@ -284,13 +284,13 @@ def _save_changes(
     def send(part: Sequence[_RecordChange]) -> list[SaveResult]:
         return client.update([(change.record, change.fields) for change in part])
 
-    taken: set[str] = set()
+    accepted: set[str] = set()
     for part, saved in send_bisecting(changes, send):
-        for change, answer in zip(part, saved, strict=True):
-            taken.add(change.record.id)
-            record_outcome(change, _to_outcome(answer))
+        for change, result in zip(part, saved, strict=True):
+            accepted.add(change.record.id)
+            record_outcome(change, _to_outcome(result))
     for change in changes:
-        if change.record.id not in taken:
+        if change.record.id not in accepted:
             record_outcome(change, PushOutcome(PushResult.REFUSED, "400"))
     return outcomes
 
@@ -298,9 +298,9 @@ def _save_changes(
 def _to_outcome(result: SaveResult) -> PushOutcome:
     if result.success:
         return PushOutcome(PushResult.REFLECTED, "saved")
-    codes = sorted({fault.status_code for fault in result.errors})
-    passing = not codes or not _TEMPORARY_ERRORS.isdisjoint(codes)
-    return PushOutcome(PushResult.RETRY_LATER if passing else PushResult.REFUSED, " ".join(codes))
+    codes = sorted({error.status_code for error in result.errors})
+    temporary = not codes or not _TEMPORARY_ERRORS.isdisjoint(codes)
+    return PushOutcome(PushResult.RETRY_LATER if temporary else PushResult.REFUSED, " ".join(codes))
 
 
 SPEC = ConnectorSpec(
@@ -319,11 +319,11 @@ SPEC = ConnectorSpec(
     ),
     build=Salesforce,
     notes=(
-        "Map each topic to the API name of a checkbox that says no, the same on Contact and Lead.",
-        "Flows and campaigns have to look at that checkbox; Salesforce does not by itself.",
+        "Map each topic to the API name of an opt-out checkbox, the same on Contact and Lead.",
+        "Flows and campaigns have to check that checkbox; Salesforce does not by itself.",
         f"`{OPT_OUT_FIELD}` stops every mail: for an org with one topic and no service mail.",
-        "All apps of an org share its API requests of a day: set `rate` to what may be ours.",
-        "No write assigns a lead again: owners stay as they are.",
-        "Person accounts were not tried; converted leads are left out.",
+        "All apps of an org share its daily API requests: set `rate` to this destination's share.",
+        "No write triggers assignment rules: leads keep their owners.",
+        "Person accounts were not tested; converted leads are left out.",
     ),
 )

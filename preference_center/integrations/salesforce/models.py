@@ -1,4 +1,4 @@
-"""What Salesforce answers, as far as we read it; unknown fields are left alone."""
+"""The fields of Salesforce's responses that are read; others are ignored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _RecordAttributes(BaseModel):
 
 
 class SalesforceRecord(BaseModel):
-    """One contact or lead, with the fields that were asked for."""
+    """One contact or lead, with the requested fields."""
 
     model_config = ConfigDict(alias_generator=to_pascal, extra="allow")
 
@@ -46,12 +46,12 @@ class SalesforceRecord(BaseModel):
 
     @property
     def object_type(self) -> str:
-        """What kind of record it is."""
+        """The name of its object: Contact or Lead."""
         return self.attributes.type
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """Field name -> value, of the other fields."""
+        """Field name -> value, of the requested fields."""
         return self.model_extra or {}
 
 
@@ -66,35 +66,35 @@ class _SaveError(_SalesforceCamelModel):
 
 
 class SaveResult(LenientModel):
-    """What became of one record that was to be changed."""
+    """The result of changing one record."""
 
     success: bool
     errors: tuple[_SaveError, ...] = ()
 
 
 class FieldDescription(_SalesforceCamelModel):
-    """A field of an object, as our user sees it; who may not see it is not told of it."""
+    """A field of an object that the app's user may see; others are not described."""
 
     name: str
     label: str = ""
     type: str
     custom: bool = False
     updateable: bool = False
-    """Whether our user may edit it."""
+    """Whether the app's user may edit it."""
     length: int = 0
 
     @property
     def is_custom_checkbox(self) -> bool:
-        """Whether it is a checkbox that the org made itself."""
+        """Whether it is a checkbox that the org added."""
         return self.custom and self.type == "boolean"
 
 
 class ObjectDescription(LenientModel):
-    """An object, as our user sees it."""
+    """An object, as the app's user sees it."""
 
     field_list: tuple[FieldDescription, ...] = Field(default=(), alias="fields")
     updateable: bool = False
-    """Whether our user may edit records of it."""
+    """Whether the app's user may edit records of it."""
 
     @property
     def fields_by_name(self) -> dict[str, FieldDescription]:

@@ -1,4 +1,4 @@
-"""What a destination on Salesforce must be set up like (I10)."""
+"""Problems of a Salesforce destination's settings, fields and permissions (I10)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ OPT_OUT_FIELD = "HasOptedOutOfEmail"
 OBJECTS = ("Contact", "Lead")
 MIN_LINK_FIELD_LENGTH = 255
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
-"""Names go into queries."""
+"""Names are put into queries unquoted."""
 
 
 def parse_object_names(config: DestinationConfig) -> list[str]:
-    """The kinds of record that the destination is about."""
+    """The object types that the destination covers."""
     named = config.settings.get("objects", ",".join(OBJECTS))
     return [name.strip() for name in named.split(",")]
 
 
 def setting_problems(config: DestinationConfig) -> Iterator[str]:
-    """Faults that can be told without asking Salesforce, each with its remedy."""
+    """Problems that can be found without a request to Salesforce, each with its remedy."""
     if not set(parse_object_names(config)) <= set(OBJECTS):
-        yield f"objects: write {' or '.join(OBJECTS)}, or leave it out for both"
+        yield f"objects: write {' or '.join(OBJECTS)}, or leave the setting out for both"
     for topic, name in sorted(config.topics.items()):
         if not _FIELD_NAME.fullmatch(name):
             yield f"topic {topic} is mapped to {name!r}, which is no field's API name"
@@ -38,7 +38,7 @@ def setting_problems(config: DestinationConfig) -> Iterator[str]:
 def field_problems(
     config: DestinationConfig, object_name: str, fields: Mapping[str, FieldDescription]
 ) -> Iterator[str]:
-    """Faults of the fields that are mapped, as the app's user sees an object's fields."""
+    """Problems of the mapped fields, as the app's user sees an object's fields."""
     for topic, name in sorted(config.topics.items()):
         column = fields.get(name)
         if column is None or column.type != "boolean":
@@ -49,8 +49,7 @@ def field_problems(
     if OPT_OUT_FIELD not in fields and OPT_OUT_FIELD not in config.topics.values():
         yield (
             f"{OPT_OUT_FIELD} of {object_name} is hidden from the app's user, who could not "
-            "see a no "
-            "to everything: let the user read it"
+            "see an opt-out from everything: let the user read it"
         )
     if config.link_field:
         column = fields.get(config.link_field)
@@ -65,7 +64,7 @@ def field_problems(
 def list_permissions(
     config: DestinationConfig, object_name: str, description: ObjectDescription
 ) -> Iterator[Permission]:
-    """What the app's user must be allowed, by the description of an object.
+    """The permissions that the app's user needs, by the description of an object.
 
     https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_describesobjects_describesobjectresult.htm
     """

@@ -1,7 +1,7 @@
-"""The Amazon SES API v2, as far as one contact list is read and changed by it.
+"""The Amazon SES API v2: the calls that read and change one contact list.
 
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_UpdateContact.html
-An update removes every preference that it leaves out, so a contact is read before.
+An update removes every preference that it leaves out, so a contact is read first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _EMPTY_BODIES = frozenset({b"", b"{}"})
 
 
 class PascalModel(LenientModel):
-    """A shape whose fields are named as AWS names them."""
+    """A model whose fields have AWS's names."""
 
     model_config = ConfigDict(alias_generator=to_pascal)
 
@@ -58,7 +58,7 @@ class _TopicPreference(PascalModel):
 
 
 class SesContact(PascalModel):
-    """One contact. Topics without a preference are left to their default."""
+    """One contact. Topics without a preference have their default."""
 
     email_address: str = ""
     topic_preferences: Sequence[_TopicPreference] = ()
@@ -68,12 +68,12 @@ class SesContact(PascalModel):
 
     @property
     def preferences(self) -> dict[str, str]:
-        """Topic name -> OPT_IN or OPT_OUT, where one was ever stated."""
+        """Topic name -> OPT_IN or OPT_OUT, where one was ever chosen."""
         return {p.topic_name: p.subscription_status for p in self.topic_preferences}
 
 
 class SesSuppression(PascalModel):
-    """An address that SES doesn't mail at all, and why."""
+    """An address that SES sends no mail to, and why."""
 
     email_address: str = ""
     reason: str = ""
@@ -102,9 +102,9 @@ _SUPPRESSIONS = TypeAdapter(_Suppressions)
 
 @contextmanager
 def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[SesClient]:
-    """The contact list of a destination, for a `with` block.
+    """A client of a destination's contact list, for a `with` block.
 
-    Raises DeliveryError (permanent) for a region that is none.
+    Raises DeliveryError (permanent) for an invalid region.
     """
     region = config.settings["region"]
     if not _REGION.fullmatch(region):
@@ -117,7 +117,7 @@ def open_client(config: DestinationConfig, http: HttpContext) -> Iterator[SesCli
 
 
 class SesClient:
-    """The contact list of an account in one region, made by `open_list`."""
+    """The contact list of an account in one region, made by `open_client`."""
 
     def __init__(self, config: DestinationConfig, url: str, session: HttpSession) -> None:
         self._name = config.name
@@ -129,20 +129,22 @@ class SesClient:
     def topics(self) -> dict[str, SesTopic]:
         """Topic name -> topic. Raises DeliveryError (permanent) when the list is gone.
 
-        Everybody would be absent from it, by the same answer.
+        Its contacts are answered with the same 404 as unknown addresses.
         """
-        answer = self.send("GET", _LIST)
-        if answer.status == HTTPStatus.NOT_FOUND:
+        response = self.send("GET", _LIST)
+        if response.status == HTTPStatus.NOT_FOUND:
             raise DeliveryError(
                 f"{self._name}: HTTP 404, there is no such contact list in the region",
                 permanent=True,
             )
-        return {topic.topic_name: topic for topic in answer.parse(_CONTACT_LIST).topics}
+        return {topic.topic_name: topic for topic in response.parse(_CONTACT_LIST).topics}
 
     def get_contact(self, address: str) -> SesContact | None:
-        """One contact; None if the list doesn't know the address."""
-        answer = self.send("GET", _CONTACT, address=address)
-        return None if answer.status == HTTPStatus.NOT_FOUND else answer.parse(_CONTACT_RESPONSE)
+        """One contact; None if the list does not know the address."""
+        response = self.send("GET", _CONTACT, address=address)
+        return (
+            None if response.status == HTTPStatus.NOT_FOUND else response.parse(_CONTACT_RESPONSE)
+        )
 
     def create_contact(self, address: str, preferences: Mapping[str, str]) -> None:
         """Add a contact."""
@@ -152,7 +154,7 @@ class SesClient:
     def update_contact(
         self, contact: SesContact, address: str, preferences: Mapping[str, str]
     ) -> None:
-        """Give a contact `preferences`, all of them; the rest stays as it was read."""
+        """Replace a contact's preferences; the rest stays as it was read."""
         body: dict[str, Any] = {
             "TopicPreferences": _as_json(preferences),
             "UnsubscribeAll": contact.unsubscribe_all,
@@ -164,7 +166,7 @@ class SesClient:
     def list_contacts(
         self, token: str | None, *, limit: int = PAGE_SIZE
     ) -> tuple[Sequence[SesContact], str | None]:
-        """A page of contacts in no stated order, and the token of the next."""
+        """A page of contacts in no documented order, and the token of the next."""
         body = {"PageSize": limit} | ({"NextToken": token} if token else {})
         page = self.send("POST", f"{_LIST}/contacts/list", body).parse(_CONTACTS)
         return page.contacts, page.next_token
@@ -180,7 +182,7 @@ class SesClient:
 
     def _ensure_done(self, response: Response) -> None:
         if response.status == HTTPStatus.NOT_FOUND or response.body not in _EMPTY_BODIES:
-            raise DeliveryError(f"{self._name}: the answer is not what the tool's API promises")
+            raise DeliveryError(f"{self._name}: the response is not what the tool's API promises")
 
     def send(
         self,
@@ -196,7 +198,7 @@ class SesClient:
         if query:
             exact += f"?{urlencode(query, quote_via=quote)}"
         content = None if body is None else json.dumps(body).encode()
-        answer = self._session.send(
+        response = self._session.send(
             method,
             route,
             raw_path=exact,
@@ -204,13 +206,13 @@ class SesClient:
             headers=self._signer.sign(method, self._url + exact, content),
             allowed_statuses={HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND},
         )
-        if answer.status == HTTPStatus.BAD_REQUEST:
-            kind = answer.headers.get("x-amzn-errortype", "").partition(":")[0]
+        if response.status == HTTPStatus.BAD_REQUEST:
+            kind = response.headers.get("x-amzn-errortype", "").partition(":")[0]
             message = f"{self._name}: {method} {route}: HTTP 400"
             if kind in _THROTTLING_ERRORS:
                 raise DeliveryError(f"{message}, throttled")
-            raise RequestRejected(message, answer.status)
-        return answer
+            raise RequestRejected(message, response.status)
+        return response
 
 
 def _as_json(preferences: Mapping[str, str]) -> Sequence[Mapping[str, str]]:

@@ -2,9 +2,9 @@
 
 https://docs.aws.amazon.com/ses/latest/dg/sending-email-list-management.html
 https://docs.aws.amazon.com/ses/latest/dg/sending-email-subscription-management.html
-SES heeds a preference in mails that are sent with the list and that topic
+SES applies a preference to mail that is sent with the list and that topic
 (ListManagementOptions). The account's suppression list is only read: it stops service mail
-too, and what stands there is a bounce or a complaint, which a choice is not (I10).
+too, and holds bounces and complaints, which are not choices (I10).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Ses:
         channels=frozenset({Channel.EMAIL}),
         scopes=frozenset({SupportedScope.TOPIC}),
         can_lift=True,
-        # Two requests an address, one a second: more would not end inside a lease.
+        # Two requests an address, one a second: more addresses would not end inside a lease.
         batch_size=20,
         rate_limit=RateLimit(1, 1),
         can_read=True,
@@ -73,21 +73,21 @@ class Ses:
         backfills_by_scan=True,
     )
     settings: ClassVar[Mapping[str, str]] = {
-        "region": "the AWS region that mails, as in eu-central-1",
+        "region": "the AWS region that sends the mail, as in eu-central-1",
         "contact_list": "name of the contact list; an account has one in each region",
-        "access_key_id?": "key of a user who may ses:GetContactList, ses:ListContacts, "
-        "ses:GetContact, ses:CreateContact, ses:UpdateContact and "
-        "ses:ListSuppressedDestinations; left out, the role that the worker runs as counts",
-        "secret_access_key?": "the secret that goes with it",
+        "access_key_id?": "key of a user with the permissions ses:GetContactList, "
+        "ses:ListContacts, ses:GetContact, ses:CreateContact, ses:UpdateContact and "
+        "ses:ListSuppressedDestinations; if left out, the role of the worker is used",
+        "secret_access_key?": "the secret of that key",
         "import_bucket?": "an S3 bucket in the same region, without dots in its name, for imports "
-        "of many opt-outs at once; needs also ses:CreateImportJob and ses:ListImportJobs, and "
+        "of many opt-outs at once; also needs ses:CreateImportJob and ses:ListImportJobs, and "
         "s3:PutObject below preference-center/",
-        "base_url?": "another address of the API, for tests",
-        "bucket_url?": "another address of the bucket, for tests",
+        "base_url?": "another base URL of the API, for tests",
+        "bucket_url?": "another base URL of the bucket, for tests",
     }
 
     def __init__(self, config: DestinationConfig, http: HttpContext) -> None:
-        # Only here: without the extra the other connectors work.
+        # Imported here, since the other connectors work without the extra.
         from preference_center.integrations.ses import import_jobs  # noqa: PLC0415
         from preference_center.integrations.ses.client import open_client  # noqa: PLC0415
 
@@ -97,7 +97,7 @@ class Ses:
         self._open_client = partial(open_client, config, http)
 
     def check(self) -> CheckReport:
-        """See Connector. Whether contacts may be changed can't be tried without a change."""
+        """See Connector. The permission to change contacts can't be checked without a change."""
         problems = [
             *mapping_problems(self._config, "topic", numeric_ids=False),
             *self._setting_problems(),
@@ -112,10 +112,10 @@ class Ses:
                     self._import_jobs.count_running_jobs(self._config, contacts, self._http.now())
         except DeliveryError as error:
             return CheckReport(
-                (*problems, f"{error}: check the region, the list, the key and rights")
+                (*problems, f"{error}: check the region, the list, the key and its permissions")
             )
         problems += [
-            f"topic {topic} is mapped to {name!r}, which the contact list has not: "
+            f"topic {topic} is mapped to {name!r}, which the contact list does not have: "
             "map it to a topic that exists"
             for topic, name in sorted(self._config.topics.items())
             if name not in topics
@@ -133,7 +133,7 @@ class Ses:
         yield from self._import_jobs.bucket_problems(self._config)
 
     def push(self, batch: Sequence[PushItem]) -> Mapping[int, PushOutcome]:
-        """See Connector. Each contact is looked at, and told what differs."""
+        """See Connector. Each contact is read, and changed where it differs."""
         if not batch:
             return {}
         self._ensure_fits(batch)
@@ -157,24 +157,24 @@ class Ses:
             raise UnsupportedByDestination(f"{self._config.name}: {problem}")
 
     def _may_lift(self, client: SesClient, batch: Sequence[PushItem]) -> bool:
-        """Whether no import is under way that would turn off again what is lifted now."""
+        """Whether no import is in progress, which would turn off again what is lifted now."""
         if not self._config.settings.get(BUCKET_SETTING) or not any(item.lift for item in batch):
             return True
         return not self._import_jobs.count_running_jobs(self._config, client, self._http.now())
 
     def _ensure_topics(self, client: SesClient, batch: Sequence[PushItem]) -> Collection[str]:
-        """The topics there are.
+        """The topics of the list.
 
-        Raises DeliveryError (permanent) when the list or a topic that is needed is gone.
+        Raises DeliveryError (permanent) when the list or a topic of the batch is gone.
         """
-        there = client.topics()
+        existing = client.topics()
         named: set[str] = set().union(*(item.off | item.lift for item in batch))
-        if gone := sorted(t for t in named if self._config.topics[t] not in there):
+        if gone := sorted(t for t in named if self._config.topics[t] not in existing):
             raise DeliveryError(
                 f"{self._config.name}: the topics of {', '.join(gone)} are gone: map them again",
                 permanent=True,
             )
-        return there
+        return existing
 
     def _push_item(
         self, client: SesClient, item: PushItem, *, may_lift: bool
@@ -185,7 +185,7 @@ class Ses:
                     self._write_preferences(client, replace(item, lift=frozenset()))
                 wait = self._import_jobs.POLL_INTERVAL
                 return {
-                    item.ref: PushOutcome(PushResult.RETRY_LATER, "an import is under way", wait)
+                    item.ref: PushOutcome(PushResult.RETRY_LATER, "an import is in progress", wait)
                 }
             return {item.ref: self._write_preferences(client, item)}
         except RequestRejected:
@@ -194,21 +194,21 @@ class Ses:
     def push_scanned(
         self, batch: Sequence[tuple[PushItem, ContactSnapshot]]
     ) -> Mapping[int, PushOutcome]:
-        """See BackFillable: by an import, if a bucket is set and nothing can be lost by it."""
-        page = replace(self.capabilities, batch_size=len(batch))  # as many as one shows
+        """See SupportsScanBackfill. By an import, if a bucket is set and it can lose nothing."""
+        page = replace(self.capabilities, batch_size=len(batch))
         self._ensure_fits([item for item, _ in batch], page)
         outcomes: dict[int, PushOutcome] = {}
         records: dict[int, ImportRecord] = {}
         with self._open_client() as contacts:
-            there = self._ensure_topics(contacts, [item for item, _ in batch])
-            for item, seen in batch:
-                contact = cast("SesContact", seen.connector_data)
+            existing = self._ensure_topics(contacts, [item for item, _ in batch])
+            for item, snapshot in batch:
+                contact = cast("SesContact", snapshot.connector_data)
                 record = self._import_jobs.ImportRecord(
                     contact, self._merge_preferences(contact, item)
                 )
                 if not item.lift and item.off <= self._off_topics(contact):
                     outcomes[item.ref] = PushOutcome(PushResult.REFLECTED, "as listed")
-                elif not item.lift and record.turns_all_off(there):
+                elif not item.lift and record.turns_all_off(existing):
                     records[item.ref] = record
                 else:
                     outcomes[item.ref] = PUSHED_ONE_BY_ONE
@@ -225,7 +225,7 @@ class Ses:
         return outcomes | dict.fromkeys(records, PUSHED_ONE_BY_ONE)
 
     def _merge_preferences(self, contact: SesContact, item: PushItem) -> dict[str, str]:
-        """All preferences that the contact is to have."""
+        """All preferences of the contact after the change."""
         topics = self._config.topics
         lifts = {topics[topic]: OPT_IN for topic in item.lift}
         return contact.preferences | lifts | {topics[topic]: OPT_OUT for topic in item.off}
@@ -245,7 +245,7 @@ class Ses:
         return PushOutcome(PushResult.REFLECTED, "200")
 
     def read(self, batch: Sequence[PushItem]) -> Mapping[int, frozenset[str] | None]:
-        """See Readable."""
+        """See SupportsRead."""
         if not batch:
             return {}
         self._ensure_fits(batch)
@@ -257,36 +257,36 @@ class Ses:
         }
 
     def _off_topics(self, contact: SesContact) -> frozenset[str]:
-        """The topics that the person said no to; a topic that is off by default is no "no"."""
+        """The topics that the person opted out of; a topic off by default is no opt-out."""
         topics = self._config.topics
         if contact.unsubscribe_all:
             return frozenset(topics)
-        stated = contact.preferences
-        return frozenset(t for t, name in topics.items() if stated.get(name) == OPT_OUT)
+        preferences = contact.preferences
+        return frozenset(t for t, name in topics.items() if preferences.get(name) == OPT_OUT)
 
     def scan(self, cursor: str | None) -> ContactPage[ContactSnapshot]:
-        """See Scannable."""
+        """See SupportsScan."""
         with self._open_client() as contacts:
             found, token = contacts.list_contacts(cursor)
-        seen = [
+        snapshots = [
             ContactSnapshot(
                 contact.email_address, off=self._off_topics(contact), connector_data=contact
             )
             for contact in found
             if contact.email_address
         ]
-        return ContactPage(tuple(seen), token, done=token is None)
+        return ContactPage(tuple(snapshots), token, done=token is None)
 
     def pull(self, cursor: str | None) -> ContactPage[VendorEvent]:
-        """See Pullable. First the contacts, then the account's suppression list.
+        """See SupportsPull. First the contacts, then the account's suppression list.
 
-        When is not told, only that it was no later than the contact's last change.
+        A contact's opt-outs are dated by its last change.
         """
         name, _, token = (cursor or "").partition(" ")
         with self._open_client() as contacts:
             if name == _SUPPRESSIONS:
                 suppressed, token_after = contacts.list_suppressions(token or None)
-                bad = [
+                events = [
                     VendorEvent(
                         EVENT_KIND_BY_REASON[s.reason],
                         s.email_address,
@@ -296,21 +296,21 @@ class Ses:
                     if s.reason in EVENT_KIND_BY_REASON and s.email_address
                 ]
                 following = f"{_SUPPRESSIONS} {token_after}" if token_after else None
-                return ContactPage(tuple(bad), following, done=following is None)
+                return ContactPage(tuple(events), following, done=following is None)
             found, token_after = contacts.list_contacts(token or None)
-        news = [each for contact in found for each in self._to_vendor_events(contact)]
+        events = [event for contact in found for event in self._to_vendor_events(contact)]
         return ContactPage(
-            tuple(news), f"contacts {token_after}" if token_after else _SUPPRESSIONS, False
+            tuple(events), f"contacts {token_after}" if token_after else _SUPPRESSIONS, False
         )
 
     def _to_vendor_events(self, contact: SesContact) -> Iterator[VendorEvent]:
-        things = [None] if contact.unsubscribe_all else list[str | None]()
-        things += [name for name, status in contact.preferences.items() if status == OPT_OUT]
-        for thing in things:
+        targets = [None] if contact.unsubscribe_all else list[str | None]()
+        targets += [name for name, status in contact.preferences.items() if status == OPT_OUT]
+        for target in targets:
             yield VendorEvent(
                 VendorEventKind.OPTED_OUT,
                 contact.email_address,
-                thing,
+                target,
                 occurred_at=contact.last_updated_timestamp,
             )
 
@@ -336,21 +336,22 @@ SPEC = ConnectorSpec(
     build=_make_connector,
     notes=(
         "Map each topic to a topic of the contact list, which has 20 at most.",
-        "Only mails sent with `ListManagementOptions` for that list and topic heed it.",
+        "It only applies to mail sent with `ListManagementOptions` for that list and topic.",
         (
             "AWS allows one such request a second, which can't be raised, and a contact takes "
-            "two. Lists of opt-outs (a back-fill, an import) therefore go by the listing of "
-            "contacts, a thousand a request: who is off already, or not there, costs nothing "
-            "more. The others are pushed one by one, 43,000 a day, unless `import_bucket` is set."
+            "two. Many opt-outs at once (a backfill, an import) are therefore compared with the "
+            "listing of contacts, a thousand a request: contacts that are off already, or not "
+            "on the list, need no more requests. The others are pushed one by one, 43,000 a day, "
+            "unless `import_bucket` is set."
         ),
         (
-            "`import_bucket` is for contact lists whose contacts carry no `AttributesData`, which "
-            "an import may overwrite. Only contacts who have every topic of the list off then "
+            "`import_bucket` is for contact lists whose contacts have no `AttributesData`, which "
+            "an import may overwrite. Only contacts that then have every topic of the list off "
             "are imported. Let `ses.amazonaws.com` read the bucket (`s3:GetObject`), and have a "
             "lifecycle rule delete what is below `preference-center/` after a day: the files "
             "hold addresses. Imports need production access."
         ),
-        "Who unsubscribed from the whole list stays so: we never take that back.",
+        "Unsubscribing from the whole list is never lifted by us.",
     ),
     extra="ses",
 )

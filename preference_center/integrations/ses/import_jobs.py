@@ -1,11 +1,11 @@
-"""Bringing many contacts of Amazon SES to their state by its import jobs.
+"""Changing many contacts of Amazon SES at once by its import jobs.
 
 https://docs.aws.amazon.com/ses/latest/dg/sending-email-list-management.html
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_CreateImportJob.html
-A job replaces each record of its file, minutes later, and makes a contact of who is none.
-So a file holds only contacts that were listed a moment ago, each with its whole known state,
-and only such as have every topic of the list off afterwards: a choice that the person makes
-on SES's own page meanwhile has nothing left to turn off that the job could turn on again (I5).
+A job replaces the contacts in its file some minutes later, and creates unknown ones. So a file
+holds only contacts that were just listed, each with its whole known state, and only those that
+have every topic of the list off afterwards: if the person turns a topic off on SES's own page
+meanwhile, the job can't turn it on again (I5).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from preference_center.integrations.ses.signing import AwsRequestSigner
 
 BUCKET_SETTING = "import_bucket"
 MAX_WITHOUT_JOB = 10
-"""Contacts that are not worth a job: pushed one by one, they are off sooner."""
+"""Up to so many contacts are pushed one by one, which is faster than a job."""
 MAX_RUNNING_JOBS = 10
-"""Jobs that may be under way: SES allows 20 in an account."""
+"""Jobs in progress at once: SES allows 20 in an account."""
 POLL_INTERVAL = timedelta(seconds=30)
 FALLBACK_DELAY = timedelta(hours=6)
-"""When a job's contacts are pushed one by one, unless a listing has shown that it was done."""
+"""When a job's contacts are pushed one by one, unless a listing has shown the job's effect."""
 FAILURE_RETRY_DELAY = timedelta(minutes=30)
 """When to try again after a job that failed as a whole."""
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
@@ -59,17 +59,17 @@ _JOB_CREATED = TypeAdapter(_ImportJobCreated)
 
 @dataclass(frozen=True, slots=True)
 class ImportRecord:
-    """A contact as it was listed, and the preferences that it is to have, all of them."""
+    """A contact as it was listed, and all preferences that it is to have."""
 
     contact: SesContact
     preferences: dict[str, str]
 
     def turns_all_off(self, topics: Collection[str]) -> bool:
-        """Whether every topic of the list is off then."""
+        """Whether every topic of the list is off afterwards."""
         return all(self.preferences.get(topic) == OPT_OUT for topic in topics)
 
     def to_json(self) -> str:
-        """As the file has it."""
+        """Its line of the file."""
         return json.dumps(
             {
                 "emailAddress": self.contact.email_address,
@@ -84,16 +84,16 @@ class ImportRecord:
 
 
 def bucket_problems(config: DestinationConfig) -> Iterator[str]:
-    """What is wrong with the bucket's name, for a person."""
+    """Problems of the bucket's name."""
     name = config.settings.get(BUCKET_SETTING)
     if name and not _BUCKET_NAME.fullmatch(name):
         yield f"{BUCKET_SETTING} must be the name of a bucket without dots, as in acme-imports"
 
 
 def count_running_jobs(config: DestinationConfig, client: SesClient, now: datetime) -> int:
-    """How many imports into contact lists the account has under way.
+    """How many imports into contact lists are in progress in the account.
 
-    Only the last hundred are asked for: 20 can be under way. Raises DeliveryError when the
+    Only the last hundred are listed: 20 can be in progress. Raises DeliveryError when the
     newest has failed as a whole, until it is time to try again.
     """
     body = {"ImportDestinationType": "CONTACT_LIST", "PageSize": 100}
@@ -112,9 +112,9 @@ def count_running_jobs(config: DestinationConfig, client: SesClient, now: dateti
 def start_import_job(
     config: DestinationConfig, http: HttpContext, client: SesClient, records: Sequence[ImportRecord]
 ) -> str:
-    """Write a file to the bucket and have it imported; the job's id.
+    """Write a file to the bucket and start its import; the job's id.
 
-    Raises Paced, with nothing written, while enough jobs are under way.
+    Raises RateLimited, with nothing written, while too many jobs are in progress.
     """
     if count_running_jobs(config, client, http.now()) >= MAX_RUNNING_JOBS:
         raise RateLimited(f"{config.name}: SES is still importing", retry_after=POLL_INTERVAL)
@@ -147,7 +147,7 @@ def _upload(config: DestinationConfig, http: HttpContext, key: str, content: byt
 
 @contextmanager
 def _open_bucket(config: DestinationConfig, http: HttpContext) -> Iterator[tuple[str, HttpSession]]:
-    """Raises DeliveryError (permanent) for what is no bucket's name."""
+    """Raises DeliveryError (permanent) for an invalid name of a bucket."""
     for problem in bucket_problems(config):
         raise DeliveryError(f"{config.name}: {problem}", permanent=True)
     bucket, region = config.settings[BUCKET_SETTING], config.settings["region"]

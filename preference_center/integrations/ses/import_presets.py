@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListSuppressedDestinations.html
 https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_ListContacts.html
 `aws sesv2 list-suppressed-destinations` and `list-contacts` print these documents. A topic
-that a contact never chose (TopicDefaultPreferences) says nothing of the person.
+that a contact never chose (TopicDefaultPreferences) is ignored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Signature Version 4 of requests to AWS, by botocore.
+"""Signature Version 4 of requests to AWS, with botocore.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 Importing this module needs the extra `ses`.
@@ -24,7 +24,7 @@ KEY_SETTINGS = ("access_key_id", "secret_access_key")
 
 
 class AwsRequestSigner:
-    """Signs in the name of a destination's key, or of the role that the worker runs as."""
+    """Signs with a destination's key, or with the role of the worker."""
 
     def __init__(self, config: DestinationConfig) -> None:
         self._config = config
@@ -36,7 +36,7 @@ class AwsRequestSigner:
         return dict(request.headers.items())
 
     def sign_s3(self, method: str, url: str, body: bytes) -> Mapping[str, str]:
-        """The same of a request to S3, which wants its body's digest signed, too."""
+        """The same for a request to S3, which requires the body's digest to be signed, too."""
         request = AWSRequest(method, url, {"Content-Type": "application/json"}, body)
         S3SigV4Auth(self._get_credentials(), "s3", self._config.settings["region"]).add_auth(
             request
@@ -53,7 +53,7 @@ class AwsRequestSigner:
             found = None
         if found is None:
             raise DeliveryError(
-                f"{self._config.name}: no key is set, and the worker runs as no role",
+                f"{self._config.name}: no key is set, and the worker has no role",
                 permanent=True,
             )
         return found.get_frozen_credentials()

@@ -1,10 +1,10 @@
-"""Amazon SES through SNS: signed with a certificate, about topics of SNS that are allowed.
+"""Amazon SES through SNS: signed with a certificate, for an allowed list of SNS topics.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
-The certificate has to come by TLS from an SNS host of the topic's own region, so that its
-own chain, which SNS does not send along, adds nothing.
+The certificate is only fetched by TLS from an SNS host of the topic's own region, so that
+verifying its chain, which SNS does not send, would add nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from preference_center.integrations.ses.webhook_events import is_mail, read_even
 
 TOPIC_ARNS_SETTING = "topic_arns"
 MAX_AGE = timedelta(hours=2)
-"""SNS tries for an hour at most."""
+"""SNS retries for at most an hour."""
 _ARN = re.compile(r"arn:aws(?:-cn|-us-gov)?:sns:([a-z0-9-]+):\d{12}:[\w.-]+")
 _CERTIFICATE_URL = re.compile(
     r"https://sns\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/SimpleNotificationService-[0-9a-f]{32}\.pem"
@@ -71,27 +71,27 @@ _HASHES: Mapping[str, HashAlgorithm] = {"1": SHA1(), "2": SHA256()}  # noqa: S30
 
 
 class SesWebhookSource:
-    """See NewsSource, Certified and Confirming."""
+    """See WebhookSource, NeedsCertificate and NeedsConfirmation."""
 
     settings: ClassVar[Mapping[str, str]] = {
-        f"{TOPIC_ARNS_SETTING}?": "ARNs of the SNS topics that SES reports to, with spaces between",
+        f"{TOPIC_ARNS_SETTING}?": "ARNs of the SNS topics that SES reports to, separated by spaces",
     }
 
     def certificate_url(self, request: WebhookRequest, settings: Mapping[str, str]) -> str:
-        """See Certified."""
+        """See NeedsCertificate."""
         topics = _parse_topics(require_setting(settings, TOPIC_ARNS_SETTING))
         message = _parse_message(request.body)
         topic = get_text(message, "TopicArn")
         if topic not in topics:
-            raise SignatureError("it is about another SNS topic")
+            raise SignatureError("the SNS topic is not one of the destination's")
         url = get_text(message, "SigningCertURL")
         found = _CERTIFICATE_URL.fullmatch(url)
         if found is None or found[1] != topics[topic]:
-            raise SignatureError("the certificate is not at SNS")
+            raise SignatureError("the certificate's URL is not one of SNS")
         return url
 
     def verify(self, request: WebhookRequest, settings: Mapping[str, str], now: datetime) -> None:
-        """See NewsSource."""
+        """See WebhookSource."""
         self.certificate_url(request, settings)
         message = _parse_message(request.body)
         names, algorithm = _signature_scheme(message)
@@ -110,7 +110,7 @@ class SesWebhookSource:
         verify_timestamp(parse_iso_time(message.get("Timestamp")), now, MAX_AGE)
 
     def confirmation(self, body: bytes) -> SubscriptionConfirmation | None:
-        """See Confirming. Made of the topic and the token; the URL that SNS tells is not used."""
+        """See NeedsConfirmation. Built from topic and token, not from the URL in the message."""
         message = _parse_message(body)
         if get_text(message, "Type") != _SUBSCRIPTION_CONFIRMATION:
             return None
@@ -125,7 +125,7 @@ class SesWebhookSource:
         )
 
     def parse(self, body: bytes) -> Sequence[VendorEvent]:
-        """See NewsSource. That SNS ends a subscription is about us, and no person's wish."""
+        """See WebhookSource. The end of an SNS subscription is not an event of a person."""
         message = _parse_message(body)
         match get_text(message, "Type"):
             case "Notification":
@@ -135,9 +135,12 @@ class SesWebhookSource:
         return [unknown_event(get_text(message, "Type"))]
 
     def parse_mails(self, body: bytes) -> Sequence[ReceivedMail]:
-        """See CarriesMail; https://docs.aws.amazon.com/ses/latest/dg/receiving-email-action-sns.html."""
-        said = get_text(_parse_message(body), "Message")
-        return [mail for event in _parse_events(said) for mail in _read_mails(event)]
+        """See SupportsInboundMail.
+
+        https://docs.aws.amazon.com/ses/latest/dg/receiving-email-action-sns.html
+        """
+        message = get_text(_parse_message(body), "Message")
+        return [mail for event in _parse_events(message) for mail in _read_mails(event)]
 
 
 def _read_mails(event: dict[str, Any]) -> Iterator[ReceivedMail]:
@@ -164,7 +167,7 @@ def _read_event(message: str) -> Iterator[VendorEvent]:
 
 
 def _parse_events(message: str) -> list[dict[str, Any]]:
-    """What SNS hands on; a text such as "Successfully validated SNS topic ..." is to us."""
+    """The events in a message; "Successfully validated SNS topic ..." and the like are none."""
     is_event = message.lstrip().startswith("{")
     return parse_json_objects(message.encode(errors="replace")) if is_event else []
 
@@ -186,7 +189,7 @@ def _signature_scheme(message: dict[str, Any]) -> tuple[Sequence[str], HashAlgor
 
 @lru_cache
 def _parse_topics(setting: str) -> Mapping[str, str]:
-    """Allowed topics -> their regions. Raises Unready."""
+    """Allowed topics -> their regions. Raises NotConfigured for an invalid ARN."""
     found = {arn: _ARN.fullmatch(arn) for arn in setting.split()}
     if not all(found.values()):
         raise NotConfigured(

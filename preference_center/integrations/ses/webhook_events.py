@@ -1,4 +1,4 @@
-"""What SES says in a notification of SNS, either as feedback or as a published event.
+"""SES's notifications through SNS, either as feedback or as a published event.
 
 https://docs.aws.amazon.com/ses/latest/dg/notification-contents.html
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
@@ -22,7 +22,7 @@ from preference_center.integrations.base.payload import (
 
 _PERMANENT = {"Permanent": True, "Transient": False}
 _ON_SUPPRESSION_LIST = "OnAccountSuppressionList"
-"""SES did not send; why the address is on the account's list is read from that list."""
+"""SES did not send; the list itself shows why the address is on it."""
 _IGNORED = {
     "Delivery",
     "Send",
@@ -37,7 +37,7 @@ _OPT_OUT, _OPT_IN = "OptOut", "OptIn"
 
 
 def read_event(event: dict[str, Any]) -> Iterator[VendorEvent]:
-    """What one notification says."""
+    """The events of one notification."""
     name = get_text(event, "eventType") or get_text(event, "notificationType")
     match name:
         case "Received" if is_mail(event):
@@ -53,7 +53,7 @@ def read_event(event: dict[str, Any]) -> Iterator[VendorEvent]:
 
 
 def is_mail(event: dict[str, Any]) -> bool:
-    """Whether it carries a mail that was received: with a rule that stores it, it does not."""
+    """Whether it contains a received mail: if a receipt rule stores the mail, it does not."""
     return get_text(event, "notificationType") == "Received" and bool(get_text(event, "content"))
 
 
@@ -61,8 +61,8 @@ def _read_bounces(bounce: dict[str, Any]) -> Iterator[VendorEvent]:
     if get_text(bounce, "bounceSubType") == _ON_SUPPRESSION_LIST:
         return
     for each in _recipients(bounce, "bouncedRecipients"):
-        said = get_text(each, "diagnosticCode")
-        reply = said.removeprefix("smtp;").strip()[:3]
+        diagnostic = get_text(each, "diagnosticCode")
+        reply = diagnostic.removeprefix("smtp;").strip()[:3]
         yield VendorEvent(
             VendorEventKind.BOUNCED,
             get_text(each, "emailAddress"),
@@ -71,14 +71,14 @@ def _read_bounces(bounce: dict[str, Any]) -> Iterator[VendorEvent]:
             bounce=Bounce(
                 status=get_text(each, "status"),
                 reply_code=reply if reply.isdigit() else "",
-                diagnostic=said,
+                diagnostic=diagnostic,
                 permanent=_PERMANENT.get(get_text(bounce, "bounceType")),
             ),
         )
 
 
 def _read_complaints(complaint: dict[str, Any]) -> Iterator[VendorEvent]:
-    """Where the mailbox's provider hides who it was, SES names all it might have been."""
+    """Where the mailbox provider hides the complainant, SES names all possible ones."""
     listed = get_text(complaint, "complaintSubType") == _ON_SUPPRESSION_LIST
     if listed or not is_complaint(get_text(complaint, "complaintFeedbackType")):
         return
@@ -93,26 +93,26 @@ def _read_complaints(complaint: dict[str, Any]) -> Iterator[VendorEvent]:
 
 
 def _read_preference_changes(event: dict[str, Any]) -> Iterator[VendorEvent]:
-    """What somebody chose on SES's own page, or by its List-Unsubscribe header."""
-    told = get_object(event, "subscription")
-    before = _parse_preferences(get_object(told, "oldTopicPreferences"))
-    after = _parse_preferences(get_object(told, "newTopicPreferences"))
+    """A person's choice on SES's own page, or by its List-Unsubscribe header."""
+    subscription = get_object(event, "subscription")
+    before = _parse_preferences(get_object(subscription, "oldTopicPreferences"))
+    after = _parse_preferences(get_object(subscription, "newTopicPreferences"))
     addresses = get_list(get_object(event, "mail"), "destination")
     address = addresses[0] if len(addresses) == 1 and isinstance(addresses[0], str) else ""
-    for thing, status in after.items():
-        if status == before.get(thing) or status not in {_OPT_OUT, _OPT_IN}:
+    for topic, status in after.items():
+        if status == before.get(topic) or status not in {_OPT_OUT, _OPT_IN}:
             continue
         yield VendorEvent(
             VendorEventKind.OPTED_OUT if status == _OPT_OUT else VendorEventKind.RESUBSCRIBED,
             address,
-            thing or None,
-            occurred_at=parse_iso_time(told.get("timestamp")),
+            topic or None,
+            occurred_at=parse_iso_time(subscription.get("timestamp")),
             by_person=status == _OPT_OUT,
         )
 
 
 def _parse_preferences(preferences: dict[str, Any]) -> dict[str, str]:
-    """Topics of the contact list -> what was chosen; "" is all of them."""
+    """Topics of the contact list -> the choice; "" is all of them."""
     found = {
         get_text(each, "topicName"): get_text(each, "subscriptionStatus")
         for each in get_list(preferences, "topicSubscriptionStatus")

@@ -93,7 +93,7 @@ def descriptions() -> list[Description]:
 def published() -> Iterator[Description]:
     """HubSpot's, which may not be kept here: subscriptions.json and contacts.json of 2026-03.
 
-    Theirs says that `sorts` are texts, its pages that they are objects.
+    In the former `sorts` are strings, in the pages objects.
     """
     folder = os.environ.get("HUBSPOT_DESCRIPTIONS")
     for name, root in (("subscriptions", ROOT), ("contacts", CONTACTS)) if folder else ():
@@ -157,7 +157,7 @@ class TestWithoutBatches(JsonApiContract, MappedContract, ReadContract, PullCont
 
     @pytest.fixture
     def rig(self, rig: Rig) -> Rig:
-        # A push asks for a batch first, and is told that the scope is missing.
+        # A push asks for a batch first, and is answered that the scope is missing.
         return replace(rig, requests_before_writing=1, one_by_one=True)
 
     def test_a_full_batch_is_taken_and_a_longer_one_is_not_sent(self, rig: Rig) -> None:
@@ -205,7 +205,7 @@ class TestWithoutBatches(JsonApiContract, MappedContract, ReadContract, PullCont
         assert found == {1: frozenset()}
 
     @pytest.mark.parametrize("tells", [True, False], ids=["asked", "tried by reading"])
-    def test_check_says_which_calls_are_made(
+    def test_check_reports_which_calls_are_made(
         self, rig: Rig, server: HubSpotStandIn, *, tells: bool
     ) -> None:
         server.tells_scopes = tells
@@ -362,7 +362,7 @@ def test_opt_outs_are_dated(rig: Rig, server: HubSpotStandIn) -> None:  # I5
     assert_dated(rig, server)
 
 
-def test_an_opt_out_whose_time_can_not_be_had_is_told_without(
+def test_an_opt_out_whose_time_is_unavailable_is_reported_without(
     rig: Rig, server: HubSpotStandIn
 ) -> None:
     server.add(ANNA, NOW)
@@ -394,7 +394,7 @@ def test_a_403_that_names_no_scope_stops_the_destination(rig: Rig, server: HubSp
     assert len(server.seen) == 1
 
 
-def test_check_says_what_rate_hubspot_allows(rig: Rig, server: HubSpotStandIn) -> None:
+def test_check_reports_the_rate_that_hubspot_allows(rig: Rig, server: HubSpotStandIn) -> None:
     window = {"X-HubSpot-RateLimit-Interval-Milliseconds": "10000"}
     server.limits = window | {"X-HubSpot-RateLimit-Max": "190"}
     assert any("19 per second" in hint for hint in rig.make().check().hints)
@@ -425,7 +425,7 @@ def test_searches_keep_to_a_limit_of_their_own(rig: Rig) -> None:
     asked: list[str] = []
 
     class Noted(NullRateLimiter):
-        def within(self, limit: EndpointRateLimit) -> RequestRateLimiter:
+        def with_limit(self, limit: EndpointRateLimit) -> RequestRateLimiter:
             asked.append(f"{limit.name}: {limit.rate_limit}")
             return self
 
@@ -458,7 +458,7 @@ def test_an_inactive_subscription_type_is_reported(rig: Rig, server: HubSpotStan
     assert "offers" in problem
 
 
-def test_who_opted_out_of_all_is_news_about_all(rig: Rig, server: HubSpotStandIn) -> None:
+def test_an_opt_out_of_all_is_an_event_about_all(rig: Rig, server: HubSpotStandIn) -> None:
     server.add(ANNA, NOW)
     server.opted_out_of_all.add(ANNA)
     found, _ = whole(HubSpot(rig.setup, rig.http).pull)
@@ -475,7 +475,7 @@ def test_many_types_take_several_searches(rig: Rig, server: HubSpotStandIn) -> N
         server.statuses[f"p{n}@example.com"] = {n: "UNSUBSCRIBED"}
     connector = HubSpot(replace(rig.setup, topics=topics), rig.http)
     found, cursor = whole(connector.pull)
-    assert {(news.address, news.target) for news in found} == {
+    assert {(event.address, event.target) for event in found} == {
         (f"p{n}@example.com", str(n)) for n in range(11, 19)
     }
     assert len(whole(connector.pull, cursor)[0]) == 8  # the windows overlap

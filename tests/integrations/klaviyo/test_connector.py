@@ -85,7 +85,7 @@ class Lists:
 @pytest.fixture(scope="module")
 def description() -> Description | None:
     if not (SHARED / DESCRIPTION).exists():
-        return None  # the stand-in alone then; one test below says so
+        return None  # only the stand-in has it; see one test below
     elsewhere = ("/api/lists", "/api/profiles/")
     return Description(SHARED / DESCRIPTION, ignored=lambda p: p.startswith(elsewhere))
 
@@ -255,7 +255,7 @@ def test_a_lift_frees_from_our_suppression_only(
 @pytest.mark.parametrize(
     "item", [replace(off(1, ANNA, "news"), all_off=True), off(1, ANNA, "news", "offers")]
 )
-def test_a_suppression_never_says_more_than_the_person_did(
+def test_a_suppression_never_stops_more_than_the_opt_out(
     rig: Rig, server: KlaviyoStandIn, item: PushItem
 ) -> None:  # I5, I10
     with_settings(rig, suppress_all="yes").make().push([item])
@@ -278,8 +278,8 @@ def test_every_kind_of_suppression_comes_home(rig: Rig, server: KlaviyoStandIn) 
     server.suppress(BO, "SPAM_COMPLAINT")
     server.suppress(CY, "HARD_BOUNCE")
     server.unsubscribe("di@example.com", "99")  # no topic maps to it
-    news, _ = listed(connect(rig).pull)
-    assert news == [
+    events, _ = listed(connect(rig).pull)
+    assert events == [
         VendorEvent(VendorEventKind.OPTED_OUT, ANNA, occurred_at=WHEN),
         VendorEvent(VendorEventKind.COMPLAINED, BO, occurred_at=WHEN),
         VendorEvent(VendorEventKind.BOUNCED, CY, occurred_at=WHEN),
@@ -446,7 +446,7 @@ def test_null_in_one_profile_never_fails_those_of_others(
     read = connector.read(batch)
     assert {ref for ref, off in read.items() if off == frozenset({"news"})} >= others.keys()
     assert len(listed(connector.scan)[0]) >= 20
-    assert {news.address for news in listed(connector.pull)[0]} == {BO}
+    assert {event.address for event in listed(connector.pull)[0]} == {BO}
 
 
 @pytest.mark.parametrize(

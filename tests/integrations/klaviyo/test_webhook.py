@@ -49,9 +49,9 @@ def parse(*events: dict[str, Any]) -> list[VendorEvent]:
         ("dropped_email", None),
     ],
 )
-def test_what_it_says(name: str, kind: VendorEventKind | None) -> None:
+def test_each_event_type(name: str, kind: VendorEventKind | None) -> None:
     by_person = kind is VendorEventKind.COMPLAINED
-    news = VendorEvent(
+    reported = VendorEvent(
         kind or VendorEventKind.CONTACT_CHANGED,
         ANNA,
         None,
@@ -60,13 +60,16 @@ def test_what_it_says(name: str, kind: VendorEventKind | None) -> None:
         by_person,
         contact_id="01KP",
     )
-    assert parse(event(name, email_address=ANNA)) == ([news] if kind else [])
+    assert parse(event(name, email_address=ANNA)) == ([reported] if kind else [])
 
 
 @pytest.mark.parametrize("kind, permanent", [("Hard", True), ("Soft", False), ("", None)])
-def test_a_bounce_is_told_with_klaviyos_word(kind: str, *, permanent: bool | None) -> None:
-    (news,) = parse(event("bounced_email", email_address=ANNA, **{"Bounce Type": kind}))
-    assert (news.kind, news.bounce) == (VendorEventKind.BOUNCED, Bounce(permanent=permanent))
+def test_a_bounce_has_klaviyos_kind(kind: str, *, permanent: bool | None) -> None:
+    (reported,) = parse(event("bounced_email", email_address=ANNA, **{"Bounce Type": kind}))
+    assert (reported.kind, reported.bounce) == (
+        VendorEventKind.BOUNCED,
+        Bounce(permanent=permanent),
+    )
 
 
 def test_the_address_is_looked_for_where_it_may_stand() -> None:
@@ -77,8 +80,8 @@ def test_the_address_is_looked_for_where_it_may_stand() -> None:
     nobody = event(name)
     del nobody["payload"]["data"]["relationships"]
     assert [
-        (news.kind, news.address, news.contact_id)
-        for news in parse(included, mailed, event(name), nobody)
+        (reported.kind, reported.address, reported.contact_id)
+        for reported in parse(included, mailed, event(name), nobody)
     ] == [
         (VendorEventKind.OPTED_OUT, ANNA, "01KP"),
         (VendorEventKind.OPTED_OUT, ANNA, "01KP"),
@@ -87,9 +90,9 @@ def test_the_address_is_looked_for_where_it_may_stand() -> None:
     ]
 
 
-def test_what_is_new_there_is_told_to_be_unknown() -> None:
+def test_new_event_types_are_reported_as_unknown() -> None:
     found = parse(event("subscribed_to_whatsapp"), event("placed_order"))
-    assert [news.target for news in found] == [
+    assert [reported.target for reported in found] == [
         f"{PREFIX}subscribed_to_whatsapp",
         f"{PREFIX}placed_order",
     ]
@@ -107,7 +110,7 @@ def test_sms_consent_is_about_the_profiles_number(name: str, kind: VendorEventKi
     number = {"email": ANNA, "phone_number": "+393331234567"}
     included = event(name)
     included["payload"]["included"] = [{"type": "profile", "attributes": number}]
-    both: dict[str, Any] = {"at": NOW, "id": "73WCCK7JKtE", "contact": "01KP"}
+    both: dict[str, Any] = {"occurred_at": NOW, "id": "73WCCK7JKtE", "contact_id": "01KP"}
     assert parse(named, included) == [
         VendorEvent(kind, "", ALL_SMS, channel=Channel.SMS, **both),
         VendorEvent(kind, "+393331234567", ALL_SMS, channel=Channel.SMS, **both),

@@ -152,7 +152,7 @@ def connect(rig: Rig, **changes: Any) -> Salesforce:
     return cast("Salesforce", replace(rig, setup=replace(rig.setup, **changes)).make())
 
 
-def test_every_record_of_an_address_is_told_and_the_last_one_counts(
+def test_every_record_of_an_address_is_changed_and_all_must_be_off(
     rig: Rig, server: SalesforceStandIn
 ) -> None:
     contact, lead = server.add(ANNA), server.add(ANNA.upper(), "Lead")
@@ -162,7 +162,7 @@ def test_every_record_of_an_address_is_told_and_the_last_one_counts(
     assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert lead[NEWS] is True
     assert connector.read([off(1, ANNA)]) == {1: frozenset({"news"})}
-    assert [len(update) for update in server.updates] == [1], "the contact said so already"
+    assert [len(update) for update in server.updates] == [1], "the contact was off already"
 
 
 def test_no_record_changes_its_owner(rig: Rig, server: SalesforceStandIn) -> None:
@@ -216,8 +216,8 @@ def test_opted_out_of_email_counts_as_every_topic(rig: Rig, server: SalesforceSt
     server.add(ANNA)[OPT_OUT] = True
     connector = connect(rig)
     assert connector.read([off(1, ANNA)]) == {1: frozenset(TOPICS)}
-    (news,) = whole(connector.pull)[0]
-    assert (news.address, news.target) == (ANNA, None)
+    (event,) = whole(connector.pull)[0]
+    assert (event.address, event.target) == (ANNA, None)
     connector.push([lift(1, ANNA, "news")])
     assert server.of(ANNA)[0][OPT_OUT] is True  # I5, I13
 
@@ -229,8 +229,8 @@ def test_opted_out_of_email_may_stand_for_the_only_topic(
     assert connector.check().ok
     assert results(connector.push([off(1, ANNA, "news")])) == {1: PushResult.REFLECTED}
     assert server.of(ANNA)[0][OPT_OUT] is True
-    (news,) = whole(connector.pull)[0]
-    assert news.target == OPT_OUT
+    (event,) = whole(connector.pull)[0]
+    assert event.target == OPT_OUT
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_a_token_is_refused_for_good_or_for_now(
 def test_the_next_page_is_never_elsewhere(rig: Rig, server: SalesforceStandIn) -> None:
     body = '{"done": false, "records": [], "nextRecordsUrl": "https://evil.example/x"}'
     server.fail(Fault(200, body=body, after=1))
-    with pytest.raises(DeliveryError, match="somewhere else"):
+    with pytest.raises(DeliveryError, match="unexpected path"):
         rig.make().push([off(1, ANNA, "news")])
 
 

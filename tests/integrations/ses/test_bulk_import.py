@@ -108,7 +108,7 @@ def test_a_file_has_all_that_is_known_of_a_contact_and_no_other(
     }
 
 
-def test_who_keeps_a_topic_is_told_alone_since_an_import_could_undo_a_choice(
+def test_contacts_who_keep_a_topic_are_pushed_alone_since_an_import_could_undo_a_choice(
     rig: Rig, server: SesStandIn
 ) -> None:  # I5
     found = pushed(rig, everybody(server, "news"))
@@ -129,14 +129,14 @@ def test_who_is_off_already_costs_no_request(rig: Rig, server: SesStandIn) -> No
     assert server.seen == [("GET", f"/v2/email/contact-lists/{LIST}")]
 
 
-def test_lifts_and_a_few_contacts_are_told_alone(rig: Rig, server: SesStandIn) -> None:
+def test_lifts_and_a_few_contacts_are_pushed_alone(rig: Rig, server: SesStandIn) -> None:
     server.add(ANNA)
     server.add(BO)
     found = pushed(rig, [off(1, ANNA, "news", "offers"), lift(2, BO, "news")])
     assert {outcome.ack for outcome in found.values()} == {"pushed one by one"}
 
 
-def test_without_a_bucket_everybody_is_told_alone(rig: Rig, server: SesStandIn) -> None:
+def test_without_a_bucket_everybody_is_pushed_alone(rig: Rig, server: SesStandIn) -> None:
     found = pushed(with_settings(rig, import_bucket=""), everybody(server, "news", "offers"))
     assert {outcome.ack for outcome in found.values()} == {"pushed one by one"}
 
@@ -153,9 +153,7 @@ def test_while_enough_jobs_are_under_way_the_page_waits(rig: Rig, server: SesSta
     assert len(server.imports.files) == files
 
 
-def test_a_job_that_failed_is_told_to_people_and_tried_again_later(
-    rig: Rig, server: SesStandIn
-) -> None:
+def test_a_failed_job_is_reported_and_tried_again_later(rig: Rig, server: SesStandIn) -> None:
     items = everybody(server, "news", "offers")
     server.imports.fails = True
     pushed(rig, items)

@@ -233,13 +233,13 @@ def test_without_a_key_the_role_of_the_worker_counts(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     (problem,) = keyless.make().check().problems
-    assert "runs as no role" in problem
+    assert "has no role" in problem
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     assert keyless.make().check().ok
 
 
-def test_without_the_library_a_person_is_told_what_to_install(
+def test_without_the_library_the_error_names_what_to_install(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "botocore.auth", None)

@@ -72,11 +72,11 @@ def test_anything_else_is_nobodys(given: WebhookRequest) -> None:
 
 
 @pytest.mark.parametrize("signature", ["", "!", "é", "AAAA"])
-def test_a_signature_that_is_none_is_nobodys(signature: str) -> None:
+def test_an_invalid_signature_is_rejected(signature: str) -> None:
     given = signed(message("hello"))
-    told = json.loads(given.body) | {"Signature": signature}
+    changed = json.loads(given.body) | {"Signature": signature}
     with pytest.raises(SignatureError):
-        SesWebhookSource().verify(replace(given, body=json.dumps(told).encode()), SETTINGS, NOW)
+        SesWebhookSource().verify(replace(given, body=json.dumps(changed).encode()), SETTINGS, NOW)
 
 
 @pytest.mark.parametrize(
@@ -98,22 +98,22 @@ def test_a_certificate_is_only_fetched_from_sns_for_an_allowed_topic(more: dict[
 
 
 @pytest.mark.parametrize("settings", [{}, {"topic_arns": "ses-events"}])
-def test_without_topics_nothing_is_believed(settings: dict[str, str]) -> None:
+def test_without_topics_every_request_is_rejected(settings: dict[str, str]) -> None:
     with pytest.raises(NotConfigured):
         SesWebhookSource().verify(signed(message("hello")), settings, NOW)
 
 
-def test_a_subscription_is_confirmed_at_sns_whatever_url_it_names() -> None:
-    wish = SesWebhookSource().confirmation(subscription())
+def test_a_preference_changeis_confirmed_at_sns_whatever_url_it_names() -> None:
+    confirmation = SesWebhookSource().confirmation(subscription())
     query = {"Action": "ConfirmSubscription", "TopicArn": TOPIC, "Token": "2336412f37"}
-    assert wish == SubscriptionConfirmation("sns.eu-central-1.amazonaws.com", query)
+    assert confirmation == SubscriptionConfirmation("sns.eu-central-1.amazonaws.com", query)
     assert SesWebhookSource().parse(subscription()) == []
     assert SesWebhookSource().confirmation(message("hello")) is None
 
 
-def test_an_end_of_the_subscription_is_no_persons_wish() -> None:
-    said = SesWebhookSource().parse(message("bye", "UnsubscribeConfirmation", Token="t"))
-    assert [(news.kind, news.target) for news in said] == [
+def test_the_end_of_the_preference_changeis_no_event_of_a_person() -> None:
+    events = SesWebhookSource().parse(message("bye", "UnsubscribeConfirmation", Token="t"))
+    assert [(event.kind, event.target) for event in events] == [
         (VendorEventKind.UNKNOWN_TYPE, "UnsubscribeConfirmation")
     ]
 
@@ -122,16 +122,16 @@ def test_an_end_of_the_subscription_is_no_persons_wish() -> None:
 @pytest.mark.parametrize(
     "kind, permanent", [("Permanent", True), ("Transient", False), ("Undetermined", None)]
 )
-def test_a_bounce_is_told_of_each_recipient(
+def test_a_bounce_is_reported_for_each_recipient(
     name: str, kind: str, *, permanent: bool | None
 ) -> None:
-    said = "smtp; 550 5.1.1 user unknown"
-    people = [{"emailAddress": ANNA, "status": "5.1.1", "diagnosticCode": said}]
+    diagnostic = "smtp; 550 5.1.1 user unknown"
+    people = [{"emailAddress": ANNA, "status": "5.1.1", "diagnosticCode": diagnostic}]
     people.append({"emailAddress": "bo@example.com"})
     bounce = {"bounceType": kind, "timestamp": STAMP, "feedbackId": "f1"}
     anna, bo = parse({name: "Bounce", "bounce": bounce | {"bouncedRecipients": people}})
-    told = Bounce("5.1.1", "550", said, permanent)
-    assert anna == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "f1", bounce=told)
+    expected = Bounce("5.1.1", "550", diagnostic, permanent)
+    assert anna == VendorEvent(VendorEventKind.BOUNCED, ANNA, None, NOW, "f1", bounce=expected)
     assert (bo.address, bo.bounce) == ("bo@example.com", Bounce(permanent=permanent))
 
 
@@ -149,12 +149,12 @@ def test_a_bounce_is_told_of_each_recipient(
 def test_a_complaint(more: dict[str, Any], *, counts: bool) -> None:
     complaint = {"complainedRecipients": [{"emailAddress": ANNA}], "timestamp": STAMP}
     found = parse({"eventType": "Complaint", "complaint": complaint | {"feedbackId": "f1"} | more})
-    news = VendorEvent(VendorEventKind.COMPLAINED, ANNA, None, NOW, "f1", by_person=True)
-    assert found == ([news] if counts else [])
+    complained = VendorEvent(VendorEventKind.COMPLAINED, ANNA, None, NOW, "f1", by_person=True)
+    assert found == ([complained] if counts else [])
 
 
 @pytest.mark.parametrize(
-    "before, after, said",
+    "before, after, expected",
     [
         ({}, {"news": "OptOut"}, [(OUT, "news")]),
         ({"news": "OptOut"}, {"news": "OptOut", "offers": "OptOut"}, [(OUT, "offers")]),
@@ -162,18 +162,24 @@ def test_a_complaint(more: dict[str, Any], *, counts: bool) -> None:
         ({}, {"": "OptOut"}, [(OUT, None)]),
     ],
 )
-def test_a_choice_on_amazons_page_is_told_by_what_changed(
-    before: dict[str, str], after: dict[str, str], said: list[tuple[VendorEventKind, str | None]]
+def test_a_choice_on_amazons_page_is_reported_by_what_changed(
+    before: dict[str, str],
+    after: dict[str, str],
+    expected: list[tuple[VendorEventKind, str | None]],
 ) -> None:
     def preferences(of: dict[str, str]) -> dict[str, Any]:
         rows = [{"topicName": k, "subscriptionStatus": v} for k, v in of.items() if k]
         return {"unsubscribeAll": "" in of, "topicSubscriptionStatus": rows}
 
-    told = {"timestamp": STAMP, "oldTopicPreferences": preferences(before)}
-    told["newTopicPreferences"] = preferences(after)
-    event = {"eventType": "Subscription", "mail": {"destination": [ANNA]}, "subscription": told}
-    assert [(news.kind, news.target) for news in parse(event)] == said
-    assert {(news.address, news.occurred_at) for news in parse(event)} == {(ANNA, NOW)}
+    preference_change = {"timestamp": STAMP, "oldTopicPreferences": preferences(before)}
+    preference_change["newTopicPreferences"] = preferences(after)
+    event = {
+        "eventType": "Subscription",
+        "mail": {"destination": [ANNA]},
+        "subscription": preference_change,
+    }
+    assert [(each.kind, each.target) for each in parse(event)] == expected
+    assert {(each.address, each.occurred_at) for each in parse(event)} == {(ANNA, NOW)}
 
 
 @pytest.mark.parametrize("name", ["Delivery", "Open", "AmazonSnsSubscriptionSucceeded"])
@@ -182,8 +188,8 @@ def test_what_is_of_no_use_is_left_out(name: str) -> None:
     assert SesWebhookSource().parse(message("Successfully validated SNS topic")) == []
 
 
-def test_what_is_new_there_is_told_to_be_unknown() -> None:
-    assert [news.target for news in parse({"eventType": "Consent"})] == ["Consent"]
+def test_new_event_types_are_reported_as_unknown() -> None:
+    assert [event.target for event in parse({"eventType": "Consent"})] == ["Consent"]
 
 
 def test_what_is_not_promised_is_not_read() -> None:

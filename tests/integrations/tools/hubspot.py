@@ -267,8 +267,8 @@ def _batch(
 
 
 def _error(category: str) -> dict[str, Any]:
-    said = {"status": "error", "category": category, "message": category}
-    return {**said, "context": {}, "errors": [], "links": {}}
+    error = {"status": "error", "category": category, "message": category}
+    return {**error, "context": {}, "errors": [], "links": {}}
 
 
 def _missing(scope: str) -> Response:

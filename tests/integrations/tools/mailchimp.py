@@ -165,15 +165,15 @@ class MailchimpStandIn(StandIn):
         if len(body["members"]) > 500:
             return _problem(400, "Invalid Resource")
         answer: dict[str, list[Any]] = {"new_members": [], "updated_members": [], "errors": []}
-        for wish in body["members"]:
-            id_, address = member_id(wish["email_address"]), wish["email_address"]
+        for change in body["members"]:
+            id_, address = member_id(change["email_address"]), change["email_address"]
             if id_ in self.invalid:
                 error = {"email_address": address, "error": "", "error_code": "ERROR_GENERIC"}
                 answer["errors"].append(error)
                 continue
             known = self._knows(id_)
             self.unknown.discard(id_)
-            self.member(id_).update(wish)
+            self.member(id_).update(change)
             answer["updated_members" if known else "new_members"].append(self.member(id_))
         return _json(answer)
 

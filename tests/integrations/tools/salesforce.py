@@ -39,7 +39,7 @@ class SalesforceStandIn(StandIn):
         self.clock = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
     def add(self, address: str, object_: str = "Contact", **fields: Any) -> dict[str, Any]:
-        """A new record, or a new contact's; SystemModstamp says when."""
+        """A new record, or a new contact's; SystemModstamp is the time."""
         number = len(self.records) + 1
         record = {
             "type": object_,
