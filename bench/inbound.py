@@ -74,7 +74,7 @@ def posted(ground: Ground, sender: Sender, base: str, seconds: float, events: in
 
 
 def _count(ground: Ground, sender: Sender) -> int:
-    query = "SELECT count(*) FROM posted_news WHERE destination_id = %s"
+    query = "SELECT count(*) FROM webhook_inbox WHERE destination_id = %s"
     with ground.app.app_context():
         (row,) = run_in_transaction(lambda c: c.execute(query, (sender.number,)).fetchall())
     return int(row[0])

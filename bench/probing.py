@@ -14,7 +14,7 @@ from bench.ground import Ground, add_destinations
 from preference_center.domain.deadlines import AT_RISK, WINDOW
 
 DESTINATIONS = 50
-_LATE = """INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at)
+_LATE = """INSERT INTO sync_state (destination_id, address_id, wanted_version, due_at, next_at)
 SELECT %(destination)s, n, n, %(first)s + n * %(apart)s::interval, %(next)s
 FROM generate_series(1, %(count)s::bigint) AS n"""
 

@@ -253,7 +253,7 @@ def _waits(number: int) -> bool:
                     WHERE destination_id = d.id AND due_at IS NOT NULL)
                 OR NOT EXISTS (SELECT FROM listing WHERE destination_id = d.id)
                 OR EXISTS (SELECT FROM listing WHERE destination_id = d.id
-                    AND part IN ('pull', 'scan') AND next_at IS NOT NULL AND finished_at IS NULL)
+                    AND kind IN ('pull', 'scan') AND next_at IS NOT NULL AND finished_at IS NULL)
             FROM destination d WHERE d.id = %s""",
             (number,),
         ).fetchone()

@@ -13,7 +13,8 @@ SHOWN = 5
 _NAME = re.compile(r"person-\d+-\d+@example\.com")
 _EVENTS = """SELECT e.seq, e.kind, e.source, e.occurred_at, e.recorded_at
     FROM event e JOIN address a ON a.id = e.address_id WHERE a.digest = '{}' ORDER BY e.seq"""
-_STATES = """SELECT s.destination_id, s.wanted, s.reflected, s.told, s.due_at, s.next_at, s.outcome
+_STATES = """SELECT s.destination_id, s.wanted_version, s.reflected_version, s.turned_off,
+        s.due_at, s.next_at, s.outcome
     FROM sync_state s JOIN address a ON a.id = s.address_id WHERE a.digest = '{}'"""
 _DELIVERIES = """SELECT d.destination_id, d.version, d.outcome, d.ack, d.at
     FROM delivery d JOIN address a ON a.id = d.address_id WHERE a.digest = '{}' ORDER BY d.at"""

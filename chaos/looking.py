@@ -21,15 +21,16 @@ BYSTANDERS = 1_000
 """People who did nothing; a sender asks about them too."""
 AT_ONCE = 1_000
 
-STANDING = "SELECT a.digest FROM suppression s JOIN address a ON a.id = s.address_id WHERE standing"
+STANDING = "SELECT a.digest FROM suppression s JOIN address a ON a.id = s.address_id WHERE active"
 EVENTS = "SELECT a.digest, e.kind, e.source FROM event e JOIN address a ON a.id = e.address_id"
 STATES = """SELECT a.digest, count(*) FROM sync_state s JOIN address a ON a.id = s.address_id
     GROUP BY a.digest"""
 UNSETTLED = """SELECT count(*) FROM sync_state WHERE due_at IS NOT NULL OR next_at IS NOT NULL
-    OR lease IS NOT NULL OR reflected <> wanted"""
+    OR lease IS NOT NULL OR reflected_version <> wanted_version"""
 UNPROVEN = """SELECT a.digest FROM sync_state s JOIN address a ON a.id = s.address_id
-    WHERE s.told <> '{}' AND NOT EXISTS (SELECT FROM delivery d WHERE d.address_id = s.address_id
-        AND d.destination_id = s.destination_id AND d.outcome = 'reflected')"""
+    WHERE s.turned_off <> '{}' AND NOT EXISTS (
+        SELECT FROM delivery d WHERE d.outcome = 'reflected'
+            AND d.address_id = s.address_id AND d.destination_id = s.destination_id)"""
 EXPLAINED = {
     ("opted_out", "one_click"),
     ("opted_out", "unsubscribe_page"),

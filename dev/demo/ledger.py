@@ -16,9 +16,10 @@ from preference_center.storage.ledger.addresses import load_readable
 _NEWEST = """
 SELECT e.seq, e.id, e.kind, e.scope, e.source, e.recorded_at, e.address_id,
     ARRAY(SELECT d.name FROM sync_state s JOIN destination d ON d.id = s.destination_id
-        WHERE s.address_id = e.address_id AND s.reflected >= e.seq ORDER BY d.name),
+        WHERE s.address_id = e.address_id AND s.reflected_version >= e.seq ORDER BY d.name),
     ARRAY(SELECT d.name FROM sync_state s JOIN destination d ON d.id = s.destination_id
-        WHERE s.address_id = e.address_id AND s.reflected < e.seq AND s.wanted >= e.seq
+        WHERE s.address_id = e.address_id AND s.reflected_version < e.seq
+            AND s.wanted_version >= e.seq
         ORDER BY d.name)
 FROM event e ORDER BY e.seq DESC LIMIT %s
 """

@@ -206,7 +206,10 @@ def _settled_status(
     suppressions: Sequence[ActiveSuppression],
 ) -> DeliveryStatus:
     """Nothing waits any more: either it answered, or there was nothing to tell it."""
-    if all(no.kind is EventKind.PAUSED for no in suppressions) and sync.last_outcome == "untold":
+    if (
+        all(no.kind is EventKind.PAUSED for no in suppressions)
+        and sync.last_outcome == "not_pushed"
+    ):
         return DeliveryStatus(DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED)
     if confirmation is not None:
         return DeliveryStatus(

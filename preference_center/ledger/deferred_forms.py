@@ -1,6 +1,6 @@
 """Going on with the forms of a mailbox that an event did not raise in its own transaction (I9).
 
-`deferred_raise` has a row per key and scope, written with the event. The scheduler has the rest
+`deferred_form` has a row per key and scope, written with the event. The scheduler has the rest
 raised in short transactions. Each raises the next forms by id and notes how far it came, so
 whichever process dies loses nothing.
 """
@@ -33,9 +33,9 @@ _LOCK_TIMEOUT = 0.1
 """Seconds that it waits for a row: what it has locked meanwhile, clicks wait for."""
 
 _BEGIN_DEFERRED = """
-UPDATE deferred_raise SET begun = true WHERE id IN (
-    SELECT id FROM deferred_raise r WHERE NOT begun AND NOT EXISTS (
-        SELECT FROM deferred_raise earlier WHERE earlier.begun AND earlier.digest = r.digest
+UPDATE deferred_form SET started = true WHERE id IN (
+    SELECT id FROM deferred_form r WHERE NOT started AND NOT EXISTS (
+        SELECT FROM deferred_form earlier WHERE earlier.started AND earlier.digest = r.digest
             AND earlier.channel = r.channel AND earlier.kind = r.kind AND earlier.scope = r.scope)
     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
 """
@@ -72,7 +72,7 @@ def _begin_deferred(connection: Connection, limit: int) -> Sequence[int]:
     """Rows to go on with, those that have waited longest first."""
     connection.execute(_BEGIN_DEFERRED, (limit,))
     rows = connection.execute(
-        "SELECT id FROM deferred_raise WHERE begun ORDER BY id LIMIT %s", (limit,)
+        "SELECT id FROM deferred_form WHERE started ORDER BY id LIMIT %s", (limit,)
     )
     return [row[0] for row in rows]
 

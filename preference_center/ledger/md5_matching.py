@@ -25,10 +25,10 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 
 CHUNK_SIZE = 2000
 
-_INSERT_STATE = "INSERT INTO md5_matching (id, begun_at) VALUES (1, %s) ON CONFLICT DO NOTHING"
+_INSERT_STATE = "INSERT INTO md5_matching (id, started_at) VALUES (1, %s) ON CONFLICT DO NOTHING"
 _SELECT_ADDRESSES = """
 SELECT id, channel, digest, ciphertext FROM address
-WHERE id > (SELECT reached FROM md5_matching WHERE id = 1)
+WHERE id > (SELECT last_address_id FROM md5_matching WHERE id = 1)
 ORDER BY id LIMIT %s
 """
 _INSERT_KEYS = """
@@ -37,7 +37,9 @@ SELECT * FROM unnest(%(digests)b::bytea[], %(channels)b::text[], %(ids)b::bigint
     %(kinds)b::smallint[]) ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING
 """
-_SAVE_PROGRESS = "UPDATE md5_matching SET reached = GREATEST(reached, %s) WHERE id = 1"
+_SAVE_PROGRESS = """
+UPDATE md5_matching SET last_address_id = GREATEST(last_address_id, %s) WHERE id = 1
+"""
 _MARK_FINISHED = "UPDATE md5_matching SET finished_at = COALESCE(finished_at, %s) WHERE id = 1"
 
 

@@ -23,9 +23,9 @@ ORDER BY digest, channel FOR UPDATE
 
 _LOCK_TIMEOUT = "200ms"
 
-_INSERT_RETRACTED = """
-INSERT INTO retracted (event_id, by_event_id)
-SELECT event_id, %(by)s FROM unnest(%(ids)s::uuid[]) AS given (event_id)
+_INSERT_RETRACTIONS = """
+INSERT INTO retraction (event_id, retraction_event_id)
+SELECT event_id, %(retraction)s FROM unnest(%(ids)s::uuid[]) AS given (event_id)
 ON CONFLICT DO NOTHING RETURNING event_id
 """
 _SELECT_AFFECTED = "SELECT address_id, scope, id FROM event WHERE id = ANY(%s) ORDER BY seq"
@@ -53,10 +53,10 @@ def retract(
     """
     ids = list(retraction.event_ids)
     connection.execute(_LOCK_ADDRESSES, {"ids": ids})
-    marked = connection.execute(_INSERT_RETRACTED, {"ids": ids, "by": retraction.id}).fetchall()
-    taken = [row[0] for row in marked]
+    given = {"ids": ids, "retraction": retraction.id}
+    retracted = [row[0] for row in connection.execute(_INSERT_RETRACTIONS, given)]
     groups: dict[tuple[int, str], list[UUID]] = {}
-    for address_id, scope, event_id in connection.execute(_SELECT_AFFECTED, (taken,)):
+    for address_id, scope, event_id in connection.execute(_SELECT_AFFECTED, (retracted,)):
         groups.setdefault((address_id, scope), []).append(event_id)
     if not groups:
         return (), frozenset()

@@ -73,7 +73,7 @@ INSERT INTO address_key (digest, channel, address_id, kind)
 SELECT key.digest, channel, locked.id, key.kind
 FROM given JOIN locked USING (digest, channel),
     json_to_recordset(given.keys) AS key (digest bytea, kind smallint, md5 boolean)
-WHERE NOT key.md5 OR (SELECT md5_is_matched() FROM given LIMIT 1)
+WHERE NOT key.md5 OR (SELECT md5_matching_enabled() FROM given LIMIT 1)
 ON CONFLICT DO NOTHING
 """  # noqa: S608 - a constant
 """An erased address keeps its row and its "no", and takes no readable form again (I6).
@@ -87,7 +87,7 @@ a volatile function, since this statement's own view is from before it.
 """
 
 APPEND_EVENTS = f"""
-WITH named AS (
+WITH input_event AS (
     SELECT address.id AS address_id, e.*
     FROM (SELECT * FROM json_to_recordset(%(events)s) AS e (id uuid, owner bytea, channel text,
         kind text, scope text, occurred_at timestamptz, received_at timestamptz,
@@ -95,19 +95,19 @@ WITH named AS (
         own boolean, live boolean) LIMIT %(count)s) AS e
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = e.owner AND channel = e.channel LIMIT 1) AS address
-), {match_key_ctes("named", "id", "own", "scope")}, lift AS (
+), {match_key_ctes("input_event", "id", "own", "scope")}, lift AS (
     SELECT a.id, max(b.at) AS lifted_at
     FROM key a JOIN (SELECT digest, channel, kind, scope, max(lift_at) AS at
-        FROM around WHERE lift_at IS NOT NULL GROUP BY digest, channel, kind, scope) AS b
+        FROM related WHERE lift_at IS NOT NULL GROUP BY digest, channel, kind, scope) AS b
     ON b.digest = a.digest AND b.channel = a.channel
     WHERE a.own AND {KINDS_MAY_MATCH} <> 0 AND (b.scope = a.scope
         OR (a.scope = '{ALL_MARKETING}' AND b.scope <> '{EVERYTHING}'))
     GROUP BY a.id
 ), given AS (
-    SELECT e.*, act.counts_from, repeated.id AS repeats
-    FROM named e LEFT JOIN lift USING (id)
+    SELECT e.*, effective.counts_from, repeated.id AS repeats
+    FROM input_event e LEFT JOIN lift USING (id)
     CROSS JOIN LATERAL (SELECT
-        GREATEST(e.counts_at, CASE WHEN e.live THEN lifted_at END) AS counts_from) AS act
+        GREATEST(e.counts_at, CASE WHEN e.live THEN lifted_at END) AS counts_from) AS effective
     LEFT JOIN LATERAL (
         SELECT earlier.id FROM suppression s
         JOIN event earlier ON earlier.address_id = s.address_id AND earlier.scope = s.scope
@@ -117,7 +117,7 @@ WITH named AS (
             AND earlier.counts_at BETWEEN counts_from - %(repeat)s AND counts_from + %(repeat)s
             AND earlier.received_at <= e.received_at + %(repeat)s
             AND COALESCE(lifted_at <= earlier.counts_at, true)
-            AND NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = earlier.id)
+            AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = earlier.id)
         ORDER BY earlier.counts_at DESC LIMIT 1) AS repeated ON e.own
 ), input AS (
     SELECT * FROM given WHERE repeats IS NULL
@@ -135,25 +135,27 @@ WITH named AS (
     RETURNING id, seq, address_id, kind, scope, received_at, counts_at, until, own
 ), live AS (
     SELECT id, address_id, kind, scope, counts_at, until, own FROM appended
-    WHERE NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = appended.id)
+    WHERE NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = appended.id)
     UNION ALL
     SELECT repeats, address_id, kind, scope, counts_from, until, own FROM given
     WHERE repeats IS NOT NULL
-), {_newest_cte("outs", _SUPPRESSING_KINDS)}, {_newest_cte("lifts", LIFTING_KINDS)},
-{_newest_cte("pauses", _PAUSING_KINDS)},
+), {_newest_cte("newest_opt_outs", _SUPPRESSING_KINDS)},
+{_newest_cte("newest_lifts", LIFTING_KINDS)},
+{_newest_cte("newest_pauses", _PAUSING_KINDS)},
 merged AS (
     INSERT INTO suppression AS s (address_id, scope, out_at, out_event, reason, own,
         lift_at, lift_event, pause_at, pause_event, pause_until)
-    SELECT address_id, scope, outs.counts_at, outs.id, outs.kind, COALESCE(outs.own, false),
-        lifts.counts_at, lifts.id, pauses.counts_at, pauses.id, pauses.until
-    FROM outs FULL JOIN lifts USING (address_id, scope) FULL JOIN pauses USING (address_id, scope)
+    SELECT address_id, scope, o.counts_at, o.id, o.kind, COALESCE(o.own, false),
+        l.counts_at, l.id, p.counts_at, p.id, p.until
+    FROM newest_opt_outs o FULL JOIN newest_lifts l USING (address_id, scope)
+        FULL JOIN newest_pauses p USING (address_id, scope)
     ON CONFLICT (address_id, scope) DO UPDATE SET
         {_keep_newest("out", "out_at", "out_event", "reason", "own")},
         {_keep_newest("lift", "lift_at", "lift_event")},
         {_keep_newest("pause", "pause_at", "pause_event", "pause_until")}
-), {_newest_cte("consents", _CONSENTING_KINDS)}, asked AS (
+), {_newest_cte("newest_consents", _CONSENTING_KINDS)}, merged_consent AS (
     INSERT INTO consent AS c (address_id, topic, at, event)
-    SELECT address_id, scope, counts_at, id FROM consents WHERE scope <> '{ALL_MARKETING}'
+    SELECT address_id, scope, counts_at, id FROM newest_consents WHERE scope <> '{ALL_MARKETING}'
     ON CONFLICT (address_id, topic) DO UPDATE SET at = EXCLUDED.at, event = EXCLUDED.event
     WHERE (EXCLUDED.at, EXCLUDED.event) > (c.at, c.event)
 ), {RAISE_AFFECTED_CTES}, ARRAY(SELECT ROW(id, repeats) FROM given WHERE repeats IS NOT NULL)

@@ -1,7 +1,7 @@
 """The SQL that raises sync states: of the forms and destinations that an event concerns, no others.
 
 What one transaction raises for a mailbox is bounded, however many forms it has (I9): AT_ONCE
-others of each key, and the rest is noted in `deferred_raise`, from which `deferring` goes on.
+others of each key, and the rest is noted in `deferred_form`, from which `deferring` goes on.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ def sql_kinds(*kinds: EventKind) -> str:
 LIFTING_KINDS = sql_kinds(*(kind for kind in EventKind if kind.lifts))
 
 RAISE_CTES = f"""wanted AS (
-    SELECT d.id AS destination_id, news.target, max(news.seq) AS version,
-        min(news.waiting_since) AS waiting_since
-    FROM news
+    SELECT d.id AS destination_id, affected.target, max(affected.seq) AS version,
+        min(affected.waiting_since) AS waiting_since
+    FROM affected
     CROSS JOIN LATERAL (SELECT channel FROM address
-        WHERE id = news.target AND ciphertext IS NOT NULL LIMIT 1) AS address
+        WHERE id = affected.target AND ciphertext IS NOT NULL LIMIT 1) AS address
     JOIN destination d ON address.channel = ANY(d.channels)
-        AND (news.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
-            OR news.scope = ANY(d.sends))
-    WHERE NOT news.unless_told OR (SELECT told.wanted FROM sync_state told
-        WHERE told.destination_id = d.id AND told.address_id = news.target) IS NULL
-    GROUP BY d.id, news.target
+        AND (affected.scope IN ('{ALL_MARKETING}', '{EVERYTHING}', '{UNDELIVERABLE}')
+            OR affected.scope = ANY(d.sends))
+    WHERE NOT affected.only_if_missing OR (SELECT existing.wanted_version FROM sync_state existing
+        WHERE existing.destination_id = d.id AND existing.address_id = affected.target) IS NULL
+    GROUP BY d.id, affected.target
 ), raised AS (
-    INSERT INTO sync_state AS s (destination_id, address_id, wanted, due_at, next_at, bulk)
+    INSERT INTO sync_state AS s (destination_id, address_id, wanted_version, due_at, next_at, bulk)
     SELECT destination_id, target, version, waiting_since + %(window)s, %(now)s, %(bulk)s::boolean
     FROM wanted ORDER BY destination_id, target
     ON CONFLICT (destination_id, address_id) DO UPDATE SET
-        wanted = GREATEST(s.wanted + 1, EXCLUDED.wanted),
+        wanted_version = GREATEST(s.wanted_version + 1, EXCLUDED.wanted_version),
         due_at = LEAST(s.due_at, EXCLUDED.due_at),
         next_at = CASE WHEN s.lease IS NULL THEN EXCLUDED.next_at ELSE s.next_at END,
         bulk = EXCLUDED.bulk AND (s.bulk OR s.next_at IS NULL)
@@ -46,7 +46,7 @@ RAISE_CTES = f"""wanted AS (
 """  # noqa: S608 - constants of this module
 """Raise the sync states that `news` concerns, of every form that can still be read.
 
-`unless_told`: only at destinations that have no row of this address yet. Each of them has
+`only_if_missing`: only at destinations that have no row of this address yet. Each of them has
 one for every readable form against which a "no" stands, so a row that is missing is an
 address that could not be told before.
 
@@ -56,24 +56,24 @@ What comes in `bulk` waits behind the rest, unless a row waits for something els
 """
 
 _RECEIVED_AT = """(SELECT received_at FROM event
-        WHERE id = CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END)"""
+        WHERE id = CASE WHEN s.active THEN s.out_event ELSE s.pause_event END)"""
 
 
 def match_key_ctes(source: str, *columns: str) -> str:
-    """CTEs: the `key`s of the addresses in `source`, and what is stored `around` them.
+    """CTEs: the `key`s of the addresses in `source`, and what is stored `related` them.
 
     That is of every form that has one of these keys. Each form is read once for all of them: of
     a thousand forms each of which opts out, every event by itself would read a thousand.
     `OFFSET 0` keeps a plan that is made while the tables are small from going through them
-    whole, and so does asking `around` what stands, not partial indexes.
+    whole, and so does asking `related` what stands, not partial indexes.
     """
     return f"""key AS (
     SELECT {"".join(f"e.{name}, " for name in columns)}a.digest, a.channel, a.kind, a.address_id
     FROM {source} e CROSS JOIN LATERAL (
         SELECT * FROM address_key WHERE address_id = e.address_id OFFSET 0) AS a
-), around AS (
+), related AS (
     SELECT b.digest, b.channel, b.kind, s.address_id, s.scope, s.lift_at, s.out_event,
-        s.pause_event, s.standing, s.pause_until, GREATEST(s.out_at, s.pause_at) AS off_at,
+        s.pause_event, s.active, s.pause_until, GREATEST(s.out_at, s.pause_at) AS off_at,
         s.out_at IS NOT NULL OR s.pause_until > %(now)s AS off
     FROM (SELECT DISTINCT digest, channel FROM key) AS key
     CROSS JOIN LATERAL (SELECT * FROM address_key
@@ -83,18 +83,18 @@ def match_key_ctes(source: str, *columns: str) -> str:
 )"""  # noqa: S608 - constants of this package
 
 
-_NEWEST_OPT_OUT_CTE = """mark AS (
+_NEWEST_OPT_OUT_CTE = """newest_opt_out AS (
     SELECT * FROM (
         SELECT *, row_number() OVER (PARTITION BY digest, channel, kind, scope
-            ORDER BY off_at DESC, address_id) AS place
-        FROM around WHERE off) AS ranked
-    WHERE place <= 2
+            ORDER BY off_at DESC, address_id) AS newest_rank
+        FROM related WHERE off) AS ranked
+    WHERE newest_rank <= 2
 )"""
 """The two newest opt-outs or pauses per key and scope, also if lifted there: a lift is for its
 exact form only. Two, since the newest may be the form's own.
 """
 
-RAISE_AFFECTED_CTES = f"""said AS (
+RAISE_AFFECTED_CTES = f"""matched AS (
     SELECT a.*, ARRAY(SELECT b.address_id FROM address_key b
         WHERE b.digest = a.digest AND b.channel = a.channel AND {KINDS_MAY_MATCH} <> 0
         ORDER BY b.address_id LIMIT {MAX_IMMEDIATE_FORMS + 1}) AS forms
@@ -103,28 +103,30 @@ RAISE_AFFECTED_CTES = f"""said AS (
         FROM appended e JOIN key a USING (id) WHERE e.kind <> '{EventKind.CONSENTED}'
         GROUP BY a.digest, a.channel, a.kind, e.scope) AS a
 ), deferred AS (
-    INSERT INTO deferred_raise AS r (digest, channel, kind, scope, version, received_at, reached)
-    SELECT digest, channel, kind, scope, seq, received_at, forms[{MAX_IMMEDIATE_FORMS}] FROM said
+    INSERT INTO deferred_form AS r (digest, channel, kind, scope, version, received_at,
+        last_address_id)
+    SELECT digest, channel, kind, scope, seq, received_at, forms[{MAX_IMMEDIATE_FORMS}] FROM matched
     WHERE cardinality(forms) > {MAX_IMMEDIATE_FORMS} ORDER BY digest, channel, kind, scope
-    ON CONFLICT (digest, channel, kind, scope) WHERE NOT begun DO UPDATE SET
+    ON CONFLICT (digest, channel, kind, scope) WHERE NOT started DO UPDATE SET
         version = GREATEST(r.version, EXCLUDED.version),
         received_at = LEAST(r.received_at, EXCLUDED.received_at),
-        reached = LEAST(r.reached, EXCLUDED.reached)
-), {_NEWEST_OPT_OUT_CTE}, news AS (
-    SELECT seq, scope, address_id AS target, false AS unless_told,
+        last_address_id = LEAST(r.last_address_id, EXCLUDED.last_address_id)
+), {_NEWEST_OPT_OUT_CTE}, affected AS (
+    SELECT seq, scope, address_id AS target, false AS only_if_missing,
         CASE WHEN kind NOT IN ({LIFTING_KINDS}) THEN received_at END AS waiting_since
     FROM appended WHERE kind <> '{EventKind.CONSENTED}'
     UNION ALL
-    SELECT seq, scope, unnest(forms[:{MAX_IMMEDIATE_FORMS}]), false, received_at FROM said
+    SELECT seq, scope, unnest(forms[:{MAX_IMMEDIATE_FORMS}]), false, received_at FROM matched
     UNION ALL
     SELECT e.seq, s.scope, e.address_id, e.kind <> '{EventKind.CONSENTED}',
         CASE WHEN e.kind <> '{EventKind.CONSENTED}' THEN {_RECEIVED_AT} ELSE e.received_at END
-    FROM appended e JOIN around s ON s.address_id = e.address_id
-    WHERE s.standing OR s.pause_until > %(now)s
+    FROM appended e JOIN related s ON s.address_id = e.address_id
+    WHERE s.active OR s.pause_until > %(now)s
     UNION ALL
     SELECT e.seq, b.scope, e.address_id, false, e.received_at
     FROM appended e JOIN key a USING (id)
-    JOIN mark b ON b.digest = a.digest AND b.channel = a.channel AND b.address_id <> e.address_id
+    JOIN newest_opt_out b ON b.digest = a.digest AND b.channel = a.channel
+        AND b.address_id <> e.address_id
     WHERE {KINDS_MAY_MATCH} <> 0
         AND NOT (e.kind IN ({LIFTING_KINDS}) AND e.scope = b.scope AND e.counts_at > b.off_at)
 ), {RAISE_CTES}
@@ -148,15 +150,15 @@ WITH learned AS (
     FROM json_to_recordset(%(addresses)s) AS given (channel text, digest bytea)
     CROSS JOIN LATERAL (SELECT id FROM address
         WHERE digest = given.digest AND channel = given.channel LIMIT 1) AS address
-), {match_key_ctes("learned")}, {_NEWEST_OPT_OUT_CTE}, news AS (
+), {match_key_ctes("learned")}, {_NEWEST_OPT_OUT_CTE}, affected AS (
     SELECT (SELECT max(seq) FROM event WHERE id IN (s.out_event, s.pause_event)) AS seq,
-        s.scope, s.address_id AS target, true AS unless_told, {_RECEIVED_AT} AS waiting_since
-    FROM learned JOIN around s USING (address_id)
-    WHERE s.standing OR s.pause_until > %(now)s
+        s.scope, s.address_id AS target, true AS only_if_missing, {_RECEIVED_AT} AS waiting_since
+    FROM learned JOIN related s USING (address_id)
+    WHERE s.active OR s.pause_until > %(now)s
     UNION ALL
     SELECT (SELECT max(seq) FROM event WHERE id IN (b.out_event, b.pause_event)),
         b.scope, a.address_id, true, %(now)s
-    FROM key a JOIN mark b ON b.digest = a.digest AND b.channel = a.channel
+    FROM key a JOIN newest_opt_out b ON b.digest = a.digest AND b.channel = a.channel
         AND b.address_id <> a.address_id
     WHERE {KINDS_MAY_MATCH} <> 0
 ), {RAISE_CTES}
@@ -170,21 +172,21 @@ against a form that is new to us, what other forms said waits from now on, as in
 
 RAISE_DEFERRED = f"""
 WITH a AS (
-    SELECT * FROM deferred_raise WHERE id = %(id)s FOR UPDATE SKIP LOCKED
+    SELECT * FROM deferred_form WHERE id = %(id)s FOR UPDATE SKIP LOCKED
 ), form AS (
     SELECT b.address_id FROM a JOIN address_key b ON b.digest = a.digest AND b.channel = a.channel
-    WHERE b.address_id > a.reached AND {KINDS_MAY_MATCH} <> 0
+    WHERE b.address_id > a.last_address_id AND {KINDS_MAY_MATCH} <> 0
     ORDER BY b.address_id LIMIT %(size)s
-), news AS (
-    SELECT a.version AS seq, a.scope, form.address_id AS target, false AS unless_told,
+), affected AS (
+    SELECT a.version AS seq, a.scope, form.address_id AS target, false AS only_if_missing,
         a.received_at AS waiting_since
     FROM a CROSS JOIN form
 ), step AS (
-    SELECT count(*) < %(size)s AS last, max(address_id) AS reached FROM form
+    SELECT count(*) < %(size)s AS last, max(address_id) AS last_address_id FROM form
 ), ended AS (
-    DELETE FROM deferred_raise r USING a, step WHERE r.id = a.id AND step.last
-), gone_on AS (
-    UPDATE deferred_raise r SET reached = step.reached
+    DELETE FROM deferred_form r USING a, step WHERE r.id = a.id AND step.last
+), advanced AS (
+    UPDATE deferred_form r SET last_address_id = step.last_address_id
     FROM a, step WHERE r.id = a.id AND NOT step.last
 ), {RAISE_CTES}
 SELECT step.last FROM step

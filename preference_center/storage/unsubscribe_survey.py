@@ -33,7 +33,8 @@ def increment_count(
 ) -> None:
     """One more. Not safe to repeat: a lost connection may count twice."""
     connection.execute(
-        """INSERT INTO reason_count AS r (month, scope, reason, count) VALUES (%s, %s, %s, 1)
+        """INSERT INTO unsubscribe_survey_count AS r (month, scope, reason, count)
+        VALUES (%s, %s, %s, 1)
         ON CONFLICT (month, scope, reason) DO UPDATE SET count = r.count + 1""",
         (now.date().replace(day=1), scope, reason),
     )
@@ -42,7 +43,7 @@ def increment_count(
 def list_counts(connection: Connection) -> list[SurveyCount]:
     """All of them, the newest month first."""
     rows = connection.execute(
-        """SELECT month, scope, reason, count FROM reason_count
+        """SELECT month, scope, reason, count FROM unsubscribe_survey_count
         ORDER BY month DESC, scope, count DESC, reason"""
     )
     return [SurveyCount(*row) for row in rows]

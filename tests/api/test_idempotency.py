@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
 
-KEPT = "SELECT digest, ciphertext FROM kept_answer"
+KEPT = "SELECT digest, ciphertext FROM idempotent_response"
 EVENTS = "SELECT id::text FROM event ORDER BY seq"
 SOME = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 

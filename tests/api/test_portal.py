@@ -86,7 +86,7 @@ def test_what_is_said_on_a_portal_page_can_be_traced_to_who_opened_it(sender: Se
 def test_minting_and_reading_write_nothing(sender: Sender) -> None:
     sender.post("/v1/portal-links", {"address": ADA})
     read(sender)
-    for table in ("event", "address", "suppression", "consent", "spent_pass"):
+    for table in ("event", "address", "suppression", "consent", "consumed_one_time_token"):
         assert sender.rows(f"SELECT 1 FROM {table}") == []
 
 

@@ -149,7 +149,7 @@ class TestHealth:
         clock.advance(WINDOW)
         run_in_transaction(
             lambda c: c.execute(
-                """INSERT INTO sync_state (destination_id, address_id, wanted, due_at)
+                """INSERT INTO sync_state (destination_id, address_id, wanted_version, due_at)
                 SELECT %s, n, 1, %s FROM generate_series(1, 3000) AS n""",
                 (destination, clock()),
             )

@@ -167,14 +167,16 @@ def test_a_closed_circuit_changes_nothing_for_who_was_told() -> None:
 
 
 def test_a_tool_that_can_not_hold_a_pause_says_so() -> None:  # I10
-    untold = SyncSummary(None, None, "untold")
-    assert of(untold, no=PAUSE) == DeliveryStatus(DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED)
+    not_pushed = SyncSummary(None, None, "not_pushed")
+    assert of(not_pushed, no=PAUSE) == DeliveryStatus(
+        DeliveryState.BLOCKED, Blocker.PAUSE_UNSUPPORTED
+    )
     assert of(DONE, Delivery("reflected", AT), no=PAUSE).state is DeliveryState.CONFIRMED
 
 
 def test_an_address_of_which_only_the_digest_is_left_can_not_be_told() -> None:  # I6
     erased = replace(TOOL, address_readable=False)
-    for row in (None, WAITS, SyncSummary(None, None, "untold")):
+    for row in (None, WAITS, SyncSummary(None, None, "not_pushed")):
         assert of(row, tool=erased) == DeliveryStatus(
             DeliveryState.BLOCKED, Blocker.ADDRESS_UNREADABLE
         )

@@ -48,7 +48,7 @@ def clicked(service: Service, person: str) -> bool:
 
 def people(server: Postgres) -> int:
     with psycopg.connect(server.url) as connection:
-        found = connection.execute("SELECT count(*) FROM suppression WHERE standing").fetchone()
+        found = connection.execute("SELECT count(*) FROM suppression WHERE active").fetchone()
         assert found
         return int(found[0])
 

@@ -97,5 +97,5 @@ def test_news_that_was_acknowledged_is_recorded_whoever_is_killed_when(
     found = {bytes(row[0]) for row in service.rows("SELECT digest FROM address")}
     people = [person for poster in posters for person in poster.done]
     assert [person for person in people if service.digest(person) not in found] == []
-    left = "SELECT count(*) FROM posted_news WHERE next_at IS NOT NULL"
+    left = "SELECT count(*) FROM webhook_inbox WHERE next_at IS NOT NULL"
     assert wait_until(lambda: service.rows(left) == [(0,)], PATIENCE)

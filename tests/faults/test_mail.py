@@ -75,7 +75,7 @@ def test_outlook_and_apple_opt_out_while_redis_is_down_and_it_is_spread_after(
     assert send(port, outlook(jane, JANE), jane, sender=JANE) == {}
     assert send(port, apple(paul.upper(), PAUL), paul.upper(), sender="<>") == {}
 
-    assert service.rows("SELECT count(*) FROM suppression WHERE standing") == [(2,)]
+    assert service.rows("SELECT count(*) FROM suppression WHERE active") == [(2,)]
     assert not tool.off
     own_engines.redis.start()
     assert wait_until(lambda: set(tool.off) == {JANE, PAUL}, PATIENCE)
@@ -173,7 +173,7 @@ def test_a_report_of_50_mb_that_says_nothing_clear_waits_for_a_person(
         client.send(b"\r\n.\r\n")
         assert client.getreply()[0] == 250
     assert peak(process) - before < 32 * MEBIBYTE
-    ((size,),) = service.rows("SELECT size FROM kept_mail")
+    ((size,),) = service.rows("SELECT size FROM review_queue")
     assert size > 49 * MEBIBYTE
 
 

@@ -65,7 +65,7 @@ def test_opt_outs_do_not_feel_that_redis_goes_and_are_delivered_after(
         after = [answer.result() for answer in answers]
 
     assert {*during, *after} == {200}
-    assert service.rows("SELECT count(*) FROM suppression WHERE standing") == [(len(people),)]
+    assert service.rows("SELECT count(*) FROM suppression WHERE active") == [(len(people),)]
     assert wait_until(lambda: set(tool.off) == set(people), PATIENCE)
     assert wait_until(lambda: service.pending() == 0, PATIENCE)
 

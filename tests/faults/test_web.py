@@ -83,7 +83,7 @@ def load(durable: None, service: Service) -> Load:
 def lost(service: Service, load: Load) -> list[str]:
     """Whose opt-out is not in the database, though it got a 2xx."""
     found = service.rows(
-        "SELECT digest FROM address JOIN suppression ON address_id = id WHERE standing"
+        "SELECT digest FROM address JOIN suppression ON address_id = id WHERE active"
     )
     digests = {bytes(digest) for (digest,) in found}
     return [person for person in load.promised if service.digest(person) not in digests]
@@ -153,7 +153,7 @@ def test_a_web_process_started_before_the_database_answers_once_it_is_there(
     own_engines.database.start()
     assert wait_until(lambda: service.status("/healthz") == 200, PATIENCE)
     assert service.post(token).status_code == 200
-    assert service.rows("SELECT count(*) FROM suppression WHERE standing") == [(1,)]
+    assert service.rows("SELECT count(*) FROM suppression WHERE active") == [(1,)]
     assert web.alive
 
 

@@ -69,7 +69,7 @@ def taken_back(import_id: UUID, work: ImportBudget = AT_ONCE) -> None:
 def tally_of(import_id: UUID) -> ImportStats:
     """What applying counted."""
     row = run_in_transaction(
-        lambda c: c.execute("SELECT tally FROM list_import WHERE id = %s", (import_id,)).fetchone()
+        lambda c: c.execute("SELECT stats FROM list_import WHERE id = %s", (import_id,)).fetchone()
     )
     assert row
     return ImportStats.from_json(row[0])
@@ -83,7 +83,7 @@ def events(where: str = "true") -> list[tuple[Any, ...]]:
 
 def books() -> list[tuple[Any, ...]]:
     """All state that decisions go by, without ids that differ from run to run."""
-    query = b"""SELECT a.digest, s.scope, s.out_at, s.reason, s.lift_at, s.standing, c.at
+    query = b"""SELECT a.digest, s.scope, s.out_at, s.reason, s.lift_at, s.active, c.at
         FROM address a LEFT JOIN suppression s ON s.address_id = a.id
         LEFT JOIN consent c ON c.address_id = a.id AND c.topic = s.scope
         ORDER BY a.digest, s.scope"""

@@ -24,7 +24,7 @@ ROWS = 4_000
 OPT_OUTS = saying("addresses", ("list", ALL_MARKETING), only="opt-outs")
 MOVED = {
     "apply": b"SELECT position > 0 FROM list_import",
-    "undo": b"SELECT undone > 0 FROM list_import",
+    "undo": b"SELECT undone_count > 0 FROM list_import",
 }
 
 pytestmark = pytest.mark.faults

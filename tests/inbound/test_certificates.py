@@ -96,5 +96,6 @@ def test_sns_is_believed_once_its_certificate_is_there(
     assert sns.asked == [CERTIFICATE_URL] * 2
     with app.app_context():
         assert (
-            len(run_in_transaction(lambda c: c.execute("SELECT FROM posted_news").fetchall())) == 1
+            len(run_in_transaction(lambda c: c.execute("SELECT FROM webhook_inbox").fetchall()))
+            == 1
         )

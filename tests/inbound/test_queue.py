@@ -101,7 +101,9 @@ def test_content_is_kept_for_30_days_and_sealed_and_the_row_is_not_lost(
 
     take(reply("Where is my order"), REPLIES)
     with app.app_context():
-        (stored,) = run_in_transaction(lambda c: c.execute("SELECT head FROM kept_mail").fetchall())
+        (stored,) = run_in_transaction(
+            lambda c: c.execute("SELECT head FROM review_queue").fetchall()
+        )
         assert b"order" not in stored[0]
         run_in_transaction(
             lambda connection: review_queue.purge_items(connection, START + timedelta(days=31))

@@ -93,7 +93,7 @@ def text(app: Flask, client: FlaskClient) -> Text:
 
 def kept(app: Flask) -> int:
     with app.app_context():
-        return len(run_in_transaction(lambda c: c.execute("SELECT FROM kept_mail").fetchall()))
+        return len(run_in_transaction(lambda c: c.execute("SELECT FROM review_queue").fetchall()))
 
 
 def test_stop_stops_all_marketing_at_the_number_and_is_confirmed(

@@ -58,7 +58,7 @@ def resolve(app: Flask) -> Callable[..., IngestResult]:
 
 def waiting(database_url: str) -> int:
     with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
+        row = connection.execute("SELECT count(*) FROM pending_mail_opt_out").fetchone()
     assert row
     return int(row[0])
 
@@ -187,7 +187,7 @@ def test_a_repeat_after_an_opt_in_counts_after_it(
     assert allowed(ALIAS)
     with psycopg.connect(app.extensions["preference_center"].settings.database_url) as other:
         other.execute(  # as if a second mail had come before anything was resolved
-            "UPDATE inbound_unresolved SET last_received_at = %s", [now + timedelta(minutes=1)]
+            "UPDATE pending_mail_opt_out SET last_received_at = %s", [now + timedelta(minutes=1)]
         )
     clock.advance(timedelta(hours=1))
     assert not allowed(ALIAS)
@@ -247,7 +247,7 @@ def test_nothing_of_the_mail_is_kept(
 ) -> None:  # I8
     receive(make_to(ALIAS))
     with psycopg.connect(database_url) as connection:
-        row = repr(connection.execute("SELECT * FROM inbound_unresolved").fetchall())
+        row = repr(connection.execute("SELECT * FROM pending_mail_opt_out").fetchall())
     assert "jane" not in row
     assert "unsubscribe" not in row
 

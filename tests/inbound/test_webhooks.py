@@ -57,7 +57,7 @@ def _add(name: str, kind: str, settings: dict[str, str]) -> int:
 
 def kept(app: Flask) -> int:
     with app.app_context():
-        return len(run_in_transaction(lambda c: c.execute("SELECT FROM posted_news").fetchall()))
+        return len(run_in_transaction(lambda c: c.execute("SELECT FROM webhook_inbox").fetchall()))
 
 
 def test_what_is_genuine_is_stored_before_it_is_acknowledged(
@@ -225,4 +225,7 @@ def test_a_token_that_was_used_before_is_refused_whatever_comes_with_it(
     clock.advance(webhook_inbox.RETENTION + timedelta(seconds=1))
     with app.app_context():
         run_in_transaction(lambda c: webhook_inbox.purge_webhooks(c, clock()))
-        assert run_in_transaction(lambda c: c.execute("SELECT FROM used_token").fetchall()) == []
+        assert (
+            run_in_transaction(lambda c: c.execute("SELECT FROM used_webhook_token").fetchall())
+            == []
+        )

@@ -178,7 +178,7 @@ def test_what_somebody_else_has_locked_is_waited_for_and_not_skipped(
     query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with psycopg.connect(database_url) as other, ThreadPoolExecutor(1) as pool:
         other.execute(
-            """INSERT INTO sync_state (destination_id, address_id, wanted)
+            """INSERT INTO sync_state (destination_id, address_id, wanted_version)
             SELECT %s, min(id) + 1, 1 FROM address""",
             (number,),
         )
@@ -196,6 +196,6 @@ def test_a_form_gets_the_newest_version_of_its_whole_mailbox(app: Flask) -> None
     number = add()
     assert backfill(number) == 2
     rows = run_in_transaction(
-        lambda c: c.execute("SELECT DISTINCT wanted FROM sync_state").fetchall()
+        lambda c: c.execute("SELECT DISTINCT wanted_version FROM sync_state").fetchall()
     )
     assert rows == run_in_transaction(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())

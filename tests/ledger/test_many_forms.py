@@ -59,7 +59,7 @@ def _raised() -> int:
 
 
 def _deferred() -> int:
-    return _count("SELECT count(*) FROM deferred_raise")
+    return _count("SELECT count(*) FROM deferred_form")
 
 
 def _dues(forms: list[Address]) -> set[datetime | None]:
@@ -158,7 +158,7 @@ def test_what_cannot_be_had_now_does_not_stop_the_others(  # I2
     record([change(1, address=FEW[0])])
     record([change(2, address=others[0])])
     real = deferred_forms._step
-    first = _count("SELECT min(id) FROM deferred_raise")
+    first = _count("SELECT min(id) FROM deferred_form")
 
     def step(connection: Connection, deferred: int, size: int) -> bool:
         if deferred == first:

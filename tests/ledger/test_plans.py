@@ -19,7 +19,7 @@ from preference_center.ledger.sync_state_sql import RAISE_DEFERRED, RAISE_LEARNE
 from preference_center.storage.db.database import Connection, run_in_transaction
 from tests.clock import START
 
-SMALL = {"destination_pkey", "deferred_raise_pkey"}
+SMALL = {"destination_pkey", "deferred_form_pkey"}
 """Of tables that stay small."""
 WHOLE = {"suppression_reason", "suppression_scope"}
 """An address is not what these begin with, so a look-up by it reads all of them."""

@@ -193,7 +193,7 @@ def test_what_commits_while_a_worker_looks_is_pushed_after_it() -> None:  # I3, 
     )
     # As seen by the worker, this event has a lower number than the one it claimed.
     run_in_transaction(lambda c: c.execute("SELECT setval('event_seq_seq', 1, false)"))
-    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET wanted = 1000"))
+    run_in_transaction(lambda c: c.execute("UPDATE sync_state SET wanted_version = 1000"))
     record([change(3, address=TAGGED)])
     settled = [
         Settlement(

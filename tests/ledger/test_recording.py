@@ -101,7 +101,7 @@ def test_no_dump_of_the_database_shows_an_address() -> None:
 )
 def test_the_ledger_only_grows(statement: str) -> None:  # I8
     record([change(1)])
-    with pytest.raises(psycopg.errors.RaiseException, match="only grows"):
+    with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
         run_in_transaction(lambda c: c.execute(statement.encode()))
 
 

@@ -129,7 +129,7 @@ def test_what_was_used_is_forgotten_when_it_opens_nothing_any_more(
         from preference_center.storage.db.database import run_in_transaction
 
         assert run_in_transaction(
-            lambda c: c.execute("SELECT count(*) FROM spent_pass").fetchone()
+            lambda c: c.execute("SELECT count(*) FROM consumed_one_time_token").fetchone()
         ) == (1,)
 
 

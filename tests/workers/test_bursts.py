@@ -161,7 +161,7 @@ def test_addresses_from_before_get_their_domain(app: Flask, press: Press, look: 
     press("de", "gmail.com")
     with app.app_context():
         run_in_transaction(lambda c: c.execute("UPDATE address SET domain_digest = NULL"))
-        run_in_transaction(lambda c: c.execute("UPDATE burst_watch SET filled_to = 0"))
+        run_in_transaction(lambda c: c.execute("UPDATE burst_scan SET last_filled_address_id = 0"))
         keys = services().keys
         assert run_in_transaction(lambda c: stored.fill_domain_digests(c, keys)) == 3
         assert run_in_transaction(lambda c: stored.fill_domain_digests(c, keys)) == 0

@@ -25,7 +25,8 @@ from tests.domain.histories import NEWS
 from tests.ledger.changes import add_destination, change
 
 WORKERS, CLAIMS, LIMIT = 3, 800, 10
-CLICK = """UPDATE sync_state SET wanted = wanted + 1, bulk = false, next_at = LEAST(next_at, %s)
+CLICK = """UPDATE sync_state SET wanted_version = wanted_version + 1, bulk = false,
+        next_at = LEAST(next_at, %s)
     WHERE address_id IN
     (SELECT address_id FROM sync_state WHERE random() < 0.05 ORDER BY address_id LIMIT 5)"""
 DONE = "UPDATE sync_state SET lease = NULL, next_at = %s, bulk = random() < 0.3 WHERE lease = %s"

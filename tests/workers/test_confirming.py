@@ -46,7 +46,7 @@ def outcomes() -> list[str]:
     return [
         row[0]
         for row in run_in_transaction(
-            lambda c: c.execute("SELECT outcome FROM posted_news").fetchall()
+            lambda c: c.execute("SELECT outcome FROM webhook_inbox").fetchall()
         )
     ]
 

@@ -157,7 +157,7 @@ def test_no_lift_is_pushed_because_of_an_older_no_that_a_list_shows_later(
     assert decision() is None
     sync_for_a_day(number, tool, clock)
     assert TOPIC in tool.off[ANNA]
-    assert TOPIC in state(ANNA, "told")
+    assert TOPIC in state(ANNA, "turned_off")
     clock.advance(HOUR)
     say(EventKind.OPTED_IN)
     work(number, tool)

@@ -89,7 +89,7 @@ def events() -> list[tuple[str, str]]:
 
 def outcomes() -> list[str]:
     rows = run_in_transaction(
-        lambda c: c.execute("SELECT outcome FROM posted_news ORDER BY id").fetchall()
+        lambda c: c.execute("SELECT outcome FROM webhook_inbox ORDER BY id").fetchall()
     )
     return [row[0] for row in rows]
 
@@ -267,7 +267,7 @@ def test_the_body_is_sealed() -> None:  # I12
     number = add_destination("mailer", TOPIC)
     post(number, unsubscribe())
     stored = run_in_transaction(
-        lambda c: c.execute("SELECT body, mark FROM posted_news").fetchone()
+        lambda c: c.execute("SELECT body, body_digest FROM webhook_inbox").fetchone()
     )
     assert stored
     assert b"anna" not in stored[0] + stored[1]

@@ -270,7 +270,7 @@ def test_active_destinations_are_read_by_what_their_connector_can(clock: Clock) 
 def test_a_listing_of_a_new_kind_is_begun_beside_the_others(clock: Clock) -> None:
     number = add_destination("mailer", TOPIC)
     schedule_new_listings(clock())
-    run_in_transaction(lambda c: c.execute("DELETE FROM listing WHERE part = 'sweep'"))
+    run_in_transaction(lambda c: c.execute("DELETE FROM listing WHERE kind = 'sweep'"))
     schedule_new_listings(clock.advance(timedelta(days=3)))
     begun = {p.kind: p.next_at for p in progress(number)}
     assert begun[ListingKind.SCAN] == clock() - timedelta(days=3)

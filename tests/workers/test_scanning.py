@@ -72,7 +72,7 @@ def test_nothing_counts_as_turned_off_where_the_contact_is_absent(
     say(EventKind.OPTED_OUT, ANNA)
     work(destination, tool)
     assert outcomes(ANNA) == [PushResult.ABSENT]
-    assert state(ANNA, "told") == []
+    assert state(ANNA, "turned_off") == []
 
 
 def test_another_form_of_the_mailbox_is_suppressed(

@@ -43,7 +43,9 @@ def test_answers_kept_for_repeats_go_after_a_day(app: Flask, clock: Clock) -> No
         )
         clock.advance(timedelta(hours=1))
         scheduler.purge_expired(clock())
-        left = run_in_transaction(lambda c: c.execute("SELECT digest FROM kept_answer").fetchall())
+        left = run_in_transaction(
+            lambda c: c.execute("SELECT digest FROM idempotent_response").fetchall()
+        )
     assert left == [(b"new",)]
 
 
@@ -58,9 +60,11 @@ def test_the_process_tidies_and_looks_for_bursts_besides(
         run_in_transaction(lambda c: idempotency.insert_response(c, b"old", b"sealed", clock()))
         clock.advance(timedelta(hours=24))
         scheduler.main()
-        left = run_in_transaction(lambda c: c.execute("SELECT digest FROM kept_answer").fetchall())
+        left = run_in_transaction(
+            lambda c: c.execute("SELECT digest FROM idempotent_response").fetchall()
+        )
         looked = run_in_transaction(
-            lambda c: c.execute("SELECT looked_at FROM burst_watch").fetchall()
+            lambda c: c.execute("SELECT scanned_until FROM burst_scan").fetchall()
         )
     assert (left, looked) == ([], [(clock(),)])
 

@@ -187,7 +187,7 @@ def test_discarding_ends_it_with_a_reason_in_the_audit(
     clock.advance(webhook_inbox.RETENTION)
     purge_expired(clock())
     assert run_in_transaction(
-        lambda c: c.execute("SELECT count(*) FROM posted_news").fetchone()
+        lambda c: c.execute("SELECT count(*) FROM webhook_inbox").fetchone()
     ) == (0,)
 
 
@@ -249,7 +249,7 @@ def test_an_unresolved_opt_out_that_was_dismissed_is_late_no_more(
     assert done.exit_code == 0
     assert health(client)[0] == "on_time"
     assert run_in_transaction(
-        lambda c: c.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
+        lambda c: c.execute("SELECT count(*) FROM pending_mail_opt_out").fetchone()
     ) == (1,)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-NOT_PUSHED = "untold"
+NOT_PUSHED = "not_pushed"
 """Outcome of a row that asked for no request: there was nothing to turn off or on."""
 
 

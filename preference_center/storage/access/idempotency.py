@@ -11,18 +11,21 @@ RETENTION = timedelta(hours=24)
 _PURGE_LIMIT = 10
 """More than are kept, so that old ones can't pile up; few enough not to be felt."""
 
-_SELECT = "SELECT ciphertext FROM kept_answer WHERE digest = %(digest)s AND kept_at > %(old)s"
+_SELECT = """
+SELECT ciphertext FROM idempotent_response
+WHERE digest = %(digest)s AND stored_at > %(expired_at)s
+"""
 _INSERT = """
-INSERT INTO kept_answer AS k (digest, ciphertext, kept_at)
+INSERT INTO idempotent_response AS k (digest, ciphertext, stored_at)
 VALUES (%(digest)s, %(ciphertext)s, %(now)s)
-ON CONFLICT (digest) DO UPDATE SET ciphertext = EXCLUDED.ciphertext, kept_at = EXCLUDED.kept_at
-WHERE k.kept_at <= %(old)s
+ON CONFLICT (digest) DO UPDATE SET ciphertext = EXCLUDED.ciphertext, stored_at = EXCLUDED.stored_at
+WHERE k.stored_at <= %(expired_at)s
 RETURNING 1
 """
 _PURGE = """
-DELETE FROM kept_answer WHERE digest = ANY(ARRAY(
-    SELECT digest FROM kept_answer WHERE kept_at <= %(old)s
-    ORDER BY kept_at LIMIT %(most)s FOR UPDATE SKIP LOCKED
+DELETE FROM idempotent_response WHERE digest = ANY(ARRAY(
+    SELECT digest FROM idempotent_response WHERE stored_at <= %(expired_at)s
+    ORDER BY stored_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ))
 """
 """An array, since a subquery of IN may be run again for each row, and take more."""
@@ -30,7 +33,7 @@ DELETE FROM kept_answer WHERE digest = ANY(ARRAY(
 
 def find_response(connection: Connection, digest: bytes, now: datetime) -> bytes | None:
     """The sealed answer kept under `digest`, unless it is older than KEPT."""
-    row = connection.execute(_SELECT, {"digest": digest, "old": now - RETENTION}).fetchone()
+    row = connection.execute(_SELECT, {"digest": digest, "expired_at": now - RETENTION}).fetchone()
     return row[0] if row else None
 
 
@@ -41,7 +44,7 @@ def insert_response(
 
     Waits for a transaction that has one under the same digest, and sees what becomes of it.
     """
-    given = {"digest": digest, "ciphertext": ciphertext, "now": now, "old": now - RETENTION}
+    given = {"digest": digest, "ciphertext": ciphertext, "now": now, "expired_at": now - RETENTION}
     kept = connection.execute(_INSERT, given).fetchone() is not None
     purge_responses(connection, now, limit=_PURGE_LIMIT)
     return kept
@@ -49,4 +52,4 @@ def insert_response(
 
 def purge_responses(connection: Connection, now: datetime, *, limit: int) -> int:
     """Delete at most so many answers older than KEPT; how many there were."""
-    return connection.execute(_PURGE, {"old": now - RETENTION, "most": limit}).rowcount
+    return connection.execute(_PURGE, {"expired_at": now - RETENTION, "limit": limit}).rowcount

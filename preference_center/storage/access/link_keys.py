@@ -42,7 +42,7 @@ class DatabaseLinkRegistry:
     def permanent_links_since(self, destination: int) -> datetime | None:
         """From when on standing links of a destination count; None if they never began."""
         return _load_cached(
-            ("standing", destination),
+            ("permanent_links", destination),
             lambda connection: load_permanent_links_since(connection, destination),
         )
 
@@ -104,7 +104,7 @@ def list_link_keys(connection: Connection) -> list[SenderKey]:
 def load_permanent_links_since(connection: Connection, destination: int) -> datetime | None:
     """From when on standing links of a destination count; None if they never began."""
     row = connection.execute(
-        "SELECT since FROM standing_links WHERE destination_id = %s", (destination,)
+        "SELECT since FROM permanent_links WHERE destination_id = %s", (destination,)
     ).fetchone()
     return row[0] if row else None
 
@@ -112,7 +112,7 @@ def load_permanent_links_since(connection: Connection, destination: int) -> date
 def enable_permanent_links(connection: Connection, destination: int, now: datetime) -> datetime:
     """The same, beginning now if they never did."""
     connection.execute(
-        """INSERT INTO standing_links (destination_id, since) VALUES (%s, %s)
+        """INSERT INTO permanent_links (destination_id, since) VALUES (%s, %s)
         ON CONFLICT (destination_id) DO NOTHING""",
         (destination, now.replace(microsecond=0)),
     )
@@ -127,7 +127,7 @@ def revoke_permanent_links(connection: Connection, destination: int, now: dateti
     Links carry whole seconds, so two beginnings are at least one apart.
     """
     row = connection.execute(
-        """UPDATE standing_links SET since = GREATEST(%s, since + %s)
+        """UPDATE permanent_links SET since = GREATEST(%s, since + %s)
         WHERE destination_id = %s RETURNING since""",
         (now.replace(microsecond=0), timedelta(seconds=1), destination),
     ).fetchone()

@@ -11,9 +11,10 @@ REUSE_GRACE = timedelta(minutes=2)
 """A button pressed twice, or a page reloaded at once, is one use."""
 
 _CONSUME = """
-INSERT INTO spent_pass AS s (id, spent_at, forget_at) VALUES (%(id)s, %(now)s, %(ends)s)
-ON CONFLICT (id) DO UPDATE SET spent_at = s.spent_at
-RETURNING spent_at
+INSERT INTO consumed_one_time_token AS s (id, consumed_at, expires_at)
+VALUES (%(id)s, %(now)s, %(expires_at)s)
+ON CONFLICT (id) DO UPDATE SET consumed_at = s.consumed_at
+RETURNING consumed_at
 """
 
 
@@ -25,8 +26,9 @@ def consume_token(
     Two at once are one after the other. A pass is remembered until `ends`, when it opens
     nothing any more; what is older goes on the way.
     """
-    connection.execute("DELETE FROM spent_pass WHERE forget_at < %s", (now,))
-    row = connection.execute(_CONSUME, {"id": token_id, "now": now, "ends": expires_at}).fetchone()
+    connection.execute("DELETE FROM consumed_one_time_token WHERE expires_at < %s", (now,))
+    given = {"id": token_id, "now": now, "expires_at": expires_at}
+    row = connection.execute(_CONSUME, given).fetchone()
     assert row
     first: datetime = row[0]
     return now - first <= REUSE_GRACE

@@ -76,7 +76,7 @@ UNION ALL
 SELECT encode(u.digest_prefix, 'hex'), 'email', {KeyKind.EXACT | KeyKind.MAILBOX:d},
     COALESCE(u.scope, '{ALL_MARKETING}'), {_micros("u.last_received_at")},
     replace(u.id::text, '-', ''), '{EventKind.OPTED_OUT}', NULL, NULL, NULL, NULL
-FROM inbound_unresolved u
+FROM pending_mail_opt_out u
 """  # noqa: S608 - constants of this module
 
 

@@ -46,26 +46,26 @@ class FeedLag:
 
 # Ages are taken by the clock that gave these transactions their start, not by ours.
 _SELECT_BLOCKING = """
-WITH holder AS (
+WITH blocking AS (
     SELECT backend_xid AS xid, pid, COALESCE(datname, '') AS database,
         COALESCE(application_name, '') AS name, COALESCE(state, '') AS state,
-        xact_start AS began
+        xact_start AS started_at
     FROM pg_stat_activity WHERE backend_xid IS NOT NULL
     UNION ALL
     SELECT transaction, NULL, database, gid, 'prepared', prepared FROM pg_prepared_xacts
 )
-SELECT xid::text, pid, database, name, state, clock_timestamp() - began FROM holder
+SELECT xid::text, pid, database, name, state, clock_timestamp() - started_at FROM blocking
 """
 
 _COUNT_WAITING = """
 SELECT count(*) FROM (SELECT FROM event
-    WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s LIMIT %(counted)s) AS waiting
+    WHERE xid >= %(xmin)s::xid8 AND seq > %(floor)s LIMIT %(max_counted)s) AS waiting
 """
 
 
 def count_waiting_events(connection: Connection, horizon: Horizon) -> int:
     """How many events lie behind the horizon, up to `COUNTED`."""
-    given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor, "counted": MAX_COUNTED}
+    given = {"xmin": str(horizon.xmin), "floor": horizon.timeline.floor, "max_counted": MAX_COUNTED}
     row = connection.execute(_COUNT_WAITING, given).fetchone()
     assert row  # an aggregate
     return int(row[0])
@@ -76,7 +76,7 @@ def list_blocking_transactions(
 ) -> list[BlockingTransaction]:
     """Every transaction of the server that has written and not ended, the oldest first."""
     found = [_to_blocking_transaction(row, horizon) for row in connection.execute(_SELECT_BLOCKING)]
-    return sorted(found, key=lambda holder: holder.xid)
+    return sorted(found, key=lambda blocking: blocking.xid)
 
 
 def load_feed_lag(connection: Connection, horizon: Horizon) -> FeedLag | None:

@@ -74,9 +74,9 @@ class ImportStep:
     depends_on: frozenset[UUID] = frozenset()
 
 
-_COLUMNS = """id, state, plan, actor, name, instructions, created_at, begun_at, finished_at,
-    spooled, digest, octets, position, octets_done, line, planned, tally, refusals, problem,
-    undone_to, undone, lease_until"""
+_COLUMNS = """id, state, plan, actor, name, instructions, created_at, started_at, finished_at,
+    file_stored, digest, size_bytes, position, bytes_done, line_number, planned_stats, stats,
+    rejected_rows, problem, last_undone_event, undone_count, lease_until"""
 
 
 def get_import(connection: Connection, import_id: UUID) -> Import:
@@ -124,9 +124,10 @@ def insert_import(
     """Begin an import; safe to repeat. One that applies at once has a digest and a plan."""
     connection.execute(
         """INSERT INTO list_import
-            (id, state, plan, actor, name, instructions, created_at, begun_at, digest, octets)
+            (id, state, plan, actor, name, instructions, created_at, started_at, digest,
+                size_bytes)
         VALUES (%(id)s, %(state)s, %(plan)s, %(actor)s, %(name)s, %(instructions)s, %(now)s,
-            %(begun)s, %(digest)s, %(octets)s)
+            %(started)s, %(digest)s, %(bytes)s)
         ON CONFLICT DO NOTHING""",
         {
             "id": import_id,
@@ -136,9 +137,9 @@ def insert_import(
             "name": name,
             "instructions": json.dumps(instructions),
             "now": now,
-            "begun": now if state is ImportState.APPLYING else None,
+            "started": now if state is ImportState.APPLYING else None,
             "digest": digest,
-            "octets": size_bytes,
+            "bytes": size_bytes,
         },
     )
 
@@ -186,9 +187,10 @@ def record_step(
 ) -> bool:
     """Move on, once however often it is said; False if the import is no longer ours."""
     moved = connection.execute(
-        """UPDATE list_import SET position = %(position)s, octets_done = %(octets)s,
-            line = %(line)s, tally = %(tally)s, lease_until = %(until)s,
-            leans_on = ARRAY(SELECT unnest(leans_on) UNION SELECT unnest(%(leans)s::uuid[]))
+        """UPDATE list_import SET position = %(position)s, bytes_done = %(bytes)s,
+            line_number = %(line)s, stats = %(stats)s, lease_until = %(until)s,
+            depends_on = ARRAY(SELECT unnest(depends_on)
+                UNION SELECT unnest(%(depends_on)s::uuid[]))
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'applying'
             AND position IN (%(before)s, %(position)s)""",
         {
@@ -196,11 +198,11 @@ def record_step(
             "lease": lease,
             "before": step.start_position,
             "position": step.position,
-            "octets": step.bytes_done,
+            "bytes": step.bytes_done,
             "line": step.line_number,
-            "tally": json.dumps(step.stats),
+            "stats": json.dumps(step.stats),
             "until": until,
-            "leans": list(step.depends_on),
+            "depends_on": list(step.depends_on),
         },
     )
     return moved.rowcount == 1
@@ -217,7 +219,7 @@ def lock_against_undo(connection: Connection, ids: Collection[UUID]) -> bool:
 def list_dependent_imports(connection: Connection, import_id: UUID) -> list[UUID]:
     """The imports that stand and left rows out because this one had recorded them."""
     rows = connection.execute(
-        """SELECT id FROM list_import WHERE %s = ANY(leans_on) AND state <> 'undone'
+        """SELECT id FROM list_import WHERE %s = ANY(depends_on) AND state <> 'undone'
         ORDER BY created_at DESC""",
         (import_id,),
     )
@@ -235,10 +237,11 @@ def record_undo_step(
 ) -> bool:
     """Note that the events up to `to` are taken back; False if it is no longer ours."""
     moved = connection.execute(
-        """UPDATE list_import SET lease_until = %(until)s, undone_to = %(to)s,
-            undone = undone + CASE WHEN undone_to IS DISTINCT FROM %(to)s THEN %(count)s ELSE 0 END
+        """UPDATE list_import SET lease_until = %(until)s, last_undone_event = %(last_event)s,
+            undone_count = undone_count + CASE
+                WHEN last_undone_event IS DISTINCT FROM %(last_event)s THEN %(count)s ELSE 0 END
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'undoing'""",
-        {"id": import_id, "lease": lease, "to": last_event, "count": count, "until": until},
+        {"id": import_id, "lease": lease, "last_event": last_event, "count": count, "until": until},
     )
     return moved.rowcount == 1
 
@@ -255,8 +258,8 @@ def change_state(
     """Change the state; False unless it was one of `before` (and the lease ours, if given)."""
     moved = connection.execute(
         """UPDATE list_import SET state = %(after)s,
-            begun_at = CASE WHEN %(after)s = 'applying' THEN COALESCE(begun_at, %(now)s)
-                ELSE begun_at END,
+            started_at = CASE WHEN %(after)s = 'applying' THEN COALESCE(started_at, %(now)s)
+                ELSE started_at END,
             finished_at = CASE WHEN %(after)s IN ('applied', 'undone') THEN %(now)s END
         WHERE id = %(id)s AND state = ANY(%(before)s)
             AND (%(lease)s::uuid IS NULL OR lease = %(lease)s)""",
@@ -280,7 +283,7 @@ def lock_import(connection: Connection, import_id: UUID) -> Import:
 def list_due_imports(connection: Connection, now: datetime) -> list[UUID]:
     """Uploaded imports with something to do that no process is at work on."""
     rows = connection.execute(
-        """SELECT id FROM list_import WHERE state = ANY(%s) AND spooled
+        """SELECT id FROM list_import WHERE state = ANY(%s) AND file_stored
             AND (lease_until IS NULL OR lease_until <= %s) ORDER BY created_at""",
         (sorted(UNFINISHED_STATES), now),
     )

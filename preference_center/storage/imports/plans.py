@@ -22,18 +22,18 @@ def record_plan_step(
 ) -> bool:
     """Note how far planning has come; False if the import is no longer ours."""
     moved = connection.execute(
-        """UPDATE list_import SET position = %(position)s, octets_done = %(octets)s,
-            line = %(line)s, planned = %(planned)s, refusals = %(refusals)s,
+        """UPDATE list_import SET position = %(position)s, bytes_done = %(bytes)s,
+            line_number = %(line)s, planned_stats = %(planned)s, rejected_rows = %(rejected_rows)s,
             lease_until = %(until)s
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'uploaded'""",
         {
             "id": import_id,
             "lease": lease,
             "position": step.position,
-            "octets": step.bytes_done,
+            "bytes": step.bytes_done,
             "line": step.line_number,
             "planned": json.dumps(step.stats),
-            "refusals": json.dumps(rejected_rows),
+            "rejected_rows": json.dumps(rejected_rows),
             "until": until,
         },
     )
@@ -46,7 +46,7 @@ def record_plan_finished(
     """Planning is over: it can be applied from its first row on, or has a problem."""
     connection.execute(
         """UPDATE list_import SET state = %(state)s, plan = %(plan)s, problem = %(problem)s,
-            position = 0, octets_done = 0, line = 0
+            position = 0, bytes_done = 0, line_number = 0
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'uploaded'""",
         {
             "id": import_id,
@@ -63,10 +63,10 @@ def record_upload(
 ) -> bool:
     """The whole file is here, and may be planned; False if the import is no longer ours."""
     moved = connection.execute(
-        """UPDATE list_import SET state = 'uploaded', spooled = true, digest = %(digest)s,
-            octets = %(octets)s, lease = NULL, lease_until = NULL
+        """UPDATE list_import SET state = 'uploaded', file_stored = true, digest = %(digest)s,
+            size_bytes = %(bytes)s, lease = NULL, lease_until = NULL
         WHERE id = %(id)s AND lease = %(lease)s AND state = 'awaiting_file'""",
-        {"id": import_id, "lease": lease, "digest": digest, "octets": size_bytes},
+        {"id": import_id, "lease": lease, "digest": digest, "bytes": size_bytes},
     )
     return moved.rowcount == 1
 
@@ -79,9 +79,9 @@ def reset_plan(
 ) -> None:
     """Forget what an earlier plan found, of other instructions or another file."""
     connection.execute(
-        """UPDATE list_import SET state = %(state)s, plan = '', problem = '', planned = '{}',
-            refusals = '[]', position = 0, octets_done = 0, line = 0,
-            spooled = spooled AND %(state)s <> 'awaiting_file',
+        """UPDATE list_import SET state = %(state)s, plan = '', problem = '', planned_stats = '{}',
+            rejected_rows = '[]', position = 0, bytes_done = 0, line_number = 0,
+            file_stored = file_stored AND %(state)s <> 'awaiting_file',
             instructions = COALESCE(%(instructions)s::jsonb, instructions)
         WHERE id = %(id)s""",
         {

@@ -20,9 +20,9 @@ def insert_part(connection: Connection, import_id: UUID, part_number: int, data:
     packed = base64.b64encode(zlib.compress(data, 1)).decode()
     content = services().keys.seal(packed, context=_seal_context(import_id, part_number))
     connection.execute(
-        """INSERT INTO list_import_part (import_id, number, octets, content)
+        """INSERT INTO list_import_part (import_id, number, size_bytes, content)
         VALUES (%s, %s, %s, %s) ON CONFLICT (import_id, number)
-        DO UPDATE SET octets = EXCLUDED.octets, content = EXCLUDED.content""",
+        DO UPDATE SET size_bytes = EXCLUDED.size_bytes, content = EXCLUDED.content""",
         (import_id, part_number, len(data), content),
     )
 
@@ -42,7 +42,7 @@ def load_part(connection: Connection, import_id: UUID, part_number: int) -> byte
 def list_part_sizes(connection: Connection, import_id: UUID) -> list[int]:
     """The octets of each part, in their order."""
     rows = connection.execute(
-        "SELECT octets FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
+        "SELECT size_bytes FROM list_import_part WHERE import_id = %s ORDER BY number", (import_id,)
     )
     return [row[0] for row in rows]
 
@@ -55,13 +55,13 @@ def delete_parts(connection: Connection, import_id: UUID) -> None:
 def delete_expired_parts(connection: Connection, before: datetime) -> int:
     """Delete the files of imports begun before that which nobody applied; how many parts."""
     return connection.execute(
-        """WITH old AS (
-            UPDATE list_import i SET state = 'awaiting_file', spooled = false, plan = ''
+        """WITH expired AS (
+            UPDATE list_import i SET state = 'awaiting_file', file_stored = false, plan = ''
             WHERE i.created_at < %s AND i.state IN ('awaiting_file', 'planned', 'unusable')
                 AND EXISTS (SELECT FROM list_import_part p WHERE p.import_id = i.id)
             RETURNING i.id
         )
-        DELETE FROM list_import_part p USING old WHERE p.import_id = old.id""",
+        DELETE FROM list_import_part p USING expired WHERE p.import_id = expired.id""",
         (before,),
     ).rowcount
 

@@ -79,11 +79,12 @@ def find_by_digest_prefix(
     """
     rows = connection.execute(
         """SELECT given.prefix, a.digest, a.ciphertext
-        FROM unnest(%(prefixes)s::bytea[], %(ends)s::bytea[]) AS given (prefix, beyond)
-        JOIN address a ON a.digest BETWEEN given.prefix AND given.beyond AND a.channel = 'email'""",
+        FROM unnest(%(prefixes)s::bytea[], %(upper_bounds)s::bytea[]) AS given (prefix, upper_bound)
+        JOIN address a ON a.digest BETWEEN given.prefix AND given.upper_bound
+            AND a.channel = 'email'""",
         {
             "prefixes": list(prefixes),
-            "ends": [prefix.ljust(DIGEST_BYTES, b"\xff") for prefix in prefixes],
+            "upper_bounds": [prefix.ljust(DIGEST_BYTES, b"\xff") for prefix in prefixes],
         },
     )
     return {

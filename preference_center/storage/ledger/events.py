@@ -22,7 +22,7 @@ def list_events_of(
     """
     rows = connection.execute(
         f"""SELECT {_COLUMNS_WITH_REPEATS}, r.event_id IS NOT NULL
-        FROM event e LEFT JOIN retracted r ON r.event_id = e.id
+        FROM event e LEFT JOIN retraction r ON r.event_id = e.id
         LEFT JOIN event_repeat again ON again.event_id = e.id
         WHERE e.address_id = ANY(%s) ORDER BY e.seq""",  # noqa: S608 - a constant
         (list(address_ids),),

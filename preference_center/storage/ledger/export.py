@@ -31,17 +31,18 @@ _EVENT_COLUMNS = "e.id, e.kind, e.occurred_at, e.received_at, e.source, e.eviden
 _SELECT_ROWS = f"""
 SELECT s.address_id, s.scope, NULL::timestamptz, {_EVENT_COLUMNS}
 FROM suppression s JOIN event e ON e.id = s.out_event
-WHERE s.address_id = ANY(%(ids)b) AND s.standing AND (%(all)s OR s.scope = ANY(%(scopes)s))
+WHERE s.address_id = ANY(%(ids)b) AND s.active AND (%(all_scopes)s OR s.scope = ANY(%(scopes)s))
 UNION ALL
 SELECT s.address_id, s.scope, s.pause_until, {_EVENT_COLUMNS}
 FROM suppression s JOIN event e ON e.id = s.pause_event
 WHERE s.address_id = ANY(%(ids)b) AND s.pause_until > %(now)s
-    AND (%(all)s OR s.scope = ANY(%(scopes)s)) AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at)
+    AND (%(all_scopes)s OR s.scope = ANY(%(scopes)s))
+    AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at)
 UNION ALL
 SELECT c.address_id, c.topic, NULL, {_EVENT_COLUMNS}
 FROM consent c JOIN event e ON e.id = c.event
 WHERE c.address_id = ANY(%(ids)b) AND %(subscriptions)s
-    AND (%(all)s OR c.topic = ANY(%(scopes)s))
+    AND (%(all_scopes)s OR c.topic = ANY(%(scopes)s))
 """  # noqa: S608 - constants of this module
 
 
@@ -111,7 +112,7 @@ class ExportSnapshot:
         Of these scopes and what is wider than a topic; of all there are, if none is given.
         """
         asked = {
-            "all": not scopes,
+            "all_scopes": not scopes,
             "scopes": [*scopes, *RESERVED_SCOPES],
             "subscriptions": subscriptions,
             "now": self.now,

@@ -47,19 +47,20 @@ _OPT_OUT_KINDS = [kind.value for kind in EventKind if kind.suppresses]
 _OPT_IN_KINDS = [EventKind.OPTED_IN.value, EventKind.CONSENTED.value]
 
 _SELECT_MATCHES = f"""
-SELECT given.n, newest.counts_at, lift.counts_at, newest.by_import
-FROM unnest(%(numbers)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(scopes)b::text[],
-    %(asks)b::boolean[]) AS given (n, digest, channel, scope, asks)
+SELECT given.n, newest.counts_at, lift.counts_at, newest.import_id
+FROM unnest(%(indexes)b::int[], %(digests)b::bytea[], %(channels)b::text[], %(scopes)b::text[],
+    %(is_opt_in)b::boolean[]) AS given (n, digest, channel, scope, is_opt_in)
 JOIN address ON address.digest = given.digest AND address.channel = given.channel
 CROSS JOIN LATERAL (
-    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN e.evidence->>'import' END AS by_import
+    SELECT e.counts_at, CASE WHEN e.source = '{SOURCE}' THEN e.evidence->>'import' END AS import_id
     FROM event e
     WHERE e.address_id = address.id AND e.scope = given.scope
-        AND NOT EXISTS (SELECT FROM retracted r WHERE r.event_id = e.id)
-        AND e.kind = ANY(CASE WHEN given.asks THEN %(askings)s::text[] ELSE %(noes)s::text[] END)
+        AND NOT EXISTS (SELECT FROM retraction r WHERE r.event_id = e.id)
+        AND e.kind = ANY(
+            CASE WHEN given.is_opt_in THEN %(opt_ins)s::text[] ELSE %(opt_outs)s::text[] END)
         AND e.id NOT BETWEEN %(first)s AND %(last)s
         AND NOT (e.source = '{SOURCE}' AND e.evidence->>'import' = ANY(%(undoing)s::text[]))
-    ORDER BY e.counts_at DESC, by_import NULLS FIRST LIMIT 1
+    ORDER BY e.counts_at DESC, import_id NULLS FIRST LIMIT 1
 ) AS newest
 LEFT JOIN LATERAL (
     SELECT max(s.lift_at) AS counts_at FROM address_key a
@@ -67,7 +68,7 @@ LEFT JOIN LATERAL (
     JOIN suppression s ON s.address_id = b.address_id
     WHERE a.address_id = address.id AND (s.scope = given.scope
         OR (given.scope IN ('{ALL_MARKETING}', '{UNDELIVERABLE}') AND s.scope <> '{EVERYTHING}'))
-) AS lift ON NOT given.asks
+) AS lift ON NOT given.is_opt_in
 """  # noqa: S608 - constants of this module
 
 
@@ -86,13 +87,13 @@ def find_matches(
     rows = connection.execute(
         _SELECT_MATCHES,
         {
-            "numbers": list(range(len(queries))),
+            "indexes": list(range(len(queries))),
             "digests": [probe.digest for probe in queries],
             "channels": [probe.channel for probe in queries],
             "scopes": [probe.scope for probe in queries],
-            "asks": [probe.is_opt_in for probe in queries],
-            "noes": _OPT_OUT_KINDS,
-            "askings": _OPT_IN_KINDS,
+            "is_opt_in": [probe.is_opt_in for probe in queries],
+            "opt_outs": _OPT_OUT_KINDS,
+            "opt_ins": _OPT_IN_KINDS,
             "first": own_event_range[0],
             "last": own_event_range[1],
             "undoing": [str(each) for each in undoing_imports],

@@ -60,22 +60,23 @@ class SuppressionPage:
 
 # LATERAL with a LIMIT keeps the planner from reading all addresses up to the page's, in a
 # merge. The expressions are those of the indexes: see `tables.ledger`. A lift of all marketing ends
-# a bounce, which has a scope of its own (`progress.standing_nos`).
-_ACTIVE_REASON = "(CASE WHEN s.standing THEN s.reason ELSE 'paused' END)"
+# a bounce, which has a scope of its own (`delivery_status.active_suppressions`).
+_ACTIVE_REASON = "(CASE WHEN s.active THEN s.reason ELSE 'paused' END)"
 _SELECT = f"""
 SELECT s.address_id, s.scope, {_ACTIVE_REASON}, a.channel, a.digest, a.ciphertext,
-    CASE WHEN s.standing THEN s.out_at ELSE s.pause_at END AS since,
-    CASE WHEN NOT s.standing THEN s.pause_until END AS until,
-    CASE WHEN s.standing THEN s.out_event ELSE s.pause_event END AS event,
-    (s.standing OR s.pause_until > %(now)s AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at))
+    CASE WHEN s.active THEN s.out_at ELSE s.pause_at END AS since,
+    CASE WHEN NOT s.active THEN s.pause_until END AS until,
+    CASE WHEN s.active THEN s.out_event ELSE s.pause_event END AS event,
+    (s.active OR s.pause_until > %(now)s AND (s.lift_at IS NULL OR s.pause_at >= s.lift_at))
         AND (s.scope <> '{UNDELIVERABLE}' OR NOT COALESCE((
-            SELECT wide.lift_at > CASE WHEN s.standing THEN s.out_at ELSE s.pause_at END
-            FROM suppression wide
-            WHERE wide.address_id = s.address_id AND wide.scope = '{ALL_MARKETING}'), false))
-    AS stands
+            SELECT all_marketing.lift_at > CASE WHEN s.active THEN s.out_at ELSE s.pause_at END
+            FROM suppression all_marketing
+            WHERE all_marketing.address_id = s.address_id
+                AND all_marketing.scope = '{ALL_MARKETING}'), false))
+    AS is_active
 FROM suppression s CROSS JOIN LATERAL (SELECT channel, digest, ciphertext FROM address
     WHERE id = s.address_id LIMIT 1) AS a
-WHERE (s.standing OR s.pause_until IS NOT NULL)
+WHERE (s.active OR s.pause_until IS NOT NULL)
 """  # noqa: S608 - constants
 _AFTER = " AND (s.address_id, s.scope) > (%(address)s, %(scope_before)s)"
 _BY_SCOPE = " AND s.scope = %(scope)s AND s.address_id > %(address)s"
@@ -124,9 +125,9 @@ def _query(criteria: SuppressionFilter) -> str:
 
 
 def _matches(row: Sequence[Any], criteria: SuppressionFilter) -> bool:
-    _, scope, reason, channel, _, _, since, _, _, stands = row
+    _, scope, reason, channel, _, _, since, _, _, is_active = row
     return bool(
-        stands
+        is_active
         and criteria.scope in {None, scope}
         and criteria.reason in {None, reason}
         and criteria.channel in {None, channel}

@@ -55,7 +55,7 @@ WHERE k.digest = ANY(%(digests)b) AND k.kind & {KeyKind.EXACT:d} <> 0
 UNION ALL
 SELECT given.digest, {_EXACT | KeyKind.MAILBOX:d}::smallint, 'email', {_PENDING_OPT_OUT_COLUMNS}
 FROM unnest(%(digests)b::bytea[]) AS given (digest)
-JOIN inbound_unresolved u ON u.digest_prefix = substr(given.digest, 1, {DIGEST_PREFIX_BYTES})
+JOIN pending_mail_opt_out u ON u.digest_prefix = substr(given.digest, 1, {DIGEST_PREFIX_BYTES})
 UNION ALL
 SELECT NULL, (SELECT id FROM md5_matching WHERE id = 1), {NEWEST_EPOCH_SQL}, {XMIN_SQL},
     {", ".join(["NULL"] * 11)}

@@ -1,6 +1,6 @@
 """Bursts: looked for among the newest opt-outs, and kept beside the ledger as flags.
 
-Whoever looks has the only row of `burst_watch` locked, so that of many schedulers one does.
+Whoever looks has the only row of `burst_scan` locked, so that of many schedulers one does.
 What is looked through is what came since the last look and a little more, however long ago
 that was: a scheduler that stood still misses nothing.
 """
@@ -29,14 +29,16 @@ _COMMIT_SLACK = timedelta(minutes=2)
 """How long a transaction may have been under way that looks could not see yet."""
 
 _CLAIM_SCAN = """
-SELECT looked_at FROM burst_watch WHERE id = 1 AND looked_at <= %s FOR UPDATE SKIP LOCKED
+SELECT scanned_until FROM burst_scan WHERE id = 1 AND scanned_until <= %s
+FOR UPDATE SKIP LOCKED
 """
 _INSERT_SCAN = """
-INSERT INTO burst_watch (id, looked_at) VALUES (1, %s) ON CONFLICT DO NOTHING RETURNING looked_at
+INSERT INTO burst_scan (id, scanned_until) VALUES (1, %s)
+ON CONFLICT DO NOTHING RETURNING scanned_until
 """
 """If nobody ever looked."""
 _SELECT_OPT_OUTS = f"""
-WITH act AS (
+WITH opt_out AS (
     SELECT event.id, event.address_id, address.domain_digest, event.received_at,
         event.evidence ->> 'issued_at' AS issued_at, event.evidence ->> 'message_id' AS message
     FROM event JOIN address ON address.id = event.address_id
@@ -44,7 +46,7 @@ WITH act AS (
         AND event.own AND event.evidence ? 'issued_at' AND NOT event.evidence ? 'destination'
         AND address.domain_digest IS NOT NULL
 )
-SELECT * FROM act WHERE (domain_digest IN (SELECT domain_digest FROM act
+SELECT * FROM opt_out WHERE (domain_digest IN (SELECT domain_digest FROM opt_out
     GROUP BY domain_digest HAVING count(DISTINCT address_id) >= %(addresses)s)) IS TRUE
 """  # noqa: S608 - constants of this module
 """Ids are made of the time, so that these are the newest; a standing link was never sent.
@@ -58,8 +60,8 @@ INSERT INTO burst_event (event_id, burst_id) SELECT unnest(%(events)s::uuid[]), 
 ON CONFLICT DO NOTHING
 """
 _UPSERT_BURST = """
-INSERT INTO burst (id, domain_digest, found_at, first_at, last_at, issued_first, issued_last,
-    events, addresses, known, messages)
+INSERT INTO burst (id, domain_digest, detected_at, first_at, last_at, issued_first, issued_last,
+    events, addresses, known_addresses, message_ids)
 SELECT %(burst)s, %(domain)s, %(now)s, min(event.received_at), max(event.received_at),
     min(issued.at), max(issued.at), count(*), count(DISTINCT event.address_id),
     (SELECT count(*) FROM address WHERE domain_digest = %(domain)s),
@@ -70,11 +72,11 @@ FROM burst_event JOIN event ON event.id = burst_event.event_id,
 WHERE burst_event.burst_id = %(burst)s
 ON CONFLICT (id) DO UPDATE SET first_at = EXCLUDED.first_at, last_at = EXCLUDED.last_at,
     issued_first = EXCLUDED.issued_first, issued_last = EXCLUDED.issued_last,
-    events = EXCLUDED.events, addresses = EXCLUDED.addresses, known = EXCLUDED.known,
-    messages = EXCLUDED.messages
+    events = EXCLUDED.events, addresses = EXCLUDED.addresses,
+    known_addresses = EXCLUDED.known_addresses, message_ids = EXCLUDED.message_ids
 """
-_COLUMNS = """id, found_at, first_at, last_at, issued_first, issued_last, events, addresses,
-    known, messages"""
+_COLUMNS = """id, detected_at, first_at, last_at, issued_first, issued_last, events, addresses,
+    known_addresses, message_ids"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +145,13 @@ def record_burst(
 
 def finish_scan(connection: Connection, until: datetime) -> None:
     """All up to `until` was looked through."""
-    connection.execute("UPDATE burst_watch SET looked_at = %s WHERE id = 1", (until,))
+    connection.execute("UPDATE burst_scan SET scanned_until = %s WHERE id = 1", (until,))
 
 
 def list_newest_bursts(connection: Connection, limit: int) -> list[BurstRecord]:
     """The bursts that were found last, the newest first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM burst ORDER BY found_at DESC, id DESC LIMIT %s",  # noqa: S608 - constants of this module
+        f"SELECT {_COLUMNS} FROM burst ORDER BY detected_at DESC, id DESC LIMIT %s",  # noqa: S608 - constants of this module
         (limit,),
     )
     return [BurstRecord(*row) for row in rows]
@@ -198,7 +200,8 @@ def list_address_ids(connection: Connection, burst: UUID) -> list[int]:
 
 def count_bursts_since(connection: Connection, since: datetime) -> int:
     """How many were found since then."""
-    row = connection.execute("SELECT count(*) FROM burst WHERE found_at >= %s", (since,)).fetchone()
+    query = "SELECT count(*) FROM burst WHERE detected_at >= %s"
+    row = connection.execute(query, (since,)).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -211,7 +214,7 @@ def _list_unfilled_addresses(connection: Connection, limit: int) -> list[int]:
     """Addresses that were not looked at yet."""
     rows = connection.execute(
         """SELECT id FROM address WHERE id > COALESCE((
-            SELECT filled_to FROM burst_watch WHERE id = 1), 0) ORDER BY id LIMIT %s""",
+            SELECT last_filled_address_id FROM burst_scan WHERE id = 1), 0) ORDER BY id LIMIT %s""",
         (limit,),
     )
     return [row[0] for row in rows]
@@ -245,5 +248,5 @@ def fill_domain_digests(connection: Connection, keys: Keys) -> int:
         WHERE address.id = given.id""",
         {"ids": list(found), "domains": list(found.values())},
     )
-    connection.execute("UPDATE burst_watch SET filled_to = %s WHERE id = 1", (ids[-1],))
+    connection.execute("UPDATE burst_scan SET last_filled_address_id = %s WHERE id = 1", (ids[-1],))
     return len(found)

@@ -152,10 +152,10 @@ RETURNING m.id, m.kind, m.ciphertext, m.language, m.brand, m.expires_at, m.attem
 
 # What was sent was sent, also by a worker that froze and lost its lease: never again.
 _SETTLE = """
-UPDATE outgoing_mail SET outcome = %(fate)s, next_at = %(next_at)s, lease = NULL,
+UPDATE outgoing_mail SET outcome = %(outcome)s, next_at = %(next_at)s, lease = NULL,
     attempts = attempts + 1,
     ciphertext = CASE WHEN %(next_at)s::timestamptz IS NULL THEN NULL ELSE ciphertext END
-WHERE id = %(id)s AND (lease = %(lease)s OR %(fate)s = 'sent')
+WHERE id = %(id)s AND (lease = %(lease)s OR %(outcome)s = 'sent')
 """
 
 
@@ -200,17 +200,17 @@ def settle_email(
     Changes nothing when the lease was lost, unless the letter was sent.
     """
     connection.execute(
-        _SETTLE, {"id": email_id, "lease": lease, "fate": result, "next_at": next_at}
+        _SETTLE, {"id": email_id, "lease": lease, "outcome": result, "next_at": next_at}
     )
 
 
 def expire_emails(connection: Connection, now: datetime) -> int:
     """Wipe what is of no use any more and in no worker's hands; how many letters."""
     return connection.execute(
-        """UPDATE outgoing_mail SET outcome = %(fate)s, next_at = NULL, lease = NULL,
+        """UPDATE outgoing_mail SET outcome = %(outcome)s, next_at = NULL, lease = NULL,
             ciphertext = NULL
         WHERE next_at <= %(now)s AND expires_at <= %(now)s""",
-        {"fate": SendResult.EXPIRED, "now": now},
+        {"outcome": SendResult.EXPIRED, "now": now},
     ).rowcount
 
 

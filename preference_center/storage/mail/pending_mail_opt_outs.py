@@ -33,17 +33,17 @@ class PendingMailOptOut:
 
 
 _INSERT = """
-INSERT INTO inbound_unresolved AS u (id, digest_prefix, scope_mark, scope, key_id, issued_on,
+INSERT INTO pending_mail_opt_out AS u (id, digest_prefix, scope_hash, scope, key_id, issued_on,
     received_at, last_received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (digest_prefix, scope_mark) DO UPDATE SET
+ON CONFLICT (digest_prefix, scope_hash) DO UPDATE SET
     scope = COALESCE(u.scope, EXCLUDED.scope),
     received_at = LEAST(u.received_at, EXCLUDED.received_at),
     last_received_at = GREATEST(u.last_received_at, EXCLUDED.last_received_at)
 """
 """What was dismissed stays so when the person writes again: its address is no better known."""
 
-_COLUMNS = """id, digest_prefix, scope_mark, scope, key_id, issued_on, received_at,
+_COLUMNS = """id, digest_prefix, scope_hash, scope, key_id, issued_on, received_at,
     last_received_at"""
 
 
@@ -71,25 +71,25 @@ def insert_pending(connection: Connection, rows: Sequence[PendingMailOptOut]) ->
 
 def list_oldest(connection: Connection, limit: int) -> list[PendingMailOptOut]:
     """The `limit` that have waited longest."""
-    query = f"SELECT {_COLUMNS} FROM inbound_unresolved ORDER BY received_at, id LIMIT %s"  # noqa: S608 - constants of this module
+    query = f"SELECT {_COLUMNS} FROM pending_mail_opt_out ORDER BY received_at, id LIMIT %s"  # noqa: S608 - constants of this module
     return [PendingMailOptOut(*row) for row in connection.execute(query, (limit,))]
 
 
 def list_between(connection: Connection, first: UUID, last: UUID) -> list[PendingMailOptOut]:
     """Those with an id from `first` to `last`."""
-    query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - constants of this module
+    query = f"SELECT {_COLUMNS} FROM pending_mail_opt_out WHERE id BETWEEN %s AND %s ORDER BY id"  # noqa: S608 - constants of this module
     return [PendingMailOptOut(*row) for row in connection.execute(query, (first, last))]
 
 
 def list_by_prefix(connection: Connection, prefixes: Sequence[bytes]) -> list[PendingMailOptOut]:
     """Those of these digest prefixes."""
-    query = f"SELECT {_COLUMNS} FROM inbound_unresolved WHERE digest_prefix = ANY(%s)"  # noqa: S608 - constants of this module
+    query = f"SELECT {_COLUMNS} FROM pending_mail_opt_out WHERE digest_prefix = ANY(%s)"  # noqa: S608 - constants of this module
     return [PendingMailOptOut(*row) for row in connection.execute(query, (list(prefixes),))]
 
 
 def count_pending(connection: Connection) -> int:
     """How many there are."""
-    row = connection.execute("SELECT count(*) FROM inbound_unresolved").fetchone()
+    row = connection.execute("SELECT count(*) FROM pending_mail_opt_out").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -108,14 +108,14 @@ class ResolvablePage:
 
 _SELECT_RESOLVABLE = f"""
 WITH page AS (
-    SELECT *, row_number() OVER (ORDER BY digest_prefix, scope_mark) AS n
-    FROM (SELECT * FROM inbound_unresolved
-        WHERE (digest_prefix, scope_mark) > (%(prefix)s, %(mark)s)
-        ORDER BY digest_prefix, scope_mark LIMIT %(limit)s) AS few
+    SELECT *, row_number() OVER (ORDER BY digest_prefix, scope_hash) AS n
+    FROM (SELECT * FROM pending_mail_opt_out
+        WHERE (digest_prefix, scope_hash) > (%(prefix)s, %(scope_hash)s)
+        ORDER BY digest_prefix, scope_hash LIMIT %(limit)s) AS batch
 )
 SELECT {_COLUMNS}, n, a.digest, a.ciphertext FROM page LEFT JOIN LATERAL (
     SELECT digest, ciphertext FROM address
-    WHERE digest BETWEEN page.digest_prefix AND page.digest_prefix || %(beyond)s::bytea
+    WHERE digest BETWEEN page.digest_prefix AND page.digest_prefix || %(suffix)s::bytea
         AND channel = 'email' AND ciphertext IS NOT NULL LIMIT 1) AS a ON true
 WHERE a.digest IS NOT NULL OR n = (SELECT max(n) FROM page)
 ORDER BY n
@@ -131,9 +131,9 @@ def list_resolvable(
     """Of the `limit` rows after this place, those whose address is stored and can be read."""
     given = {
         "prefix": after[0],
-        "mark": after[1],
+        "scope_hash": after[1],
         "limit": limit,
-        "beyond": b"\xff" * (DIGEST_BYTES - DIGEST_PREFIX_BYTES),
+        "suffix": b"\xff" * (DIGEST_BYTES - DIGEST_PREFIX_BYTES),
     }
     rows = connection.execute(_SELECT_RESOLVABLE, given).fetchall()
     found = [
@@ -153,7 +153,7 @@ def dismiss_pending(connection: Connection, pending_id: UUID, reason: str, now: 
     It is still recorded if the address turns up. False if there is none, or it was dismissed.
     """
     done = connection.execute(
-        """UPDATE inbound_unresolved SET dismissed_at = %s, dismissal = %s
+        """UPDATE pending_mail_opt_out SET dismissed_at = %s, dismissal_reason = %s
         WHERE id = %s AND dismissed_at IS NULL""",
         (now, reason, pending_id),
     )
@@ -163,7 +163,7 @@ def dismiss_pending(connection: Connection, pending_id: UUID, reason: str, now: 
 def delete_resolved(connection: Connection, rows: Collection[PendingMailOptOut]) -> None:
     """Forget these, now that the ledger has them, unless another mail came meanwhile."""
     connection.execute(
-        """DELETE FROM inbound_unresolved u
+        """DELETE FROM pending_mail_opt_out u
         USING unnest(%s::uuid[], %s::timestamptz[]) AS given (id, last_received_at)
         WHERE u.id = given.id AND u.last_received_at = given.last_received_at""",
         ([row.id for row in rows], [row.last_received_at for row in rows]),

@@ -40,8 +40,9 @@ def insert_item(
 ) -> None:
     """Store a mail, once."""
     connection.execute(
-        """INSERT INTO kept_mail (id, mark, door, why, size, head, received_at)
-        VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (mark) DO NOTHING""",
+        """INSERT INTO review_queue (id, content_digest, mailbox, reason, size, head,
+            received_at)
+        VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (content_digest) DO NOTHING""",
         (
             item.id,
             content_digest,
@@ -57,8 +58,8 @@ def insert_item(
 def list_open_items(connection: Connection, limit: int) -> Sequence[ReviewItem]:
     """Those that nobody has decided on, the one that has waited longest first."""
     rows = connection.execute(
-        """SELECT id, door, why, size, received_at, head IS NOT NULL FROM kept_mail
-        WHERE settled_at IS NULL ORDER BY received_at, id LIMIT %s""",
+        """SELECT id, mailbox, reason, size, received_at, head IS NOT NULL FROM review_queue
+        WHERE resolved_at IS NULL ORDER BY received_at, id LIMIT %s""",
         (limit,),
     )
     return [ReviewItem(*row) for row in rows]
@@ -67,7 +68,8 @@ def list_open_items(connection: Connection, limit: int) -> Sequence[ReviewItem]:
 def count_open_items(connection: Connection) -> int:
     """How many wait for a person's decision (to 1,000)."""
     row = connection.execute(
-        "SELECT count(*) FROM (SELECT FROM kept_mail WHERE settled_at IS NULL LIMIT 1000) AS found"
+        """SELECT count(*) FROM (
+            SELECT FROM review_queue WHERE resolved_at IS NULL LIMIT 1000) AS found"""
     ).fetchone()
     assert row
     return int(row[0])
@@ -78,8 +80,8 @@ def load_open_item(
 ) -> tuple[ReviewItem, bytes] | None:
     """One that waits, and its beginning (empty after KEPT); None if none has this id."""
     row = connection.execute(
-        """SELECT id, door, why, size, received_at, head FROM kept_mail
-        WHERE id = %s AND settled_at IS NULL""",
+        """SELECT id, mailbox, reason, size, received_at, head FROM review_queue
+        WHERE id = %s AND resolved_at IS NULL""",
         (item_id,),
     ).fetchone()
     if row is None:
@@ -92,8 +94,8 @@ def load_open_item(
 def resolve_item(connection: Connection, item_id: UUID, outcome: str, now: datetime) -> bool:
     """Somebody has decided: forget the content. False if somebody had done so before."""
     done = connection.execute(
-        """UPDATE kept_mail SET settled_at = %s, outcome = %s, head = NULL
-        WHERE id = %s AND settled_at IS NULL""",
+        """UPDATE review_queue SET resolved_at = %s, outcome = %s, head = NULL
+        WHERE id = %s AND resolved_at IS NULL""",
         (now, outcome, item_id),
     )
     return done.rowcount > 0
@@ -101,9 +103,9 @@ def resolve_item(connection: Connection, item_id: UUID, outcome: str, now: datet
 
 def purge_items(connection: Connection, now: datetime) -> None:
     """Delete what is older than it is kept."""
-    connection.execute("DELETE FROM kept_mail WHERE settled_at < %s", (now - RETENTION,))
+    connection.execute("DELETE FROM review_queue WHERE resolved_at < %s", (now - RETENTION,))
     connection.execute(
-        "UPDATE kept_mail SET head = NULL WHERE received_at < %s AND head IS NOT NULL",
+        "UPDATE review_queue SET head = NULL WHERE received_at < %s AND head IS NOT NULL",
         (now - RETENTION,),
     )
 

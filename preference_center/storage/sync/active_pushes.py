@@ -10,9 +10,8 @@ from preference_center.storage.db.database import Connection
 
 def list_push_starts(connection: Connection, destination: int, now: datetime) -> list[datetime]:
     """When each push to a destination began whose lease has not ended."""
-    rows = connection.execute(
-        "SELECT began_at FROM push WHERE destination_id = %s AND ends_at > %s", (destination, now)
-    )
+    query = "SELECT started_at FROM push WHERE destination_id = %s AND expires_at > %s"
+    rows = connection.execute(query, (destination, now))
     return [row[0] for row in rows]
 
 
@@ -21,7 +20,7 @@ def insert_push(
 ) -> None:
     """Note a push, which ends with its lease at the latest."""
     connection.execute(
-        "INSERT INTO push (lease, destination_id, began_at, ends_at) VALUES (%s, %s, %s, %s)",
+        "INSERT INTO push (lease, destination_id, started_at, expires_at) VALUES (%s, %s, %s, %s)",
         (lease, destination, now, expires_at),
     )
 
@@ -38,4 +37,4 @@ def finish_push(connection: Connection, lease: UUID, slow_until: datetime | None
 
 def purge_pushes(connection: Connection, now: datetime) -> int:
     """Delete those of workers that died; how many."""
-    return connection.execute("DELETE FROM push WHERE ends_at <= %s", (now,)).rowcount
+    return connection.execute("DELETE FROM push WHERE expires_at <= %s", (now,)).rowcount

@@ -33,28 +33,28 @@ class Backfill:
         return self.last_address_id / self.until_id if self.until_id else 0.0
 
 
-_COLUMNS = "b.reached, b.until_id, b.rows, b.finished_at IS NOT NULL"
+_COLUMNS = "b.last_address_id, b.until_id, b.rows_created, b.finished_at IS NOT NULL"
 
 _STEP = f"""
-WITH form AS MATERIALIZED (
+WITH forms AS MATERIALIZED (
     SELECT id, channel, ciphertext IS NOT NULL AS readable FROM address
     WHERE id > %(after)s AND id <= %(until)s ORDER BY id LIMIT %(size)s
-), raised AS (
-    INSERT INTO sync_state (destination_id, address_id, wanted, due_at, next_at, bulk)
-    SELECT d.id, form.id, max(e.seq), %(started)s + %(window)s, %(now)s, true
+), created AS (
+    INSERT INTO sync_state (destination_id, address_id, wanted_version, due_at, next_at, bulk)
+    SELECT d.id, forms.id, max(e.seq), %(started)s + %(window)s, %(now)s, true
     FROM destination d
-    JOIN form ON form.readable AND form.channel = ANY(d.channels)
-    JOIN address_key b ON b.address_id = form.id
+    JOIN forms ON forms.readable AND forms.channel = ANY(d.channels)
+    JOIN address_key b ON b.address_id = forms.id
     JOIN address_key a ON a.digest = b.digest AND a.channel = b.channel AND {KINDS_MAY_MATCH} <> 0
     JOIN suppression s ON s.address_id = a.address_id
         AND (s.scope = ANY(d.sends) OR s.scope = ANY(%(wide)s))
     JOIN event e ON e.id IN (s.out_event, s.pause_event)
-    WHERE d.id = %(destination)s AND (s.standing OR s.pause_until > %(now)s
-        OR (s.out_at IS NOT NULL AND form.id <> s.address_id))
-    GROUP BY d.id, form.id ORDER BY form.id
+    WHERE d.id = %(destination)s AND (s.active OR s.pause_until > %(now)s
+        OR (s.out_at IS NOT NULL AND forms.id <> s.address_id))
+    GROUP BY d.id, forms.id ORDER BY forms.id
     ON CONFLICT DO NOTHING RETURNING address_id
 )
-SELECT (SELECT max(id) FROM form), (SELECT count(*) FROM raised)
+SELECT (SELECT max(id) FROM forms), (SELECT count(*) FROM created)
 """  # noqa: S608 - a constant
 """A lift holds for its exact form only, so what was lifted still stands for the others (I9).
 
@@ -94,7 +94,7 @@ def run_backfill_step(
 ) -> Backfill:
     """Go through the next `size` addresses. Several processes take turns."""
     row = connection.execute(
-        """SELECT reached, until_id, started_at FROM backfill
+        """SELECT last_address_id, until_id, started_at FROM backfill
         WHERE destination_id = %s AND finished_at IS NULL AND until_id IS NOT NULL FOR UPDATE""",
         (destination,),
     ).fetchone()
@@ -105,12 +105,13 @@ def run_backfill_step(
     given |= {"now": now, "started": started, "window": WINDOW, "wide": WIDE_SCOPES}
     done = connection.execute(_STEP, given).fetchone()
     assert done  # the statement ends in a SELECT without FROM
-    reached, raised = done
-    end = reached is None or reached >= until
+    last, created = done
+    end = last is None or last >= until
     connection.execute(
-        """UPDATE backfill SET reached = %s, rows = rows + %s, finished_at = %s
+        """UPDATE backfill SET last_address_id = %s, rows_created = rows_created + %s,
+            finished_at = %s
         WHERE destination_id = %s""",
-        (until if end else reached, raised, now if end else None, destination),
+        (until if end else last, created, now if end else None, destination),
     )
     return load_backfill(connection, destination)
 

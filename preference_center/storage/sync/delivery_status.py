@@ -17,7 +17,7 @@ from preference_center.storage.db.database import Connection
 
 _SELECT_DESTINATIONS = """
 SELECT d.id, d.name, d.status, d.retry_at IS NOT NULL, d.sends, a.ciphertext IS NOT NULL,
-    s.wanted IS NOT NULL, s.due_at, s.next_at, s.outcome
+    s.wanted_version IS NOT NULL, s.due_at, s.next_at, s.outcome
 FROM address a
 JOIN destination d ON a.channel = ANY(d.channels)
 LEFT JOIN sync_state s ON s.destination_id = d.id AND s.address_id = a.id

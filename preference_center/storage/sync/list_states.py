@@ -29,7 +29,8 @@ def claim_bulk_rows(
         """UPDATE sync_state s SET lease = %s, next_at = %s
         WHERE s.destination_id = %s AND s.address_id = ANY(%s)
             AND s.bulk AND s.next_at <= %s
-        RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told,
+        RETURNING s.address_id, s.wanted_version, s.reflected_version, s.due_at, s.attempts,
+            s.turned_off,
             s.lift_until""",
         (lease, until, destination, list(address_ids), now),
     )
@@ -67,14 +68,16 @@ def settle_unseen_as_absent(
     """
     return connection.execute(
         f"""{_UNSEEN_CTE}, settled AS (
-            UPDATE sync_state s SET reflected = GREATEST(s.reflected, s.wanted), due_at = NULL,
-                next_at = NULL, attempts = 0, outcome = 'absent', verify_at = NULL
+            UPDATE sync_state s
+            SET reflected_version = GREATEST(s.reflected_version, s.wanted_version),
+                due_at = NULL, next_at = NULL, attempts = 0, outcome = 'absent', verify_at = NULL
             FROM unseen
             WHERE s.destination_id = %(destination)s AND s.address_id = unseen.address_id
-            RETURNING s.address_id, s.wanted
+            RETURNING s.address_id, s.wanted_version
         )
         INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
-        SELECT %(destination)s, address_id, wanted, 'absent', 'not among its contacts', %(now)s
+        SELECT %(destination)s, address_id, wanted_version, 'absent', 'not in its contact list',
+            %(now)s
         FROM settled""",  # noqa: S608 - a constant
         {"destination": destination, "before": before, "limit": limit, "now": now},
     ).rowcount

@@ -67,14 +67,14 @@ def schedule_listings(
 ) -> None:
     """Have these listings read from `now` on, and the others never; safe to repeat."""
     connection.execute(
-        """INSERT INTO listing (destination_id, part, next_at)
-        SELECT %(destination)s, part, CASE WHEN part = ANY(%(parts)s)
-            THEN CASE part WHEN 'sweep' THEN %(sweep)s ELSE %(now)s END END
-        FROM unnest(%(every)s::text[]) AS given (part) ON CONFLICT DO NOTHING""",
+        """INSERT INTO listing (destination_id, kind, next_at)
+        SELECT %(destination)s, kind, CASE WHEN kind = ANY(%(kinds)s)
+            THEN CASE kind WHEN 'sweep' THEN %(sweep)s ELSE %(now)s END END
+        FROM unnest(%(all_kinds)s::text[]) AS given (kind) ON CONFLICT DO NOTHING""",
         {
             "destination": destination,
-            "parts": [part.value for part in kinds],
-            "every": [part.value for part in ListingKind],
+            "kinds": [kind.value for kind in kinds],
+            "all_kinds": [kind.value for kind in ListingKind],
             "now": now,
             "sweep": now + FIRST_SWEEP_DELAY,
         },
@@ -99,9 +99,9 @@ def list_without_listings(connection: Connection) -> list[int]:
 def list_due_listings(connection: Connection, now: datetime) -> list[tuple[int, ListingKind]]:
     """What is to be read now, of destinations that may be knocked at."""
     rows = connection.execute(
-        """SELECT d.id, l.part FROM destination d JOIN listing l ON l.destination_id = d.id
+        """SELECT d.id, l.kind FROM destination d JOIN listing l ON l.destination_id = d.id
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
-            AND (l.next_at <= %(now)s OR (l.part = 'read' AND EXISTS (
+            AND (l.next_at <= %(now)s OR (l.kind = 'read' AND EXISTS (
                 SELECT FROM sync_state s
                 WHERE s.destination_id = d.id AND s.verify_at <= %(now)s)))""",
         {"now": now},
@@ -120,9 +120,9 @@ def claim_listing(
 ) -> ListingLease | None:
     """Take a listing that is due for the lease, or None."""
     row = connection.execute(
-        """UPDATE listing SET lease = %s, next_at = %s, begun_at = COALESCE(begun_at, %s)
-        WHERE destination_id = %s AND part = %s AND next_at <= %s
-        RETURNING cursor, begun_at, failures, finished_at IS NULL""",
+        """UPDATE listing SET lease = %s, next_at = %s, started_at = COALESCE(started_at, %s)
+        WHERE destination_id = %s AND kind = %s AND next_at <= %s
+        RETURNING cursor, started_at, failures, finished_at IS NULL""",
         (lease, until, now, destination, kind, now),
     ).fetchone()
     return ListingLease(*row) if row else None
@@ -144,7 +144,7 @@ def advance(
     """
     kept = connection.execute(
         """UPDATE listing SET cursor = %s, next_at = %s, failures = 0, reason = '',
-            rows = rows + %s WHERE destination_id = %s AND part = %s AND lease = %s""",
+            row_count = row_count + %s WHERE destination_id = %s AND kind = %s AND lease = %s""",
         (cursor, until, rows, destination, kind, lease),
     ).rowcount
     if not kept:
@@ -157,7 +157,7 @@ def release(
     """Give the listing back as it is; go on at `at`."""
     connection.execute(
         """UPDATE listing SET lease = NULL, next_at = %s
-        WHERE destination_id = %s AND part = %s AND lease = %s""",
+        WHERE destination_id = %s AND kind = %s AND lease = %s""",
         (at, destination, kind, lease),
     )
 
@@ -177,12 +177,12 @@ def finish_pass(
     """
     connection.execute(
         """WITH finished AS (
-            UPDATE listing SET lease = NULL, next_at = %s, finished_at = %s, begun_at = NULL,
+            UPDATE listing SET lease = NULL, next_at = %s, finished_at = %s, started_at = NULL,
                 failures = 0, reason = ''
-            WHERE destination_id = %s AND part = %s AND lease = %s RETURNING *
+            WHERE destination_id = %s AND kind = %s AND lease = %s RETURNING *
         )
         UPDATE destination d SET pulled_at = finished_at FROM finished
-        WHERE d.id = destination_id AND part = 'pull' AND pulled_at IS NULL""",
+        WHERE d.id = destination_id AND finished.kind = 'pull' AND pulled_at IS NULL""",
         (next_at, now, destination, kind, lease),
     )
 
@@ -201,7 +201,7 @@ def record_failure(
     connection.execute(
         """UPDATE listing SET lease = NULL, next_at = %s, failures = LEAST(failures + 1, 20),
             reason = %s, cursor = CASE WHEN %s THEN NULL ELSE cursor END
-        WHERE destination_id = %s AND part = %s AND lease = %s""",
+        WHERE destination_id = %s AND kind = %s AND lease = %s""",
         (next_at, reason[:500], restart, destination, kind, lease),
     )
 
@@ -209,9 +209,9 @@ def record_failure(
 def list_progress(connection: Connection, destination: int) -> list[ListingProgress]:
     """How far each listing is that is ever read."""
     rows = connection.execute(
-        """SELECT part, begun_at, finished_at, next_at, rows,
-            begun_at IS NOT NULL AND (rows > 0 OR lease IS NOT NULL), reason
-        FROM listing WHERE destination_id = %s AND next_at IS NOT NULL ORDER BY part""",
+        """SELECT kind, started_at, finished_at, next_at, row_count,
+            started_at IS NOT NULL AND (row_count > 0 OR lease IS NOT NULL), reason
+        FROM listing WHERE destination_id = %s AND next_at IS NOT NULL ORDER BY kind""",
         (destination,),
     )
     return [ListingProgress(ListingKind(row[0]), *row[1:]) for row in rows]

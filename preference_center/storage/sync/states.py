@@ -22,24 +22,24 @@ WITH live AS (
     WHERE destination_id = %(destination)s AND NOT bulk
         AND next_at BETWEEN %(live)s AND %(now)s
     ORDER BY next_at
-    LIMIT %(limit)s::int - CASE WHEN %(lists)s AND EXISTS (SELECT FROM sync_state
+    LIMIT %(limit)s::int - CASE WHEN %(include_bulk)s AND EXISTS (SELECT FROM sync_state
         WHERE destination_id = %(destination)s AND bulk
             AND next_at BETWEEN %(bulk)s AND %(now)s)
         THEN %(limit)s::int / 10 ELSE 0 END
     FOR UPDATE SKIP LOCKED
-), lists AS (
+), bulk AS (
     SELECT address_id, next_at FROM sync_state
     WHERE destination_id = %(destination)s AND bulk
         AND next_at BETWEEN %(bulk)s AND %(now)s
     ORDER BY next_at
-    LIMIT CASE WHEN %(lists)s THEN %(limit)s::int - (SELECT count(*) FROM live) ELSE 0 END
+    LIMIT CASE WHEN %(include_bulk)s THEN %(limit)s::int - (SELECT count(*) FROM live) ELSE 0 END
     FOR UPDATE SKIP LOCKED
 )
 UPDATE sync_state s SET lease = %(lease)s, next_at = %(until)s
 WHERE s.destination_id = %(destination)s AND s.address_id = ANY(ARRAY(
-    SELECT address_id FROM live UNION ALL SELECT address_id FROM lists))
-RETURNING s.address_id, s.wanted, s.reflected, s.due_at, s.attempts, s.told, s.lift_until,
-    (SELECT max(next_at) FROM live), (SELECT max(next_at) FROM lists)
+    SELECT address_id FROM live UNION ALL SELECT address_id FROM bulk))
+RETURNING s.address_id, s.wanted_version, s.reflected_version, s.due_at, s.attempts,
+    s.turned_off, s.lift_until, (SELECT max(next_at) FROM live), (SELECT max(next_at) FROM bulk)
 """
 """An array, since that is made once. Joined instead, both lists are gone through anew for a row
 that an opt-out touched meanwhile, and more are claimed than the limit says.
@@ -47,15 +47,16 @@ that an opt-out touched meanwhile, and more are claimed than the limit says.
 
 _SETTLE = """
 WITH given AS (
-    SELECT * FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(seen)b::bigint[],
-        %(outcomes)b::text[], %(acks)b::text[], %(done)b::boolean[], %(sure)b::boolean[],
-        %(next)b::timestamptz[], %(lifted)b::text[], %(verify)b::interval[]) AS n (address_id,
-        version, reflected, outcome, ack, done, sure, next_at, lifted, verify_after)
+    SELECT * FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[],
+        %(previous_versions)b::bigint[], %(outcomes)b::text[], %(acks)b::text[],
+        %(is_done)b::boolean[], %(is_final)b::boolean[], %(next)b::timestamptz[],
+        %(turned_on)b::text[], %(verify)b::interval[]) AS n (address_id, version,
+        previous_version, outcome, ack, is_done, is_final, next_at, turned_on, verify_after)
     ORDER BY address_id
-), noted AS (
+), delivered AS (
     INSERT INTO delivery (destination_id, address_id, version, outcome, ack, at)
     SELECT %(destination)s, address_id, version, outcome, ack, %(now)s
-    FROM given WHERE outcome <> 'untold' AND NOT (outcome = 'refused' AND EXISTS (
+    FROM given WHERE outcome <> 'not_pushed' AND NOT (outcome = 'refused' AND EXISTS (
         SELECT FROM sync_state s JOIN delivery d USING (destination_id, address_id)
         WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
             AND s.outcome = 'refused' AND d.outcome = 'refused' AND d.version = given.version))
@@ -63,29 +64,30 @@ WITH given AS (
     SELECT d.id, e.address_id, e.seq, 'superseded', 'by ' || given.version, %(now)s
     FROM given JOIN destination d ON d.id = %(destination)s
     JOIN event e ON e.address_id = given.address_id AND e.recorded_at >= d.created_at
-        AND e.seq > given.reflected AND e.seq < given.version
-    WHERE given.done
+        AND e.seq > given.previous_version AND e.seq < given.version
+    WHERE given.is_done
 )
 UPDATE sync_state s SET
-    reflected = CASE WHEN given.sure AND given.done THEN GREATEST(s.reflected, given.version)
-        ELSE s.reflected END,
-    told = ARRAY(SELECT unnest(s.told) EXCEPT SELECT jsonb_array_elements_text(lifted::jsonb)),
-    due_at = CASE WHEN given.sure AND given.done AND s.wanted <= given.version THEN NULL
-        ELSE s.due_at END,
+    reflected_version = CASE WHEN given.is_final AND given.is_done
+        THEN GREATEST(s.reflected_version, given.version) ELSE s.reflected_version END,
+    turned_off = ARRAY(SELECT unnest(s.turned_off)
+        EXCEPT SELECT jsonb_array_elements_text(given.turned_on::jsonb)),
+    due_at = CASE WHEN given.is_final AND given.is_done AND s.wanted_version <= given.version
+        THEN NULL ELSE s.due_at END,
     next_at = CASE
-        WHEN s.wanted > given.version THEN %(now)s
-        WHEN NOT given.done THEN given.next_at
-        WHEN NOT given.sure THEN s.lift_until
+        WHEN s.wanted_version > given.version THEN %(now)s
+        WHEN NOT given.is_done THEN given.next_at
+        WHEN NOT given.is_final THEN s.lift_until
         ELSE given.next_at END,
-    attempts = CASE WHEN given.done THEN 0 ELSE s.attempts + 1 END,
-    lift_until = CASE WHEN given.sure AND given.done THEN NULL ELSE s.lift_until END,
+    attempts = CASE WHEN given.is_done THEN 0 ELSE s.attempts + 1 END,
+    lift_until = CASE WHEN given.is_final AND given.is_done THEN NULL ELSE s.lift_until END,
     lease = NULL,
-    bulk = s.bulk OR (given.outcome = 'refused' AND s.wanted <= given.version),
+    bulk = s.bulk OR (given.outcome = 'refused' AND s.wanted_version <= given.version),
     outcome = given.outcome,
-    checks = CASE WHEN NOT given.done THEN s.checks
+    checks = CASE WHEN NOT given.is_done THEN s.checks
         WHEN given.outcome = 'absent' THEN LEAST(s.checks + 1, 5)
         WHEN s.outcome = 'absent' THEN 0 ELSE s.checks END,
-    verify_at = CASE WHEN given.done THEN %(now)s + given.verify_after
+    verify_at = CASE WHEN given.is_done THEN %(now)s + given.verify_after
         * (1 << CASE given.outcome WHEN 'absent' THEN s.checks ELSE 2 * s.checks END) END
 FROM given
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
@@ -102,13 +104,14 @@ turned off meanwhile counts as told, too: only what was lifted is taken away.
 
 _REQUEUE = """
 UPDATE sync_state s SET
-    reflected = 0,
-    told = ARRAY(SELECT unnest(s.told) UNION SELECT jsonb_array_elements_text(given.off::jsonb)),
+    reflected_version = 0,
+    turned_off = ARRAY(SELECT unnest(s.turned_off)
+        UNION SELECT jsonb_array_elements_text(given.turned_off::jsonb)),
     due_at = COALESCE(s.due_at, %(now)s + %(window)s),
     next_at = CASE WHEN s.lease IS NULL THEN %(now)s ELSE s.next_at END,
-    wanted = GREATEST(s.wanted, given.version)
-FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(off)b::text[])
-    AS given (address_id, version, off)
+    wanted_version = GREATEST(s.wanted_version, given.version)
+FROM unnest(%(addresses)b::bigint[], %(versions)b::bigint[], %(turned_off)b::text[])
+    AS given (address_id, version, turned_off)
 WHERE s.destination_id = %(destination)s AND s.address_id = given.address_id
 """
 
@@ -135,17 +138,17 @@ def list_due(
     Lists of the kinds `by_scan` are not counted: see `storage.seen`.
     """
     rows = connection.execute(
-        """SELECT d.id, fresh.count, lists.count, COALESCE(d.slow_until > %(now)s, false)
+        """SELECT d.id, live.count, bulk.count, COALESCE(d.slow_until > %(now)s, false)
         FROM destination d
         CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
             WHERE s.destination_id = d.id AND NOT s.bulk AND s.next_at <= %(now)s
-            LIMIT 10000) AS due) AS fresh
+            LIMIT 10000) AS due) AS live
         CROSS JOIN LATERAL (SELECT count(*) FROM (SELECT FROM sync_state s
             WHERE s.destination_id = d.id AND s.bulk AND d.pulled_at IS NOT NULL
                 AND d.kind <> ALL(%(by_scan)s) AND s.next_at <= %(now)s
-            LIMIT 10000) AS due) AS lists
+            LIMIT 10000) AS due) AS bulk
         WHERE d.status = 'active' AND (d.retry_at IS NULL OR d.retry_at <= %(now)s)
-            AND fresh.count + lists.count > 0
+            AND live.count + bulk.count > 0
         ORDER BY d.id""",
         {"now": now, "by_scan": list(scan_kinds)},
     )
@@ -180,7 +183,7 @@ def claim_rows(
     the end: a row that another transaction had locked may have been passed over.
     """
     given = {"destination": destination, "lease": lease, "now": now, "until": until}
-    given |= {"limit": limit, "lists": include_bulk, "live": since.live, "bulk": since.bulk}
+    given |= {"limit": limit, "include_bulk": include_bulk, "live": since.live, "bulk": since.bulk}
     rows = connection.execute(_CLAIM, given, binary=True).fetchall()
     if not rows:
         return []
@@ -198,11 +201,11 @@ def record_pending_opt_outs(
     Else it could not be taken back, and would look like a "no" that somebody said there.
     """
     connection.execute(
-        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
-            UNION SELECT jsonb_array_elements_text(given.told::jsonb))
-        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, told)
+        """UPDATE sync_state s SET turned_off = ARRAY(SELECT unnest(s.turned_off)
+            UNION SELECT jsonb_array_elements_text(given.turned_off::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, turned_off)
         WHERE s.destination_id = %s AND s.lease = %s AND s.address_id = given.address_id""",
-        (list(topics), [_json_list(told) for told in topics.values()], destination, lease),
+        (list(topics), [_json_list(off) for off in topics.values()], destination, lease),
     )
 
 
@@ -236,13 +239,13 @@ def settle_rows(
         "now": now,
         "addresses": [row.address_id for row in settlements],
         "versions": [row.version for row in settlements],
-        "seen": [row.previous_version for row in settlements],
+        "previous_versions": [row.previous_version for row in settlements],
         "outcomes": [row.outcome for row in settlements],
         "acks": [row.ack[:200] for row in settlements],
-        "done": [row.is_done for row in settlements],
-        "sure": [row.is_final for row in settlements],
+        "is_done": [row.is_done for row in settlements],
+        "is_final": [row.is_final for row in settlements],
         "next": [row.next_at for row in settlements],
-        "lifted": [_json_list(row.turned_on) for row in settlements],
+        "turned_on": [_json_list(row.turned_on) for row in settlements],
         "verify": [row.verify_after for row in settlements],
     }
     return {row[0] for row in connection.execute(_SETTLE, columns)}
@@ -278,7 +281,7 @@ def requeue_stale(
             "window": WINDOW,
             "addresses": [row.address_id for row in stale],
             "versions": [row.version for row in stale],
-            "off": [_json_list(row.turned_off) for row in stale],
+            "turned_off": [_json_list(row.turned_off) for row in stale],
         },
     )
 
@@ -318,19 +321,19 @@ def list_late(connection: Connection, now: datetime) -> list[LateRows]:
     """
     stages = late_stages(now)
     rows = connection.execute(
-        """WITH counted AS MATERIALIZED (
-            SELECT GREATEST(%s, LEAST(%s, %s / GREATEST(count(*), 1))) AS most FROM destination)
-        SELECT d.name, d.status, d.retry_at, d.reason, of.stage, found.count, found.earliest,
-            found.count >= (SELECT most FROM counted)
+        """WITH row_limit AS MATERIALIZED (
+            SELECT GREATEST(%s, LEAST(%s, %s / GREATEST(count(*), 1))) AS max_rows FROM destination)
+        SELECT d.name, d.status, d.retry_at, d.reason, stages.stage, found.count, found.earliest,
+            found.count >= (SELECT max_rows FROM row_limit)
         FROM destination d
         CROSS JOIN unnest(%s::text[], %s::timestamptz[], %s::timestamptz[])
-            AS of (stage, after, upto)
+            AS stages (stage, after, upto)
         CROSS JOIN LATERAL (
             SELECT count(*) AS count, min(first.due_at) AS earliest FROM (
                 SELECT s.due_at FROM sync_state s
-                WHERE s.destination_id = d.id AND s.due_at <= of.upto
-                    AND s.due_at > COALESCE(of.after, '-infinity')
-                ORDER BY s.due_at LIMIT (SELECT most FROM counted)) AS first) AS found
+                WHERE s.destination_id = d.id AND s.due_at <= stages.upto
+                    AND s.due_at > COALESCE(stages.after, '-infinity')
+                ORDER BY s.due_at LIMIT (SELECT max_rows FROM row_limit)) AS first) AS found
         WHERE found.count > 0 ORDER BY found.earliest, d.name""",
         (
             min(MAX_LATE_PER_STAGE, MIN_LATE_PER_STAGE),
@@ -346,10 +349,10 @@ def list_late(connection: Connection, now: datetime) -> list[LateRows]:
             name,
             status_label(DestinationStatus(status), retry_at),
             reason,
-            DeadlineStage(of),
+            DeadlineStage(stage),
             count,
             due_at,
             more,
         )
-        for name, status, retry_at, reason, of, count, due_at, more in rows
+        for name, status, retry_at, reason, stage, count, due_at, more in rows
     ]

@@ -2,7 +2,7 @@
 
 A vendor event gets here with each question that it leaves open: a body that cannot be read, a
 type that its module does not know, a target that no topic maps to. The sealed body stays in
-`posted_news` as long as one of its questions is open.
+`webhook_inbox` as long as one of its questions is open.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class BacklogKind(StrEnum):
     """It was acknowledged and is not processed yet."""
     MAIL_OPT_OUT = "mail_opt_out"
     """Its address is not known: `flask inbound pending`."""
-    REVIEW_ITEM = "message"
+    REVIEW_ITEM = "review_item"
     """A mail or text whose meaning is not clear: `flask inbound review-queue list`."""
-    DEFERRED_FORMS = "forms"
+    DEFERRED_FORMS = "deferred_forms"
     """The forms of a mailbox that the scheduler has still to raise: `ledger.deferring`."""
 
 
@@ -75,22 +75,23 @@ class OpenQuestion:
 
 
 _PENDING_QUERIES = {
-    BacklogKind.VENDOR_EVENT: """SELECT DISTINCT received_at, destination_id, post_id
+    BacklogKind.VENDOR_EVENT: """SELECT DISTINCT received_at, destination_id, webhook_id
         FROM undecided_event WHERE decided_at IS NULL""",
     BacklogKind.WEBHOOK: """SELECT received_at, destination_id, id
-        FROM posted_news WHERE next_at IS NOT NULL""",
+        FROM webhook_inbox WHERE next_at IS NOT NULL""",
     BacklogKind.MAIL_OPT_OUT: """SELECT received_at, NULL::int AS destination_id, id
-        FROM inbound_unresolved WHERE dismissed_at IS NULL""",
+        FROM pending_mail_opt_out WHERE dismissed_at IS NULL""",
     BacklogKind.REVIEW_ITEM: """SELECT received_at, NULL::int AS destination_id, id
-        FROM kept_mail WHERE settled_at IS NULL""",
+        FROM review_queue WHERE resolved_at IS NULL""",
     BacklogKind.DEFERRED_FORMS: """SELECT received_at, NULL::int AS destination_id, id
-        FROM deferred_raise WHERE received_at IS NOT NULL""",
+        FROM deferred_form WHERE received_at IS NOT NULL""",
 }
 
 _SELECT_LATE = " UNION ALL ".join(
-    f"""(SELECT '{what}', old.received_at, d.name FROM (
-        {query} AND received_at <= %(upto)s ORDER BY received_at LIMIT {MAX_LATE_PER_STAGE}) AS old
-    LEFT JOIN destination d ON d.id = old.destination_id)"""  # noqa: S608 - constants of this module
+    f"""(SELECT '{what}', pending.received_at, d.name FROM (
+        {query} AND received_at <= %(upto)s
+        ORDER BY received_at LIMIT {MAX_LATE_PER_STAGE}) AS pending
+    LEFT JOIN destination d ON d.id = pending.destination_id)"""  # noqa: S608 - constants of this module
     for what, query in _PENDING_QUERIES.items()
 )
 """At most COUNTED of each, the oldest first, by an index of its own."""
@@ -126,26 +127,26 @@ def replace_open_questions(
     What a person has decided before stays decided.
     """
     connection.execute(
-        "DELETE FROM undecided_event WHERE post_id = ANY(%s) AND decided_at IS NULL",
+        "DELETE FROM undecided_event WHERE webhook_id = ANY(%s) AND decided_at IS NULL",
         (list(questions),),
     )
     rows = [(post, at, text) for post, (at, texts) in questions.items() for text in sorted(texts)]
     if not rows:
         return
-    posts, moments, texts = zip(*rows, strict=True)
+    webhook_ids, received_at, texts = zip(*rows, strict=True)
     connection.execute(
-        """INSERT INTO undecided_event (post_id, question, destination_id, received_at)
+        """INSERT INTO undecided_event (webhook_id, question, destination_id, received_at)
         SELECT given.id, given.question, %(destination)s, given.at
-        FROM unnest(%(posts)s::uuid[], %(moments)s::timestamptz[], %(texts)s::text[])
+        FROM unnest(%(webhook_ids)s::uuid[], %(received_at)s::timestamptz[], %(questions)s::text[])
             AS given (id, at, question)
-        WHERE NOT EXISTS (SELECT FROM ignored_event i
+        WHERE NOT EXISTS (SELECT FROM ignored_question i
             WHERE i.destination_id = %(destination)s AND i.question = given.question)
         ON CONFLICT DO NOTHING""",
         {
             "destination": destination,
-            "posts": list(posts),
-            "moments": list(moments),
-            "texts": list(texts),
+            "webhook_ids": list(webhook_ids),
+            "received_at": list(received_at),
+            "questions": list(texts),
         },
     )
 
@@ -153,9 +154,9 @@ def replace_open_questions(
 def list_open_questions(connection: Connection, limit: int) -> Sequence[OpenQuestion]:
     """Open questions, the one that has waited longest first."""
     rows = connection.execute(
-        """SELECT u.post_id, d.name, u.question, u.received_at
+        """SELECT u.webhook_id, d.name, u.question, u.received_at
         FROM undecided_event u JOIN destination d ON d.id = u.destination_id
-        WHERE u.decided_at IS NULL ORDER BY u.received_at, u.post_id, u.question LIMIT %s""",
+        WHERE u.decided_at IS NULL ORDER BY u.received_at, u.webhook_id, u.question LIMIT %s""",
         (limit,),
     )
     return [OpenQuestion(*row) for row in rows]
@@ -166,7 +167,7 @@ def list_webhooks_with_open_questions(
 ) -> list[UUID]:
     """The bodies with open questions; those of one destination if it is given."""
     rows = connection.execute(
-        """SELECT DISTINCT post_id FROM undecided_event WHERE decided_at IS NULL
+        """SELECT DISTINCT webhook_id FROM undecided_event WHERE decided_at IS NULL
             AND (%(destination)s::int IS NULL OR destination_id = %(destination)s)""",
         {"destination": destination},
     )
@@ -179,7 +180,7 @@ def discard_webhook_questions(
     """A person has decided that this event asks for nothing; False if none is open."""
     done = connection.execute(
         """UPDATE undecided_event SET decided_at = %s, decision = %s
-        WHERE post_id = %s AND decided_at IS NULL""",
+        WHERE webhook_id = %s AND decided_at IS NULL""",
         (now, reason, webhook_id),
     )
     return done.rowcount > 0
@@ -190,9 +191,9 @@ def ignore_question(
 ) -> int:
     """This question is never to be asked again at this destination; how many it settles."""
     connection.execute(
-        """INSERT INTO ignored_event (destination_id, question, reason, at)
+        """INSERT INTO ignored_question (destination_id, question, reason, ignored_at)
         VALUES (%s, %s, %s, %s) ON CONFLICT (destination_id, question)
-        DO UPDATE SET reason = EXCLUDED.reason, at = EXCLUDED.at""",
+        DO UPDATE SET reason = EXCLUDED.reason, ignored_at = EXCLUDED.ignored_at""",
         (destination, question, reason, now),
     )
     return connection.execute(

@@ -28,11 +28,11 @@ def count_unknown_types(
     """Count types in."""
     for name, number in sorted(types.items()):
         connection.execute(
-            """INSERT INTO unknown_news AS u (destination_id, type, count, last_at)
-            SELECT %(destination)s, CASE WHEN EXISTS (SELECT FROM unknown_news
+            """INSERT INTO unknown_event_type AS u (destination_id, type, count, last_at)
+            SELECT %(destination)s, CASE WHEN EXISTS (SELECT FROM unknown_event_type
                     WHERE destination_id = %(destination)s AND type = %(type)s)
-                OR (SELECT count(*) FROM unknown_news WHERE destination_id = %(destination)s)
-                    < %(most)s THEN %(type)s ELSE %(others)s END, %(number)s, %(now)s
+                OR (SELECT count(*) FROM unknown_event_type WHERE destination_id = %(destination)s)
+                    < %(max_types)s THEN %(type)s ELSE %(others)s END, %(number)s, %(now)s
             ON CONFLICT (destination_id, type) DO UPDATE
             SET count = u.count + EXCLUDED.count, last_at = EXCLUDED.last_at""",
             {
@@ -40,7 +40,7 @@ def count_unknown_types(
                 "type": name,
                 "number": number,
                 "now": now,
-                "most": MAX_TYPES,
+                "max_types": MAX_TYPES,
                 "others": OTHER_TYPES,
             },
         )
@@ -49,7 +49,7 @@ def count_unknown_types(
 def list_unknown_types(connection: Connection, destination: int) -> list[UnknownEventType]:
     """All that were counted, the most frequent first."""
     rows = connection.execute(
-        """SELECT type, count, last_at FROM unknown_news WHERE destination_id = %s
+        """SELECT type, count, last_at FROM unknown_event_type WHERE destination_id = %s
         ORDER BY count DESC, type""",
         (destination,),
     )

@@ -13,30 +13,30 @@ from preference_center.domain.events import ALL_MARKETING
 from preference_center.domain.sync.state import ABSENT_RECHECK_INTERVAL, AddressSyncState
 from preference_center.storage.db.database import Connection
 
-FOUND_IN_TOOL_ACK = "the tool says so itself"
+FOUND_IN_TOOL_ACK = "already opted out in the tool"
 """The acknowledgement of an opt-out that was found in the tool."""
 
 
 _COLUMNS = """a.id, a.ciphertext IS NOT NULL, a.erased_at IS NOT NULL,
-    s.wanted IS NOT NULL, COALESCE(s.wanted, 0), COALESCE(s.told, '{}'),
+    s.wanted_version IS NOT NULL, COALESCE(s.wanted_version, 0), COALESCE(s.turned_off, '{}'),
     s.lease IS NOT NULL OR s.due_at IS NOT NULL OR COALESCE(s.next_at <= %(now)s, false),
-    s.outcome, told.at, told.pushed_at"""
+    s.outcome, last_delivery.at, last_delivery.pushed_at"""
 _LAST_DELIVERIES = f"""LEFT JOIN LATERAL (SELECT max(d.at) AS at, max(d.at) FILTER (
         WHERE d.outcome = 'reflected' AND d.ack <> '{FOUND_IN_TOOL_ACK}') AS pushed_at
-    FROM delivery d WHERE d.address_id = a.id AND d.destination_id = %(destination)s) AS told
-    ON true"""  # noqa: S608 - a constant
+    FROM delivery d WHERE d.address_id = a.id AND d.destination_id = %(destination)s
+) AS last_delivery ON true"""  # noqa: S608 - a constant
 
 _CLAIM = f"""
 WITH due AS (
     SELECT address_id FROM sync_state
     WHERE destination_id = %(destination)s AND verify_at <= %(now)s
     ORDER BY verify_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), held AS (
+), claimed AS (
     UPDATE sync_state s SET verify_at = %(until)s FROM due
     WHERE s.destination_id = %(destination)s AND s.address_id = due.address_id
     RETURNING s.*
 )
-SELECT {_COLUMNS} FROM held s JOIN address a ON a.id = s.address_id {_LAST_DELIVERIES}
+SELECT {_COLUMNS} FROM claimed s JOIN address a ON a.id = s.address_id {_LAST_DELIVERIES}
 """  # noqa: S608 - constants of this module
 
 
@@ -79,17 +79,17 @@ def schedule_sample(
 ) -> int:
     """Have `limit` settled rows checked now, from a place `at` (0..1) on; how many."""
     return connection.execute(
-        """WITH chosen AS (
+        """WITH sample AS (
             SELECT address_id FROM sync_state
             WHERE destination_id = %(destination)s
-                AND address_id >= %(at)s * (SELECT max(address_id) FROM sync_state
+                AND address_id >= %(start_fraction)s * (SELECT max(address_id) FROM sync_state
                     WHERE destination_id = %(destination)s)
-                AND verify_at IS NULL AND due_at IS NULL AND lease IS NULL AND told <> '{}'
+                AND verify_at IS NULL AND due_at IS NULL AND lease IS NULL AND turned_off <> '{}'
             ORDER BY address_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
         )
-        UPDATE sync_state s SET verify_at = %(now)s FROM chosen
-        WHERE s.destination_id = %(destination)s AND s.address_id = chosen.address_id""",
-        {"destination": destination, "at": start_fraction, "limit": limit, "now": now},
+        UPDATE sync_state s SET verify_at = %(now)s FROM sample
+        WHERE s.destination_id = %(destination)s AND s.address_id = sample.address_id""",
+        {"destination": destination, "start_fraction": start_fraction, "limit": limit, "now": now},
     ).rowcount
 
 
@@ -117,7 +117,7 @@ def recheck(
         versions,
         now,
         """outcome = 'absent', checks = LEAST(s.checks + 1, 5),
-        verify_at = %(now)s + %(look)s * (1 << LEAST(s.checks, 5))""",
+        verify_at = %(now)s + %(recheck_interval)s * (1 << LEAST(s.checks, 5))""",
     )
 
 
@@ -152,7 +152,7 @@ def requeue_push(
         destination,
         versions,
         now,
-        f"""reflected = 0, next_at = %(now)s, verify_at = NULL,
+        f"""reflected_version = 0, next_at = %(now)s, verify_at = NULL,
         due_at = LEAST(s.due_at, %(now)s + %(window)s)
         {", outcome = 'drift', checks = LEAST(s.checks + 1, 5)" if drifted else ""}""",
     )
@@ -181,9 +181,9 @@ def record_turned_off(
     if not turned_off:
         return
     connection.execute(
-        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
-            UNION SELECT jsonb_array_elements_text(given.own::jsonb))
-        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, own)
+        """UPDATE sync_state s SET turned_off = ARRAY(SELECT unnest(s.turned_off)
+            UNION SELECT jsonb_array_elements_text(given.turned_off::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, turned_off)
         WHERE s.destination_id = %s AND s.address_id = given.address_id""",
         (list(turned_off), [json.dumps(sorted(off)) for off in turned_off.values()], destination),
     )
@@ -196,9 +196,9 @@ def record_turned_on(
     if not turned_on:
         return
     connection.execute(
-        """UPDATE sync_state s SET told = ARRAY(SELECT unnest(s.told)
-            EXCEPT SELECT jsonb_array_elements_text(given.topics::jsonb))
-        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, topics)
+        """UPDATE sync_state s SET turned_off = ARRAY(SELECT unnest(s.turned_off)
+            EXCEPT SELECT jsonb_array_elements_text(given.turned_on::jsonb))
+        FROM unnest(%s::bigint[], %s::text[]) AS given (address_id, turned_on)
         WHERE s.destination_id = %s AND s.address_id = given.address_id
             AND s.lease IS NULL AND s.due_at IS NULL""",
         (list(turned_on), [json.dumps(sorted(on)) for on in turned_on.values()], destination),
@@ -212,11 +212,17 @@ def record_all_marketing_switch(
     if not ids:
         return
     connection.execute(
-        """UPDATE sync_state SET told = CASE WHEN %(is_off)s
-            THEN array_append(told, %(all)s) ELSE array_remove(told, %(all)s) END
+        """UPDATE sync_state SET turned_off = CASE WHEN %(is_off)s
+            THEN array_append(turned_off, %(all_marketing)s)
+            ELSE array_remove(turned_off, %(all_marketing)s) END
         WHERE destination_id = %(destination)s AND address_id = ANY(%(ids)s)
-            AND (%(all)s = ANY(told)) <> %(is_off)s""",
-        {"destination": destination, "ids": list(ids), "is_off": is_off, "all": ALL_MARKETING},
+            AND (%(all_marketing)s = ANY(turned_off)) <> %(is_off)s""",
+        {
+            "destination": destination,
+            "ids": list(ids),
+            "is_off": is_off,
+            "all_marketing": ALL_MARKETING,
+        },
     )
 
 
@@ -243,26 +249,26 @@ def settle_already_opted_out(
     if not opted_out:
         return 0
     rows = connection.execute(
-        """UPDATE sync_state s SET reflected = GREATEST(s.reflected, given.version),
-            told = ARRAY(SELECT jsonb_array_elements_text(given.told::jsonb)
-                EXCEPT SELECT %(all)s
-                UNION SELECT unnest(s.told) INTERSECT SELECT %(all)s),
-            due_at = NULL, next_at = given.wake_at, attempts = 0, outcome = 'reflected',
+        """UPDATE sync_state s SET reflected_version = GREATEST(s.reflected_version, given.version),
+            turned_off = ARRAY(SELECT jsonb_array_elements_text(given.turned_off::jsonb)
+                EXCEPT SELECT %(all_marketing)s
+                UNION SELECT unnest(s.turned_off) INTERSECT SELECT %(all_marketing)s),
+            due_at = NULL, next_at = given.next_at, attempts = 0, outcome = 'reflected',
             verify_at = NULL, checks = 0
-        FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[], %(told)s::text[],
-            %(wake)s::timestamptz[]) AS given (id, version, told, wake_at)
+        FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[], %(turned_off)s::text[],
+            %(next_at)s::timestamptz[]) AS given (id, version, turned_off, next_at)
         WHERE s.destination_id = %(destination)s AND s.address_id = given.id
-            AND s.lease IS NULL AND s.wanted = given.version
+            AND s.lease IS NULL AND s.wanted_version = given.version
             AND (s.lift_until IS NULL OR s.lift_until <= %(now)s)
         RETURNING s.address_id""",
         {
             "ids": list(opted_out),
             "versions": [each.version for each in opted_out.values()],
-            "told": [json.dumps(sorted(each.turned_off)) for each in opted_out.values()],
-            "wake": [each.next_at for each in opted_out.values()],
+            "turned_off": [json.dumps(sorted(each.turned_off)) for each in opted_out.values()],
+            "next_at": [each.next_at for each in opted_out.values()],
             "destination": destination,
             "now": now,
-            "all": ALL_MARKETING,
+            "all_marketing": ALL_MARKETING,
         },
     ).fetchall()
     versions = {row[0]: opted_out[row[0]].version for row in rows}
@@ -308,7 +314,7 @@ def _update_unchanged_rows(
         f"""UPDATE sync_state s SET {assignments}
         FROM unnest(%(ids)s::bigint[], %(versions)s::bigint[]) AS given (id, version)
         WHERE s.destination_id = %(destination)s AND s.address_id = given.id
-            AND s.wanted = given.version AND s.lease IS NULL
+            AND s.wanted_version = given.version AND s.lease IS NULL
         RETURNING s.address_id""",  # noqa: S608 - constants of this module
         {
             "destination": destination,
@@ -316,7 +322,7 @@ def _update_unchanged_rows(
             "versions": list(versions.values()),
             "now": now,
             "window": WINDOW,
-            "look": ABSENT_RECHECK_INTERVAL,
+            "recheck_interval": ABSENT_RECHECK_INTERVAL,
         },
     )
     return [row[0] for row in rows]

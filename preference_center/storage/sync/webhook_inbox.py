@@ -20,9 +20,9 @@ UNREADABLE_OUTCOME = "unreadable"
 """The outcome of one that its vendor's module makes nothing of."""
 
 INSERT_WEBHOOK = """
-INSERT INTO posted_news (id, destination_id, mark, body, received_at, next_at)
-VALUES (%(id)s, %(destination)s, %(mark)s, %(body)s, %(now)s, %(now)s)
-ON CONFLICT (destination_id, mark) DO NOTHING RETURNING id
+INSERT INTO webhook_inbox (id, destination_id, body_digest, body, received_at, next_at)
+VALUES (%(id)s, %(destination)s, %(body_digest)s, %(body)s, %(now)s, %(now)s)
+ON CONFLICT (destination_id, body_digest) DO NOTHING RETURNING id
 """
 MAX_CLAIMED_BYTES = 4_000_000
 """How much is held in memory at once, and read within a lease."""
@@ -47,9 +47,10 @@ def insert_webhook(
     now: datetime,
 ) -> bool:
     """Store a body to be processed; False if the tool had sent the same one before."""
-    mark = keys.digest_sha256(hashlib.sha256(body).digest())
+    body_digest = keys.digest_sha256(hashlib.sha256(body).digest())
     sealed = _seal_body(keys, body, webhook_id)
-    given = {"id": webhook_id, "destination": destination, "mark": mark, "body": sealed, "now": now}
+    given = {"id": webhook_id, "destination": destination, "body": sealed, "now": now}
+    given |= {"body_digest": body_digest}
     return connection.execute(INSERT_WEBHOOK, given).fetchone() is not None
 
 
@@ -63,9 +64,10 @@ def consume_webhook_token(
 ) -> bool:
     """Note that the post `number` used up a token; False if another one had."""
     row = connection.execute(
-        """INSERT INTO used_token AS u (destination_id, mark, post_id, at) VALUES (%s, %s, %s, %s)
-        ON CONFLICT (destination_id, mark) DO UPDATE SET at = u.at
-        WHERE u.post_id = EXCLUDED.post_id RETURNING u.post_id""",
+        """INSERT INTO used_webhook_token AS u (destination_id, token_digest, webhook_id, used_at)
+        VALUES (%s, %s, %s, %s)
+        ON CONFLICT (destination_id, token_digest) DO UPDATE SET used_at = u.used_at
+        WHERE u.webhook_id = EXCLUDED.webhook_id RETURNING u.webhook_id""",
         (destination, keys.digest_sha256(hashlib.sha256(token.encode()).digest()), webhook_id, now),
     ).fetchone()
     return row is not None
@@ -77,7 +79,7 @@ def count_due_webhooks(connection: Connection, now: datetime) -> dict[int, int]:
     In whatever state they are (I13).
     """
     rows = connection.execute(
-        """SELECT d.id, (SELECT count(*) FROM (SELECT FROM posted_news
+        """SELECT d.id, (SELECT count(*) FROM (SELECT FROM webhook_inbox
             WHERE destination_id = d.id AND next_at <= %s LIMIT 10000) AS due)
         FROM destination d""",
         (now,),
@@ -101,13 +103,13 @@ def claim_webhooks(
     rows = connection.execute(
         """WITH due AS (
             SELECT id, next_at, octet_length(body) AS size
-            FROM posted_news WHERE destination_id = %s AND next_at <= %s
+            FROM webhook_inbox WHERE destination_id = %s AND next_at <= %s
             ORDER BY next_at, id LIMIT %s FOR UPDATE SKIP LOCKED
-        ), few AS (
-            SELECT id, sum(size) OVER (ORDER BY next_at, id) - size AS before FROM due
+        ), within_size AS (
+            SELECT id, sum(size) OVER (ORDER BY next_at, id) - size AS preceding_bytes FROM due
         )
-        UPDATE posted_news p SET next_at = %s, attempts = attempts + 1 FROM few
-        WHERE p.id = few.id AND few.before < %s
+        UPDATE webhook_inbox p SET next_at = %s, attempts = attempts + 1 FROM within_size
+        WHERE p.id = within_size.id AND within_size.preceding_bytes < %s
         RETURNING p.id, p.body, p.received_at, p.attempts""",
         (destination, now, limit, until, MAX_CLAIMED_BYTES),
     )
@@ -121,7 +123,7 @@ def claim_webhooks(
 def record_processed(connection: Connection, webhook_ids: Sequence[UUID], outcome: str) -> None:
     """They were processed, or can't be; they stay for a while, to be replayed."""
     connection.execute(
-        "UPDATE posted_news SET next_at = NULL, outcome = %s WHERE id = ANY(%s)",
+        "UPDATE webhook_inbox SET next_at = NULL, outcome = %s WHERE id = ANY(%s)",
         (outcome[:200], list(webhook_ids)),
     )
 
@@ -129,7 +131,7 @@ def record_processed(connection: Connection, webhook_ids: Sequence[UUID], outcom
 def defer_webhook(connection: Connection, webhook_id: UUID, at: datetime, reason: str) -> None:
     """It could not be processed: try again at `at`."""
     connection.execute(
-        "UPDATE posted_news SET next_at = %s, outcome = %s WHERE id = %s",
+        "UPDATE webhook_inbox SET next_at = %s, outcome = %s WHERE id = %s",
         (at, reason[:200], webhook_id),
     )
 
@@ -139,7 +141,7 @@ def replay_webhooks(
 ) -> int:
     """Have all that came since then, and is still kept, processed again; how many."""
     return connection.execute(
-        """UPDATE posted_news SET next_at = %s, attempts = 0
+        """UPDATE webhook_inbox SET next_at = %s, attempts = 0
         WHERE destination_id = %s AND received_at >= %s AND next_at IS NULL""",
         (now, destination, since),
     ).rowcount
@@ -150,7 +152,7 @@ def requeue_webhooks(
 ) -> set[int]:
     """Have these processed again; the destinations that they came from."""
     rows = connection.execute(
-        """UPDATE posted_news SET next_at = %s, attempts = 0
+        """UPDATE webhook_inbox SET next_at = %s, attempts = 0
         WHERE id = ANY(%s) AND next_at IS NULL RETURNING destination_id""",
         (now, list(webhook_ids)),
     )
@@ -160,7 +162,7 @@ def requeue_webhooks(
 def count_unreadable(connection: Connection, destination: int) -> int:
     """How many of those that are kept could not be read."""
     row = connection.execute(
-        """SELECT count(*) FROM posted_news
+        """SELECT count(*) FROM webhook_inbox
         WHERE destination_id = %s AND next_at IS NULL AND outcome = %s""",
         (destination, UNREADABLE_OUTCOME),
     ).fetchone()
@@ -173,12 +175,12 @@ def purge_webhooks(connection: Connection, now: datetime) -> None:
     Never what was acknowledged and is neither recorded nor decided (I1).
     """
     connection.execute(
-        """DELETE FROM posted_news p WHERE received_at < %s AND next_at IS NULL
+        """DELETE FROM webhook_inbox p WHERE received_at < %s AND next_at IS NULL
         AND NOT EXISTS (SELECT FROM undecided_event u
-            WHERE u.post_id = p.id AND u.decided_at IS NULL)""",
+            WHERE u.webhook_id = p.id AND u.decided_at IS NULL)""",
         (now - RETENTION,),
     )
-    connection.execute("DELETE FROM used_token WHERE at < %s", (now - RETENTION,))
+    connection.execute("DELETE FROM used_webhook_token WHERE used_at < %s", (now - RETENTION,))
 
 
 def _seal_body(keys: Keys, body: bytes, webhook_id: UUID) -> bytes:

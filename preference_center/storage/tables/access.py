@@ -1,26 +1,27 @@
-"""What the service itself is run with."""
+"""What the service itself is run with: the catalogue, keys, one-time tokens and the audit."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Identity, Integer, LargeBinary, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
-from preference_center.storage.tables.moments import Moment
+from preference_center.storage.tables.column_types import TimestampTz
 
 
 class CatalogueVersionRow(db.Model):  # type: ignore[misc,name-defined]
-    """Every catalogue that was ever applied."""
+    """Every catalogue that was applied."""
 
     __tablename__ = "catalogue_version"
     id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
     text: Mapped[str] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(Text)
-    applied_at: Mapped[datetime] = mapped_column(Moment)
+    applied_at: Mapped[datetime] = mapped_column(TimestampTz)
 
 
 class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]
@@ -33,32 +34,64 @@ class ApiKeyRow(db.Model):  # type: ignore[misc,name-defined]
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     message_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     rate: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    revoked_at: Mapped[datetime | None] = mapped_column(TimestampTz)
 
 
-class KeptAnswerRow(db.Model):  # type: ignore[misc,name-defined]
-    """The answer to a write with an Idempotency-Key, sealed, kept for its repeats."""
+class LinkKeyRow(db.Model):  # type: ignore[misc,name-defined]
+    """A sender's link key, without its secret: that is derived from `ring_key` and the id.
 
-    __tablename__ = "kept_answer"
+    Never deleted: its links opt out for ever.
+    """
+
+    __tablename__ = "link_key"
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    ring_key: Mapped[str] = mapped_column(Text)
+    topics: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    revoked_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+
+
+class PermanentLinksRow(db.Model):  # type: ignore[misc,name-defined]
+    """From when on the permanent links of a destination count; older ones only opt out."""
+
+    __tablename__ = "permanent_links"
+    destination_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    since: Mapped[datetime] = mapped_column(TimestampTz)
+
+
+class ConsumedOneTimeTokenRow(db.Model):  # type: ignore[misc,name-defined]
+    """A one-time token that was used; deleted once it has expired."""
+
+    __tablename__ = "consumed_one_time_token"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    consumed_at: Mapped[datetime] = mapped_column(TimestampTz)
+    expires_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
+
+
+class IdempotentResponseRow(db.Model):  # type: ignore[misc,name-defined]
+    """The sealed response to a write with an Idempotency-Key, for its repeats."""
+
+    __tablename__ = "idempotent_response"
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     ciphertext: Mapped[bytes] = mapped_column(LargeBinary)
-    kept_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    stored_at: Mapped[datetime] = mapped_column(TimestampTz, index=True)
 
 
 class AuditRow(db.Model):  # type: ignore[misc,name-defined]
-    """Who did or tried what, besides the ledger; nothing personal."""
+    """Who did or tried what, outside the ledger; nothing personal."""
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(TimestampTz)
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class KeyFingerprintRow(db.Model):  # type: ignore[misc,name-defined]
-    """Fingerprints of the keys that the stored data was made with."""
+    """Fingerprint of a key that stored data depends on."""
 
     __tablename__ = "key_fingerprint"
     key: Mapped[str] = mapped_column(Text, primary_key=True)

@@ -9,19 +9,19 @@ from sqlalchemy import BigInteger, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
-from preference_center.storage.tables.moments import Moment
+from preference_center.storage.tables.column_types import TimestampTz
 
 
 class ContactRow(db.Model):  # type: ignore[misc,name-defined]
-    """A person. One that was merged into another stays, so that its id is still found."""
+    """A person. One that was merged into another is kept, so that its id is still found."""
 
     __tablename__ = "contact"
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     state: Mapped[str] = mapped_column(Text)
     locale: Mapped[str | None] = mapped_column(Text)
     version: Mapped[int] = mapped_column(Integer)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    changed_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    changed_at: Mapped[datetime] = mapped_column(TimestampTz)
     merged_into: Mapped[UUID | None] = mapped_column(Uuid)
     __table_args__ = (
         Index(
@@ -31,16 +31,16 @@ class ContactRow(db.Model):  # type: ignore[misc,name-defined]
 
 
 class ContactAddressRow(db.Model):  # type: ignore[misc,name-defined]
-    """Whose an address is: one person's at most."""
+    """The contact that an address belongs to: one at most."""
 
     __tablename__ = "contact_address"
     address_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     contact_id: Mapped[UUID] = mapped_column(Uuid, index=True)
-    linked_at: Mapped[datetime] = mapped_column(Moment)
+    linked_at: Mapped[datetime] = mapped_column(TimestampTz)
 
 
 class ContactExternalIdRow(db.Model):  # type: ignore[misc,name-defined]
-    """What a sender calls a person: as personal as an address, and kept like one.
+    """A sender's id of a contact: as personal as an address, and sealed like one.
 
     `ciphertext` is null once it was erased.
     """
@@ -49,4 +49,4 @@ class ContactExternalIdRow(db.Model):  # type: ignore[misc,name-defined]
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     contact_id: Mapped[UUID] = mapped_column(Uuid, index=True)
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
-    linked_at: Mapped[datetime] = mapped_column(Moment)
+    linked_at: Mapped[datetime] = mapped_column(TimestampTz)

@@ -8,9 +8,11 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Computed,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     SmallInteger,
     Text,
@@ -21,20 +23,19 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
-from preference_center.storage.tables.epochs import TransactionId
-from preference_center.storage.tables.moments import Moment
+from preference_center.storage.tables.column_types import TimestampTz, TransactionId
 
-MAY_STAND = "standing OR pause_until IS NOT NULL"
-"""The suppressions that lists look at; whether a pause still runs is for the reader to see."""
+MAY_BE_ACTIVE = "active OR pause_until IS NOT NULL"
+"""The suppressions that lists select; the reader must check whether a pause still runs."""
 
-REASON = "CASE WHEN standing THEN reason ELSE 'paused' END"
-"""Why one of those stands, if it does: the `Kind` of the event."""
+ACTIVE_REASON = "CASE WHEN active THEN reason ELSE 'paused' END"
+"""Why one of those is active, if it is: the `EventKind` of the event."""
 
 
 class AddressRow(db.Model):  # type: ignore[misc,name-defined]
     """One form of an address. `ciphertext` is null when only a digest is known.
 
-    `domain_digest` is null for domains that many people share too (`domain.bursts`).
+    `domain_digest` is null for domains that many people share, too (`domain.bursts`).
     """
 
     __tablename__ = "address"
@@ -43,8 +44,8 @@ class AddressRow(db.Model):  # type: ignore[misc,name-defined]
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     norm_version: Mapped[int] = mapped_column(SmallInteger)
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    erased_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    erased_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     domain_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     __table_args__ = (
         Index("address_digest", "digest", "channel", unique=True),
@@ -65,8 +66,23 @@ class AddressKeyRow(db.Model):  # type: ignore[misc,name-defined]
     __table_args__ = (Index("address_key_address", "address_id"),)
 
 
+class Md5MatchingRow(db.Model):  # type: ignore[misc,name-defined]
+    """One row, from the first MD5 import on: every address has `md5_keys` in `address_key`.
+
+    Addresses stored before that get them in order of their ids. `last_address_id` is the last
+    one that has them; `finished_at` is set when all do.
+    """
+
+    __tablename__ = "md5_matching"
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
+    started_at: Mapped[datetime] = mapped_column(TimestampTz)
+    last_address_id: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    finished_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    __table_args__ = (CheckConstraint("id = 1", name="md5_matching_single_row"),)
+
+
 class EventRow(db.Model):  # type: ignore[misc,name-defined]
-    """The ledger. A trigger refuses updates and deletes (I8)."""
+    """The ledger. A trigger rejects updates and deletes (I8)."""
 
     __tablename__ = "event"
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -74,29 +90,27 @@ class EventRow(db.Model):  # type: ignore[misc,name-defined]
     address_id: Mapped[int] = mapped_column(BigInteger, index=True)
     kind: Mapped[str] = mapped_column(Text)
     scope: Mapped[str] = mapped_column(Text)
-    occurred_at: Mapped[datetime] = mapped_column(Moment)
-    received_at: Mapped[datetime] = mapped_column(Moment)
-    recorded_at: Mapped[datetime] = mapped_column(Moment)
-    counts_at: Mapped[datetime] = mapped_column(Moment)
-    until: Mapped[datetime | None] = mapped_column(Moment)
+    occurred_at: Mapped[datetime] = mapped_column(TimestampTz)
+    received_at: Mapped[datetime] = mapped_column(TimestampTz)
+    recorded_at: Mapped[datetime] = mapped_column(TimestampTz)
+    counts_at: Mapped[datetime] = mapped_column(TimestampTz)
+    until: Mapped[datetime | None] = mapped_column(TimestampTz)
     source: Mapped[str] = mapped_column(Text)
     actor: Mapped[str] = mapped_column(Text)
     own: Mapped[bool] = mapped_column(Boolean)
     evidence: Mapped[dict[str, str]] = mapped_column(JSONB)
     retracts: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
-    xid: Mapped[int | None] = mapped_column(
-        TransactionId, server_default=text("pg_current_xact_id()")
-    )
-    """The transaction that wrote it; null if older than the column. See `watermarks`."""
-    __table_args__ = (Index("event_order", "xid", "seq", postgresql_where=text("xid IS NOT NULL")),)
+    xid: Mapped[int] = mapped_column(TransactionId, server_default=text("pg_current_xact_id()"))
+    """The transaction that wrote it. See `watermarks`."""
+    __table_args__ = (Index("event_xid_seq", "xid", "seq"),)
 
 
-class RetractedRow(db.Model):  # type: ignore[misc,name-defined]
-    """The events that a retraction took back."""
+class RetractionRow(db.Model):  # type: ignore[misc,name-defined]
+    """A retracted event, and the event that retracts it; append-only like the ledger."""
 
-    __tablename__ = "retracted"
+    __tablename__ = "retraction"
     event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    by_event_id: Mapped[UUID] = mapped_column(Uuid)
+    retraction_event_id: Mapped[UUID] = mapped_column(Uuid)
 
 
 class EventRepeatRow(db.Model):  # type: ignore[misc,name-defined]
@@ -104,36 +118,36 @@ class EventRepeatRow(db.Model):  # type: ignore[misc,name-defined]
 
     __tablename__ = "event_repeat"
     event_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    last_at: Mapped[datetime] = mapped_column(Moment)
+    last_at: Mapped[datetime] = mapped_column(TimestampTz)
 
 
 class SuppressionRow(db.Model):  # type: ignore[misc,name-defined]
-    """The maxima per address and scope (I5). `standing` leaves wider lifts aside."""
+    """The maxima per address and scope (I5). `active` does not consider wider lifts."""
 
     __tablename__ = "suppression"
     address_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     scope: Mapped[str] = mapped_column(Text, primary_key=True)
-    out_at: Mapped[datetime | None] = mapped_column(Moment)
+    out_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     out_event: Mapped[UUID | None] = mapped_column(Uuid)
     reason: Mapped[str | None] = mapped_column(Text)
     own: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    lift_at: Mapped[datetime | None] = mapped_column(Moment)
+    lift_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     lift_event: Mapped[UUID | None] = mapped_column(Uuid)
-    pause_at: Mapped[datetime | None] = mapped_column(Moment)
+    pause_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     pause_event: Mapped[UUID | None] = mapped_column(Uuid)
-    pause_until: Mapped[datetime | None] = mapped_column(Moment)
-    standing: Mapped[bool | None] = mapped_column(
+    pause_until: Mapped[datetime | None] = mapped_column(TimestampTz)
+    active: Mapped[bool | None] = mapped_column(
         Boolean,
         Computed("out_at IS NOT NULL AND (lift_at IS NULL OR out_at >= lift_at)", persisted=True),
     )
     __table_args__ = (
-        Index("suppression_scope", "scope", "address_id", postgresql_where=text(MAY_STAND)),
+        Index("suppression_scope", "scope", "address_id", postgresql_where=text(MAY_BE_ACTIVE)),
         Index(
             "suppression_reason",
-            text(f"({REASON})"),
+            text(f"({ACTIVE_REASON})"),
             "address_id",
             "scope",
-            postgresql_where=text(MAY_STAND),
+            postgresql_where=text(MAY_BE_ACTIVE),
         ),
     )
 
@@ -144,5 +158,22 @@ class ConsentRow(db.Model):  # type: ignore[misc,name-defined]
     __tablename__ = "consent"
     address_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     topic: Mapped[str] = mapped_column(Text, primary_key=True)
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(TimestampTz)
     event: Mapped[UUID] = mapped_column(Uuid)
+
+
+class EpochRow(db.Model):  # type: ignore[misc,name-defined]
+    """One timeline of the database, to which watermarks belong; the newest is in force.
+
+    `system` and `timeline` identify the server's history: if they differ, a new epoch begins.
+    Transaction ids of events up to the seq `floor` are older than the epoch and mean nothing
+    in it.
+    """
+
+    __tablename__ = "epoch"
+    id: Mapped[int] = mapped_column(Integer, Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    system: Mapped[int] = mapped_column(BigInteger)
+    timeline: Mapped[str] = mapped_column(Text)
+    floor: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime] = mapped_column(TimestampTz)

@@ -1,22 +1,22 @@
-"""What serves the people who write to us and whom we answer."""
+"""Email sent and received: the outbox, opt-outs by mail, bounces and the review queue."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Date, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy import BigInteger, Date, Index, Integer, LargeBinary, Text, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from preference_center.extensions import db
-from preference_center.storage.tables.moments import Moment
+from preference_center.storage.tables.column_types import TimestampTz
 
 
 class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
-    """A mail of ours that is to be sent, or was.
+    """An email that is to be sent, or was.
 
-    `next_at` alone is the queue: null means done, and while a worker holds the row it is
-    the end of its lease. `ciphertext` is all that is personal; it is null once done.
+    `next_at` is the queue: null means done; while a worker holds the row it is the end of its
+    lease. `ciphertext` holds everything personal; it is null once done.
     """
 
     __tablename__ = "outgoing_mail"
@@ -25,9 +25,9 @@ class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
     ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
     language: Mapped[str] = mapped_column(Text)
     brand: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime] = mapped_column(Moment)
-    next_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(TimestampTz)
+    expires_at: Mapped[datetime] = mapped_column(TimestampTz)
+    next_at: Mapped[datetime | None] = mapped_column(TimestampTz)
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     lease: Mapped[UUID | None] = mapped_column(Uuid)
     outcome: Mapped[str | None] = mapped_column(Text)
@@ -37,45 +37,71 @@ class OutgoingMailRow(db.Model):  # type: ignore[misc,name-defined]
     )
 
 
-class SpentPassRow(db.Model):  # type: ignore[misc,name-defined]
-    """A pass that may be used once, and was; forgotten when it opens nothing any more."""
+class PendingMailOptOutRow(db.Model):  # type: ignore[misc,name-defined]
+    """An opt-out by mail whose address is not known yet; checks apply it already."""
 
-    __tablename__ = "spent_pass"
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    spent_at: Mapped[datetime] = mapped_column(Moment)
-    forget_at: Mapped[datetime] = mapped_column(Moment, index=True)
-
-
-class ReasonCountRow(db.Model):  # type: ignore[misc,name-defined]
-    """Why people left: counts per month, without anything about who."""
-
-    __tablename__ = "reason_count"
-    month: Mapped[date] = mapped_column(Date, primary_key=True)
-    scope: Mapped[str] = mapped_column(Text, primary_key=True)
-    reason: Mapped[str] = mapped_column(Text, primary_key=True)
-    count: Mapped[int] = mapped_column(Integer)
-
-
-class InboundUnresolvedRow(db.Model):  # type: ignore[misc,name-defined]
-    """An opt-out by mail whose address is not known yet; checks honour it meanwhile."""
-
-    __tablename__ = "inbound_unresolved"
+    __tablename__ = "pending_mail_opt_out"
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     digest_prefix: Mapped[bytes] = mapped_column(LargeBinary)
-    scope_mark: Mapped[bytes] = mapped_column(LargeBinary)
+    scope_hash: Mapped[bytes] = mapped_column(LargeBinary)
     scope: Mapped[str | None] = mapped_column(Text)
     key_id: Mapped[str] = mapped_column(Text)
     issued_on: Mapped[date | None] = mapped_column(Date)
-    received_at: Mapped[datetime] = mapped_column(Moment)
-    last_received_at: Mapped[datetime] = mapped_column(Moment)
-    dismissed_at: Mapped[datetime | None] = mapped_column(Moment)
-    """When a person decided that its address can't be found; it counts as late no more."""
-    dismissal: Mapped[str] = mapped_column(Text, server_default="")
+    received_at: Mapped[datetime] = mapped_column(TimestampTz)
+    last_received_at: Mapped[datetime] = mapped_column(TimestampTz)
+    dismissed_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    """When somebody decided that its address can't be found; it no longer counts as late."""
+    dismissal_reason: Mapped[str] = mapped_column(Text, server_default="")
     __table_args__ = (
-        Index("inbound_unresolved_reference", "digest_prefix", "scope_mark", unique=True),
+        Index("pending_mail_opt_out_digests", "digest_prefix", "scope_hash", unique=True),
         Index(
-            "inbound_unresolved_open",
+            "pending_mail_opt_out_open",
             "received_at",
             postgresql_where=text("dismissed_at IS NULL"),
         ),
+    )
+
+
+class ReviewQueueRow(db.Model):  # type: ignore[misc,name-defined]
+    """A mail whose meaning or sender is uncertain; see `storage.mail.review_queue`.
+
+    `head` is its beginning, sealed; null once it is resolved or too old. `content_digest` is a
+    keyed digest of it: a mail that is delivered again has the same row.
+    """
+
+    __tablename__ = "review_queue"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    content_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    mailbox: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    size: Mapped[int] = mapped_column(BigInteger)
+    head: Mapped[bytes | None] = mapped_column(LargeBinary)
+    received_at: Mapped[datetime] = mapped_column(TimestampTz)
+    resolved_at: Mapped[datetime | None] = mapped_column(TimestampTz)
+    outcome: Mapped[str] = mapped_column(Text, server_default="")
+    __table_args__ = (
+        Index("review_queue_content_digest", "content_digest", unique=True),
+        Index("review_queue_open", "received_at", postgresql_where=text("resolved_at IS NULL")),
+        Index("review_queue_resolved_at", "resolved_at"),
+        Index(
+            "review_queue_with_content", "received_at", postgresql_where=text("head IS NOT NULL")
+        ),
+    )
+
+
+class CountedBounceRow(db.Model):  # type: ignore[misc,name-defined]
+    """A bounce that does not suppress by itself; deleted when it can't count any more.
+
+    `digest` is the exact one of the address, `code` how the bounce was classified. The `id` is
+    the same whenever the same bounce is reported again.
+    """
+
+    __tablename__ = "counted_bounce"
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+    code: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(TimestampTz)
+    __table_args__ = (
+        Index("counted_bounce_digest", "digest"),
+        Index("counted_bounce_at", "at"),
     )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from threading import Timer
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import psycopg
 import pytest
 
-from dev.postgres import make_database
 from preference_center.domain.events import EventKind
 from preference_center.domain.watermarks import Watermark
 from preference_center.errors import StaleWatermark
@@ -19,13 +17,10 @@ from preference_center.storage.db.database import Connection, run_in_transaction
 from preference_center.storage.feed import watermarks
 from tests.clock import START
 from tests.domain.histories import NEWS
-from tests.environment import MIGRATIONS, Environment, settings_for, with_database
 from tests.ledger.changes import add_destination, change
 
 if TYPE_CHECKING:
     from flask import Flask
-
-    from dev.engines import Engines
 
 
 def test_the_first_look_begins_the_epoch_and_the_next_finds_it(app: Flask) -> None:
@@ -61,7 +56,9 @@ def test_after_a_restore_an_opt_out_has_a_newer_version_than_any_before(app: Fla
         run_in_transaction(lambda c: c.execute("UPDATE epoch SET timeline = '00000009'"))
         db.engine.dispose()  # the old server's connections are gone
         record([change(2, EventKind.COMPLAINED)])
-        (row,) = run_in_transaction(lambda c: c.execute("SELECT wanted FROM sync_state").fetchall())
+        (row,) = run_in_transaction(
+            lambda c: c.execute("SELECT wanted_version FROM sync_state").fetchall()
+        )
         (seq,) = run_in_transaction(lambda c: c.execute("SELECT max(seq) FROM event").fetchall())
     assert row == seq
     assert (
@@ -119,36 +116,3 @@ def test_a_fixed_snapshot_serves_once_the_epoch_is_there(app: Flask) -> None:
         watermarks.ensure_epoch()
         first, second = run_in_transaction(twice)
     assert first == second
-
-
-def test_the_migration_leaves_the_ledgers_rows_alone_and_puts_them_before_the_epoch(
-    engines: Engines, environment: Environment, redis_url: str
-) -> None:  # I8
-    from flask_migrate import upgrade
-
-    from preference_center.app import create_app
-
-    name = f"{environment.run}_old_{environment.worker}"
-    make_database(engines.database.url, name)
-    url = with_database(engines.database.url, name)
-    with create_app(settings_for(url, redis_url)).app_context():
-        upgrade(directory=str(MIGRATIONS), revision="0006")
-        row = dict.fromkeys(("kind", "scope", "source", "actor"), "-")
-        with psycopg.connect(url) as connection:
-            connection.execute(_OLD_EVENT, row | {"id": UUID(int=1), "at": START})
-            before = connection.execute("SELECT ctid, xmin, id FROM event").fetchall()
-        upgrade(directory=str(MIGRATIONS), revision="0007")
-        with psycopg.connect(url) as connection:
-            after = connection.execute("SELECT ctid, xmin, id FROM event").fetchall()
-            place = connection.execute("SELECT floor, e.seq, xid FROM epoch, event e").fetchone()
-        db.engine.dispose()
-    assert before == after
-    assert place == (1, 1, None)
-
-
-_OLD_EVENT = """
-INSERT INTO event (id, address_id, kind, scope, occurred_at, received_at, recorded_at, counts_at,
-    source, actor, own, evidence)
-VALUES (%(id)s, 1, %(kind)s, %(scope)s, %(at)s, %(at)s, %(at)s, %(at)s, %(source)s, %(actor)s,
-    false, '{}')
-"""

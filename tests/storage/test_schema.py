@@ -1,0 +1,56 @@
+"""The migrations make exactly the schema that the models describe."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from dev.postgres import make_database
+from preference_center.extensions import db
+from preference_center.storage import tables  # noqa: F401 - so that the metadata is complete
+from tests.environment import Environment, with_database
+
+QUERIES = {
+    "columns": """
+        SELECT table_name, column_name, udt_name, is_nullable, column_default, is_identity,
+            generation_expression
+        FROM information_schema.columns WHERE table_schema = 'public'""",
+    "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace""",
+    "settings": """
+        SELECT relname, option FROM pg_class, unnest(reloptions) AS option
+        WHERE relnamespace = 'public'::regnamespace""",
+}
+
+
+@pytest.fixture
+def models_url(environment: Environment, database_url: str) -> Iterator[str]:
+    """A database with the tables of the models."""
+    name = f"{environment.run}_models_{secrets.token_hex(4)}"
+    make_database(database_url, name)
+    url = with_database(database_url, name)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    db.metadata.create_all(engine)
+    engine.dispose()
+    yield url
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.mark.parametrize("kind", QUERIES)
+def test_the_migrated_schema_is_that_of_the_models(
+    kind: str, models_url: str, database_url: str
+) -> None:
+    assert described(kind, database_url) == described(kind, models_url)
+
+
+def described(kind: str, url: str) -> set[tuple[object, ...]]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(QUERIES[kind].encode()).fetchall()
+    return {row for row in rows if "alembic_version" not in repr(row)}
