@@ -14,6 +14,7 @@ from uuid import UUID
 
 from flask import Flask
 
+from preference_center.destinations.connect import ConnectorFactory
 from preference_center.imports.budget import ImportBudget
 from preference_center.imports.throttle import Throttle
 from preference_center.imports.uploads import continue_import
@@ -28,7 +29,7 @@ from preference_center.queue import (
 )
 from preference_center.storage.sync.listings import ListingKind
 from preference_center.sync.listings import verify
-from preference_center.sync.push import ConnectorFactory, sync
+from preference_center.sync.push import sync
 from simulation.ground import Clock
 from simulation.people import START
 

@@ -1,14 +1,16 @@
-"""From a stored destination to its connector: the workers' composition root."""
+"""Make the connector of a stored destination: the composition root of connectors."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from flask import current_app
 
+from preference_center.destinations.leases import Lease
 from preference_center.destinations.rate_limit import (
     MAX_FIRST_WAIT,
     TokenBucket,
@@ -30,39 +32,38 @@ from preference_center.integrations.registry import (
 )
 from preference_center.storage.catalogues import current_catalogue
 
-if TYPE_CHECKING:
-    from preference_center.destinations.leases import Lease
-
 ALLOW_PRIVATE = "CONNECTORS_ALLOW_PRIVATE"
 """Environment variable of development: `1` lets webhooks reach this very machine."""
 
+ConnectorFactory = Callable[[Destination, Lease], Connector]
+"""Makes a destination's connector; the lease tells it whether a request is allowed."""
 
 _BUCKETS_EXTENSION = "preference_center.token_buckets"
 
 
 def connect(destination: Destination, lease: Lease | None = None) -> Connector:
-    """The connector of `destination`. Raises SetupError when its settings are no good."""
-    setup = DestinationConfig(
+    """Make the connector of `destination`. Raises DestinationConfigError for bad settings."""
+    config = DestinationConfig(
         name=destination.name,
         settings=destination.settings,
         topics=destination.mapping,
         sends_service=destination.sends_service,
         channels=_topic_channels(destination),
     )
-    return build_connector(destination.kind, setup, lease)
+    return build_connector(destination.kind, config, lease)
 
 
 def _topic_channels(destination: Destination) -> dict[str, Channel]:
-    """What each of its topics is sent by."""
+    """The channel of each of its topics; empty if all are email."""
     if destination.channels <= {Channel.EMAIL}:
         return {}
     return channels_by_topic(destination.mapping, current_catalogue())
 
 
 def build_connector(kind: str, config: DestinationConfig, lease: Lease | None = None) -> Connector:
-    """The connector of `kind` for `setup`. Raises SetupError when its settings are no good.
+    """Make a connector of `kind`. Raises DestinationConfigError for bad settings.
 
-    Without a lease its requests may wait for their turn as long as a person would.
+    Without a lease its requests may wait for the rate limit without end.
     """
     http = HttpContext(
         now=services().now,
@@ -80,23 +81,23 @@ def build_connector(kind: str, config: DestinationConfig, lease: Lease | None = 
 
 
 def _rate_limit(kind: str, config: DestinationConfig) -> RateLimit | None:
-    """What the setting says, else what the vendor documents. Raises SetupError."""
+    """The setting's limit, else the documented one. Raises DestinationConfigError."""
     stated = config.settings.get(RATE_SETTING)
     if stated:
         try:
             return parse_rate_limit(stated)
         except ValueError:
-            fault = f"{kind}: {RATE_SETTING}: write it as in '10 per second' or '500 per minute'"
-            raise DestinationConfigError(fault) from None
-    entry = CONNECTORS.get(kind)
-    return entry.capabilities.rate_limit if entry else None
+            problem = f"{kind}: {RATE_SETTING}: write e.g. '10 per second' or '500 per minute'"
+            raise DestinationConfigError(problem) from None
+    spec = CONNECTORS.get(kind)
+    return spec.capabilities.rate_limit if spec else None
 
 
 def _token_buckets() -> TokenBuckets:
-    """One for each process, since there is one connection to Redis behind it."""
-    found = current_app.extensions.get(_BUCKETS_EXTENSION)
-    if found is None:
-        found = current_app.extensions[_BUCKETS_EXTENSION] = TokenBuckets(
+    """The process's token buckets, which share one connection to Redis."""
+    buckets = current_app.extensions.get(_BUCKETS_EXTENSION)
+    if buckets is None:
+        buckets = current_app.extensions[_BUCKETS_EXTENSION] = TokenBuckets(
             services().settings.redis_url
         )
-    return cast("TokenBuckets", found)
+    return cast("TokenBuckets", buckets)

@@ -1,4 +1,4 @@
-"""How long a worker may still act on what it has claimed."""
+"""Leases: how long a worker may act on what it has claimed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 LEASE_DURATION = timedelta(seconds=90)
-"""How long a batch is a worker's own; one exchange with a tool (30 s) ends well inside."""
+"""How long a worker holds a batch; one exchange with a tool (30 s) ends well within it."""
 MAX_EXCHANGE_DURATION = timedelta(seconds=30)
 SETTLE_MARGIN = timedelta(seconds=10)
-"""What is left after the last exchange, to write down what came of it."""
+"""Time left after the last exchange, to store its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Lease:
     now: Callable[[], datetime]
 
     def __call__(self) -> bool:
-        """Whether it will still stand when an exchange begun now has ended."""
+        """Whether it outlasts an exchange that starts now."""
         return self.now() + MAX_EXCHANGE_DURATION < self.ends_at
 
     def max_wait(self) -> float:
-        """Seconds that a request may wait for its turn and still be settled in time."""
+        """Seconds that a request may wait for the rate limit and still be settled in time."""
         return (self.ends_at - MAX_EXCHANGE_DURATION - SETTLE_MARGIN - self.now()).total_seconds()

@@ -10,6 +10,7 @@ from typing import cast
 
 import structlog
 
+from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.addresses import Channel, parse_address
 from preference_center.domain.deadlines import destination_retry
@@ -39,7 +40,6 @@ from preference_center.storage.sync import (
     webhook_inbox,
 )
 from preference_center.storage.sync.webhook_inbox import StoredWebhook
-from preference_center.sync.push import ConnectorFactory
 
 log = structlog.get_logger()
 

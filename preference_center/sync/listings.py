@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from preference_center.destinations.connect import ConnectorFactory
 from preference_center.destinations.leases import LEASE_DURATION, Lease
 from preference_center.domain.deadlines import PROBE_INTERVAL, destination_retry
 from preference_center.domain.sync.capabilities import Capabilities, ListingMode
 from preference_center.domain.sync.contract import ContactPage
-from preference_center.domain.sync.destination import Destination, DestinationStatus
+from preference_center.domain.sync.destination import Destination
 from preference_center.domain.sync.verification_stats import VerificationStats
 from preference_center.extensions import Services, services
 from preference_center.ingest.record import ingest
@@ -42,7 +43,6 @@ from preference_center.storage.sync.listings import (
     ListingLeaseLost,
 )
 from preference_center.sync import scan_backfill
-from preference_center.sync.push import ConnectorFactory
 from preference_center.sync.read_back import read_back
 
 log = structlog.get_logger()
@@ -102,7 +102,7 @@ def verify(
         destination = run_autocommit(
             lambda c: destinations.find_by_id(c, context.keys, destination_id)
         )
-        if destination is None or not _can_read(destination, context.now()):
+        if destination is None or not destination.allows_requests(context.now()):
             break
         if kind is ListingKind.READ:
             went_on = _read_back(context, destination, connect)
@@ -112,11 +112,6 @@ def verify(
             break
         pages += 1
     return pages
-
-
-def _can_read(destination: Destination, now: datetime) -> bool:
-    closed = destination.retry_at is None or destination.retry_at <= now
-    return destination.status is DestinationStatus.ACTIVE and closed
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ from preference_center.integrations.base.contract import (
 from preference_center.storage.db.database import Connection, run_autocommit, run_in_transaction
 from preference_center.storage.sync import list_states, verification
 from preference_center.storage.sync import states as syncs
-from preference_center.sync.push import ClaimedBatch, plan_claims, settle_batch
+from preference_center.sync.claim import ClaimedBatch, plan_claims
+from preference_center.sync.settle import settle_batch
 
 ROWS_PER_TRANSACTION = 10_000
 """Rows settled in one transaction when a pass has ended."""
@@ -76,7 +77,7 @@ def backfill_page(
         claims = list_states.claim_bulk_rows(
             connection, destination.id, lease, list(shown), now=now, until=ends_at
         )
-        plans = plan_claims(connection, context, destination, connector.capabilities, lease, claims)
+        plans = plan_claims(connection, destination, connector.capabilities, lease, claims, now)
         return ClaimedBatch(lease, ends_at, {c.address_id: c for c in claims}, plans, None)
 
     batch = run_in_transaction(claim)
@@ -96,7 +97,6 @@ def backfill_page(
     capabilities = replace(connector.capabilities, can_read=False)
     left = [ref for ref, outcome in outcomes.items() if outcome.result is PushResult.RETRY_LATER]
     settle_batch(
-        context,
         destination,
         capabilities,
         batch,

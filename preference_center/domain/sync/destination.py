@@ -57,6 +57,11 @@ class Destination:
     slow_until: datetime | None
     """Until when it counts as slow, so that it gets one push at a time."""
 
+    def allows_requests(self, now: datetime) -> bool:
+        """Whether the tool may be sent requests: it is active and its circuit is not open."""
+        is_closed = self.retry_at is None or self.retry_at <= now
+        return self.status is DestinationStatus.ACTIVE and is_closed
+
     def is_slow(self, now: datetime) -> bool:
         """Whether a push took long lately."""
         return self.slow_until is not None and self.slow_until > now
