@@ -110,7 +110,7 @@ class TestReplies:
         take(reply("STOP", header="Auto-Submitted: auto-replied\n"), to)
         take(reply("Where is my order"), to)
         assert ledger.kinds() == []
-        assert whys() == ["not_clear"]
+        assert whys() == ["unclear"]
         take(reply("STOP"), to)
         assert ledger.kinds() == [("opted_out", "acme.offers")]
 
@@ -128,7 +128,7 @@ class TestReplies:
             take(reply("STOP"), REPLIES)
             take(reply("Hello?"), REPLIES)
         assert of(ledger, OUT)
-        assert whys() == ["not_clear"]
+        assert whys() == ["unclear"]
 
     def test_an_objection_with_a_question_is_recorded_and_read_by_a_person(
         self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
@@ -137,7 +137,7 @@ class TestReplies:
         for _ in range(2):
             take(reply(both), REPLIES)
         assert of(ledger, OUT)
-        assert whys() == ["asks_more"]
+        assert whys() == ["further_request"]
 
     def test_so_it_is_if_the_objection_stood_already(
         self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
@@ -145,7 +145,7 @@ class TestReplies:
         take(reply("STOP"), REPLIES)
         take(reply("Please unsubscribe me, and delete all my data."), REPLIES)
         assert of(ledger, OUT)
-        assert whys() == ["asks_more"]
+        assert whys() == ["further_request"]
 
     def test_so_it_is_if_only_a_token_says_whose_it_is(
         self,
@@ -158,13 +158,13 @@ class TestReplies:
         taken = take(reply("Please unsubscribe me. Where is my order 4711?"), to)
         assert (taken.pending, taken.queued_for_review) == (1, 1)
         assert not allowed(PAUL)
-        assert whys() == ["asks_more"]
+        assert whys() == ["further_request"]
 
     def test_at_an_address_for_reports_it_is_not_said_to_be_recorded(
         self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
     ) -> None:
         take(reply("Please unsubscribe me. Where is my order 4711?"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["wrong_door"])
+        assert (ledger.kinds(), whys()) == ([], ["wrong_mailbox"])
 
     def test_a_vacation_notice_is_forgotten(
         self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
@@ -177,7 +177,7 @@ class TestReplies:
         self, take: Take, ledger: Ledger, whys: Callable[[], list[str]]
     ) -> None:
         take(reply("STOP"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["wrong_door"])
+        assert (ledger.kinds(), whys()) == ([], ["wrong_mailbox"])
 
 
 class TestReports:
@@ -264,7 +264,7 @@ class TestReports:
         link_to: Callable[..., str],
     ) -> None:
         take(dsn(failed(JANE)), REPLIES)
-        assert (ledger.kinds(), whys()) == ([], ["not_proved"])
+        assert (ledger.kinds(), whys()) == ([], ["unproven"])
         take(dsn(failed(JANE), returned=f"{RETURNED}List-Unsubscribe: <{link_to()}>\n"), REPLIES)
         assert of(ledger, BOUNCED)
 
@@ -283,7 +283,7 @@ class TestDistrust:
     ) -> None:
         take(dsn(failed(JANE)), REPORTS)
         take(arf(f"Original-Rcpt-To: {JANE}"), REPORTS)
-        assert (ledger.kinds(), whys()) == ([], ["not_proved", "not_proved"])
+        assert (ledger.kinds(), whys()) == ([], ["unproven", "unproven"])
 
 
 class TestReceiver:

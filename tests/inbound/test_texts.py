@@ -256,7 +256,7 @@ def test_what_is_not_certain_is_kept_for_a_person(
         keys = services().keys
         (waits,) = run_in_transaction(lambda c: review_queue.list_open_items(c, 10))
         found = run_in_transaction(lambda c: review_queue.load_open_item(c, keys, waits.id))
-    assert (waits.mailbox, waits.reason) == ("sms", "not_clear")
+    assert (waits.mailbox, waits.reason) == ("sms", "unclear")
     assert found
     assert words in found[1].decode()
     assert f"X-From: {sender}" in found[1].decode()

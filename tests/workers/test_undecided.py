@@ -79,7 +79,7 @@ def mail_of_a_stranger(_: int) -> None:
 
 def mail_that_is_not_clear(_: int) -> None:
     context = services()
-    mail = ReviewItem(context.new_id(), "replies", "not_clear", 7, context.now())
+    mail = ReviewItem(context.new_id(), "replies", "unclear", 7, context.now())
     run_in_transaction(
         lambda c: review_queue.insert_item(c, context.keys, mail, b"mark", b"Subject")
     )

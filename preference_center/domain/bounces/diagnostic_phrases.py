@@ -34,12 +34,12 @@ class BounceCause(StrEnum):
     """What the recipient's side thinks of the sender, or its own rules: spam, SPF, blocks."""
     CONTENT = "content"
     """This one mail: too big, or in a form that isn't taken."""
-    TEMPORARY = "passing"
+    TEMPORARY = "temporary"
     """A network, a system or a time-out; nothing about the mailbox."""
     ADDRESS = "address"
     """Something about the address, without saying clearly what."""
     UNKNOWN = "unknown"
-    DELIVERED = "none"
+    DELIVERED = "delivered"
     """It did arrive, or was passed on (codes 2.x.x)."""
 
 

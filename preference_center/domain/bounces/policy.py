@@ -86,7 +86,7 @@ class BounceActionKind(StrEnum):
 
     SUPPRESS = "suppress"
     """For good, as far as a bounce can: a newer own opt-in ends it."""
-    SUPPRESS_TEMPORARILY = "suppress_for_now"
+    SUPPRESS_TEMPORARILY = "suppress_temporarily"
     COUNT = "count"
     IGNORE = "ignore"
 
