@@ -81,7 +81,7 @@ def create_app() -> Flask:
     app = create_service(settings)
     app.extensions["dev"] = Stage(files, redis, os.environ[TOOLS_URL])
     app.register_blueprint(blueprint, url_prefix="/dev")
-    app.view_functions["recipients.root"] = lambda: redirect(url_for("dev.show"))
+    app.view_functions["pages.root"] = lambda: redirect(url_for("dev.show"))
     with app.app_context():
         require_known_keys()
     spool.start_spool(app)

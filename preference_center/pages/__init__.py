@@ -1,7 +1,7 @@
-"""The room for people: one-click unsubscribe, its page, and the preference page.
+"""The pages for recipients: one-click unsubscribe, the unsubscribe page, the preference page.
 
-A token in the address is all the proof there is, so nothing here asks for a log-in, and
-no response may leak that address: no referrer, no cache, no index, no foreign content.
+The token in the URL is the only credential: there is no log-in, and no response may leak
+the URL: no referrer, no cache, no index, no third-party content.
 """
 
 from __future__ import annotations
@@ -46,55 +46,55 @@ SECURITY_HEADERS = {
     "X-Robots-Tag": "noindex",
     "X-Content-Type-Options": "nosniff",
 }
-"""On every response of this room (RULES C7)."""
+"""On every response of this blueprint (RULES C7)."""
 
 AVAILABLE_WITHOUT_DATABASE = frozenset(
-    {"recipients.unsubscribe", "recipients.brand_style", "recipients.brand_logo", "static"}
+    {"pages.unsubscribe", "pages.brand_stylesheet", "pages.brand_logo", "static"}
 )
-"""Endpoints that serve without the database, as long as there is a spool."""
+"""Endpoints that work without the database, as long as there is a spool."""
 
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-"""Mail add-ons POST from a page of their own and must be able to read the answer. The
-star bars cookies, and who holds the token needs none."""
+"""Mail add-ons POST from a page of their own and must be able to read the response. The
+star excludes cookies, and the holder of the token needs none."""
 
 
 class _TokenConverter(BaseConverter):
-    """Whatever follows, slashes and nothing included: a broken link deserves a page too."""
+    """The rest of the path, with slashes, or empty: a broken link gets a page too."""
 
     regex = "(?s:.*)"
     part_isolating = False
 
     def to_python(self, value: str) -> str:
-        """The token alone, so that every view and what it writes have one spelling of it."""
+        """The token alone, so that every view and all it records use one spelling of it."""
         return services().links.find_token(value)
 
 
 def _register_converter(state: BlueprintSetupState) -> None:
-    """Before any rule: the converter that they use."""
+    """Register the converter before any rule that uses it."""
     state.app.url_map.converters["token"] = _TokenConverter
 
 
 def _add_security_headers(response: Response) -> Response:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)  # a brand's logo has a stricter policy
-    if request.endpoint == "recipients.unsubscribe" and request.method in {"POST", "OPTIONS"}:
+    if request.endpoint == "pages.unsubscribe" and request.method in {"POST", "OPTIONS"}:
         response.headers.update(CORS_HEADERS)
     return response
 
 
 def _handle_one_click() -> BaseResponse | None:
-    """Before any view: the pair of RFC 8058 with a token, at whatever path of this host."""
+    """Before any view: the one-click POST of RFC 8058 with a token, at any path of this host."""
     response = one_click.handle_one_click()
     if response is not None:
         response.headers.update({**SECURITY_HEADERS, **CORS_HEADERS})
     return response
 
 
-blueprint = Blueprint("recipients", __name__)
+blueprint = Blueprint("pages", __name__)
 # Mail clients have no CSRF token (RULES A4); the preference form checks its own.
 csrf.exempt(blueprint)
 blueprint.record_once(_register_converter)
@@ -106,7 +106,7 @@ blueprint.register_error_handler(ExpiredLink, handle_expired_link)
 blueprint.add_url_rule("/", "root", redirect_to_form)
 blueprint.add_url_rule("/.well-known/gpc.json", "gpc", gpc_support_document)
 blueprint.add_url_rule("/form", "request_link", request_link, methods=["GET", "POST"])
-blueprint.add_url_rule("/brand/<key>/style.css", "brand_style", brand_stylesheet)
+blueprint.add_url_rule("/brand/<key>/style.css", "brand_stylesheet", brand_stylesheet)
 blueprint.add_url_rule("/brand/<key>/logo", "brand_logo", brand_logo)
 for _path, _view in (
     ("u", unsubscribe),
@@ -115,7 +115,7 @@ for _path, _view in (
     ("c", confirm),
 ):
     for _rule in (f"/{_path}", f"/{_path}/<token:token>"):
-        # merge_slashes would answer with a redirect, which mail clients refuse (RULES A5).
+        # merge_slashes would send a redirect, which mail clients refuse (RULES A5).
         blueprint.add_url_rule(_rule, view_func=_view, methods=["GET", "POST"], merge_slashes=False)
 for _rule, _view in (
     ("/portal", open_portal_link),

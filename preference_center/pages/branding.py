@@ -1,7 +1,7 @@
-"""What makes a page look like its brand: a logo and a few lines of CSS, both our own.
+"""The logo and the colours of a brand, as pages load them.
 
-They come from here rather than from the company's servers, so that no third party learns
-who reads a page, and so that the policy of all pages can stay as strict as it is.
+They are served from here, not from the company's servers, so that no third party learns
+who reads a page, and so that the Content-Security-Policy of all pages can stay strict.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from preference_center.domain.catalogue import Brand
 from preference_center.pages.rendering import catalogue_or_empty
 
 CACHE_SECONDS = 300
-"""Seconds that a browser may keep them; a new catalogue shows as soon."""
+"""Seconds that a browser may cache them; a new catalogue takes effect within this time."""
 
 LOGO_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
@@ -21,7 +21,7 @@ LOGO_CONTENT_SECURITY_POLICY = (
 
 
 def brand_stylesheet(key: str) -> Response:
-    """The colours of a brand, on top of the style sheet of all pages."""
+    """The colours of a brand, which override those of the style sheet of all pages."""
     brand = _find_brand(key)
     if not brand.colours:
         abort(404)
@@ -30,11 +30,11 @@ def brand_stylesheet(key: str) -> Response:
 
 
 def brand_logo(key: str) -> Response:
-    """The picture of a brand."""
-    found = _find_brand(key).logo
-    if found is None:
+    """The logo of a brand. Responds 404 if it has none."""
+    logo = _find_brand(key).logo
+    if logo is None:
         abort(404)
-    response = _asset_response(found.content, found.media_type)
+    response = _asset_response(logo.content, logo.media_type)
     response.headers["Content-Security-Policy"] = LOGO_CONTENT_SECURITY_POLICY
     return response
 

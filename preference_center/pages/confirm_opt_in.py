@@ -1,7 +1,8 @@
-"""Opting in from a link that proves nothing: a mail, and `/c/<token>`, its page.
+"""Double opt-in from a link that may have been forwarded: an email, and `/c/<token>`, its page.
 
-Links get forwarded, so whoever holds one may ask; only who reads the mailbox confirms.
-The token carries all of it, sealed: nothing is stored before the button is pressed.
+Anybody who holds a link may request an opt-in; only the reader of the mailbox can confirm
+it. The token contains the whole request, sealed: nothing is stored before the button is
+pressed.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 from preference_center.storage.mail.outbox import EmailKind, OutgoingEmail, enqueue_emails
 
 CONFIRMATION_LIFETIME = timedelta(days=7)
-"""How long a mail may be confirmed."""
+"""How long a confirmation email is valid."""
 
 CONFIRMATION_RATE = "3 per hour; 10 per day"
-"""Beyond it nothing more is mailed, and the page says so."""
+"""Beyond it no more email is sent, and the page states so."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationRequest:
-    """What the mail asks to confirm. `rendered_at` is when the form was (I5)."""
+    """What the email asks to confirm. `rendered_at` is when the form was rendered (I5)."""
 
     id: UUID
     token: str = field(repr=False)
@@ -55,16 +56,16 @@ class ConfirmationRequest:
 
     @property
     def scopes(self) -> list[str]:
-        """Everything that is asked for."""
+        """All scopes that the request turns on."""
         return [*self.opt_ins, *self.resumes]
 
     def changes(self, now: datetime) -> list[Change]:
-        """What confirming records, each with an id of its own: twice is once (I7)."""
+        """The changes to record. Their ids are derived, so confirming twice is idempotent (I7)."""
         changes = [opt_in(self.link, scope, self.rendered_at, now) for scope in self.opt_ins]
         changes += [resume(self.link, scope, self.rendered_at, now) for scope in self.resumes]
-        proof = click_evidence(self.link, CONFIRMED_BY_MAIL)
+        evidence = click_evidence(self.link, CONFIRMED_BY_MAIL)
         return [
-            replace(change, id=uuid5(self.id, f"{change.kind}/{change.scope}"), evidence=proof)
+            replace(change, id=uuid5(self.id, f"{change.kind}/{change.scope}"), evidence=evidence)
             for change in changes
         ]
 
@@ -72,10 +73,10 @@ class ConfirmationRequest:
 def send_confirmation(
     token: str, link: Link, form: str, rendered_at: datetime, opt_ins: Iterable[Change]
 ) -> bool:
-    """Mail the address of `link` what to confirm; False if it had enough mails of that kind.
+    """Email a confirmation link to the address of `link`; False beyond CONFIRMATION_RATE.
 
-    `form` names the form that was sent: sent twice, it is mailed once. The address must be
-    an email address. Raises NoMailServer.
+    `form` identifies the submitted form: submitted twice, it is emailed once. The address
+    must be an email address. Raises MailServerNotConfigured.
     """
     context = services()
     if not context.limiter.hit(
@@ -85,9 +86,9 @@ def send_confirmation(
     now, catalogue = context.now(), catalogue_or_empty()
     changes = [*opt_ins]
     scopes = [change.scope for change in changes]
-    letter = uuid5(NAMESPACE_URL, " ".join([form, *sorted(scopes)]))
+    email_id = uuid5(NAMESPACE_URL, " ".join([form, *sorted(scopes)]))
     data = {
-        "confirm": str(letter),
+        "confirm": str(email_id),
         "link": token,
         "on": [change.scope for change in changes if change.kind is EventKind.OPTED_IN],
         "resume": [change.scope for change in changes if change.kind is EventKind.PAUSED],
@@ -100,7 +101,7 @@ def send_confirmation(
     enqueue_emails(
         [
             OutgoingEmail(
-                id=letter,
+                id=email_id,
                 kind=EmailKind.CONFIRM_OPT_IN,
                 recipient=link.address,
                 language=page_language(),
@@ -117,50 +118,57 @@ def send_confirmation(
 
 
 def confirm(token: str = "") -> ResponseReturnValue:
-    """Show a button (GET, HEAD), or record what was asked for (POST of the button).
+    """Show a button (GET, HEAD), or record the request (POST of the button).
 
     Scanners fetch links, so only the button counts (I7). Raises InvalidLink.
     """
     now, catalogue = services().now(), catalogue_or_empty()
-    asked = _read_confirmation(token, now)
-    use_contact_language(asked.link.address)
-    here = url_for("recipients.confirm", token=token, lang=None)
-    shown: dict[str, Any] = {"here": here, "what": scope_titles(catalogue, asked.scopes)}
-    if now - asked.requested_at > CONFIRMATION_LIFETIME:
-        return render_link_page("confirm_expired", asked.token, asked.link, status=410, **shown)
+    requested = _read_confirmation(token, now)
+    use_contact_language(requested.link.address)
+    shown: dict[str, Any] = {
+        "self_path": url_for("pages.confirm", token=token, lang=None),
+        "scope_titles": scope_titles(catalogue, requested.scopes),
+    }
+    if now - requested.requested_at > CONFIRMATION_LIFETIME:
+        return render_link_page(
+            "confirm_expired", requested.token, requested.link, status=410, **shown
+        )
     if "confirm" not in request.form:
-        return render_link_page("confirm", asked.token, asked.link, confirmation=token, **shown)
-    changes = asked.changes(now)
+        return render_link_page(
+            "confirm", requested.token, requested.link, confirmation=token, **shown
+        )
+    changes = requested.changes(now)
     record(changes)
-    facts = load_exact_facts([asked.link.address])[0]
-    choices = choices_for(catalogue, asked.link.address.channel, facts, services().now())
+    facts = load_exact_facts([requested.link.address])[0]
+    choices = choices_for(catalogue, requested.link.address.channel, facts, services().now())
+    applied = all_applied(choices, changes)
     return render_link_page(
-        "confirmed", asked.token, asked.link, holds=all_applied(choices, changes), **shown
+        "confirmed", requested.token, requested.link, all_applied=applied, **shown
     )
 
 
 def link_from_confirmation(token: str, now: datetime) -> Link:
-    """The link from which the mail of this token was asked for, of any age. Raises InvalidLink."""
+    """The link from which a confirmation was requested, of any age. Raises InvalidLink."""
     links = services().links
     _, data = links.open_form(FormPurpose.CONFIRMATION, token, None, now)
     return links.read_any_token(data["link"])
 
 
 def scope_titles(catalogue: Catalogue, scopes: Iterable[str]) -> list[str]:
-    """What these scopes are called, in the page's language."""
+    """The titles of these scopes, in the page's language."""
     text = CatalogueText(catalogue)
-    found = []
+    titles = []
     for scope in dict.fromkeys(scopes):
         topic = catalogue.topics.get(scope)
         if scope == ALL_MARKETING:
-            found.append(_("All marketing"))
+            titles.append(_("All marketing"))
         elif topic:
-            found.append(text(topic.title))
-    return found
+            titles.append(text(topic.title))
+    return titles
 
 
 def _common_brand(catalogue: Catalogue, scopes: Sequence[str]) -> str | None:
-    """The one brand that all of it is about, if there is one."""
+    """The brand of all these scopes, if they have one in common."""
     topics = [catalogue.topics.get(scope) for scope in scopes]
     brands = {topic.brand if topic else None for topic in topics}
     return brands.pop() if len(brands) == 1 else None
@@ -168,7 +176,7 @@ def _common_brand(catalogue: Catalogue, scopes: Sequence[str]) -> str | None:
 
 def _read_confirmation(token: str, now: datetime) -> ConfirmationRequest:
     context = services()
-    asked_at, data = context.links.open_form(FormPurpose.CONFIRMATION, token, None, now)
+    requested_at, data = context.links.open_form(FormPurpose.CONFIRMATION, token, None, now)
     return ConfirmationRequest(
         id=UUID(data["confirm"]),
         token=data["link"],
@@ -176,5 +184,5 @@ def _read_confirmation(token: str, now: datetime) -> ConfirmationRequest:
         opt_ins=data["on"],
         resumes=data["resume"],
         rendered_at=datetime.fromisoformat(data["rendered_at"]),
-        requested_at=asked_at,
+        requested_at=requested_at,
     )

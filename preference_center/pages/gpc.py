@@ -1,4 +1,4 @@
-"""Global Privacy Control: what a browser asks for by `Sec-GPC: 1` (docs/decisions/0015)."""
+"""Global Privacy Control: the browser's signal `Sec-GPC: 1` (docs/decisions/0015)."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 
 class GpcStatus(StrEnum):
-    """What the page says of a signal that it noticed."""
+    """How the page treats the signal; shown by `gpc_notice.html`."""
 
     OFFERED = "offered"
-    PENDING = "coming"
-    """It is honoured as soon as any button is pressed: reading never writes (I7)."""
+    PENDING = "pending"
+    """It is honoured once any button is pressed: a GET never writes (I7)."""
     HONOURED = "honoured"
     """All marketing is off."""
-    OVERRIDDEN = "overruled"
-    """The person has turned all marketing on themselves; that is the more specific wish."""
+    OVERRIDDEN = "overridden"
+    """The person has turned all marketing on, which is more specific than the signal."""
 
 
 def render_gpc_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
-    """`link_page` that tells what becomes of the browser's signal, if it sends one.
+    """`render_link_page` with the status of the browser's signal, if it sends one.
 
-    A revoked link tells nothing that its address has said before.
+    A revoked link reveals no earlier choice of its address.
     """
     gpc = None if link.revoked else _gpc_status(link)
     return render_link_page(template, token, link, gpc=gpc, **values)
 
 
 def gpc_opt_out(link: Link, source: str, now: datetime) -> list[Change]:
-    """The opt-out that this POST brings besides what was pressed, if any (`source`: the page)."""
+    """The opt-out that the signal adds to this POST, if any. `source` is the page."""
     if _gpc_status(link) is not GpcStatus.PENDING:
         return []
     change = opt_out(link, ALL_MARKETING, source, now)
@@ -53,9 +53,9 @@ def gpc_opt_out(link: Link, source: str, now: datetime) -> list[Change]:
 
 
 def gpc_support_document() -> ResponseReturnValue:
-    """`/.well-known/gpc.json`: that we abide by the signal, and since when we say so.
+    """`/.well-known/gpc.json`: that we abide by the signal, and since when.
 
-    The time is when the catalogue, which holds the policy, was last applied.
+    The date is when the catalogue, which contains the policy, was last applied.
     """
     applied_at = run_in_transaction(load_last_applied_at)
     if applied_at is None:
@@ -64,12 +64,12 @@ def gpc_support_document() -> ResponseReturnValue:
 
 
 def _gpc_status(link: Link) -> GpcStatus | None:
-    # 1 is the only value that means anything; absence means nothing (W3C GPC, 2025-04-02).
+    # 1 is the only value with a meaning; absence has none (W3C GPC, 2025-04-02).
     if request.headers.get("Sec-GPC") != "1":
         return None
     try:
         facts = load_exact_facts([link.address])[0]
-    except Unavailable:  # the page must work without the database; the signal is left out
+    except Unavailable:  # the page must work without the database; the signal is ignored
         return None
     if is_marketing_suppressed(facts):
         return GpcStatus.HONOURED

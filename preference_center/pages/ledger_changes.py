@@ -1,4 +1,4 @@
-"""From what a person pressed to what the ledger takes."""
+"""The ledger changes that a person's choices on the pages make."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CONFIRMED_BY_MAIL = "confirmed_by_mail"
 GLOBAL_PRIVACY_CONTROL = "global_privacy_control"
 
 FULL_ACCESS_PERIOD = timedelta(days=60)
-"""How long the link of a message shows the whole page (docs/decisions/0005)."""
+"""How long a message's link gives access to the whole page (docs/decisions/0005)."""
 
 
 def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:
-    """The person's own "no"; a repeat adds nothing while it stands (I7)."""
+    """The person's own opt-out; a repeat while it is active adds nothing (I7)."""
     return Change(
         id=services().new_id(),
         kind=EventKind.OPTED_OUT,
@@ -41,7 +41,7 @@ def opt_out(link: Link, scope: str, source: str, now: datetime) -> Change:
 
 
 def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Change:
-    """The person's own "yes": it counts from when they saw the form, not the POST (I5)."""
+    """The person's own opt-in: it counts from when they saw the form, not the POST (I5)."""
     return Change(
         id=services().new_id(),
         kind=EventKind.OPTED_IN,
@@ -56,15 +56,15 @@ def opt_in(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Chan
 
 
 def pause(link: Link, scope: str, days: int, now: datetime) -> Change:
-    """The person's own "not for now": it counts from the POST and ends by itself."""
+    """The person's own pause of `days`: it counts from the POST and ends by itself."""
     return _pause_change(link, scope, now, now + timedelta(days=days), now)
 
 
 def resume(link: Link, scope: str, rendered_at: datetime, now: datetime) -> Change:
-    """The end of a pause ahead of its time: a newer pause of the scope, of no length.
+    """End a pause early: a newer pause of the scope, of zero length.
 
     It ends the pauses that the person saw and nothing else: no opt-out is lifted and no
-    consent given, and a pause from after the form was rendered goes on (I5).
+    consent given, and a pause from after the form was rendered continues (I5).
     """
     return _pause_change(link, scope, rendered_at, rendered_at, now)
 
@@ -87,25 +87,25 @@ def _pause_change(
 
 
 def is_opt_out_only(link: Link, now: datetime) -> bool:
-    """Whether it was revoked, or stood in a message so long ago that it may be in other hands.
+    """Whether the link may only opt out: it was revoked, or is of an old message.
 
-    It says no for ever. A standing link names no message and does not age; it shows the
-    address masked, and proves nothing either.
+    After FULL_ACCESS_PERIOD the address may have changed hands. A permanent link names no
+    message and does not age; it shows the address masked, and proves no control either.
     """
     aged = bool(link.message_id) and now - link.issued_at > FULL_ACCESS_PERIOD
     return link.revoked or (not link.proves_control and aged)
 
 
 def click_evidence(link: Link, method: str) -> dict[str, str]:
-    """What is kept to prove the click: no IP address, no User-Agent, no address (I8)."""
-    found = {
+    """The evidence kept of the click: no IP address, no User-Agent, no address (I8)."""
+    evidence = {
         "method": method,
         "key_id": link.key_id,
         "message_id": link.message_id,
         "issued_at": link.issued_at.isoformat(),
     }
     if link.destination_id is not None:
-        found["destination"] = str(link.destination_id)
-    if method != ONE_CLICK:  # a mail client shows its own words
-        found |= {"text_version": text_version(), "language": page_language()}
-    return redact_evidence(found, link.address, services().keys.evidence_hmac)
+        evidence["destination"] = str(link.destination_id)
+    if method != ONE_CLICK:  # a mail client shows its own text
+        evidence |= {"text_version": text_version(), "language": page_language()}
+    return redact_evidence(evidence, link.address, services().keys.evidence_hmac)

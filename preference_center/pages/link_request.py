@@ -1,7 +1,7 @@
-"""`/form`: the way in for people without a link. It mails one to the address they type.
+"""`/form`: for people without a link. It emails one to the address they type.
 
-Whether we know the address changes nothing: not the answer, nor the work behind it, which
-is one row for the outbox. So nobody learns from here who is in the database.
+The response and the work done, one row in the outbox, are the same whether the address is
+known or not. So nobody can find out here who is in the database.
 """
 
 from __future__ import annotations
@@ -27,47 +27,48 @@ from preference_center.storage.mail.outbox import (
 )
 
 ADDRESS_RATE = "3 per hour; 10 per day"
-"""Beyond it the answer is the same, but nothing more is mailed."""
+"""Beyond it the response is the same, but no more email is sent."""
 
 NETWORK_RATE = "30 per hour"
-"""From one network, to whatever addresses; beyond it the answer is 429."""
+"""From one network, to any addresses; beyond it the response is 429."""
 
 _NETWORK_PREFIX_BITS = {4: 24, 6: 48}  # bits that one household or office shares
 _MAX_ADDRESS_LENGTH = 320  # characters; RFC 5321 4.5.3.1 allows fewer still
 
 
 def redirect_to_form() -> ResponseReturnValue:
-    """Lead whoever types the host's name to the form."""
-    return redirect(url_for("recipients.request_link"))
+    """Redirect from the host's root to the form."""
+    return redirect(url_for("pages.request_link"))
 
 
 def request_link() -> ResponseReturnValue:
-    """Show the form (GET, HEAD), or mail a link to the address in it (POST).
+    """Show the form (GET, HEAD), or email a link to the address in it (POST).
 
-    A page whose link is too old posts that token as `link` instead of an address; its
-    own address is then mailed. Raises InvalidLink for a token that isn't ours.
+    A page whose link is too old posts that token as `link` instead of an address; the
+    email then goes to the token's own address. Raises InvalidLink for a token that isn't
+    ours.
     """
     if request.method != "POST":
         return _form_page()
     if not can_mail():
         return _form_page(status=503)
-    wish = _parse_link_request()
-    if wish.address is None:
-        return _form_page(wish.error, wish.display_address, status=422)
+    parsed = _parse_link_request()
+    if parsed.address is None:
+        return _form_page(parsed.error, parsed.display_address, status=422)
     if _is_cross_site():
-        return _form_page("foreign", wish.display_address, status=403)
+        return _form_page("cross_site", parsed.display_address, status=403)
     if not _network_allowed():
         abort(429)
-    _send_link(wish.address)
-    return _render_page("link_requested", address=wish.display_address)
+    _send_link(parsed.address)
+    return _render_page("link_requested", address=parsed.display_address)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """What was posted: the address to mail, or what is wrong with it."""
+    """The posted address to email, or what is wrong with it."""
 
     display_address: str = field(repr=False)
-    """What the page may show: what was typed, or a token's address, masked (RULES C6)."""
+    """What the page may show: the typed text, or a token's address, masked (RULES C6)."""
     address: Address | None = None
     error: str = ""
 
@@ -83,7 +84,7 @@ def _parse_link_request() -> LinkRequest:
     try:
         return LinkRequest(typed, parse_address(typed, Channel.EMAIL))
     except InvalidAddress:
-        return LinkRequest(typed, error="phone" if _is_phone(typed) else "unreadable")
+        return LinkRequest(typed, error="phone" if _is_phone(typed) else "invalid")
 
 
 def _is_phone(typed: str) -> bool:
@@ -95,22 +96,22 @@ def _is_phone(typed: str) -> bool:
 
 
 def _send_link(address: Address) -> None:
-    """Have a fresh pass mailed, unless this mailbox has had enough of them."""
+    """Queue an email with a one-time link, up to ADDRESS_RATE per mailbox."""
     context = services()
     if not context.limiter.hit(ADDRESS_RATE, "link-to", context.keys.digest(address.mailbox).hex()):
         return
-    now, letter = context.now(), context.new_id()
+    now, email_id = context.now(), context.new_id()
     brand = lead_brand(tuple(catalogue_or_empty().brands.values()))
     host = brand.host if brand else None
     values = {
-        "link": context.links.one_time_url(TokenPurpose.EMAILED_LINK, address, letter, now, host)
+        "link": context.links.one_time_url(TokenPurpose.EMAILED_LINK, address, email_id, now, host)
     }
     if chosen := chosen_language():
         values[LANGUAGE_SWITCHED] = chosen
     enqueue_emails(
         [
             OutgoingEmail(
-                id=letter,
+                id=email_id,
                 kind=EmailKind.ONE_TIME_LINK,
                 recipient=address,
                 language=page_language(),
@@ -130,8 +131,8 @@ def _network_allowed() -> bool:
 def network_of(remote: str | None) -> str | None:
     """The /24 (IPv4) or /48 (IPv6) of a public address.
 
-    None for any other: then it is a proxy of our own that TRUSTED_PROXIES leaves out, and
-    everybody would share its limit.
+    None for any other: then it is a proxy of our own that TRUSTED_PROXIES does not count,
+    and everybody would share its limit.
     """
     try:
         address: IPv4Address | IPv6Address = ip_address(remote or "")
@@ -147,8 +148,8 @@ def network_of(remote: str | None) -> str | None:
 def _is_cross_site() -> bool:
     """Whether a page of another site sent this (Fetch Metadata, else RFC 6454).
 
-    There is no session to ride on here, and so no cookie; but other sites must not use
-    their visitors' networks to have us mail people.
+    There is no session and no cookie to protect; but other sites must not use their
+    visitors' networks to make us send email.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -160,7 +161,7 @@ def _is_cross_site() -> bool:
 
 
 def _form_page(error: str = "", typed: str = "", *, status: int = 200) -> ResponseReturnValue:
-    return _render_page("request_link", status=status, fault=error, typed=typed)
+    return _render_page("request_link", status=status, error=error, typed=typed)
 
 
 def _render_page(template: str, *, status: int = 200, **values: str) -> ResponseReturnValue:
@@ -168,6 +169,6 @@ def _render_page(template: str, *, status: int = 200, **values: str) -> Response
         template,
         status=status,
         brands=tuple(catalogue_or_empty().brands.values()),
-        here=url_for("recipients.request_link", lang=None),
+        self_path=url_for("pages.request_link", lang=None),
         **values,
     )

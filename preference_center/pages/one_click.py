@@ -1,4 +1,4 @@
-"""The one-click POST of RFC 8058, and the way from a misspelt path to the page."""
+"""The one-click POST of RFC 8058, and redirects from a misspelt path to the page."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from preference_center.storage.db.database import override_limits
 
 _NAME, _, _VALUE = PAIR.partition("=")
 _MAX_BARE_BODY = 64  # bytes; the pair has 26
-_ACCEPTED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
+_ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 _PAGE_PATHS = {"u", "p", "m", "c", "portal", "w"}
 
 
 def handle_one_click() -> Response | None:
-    """The answer to a request that no view has to see; None for every other one.
+    """The response to a request that no view needs to handle; None for every other request.
 
-    A POST of the pair with a token of ours opts out, at whatever path: a sender may have put
-    another of our links, or a misspelt one, into List-Unsubscribe. It is answered 2xx however
-    often it comes and however old the token is (I7). A GET at a path where there is no page,
-    but with a token, is led to that token's page.
+    A POST of `List-Unsubscribe=One-Click` with a token of ours opts out, at any path: a sender
+    may have put another of our links, or a misspelt one, into List-Unsubscribe. The response
+    is 2xx however often it comes and however old the token is (I7). A GET at a path where
+    there is no page, but with a token, is redirected to that token's page.
     """
-    lost = isinstance(request.routing_exception, NotFound)
+    not_found = isinstance(request.routing_exception, NotFound)
     is_post = request.method == "POST"
-    if request.blueprint not in {None, "recipients"} or not (lost or is_post):
+    if request.blueprint not in {None, "pages"} or not (not_found or is_post):
         return None
     token = _find_token()
-    if token is None:  # and no body is read for it
+    if token is None:  # without reading the body
         return None
     if is_post and _is_one_click():
         with override_limits(LINK_CLICK_TIMEOUTS):
             return _opt_out(token)
-    return _redirect_to_page(token) if lost and request.method in {"GET", "HEAD"} else None
+    return _redirect_to_page(token) if not_found and request.method in {"GET", "HEAD"} else None
 
 
 def _opt_out(token: str) -> Response | None:
     try:
         link = _read_link(token)
-    except ProbeLink:  # `flask check-domain`: answered as anybody else, but there is nobody
+    except ProbeLink:  # `flask check-domain`: the same response, but there is nobody to opt out
         return _unsubscribed_response()
     except InvalidLink:
-        return None  # the view says so, or the page for what is not found
-    recorded = record_or_spool([opt_out(link, link.scope, ONE_CLICK, services().now())])
-    return _accepted_response() if recorded is None else _unsubscribed_response()
+        return None  # the view responds, or the page for 404
+    events = record_or_spool([opt_out(link, link.scope, ONE_CLICK, services().now())])
+    return _accepted_response() if events is None else _unsubscribed_response()
 
 
 def _read_link(token: str) -> Link:
@@ -65,12 +65,12 @@ def _read_link(token: str) -> Link:
 
 
 def _find_token() -> str | None:
-    """That of the page, or the first in a path where there is none; None without one."""
+    """The token of the page, or the first in a path without a page; None without one."""
     values = request.view_args or {}
     if "token" in values:
         return str(values["token"])
-    found = services().links.find_token(request.path)
-    return found if found != request.path else None
+    token = services().links.find_token(request.path)
+    return token if token != request.path else None
 
 
 def _redirect_to_page(token: str) -> Response:
@@ -80,7 +80,7 @@ def _redirect_to_page(token: str) -> Response:
 
 
 def _is_one_click() -> bool:
-    """Whether the body holds the pair: bare in whatever content type, or as a form field."""
+    """Whether the body is the pair, in any content type, or has it as a form field."""
     body = read_body()
     if len(body) <= _MAX_BARE_BODY and body.strip() == PAIR.encode():
         return True
@@ -92,6 +92,6 @@ def _unsubscribed_response() -> Response:
 
 
 def _accepted_response() -> Response:
-    """Durable, and not in the ledger yet: checks may still allow for some moments."""
+    """Durable, and not in the ledger yet: decisions may still allow mail for some moments."""
     text = "Received. You will be unsubscribed within moments.\n"
     return Response(text, _ACCEPTED, mimetype="text/plain")

@@ -1,4 +1,4 @@
-"""From a pass to the page: `/m/<token>`, mailed and used once, and `/portal/<token>`."""
+"""Links that prove control of the address: `/m/<token>`, emailed, and `/portal/<token>`."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from preference_center.storage.db.database import run_in_transaction
 
 
 def open_mailed_link(token: str = "") -> ResponseReturnValue:
-    """Show a button (GET, HEAD); use the pass up and open the page (POST of the button).
+    """Show a button (GET, HEAD); consume the token and open the page (POST of the button).
 
     Scanners fetch links, so only the button counts (I7). Raises InvalidLink, and
-    ExpiredLink when it is too old or was used.
+    ExpiredLink when the token is too old or was used.
     """
     context = services()
     now = context.now()
     link = context.links.read_one_time_token(token, TokenPurpose.EMAILED_LINK, now)
     use_contact_language(link.address)
     if "open" not in request.form:
-        here = url_for("recipients.open_mailed", token=token, lang=None)
-        return render_link_page("open_mailed_link", token, link, here=here)
-    ends = link.issued_at + LIFETIMES[TokenPurpose.EMAILED_LINK]
-    pass_id = UUID(link.message_id)
+        self_path = url_for("pages.open_mailed_link", token=token, lang=None)
+        return render_link_page("open_mailed_link", token, link, self_path=self_path)
+    expires_at = link.issued_at + LIFETIMES[TokenPurpose.EMAILED_LINK]
+    token_id = UUID(link.message_id)
     if not run_in_transaction(
         lambda connection: one_time_tokens.consume_token(
-            connection, pass_id, now=now, expires_at=ends
+            connection, token_id, now=now, expires_at=expires_at
         )
     ):
         raise ExpiredLink("this link was used already")
@@ -44,7 +44,7 @@ def open_mailed_link(token: str = "") -> ResponseReturnValue:
 
 
 def open_portal_link(token: str = "") -> ResponseReturnValue:
-    """Open the page for somebody whom the company's log-in vouches for; changes nothing."""
+    """Open the page for somebody whom the company's log-in has authenticated."""
     context = services()
     return _redirect_to_preferences(
         context.links.read_one_time_token(token, TokenPurpose.PORTAL, context.now())
@@ -52,15 +52,15 @@ def open_portal_link(token: str = "") -> ResponseReturnValue:
 
 
 def handle_expired_link(_error: Exception) -> ResponseReturnValue:
-    """The page for a pass whose time is over."""
+    """The page for a one-time link that has expired."""
     return expired_link_page((request.view_args or {}).get("token", ""))
 
 
 def _redirect_to_preferences(link: Link) -> ResponseReturnValue:
-    """The page keeps the id of what opened it: what is said there can be traced to that."""
+    """Redirect to a page visit with the id of the token that opened it, so that evidence has it."""
     context = services()
-    pass_id = UUID(link.message_id)
+    token_id = UUID(link.message_id)
     page_token = context.links.create_one_time_token(
-        TokenPurpose.PAGE_VISIT, link.address, pass_id, context.now()
+        TokenPurpose.PAGE_VISIT, link.address, token_id, context.now()
     )
-    return redirect(url_for("recipients.preferences", token=page_token), 303)
+    return redirect(url_for("pages.preferences", token=page_token), 303)

@@ -1,4 +1,4 @@
-"""Where the opt-outs of one address are: what stands, and how far each tool is.
+"""The active opt-outs of one address, and how far each tool has applied them.
 
 Only what concerns exactly the address of the link (I9).
 """
@@ -33,9 +33,9 @@ _SHOWN_OUTCOMES = {DeliveryState.CONFIRMED: "reflected", DeliveryState.ABSENT: "
 
 @dataclass(frozen=True, slots=True)
 class RecordedOptOut:
-    """One "no" that stands.
+    """One active opt-out, with the event that recorded it.
 
-    `event` is None while it has come by mail and its address was not known to us then.
+    `event` is None for an opt-out that came by mail while its address was unknown.
     """
 
     suppression: ActiveSuppression
@@ -43,7 +43,7 @@ class RecordedOptOut:
 
     @property
     def reference(self) -> str:
-        """What support finds it by."""
+        """The code by which support finds it."""
         return format_receipt_code(self.suppression.event_id)
 
     @property
@@ -53,12 +53,12 @@ class RecordedOptOut:
 
     @property
     def recorded_at(self) -> datetime:
-        """From when on no sender who asks gets a yes (I2)."""
+        """From when on decisions deny it (I2)."""
         return self.event.recorded_at if self.event else self.suppression.since
 
     @property
     def received_via(self) -> str:
-        """How it reached the company, in a word: a `Via`, a method or a source."""
+        """How it reached the company: a ReceivedVia, a method of evidence or a source."""
         if self.event is None:
             return "mailto"
         evidence = self.event.evidence
@@ -66,7 +66,7 @@ class RecordedOptOut:
 
 
 def tool_title(name: str) -> str:
-    """The destination's name as people write: `email-tool` is `Email tool`."""
+    """The destination's name for display: `Email tool` for `email-tool`."""
     words = name.replace("-", " ").replace("_", " ").split()
     text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
     return text[:1].upper() + text[1:]
@@ -74,7 +74,7 @@ def tool_title(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ToolStatus:
-    """One connected tool, and how far it is. `told` are its answers, the newest first."""
+    """How far one connected tool is, and its deliveries, the newest first."""
 
     name: str
     progress: DeliveryStatus
@@ -82,19 +82,19 @@ class ToolStatus:
 
     @property
     def title(self) -> str:
-        """What the page calls it."""
+        """The tool's name on the page."""
         return tool_title(self.name)
 
     @property
     def earlier_deliveries(self) -> list[Delivery]:
-        """What it answered besides what `progress` says."""
+        """The deliveries other than the one that `progress` reports."""
         shown = _SHOWN_OUTCOMES.get(self.progress.state)
-        return [told for told in self.deliveries if told.outcome != shown]
+        return [each for each in self.deliveries if each.outcome != shown]
 
 
 @dataclass(frozen=True, slots=True)
 class OptOutStatus:
-    """Everything that the page and the receipt show of one address."""
+    """All that the page and the receipt show about one address."""
 
     opt_outs: Sequence[RecordedOptOut]
     tools: Sequence[ToolStatus]
@@ -103,16 +103,16 @@ class OptOutStatus:
 def load_opt_out_status(
     address: Address, catalogue: Catalogue, now: datetime, scopes: Collection[str] | None = None
 ) -> OptOutStatus:
-    """What stands against writing to exactly this address, and who knows.
+    """The active opt-outs of exactly this address, and each tool's status.
 
-    With `scopes`, only what concerns these.
+    With `scopes`, only those of these scopes.
     """
-    nos = active_suppressions(load_exact_facts([address])[0], now)
+    active = active_suppressions(load_exact_facts([address])[0], now)
     if scopes is not None:
-        nos = [no for no in nos if no.scope in scopes]
-    if not nos:
+        active = [each for each in active if each.scope in scopes]
+    if not active:
         return OptOutStatus((), ())
-    return run_in_transaction(lambda connection: _load(connection, address, nos, catalogue, now))
+    return run_in_transaction(lambda connection: _load(connection, address, active, catalogue, now))
 
 
 def _load(
@@ -122,19 +122,19 @@ def _load(
     catalogue: Catalogue,
     now: datetime,
 ) -> OptOutStatus:
-    events = load_events_by_id(connection, [no.event_id for no in suppressions])
-    opt_outs = [RecordedOptOut(no, events.get(no.event_id)) for no in suppressions]
-    owner = find_address_id(connection, services().keys.exact_digest(address), address.channel)
-    if owner is None:
+    events = load_events_by_id(connection, [each.event_id for each in suppressions])
+    opt_outs = [RecordedOptOut(each, events.get(each.event_id)) for each in suppressions]
+    address_id = find_address_id(connection, services().keys.exact_digest(address), address.channel)
+    if address_id is None:
         return OptOutStatus(opt_outs, ())
     dated = [(each.suppression, each.received_at) for each in opt_outs]
     topics = {topic.key for topic in catalogue.topics_for_channel(address.channel)}
-    places = [
+    tools = [
         ToolStatus(
             each.tool.name,
             compute_delivery_status(each.tool, each.sync_row, each.deliveries, dated, now),
             each.deliveries,
         )
-        for each in list_address_progress(connection, owner, topics)
+        for each in list_address_progress(connection, address_id, topics)
     ]
-    return OptOutStatus(opt_outs, places)
+    return OptOutStatus(opt_outs, tools)

@@ -1,7 +1,7 @@
-"""`/w/<token>`: where is my opt-out? The page, and the receipt to keep. They only read (I7).
+"""`/w/<token>`: the status of one's opt-outs, as a page and as a receipt. Read only (I7).
 
-A link that is too old to prove that the address is still its reader's shows only what it
-could itself have turned off (docs/decisions).
+A link so old that the address may have changed hands shows only the scopes that it can
+itself turn off (docs/decisions).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from preference_center.pages.rendering import (
 
 
 def opt_out_status(token: str = "") -> ResponseReturnValue:
-    """The page; to who holds a revoked link, only that it was."""
+    """The page; for a revoked link only that it was revoked."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read_token(token, now)
     use_contact_language(link.address)
@@ -38,7 +38,7 @@ def opt_out_status(token: str = "") -> ResponseReturnValue:
         "opt_out_status",
         token,
         link,
-        found=_load_status(link, catalogue, now),
+        opt_out_status=_load_status(link, catalogue, now),
         catalogue=catalogue,
         now=now,
         shows_all=_shows_all(link, now),
@@ -46,7 +46,7 @@ def opt_out_status(token: str = "") -> ResponseReturnValue:
 
 
 def receipt_json(token: str = "") -> Response:
-    """The same for machines, to keep (docs/receipts.md). Raises ExpiredLink if revoked."""
+    """The receipt as JSON, to download (docs/receipts.md). Raises ExpiredLink if revoked."""
     now, catalogue = services().now(), catalogue_or_empty()
     link = services().links.read_token(token, now)
     use_contact_language(link.address)

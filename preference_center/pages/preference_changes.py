@@ -1,4 +1,4 @@
-"""What a person's answer on the preference page changes."""
+"""The changes between a rendered preference page and the submitted form."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from preference_center.pages.ledger_changes import PREFERENCE_PAGE, opt_in, opt_
 from preference_center.pages.preference_choices import own_pause_end
 
 PAUSE_DAYS = (7, 30, 90)
-"""Days that a pause may take."""
+"""The durations of a pause, in days."""
 
 RESUME_CHOICE = "resume"
-"""What the form says instead of days to end a pause."""
+"""The form's value, instead of days, to end a pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedPreferences:
-    """What the form brought back: ticked boxes, and per scope what was chosen of `pause`."""
+    """The submitted form: ticked boxes, and the choice of each pause field by scope."""
 
     all_marketing: bool
     topics: Collection[str]
@@ -31,7 +31,7 @@ class SubmittedPreferences:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceChanges:
-    """The changes that an answer asks for."""
+    """The changes that a submitted form asks for."""
 
     opt_outs: Sequence[Change]
     pauses: Sequence[Change]
@@ -40,12 +40,12 @@ class PreferenceChanges:
 
     @property
     def turned_off(self) -> list[Change]:
-        """What any link may say, whoever holds it."""
+        """The changes that any holder of a link may make."""
         return [*self.opt_outs, *self.pauses]
 
     @property
     def turned_on(self) -> list[Change]:
-        """What only the person themselves may say."""
+        """The changes that take proof of control of the address."""
         return [*self.opt_ins, *self.resumes]
 
 
@@ -57,17 +57,17 @@ def diff_preferences(
     facts: Sequence[ScopeFact],
     now: datetime,
 ) -> PreferenceChanges:
-    """Only what differs from what was rendered.
+    """The differences between the submitted and the rendered state.
 
-    What a stale form or a second tab did not touch is left alone (I5, RULES C4). `facts` are
-    those of now: a pause that runs already is not begun again (I7).
+    What a stale form or a second tab did not touch stays as it is (I5, RULES C4). `facts`
+    are current: a pause that is active already is not begun again (I7).
     """
     was: dict[str, bool] = {ALL_MARKETING: rendered["all"], **rendered["topics"]}
     wanted = {key: key in submitted.topics for key in rendered["topics"]}
     wanted |= {ALL_MARKETING: submitted.all_marketing}
     differing = [key for key in was if was[key] != wanted[key]]
     outs = [key for key in differing if was[key]]
-    # A pause of what is off, or of what goes off with the same answer, means nothing.
+    # A pause of what is off, or of what the same form turns off, has no effect.
     pausable = [key for key in was if was[key] and not {key, ALL_MARKETING} & {*outs}]
     chosen = {key: submitted.pauses.get(key, "") for key in pausable}
     return PreferenceChanges(
@@ -89,6 +89,6 @@ def _new_pauses(
         days = next((days for days in PAUSE_DAYS if str(days) == choice), None)
         if days is None:
             continue
-        running = own_pause_end(scope, facts, now)
-        if running is None or abs(running - now - timedelta(days=days)) > REPEAT_INTERVAL:
+        current_end = own_pause_end(scope, facts, now)
+        if current_end is None or abs(current_end - now - timedelta(days=days)) > REPEAT_INTERVAL:
             yield pause(link, scope, days, now)

@@ -1,4 +1,4 @@
-"""What the preference page offers one person: each topic as it stands, and its pauses."""
+"""The choices on the preference page of one address: the state of each topic, and pauses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from preference_center.domain.events import (
 
 @dataclass(frozen=True, slots=True)
 class TopicChoice:
-    """One topic as the page shows it; a paused one is on, and says until when."""
+    """One topic as the page shows it; a paused topic is on."""
 
     topic: Topic
     on: bool
@@ -38,12 +38,12 @@ class TopicChoice:
     own_pause: datetime | None
     """When the pause of this topic alone ends."""
     restored_by_all_marketing: bool
-    """Whether it would come back with "all marketing" alone."""
+    """Whether turning on "all marketing" alone would turn it on."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreferenceChoices:
-    """Everything that the page shows of one address."""
+    """All that the page shows about one address."""
 
     channel: Channel
     groups: Mapping[str, Sequence[TopicChoice]]
@@ -65,7 +65,7 @@ class PreferenceChoices:
         return tuple(choice for choice in self.topics if choice.on)
 
     def form_state(self, link_fingerprint: str) -> dict[str, Any]:
-        """What the form must bring back: the state that the person saw, for this link."""
+        """The state that the person saw, for this link; the form must return it."""
         return {
             "link": link_fingerprint,
             "all": self.all_on,
@@ -80,8 +80,8 @@ def choices_for(
     groups: dict[str, list[TopicChoice]] = {}
     closed = False
     for topic in catalogue.topics_for_channel(channel):
-        no = topic_status(topic, facts, now).denial
-        closed = closed or (no is not None and no.rule is DecisionRule.CLOSED)
+        denial = topic_status(topic, facts, now).denial
+        closed = closed or (denial is not None and denial.rule is DecisionRule.CLOSED)
         groups.setdefault(topic.group, []).append(_topic_choice(topic, facts, now))
     service = [
         kind
@@ -99,12 +99,12 @@ def choices_for(
 
 
 def own_pause_end(scope: str, facts: Sequence[ScopeFact], now: datetime) -> datetime | None:
-    """When the pause of exactly this scope ends, whatever wider one covers it too."""
+    """When the pause of exactly this scope ends, without regard to wider ones."""
     return active_pause_end(scope, [fact for fact in facts if fact.scope == scope], now)
 
 
 def all_applied(choices: PreferenceChoices, changes: Sequence[Change]) -> bool:
-    """Whether everything that was turned on is on now: a newer "no" may have come between."""
+    """Whether all that was turned on is on now: a newer opt-out may have been recorded."""
     on = {choice.topic.key for choice in choices.on}
     if choices.all_on:
         on.add(ALL_MARKETING)
@@ -126,7 +126,7 @@ def _is_on(topic: Topic, facts: Sequence[ScopeFact], now: datetime) -> bool:
     """Whether it is subscribed, or would be but for a pause."""
     unpaused = [
         fact
-        if fact.scope == UNDELIVERABLE  # no pause that anybody asked for
+        if fact.scope == UNDELIVERABLE  # not a pause that a person chose
         else replace(fact, state=replace(fact.state, pause=None, pause_until=None))
         for fact in facts
     ]

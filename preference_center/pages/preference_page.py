@@ -1,7 +1,7 @@
 """`/p/<token>`: the preference page.
 
-It saves by POST and answers with itself. Anybody with the link may say no. To turn
-something on takes a link that proves control of the address, or a mail to it.
+A POST saves and returns the same page. Anybody with the link may opt out. To opt in takes
+a link that proves control of the address, or an email to it.
 """
 
 from __future__ import annotations
@@ -46,33 +46,34 @@ from preference_center.storage.sync import destinations
 
 
 class OptInMethod(StrEnum):
-    """How something can be turned on by a link (docs/decisions/0005)."""
+    """How a topic can be turned on with a link (docs/decisions/0005)."""
 
-    IMMEDIATE = "at_once"
-    CONFIRM_BY_EMAIL = "by_mail"
-    UNAVAILABLE = "no_mail"
-    """Not at all: it would have to be confirmed by a mail, and there is no way to send one."""
+    IMMEDIATE = "immediate"
+    CONFIRM_BY_EMAIL = "confirm_by_email"
+    UNAVAILABLE = "unavailable"
+    """Not possible: it would have to be confirmed by email, and none can be sent."""
 
 
 def preferences(token: str = "") -> ResponseReturnValue:
-    """Show what one address receives (GET, HEAD), or save what was changed (POST)."""
+    """Show what one address receives (GET, HEAD), or save the changes (POST)."""
     now = services().now()
     link = services().links.read_token(token, now)
     use_contact_language(link.address)
-    # Only what is recorded at once could be somebody else's doing, and only it needs a cookie.
+    # CSRF matters only where a change is recorded immediately, so only there is a cookie needed.
     form = PreferenceForm(meta={"csrf": link.proves_control})
-    answer = _save(token, link, form) if request.method == "POST" else SaveResult()
-    if link.expired:  # a page left open: its "no" is heard, and nothing more is shown
-        return expired_link_page(token, saved="stopped" in answer.notices)
+    result = _save(token, link, form) if request.method == "POST" else SaveResult()
+    if link.expired:  # a page left open: its opt-outs are saved, and nothing more is shown
+        return expired_link_page(token, opt_out_saved="turned_off" in result.notices)
     catalogue = catalogue_or_empty()
-    shown: dict[str, Any] = {"asked": scope_titles(catalogue, answer.confirmation_scopes)}
+    titles = scope_titles(catalogue, result.confirmation_scopes)
+    shown: dict[str, Any] = {"confirmation_titles": titles}
     if is_opt_out_only(link, now):
-        return old_link_page(token, link, notices=answer.notices, **shown)
+        return old_link_page(token, link, notices=result.notices, **shown)
     now = services().now()
     choices = choices_for(catalogue, link.address.channel, load_exact_facts([link.address])[0], now)
-    notices = [*answer.notices]
-    if not all_applied(choices, answer.turned_on):
-        notices.append("overtaken")
+    notices = [*result.notices]
+    if not all_applied(choices, result.turned_on):
+        notices.append("changed_meanwhile")
     return render_gpc_page(
         "preferences",
         token,
@@ -83,23 +84,25 @@ def preferences(token: str = "") -> ResponseReturnValue:
         state=services().links.seal_form(
             FormPurpose.PREFERENCES, choices.form_state(link_fingerprint(token)), now
         ),
-        way=opt_in_method(link),
+        opt_in_method=opt_in_method(link),
         pauses=PAUSE_DAYS,
-        stubborn=_one_way_tools(choices),
+        one_way_tools=_one_way_tools(choices),
         notices=notices,
-        still_ticked={change.scope for change in answer.not_saved},
+        unsaved_scopes={change.scope for change in result.not_saved},
         **shown,
     )
 
 
 def old_link_page(token: str, link: Link, **values: Any) -> ResponseReturnValue:
-    """The page of a link that only says no: its buttons, and a way to a fresh link."""
-    mailable = opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL
-    return render_gpc_page("opt_out_only_link", token, link, mailable=mailable, **values)
+    """The page of a link that may only opt out: its buttons, and how to get a newer link."""
+    can_confirm = opt_in_method(link) is OptInMethod.CONFIRM_BY_EMAIL
+    return render_gpc_page(
+        "opt_out_only_link", token, link, can_confirm_by_email=can_confirm, **values
+    )
 
 
 def _one_way_tools(choices: PreferenceChoices) -> list[str]:
-    """What the tools are called that can neither hold a pause nor turn on again (I10)."""
+    """The titles of tools that can neither pause nor turn on again (I10)."""
     topics = [choice.topic.key for choice in choices.topics]
     names = run_in_transaction(
         lambda connection: destinations.list_names_without_lifts(connection, topics)
@@ -117,18 +120,18 @@ def opt_in_method(link: Link) -> OptInMethod:
 
 @dataclass(frozen=True, slots=True)
 class SaveResult:
-    """What came of a POST. `notices` name the messages that the page shows."""
+    """The outcome of a POST. `notices` name the messages that the page shows."""
 
     notices: tuple[str, ...] = ()
     turned_on: Sequence[Change] = ()
     confirmation_scopes: Sequence[str] = ()
-    """The scopes that a mail asks to confirm."""
+    """The scopes that an email asks to confirm."""
     not_saved: Sequence[Change] = ()
-    """What the person wanted on and may yet save: their ticks must not be lost."""
+    """Opt-ins to save with a second POST: their boxes stay ticked."""
 
 
 def _save(token: str, link: Link, form: PreferenceForm) -> SaveResult:
-    """Record what differs from what was rendered; a "no" is saved whatever else is wrong."""
+    """Record what differs from the rendered state; opt-outs are saved in any case."""
     now = services().now()
     state = form.state.data or ""
     try:
@@ -136,45 +139,47 @@ def _save(token: str, link: Link, form: PreferenceForm) -> SaveResult:
             FormPurpose.PREFERENCES, state, None, now
         )
     except InvalidLink:
-        return SaveResult(("unreadable",))
+        return SaveResult(("invalid_form",))
     if rendered.get("link") != link_fingerprint(token):
-        return SaveResult(("unreadable",))
+        return SaveResult(("invalid_form",))
     ticks = SubmittedPreferences(
         form.all_marketing.data, form.topics.data or (), parse_pauses(request.form)
     )
     facts = load_exact_facts([link.address])[0]
-    wished = diff_preferences(link, rendered, rendered_at, ticks, facts, now)
+    changes = diff_preferences(link, rendered, rendered_at, ticks, facts, now)
     honoured = gpc_opt_out(link, PREFERENCE_PAGE, now)
-    if wished.turned_off or honoured:
-        record([*wished.turned_off, *honoured])
-    if honoured:  # what it stops can be turned on again, but by an answer that knows of it
-        return SaveResult(("saved", "stopped", *(["signal_first"] if wished.turned_on else [])))
-    if not wished.turned_on:
-        return SaveResult(_saved_notices(wished))
-    answer = _turn_on(token, link, form, rendered_at, wished)
-    saved = _saved_notices(wished) if wished.turned_off or answer.turned_on else ()
+    if changes.turned_off or honoured:
+        record([*changes.turned_off, *honoured])
+    if honoured:  # what it stops can be turned on again, but only by a form that shows it
+        ignored = ["gpc_applied_first"] if changes.turned_on else []
+        return SaveResult(("saved", "turned_off", *ignored))
+    if not changes.turned_on:
+        return SaveResult(_saved_notices(changes))
+    result = _turn_on(token, link, form, rendered_at, changes)
+    saved = _saved_notices(changes) if changes.turned_off or result.turned_on else ()
     return SaveResult(
-        (*saved, *answer.notices), answer.turned_on, answer.confirmation_scopes, answer.not_saved
+        (*saved, *result.notices), result.turned_on, result.confirmation_scopes, result.not_saved
     )
 
 
 def _turn_on(
     token: str, link: Link, form: PreferenceForm, rendered_at: datetime, changes: PreferenceChanges
 ) -> SaveResult:
-    way = opt_in_method(link)
-    if link.expired or way is OptInMethod.UNAVAILABLE:
-        return SaveResult(("no_mail",))
-    if way is OptInMethod.CONFIRM_BY_EMAIL:
+    method = opt_in_method(link)
+    if link.expired or method is OptInMethod.UNAVAILABLE:
+        return SaveResult(("mail_unavailable",))
+    if method is OptInMethod.CONFIRM_BY_EMAIL:
         if not send_confirmation(token, link, form.state.data, rendered_at, changes.turned_on):
-            return SaveResult(("enough_mails",))
+            return SaveResult(("mail_limit_reached",))
         return SaveResult(
-            ("asked",), confirmation_scopes=[change.scope for change in changes.turned_on]
+            ("confirmation_sent",),
+            confirmation_scopes=[change.scope for change in changes.turned_on],
         )
     if not form.validate():
-        return SaveResult(("no_cookie",), not_saved=changes.opt_ins)
+        return SaveResult(("missing_cookie",), not_saved=changes.opt_ins)
     record(changes.turned_on)
     return SaveResult(turned_on=changes.turned_on)
 
 
 def _saved_notices(changes: PreferenceChanges) -> tuple[str, ...]:
-    return ("saved", "stopped") if changes.turned_off else ("saved",)
+    return ("saved", "turned_off") if changes.turned_off else ("saved",)

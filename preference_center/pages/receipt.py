@@ -1,4 +1,4 @@
-"""The receipt to keep: what the page says, as JSON with fixed names (docs/receipts.md)."""
+"""The receipt to keep: the status page as JSON with fixed names (docs/receipts.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from preference_center.pages.opt_out_status import OptOutStatus, RecordedOptOut,
 from preference_center.pages.rendering import CatalogueText, text_version
 
 FORMAT_VERSION = 1
-"""Of the JSON. Fields may be added; a number more means that one changed its meaning."""
+"""Of the JSON. Fields may be added; it increases when a field changes its meaning."""
 
 
 def receipt_response(
@@ -35,10 +35,10 @@ def receipt_response(
 def receipt_digest(content: dict[str, Any]) -> str:
     """SHA-256 of the receipt without its `sha256`, with keys sorted and no white space.
 
-    For what a receipt holds that is the canonical form of RFC 8785.
+    For the values of a receipt that is the canonical form of RFC 8785.
     """
-    kept = {name: value for name, value in content.items() if name != "sha256"}
-    text = json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    signed = {name: value for name, value in content.items() if name != "sha256"}
+    text = json.dumps(signed, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()
 
 
@@ -65,31 +65,33 @@ def _receipt_content(
 def _opt_out_json(
     opt_out: RecordedOptOut, catalogue: Catalogue, text: CatalogueText
 ) -> dict[str, Any]:
-    no = opt_out.suppression
-    topic = None if no.scope in RESERVED_SCOPES else catalogue.topics.get(no.scope)
+    suppression = opt_out.suppression
+    topic = (
+        None if suppression.scope in RESERVED_SCOPES else catalogue.topics.get(suppression.scope)
+    )
     return {
         "reference": opt_out.reference,
-        "kind": no.kind.value,
-        "scope": no.scope,
+        "kind": suppression.kind.value,
+        "scope": suppression.scope,
         "title": text(topic.title) if topic else None,
-        "except_for": list(no.exempt_topics),
-        "until": _isoformat(no.until),
-        "how": opt_out.received_via,
+        "exempt_topics": list(suppression.exempt_topics),
+        "until": _isoformat(suppression.until),
+        "received_via": opt_out.received_via,
         "received_at": _isoformat(opt_out.received_at),
         "recorded_at": _isoformat(opt_out.recorded_at),
     }
 
 
 def _destination_json(tool: ToolStatus) -> dict[str, Any]:
-    at = tool.progress
+    progress = tool.progress
     return {
         "name": tool.name,
-        "outcome": at.state.value,
-        "hurdle": at.blocker.value if at.blocker else None,
-        "at": _isoformat(at.confirmed_at),
-        "acknowledgement": at.ack or None,
-        "due_at": _isoformat(at.due_at),
-        "late": at.late,
+        "state": progress.state.value,
+        "blocker": progress.blocker.value if progress.blocker else None,
+        "at": _isoformat(progress.confirmed_at),
+        "acknowledgement": progress.ack or None,
+        "due_at": _isoformat(progress.due_at),
+        "late": progress.late,
     }
 
 

@@ -1,4 +1,4 @@
-"""What every page of this room shares: language, wording, brand, and the broken link."""
+"""Rendering shared by all pages: language, texts, brand, and the page for a bad link."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _EMPTY_CATALOGUE = Catalogue(languages=(SOURCE_LANGUAGE,), default_language=SOUR
 
 
 def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseReturnValue:
-    """A rendered page of this room, with the switch of languages.
+    """A rendered page, with the language switch.
 
-    `brands` are those that the page is about. `here` is the path that shows the same in
+    `brands` are those that the page is about. `self_path` is the path that shows the same in
     another language by GET; by default it is the page's own.
     """
     language = page_language()
     values.setdefault("text", CatalogueText(catalogue_or_empty()))
-    values.setdefault("lead", lead_brand(values.get("brands", ())))
+    values.setdefault("lead_brand", lead_brand(values.get("brands", ())))
     html = render_template(
         f"pages/{template}.html",
         language=language,
@@ -54,11 +54,11 @@ def render_page(template: str, *, status: int = 200, **values: Any) -> ResponseR
 
 
 def render_link_page(template: str, token: str, link: Link, **values: Any) -> ResponseReturnValue:
-    """A page about one link: whom it is for, masked (RULES C6), and what it is about."""
+    """A page about one link: its address, masked (RULES C6), its topic and brands."""
     catalogue = catalogue_or_empty()
     topic = catalogue.topics.get(link.scope)
-    if request.method not in _SAFE_METHODS:  # what a POST answered can't be asked for again
-        values.setdefault("here", url_for("recipients.preferences", token=token, lang=None))
+    if request.method not in _SAFE_METHODS:  # the response to a POST can't be requested again
+        values.setdefault("self_path", url_for("pages.preferences", token=token, lang=None))
     return render_page(
         template,
         token=token,
@@ -74,9 +74,9 @@ def render_link_page(template: str, token: str, link: Link, **values: Any) -> Re
 
 
 def use_contact_language(address: Address) -> None:
-    """Have the rest of this request speak the contact's language, unless the person switched.
+    """Use the contact's language for the rest of this request, unless the person switched.
 
-    A page that says "no" must not fail for it: without the database it goes without.
+    Opting out must not fail for it: without the database the language stays unknown.
     """
     try:
         set_contact_language(language_of(address))
@@ -85,7 +85,7 @@ def use_contact_language(address: Address) -> None:
 
 
 def language_of(address: Address) -> str | None:
-    """The locale of the contact whose address exactly this is (I9), if it is known."""
+    """The locale of the contact with exactly this address (I9), if known."""
     keys = services().keys
     return run_autocommit(lambda connection: find_locale(connection, keys, address))
 
@@ -94,51 +94,54 @@ def handle_invalid_link(_error: Exception) -> ResponseReturnValue:
     """The page for a token that is broken, forged, empty or an unreplaced merge tag.
 
     404 for every method: a refused POST must not look like success, and some clients try
-    a GET next and take its 200 for one. It says nothing of any address (RULES A7).
+    a GET next and take its 200 for success. It reveals nothing of any address (RULES A7).
     """
     return render_page(
         "invalid_link", status=404, brands=tuple(catalogue_or_empty().brands.values())
     )
 
 
-def expired_link_page(token: str, *, saved: bool = False) -> ResponseReturnValue:
-    """The page for a pass whose time is over: it offers a fresh one, and shows nothing else.
+def expired_link_page(token: str, *, opt_out_saved: bool = False) -> ResponseReturnValue:
+    """The page for an expired one-time link: it offers a new one, and shows nothing else.
 
-    `saved` says that what it turned off before is saved. 410 (RFC 9110 15.5.11) if not: it
-    was a link of ours, and won't work again.
+    `opt_out_saved`: whether this request has recorded opt-outs. The status is 410 (RFC 9110
+    15.5.11) if not: it was a link of ours, and won't work again.
     """
     brands = tuple(catalogue_or_empty().brands.values())
-    here = url_for(str(request.endpoint), token=token, lang=None)
-    status = 200 if saved else 410
     return render_page(
-        "expired_link", status=status, token=token, brands=brands, saved=saved, here=here
+        "expired_link",
+        status=200 if opt_out_saved else 410,
+        token=token,
+        brands=brands,
+        opt_out_saved=opt_out_saved,
+        self_path=url_for(str(request.endpoint), token=token, lang=None),
     )
 
 
 def can_mail() -> bool:
-    """Whether there is a server that takes the mail we send."""
+    """Whether a server for outgoing mail is configured."""
     return services().settings.mail_server is not None
 
 
 def catalogue_or_empty() -> Catalogue:
     """The catalogue; an empty one if there is none yet, since an opt-out needs no catalogue.
 
-    While the database is away, the one last known, as long as an opt-out can be accepted:
-    a page that shows is taken for a sign that it can. Raises Unavailable else.
+    While the database is unavailable, the one last known, as long as an opt-out can be
+    spooled: a page that loads suggests that its buttons work. Raises Unavailable otherwise.
     """
     try:
         return current_catalogue()
     except CatalogueError:
         return _EMPTY_CATALOGUE
     except Unavailable:
-        kept = spool.current_spool()
-        if kept is None or not kept.folder.is_writable:
+        running = spool.current_spool()
+        if running is None or not running.folder.is_writable:
             raise
         return cached_catalogue() or _EMPTY_CATALOGUE
 
 
 def error_page_values() -> dict[str, Any]:
-    """What a page about a fault needs to name the brands; it must not fail for them in turn."""
+    """The brands and texts of an error page; it must not fail when the catalogue can't be read."""
     catalogue = cached_catalogue()
     if catalogue is None:
         with suppress(Unavailable):
@@ -148,7 +151,7 @@ def error_page_values() -> dict[str, Any]:
 
 
 def lead_brand(brands: tuple[Brand, ...]) -> Brand | None:
-    """The brand whose colours a page wears: the only one, or the one whose host was asked."""
+    """The brand whose colours a page has: the only one, or the one of the request's host."""
     if len(brands) == 1:
         return brands[0]
     host = request.host.partition(":")[0]
@@ -166,34 +169,34 @@ class CatalogueText:
         return self._catalogue.localize(texts, page_language())
 
     def language(self, texts: LocalizedText) -> str:
-        """The language that `__call__` finds, for the `lang` attribute."""
+        """The language of what `__call__` returns, for the `lang` attribute."""
         language = page_language()
         return language if texts.get(language) else self._catalogue.default_language
 
     def names(self, brands: tuple[Brand, ...]) -> str:
-        """The names of these brands, listed as the page's language does."""
+        """The names of these brands, as a list in the page's language."""
         return format_list([self(brand.name) for brand in brands], locale=page_language())
 
     @staticmethod
     def sender_address(brand: Brand) -> str:
-        """The bare address that the brand writes from, or nothing."""
+        """The bare address that the brand sends from, or an empty text."""
         return parseaddr(brand.sender or "")[1]
 
 
 def link_fingerprint(token: str) -> str:
-    """Ties a form to its link without repeating the token in the page."""
+    """A hash that ties a form to its link without repeating the token in the page."""
     return sha256(token.encode()).hexdigest()[:16]
 
 
 def text_version() -> str:
-    """Names the wording of these pages, kept as evidence: a hash of templates and translations."""
-    known: str | None = current_app.extensions.get(_EXTENSION_KEY)
-    if known is None:
+    """The version of the pages' texts, for evidence: a hash of templates and translations."""
+    version: str | None = current_app.extensions.get(_EXTENSION_KEY)
+    if version is None:
         folder = Path(current_app.root_path, current_app.template_folder or "", "pages")
         files = [*sorted(folder.glob("*.html")), *sorted(TRANSLATIONS_DIRECTORY.rglob("*.po"))]
-        known = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-        current_app.extensions[_EXTENSION_KEY] = known
-    return known
+        version = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        current_app.extensions[_EXTENSION_KEY] = version
+    return version
 
 
 def _brands_of(catalogue: Catalogue, topic: Topic | None) -> tuple[Brand, ...]:

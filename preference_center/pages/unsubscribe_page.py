@@ -27,14 +27,14 @@ from preference_center.storage.ledger.suppression_lookup import load_exact_facts
 
 UNDO_PERIOD = timedelta(minutes=30)
 
-_ACCEPTED = 202  # RFC 9110 15.3.3: it will be done, and is not yet
+_ACCEPTED = 202  # RFC 9110 15.3.3: accepted, and not yet processed
 
 
 def unsubscribe(token: str = "") -> ResponseReturnValue:
-    """Show the page (GET, HEAD) or do what its buttons ask (POST); for one click see `one_click`.
+    """Show the page (GET, HEAD) or handle its buttons (POST); for one click see `one_click`.
 
-    Only the page's own field opts out; any other body gets the page (RULES A9). A valid link
-    always answers 2xx, however often and however old (I7).
+    Only the page's own field opts out; for any other body the page is shown (RULES A9). The
+    response to a valid link is always 2xx, however often and however old (I7).
     """
     with override_limits(LINK_CLICK_TIMEOUTS):
         return _handle(token)
@@ -43,7 +43,7 @@ def unsubscribe(token: str = "") -> ResponseReturnValue:
 def _handle(token: str) -> ResponseReturnValue:
     try:
         link = services().links.read_token(token, services().now())
-    except ProbeLink:  # `flask check-domain` sees what anybody would: there is nobody
+    except ProbeLink:  # `flask check-domain`: the usual page, for nobody's address
         return render_link_page("unsubscribe", token, probe_link(services().now()))
     use_contact_language(link.address)
     if request.method != "POST":
@@ -64,18 +64,22 @@ def _record_opt_out(token: str, link: Link, scope: str) -> ResponseReturnValue:
     changes = [opt_out(link, scope, UNSUBSCRIBE_PAGE, now), *honoured]
     events = record_or_spool(changes)
     if events is None:
-        here = url_for("recipients.unsubscribe", token=token, lang=None)
         return render_link_page(
-            "opt_out_accepted", token, link, status=_ACCEPTED, done=scope, here=here
+            "opt_out_accepted",
+            token,
+            link,
+            status=_ACCEPTED,
+            stopped_scope=scope,
+            self_path=url_for("pages.unsubscribe", token=token, lang=None),
         )
-    # Undoing what changed nothing would leave them unsubscribed all the same.
-    idle = {change.id for change in changes} if was_off else set()
+    # Undoing what changed nothing would leave them unsubscribed.
+    unchanged = {change.id for change in changes} if was_off else set()
     return render_gpc_page(
         "unsubscribed",
         token,
         link,
-        done=ALL_MARKETING if honoured else scope,
-        undo=_sign_undo(token, tuple(event for event in events if event not in idle)),
+        stopped_scope=ALL_MARKETING if honoured else scope,
+        signed_undo=_sign_undo(token, tuple(event for event in events if event not in unchanged)),
     )
 
 
@@ -89,10 +93,10 @@ def _is_off(link: Link, scope: str) -> bool:
 
 
 def _sign_undo(token: str, events: tuple[UUID, ...]) -> str | None:
-    """What the undo button must bring back: exactly these events, for this link.
+    """The sealed value of the undo button: exactly these events, for this link.
 
-    Those that a double click repeats are its own act, too. The retraction's id is made now,
-    so that pressing twice makes one retraction.
+    Events that a double click repeats are included. The retraction's id is made now, so
+    that pressing twice makes one retraction.
     """
     if not events:
         return None

@@ -1,4 +1,4 @@
-"""`/reason/<token>`: why somebody left, asked only afterwards and only counted."""
+"""`/reason/<token>`: the survey after an opt-out. Reasons are counted, nothing else is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from preference_center.storage.db.database import run_in_transaction
 from preference_center.storage.unsubscribe_survey import SurveyReason
 
 SURVEY_RATE = "1 per day"
-"""A reason given twice by one link counts once."""
+"""A reason given twice with one link counts once."""
 
 
 def submit_survey(token: str = "") -> ResponseReturnValue:
@@ -25,13 +25,13 @@ def submit_survey(token: str = "") -> ResponseReturnValue:
     context = services()
     link = context.links.read_token(token, context.now())
     use_contact_language(link.address)
-    given = request.form.get("reason", "")
-    known = given in set(SurveyReason)
-    if known and context.limiter.hit(SURVEY_RATE, "reason", link_fingerprint(token)):
+    answer = request.form.get("reason", "")
+    is_known = answer in set(SurveyReason)
+    if is_known and context.limiter.hit(SURVEY_RATE, "reason", link_fingerprint(token)):
         scope = ALL_MARKETING if request.form.get("of") == "all" else link.scope
         run_in_transaction(
             lambda connection: unsubscribe_survey.increment_count(
-                connection, scope, SurveyReason(given), context.now()
+                connection, scope, SurveyReason(answer), context.now()
             )
         )
-    return render_link_page("survey_thanks", token, link, known=known)
+    return render_link_page("survey_thanks", token, link, is_known_reason=is_known)

@@ -147,7 +147,7 @@ def test_the_style_sheet_is_ours_and_passes_the_policy(
     answers: list[tuple[str, int]] = []
     page.on("response", lambda response: answers.append((response.url, response.status)))
     page.goto(f"{site}/u/{token}")
-    assert answers == [(f"{site}/u/{token}", 200), (f"{site}/static/recipients.css", 200)]
+    assert answers == [(f"{site}/u/{token}", 200), (f"{site}/static/pages.css", 200)]
 
 
 def boxes_of(page: Page, selector: str) -> list[FloatRect]:

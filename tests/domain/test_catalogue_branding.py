@@ -93,7 +93,7 @@ def test_a_ratio_is_never_rounded_up_to_what_would_do() -> None:
 
 
 def test_the_paper_is_that_of_the_style_sheet() -> None:
-    css = (ROOT / "preference_center/static/recipients.css").read_text(encoding="utf-8")
+    css = (ROOT / "preference_center/static/pages.css").read_text(encoding="utf-8")
     light, dark, _print = re.findall(r"--paper: (#\w+);", css)
     assert {"light": light, "dark": dark} == PAGE_BACKGROUND
 

@@ -11,7 +11,7 @@ import pytest
 from dev.processes import wait_until
 from tests.faults.service import PATIENCE, Service
 
-ENDPOINT = '"endpoint": "recipients.unsubscribe"'
+ENDPOINT = '"endpoint": "pages.unsubscribe"'
 
 
 @contextmanager

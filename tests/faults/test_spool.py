@@ -146,7 +146,7 @@ def test_a_process_started_in_an_outage_accepts_and_shows_its_page(
     own_engines.database.stop()
     start_web(spooling)
     assert spooling.status(f"/u/{token}") == 200
-    assert spooling.status("/static/recipients.css") == 200
+    assert spooling.status("/static/pages.css") == 200
     assert spooling.status(f"/p/{token}") == 503
     assert spooling.post(token).status_code == 202
     own_engines.database.start()

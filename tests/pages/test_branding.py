@@ -32,7 +32,7 @@ def styles(text: str) -> list[str]:
 
 def test_a_topics_page_shows_its_brand(client: FlaskClient, make_token: MakeToken) -> None:
     page = client.get(f"/u/{make_token(scope='cascina.offers')}?lang=en").text
-    assert styles(page) == ["/static/recipients.css", "/brand/cascina/style.css"]
+    assert styles(page) == ["/static/pages.css", "/brand/cascina/style.css"]
     assert '<img src="/brand/cascina/logo" alt=""' in page
     assert "bottega" not in page
     assert "<title>Unsubscribe · Cascina Aurora</title>" in page
@@ -45,7 +45,7 @@ def test_all_marketing_spans_all_brands_and_says_so(
     token = make_token(scope="all_marketing")
     english = client.get(f"/u/{token}?lang=en").text
     assert "Cascina Aurora and Aurora&#39;s Corner Shop" in english
-    assert styles(english) == ["/static/recipients.css"]  # neither brand's own
+    assert styles(english) == ["/static/pages.css"]  # neither brand's own
     assert "Cascina Aurora e La Bottega di Aurora" in client.get(f"/u/{token}?lang=it").text
     done = client.post(f"/u/{token}?lang=de", data={"confirm": "all"}).text
     assert "Cascina Aurora und Auroras Laden" in done

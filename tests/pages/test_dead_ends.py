@@ -92,7 +92,7 @@ def test_a_fault_while_the_database_is_away_names_the_contact_known_last(
     def away(token: str) -> None:
         raise Unavailable("away", UnavailableCause.UNREACHABLE)
 
-    monkeypatch.setitem(client.application.view_functions, "recipients.preferences", away)
+    monkeypatch.setitem(client.application.view_functions, "pages.preferences", away)
     answer = client.get("/p/x")
     assert answer.status_code == 503
     assert "hello@acme.example" in answer.text

@@ -19,7 +19,7 @@ from preference_center.domain.colour_contrast import (
 )
 
 PAGE_BACKGROUND = {"light": "#ffffff", "dark": "#1a1f26"}
-"""The sheet that controls lie on; `static/recipients.css` has the same, which a test holds."""
+"""The sheet that controls lie on; `static/pages.css` has the same, which a test holds."""
 
 MAX_LOGO_BYTES = 32 * 1024
 """Octets."""
